@@ -1,0 +1,39 @@
+"""The errors of Splitbed.
+
+    SplitbedError          a message that says what was attempted, on what, and what repairs it
+    ├── UsageError         what the user asked for cannot be (exit 2)
+    ├── MachineError       this machine lacks something, or refuses it (exit 3)
+    │   └── LinkError      a link that could not be built, shaped or proved as asked
+    └── RunError           a run that failed its verdict or could not go on (exit 1)
+        └── NodeError      a UE or edge node that died, hung or answered wrongly
+"""
+
+
+class SplitbedError(Exception):
+    """Root of the tree. ``exit_code`` is what a command exits with when nobody handles it."""
+
+    exit_code = 1
+
+
+class UsageError(SplitbedError):
+    """Bad input: an unknown name, a value out of range, a file that is not what it should be."""
+
+    exit_code = 2
+
+
+class MachineError(SplitbedError):
+    """The machine lacks a privilege, a program, a kernel module or a free port."""
+
+    exit_code = 3
+
+
+class LinkError(MachineError):
+    """A link that could not be built, shaped or proved as asked."""
+
+
+class RunError(SplitbedError):
+    """A run that failed its verdict or could not go on."""
+
+
+class NodeError(RunError):
+    """A node that died, hung or answered wrongly."""

@@ -1,0 +1,32 @@
+"""What a tensor is called, holds and measures: the words of the Open Inference Protocol."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+NUMPY_TYPES: dict[str, npt.DTypeLike] = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
+    "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
+    "FP16": np.float16, "FP32": np.float32, "FP64": np.float64,
+}  # fmt: skip
+DATATYPES = {np.dtype(numpy_type): name for name, numpy_type in NUMPY_TYPES.items()}
+
+Tensors = dict[str, npt.NDArray[np.generic]]
+"""Named tensors, as a session takes and gives them."""
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, datatype (``FP32``, ``INT64`` …) and static shape of a tensor."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes, dense and uncompressed."""
+        return math.prod(self.shape) * np.dtype(NUMPY_TYPES[self.datatype]).itemsize
