@@ -1,11 +1,11 @@
 """The errors of Splitbed.
 
-    SplitbedError          a message that says what was attempted, on what, and what repairs it
-    ├── UsageError         what the user asked for cannot be (exit 2)
-    ├── MachineError       this machine lacks something, or refuses it (exit 3)
-    │   └── LinkError      a link that could not be built, shaped or proved as asked
-    └── RunError           a run that failed its verdict or could not go on (exit 1)
-        └── NodeError      a UE or edge node that died, hung or answered wrongly
+SplitbedError          a message that says what was attempted, on what, and what repairs it
+├── UsageError         what the user asked for cannot be (exit 2)
+├── MachineError       this machine lacks something, or refuses it (exit 3)
+│   └── LinkError      a link that could not be built, shaped or proved as asked
+└── RunError           a run that failed its verdict or could not go on (exit 1)
+    └── NodeError      a UE or edge node that died, hung or answered wrongly
 """
 
 

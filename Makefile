@@ -1,0 +1,45 @@
+# Every chore of Splitbed; `make help` lists them. CI calls the same.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS ?= dev
+PROTOS := $(wildcard proto/splitbed/v1/*.proto)
+STAMP := $(VENV)/.installed-$(EXTRAS)
+
+.PHONY: help setup sweep test check bench proto lock clean
+help:  ## list the chores
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## environment in .venv with locked dependencies, missing system packages
+	@scripts/system-packages
+
+$(STAMP): pyproject.toml requirements.lock
+	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)"
+	@touch $@
+
+sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes)
+	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest
+
+check: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## the benchmarks of tests/bench, against the bars of the README
+	$(BIN)/python -m tests.bench
+
+proto: setup  ## generate splitbed/v1 from proto/
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \
+		--mypy_out=. --mypy_grpc_out=. --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc $(PROTOS)
+
+lock: setup  ## pin the newest dependencies in requirements.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --extra dev --no-annotate --no-header \
+		pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

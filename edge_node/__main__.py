@@ -1,0 +1,5 @@
+"""Runs `edge-node` as a module."""
+
+from edge_node.cli import main
+
+main()

@@ -1,0 +1,58 @@
+"""The `edge-node` command."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splitbed import command
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def edge_node() -> None:
+    """Runs part 2 of a split model on the edge server."""
+
+
+@app.command()
+def serve(
+    listen: Annotated[str, typer.Option(help="IP:PORT where intermediate data comes in.")],
+    control: Annotated[str, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")],
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
+    ] = False,
+) -> None:
+    """Serve until SIGTERM."""
+    from edge_node.service import FrameService, References
+    from netem.probe import ProbeServer
+    from splitbed import serve as serving
+    from splitbed.host import ModelHost
+    from splitbed.v1 import nodes_pb2_grpc as rpc
+
+    data_address = serving.checked_address(listen, insecure=insecure)
+    control_address = serving.checked_address(control, insecure=insecure)
+    host_ip = data_address.rpartition(":")[0].strip("[]")
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-node-") as folder,
+        ProbeServer(host_ip) as probe,
+    ):
+        host = ModelHost("edge", Path(folder))
+        host.description.probe_port = probe.address[1]
+        host.description.probe_token = probe.token
+        references = References(host)
+        frames = FrameService(host, references)
+        serving.until_told_to_stop(
+            serving.start(data_address, lambda s: rpc.add_DataServicer_to_server(frames, s)),
+            serving.start(
+                control_address,
+                lambda s: rpc.add_NodeServicer_to_server(host, s),
+                lambda s: rpc.add_EdgeServicer_to_server(references, s),
+            ),
+        )
+
+
+def main() -> None:
+    """Entry point of `edge-node`."""
+    command.run(app)

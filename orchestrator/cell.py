@@ -1,0 +1,116 @@
+"""One cell: a split over a link, proved, warmed up and measured until it is stable.
+
+shape link ──> warm it ──> prove it ──> frames … ──> prove it again
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from netem.link import Link
+from netem.spec import LinkSpec
+from orchestrator.bound import wire_ms
+from orchestrator.config import MIN_FRAMES, SweepConfig
+from orchestrator.pair import Pair
+from orchestrator.run_folder import Record
+from splitbed.graphs.graph import Cut
+from splitbed.timeline import Stage, Timeline
+from splitbed.v1 import nodes_pb2
+
+STABLE_SHARE = 0.05
+"""Stop when the last three frames' end-to-end times lie within this share of their median."""
+
+WARM_LINK_MS = 200.0
+"""How long meaningless bytes may fill the link to open the congestion window."""
+
+_PROC_MS = 10_000.0  # allowed for what is not the wire, before a node is said to hang
+_LATE = 4.0  # times the wire's own time; a lossy link is slower than its rate
+_LATE_WITH_LOSS = 40.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the sweep's grid."""
+
+    label: str
+    cut: Cut
+    link: LinkSpec
+
+    @property
+    def key(self) -> str:
+        """Names the cell in the journal: the split and all that the link is asked to be."""
+        up, down = self.link.uplink, self.link.downlink
+        shapes = [
+            f"{s.rate_mbit:g}mbit,{s.delay_ms:g}ms,{s.jitter_ms:g}ms,{s.loss_pct:g}%,{s.queue_packets}"
+            for s in (up, down)
+        ]
+        return f"{self.cut.name} up {shapes[0]} down {shapes[1]}"
+
+    def wire_ms(self, layers: int) -> float:
+        """What the intermediate data takes on the wire; 0 for the device anchor."""
+        return 0.0 if self.cut.k == layers else wire_ms(self.cut.nbytes, self.link.uplink)
+
+
+def is_stable(e2e_ms: Sequence[float]) -> bool:
+    """Whether the last frames agree well enough to stop."""
+    last = e2e_ms[-MIN_FRAMES:]
+    if len(last) < MIN_FRAMES:
+        return False
+    return max(last) - min(last) <= STABLE_SHARE * statistics.median(last)
+
+
+class CellMeasurement:
+    """Measures one cell on a pair whose parts are loaded, and tells each frame to `on_frame`."""
+
+    def __init__(
+        self, pair: Pair, link: Link, config: SweepConfig, cell: Cell, layers: int
+    ) -> None:
+        self._pair = pair
+        self._link = link
+        self._config = config
+        self._cell = cell
+        wire = cell.wire_ms(layers)
+        late = _LATE_WITH_LOSS if cell.link.uplink.loss_pct else _LATE
+        self._timeout_s = config.frame_timeout_s or (_PROC_MS + late * wire) / 1e3
+        # the first bytes of a connection travel slower; whole tensors would take too long
+        window_bytes = cell.link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS
+        self._warm_bytes = int(min(window_bytes, cell.cut.nbytes)) if wire else 0
+
+    def run(self, inputs: int, on_frame: Callable[[Record], None]) -> Record:
+        """Facts of the measured cell; raises NodeError and LinkError."""
+        self._link.shape(self._cell.link)
+        read_back = self._link.read_back()
+        if self._warm_bytes:
+            self._pair.warm_link(self._warm_bytes, self._timeout_s)
+        before = self._prove()
+        e2e_ms: list[float] = []
+        while len(e2e_ms) < self._config.runs and not is_stable(e2e_ms):
+            record = self._pair.run_frame(len(e2e_ms), len(e2e_ms) % inputs, self._timeout_s)
+            sample = _sample(record)
+            on_frame(sample)
+            e2e_ms.append(sample["e2e_ms"])
+        after = self._prove()
+        return {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
+
+    def _prove(self) -> Record:
+        started = time.monotonic()
+        proof = self._pair.prove_link(self._cell.link)
+        facts = {field.name: value for field, value in proof.ListFields() if field.name != "tcp"}
+        tcp = {field.name: value for field, value in proof.tcp.ListFields()}
+        return {"fault": "", **facts, "tcp": tcp, "wall_ms": (time.monotonic() - started) * 1e3}
+
+
+def _sample(record: nodes_pb2.FrameRecord) -> Record:
+    stages = [(stage.name, stage.start_ns, stage.end_ns) for stage in record.stages]
+    return {
+        "frame": record.frame,
+        "e2e_ms": Timeline([Stage(*stage) for stage in stages]).e2e_ms,
+        "stages": stages,
+        "intermediate_tensors": record.intermediate_tensors,
+        "intermediate_bytes": record.intermediate_bytes,
+        "encoded_bytes": record.encoded_bytes,
+        "result_bytes": record.result_bytes,
+        "results": dict(record.results),
+        "max_abs_diff": record.max_abs_diff if record.HasField("max_abs_diff") else None,
+    }

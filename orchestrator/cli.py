@@ -1,0 +1,121 @@
+"""The `orchestrate` command."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from splitbed import command
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Where should this network be cut, over this link? Measured, not computed.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def _option(words: str) -> Any:
+    return typer.Option(help=words, show_default=False)
+
+
+@app.command()
+def sweep(
+    context: typer.Context,
+    model: Annotated[str | None, _option("NAME (orchestrate models) or FILE.onnx.")] = None,
+    split: Annotated[
+        str | None,
+        _option("named, single, all, or a list of labels, k:n-k, NODE:before, NODE:after. [named]"),
+    ] = None,
+    bw: Annotated[str | None, _option("Mbit/s, a list. [5,20,100]")] = None,
+    delay_ms: Annotated[str | None, _option("One-way, each direction, a list. [0]")] = None,
+    jitter_ms: Annotated[str | None, _option("A list. [0]")] = None,
+    loss_pct: Annotated[str | None, _option("A list. [0]")] = None,
+    link: Annotated[str | None, _option("Profiles (orchestrate links) in place of a grid.")] = None,
+    queue_packets: Annotated[int | None, _option("Queue of either direction. [1000]")] = None,
+    ul: Annotated[str | None, _option("Uplink only, as rate_mbit=20,delay_ms=5.")] = None,
+    dl: Annotated[str | None, _option("Downlink only, likewise.")] = None,
+    runs: Annotated[int | None, _option("Frames per cell at most; 3 when stable. [5]")] = None,
+    warmup: Annotated[int | None, _option("Uncounted runs of each part. [1]")] = None,
+    ue_threads: Annotated[int | None, _option("0: all CPUs. [0]")] = None,
+    edge_threads: Annotated[int | None, _option("0: all CPUs. [0]")] = None,
+    input: Annotated[Path | None, _option("Picture FILE or FOLDER.")] = None,  # noqa: A002
+    weights: Annotated[Path | None, _option(".pt, .safetensors or .npz checkpoint.")] = None,
+    shape: Annotated[str | None, _option("Fixes dynamic inputs: NAME=1x3x300x300,…")] = None,
+    seed: Annotated[int | None, _option("Of weights and made-up inputs. [0]")] = None,
+    frame_timeout_s: Annotated[float | None, _option("When a node counts as hung.")] = None,
+    link_backend: Annotated[str | None, _option("auto, native, linkbox or mininet.")] = None,
+    topology: Annotated[Path | None, _option("YAML like topologies/pair.yaml.")] = None,
+    config: Annotated[Path | None, _option("YAML with these options as keys.")] = None,
+    out: Annotated[Path | None, _option("Run folder. [runs/MODEL-TIME]")] = None,
+    resume: Annotated[Path | None, _option("Go on with this run folder; takes no other.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure every split over every link, both anchors included."""
+    from netem.namespace import ensure_privilege
+    from orchestrator import report, sweep
+    from orchestrator.config import sweep_config
+    from splitbed.errors import UsageError
+
+    named = ("config", "resume", "json")
+    options = {k: v for k, v in context.params.items() if v is not None and k not in named}
+    if resume and (options or config):
+        raise UsageError("--resume goes on with the options of that run: give no others")
+    asked = sweep.read_config(resume) if resume else sweep_config(options, config)
+    ensure_privilege()
+    with report.progress() as progress:
+        outcome = sweep.run(asked, progress, resume)
+    report.show(outcome, as_json=json)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine can do, which link it will use, and what to install for more."""
+    from orchestrator import look
+
+    raise typer.Exit(look.doctor(as_json=json))
+
+
+@app.command()
+def models(json: Json = False) -> None:
+    """List the anchor models."""
+    from orchestrator import look
+
+    look.models(as_json=json)
+
+
+@app.command()
+def splits(
+    model: Annotated[str, typer.Argument(help="NAME (orchestrate models) or FILE.onnx.")],
+    split: Annotated[str, _option("As for sweep. [all]")] = "all",
+    shape: Annotated[str | None, _option("As for sweep.")] = None,
+    json: Json = False,
+) -> None:
+    """List a model's cuts: what crosses, and what each side computes."""
+    from orchestrator import look
+
+    look.splits(model, split, shape, as_json=json)
+
+
+@app.command()
+def links(json: Json = False) -> None:
+    """List the named link profiles."""
+    from orchestrator import look
+
+    look.links(as_json=json)
+
+
+@app.command()
+def clean() -> None:
+    """Remove what killed runs left behind: this tool's own, and nothing of a run that lives."""
+    from orchestrator import look
+
+    look.clean()
+
+
+def main() -> None:
+    """Entry point of `orchestrate`."""
+    command.run(app)

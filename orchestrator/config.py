@@ -1,0 +1,143 @@
+"""What a sweep is asked to do: the options of `orchestrate sweep`, or the same as YAML."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from netem.profiles import PROFILES
+from netem.spec import LinkSpec, Shape, one_line
+from splitbed.errors import UsageError
+
+MIN_FRAMES = 3
+
+
+def _comma_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return [value] if isinstance(value, int | float) else value
+
+
+def _key_values(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [word.partition("=") for word in value.split(",") if word.strip()]
+    return {key.strip().replace("-", "_"): number.strip() for key, _, number in pairs}
+
+
+def _shapes(value: Any) -> Any:
+    """``NAME=1x3x300x300``, several after commas; or a mapping of lists."""
+    if not isinstance(value, str):
+        return value
+    pairs = [word.rpartition("=") for word in value.split(",") if word.strip()]
+    return {name.strip(): sizes.strip().split("x") for name, _, sizes in pairs}
+
+
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_comma_list), Field(min_length=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Override(_Frozen):
+    """What one direction has of its own; the rest it takes from the swept values."""
+
+    rate_mbit: float | None = None
+    delay_ms: float | None = None
+    jitter_ms: float | None = None
+    loss_pct: float | None = None
+    queue_packets: int | None = None
+
+
+OverrideOption = Annotated[Override, BeforeValidator(_key_values)]
+
+
+class SweepConfig(_Frozen):
+    """One sweep. The fields are the options of the command, with `_` for `-`."""
+
+    model: str
+    split: str = "named"
+    bw: Numbers = (5.0, 20.0, 100.0)
+    delay_ms: Numbers = (0.0,)
+    jitter_ms: Numbers = (0.0,)
+    loss_pct: Numbers = (0.0,)
+    link: Words = ()
+    queue_packets: int = Field(1000, ge=1)
+    ul: OverrideOption = Override()
+    dl: OverrideOption = Override()
+    runs: int = Field(5, ge=MIN_FRAMES)
+    warmup: int = Field(1, ge=0)
+    ue_threads: int = Field(0, ge=0)
+    edge_threads: int = Field(0, ge=0)
+    input: Path | None = None
+    weights: Path | None = None
+    shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = {}
+    seed: int = Field(0, ge=0)
+    frame_timeout_s: float | None = Field(None, gt=0)
+    link_backend: str = "auto"
+    topology: Path | None = None
+    out: Path | None = None
+
+    def links(self) -> Iterator[LinkSpec]:
+        """Every link of the grid; UsageError for one that cannot be."""
+        if self.link:
+            for name in self.link:
+                if name not in PROFILES:
+                    raise UsageError(
+                        f"no link profile is called {name!r}: choose {', '.join(PROFILES)}"
+                    )
+                yield PROFILES[name]
+            return
+        grid = product(
+            dict.fromkeys(self.bw),
+            dict.fromkeys(self.delay_ms),
+            dict.fromkeys(self.jitter_ms),
+            dict.fromkeys(self.loss_pct),
+        )
+        for rate_mbit, delay_ms, jitter_ms, loss_pct in grid:
+            swept = {
+                "rate_mbit": rate_mbit,
+                "delay_ms": delay_ms,
+                "jitter_ms": jitter_ms,
+                "loss_pct": loss_pct,
+                "queue_packets": self.queue_packets,
+            }
+            yield LinkSpec(
+                uplink=_shape("uplink", swept, self.ul), downlink=_shape("downlink", swept, self.dl)
+            )
+
+
+def _shape(direction: str, swept: dict[str, float], own: Override) -> Shape:
+    try:
+        return Shape.model_validate({**swept, **own.model_dump(exclude_none=True)})
+    except ValidationError as error:
+        raise UsageError(f"no {direction} can be shaped like that: {one_line(error)}") from None
+
+
+def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConfig:
+    """A checked sweep of the options given, over those of a YAML file.
+
+    Raises UsageError for unknown keys and for values that cannot be, naming each.
+    """
+    from_file = _read_yaml(file) if file else {}
+    try:
+        config = SweepConfig.model_validate({**from_file, **options})
+    except ValidationError as error:
+        raise UsageError(f"this sweep cannot be run: {one_line(error)}") from None
+    list(config.links())
+    return config
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the configuration {file}: {error}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"the configuration {file} is not a mapping of options to values")
+    return {str(key).replace("-", "_"): value for key, value in content.items()}

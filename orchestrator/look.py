@@ -1,0 +1,115 @@
+"""What a user can look at before running: models, splits, links, this machine."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from netem.backends import choose, diagnose
+from netem.profiles import PROFILES, SOURCES
+from orchestrator.config import sweep_config
+from orchestrator.model import load_graph_of
+from orchestrator.report import stdout
+from orchestrator.scratch import remove_abandoned
+from splitbed.errors import MachineError
+from splitbed.graphs.splits import resolve
+from splitbed.zoo import ZOO
+
+Line = dict[str, object]
+
+
+def _show(lines: Sequence[Line], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(lines, indent=2) + "\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, value in lines[0].items():
+        table.add_column(name, justify="right" if isinstance(value, int | float) else "left")
+    for line in lines:
+        table.add_row(*(f"{v:g}" if isinstance(v, float) else str(v) for v in line.values()))
+    stdout().print(table)
+
+
+def doctor(*, as_json: bool) -> int:
+    """What this machine can do; 0 when it can shape links, else 3."""
+    findings = diagnose()
+    try:
+        backend, lacking = choose(), ""
+    except MachineError as error:
+        backend, lacking = "none", str(error)
+    lines: list[Line] = [
+        {"what": f.name, "works": "yes" if f.ok else "no", "detail": f.detail, "repair": f.repair}
+        for f in findings
+    ]
+    _show(lines, as_json=as_json)
+    said = sys.stderr if as_json else sys.stdout
+    said.write(f"Links are shaped by: {backend}\n" if not lacking else f"{lacking}\n")
+    return MachineError.exit_code if lacking else 0
+
+
+def models(*, as_json: bool) -> None:
+    """The anchor models of the zoo."""
+    _show(
+        [
+            {"model": m.name, "what": m.title, "named splits": len(m.named_splits)}
+            | {"task": m.task, "source": m.source}
+            for m in ZOO.values()
+        ],
+        as_json=as_json,
+    )
+
+
+def splits(model: str, split: str, shape: str | None, *, as_json: bool) -> None:
+    """The cuts of a model, with what crosses and what each side computes."""
+    config = sweep_config({"model": model, "split": split} | ({"shape": shape} if shape else {}))
+    with tempfile.TemporaryDirectory() as folder:
+        graph, anchor = load_graph_of(config, Path(folder))
+    lines: list[Line] = []
+    for found in resolve(graph, split, anchor.named_splits if anchor else None):
+        cut = graph.cuts[found.k]
+        crossing = ", ".join(f"{t.name} {t.datatype}{list(t.shape)}" for t in cut.tensors)
+        lines.append(
+            {
+                "split": cut.name,
+                "name": found.label,
+                "tensors": len(cut.tensors),
+                "MB": cut.nbytes / 1e6,
+                "bytes": cut.nbytes,
+                "UE parameters": cut.ue_params,
+                "edge parameters": cut.edge_params,
+                "UE MMACs": cut.ue_macs / 1e6,
+                "edge MMACs": cut.edge_macs / 1e6,
+                "crossing": cut.obstacle or crossing,
+            }
+        )
+    _show(lines, as_json=as_json)
+
+
+def links(*, as_json: bool) -> None:
+    """The named link profiles."""
+    lines: list[Line] = []
+    for name, spec in PROFILES.items():
+        up, down = spec.uplink, spec.downlink
+        lines.append(
+            {
+                "link": name,
+                "uplink Mbit/s": up.rate_mbit,
+                "downlink Mbit/s": down.rate_mbit,
+                "delay ms": up.delay_ms,
+                "jitter ms": up.jitter_ms,
+                "loss %": up.loss_pct,
+                "source": SOURCES[name],
+            }
+        )
+    _show(lines, as_json=as_json)
+
+
+def clean() -> None:
+    """Remove what killed runs left, and say what that was."""
+    for found in remove_abandoned():
+        ended = f", ended processes {', '.join(map(str, found.pids))}" if found.pids else ""
+        sys.stdout.write(f"removed {found.folder}{ended}\n")

@@ -1,0 +1,130 @@
+"""The model of a sweep: one of the zoo or a file, stored so that both nodes can cut it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config import SweepConfig
+from splitbed.errors import UsageError
+from splitbed.graphs.graph import Graph
+from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.parts import store
+from splitbed.media.pictures import load_pictures, preprocess
+from splitbed.media.recipes import PictureRecipe, recipe_for
+from splitbed.v1 import nodes_pb2
+from splitbed.zoo import ZOO, AnchorModel, anchor_model
+
+
+@dataclass(frozen=True)
+class SweptModel:
+    """A graph on disk, with all that feeding it, reading it and repeating the run takes."""
+
+    name: str
+    graph: Graph
+    folder: Path
+    task: str
+    named_splits: Mapping[str, str] | None
+    inputs: tuple[nodes_pb2.Input, ...]
+    facts: dict[str, object]
+    """For run.json: weights, sizes, hashes of model and inputs."""
+
+
+def load_model(config: SweepConfig, folder: Path) -> SweptModel:
+    """Build or read the model of `config` and store it in `folder`.
+
+    Raises UsageError for an unknown model, a file that is none, an input
+    or weights that do not fit.
+    """
+    file, weights, anchor = _model_file(config, folder)
+    graph = load_graph(file, config.shape or None)
+    recipe = anchor.picture if anchor else _recipe(graph)
+    inputs, input_facts = _inputs(config, graph, recipe)
+    store(graph, folder)
+    facts: dict[str, object] = {
+        "name": config.model,
+        "weights": weights,
+        "layers": graph.n,
+        "parameters": graph.cuts[0].edge_params,
+        "macs": graph.cuts[0].edge_macs,
+        "bytes": file.stat().st_size,
+        **_hashes(file),
+        "inputs": input_facts,
+    }
+    return SweptModel(
+        name=anchor.name if anchor else file.stem,
+        graph=graph,
+        folder=folder,
+        task=anchor.task if anchor else "tensors",
+        named_splits=anchor.named_splits if anchor else None,
+        inputs=inputs,
+        facts=facts,
+    )
+
+
+def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:
+    """The graph alone, and the anchor model that it is of; raises as :func:`load_model` does."""
+    file, _, anchor = _model_file(config, folder)
+    return load_graph(file, config.shape or None), anchor
+
+
+def _model_file(config: SweepConfig, folder: Path) -> tuple[Path, str, AnchorModel | None]:
+    """The ONNX file, what its weights are, and the anchor model that it is of."""
+    if config.model in ZOO or not config.model.endswith(".onnx"):
+        anchor = anchor_model(config.model)
+        built = anchor.build(config.seed, config.weights)
+        file = folder / f"{anchor.name}.onnx"
+        file.write_bytes(built.SerializeToString())
+        weights = {entry.key: entry.value for entry in built.metadata_props}["weights"]
+        return file, weights, anchor
+    if config.weights:
+        raise UsageError(
+            f"--weights {config.weights} is for a model of the zoo; {config.model} has its own"
+        )
+    return Path(config.model), "the file's own", None
+
+
+def _recipe(graph: Graph) -> PictureRecipe | None:
+    return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
+
+
+def _inputs(
+    config: SweepConfig, graph: Graph, recipe: PictureRecipe | None
+) -> tuple[tuple[nodes_pb2.Input, ...], list[dict[str, str]]]:
+    if recipe is None:
+        if config.input:
+            raise UsageError(
+                f"--input {config.input}: {config.model} takes no picture but "
+                + ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in graph.inputs)
+            )
+        made_up = nodes_pb2.RandomTensors(seed=config.seed)
+        name = f"random (seed {config.seed})"
+        return (nodes_pb2.Input(random=made_up, name=name),), [{"name": name}]
+    pictures = load_pictures(config.input)
+    messages = []
+    for picture in pictures:
+        data = picture.read()
+        preprocess(data, recipe, picture.name)  # refuse it now, not in the middle of a sweep
+        encoded = nodes_pb2.Picture(
+            data=data,
+            height=recipe.height,
+            width=recipe.width,
+            mean=recipe.mean,
+            std=recipe.std,
+            layout=recipe.layout,
+            datatype=recipe.datatype,
+        )
+        messages.append(nodes_pb2.Input(picture=encoded, name=picture.name))
+    facts = [
+        {"name": p.name, "source": p.source, "sha256": p.sha256, "md5": p.md5} for p in pictures
+    ]
+    return tuple(messages), facts
+
+
+def _hashes(file: Path) -> dict[str, str]:
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        # md5 because clause 2 asks for it; it protects nothing
+        md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    return {"sha256": sha256, "md5": md5.hexdigest()}

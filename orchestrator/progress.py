@@ -1,0 +1,85 @@
+"""Progress of a sweep on stderr: cell, frame, time left."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bar
+
+from orchestrator.cell import Cell
+from orchestrator.config import MIN_FRAMES
+
+_CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
+
+
+class SweepProgress:
+    """A bar on a terminal, a line per cell elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]} left"),
+            console=console,
+            transient=True,
+        )
+        self._wires_s: list[float] = []
+        self._overheads_s: list[float] = []
+        self._began = 0.0
+        self._frames = 0
+        self._where = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, cells: Sequence[Cell], layers: int, folder: Path, backend: str) -> None:
+        """The cells that will be measured."""
+        self._wires_s = [MIN_FRAMES * cell.wire_ms(layers) / 1e3 for cell in cells]
+        self._task = self._bar.add_task("starting", total=len(cells), left=self._left())
+        self._console.print(
+            f"{len(cells)} cells over links shaped by {backend}, "
+            f"about {self._left()}; run: {folder}"
+        )
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+        self._began, self._frames = time.monotonic(), 0
+        self._where = f"{cell.label} ({cell.cut.name}) at {cell.link.uplink.rate_mbit:g} Mbit/s"
+        self._bar.update(self._task, description=self._where)
+
+    def frame(self) -> None:
+        """A frame was measured."""
+        self._frames += 1
+        self._bar.update(self._task, description=f"{self._where}, frame {self._frames}")
+
+    def done(self, error: str | None) -> None:
+        """A cell ended."""
+        self._overheads_s.append(time.monotonic() - self._began - self._wires_s.pop(0))
+        self._bar.update(self._task, advance=1, left=self._left())
+        if error:
+            self._console.print(f"[red]failed[/]: {self._where}: {escape(error)}")
+        elif not self._console.is_terminal:
+            self._console.print(f"{self._where}: {self._frames} frames, {self._left()} left")
+
+    def _left(self) -> str:
+        measured = self._overheads_s
+        each_s = sum(measured) / len(measured) if measured else _CELL_S
+        left_s = sum(self._wires_s) + each_s * len(self._wires_s)
+        return f"{left_s // 60:.0f} min {left_s % 60:02.0f} s"

@@ -1,0 +1,134 @@
+"""The folder of a run, written as things happen, so that nothing measured is ever lost.
+
+    run.json        what was asked and the conditions     samples.jsonl   a line per frame
+    cells.jsonl     a line per cell when it ends          summary.csv     a row per ended cell
+
+A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; it is measured
+again under a new attempt, and only the attempt that the journal names counts.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from splitbed.errors import RunError, UsageError
+
+RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
+SUMMARY_FILE = "summary.csv"
+SCHEMA = 1
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk."""
+
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether a sweep has begun here."""
+        return (self.path / RUN_FILE).exists()
+
+    def write_run(self, run: Record) -> None:
+        """Replace run.json as a whole: a reader sees the old one or the new one."""
+        self.replace(RUN_FILE, json.dumps({**run, "schema": SCHEMA}, indent=2) + "\n")
+
+    def read_run(self) -> Record:
+        """What run.json holds; UsageError when it is not there, or of a newer schema."""
+        file = self.path / RUN_FILE
+        try:
+            run = json.loads(file.read_text())
+            schema = run["schema"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(
+                f"{self.path} is no run: it has no readable {RUN_FILE}; "
+                "give the folder that an earlier sweep wrote"
+            ) from None
+        if schema > SCHEMA:
+            raise UsageError(f"{file} has schema {schema}, this version reads up to {SCHEMA}")
+        return dict(run)
+
+    def add_sample(self, sample: Record) -> None:
+        """Append one frame."""
+        self._append(SAMPLES_FILE, sample)
+
+    def add_cell(self, cell: Record) -> None:
+        """Append one ended cell, and see that it is on the disk."""
+        self._append(CELLS_FILE, cell, sync=True)
+
+    def samples(self) -> Iterator[Record]:
+        """Every frame, in the order of measurement."""
+        return self._lines(SAMPLES_FILE)
+
+    def cells(self) -> Iterator[Record]:
+        """Every ended cell, in the order of measurement."""
+        return self._lines(CELLS_FILE)
+
+    def replace(self, name: str, text: str) -> None:
+        """Write the file `name` as a whole, or leave it as it was."""
+        draft = self.path / f".{name}.draft"
+        try:
+            draft.write_text(text)
+            draft.replace(self.path / name)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise self._unwritable(name, error) from error
+
+    def _append(self, name: str, record: Record, *, sync: bool = False) -> None:
+        file = self.path / name
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        try:
+            with file.open("ab") as stream:
+                # a run that was killed, or ran out of disk, may have left half a line
+                if stream.tell() and not _ends_with_newline(file):
+                    line = b"\n" + line
+                stream.write(line)
+                stream.flush()
+                if sync:
+                    os.fsync(stream.fileno())
+        except OSError as error:
+            raise self._unwritable(name, error) from error
+
+    def _unwritable(self, name: str, error: OSError) -> RunError:
+        return RunError(
+            f"cannot write {self.path / name}: {error.strerror}; what was measured before is "
+            f"readable there: make room and go on with `orchestrate sweep --resume {self.path}`"
+        )
+
+    def _lines(self, name: str) -> Iterator[Record]:
+        file = self.path / name
+        if not file.exists():
+            return
+        with file.open() as stream:
+            for line in stream:
+                try:
+                    yield json.loads(line)
+                except ValueError:  # half a line of a run that was cut off
+                    continue
+
+
+def _ends_with_newline(file: Path) -> bool:
+    with file.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def create(out: Path | None, model: str) -> RunFolder:
+    """A new run folder: `out`, or one of the model and the time under ``runs/``."""
+    name = f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    path = out or Path("runs") / name
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise UsageError(
+                f"{path} is not empty: choose another --out, or go on with it by --resume {path}"
+            )
+    except OSError as error:
+        raise UsageError(f"cannot make the run folder {path}: {error.strerror}") from None
+    return RunFolder(path)

@@ -1,0 +1,179 @@
+"""summary.csv: a row per cell, recomputed from the raw samples whenever it is written."""
+
+import csv
+import io
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from netem.spec import LinkSpec
+from orchestrator.bound import bound_ms
+from orchestrator.run_folder import Record, RunFolder
+from splitbed.timeline import Stage, Timeline
+
+STAGE_COLUMNS = ("part1", "encode", "uplink", "decode", "part2", "downlink")
+
+COLUMNS = (
+    "model", "runtime", "split", "split_name", "codec", "bw_mbit", "delay_ms", "loss_pct",
+    "frames", "errors", "intermediate_tensors", "intermediate_bytes", "encoded_bytes",
+    "part1_bytes", "part2_bytes", "part1_ms", "encode_ms", "uplink_ms", "decode_ms", "part2_ms",
+    "downlink_ms", "e2e_ms", "e2e_p95_ms", "e2e_p99_ms", "bound_ms", "e2e_over_bound",
+    "speedup_vs_best_anchor", "max_abs_diff", "link_backend", "link_mbit", "link_rtt_ms",
+    "link_retransmits", "valid",
+    # second block: what the first leaves out
+    "reason", "weights", "preprocess_ms", "result_ms", "gap_pct", "jitter_ms", "downlink_mbit",
+    "downlink_delay_ms", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
+)  # fmt: skip
+"""Times are medians over the counted frames unless the name says otherwise."""
+
+MAX_GAP_SHARE = 0.01
+"""Stages add up to the end-to-end time within this share (DESIGN: timeline)."""
+MAX_ABS_DIFF = 1e-3
+"""Largest difference of split from whole output (clause 10.2.8)."""
+MIN_OVER_BOUND = 0.98
+"""Nothing beats physics: a frame faster than this was not over the link that was asked."""
+
+Row = dict[str, object]
+
+
+def rows(folder: RunFolder) -> list[Row]:
+    """The summary of all ended cells of a run, in the order of measurement."""
+    run = folder.read_run()
+    samples: dict[str, list[Record]] = defaultdict(list)
+    for sample in folder.samples():
+        samples[sample["attempt"]].append(sample)
+    # of a cell that failed and was measured again, the last attempt counts
+    cells = {cell["key"]: cell for cell in folder.cells()}
+    table = [_row(run, cell, samples[cell["attempt"]]) for cell in cells.values()]
+    _add_speedups(table)
+    return table
+
+
+def to_csv(table: Sequence[Row]) -> str:
+    """The rows as CSV with :data:`COLUMNS`; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in table:
+        writer.writerow({name: _cell_text(row.get(name)) for name in COLUMNS})
+    return text.getvalue()
+
+
+def _cell_text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
+    link = LinkSpec.model_validate(cell["link"])
+    row: Row = {
+        "model": run["model"]["name"],
+        "weights": run["model"]["weights"],
+        "runtime": "onnx",
+        "codec": "raw",
+        "split": cell["split"],
+        "split_name": cell["split_name"],
+        "bw_mbit": link.uplink.rate_mbit,
+        "delay_ms": link.uplink.delay_ms,
+        "jitter_ms": link.uplink.jitter_ms,
+        "loss_pct": link.uplink.loss_pct,
+        "downlink_mbit": link.downlink.rate_mbit,
+        "downlink_delay_ms": link.downlink.delay_ms,
+        "link_backend": cell["link_backend"],
+        "frames": len(samples),
+        "errors": 0 if cell["error"] is None else 1,
+        "intermediate_tensors": cell["intermediate_tensors"],
+        "intermediate_bytes": cell["intermediate_bytes"],
+        "part1_bytes": cell.get("part1_bytes"),
+        "part2_bytes": cell.get("part2_bytes"),
+        "load_ms": cell.get("load_ms"),
+    }
+    reasons = [cell["error"]] if cell["error"] else []
+    if samples:
+        row |= _times(samples, link)
+        reasons += _timing_faults(row)
+    if cell.get("proofs"):
+        row |= _link_columns(cell["proofs"])
+        reasons += [proof["fault"] for proof in cell["proofs"] if proof["fault"]]
+    return row | {"valid": not reasons, "reason": "; ".join(reasons)}
+
+
+def _times(samples: list[Record], link: LinkSpec) -> Row:
+    timelines = [Timeline([Stage(*stage) for stage in sample["stages"]]) for sample in samples]
+    e2e = [timeline.e2e_ms for timeline in timelines]
+    bounds = [
+        bound_ms(timeline, sample["encoded_bytes"], sample["result_bytes"], link)
+        for timeline, sample in zip(timelines, samples, strict=True)
+    ]
+    diffs = [s["max_abs_diff"] for s in samples if s["max_abs_diff"] is not None]
+    stage_ms: Row = {
+        f"{name}_ms": statistics.median(timeline.ms(name) for timeline in timelines)
+        for name in ("preprocess", *STAGE_COLUMNS, "result")
+    }
+    return stage_ms | {
+        "encoded_bytes": samples[0]["encoded_bytes"],
+        "e2e_ms": statistics.median(e2e),
+        "e2e_p95_ms": float(np.percentile(e2e, 95)),
+        "e2e_p99_ms": float(np.percentile(e2e, 99)),
+        "bound_ms": statistics.median(bounds),
+        "e2e_over_bound": statistics.median(a / b for a, b in zip(e2e, bounds, strict=True)),
+        "max_abs_diff": max(diffs, default=None),
+        "gap_pct": 100 * max(timeline.gap_share for timeline in timelines),
+    }
+
+
+def _timing_faults(row: Row) -> list[str]:
+    faults = []
+    gap, over, diff = row["gap_pct"], row["e2e_over_bound"], row["max_abs_diff"]
+    if isinstance(gap, float) and gap > 100 * MAX_GAP_SHARE:
+        faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
+    if isinstance(over, float) and over < MIN_OVER_BOUND:
+        faults.append(f"faster than its physical floor ({over:.3f}): the link was not as asked")
+    if isinstance(diff, float) and diff > MAX_ABS_DIFF:
+        faults.append(f"split output differs from the whole model's by {diff:.2g}")
+    return faults
+
+
+def _link_columns(proofs: list[Record]) -> Row:
+    first, last = proofs[0], proofs[-1]
+    columns: Row = {
+        "link_mbit": statistics.mean(proof["uplink_mbit"] for proof in proofs),
+        "link_down_mbit": statistics.mean(proof["downlink_mbit"] for proof in proofs),
+        "link_rtt_ms": statistics.mean(proof["rtt_min_ms"] for proof in proofs),
+    }
+    if first["tcp"] and last["tcp"]:
+        # a message of the wire leaves out what is zero
+        before, after = (proof["tcp"].get("retransmits", 0) for proof in (first, last))
+        columns |= {
+            "link_retransmits": after - before,
+            "tcp": last["tcp"]["congestion_control"],
+            "cwnd_segments": last["tcp"]["cwnd_segments"],
+        }
+    return columns
+
+
+def link_of(row: Row) -> tuple[object, ...]:
+    """What rows that were measured over the same link have in common."""
+    names = ("bw_mbit", "delay_ms", "jitter_ms", "loss_pct", "downlink_mbit", "downlink_delay_ms")
+    return tuple(row[name] for name in names)
+
+
+def is_anchor(row: Row) -> bool:
+    """Whether the row is the device anchor (n:0) or the network anchor (0:n)."""
+    first, _, second = str(row["split"]).partition(":")
+    return "0" in (first, second)
+
+
+def _add_speedups(table: list[Row]) -> None:
+    best: dict[tuple[object, ...], float] = {}
+    for row in table:
+        e2e = row.get("e2e_ms")
+        if is_anchor(row) and isinstance(e2e, float):
+            best[link_of(row)] = min(e2e, best.get(link_of(row), e2e))
+    for row in table:
+        e2e = row.get("e2e_ms")
+        if isinstance(e2e, float) and link_of(row) in best:
+            row["speedup_vs_best_anchor"] = best[link_of(row)] / e2e

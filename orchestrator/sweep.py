@@ -1,0 +1,246 @@
+"""A sweep: every split over every link, and the run folder it leaves.
+
+model ──> link up ──> nodes up ──> for each split: load ──> for each link: measure ──> journal
+"""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, cast
+
+from netem.backends import AUTO, choose, open_link
+from netem.link import Link, check_rates
+from orchestrator.cell import Cell, CellMeasurement
+from orchestrator.conditions import conditions, now
+from orchestrator.config import SweepConfig
+from orchestrator.model import SweptModel, load_model
+from orchestrator.pair import Pair
+from orchestrator.run_folder import SUMMARY_FILE, Record, RunFolder, create
+from orchestrator.scratch import Scratch, remove_abandoned, scratch
+from orchestrator.summary import Row, rows, to_csv
+from orchestrator.topology import load_topology
+from orchestrator.verdict import Verdict, judge_run
+from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
+from splitbed.graphs.splits import resolve
+
+INTERRUPTED = 130
+NETWORK_ANCHOR, DEVICE_ANCHOR = "network anchor", "device anchor"
+
+
+class Progress(Protocol):
+    """Told how a sweep gets on."""
+
+    def begin(self, cells: Sequence[Cell], layers: int, folder: Path, backend: str) -> None:
+        """The cells that will be measured."""
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+
+    def frame(self) -> None:
+        """A frame was measured."""
+
+    def done(self, error: str | None) -> None:
+        """A cell ended."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep leaves; `stopped` is what ended it before its last cell."""
+
+    folder: Path
+    rows: list[Row]
+    verdict: Verdict
+    stopped: BaseException | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a VALID run, 1 for an INVALID one, else what the cause of the stop asks for."""
+        match self.stopped:
+            case SplitbedError() as error:
+                return error.exit_code
+            case KeyboardInterrupt():
+                return INTERRUPTED
+        return 0 if self.verdict.valid else RunError.exit_code
+
+
+def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
+    """The grid: the anchors and the splits, each over every link. Raises UsageError."""
+    graph = model.graph
+    splits = resolve(graph, config.split, model.named_splits)
+    labels = {split.k: split.label for split in splits} | {
+        0: NETWORK_ANCHOR,
+        graph.n: DEVICE_ANCHOR,
+    }
+    inner = [split.k for split in splits if 0 < split.k < graph.n]
+    links = list(config.links())
+    return [Cell(labels[k], graph.cuts[k], link) for k in (0, *inner, graph.n) for link in links]
+
+
+def read_config(run: Path) -> SweepConfig:
+    """What the sweep of an earlier run folder was asked."""
+    return SweepConfig.model_validate(RunFolder(run).read_run()["asked"])
+
+
+def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) -> Outcome:
+    """Run a sweep, or go on with one: cells that ended without an error are kept.
+
+    Raises SplitbedError for what stops it before the first cell.
+    """
+    remove_abandoned()
+    topology = load_topology(config.topology)
+    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
+    for spec in config.links():
+        check_rates(backend, spec)
+    with ExitStack() as stack, _sigterm_interrupts():
+        space = stack.enter_context(scratch())
+        model = load_model(config, _subfolder(space, "model"))
+        cells = plan_cells(config, model)
+        folder = RunFolder(resumed) if resumed else create(config.out, model.name)
+        link = stack.enter_context(open_link(backend, _subfolder(space, "link"), topology.subnet))
+        link.shape(cells[0].link)
+        pair = stack.enter_context(Pair(link, space, model, topology.data_port))
+        _begin(folder, config, model, conditions(pair), backend)
+        ended = {cell["key"] for cell in folder.cells() if cell["error"] is None}
+        todo = [cell for cell in cells if cell.key not in ended]
+        progress.begin(todo, model.graph.n, folder.path, backend)
+        stopped = _Sweeper(config, model, link, pair, folder, progress).measure(todo)
+    return _end(folder, len(cells), stopped)
+
+
+def _subfolder(space: Scratch, name: str) -> Path:
+    (folder := space.folder / name).mkdir()
+    return folder
+
+
+def _begin(
+    folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record, backend: str
+) -> None:
+    """Write run.json, or see that a resumed run is of the same model."""
+    if folder.exists:
+        run = folder.read_run()
+        if run["model"] != model.facts:
+            raise UsageError(
+                f"cannot resume {folder.path}: the model or its inputs have changed since; "
+                "start a new sweep"
+            )
+        folder.write_run(run | {"resumed": [*run.get("resumed", []), facts]})
+        return
+    asked = config.model_dump(mode="json")
+    folder.write_run(
+        {"asked": asked, "model": model.facts, "link_backend": backend, "conditions": facts}
+    )
+
+
+def _end(folder: RunFolder, cells: int, stopped: BaseException | None) -> Outcome:
+    """Judge what was measured and write it down, as far as the disk lets us."""
+    table = rows(folder)
+    reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
+    verdict = judge_run(table, cells, reason)
+    try:
+        folder.replace(SUMMARY_FILE, to_csv(table))
+        folder.write_run(
+            folder.read_run()
+            | {"ended": now(), "verdict": verdict.word}
+            | {"reasons": verdict.reasons, "advice": verdict.advice}
+        )
+    except RunError as error:
+        stopped = stopped or error
+    return Outcome(folder.path, table, verdict, stopped)
+
+
+class _Sweeper:
+    """Measures cells one after another; a cell that fails costs a restart, not the sweep."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        model: SweptModel,
+        link: Link,
+        pair: Pair,
+        folder: RunFolder,
+        progress: Progress,
+    ) -> None:
+        self._config = config
+        self._model = model
+        self._link = link
+        self._pair = pair
+        self._folder = folder
+        self._progress = progress
+        self._loaded: tuple[int, Record] | None = None
+
+    def measure(self, cells: Sequence[Cell]) -> BaseException | None:
+        """Measure the cells; gives back what stopped it before the last one."""
+        try:
+            for cell in cells:
+                self._progress.cell(cell)
+                error = self._measure(cell)
+                self._progress.done(error)
+        except (SplitbedError, KeyboardInterrupt) as stopped:
+            return stopped
+        return None
+
+    def _measure(self, cell: Cell) -> str | None:
+        attempt = f"{cell.key} at {now()} #{time.monotonic_ns()}"
+        journal: Record = {
+            "key": cell.key,
+            "attempt": attempt,
+            "split": cell.cut.name,
+            "split_name": cell.label,
+            "intermediate_tensors": len(cell.cut.tensors),
+            "intermediate_bytes": cell.cut.nbytes,
+            "link": cell.link.model_dump(),
+            "link_backend": self._link.backend,
+            "error": None,
+        }
+
+        def on_frame(sample: Record) -> None:
+            self._folder.add_sample({"attempt": attempt, **sample})
+            self._progress.frame()
+
+        started = time.monotonic()
+        try:
+            journal |= self._load(cell.cut.k)
+            measurement = CellMeasurement(
+                self._pair, self._link, self._config, cell, self._model.graph.n
+            )
+            journal |= measurement.run(len(self._model.inputs), on_frame)
+        except NodeError as error:
+            journal["error"] = str(error)
+        journal["wall_ms"] = (time.monotonic() - started) * 1e3
+        self._folder.add_cell(journal)
+        self._folder.replace(SUMMARY_FILE, to_csv(rows(self._folder)))
+        if journal["error"]:
+            self._loaded = None
+            self._pair.restart()
+        return cast(str | None, journal["error"])
+
+    def _load(self, k: int) -> Record:
+        """Open the sessions of a cut, unless the cell before was of the same cut."""
+        if self._loaded is None or self._loaded[0] != k:
+            threads = (self._config.ue_threads, self._config.edge_threads)
+            ue, edge = self._pair.load(k, threads=threads, warmup=self._config.warmup)
+            facts = {
+                "part1_bytes": ue.part_bytes,
+                "part2_bytes": edge.part_bytes,
+                "load_ms": max(ue.load_ms, edge.load_ms),
+            }
+            self._loaded = (k, facts)
+        return self._loaded[1]
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does, so that everything made is unmade."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

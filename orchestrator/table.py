@@ -1,0 +1,63 @@
+"""The table at the end of a sweep: a line per split, a column of times per link."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from orchestrator.summary import Row, link_of
+
+
+def sweep_table(table: Sequence[Row]) -> Table:
+    """End-to-end time and measured/bound of every split over every link; the best per link bold."""
+    links = list(dict.fromkeys(link_of(row) for row in table))
+    best = {link: _best(table, link) for link in links}
+    view = Table(box=box.SIMPLE_HEAD, title="End-to-end time, measured/bound", title_justify="left")
+    for name in ("split", "k:n-k"):
+        view.add_column(name, no_wrap=True)
+    for name in ("tensors", "MB", "part 1 ms", "part 2 ms"):
+        view.add_column(name, justify="right")
+    for link in links:
+        view.add_column(_heading(link), justify="right", no_wrap=True)
+    for split in dict.fromkeys(str(row["split"]) for row in table):
+        rows = {link_of(row): row for row in table if row["split"] == split}
+        first = next(iter(rows.values()))
+        view.add_row(
+            str(first["split_name"]),
+            split,
+            str(first["intermediate_tensors"]),
+            f"{float(str(first['intermediate_bytes'])) / 1e6:.2f}",
+            _ms(first, "part1_ms"),
+            _ms(first, "part2_ms"),
+            *(_time(rows.get(link), best[link]) for link in links),
+        )
+    return view
+
+
+def _best(table: Sequence[Row], link: tuple[object, ...]) -> float | None:
+    times = [row["e2e_ms"] for row in table if link_of(row) == link and row["valid"]]
+    return min((time for time in times if isinstance(time, float)), default=None)
+
+
+def _heading(link: tuple[object, ...]) -> str:
+    rate_mbit, delay_ms, _, loss_pct, *_ = link
+    extras = [f"{delay_ms:g} ms"] if delay_ms else []
+    extras += [f"{loss_pct:g} % loss"] if loss_pct else []
+    return "\n".join([f"{rate_mbit:g} Mbit/s", *extras])
+
+
+def _ms(row: Row, name: str) -> str:
+    value = row.get(name)
+    return f"{value:.1f}" if isinstance(value, float) else "–"
+
+
+def _time(row: Row | None, best: float | None) -> str:
+    if row is None:
+        return ""
+    e2e, over = row.get("e2e_ms"), row.get("e2e_over_bound")
+    if not isinstance(e2e, float):
+        return "[red]failed[/]"
+    words = f"{e2e:.0f} ms {over:.3f}"
+    if not row["valid"]:
+        return f"[red]{words} INVALID[/]"
+    return f"[bold green]{words}[/]" if e2e == best else words

@@ -1,0 +1,92 @@
+"""What a run amounts to: VALID, or INVALID with the rule that failed; and what to make of it.
+
+A row is VALID when every frame ran, the link was proved before and after, the stages explain the
+end-to-end time, no frame beat its physical floor, and the split output is the whole model's
+(:mod:`orchestrator.summary` holds the limits). A run is VALID when all its cells are there and are.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.summary import Row, is_anchor, link_of
+
+MAX_OVER_BOUND = 1.05
+"""Above this ratio a row is worth a look: see the bars in the README."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of a run, with its reasons and advice as sentences."""
+
+    valid: bool
+    reasons: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        """VALID or INVALID."""
+        return "VALID" if self.valid else "INVALID"
+
+
+def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:
+    """The verdict on the rows of a run that was to have `cells_asked` cells."""
+    reasons = [
+        f"{row['split_name']} at {_link_words(row)}: {row['reason']}"
+        for row in table
+        if not row["valid"]
+    ]
+    if stopped:
+        reasons.append(stopped)
+    if len(table) < cells_asked:
+        reasons.append(f"{cells_asked - len(table)} of {cells_asked} cells were not measured")
+    return Verdict(not reasons, tuple(reasons), tuple(_advice(table)))
+
+
+def _link_words(row: Row) -> str:
+    words = f"{row['bw_mbit']:g} Mbit/s"
+    extras = (("delay_ms", "ms delay"), ("jitter_ms", "ms jitter"), ("loss_pct", "% loss"))
+    return words + "".join(f", {row[name]:g} {unit}" for name, unit in extras if row[name])
+
+
+def _advice(table: Sequence[Row]) -> list[str]:
+    by_link: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+    for row in table:
+        if row["valid"] and isinstance(row.get("e2e_ms"), float):
+            by_link[link_of(row)].append(row)
+    advice = [line for measured in by_link.values() for line in _where_to_cut(measured)]
+    for row in table:
+        over, loss = row.get("e2e_over_bound"), row["loss_pct"]
+        if isinstance(over, float) and over > MAX_OVER_BOUND and not loss:
+            advice.append(
+                f"{row['split_name']} at {_link_words(row)} took {over:.2f} times its physical "
+                "floor: something else used this machine, or it is too slow for the link"
+            )
+    return advice
+
+
+def _where_to_cut(measured: Sequence[Row]) -> list[str]:
+    def e2e(row: Row) -> float:
+        return float(str(row["e2e_ms"]))
+
+    anchors = [row for row in measured if is_anchor(row)]
+    splits = [row for row in measured if not is_anchor(row)]
+    if not splits or not anchors:
+        return []
+    anchor, split = min(anchors, key=e2e), min(splits, key=e2e)
+    where = f"At {_link_words(split)}"
+    if e2e(split) < e2e(anchor):
+        return [
+            f"{where} cut at {split['split_name']} ({split['split']}): {e2e(split):.0f} ms, "
+            f"{e2e(anchor) / e2e(split):.2f} times as fast as the {anchor['split_name']}."
+        ]
+    line = (
+        f"{where} do not split: the {anchor['split_name']} takes {e2e(anchor):.0f} ms, "
+        f"the best split ({split['split_name']}, {split['split']}) {e2e(split):.0f} ms"
+    )
+    uplink_ms = float(str(split["uplink_ms"]))
+    to_spare_ms = uplink_ms - (e2e(split) - e2e(anchor))
+    if to_spare_ms > 0:
+        factor = uplink_ms / to_spare_ms
+        return [f"{line}; it would win with intermediate data {factor:.1f} times smaller."]
+    return [f"{line}; no smaller intermediate data would make it win on this pair of nodes."]

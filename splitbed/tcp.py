@@ -1,0 +1,57 @@
+"""What the kernel says of a TCP connection that this process holds, whoever opened it."""
+
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+_TCP_INFO_BYTES = 104
+# offsets in struct tcp_info of linux/tcp.h, all 32-bit words after eight single bytes
+_SND_MSS, _RTT_US, _SND_CWND, _TOTAL_RETRANS = 16, 68, 80, 100
+
+
+@dataclass(frozen=True)
+class TcpFacts:
+    """Congestion control and what the connection has been through since it was opened."""
+
+    congestion_control: str
+    retransmits: int
+    cwnd_segments: int
+    rtt_ms: float
+    mss_bytes: int
+
+
+def facts_to(peer: tuple[str, int]) -> TcpFacts | None:
+    """Facts of this process's connection to `peer`; None when there is none."""
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            with socket.socket(fileno=os.dup(int(entry.name))) as connection:
+                if connection.type == socket.SOCK_STREAM and _peer(connection) == peer:
+                    return _facts(connection)
+        except OSError:  # not a socket, not connected, or closed since it was listed
+            continue
+    return None
+
+
+def _peer(connection: socket.socket) -> tuple[str, int] | None:
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    host, port, *_ = connection.getpeername()
+    return host.removeprefix("::ffff:"), port  # gRPC reaches IPv4 through IPv6 sockets
+
+
+def _facts(connection: socket.socket) -> TcpFacts:
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    name = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+
+    def word(offset: int) -> int:
+        return int(struct.unpack_from("=I", info, offset)[0])
+
+    return TcpFacts(
+        congestion_control=name.split(b"\0")[0].decode(),
+        retransmits=word(_TOTAL_RETRANS),
+        cwnd_segments=word(_SND_CWND),
+        rtt_ms=word(_RTT_US) / 1000,
+        mss_bytes=word(_SND_MSS),
+    )

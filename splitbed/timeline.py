@@ -1,0 +1,80 @@
+"""The per-frame timeline: when each stage of the pipeline began and ended.
+
+media ──> preprocess ──> part1 ──> encode ──> uplink ──> decode ──> part2 ──> result ──> downlink
+
+Times are CLOCK_MONOTONIC nanoseconds of the node that did the work. Stages of one frame follow
+one another, so their durations add up to the end-to-end time when both nodes share a clock.
+Preprocessing is recorded and left out of the end-to-end time (clause 10.2.6).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
+END_TO_END = STAGES[1:]
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one frame."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+    @property
+    def ms(self) -> float:
+        """Duration in milliseconds."""
+        return (self.end_ns - self.start_ns) / NS_PER_MS
+
+
+@dataclass
+class Timeline:
+    """The stages of one frame, in the order in which they were recorded."""
+
+    stages: list[Stage] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Record what happens inside as the stage ``name``; nothing when it raises."""
+        start_ns = time.monotonic_ns()
+        yield
+        self.add(name, start_ns, time.monotonic_ns())
+
+    def add(self, name: str, start_ns: int, end_ns: int) -> None:
+        """Record a stage whose ends were taken elsewhere."""
+        self.stages.append(Stage(name, start_ns, end_ns))
+
+    def ms(self, name: str) -> float:
+        """Milliseconds spent in the stages of this name; 0 when there were none."""
+        return sum(stage.ms for stage in self.stages if stage.name == name)
+
+    @property
+    def e2e_ms(self) -> float:
+        """From the start of the first counted stage to the end of the last."""
+        counted = [stage for stage in self.stages if stage.name in END_TO_END]
+        return (max(s.end_ns for s in counted) - min(s.start_ns for s in counted)) / NS_PER_MS
+
+    @property
+    def gap_share(self) -> float:
+        """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
+        counted = sorted((s.start_ns, s.end_ns) for s in self.stages if s.name in END_TO_END)
+        covered, reached = 0, counted[0][0]
+        for start_ns, end_ns in counted:
+            covered += max(0, end_ns - max(start_ns, reached))
+            reached = max(reached, end_ns)
+        return 1 - covered / NS_PER_MS / self.e2e_ms if self.e2e_ms else 0.0
+
+    def out_of_order(self) -> list[str]:
+        """Stages that end before they begin: what a clock that is not shared looks like."""
+        return [stage.name for stage in self.stages if stage.end_ns < stage.start_ns]
+
+
+def clock_id() -> str:
+    """Names this process's CLOCK_MONOTONIC: equal on nodes that share it, and only there."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{Path('/proc/self/ns/time').readlink()}"

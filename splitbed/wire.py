@@ -1,0 +1,167 @@
+"""Tensors <-> messages: one header, then raw little-endian C-order bytes in chunks.
+
+One protobuf message for a whole tensor was measured 11 to 15 times slower than raw TCP; chunks on
+a long-lived stream come within a few per cent of the link. Sizes follow from datatype and shape,
+are checked against what the receiver expects, and only then is memory taken.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.errors import NodeError
+from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.v1.tensors_pb2 import Chunk, Packet, TensorHeader, TensorsHeader
+
+CHUNK_BYTES = 256 * 1024
+MAX_TENSORS_BYTES = 1 << 30
+MAX_TENSORS = 4096
+MAX_RANK = 16
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", 4 << 20),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+"""For both ends of every channel: no message is larger than a few chunks."""
+
+
+def describe(tensors: Tensors) -> tuple[TensorInfo, ...]:
+    """Names, datatypes and shapes of arrays."""
+    return tuple(
+        TensorInfo(name, DATATYPES[array.dtype], array.shape) for name, array in tensors.items()
+    )
+
+
+def packets(
+    tensors: Tensors, *, frame: int = 0, input_: int = 0, layers: int = 0
+) -> Iterator[Packet]:
+    """The messages that carry `tensors`; bytes are copied as each chunk is taken, not before."""
+    header = TensorsHeader(
+        tensors=[
+            TensorHeader(name=info.name, datatype=info.datatype, shape=info.shape)
+            for info in describe(tensors)
+        ],
+        frame=frame,
+        input=input_,
+        layers=layers,
+    )
+    yield Packet(header=header)
+    for index, array in enumerate(tensors.values()):
+        flat = _bytes_of(np.ascontiguousarray(array))
+        for offset in range(0, len(flat), CHUNK_BYTES):
+            data = bytes(flat[offset : offset + CHUNK_BYTES])
+            yield Packet(chunk=Chunk(tensor=index, offset=offset, data=data))
+
+
+class Assembler:
+    """Puts one set of tensors together from its messages.
+
+    Raises NodeError for anything that the header or a chunk gets wrong, before memory is taken.
+    """
+
+    def __init__(self, header: TensorsHeader, expected: Sequence[TensorInfo] | None = None) -> None:
+        infos = [_believable(tensor) for tensor in header.tensors[: MAX_TENSORS + 1]]
+        if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
+            raise NodeError(f"refused {len(header.tensors)} tensors: too many, or a name twice")
+        if expected is not None:
+            _check_expected(infos, expected)
+        if (total := sum(info.nbytes for info in infos)) > MAX_TENSORS_BYTES:
+            raise NodeError(f"refused {total} bytes of tensors: the limit is {MAX_TENSORS_BYTES}")
+        self.header = header
+        self._arrays = [np.empty(info.shape, NUMPY_TYPES[info.datatype]) for info in infos]
+        self._names = [info.name for info in infos]
+        self._views = [_bytes_of(array) for array in self._arrays]
+        self._tensor, self._offset = 0, 0
+        self._skip_complete()
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the next chunk; NodeError when it is not the next one or too long."""
+        if (chunk.tensor, chunk.offset) != (self._tensor, self._offset) or self.complete:
+            raise NodeError(
+                f"expected bytes {self._offset} of tensor {self._tensor}, "
+                f"got bytes {chunk.offset} of tensor {chunk.tensor}"
+            )
+        end = self._offset + len(chunk.data)
+        view = self._views[self._tensor]
+        if end > len(view) or not chunk.data:
+            raise NodeError(
+                f"tensor {self._names[self._tensor]} holds {len(view)} bytes, got {end}"
+            )
+        view[self._offset : end] = chunk.data
+        self._offset = end
+        self._skip_complete()
+
+    def _skip_complete(self) -> None:
+        while not self.complete and self._offset == len(self._views[self._tensor]):
+            self._tensor, self._offset = self._tensor + 1, 0
+
+    @property
+    def complete(self) -> bool:
+        """All bytes of all tensors are here."""
+        return self._tensor == len(self._views)
+
+    @property
+    def tensors(self) -> Tensors:
+        """The tensors; NodeError while bytes are missing."""
+        if not self.complete:
+            raise NodeError(f"bytes of tensor {self._names[self._tensor]} are missing")
+        return dict(zip(self._names, self._arrays, strict=True))
+
+
+def _bytes_of(array: npt.NDArray[np.generic]) -> memoryview:
+    # reshape first: an array without dimensions cannot be viewed as bytes
+    return array.reshape(-1).view(np.uint8).data
+
+
+def receive(stream: Iterator[Packet], expected: Sequence[TensorInfo] | None = None) -> Assembler:
+    """Read one whole set of tensors from `stream`."""
+    first = next(stream, None)
+    if first is None or first.WhichOneof("body") != "header":
+        raise NodeError("a stream of tensors begins with their header")
+    return fill(Assembler(first.header, expected), stream)
+
+
+def fill(assembler: Assembler, stream: Iterator[Packet]) -> Assembler:
+    """Read from `stream` until the assembler has all its bytes."""
+    while not assembler.complete:
+        packet = next(stream, None)
+        if packet is None:
+            raise NodeError("the stream ended before the tensors did")
+        assembler.add(packet.chunk)
+    return assembler
+
+
+def max_abs_diff(left: Tensors, right: Tensors) -> float:
+    """Largest absolute difference over all tensors; infinity where names or shapes differ."""
+    if left.keys() != right.keys():
+        return math.inf
+    return max((_array_diff(left[name], right[name]) for name in left), default=0.0)
+
+
+def _array_diff(left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]) -> float:
+    if left.shape != right.shape or left.dtype != right.dtype:
+        return math.inf
+    if np.array_equal(left, right, equal_nan=left.dtype.kind == "f"):
+        return 0.0
+    diff = np.abs(left.astype(np.float64) - right.astype(np.float64))
+    return float(np.nan_to_num(diff, nan=math.inf).max(initial=0.0))
+
+
+def _believable(tensor: TensorHeader) -> TensorInfo:
+    if tensor.datatype not in NUMPY_TYPES:
+        raise NodeError(f"tensor {tensor.name!r} has datatype {tensor.datatype!r}, not one known")
+    if len(tensor.shape) > MAX_RANK or any(size < 0 for size in tensor.shape):
+        raise NodeError(f"tensor {tensor.name!r} has an impossible shape {list(tensor.shape)}")
+    return TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape))
+
+
+def _check_expected(got: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
+    if sorted(got, key=repr) != sorted(expected, key=repr):
+
+        def words(infos: Sequence[TensorInfo]) -> str:
+            return ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in infos) or "nothing"
+
+        raise NodeError(f"the peer sent {words(got)}; expected {words(expected)}")

@@ -1,0 +1,5 @@
+"""Runs `ue-node` as a module."""
+
+from ue_node.cli import main
+
+main()

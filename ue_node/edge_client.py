@@ -1,0 +1,129 @@
+"""The UE's end of the data plane: one long-lived stream to the edge node."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import grpc
+
+from splitbed.errors import NodeError
+from splitbed.tensors import Tensors
+from splitbed.v1 import nodes_pb2_grpc
+from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding
+from splitbed.wire import CHANNEL_OPTIONS, CHUNK_BYTES, Assembler, fill
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one frame, and when it was sent and received (ns)."""
+
+    result: Tensors
+    report: EdgeReport
+    sent_ns: int
+    received_ns: int
+
+
+class EdgeClient:
+    """Sends frames one after another; the connection outlives them, so that it stays warm."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = nodes_pb2_grpc.DataStub(self._channel)
+        self._lock = threading.Lock()
+        self._stream: _Stream | None = None
+
+    def exchange(self, packets: Iterable[Packet], frame: int) -> Answer:
+        """Send one frame, wait for its result and report.
+
+        Raises NodeError when the edge is gone, refuses, or answers another frame.
+        """
+        with self._lock, self._open() as stream:
+            sent_ns = time.monotonic_ns()
+            stream.send(packets)
+            header = stream.take("header").header
+            if header.frame != frame:
+                raise NodeError(f"the edge answered frame {header.frame}, {frame} was asked")
+            assembler = fill(Assembler(header), stream.answers())
+            received_ns = time.monotonic_ns()
+            report = stream.take("report").report
+            return Answer(assembler.tensors, report, sent_ns, received_ns)
+
+    def warm(self, nbytes: int) -> None:
+        """Send `nbytes` that mean nothing, so that the congestion window is open."""
+        full, rest = divmod(nbytes, CHUNK_BYTES)
+        sizes = [CHUNK_BYTES] * full + [rest]
+        with self._lock, self._open() as stream:
+            stream.send(
+                Packet(padding=Padding(data=bytes(size), last=index == full))
+                for index, size in enumerate(sizes)
+            )
+            stream.take("padding")
+
+    def cancel(self) -> None:
+        """Give up what is in flight; the next frame opens a new stream."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def close(self) -> None:
+        """Close stream and connection."""
+        self.cancel()
+        self._channel.close()
+
+    def _open(self) -> "_Stream":
+        if self._stream is None or self._stream.closed:
+            self._stream = _Stream(self._stub, self.address)
+        return self._stream
+
+
+class _Stream:
+    """One gRPC stream; leaving its context by an error closes it."""
+
+    def __init__(self, stub: nodes_pb2_grpc.DataStub, address: str) -> None:
+        self.closed = False
+        self._address = address
+        self._outgoing: queue.SimpleQueue[Iterable[Packet] | None] = queue.SimpleQueue()
+        self._call = stub.Frames(self._requests(), wait_for_ready=True)
+
+    def __enter__(self) -> "_Stream":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.close()
+
+    def _requests(self) -> Iterator[Packet]:
+        # gRPC takes packets as it can send them, so chunks are copied while others are on the wire
+        while (packets := self._outgoing.get()) is not None:
+            yield from packets
+
+    def send(self, packets: Iterable[Packet]) -> None:
+        self._outgoing.put(packets)
+
+    def answers(self) -> Iterator[Packet]:
+        try:
+            yield from self._call
+        except grpc.RpcError as error:
+            raise NodeError(f"the edge at {self._address} failed: {_words(error)}") from None
+
+    def take(self, body: str) -> Packet:
+        packet = next(self.answers(), None)
+        if packet is None:
+            raise NodeError(f"the edge at {self._address} ended the stream")
+        if (got := packet.WhichOneof("body")) != body:
+            raise NodeError(f"the edge at {self._address} answered with {got}, not {body}")
+        return packet
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._outgoing.put(None)
+            self._call.cancel()
+
+
+def _words(error: grpc.RpcError) -> str:
+    # every error of a call is also the call itself
+    assert isinstance(error, grpc.Call)
+    return f"{error.code().name}: {error.details()}"

@@ -1,0 +1,147 @@
+"""The UE node's services: inputs, part 1, and the frames it sends to the edge.
+
+media ──> preprocess ──> part1 ──> encode ──> uplink …  edge …  downlink ──> record
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import grpc
+import numpy as np
+
+from netem import probe
+from netem.spec import LinkSpec, Shape, checked
+from splitbed.errors import NodeError, UsageError
+from splitbed.host import ModelHost, answering
+from splitbed.media.pictures import preprocess, random_inputs
+from splitbed.media.recipes import PictureRecipe
+from splitbed.tcp import facts_to
+from splitbed.tensors import NUMPY_TYPES, Tensors
+from splitbed.timeline import Timeline
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
+from splitbed.v1.tensors_pb2 import Packet
+from splitbed.wire import describe, packets
+from ue_node.edge_client import Answer, EdgeClient
+
+
+class UeService(nodes_pb2_grpc.UeServicer):
+    """Runs one frame when told to, and says how long each stage took."""
+
+    def __init__(self, host: ModelHost, edge: EdgeClient) -> None:
+        self._host = host
+        self._edge = edge
+        self._inputs: list[Callable[[], Tensors]] = []
+
+    @answering
+    def AddInput(self, request: nodes_pb2.Input, context: grpc.ServicerContext) -> Iterator[Packet]:
+        """Add an input; the answer is what preprocessing makes of it."""
+        prepare = _source(request, self._host)
+        tensors = prepare()
+        self._inputs.append(prepare)
+        yield from packets(tensors, input_=len(self._inputs) - 1)
+
+    @answering
+    def WarmLink(
+        self, request: nodes_pb2.WarmLinkRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.WarmLinkReply:
+        """Open the congestion window with bytes that mean nothing."""
+        self._edge.warm(request.bytes)
+        return nodes_pb2.WarmLinkReply()
+
+    @answering
+    def ProveLink(
+        self, request: nodes_pb2.ProveLinkRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.LinkProof:
+        """Measure rate and round trip of the link, and say what TCP has been through."""
+        host, _, port = self._edge.address.rpartition(":")
+        spec = LinkSpec(uplink=_shape(request.uplink), downlink=_shape(request.downlink))
+        proof = probe.prove((host, request.probe_port), request.probe_token, spec)
+        facts = facts_to((host, int(port)))
+        return nodes_pb2.LinkProof(
+            **vars(proof),
+            fault=probe.judge(proof, spec) or "",
+            tcp=nodes_pb2.TcpFacts(**vars(facts)) if facts else None,
+        )
+
+    @answering
+    def RunFrame(
+        self, request: nodes_pb2.FrameRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.FrameRecord:
+        """Take one input through the whole pipeline."""
+        if request.input >= len(self._inputs):
+            raise NodeError(f"there is no input {request.input}: {len(self._inputs)} were added")
+        part, timeline = self._host.part, Timeline()
+        with timeline.stage("preprocess"):
+            tensors = self._inputs[request.input]()
+        with timeline.stage("part1"):
+            crossing = part.run(tensors)
+        if part.layers == self._host.stored.graph.n:
+            with timeline.stage("result"):
+                result = self._host.task(crossing)
+            return _record(request.frame, timeline, {}, result, None)
+        with timeline.stage("encode"):
+            encoded = {name: np.ascontiguousarray(array) for name, array in crossing.items()}
+        sending = packets(encoded, frame=request.frame, input_=request.input, layers=part.layers)
+        # an orchestrator that gives up must not leave the frame on the wire
+        done = threading.Event()
+        context.add_callback(lambda: None if done.is_set() else self._edge.cancel())
+        answer = self._edge.exchange(sending, request.frame)
+        done.set()
+        _add_edge_stages(timeline, answer)
+        return _record(request.frame, timeline, crossing, answer.result, answer)
+
+
+def _shape(asked: nodes_pb2.LinkShape) -> Shape:
+    return checked(Shape, **{field.name: value for field, value in asked.ListFields()})
+
+
+def _source(request: nodes_pb2.Input, host: ModelHost) -> Callable[[], Tensors]:
+    infos = host.stored.graph.inputs
+    if request.WhichOneof("source") == "random":
+        made_up = random_inputs(infos, request.random.seed)
+        return lambda: made_up
+    picture = request.picture
+    if picture.layout not in ("NCHW", "NHWC") or picture.datatype not in NUMPY_TYPES:
+        raise UsageError(f"no picture becomes {picture.layout!r} of {picture.datatype!r}")
+    recipe = PictureRecipe(
+        height=picture.height,
+        width=picture.width,
+        layout="NCHW" if picture.layout == "NCHW" else "NHWC",
+        mean=tuple(picture.mean),
+        std=tuple(picture.std),
+        datatype=picture.datatype,
+    )
+    if len(infos) != 1:
+        raise UsageError(f"a picture is one input, the model takes {len(infos)}")
+    return lambda: {infos[0].name: preprocess(picture.data, recipe, request.name)}
+
+
+def _add_edge_stages(timeline: Timeline, answer: Answer) -> None:
+    stages = {stage.name: stage for stage in answer.report.stages}
+    if missing := {"decode", "part2", "result", "downlink"} - stages.keys():
+        raise NodeError(f"the edge's report lacks the stages {', '.join(sorted(missing))}")
+    timeline.add("uplink", answer.sent_ns, stages["decode"].start_ns)
+    for name in ("decode", "part2", "result"):
+        timeline.add(name, stages[name].start_ns, stages[name].end_ns)
+    timeline.add("downlink", stages["downlink"].start_ns, answer.received_ns)
+
+
+def _record(
+    frame: int, timeline: Timeline, crossing: Tensors, result: Tensors, answer: Answer | None
+) -> nodes_pb2.FrameRecord:
+    nbytes = sum(info.nbytes for info in describe(crossing))
+    record = nodes_pb2.FrameRecord(
+        frame=frame,
+        stages=[
+            tensors_pb2.Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)
+            for stage in timeline.stages
+        ],
+        intermediate_tensors=len(crossing),
+        intermediate_bytes=nbytes,
+        encoded_bytes=nbytes,
+        result_bytes=sum(info.nbytes for info in describe(result)),
+        results={name: array.shape[0] if array.ndim else 1 for name, array in result.items()},
+    )
+    if answer is not None and answer.report.HasField("max_abs_diff"):
+        record.max_abs_diff = answer.report.max_abs_diff
+    return record
