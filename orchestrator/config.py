@@ -124,9 +124,11 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
 
     Raises UsageError for unknown keys and for values that cannot be, naming each.
     """
-    from_file = _read_yaml(file) if file else {}
+    asked = {**(_read_yaml(file) if file else {}), **options}
+    if "model" not in asked:
+        raise UsageError("no model to sweep: give --model NAME (orchestrate models) or FILE.onnx")
     try:
-        config = SweepConfig.model_validate({**from_file, **options})
+        config = SweepConfig.model_validate(asked)
     except ValidationError as error:
         raise UsageError(f"this sweep cannot be run: {one_line(error)}") from None
     list(config.links())

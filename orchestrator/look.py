@@ -28,7 +28,8 @@ def _show(lines: Sequence[Line], *, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD)
     for name, value in lines[0].items():
-        table.add_column(name, justify="right" if isinstance(value, int | float) else "left")
+        number = isinstance(value, int | float)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
     for line in lines:
         table.add_row(*(f"{v:g}" if isinstance(v, float) else str(v) for v in line.values()))
     stdout().print(table)

@@ -1,5 +1,6 @@
 """The UE node and the edge node of one run: two processes at the two ends of a link."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from splitbed.wire import CHANNEL_OPTIONS
 START_TIMEOUT_S = 30.0
 CONTROL_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 3.0
+_DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
 _PIECE_BYTES = 1 << 20
 
 
@@ -60,6 +62,8 @@ class NodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # what a killed node leaves in its own folder goes with the run's
+                env={**os.environ, "TMPDIR": str(self.scratch.folder)},
                 start_new_session=True,
             )
         self.scratch.record(self.process.pid)
@@ -94,13 +98,13 @@ class NodeProcess:
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"the {self.side} node hung"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-                return f"the {self.side} node died{self.how()}"
-        return f"the {self.side} node failed: {error.code().name}: {error.details()}{self.how()}"
+                return f"the {self.side} node died{self.ended()}"
+        return f"the {self.side} node failed: {error.code().name}: {error.details()}{self.ended()}"
 
-    def how(self) -> str:
+    def ended(self) -> str:
         """How the process ended, and its last word; empty while it runs."""
         try:
-            code = self.process.wait(_STOP_TIMEOUT_S) if self.process else 0
+            code = self.process.wait(_DYING_S) if self.process else 0
         except subprocess.TimeoutExpired:
             return ""
         last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
@@ -208,11 +212,15 @@ class Pair:
         return self._ask_ue("RunFrame", request, what, timeout_s)
 
     def _ask_ue(self, method: str, request: object, what: str, timeout_s: float) -> Any:
-        if self._edge.process is not None and self._edge.process.poll() is not None:
-            raise NodeError(f"the edge node died{self._edge.how()}")
-        with self._ue.asked(what):
-            stub = nodes_pb2_grpc.UeStub(self._ue.channel)
-            return getattr(stub, method)(request, timeout=timeout_s)
+        try:
+            with self._ue.asked(what):
+                stub = nodes_pb2_grpc.UeStub(self._ue.channel)
+                return getattr(stub, method)(request, timeout=timeout_s)
+        except NodeError as error:
+            # the UE can only say that its edge went away, not how
+            if how := self._edge.ended():
+                raise NodeError(f"the edge node died{how}: {error}") from None
+            raise
 
 
 def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:

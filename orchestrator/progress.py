@@ -47,7 +47,8 @@ class SweepProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def begin(self, cells: Sequence[Cell], layers: int, folder: Path, backend: str) -> None:
         """The cells that will be measured."""

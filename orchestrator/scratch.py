@@ -87,7 +87,8 @@ def _end_processes(record: Path) -> Iterator[int]:
         try:
             process = psutil.Process(entry["pid"])
             # a pid may have gone to somebody else since: the start time tells
-            if process.create_time() == entry["started"]:
+            same = process.create_time() == entry["started"]
+            if same and process.status() != psutil.STATUS_ZOMBIE:
                 process.kill()
                 yield process.pid
         except psutil.NoSuchProcess:

@@ -1,0 +1,93 @@
+"""A pair of real node processes on loopback: everything but the shaped link."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from netem.link import Link
+from netem.namespace import Namespace
+from netem.spec import Shape
+from orchestrator.config import SweepConfig
+from orchestrator.model import SweptModel, load_model
+from orchestrator.pair import Pair
+from orchestrator.scratch import scratch
+
+SIDE = 16
+LAYERS = 6
+
+
+class Here(Namespace):
+    """The namespace that the tests run in."""
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        return list(argv)
+
+
+@dataclass
+class Unshaped:
+    """An egress that shapes nothing and says what it was asked."""
+
+    shape: Shape | None = None
+
+    def apply(self, shape: Shape) -> Shape:
+        self.shape = shape
+        return shape
+
+    def read(self) -> Shape:
+        assert self.shape is not None
+        return self.shape
+
+
+def loopback_link() -> Link:
+    """Both ends on 127.0.0.1."""
+    here = Here(-1)
+    return Link("native", here, here, "127.0.0.1", "127.0.0.1", Unshaped(), Unshaped())
+
+
+def small_model(path: Path) -> Path:
+    """Six layers with a residual branch on a 16x16 picture: conv, relu, conv, add, relu, mean."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w1": rng.standard_normal((8, 3, 3, 3)).astype(np.float32) / 5,
+        "w2": rng.standard_normal((8, 8, 3, 3)).astype(np.float32) / 8,
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "w1"], ["a"], "conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "relu1"),
+        helper.make_node("Conv", ["b", "w2"], ["c"], "conv2", pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["b", "c"], ["d"], "add"),
+        helper.make_node("Relu", ["d"], ["e"], "relu2"),
+        helper.make_node("GlobalAveragePool", ["e"], ["scores"], "mean"),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 8, 1, 1])
+    initializers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "small", [image], [scores], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def loopback_pair(folder: Path) -> Iterator[tuple[Pair, SweptModel]]:
+    """Both nodes with the small model on them."""
+    with ExitStack() as stack:
+        space = stack.enter_context(scratch())
+        (stored := folder / "stored").mkdir()
+        config = SweepConfig(model=str(small_model(folder / "small.onnx")))
+        model = load_model(config, stored)
+        pair = stack.enter_context(Pair(loopback_link(), space, model, free_port()))
+        yield pair, model

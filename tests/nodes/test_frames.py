@@ -1,0 +1,117 @@
+"""Frames through real node processes over real gRPC."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model import SweptModel
+from orchestrator.pair import Pair
+from splitbed.errors import NodeError
+from splitbed.timeline import END_TO_END, Stage, Timeline
+from tests.nodes.loopback import LAYERS, loopback_pair
+
+FRAME_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as pair:
+        yield pair
+
+
+@pytest.mark.parametrize("layers", range(LAYERS + 1))
+def test_every_cut_gives_the_whole_models_output(
+    shared: tuple[Pair, SweptModel], layers: int
+) -> None:
+    pair, model = shared
+    pair.load(layers, threads=(1, 1), warmup=1)
+    record = pair.run_frame(7, 0, FRAME_S)
+    assert record.frame == 7
+    assert dict(record.results) == {"scores": 1}
+    if layers < LAYERS:
+        assert record.max_abs_diff <= 1e-6
+        assert record.intermediate_bytes == model.graph.cuts[layers].nbytes
+
+
+def test_the_stages_of_a_frame_follow_one_another_and_explain_its_time(
+    shared: tuple[Pair, SweptModel],
+) -> None:
+    pair, _ = shared
+    pair.load(2, threads=(1, 1), warmup=1)
+    record = pair.run_frame(0, 0, FRAME_S)
+    stages = [Stage(s.name, s.start_ns, s.end_ns) for s in record.stages]
+    assert [stage.name for stage in stages[1:]] == list(END_TO_END)
+    assert all(a.end_ns <= b.start_ns for a, b in zip(stages, stages[1:], strict=False))
+    assert all(stage.end_ns >= stage.start_ns for stage in stages)
+    # loopback leaves so little time on the link that the hand-overs show; a link hides them
+    assert Timeline(stages).gap_share < 0.2
+
+
+def test_part_sizes_are_those_of_each_sides_weights(shared: tuple[Pair, SweptModel]) -> None:
+    pair, model = shared
+    whole = pair.load(0, threads=(1, 1), warmup=0)
+    halves = pair.load(2, threads=(1, 1), warmup=0)
+    w1_bytes, w2_bytes = 8 * 3 * 9 * 4, 8 * 8 * 9 * 4
+    assert whole[0].part_bytes == 0
+    assert w1_bytes < halves[0].part_bytes < w2_bytes < halves[1].part_bytes
+    assert whole[1].part_bytes >= w1_bytes + w2_bytes
+
+
+def test_warming_the_link_leaves_the_stream_usable(shared: tuple[Pair, SweptModel]) -> None:
+    pair, _ = shared
+    pair.load(2, threads=(1, 1), warmup=0)
+    for nbytes in (0, 1, 1_000_000):
+        pair.warm_link(nbytes, FRAME_S)
+    assert pair.run_frame(3, 0, FRAME_S).frame == 3
+
+
+def test_an_input_that_was_never_added_is_refused(shared: tuple[Pair, SweptModel]) -> None:
+    pair, _ = shared
+    with pytest.raises(NodeError, match="no input 5"):
+        pair.run_frame(0, 5, FRAME_S)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Pair]:
+    with loopback_pair(tmp_path) as (pair, _):
+        pair.load(2, threads=(1, 1), warmup=0)
+        yield pair
+
+
+@pytest.mark.parametrize("side", ["ue", "edge"])
+def test_a_node_that_dies_is_named_with_its_signal_and_a_restart_mends_it(
+    own: Pair, side: str
+) -> None:
+    os.kill(getattr(own, side).pid, signal.SIGKILL)
+    with pytest.raises(NodeError, match=f"the {side} node died.*signal 9"):
+        own.run_frame(0, 0, FRAME_S)
+    own.restart()
+    own.load(2, threads=(1, 1), warmup=0)
+    assert own.run_frame(1, 0, FRAME_S).frame == 1
+
+
+def test_an_edge_that_dies_in_the_middle_of_a_frame_is_told_at_once(own: Pair) -> None:
+    os.kill(own.edge.pid, signal.SIGSTOP)
+    killer = threading.Timer(0.5, os.kill, (own.edge.pid, signal.SIGKILL))
+    killer.start()
+    started = time.monotonic()
+    with pytest.raises(NodeError, match="edge"):
+        own.run_frame(0, 0, FRAME_S)
+    assert time.monotonic() - started < FRAME_S / 2
+
+
+@pytest.mark.parametrize("side", ["ue", "edge"])
+def test_a_node_that_hangs_is_told_when_the_time_is_up_and_a_restart_mends_it(
+    own: Pair, side: str
+) -> None:
+    os.kill(getattr(own, side).pid, signal.SIGSTOP)
+    with pytest.raises(NodeError, match="hung"):
+        own.run_frame(0, 0, 1.0)
+    own.restart()
+    own.load(2, threads=(1, 1), warmup=0)
+    assert own.run_frame(1, 0, FRAME_S).frame == 1
