@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from orchestrator.summary import Row, link_of
+from orchestrator.summary import Row, link_of, number
 
 
 def sweep_table(table: Sequence[Row]) -> Table:
@@ -26,7 +26,7 @@ def sweep_table(table: Sequence[Row]) -> Table:
             str(first["split_name"]),
             split,
             str(first["intermediate_tensors"]),
-            f"{float(str(first['intermediate_bytes'])) / 1e6:.2f}",
+            f"{number(first, 'intermediate_bytes') / 1e6:.2f}",
             _ms(first, "part1_ms"),
             _ms(first, "part2_ms"),
             *(_time(rows.get(link), best[link]) for link in links),

@@ -1,0 +1,92 @@
+"""The anchor models that Splitbed knows by name. Listing them imports neither onnx nor numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from splitbed.errors import UsageError
+from splitbed.media.recipes import PictureRecipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+
+
+@dataclass(frozen=True)
+class AnchorModel:
+    """A model of the 3GPP document, with what is needed to cut, feed and read it."""
+
+    name: str
+    title: str
+    source: str
+    """Clause of the document and the public code that the model follows."""
+    build: Callable[[int, Path | None], onnx.ModelProto]
+    """``build(seed, weights)``: seeded weights, or those of the checkpoint ``weights``."""
+    named_splits: Mapping[str, str]
+    """Label of a split point in the clause's table -> ``NODE:before``."""
+    picture: PictureRecipe
+    task: str
+    """Key of :data:`splitbed.tasks.TASKS`."""
+    parameters: int
+    """As the clause counts them: what training learns, before batch norm is folded."""
+
+
+def anchor_model(name: str) -> AnchorModel:
+    """The model called ``name``.
+
+    Raises:
+        UsageError: no such model; the message lists the choices.
+    """
+    if name not in ZOO:
+        raise UsageError(
+            f"no anchor model is called {name!r}: choose {', '.join(sorted(ZOO))},"
+            " or give the path of an .onnx file"
+        )
+    return ZOO[name]
+
+
+def _build_ssd300(seed: int = 0, weights: Path | None = None) -> onnx.ModelProto:
+    from splitbed.zoo import ssd300  # it imports onnx, which listing the models must not
+
+    return ssd300.build(seed, weights)
+
+
+def _ssd300_splits() -> dict[str, str]:
+    """The 15 split points of the table in clause 10.3.9.2, each before its node."""
+    root = "/feature_extractor/feature_extractor/feature_extractor"
+    nodes = {1: f"{root}.2/Relu"}
+    for index, block, op in (
+        (3, "4.0", "conv1/Conv"),
+        (10, "4.0", "relu_2/Relu"),
+        (17, "4.1", "relu_2/Relu"),
+        (24, "4.2", "relu_2/Relu"),
+        (25, "5.0", "conv1/Conv"),
+        (39, "5.1", "relu_2/Relu"),
+        (46, "5.2", "relu_2/Relu"),
+        (54, "6.0", "conv1/Conv"),
+        (62, "6.1", "conv1/Conv"),
+        (68, "6.1", "relu_2/Relu"),
+        (69, "6.2", "conv1/Conv"),
+        (75, "6.2", "relu_2/Relu"),
+        (76, "6.3", "conv1/Conv"),
+        (82, "6.3", "relu_2/Relu"),
+    ):
+        nodes[index] = f"{root}.{block[0]}/feature_extractor.{block}/{op}"
+    return {f"split_node_{index}": f"{node}:before" for index, node in nodes.items()}
+
+
+ZOO: dict[str, AnchorModel] = {
+    "ssd300": AnchorModel(
+        name="ssd300",
+        title="SSD300 with ResNet-50, 81 classes of COCO",
+        source="clause 10.3.4; NVIDIA DeepLearningExamples, PyTorch/Detection/SSD",
+        build=_build_ssd300,
+        named_splits=_ssd300_splits(),
+        picture=PictureRecipe(height=300, width=300),
+        task="ssd",
+        parameters=22_894_902,
+    ),
+}

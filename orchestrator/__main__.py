@@ -1,0 +1,5 @@
+"""Runs `orchestrate` as a module."""
+
+from orchestrator.cli import main
+
+main()

@@ -1,0 +1,174 @@
+"""Brings any valid ONNX graph into one normal form, so that layers can simply be counted.
+
+In normal form every node is a layer with a name of its own, comes after what it reads and has a
+part in some output; constants are weights; inputs are fed, never weights.
+"""
+
+import heapq
+from collections.abc import MutableSequence, Sequence
+from typing import TypeVar
+
+import onnx
+
+from splitbed.errors import UsageError
+
+M = TypeVar("M", onnx.NodeProto, onnx.TensorProto, onnx.ValueInfoProto)
+
+OLDEST_OPSET = 11
+CONSTANT_TYPES = {
+    "value_float": onnx.TensorProto.FLOAT,
+    "value_floats": onnx.TensorProto.FLOAT,
+    "value_int": onnx.TensorProto.INT64,
+    "value_ints": onnx.TensorProto.INT64,
+}
+
+
+def normalise(model: onnx.ModelProto) -> None:
+    """Bring ``model`` into normal form, in place.
+
+    Raises UsageError for an opset older than 11, control flow, sparse weights, a graph without
+    layers, and nodes that form a cycle or read what nothing produces.
+    """
+    graph = model.graph
+    _refuse_unsupported(model)
+    _constants_to_weights(graph)
+    weights = {tensor.name for tensor in graph.initializer}
+    # Files before IR version 4 list their weights among the inputs, and must; later ones need not.
+    model.ir_version = max(model.ir_version, 4)
+    _replace(graph.input, [i for i in graph.input if i.name not in weights])
+    _outputs_from_layers(graph, weights)
+    _sort(graph)
+    _drop_unused(graph)
+    _name(graph)
+    graph.name = graph.name or "graph"  # runtimes take a graph without a name, the checker does not
+    for field in ("value_info", "quantization_annotation", "metadata_props"):
+        graph.ClearField(field)  # derived anew, or of no use to a part
+    model.ClearField("training_info")
+
+
+def _refuse_unsupported(model: onnx.ModelProto) -> None:
+    opset = max(
+        (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=None
+    )
+    if opset is not None and opset < OLDEST_OPSET:
+        raise UsageError(
+            f"The model is of opset {opset}; {OLDEST_OPSET} is the oldest supported, because "
+            "earlier ones keep in attributes what now are inputs. "
+            f"Convert it: onnx.version_converter.convert_version(model, {OLDEST_OPSET})."
+        )
+    for index, node in enumerate(
+        [*model.graph.node, *(n for f in model.functions for n in f.node)]
+    ):
+        if any(a.HasField("g") or a.graphs for a in node.attribute):
+            raise UsageError(
+                f"Node {node.name or index!r} is control flow ({node.op_type}): which layers run "
+                "is decided by the data, so the model is not one list of layers to cut. "
+                "Export it with the branch or the number of turns fixed."
+            )
+    if model.graph.sparse_initializer:
+        name = model.graph.sparse_initializer[0].values.name
+        raise UsageError(f"Weight {name!r} is sparse; save it dense, parts are made of dense ones.")
+
+
+def _constants_to_weights(graph: onnx.GraphProto) -> None:
+    kept = []
+    for node in graph.node:
+        weight = _constant(node)
+        if weight is None:
+            kept.append(node)
+        else:
+            weight.name = node.output[0]
+            graph.initializer.append(weight)
+    _replace(graph.node, kept)
+
+
+def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx") or len(node.attribute) != 1:
+        return None
+    attribute = node.attribute[0]
+    if attribute.name == "value":
+        return attribute.t
+    if attribute.name not in CONSTANT_TYPES:
+        return None  # strings and sparse tensors stay layers
+    value = onnx.helper.get_attribute_value(attribute)
+    dims = [len(value)] if attribute.name.endswith("s") else []
+    values = value if dims else [value]
+    return onnx.helper.make_tensor("", CONSTANT_TYPES[attribute.name], dims, values)
+
+
+def _outputs_from_layers(graph: onnx.GraphProto, weights: set[str]) -> None:
+    """Let an Identity at the end produce each output that is a weight."""
+    for output in graph.output:
+        if output.name in weights:
+            renamed = f"{output.name}/weight"
+            for tensor in graph.initializer:
+                if tensor.name == output.name:
+                    tensor.name = renamed
+            for node in graph.node:
+                node.input[:] = [renamed if name == output.name else name for name in node.input]
+            identity = onnx.helper.make_node("Identity", [renamed], [output.name])
+            graph.node.append(identity)
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Sort nodes topologically; a sorted graph keeps its order."""
+    available = {"", *(i.name for i in graph.input), *(t.name for t in graph.initializer)}
+    readers: dict[str, list[int]] = {}
+    missing = []
+    for index, node in enumerate(graph.node):
+        needed = set(node.input) - available
+        missing.append(needed)
+        for name in needed:
+            readers.setdefault(name, []).append(index)
+    ready = [index for index, needed in enumerate(missing) if not needed]
+    order = []
+    while ready:
+        index = heapq.heappop(ready)
+        order.append(index)
+        for name in graph.node[index].output:
+            for reader in readers.pop(name, []):
+                missing[reader].discard(name)
+                if not missing[reader]:
+                    heapq.heappush(ready, reader)
+    stuck = sorted(set(range(len(missing))) - set(order))
+    if stuck:
+        node = graph.node[stuck[0]]
+        raise UsageError(
+            f"Node {node.name or stuck[0]!r} ({node.op_type}) reads {sorted(missing[stuck[0]])}, "
+            "which nothing before it produces."
+        )
+    _replace(graph.node, [graph.node[index] for index in order])
+    produced = {name for node in graph.node for name in node.output}
+    for output in graph.output:
+        if output.name not in produced | available:
+            raise UsageError(f"Nothing produces the model's output {output.name!r}.")
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Drop nodes and weights that no output depends on, as runtimes do."""
+    needed = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(name for name in node.input if name)
+    _replace(graph.node, kept[::-1])
+    _replace(graph.initializer, [t for t in graph.initializer if t.name in needed])
+    if not kept:
+        raise UsageError("The model has no layers between its inputs and outputs.")
+
+
+def _name(graph: onnx.GraphProto) -> None:
+    taken = {""}
+    for index, node in enumerate(graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken:
+            name += "_"
+        node.name = name
+        taken.add(name)
+
+
+def _replace(field: MutableSequence[M], kept: Sequence[M]) -> None:
+    if list(field) != kept:  # comparing is cheap beside copying weights
+        del field[:]
+        field.extend(kept)

@@ -1,0 +1,165 @@
+"""Pictures: finding them, and making model inputs of their bytes."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from splitbed.errors import MachineError, UsageError
+from splitbed.media.recipes import PictureRecipe
+from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
+
+# Only plain decoders: Pillow's EPS reader, for one, would start Ghostscript on the bytes.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
+MAX_PIXELS = 64_000_000
+"""Above the largest common camera (61 MP); decoded, this is 192 MB."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file and what identifies it in the results."""
+
+    name: str
+    path: Path
+    sha256: str
+    md5: str
+    source: str
+
+    def read(self) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            UsageError: the file has gone or cannot be read.
+        """
+        return _read(self.path)
+
+
+def load_pictures(path: Path | None = None) -> list[Picture]:
+    """The pictures of a file, of a folder (sorted by name), or for None the default picture.
+
+    The default is the photograph that matplotlib's wheel carries: always there, in the public
+    domain, and the same bytes on every machine. Each file's header is checked here; a file whose
+    pixels are damaged fails in :func:`preprocess`.
+
+    Raises:
+        UsageError: nothing there, no picture in the folder, or a file that is not a picture.
+        MachineError: the default picture is not installed.
+    """
+    if path is None:
+        return [_default_picture()]
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
+        if not files:
+            raise UsageError(
+                f"no picture in the folder {path}: expected files ending in " + ", ".join(SUFFIXES)
+            )
+        return [_picture(file, str(file)) for file in files]
+    return [_picture(path, str(path))]
+
+
+def preprocess(
+    data: bytes, recipe: PictureRecipe, name: str = "the picture"
+) -> npt.NDArray[np.generic]:
+    """The model input of shape ``recipe.shape`` made of an encoded picture's bytes.
+
+    Decoded as RGB, turned upright by its EXIF orientation, stretched to height x width with
+    Pillow's antialiased bilinear filter (as torchvision resizes, and the SSD300 code with it),
+    then normalised. ``name`` is what an error calls the picture.
+
+    Raises:
+        UsageError: the bytes are no picture, are damaged, or hold more than ``MAX_PIXELS``.
+    """
+    with _open(data, name) as image:
+        try:
+            upright = ImageOps.exif_transpose(image)
+            coloured = _to_8_bit(upright).convert("RGB" if len(recipe.mean) == 3 else "L")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UsageError(f"cannot decode {name}: {error}; is the file complete?") from error
+    resized = coloured.resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(resized, np.float32).reshape(recipe.height, recipe.width, -1)
+    mean, std = np.array(recipe.mean, np.float32), np.array(recipe.std, np.float32)
+    scaled = (pixels / np.float32(255) - mean) / std
+    if recipe.layout == "NCHW":
+        scaled = scaled.transpose(2, 0, 1)
+    return np.ascontiguousarray(scaled[np.newaxis], NUMPY_TYPES[recipe.datatype])
+
+
+def random_inputs(inputs: Sequence[TensorInfo], seed: int) -> Tensors:
+    """Seeded tensors for inputs that are not pictures.
+
+    Floating point is standard normal, 8-bit integers span their range (they are quantised
+    pictures as a rule), wider integers are 0 or 1, which any index, length or mask bears.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    return {tensor.name: _random(tensor, rng) for tensor in inputs}
+
+
+def _random(tensor: TensorInfo, rng: np.random.Generator) -> npt.NDArray[np.generic]:
+    dtype = np.dtype(NUMPY_TYPES[tensor.datatype])
+    if dtype.kind == "f":
+        return rng.standard_normal(tensor.shape).astype(dtype)
+    if dtype.kind in "iu" and dtype.itemsize == 1:
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max + 1, tensor.shape).astype(dtype)
+    return rng.integers(0, 2, tensor.shape).astype(dtype)
+
+
+def _default_picture() -> Picture:
+    # find_spec, because importlib.resources.files would import matplotlib, a second's work.
+    spec = importlib.util.find_spec("matplotlib")
+    roots = spec.submodule_search_locations if spec else None
+    path = Path(roots[0]) / "mpl-data/sample_data/grace_hopper.jpg" if roots else None
+    if path is None or not path.is_file():
+        raise MachineError(
+            "the default picture, grace_hopper.jpg of the package matplotlib, is not installed"
+            f" ({path or 'no matplotlib'}): run 'pip install --force-reinstall matplotlib',"
+            " or give a picture of your own with --input"
+        )
+    return _picture(path, f"matplotlib {importlib.metadata.version('matplotlib')}")
+
+
+def _picture(path: Path, source: str) -> Picture:
+    data = _read(path)
+    _open(data, str(path)).close()
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return Picture(path.name, path, hashlib.sha256(data).hexdigest(), md5, source)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the picture {path}: {error.strerror}") from error
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise UsageError(f"will not decode {name}: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UsageError(f"{name} is not a picture that can be read ({', '.join(FORMATS)})") from (
+            error
+        )
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise UsageError(
+            f"will not decode {name}: {image.width}x{image.height} is more than"
+            f" {MAX_PIXELS / 1e6:.0f} million pixels; make it smaller first"
+        )
+    return image
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    # Pillow would clip 16-bit grey at 255, which makes almost every pixel white.
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image

@@ -1,0 +1,153 @@
+"""Weights of a trained network, from a PyTorch state dict in a .pt, .safetensors or .npz file."""
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from splitbed.errors import MachineError, UsageError
+from splitbed.zoo.layers import Conv, Floats, Weights
+
+State = Mapping[str, npt.NDArray[np.generic]]
+
+EPSILON = 1e-5  # of PyTorch's batch norm
+_NORM = ("weight", "bias", "running_mean", "running_var")
+LISTED = 20  # of a kind of misfit; one wrong architecture would name hundreds
+
+
+def load(path: Path, layers: Sequence[Conv]) -> tuple[Weights, str]:
+    """The checkpoint's weights with batch norm folded in, and a line that says what they are.
+
+    Names are those of the public NVIDIA checkpoint (``additional_blocks.0.0.weight``
+    and on), alone or behind the ``module.`` or ``module.1.`` that training on several GPUs
+    leaves. A ``.pt`` file may hold the state dict itself, or keep it under ``model``.
+
+    Raises:
+        UsageError: the file cannot be read or does not fit; every misfit is named.
+        MachineError: a ``.pt`` file, and torch is not installed.
+    """
+    state = {_plain(name): values for name, values in _read(path).items()}
+    expected = _shapes(layers)
+    unexpected = sorted(n for n in state.keys() - expected if not n.endswith("num_batches_tracked"))
+    misfits = _misfits(state, expected)
+    if misfits:
+        lines = [f"the weights in {path} do not fit the model:", *misfits]
+        lines += _listed("unexpected (would be ignored)", unexpected)
+        raise UsageError("\n  ".join(lines))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    unused = f", {len(unexpected)} tensors unused" if unexpected else ""
+    return {layer.module: fold(state, layer) for layer in layers}, (
+        f"{path.name} sha256:{digest}{unused}"
+    )
+
+
+def fold(state: State, layer: Conv) -> tuple[Floats, Floats]:
+    """Weight and bias of the convolution that does what ``layer`` and its batch norm do."""
+    weight = state[f"{layer.module}.weight"].astype(np.float64)
+    if layer.norm is None:
+        bias = state[f"{layer.module}.bias"]
+        return weight.astype(np.float32), bias.astype(np.float32)
+    gain, shift, mean, variance = (
+        state[f"{layer.norm}.{name}"].astype(np.float64) for name in _NORM
+    )
+    scale = gain / np.sqrt(variance + EPSILON)
+    folded = weight * scale[:, np.newaxis, np.newaxis, np.newaxis]
+    return folded.astype(np.float32), (shift - mean * scale).astype(np.float32)
+
+
+def _shapes(layers: Sequence[Conv]) -> dict[str, tuple[int, ...]]:
+    """What a checkpoint must hold."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        shapes[f"{layer.module}.weight"] = layer.shape
+        if layer.norm is None:
+            shapes[f"{layer.module}.bias"] = (layer.outputs,)
+        else:
+            shapes |= {f"{layer.norm}.{name}": (layer.outputs,) for name in _NORM}
+    return shapes
+
+
+def _misfits(state: State, expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    missing = [f"{name} {shape}" for name, shape in expected.items() if name not in state]
+    wrong = []
+    for name, shape in expected.items():
+        found = state.get(name)
+        if found is None:
+            continue
+        if found.shape != shape:
+            wrong.append(f"{name}: expected {shape}, got {found.shape}")
+        elif found.dtype.kind != "f":
+            wrong.append(f"{name}: expected floating point, got {found.dtype}")
+        elif not np.isfinite(found).all():
+            wrong.append(f"{name}: holds values that are not finite")
+        elif name.endswith("running_var") and found.min() < 0:
+            wrong.append(f"{name}: holds a negative variance")
+    return _listed("missing", missing) + _listed("wrong", wrong)
+
+
+def _listed(kind: str, names: Sequence[str]) -> list[str]:
+    more = [f"{kind}: … and {len(names) - LISTED} more"] if len(names) > LISTED else []
+    return [f"{kind}: {name}" for name in names[:LISTED]] + more
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"^module\.(1\.)?", "", name)
+
+
+def _read(path: Path) -> State:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(f"cannot tell what {path} holds: expected {', '.join(_READERS)}")
+    if not path.is_file():
+        raise UsageError(f"cannot read weights from {path}: there is no such file")
+    return reader(path)
+
+
+def _read_npz(path: Path) -> State:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"cannot read {path} as .npz: {error}") from error
+
+
+def _read_safetensors(path: Path) -> State:
+    try:
+        state: dict[str, npt.NDArray[np.generic]] = safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
+        raise UsageError(f"cannot read {path} as .safetensors: {error}") from error
+    return state
+
+
+def _read_torch(path: Path) -> State:
+    try:
+        import torch  # an optional extra, and seconds to import
+    except ImportError as error:
+        raise MachineError(
+            f"reading {path} needs PyTorch: run \"pip install 'splitbed[torch]'\","
+            " or save the state dict as .safetensors or .npz"
+        ) from error
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+        state = held.get("model", held)
+        return {name: values.float().numpy() for name, values in state.items()}
+    except Exception as error:  # torch raises whatever a damaged or foreign file leads it to
+        raise UsageError(
+            f"cannot read a state dict from {path}: {type(error).__name__}: {error};"
+            " save it again with torch.save(model.state_dict(), FILE)"
+        ) from error
+
+
+_READERS: dict[str, Callable[[Path], State]] = {
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".safetensors": _read_safetensors,
+    ".npz": _read_npz,
+}

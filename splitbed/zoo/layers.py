@@ -1,0 +1,45 @@
+"""A convolution as a row of data: what the graph, the weights and the checkpoints agree on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Weights = Mapping[str, tuple[Floats, Floats]]
+"""Module of a convolution -> (weight OxIxKxK, bias O), batch norm folded in."""
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolution, with the sum and the ReLU that may follow it.
+
+    ``source`` and ``adds`` are names of the ONNX nodes (or of the model's input) whose output is
+    read; the row's own output is that of :attr:`last`.
+    """
+
+    module: str
+    """Where a PyTorch state dict keeps its weight."""
+    node: str
+    source: str
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+    pad: int = 0
+    norm: str | None = None
+    """Module of the batch norm after it; None if the convolution has a bias of its own."""
+    adds: str | None = None
+    add: str | None = None
+    relu: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the weight."""
+        return (self.outputs, self.inputs, self.kernel, self.kernel)
+
+    @property
+    def last(self) -> str:
+        """The last node of the row."""
+        return self.relu or self.add or self.node

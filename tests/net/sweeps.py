@@ -1,0 +1,92 @@
+"""Runs `orchestrate` as a user does: a process of its own, a small model, a real link."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.nodes.loopback import small_model
+
+ORCHESTRATE = [sys.executable, "-m", "orchestrator"]
+TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of one test, with its own TMPDIR, so that what a run leaves can be seen."""
+
+    folder: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def temporary(self) -> Path:
+        (path := self.folder / "tmp").mkdir(exist_ok=True)
+        return path
+
+    @property
+    def model(self) -> str:
+        file = self.folder / "small.onnx"
+        return str(file if file.exists() else small_model(file))
+
+    def argv(self, *options: str) -> list[str]:
+        return [*ORCHESTRATE, "sweep", "--model", self.model, "--out", str(self.out), *options]
+
+    def start(self, *options: str) -> "subprocess.Popen[str]":
+        """A sweep in the background, its output kept."""
+        return self.popen(self.argv(*options))
+
+    def popen(self, argv: list[str]) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(self.temporary)},
+        )
+
+    def sweep(self, *options: str) -> "subprocess.CompletedProcess[str]":
+        return ended(self.start(*options))
+
+    def rows(self) -> list[dict[str, str]]:
+        with (self.out / "summary.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    def run_json(self) -> dict[str, Any]:
+        return dict(json.loads((self.out / "run.json").read_text()))
+
+    def cells(self) -> int:
+        """How many cells have ended so far."""
+        file = self.out / "cells.jsonl"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def processes(self) -> list[psutil.Process]:
+        """The live processes that a run recorded here."""
+        found = []
+        for record in self.temporary.glob("splitbed-*/processes.jsonl"):
+            for line in record.read_text().splitlines():
+                if psutil.pid_exists(pid := json.loads(line)["pid"]):
+                    found.append(psutil.Process(pid))
+        return [p for p in found if p.status() != psutil.STATUS_ZOMBIE]
+
+    def node(self, side: str) -> psutil.Process:
+        """The live node of that side."""
+        (node,) = [p for p in self.processes() if f"{side}_node" in p.cmdline()]
+        return node
+
+
+def ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    """Wait for the end of a sweep."""
+    try:
+        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

@@ -1,0 +1,148 @@
+"""A sweep over a link that the kernel shapes: what a user gets."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from orchestrator.summary import COLUMNS
+from tests.net.sweeps import Place, ended
+from tests.nodes.loopback import LAYERS
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
+    """One sweep of all cuts of the small model over two links, read by several tests."""
+    place = Place(tmp_path_factory.mktemp("sweep"))
+    done = place.sweep("--split", "all", "--bw", "2,20", "--delay-ms", "5")
+    assert done.returncode == 0, done.stderr + done.stdout
+    (place.folder / "stdout").write_text(done.stdout)
+    (place.folder / "stderr").write_text(done.stderr)
+    return place
+
+
+def test_there_is_a_row_for_every_cut_and_both_anchors_over_every_link(place: Place) -> None:
+    rows = place.rows()
+    assert list(rows[0]) == list(COLUMNS)
+    expected = {f"{k}:{LAYERS - k}" for k in range(LAYERS + 1)}
+    for bw in ("2", "20"):
+        assert {row["split"] for row in rows if row["bw_mbit"] == bw} == expected
+    assert all(row["valid"] == "true" for row in rows)
+
+
+def test_every_row_names_what_shaped_its_link(place: Place, backend: str) -> None:
+    assert {row["link_backend"] for row in place.rows()} == {backend}
+
+
+def test_the_link_was_proved_to_be_what_was_asked(place: Place) -> None:
+    for row in place.rows():
+        assert math.isclose(float(row["link_mbit"]), float(row["bw_mbit"]), rel_tol=0.03)
+        assert 10 <= float(row["link_rtt_ms"]) <= 13.5
+
+
+def test_no_frame_beats_its_physical_floor(place: Place) -> None:
+    for row in place.rows():
+        assert float(row["e2e_over_bound"]) >= 0.98
+
+
+def test_ten_times_the_rate_makes_the_uplink_several_times_faster(place: Place) -> None:
+    uplink = {(row["split"], row["bw_mbit"]): float(row["uplink_ms"]) for row in place.rows()}
+    # 8 KB: 34 ms at 2 Mbit/s, 3.4 ms at 20 Mbit/s, 5 ms of delay either way
+    assert uplink["2:4", "2"] > 2.5 * uplink["2:4", "20"]
+
+
+def test_split_and_whole_model_agree_in_every_row(place: Place) -> None:
+    diffs = [row["max_abs_diff"] for row in place.rows() if row["split_name"] != "device anchor"]
+    assert all(float(diff) <= 1e-5 for diff in diffs)
+
+
+def test_a_speed_up_is_against_the_better_anchor_over_the_same_link(place: Place) -> None:
+    for bw in ("2", "20"):
+        rows = [row for row in place.rows() if row["bw_mbit"] == bw]
+        anchors = [row for row in rows if row["split_name"].endswith("anchor")]
+        assert len(anchors) == 2
+        best = min(float(row["e2e_ms"]) for row in anchors)
+        for row in rows:
+            expected = best / float(row["e2e_ms"])
+            assert math.isclose(float(row["speedup_vs_best_anchor"]), expected, rel_tol=1e-4)
+
+
+def test_the_data_connection_used_cubic(place: Place) -> None:
+    rows = [row for row in place.rows() if row["split_name"] != "device anchor"]
+    assert {row["tcp"] for row in rows} == {"cubic"}
+
+
+def test_the_run_says_what_it_takes_to_repeat_it(place: Place) -> None:
+    run = place.run_json()
+    assert run["verdict"] == "VALID"
+    assert run["asked"]["bw"] == [2, 20]
+    assert run["asked"]["seed"] == 0
+    assert {len(run["model"]["sha256"]), len(run["model"]["md5"])} == {64, 32}
+    (picture,) = run["model"]["inputs"]
+    assert len(picture["sha256"]) == 64
+    conditions = run["conditions"]
+    assert conditions["kernel"]
+    assert conditions["ue"]["packages"]["onnxruntime"]
+    assert conditions["tcp"]["route_congctl"] == "cubic"
+
+
+def test_raw_samples_hold_every_stage_of_every_frame(place: Place) -> None:
+    samples = [json.loads(line) for line in (place.out / "samples.jsonl").open()]
+    counted = sum(int(row["frames"]) for row in place.rows())
+    assert len(samples) == counted >= 3 * len(place.rows())
+    for sample in samples:
+        names = [name for name, _, _ in sample["stages"]]
+        assert names[0] == "preprocess"
+        assert len(names) in (3, 8)  # the device anchor has no link
+
+
+def test_the_table_the_verdict_and_the_advice_are_printed(place: Place) -> None:
+    stdout = (place.folder / "stdout").read_text()
+    for words in ("network anchor", "device anchor", "3:3", "2 Mbit/s", "VALID", "At 20 Mbit/s"):
+        assert words in stdout
+    assert "cells over links shaped by" in (place.folder / "stderr").read_text()
+
+
+def test_nothing_is_left_in_the_temporary_folder(place: Place) -> None:
+    assert list(place.temporary.iterdir()) == []
+
+
+def test_json_is_the_rows_and_the_verdict(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    done = place.sweep("--split", "3:3", "--bw", "100", "--json")
+    answer = json.loads(done.stdout)
+    assert answer["verdict"] == "VALID"
+    assert {row["split"] for row in answer["rows"]} == {"0:6", "3:3", "6:0"}
+    assert answer["run"] == str(place.out)
+
+
+def test_ssd300_is_cut_over_the_link_and_its_boxes_come_back(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    argv = place.argv("--split", "split_node_3", "--bw", "100")
+    argv[argv.index("--model") + 1] = "ssd300"
+    done = ended(place.popen(argv))
+    assert done.returncode == 0, done.stderr + done.stdout
+    rows = {row["split_name"]: row for row in place.rows()}
+    assert rows["split_node_3"]["intermediate_bytes"] == "1440000"
+    assert rows["network anchor"]["intermediate_bytes"] == "1080000"
+    assert all(row["weights"] == "seeded (seed 0)" for row in rows.values())
+    assert float(rows["split_node_3"]["max_abs_diff"]) <= 1e-3
+    samples = [json.loads(line) for line in (place.out / "samples.jsonl").open()]
+    assert all(sample["results"]["boxes"] > 0 for sample in samples)
+    assert {sample["results"]["boxes"] for sample in samples} == {samples[0]["results"]["boxes"]}
+
+
+def test_two_sweeps_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    places = [Place(tmp_path / name) for name in ("a", "b")]
+    for place in places:
+        place.folder.mkdir()
+    # one CPU each would be fair; noise may make a row late, never wrong
+    running = [place.start("--split", "3:3", "--bw", "5") for place in places]
+    done = [ended(process) for process in running]
+    for place, outcome in zip(places, done, strict=True):
+        assert "failed" not in outcome.stderr
+        assert [row["errors"] for row in place.rows()] == ["0"] * 3
+        assert list(place.temporary.iterdir()) == []

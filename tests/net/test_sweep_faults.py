@@ -1,0 +1,185 @@
+"""What a sweep does when something goes wrong: nothing measured is lost, nothing is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.net.sweeps import ORCHESTRATE, Place, ended
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+# 8 KB at 0.1 Mbit/s: every frame that crosses takes a good half second
+SLOW = ("--split", "2:4,3:3", "--bw", "0.1", "--runs", "3")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def wait_until(what: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Wait until `what`; fail when the sweep ends before."""
+    deadline = time.monotonic() + 60
+    while not what():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def samples(place: Place) -> int:
+    file = place.out / "samples.jsonl"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def link_boxes(place: Place) -> list[psutil.Process]:
+    """Processes of any kind that work below this test's temporary folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if str(place.temporary) in words and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("side", ["ue", "edge"])
+def test_a_node_that_dies_fails_its_cell_and_the_sweep_goes_on(place: Place, side: str) -> None:
+    process = place.start(*SLOW)
+    wait_until(lambda: samples(place) > 0, process)
+    place.node(side).kill()
+    done = ended(process)
+    assert done.returncode == 1
+    rows = place.rows()
+    assert len(rows) == 4
+    (failed,) = [row for row in rows if row["errors"] == "1"]
+    assert f"the {side} node died" in failed["reason"]
+    assert failed["valid"] == "false"
+    assert all(row["valid"] == "true" for row in rows if row is not failed)
+    assert "INVALID" in done.stdout
+    assert f"the {side} node died" in done.stdout
+
+
+def test_a_node_that_hangs_fails_its_cell_and_the_sweep_goes_on(place: Place) -> None:
+    process = place.start(*SLOW, "--frame-timeout-s", "3")
+    wait_until(lambda: samples(place) > 0, process)
+    place.node("edge").suspend()
+    done = ended(process)
+    assert done.returncode == 1
+    failed = [row for row in place.rows() if row["errors"] == "1"]
+    assert len(failed) == 1
+    assert "hung" in failed[0]["reason"]
+    assert len(place.rows()) == 4
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_keeps_its_cells_and_leaves_nothing(
+    place: Place, how: signal.Signals
+) -> None:
+    process = place.start(*SLOW)
+    wait_until(lambda: place.cells() > 0, process)
+    process.send_signal(how)
+    done = ended(process)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "interrupted" in done.stdout
+    assert [row["valid"] for row in place.rows()].count("true") == place.cells() > 0
+    assert place.run_json()["verdict"] == "INVALID"
+    assert list(place.temporary.iterdir()) == []
+    assert link_boxes(place) == []
+
+
+def test_a_sweep_that_is_killed_leaves_nothing_that_clean_does_not_remove(place: Place) -> None:
+    process = place.start(*SLOW)
+    wait_until(lambda: place.cells() > 0, process)
+    cells = place.cells()
+    process.kill()
+    process.communicate()
+    wait_until_gone(place)
+    env = {**os.environ, "TMPDIR": str(place.temporary)}
+    (bystander := place.temporary / "splitbed-notes").mkdir()
+    cleaned = subprocess.run(
+        [*ORCHESTRATE, "clean"], env=env, capture_output=True, text=True, check=True
+    )
+    assert "removed" in cleaned.stdout
+    assert list(place.temporary.iterdir()) == [bystander]
+    assert place.cells() == cells
+
+
+def wait_until_gone(place: Place) -> None:
+    """Nodes and link box die with the orchestrator, without anybody's help."""
+    deadline = time.monotonic() + 5
+    while link_boxes(place) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert link_boxes(place) == []
+
+
+def test_clean_leaves_a_run_that_lives_alone(place: Place) -> None:
+    process = place.start(*SLOW)
+    wait_until(lambda: samples(place) > 0, process)
+    env = {**os.environ, "TMPDIR": str(place.temporary)}
+    cleaned = subprocess.run(
+        [*ORCHESTRATE, "clean"], env=env, capture_output=True, text=True, check=True
+    )
+    assert cleaned.stdout == ""
+    assert ended(process).returncode == 0
+
+
+def test_a_killed_run_is_resumed_without_measuring_a_cell_twice(place: Place) -> None:
+    process = place.start(*SLOW)
+    wait_until(lambda: place.cells() >= 2 and samples(place) > 3 * place.cells(), process)
+    process.kill()
+    process.communicate()
+    kept = (place.out / "cells.jsonl").read_text()
+    resumed = ended(place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)]))
+    assert resumed.returncode == 0, resumed.stderr + resumed.stdout
+    assert (place.out / "cells.jsonl").read_text().startswith(kept)
+    rows = place.rows()
+    assert [row["split"] for row in rows] == ["0:6", "2:4", "3:3", "6:0"]
+    assert all(row["valid"] == "true" and row["frames"] == "3" for row in rows)
+
+
+def test_a_run_whose_model_has_changed_is_not_resumed(place: Place) -> None:
+    assert place.sweep("--split", "3:3", "--bw", "100").returncode == 0
+    Path(place.model).write_bytes(Path(place.model).read_bytes() + b"\x32\x00")
+    resumed = ended(place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)]))
+    assert resumed.returncode == 2
+    assert "changed" in resumed.stderr
+
+
+def test_a_disk_that_fills_stops_the_run_with_what_was_measured_readable(place: Place) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small disk")
+    place.out.mkdir()
+    script = f'mount -t tmpfs -o size=24k tmpfs {place.out} && "$@"; code=$?; '
+    script += f"cp {place.out}/* {place.folder}/; exit $code"
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    done = ended(place.popen([*argv, *place.argv("--split", "all", "--bw", "20,50")]))
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    kept = Place(place.folder)
+    summary = (kept.folder / "summary.csv").read_text().splitlines()
+    assert len(summary) > 2
+    assert list(place.temporary.iterdir()) == []
+
+
+def test_an_ordinary_user_can_sweep(place: Place, tmp_path: Path) -> None:
+    from tests.net.test_rootless import as_nobody
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become somebody else")
+    model = Path(place.model).read_bytes().hex()
+    write = (
+        f"import pathlib; pathlib.Path('/mnt/home/m.onnx').write_bytes(bytes.fromhex('{model}'))"
+    )
+    sweep = [*ORCHESTRATE, "sweep", "--model", "/mnt/home/m.onnx", "--split", "3:3", "--bw", "20"]
+    script = f'{sys.executable} -c "$0" && cd /mnt/home && exec "$@"'
+    done = as_nobody(["sh", "-c", script, write, *sweep], "0666")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "VALID" in done.stdout

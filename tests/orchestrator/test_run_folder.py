@@ -1,0 +1,51 @@
+"""What is measured stays readable, whatever happens to the run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.run_folder import SCHEMA, RunFolder, create
+from splitbed.errors import RunError, UsageError
+
+
+def test_lines_come_back_in_order(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for frame in range(3):
+        folder.add_sample({"frame": frame})
+    assert [sample["frame"] for sample in folder.samples()] == [0, 1, 2]
+
+
+def test_half_a_line_of_a_killed_run_costs_that_line_only(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.add_sample({"frame": 0})
+    with (tmp_path / "samples.jsonl").open("a") as file:
+        file.write('{"frame": 1, "e2')
+    folder.add_sample({"frame": 2})
+    assert [sample["frame"] for sample in folder.samples()] == [0, 2]
+
+
+@pytest.mark.parametrize("name", ["samples.jsonl", "cells.jsonl"])
+def test_a_full_disk_is_named_with_the_way_to_go_on(tmp_path: Path, name: str) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"No space left on device.*--resume"):
+        (folder.add_sample if name.startswith("samples") else folder.add_cell)({"frame": 0})
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no run"):
+        RunFolder(tmp_path).read_run()
+
+
+def test_a_run_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"schema": SCHEMA + 1}))
+    with pytest.raises(UsageError, match=f"schema {SCHEMA + 1}"):
+        RunFolder(tmp_path).read_run()
+
+
+def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        create(tmp_path, "m")
+    assert (tmp_path / "notes.txt").read_text() == "mine"

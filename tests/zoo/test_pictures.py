@@ -1,0 +1,226 @@
+"""Pictures: found, hashed, decoded as RGB and upright, refused by name."""
+
+import hashlib
+import importlib.util
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from splitbed.errors import MachineError, UsageError
+from splitbed.media.pictures import MAX_PIXELS, load_pictures, preprocess, random_inputs
+from splitbed.media.recipes import PictureRecipe, recipe_for
+from splitbed.tensors import TensorInfo
+
+PLAIN = PictureRecipe(4, 6, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+def encoded(pixels: Any, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, kind, **options)
+    return file.getvalue()
+
+
+RED = encoded(np.full((4, 6, 3), (255, 0, 0)))
+
+
+def test_the_default_picture_is_matplotlibs_portrait() -> None:
+    (picture,) = load_pictures()
+    assert picture.name == "grace_hopper.jpg"
+    assert picture.source.startswith("matplotlib 3.")
+    assert picture.sha256 == hashlib.sha256(picture.read()).hexdigest()
+    assert picture.md5 == hashlib.md5(picture.read()).hexdigest()
+
+
+def test_without_matplotlib_the_repair_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MachineError, match="pip install --force-reinstall matplotlib"):
+        load_pictures()
+
+
+def test_a_folder_gives_its_pictures_sorted_by_name(tmp_path: Path) -> None:
+    for name in ("b.png", "a.PNG", "notes.txt"):
+        (tmp_path / name).write_bytes(RED)
+    assert [picture.name for picture in load_pictures(tmp_path)] == ["a.PNG", "b.png"]
+
+
+def test_a_file_is_a_picture_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot"
+    path.write_bytes(RED)
+    (picture,) = load_pictures(path)
+    assert picture.source == str(path)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no picture in the folder.*\.webp"):
+        load_pictures(tmp_path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gone\.jpg"):
+        load_pictures(tmp_path / "gone.jpg")
+
+
+def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "text.jpg"
+    path.write_bytes(b"not a picture")
+    with pytest.raises(UsageError, match=r"text\.jpg is not a picture"):
+        load_pictures(path)
+
+
+def test_a_truncated_picture_is_refused_by_name() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3))
+    with pytest.raises(UsageError, match=r"cannot decode half\.jpg"):
+        preprocess(encoded(noise, "JPEG")[:1500], PLAIN, "half.jpg")
+
+
+def bomb(side: int) -> bytes:
+    """A PNG whose header promises side x side pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [int(MAX_PIXELS**0.5) + 1, 60_000])
+def test_a_decompression_bomb_is_refused_before_decoding(side: int) -> None:
+    with pytest.raises(UsageError, match=r"will not decode bomb\.png"):
+        preprocess(bomb(side), PLAIN, "bomb.png")
+
+
+def test_an_input_is_batch_channels_height_width_in_single_precision() -> None:
+    image = preprocess(RED, PLAIN)
+    assert image.shape == PLAIN.shape == (1, 3, 4, 6)
+    assert image.dtype == np.float32
+    assert image.flags.c_contiguous
+
+
+def test_red_comes_first() -> None:
+    assert preprocess(RED, PLAIN)[0, :, 0, 0].tolist() == [1, 0, 0]
+
+
+def test_the_default_normalisation_is_imagenets() -> None:
+    image = preprocess(RED, PictureRecipe(4, 6))
+    expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]
+    assert np.allclose(image[0, :, 0, 0], expected)
+
+
+def test_channels_can_come_last() -> None:
+    recipe = PictureRecipe(4, 6, "NHWC", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    image = preprocess(RED, recipe)
+    assert image.shape == recipe.shape == (1, 4, 6, 3)
+    assert image[0, 0, 0].tolist() == [1, 0, 0]
+
+
+def test_one_channel_is_grey() -> None:
+    image = preprocess(RED, PictureRecipe(4, 6, mean=(0.0,), std=(1.0,)))
+    assert image.shape == (1, 1, 4, 6)
+    assert np.allclose(image, 76 / 255)  # the luma of red, 0.299, in 8 bits
+
+
+def test_half_precision_inputs_are_made_as_such() -> None:
+    assert preprocess(RED, PictureRecipe(4, 6, datatype="FP16")).dtype == np.float16
+
+
+def test_exif_orientation_is_honoured() -> None:
+    pixels = np.zeros((6, 4, 3))
+    pixels[0] = 255  # a white row on top, stored on its side
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to show
+    image = preprocess(encoded(pixels, exif=exif), PLAIN)
+    assert np.allclose(image[0, 0, :, -1], 1)
+    assert np.allclose(image[0, 0, :, 0], 0)
+
+
+def test_sixteen_bit_grey_keeps_its_shades() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((4, 6), 0x8000, np.uint16)).save(file, "PNG")
+    assert np.allclose(preprocess(file.getvalue(), PLAIN), 128 / 255)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM"])
+def test_common_formats_are_read(kind: str) -> None:
+    image = preprocess(encoded(np.full((4, 6, 3), 200), kind), PLAIN)
+    assert np.allclose(image, 200 / 255, atol=0.02)
+
+
+def test_transparent_and_palette_pictures_are_read() -> None:
+    file = io.BytesIO()
+    Image.new("P", (6, 4)).save(file, "PNG", transparency=0)
+    assert preprocess(file.getvalue(), PLAIN).shape == (1, 3, 4, 6)
+
+
+def test_resizing_blends_neighbours() -> None:
+    stripes = np.zeros((8, 12, 3))
+    stripes[:, ::2] = 255
+    assert 0.3 < preprocess(encoded(stripes), PLAIN).mean() < 0.7
+    assert preprocess(encoded(stripes), PLAIN).std() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "layout"),
+    [
+        ("FP32", (1, 3, 224, 200), "NCHW"),
+        ("FP32", (1, 224, 200, 3), "NHWC"),
+        ("FP16", (1, 1, 224, 200), "NCHW"),
+    ],
+)
+def test_an_input_shaped_as_a_picture_has_a_recipe_of_its_shape(
+    datatype: str, shape: tuple[int, ...], layout: str
+) -> None:
+    recipe = recipe_for(TensorInfo("x", datatype, shape))
+    assert recipe is not None
+    assert (recipe.shape, recipe.layout, recipe.datatype) == (shape, layout, datatype)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape"),
+    [
+        ("FP32", (1, 10)),
+        ("FP32", (2, 3, 8, 8)),
+        ("FP32", (1, 4, 8, 8)),
+        ("INT64", (1, 3, 8, 8)),
+        ("UINT8", (1, 3, 8, 8)),
+    ],
+)
+def test_other_inputs_have_no_recipe(datatype: str, shape: tuple[int, ...]) -> None:
+    assert recipe_for(TensorInfo("x", datatype, shape)) is None
+
+
+INPUTS = [
+    TensorInfo("x", "FP32", (2, 300)),
+    TensorInfo("ids", "INT64", (1, 300)),
+    TensorInfo("pixels", "UINT8", (1, 300)),
+    TensorInfo("mask", "BOOL", (300,)),
+    TensorInfo("scale", "FP16", ()),
+]
+
+
+def test_random_inputs_have_the_names_types_and_shapes_asked_for() -> None:
+    made = random_inputs(INPUTS, seed=0)
+    assert [TensorInfo(n, {"bool": "BOOL"}.get(v.dtype.name, ""), v.shape).shape for n, v in
+            made.items()] == [tensor.shape for tensor in INPUTS]  # fmt: skip
+    assert [value.dtype.name for value in made.values()] == [
+        "float32", "int64", "uint8", "bool", "float16",
+    ]  # fmt: skip
+
+
+def test_random_inputs_are_the_same_for_the_same_seed() -> None:
+    first, again, other = (random_inputs(INPUTS, seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["x"], other["x"])
+
+
+def test_random_integers_are_safe_as_indices_and_bytes_span_their_range() -> None:
+    made = random_inputs(INPUTS, seed=0)
+    assert set(made["ids"].ravel().tolist()) == {0, 1}
+    assert made["pixels"].max() > 200
