@@ -75,7 +75,7 @@ class FrameService(nodes_pb2_grpc.DataServicer):
         with timeline.stage("part2"):
             outputs = part.run(tensors)
         with timeline.stage("result"):
-            result = self._host.task(outputs)
+            result = self._host.result_of(outputs)
         sent_ns = time.monotonic_ns()
         yield from packets(result, frame=first.header.frame, input_=first.header.input)
         # the result is on its way: what follows is off the clock

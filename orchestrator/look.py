@@ -56,7 +56,8 @@ def models(*, as_json: bool) -> None:
     """The anchor models of the zoo."""
     _show(
         [
-            {"model": m.name, "what": m.title, "named splits": len(m.named_splits)}
+            {"model": m.name, "what": m.title, "parameters": m.parameters}
+            | {"named splits": len(m.named_splits)}
             | {"task": m.task, "source": m.source}
             for m in ZOO.values()
         ],

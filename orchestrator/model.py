@@ -45,7 +45,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         "name": config.model,
         "weights": weights,
         "layers": graph.n,
-        "parameters": graph.cuts[0].edge_params,
+        "parameters": anchor.parameters if anchor else graph.cuts[0].edge_params,
         "macs": graph.cuts[0].edge_macs,
         "bytes": file.stat().st_size,
         **_hashes(file),

@@ -113,6 +113,15 @@ class ModelHost(nodes_pb2_grpc.NodeServicer):
         """Who this node is."""
         return self.description
 
+    def result_of(self, outputs: Tensors) -> Tensors:
+        """What the model's task makes of its outputs."""
+        return self.task.decode(outputs)
+
+    @property
+    def result_infos(self) -> tuple[TensorInfo, ...]:
+        """What a result looks like; a size of -1 depends on the input."""
+        return self.task.results or self.stored.graph.outputs
+
     @answering
     def Deploy(
         self, request: Iterator[nodes_pb2.ModelPiece], context: grpc.ServicerContext

@@ -26,6 +26,14 @@ class TensorInfo:
     datatype: str
     shape: tuple[int, ...]
 
+    def fits(self, other: "TensorInfo") -> bool:
+        """Whether `other` is such a tensor, where a size of -1 here may be any size there."""
+        return (
+            (self.name, self.datatype) == (other.name, other.datatype)
+            and len(self.shape) == len(other.shape)
+            and all(size in (-1, got) for size, got in zip(self.shape, other.shape, strict=True))
+        )
+
     @property
     def nbytes(self) -> int:
         """Size in bytes, dense and uncompressed."""

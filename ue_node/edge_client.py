@@ -3,13 +3,13 @@
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
 
 from splitbed.errors import NodeError
-from splitbed.tensors import Tensors
+from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding
 from splitbed.wire import CHANNEL_OPTIONS, CHUNK_BYTES, Assembler, fill
@@ -37,10 +37,12 @@ class EdgeClient:
         self._lock = threading.Lock()
         self._stream: _Stream | None = None
 
-    def exchange(self, packets: Iterable[Packet], frame: int) -> Answer:
-        """Send one frame, wait for its result and report.
+    def exchange(
+        self, packets: Iterable[Packet], frame: int, expected: Sequence[TensorInfo]
+    ) -> Answer:
+        """Send one frame, wait for its result, which must be `expected`, and its report.
 
-        Raises NodeError when the edge is gone, refuses, or answers another frame.
+        Raises NodeError when the edge is gone, refuses, or answers something else.
         """
         with self._lock, self._open() as stream:
             sent_ns = time.monotonic_ns()
@@ -48,7 +50,7 @@ class EdgeClient:
             header = stream.take("header").header
             if header.frame != frame:
                 raise NodeError(f"the edge answered frame {header.frame}, {frame} was asked")
-            assembler = fill(Assembler(header), stream.answers())
+            assembler = fill(Assembler(header, expected), stream.answers())
             received_ns = time.monotonic_ns()
             report = stream.take("report").report
             return Answer(assembler.tensors, report, sent_ns, received_ns)

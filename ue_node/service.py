@@ -77,7 +77,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
             crossing = part.run(tensors)
         if part.layers == self._host.stored.graph.n:
             with timeline.stage("result"):
-                result = self._host.task(crossing)
+                result = self._host.result_of(crossing)
             return _record(request.frame, timeline, {}, result, None)
         with timeline.stage("encode"):
             encoded = {name: np.ascontiguousarray(array) for name, array in crossing.items()}
@@ -85,7 +85,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         # an orchestrator that gives up must not leave the frame on the wire
         done = threading.Event()
         context.add_callback(lambda: None if done.is_set() else self._edge.cancel())
-        answer = self._edge.exchange(sending, request.frame)
+        answer = self._edge.exchange(sending, request.frame, self._host.result_infos)
         done.set()
         _add_edge_stages(timeline, answer)
         return _record(request.frame, timeline, crossing, answer.result, answer)

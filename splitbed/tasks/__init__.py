@@ -1,9 +1,22 @@
 """What a model's outputs mean: each task turns them into the result that goes back to the UE."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from splitbed.tasks import ssd
-from splitbed.tensors import Tensors
+from splitbed.tensors import TensorInfo, Tensors
+
+
+@dataclass(frozen=True)
+class Task:
+    """How outputs become a result, and what the result looks like.
+
+    ``results`` is None where the result is the outputs themselves; a size of -1 depends on the
+    picture.
+    """
+
+    decode: Callable[[Tensors], Tensors]
+    results: tuple[TensorInfo, ...] | None = None
 
 
 def tensors(outputs: Tensors) -> Tensors:
@@ -11,4 +24,4 @@ def tensors(outputs: Tensors) -> Tensors:
     return outputs
 
 
-TASKS: dict[str, Callable[[Tensors], Tensors]] = {"ssd": ssd.decode, "tensors": tensors}
+TASKS: dict[str, Task] = {"ssd": Task(ssd.decode, ssd.RESULTS), "tensors": Task(tensors)}

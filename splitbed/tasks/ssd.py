@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import UsageError
-from splitbed.tensors import Tensors
+from splitbed.tensors import TensorInfo, Tensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,6 +29,14 @@ MIN_SCORE = 0.05
 MAX_OVERLAP = 0.5
 MAX_BOXES = 200
 MAX_GROWTH = math.log(1000 / 16)  # torchvision's guard against overflow, never met in earnest
+
+
+RESULTS = (
+    TensorInfo("boxes", "FP32", (-1, 4)),
+    TensorInfo("labels", "INT64", (-1,)),
+    TensorInfo("scores", "FP32", (-1,)),
+)
+"""What :func:`decode` gives."""
 
 
 def decode(outputs: Tensors) -> Tensors:

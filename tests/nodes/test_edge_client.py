@@ -8,7 +8,7 @@ import pytest
 
 from splitbed.errors import NodeError
 from splitbed.serve import start
-from splitbed.tensors import Tensors
+from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, TensorHeader, TensorsHeader
 from splitbed.wire import packets, receive
@@ -16,6 +16,7 @@ from tests.nodes.loopback import free_port
 from ue_node.edge_client import EdgeClient
 
 FRAME: Tensors = {"x": np.ones((2, 2), np.float32)}
+RESULT = [TensorInfo("x", "FP32", (-1, 2))]
 Answer = Callable[[], Iterator[Packet]]
 
 
@@ -46,6 +47,14 @@ def enormous_result() -> Iterator[Packet]:
     yield Packet(header=TensorsHeader(tensors=[tensor], frame=1))
 
 
+def wrong_shape() -> Iterator[Packet]:
+    return packets({"x": np.ones((2, 3), np.float32)}, frame=1)
+
+
+def wrong_name() -> Iterator[Packet]:
+    return packets({"y": np.ones((2, 2), np.float32)}, frame=1)
+
+
 def report_before_result() -> Iterator[Packet]:
     yield Packet(report=EdgeReport())
 
@@ -63,7 +72,9 @@ def nothing() -> Iterator[Packet]:
     [
         (another_frame, "answered frame 2, 1 was asked"),
         (impossible_shape, "impossible shape"),
-        (enormous_result, "limit"),
+        (enormous_result, "limit|expected"),
+        (wrong_shape, r"sent x FP32\[2, 3\]; expected x FP32\[-1, 2\]"),
+        (wrong_name, "sent y .* expected x"),
         (report_before_result, "answered with report, not header"),
         (half_a_result, "ended before the tensors did"),
         (nothing, "ended the stream"),
@@ -75,7 +86,7 @@ def test_a_wrong_answer_is_an_error_that_says_what_was_wrong(answer: Answer, say
     server = start(address, lambda s: nodes_pb2_grpc.add_DataServicer_to_server(edge, s))
     client = EdgeClient(address)
     with pytest.raises(NodeError, match=says):
-        client.exchange(packets(FRAME, frame=1), 1)
+        client.exchange(packets(FRAME, frame=1), 1, RESULT)
     client.close()
     server.stop(0)
 
@@ -83,5 +94,5 @@ def test_a_wrong_answer_is_an_error_that_says_what_was_wrong(answer: Answer, say
 def test_an_edge_that_is_not_there_is_an_error_not_a_wait() -> None:
     client = EdgeClient(f"127.0.0.1:{free_port()}")
     with pytest.raises(NodeError, match="UNAVAILABLE"):
-        client.exchange(packets(FRAME, frame=1), 1)
+        client.exchange(packets(FRAME, frame=1), 1, RESULT)
     client.close()
