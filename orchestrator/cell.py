@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from google.protobuf.json_format import MessageToDict
+
 from netem.link import Link
 from netem.spec import LinkSpec
 from orchestrator.bound import wire_ms
@@ -96,9 +98,10 @@ class CellMeasurement:
     def _prove(self) -> Record:
         started = time.monotonic()
         proof = self._pair.prove_link(self._cell.link)
-        facts = {field.name: value for field, value in proof.ListFields() if field.name != "tcp"}
-        tcp = {field.name: value for field, value in proof.tcp.ListFields()}
-        return {"fault": "", **facts, "tcp": tcp, "wall_ms": (time.monotonic() - started) * 1e3}
+        facts = MessageToDict(
+            proof, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        return {"tcp": None, **facts, "wall_ms": (time.monotonic() - started) * 1e3}
 
 
 def _sample(record: nodes_pb2.FrameRecord) -> Record:

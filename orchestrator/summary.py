@@ -147,10 +147,8 @@ def _link_columns(proofs: list[Record]) -> Row:
         "link_rtt_ms": statistics.mean(proof["rtt_min_ms"] for proof in proofs),
     }
     if first["tcp"] and last["tcp"]:
-        # a message of the wire leaves out what is zero
-        before, after = (proof["tcp"].get("retransmits", 0) for proof in (first, last))
         columns |= {
-            "link_retransmits": after - before,
+            "link_retransmits": last["tcp"]["retransmits"] - first["tcp"]["retransmits"],
             "tcp": last["tcp"]["congestion_control"],
             "cwnd_segments": last["tcp"]["cwnd_segments"],
         }

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
-from orchestrator.config import SweepConfig
+from orchestrator.config import sweep_config
 from orchestrator.model import SweptModel, load_model
 from orchestrator.pair import Pair
 from orchestrator.scratch import scratch
@@ -87,7 +87,7 @@ def loopback_pair(folder: Path) -> Iterator[tuple[Pair, SweptModel]]:
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         (stored := folder / "stored").mkdir()
-        config = SweepConfig(model=str(small_model(folder / "small.onnx")))
+        config = sweep_config({"model": str(small_model(folder / "small.onnx"))})
         model = load_model(config, stored)
         pair = stack.enter_context(Pair(loopback_link(), space, model, free_port()))
         yield pair, model

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,14 +47,14 @@ def test_the_stages_of_a_frame_follow_one_another_and_explain_its_time(
     record = pair.run_frame(0, 0, FRAME_S)
     stages = [Stage(s.name, s.start_ns, s.end_ns) for s in record.stages]
     assert [stage.name for stage in stages[1:]] == list(END_TO_END)
-    assert all(a.end_ns <= b.start_ns for a, b in zip(stages, stages[1:], strict=False))
+    assert all(a.end_ns <= b.start_ns for a, b in pairwise(stages))
     assert all(stage.end_ns >= stage.start_ns for stage in stages)
     # loopback leaves so little time on the link that the hand-overs show; a link hides them
     assert Timeline(stages).gap_share < 0.2
 
 
 def test_part_sizes_are_those_of_each_sides_weights(shared: tuple[Pair, SweptModel]) -> None:
-    pair, model = shared
+    pair, _ = shared
     whole = pair.load(0, threads=(1, 1), warmup=0)
     halves = pair.load(2, threads=(1, 1), warmup=0)
     w1_bytes, w2_bytes = 8 * 3 * 9 * 4, 8 * 8 * 9 * 4

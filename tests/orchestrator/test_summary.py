@@ -1,0 +1,138 @@
+"""Rows, verdict and advice, from samples made up to be known."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netem.spec import symmetric
+from orchestrator.run_folder import Record, RunFolder
+from orchestrator.summary import COLUMNS, rows, to_csv
+from orchestrator.verdict import judge_run
+
+SPEC = symmetric(rate_mbit=8)
+PROOF: Record = {"uplink_mbit": 8.0, "downlink_mbit": 8.0, "rtt_min_ms": 0.2, "fault": ""}
+
+TCP: Record = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
+
+
+def add_cell(folder: RunFolder, split: str, e2e_ms: list[float], **changed: Any) -> None:
+    """A cell whose uplink takes all but 10 ms; 1 KB of it per ms is the wire's."""
+    cell: Record = {
+        "key": split, "attempt": split, "split": split, "split_name": f"cut {split}",
+        "intermediate_tensors": 1, "intermediate_bytes": 1000, "link": SPEC.model_dump(),
+        "link_backend": "linkbox", "error": None, "part1_bytes": 1, "part2_bytes": 2,
+        "proofs": [PROOF | {"tcp": TCP}, PROOF | {"tcp": TCP | {"retransmits": 3}}],
+    }  # fmt: skip
+    for frame, total_ms in enumerate(e2e_ms):
+        ends = [0, 5, 5, total_ms - 5, total_ms - 5, total_ms, total_ms, total_ms]
+        names = ["part1", "encode", "uplink", "decode", "part2", "result", "downlink"]
+        stages = [
+            [name, int(start * 1e6), int(end * 1e6)]
+            for name, start, end in zip(names, ends, ends[1:], strict=False)
+        ]
+        encoded = int((total_ms - 10) * 1000 / 1.06) - 200
+        folder.add_sample(
+            {"attempt": split, "frame": frame, "stages": stages, "encoded_bytes": encoded,
+             "result_bytes": 0, "max_abs_diff": 0.0}
+            | {key: value for key, value in changed.items() if key == "max_abs_diff"}
+        )  # fmt: skip
+    folder.add_cell(cell | {k: v for k, v in changed.items() if k != "max_abs_diff"})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path)
+    folder.write_run({"model": {"name": "m", "weights": "seeded (seed 0)"}})
+    return folder
+
+
+def test_times_are_medians_and_percentiles_of_the_raw_samples(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100, 110, 200])
+    (row,) = rows(folder)
+    assert row["e2e_ms"] == pytest.approx(110)
+    assert row["e2e_p95_ms"] == pytest.approx(191)
+    assert row["part1_ms"] == pytest.approx(5)
+    assert row["frames"] == 3
+    assert row["link_retransmits"] == 3
+
+
+def test_speed_up_is_against_the_faster_anchor(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [50] * 3)
+    add_cell(folder, "2:0", [80] * 3)
+    assert [row["speedup_vs_best_anchor"] for row in rows(folder)] == pytest.approx([0.8, 1.6, 1])
+
+
+def test_a_cell_measured_again_counts_once_by_its_last_attempt(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [], error="the edge node died")
+    add_cell(folder, "1:1", [50] * 3)
+    (row,) = rows(folder)
+    assert row["valid"] is True
+    assert row["frames"] == 3
+
+
+def test_samples_of_an_interrupted_cell_do_not_count(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [50] * 3)
+    folder.add_sample({"attempt": "2:0", "frame": 0})
+    assert len(rows(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"error": "the ue node hung"}, "the ue node hung"),
+        (
+            {"proofs": [PROOF | {"tcp": None}, PROOF | {"tcp": None, "fault": "uplink 3"}]},
+            "uplink 3",
+        ),
+        ({"max_abs_diff": 0.5}, "differs from the whole model's by 0.5"),
+        ({"link": symmetric(rate_mbit=4).model_dump()}, "faster than its physical floor"),
+    ],
+)
+def test_a_broken_rule_makes_the_row_and_the_run_invalid(
+    folder: RunFolder, changed: Record, says: str
+) -> None:
+    add_cell(folder, "1:1", [100] * 3, **changed)
+    table = rows(folder)
+    verdict = judge_run(table, 1)
+    assert table[0]["valid"] is False
+    assert verdict.word == "INVALID"
+    assert says in verdict.reasons[0]
+
+
+def test_a_run_that_lacks_cells_is_invalid(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [100] * 3)
+    verdict = judge_run(rows(folder), 3)
+    assert verdict.reasons == ("2 of 3 cells were not measured",)
+
+
+def test_advice_names_the_split_that_wins_and_by_how_much(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [50] * 3)
+    add_cell(folder, "2:0", [80] * 3)
+    assert judge_run(rows(folder), 3).advice == (
+        "At 8 Mbit/s cut at cut 1:1 (1:1): 50 ms, 1.60 times as fast as the cut 2:0.",
+    )
+
+
+def test_advice_says_how_much_smaller_the_data_must_be_where_no_split_wins(
+    folder: RunFolder,
+) -> None:
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [110] * 3)
+    add_cell(folder, "2:0", [60] * 3)
+    (advice,) = judge_run(rows(folder), 3).advice
+    # the uplink takes 100 of the 110 ms and must shrink to 50
+    assert "do not split" in advice
+    assert "2.0 times smaller" in advice
+
+
+def test_csv_has_the_columns_of_the_design_first_and_leaves_unknowns_empty(
+    folder: RunFolder,
+) -> None:
+    add_cell(folder, "2:0", [], error="the ue node died")
+    header, line = to_csv(rows(folder)).splitlines()
+    assert header.split(",")[:6] == ["model", "runtime", "split", "split_name", "codec", "bw_mbit"]
+    assert len(header.split(",")) == len(COLUMNS)
+    assert ",false,the ue node died," in line
