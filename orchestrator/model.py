@@ -100,7 +100,7 @@ def _inputs(
         made_up = nodes_pb2.RandomTensors(seed=config.seed)
         name = f"random (seed {config.seed})"
         return (nodes_pb2.Input(random=made_up, name=name),), [{"name": name}]
-    pictures = load_pictures(config.input)
+    pictures = load_pictures(config.input)[: config.runs]  # no cell has more frames than that
     messages = []
     for picture in pictures:
         data = picture.read()

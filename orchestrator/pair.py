@@ -37,6 +37,7 @@ class NodeProcess:
     argv: Sequence[str]
     namespace: Namespace
     scratch: Scratch
+    module: str
     process: subprocess.Popen[bytes] | None = None
     channel: grpc.Channel = field(init=False)
 
@@ -53,7 +54,7 @@ class NodeProcess:
         """Start the process and open its control channel."""
         self._socket.unlink(missing_ok=True)
         control = f"unix:{self._socket}"
-        argv = [sys.executable, "-m", f"{self.side}_node", "serve", "--control", control]
+        argv = [sys.executable, "-m", self.module, "serve", "--control", control]
         # killed with the orchestrator, however that ends; a Ctrl-C is the orchestrator's to handle
         dying = ["setpriv", "--pdeathsig", "KILL", "--"]
         with self.log.open("ab") as log:
@@ -118,10 +119,20 @@ class Pair:
     Every method raises NodeError when a node died, hung or refused.
     """
 
-    def __init__(self, link: Link, scratch: Scratch, model: SweptModel, data_port: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        scratch: Scratch,
+        model: SweptModel,
+        data_port: int,
+        *,
+        edge_module: str = "edge_node",
+    ) -> None:
         data = f"{link.edge_address}:{data_port}"
-        self._edge = NodeProcess("edge", ["--listen", data, "--insecure"], link.edge, scratch)
-        self._ue = NodeProcess("ue", ["--edge", data], link.ue, scratch)
+        self._edge = NodeProcess(
+            "edge", ["--listen", data, "--insecure"], link.edge, scratch, edge_module
+        )
+        self._ue = NodeProcess("ue", ["--edge", data], link.ue, scratch, "ue_node")
         self._model = model
         self.ue: nodes_pb2.NodeDescription
         self.edge: nodes_pb2.NodeDescription

@@ -82,12 +82,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def loopback_pair(folder: Path) -> Iterator[tuple[Pair, SweptModel]]:
+def loopback_pair(
+    folder: Path, edge_module: str = "edge_node"
+) -> Iterator[tuple[Pair, SweptModel]]:
     """Both nodes with the small model on them."""
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         (stored := folder / "stored").mkdir()
         config = sweep_config({"model": str(small_model(folder / "small.onnx"))})
         model = load_model(config, stored)
-        pair = stack.enter_context(Pair(loopback_link(), space, model, free_port()))
+        pair = stack.enter_context(
+            Pair(loopback_link(), space, model, free_port(), edge_module=edge_module)
+        )
         yield pair, model

@@ -116,3 +116,11 @@ def test_a_node_that_hangs_is_told_when_the_time_is_up_and_a_restart_mends_it(
     own.restart()
     own.load(2, threads=(1, 1), warmup=0)
     assert own.run_frame(1, 0, FRAME_S).frame == 1
+
+
+def test_a_node_that_returns_the_wrong_shape_is_refused_with_both_shapes(tmp_path: Path) -> None:
+    with loopback_pair(tmp_path, "tests.nodes.wrong_edge") as (pair, _):
+        pair.load(2, threads=(1, 1), warmup=0)
+        says = r"sent scores FP32\[1, 7, 1, 1\]; expected scores FP32\[1, 8, 1, 1\]"
+        with pytest.raises(NodeError, match=says):
+            pair.run_frame(0, 0, FRAME_S)
