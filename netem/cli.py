@@ -1,0 +1,157 @@
+"""The command ``netem``: look at this machine's links, try one, prove one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splitbed.errors import RunError, SplitbedError, UsageError
+
+if TYPE_CHECKING:  # pydantic and the backends are imported when a command needs them
+    from netem.link import Link
+    from netem.spec import LinkSpec
+
+app = typer.Typer(
+    help="Links between two network namespaces, shaped by the kernel's own sch_netem.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing Rich's would double the time that --help takes
+)
+
+Rate = Annotated[float | None, typer.Option(help="Rate each way, Ethernet frames.")]
+Delay = Annotated[float, typer.Option(help="One-way delay.")]
+Jitter = Annotated[float, typer.Option(help="Spread of the delay, plus or minus.")]
+Loss = Annotated[float, typer.Option(help="Packets lost at random, 0 to 100.")]
+Queue = Annotated[int, typer.Option(help="Packets that each direction holds.")]
+Profile = Annotated[str | None, typer.Option(help="A named link instead: see `netem links`.")]
+BackendName = Annotated[str, typer.Option("--backend", help="auto, native, linkbox or mininet.")]
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do, and what to install for more."""
+    from netem.backends import choose
+    from netem.doctor import diagnose
+
+    for finding in diagnose():
+        print(f"{'ok' if finding.ok else 'NO':3} {finding.name:14} {finding.detail}")
+        if not finding.ok:
+            print(f"    {'':14} repair: {finding.repair}")
+    print(f"backend: {choose()}")
+
+
+@app.command()
+def links() -> None:
+    """List the named links."""
+    from netem.profiles import PROFILES, SOURCES
+
+    print(f"{'name':10} {'uplink':>14} {'downlink':>14} {'delay':>8}  source")
+    for name, spec in PROFILES.items():
+        up, down = (f"{s.rate_mbit:g} Mbit/s" for s in (spec.uplink, spec.downlink))
+        print(f"{name:10} {up:>14} {down:>14} {spec.uplink.delay_ms:>5g} ms  {SOURCES[name]}")
+
+
+@app.command()
+def prove(
+    rate_mbit: Rate = None,
+    delay_ms: Delay = 0,
+    jitter_ms: Jitter = 0,
+    loss_pct: Loss = 0,
+    queue_packets: Queue = 1000,
+    profile: Profile = None,
+    backend: BackendName = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bring a link up, shape it, measure it; exit 1 when it is not what was asked."""
+    from netem.probe import ProbeServer, judge, nominal_rtt_ms
+    from netem.probe import prove as measure
+
+    spec = _spec(profile, rate_mbit, delay_ms, jitter_ms, loss_pct, queue_packets)
+    with (
+        _shaped(backend, spec) as link,
+        link.edge.call(lambda: ProbeServer(link.edge_address)) as server,
+    ):
+        proof = link.ue.call(lambda: measure(server.address, server.token, spec))
+    if as_json:
+        print(json.dumps({"backend": link.backend, "asked": spec.model_dump()} | vars(proof)))
+    else:
+        print(f"backend {link.backend}, {proof.attempts} attempt(s)")
+        print(f"{'':10} {'asked':>10} {'measured':>10}")
+        print(f"{'uplink':10} {spec.uplink.rate_mbit:10g} {proof.uplink_mbit:10.3f} Mbit/s")
+        print(f"{'downlink':10} {spec.downlink.rate_mbit:10g} {proof.downlink_mbit:10.3f} Mbit/s")
+        print(f"{'round trip':10} {nominal_rtt_ms(spec):10.3f} {proof.rtt_min_ms:10.3f} ms")
+    if reason := judge(proof, spec):
+        raise RunError(f"the link is not what was asked: {reason}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def run(
+    command: Annotated[list[str], typer.Argument(help="After --, what to run on the UE's side.")],
+    rate_mbit: Rate = None,
+    delay_ms: Delay = 0,
+    jitter_ms: Jitter = 0,
+    loss_pct: Loss = 0,
+    queue_packets: Queue = 1000,
+    profile: Profile = None,
+    backend: BackendName = "auto",
+) -> None:
+    """Run a command on the UE's side of a shaped link; $EDGE_ADDRESS is the other side."""
+    spec = _spec(profile, rate_mbit, delay_ms, jitter_ms, loss_pct, queue_packets)
+    with _shaped(backend, spec) as link:
+        environment = os.environ | {"EDGE_ADDRESS": link.edge_address}
+        exit_code = subprocess.run(link.ue.command(command), env=environment, check=False)
+    raise typer.Exit(exit_code.returncode)
+
+
+def _spec(profile: str | None, rate_mbit: float | None, *shape: float) -> "LinkSpec":
+    from netem.profiles import PROFILES
+    from netem.spec import symmetric
+
+    if (profile is None) == (rate_mbit is None):
+        raise UsageError("give either --rate-mbit or --profile")
+    if profile is None:
+        names = ("delay_ms", "jitter_ms", "loss_pct", "queue_packets")
+        return symmetric(rate_mbit=rate_mbit, **dict(zip(names, shape, strict=True)))
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile {profile!r}; choose from {', '.join(PROFILES)}")
+    return PROFILES[profile]
+
+
+@contextmanager
+def _shaped(backend: str, spec: "LinkSpec") -> "Iterator[Link]":
+    from netem.backends import choose, open_link
+    from netem.link import check_rates
+    from netem.namespace import ensure_privilege
+
+    ensure_privilege()
+    backend = choose(backend)
+    check_rates(backend, spec)
+    with (
+        tempfile.TemporaryDirectory(prefix="netem-") as run_dir,
+        open_link(backend, Path(run_dir)) as link,
+    ):
+        link.shape(spec)
+        yield link
+
+
+def main() -> None:
+    """Entry point: an error of ours becomes one line on stderr and its exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        app()
+    except SplitbedError as error:
+        print(f"netem: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A link: two namespaces, and two egresses that sch_netem shapes, one for each direction."""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Protocol
+
+from netem import qdisc
+from netem.namespace import Namespace
+from netem.spec import LinkSpec, Shape
+from splitbed.errors import LinkError, UsageError
+
+MAX_RATE_MBIT = {"native": 1000.0, "mininet": 1000.0, "linkbox": 200.0}
+"""Up to which rate each backend was measured to keep its rate within 1 %."""
+
+DEVICE = "data0"
+"""Name of the link's interface in either namespace."""
+
+
+class Egress(Protocol):
+    """The shaped end of one direction."""
+
+    def apply(self, shape: Shape) -> Shape:
+        """Set ``shape`` in the kernel and return what the kernel then says."""
+
+    def read(self) -> Shape:
+        """What the kernel says."""
+
+
+@dataclass
+class Link:
+    """Two namespaces joined by a shaped link. Opened by :func:`netem.backends.open_link`."""
+
+    backend: str
+    ue: Namespace
+    edge: Namespace
+    ue_address: str
+    edge_address: str
+    uplink: Egress
+    downlink: Egress
+    _spec: LinkSpec | None = None
+
+    @property
+    def max_rate_mbit(self) -> float:
+        """Above it this backend is not accurate, and :meth:`shape` refuses."""
+        return MAX_RATE_MBIT[self.backend]
+
+    def shape(self, spec: LinkSpec) -> None:
+        """Shape both directions and check each against the kernel.
+
+        Both or neither: when one fails the earlier shape is put back and LinkError raised.
+        Raises UsageError for a rate that this backend cannot do accurately.
+        """
+        check_rates(self.backend, spec)
+        try:
+            self._apply(spec)
+        except LinkError as error:
+            if self._spec is None:
+                raise
+            try:
+                self._apply(self._spec)
+            except LinkError as second:
+                raise LinkError(
+                    f"{error}; putting the earlier shape back failed too: {second}"
+                ) from None
+            raise LinkError(f"{error}; the earlier shape was put back") from None
+        self._spec = spec
+
+    def read_back(self) -> LinkSpec:
+        """What the kernel says about both directions now. Raises LinkError when unshaped."""
+        return LinkSpec(uplink=self.uplink.read(), downlink=self.downlink.read())
+
+    def _apply(self, spec: LinkSpec) -> None:
+        qdisc.compare(spec.uplink, self.uplink.apply(spec.uplink), "uplink")
+        qdisc.compare(spec.downlink, self.downlink.apply(spec.downlink), "downlink")
+
+
+def check_rates(backend: str, spec: LinkSpec) -> None:
+    """Raise UsageError when ``backend`` cannot do the rates of ``spec`` accurately."""
+    rate_mbit = max(spec.uplink.rate_mbit, spec.downlink.rate_mbit)
+    if rate_mbit <= MAX_RATE_MBIT[backend]:
+        return
+    able = [name for name, most in MAX_RATE_MBIT.items() if rate_mbit <= most]
+    advice = f"backend {' or '.join(able)} could" if able else "no backend could"
+    raise UsageError(
+        f"rate {rate_mbit:g} Mbit/s is above the {MAX_RATE_MBIT[backend]:g} Mbit/s "
+        f"that backend {backend} does accurately; {advice}"
+    )
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The two ends' IPv4 addresses in ``subnet``."""
+
+    ue: str
+    edge: str
+    prefix_bits: int
+
+    @classmethod
+    def of(cls, subnet: str) -> "Addresses":
+        """The first two hosts of ``subnet`` (``10.77.0.0/24``). Raises UsageError."""
+        try:
+            network = ipaddress.IPv4Network(subnet)
+            ue, edge = (str(network[index]) for index in (1, 2))
+        except (ValueError, IndexError) as error:
+            raise UsageError(f"subnet {subnet!r}: {error}") from None
+        return cls(ue, edge, network.prefixlen)

@@ -1,0 +1,330 @@
+"""Proof of a link by measurement: a round trip, and the rate that each direction lets through.
+
+The rate is taken from a train: datagrams sent at twice the asked rate, so that the queue before the
+link never runs dry and the receiver sees them spaced as the link spaces them. Rates count Ethernet
+frames as sch_netem does, so that they compare directly with what was asked.
+
+    prove (UE)                       ProbeServer (edge)
+      ping ─────────────────────────▶ echo
+      train ════════════════════════▶ arrival times
+      report? ──────────────────────▶ frames, first and last arrival
+      train, please ────────────────▶
+      arrival times ◀════════════════ train
+
+Nothing here knows of namespaces: it serves two machines as well.
+"""
+
+import secrets
+import socket
+import statistics
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+from netem.spec import FRAME_BYTES, LinkSpec, Shape
+from splitbed.errors import LinkError, MachineError
+
+HEADERS_BYTES = 42
+"""Ethernet, IPv4 and UDP headers before a datagram's payload."""
+
+RATE_TOLERANCE = 0.03  # a train of 0.2 s with its ends 3 ms off; the link itself keeps 1 %
+RTT_TOLERANCE_MS, RTT_TOLERANCE = 1.0, 0.02  # the link box adds 0.4 to 0.6 ms
+RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the units' rounding
+
+_TRAIN_S, _TRAIN_LEAST, _TRAIN_MOST = 0.2, 20, 900
+_SEND_SPEED = 2  # times the asked rate, after loss
+_WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
+_PINGS = 10
+_TRIES = 20  # of a question, over a link that may lose half of them
+_PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
+_HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index in it
+_REQUEST = struct.Struct("!IQ")  # frames to send, ns between them
+_REPORT = struct.Struct("!d")  # Mbit/s
+_PING, _TRAIN, _ASK_REPORT, _ASK_TRAIN = b"P", b"T", b"R", b"D"
+_SO_TIMESTAMPNS = 35  # the kernel's time of arrival; Python's socket module lacks the name
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured. Rates in Mbit/s of Ethernet frames; the last of ``attempts``."""
+
+    uplink_mbit: float
+    downlink_mbit: float
+    rtt_min_ms: float
+    rtt_median_ms: float
+    pings: int
+    lost: int
+    attempts: int
+
+
+def judge(proof: Proof, spec: LinkSpec) -> str | None:
+    """Why ``proof`` is not that of a link as in ``spec``; None when it is.
+
+    The least round trip is judged, since other work on the machine only ever adds to it; jitter
+    and loss are not, since ten pings cannot tell: the kernel's read-back vouches for them.
+    """
+    for name, seen_mbit, shape in (
+        ("uplink", proof.uplink_mbit, spec.uplink),
+        ("downlink", proof.downlink_mbit, spec.downlink),
+    ):
+        if abs(seen_mbit / shape.rate_mbit - 1) > RATE_TOLERANCE:
+            return (
+                f"{name} {seen_mbit:.4g} Mbit/s, asked {shape.rate_mbit:g} "
+                f"(more than {RATE_TOLERANCE:.0%} off)"
+            )
+    nominal_ms, jitter_ms = nominal_rtt_ms(spec), spec.uplink.jitter_ms + spec.downlink.jitter_ms
+    # The delays alone: HTB's burst (Mininet) lets a ping pass without its time on the wire.
+    least_ms = spec.uplink.delay_ms + spec.downlink.delay_ms - jitter_ms - RTT_EARLY_MS
+    most_ms = nominal_ms + jitter_ms + max(RTT_TOLERANCE_MS, RTT_TOLERANCE * nominal_ms)
+    if not least_ms <= proof.rtt_min_ms <= most_ms:
+        return (
+            f"round trip {proof.rtt_min_ms:.2f} ms, "
+            f"asked {nominal_ms:.2f} (allowed {least_ms:.2f} to {most_ms:.2f})"
+        )
+    return None
+
+
+def nominal_rtt_ms(spec: LinkSpec) -> float:
+    """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
+    frame_bytes = _HEADER.size + HEADERS_BYTES
+    return sum(s.delay_ms + s.serialisation_ms(frame_bytes) for s in (spec.uplink, spec.downlink))
+
+
+class ProbeServer:
+    """Answers pings and trains on UDP ``address:port`` while entered; port 0 picks one.
+
+    Only datagrams that carry ``token`` are answered: pass it on another way than this link. So
+    nobody else can make it send. The socket belongs to the namespace of the thread that constructs
+    this: ``link.edge.call(lambda: ProbeServer(link.edge_address))``.
+    Raises MachineError when it cannot bind.
+    """
+
+    def __init__(self, address: str, port: int = 0, token: bytes | None = None) -> None:
+        self.token = token or secrets.token_bytes(16)
+        self._socket = _socket()
+        try:
+            self._socket.bind((address, port))
+        except OSError as error:
+            self._socket.close()
+            raise MachineError(
+                f"cannot listen on UDP {address}:{port}: {error.strerror}; "
+                "repair: choose an address of this machine and a free port"
+            ) from None
+        self._socket.settimeout(0.1)
+        self.address: tuple[str, int] = self._socket.getsockname()
+        self._train = -1
+        self._arrivals_ns: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            with suppress(TimeoutError, ConnectionError):
+                datagram, arrival_ns, peer = _receive(self._socket)
+                if len(datagram) >= _HEADER.size and secrets.compare_digest(
+                    datagram[:16], self.token
+                ):
+                    self._answer(datagram, arrival_ns, peer)
+
+    def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
+        _, kind, train, _ = _HEADER.unpack_from(datagram)
+        rest = datagram[_HEADER.size :]
+        if kind == _TRAIN:
+            if train != self._train:
+                self._train, self._arrivals_ns = train, []
+            self._arrivals_ns.append(arrival_ns)
+        elif kind == _PING:
+            self._socket.sendto(datagram, peer)
+        elif kind == _ASK_REPORT and len(rest) == 8:
+            seen = self._arrivals_ns if train == self._train else []
+            report = _REPORT.pack(_rate_mbit(seen, skip_ns=int.from_bytes(rest)))
+            self._socket.sendto(datagram[: _HEADER.size] + report, peer)
+        elif kind == _ASK_TRAIN and len(rest) == _REQUEST.size:
+            frames, gap_ns = _REQUEST.unpack(rest)
+            _send_train(
+                lambda frame: self._socket.sendto(frame, peer),
+                self.token,
+                train,
+                min(frames, _TRAIN_MOST),
+                min(gap_ns, 10**9),
+            )
+
+
+def prove(server: tuple[str, int], token: bytes, spec: LinkSpec, *, attempts: int = 3) -> Proof:
+    """Measure the link to the ProbeServer at ``server``, at most ``attempts`` times.
+
+    ``spec`` is what was asked: it sizes the trains and ends the attempts as soon as one is judged
+    to agree, for a shared machine makes a train lie now and then. About 0.45 s at 5 Mbit/s.
+    Raises LinkError when nothing comes back.
+    """
+    with _socket() as sock:
+        try:
+            sock.connect(server)
+            for attempt in range(1, attempts + 1):
+                proof = _Client(sock, token, spec).measure(attempt)
+                if judge(proof, spec) is None:
+                    break
+        except OSError as error:
+            raise LinkError(f"cannot probe {server[0]}:{server[1]}: {error}") from None
+    return proof
+
+
+@dataclass
+class _Client:
+    sock: socket.socket
+    token: bytes
+    spec: LinkSpec
+
+    def measure(self, attempt: int) -> Proof:
+        rtts_ms, pings = self._ping()
+        return Proof(
+            uplink_mbit=self._uplink_mbit(),
+            downlink_mbit=self._downlink_mbit(),
+            rtt_min_ms=min(rtts_ms),
+            rtt_median_ms=statistics.median(rtts_ms),
+            pings=pings,
+            lost=pings - len(rtts_ms),
+            attempts=attempt,
+        )
+
+    def _ping(self) -> tuple[list[float], int]:
+        """Round trips, and how many pings it took to have ten (or none of many)."""
+        rtts_ms: list[float] = []
+        for sent in range(1, 5 * _PINGS + 1):
+            start_ns = time.time_ns()
+            self.sock.send(self._message(_PING, train := secrets.randbits(32)))
+            with suppress(TimeoutError):
+                _, arrival_ns = self._await(_PING, train, self._slack_s())
+                rtts_ms.append((arrival_ns - start_ns) / 1e6)
+            if len(rtts_ms) == _PINGS or (sent >= 2 * _PINGS and not rtts_ms):
+                break
+        if not rtts_ms:
+            host, port = self.sock.getpeername()
+            raise LinkError(
+                f"no answer from {host}:{port} to {sent} pings: the link carries nothing"
+            )
+        return rtts_ms, sent
+
+    def _uplink_mbit(self) -> float:
+        shape = self.spec.uplink
+        frames, gap_ns, skip_ns = _sizes(shape)
+        train = secrets.randbits(32)
+        _send_train(self.sock.send, self.token, train, frames, gap_ns)
+        # Asked once the queue has drained, or a short queue would drop the question.
+        queued = min(frames * (1 - 1 / _SEND_SPEED), shape.queue_packets)
+        time.sleep(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
+        for _ in range(_TRIES):
+            self.sock.send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
+            with suppress(TimeoutError):
+                answer, _ = self._await(_ASK_REPORT, train, self._slack_s())
+                [rate_mbit] = _REPORT.unpack(answer[_HEADER.size :])
+                return float(rate_mbit)
+        raise LinkError(f"no report on the uplink train, asked {_TRIES} times")
+
+    def _downlink_mbit(self) -> float:
+        frames, gap_ns, skip_ns = _sizes(self.spec.downlink)
+        for _ in range(_TRIES):
+            train = secrets.randbits(32)
+            request = _REQUEST.pack(frames, gap_ns)
+            self.sock.send(self._message(_ASK_TRAIN, train) + request)
+            arrivals_ns: list[int] = []
+            with suppress(TimeoutError):
+                index = -1
+                while index < frames - 1:
+                    frame, arrival_ns = self._await(_TRAIN, train, self._slack_s())
+                    arrivals_ns.append(arrival_ns)
+                    index = _HEADER.unpack_from(frame)[3]
+            if arrivals_ns:
+                return _rate_mbit(arrivals_ns, skip_ns)
+        raise LinkError(f"no downlink train, asked {_TRIES} times")
+
+    def _await(self, kind: bytes, train: int, timeout_s: float) -> tuple[bytes, int]:
+        """The next datagram of ``kind`` and ``train``, and when it arrived. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self.sock.settimeout(max(1e-3, deadline - time.monotonic()))
+            datagram, arrival_ns, _ = _receive(self.sock)
+            if datagram.startswith(self._message(kind, train)[:21]):
+                return datagram, arrival_ns
+
+    def _message(self, kind: bytes, train: int) -> bytes:
+        return _HEADER.pack(self.token, kind, train, 0)
+
+    def _slack_s(self) -> float:
+        """How long an answer can be under way."""
+        jitter_ms = self.spec.uplink.jitter_ms + self.spec.downlink.jitter_ms
+        frame_ms = self.spec.downlink.serialisation_ms(FRAME_BYTES)
+        return (nominal_rtt_ms(self.spec) + jitter_ms + frame_ms) / 1e3 + _PATIENCE_S
+
+
+def _sizes(shape: Shape) -> tuple[int, int, int]:
+    """Frames in a train, ns between them when sent, and ns of arrivals to leave out.
+
+    Jitter moves the first arrivals by up to twice itself; at twice the rate the backlog has hidden
+    that once the train has run for twice as long again. What is lost never reaches the queue.
+    """
+    frame_s, skip_s = shape.serialisation_ms(FRAME_BYTES) / 1e3, 4 * shape.jitter_ms / 1e3
+    arriving = max(0.1, 1 - shape.loss_pct / 100)
+    frames = max(_TRAIN_LEAST, (_TRAIN_S + skip_s) / frame_s) / arriving
+    gap_s = frame_s * arriving / _SEND_SPEED
+    return min(_TRAIN_MOST, round(frames)), round(gap_s * 1e9), round(skip_s * 1e9)
+
+
+def _send_train(
+    send: Callable[[bytes], int], token: bytes, train: int, frames: int, gap_ns: int
+) -> None:
+    padding = bytes(FRAME_BYTES - HEADERS_BYTES - _HEADER.size)
+    start_ns = time.monotonic_ns()
+    for index in range(frames):
+        ahead_s = (start_ns + index * gap_ns - time.monotonic_ns()) / 1e9
+        if ahead_s > 2e-4:  # sleep is no finer than this
+            time.sleep(ahead_s)
+        send(_HEADER.pack(token, _TRAIN, train, index) + padding)
+
+
+def _rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:
+    """The rate at which frames arrived once ``skip_ns`` had passed; 0 when too few did.
+
+    The median over windows, for a stall of the machine spoils one window and its end the next.
+    """
+    settled = [ns for ns in arrivals_ns if ns - arrivals_ns[0] >= skip_ns]
+    gaps = len(settled) - 1
+    windows = max(1, min(_WINDOWS, gaps // _WINDOW_LEAST))
+    edges = [gaps * window // windows for window in range(windows + 1)] if gaps > 0 else []
+    rates = [
+        (end - start) * FRAME_BYTES * 8e3 / max(1, settled[end] - settled[start])
+        for start, end in pairwise(edges)
+    ]
+    return statistics.median(rates) if rates else 0.0
+
+
+def _socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    # Room for a train while this process waits for a CPU; the kernel caps it for ordinary users.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    return sock
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, int, tuple[str, int]]:
+    """A datagram, when the kernel had it (ns since the epoch), and who sent it."""
+    datagram, ancillary, _, peer = sock.recvmsg(2048, socket.CMSG_SPACE(16))
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+            seconds, nanoseconds = struct.unpack("qq", data)
+            return datagram, seconds * 10**9 + nanoseconds, peer
+    return datagram, time.time_ns(), peer

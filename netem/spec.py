@@ -1,0 +1,90 @@
+"""What a link is asked to be: a shape for each direction."""
+
+import math
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from splitbed.errors import UsageError
+
+FRAME_BYTES = 1514
+"""A full Ethernet frame at MTU 1500 without its checksum: what sch_netem counts for a packet."""
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shape(_Frozen):
+    """One direction of a link.
+
+    ``rate_mbit`` counts Ethernet frames, as sch_netem does. ``delay_ms`` is one-way. ``jitter_ms``
+    spreads the delay evenly over ``delay_ms`` ± ``jitter_ms``. ``queue_packets`` is netem's limit,
+    which holds the delayed packets as well as the waiting ones.
+    """
+
+    rate_mbit: _Finite = Field(gt=0)
+    delay_ms: _Finite = Field(default=0, ge=0)
+    jitter_ms: _Finite = Field(default=0, ge=0)
+    loss_pct: _Finite = Field(default=0, ge=0, le=100)
+    queue_packets: int = Field(default=1000, ge=1)
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.jitter_ms > self.delay_ms:
+            raise ValueError(
+                f"jitter_ms {self.jitter_ms:g} exceeds delay_ms {self.delay_ms:g}: "
+                "a packet cannot arrive before it was sent"
+            )
+        if self.queue_packets < self.packets_in_flight:
+            raise ValueError(
+                f"queue_packets {self.queue_packets} cannot hold the {self.packets_in_flight} "
+                f"packets that {self.rate_mbit:g} Mbit/s keeps in flight over "
+                f"{self.delay_ms + self.jitter_ms:g} ms, so the rate is out of reach: raise it"
+            )
+        return self
+
+    @property
+    def packets_in_flight(self) -> int:
+        """Full frames inside the delay line when the link is busy."""
+        in_flight_bits = self.rate_mbit * 1e3 * (self.delay_ms + self.jitter_ms)
+        return math.ceil(in_flight_bits / (FRAME_BYTES * 8))
+
+    def serialisation_ms(self, frame_bytes: int) -> float:
+        """Time that a frame of ``frame_bytes`` occupies the link."""
+        return frame_bytes * 8 / (self.rate_mbit * 1e3)
+
+
+class LinkSpec(_Frozen):
+    """Both directions: ``uplink`` from the UE to the edge, ``downlink`` back."""
+
+    uplink: Shape
+    downlink: Shape
+
+
+def checked(model: type[_Model], **values: Any) -> _Model:
+    """``model(**values)``, with a refusal told as one line of a :class:`UsageError`."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise UsageError(one_line(error)) from None
+
+
+def symmetric(**values: Any) -> LinkSpec:
+    """The same shape both ways; ``values`` are those of :class:`Shape`. Raises UsageError."""
+    shape = checked(Shape, **values)
+    return LinkSpec(uplink=shape, downlink=shape)
+
+
+def one_line(error: ValidationError) -> str:
+    """What pydantic refused, as one line without its links."""
+    return "; ".join(_refusal(dict(entry)) for entry in error.errors(include_url=False))
+
+
+def _refusal(entry: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in entry["loc"])
+    said = str(entry["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    return f"{where} {said} (got {entry['input']!r})" if where else said

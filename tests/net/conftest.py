@@ -1,0 +1,34 @@
+"""Links to test on. A machine that cannot make one skips, with what it lacks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netem.backends import choose, open_link
+from netem.link import Link
+from netem.namespace import privileged
+from splitbed.errors import MachineError
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    """The backend that this machine would use."""
+    if not privileged():
+        pytest.skip("needs CAP_NET_ADMIN: run as root, or below `unshare --user --map-root-user`")
+    try:
+        return choose()
+    except MachineError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def link(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
+    """A link that the tests of a module share; each shapes it for itself."""
+    with open_link(backend, tmp_path_factory.mktemp("run")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return tmp_path / "run"

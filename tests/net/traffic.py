@@ -1,0 +1,73 @@
+"""Traffic over a link, made with plain sockets inside its namespaces."""
+
+import select
+import socket
+import threading
+import time
+
+from netem.link import Link
+
+SEGMENT_SHARE = 1448 / 1514
+"""Payload of a full TCP segment with timestamps, over its Ethernet frame."""
+
+
+def goodput_mbit(link: Link, seconds: float, *, downlink: bool = False) -> float:
+    """TCP payload per second over ``link``, once the connection has warmed up for a third."""
+    sender_end, receiver_end, address = (
+        (link.edge, link.ue, link.ue_address)
+        if downlink
+        else (link.ue, link.edge, link.edge_address)
+    )
+    listener = receiver_end.call(lambda: socket.create_server((address, 0)))
+    with listener:
+        peer = listener.getsockname()
+        sender = sender_end.call(lambda: socket.create_connection(peer, timeout=5))
+        receiver, _ = listener.accept()
+    stop = time.monotonic() + seconds
+    with sender, receiver:
+        thread = threading.Thread(target=_send_until, args=(sender, stop))
+        thread.start()
+        received, start_bytes, start_s = 0, 0, 0.0
+        end_s = time.monotonic()
+        while end_s < stop:
+            received += len(receiver.recv(1 << 18))
+            end_s = time.monotonic()
+            if not start_s and end_s > stop - seconds * 2 / 3:
+                start_bytes, start_s = received, end_s
+        receiver.close()
+        thread.join()
+    return (received - start_bytes) * 8 / 1e6 / (end_s - start_s)
+
+
+def delivered(link: Link, datagrams: int) -> int:
+    """How many of ``datagrams`` small ones, one each 0.1 ms, cross the uplink."""
+    receiver = link.edge.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    sender = link.ue.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    with receiver, sender:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        receiver.bind((link.edge_address, 0))
+        sender.connect(receiver.getsockname())
+        seen, start = 0, time.monotonic()
+        for index in range(datagrams):
+            sender.send(b"x" * 50)
+            while (arrived := _arrived(receiver, 0)) or time.monotonic() < start + index * 1e-4:
+                seen += arrived
+        while _arrived(receiver, 0.5):
+            seen += 1
+        return seen
+
+
+def _arrived(receiver: socket.socket, timeout_s: float) -> int:
+    ready = select.select([receiver], [], [], timeout_s)[0]
+    return len(receiver.recv(100)) // 50 if ready else 0
+
+
+def _send_until(sender: socket.socket, stop: float) -> None:
+    sender.settimeout(0.2)
+    while time.monotonic() < stop:
+        try:
+            sender.send(bytes(1 << 16))
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return

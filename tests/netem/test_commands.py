@@ -1,0 +1,117 @@
+"""Bad input and bare machines: one line, and the exit code that says whose fault it is."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from netem import doctor, namespace, shell
+from netem.backends import choose
+from splitbed.errors import LinkError, MachineError, UsageError
+
+
+def netem(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "netem.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment or None,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--rate-mbit", "0"],
+        ["--rate-mbit", "5", "--delay-ms", "-1"],
+        ["--rate-mbit", "5", "--loss-pct", "101"],
+        ["--rate-mbit", "5", "--jitter-ms", "1"],
+        ["--rate-mbit", "fast"],
+        ["--rate-mbit", "5", "--queue-packets", "0"],
+        ["--profile", "carrier-pigeon"],
+        ["--rate-mbit", "5", "--profile", "lte"],
+        [],
+    ],
+)
+def test_bad_input_exits_2_in_one_line(arguments: list[str]) -> None:
+    done = netem("prove", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 4
+
+
+def test_an_unknown_profile_lists_the_choices() -> None:
+    assert "lte" in netem("prove", "--profile", "carrier-pigeon").stderr
+
+
+def test_an_unknown_backend_lists_the_choices() -> None:
+    with pytest.raises(UsageError, match="auto, native, linkbox, mininet"):
+        choose("carrier-pigeon")
+
+
+def test_a_machine_without_iproute2_exits_3_with_the_repair() -> None:
+    done = netem("prove", "--rate-mbit", "5", PATH="/nonexistent", SPLITBED_IN_USER_NAMESPACE="")
+    assert done.returncode == 3
+    assert "repair: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_links_lists_every_profile_with_its_source() -> None:
+    shown = netem("links").stdout
+    assert "lte" in shown
+    assert "WebPageTest" in shown
+
+
+def test_help_is_quick() -> None:
+    start = time.monotonic()
+    assert netem("--help").returncode == 0
+    assert time.monotonic() - start < 1  # 0.1 s seen; a loaded machine takes longer
+
+
+def test_every_finding_that_is_not_ok_has_a_repair() -> None:
+    assert all(finding.repair for finding in doctor.diagnose() if not finding.ok)
+
+
+def test_a_missing_program_names_its_package() -> None:
+    assert "apt-get install user-mode-linux" in shell.missing("linux.uml")
+
+
+def test_a_command_that_is_not_there_is_told() -> None:
+    with pytest.raises(MachineError, match="no-such-program is not installed"):
+        shell.run(["no-such-program"])
+
+
+def test_a_command_that_fails_is_told_with_what_it_said() -> None:
+    with pytest.raises(LinkError, match=r"`sh -c .*` failed \(exit 3\): oh dear"):
+        shell.run(["sh", "-c", "echo oh dear >&2; exit 3"])
+
+
+def test_a_command_that_hangs_is_ended() -> None:
+    with pytest.raises(LinkError, match="did not end within"):
+        shell.run(["sleep", "60"], timeout_s=0.1)
+
+
+def test_a_refused_user_namespace_says_what_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise LinkError("unshare failed: Operation not permitted")
+
+    monkeypatch.setattr(namespace, "privileged", lambda: False)
+    monkeypatch.setattr(shell, "run", refuse)
+    monkeypatch.delenv("SPLITBED_IN_USER_NAMESPACE", raising=False)
+    with pytest.raises(MachineError, match="apparmor_restrict_unprivileged_userns"):
+        namespace.ensure_privilege()
+
+
+def test_a_kernel_without_sch_netem_and_uml_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "_fails", lambda _: "Specified qdisc kind is unknown")
+    monkeypatch.setattr(doctor, "UML", "no-such-uml")
+    monkeypatch.setitem(shell.PACKAGES, "no-such-uml", "user-mode-linux")
+    with pytest.raises(MachineError, match=r"native: .*linkbox: .*apt-get install"):
+        choose("auto")

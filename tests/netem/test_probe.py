@@ -1,0 +1,147 @@
+"""The probe over loopback; what it says of shaped links is in tests/net."""
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from netem.probe import ProbeServer, Proof, judge, nominal_rtt_ms, prove
+from netem.spec import LinkSpec, Shape, symmetric
+from splitbed.errors import LinkError, MachineError
+
+SPEC = symmetric(rate_mbit=20, delay_ms=10)
+GOOD = Proof(
+    uplink_mbit=20.1,
+    downlink_mbit=19.9,
+    rtt_min_ms=20.6,
+    rtt_median_ms=21,
+    pings=10,
+    lost=0,
+    attempts=1,
+)
+
+
+@pytest.fixture
+def server() -> Iterator[ProbeServer]:
+    with ProbeServer("127.0.0.1") as entered:
+        yield entered
+
+
+def answers(server: ProbeServer, datagram: bytes) -> list[bytes]:
+    """What comes back within 0.3 s."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(server.address)
+        sock.send(datagram)
+        sock.settimeout(0.3)
+        seen = []
+        try:
+            while True:
+                seen.append(sock.recv(2048))
+        except TimeoutError:
+            return seen
+
+
+def test_a_good_proof_is_judged_good() -> None:
+    assert judge(GOOD, SPEC) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"uplink_mbit": 19.3}, "uplink 19.3 Mbit/s, asked 20"),
+        ({"uplink_mbit": 20.7}, "uplink"),
+        ({"downlink_mbit": 19.3}, "downlink"),
+        ({"downlink_mbit": 0.0}, "downlink"),
+        ({"rtt_min_ms": 21.2}, "round trip"),
+        ({"rtt_min_ms": 0.64}, "round trip"),
+        ({"rtt_min_ms": 19.8}, "round trip"),
+    ],
+)
+def test_a_proof_that_differs_is_judged_by_what_differs(
+    change: dict[str, float], told: str
+) -> None:
+    reason = judge(replace(GOOD, **change), SPEC)  # type: ignore[arg-type]  # floats only
+    assert reason is not None
+    assert reason.startswith(told)
+
+
+def test_jitter_widens_what_the_round_trip_may_be() -> None:
+    jittery = symmetric(rate_mbit=20, delay_ms=10, jitter_ms=3)
+    early, late = replace(GOOD, rtt_min_ms=15.0), replace(GOOD, rtt_min_ms=26.0)
+    assert judge(early, jittery) is None
+    assert judge(late, jittery) is None
+    assert judge(early, SPEC) is not None
+
+
+def test_a_long_delay_may_be_2_percent_off() -> None:
+    far = symmetric(rate_mbit=20, delay_ms=100)
+    assert judge(replace(GOOD, rtt_min_ms=203.9), far) is None
+    assert judge(replace(GOOD, rtt_min_ms=204.5), far) is not None
+
+
+def test_the_nominal_round_trip_counts_the_pings_own_time() -> None:
+    spec = LinkSpec(uplink=Shape(rate_mbit=1, delay_ms=3), downlink=Shape(rate_mbit=1, delay_ms=4))
+    assert 8 < nominal_rtt_ms(spec) < 8.2  # 67 bytes take 0.54 ms at 1 Mbit/s
+
+
+def test_loopback_carries_at_least_the_speed_that_is_sent(server: ProbeServer) -> None:
+    # Loopback has no rate: the train comes as it was sent, at twice the rate asked.
+    proof = prove(server.address, server.token, symmetric(rate_mbit=5), attempts=1)
+    assert proof.uplink_mbit == pytest.approx(10, rel=0.1)
+    assert proof.downlink_mbit == pytest.approx(10, rel=0.1)
+    assert proof.rtt_min_ms < 5
+    assert proof.lost == 0
+
+
+def test_a_link_that_differs_is_measured_again(server: ProbeServer) -> None:
+    assert prove(server.address, server.token, symmetric(rate_mbit=100), attempts=2).attempts == 2
+
+
+def test_nobody_there_is_an_error() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = unused.getsockname()
+    with pytest.raises(LinkError, match=r"cannot probe 127\.0\.0\.1"):
+        prove(address, bytes(16), symmetric(rate_mbit=5))
+
+
+def test_a_wrong_token_gets_no_answer(server: ProbeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netem.probe._PATIENCE_S", 0.01)
+    with pytest.raises(LinkError, match="no answer"):
+        prove(server.address, bytes(16), symmetric(rate_mbit=5))
+
+
+@pytest.mark.parametrize("kind", [b"P", b"T", b"R", b"D"])
+def test_a_stranger_cannot_make_the_server_send(server: ProbeServer, kind: bytes) -> None:
+    asking = kind + bytes(8) + (900).to_bytes(4) + bytes(8)
+    assert answers(server, bytes(16) + asking) == []
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"P", b"D" + bytes(8), b"R" + bytes(9), b"X" + bytes(99)], ids=repr
+)
+def test_a_datagram_of_a_wrong_size_is_passed_over(server: ProbeServer, rest: bytes) -> None:
+    assert answers(server, server.token + rest) == []
+    ping = server.token + b"P" + bytes(8)
+    assert answers(server, ping) == [ping]
+
+
+def test_a_train_is_never_longer_than_900_frames(server: ProbeServer) -> None:
+    asking = server.token + b"D" + bytes(8) + (10**9).to_bytes(4) + bytes(8)
+    assert 0 < len(answers(server, asking)) <= 900
+
+
+def test_a_port_that_is_taken_is_told(server: ProbeServer) -> None:
+    with pytest.raises(MachineError, match="cannot listen"):
+        ProbeServer(*server.address)
+
+
+def test_a_server_that_is_left_frees_its_port_at_once() -> None:
+    start = time.monotonic()
+    with ProbeServer("127.0.0.1") as server:
+        address = server.address
+    with ProbeServer(*address):
+        pass
+    assert time.monotonic() - start < 2
