@@ -2,9 +2,7 @@
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splitbed.errors import RunError, SplitbedError, UsageError
+from splitbed.command import run_command_line
+from splitbed.errors import RunError, UsageError
 
 if TYPE_CHECKING:  # pydantic and the backends are imported when a command needs them
     from netem.link import Link
@@ -72,8 +71,9 @@ def prove(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring a link up, shape it, measure it; exit 1 when it is not what was asked."""
-    from netem.probe import ProbeServer, judge, nominal_rtt_ms
+    from netem.probe import ProbeServer
     from netem.probe import prove as measure
+    from netem.proof import judge, nominal_rtt_ms
 
     spec = _spec(profile, rate_mbit, delay_ms, jitter_ms, loss_pct, queue_packets)
     with (
@@ -144,13 +144,8 @@ def _shaped(backend: str, spec: "LinkSpec") -> "Iterator[Link]":
 
 
 def main() -> None:
-    """Entry point: an error of ours becomes one line on stderr and its exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        app()
-    except SplitbedError as error:
-        print(f"netem: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    """Entry point of `netem`."""
+    run_command_line(app)
 
 
 if __name__ == "__main__":

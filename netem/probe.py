@@ -26,15 +26,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
+from netem.proof import HEADERS_BYTES, PING_BYTES, Proof, judge, nominal_rtt_ms
 from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from splitbed.errors import LinkError, MachineError
-
-HEADERS_BYTES = 42
-"""Ethernet, IPv4 and UDP headers before a datagram's payload."""
-
-RATE_TOLERANCE = 0.03  # a train of 0.2 s with its ends 3 ms off; the link itself keeps 1 %
-RTT_TOLERANCE_MS, RTT_TOLERANCE = 1.0, 0.02  # the link box adds 0.4 to 0.6 ms
-RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the units' rounding
 
 _TRAIN_S, _TRAIN_LEAST, _TRAIN_MOST = 0.2, 20, 900
 _SEND_SPEED = 2  # times the asked rate, after loss
@@ -43,56 +37,11 @@ _PINGS = 10
 _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
 _HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index in it
+assert _HEADER.size == PING_BYTES
 _REQUEST = struct.Struct("!IQ")  # frames to send, ns between them
 _REPORT = struct.Struct("!d")  # Mbit/s
 _PING, _TRAIN, _ASK_REPORT, _ASK_TRAIN = b"P", b"T", b"R", b"D"
 _SO_TIMESTAMPNS = 35  # the kernel's time of arrival; Python's socket module lacks the name
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was measured. Rates in Mbit/s of Ethernet frames; the last of ``attempts``."""
-
-    uplink_mbit: float
-    downlink_mbit: float
-    rtt_min_ms: float
-    rtt_median_ms: float
-    pings: int
-    lost: int
-    attempts: int
-
-
-def judge(proof: Proof, spec: LinkSpec) -> str | None:
-    """Why ``proof`` is not that of a link as in ``spec``; None when it is.
-
-    The least round trip is judged, since other work on the machine only ever adds to it; jitter
-    and loss are not, since ten pings cannot tell: the kernel's read-back vouches for them.
-    """
-    for name, seen_mbit, shape in (
-        ("uplink", proof.uplink_mbit, spec.uplink),
-        ("downlink", proof.downlink_mbit, spec.downlink),
-    ):
-        if abs(seen_mbit / shape.rate_mbit - 1) > RATE_TOLERANCE:
-            return (
-                f"{name} {seen_mbit:.4g} Mbit/s, asked {shape.rate_mbit:g} "
-                f"(more than {RATE_TOLERANCE:.0%} off)"
-            )
-    nominal_ms, jitter_ms = nominal_rtt_ms(spec), spec.uplink.jitter_ms + spec.downlink.jitter_ms
-    # The delays alone: HTB's burst (Mininet) lets a ping pass without its time on the wire.
-    least_ms = spec.uplink.delay_ms + spec.downlink.delay_ms - jitter_ms - RTT_EARLY_MS
-    most_ms = nominal_ms + jitter_ms + max(RTT_TOLERANCE_MS, RTT_TOLERANCE * nominal_ms)
-    if not least_ms <= proof.rtt_min_ms <= most_ms:
-        return (
-            f"round trip {proof.rtt_min_ms:.2f} ms, "
-            f"asked {nominal_ms:.2f} (allowed {least_ms:.2f} to {most_ms:.2f})"
-        )
-    return None
-
-
-def nominal_rtt_ms(spec: LinkSpec) -> float:
-    """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
-    frame_bytes = _HEADER.size + HEADERS_BYTES
-    return sum(s.delay_ms + s.serialisation_ms(frame_bytes) for s in (spec.uplink, spec.downlink))
 
 
 class ProbeServer:

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from splitbed import command
+from splitbed.command import run_command_line
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing Rich's would double the time that --help takes
     help="Where should this network be cut, over this link? Measured, not computed.",
 )
 
@@ -118,4 +119,4 @@ def clean() -> None:
 
 def main() -> None:
     """Entry point of `orchestrate`."""
-    command.run(app)
+    run_command_line(app)

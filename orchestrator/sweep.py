@@ -3,13 +3,11 @@
 model ──> link up ──> nodes up ──> for each split: load ──> for each link: measure ──> journal
 """
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Protocol, cast
 
 from netem.backends import AUTO, choose, open_link
@@ -24,10 +22,10 @@ from orchestrator.scratch import Scratch, remove_abandoned, scratch
 from orchestrator.summary import Row, rows, to_csv
 from orchestrator.topology import load_topology
 from orchestrator.verdict import Verdict, judge_run
+from splitbed.command import INTERRUPTED
 from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
 from splitbed.graphs.splits import resolve
 
-INTERRUPTED = 130
 NETWORK_ANCHOR, DEVICE_ANCHOR = "network anchor", "device anchor"
 
 
@@ -95,7 +93,7 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
     backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
     for spec in config.links():
         check_rates(backend, spec)
-    with ExitStack() as stack, _sigterm_interrupts():
+    with ExitStack() as stack:
         space = stack.enter_context(scratch())
         model = load_model(config, _subfolder(space, "model"))
         cells = plan_cells(config, model)
@@ -230,17 +228,3 @@ class _Sweeper:
             }
             self._loaded = (k, facts)
         return self._loaded[1]
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does, so that everything made is unmade."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,15 +1,24 @@
-"""How every command of Splitbed ends: a message and an exit code, never a traceback."""
+"""How every command of Splitbed begins and ends: with a message and an exit code, no traceback."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 from splitbed.errors import SplitbedError
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
 
 
-def run(app: Callable[[], object]) -> None:
-    """Run a command line; exit 2 for usage, 3 for the machine, 1 for a run that failed."""
+def run_command_line(app: Callable[[], object]) -> None:
+    """Run a command line; exit 2 for usage, 3 for the machine, 1 for a run that failed.
+
+    SIGTERM unwinds as Ctrl-C does, so that everything made is unmade.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    # Debian leaves the folders of ip and tc out of an ordinary user's path
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     try:
         app()
     except SplitbedError as error:
@@ -17,4 +26,8 @@ def run(app: Callable[[], object]) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

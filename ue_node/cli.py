@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from splitbed import command
+from splitbed.command import run_command_line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,4 +48,4 @@ def serve(
 
 def main() -> None:
     """Entry point of `ue-node`."""
-    command.run(app)
+    run_command_line(app)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import grpc
 import numpy as np
 
-from netem import probe
+from netem.probe import prove
+from netem.proof import judge
 from netem.spec import LinkSpec, Shape, checked
 from splitbed.errors import NodeError, UsageError
 from splitbed.host import ModelHost, answering
@@ -55,11 +56,11 @@ class UeService(nodes_pb2_grpc.UeServicer):
         """Measure rate and round trip of the link, and say what TCP has been through."""
         host, _, port = self._edge.address.rpartition(":")
         spec = LinkSpec(uplink=_shape(request.uplink), downlink=_shape(request.downlink))
-        proof = probe.prove((host, request.probe_port), request.probe_token, spec)
+        proof = prove((host, request.probe_port), request.probe_token, spec)
         facts = facts_to((host, int(port)))
         return nodes_pb2.LinkProof(
             **vars(proof),
-            fault=probe.judge(proof, spec) or "",
+            fault=judge(proof, spec) or "",
             tcp=nodes_pb2.TcpFacts(**vars(facts)) if facts else None,
         )
 

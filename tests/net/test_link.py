@@ -11,7 +11,8 @@ import pytest
 
 from netem.backends import choose, open_link
 from netem.link import Link
-from netem.probe import ProbeServer, Proof, judge, nominal_rtt_ms, prove
+from netem.probe import ProbeServer, prove
+from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, symmetric
 from splitbed.errors import LinkError, UsageError
 from tests.net.traffic import SEGMENT_SHARE, delivered, goodput_mbit

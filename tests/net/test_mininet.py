@@ -12,7 +12,8 @@ import pytest
 from netem.backends import BACKENDS, open_link
 from netem.doctor import netem_in_kernel
 from netem.link import Link
-from netem.probe import ProbeServer, judge, prove
+from netem.probe import ProbeServer, prove
+from netem.proof import judge
 from netem.spec import Shape, symmetric
 from splitbed.errors import LinkError
 from tests.net import guest

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from netem.probe import ProbeServer, Proof, judge, nominal_rtt_ms, prove
+from netem.probe import ProbeServer, prove
+from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, symmetric
 from splitbed.errors import LinkError, MachineError
 

@@ -1,0 +1,61 @@
+"""Proof of a link: what was measured, and whether it is the link that was asked."""
+
+from dataclasses import dataclass
+
+from netem.spec import LinkSpec
+
+HEADERS_BYTES = 42
+"""Ethernet, IPv4 and UDP headers before a datagram's payload."""
+
+PING_BYTES = 25
+"""Payload of a ping."""
+
+RATE_TOLERANCE = 0.03  # a train of 0.2 s with its ends 3 ms off; the link itself keeps 1 %
+RTT_TOLERANCE_MS, RTT_TOLERANCE = 1.0, 0.02  # the link box adds 0.4 to 0.6 ms
+RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the units' rounding
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured. Rates in Mbit/s of Ethernet frames; the last of ``attempts``."""
+
+    uplink_mbit: float
+    downlink_mbit: float
+    rtt_min_ms: float
+    rtt_median_ms: float
+    pings: int
+    lost: int
+    attempts: int
+
+
+def judge(proof: Proof, spec: LinkSpec) -> str | None:
+    """Why ``proof`` is not that of a link as in ``spec``; None when it is.
+
+    The least round trip is judged, since other work on the machine only ever adds to it; jitter
+    and loss are not, since ten pings cannot tell: the kernel's read-back vouches for them.
+    """
+    for name, seen_mbit, shape in (
+        ("uplink", proof.uplink_mbit, spec.uplink),
+        ("downlink", proof.downlink_mbit, spec.downlink),
+    ):
+        if abs(seen_mbit / shape.rate_mbit - 1) > RATE_TOLERANCE:
+            return (
+                f"{name} {seen_mbit:.4g} Mbit/s, asked {shape.rate_mbit:g} "
+                f"(more than {RATE_TOLERANCE:.0%} off)"
+            )
+    nominal_ms, jitter_ms = nominal_rtt_ms(spec), spec.uplink.jitter_ms + spec.downlink.jitter_ms
+    # The delays alone: HTB's burst (Mininet) lets a ping pass without its time on the wire.
+    least_ms = spec.uplink.delay_ms + spec.downlink.delay_ms - jitter_ms - RTT_EARLY_MS
+    most_ms = nominal_ms + jitter_ms + max(RTT_TOLERANCE_MS, RTT_TOLERANCE * nominal_ms)
+    if not least_ms <= proof.rtt_min_ms <= most_ms:
+        return (
+            f"round trip {proof.rtt_min_ms:.2f} ms, "
+            f"asked {nominal_ms:.2f} (allowed {least_ms:.2f} to {most_ms:.2f})"
+        )
+    return None
+
+
+def nominal_rtt_ms(spec: LinkSpec) -> float:
+    """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
+    frame_bytes = PING_BYTES + HEADERS_BYTES
+    return sum(s.delay_ms + s.serialisation_ms(frame_bytes) for s in (spec.uplink, spec.downlink))
