@@ -1,6 +1,7 @@
 """What a sweep does when something goes wrong: nothing measured is lost, nothing is left."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-# 8 KB at 0.1 Mbit/s: every frame that crosses takes a good half second
-SLOW = ("--split", "2:4,3:3", "--bw", "0.1", "--runs", "3")
+# 8 KB at 0.5 Mbit/s: a frame that crosses takes 0.14 s, a cell with its proofs some 3 s
+SLOW = ("--split", "2:4,3:3", "--bw", "0.5", "--runs", "3")
 
 
 @pytest.fixture
@@ -73,7 +74,8 @@ def test_a_node_that_hangs_fails_its_cell_and_the_sweep_goes_on(place: Place) ->
     assert done.returncode == 1
     failed = [row for row in place.rows() if row["errors"] == "1"]
     assert len(failed) == 1
-    assert "hung" in failed[0]["reason"]
+    # told by the frame's time limit, or by the proof that follows the frames
+    assert re.search("hung|no answer", failed[0]["reason"])
     assert len(place.rows()) == 4
 
 
