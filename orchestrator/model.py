@@ -41,8 +41,9 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     recipe = anchor.picture if anchor else _recipe(graph)
     inputs, input_facts = _inputs(config, graph, recipe)
     store(graph, folder)
+    name = anchor.name if anchor else file.stem
     facts: dict[str, object] = {
-        "name": config.model,
+        "name": name,
         "weights": weights,
         "layers": graph.n,
         "parameters": anchor.parameters if anchor else graph.cuts[0].edge_params,
@@ -52,7 +53,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         "inputs": input_facts,
     }
     return SweptModel(
-        name=anchor.name if anchor else file.stem,
+        name=name,
         graph=graph,
         folder=folder,
         task=anchor.task if anchor else "tensors",
