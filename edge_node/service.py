@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import grpc
 
 from splitbed.errors import NodeError
-from splitbed.host import ModelHost, Part, answering
+from splitbed.host import LoadedPart, ModelHost, answering
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
@@ -29,7 +29,7 @@ class References(nodes_pb2_grpc.EdgeServicer):
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceReply:
         """Run the whole model on an input and keep its outputs."""
-        whole = Part(self._host.stored, "edge", 0, threads=0)
+        whole = LoadedPart(self._host.stored, "edge", 0, threads=0)
         assembler = receive(request, whole.inputs)
         self._outputs[assembler.header.input] = whole.run(assembler.tensors)
         whole.session.close()

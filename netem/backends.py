@@ -5,7 +5,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from netem.doctor import Finding, diagnose, link_box, mininet, netem_in_kernel, tun
+from netem.doctor import (
+    Finding,
+    cubic_in_kernel,
+    diagnose,
+    ethtool,
+    insmod,
+    ip,
+    link_box,
+    mininet,
+    netem_in_kernel,
+    privilege,
+    tc,
+    tun,
+)
 from netem.link import Addresses, Link
 from netem.linkbox import open_linkbox
 from netem.native import open_native
@@ -36,10 +49,12 @@ def _open_mininet(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
         yield link
 
 
+_ANY = (privilege, ip, tc, cubic_in_kernel)
+
 BACKENDS: dict[str, Backend] = {
-    "native": Backend((netem_in_kernel,), open_native),
-    "linkbox": Backend((link_box, tun), open_linkbox),
-    "mininet": Backend((mininet,), _open_mininet),  # without sch_netem: rates only
+    "native": Backend((*_ANY, netem_in_kernel), open_native),
+    "linkbox": Backend((*_ANY, link_box, tun, ethtool, insmod), open_linkbox),
+    "mininet": Backend((*_ANY, mininet), _open_mininet),  # without sch_netem: rates only
 }
 
 

@@ -31,32 +31,8 @@ Delay = Annotated[float, typer.Option(help="One-way delay.")]
 Jitter = Annotated[float, typer.Option(help="Spread of the delay, plus or minus.")]
 Loss = Annotated[float, typer.Option(help="Packets lost at random, 0 to 100.")]
 Queue = Annotated[int, typer.Option(help="Packets that each direction holds.")]
-Profile = Annotated[str | None, typer.Option(help="A named link instead: see `netem links`.")]
+Profile = Annotated[str | None, typer.Option(help="A named link instead: see `orchestrate links`.")]
 BackendName = Annotated[str, typer.Option("--backend", help="auto, native, linkbox or mininet.")]
-
-
-@app.command()
-def doctor() -> None:
-    """Say what this machine can do, and what to install for more."""
-    from netem.backends import choose
-    from netem.doctor import diagnose
-
-    for finding in diagnose():
-        print(f"{'ok' if finding.ok else 'NO':3} {finding.name:14} {finding.detail}")
-        if not finding.ok:
-            print(f"    {'':14} repair: {finding.repair}")
-    print(f"backend: {choose()}")
-
-
-@app.command()
-def links() -> None:
-    """List the named links."""
-    from netem.profiles import PROFILES, SOURCES
-
-    print(f"{'name':10} {'uplink':>14} {'downlink':>14} {'delay':>8}  source")
-    for name, spec in PROFILES.items():
-        up, down = (f"{s.rate_mbit:g} Mbit/s" for s in (spec.uplink, spec.downlink))
-        print(f"{name:10} {up:>14} {down:>14} {spec.uplink.delay_ms:>5g} ms  {SOURCES[name]}")
 
 
 @app.command()

@@ -27,14 +27,14 @@ def diagnose() -> list[Finding]:
     """Everything that links depend on, none of it changed."""
     return [
         privilege(),
-        program("ip", "makes namespaces and interfaces"),
-        program("tc", "shapes"),
+        ip(),
+        tc(),
         netem_in_kernel(),
         cubic_in_kernel(),
         link_box(),
         tun(),
-        program("ethtool", "the link box needs it"),
-        program("insmod", "the link box needs it"),
+        ethtool(),
+        insmod(),
         mininet(),
     ]
 
@@ -51,8 +51,27 @@ def privilege() -> Finding:
     return Finding("privilege", False, error, namespace.REPAIR)
 
 
-def program(name: str, purpose: str) -> Finding:
-    """Whether a program is installed."""
+def ip() -> Finding:
+    """Makes namespaces and interfaces."""
+    return _program("ip", "makes namespaces and interfaces")
+
+
+def tc() -> Finding:
+    """Shapes."""
+    return _program("tc", "shapes")
+
+
+def ethtool() -> Finding:
+    """Sets up the link box's interfaces."""
+    return _program("ethtool", "the link box needs it")
+
+
+def insmod() -> Finding:
+    """Loads sch_netem in the link box."""
+    return _program("insmod", "the link box needs it")
+
+
+def _program(name: str, purpose: str) -> Finding:
     path = shutil.which(name)
     if path:
         return Finding(name, True, path)

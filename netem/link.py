@@ -74,8 +74,17 @@ class Link:
         qdisc.compare(spec.downlink, self.downlink.apply(spec.downlink), "downlink")
 
 
+MIN_RATE_MBIT = 0.05
+"""Below it a proof, which needs some 20 full frames each way, takes longer than it is worth."""
+
+
 def check_rates(backend: str, spec: LinkSpec) -> None:
     """Raise UsageError when ``backend`` cannot do the rates of ``spec`` accurately."""
+    if (least := min(spec.uplink.rate_mbit, spec.downlink.rate_mbit)) < MIN_RATE_MBIT:
+        raise UsageError(
+            f"rate {least:g} Mbit/s is too slow to be proved in reasonable time: "
+            f"ask for {MIN_RATE_MBIT:g} Mbit/s or more"
+        )
     rate_mbit = max(spec.uplink.rate_mbit, spec.downlink.rate_mbit)
     if rate_mbit <= MAX_RATE_MBIT[backend]:
         return

@@ -48,6 +48,17 @@ class Shape(_Frozen):
         return self
 
     @property
+    def words(self) -> str:
+        """The shape in words; what is at its default goes without saying."""
+        said = [f"{self.rate_mbit:.12g} Mbit/s"]
+        said += [f"{self.delay_ms:.12g} ms"] if self.delay_ms else []
+        said += [f"±{self.jitter_ms:.12g} ms"] if self.jitter_ms else []
+        said += [f"{self.loss_pct:.12g} % loss"] if self.loss_pct else []
+        default = type(self).model_fields["queue_packets"].default
+        said += [f"queue {self.queue_packets}"] if self.queue_packets != default else []
+        return ", ".join(said)
+
+    @property
     def packets_in_flight(self) -> int:
         """Full frames inside the delay line when the link is busy."""
         in_flight_bits = self.rate_mbit * 1e3 * (self.delay_ms + self.jitter_ms)
@@ -63,6 +74,13 @@ class LinkSpec(_Frozen):
 
     uplink: Shape
     downlink: Shape
+
+    @property
+    def words(self) -> str:
+        """The link in words, such as ``20 Mbit/s, 10 ms``; different links have different words."""
+        if self.uplink == self.downlink:
+            return self.uplink.words
+        return f"{self.uplink.words}, down {self.downlink.words}"
 
 
 def checked(model: type[_Model], **values: Any) -> _Model:

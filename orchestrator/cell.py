@@ -4,6 +4,7 @@ shape link ──> warm it ──> prove it ──> frames … ──> prove it 
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from orchestrator.bound import wire_ms
 from orchestrator.config import MIN_FRAMES, SweepConfig
 from orchestrator.pair import Pair
 from orchestrator.run_folder import Record
-from splitbed.graphs.graph import Cut
+from splitbed.graphs.graph import Cut, Graph
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2
 
@@ -26,7 +27,7 @@ STABLE_SHARE = 0.05
 WARM_LINK_MS = 200.0
 """How long meaningless bytes may fill the link to open the congestion window."""
 
-_PROC_MS = 10_000.0  # allowed for what is not the wire, before a node is said to hang
+_WORK_MS = 30_000.0  # allowed for what is not the wire, before a node is said to hang
 _LATE = 4.0  # times the wire's own time; a lossy link is slower than its rate
 _LATE_WITH_LOSS = 40.0
 
@@ -42,12 +43,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Names the cell in the journal: the split and all that the link is asked to be."""
-        up, down = self.link.uplink, self.link.downlink
-        shapes = [
-            f"{s.rate_mbit:g}mbit,{s.delay_ms:g}ms,{s.jitter_ms:g}ms,{s.loss_pct:g}%,{s.queue_packets}"
-            for s in (up, down)
-        ]
-        return f"{self.cut.name} up {shapes[0]} down {shapes[1]}"
+        return f"{self.cut.name} over {self.link.words}"
 
     def wire_ms(self, layers: int) -> float:
         """What the intermediate data takes on the wire; 0 for the device anchor."""
@@ -66,15 +62,18 @@ class CellMeasurement:
     """Measures one cell on a pair whose parts are loaded, and tells each frame to `on_frame`."""
 
     def __init__(
-        self, pair: Pair, link: Link, config: SweepConfig, cell: Cell, layers: int
+        self, pair: Pair, link: Link, config: SweepConfig, cell: Cell, graph: Graph
     ) -> None:
         self._pair = pair
         self._link = link
         self._config = config
         self._cell = cell
-        wire = cell.wire_ms(layers)
-        late = _LATE_WITH_LOSS if cell.link.uplink.loss_pct else _LATE
-        self._timeout_s = config.frame_timeout_s or (_PROC_MS + late * wire) / 1e3
+        up, down = cell.link.uplink, cell.link.downlink
+        wire = cell.wire_ms(graph.n)
+        result_bytes = sum(max(output.nbytes, 0) for output in graph.outputs)
+        late = _LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
+        both_ways_ms = wire + wire_ms(result_bytes, down)
+        self._timeout_s = config.frame_timeout_s or (_WORK_MS + late * both_ways_ms) / 1e3
         # the first bytes of a connection travel slower; whole tensors would take too long
         window_bytes = cell.link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS
         self._warm_bytes = int(min(window_bytes, cell.cut.nbytes)) if wire else 0
@@ -115,5 +114,8 @@ def _sample(record: nodes_pb2.FrameRecord) -> Record:
         "encoded_bytes": record.encoded_bytes,
         "result_bytes": record.result_bytes,
         "results": dict(record.results),
-        "max_abs_diff": record.max_abs_diff if record.HasField("max_abs_diff") else None,
+        # JSON has no infinity
+        "max_abs_diff": min(record.max_abs_diff, sys.float_info.max)
+        if record.HasField("max_abs_diff")
+        else None,
     }

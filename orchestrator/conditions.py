@@ -9,11 +9,18 @@ from pathlib import Path
 
 import psutil
 
+from netem.link import Link
+from netem.namespace import Namespace
 from orchestrator.pair import Pair
 from splitbed.v1 import nodes_pb2
 
+COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "tcp")
+"""What must not change between the cells of one run, since they are compared with one another."""
 
-def conditions(pair: Pair) -> dict[str, object]:
+_TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
+
+
+def conditions(pair: Pair, link: Link) -> dict[str, object]:
     """Machine, kernel, versions, nodes and TCP settings, as run.json holds them."""
     return {
         "started": now(),
@@ -21,19 +28,30 @@ def conditions(pair: Pair) -> dict[str, object]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "kernel": platform.release(),
-        "os": platform.freedesktop_os_release().get("PRETTY_NAME", ""),
+        "os": platform.platform(),
         "cpus": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": os.getloadavg(),
         "ue": _node(pair.ue),
         "edge": _node(pair.edge),
-        "tcp": {"slow_start_after_idle": 0, "no_metrics_save": 1, "route_congctl": "cubic"},
+        "link_backend": link.backend,
+        "tcp": {"ue": _tcp(link.ue), "edge": _tcp(link.edge)},
     }
 
 
 def now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _tcp(namespace: Namespace) -> dict[str, str]:
+    """The TCP settings of a namespace, read back from its kernel."""
+
+    def read() -> dict[str, str]:
+        folder = Path("/proc/sys/net/ipv4")
+        return {name: (folder / name).read_text().strip() for name in _TCP}
+
+    return namespace.call(read)
 
 
 def _node(node: nodes_pb2.NodeDescription) -> dict[str, object]:

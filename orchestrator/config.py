@@ -13,12 +13,24 @@ from netem.spec import LinkSpec, Shape, one_line
 from splitbed.errors import UsageError
 
 MIN_FRAMES = 3
+MAX_QUEUE_PACKETS = 1_000_000
+GRID_OPTIONS = ("bw", "delay_ms", "jitter_ms", "loss_pct", "queue_packets", "ul", "dl")
 
 
 def _comma_list(value: Any) -> Any:
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
-    return [value] if isinstance(value, int | float) else value
+    numbers = value if isinstance(value, list) else [value]
+    if any(isinstance(number, bool) for number in numbers):
+        raise ValueError("should be numbers")
+    return numbers if isinstance(value, int | float) else value
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, int):
+        # YAML 1.1 reads 3:30 as a number of base 60
+        raise ValueError("should be text: quote it, as in split: '12:131'")
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _key_values(value: Any) -> Any:
@@ -37,7 +49,7 @@ def _shapes(value: Any) -> Any:
 
 
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_comma_list), Field(min_length=1)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_comma_list), Field(min_length=1)]
 
 
 class _Frozen(BaseModel):
@@ -61,44 +73,46 @@ class SweepConfig(_Frozen):
     """One sweep. The fields are the options of the command, with `_` for `-`."""
 
     model: str
-    split: str = "named"
+    split: Annotated[str, BeforeValidator(_split)] = "named"
     bw: Numbers = (5.0, 20.0, 100.0)
     delay_ms: Numbers = (0.0,)
     jitter_ms: Numbers = (0.0,)
     loss_pct: Numbers = (0.0,)
-    link: Words = ()
-    queue_packets: int = Field(1000, ge=1)
+    link: Words | None = None
+    queue_packets: int = Field(1000, ge=1, le=MAX_QUEUE_PACKETS)
     ul: OverrideOption = Override()
     dl: OverrideOption = Override()
-    runs: int = Field(5, ge=MIN_FRAMES)
-    warmup: int = Field(1, ge=0)
-    ue_threads: int = Field(0, ge=0)
-    edge_threads: int = Field(0, ge=0)
+    runs: int = Field(5, ge=MIN_FRAMES, le=100_000)
+    warmup: int = Field(1, ge=0, le=1000)
+    ue_threads: int = Field(0, ge=0, le=1024)
+    edge_threads: int = Field(0, ge=0, le=1024)
     input: Path | None = None
     weights: Path | None = None
     shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = {}
-    seed: int = Field(0, ge=0)
-    frame_timeout_s: float | None = Field(None, gt=0)
+    seed: int = Field(0, ge=0, lt=2**63)
+    frame_timeout_s: float | None = Field(None, gt=0, le=86_400)
     link_backend: str = "auto"
     topology: Path | None = None
     out: Path | None = None
 
-    def links(self) -> Iterator[LinkSpec]:
-        """Every link of the grid; UsageError for one that cannot be."""
-        if self.link:
-            for name in self.link:
-                if name not in PROFILES:
-                    raise UsageError(
-                        f"no link profile is called {name!r}: choose {', '.join(PROFILES)}"
-                    )
-                yield PROFILES[name]
-            return
-        grid = product(
-            dict.fromkeys(self.bw),
-            dict.fromkeys(self.delay_ms),
-            dict.fromkeys(self.jitter_ms),
-            dict.fromkeys(self.loss_pct),
-        )
+    def links(self) -> list[LinkSpec]:
+        """Every link of the grid, once; UsageError for one that cannot be."""
+        return list(dict.fromkeys(self._profiles() if self.link else self._grid()))
+
+    def _profiles(self) -> Iterator[LinkSpec]:
+        fields = type(self).model_fields
+        if clash := [name for name in GRID_OPTIONS if getattr(self, name) != fields[name].default]:
+            options = ", ".join(clash)
+            raise UsageError(f"link profiles are whole links: give --link, or {options}, not both")
+        for name in self.link or ():
+            if name not in PROFILES:
+                raise UsageError(
+                    f"no link profile is called {name!r}: choose {', '.join(PROFILES)}"
+                )
+            yield PROFILES[name]
+
+    def _grid(self) -> Iterator[LinkSpec]:
+        grid = product(self.bw, self.delay_ms, self.jitter_ms, self.loss_pct)
         for rate_mbit, delay_ms, jitter_ms, loss_pct in grid:
             swept = {
                 "rate_mbit": rate_mbit,
@@ -131,7 +145,7 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
         config = SweepConfig.model_validate(asked)
     except ValidationError as error:
         raise UsageError(f"this sweep cannot be run: {one_line(error)}") from None
-    list(config.links())
+    config.links()
     return config
 
 

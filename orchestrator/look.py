@@ -26,6 +26,9 @@ def _show(lines: Sequence[Line], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(lines, indent=2) + "\n")
         return
+    if not lines:
+        sys.stdout.write("none\n")
+        return
     table = Table(box=box.SIMPLE_HEAD)
     for name, value in lines[0].items():
         number = isinstance(value, int | float)
@@ -46,9 +49,12 @@ def doctor(*, as_json: bool) -> int:
         {"what": f.name, "works": "yes" if f.ok else "no", "detail": f.detail, "repair": f.repair}
         for f in findings
     ]
-    _show(lines, as_json=as_json)
-    said = sys.stderr if as_json else sys.stdout
-    said.write(f"Links are shaped by: {backend}\n" if not lacking else f"{lacking}\n")
+    if as_json:
+        answer = {"link_backend": backend, "lacking": lacking, "findings": lines}
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+    else:
+        _show(lines, as_json=False)
+        sys.stdout.write(f"{lacking}\n" if lacking else f"Links are shaped by: {backend}\n")
     return MachineError.exit_code if lacking else 0
 
 

@@ -9,9 +9,10 @@ from orchestrator.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.onnx_graph import load_graph
-from splitbed.graphs.parts import store
+from splitbed.graphs.parts import StoredModel, extract, store
 from splitbed.media.pictures import load_pictures, preprocess
 from splitbed.media.recipes import PictureRecipe, recipe_for
+from splitbed.runtime.session import PartSession
 from splitbed.v1 import nodes_pb2
 from splitbed.zoo import ZOO, AnchorModel, anchor_model
 
@@ -40,7 +41,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     graph = load_graph(file, config.shape or None)
     recipe = anchor.picture if anchor else _recipe(graph)
     inputs, input_facts = _inputs(config, graph, recipe)
-    store(graph, folder)
+    stored = store(graph, folder)
+    _check_runs(stored)
     name = anchor.name if anchor else file.stem
     facts: dict[str, object] = {
         "name": name,
@@ -63,6 +65,12 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     )
 
 
+def _check_runs(stored: StoredModel) -> None:
+    """Refuse what ONNX Runtime cannot run before a link and two nodes are brought up for it."""
+    _, whole = extract(stored, 0)
+    PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough).close()
+
+
 def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:
     """The graph alone, and the anchor model that it is of; raises as :func:`load_model` does."""
     file, _, anchor = _model_file(config, folder)
@@ -71,7 +79,8 @@ def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel
 
 def _model_file(config: SweepConfig, folder: Path) -> tuple[Path, str, AnchorModel | None]:
     """The ONNX file, what its weights are, and the anchor model that it is of."""
-    if config.model in ZOO or not config.model.endswith(".onnx"):
+    path = Path(config.model)
+    if config.model in ZOO or not (path.suffix.lower() == ".onnx" or path.exists()):
         anchor = anchor_model(config.model)
         built = anchor.build(config.seed, config.weights)
         file = folder / f"{anchor.name}.onnx"
@@ -82,7 +91,7 @@ def _model_file(config: SweepConfig, folder: Path) -> tuple[Path, str, AnchorMod
         raise UsageError(
             f"--weights {config.weights} is for a model of the zoo; {config.model} has its own"
         )
-    return Path(config.model), "the file's own", None
+    return path, "the file's own", None
 
 
 def _recipe(graph: Graph) -> PictureRecipe | None:

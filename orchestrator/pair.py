@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from netem.namespace import Namespace
 from netem.spec import LinkSpec
 from orchestrator.model import SweptModel
 from orchestrator.scratch import Scratch
-from splitbed.errors import NodeError
+from splitbed.errors import MachineError, NodeError
 from splitbed.graphs.parts import GRAPH_FILE
 from splitbed.graphs.weights import FILE as WEIGHTS_FILE
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
@@ -25,6 +26,7 @@ from splitbed.wire import CHANNEL_OPTIONS
 START_TIMEOUT_S = 30.0
 CONTROL_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 3.0
+_LACKING = MachineError.exit_code
 _DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
 _PIECE_BYTES = 1 << 20
 
@@ -83,6 +85,34 @@ class NodeProcess:
             self.process.wait()
         self.process = None
 
+    def started(self) -> nodes_pb2.NodeDescription:
+        """Wait until the node answers.
+
+        Raises MachineError when the machine refused it something, NodeError when it died or hung.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if description := self._described(1.0):
+                return description
+            if how := self.ended():
+                lacking = self.process is not None and self.process.returncode == _LACKING
+                raise (MachineError if lacking else NodeError)(
+                    f"the {self.side} node died at its start{how}"
+                )
+        raise NodeError(f"the {self.side} node did not answer within {START_TIMEOUT_S:g} s")
+
+    def answers(self) -> bool:
+        """Whether the node is there, whatever it is busy with."""
+        return self._described(1.0) is not None
+
+    def _described(self, timeout_s: float) -> nodes_pb2.NodeDescription | None:
+        stub = nodes_pb2_grpc.NodeStub(self.channel)
+        request = nodes_pb2.DescribeRequest()
+        try:
+            return stub.Describe(request, timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError:
+            return None
+
     @contextmanager
     def asked(self, what: str) -> Iterator[None]:
         """Turn a failed RPC inside into a NodeError that says what the node did."""
@@ -96,6 +126,8 @@ class NodeProcess:
         match error.code():
             case grpc.StatusCode.FAILED_PRECONDITION:
                 return str(error.details())
+            case grpc.StatusCode.DEADLINE_EXCEEDED if self.answers():
+                return "it took too long; --frame-timeout-s allows more"
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"the {self.side} node hung"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
@@ -149,9 +181,11 @@ class Pair:
         self.close()
 
     def close(self) -> None:
-        """End both nodes."""
-        self._ue.stop()
-        self._edge.stop()
+        """End both nodes, the second one even when ending the first is interrupted."""
+        try:
+            self._ue.stop()
+        finally:
+            self._edge.stop()
 
     def restart(self) -> None:
         """End both nodes and bring them up again as they were, the model on them."""
@@ -162,19 +196,15 @@ class Pair:
         nodes = (self._edge, self._ue)
         for node in nodes:
             node.start()
-        self.edge, self.ue = (self._describe(node) for node in nodes)
+        self.edge, self.ue = (node.started() for node in nodes)
+        if self.ue.clock != self.edge.clock:
+            raise NodeError("UE and edge do not share a clock: one-way times would mean nothing")
         for node in nodes:
             with node.asked("take the model"):
                 stub = nodes_pb2_grpc.NodeStub(node.channel)
                 stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
         for source in self._model.inputs:
             self._add_input(source)
-
-    def _describe(self, node: NodeProcess) -> nodes_pb2.NodeDescription:
-        with node.asked("start"):
-            stub = nodes_pb2_grpc.NodeStub(node.channel)
-            request = nodes_pb2.DescribeRequest()
-            return stub.Describe(request, timeout=START_TIMEOUT_S, wait_for_ready=True)
 
     def _add_input(self, source: nodes_pb2.Input) -> None:
         with self._ue.asked(f"take the input {source.name}"):
@@ -228,9 +258,11 @@ class Pair:
                 stub = nodes_pb2_grpc.UeStub(self._ue.channel)
                 return getattr(stub, method)(request, timeout=timeout_s)
         except NodeError as error:
-            # the UE can only say that its edge went away, not how
+            # the UE can only say that its edge went away or is silent, not why
             if how := self._edge.ended():
                 raise NodeError(f"the edge node died{how}: {error}") from None
+            if self._ue.answers() and not self._edge.answers():
+                raise NodeError(f"the edge node hung: {error}") from None
             raise
 
 

@@ -62,7 +62,7 @@ class SweepProgress:
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._began, self._frames = time.monotonic(), 0
-        self._where = f"{cell.label} ({cell.cut.name}) at {cell.link.uplink.rate_mbit:g} Mbit/s"
+        self._where = f"{cell.label} ({cell.cut.name}) at {cell.link.words}"
         self._bar.update(self._task, description=self._where)
 
     def frame(self) -> None:

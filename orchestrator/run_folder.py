@@ -7,9 +7,11 @@ A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; 
 again under a new attempt, and only the attempt that the journal names counts.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any
 from splitbed.errors import RunError, UsageError
 
 RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
-SUMMARY_FILE = "summary.csv"
+SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
 SCHEMA = 1
 
 Record = dict[str, Any]
@@ -35,6 +37,18 @@ class RunFolder:
         """Whether a sweep has begun here."""
         return (self.path / RUN_FILE).exists()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other sweeps out while this one writes; UsageError when one is at it."""
+        with (self.path / LOCK_FILE).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another sweep is writing to {self.path}: wait for it, or choose another --out"
+                ) from None
+            yield
+
     def write_run(self, run: Record) -> None:
         """Replace run.json as a whole: a reader sees the old one or the new one."""
         self.replace(RUN_FILE, json.dumps({**run, "schema": SCHEMA}, indent=2) + "\n")
@@ -44,7 +58,7 @@ class RunFolder:
         file = self.path / RUN_FILE
         try:
             run = json.loads(file.read_text())
-            schema = run["schema"]
+            schema = int(run["schema"])
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(
                 f"{self.path} is no run: it has no readable {RUN_FILE}; "
@@ -123,12 +137,18 @@ def create(out: Path | None, model: str) -> RunFolder:
     """A new run folder: `out`, or one of the model and the time under ``runs/``."""
     name = f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     path = out or Path("runs") / name
+    check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise UsageError(
-                f"{path} is not empty: choose another --out, or go on with it by --resume {path}"
-            )
     except OSError as error:
         raise UsageError(f"cannot make the run folder {path}: {error.strerror}") from None
     return RunFolder(path)
+
+
+def check_free(path: Path) -> None:
+    """Raise UsageError unless `path` is an empty folder or nothing yet."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UsageError(
+            f"{path} is not an empty folder: choose another --out, "
+            f"or go on with the run in it by --resume {path}"
+        )

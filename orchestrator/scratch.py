@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,10 @@ class Scratch:
 def scratch() -> Iterator[Scratch]:
     """A scratch folder, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with (folder / _LOCK).open("w") as lock:
+    with (folder / f".{_LOCK}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # under its name only once it is held: nobody may see it free while this process lives
+        Path(lock.name).rename(folder / _LOCK)
         try:
             yield Scratch(folder)
         finally:
@@ -61,35 +63,28 @@ class Abandoned:
 def remove_abandoned() -> list[Abandoned]:
     """Remove what runs of this user left whose orchestrator no longer lives."""
     found = []
-    for lock in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}")):
-        folder = lock.parent
-        if folder.is_symlink() or folder.stat().st_uid != os.geteuid() or _is_held(lock):
-            continue
-        pids = tuple(_end_processes(folder / _PROCESSES))
-        shutil.rmtree(folder)
-        found.append(Abandoned(folder, pids))
+    for file in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}")):
+        folder = file.parent
+        # another `clean` may be at the same folder: what is gone is gone
+        with suppress(FileNotFoundError, BlockingIOError), file.open() as lock:
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                continue
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            pids = tuple(_end_processes(folder / _PROCESSES))
+            shutil.rmtree(folder, ignore_errors=True)
+            found.append(Abandoned(folder, pids))
     return found
-
-
-def _is_held(lock: Path) -> bool:
-    with lock.open("r") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _end_processes(record: Path) -> Iterator[int]:
     lines = record.read_text().splitlines() if record.exists() else []
     for line in lines:
-        entry = json.loads(line)
-        try:
+        # half a line of a run that was killed; a process that has ended
+        with suppress(ValueError, KeyError, TypeError, psutil.NoSuchProcess):
+            entry = json.loads(line)
             process = psutil.Process(entry["pid"])
             # a pid may have gone to somebody else since: the start time tells
             same = process.create_time() == entry["started"]
             if same and process.status() != psutil.STATUS_ZOMBIE:
                 process.kill()
                 yield process.pid
-        except psutil.NoSuchProcess:
-            continue

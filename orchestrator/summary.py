@@ -23,8 +23,9 @@ COLUMNS = (
     "speedup_vs_best_anchor", "max_abs_diff", "link_backend", "link_mbit", "link_rtt_ms",
     "link_retransmits", "valid",
     # second block: what the first leaves out
-    "reason", "weights", "preprocess_ms", "result_ms", "gap_pct", "jitter_ms", "downlink_mbit",
-    "downlink_delay_ms", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
+    "reason", "weights", "preprocess_ms", "result_ms", "gap_pct", "link", "jitter_ms",
+    "queue_packets", "downlink_mbit", "downlink_delay_ms", "downlink_jitter_ms",
+    "downlink_loss_pct", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
 )  # fmt: skip
 """Times are medians over the counted frames unless the name says otherwise."""
 
@@ -82,8 +83,12 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         "delay_ms": link.uplink.delay_ms,
         "jitter_ms": link.uplink.jitter_ms,
         "loss_pct": link.uplink.loss_pct,
+        "link": link.words,
+        "queue_packets": link.uplink.queue_packets,
         "downlink_mbit": link.downlink.rate_mbit,
         "downlink_delay_ms": link.downlink.delay_ms,
+        "downlink_jitter_ms": link.downlink.jitter_ms,
+        "downlink_loss_pct": link.downlink.loss_pct,
         "link_backend": cell["link_backend"],
         "frames": len(samples),
         "errors": 0 if cell["error"] is None else 1,
@@ -100,7 +105,7 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
     if cell.get("proofs"):
         row |= _link_columns(cell["proofs"])
         reasons += [proof["fault"] for proof in cell["proofs"] if proof["fault"]]
-    return row | {"valid": not reasons, "reason": "; ".join(reasons)}
+    return row | {"valid": not reasons, "reason": "; ".join(reasons or _remarks(row))}
 
 
 def _times(samples: list[Record], link: LinkSpec) -> Row:
@@ -128,7 +133,7 @@ def _times(samples: list[Record], link: LinkSpec) -> Row:
 
 
 def _timing_faults(row: Row) -> list[str]:
-    faults = []
+    faults: list[str] = []
     gap, over, diff = number(row, "gap_pct"), number(row, "e2e_over_bound"), row["max_abs_diff"]
     if gap > 100 * MAX_GAP_SHARE and gap / 100 * number(row, "e2e_ms") > MAX_GAP_MS:
         faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
@@ -137,6 +142,14 @@ def _timing_faults(row: Row) -> list[str]:
     if isinstance(diff, float) and diff > MAX_ABS_DIFF:
         faults.append(f"split output differs from the whole model's by {diff:.2g}")
     return faults
+
+
+def _remarks(row: Row) -> list[str]:
+    """What a valid row says for itself."""
+    if number(row, "gap_pct") <= 100 * MAX_GAP_SHARE:
+        return []
+    gap_ms = number(row, "gap_pct") / 100 * number(row, "e2e_ms")
+    return [f"valid, though Python took {gap_ms:.2f} ms to go from stage to stage"]
 
 
 def _link_columns(proofs: list[Record]) -> Row:
@@ -162,12 +175,6 @@ def number(row: Row, name: str) -> float:
     return float(value)
 
 
-def link_of(row: Row) -> tuple[object, ...]:
-    """What rows that were measured over the same link have in common."""
-    names = ("bw_mbit", "delay_ms", "jitter_ms", "loss_pct", "downlink_mbit", "downlink_delay_ms")
-    return tuple(row[name] for name in names)
-
-
 def is_anchor(row: Row) -> bool:
     """Whether the row is the device anchor (n:0) or the network anchor (0:n)."""
     first, _, second = str(row["split"]).partition(":")
@@ -175,12 +182,11 @@ def is_anchor(row: Row) -> bool:
 
 
 def _add_speedups(table: list[Row]) -> None:
-    best: dict[tuple[object, ...], float] = {}
+    best: dict[object, float] = {}
     for row in table:
-        e2e = row.get("e2e_ms")
-        if is_anchor(row) and isinstance(e2e, float):
-            best[link_of(row)] = min(e2e, best.get(link_of(row), e2e))
+        if is_anchor(row) and row["valid"]:
+            e2e_ms = number(row, "e2e_ms")
+            best[row["link"]] = min(e2e_ms, best.get(row["link"], e2e_ms))
     for row in table:
-        e2e = row.get("e2e_ms")
-        if isinstance(e2e, float) and link_of(row) in best:
-            row["speedup_vs_best_anchor"] = best[link_of(row)] / e2e
+        if "e2e_ms" in row and row["link"] in best:
+            row["speedup_vs_best_anchor"] = best[row["link"]] / number(row, "e2e_ms")

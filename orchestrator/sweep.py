@@ -13,11 +13,11 @@ from typing import Protocol, cast
 from netem.backends import AUTO, choose, open_link
 from netem.link import Link, check_rates
 from orchestrator.cell import Cell, CellMeasurement
-from orchestrator.conditions import conditions, now
-from orchestrator.config import SweepConfig
+from orchestrator.conditions import COMPARABLE, conditions, now
+from orchestrator.config import SweepConfig, sweep_config
 from orchestrator.model import SweptModel, load_model
 from orchestrator.pair import Pair
-from orchestrator.run_folder import SUMMARY_FILE, Record, RunFolder, create
+from orchestrator.run_folder import SUMMARY_FILE, Record, RunFolder, check_free, create
 from orchestrator.scratch import Scratch, remove_abandoned, scratch
 from orchestrator.summary import Row, rows, to_csv
 from orchestrator.topology import load_topology
@@ -79,8 +79,11 @@ def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
 
 
 def read_config(run: Path) -> SweepConfig:
-    """What the sweep of an earlier run folder was asked."""
-    return SweepConfig.model_validate(RunFolder(run).read_run()["asked"])
+    """What the sweep of an earlier run folder was asked; UsageError when that cannot be told."""
+    asked = RunFolder(run).read_run().get("asked")
+    if not isinstance(asked, dict):
+        raise UsageError(f"cannot resume {run}: its run.json does not say what was asked")
+    return sweep_config({key: value for key, value in asked.items() if value is not None})
 
 
 def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) -> Outcome:
@@ -93,20 +96,23 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
     backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
     for spec in config.links():
         check_rates(backend, spec)
+    if config.out and not resumed:
+        check_free(config.out)
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         model = load_model(config, _subfolder(space, "model"))
         cells = plan_cells(config, model)
-        folder = RunFolder(resumed) if resumed else create(config.out, model.name)
         link = stack.enter_context(open_link(backend, _subfolder(space, "link"), topology.subnet))
         link.shape(cells[0].link)
         pair = stack.enter_context(Pair(link, space, model, topology.data_port))
-        _begin(folder, config, model, conditions(pair), backend)
+        folder = RunFolder(resumed) if resumed else create(config.out, model.name)
+        stack.enter_context(folder.locked())
+        _begin(folder, config, model, conditions(pair, link))
         ended = {cell["key"] for cell in folder.cells() if cell["error"] is None}
         todo = [cell for cell in cells if cell.key not in ended]
         progress.begin(todo, model.graph.n, folder.path, backend)
         stopped = _Sweeper(config, model, link, pair, folder, progress).measure(todo)
-    return _end(folder, len(cells), stopped)
+        return _end(folder, len(cells), stopped)
 
 
 def _subfolder(space: Scratch, name: str) -> Path:
@@ -114,23 +120,21 @@ def _subfolder(space: Scratch, name: str) -> Path:
     return folder
 
 
-def _begin(
-    folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record, backend: str
-) -> None:
-    """Write run.json, or see that a resumed run is of the same model."""
-    if folder.exists:
-        run = folder.read_run()
-        if run["model"] != model.facts:
-            raise UsageError(
-                f"cannot resume {folder.path}: the model or its inputs have changed since; "
-                "start a new sweep"
-            )
-        folder.write_run(run | {"resumed": [*run.get("resumed", []), facts]})
+def _begin(folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record) -> None:
+    """Write run.json; or see that a resumed run goes on under the conditions that it began with."""
+    if not folder.exists:
+        asked = config.model_dump(mode="json")
+        folder.write_run({"asked": asked, "model": model.facts, "conditions": facts})
         return
-    asked = config.model_dump(mode="json")
-    folder.write_run(
-        {"asked": asked, "model": model.facts, "link_backend": backend, "conditions": facts}
-    )
+    run = folder.read_run()
+    changed = [key for key in COMPARABLE if run["conditions"].get(key) != facts[key]]
+    changed += ["model or inputs"] if run["model"] != model.facts else []
+    if changed:
+        raise UsageError(
+            f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "
+            "start a new sweep"
+        )
+    folder.write_run(run | {"resumed": [*run.get("resumed", []), facts["started"]]})
 
 
 def _end(folder: RunFolder, cells: int, stopped: BaseException | None) -> Outcome:
@@ -177,6 +181,8 @@ class _Sweeper:
                 self._progress.cell(cell)
                 error = self._measure(cell)
                 self._progress.done(error)
+        except OSError as error:
+            return RunError(f"{error}: make room, then go on with --resume {self._folder.path}")
         except (SplitbedError, KeyboardInterrupt) as stopped:
             return stopped
         return None
@@ -203,7 +209,7 @@ class _Sweeper:
         try:
             journal |= self._load(cell.cut.k)
             measurement = CellMeasurement(
-                self._pair, self._link, self._config, cell, self._model.graph.n
+                self._pair, self._link, self._config, cell, self._model.graph
             )
             journal |= measurement.run(len(self._model.inputs), on_frame)
         except NodeError as error:
@@ -213,8 +219,14 @@ class _Sweeper:
         self._folder.replace(SUMMARY_FILE, to_csv(rows(self._folder)))
         if journal["error"]:
             self._loaded = None
-            self._pair.restart()
+            self._restart()
         return cast(str | None, journal["error"])
+
+    def _restart(self) -> None:
+        try:
+            self._pair.restart()
+        except NodeError:  # a machine that is busy dying may need a second try
+            self._pair.restart()
 
     def _load(self, k: int) -> Record:
         """Open the sessions of a cut, unless the cell before was of the same cut."""

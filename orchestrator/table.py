@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from orchestrator.summary import Row, link_of, number
+from orchestrator.summary import Row, number
 
 
 def sweep_table(table: Sequence[Row]) -> Table:
     """End-to-end time and measured/bound of every split over every link; the best per link bold."""
-    links = list(dict.fromkeys(link_of(row) for row in table))
+    links = list(dict.fromkeys(row["link"] for row in table))
     best = {link: _best(table, link) for link in links}
     view = Table(box=box.SIMPLE_HEAD, title="End-to-end time, measured/bound", title_justify="left")
     for name in ("split", "k:n-k"):
@@ -20,7 +20,7 @@ def sweep_table(table: Sequence[Row]) -> Table:
     for link in links:
         view.add_column(_heading(link), justify="right", no_wrap=True)
     for split in dict.fromkeys(str(row["split"]) for row in table):
-        rows = {link_of(row): row for row in table if row["split"] == split}
+        rows = {row["link"]: row for row in table if row["split"] == split}
         first = next(iter(rows.values()))
         view.add_row(
             str(first["split_name"]),
@@ -34,16 +34,13 @@ def sweep_table(table: Sequence[Row]) -> Table:
     return view
 
 
-def _best(table: Sequence[Row], link: tuple[object, ...]) -> float | None:
-    times = [row["e2e_ms"] for row in table if link_of(row) == link and row["valid"]]
+def _best(table: Sequence[Row], link: object) -> float | None:
+    times = [row["e2e_ms"] for row in table if row["link"] == link and row["valid"]]
     return min((time for time in times if isinstance(time, float)), default=None)
 
 
-def _heading(link: tuple[object, ...]) -> str:
-    rate_mbit, delay_ms, _, loss_pct, *_ = link
-    extras = [f"{delay_ms:g} ms"] if delay_ms else []
-    extras += [f"{loss_pct:g} % loss"] if loss_pct else []
-    return "\n".join([f"{rate_mbit:g} Mbit/s", *extras])
+def _heading(link: object) -> str:
+    return str(link).replace(", ", "\n")
 
 
 def _ms(row: Row, name: str) -> str:

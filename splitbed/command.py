@@ -24,6 +24,9 @@ def run_command_line(app: Callable[[], object]) -> None:
     except SplitbedError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stderr.write(f"error: {error}: make room, or give a place that can be written\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)

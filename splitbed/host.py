@@ -6,7 +6,8 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import wraps
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -17,6 +18,7 @@ import grpc
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.graphs.parts import GRAPH_FILE, StoredModel, extract, open_stored
 from splitbed.graphs.weights import FILE as WEIGHTS_FILE
+from splitbed.media.pictures import random_inputs
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
@@ -50,7 +52,7 @@ def answering(method: Callable[..., Any]) -> Callable[..., Any]:
     return stream if isgeneratorfunction(method) else unary
 
 
-class Part:
+class LoadedPart:
     """The layers that this node runs of a model cut after `layers`, ready to run."""
 
     def __init__(self, stored: StoredModel, side: Literal["ue", "edge"], layers: int, threads: int):
@@ -90,7 +92,7 @@ class ModelHost(nodes_pb2_grpc.NodeServicer):
         )
         self._lock = threading.Lock()
         self._stored: StoredModel | None = None
-        self._part: Part | None = None
+        self._part: LoadedPart | None = None
         self.task = TASKS["tensors"]
 
     @property
@@ -101,7 +103,7 @@ class ModelHost(nodes_pb2_grpc.NodeServicer):
         return self._stored
 
     @property
-    def part(self) -> Part:
+    def part(self) -> LoadedPart:
         """The loaded part; NodeError before one was loaded."""
         if self._part is None:
             raise NodeError(f"the {self.side} node has no part loaded: load one first")
@@ -166,15 +168,22 @@ class ModelHost(nodes_pb2_grpc.NodeServicer):
         with self._lock:
             self._drop_part()
             start_ns = time.monotonic_ns()
-            self._part = Part(self.stored, self.side, request.layers, request.threads)
+            self._part = LoadedPart(self.stored, self.side, request.layers, request.threads)
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             self._part.session.warm(request.warmup)
+            for _ in range(request.warmup):
+                self.result_of(random_inputs(_sized(self.stored.graph.outputs), seed=0))
         return nodes_pb2.Loaded(part_bytes=self._part.nbytes, load_ms=load_ms)
 
     def _drop_part(self) -> None:
         if self._part is not None:
             self._part.session.close()
             self._part = None
+
+
+def _sized(infos: Sequence[TensorInfo]) -> list[TensorInfo]:
+    """The same tensors, with 1 for each size that depends on the input."""
+    return [replace(info, shape=tuple(max(size, 1) for size in info.shape)) for info in infos]
 
 
 def _cpu_name() -> str:

@@ -69,10 +69,6 @@ class Timeline:
             reached = max(reached, end_ns)
         return 1 - covered / NS_PER_MS / self.e2e_ms if self.e2e_ms else 0.0
 
-    def out_of_order(self) -> list[str]:
-        """Stages that end before they begin: what a clock that is not shared looks like."""
-        return [stage.name for stage in self.stages if stage.end_ns < stage.start_ns]
-
 
 def clock_id() -> str:
     """Names this process's CLOCK_MONOTONIC: equal on nodes that share it, and only there."""

@@ -90,18 +90,11 @@ class PartSession:
             )
         for name, info in expected.items():
             got, dtype = tensors[name], np.dtype(NUMPY_TYPES[info.datatype])
-            if got.dtype != dtype or not _fits(got.shape, info.shape):
+            if got.dtype != dtype or not info.fits(TensorInfo(name, info.datatype, got.shape)):
                 raise NodeError(
                     f"The part takes {name!r} as {dtype} {list(info.shape)}, but got "
                     f"{got.dtype} {list(got.shape)}."
                 )
-
-
-def _fits(got: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-    """Whether the shapes agree, -1 being any size."""
-    return len(got) == len(expected) and all(
-        b in (a, -1) for a, b in zip(got, expected, strict=True)
-    )
 
 
 def _open(part_file: Path, threads: int) -> Any:

@@ -61,12 +61,6 @@ def test_a_machine_without_iproute2_exits_3_with_the_repair() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_links_lists_every_profile_with_its_source() -> None:
-    shown = netem("links").stdout
-    assert "lte" in shown
-    assert "WebPageTest" in shown
-
-
 def test_help_is_quick() -> None:
     start = time.monotonic()
     assert netem("--help").returncode == 0

@@ -60,6 +60,25 @@ def test_the_grid_is_every_combination_once() -> None:
     ]  # fmt: skip
 
 
+def test_links_that_the_overrides_make_the_same_are_one() -> None:
+    same = {"model": "m", "bw": "50,100", "ul": "rate_mbit=100", "dl": "rate_mbit=100"}
+    assert len(sweep_config(same).links()) == 1
+    assert len(sweep_config({"model": "m", "link": "lte,lte"}).links()) == 1
+
+
+def test_links_that_differ_in_anything_differ_in_words() -> None:
+    grid = {"model": "m", "bw": "5,5.0000001", "delay_ms": "0,10", "loss_pct": "0,1"}
+    links = sweep_config(grid).links()
+    links += sweep_config({**grid, "ul": "loss_pct=0.5"}).links()
+    links += sweep_config({**grid, "dl": "queue_packets=500"}).links()
+    assert len({link.words for link in links}) == len(set(links)) == 24
+
+
+def test_a_split_can_be_a_yaml_list(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("model: m\nsplit: [split_node_3, '12:131']\n")
+    assert sweep_config({}, tmp_path / "sweep.yaml").split == "split_node_3,12:131"
+
+
 def test_one_direction_can_differ_from_the_swept_values() -> None:
     (link,) = sweep_config(
         {"model": "m", "bw": "5", "dl": "rate_mbit=100,delay_ms=3", "ul": "loss_pct=1"}
@@ -80,7 +99,10 @@ def test_profiles_take_the_place_of_the_grid() -> None:
         {"delay_ms": "-1"}, {"jitter_ms": "5"}, {"loss_pct": "101"}, {"loss_pct": "-1"},
         {"runs": 2}, {"warmup": -1}, {"ue_threads": -1}, {"seed": -1}, {"frame_timeout_s": 0},
         {"queue_packets": 0}, {"ul": "rate_mbit=0"}, {"ul": "speed=3"}, {"ul": "rate_mbit"},
-        {"link": "carrier-pigeon"}, {"shape": "x=1xAx3"}, {"shape": "x"},
+        {"link": "carrier-pigeon"}, {"link": ""}, {"link": "lte", "bw": "7"},
+        {"link": "lte", "ul": "rate_mbit=1"}, {"bw": True}, {"bw": [True]}, {"split": 210},
+        {"warmup": 10**10}, {"ue_threads": 10**10}, {"edge_threads": 10**10}, {"seed": 10**20},
+        {"queue_packets": 10**11}, {"frame_timeout_s": "inf"}, {"shape": "x=1xAx3"}, {"shape": "x"},
     ],
     ids=str,
 )  # fmt: skip

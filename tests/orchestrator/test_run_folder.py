@@ -44,8 +44,19 @@ def test_a_run_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path).read_run()
 
 
+def test_only_one_sweep_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path).locked(),
+        pytest.raises(UsageError, match="another sweep"),
+        RunFolder(tmp_path).locked(),
+    ):
+        pytest.fail("both got in")
+    with RunFolder(tmp_path).locked():
+        assert not RunFolder(tmp_path).exists
+
+
 def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="not an empty folder"):
         create(tmp_path, "m")
     assert (tmp_path / "notes.txt").read_text() == "mine"

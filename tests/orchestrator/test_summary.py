@@ -64,6 +64,23 @@ def test_speed_up_is_against_the_faster_anchor(folder: RunFolder) -> None:
     assert [row["speedup_vs_best_anchor"] for row in rows(folder)] == pytest.approx([0.8, 1.6, 1])
 
 
+def test_an_invalid_anchor_is_no_measure_of_speed(folder: RunFolder) -> None:
+    fault = PROOF | {"tcp": None, "fault": "uplink 3"}
+    add_cell(folder, "0:2", [10] * 3, proofs=[fault, fault])
+    add_cell(folder, "1:1", [50] * 3)
+    add_cell(folder, "2:0", [100] * 3)
+    assert rows(folder)[1]["speedup_vs_best_anchor"] == pytest.approx(2)
+
+
+def test_links_that_differ_only_in_the_downlink_are_not_compared(folder: RunFolder) -> None:
+    other = SPEC.model_copy(update={"downlink": SPEC.downlink.model_copy(update={"loss_pct": 1})})
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [50] * 3, link=other.model_dump())
+    first, second = rows(folder)
+    assert first["link"] != second["link"]
+    assert "speedup_vs_best_anchor" not in second
+
+
 def test_a_cell_measured_again_counts_once_by_its_last_attempt(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [], error="the edge node died")
     add_cell(folder, "1:1", [50] * 3)
