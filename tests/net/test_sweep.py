@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.summary import COLUMNS
-from tests.net.sweeps import Place, ended
+from tests.net.sweeps import ORCHESTRATE, Place, ended
 from tests.nodes.loopback import LAYERS
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -86,7 +86,8 @@ def test_the_run_says_what_it_takes_to_repeat_it(place: Place) -> None:
     conditions = run["conditions"]
     assert conditions["kernel"]
     assert conditions["ue"]["packages"]["onnxruntime"]
-    assert conditions["tcp"]["route_congctl"] == "cubic"
+    assert conditions["tcp"]["ue"]["tcp_slow_start_after_idle"] == "0"
+    assert conditions["link_backend"] == place.rows()[0]["link_backend"]
 
 
 def test_raw_samples_hold_every_stage_of_every_frame(place: Place) -> None:
@@ -135,14 +136,32 @@ def test_ssd300_is_cut_over_the_link_and_its_boxes_come_back(tmp_path: Path) -> 
     assert {sample["results"]["boxes"] for sample in samples} == {samples[0]["results"]["boxes"]}
 
 
+def test_a_proxy_of_the_environment_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    done = Place(tmp_path).sweep("--split", "3:3", "--bw", "100")
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_a_run_goes_on_only_under_the_conditions_it_began_with(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    assert place.sweep("--split", "3:3", "--bw", "100").returncode == 0
+    run = place.run_json()
+    run["conditions"]["kernel"] = "1.0"
+    (place.out / "run.json").write_text(json.dumps(run))
+    resumed = ended(place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)]))
+    assert resumed.returncode == 2
+    assert "changed since: kernel" in resumed.stderr
+
+
 def test_two_sweeps_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     places = [Place(tmp_path / name) for name in ("a", "b")]
     for place in places:
         place.folder.mkdir()
-    # one CPU each would be fair; noise may make a row late, never wrong
     running = [place.start("--split", "3:3", "--bw", "5") for place in places]
     done = [ended(process) for process in running]
     for place, outcome in zip(places, done, strict=True):
-        assert "failed" not in outcome.stderr
-        assert [row["errors"] for row in place.rows()] == ["0"] * 3
+        assert outcome.returncode == 0, outcome.stderr + outcome.stdout
+        assert [row["valid"] for row in place.rows()] == ["true"] * 3
         assert list(place.temporary.iterdir()) == []

@@ -1,0 +1,62 @@
+"""`python -m tests.bench`: the figures of this machine against the bars of the README."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from netem.namespace import ensure_privilege
+from splitbed.command import run_command_line
+from tests.bench import command, link, split, sweep, transport
+from tests.bench.figure import Figure, table
+
+BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
+    "command": command.figures,
+    "split": split.figures,
+    "link": link.figures,
+    "transport": transport.figures,
+    "sweep": sweep.figures,
+}
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line, or all; exit 1 only when one breaks.
+
+    A bar that is not reached is told and fails nothing: the cores are shared.
+    """
+    asked = _arguments()
+    ensure_privilege()
+    figures: list[Figure] = []
+    try:
+        for name in asked.benchmarks or BENCHMARKS:
+            figures += _run(name)
+    finally:
+        Console(width=None if sys.stdout.isatty() else 150).print(table(figures))
+        if asked.json:
+            asked.json.write_text(json.dumps([figure.record() for figure in figures], indent=2))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)} [all]")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    asked = parser.parse_args()
+    if unknown := set(asked.benchmarks) - BENCHMARKS.keys():
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose {', '.join(BENCHMARKS)}")
+    return asked
+
+
+def _run(name: str) -> Sequence[Figure]:
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="splitbed-bench-") as folder:
+        for figure in BENCHMARKS[name](Path(folder)):
+            figures.append(figure)
+            sys.stderr.write(f"{name}: {figure.what}: {figure.measured:.4g} {figure.unit}\n")
+    return figures
+
+
+run_command_line(main)
