@@ -13,7 +13,7 @@ from netem.spec import LinkSpec, Shape, symmetric
 from tests.bench.figure import Bar, Figure, median
 from tests.net.traffic import SEGMENT_SHARE, delivered, goodput_mbit
 
-_RATES_MBIT, _TRANSFERS, _TRANSFER_S = (5.0, 20.0, 100.0, 200.0), 5, 2.4
+_RATES_MBIT, _TRANSFERS, _TRANSFER_S = (5.0, 20.0, 100.0, 150.0), 5, 2.4
 _DELAYS_MS, _PING_RUNS, _PINGS, _PING_BYTES = (0.0, 10.0, 50.0), 7, 15, 98
 _LOSSES_PCT, _DATAGRAMS = (1.0, 5.0), 10_000
 _SIGMAS = 3.29  # 99.9 % of a binomial distribution

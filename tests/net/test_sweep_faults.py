@@ -160,7 +160,7 @@ def test_a_disk_that_fills_stops_the_run_with_what_was_measured_readable(place: 
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small disk")
     place.out.mkdir()
-    script = f'mount -t tmpfs -o size=24k tmpfs {place.out} && "$@"; code=$?; '
+    script = f'mount -t tmpfs -o size=48k tmpfs {place.out} && "$@"; code=$?; '
     script += f"cp {place.out}/* {place.folder}/; exit $code"
     argv = ["unshare", "--mount", "sh", "-c", script, "sh"]
     done = ended(place.popen([*argv, *place.argv("--split", "all", "--bw", "20,50")]))
