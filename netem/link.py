@@ -12,8 +12,8 @@ from splitbed.errors import LinkError, UsageError
 MAX_RATE_MBIT = {"native": 1000.0, "mininet": 1000.0, "linkbox": 150.0}
 """Up to which rate each backend is trusted to carry what the rate allows, within 1 %.
 
-The link box was measured, on two shared cores: TCP got 0.99 to 1.00 of it at 150 Mbit/s, and 0.73 to
-1.00 at 200, where the box's one CPU is full. Native netem's limit was not measured.
+The link box was measured, on two shared cores: TCP got 0.99 to 1.00 of it at 150 Mbit/s and 0.73
+to 1.00 at 200, where the box's one CPU is full. Native netem's limit was not measured.
 """
 
 DEVICE = "data0"
