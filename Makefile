@@ -17,8 +17,8 @@ $(STAMP): pyproject.toml requirements.lock
 	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)"
 	@touch $@
 
-sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes)
-	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100
+sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes); ARGS=more options
+	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100 $(ARGS)
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest
@@ -28,7 +28,7 @@ check: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## the benchmarks of tests/bench, against the bars of the README
+bench: setup  ## how near the instrument comes to its bars (about 5 minutes)
 	$(BIN)/python -m tests.bench
 
 proto: setup  ## generate splitbed/v1 from proto/

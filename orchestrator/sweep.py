@@ -188,14 +188,16 @@ class _Sweeper:
         return None
 
     def _measure(self, cell: Cell) -> str | None:
+        # the device anchor's cut lies behind the last layer: nothing of it crosses the link
+        crosses = cell.cut.k < self._model.graph.n
         attempt = f"{cell.key} at {now()} #{time.monotonic_ns()}"
         journal: Record = {
             "key": cell.key,
             "attempt": attempt,
             "split": cell.cut.name,
             "split_name": cell.label,
-            "intermediate_tensors": len(cell.cut.tensors),
-            "intermediate_bytes": cell.cut.nbytes,
+            "intermediate_tensors": len(cell.cut.tensors) if crosses else 0,
+            "intermediate_bytes": cell.cut.nbytes if crosses else 0,
             "link": cell.link.model_dump(),
             "link_backend": self._link.backend,
             "error": None,

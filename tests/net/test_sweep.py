@@ -129,6 +129,7 @@ def test_ssd300_is_cut_over_the_link_and_its_boxes_come_back(tmp_path: Path) -> 
     rows = {row["split_name"]: row for row in place.rows()}
     assert rows["split_node_3"]["intermediate_bytes"] == "1440000"
     assert rows["network anchor"]["intermediate_bytes"] == "1080000"
+    assert rows["device anchor"]["intermediate_bytes"] == "0"
     assert all(row["weights"] == "seeded (seed 0)" for row in rows.values())
     assert float(rows["split_node_3"]["max_abs_diff"]) <= 1e-3
     samples = [json.loads(line) for line in (place.out / "samples.jsonl").open()]
