@@ -85,7 +85,6 @@ def splits(model: str, split: str, shape: str | None, *, as_json: bool) -> None:
                 "split": cut.name,
                 "name": found.label,
                 "tensors": len(cut.tensors),
-                "MB": cut.nbytes / 1e6,
                 "bytes": cut.nbytes,
                 "UE parameters": cut.ue_params,
                 "edge parameters": cut.edge_params,
