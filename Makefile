@@ -16,6 +16,7 @@ setup: $(STAMP)  ## environment in .venv with locked dependencies, missing syste
 $(STAMP): pyproject.toml requirements.lock
 	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)"
 	@touch $@
+	@echo "ready: . $(VENV)/bin/activate puts orchestrate, ue-node, edge-node and netem on the path"
 
 sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes); ARGS=more options
 	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100 $(ARGS)

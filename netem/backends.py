@@ -73,8 +73,9 @@ def choose(name: str = AUTO) -> str:
         missing = BACKENDS[candidate].lacks()
         if not missing:
             return candidate
-        lacking += [f"{candidate}: {f.name}: {f.detail}; repair: {f.repair}" for f in missing]
-    raise MachineError(f"no link backend works on this machine: {' | '.join(lacking)}")
+        lacking += [f"  {candidate}: {f.name}: {f.detail}; repair: {f.repair}" for f in missing]
+    which = "no link backend works" if name == AUTO else f"the link backend {name} does not work"
+    raise MachineError("\n".join([f"{which} on this machine", *lacking]))
 
 
 @contextmanager

@@ -128,7 +128,8 @@ def mininet() -> Finding:
     if not shutil.which("mnexec"):
         return Finding("mininet", False, "mnexec not found", "apt-get install mininet")
     if not find_spec("mininet"):
-        return Finding("mininet", False, "no Python package", "pip install 'splitbed[mininet]'")
+        repair = ".venv/bin/pip install '.[mininet]'"
+        return Finding("mininet", False, "no Python package in this environment", repair)
     return Finding("mininet", True, "mnexec and the Python package (backend mininet)")
 
 

@@ -113,7 +113,7 @@ class ProbeServer:
             )
 
 
-def prove(server: tuple[str, int], token: bytes, spec: LinkSpec, *, attempts: int = 3) -> Proof:
+def prove(server: tuple[str, int], token: bytes, spec: LinkSpec, *, attempts: int = 5) -> Proof:
     """Measure the link to the ProbeServer at ``server``, at most ``attempts`` times.
 
     ``spec`` is what was asked: it sizes the trains and ends the attempts as soon as one is judged

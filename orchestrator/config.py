@@ -1,6 +1,7 @@
 """What a sweep is asked to do: the options of `orchestrate sweep`, or the same as YAML."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +46,8 @@ def _shapes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     pairs = [word.rpartition("=") for word in value.split(",") if word.strip()]
+    if not all(name for name, _, _ in pairs):
+        raise ValueError("should name the input, as in image=1x3x300x300")
     return {name.strip(): sizes.strip().split("x") for name, _, sizes in pairs}
 
 
@@ -139,6 +142,11 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
     Raises UsageError for unknown keys and for values that cannot be, naming each.
     """
     asked = {**(_read_yaml(file) if file else {}), **options}
+    for key in asked:
+        if key not in SweepConfig.model_fields:
+            close = get_close_matches(key, SweepConfig.model_fields, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"a sweep has no option {key!r}{meant} See `orchestrate sweep --help`")
     if "model" not in asked:
         raise UsageError("no model to sweep: give --model NAME (orchestrate models) or FILE.onnx")
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
@@ -34,7 +35,10 @@ def _show(lines: Sequence[Line], *, as_json: bool) -> None:
         number = isinstance(value, int | float)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for line in lines:
-        table.add_row(*(f"{v:g}" if isinstance(v, float) else str(v) for v in line.values()))
+        # Text, because Rich would take [what stands in brackets] for its own
+        table.add_row(
+            *(Text(f"{v:,.6g}" if isinstance(v, float) else str(v)) for v in line.values())
+        )
     stdout().print(table)
 
 
@@ -88,8 +92,8 @@ def splits(model: str, split: str, shape: str | None, *, as_json: bool) -> None:
                 "bytes": cut.nbytes,
                 "UE parameters": cut.ue_params,
                 "edge parameters": cut.edge_params,
-                "UE MMACs": cut.ue_macs / 1e6,
-                "edge MMACs": cut.edge_macs / 1e6,
+                "UE MMACs": round(cut.ue_macs / 1e6),
+                "edge MMACs": round(cut.edge_macs / 1e6),
                 "crossing": cut.obstacle or crossing,
             }
         )
@@ -117,6 +121,9 @@ def links(*, as_json: bool) -> None:
 
 def clean() -> None:
     """Remove what killed runs left, and say what that was."""
-    for found in remove_abandoned():
+    removed = remove_abandoned()
+    for found in removed:
         ended = f", ended processes {', '.join(map(str, found.pids))}" if found.pids else ""
         sys.stdout.write(f"removed {found.folder}{ended}\n")
+    if not removed:
+        sys.stdout.write("nothing to remove\n")

@@ -17,6 +17,7 @@ from rich.progress import Progress as Bar
 
 from orchestrator.cell import Cell
 from orchestrator.config import MIN_FRAMES
+from orchestrator.summary import cut_name
 
 _CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
 
@@ -54,15 +55,16 @@ class SweepProgress:
         """The cells that will be measured."""
         self._wires_s = [MIN_FRAMES * cell.wire_ms(layers) / 1e3 for cell in cells]
         self._task = self._bar.add_task("starting", total=len(cells), left=self._left())
-        self._console.print(
-            f"{len(cells)} cells over links shaped by {backend}, "
-            f"about {self._left()}; run: {folder}"
-        )
+        what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
+        self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
+
+    def _say(self, words: str) -> None:
+        self._console.print(words, soft_wrap=True)
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._began, self._frames = time.monotonic(), 0
-        self._where = f"{cell.label} ({cell.cut.name}) at {cell.link.words}"
+        self._where = f"{cut_name(cell.label, cell.cut.name)} at {cell.link.words}"
         self._bar.update(self._task, description=self._where)
 
     def frame(self) -> None:
@@ -75,12 +77,13 @@ class SweepProgress:
         self._overheads_s.append(time.monotonic() - self._began - self._wires_s.pop(0))
         self._bar.update(self._task, advance=1, left=self._left())
         if error:
-            self._console.print(f"[red]failed[/]: {self._where}: {escape(error)}")
+            self._say(f"[red]failed[/]: {self._where}: {escape(error)}")
         elif not self._console.is_terminal:
-            self._console.print(f"{self._where}: {self._frames} frames, {self._left()} left")
+            self._say(f"{self._where}: {self._frames} frames, {self._left()} left")
 
     def _left(self) -> str:
         measured = self._overheads_s
         each_s = sum(measured) / len(measured) if measured else _CELL_S
         left_s = sum(self._wires_s) + each_s * len(self._wires_s)
-        return f"{left_s // 60:.0f} min {left_s % 60:02.0f} s"
+        minutes, seconds = divmod(round(left_s), 60)
+        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

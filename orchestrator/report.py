@@ -51,3 +51,6 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
     for advice in verdict.advice:
         console.print(f"- {escape(advice)}", soft_wrap=True)
     console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
+    if outcome.stopped is not None:
+        resume = f"orchestrate sweep --resume {outcome.folder}"
+        console.print(f"Go on with: {resume}", soft_wrap=True)

@@ -175,6 +175,11 @@ def number(row: Row, name: str) -> float:
     return float(value)
 
 
+def cut_name(label: str, split: str) -> str:
+    """A cut as users know it: its label with k:n-k behind it, unless the label is just that."""
+    return label if label == split else f"{label} ({split})"
+
+
 def is_anchor(row: Row) -> bool:
     """Whether the row is the device anchor (n:0) or the network anchor (0:n)."""
     first, _, second = str(row["split"]).partition(":")

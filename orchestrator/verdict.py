@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.summary import Row, is_anchor, number
+from orchestrator.summary import Row, cut_name, is_anchor, number
 
 MAX_OVER_BOUND = 1.05
 """Above this ratio a row is worth a look …"""
@@ -72,28 +72,36 @@ def _is_late(row: Row) -> bool:
     return number(row, "e2e_over_bound") > MAX_OVER_BOUND and late_ms > MAX_LATE_MS
 
 
+def _name(row: Row) -> str:
+    return cut_name(str(row["split_name"]), str(row["split"]))
+
+
 def _where_to_cut(measured: Sequence[Row]) -> list[str]:
     def e2e(row: Row) -> float:
         return number(row, "e2e_ms")
 
     anchors = [row for row in measured if is_anchor(row)]
     splits = [row for row in measured if not is_anchor(row)]
-    if not splits or not anchors:
-        return []
+    if not splits or len(anchors) < len(("device", "network")):
+        return []  # no advice on a comparison that is not complete
     anchor, split = min(anchors, key=e2e), min(splits, key=e2e)
     where = f"At {split['link']}"
     if e2e(split) < e2e(anchor):
         return [
-            f"{where} cut at {split['split_name']} ({split['split']}): {e2e(split):.0f} ms, "
+            f"{where} cut at {_name(split)}: {e2e(split):.0f} ms, "
             f"{e2e(anchor) / e2e(split):.2f} times as fast as the {anchor['split_name']}."
         ]
     line = (
         f"{where} do not split: the {anchor['split_name']} takes {e2e(anchor):.0f} ms, "
-        f"the best split ({split['split_name']}, {split['split']}) {e2e(split):.0f} ms"
+        f"the best split, {_name(split)}, {e2e(split):.0f} ms"
     )
     uplink_ms = number(split, "uplink_ms")
     to_spare_ms = uplink_ms - (e2e(split) - e2e(anchor))
     if to_spare_ms > 0:
         factor = uplink_ms / to_spare_ms
         return [f"{line}; it would win with intermediate data {factor:.1f} times smaller."]
-    return [f"{line}; no smaller intermediate data would make it win on this pair of nodes."]
+    work_ms = number(split, "part1_ms") + number(split, "part2_ms")
+    return [
+        f"{line}, of which {work_ms:.0f} ms are part 1 and part 2: "
+        "no smaller intermediate data would make it win on these two nodes."
+    ]

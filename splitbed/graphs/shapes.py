@@ -41,9 +41,10 @@ def fix_inputs(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> N
             _set_shape(info, asked)
         shape = _shape(info)
         if shape is None or -1 in shape:
-            rank = 4 if shape is None else len(shape)
+            sizes = shape or (1, 3, -1, -1)
+            # what is fixed stays; the batch becomes 1
             example = "x".join(
-                "1" if not i else "3" if (i, rank) == (1, 4) else "224" for i in range(rank)
+                str(size if size >= 0 else 224 if i else 1) for i, size in enumerate(sizes)
             )
             raise UsageError(
                 f"Input {info.name!r} is dynamic: {_text(info)}. Fix it, for example with "

@@ -122,10 +122,11 @@ def _counted(graph: Graph, label: str, part1: int, part2: int) -> int:
 def _index(graph: Graph, label: str, node: str) -> int:
     names = [layer.name for layer in graph.layers]
     if node not in names:
-        close = get_close_matches(node, names, n=3) or [*names[:2], "…", names[-1]]
+        close = get_close_matches(node, names, n=3)
+        hint = f"close to it: {', '.join(close)}" if close else f"they run from {names[0]}"
         raise UsageError(
-            f"--split {label}: no node is named {node!r} among this model's {graph.n}; "
-            f"close to it: {', '.join(close)}."
+            f"--split {label}: no node is named {node!r} among this model's {graph.n}; {hint} "
+            "(`orchestrate splits` lists the cuts)."
         )
     return names.index(node)
 

@@ -1,5 +1,6 @@
 """Links to test on. A machine that cannot make one skips, with what it lacks."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from netem.backends import choose, open_link
 from netem.link import Link
 from netem.namespace import privileged
 from splitbed.errors import MachineError
+
+# A shell that starts the tests in its background has them ignore Ctrl-C, and their children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,7 +24,13 @@ _INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/home {environment}
 mount="/lib64/ld-linux-x86-64.so.2 $(command -v mount)"
 $mount -t proc proc /proc; $mount -t sysfs sys /sys; $mount -t devtmpfs dev /dev
+$mount -t tmpfs tmpfs /run
+# The repository and its Python stay in sight where they lie below a folder that is hidden.
+for kept in {kept}; do mkdir -p "/run/kept$kept"; $mount --bind "$kept" "/run/kept$kept"; done
 for own in {own}; do [ -d $own ] && $mount -t tmpfs tmpfs $own; done
+for kept in {kept}; do
+    [ -d "$kept" ] || {{ mkdir -p "$kept"; $mount --bind "/run/kept$kept" "$kept"; }}
+done
 mkdir -p /run/home /run/kmod/lib /dev/shm /dev/pts
 $mount -t tmpfs tmpfs /dev/shm; $mount -t devpts devpts /dev/pts
 # modprobe, for us and for the kernel, finds the guest's modules beside the host's.
@@ -101,7 +108,8 @@ def run_in_guest(
 def _init_script(argv: Sequence[str], environment: dict[str, str]) -> str:
     return _INIT.format(
         environment=" ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items()),
-        own="/tmp /run /var/log /root/.cache /etc/openvswitch",
+        kept=shlex.join(dict.fromkeys([str(Path.cwd()), sys.prefix, sys.base_prefix])),
+        own="/tmp /var/log /root/.cache /etc/openvswitch",
         modules=MODULES,
         cwd=shlex.quote(str(Path.cwd())),
         command=shlex.join(argv),

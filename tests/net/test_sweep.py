@@ -113,7 +113,7 @@ def test_nothing_is_left_in_the_temporary_folder(place: Place) -> None:
 
 def test_json_is_the_rows_and_the_verdict(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    done = place.sweep("--split", "3:3", "--bw", "100", "--json")
+    done = place.sweep("--split", "3:3", "--bw", "20", "--json")
     answer = json.loads(done.stdout)
     assert answer["verdict"] == "VALID"
     assert {row["split"] for row in answer["rows"]} == {"0:6", "3:3", "6:0"}
@@ -122,7 +122,7 @@ def test_json_is_the_rows_and_the_verdict(tmp_path: Path) -> None:
 
 def test_ssd300_is_cut_over_the_link_and_its_boxes_come_back(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    argv = place.argv("--split", "split_node_3", "--bw", "100")
+    argv = place.argv("--split", "split_node_3", "--bw", "50")
     argv[argv.index("--model") + 1] = "ssd300"
     done = ended(place.popen(argv))
     assert done.returncode == 0, done.stderr + done.stdout
@@ -141,13 +141,13 @@ def test_a_proxy_of_the_environment_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    done = Place(tmp_path).sweep("--split", "3:3", "--bw", "100")
+    done = Place(tmp_path).sweep("--split", "3:3", "--bw", "20")
     assert done.returncode == 0, done.stderr + done.stdout
 
 
 def test_a_run_goes_on_only_under_the_conditions_it_began_with(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    assert place.sweep("--split", "3:3", "--bw", "100").returncode == 0
+    assert place.sweep("--split", "3:3", "--bw", "20").returncode == 0
     run = place.run_json()
     run["conditions"]["kernel"] = "1.0"
     (place.out / "run.json").write_text(json.dumps(run))

@@ -130,7 +130,7 @@ def test_clean_leaves_a_run_that_lives_alone(place: Place) -> None:
     cleaned = subprocess.run(
         [*ORCHESTRATE, "clean"], env=env, capture_output=True, text=True, check=True
     )
-    assert cleaned.stdout == ""
+    assert cleaned.stdout == "nothing to remove\n"
     assert ended(process).returncode == 0
 
 
@@ -149,7 +149,8 @@ def test_a_killed_run_is_resumed_without_measuring_a_cell_twice(place: Place) ->
 
 
 def test_a_run_whose_model_has_changed_is_not_resumed(place: Place) -> None:
-    assert place.sweep("--split", "3:3", "--bw", "100").returncode == 0
+    first = place.sweep("--split", "3:3", "--bw", "20")
+    assert first.returncode == 0, first.stderr + first.stdout
     Path(place.model).write_bytes(Path(place.model).read_bytes() + b"\x32\x00")
     resumed = ended(place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)]))
     assert resumed.returncode == 2
