@@ -123,7 +123,8 @@ def _index(graph: Graph, label: str, node: str) -> int:
     names = [layer.name for layer in graph.layers]
     if node not in names:
         close = get_close_matches(node, names, n=3)
-        hint = f"close to it: {', '.join(close)}" if close else f"they run from {names[0]}"
+        known = ", ".join(close or [*names[:2], "…", names[-1]])
+        hint = f"{'close to it' if close else 'they are'}: {known}"
         raise UsageError(
             f"--split {label}: no node is named {node!r} among this model's {graph.n}; {hint} "
             "(`orchestrate splits` lists the cuts)."
