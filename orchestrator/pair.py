@@ -180,6 +180,12 @@ class Pair:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def kill(self) -> None:
+        """End both nodes at once, whatever they are at."""
+        for node in (self._ue, self._edge):
+            if node.process is not None:
+                node.process.kill()
+
     def close(self) -> None:
         """End both nodes, the second one even when ending the first is interrupted."""
         try:

@@ -15,6 +15,7 @@ from netem.link import Link, check_rates
 from orchestrator.cell import Cell, CellMeasurement
 from orchestrator.conditions import COMPARABLE, conditions, now
 from orchestrator.config import SweepConfig, sweep_config
+from orchestrator.interruption import Interruption
 from orchestrator.model import SweptModel, load_model
 from orchestrator.pair import Pair
 from orchestrator.run_folder import SUMMARY_FILE, Record, RunFolder, check_free, create
@@ -104,14 +105,18 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
         cells = plan_cells(config, model)
         link = stack.enter_context(open_link(backend, _subfolder(space, "link"), topology.subnet))
         link.shape(cells[0].link)
-        pair = stack.enter_context(Pair(link, space, model, topology.data_port))
+        pair = Pair(link, space, model, topology.data_port)
+        interruption = Interruption()
+        stack.enter_context(interruption.watched(pair.kill))
+        stack.enter_context(pair)
         folder = RunFolder(resumed) if resumed else create(config.out, model.name)
         stack.enter_context(folder.locked())
         _begin(folder, config, model, conditions(pair, link))
         ended = {cell["key"] for cell in folder.cells() if cell["error"] is None}
         todo = [cell for cell in cells if cell.key not in ended]
         progress.begin(todo, model.graph.n, folder.path, backend)
-        stopped = _Sweeper(config, model, link, pair, folder, progress).measure(todo)
+        sweeper = _Sweeper(config, model, link, pair, folder, progress, interruption)
+        stopped = sweeper.measure(todo)
         return _end(folder, len(cells), stopped)
 
 
@@ -165,6 +170,7 @@ class _Sweeper:
         pair: Pair,
         folder: RunFolder,
         progress: Progress,
+        interruption: Interruption,
     ) -> None:
         self._config = config
         self._model = model
@@ -172,12 +178,14 @@ class _Sweeper:
         self._pair = pair
         self._folder = folder
         self._progress = progress
+        self._interruption = interruption
         self._loaded: tuple[int, Record] | None = None
 
     def measure(self, cells: Sequence[Cell]) -> BaseException | None:
         """Measure the cells; gives back what stopped it before the last one."""
         try:
             for cell in cells:
+                self._interruption.check()
                 self._progress.cell(cell)
                 error = self._measure(cell)
                 self._progress.done(error)
@@ -206,6 +214,7 @@ class _Sweeper:
         def on_frame(sample: Record) -> None:
             self._folder.add_sample({"attempt": attempt, **sample})
             self._progress.frame()
+            self._interruption.check()
 
         started = time.monotonic()
         try:
@@ -215,6 +224,7 @@ class _Sweeper:
             )
             journal |= measurement.run(len(self._model.inputs), on_frame)
         except NodeError as error:
+            self._interruption.check()
             journal["error"] = str(error)
         journal["wall_ms"] = (time.monotonic() - started) * 1e3
         self._folder.add_cell(journal)

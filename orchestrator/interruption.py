@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM, taken where nothing is half done.
+
+An exception in the middle of gRPC's bookkeeping can leave a call that nobody ends, and then a
+channel that never closes. So a signal only ends the nodes, upon which whatever is asked of them
+fails at once; the exception is raised by `check`, at places that bear it.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from splitbed.errors import NodeError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Whether the user has asked to stop."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt when the user has asked to stop."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def watched(self, end_nodes: Callable[[], None]) -> Iterator[None]:
+        """Take the signals inside; a NodeError that an interruption caused is that interruption."""
+
+        def take(_signal: int, _frame: FrameType | None) -> None:
+            self._asked = True
+            end_nodes()
+
+        # a signal that this process was started to ignore stays ignored
+        taken = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, take) for number in taken}
+        try:
+            yield
+        except NodeError:
+            self.check()
+            raise
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
