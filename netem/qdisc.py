@@ -70,4 +70,7 @@ def compare(asked: Shape, taken: Shape, where: str) -> None:
         if abs(getattr(taken, name) - value) > _ABSOLUTE + _RELATIVE * value
     ]
     if wrong:
-        raise LinkError(f"{where}: the kernel did not take what was asked: {'; '.join(wrong)}")
+        raise LinkError(
+            f"{where}: the kernel did not take what was asked: {'; '.join(wrong)}; "
+            "repair: another link backend, `orchestrate doctor` says which work here"
+        )
