@@ -30,9 +30,9 @@ class References(nodes_pb2_grpc.EdgeServicer):
     ) -> nodes_pb2.ReferenceReply:
         """Run the whole model on an input and keep its outputs."""
         whole = LoadedPart(self._host.stored, "edge", 0, threads=0)
-        assembler = receive(request, whole.inputs)
-        self._outputs[assembler.header.input] = whole.run(assembler.tensors)
-        whole.session.close()
+        with whole.session:
+            assembler = receive(request, whole.inputs)
+            self._outputs[assembler.header.input] = whole.run(assembler.tensors)
         return nodes_pb2.ReferenceReply()
 
     def difference(self, input_: int, outputs: Tensors) -> float | None:

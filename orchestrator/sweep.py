@@ -75,7 +75,7 @@ def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
         graph.n: DEVICE_ANCHOR,
     }
     inner = [split.k for split in splits if 0 < split.k < graph.n]
-    links = list(config.links())
+    links = config.links()
     return [Cell(labels[k], graph.cuts[k], link) for k in (0, *inner, graph.n) for link in links]
 
 
