@@ -25,10 +25,10 @@ def serve(
     ] = False,
 ) -> None:
     """Serve until SIGTERM."""
-    from edge_node.service import FrameService, References
+    from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
     from splitbed import serve as serving
-    from splitbed.host import ModelHost
+    from splitbed.host import NodeHost
     from splitbed.v1 import nodes_pb2_grpc as rpc
 
     data_address = serving.checked_address(listen, insecure=insecure)
@@ -38,17 +38,17 @@ def serve(
         tempfile.TemporaryDirectory(prefix="edge-node-") as folder,
         ProbeServer(host_ip) as probe,
     ):
-        host = ModelHost("edge", Path(folder))
+        host = NodeHost("edge", Path(folder))
         host.description.probe_port = probe.address[1]
         host.description.probe_token = probe.token
-        references = References(host)
-        frames = FrameService(host, references)
+        models = ModelService(host)
+        data = DataService(host, models)
         serving.until_told_to_stop(
-            serving.start(data_address, lambda s: rpc.add_DataServicer_to_server(frames, s)),
+            serving.start(data_address, lambda s: rpc.add_DataServicer_to_server(data, s)),
             serving.start(
                 control_address,
                 lambda s: rpc.add_NodeServicer_to_server(host, s),
-                lambda s: rpc.add_EdgeServicer_to_server(references, s),
+                lambda s: rpc.add_EdgeServicer_to_server(models, s),
             ),
         )
 

@@ -1,52 +1,125 @@
-"""The edge node's services: part 2 for the frames that come in, and the reference they are held to.
+"""The edge node's services: the model and its cuts, and part 2 for the frames that come in.
 
 uplink ──> decode ──> part2 ──> result ──> downlink, then a report of the times
 """
 
+import hashlib
 import time
 from collections.abc import Iterator
 
 import grpc
 
+from splitbed.delivery import MAX_MODEL_BYTES, CutPart, Parcel, info_of, pack
 from splitbed.errors import NodeError
-from splitbed.host import LoadedPart, ModelHost, answering
+from splitbed.graphs.formats import FORMATS, format_named
+from splitbed.graphs.parts import StoredModel, extract, open_stored
+from splitbed.host import LoadedPart, NodeHost, answering
+from splitbed.tasks import TASKS
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding, Stage
 from splitbed.wire import Assembler, fill, max_abs_diff, packets, receive
 
 
-class References(nodes_pb2_grpc.EdgeServicer):
-    """What the whole model gives for each input, computed on this node."""
+class ModelService(nodes_pb2_grpc.EdgeServicer):
+    """The whole model: cut here, and run here on each input for what split outputs must equal."""
 
-    def __init__(self, host: ModelHost) -> None:
+    def __init__(self, host: NodeHost) -> None:
         self._host = host
-        self._outputs: dict[int, Tensors] = {}
+        self._stored: StoredModel | None = None
+        self._task = ""
+        self._parcel: Parcel | None = None
+        self._references: dict[int, Tensors] = {}
+
+    @answering
+    def Deploy(
+        self, request: Iterator[nodes_pb2.ModelPiece], context: grpc.ServicerContext
+    ) -> nodes_pb2.Deployed:
+        """Store the model and check it before anything is run."""
+        self._host.drop()
+        self._stored = None
+        first = next(request, nodes_pb2.ModelPiece())
+        if first.task not in TASKS or first.format not in FORMATS:
+            raise NodeError(f"refused a model of format {first.format!r} for task {first.task!r}")
+        digest = self._receive(request, format_named(first.format).FILES)
+        self._stored = open_stored(self._host.folder, first.format)
+        self._task = first.task
+        return nodes_pb2.Deployed(sha256=digest)
+
+    def _receive(self, pieces: Iterator[nodes_pb2.ModelPiece], names: tuple[str, ...]) -> str:
+        digest, size = hashlib.sha256(), 0
+        files = [(self._host.folder / name).open("wb") for name in names]
+        try:
+            for piece in pieces:
+                if (size := size + len(piece.data)) > MAX_MODEL_BYTES:
+                    raise NodeError(f"refused a model of over {MAX_MODEL_BYTES} bytes")
+                if piece.file >= len(files):
+                    raise NodeError(f"refused an unknown kind of model file: {piece.file}")
+                files[piece.file].write(piece.data)
+                digest.update(piece.data)
+        finally:
+            for file in files:
+                file.close()
+        return digest.hexdigest()
+
+    @answering
+    def Load(
+        self, request: nodes_pb2.LoadRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.Loaded:
+        """Cut, open the session on part 2, warm it up; have part 1 ready where it is asked."""
+        self._host.drop()  # cutting may write over the file that its session has mapped
+        start_ns = time.monotonic_ns()
+        part1, part2 = self._cut(request.layers)
+        loaded = self._host.load(part2, request.session, start_ns)
+        self._parcel = pack(part1, self._host.folder) if request.deliver else None
+        loaded.part1_bytes = part1.part.nbytes
+        return loaded
+
+    def _cut(self, layers: int) -> tuple[CutPart, CutPart]:
+        if self._stored is None:
+            raise NodeError("the edge node has no model: deploy one first")
+        model = info_of(self._stored.graph, self._task)
+        part1, part2 = extract(self._stored, layers)
+        return CutPart(part1, layers, model), CutPart(part2, layers, model)
 
     @answering
     def SetReference(
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceReply:
         """Run the whole model on an input and keep its outputs."""
-        whole = LoadedPart(self._host.stored, "edge", 0, threads=0)
+        whole = LoadedPart(self._cut(0)[1], threads=0)
         with whole.session:
-            assembler = receive(request, whole.inputs)
-            self._outputs[assembler.header.input] = whole.run(assembler.tensors)
+            assembler = receive(request, whole.cut.model.inputs)
+            self._references[assembler.header.input] = whole.run(assembler.tensors)
         return nodes_pb2.ReferenceReply()
 
     def difference(self, input_: int, outputs: Tensors) -> float | None:
         """Largest absolute difference from the reference; None for an input without one."""
-        reference = self._outputs.get(input_)
+        reference = self._references.get(input_)
         return None if reference is None else max_abs_diff(outputs, reference)
 
+    def parcel(self, layers: int) -> Parcel:
+        """Part 1 of the cut after `layers` layers; NodeError unless it was made ready."""
+        if self._parcel is None or self._parcel.header.layers != layers:
+            raise NodeError(f"part 1 of the cut after {layers} layers is not ready here")
+        return self._parcel
 
-class FrameService(nodes_pb2_grpc.DataServicer):
-    """The data plane: one long-lived stream of frames from the UE."""
 
-    def __init__(self, host: ModelHost, references: References) -> None:
+class DataService(nodes_pb2_grpc.DataServicer):
+    """The data plane: part 1 to the UE, then one long-lived stream of frames from it."""
+
+    def __init__(self, host: NodeHost, models: ModelService) -> None:
         self._host = host
-        self._references = references
+        self._models = models
+
+    @answering
+    def DeliverPart(
+        self, request: nodes_pb2.PartRequest, context: grpc.ServicerContext
+    ) -> Iterator[PartPiece]:
+        """Send part 1."""
+        yield from self._models.parcel(request.layers).pieces()
 
     @answering
     def Frames(self, request: Iterator[Packet], context: grpc.ServicerContext) -> Iterator[Packet]:
@@ -63,24 +136,24 @@ class FrameService(nodes_pb2_grpc.DataServicer):
 
     def _frame(self, first: Packet, stream: Iterator[Packet]) -> Iterator[Packet]:
         part = self._host.part
-        if first.header.layers != part.layers:
+        if first.header.layers != part.cut.layers:
             raise NodeError(
                 f"the frame was cut after {first.header.layers} layers, "
-                f"this node's part begins after {part.layers}"
+                f"this node's part begins after {part.cut.layers}"
             )
-        assembler = fill(Assembler(first.header, part.inputs), stream)
+        assembler = fill(Assembler(first.header, part.cut.part.inputs), stream)
         timeline = Timeline()
         with timeline.stage("decode"):
             tensors = assembler.tensors
         with timeline.stage("part2"):
             outputs = part.run(tensors)
         with timeline.stage("result"):
-            result = self._host.result_of(outputs)
+            result = part.cut.model.result_of(outputs)
         sent_ns = time.monotonic_ns()
         yield from packets(result, frame=first.header.frame, input_=first.header.input)
         # the result is on its way: what follows is off the clock
         timeline.add("downlink", sent_ns, time.monotonic_ns())
-        difference = self._references.difference(first.header.input, outputs)
+        difference = self._models.difference(first.header.input, outputs)
         stages = [
             Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)
             for stage in timeline.stages

@@ -1,6 +1,6 @@
 """One cell: a split over a link, proved, warmed up and measured until it is stable.
 
-shape link ──> warm it ──> prove it ──> frames … ──> prove it again
+shape link ──> warm it ──> prove it ──> deliver part 1 ──> frames … ──> prove it again
 """
 
 import statistics
@@ -16,6 +16,7 @@ from netem.spec import LinkSpec
 from orchestrator.bound import wire_ms
 from orchestrator.config import MIN_FRAMES, SweepConfig
 from orchestrator.pair import Pair
+from orchestrator.parts import Parts
 from orchestrator.run_folder import Record
 from splitbed.graphs.graph import Cut, Graph
 from splitbed.timeline import Stage, Timeline
@@ -34,11 +35,12 @@ _LATE_WITH_LOSS = 40.0
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the sweep's grid."""
+    """One point of the sweep's grid; about `delivery_bytes` of part 1 go before the frames."""
 
     label: str
     cut: Cut
     link: LinkSpec
+    delivery_bytes: int = 0
 
     @property
     def key(self) -> str:
@@ -48,6 +50,11 @@ class Cell:
     def wire_ms(self, layers: int) -> float:
         """What the intermediate data takes on the wire; 0 for the device anchor."""
         return 0.0 if self.cut.k == layers else wire_ms(self.cut.nbytes, self.link.uplink)
+
+    @property
+    def delivery_ms(self) -> float:
+        """What the delivery of part 1 takes on the wire, about."""
+        return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
 
 
 def is_stable(e2e_ms: Sequence[float]) -> bool:
@@ -62,29 +69,41 @@ class CellMeasurement:
     """Measures one cell on a pair whose parts are loaded, and tells each frame to `on_frame`."""
 
     def __init__(
-        self, pair: Pair, link: Link, config: SweepConfig, cell: Cell, graph: Graph
+        self,
+        pair: Pair,
+        parts: Parts,
+        link: Link,
+        config: SweepConfig,
+        cell: Cell,
+        graph: Graph,
     ) -> None:
         self._pair = pair
+        self._parts = parts
         self._link = link
         self._config = config
         self._cell = cell
         up, down = cell.link.uplink, cell.link.downlink
         wire = cell.wire_ms(graph.n)
         result_bytes = sum(max(output.nbytes, 0) for output in graph.outputs)
-        late = _LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
-        both_ways_ms = wire + wire_ms(result_bytes, down)
-        self._timeout_s = config.frame_timeout_s or (_WORK_MS + late * both_ways_ms) / 1e3
+        self._late = _LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
+        self._timeout_s = self._allowed_s(wire + wire_ms(result_bytes, down))
         # the first bytes of a connection travel slower; whole tensors would take too long
         window_bytes = cell.link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS
         self._warm_bytes = int(min(window_bytes, cell.cut.nbytes)) if wire else 0
 
+    def _allowed_s(self, wire_ms: float) -> float:
+        return self._config.frame_timeout_s or (_WORK_MS + self._late * wire_ms) / 1e3
+
     def run(self, inputs: int, on_frame: Callable[[Record], None]) -> Record:
         """Facts of the measured cell; raises NodeError and LinkError."""
+        loaded = self._parts.load(self._cell.cut.k)
         self._link.shape(self._cell.link)
         read_back = self._link.read_back()
         if self._warm_bytes:
             self._pair.warm_link(self._warm_bytes, self._timeout_s)
         before = self._prove()
+        sent_ms = wire_ms(loaded["part1_bytes"], self._cell.link.downlink)
+        delivered = self._parts.deliver(self._allowed_s(sent_ms))
         e2e_ms: list[float] = []
         while len(e2e_ms) < self._config.runs and not is_stable(e2e_ms):
             record = self._pair.run_frame(len(e2e_ms), len(e2e_ms) % inputs, self._timeout_s)
@@ -92,7 +111,8 @@ class CellMeasurement:
             on_frame(sample)
             e2e_ms.append(sample["e2e_ms"])
         after = self._prove()
-        return {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
+        facts = {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
+        return loaded | delivered | facts
 
     def _prove(self) -> Record:
         started = time.monotonic()

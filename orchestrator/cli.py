@@ -15,6 +15,7 @@ app = typer.Typer(
     help="Where should this network be cut, over this link? Measured, not computed.",
 )
 
+MODEL = "NAME (orchestrate models) or FILE (.onnx, .tflite)."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -25,7 +26,7 @@ def _option(words: str) -> Any:
 @app.command()
 def sweep(
     context: typer.Context,
-    model: Annotated[str | None, _option("NAME (orchestrate models) or FILE.onnx.")] = None,
+    model: Annotated[str | None, _option(MODEL)] = None,
     split: Annotated[
         str | None,
         _option("named, single, all, or a list of labels, k:n-k, NODE:before, NODE:after. [named]"),
@@ -43,7 +44,17 @@ def sweep(
     ue_threads: Annotated[int | None, _option("0: all CPUs. [0]")] = None,
     edge_threads: Annotated[int | None, _option("0: all CPUs. [0]")] = None,
     input: Annotated[Path | None, _option("Picture FILE or FOLDER.")] = None,  # noqa: A002
-    weights: Annotated[Path | None, _option(".pt, .safetensors or .npz checkpoint.")] = None,
+    weights: Annotated[Path | None, _option("Trained weights, a FILE.")] = None,
+    width: Annotated[float | None, _option("Multiplier of the channels (posenet). [1]")] = None,
+    runtime: Annotated[str | None, _option("onnx or tflite. [the model's usual]")] = None,
+    delivery: Annotated[
+        bool | None,
+        typer.Option(
+            "--delivery/--no-delivery",
+            help="Send part 1 to the UE over the link, and time it. [--delivery]",
+            show_default=False,
+        ),
+    ] = None,
     shape: Annotated[str | None, _option("Fixes dynamic inputs: NAME=1x3x300x300,…")] = None,
     seed: Annotated[int | None, _option("Of weights and made-up inputs. [0]")] = None,
     frame_timeout_s: Annotated[float | None, _option("When a node counts as hung.")] = None,
@@ -90,7 +101,7 @@ def models(json: Json = False) -> None:
 
 @app.command()
 def splits(
-    model: Annotated[str, typer.Argument(help="NAME (orchestrate models) or FILE.onnx.")],
+    model: Annotated[str, typer.Argument(help=MODEL)],
     split: Annotated[str, _option("As for sweep. [all]")] = "all",
     shape: Annotated[str | None, _option("As for sweep.")] = None,
     json: Json = False,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -91,6 +91,9 @@ class SweepConfig(_Frozen):
     edge_threads: int = Field(0, ge=0, le=1024)
     input: Path | None = None
     weights: Path | None = None
+    width: float = 1.0
+    runtime: Literal["onnx", "tflite"] | None = None
+    delivery: bool = True
     shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = {}
     seed: int = Field(0, ge=0, lt=2**63)
     frame_timeout_s: float | None = Field(None, gt=0, le=86_400)
@@ -148,7 +151,7 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
             meant = f"; did you mean {close[0]}?" if close else ""
             raise UsageError(f"a sweep has no option {key!r}{meant} See `orchestrate sweep --help`")
     if "model" not in asked:
-        raise UsageError("no model to sweep: give --model NAME (orchestrate models) or FILE.onnx")
+        raise UsageError("no model to sweep: give --model NAME (orchestrate models) or FILE")
     try:
         config = SweepConfig.model_validate(asked)
     except ValidationError as error:

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import SweepConfig
+from splitbed.delivery import ModelInfo, info_of
 from splitbed.errors import UsageError
+from splitbed.graphs.formats import format_of, load_graph
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.onnx_graph import load_graph
 from splitbed.graphs.parts import StoredModel, extract, store
-from splitbed.media.pictures import load_pictures, preprocess
+from splitbed.media.pictures import Picture, load_pictures, preprocess
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.runtime.session import PartSession
 from splitbed.v1 import nodes_pb2
-from splitbed.zoo import ZOO, AnchorModel, anchor_model
+from splitbed.wire import tensor_headers
+from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,23 @@ class SweptModel:
     """A graph on disk, with all that feeding it, reading it and repeating the run takes."""
 
     name: str
-    graph: Graph
-    folder: Path
+    stored: StoredModel
     task: str
+    recipe: PictureRecipe | None
     named_splits: Mapping[str, str] | None
     inputs: tuple[nodes_pb2.Input, ...]
     facts: dict[str, object]
     """For run.json: weights, sizes, hashes of model and inputs."""
+
+    @property
+    def graph(self) -> Graph:
+        """Its layers and cuts."""
+        return self.stored.graph
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the nodes must know of it."""
+        return info_of(self.graph, self.task)
 
 
 def load_model(config: SweepConfig, folder: Path) -> SweptModel:
@@ -39,7 +51,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     """
     file, weights, anchor = _model_file(config, folder)
     graph = load_graph(file, config.shape or None)
-    recipe = anchor.picture if anchor else _recipe(graph)
+    recipe = _recipe(graph, anchor)
     inputs, input_facts = _inputs(config, graph, recipe)
     stored = store(graph, folder)
     _check_runs(stored)
@@ -47,8 +59,11 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     facts: dict[str, object] = {
         "name": name,
         "weights": weights,
+        "runtime": graph.format,
         "layers": graph.n,
-        "parameters": anchor.parameters if anchor else graph.cuts[0].edge_params,
+        "parameters": anchor.parameters
+        if anchor and config.width == 1
+        else graph.cuts[0].edge_params,
         "macs": graph.cuts[0].edge_macs,
         "bytes": file.stat().st_size,
         **_hashes(file),
@@ -56,9 +71,9 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     }
     return SweptModel(
         name=name,
-        graph=graph,
-        folder=folder,
+        stored=stored,
         task=anchor.task if anchor else "tensors",
+        recipe=recipe,
         named_splits=anchor.named_splits if anchor else None,
         inputs=inputs,
         facts=facts,
@@ -66,7 +81,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
 
 
 def _check_runs(stored: StoredModel) -> None:
-    """Refuse what ONNX Runtime cannot run before a link and two nodes are brought up for it."""
+    """Refuse what the runtime cannot run before a link and two nodes are brought up for it."""
     _, whole = extract(stored, 0)
     PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough).close()
 
@@ -78,23 +93,38 @@ def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel
 
 
 def _model_file(config: SweepConfig, folder: Path) -> tuple[Path, str, AnchorModel | None]:
-    """The ONNX file, what its weights are, and the anchor model that it is of."""
+    """The model's file, what its weights are, and the anchor model that it is of."""
     path = Path(config.model)
-    if config.model in ZOO or not (path.suffix.lower() == ".onnx" or path.exists()):
+    if config.model in ZOO or not (path.suffix.lower() in (".onnx", ".tflite") or path.exists()):
         anchor = anchor_model(config.model)
-        built = anchor.build(config.seed, config.weights)
-        file = folder / f"{anchor.name}.onnx"
-        file.write_bytes(built.SerializeToString())
-        weights = {entry.key: entry.value for entry in built.metadata_props}["weights"]
+        variant = _variant(config, anchor)
+        built, weights = anchor.build(variant)
+        file = folder / f"{anchor.name}.{variant.format}"
+        file.write_bytes(built)
         return file, weights, anchor
-    if config.weights:
-        raise UsageError(
-            f"--weights {config.weights} is for a model of the zoo; {config.model} has its own"
-        )
+    if config.weights or config.width != 1:
+        option = f"--weights {config.weights}" if config.weights else f"--width {config.width:g}"
+        raise UsageError(f"{option} is for a model of the zoo; {config.model} has its own")
+    if config.runtime not in (None, form := format_of(path)):
+        raise UsageError(f"--runtime {config.runtime} cannot run {path}, which is of format {form}")
     return path, "the file's own", None
 
 
-def _recipe(graph: Graph) -> PictureRecipe | None:
+def _variant(config: SweepConfig, anchor: AnchorModel) -> Variant:
+    model_format = config.runtime or anchor.formats[0]
+    if model_format not in anchor.formats:
+        raise UsageError(
+            f"--runtime {model_format}: {anchor.name} comes as {', '.join(anchor.formats)}"
+        )
+    if config.width not in anchor.widths:
+        known = ", ".join(f"{width:g}" for width in anchor.widths)
+        raise UsageError(f"--width {config.width:g}: {anchor.name} comes in {known}")
+    return Variant(model_format, config.seed, config.weights, config.width)
+
+
+def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:
+    if anchor:
+        return anchor.picture.laid_out_for(graph.inputs[0])
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
 
 
@@ -109,7 +139,8 @@ def _inputs(
             )
         made_up = nodes_pb2.RandomTensors(seed=config.seed)
         name = f"random (seed {config.seed})"
-        return (nodes_pb2.Input(random=made_up, name=name),), [{"name": name}]
+        tensors = tensor_headers(graph.inputs)
+        return (nodes_pb2.Input(random=made_up, name=name, tensors=tensors),), [{"name": name}]
     pictures = load_pictures(config.input)[: config.runs]  # no cell has more frames than that
     messages = []
     for picture in pictures:
@@ -124,11 +155,19 @@ def _inputs(
             layout=recipe.layout,
             datatype=recipe.datatype,
         )
-        messages.append(nodes_pb2.Input(picture=encoded, name=picture.name))
-    facts = [
-        {"name": p.name, "source": p.source, "sha256": p.sha256, "md5": p.md5} for p in pictures
-    ]
-    return tuple(messages), facts
+        tensors = tensor_headers(graph.inputs)
+        messages.append(nodes_pb2.Input(picture=encoded, name=picture.name, tensors=tensors))
+    return tuple(messages), [picture_facts(picture) for picture in pictures]
+
+
+def picture_facts(picture: Picture) -> dict[str, str]:
+    """What identifies a picture in run.json."""
+    return {
+        "name": picture.name,
+        "source": picture.source,
+        "sha256": picture.sha256,
+        "md5": picture.md5,
+    }
 
 
 def _hashes(file: Path) -> dict[str, str]:

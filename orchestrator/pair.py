@@ -1,148 +1,21 @@
 """The UE node and the edge node of one run: two processes at the two ends of a link."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Self, cast
 
-import grpc
-
 from netem.link import Link
-from netem.namespace import Namespace
 from netem.spec import LinkSpec
 from orchestrator.model import SweptModel
+from orchestrator.node_process import NodeProcess
 from orchestrator.scratch import Scratch
-from splitbed.errors import MachineError, NodeError
-from splitbed.graphs.parts import GRAPH_FILE
-from splitbed.graphs.weights import FILE as WEIGHTS_FILE
+from splitbed.delivery import CutPart, pack
+from splitbed.errors import NodeError
+from splitbed.graphs.formats import format_named
+from splitbed.graphs.parts import extract
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-from splitbed.wire import CHANNEL_OPTIONS
 
-START_TIMEOUT_S = 30.0
 CONTROL_TIMEOUT_S = 120.0
-_STOP_TIMEOUT_S = 3.0
-_LACKING = MachineError.exit_code
-_DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
 _PIECE_BYTES = 1 << 20
-
-
-@dataclass
-class NodeProcess:
-    """One node in its namespace; its control plane is a Unix socket that crosses no link."""
-
-    side: str
-    argv: Sequence[str]
-    namespace: Namespace
-    scratch: Scratch
-    module: str
-    process: subprocess.Popen[bytes] | None = None
-    channel: grpc.Channel = field(init=False)
-
-    @property
-    def _socket(self) -> Path:
-        return self.scratch.folder / f"{self.side}.sock"
-
-    @property
-    def log(self) -> Path:
-        """What the node wrote to stdout and stderr."""
-        return self.scratch.folder / f"{self.side}.log"
-
-    def start(self) -> None:
-        """Start the process and open its control channel."""
-        self._socket.unlink(missing_ok=True)
-        control = f"unix:{self._socket}"
-        argv = [sys.executable, "-m", self.module, "serve", "--control", control]
-        # killed with the orchestrator, however that ends; a Ctrl-C is the orchestrator's to handle
-        dying = ["setpriv", "--pdeathsig", "KILL", "--"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*dying, *self.namespace.command([*argv, *self.argv])],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # what a killed node leaves in its own folder goes with the run's
-                env={**os.environ, "TMPDIR": str(self.scratch.folder)},
-                start_new_session=True,
-            )
-        self.scratch.record(self.process.pid)
-        self.channel = grpc.insecure_channel(control, options=CHANNEL_OPTIONS)
-
-    def stop(self) -> None:
-        """End the process: politely, then not."""
-        if self.process is None:
-            return
-        self.channel.close()
-        self.process.terminate()
-        try:
-            self.process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def started(self) -> nodes_pb2.NodeDescription:
-        """Wait until the node answers.
-
-        Raises MachineError when the machine refused it something, NodeError when it died or hung.
-        """
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if description := self._described(1.0):
-                return description
-            if how := self.ended():
-                lacking = self.process is not None and self.process.returncode == _LACKING
-                raise (MachineError if lacking else NodeError)(
-                    f"the {self.side} node died at its start{how}"
-                )
-        raise NodeError(f"the {self.side} node did not answer within {START_TIMEOUT_S:g} s")
-
-    def answers(self) -> bool:
-        """Whether the node is there, whatever it is busy with."""
-        return self._described(1.0) is not None
-
-    def _described(self, timeout_s: float) -> nodes_pb2.NodeDescription | None:
-        stub = nodes_pb2_grpc.NodeStub(self.channel)
-        request = nodes_pb2.DescribeRequest()
-        try:
-            return stub.Describe(request, timeout=timeout_s, wait_for_ready=True)
-        except grpc.RpcError:
-            return None
-
-    @contextmanager
-    def asked(self, what: str) -> Iterator[None]:
-        """Turn a failed RPC inside into a NodeError that says what the node did."""
-        try:
-            yield
-        except grpc.RpcError as error:
-            assert isinstance(error, grpc.Call)
-            raise NodeError(f"{self._reason(error)} (asked to {what})") from None
-
-    def _reason(self, error: grpc.Call) -> str:
-        match error.code():
-            case grpc.StatusCode.FAILED_PRECONDITION:
-                return str(error.details())
-            case grpc.StatusCode.DEADLINE_EXCEEDED if self.answers():
-                return "it took too long; --frame-timeout-s allows more"
-            case grpc.StatusCode.DEADLINE_EXCEEDED:
-                return f"the {self.side} node hung"
-            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-                return f"the {self.side} node died{self.ended()}"
-        return f"the {self.side} node failed: {error.code().name}: {error.details()}{self.ended()}"
-
-    def ended(self) -> str:
-        """How the process ended, and its last word; empty while it runs."""
-        try:
-            code = self.process.wait(_DYING_S) if self.process else 0
-        except subprocess.TimeoutExpired:
-            return ""
-        last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-        ended = f"signal {-code}" if code < 0 else f"exit {code}"
-        return f" ({ended}{': ' + last[0] if last else ''})"
 
 
 class Pair:
@@ -205,10 +78,9 @@ class Pair:
         self.edge, self.ue = (node.started() for node in nodes)
         if self.ue.clock != self.edge.clock:
             raise NodeError("UE and edge do not share a clock: one-way times would mean nothing")
-        for node in nodes:
-            with node.asked("take the model"):
-                stub = nodes_pb2_grpc.NodeStub(node.channel)
-                stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
+        with self._edge.asked("take the model"):
+            stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
+            stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
         for source in self._model.inputs:
             self._add_input(source)
 
@@ -223,18 +95,45 @@ class Pair:
     def load(self, layers: int, *, threads: tuple[int, int], warmup: int) -> tuple[Any, Any]:
         """Cut after `layers` layers; sessions open and warm on both nodes at the end.
 
-        `threads` are those of UE and edge. Both nodes work at once.
+        `threads` are those of UE and edge.  Part 1 goes to the UE beside the link, while the edge
+        loads part 2.
         """
-        pending = []
-        for node, count in zip((self._ue, self._edge), threads, strict=True):
-            request = nodes_pb2.LoadRequest(layers=layers, threads=count, warmup=warmup)
-            stub = nodes_pb2_grpc.NodeStub(node.channel)
-            pending.append((node, stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)))
-        loaded = []
-        for node, future in pending:
-            with node.asked(f"load its part of the cut after {layers} layers"):
-                loaded.append(future.result())
-        return loaded[0], loaded[1]
+        part1, _ = extract(self._model.stored, layers)
+        loading = self._loading_edge(layers, threads[1], warmup, deliver=False)
+        parcel = pack(CutPart(part1, layers, self._model.info), self._model.stored.folder)
+        with self._ue.asked("take part 1"):
+            nodes_pb2_grpc.UeStub(self._ue.channel).TakePart(
+                parcel.pieces(), timeout=CONTROL_TIMEOUT_S
+            )
+        return self.open_part(threads[0], warmup), self._loaded_edge(layers, loading)
+
+    def load_edge(self, layers: int, *, threads: int, warmup: int) -> Any:
+        """Cut after `layers` layers; part 2 is open and warm, part 1 ready to be delivered."""
+        return self._loaded_edge(layers, self._loading_edge(layers, threads, warmup, deliver=True))
+
+    def _loading_edge(self, layers: int, threads: int, warmup: int, *, deliver: bool) -> Any:
+        request = nodes_pb2.LoadRequest(
+            layers=layers,
+            session=nodes_pb2.SessionOptions(threads=threads, warmup=warmup),
+            deliver=deliver,
+        )
+        stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
+        return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
+
+    def _loaded_edge(self, layers: int, loading: Any) -> Any:
+        with self._edge.asked(f"load its part of the cut after {layers} layers"):
+            return loading.result()
+
+    def receive_part(self, layers: int, timeout_s: float) -> Any:
+        """Let the UE fetch part 1 from the edge over the link; a PartReceived."""
+        what = f"receive part 1 in {timeout_s:.0f} s"
+        request = nodes_pb2.PartRequest(layers=layers)
+        return self._ask_ue("ReceivePart", request, what, timeout_s)
+
+    def open_part(self, threads: int, warmup: int) -> Any:
+        """Open a session on the part that the UE has, and warm it up; a Loaded."""
+        request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup)
+        return self._ask_ue("OpenPart", request, "load part 1", CONTROL_TIMEOUT_S)
 
     def warm_link(self, nbytes: int, timeout_s: float) -> None:
         """Send `nbytes` that mean nothing over the data connection."""
@@ -273,11 +172,9 @@ class Pair:
 
 
 def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:
-    yield nodes_pb2.ModelPiece(task=model.task)
-    for kind, name in (
-        (nodes_pb2.ModelPiece.GRAPH, GRAPH_FILE),
-        (nodes_pb2.ModelPiece.WEIGHTS, WEIGHTS_FILE),
-    ):
-        with (model.folder / name).open("rb") as file:
+    form = model.graph.format
+    yield nodes_pb2.ModelPiece(task=model.task, format=form)
+    for index, name in enumerate(format_named(form).FILES):
+        with (model.stored.folder / name).open("rb") as file:
             while data := file.read(_PIECE_BYTES):
-                yield nodes_pb2.ModelPiece(file=kind, data=data)
+                yield nodes_pb2.ModelPiece(file=index, data=data)

@@ -53,7 +53,9 @@ class SweepProgress:
 
     def begin(self, cells: Sequence[Cell], layers: int, folder: Path, backend: str) -> None:
         """The cells that will be measured."""
-        self._wires_s = [MIN_FRAMES * cell.wire_ms(layers) / 1e3 for cell in cells]
+        self._wires_s = [
+            (MIN_FRAMES * cell.wire_ms(layers) + cell.delivery_ms) / 1e3 for cell in cells
+        ]
         self._task = self._bar.add_task("starting", total=len(cells), left=self._left())
         what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")

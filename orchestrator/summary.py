@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from netem.spec import LinkSpec
-from orchestrator.bound import bound_ms
+from orchestrator.bound import bound_ms, wire_ms
 from orchestrator.run_folder import Record, RunFolder
 from splitbed.timeline import Stage, Timeline
 
@@ -26,6 +27,7 @@ COLUMNS = (
     "reason", "weights", "preprocess_ms", "result_ms", "gap_pct", "link", "jitter_ms",
     "queue_packets", "downlink_mbit", "downlink_delay_ms", "downlink_jitter_ms",
     "downlink_loss_pct", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
+    "part1_delivery_ms", "frames_to_pay_delivery",
 )  # fmt: skip
 """Times are medians over the counted frames unless the name says otherwise."""
 
@@ -75,7 +77,7 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
     row: Row = {
         "model": run["model"]["name"],
         "weights": run["model"]["weights"],
-        "runtime": "onnx",
+        "runtime": run["model"].get("runtime", "onnx"),  # the only one of the first runs
         "codec": "raw",
         "split": cell["split"],
         "split_name": cell["split_name"],
@@ -97,11 +99,16 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         "part1_bytes": cell.get("part1_bytes"),
         "part2_bytes": cell.get("part2_bytes"),
         "load_ms": cell.get("load_ms"),
+        "part1_delivery_ms": cell.get("part1_delivery_ms"),
     }
     reasons = [cell["error"]] if cell["error"] else []
     if samples:
         row |= _times(samples, link)
         reasons += _timing_faults(row)
+    if row["part1_delivery_ms"] and row["part1_bytes"]:
+        floor_ms = wire_ms(int(number(row, "part1_bytes")), link.downlink)
+        if number(row, "part1_delivery_ms") < MIN_OVER_BOUND * floor_ms:
+            reasons.append("part 1 was delivered faster than physics: the link was not as asked")
     if cell.get("proofs"):
         row |= _link_columns(cell["proofs"])
         reasons += [proof["fault"] for proof in cell["proofs"] if proof["fault"]]
@@ -188,10 +195,27 @@ def is_anchor(row: Row) -> bool:
 
 def _add_speedups(table: list[Row]) -> None:
     best: dict[object, float] = {}
+    network: dict[object, float] = {}
     for row in table:
         if is_anchor(row) and row["valid"]:
             e2e_ms = number(row, "e2e_ms")
             best[row["link"]] = min(e2e_ms, best.get(row["link"], e2e_ms))
+            if str(row["split"]).startswith("0:"):
+                network[row["link"]] = e2e_ms
     for row in table:
         if "e2e_ms" in row and row["link"] in best:
             row["speedup_vs_best_anchor"] = best[row["link"]] / number(row, "e2e_ms")
+        if row["link"] in network:
+            row["frames_to_pay_delivery"] = _frames_to_pay(row, network[row["link"]])
+
+
+def _frames_to_pay(row: Row, network_ms: float) -> int | None:
+    """Frames until the UE has the results sooner than by sending every input from the start.
+
+    The network anchor needs nothing delivered. None where the cut never pays, or nothing was
+    delivered.
+    """
+    if not row.get("part1_delivery_ms") or not row["part1_bytes"] or not row["valid"]:
+        return None
+    saved_ms = network_ms - number(row, "e2e_ms")
+    return math.ceil(number(row, "part1_delivery_ms") / saved_ms) if saved_ms > 0 else None

@@ -18,6 +18,7 @@ from orchestrator.config import SweepConfig, sweep_config
 from orchestrator.interruption import Interruption
 from orchestrator.model import SweptModel, load_model
 from orchestrator.pair import Pair
+from orchestrator.parts import Parts
 from orchestrator.run_folder import SUMMARY_FILE, Record, RunFolder, check_free, create
 from orchestrator.scratch import Scratch, remove_abandoned, scratch
 from orchestrator.summary import Row, rows, to_csv
@@ -76,7 +77,19 @@ def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
     }
     inner = [split.k for split in splits if 0 < split.k < graph.n]
     links = config.links()
-    return [Cell(labels[k], graph.cuts[k], link) for k in (0, *inner, graph.n) for link in links]
+    return [
+        Cell(labels[k], graph.cuts[k], link, _delivery_bytes(config, model, k))
+        for k in (0, *inner, graph.n)
+        for link in links
+    ]
+
+
+def _delivery_bytes(config: SweepConfig, model: SweptModel, k: int) -> int:
+    """About what part 1 measures: its share of the parameters, of the file's bytes."""
+    if not config.delivery:
+        return 0
+    share = model.graph.cuts[k].ue_params / max(model.graph.cuts[-1].ue_params, 1)
+    return int(share * cast(int, model.facts["bytes"]))
 
 
 def read_config(run: Path) -> SweepConfig:
@@ -179,7 +192,7 @@ class _Sweeper:
         self._folder = folder
         self._progress = progress
         self._interruption = interruption
-        self._loaded: tuple[int, Record] | None = None
+        self._parts = Parts(pair, config)
 
     def measure(self, cells: Sequence[Cell]) -> BaseException | None:
         """Measure the cells; gives back what stopped it before the last one."""
@@ -218,9 +231,8 @@ class _Sweeper:
 
         started = time.monotonic()
         try:
-            journal |= self._load(cell.cut.k)
             measurement = CellMeasurement(
-                self._pair, self._link, self._config, cell, self._model.graph
+                self._pair, self._parts, self._link, self._config, cell, self._model.graph
             )
             journal |= measurement.run(len(self._model.inputs), on_frame)
         except NodeError as error:
@@ -230,7 +242,7 @@ class _Sweeper:
         self._folder.add_cell(journal)
         self._folder.replace(SUMMARY_FILE, to_csv(rows(self._folder)))
         if journal["error"]:
-            self._loaded = None
+            self._parts.forget()
             self._restart()
         return cast(str | None, journal["error"])
 
@@ -239,16 +251,3 @@ class _Sweeper:
             self._pair.restart()
         except NodeError:  # a machine that is busy dying may need a second try
             self._pair.restart()
-
-    def _load(self, k: int) -> Record:
-        """Open the sessions of a cut, unless the cell before was of the same cut."""
-        if self._loaded is None or self._loaded[0] != k:
-            threads = (self._config.ue_threads, self._config.edge_threads)
-            ue, edge = self._pair.load(k, threads=threads, warmup=self._config.warmup)
-            facts = {
-                "part1_bytes": ue.part_bytes,
-                "part2_bytes": edge.part_bytes,
-                "load_ms": max(ue.load_ms, edge.load_ms),
-            }
-            self._loaded = (k, facts)
-        return self._loaded[1]

@@ -76,6 +76,14 @@ def _name(row: Row) -> str:
     return cut_name(str(row["split_name"]), str(row["split"]))
 
 
+def _paid(row: Row) -> str:
+    """After how many frames what was delivered to the UE has paid; empty for nothing delivered."""
+    if (frames := row.get("frames_to_pay_delivery")) is None:
+        return ""
+    delivery_ms = number(row, "part1_delivery_ms")
+    return f" (its delivery, {delivery_ms:.0f} ms, is paid after {frames} frames)"
+
+
 def _where_to_cut(measured: Sequence[Row]) -> list[str]:
     def e2e(row: Row) -> float:
         return number(row, "e2e_ms")
@@ -89,11 +97,12 @@ def _where_to_cut(measured: Sequence[Row]) -> list[str]:
     if e2e(split) < e2e(anchor):
         return [
             f"{where} cut at {_name(split)}: {e2e(split):.0f} ms, "
-            f"{e2e(anchor) / e2e(split):.2f} times as fast as the {anchor['split_name']}."
+            f"{e2e(anchor) / e2e(split):.2f} times as fast as the {anchor['split_name']}"
+            f"{_paid(split)}."
         ]
     line = (
-        f"{where} do not split: the {anchor['split_name']} takes {e2e(anchor):.0f} ms, "
-        f"the best split, {_name(split)}, {e2e(split):.0f} ms"
+        f"{where} do not split: the {anchor['split_name']} takes {e2e(anchor):.0f} ms"
+        f"{_paid(anchor)}, the best split, {_name(split)}, {e2e(split):.0f} ms"
     )
     uplink_ms = number(split, "uplink_ms")
     to_spare_ms = uplink_ms - (e2e(split) - e2e(anchor))

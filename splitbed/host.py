@@ -1,6 +1,5 @@
-"""What both nodes are: a host of one model's part, told what to run over the control plane."""
+"""What both nodes are: a host of one part of a model, told what to run over the control plane."""
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -15,18 +14,18 @@ from typing import Any, Literal
 
 import grpc
 
+from splitbed.delivery import CutPart
 from splitbed.errors import NodeError, SplitbedError
-from splitbed.graphs.parts import GRAPH_FILE, StoredModel, extract, open_stored
-from splitbed.graphs.weights import FILE as WEIGHTS_FILE
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime.session import PartSession
-from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, clock_id
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 
-MAX_MODEL_BYTES = 8 << 30
-PACKAGES = ("splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "numpy", "pillow")
+PACKAGES = (
+    "splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "ai-edge-litert", "tflite-runtime",
+    "numpy", "pillow",
+)  # fmt: skip
 
 
 def answering(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,18 +52,16 @@ def answering(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class LoadedPart:
-    """The layers that this node runs of a model cut after `layers`, ready to run."""
+    """A part with an open session."""
 
-    def __init__(self, stored: StoredModel, side: Literal["ue", "edge"], layers: int, threads: int):
-        cut_part = extract(stored, layers)[0 if side == "ue" else 1]
-        self.layers = layers
-        self.nbytes = cut_part.nbytes
-        self.inputs: tuple[TensorInfo, ...] = cut_part.inputs
+    def __init__(self, cut: CutPart, threads: int) -> None:
+        self.cut = cut
+        part = cut.part
         self.session = PartSession(
-            cut_part.path,
-            cut_part.inputs,
-            cut_part.outputs,
-            cut_part.passthrough,
+            part.path,
+            part.inputs,
+            part.outputs,
+            part.passthrough,
             threads or len(os.sched_getaffinity(0)),
         )
 
@@ -73,10 +70,10 @@ class LoadedPart:
         return self.session.run(tensors)
 
 
-class ModelHost(nodes_pb2_grpc.NodeServicer):
-    """The control plane of one node: takes the model, cuts its own part out and warms it up.
+class NodeHost(nodes_pb2_grpc.NodeServicer):
+    """What a node says of itself, and the one part that it has loaded.
 
-    Everything it writes is under `folder`, under names of its own choosing.
+    What it writes is under `folder`, under names of its own choosing.
     """
 
     def __init__(self, side: Literal["ue", "edge"], folder: Path) -> None:
@@ -88,19 +85,10 @@ class ModelHost(nodes_pb2_grpc.NodeServicer):
             clock=clock_id(),
             cpu=_cpu_name(),
             cpus=len(os.sched_getaffinity(0)),
-            packages={name: importlib.metadata.version(name) for name in PACKAGES},
+            packages=dict(_versions()),
         )
         self._lock = threading.Lock()
-        self._stored: StoredModel | None = None
         self._part: LoadedPart | None = None
-        self.task = TASKS["tensors"]
-
-    @property
-    def stored(self) -> StoredModel:
-        """The whole model; NodeError before one was deployed."""
-        if self._stored is None:
-            raise NodeError(f"the {self.side} node has no model: deploy one first")
-        return self._stored
 
     @property
     def part(self) -> LoadedPart:
@@ -115,70 +103,32 @@ class ModelHost(nodes_pb2_grpc.NodeServicer):
         """Who this node is."""
         return self.description
 
-    def result_of(self, outputs: Tensors) -> Tensors:
-        """What the model's task makes of its outputs."""
-        return self.task.decode(outputs)
-
-    @property
-    def result_infos(self) -> tuple[TensorInfo, ...]:
-        """What a result looks like; a size of -1 depends on the input."""
-        return self.task.results or self.stored.graph.outputs
-
-    @answering
-    def Deploy(
-        self, request: Iterator[nodes_pb2.ModelPiece], context: grpc.ServicerContext
-    ) -> nodes_pb2.Deployed:
-        """Store the model and check it before anything is run."""
-        with self._lock:
-            self._drop_part()
-            self._stored = None
-            digest = self._receive(request)
-            self._stored = open_stored(self.folder)
-        return nodes_pb2.Deployed(sha256=digest)
-
-    def _receive(self, pieces: Iterator[nodes_pb2.ModelPiece]) -> str:
-        digest, size = hashlib.sha256(), 0
-        paths = {
-            nodes_pb2.ModelPiece.GRAPH: self.folder / GRAPH_FILE,
-            nodes_pb2.ModelPiece.WEIGHTS: self.folder / WEIGHTS_FILE,
-        }
-        files = {kind: path.open("wb") for kind, path in paths.items()}
-        try:
-            for piece in pieces:
-                if piece.task:
-                    if piece.task not in TASKS:
-                        raise NodeError(f"unknown task {piece.task!r}; one of {', '.join(TASKS)}")
-                    self.task = TASKS[piece.task]
-                if (size := size + len(piece.data)) > MAX_MODEL_BYTES:
-                    raise NodeError(f"refused a model of over {MAX_MODEL_BYTES} bytes")
-                if piece.file not in files:
-                    raise NodeError(f"refused an unknown kind of model file: {piece.file}")
-                files[piece.file].write(piece.data)
-                digest.update(piece.data)
-        finally:
-            for file in files.values():
-                file.close()
-        return digest.hexdigest()
-
-    @answering
-    def Load(
-        self, request: nodes_pb2.LoadRequest, context: grpc.ServicerContext
+    def load(
+        self, cut: CutPart, options: nodes_pb2.SessionOptions, start_ns: int
     ) -> nodes_pb2.Loaded:
-        """Cut, open the session on this node's part, warm it up."""
+        """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up."""
         with self._lock:
-            self._drop_part()
-            start_ns = time.monotonic_ns()
-            self._part = LoadedPart(self.stored, self.side, request.layers, request.threads)
+            self.drop()
+            self._part = LoadedPart(cut, options.threads)
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
-            self._part.session.warm(request.warmup)
-            for _ in range(request.warmup):
-                self.result_of(random_inputs(_sized(self.stored.graph.outputs), seed=0))
-        return nodes_pb2.Loaded(part_bytes=self._part.nbytes, load_ms=load_ms)
+            self._part.session.warm(options.warmup)
+            for _ in range(options.warmup):
+                cut.model.result_of(random_inputs(_sized(cut.model.outputs), seed=0))
+        return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
 
-    def _drop_part(self) -> None:
+    def drop(self) -> None:
+        """Close the session, if one is open."""
         if self._part is not None:
             self._part.session.close()
             self._part = None
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # one runtime is enough for a node
 
 
 def _sized(infos: Sequence[TensorInfo]) -> list[TensorInfo]:

@@ -6,7 +6,7 @@ are checked against what the receiver expects, and only then is memory taken.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,15 +35,27 @@ def describe(tensors: Tensors) -> tuple[TensorInfo, ...]:
     )
 
 
+def tensor_headers(infos: Iterable[TensorInfo]) -> list[TensorHeader]:
+    """Descriptions of tensors as they travel."""
+    return [
+        TensorHeader(name=info.name, datatype=info.datatype, shape=info.shape) for info in infos
+    ]
+
+
+def infos_of(headers: Iterable[TensorHeader]) -> tuple[TensorInfo, ...]:
+    """Tensors that are described but not sent; a size of -1 depends on the input.
+
+    Raises NodeError for a description that cannot be.
+    """
+    return tuple(_believable(header, smallest=-1) for header in headers)
+
+
 def packets(
     tensors: Tensors, *, frame: int = 0, input_: int = 0, layers: int = 0
 ) -> Iterator[Packet]:
     """The messages that carry `tensors`; bytes are copied as each chunk is taken, not before."""
     header = TensorsHeader(
-        tensors=[
-            TensorHeader(name=info.name, datatype=info.datatype, shape=info.shape)
-            for info in describe(tensors)
-        ],
+        tensors=tensor_headers(describe(tensors)),
         frame=frame,
         input=input_,
         layers=layers,
@@ -150,10 +162,10 @@ def _array_diff(left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]) -
     return float(np.nan_to_num(diff, nan=math.inf).max(initial=0.0))
 
 
-def _believable(tensor: TensorHeader) -> TensorInfo:
+def _believable(tensor: TensorHeader, smallest: int = 0) -> TensorInfo:
     if tensor.datatype not in NUMPY_TYPES:
         raise NodeError(f"tensor {tensor.name!r} has datatype {tensor.datatype!r}, not one known")
-    if len(tensor.shape) > MAX_RANK or any(size < 0 for size in tensor.shape):
+    if len(tensor.shape) > MAX_RANK or any(size < smallest for size in tensor.shape):
         raise NodeError(f"tensor {tensor.name!r} has an impossible shape {list(tensor.shape)}")
     return TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape))
 

@@ -26,14 +26,14 @@ def serve(
 ) -> None:
     """Serve until SIGTERM."""
     from splitbed import serve as serving
-    from splitbed.host import ModelHost
+    from splitbed.host import NodeHost
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from ue_node.edge_client import EdgeClient
     from ue_node.service import UeService
 
     control_address = serving.checked_address(control, insecure=insecure)
     with tempfile.TemporaryDirectory(prefix="ue-node-") as folder:
-        host = ModelHost("ue", Path(folder))
+        host = NodeHost("ue", Path(folder))
         client = EdgeClient(serving.checked_address(edge, insecure=True))
         service = UeService(host, client)
         serving.until_told_to_stop(

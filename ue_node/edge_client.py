@@ -11,6 +11,7 @@ import grpc
 from splitbed.errors import NodeError
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding
 from splitbed.wire import CHANNEL_OPTIONS, CHUNK_BYTES, Assembler, fill
 
@@ -36,6 +37,7 @@ class EdgeClient:
         self._stub = nodes_pb2_grpc.DataStub(self._channel)
         self._lock = threading.Lock()
         self._stream: _Stream | None = None
+        self._delivery: grpc.Call | None = None
 
     def exchange(
         self, packets: Iterable[Packet], frame: int, expected: Sequence[TensorInfo]
@@ -55,6 +57,20 @@ class EdgeClient:
             report = stream.take("report").report
             return Answer(assembler.tensors, report, sent_ns, received_ns)
 
+    def part(self, layers: int) -> Iterator[PartPiece]:
+        """Part 1 of the cut after `layers` layers, on the same connection as the frames.
+
+        Raises NodeError when the edge is gone or has no such part ready.
+        """
+        call = self._stub.DeliverPart(PartRequest(layers=layers))
+        self._delivery = call
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise NodeError(f"the edge at {self.address} failed: {_words(error)}") from None
+        finally:
+            self._delivery = None
+
     def warm(self, nbytes: int) -> None:
         """Send `nbytes` that mean nothing, so that the congestion window is open."""
         full, rest = divmod(nbytes, CHUNK_BYTES)
@@ -68,6 +84,8 @@ class EdgeClient:
 
     def cancel(self) -> None:
         """Give up what is in flight; the next frame opens a new stream."""
+        if (delivery := self._delivery) is not None:
+            delivery.cancel()
         if self._stream is not None:
             self._stream.close()
 

@@ -1,10 +1,14 @@
-"""The UE node's services: inputs, part 1, and the frames it sends to the edge.
+"""The UE node's services: part 1, inputs, and the frames it sends to the edge.
+
+The UE never holds more of the model than its part.
 
 media ──> preprocess ──> part1 ──> encode ──> uplink …  edge …  downlink ──> record
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import grpc
 import numpy as np
@@ -12,31 +16,76 @@ import numpy as np
 from netem.probe import prove
 from netem.proof import judge
 from netem.spec import LinkSpec, Shape, checked
+from splitbed.delivery import CutPart, receive
 from splitbed.errors import NodeError, UsageError
-from splitbed.host import ModelHost, answering
+from splitbed.host import NodeHost, answering
 from splitbed.media.pictures import preprocess, random_inputs
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tcp import facts_to
-from splitbed.tensors import NUMPY_TYPES, Tensors
-from splitbed.timeline import Timeline
+from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
+from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import Packet
-from splitbed.wire import describe, packets
+from splitbed.wire import describe, infos_of, packets
 from ue_node.edge_client import Answer, EdgeClient
 
 
 class UeService(nodes_pb2_grpc.UeServicer):
     """Runs one frame when told to, and says how long each stage took."""
 
-    def __init__(self, host: ModelHost, edge: EdgeClient) -> None:
+    def __init__(self, host: NodeHost, edge: EdgeClient) -> None:
         self._host = host
         self._edge = edge
         self._inputs: list[Callable[[], Tensors]] = []
+        self._received: tuple[CutPart, bytes] | None = None
+
+    @answering
+    def ReceivePart(
+        self, request: nodes_pb2.PartRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.PartReceived:
+        """Fetch part 1 from the edge, over the link."""
+        with self._given_up(context):
+            return self._receive(self._edge.part(request.layers))
+
+    @answering
+    def TakePart(
+        self, request: Iterator[PartPiece], context: grpc.ServicerContext
+    ) -> nodes_pb2.PartReceived:
+        """Take part 1 from the orchestrator."""
+        return self._receive(request)
+
+    def _receive(self, pieces: Iterator[PartPiece]) -> nodes_pb2.PartReceived:
+        before, self._received = self._received, None
+        start_ns = time.monotonic_ns()
+        self._received = cut, digest = receive(pieces, self._host.folder)
+        end_ns = time.monotonic_ns()
+        changed = before is None or (before[0].layers, before[1]) != (cut.layers, digest)
+        return nodes_pb2.PartReceived(
+            bytes=cut.part.nbytes, receive_ms=(end_ns - start_ns) / NS_PER_MS, changed=changed
+        )
+
+    @answering
+    def OpenPart(
+        self, request: nodes_pb2.SessionOptions, context: grpc.ServicerContext
+    ) -> nodes_pb2.Loaded:
+        """Open a session on the part that came last and warm it up."""
+        if self._received is None:
+            raise NodeError("the ue node has no part: let it receive one first")
+        return self._host.load(self._received[0], request, time.monotonic_ns())
+
+    @contextmanager
+    def _given_up(self, context: grpc.ServicerContext) -> Iterator[None]:
+        """Leave nothing on the wire when the orchestrator gives up what happens inside."""
+        done = threading.Event()
+        context.add_callback(lambda: None if done.is_set() else self._edge.cancel())
+        yield
+        done.set()
 
     @answering
     def AddInput(self, request: nodes_pb2.Input, context: grpc.ServicerContext) -> Iterator[Packet]:
         """Add an input; the answer is what preprocessing makes of it."""
-        prepare = _source(request, self._host)
+        prepare = _source(request, infos_of(request.tensors))
         tensors = prepare()
         self._inputs.append(prepare)
         yield from packets(tensors, input_=len(self._inputs) - 1)
@@ -76,18 +125,16 @@ class UeService(nodes_pb2_grpc.UeServicer):
             tensors = self._inputs[request.input]()
         with timeline.stage("part1"):
             crossing = part.run(tensors)
-        if part.layers == self._host.stored.graph.n:
+        if part.cut.is_whole:
             with timeline.stage("result"):
-                result = self._host.result_of(crossing)
+                result = part.cut.model.result_of(crossing)
             return _record(request.frame, timeline, {}, result, None)
         with timeline.stage("encode"):
             encoded = {name: np.ascontiguousarray(array) for name, array in crossing.items()}
-        sending = packets(encoded, frame=request.frame, input_=request.input, layers=part.layers)
-        # an orchestrator that gives up must not leave the frame on the wire
-        done = threading.Event()
-        context.add_callback(lambda: None if done.is_set() else self._edge.cancel())
-        answer = self._edge.exchange(sending, request.frame, self._host.result_infos)
-        done.set()
+        layers, results = part.cut.layers, part.cut.model.results
+        sending = packets(encoded, frame=request.frame, input_=request.input, layers=layers)
+        with self._given_up(context):
+            answer = self._edge.exchange(sending, request.frame, results)
         _add_edge_stages(timeline, answer)
         return _record(request.frame, timeline, crossing, answer.result, answer)
 
@@ -96,8 +143,7 @@ def _shape(asked: nodes_pb2.LinkShape) -> Shape:
     return checked(Shape, **{field.name: value for field, value in asked.ListFields()})
 
 
-def _source(request: nodes_pb2.Input, host: ModelHost) -> Callable[[], Tensors]:
-    infos = host.stored.graph.inputs
+def _source(request: nodes_pb2.Input, infos: tuple[TensorInfo, ...]) -> Callable[[], Tensors]:
     if request.WhichOneof("source") == "random":
         made_up = random_inputs(infos, request.random.seed)
         return lambda: made_up

@@ -16,14 +16,9 @@ the graph's outputs count as read at the very end.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import Any
 
 from splitbed.tensors import TensorInfo
-
-if TYPE_CHECKING:
-    import onnx
-
-    from splitbed.graphs.weights import Weights
 
 Described = TensorInfo | str
 """A tensor that can cross a cut, or the reason why it cannot."""
@@ -31,10 +26,10 @@ Described = TensorInfo | str
 
 @dataclass(frozen=True)
 class Layer:
-    """A node of the graph: what it reads and writes, weights among it, and what it costs.
+    """A node of the graph, or a few that count as one: what it reads and writes, and what it costs.
 
-    ``macs`` are multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul; every other operator
-    (quantized ones too) counts 0, and so does one whose shapes depend on the data.
+    Weights are among ``inputs``.  ``macs`` are multiply-accumulates of convolutions and matrix
+    products; every other operator counts 0, and so does one whose shapes depend on the data.
     """
 
     index: int
@@ -79,17 +74,17 @@ class Cut:
 class Graph:
     """A model as ``n`` layers and its ``n + 1`` cuts.
 
-    A dimension of -1 in ``outputs`` is one that depends on the data.  ``model`` is the structure,
-    whose larger weights are references into one file; ``weights`` is what goes into that file,
-    in its order.
+    A dimension of -1 in ``outputs`` is one that depends on the data.  ``format`` names the format
+    of its files (:mod:`splitbed.graphs.formats`), ``model`` is what that format's module made of
+    them.
     """
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     layers: tuple[Layer, ...]
     cuts: tuple[Cut, ...]
-    model: "onnx.ModelProto" = field(repr=False, compare=False)
-    weights: "Weights" = field(repr=False, compare=False)
+    format: str
+    model: Any = field(repr=False, compare=False)
 
     @property
     def n(self) -> int:

@@ -1,10 +1,14 @@
 """Reads an ONNX file as a graph of layers.
 
-Constants count as weights, not as layers; nodes that no output depends on are dropped.
+Constants count as weights, not as layers; nodes that no output depends on are dropped.  Nodes in a
+row whose metadata gives the same ``layer`` count as one layer, so that a convolution and its
+activation do, as in the formats that fuse them.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import onnx
@@ -12,16 +16,23 @@ from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto
 
 from splitbed.errors import UsageError
-from splitbed.graphs import shapes as tensor_shapes
-from splitbed.graphs import weights as weights_file
-from splitbed.graphs.graph import Cut, Graph, Layer, find_cuts
-from splitbed.graphs.normal import normalise
-from splitbed.graphs.weights import Weights
+from splitbed.graphs import onnx_shapes as tensor_shapes
+from splitbed.graphs import onnx_weights as weights_file
+from splitbed.graphs.graph import Graph, Layer, find_cuts
+from splitbed.graphs.onnx_normal import normalise
+from splitbed.graphs.onnx_weights import Weights
 from splitbed.tensors import TensorInfo
 
-__all__ = ["Cut", "Graph", "Layer", "build_graph", "load_graph", "parse", "to_graph"]
-
+LAYER_KEY = "layer"
 FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A structure whose larger weights are references into one file, and what goes into it."""
+
+    structure: onnx.ModelProto
+    weights: Weights
 
 
 def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
@@ -50,7 +61,7 @@ def to_graph(
     model.CopyFrom(source)  # leaves the memory of the weights behind
     tensor_shapes.fix_inputs(model.graph, shapes or {})
     tensor_shapes.infer(model, weights)
-    return build_graph(model, weights)
+    return build_graph(OnnxModel(model, weights))
 
 
 def parse(path: Path) -> onnx.ModelProto:
@@ -82,16 +93,20 @@ def _is_text(message: Message) -> bool:
     return True
 
 
-def build_graph(model: onnx.ModelProto, weights: Weights) -> Graph:
-    """The graph of a ``model`` in normal form, whose shapes are known.
+def build_graph(source: OnnxModel) -> Graph:
+    """The graph of a model in normal form, whose shapes are known.
 
     Raises UsageError where the model is not valid, or an output cannot be described.
     """
+    model = source.structure
     _check(model)
     tensors = tensor_shapes.describe(model.graph)
     dims = {t.name: tuple(t.dims) for t in model.graph.initializer}
     dims |= {name: t.shape for name, t in tensors.items() if isinstance(t, TensorInfo)}
-    layers = tuple(_layer(index, node, dims) for index, node in enumerate(model.graph.node))
+    grouped = [list(nodes) for _, nodes in groupby(enumerate(model.graph.node), _layer_of)]
+    layers = tuple(
+        _layer(index, [node for _, node in nodes], dims) for index, nodes in enumerate(grouped)
+    )
     inputs = tensor_shapes.describe_inputs(model.graph)
     outputs = tensor_shapes.describe_outputs(model.graph)
     params = {t.name: math.prod(t.dims) for t in model.graph.initializer if t.data_type in FLOATING}
@@ -100,8 +115,8 @@ def build_graph(model: onnx.ModelProto, weights: Weights) -> Graph:
         outputs=outputs,
         layers=layers,
         cuts=find_cuts(layers, _names(inputs), _names(outputs), tensors, params),
-        model=model,
-        weights=weights,
+        format="onnx",
+        model=source,
     )
 
 
@@ -119,10 +134,21 @@ def _names(tensors: Iterable[TensorInfo]) -> list[str]:
     return [tensor.name for tensor in tensors]
 
 
-def _layer(index: int, node: onnx.NodeProto, dims: Mapping[str, tuple[int, ...]]) -> Layer:
-    read = tuple(name for name in node.input if name)
-    written = tuple(name for name in node.output if name)
-    return Layer(index, node.name, node.op_type, read, written, _macs(node, dims))
+def _layer_of(place: tuple[int, onnx.NodeProto]) -> str | int:
+    """The layer that a node says it belongs to, else its own place."""
+    index, node = place
+    return next((entry.value for entry in node.metadata_props if entry.key == LAYER_KEY), index)
+
+
+def _layer(
+    index: int, nodes: Sequence[onnx.NodeProto], dims: Mapping[str, tuple[int, ...]]
+) -> Layer:
+    written = {name: None for node in nodes for name in node.output if name}
+    read = {name: None for node in nodes for name in node.input if name and name not in written}
+    macs = sum(_macs(node, dims) for node in nodes)
+    op_type = "+".join(node.op_type for node in nodes)
+    name = _layer_of((0, nodes[0])) or nodes[0].name
+    return Layer(index, str(name), op_type, tuple(read), tuple(written), macs)
 
 
 def _macs(node: onnx.NodeProto, dims: Mapping[str, tuple[int, ...]]) -> int:

@@ -89,6 +89,8 @@ def preprocess(
     scaled = (pixels / np.float32(255) - mean) / std
     if recipe.layout == "NCHW":
         scaled = scaled.transpose(2, 0, 1)
+    if np.dtype(NUMPY_TYPES[recipe.datatype]).kind != "f":
+        scaled = np.rint(scaled)
     return np.ascontiguousarray(scaled[np.newaxis], NUMPY_TYPES[recipe.datatype])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -35,15 +35,21 @@ class PictureRecipe:
             return (1, channels, self.height, self.width)
         return (1, self.height, self.width, channels)
 
+    def laid_out_for(self, tensor: TensorInfo) -> PictureRecipe:
+        """The same for ``tensor``, where that has the channels at the other end."""
+        turned = replace(self, layout="NHWC" if self.layout == "NCHW" else "NCHW")
+        return turned if tensor.shape == turned.shape else self
+
 
 def recipe_for(tensor: TensorInfo) -> PictureRecipe | None:
     """The recipe for a model input that looks like a picture, else None.
 
-    A picture is floating point and 1xCxHxW or 1xHxWxC with C 1 or 3. Nothing in an ONNX file says
-    how its pictures were normalised: three channels get ImageNet's mean and deviation, grey
-    stays 0..1.
+    A picture is 1xCxHxW or 1xHxWxC with C 1 or 3. Nothing in a model file says how its pictures
+    were normalised, so custom decides. Floating point: three channels get ImageNet's mean and
+    deviation where they come first (as PyTorch has them), -1..1 where they come last (as
+    TensorFlow has them); grey stays 0..1. Eight bits: the pixels themselves, less 128 where signed.
     """
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or not tensor.datatype.startswith("FP"):
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         return None
     layout: Literal["NCHW", "NHWC"]
     if tensor.shape[1] in (1, 3):
@@ -52,5 +58,21 @@ def recipe_for(tensor: TensorInfo) -> PictureRecipe | None:
         layout, (height, width, channels) = "NHWC", tensor.shape[1:]
     else:
         return None
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.0,), (1.0,))
-    return PictureRecipe(height, width, layout, mean, std, tensor.datatype)
+    normal = _normalisation(tensor.datatype, layout, channels)
+    return PictureRecipe(height, width, layout, *normal, tensor.datatype) if normal else None
+
+
+def _normalisation(
+    datatype: str, layout: str, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    match datatype, layout, channels:
+        case "UINT8" | "INT8", _, _:
+            zero = 0.0 if datatype == "UINT8" else 128 / 255
+            return (zero,) * channels, (1 / 255,) * channels
+        case (("FP16" | "FP32" | "FP64"), _, 1):
+            return (0.0,), (1.0,)
+        case (("FP16" | "FP32" | "FP64"), "NCHW", _):
+            return IMAGENET_MEAN, IMAGENET_STD
+        case (("FP16" | "FP32" | "FP64"), _, _):
+            return (0.5,) * channels, (0.5,) * channels
+    return None

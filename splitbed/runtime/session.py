@@ -1,8 +1,8 @@
-"""A session that runs a part on the CPU with ONNX Runtime."""
+"""A session that runs a part on the CPU, with the runtime that its file's suffix names."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -10,12 +10,23 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 
 
+class Runner(Protocol):
+    """What runs one model file."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the tensors that the file is fed."""
+
+    def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
+        """The outputs ``wanted``, in memory of their own; NodeError where the runtime fails."""
+
+
 class PartSession:
     """Runs one part: ``inputs`` go in, ``outputs`` come out, by name.
 
     Outputs named in ``passthrough`` are handed on as they came; without a ``part_file`` nothing
-    else may be asked for.  ``threads`` compute; none of them spins between runs, which would cost
-    whatever else runs here 10 to 19 %.  Raises UsageError for a file that ONNX Runtime refuses.
+    else may be asked for.  ``threads`` compute, in a run only.  Raises UsageError for a file that
+    its runtime refuses, MachineError where that is not installed.
     """
 
     def __init__(
@@ -29,30 +40,21 @@ class PartSession:
         self._inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
         self._computed = [name for name in self._outputs if name not in passthrough]
-        self._session: Any = None
-        self._fed: set[str] = set()
-        if part_file is not None:
-            self._session = _open(part_file, threads)
-            self._fed = {info.name for info in self._session.get_inputs()}
+        self._runner = _open(part_file, threads) if part_file else None
 
     def run(self, tensors: Tensors) -> Tensors:
         """The outputs for ``tensors``, in order.
 
         Raises NodeError where names, datatypes or shapes differ from the inputs', before running,
-        and where ONNX Runtime fails.
+        and where the runtime fails.
         """
         self._check(tensors)
         computed: Tensors = {}
         if self._computed:
-            if self._session is None:
+            if self._runner is None:
                 raise NodeError("Cannot run the part: its session is closed.")
-            fed = {name: tensors[name] for name in self._fed}
-            try:
-                computed = dict(
-                    zip(self._computed, self._session.run(self._computed, fed), strict=True)
-                )
-            except Exception as error:  # ONNX Runtime's errors share no other base
-                raise NodeError(f"ONNX Runtime failed while running the part: {error}") from error
+            fed = {name: tensors[name] for name in self._runner.inputs}
+            computed = self._runner.run(fed, self._computed)
         return {
             name: computed[name] if name in computed else tensors[name] for name in self._outputs
         }
@@ -68,7 +70,7 @@ class PartSession:
 
     def close(self) -> None:
         """Free the session."""
-        self._session = None
+        self._runner = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,19 +93,15 @@ class PartSession:
                 )
 
 
-def _open(part_file: Path, threads: int) -> Any:
-    import onnxruntime as ort  # late: a quarter of a second, which --help has not
+def _open(part_file: Path, threads: int) -> Runner:
+    # late: a quarter of a second each, which --help has not
+    match part_file.suffix:
+        case ".onnx":
+            from splitbed.runtime.onnx import OnnxRunner
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        # The fallback is to the same provider, and prints to stdout.
-        return ort.InferenceSession(
-            part_file, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-    except Exception as error:  # ONNX Runtime's errors share no other base
-        raise UsageError(f"ONNX Runtime cannot run {part_file}: {error}") from error
+            return OnnxRunner(part_file, threads)
+        case ".tflite":
+            from splitbed.runtime.tflite import TfliteRunner
+
+            return TfliteRunner(part_file, threads)
+    raise UsageError(f"No runtime runs {part_file}: its name ends in neither .onnx nor .tflite.")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitbed.tasks import ssd
+from splitbed.tasks import pose, ssd
 from splitbed.tensors import TensorInfo, Tensors
 
 
@@ -11,17 +11,16 @@ from splitbed.tensors import TensorInfo, Tensors
 class Task:
     """How outputs become a result, and what the result looks like.
 
-    ``results`` is None where the result is the outputs themselves; a size of -1 depends on the
-    picture.
+    ``decode`` takes the outputs and what the model's inputs are.  ``results`` is None where the
+    result is the outputs themselves; a size of -1 depends on the picture.
     """
 
-    decode: Callable[[Tensors], Tensors]
+    decode: Callable[[Tensors, tuple[TensorInfo, ...]], Tensors]
     results: tuple[TensorInfo, ...] | None = None
 
 
-def tensors(outputs: Tensors) -> Tensors:
-    """The outputs as they are: for a model of which nothing is known."""
-    return outputs
-
-
-TASKS: dict[str, Task] = {"ssd": Task(ssd.decode, ssd.RESULTS), "tensors": Task(tensors)}
+TASKS: dict[str, Task] = {
+    "pose": Task(pose.decode, pose.RESULTS),
+    "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS),
+    "tensors": Task(lambda outputs, _: outputs),  # for a model of which nothing is known
+}

@@ -7,7 +7,6 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from splitbed.v1 import tensors_pb2 as _tensors_pb2
 import builtins as _builtins
 import sys
@@ -102,36 +101,28 @@ Global___NodeDescription: _TypeAlias = NodeDescription  # noqa: Y015
 class ModelPiece(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _File:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _FileEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ModelPiece._File.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        GRAPH: ModelPiece._File.ValueType  # 0
-        WEIGHTS: ModelPiece._File.ValueType  # 1
-
-    class File(_File, metaclass=_FileEnumTypeWrapper): ...
-    GRAPH: ModelPiece.File.ValueType  # 0
-    WEIGHTS: ModelPiece.File.ValueType  # 1
-
     FILE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
-    file: Global___ModelPiece.File.ValueType
+    FORMAT_FIELD_NUMBER: _builtins.int
+    file: _builtins.int
+    """index among the files of the format"""
     data: _builtins.bytes
     task: _builtins.str
     """in the first piece: what turns outputs into results"""
+    format: _builtins.str
+    """in the first piece: onnx or tflite"""
     def __init__(
         self,
         *,
-        file: Global___ModelPiece.File.ValueType = ...,
+        file: _builtins.int = ...,
         data: _builtins.bytes = ...,
         task: _builtins.str = ...,
+        format: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "format", b"format", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,7 +134,7 @@ class Deployed(_message.Message):
 
     SHA256_FIELD_NUMBER: _builtins.int
     sha256: _builtins.str
-    """of graph then weights"""
+    """of the files in their order"""
     def __init__(
         self,
         *,
@@ -158,13 +149,163 @@ class Deployed(_message.Message):
 Global___Deployed: _TypeAlias = Deployed  # noqa: Y015
 
 @_typing.final
-class LoadRequest(_message.Message):
+class ModelInfo(_message.Message):
+    """What a node must know of the whole model to feed it and to read it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LAYERS_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    layers: _builtins.int
+    task: _builtins.str
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]: ...
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]:
+        """a size of -1 depends on the input"""
+
+    def __init__(
+        self,
+        *,
+        layers: _builtins.int = ...,
+        inputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
+        outputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
+        task: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "layers", b"layers", "outputs", b"outputs", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelInfo: _TypeAlias = ModelInfo  # noqa: Y015
+
+@_typing.final
+class PartHeader(_message.Message):
+    """A part and how to run it; its file follows in pieces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYERS_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    PASSTHROUGH_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    layers: _builtins.int
+    """k: how many layers run before the cut"""
+    format: _builtins.str
+    bytes: _builtins.int
+    sha256: _builtins.bytes
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]: ...
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]: ...
+    @_builtins.property
+    def passthrough(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def model(self) -> Global___ModelInfo: ...
+    def __init__(
+        self,
+        *,
+        layers: _builtins.int = ...,
+        format: _builtins.str = ...,
+        inputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
+        outputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
+        passthrough: _abc.Iterable[_builtins.str] | None = ...,
+        bytes: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        model: Global___ModelInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "format", b"format", "inputs", b"inputs", "layers", b"layers", "model", b"model", "outputs", b"outputs", "passthrough", b"passthrough", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartHeader: _TypeAlias = PartHeader  # noqa: Y015
+
+@_typing.final
+class PartPiece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    @_builtins.property
+    def header(self) -> Global___PartHeader: ...
+    def __init__(
+        self,
+        *,
+        header: Global___PartHeader | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "header", b"header"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["header", "data"]  # noqa: Y015
+    _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
+
+Global___PartPiece: _TypeAlias = PartPiece  # noqa: Y015
+
+@_typing.final
+class PartRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYERS_FIELD_NUMBER: _builtins.int
+    layers: _builtins.int
+    def __init__(
+        self,
+        *,
+        layers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers", b"layers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartRequest: _TypeAlias = PartRequest  # noqa: Y015
+
+@_typing.final
+class PartReceived(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BYTES_FIELD_NUMBER: _builtins.int
+    RECEIVE_MS_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    bytes: _builtins.int
+    receive_ms: _builtins.float
+    """from the request until the whole file is here and checked"""
+    changed: _builtins.bool
+    """false: the same part was there already"""
+    def __init__(
+        self,
+        *,
+        bytes: _builtins.int = ...,
+        receive_ms: _builtins.float = ...,
+        changed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "changed", b"changed", "receive_ms", b"receive_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartReceived: _TypeAlias = PartReceived  # noqa: Y015
+
+@_typing.final
+class SessionOptions(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
     THREADS_FIELD_NUMBER: _builtins.int
     WARMUP_FIELD_NUMBER: _builtins.int
-    layers: _builtins.int
     threads: _builtins.int
     """0: as many as the node may use"""
     warmup: _builtins.int
@@ -172,13 +313,39 @@ class LoadRequest(_message.Message):
     def __init__(
         self,
         *,
-        layers: _builtins.int = ...,
         threads: _builtins.int = ...,
         warmup: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers", b"layers", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionOptions: _TypeAlias = SessionOptions  # noqa: Y015
+
+@_typing.final
+class LoadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYERS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    DELIVER_FIELD_NUMBER: _builtins.int
+    layers: _builtins.int
+    deliver: _builtins.bool
+    """have part 1 ready for the UE to fetch"""
+    @_builtins.property
+    def session(self) -> Global___SessionOptions: ...
+    def __init__(
+        self,
+        *,
+        layers: _builtins.int = ...,
+        session: Global___SessionOptions | None = ...,
+        deliver: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliver", b"deliver", "layers", b"layers", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,18 +357,22 @@ class Loaded(_message.Message):
 
     PART_BYTES_FIELD_NUMBER: _builtins.int
     LOAD_MS_FIELD_NUMBER: _builtins.int
+    PART1_BYTES_FIELD_NUMBER: _builtins.int
     part_bytes: _builtins.int
     """as a model file of its own"""
     load_ms: _builtins.float
+    part1_bytes: _builtins.int
+    """edge: what there is to deliver"""
     def __init__(
         self,
         *,
         part_bytes: _builtins.int = ...,
         load_ms: _builtins.float = ...,
+        part1_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["load_ms", b"load_ms", "part_bytes", b"part_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["load_ms", b"load_ms", "part1_bytes", b"part1_bytes", "part_bytes", b"part_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,21 +460,27 @@ class Input(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     RANDOM_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     @_builtins.property
     def picture(self) -> Global___Picture: ...
     @_builtins.property
     def random(self) -> Global___RandomTensors: ...
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]:
+        """what the model takes"""
+
     def __init__(
         self,
         *,
         picture: Global___Picture | None = ...,
         random: Global___RandomTensors | None = ...,
         name: _builtins.str = ...,
+        tensors: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "random", b"random", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "random", b"random", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "random", b"random", "source", b"source", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["picture", "random"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class DataStub:
-    """Crosses the shaped link: intermediate data up, results down, on one long-lived stream.
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
     """
 
     def __init__(self, channel):
@@ -41,14 +41,26 @@ class DataStub:
                 request_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
                 _registered_method=True)
+        self.DeliverPart = channel.unary_stream(
+                '/splitbed.v1.Data/DeliverPart',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
+                _registered_method=True)
 
 
 class DataServicer:
-    """Crosses the shaped link: intermediate data up, results down, on one long-lived stream.
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
     """
 
     def Frames(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeliverPart(self, request, context):
+        """Part 1 of the cut that the edge has loaded (clause 10.2.2).
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -61,6 +73,11 @@ def add_DataServicer_to_server(servicer, server):
                     request_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
                     response_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
             ),
+            'DeliverPart': grpc.unary_stream_rpc_method_handler(
+                    servicer.DeliverPart,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'splitbed.v1.Data', rpc_method_handlers)
@@ -70,7 +87,7 @@ def add_DataServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Data:
-    """Crosses the shaped link: intermediate data up, results down, on one long-lived stream.
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
     """
 
     @staticmethod
@@ -100,6 +117,33 @@ class Data:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def DeliverPart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/splitbed.v1.Data/DeliverPart',
+            splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class NodeStub:
     """Control plane of both nodes; never crosses the shaped link.
@@ -116,16 +160,6 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.NodeDescription.FromString,
                 _registered_method=True)
-        self.Deploy = channel.stream_unary(
-                '/splitbed.v1.Node/Deploy',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ModelPiece.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Deployed.FromString,
-                _registered_method=True)
-        self.Load = channel.unary_unary(
-                '/splitbed.v1.Node/Load',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.LoadRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
-                _registered_method=True)
 
 
 class NodeServicer:
@@ -138,20 +172,6 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Deploy(self, request_iterator, context):
-        """The whole model, as graph and weights; each node cuts its part out of it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Load(self, request, context):
-        """Cut after `layers` layers, open a session on this node's part and warm it up.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -159,16 +179,6 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.DescribeRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.NodeDescription.SerializeToString,
-            ),
-            'Deploy': grpc.stream_unary_rpc_method_handler(
-                    servicer.Deploy,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ModelPiece.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Deployed.SerializeToString,
-            ),
-            'Load': grpc.unary_unary_rpc_method_handler(
-                    servicer.Load,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.LoadRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -209,60 +219,6 @@ class Node:
             metadata,
             _registered_method=True)
 
-    @staticmethod
-    def Deploy(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_unary(
-            request_iterator,
-            target,
-            '/splitbed.v1.Node/Deploy',
-            splitbed_dot_v1_dot_nodes__pb2.ModelPiece.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.Deployed.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Load(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Node/Load',
-            splitbed_dot_v1_dot_nodes__pb2.LoadRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
 
 class UeStub:
     """Control plane of the UE node alone.
@@ -274,6 +230,21 @@ class UeStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ReceivePart = channel.unary_unary(
+                '/splitbed.v1.Ue/ReceivePart',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+                _registered_method=True)
+        self.TakePart = channel.stream_unary(
+                '/splitbed.v1.Ue/TakePart',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+                _registered_method=True)
+        self.OpenPart = channel.unary_unary(
+                '/splitbed.v1.Ue/OpenPart',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.SessionOptions.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+                _registered_method=True)
         self.AddInput = channel.unary_stream(
                 '/splitbed.v1.Ue/AddInput',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.Input.SerializeToString,
@@ -299,6 +270,27 @@ class UeStub:
 class UeServicer:
     """Control plane of the UE node alone.
     """
+
+    def ReceivePart(self, request, context):
+        """Fetches part 1 from the edge, over the link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakePart(self, request_iterator, context):
+        """Takes part 1 from the orchestrator, beside the link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenPart(self, request, context):
+        """Opens a session on the part that came last and warms it up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def AddInput(self, request, context):
         """Adds an input and gives back the tensors that preprocessing made of it.
@@ -328,6 +320,21 @@ class UeServicer:
 
 def add_UeServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ReceivePart': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceivePart,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
+            ),
+            'TakePart': grpc.stream_unary_rpc_method_handler(
+                    servicer.TakePart,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
+            ),
+            'OpenPart': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenPart,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.SessionOptions.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.SerializeToString,
+            ),
             'AddInput': grpc.unary_stream_rpc_method_handler(
                     servicer.AddInput,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Input.FromString,
@@ -359,6 +366,87 @@ def add_UeServicer_to_server(servicer, server):
 class Ue:
     """Control plane of the UE node alone.
     """
+
+    @staticmethod
+    def ReceivePart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Ue/ReceivePart',
+            splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakePart(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/splitbed.v1.Ue/TakePart',
+            splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenPart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Ue/OpenPart',
+            splitbed_dot_v1_dot_nodes__pb2.SessionOptions.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def AddInput(request,
@@ -479,6 +567,16 @@ class EdgeStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Deploy = channel.stream_unary(
+                '/splitbed.v1.Edge/Deploy',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ModelPiece.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Deployed.FromString,
+                _registered_method=True)
+        self.Load = channel.unary_unary(
+                '/splitbed.v1.Edge/Load',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.LoadRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+                _registered_method=True)
         self.SetReference = channel.stream_unary(
                 '/splitbed.v1.Edge/SetReference',
                 request_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
@@ -490,6 +588,20 @@ class EdgeServicer:
     """Control plane of the edge node alone.
     """
 
+    def Deploy(self, request_iterator, context):
+        """The whole model: the edge cuts it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Load(self, request, context):
+        """Cuts, opens a session on part 2 and warms it up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetReference(self, request_iterator, context):
         """Runs the whole model on an input; split outputs are compared with what it gave.
         """
@@ -500,6 +612,16 @@ class EdgeServicer:
 
 def add_EdgeServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Deploy': grpc.stream_unary_rpc_method_handler(
+                    servicer.Deploy,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ModelPiece.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Deployed.SerializeToString,
+            ),
+            'Load': grpc.unary_unary_rpc_method_handler(
+                    servicer.Load,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.LoadRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.SerializeToString,
+            ),
             'SetReference': grpc.stream_unary_rpc_method_handler(
                     servicer.SetReference,
                     request_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
@@ -516,6 +638,60 @@ def add_EdgeServicer_to_server(servicer, server):
 class Edge:
     """Control plane of the edge node alone.
     """
+
+    @staticmethod
+    def Deploy(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/splitbed.v1.Edge/Deploy',
+            splitbed_dot_v1_dot_nodes__pb2.ModelPiece.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Deployed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Load(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Edge/Load',
+            splitbed_dot_v1_dot_nodes__pb2.LoadRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def SetReference(request_iterator,

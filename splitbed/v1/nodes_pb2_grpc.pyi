@@ -28,23 +28,27 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DataStub:
-    """Crosses the shaped link: intermediate data up, results down, on one long-lived stream."""
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DataAsyncStub: ...
     Frames: _grpc.StreamStreamMultiCallable[_tensors_pb2.Packet, _tensors_pb2.Packet]
+    DeliverPart: _grpc.UnaryStreamMultiCallable[_nodes_pb2.PartRequest, _nodes_pb2.PartPiece]
+    """Part 1 of the cut that the edge has loaded (clause 10.2.2)."""
 
 @_typing.type_check_only
 class DataAsyncStub(DataStub):
-    """Crosses the shaped link: intermediate data up, results down, on one long-lived stream."""
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Frames: _aio.StreamStreamMultiCallable[_tensors_pb2.Packet, _tensors_pb2.Packet]  # type: ignore[assignment]
+    DeliverPart: _aio.UnaryStreamMultiCallable[_nodes_pb2.PartRequest, _nodes_pb2.PartPiece]  # type: ignore[assignment]
+    """Part 1 of the cut that the edge has loaded (clause 10.2.2)."""
 
 class DataServicer(metaclass=_abc_1.ABCMeta):
-    """Crosses the shaped link: intermediate data up, results down, on one long-lived stream."""
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down."""
 
     @_abc_1.abstractmethod
     def Frames(
@@ -52,6 +56,14 @@ class DataServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_tensors_pb2.Packet],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tensors_pb2.Packet], _abc.AsyncIterator[_tensors_pb2.Packet]]: ...
+
+    @_abc_1.abstractmethod
+    def DeliverPart(
+        self,
+        request: _nodes_pb2.PartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_nodes_pb2.PartPiece], _abc.AsyncIterator[_nodes_pb2.PartPiece]]:
+        """Part 1 of the cut that the edge has loaded (clause 10.2.2)."""
 
 def add_DataServicer_to_server(servicer: DataServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -63,10 +75,6 @@ class NodeStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NodeAsyncStub: ...
     Describe: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.DescribeRequest, _nodes_pb2.NodeDescription]
-    Deploy: _grpc.StreamUnaryMultiCallable[_nodes_pb2.ModelPiece, _nodes_pb2.Deployed]
-    """The whole model, as graph and weights; each node cuts its part out of it."""
-    Load: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LoadRequest, _nodes_pb2.Loaded]
-    """Cut after `layers` layers, open a session on this node's part and warm it up."""
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -74,10 +82,6 @@ class NodeAsyncStub(NodeStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Describe: _aio.UnaryUnaryMultiCallable[_nodes_pb2.DescribeRequest, _nodes_pb2.NodeDescription]  # type: ignore[assignment]
-    Deploy: _aio.StreamUnaryMultiCallable[_nodes_pb2.ModelPiece, _nodes_pb2.Deployed]  # type: ignore[assignment]
-    """The whole model, as graph and weights; each node cuts its part out of it."""
-    Load: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LoadRequest, _nodes_pb2.Loaded]  # type: ignore[assignment]
-    """Cut after `layers` layers, open a session on this node's part and warm it up."""
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of both nodes; never crosses the shaped link."""
@@ -89,22 +93,6 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.NodeDescription, _abc.Awaitable[_nodes_pb2.NodeDescription]]: ...
 
-    @_abc_1.abstractmethod
-    def Deploy(
-        self,
-        request_iterator: _MaybeAsyncIterator[_nodes_pb2.ModelPiece],
-        context: _ServicerContext,
-    ) -> _typing.Union[_nodes_pb2.Deployed, _abc.Awaitable[_nodes_pb2.Deployed]]:
-        """The whole model, as graph and weights; each node cuts its part out of it."""
-
-    @_abc_1.abstractmethod
-    def Load(
-        self,
-        request: _nodes_pb2.LoadRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_nodes_pb2.Loaded, _abc.Awaitable[_nodes_pb2.Loaded]]:
-        """Cut after `layers` layers, open a session on this node's part and warm it up."""
-
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class UeStub:
@@ -114,6 +102,12 @@ class UeStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UeAsyncStub: ...
+    ReceivePart: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.PartRequest, _nodes_pb2.PartReceived]
+    """Fetches part 1 from the edge, over the link."""
+    TakePart: _grpc.StreamUnaryMultiCallable[_nodes_pb2.PartPiece, _nodes_pb2.PartReceived]
+    """Takes part 1 from the orchestrator, beside the link."""
+    OpenPart: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.SessionOptions, _nodes_pb2.Loaded]
+    """Opens a session on the part that came last and warms it up."""
     AddInput: _grpc.UnaryStreamMultiCallable[_nodes_pb2.Input, _tensors_pb2.Packet]
     """Adds an input and gives back the tensors that preprocessing made of it."""
     WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
@@ -125,6 +119,12 @@ class UeAsyncStub(UeStub):
     """Control plane of the UE node alone."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ReceivePart: _aio.UnaryUnaryMultiCallable[_nodes_pb2.PartRequest, _nodes_pb2.PartReceived]  # type: ignore[assignment]
+    """Fetches part 1 from the edge, over the link."""
+    TakePart: _aio.StreamUnaryMultiCallable[_nodes_pb2.PartPiece, _nodes_pb2.PartReceived]  # type: ignore[assignment]
+    """Takes part 1 from the orchestrator, beside the link."""
+    OpenPart: _aio.UnaryUnaryMultiCallable[_nodes_pb2.SessionOptions, _nodes_pb2.Loaded]  # type: ignore[assignment]
+    """Opens a session on the part that came last and warms it up."""
     AddInput: _aio.UnaryStreamMultiCallable[_nodes_pb2.Input, _tensors_pb2.Packet]  # type: ignore[assignment]
     """Adds an input and gives back the tensors that preprocessing made of it."""
     WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
@@ -133,6 +133,30 @@ class UeAsyncStub(UeStub):
 
 class UeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of the UE node alone."""
+
+    @_abc_1.abstractmethod
+    def ReceivePart(
+        self,
+        request: _nodes_pb2.PartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.PartReceived, _abc.Awaitable[_nodes_pb2.PartReceived]]:
+        """Fetches part 1 from the edge, over the link."""
+
+    @_abc_1.abstractmethod
+    def TakePart(
+        self,
+        request_iterator: _MaybeAsyncIterator[_nodes_pb2.PartPiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.PartReceived, _abc.Awaitable[_nodes_pb2.PartReceived]]:
+        """Takes part 1 from the orchestrator, beside the link."""
+
+    @_abc_1.abstractmethod
+    def OpenPart(
+        self,
+        request: _nodes_pb2.SessionOptions,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Loaded, _abc.Awaitable[_nodes_pb2.Loaded]]:
+        """Opens a session on the part that came last and warms it up."""
 
     @_abc_1.abstractmethod
     def AddInput(
@@ -172,6 +196,10 @@ class EdgeStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EdgeAsyncStub: ...
+    Deploy: _grpc.StreamUnaryMultiCallable[_nodes_pb2.ModelPiece, _nodes_pb2.Deployed]
+    """The whole model: the edge cuts it."""
+    Load: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LoadRequest, _nodes_pb2.Loaded]
+    """Cuts, opens a session on part 2 and warms it up."""
     SetReference: _grpc.StreamUnaryMultiCallable[_tensors_pb2.Packet, _nodes_pb2.ReferenceReply]
     """Runs the whole model on an input; split outputs are compared with what it gave."""
 
@@ -180,11 +208,31 @@ class EdgeAsyncStub(EdgeStub):
     """Control plane of the edge node alone."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    Deploy: _aio.StreamUnaryMultiCallable[_nodes_pb2.ModelPiece, _nodes_pb2.Deployed]  # type: ignore[assignment]
+    """The whole model: the edge cuts it."""
+    Load: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LoadRequest, _nodes_pb2.Loaded]  # type: ignore[assignment]
+    """Cuts, opens a session on part 2 and warms it up."""
     SetReference: _aio.StreamUnaryMultiCallable[_tensors_pb2.Packet, _nodes_pb2.ReferenceReply]  # type: ignore[assignment]
     """Runs the whole model on an input; split outputs are compared with what it gave."""
 
 class EdgeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of the edge node alone."""
+
+    @_abc_1.abstractmethod
+    def Deploy(
+        self,
+        request_iterator: _MaybeAsyncIterator[_nodes_pb2.ModelPiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Deployed, _abc.Awaitable[_nodes_pb2.Deployed]]:
+        """The whole model: the edge cuts it."""
+
+    @_abc_1.abstractmethod
+    def Load(
+        self,
+        request: _nodes_pb2.LoadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Loaded, _abc.Awaitable[_nodes_pb2.Loaded]]:
+        """Cuts, opens a session on part 2 and warms it up."""
 
     @_abc_1.abstractmethod
     def SetReference(

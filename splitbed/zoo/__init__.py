@@ -12,7 +12,15 @@ from splitbed.media.recipes import PictureRecipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import onnx
+
+@dataclass(frozen=True)
+class Variant:
+    """Which of the files of an anchor model is meant: seeded weights, or a checkpoint's."""
+
+    format: str
+    seed: int = 0
+    weights: Path | None = None
+    width: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,10 @@ class AnchorModel:
     title: str
     source: str
     """Clause of the document and the public code that the model follows."""
-    build: Callable[[int, Path | None], onnx.ModelProto]
-    """``build(seed, weights)``: seeded weights, or those of the checkpoint ``weights``."""
+    build: Callable[[Variant], tuple[bytes, str]]
+    """The file of a variant, and a line that says which weights are in it."""
+    formats: tuple[str, ...]
+    """Of the files that ``build`` can make, the usual one first."""
     named_splits: Mapping[str, str]
     """Label of a split point in the clause's table -> ``NODE:before``."""
     picture: PictureRecipe
@@ -32,6 +42,8 @@ class AnchorModel:
     """Key of :data:`splitbed.tasks.TASKS`."""
     parameters: int
     """As the clause counts them: what training learns, before batch norm is folded."""
+    widths: tuple[float, ...] = (1.0,)
+    """Multipliers of the channels that the model comes in; the clause's is 1."""
 
 
 def anchor_model(name: str) -> AnchorModel:
@@ -43,15 +55,22 @@ def anchor_model(name: str) -> AnchorModel:
     if name not in ZOO:
         raise UsageError(
             f"no anchor model is called {name!r}: choose {', '.join(sorted(ZOO))},"
-            " or give the path of an .onnx file"
+            " or give the path of an .onnx or .tflite file"
         )
     return ZOO[name]
 
 
-def _build_ssd300(seed: int = 0, weights: Path | None = None) -> onnx.ModelProto:
+def _build_ssd300(variant: Variant) -> tuple[bytes, str]:
     from splitbed.zoo import ssd300  # it imports onnx, which listing the models must not
 
-    return ssd300.build(seed, weights)
+    model = ssd300.build(variant.seed, variant.weights)
+    return model.SerializeToString(), model.metadata_props[0].value
+
+
+def _build_posenet(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import posenet
+
+    return posenet.build(variant.seed, variant.weights, variant.width, variant.format)
 
 
 def _ssd300_splits() -> dict[str, str]:
@@ -84,9 +103,22 @@ ZOO: dict[str, AnchorModel] = {
         title="SSD300 with ResNet-50, 81 classes of COCO",
         source="clause 10.3.4; NVIDIA DeepLearningExamples, PyTorch/Detection/SSD",
         build=_build_ssd300,
+        formats=("onnx",),
         named_splits=_ssd300_splits(),
         picture=PictureRecipe(height=300, width=300),
         task="ssd",
         parameters=22_894_902,
+    ),
+    "posenet": AnchorModel(
+        name="posenet",
+        title="PoseNet with MobileNetV1, output stride 16, 257x257, 17 key points",
+        source="clause 10.2.4, whose count of 1,180,147 parameters is wrong; tfjs-models/posenet",
+        build=_build_posenet,
+        formats=("tflite", "onnx"),
+        named_splits={},
+        picture=PictureRecipe(height=257, width=257, mean=(0.5,) * 3, std=(0.5,) * 3),
+        task="pose",
+        parameters=3_313_907,
+        widths=(1.0, 0.75, 0.5),
     ),
 }

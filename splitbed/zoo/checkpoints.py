@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +35,8 @@ def load(path: Path, layers: Sequence[Conv]) -> tuple[Weights, str]:
     state = {_plain(name): values for name, values in _read(path).items()}
     expected = _shapes(layers)
     unexpected = sorted(n for n in state.keys() - expected if not n.endswith("num_batches_tracked"))
-    misfits = _misfits(state, expected)
-    if misfits:
-        lines = [f"the weights in {path} do not fit the model:", *misfits]
-        lines += _listed("unexpected (would be ignored)", unexpected)
-        raise UsageError("\n  ".join(lines))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    unused = f", {len(unexpected)} tensors unused" if unexpected else ""
-    return {layer.module: fold(state, layer) for layer in layers}, (
-        f"{path.name} sha256:{digest}{unused}"
-    )
+    check(path, misfits(state, expected), unexpected)
+    return {layer.module: fold(state, layer) for layer in layers}, origin(path, unexpected)
 
 
 def fold(state: State, layer: Conv) -> tuple[Floats, Floats]:
@@ -74,7 +65,8 @@ def _shapes(layers: Sequence[Conv]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _misfits(state: State, expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+def misfits(state: State, expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """A line for each tensor that is missing, or is not what ``expected`` gives the shape of."""
     missing = [f"{name} {shape}" for name, shape in expected.items() if name not in state]
     wrong = []
     for name, shape in expected.items():
@@ -97,20 +89,46 @@ def _listed(kind: str, names: Sequence[str]) -> list[str]:
     return [f"{kind}: {name}" for name in names[:LISTED]] + more
 
 
+def check(path: Path, misfits: Sequence[str], unexpected: Sequence[str]) -> None:
+    """Raise UsageError, which names every misfit, where there are ``misfits``."""
+    if misfits:
+        lines = [f"the weights in {path} do not fit the model:", *misfits]
+        lines += _listed("unexpected (would be ignored)", unexpected)
+        raise UsageError("\n  ".join(lines))
+
+
+def origin(path: Path, unused: Sequence[str]) -> str:
+    """A line that says which file the weights are from, and what was left in it."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    left = f", {len(unused)} tensors unused" if unused else ""
+    return f"{path.name} sha256:{digest}{left}"
+
+
 def _plain(name: str) -> str:
     return re.sub(r"^module\.(1\.)?", "", name)
 
 
 def _read(path: Path) -> State:
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UsageError(f"cannot tell what {path} holds: expected {', '.join(_READERS)}")
+    return _READERS[suffix(path, _READERS)](path)
+
+
+def suffix(path: Path, readable: Iterable[str]) -> str:
+    """The suffix of the file ``path``, which is one of ``readable``.
+
+    Raises:
+        UsageError: it is not, or there is no such file.
+    """
+    found = path.suffix.lower()
+    if found not in readable:
+        raise UsageError(f"cannot tell what {path} holds: expected {', '.join(readable)}")
     if not path.is_file():
         raise UsageError(f"cannot read weights from {path}: there is no such file")
-    return reader(path)
+    return found
 
 
-def _read_npz(path: Path) -> State:
+def read_npz(path: Path) -> State:
+    """The arrays of an .npz file by name."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
@@ -149,5 +167,5 @@ _READERS: dict[str, Callable[[Path], State]] = {
     ".pt": _read_torch,
     ".pth": _read_torch,
     ".safetensors": _read_safetensors,
-    ".npz": _read_npz,
+    ".npz": read_npz,
 }

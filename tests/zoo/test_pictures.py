@@ -189,11 +189,20 @@ def test_an_input_shaped_as_a_picture_has_a_recipe_of_its_shape(
         ("FP32", (2, 3, 8, 8)),
         ("FP32", (1, 4, 8, 8)),
         ("INT64", (1, 3, 8, 8)),
-        ("UINT8", (1, 3, 8, 8)),
+        ("INT16", (1, 3, 8, 8)),
     ],
 )
 def test_other_inputs_have_no_recipe(datatype: str, shape: tuple[int, ...]) -> None:
     assert recipe_for(TensorInfo("x", datatype, shape)) is None
+
+
+@pytest.mark.parametrize(("datatype", "less"), [("UINT8", 0), ("INT8", 128)])
+def test_an_8_bit_input_gets_the_pixels_themselves(datatype: str, less: int) -> None:
+    recipe = recipe_for(TensorInfo("x", datatype, (1, 16, 16, 3)))
+    assert recipe is not None
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+    tensor = preprocess(encoded(pixels), recipe)
+    assert np.array_equal(tensor[0].astype(int), pixels.astype(int) - less)
 
 
 INPUTS = [

@@ -34,7 +34,7 @@ def stuck(maps: Tensors) -> float:
 
 
 def boxes(maps: Tensors) -> Tensors:
-    return TASKS["ssd"].decode({name: maps[name] for name in ("locs", "confs")})
+    return TASKS["ssd"].decode({name: maps[name] for name in ("locs", "confs")}, ())
 
 
 def test_every_relu_of_a_photograph_is_45_to_75_percent_zeros(seen: Tensors) -> None:

@@ -180,4 +180,4 @@ def test_outputs_of_another_model_are_refused(wrong: Tensors) -> None:
 
 def test_the_plain_task_gives_outputs_as_they_are() -> None:
     made: Tensors = {"y": np.arange(3)}
-    assert TASKS["tensors"].decode(made) is made
+    assert TASKS["tensors"].decode(made, ()) is made

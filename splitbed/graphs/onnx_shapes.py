@@ -9,9 +9,9 @@ import numpy.typing as npt
 import onnx
 
 from splitbed.errors import UsageError
-from splitbed.graphs import weights as weights_file
+from splitbed.graphs import onnx_weights as weights_file
 from splitbed.graphs.graph import Described
-from splitbed.graphs.weights import Weights
+from splitbed.graphs.onnx_weights import Weights
 from splitbed.tensors import DATATYPES, TensorInfo
 
 Shape = tuple[int, ...]

@@ -1,0 +1,153 @@
+"""A part on its way to the node that runs it: how to run it, then the bytes of its model file."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitbed.errors import NodeError
+from splitbed.graphs.formats import FORMATS
+from splitbed.graphs.graph import Graph
+from splitbed.graphs.parts import Part, write_portable
+from splitbed.tasks import TASKS
+from splitbed.tensors import TensorInfo, Tensors
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.nodes_pb2 import PartHeader, PartPiece
+from splitbed.wire import CHUNK_BYTES, infos_of, tensor_headers
+
+MAX_MODEL_BYTES = 8 << 30
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a node must know of the whole model to feed it and to read it.
+
+    ``layers`` is how many it has, ``task`` a key of :data:`splitbed.tasks.TASKS`.
+    """
+
+    layers: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    task: str
+
+    @property
+    def results(self) -> tuple[TensorInfo, ...]:
+        """What a result looks like; a size of -1 depends on the input."""
+        return TASKS[self.task].results or self.outputs
+
+    def result_of(self, outputs: Tensors) -> Tensors:
+        """What the model's task makes of its outputs."""
+        return TASKS[self.task].decode(outputs, self.inputs)
+
+
+def info_of(graph: Graph, task: str) -> ModelInfo:
+    """What a node must know of ``graph``, whose outputs mean what ``task`` says."""
+    return ModelInfo(graph.n, graph.inputs, graph.outputs, task)
+
+
+@dataclass(frozen=True)
+class CutPart:
+    """A part of the cut after ``layers`` layers of ``model``."""
+
+    part: Part
+    layers: int
+    model: ModelInfo
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is part 1 of the device anchor: nothing is left for the edge."""
+        return self.layers == self.model.layers
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A part ready to be sent: its header, and its file unless it computes nothing."""
+
+    header: PartHeader
+    file: Path | None
+
+    def pieces(self) -> Iterator[PartPiece]:
+        """The messages that carry it."""
+        yield PartPiece(header=self.header)
+        if self.file is not None:
+            with self.file.open("rb") as file:
+                while data := file.read(CHUNK_BYTES):
+                    yield PartPiece(data=data)
+
+
+def pack(cut: CutPart, folder: Path) -> Parcel:
+    """Write the part as a model file of its own into ``folder``, over the one before."""
+    part = cut.part
+    header = PartHeader(
+        layers=cut.layers,
+        inputs=tensor_headers(part.inputs),
+        outputs=tensor_headers(part.outputs),
+        passthrough=part.passthrough,
+        model=nodes_pb2.ModelInfo(
+            layers=cut.model.layers,
+            inputs=tensor_headers(cut.model.inputs),
+            outputs=tensor_headers(cut.model.outputs),
+            task=cut.model.task,
+        ),
+    )
+    if part.path is None:
+        return Parcel(header, None)
+    file = folder / f"parcel{part.path.suffix}"
+    write_portable(part, file)
+    with file.open("rb") as stream:
+        header.sha256 = hashlib.file_digest(stream, "sha256").digest()
+    header.bytes, header.format = file.stat().st_size, part.path.suffix[1:]
+    return Parcel(header, file)
+
+
+def receive(stream: Iterator[PartPiece], folder: Path) -> tuple[CutPart, bytes]:
+    """The part that comes in ``stream``, its file written into ``folder``, and its SHA-256.
+
+    Raises NodeError for anything but the part that the header says, before more is written.
+    """
+    first = next(stream, None)
+    if first is None or first.WhichOneof("body") != "header":
+        raise NodeError("a part begins with its header")
+    header = first.header
+    if header.bytes and (header.format not in FORMATS or header.bytes > MAX_MODEL_BYTES):
+        raise NodeError(f"refused a part of {header.bytes} bytes and format {header.format!r}")
+    path = folder / f"part1.{header.format}" if header.bytes else None
+    cut = _described(header, path)
+    if path is not None:
+        _write(stream, header, path)
+    elif next(stream, None) is not None:
+        raise NodeError("a part without layers has no bytes")
+    return cut, header.sha256
+
+
+def _write(stream: Iterator[PartPiece], header: PartHeader, path: Path) -> None:
+    digest, size = hashlib.sha256(), 0
+    draft = path.with_suffix(".draft")  # a runtime may have the file of the part before mapped
+    with draft.open("wb") as file:
+        for piece in stream:
+            if (size := size + len(piece.data)) > header.bytes:
+                raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
+            digest.update(piece.data)
+            file.write(piece.data)
+    if (size, digest.digest()) != (header.bytes, header.sha256):
+        raise NodeError(f"of a part of {header.bytes} bytes {size} came, or others than were sent")
+    draft.replace(path)
+
+
+def _described(header: PartHeader, path: Path | None) -> CutPart:
+    if header.model.task not in TASKS:
+        raise NodeError(f"unknown task {header.model.task!r}; one of {', '.join(TASKS)}")
+    part = Part(
+        path,
+        infos_of(header.inputs),
+        infos_of(header.outputs),
+        tuple(header.passthrough),
+        header.bytes,
+    )
+    model = ModelInfo(
+        header.model.layers,
+        infos_of(header.model.inputs),
+        infos_of(header.model.outputs),
+        header.model.task,
+    )
+    return CutPart(part, header.layers, model)

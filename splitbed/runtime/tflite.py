@@ -1,0 +1,97 @@
+"""Runs ``.tflite`` files on the CPU, with either package that holds TFLite's interpreter.
+
+tflite-runtime    what older devices have; taken where it is installed, as whoever installed it
+                  asked for it
+ai-edge-litert    its successor, which a plain installation of Splitbed has
+"""
+
+import importlib.metadata
+import importlib.util
+import re
+import threading
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from splitbed.errors import MachineError, NodeError, UsageError
+from splitbed.tensors import Tensors
+
+_PACKAGES = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "ai-edge-litert"}
+
+
+def package() -> tuple[str, str]:
+    """Name and version of the package in use; MachineError where there is none."""
+    name = _PACKAGES[_module()]
+    return name, importlib.metadata.version(name)
+
+
+def interpreter_class() -> Any:
+    """TFLite's Interpreter class; MachineError where no package has one that loads."""
+    return _interpreter_module().Interpreter
+
+
+def resolver_without_delegates() -> Any:
+    """TFLite's own kernels in place of XNNPACK's, for ``experimental_op_resolver_type``."""
+    return _interpreter_module().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+
+
+class TfliteRunner:
+    """One file, ready to run; see :class:`splitbed.runtime.session.Runner`."""
+
+    def __init__(self, file: Path, threads: int) -> None:
+        interpreter = interpreter_class()
+        try:
+            self._interpreter = interpreter(model_path=str(file), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(f"{package()[0]} cannot run {file}: {_one_line(error)}") from error
+        self._places = _places(self._interpreter.get_input_details())
+        self._outputs = _places(self._interpreter.get_output_details())
+        self._lock = threading.Lock()
+        self.inputs = tuple(self._places)
+
+    def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
+        """Copies of the tensors ``wanted``; NodeError where the interpreter fails."""
+        interpreter = self._interpreter
+        try:
+            with self._lock:  # an interpreter holds one run's tensors at a time
+                for name, place in self._places.items():
+                    interpreter.set_tensor(place, fed[name])
+                interpreter.invoke()
+                return {name: interpreter.get_tensor(self._outputs[name]) for name in wanted}
+        except (ValueError, RuntimeError) as error:
+            raise NodeError(
+                f"{package()[0]} failed while running the part: {_one_line(error)}"
+            ) from error
+
+
+def _module() -> str:
+    for module in _PACKAGES:
+        if importlib.util.find_spec(module):
+            return module
+    raise MachineError(
+        "No package here runs .tflite files: run 'pip install ai-edge-litert',"
+        " or 'pip install tflite-runtime==2.14.0 \"numpy<2\"' on a device that has the older one."
+    )
+
+
+def _interpreter_module() -> Any:
+    module = _module()
+    try:
+        return import_module(f"{module}.interpreter")
+    except ImportError as error:
+        name = _PACKAGES[module]
+        raise MachineError(
+            f"Cannot load {name}: {error}; 'pip install --force-reinstall {name}' repairs it."
+        ) from error
+
+
+def _places(details: Sequence[Any]) -> dict[str, int]:
+    return {detail["name"]: detail["index"] for detail in details}
+
+
+def _one_line(error: Exception) -> str:
+    # tflite-runtime tries twice, and glues what it says the second time to the first
+    told = re.split(r"\n|(?<=prepare\.)|(?=Node number)", str(error))
+    return " ".join(dict.fromkeys(line.strip() for line in told if line))

@@ -1,0 +1,129 @@
+"""Part 1 on its way to the UE: whole, checked, and run as it came."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model import SweptModel
+from orchestrator.pair import Pair
+from splitbed.delivery import CutPart, Parcel, pack, receive
+from splitbed.errors import NodeError
+from splitbed.graphs.parts import extract
+from splitbed.v1.nodes_pb2 import PartPiece
+from tests.nodes.loopback import LAYERS, loopback_pair
+
+WAIT_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as pair:
+        yield pair
+
+
+@pytest.mark.parametrize("layers", range(LAYERS + 1))
+def test_a_ue_that_has_only_what_the_edge_sent_it_runs_every_cut(
+    shared: tuple[Pair, SweptModel], layers: int
+) -> None:
+    pair, _ = shared
+    loaded = pair.load_edge(layers, threads=1, warmup=0)
+    received = pair.receive_part(layers, WAIT_S)
+    assert received.bytes == loaded.part1_bytes
+    assert (received.bytes > 0) == (layers > 0)
+    assert received.receive_ms > 0
+    pair.open_part(1, warmup=1)
+    record = pair.run_frame(0, 0, WAIT_S)
+    assert dict(record.results) == {"scores": 1}
+    if layers < LAYERS:
+        assert record.max_abs_diff <= 1e-6
+
+
+def test_a_part_that_is_there_already_is_known_again(shared: tuple[Pair, SweptModel]) -> None:
+    pair, _ = shared
+    pair.load_edge(2, threads=1, warmup=0)
+    pair.receive_part(2, WAIT_S)
+    assert not pair.receive_part(2, WAIT_S).changed
+    pair.load_edge(3, threads=1, warmup=0)
+    assert pair.receive_part(3, WAIT_S).changed
+
+
+def test_frames_go_on_while_the_same_part_is_delivered_again(
+    shared: tuple[Pair, SweptModel],
+) -> None:
+    pair, _ = shared
+    pair.load_edge(2, threads=1, warmup=0)
+    pair.receive_part(2, WAIT_S)
+    pair.open_part(1, warmup=0)
+    for frame in range(3):
+        pair.receive_part(2, WAIT_S)
+        assert pair.run_frame(frame, 0, WAIT_S).frame == frame
+
+
+def test_a_part_that_the_edge_has_not_made_ready_is_refused(
+    shared: tuple[Pair, SweptModel],
+) -> None:
+    pair, _ = shared
+    pair.load_edge(2, threads=1, warmup=0)
+    with pytest.raises(NodeError, match="after 4 layers is not ready"):
+        pair.receive_part(4, WAIT_S)
+
+
+@pytest.fixture
+def parcel(shared: tuple[Pair, SweptModel], tmp_path: Path) -> Parcel:
+    _, model = shared
+    return pack(CutPart(extract(model.stored, 3)[0], 3, model.info), tmp_path)
+
+
+def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> None:
+    (there := tmp_path / "there").mkdir()
+    cut, digest = receive(parcel.pieces(), there)
+    assert parcel.file is not None
+    assert cut.part.path is not None
+    assert cut.part.path.read_bytes() == parcel.file.read_bytes()
+    assert digest == parcel.header.sha256
+    assert (cut.layers, cut.model.layers, cut.is_whole) == (3, LAYERS, False)
+
+
+def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:
+    header, *data = pieces
+    match how:
+        case "bit flipped":
+            data[0].data = bytes([data[0].data[0] ^ 1]) + data[0].data[1:]
+        case "end missing":
+            data[-1].data = data[-1].data[:-1]
+        case "goes on":
+            data.append(PartPiece(data=b"more"))
+        case "no header":
+            return data
+        case "too large":
+            header.header.bytes = 1 << 50
+        case "path for a format":
+            header.header.format = "../../etc/x"
+        case "unknown task":
+            header.header.model.task = "guess"
+        case "impossible shape":
+            header.header.inputs[0].shape[:] = [-7]
+    return [header, *data]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "bit flipped",
+        "end missing",
+        "goes on",
+        "no header",
+        "too large",
+        "path for a format",
+        "unknown task",
+        "impossible shape",
+    ],
+)
+def test_a_parcel_that_is_not_what_it_says_is_refused(
+    parcel: Parcel, tmp_path: Path, how: str
+) -> None:
+    (there := tmp_path / "there").mkdir()
+    with pytest.raises(NodeError):
+        receive(iter(spoilt(list(parcel.pieces()), how)), there)
+    assert not (there / "part1.onnx").exists()
