@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from google.protobuf.json_format import MessageToDict
 
-from netem.link import Link
 from netem.spec import LinkSpec
 from orchestrator.bound import wire_ms
 from orchestrator.config import MIN_FRAMES, SweepConfig
-from orchestrator.pair import Pair
 from orchestrator.parts import Parts
 from orchestrator.run_folder import Record
-from splitbed.graphs.graph import Cut, Graph
+from orchestrator.testbed import Testbed
+from splitbed.graphs.graph import Cut
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2
 
@@ -68,20 +67,13 @@ def is_stable(e2e_ms: Sequence[float]) -> bool:
 class CellMeasurement:
     """Measures one cell on a pair whose parts are loaded, and tells each frame to `on_frame`."""
 
-    def __init__(
-        self,
-        pair: Pair,
-        parts: Parts,
-        link: Link,
-        config: SweepConfig,
-        cell: Cell,
-        graph: Graph,
-    ) -> None:
-        self._pair = pair
+    def __init__(self, bed: Testbed, parts: Parts, config: SweepConfig, cell: Cell) -> None:
+        self._pair = bed.pair
         self._parts = parts
-        self._link = link
+        self._link = bed.link
         self._config = config
         self._cell = cell
+        graph = bed.model.graph
         up, down = cell.link.uplink, cell.link.downlink
         wire = cell.wire_ms(graph.n)
         result_bytes = sum(max(output.nbytes, 0) for output in graph.outputs)

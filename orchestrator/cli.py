@@ -55,6 +55,14 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    profile: Annotated[
+        bool | None,
+        typer.Option(
+            "--profile/--no-profile",
+            help="Profile both nodes first, and say how well that predicts. [--profile]",
+            show_default=False,
+        ),
+    ] = None,
     shape: Annotated[str | None, _option("Fixes dynamic inputs: NAME=1x3x300x300,…")] = None,
     seed: Annotated[int | None, _option("Of weights and made-up inputs. [0]")] = None,
     frame_timeout_s: Annotated[float | None, _option("When a node counts as hung.")] = None,

@@ -94,6 +94,7 @@ class SweepConfig(_Frozen):
     width: float = 1.0
     runtime: Literal["onnx", "tflite"] | None = None
     delivery: bool = True
+    profile: bool = True
     shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = {}
     seed: int = Field(0, ge=0, lt=2**63)
     frame_timeout_s: float | None = Field(None, gt=0, le=86_400)

@@ -1,7 +1,7 @@
 """The UE node and the edge node of one run: two processes at the two ends of a link."""
 
 from collections.abc import Iterator
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 from netem.link import Link
 from netem.spec import LinkSpec
@@ -15,7 +15,11 @@ from splitbed.graphs.parts import extract
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 
 CONTROL_TIMEOUT_S = 120.0
+PROFILE_TIMEOUT_S = 900.0
 _PIECE_BYTES = 1 << 20
+
+
+Side = Literal["ue", "edge"]
 
 
 class Pair:
@@ -91,6 +95,13 @@ class Pair:
         with self._edge.asked(f"run the whole model on {source.name}"):
             edge = nodes_pb2_grpc.EdgeStub(self._edge.channel)
             edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
+
+    def profile(self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]) -> Any:
+        """Let a node run parts alone; a ProfileReply."""
+        node = self._ue if side == "ue" else self._edge
+        with node.asked("profile the model"):
+            stub = nodes_pb2_grpc.NodeStub(node.channel)
+            return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)
 
     def load(self, layers: int, *, threads: tuple[int, int], warmup: int) -> tuple[Any, Any]:
         """Cut after `layers` layers; sessions open and warm on both nodes at the end.

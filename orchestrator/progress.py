@@ -60,6 +60,12 @@ class SweepProgress:
         what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
 
+    def note(self, words: str) -> None:
+        """Something that the user may wait for, or wonder about."""
+        self._bar.update(self._task, description=words)
+        if not self._console.is_terminal:
+            self._say(escape(words))
+
     def _say(self, words: str) -> None:
         self._console.print(words, soft_wrap=True)
 

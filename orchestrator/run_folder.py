@@ -2,6 +2,7 @@
 
     run.json        what was asked and the conditions     samples.jsonl   a line per frame
     cells.jsonl     a line per cell when it ends          summary.csv     a row per ended cell
+    profile.json    what both nodes' profiles say         profile.csv     the same, a row per cut
 
 A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; it is measured
 again under a new attempt, and only the attempt that the journal names counts.
@@ -21,6 +22,7 @@ from splitbed.errors import RunError, UsageError
 
 RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
+PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 SCHEMA = 1
 
 Record = dict[str, Any]

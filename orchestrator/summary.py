@@ -11,6 +11,7 @@ import numpy as np
 
 from netem.spec import LinkSpec
 from orchestrator.bound import bound_ms, wire_ms
+from orchestrator.profile import Profile, read_profile
 from orchestrator.run_folder import Record, RunFolder
 from splitbed.timeline import Stage, Timeline
 
@@ -27,7 +28,8 @@ COLUMNS = (
     "reason", "weights", "preprocess_ms", "result_ms", "gap_pct", "link", "jitter_ms",
     "queue_packets", "downlink_mbit", "downlink_delay_ms", "downlink_jitter_ms",
     "downlink_loss_pct", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
-    "part1_delivery_ms", "frames_to_pay_delivery",
+    "part1_delivery_ms", "frames_to_pay_delivery", "part1_predicted_ms", "part2_predicted_ms",
+    "e2e_predicted_ms", "prediction_error_pct",
 )  # fmt: skip
 """Times are medians over the counted frames unless the name says otherwise."""
 
@@ -53,7 +55,21 @@ def rows(folder: RunFolder) -> list[Row]:
     cells = {cell["key"]: cell for cell in folder.cells()}
     table = [_row(run, cell, samples[cell["attempt"]]) for cell in cells.values()]
     _add_speedups(table)
+    if profile := read_profile(folder):
+        for row in table:
+            _add_prediction(row, profile)
     return table
+
+
+def _add_prediction(row: Row, profile: Profile) -> None:
+    """What the profile says of part 1 and part 2; the link and the rest are those of the bound."""
+    part1_ms, part2_ms = profile.predicted_ms(int(str(row["split"]).partition(":")[0]))
+    row |= {"part1_predicted_ms": part1_ms, "part2_predicted_ms": part2_ms}
+    if "e2e_ms" in row:
+        nodes_ms = number(row, "part1_ms") + number(row, "part2_ms")
+        predicted_ms = number(row, "bound_ms") - nodes_ms + part1_ms + part2_ms
+        row["e2e_predicted_ms"] = predicted_ms
+        row["prediction_error_pct"] = 100 * (predicted_ms / number(row, "e2e_ms") - 1)
 
 
 def to_csv(table: Sequence[Row]) -> str:

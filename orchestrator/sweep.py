@@ -5,24 +5,27 @@ model ──> link up ──> nodes up ──> for each split: load ──> for 
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from netem.backends import AUTO, choose, open_link
-from netem.link import Link, check_rates
 from orchestrator.cell import Cell, CellMeasurement
 from orchestrator.conditions import COMPARABLE, conditions, now
 from orchestrator.config import SweepConfig, sweep_config
-from orchestrator.interruption import Interruption
-from orchestrator.model import SweptModel, load_model
-from orchestrator.pair import Pair
+from orchestrator.model import SweptModel
 from orchestrator.parts import Parts
-from orchestrator.run_folder import SUMMARY_FILE, Record, RunFolder, check_free, create
-from orchestrator.scratch import Scratch, remove_abandoned, scratch
+from orchestrator.profile import take_profile
+from orchestrator.run_folder import (
+    PROFILE_FILE,
+    PROFILE_TABLE_FILE,
+    SUMMARY_FILE,
+    Record,
+    RunFolder,
+    check_free,
+    create,
+)
 from orchestrator.summary import Row, rows, to_csv
-from orchestrator.topology import load_topology
+from orchestrator.testbed import Testbed, testbed
 from orchestrator.verdict import Verdict, judge_run
 from splitbed.command import INTERRUPTED
 from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
@@ -36,6 +39,9 @@ class Progress(Protocol):
 
     def begin(self, cells: Sequence[Cell], layers: int, folder: Path, backend: str) -> None:
         """The cells that will be measured."""
+
+    def note(self, words: str) -> None:
+        """Something that the user may wait for, or wonder about."""
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
@@ -105,37 +111,18 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
 
     Raises SplitbedError for what stops it before the first cell.
     """
-    remove_abandoned()
-    topology = load_topology(config.topology)
-    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
-    for spec in config.links():
-        check_rates(backend, spec)
     if config.out and not resumed:
         check_free(config.out)
-    with ExitStack() as stack:
-        space = stack.enter_context(scratch())
-        model = load_model(config, _subfolder(space, "model"))
-        cells = plan_cells(config, model)
-        link = stack.enter_context(open_link(backend, _subfolder(space, "link"), topology.subnet))
-        link.shape(cells[0].link)
-        pair = Pair(link, space, model, topology.data_port)
-        interruption = Interruption()
-        stack.enter_context(interruption.watched(pair.kill))
-        stack.enter_context(pair)
-        folder = RunFolder(resumed) if resumed else create(config.out, model.name)
-        stack.enter_context(folder.locked())
-        _begin(folder, config, model, conditions(pair, link))
-        ended = {cell["key"] for cell in folder.cells() if cell["error"] is None}
-        todo = [cell for cell in cells if cell.key not in ended]
-        progress.begin(todo, model.graph.n, folder.path, backend)
-        sweeper = _Sweeper(config, model, link, pair, folder, progress, interruption)
-        stopped = sweeper.measure(todo)
-        return _end(folder, len(cells), stopped)
-
-
-def _subfolder(space: Scratch, name: str) -> Path:
-    (folder := space.folder / name).mkdir()
-    return folder
+    cells: list[Cell] = []
+    with testbed(config, lambda model: cells.extend(plan_cells(config, model))) as bed:
+        folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
+        with folder.locked():
+            _begin(folder, config, bed.model, conditions(bed.pair, bed.link))
+            ended = {cell["key"] for cell in folder.cells() if cell["error"] is None}
+            todo = [cell for cell in cells if cell.key not in ended]
+            progress.begin(todo, bed.model.graph.n, folder.path, bed.link.backend)
+            stopped = _Sweeper(config, bed, folder, progress).measure(todo)
+            return _end(folder, len(cells), stopped)
 
 
 def _begin(folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record) -> None:
@@ -176,29 +163,21 @@ class _Sweeper:
     """Measures cells one after another; a cell that fails costs a restart, not the sweep."""
 
     def __init__(
-        self,
-        config: SweepConfig,
-        model: SweptModel,
-        link: Link,
-        pair: Pair,
-        folder: RunFolder,
-        progress: Progress,
-        interruption: Interruption,
+        self, config: SweepConfig, bed: Testbed, folder: RunFolder, progress: Progress
     ) -> None:
         self._config = config
-        self._model = model
-        self._link = link
-        self._pair = pair
+        self._bed = bed
         self._folder = folder
         self._progress = progress
-        self._interruption = interruption
-        self._parts = Parts(pair, config)
+        self._parts = Parts(bed.pair, config)
 
     def measure(self, cells: Sequence[Cell]) -> BaseException | None:
         """Measure the cells; gives back what stopped it before the last one."""
         try:
+            if cells and self._config.profile:
+                self._profile()
             for cell in cells:
-                self._interruption.check()
+                self._bed.interruption.check()
                 self._progress.cell(cell)
                 error = self._measure(cell)
                 self._progress.done(error)
@@ -208,9 +187,24 @@ class _Sweeper:
             return stopped
         return None
 
+    def _profile(self) -> None:
+        """Profile both nodes, unless an earlier part of this run has; a sweep can do without."""
+        if (self._folder.path / PROFILE_FILE).exists():
+            return
+        self._progress.note("profiling both nodes")
+        try:
+            profile = take_profile(self._config, self._bed.model, self._bed.pair)
+        except (NodeError, UsageError) as error:
+            self._bed.interruption.check()
+            self._progress.note(f"no profile: {error}")
+            self._bed.pair.restart()
+            return
+        self._folder.replace(PROFILE_FILE, profile.model_dump_json(indent=1))
+        self._folder.replace(PROFILE_TABLE_FILE, profile.csv())
+
     def _measure(self, cell: Cell) -> str | None:
         # the device anchor's cut lies behind the last layer: nothing of it crosses the link
-        crosses = cell.cut.k < self._model.graph.n
+        crosses = cell.cut.k < self._bed.model.graph.n
         attempt = f"{cell.key} at {now()} #{time.monotonic_ns()}"
         journal: Record = {
             "key": cell.key,
@@ -220,23 +214,21 @@ class _Sweeper:
             "intermediate_tensors": len(cell.cut.tensors) if crosses else 0,
             "intermediate_bytes": cell.cut.nbytes if crosses else 0,
             "link": cell.link.model_dump(),
-            "link_backend": self._link.backend,
+            "link_backend": self._bed.link.backend,
             "error": None,
         }
 
         def on_frame(sample: Record) -> None:
             self._folder.add_sample({"attempt": attempt, **sample})
             self._progress.frame()
-            self._interruption.check()
+            self._bed.interruption.check()
 
         started = time.monotonic()
         try:
-            measurement = CellMeasurement(
-                self._pair, self._parts, self._link, self._config, cell, self._model.graph
-            )
-            journal |= measurement.run(len(self._model.inputs), on_frame)
+            measurement = CellMeasurement(self._bed, self._parts, self._config, cell)
+            journal |= measurement.run(len(self._bed.model.inputs), on_frame)
         except NodeError as error:
-            self._interruption.check()
+            self._bed.interruption.check()
             journal["error"] = str(error)
         journal["wall_ms"] = (time.monotonic() - started) * 1e3
         self._folder.add_cell(journal)
@@ -248,6 +240,6 @@ class _Sweeper:
 
     def _restart(self) -> None:
         try:
-            self._pair.restart()
+            self._bed.pair.restart()
         except NodeError:  # a machine that is busy dying may need a second try
-            self._pair.restart()
+            self._bed.pair.restart()

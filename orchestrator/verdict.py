@@ -8,6 +8,7 @@ end-to-end time, no frame beat its physical floor, and the split output is the w
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from orchestrator.summary import Row, cut_name, is_anchor, number
 
@@ -51,6 +52,7 @@ def _advice(table: Sequence[Row]) -> list[str]:
         if row["valid"] and isinstance(row.get("e2e_ms"), float):
             by_link[row["link"]].append(row)
     advice = [line for measured in by_link.values() for line in _where_to_cut(measured)]
+    advice += _prediction(table)
     late = [row for row in table if _is_late(row)]
     if late:
         worst = max(late, key=lambda row: number(row, "e2e_over_bound"))
@@ -61,6 +63,27 @@ def _advice(table: Sequence[Row]) -> list[str]:
             "or it is too slow for this link."
         )
     return advice
+
+
+def _prediction(table: Sequence[Row]) -> list[str]:
+    """How well the profiles predicted what was measured."""
+    predicted = [row for row in table if row["valid"] and "prediction_error_pct" in row]
+    if not predicted:
+        return []
+
+    def nodes_error_pct(row: Row) -> float:
+        measured_ms = number(row, "part1_ms") + number(row, "part2_ms")
+        told_ms = number(row, "part1_predicted_ms") + number(row, "part2_predicted_ms")
+        return abs(100 * (told_ms / measured_ms - 1))
+
+    errors = [abs(number(row, "prediction_error_pct")) for row in predicted]
+    worst = max(predicted, key=lambda row: abs(number(row, "prediction_error_pct")))
+    nodes = median(map(nodes_error_pct, predicted))
+    return [
+        f"The profiles predicted end-to-end times within {median(errors):.1f} % (median; worst "
+        f"{max(errors):.1f} %, {worst['split_name']} at {worst['link']}), part 1 and part 2 alone "
+        f"within {nodes:.1f} %."
+    ]
 
 
 def _is_late(row: Row) -> bool:

@@ -105,28 +105,44 @@ def receive(stream: Iterator[PartPiece], folder: Path) -> tuple[CutPart, bytes]:
 
     Raises NodeError for anything but the part that the header says, before more is written.
     """
-    first = next(stream, None)
-    if first is None or first.WhichOneof("body") != "header":
-        raise NodeError("a part begins with its header")
-    header = first.header
-    if header.bytes and (header.format not in FORMATS or header.bytes > MAX_MODEL_BYTES):
-        raise NodeError(f"refused a part of {header.bytes} bytes and format {header.format!r}")
-    path = folder / f"part1.{header.format}" if header.bytes else None
-    cut = _described(header, path)
-    if path is not None:
-        _write(stream, header, path)
-    elif next(stream, None) is not None:
-        raise NodeError("a part without layers has no bytes")
+    header = _header(next(stream, None))
+    cut = _receive(header, stream, folder, "part1")
+    if next(stream, None) is not None:
+        raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
     return cut, header.sha256
+
+
+def receive_all(stream: Iterator[PartPiece], folder: Path) -> list[CutPart]:
+    """The parts that come in ``stream`` one after another, as :func:`receive`."""
+    cuts: list[CutPart] = []
+    for piece in stream:
+        cuts.append(_receive(_header(piece), stream, folder, f"part-{len(cuts)}"))
+    return cuts
+
+
+def _header(piece: PartPiece | None) -> PartHeader:
+    if piece is None or piece.WhichOneof("body") != "header":
+        raise NodeError("a part begins with its header")
+    return piece.header
+
+
+def _receive(header: PartHeader, stream: Iterator[PartPiece], folder: Path, name: str) -> CutPart:
+    if not header.bytes:
+        return _described(header, None)
+    if header.format not in FORMATS or header.bytes > MAX_MODEL_BYTES:
+        raise NodeError(f"refused a part of {header.bytes} bytes and format {header.format!r}")
+    path = folder / f"{name}.{header.format}"
+    cut = _described(header, path)
+    _write(stream, header, path)
+    return cut
 
 
 def _write(stream: Iterator[PartPiece], header: PartHeader, path: Path) -> None:
     digest, size = hashlib.sha256(), 0
     draft = path.with_suffix(".draft")  # a runtime may have the file of the part before mapped
     with draft.open("wb") as file:
-        for piece in stream:
-            if (size := size + len(piece.data)) > header.bytes:
-                raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
+        while size < header.bytes and (piece := next(stream, None)) is not None:
+            size += len(piece.data)
             digest.update(piece.data)
             file.write(piece.data)
     if (size, digest.digest()) != (header.bytes, header.sha256):

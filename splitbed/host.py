@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +15,10 @@ from typing import Any, Literal
 
 import grpc
 
-from splitbed.delivery import CutPart
+from splitbed.delivery import CutPart, receive_all
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.media.pictures import random_inputs
+from splitbed.runtime.profiler import ProfiledPart, profile
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, clock_id
@@ -62,7 +64,7 @@ class LoadedPart:
             part.inputs,
             part.outputs,
             part.passthrough,
-            threads or len(os.sched_getaffinity(0)),
+            _threads(threads),
         )
 
     def run(self, tensors: Tensors) -> Tensors:
@@ -103,6 +105,22 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         """Who this node is."""
         return self.description
 
+    @answering
+    def Profile(
+        self, request: Iterator[nodes_pb2.ProfilePiece], context: grpc.ServicerContext
+    ) -> nodes_pb2.ProfileReply:
+        """Run parts alone, with what else this node does at rest."""
+        options = next(request, nodes_pb2.ProfilePiece()).options
+        with self._lock, tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            cuts = receive_all((piece.piece for piece in request), Path(folder))
+            parts = [
+                ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs)
+                for cut in cuts
+                if cut.part.path is not None
+            ]
+            profiles = profile(parts, _threads(options.threads), options.warmup, options.runs)
+        return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
+
     def load(
         self, cut: CutPart, options: nodes_pb2.SessionOptions, start_ns: int
     ) -> nodes_pb2.Loaded:
@@ -121,6 +139,10 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         if self._part is not None:
             self._part.session.close()
             self._part = None
+
+
+def _threads(asked: int) -> int:
+    return asked or len(os.sched_getaffinity(0))
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -70,19 +70,19 @@ def extract(stored: StoredModel, k: int) -> tuple[Part, Part]:
     )
 
 
-def extract_layer(stored: StoredModel, k: int) -> Part:
-    """Layer ``k`` alone: what it reads of cut ``k`` goes in, what it adds to the next comes out.
+def extract_span(stored: StoredModel, first: int, last: int) -> Part:
+    """The layers between two crossable cuts: what they read goes in, what is used later comes out.
 
-    Raises UsageError where either cut is not crossable.
+    ``first`` < ``last``; two neighbouring cuts give one layer alone.
     """
     graph = stored.graph
-    layer, before, after = graph.layers[k], graph.cuts[k], graph.cuts[k + 1]
-    for cut in (before, after):
-        if not cut.crossable:
-            raise UsageError(f"Cannot take out layer {layer.name}: {cut.obstacle}.")
-    read = [tensor for tensor in before.tensors if tensor.name in layer.inputs]
-    written = [tensor for tensor in after.tensors if tensor.name in layer.outputs]
-    return _part(stored, f"layer-{k}", read, written)
+    layers = graph.layers[first:last]
+    reads = {name for layer in layers for name in layer.inputs}
+    writes = {name for layer in layers for name in layer.outputs}
+    later = graph.outputs if last == graph.n else graph.cuts[last].tensors
+    read = [tensor for tensor in graph.cuts[first].tensors if tensor.name in reads]
+    written = [tensor for tensor in later if tensor.name in writes]
+    return _part(stored, f"layers-{first}-{last}", read, written)
 
 
 def write_portable(part: Part, path: Path) -> None:

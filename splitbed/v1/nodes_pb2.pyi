@@ -379,6 +379,123 @@ class Loaded(_message.Message):
 Global___Loaded: _TypeAlias = Loaded  # noqa: Y015
 
 @_typing.final
+class ProfileOptions(_message.Message):
+    """First the options, then each part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREADS_FIELD_NUMBER: _builtins.int
+    WARMUP_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    threads: _builtins.int
+    """0: as many as the node may use"""
+    warmup: _builtins.int
+    runs: _builtins.int
+    def __init__(
+        self,
+        *,
+        threads: _builtins.int = ...,
+        warmup: _builtins.int = ...,
+        runs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfileOptions: _TypeAlias = ProfileOptions  # noqa: Y015
+
+@_typing.final
+class ProfilePiece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    PIECE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def options(self) -> Global___ProfileOptions: ...
+    @_builtins.property
+    def piece(self) -> Global___PartPiece: ...
+    def __init__(
+        self,
+        *,
+        options: Global___ProfileOptions | None = ...,
+        piece: Global___PartPiece | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "options", b"options", "piece", b"piece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "options", b"options", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["options", "piece"]  # noqa: Y015
+    _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
+
+Global___ProfilePiece: _TypeAlias = ProfilePiece  # noqa: Y015
+
+@_typing.final
+class PartProfile(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INIT_MS_FIELD_NUMBER: _builtins.int
+    FIRST_MS_FIELD_NUMBER: _builtins.int
+    STEADY_MS_FIELD_NUMBER: _builtins.int
+    MIN_MS_FIELD_NUMBER: _builtins.int
+    INIT_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    OVERALL_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    init_ms: _builtins.float
+    first_ms: _builtins.float
+    steady_ms: _builtins.float
+    min_ms: _builtins.float
+    init_memory_bytes: _builtins.int
+    """of the first part only"""
+    overall_memory_bytes: _builtins.int
+    """likewise"""
+    def __init__(
+        self,
+        *,
+        init_ms: _builtins.float = ...,
+        first_ms: _builtins.float = ...,
+        steady_ms: _builtins.float = ...,
+        min_ms: _builtins.float = ...,
+        init_memory_bytes: _builtins.int | None = ...,
+        overall_memory_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "init_memory_bytes", b"init_memory_bytes", "overall_memory_bytes", b"overall_memory_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "first_ms", b"first_ms", "init_memory_bytes", b"init_memory_bytes", "init_ms", b"init_ms", "min_ms", b"min_ms", "overall_memory_bytes", b"overall_memory_bytes", "steady_ms", b"steady_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__init_memory_bytes: _TypeAlias = _typing.Literal["init_memory_bytes"]  # noqa: Y015
+    _WhichOneofArgType__init_memory_bytes: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__overall_memory_bytes: _TypeAlias = _typing.Literal["overall_memory_bytes"]  # noqa: Y015
+    _WhichOneofArgType__overall_memory_bytes: _TypeAlias = _typing.Literal["_overall_memory_bytes", b"_overall_memory_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__init_memory_bytes) -> _WhichOneofReturnType__init_memory_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overall_memory_bytes) -> _WhichOneofReturnType__overall_memory_bytes | None: ...
+
+Global___PartProfile: _TypeAlias = PartProfile  # noqa: Y015
+
+@_typing.final
+class ProfileReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartProfile]: ...
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___PartProfile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProfileReply: _TypeAlias = ProfileReply  # noqa: Y015
+
+@_typing.final
 class ReferenceReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

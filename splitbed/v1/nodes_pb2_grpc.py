@@ -160,6 +160,11 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.NodeDescription.FromString,
                 _registered_method=True)
+        self.Profile = channel.stream_unary(
+                '/splitbed.v1.Node/Profile',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProfileReply.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -172,6 +177,13 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Profile(self, request_iterator, context):
+        """Runs parts alone, one after another, in a process of their own (clause 10.2.7).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +191,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.DescribeRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.NodeDescription.SerializeToString,
+            ),
+            'Profile': grpc.stream_unary_rpc_method_handler(
+                    servicer.Profile,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.ProfileReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -209,6 +226,33 @@ class Node:
             '/splitbed.v1.Node/Describe',
             splitbed_dot_v1_dot_nodes__pb2.DescribeRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.NodeDescription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Profile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/splitbed.v1.Node/Profile',
+            splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.ProfileReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,6 +75,8 @@ class NodeStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NodeAsyncStub: ...
     Describe: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.DescribeRequest, _nodes_pb2.NodeDescription]
+    Profile: _grpc.StreamUnaryMultiCallable[_nodes_pb2.ProfilePiece, _nodes_pb2.ProfileReply]
+    """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -82,6 +84,8 @@ class NodeAsyncStub(NodeStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Describe: _aio.UnaryUnaryMultiCallable[_nodes_pb2.DescribeRequest, _nodes_pb2.NodeDescription]  # type: ignore[assignment]
+    Profile: _aio.StreamUnaryMultiCallable[_nodes_pb2.ProfilePiece, _nodes_pb2.ProfileReply]  # type: ignore[assignment]
+    """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of both nodes; never crosses the shaped link."""
@@ -92,6 +96,14 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         request: _nodes_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.NodeDescription, _abc.Awaitable[_nodes_pb2.NodeDescription]]: ...
+
+    @_abc_1.abstractmethod
+    def Profile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_nodes_pb2.ProfilePiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.ProfileReply, _abc.Awaitable[_nodes_pb2.ProfileReply]]:
+        """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
 
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
