@@ -1,11 +1,14 @@
 """The `orchestrate` command."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splitbed.command import run_command_line
+
+if TYPE_CHECKING:
+    from orchestrator.config import SweepConfig
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -89,6 +92,95 @@ def sweep(
         outcome = sweep.run(asked, progress, resume)
     report.show(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)
+
+
+Model = Annotated[str | None, _option(MODEL)]
+Split = Annotated[str | None, _option("As for sweep. [all]")]
+Weights = Annotated[Path | None, _option("Trained weights, a FILE.")]
+Width = Annotated[float | None, _option("Multiplier of the channels (posenet). [1]")]
+Runtime = Annotated[str | None, _option("onnx or tflite. [the model's usual]")]
+Shape_ = Annotated[str | None, _option("Fixes dynamic inputs: NAME=1x3x300x300,…")]
+Seed = Annotated[int | None, _option("Of weights and made-up inputs. [0]")]
+Threads = Annotated[int | None, _option("0: all CPUs. [0]")]
+
+
+def _asked(context: typer.Context, *own: str, **fixed: Any) -> "SweepConfig":
+    """The options that a command shares with sweep, `own` being those that it does not."""
+    from orchestrator.config import sweep_config
+
+    given = {k: v for k, v in context.params.items() if v is not None and k not in own}
+    return sweep_config({**fixed, **given})
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    model: Model = None,
+    images: Annotated[Path | None, _option("Picture FILE or FOLDER.")] = None,
+    split: Split = None,
+    weights: Weights = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    shape: Shape_ = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, _option("CSV with a row per picture and split.")] = None,
+    json: Json = False,
+) -> None:
+    """Hold every split against the whole model, picture by picture (clause 10.2.8)."""
+    from orchestrator import alone
+
+    fixed = {"split": "all"} | ({"input": images} if images else {})
+    config = _asked(context, "images", "out", "json", **fixed)
+    raise typer.Exit(alone.run_verify(config, out, as_json=json))
+
+
+@app.command()
+def infer(
+    context: typer.Context,
+    model: Model = None,
+    input: Annotated[Path | None, _option("Picture FILE or FOLDER.")] = None,  # noqa: A002
+    draw: Annotated[Path | None, _option("Picture to draw on a copy of; FOLDER for many.")] = None,
+    annotations: Annotated[
+        Path | None, _option("COCO key points as JSON: average precision.")
+    ] = None,
+    weights: Weights = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    shape: Shape_ = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Run the whole model here, and draw what it found."""
+    from orchestrator import alone
+
+    config = _asked(context, "draw", "annotations", "json")
+    alone.run_infer(config, draw, annotations, as_json=json)
+
+
+@app.command()
+def profile(
+    context: typer.Context,
+    model: Model = None,
+    weights: Weights = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    shape: Shape_ = None,
+    seed: Seed = None,
+    ue_threads: Threads = None,
+    edge_threads: Threads = None,
+    topology: Annotated[Path | None, _option("YAML like topologies/pair.yaml.")] = None,
+    out: Annotated[
+        Path | None, _option("CSV, a row per cut. [runs/MODEL-profile-TIME]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Time the model and each of its layers on both nodes (clause 10.2.7)."""
+    from netem.namespace import ensure_privilege
+    from orchestrator import alone
+
+    config = _asked(context, "out", "json")
+    ensure_privilege()
+    alone.run_profile(config, out, as_json=json)
 
 
 @app.command()

@@ -3,43 +3,17 @@
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
 from orchestrator.config import sweep_config
 from orchestrator.model import load_graph_of
-from orchestrator.report import stdout
+from orchestrator.report import Line, show_lines
 from orchestrator.scratch import remove_abandoned
 from splitbed.errors import MachineError
 from splitbed.graphs.splits import resolve
 from splitbed.zoo import ZOO
-
-Line = dict[str, object]
-
-
-def _show(lines: Sequence[Line], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(lines, indent=2) + "\n")
-        return
-    if not lines:
-        sys.stdout.write("none\n")
-        return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, value in lines[0].items():
-        number = isinstance(value, int | float)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for line in lines:
-        # Text, because Rich would take [what stands in brackets] for its own
-        table.add_row(
-            *(Text(f"{v:,.6g}" if isinstance(v, float) else str(v)) for v in line.values())
-        )
-    stdout().print(table)
 
 
 def doctor(*, as_json: bool) -> int:
@@ -57,14 +31,14 @@ def doctor(*, as_json: bool) -> int:
         answer = {"link_backend": backend, "lacking": lacking, "findings": lines}
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     else:
-        _show(lines, as_json=False)
+        show_lines(lines, as_json=False)
         sys.stdout.write(f"{lacking}\n" if lacking else f"Links are shaped by: {backend}\n")
     return MachineError.exit_code if lacking else 0
 
 
 def models(*, as_json: bool) -> None:
     """The anchor models of the zoo."""
-    _show(
+    show_lines(
         [
             {"model": m.name, "what": m.title, "parameters": m.parameters}
             | {"named splits": len(m.named_splits)}
@@ -97,7 +71,7 @@ def splits(model: str, split: str, shape: str | None, *, as_json: bool) -> None:
                 "crossing": cut.obstacle or crossing,
             }
         )
-    _show(lines, as_json=as_json)
+    show_lines(lines, as_json=as_json)
 
 
 def links(*, as_json: bool) -> None:
@@ -116,7 +90,7 @@ def links(*, as_json: bool) -> None:
                 "source": SOURCES[name],
             }
         )
-    _show(lines, as_json=as_json)
+    show_lines(lines, as_json=as_json)
 
 
 def clean() -> None:

@@ -1,21 +1,46 @@
-"""What a sweep shows: progress on stderr; table, verdict and advice on stdout."""
+"""How commands speak: progress on stderr; tables, verdict and advice on stdout."""
 
 import json
 import sys
+from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from orchestrator.progress import SweepProgress
 from orchestrator.sweep import Outcome
 from orchestrator.table import sweep_table
 
+Line = dict[str, object]
 _PLAIN_WIDTH = 160  # a table in a file or a pipe is not folded to 80 columns
 
 
 def stdout() -> Console:
     """A console on stdout that does not fold tables when nobody watches."""
     return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+
+
+def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
+    """Print lines of the same keys as a table or as JSON."""
+    if as_json:
+        sys.stdout.write(json.dumps(lines, indent=2) + "\n")
+        return
+    if not lines:
+        sys.stdout.write("none\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, value in lines[0].items():
+        number = isinstance(value, int | float)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        # Text, because Rich would take [what stands in brackets] for its own
+        table.add_row(
+            *(Text(f"{v:,.6g}" if isinstance(v, float) else str(v)) for v in line.values())
+        )
+    stdout().print(table)
 
 
 def progress() -> SweepProgress:

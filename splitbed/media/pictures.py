@@ -77,12 +77,7 @@ def preprocess(
     Raises:
         UsageError: the bytes are no picture, are damaged, or hold more than ``MAX_PIXELS``.
     """
-    with _open(data, name) as image:
-        try:
-            upright = ImageOps.exif_transpose(image)
-            coloured = _to_8_bit(upright).convert("RGB" if len(recipe.mean) == 3 else "L")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UsageError(f"cannot decode {name}: {error}; is the file complete?") from error
+    coloured = upright(data, name).convert("RGB" if len(recipe.mean) == 3 else "L")
     resized = coloured.resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
     pixels = np.asarray(resized, np.float32).reshape(recipe.height, recipe.width, -1)
     mean, std = np.array(recipe.mean, np.float32), np.array(recipe.std, np.float32)
@@ -92,6 +87,19 @@ def preprocess(
     if np.dtype(NUMPY_TYPES[recipe.datatype]).kind != "f":
         scaled = np.rint(scaled)
     return np.ascontiguousarray(scaled[np.newaxis], NUMPY_TYPES[recipe.datatype])
+
+
+def upright(data: bytes, name: str) -> Image.Image:
+    """The picture of an encoded picture's bytes, turned by its EXIF orientation, 8 bits deep.
+
+    Raises:
+        UsageError: as :func:`preprocess`.
+    """
+    with _open(data, name) as image:
+        try:
+            return _to_8_bit(ImageOps.exif_transpose(image))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UsageError(f"cannot decode {name}: {error}; is the file complete?") from error
 
 
 def random_inputs(inputs: Sequence[TensorInfo], seed: int) -> Tensors:

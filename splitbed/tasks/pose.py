@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import UsageError
+from splitbed.media.recipes import recipe_for
 from splitbed.tensors import TensorInfo, Tensors
 
 Floats = npt.NDArray[np.float32]
@@ -112,7 +113,7 @@ def decode(outputs: Tensors, inputs: tuple[TensorInfo, ...]) -> Tensors:
 
 
 def on_picture(
-    keypoints: Floats, inputs: tuple[TensorInfo, ...], width: int, height: int
+    keypoints: npt.NDArray[np.generic], inputs: tuple[TensorInfo, ...], width: int, height: int
 ) -> Floats:
     """Key points in pixels of the picture that was stretched to the model's input.
 
@@ -121,9 +122,9 @@ def on_picture(
     Raises:
         UsageError: the model's input is no picture.
     """
-    size = np.array(_input_size(inputs), np.float32)
+    scale = np.array((width, height), np.float32) / np.array(_input_size(inputs), np.float32)
     half = np.float32(0.5)
-    return np.asarray((keypoints + half) * (np.array((width, height), np.float32) / size) - half)
+    return np.asarray((keypoints.astype(np.float32) + half) * scale - half, np.float32)
 
 
 def _read(outputs: Tensors, inputs: tuple[TensorInfo, ...]) -> _Maps:
@@ -170,17 +171,14 @@ def _pairs(channels: Floats) -> Floats:
 
 def _input_size(inputs: tuple[TensorInfo, ...]) -> tuple[int, int]:
     """Width and height of the model's one input, a picture in either layout."""
-    if len(inputs) == 1 and len(inputs[0].shape) == 4:
-        _, first, second, third = inputs[0].shape
-        if first == 3:
-            return third, second
-        if third == 3:
-            return second, first
-    found = {tensor.name: tensor.shape for tensor in inputs}
-    raise UsageError(
-        f"cannot place key points for a model with inputs {found}: PoseNet takes one picture,"
-        " 1x3xHxW or 1xHxWx3"
-    )
+    recipe = recipe_for(inputs[0]) if len(inputs) == 1 else None
+    if recipe is None:
+        found = {tensor.name: tensor.shape for tensor in inputs}
+        raise UsageError(
+            f"cannot place key points for a model with inputs {found}: PoseNet takes one picture,"
+            " 1x3xHxW or 1xHxWx3"
+        )
+    return recipe.width, recipe.height
 
 
 def _stride(size: tuple[int, int], grid: tuple[int, ...]) -> int:

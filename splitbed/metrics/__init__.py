@@ -1,0 +1,1 @@
+"""The metrics of clause 6: how good results are."""
