@@ -12,32 +12,39 @@ add up to them too.
 
 import math
 from pathlib import Path
-from typing import Literal
 
+from splitbed.errors import UsageError
 from splitbed.zoo import posenet_seeded
 from splitbed.zoo.posenet_layers import layers
 
+FORMATS = ("tflite", "onnx")
+
 
 def build(
-    seed: int = 0,
-    weights: Path | None = None,
-    width: float = 1.0,
-    model_format: Literal["tflite", "onnx"] = "tflite",
+    seed: int = 0, weights: Path | None = None, width: float = 1.0, model_format: str = "tflite"
 ) -> tuple[bytes, str]:
     """The model file, and a line that says which weights it holds.
 
-    That line, which the file holds too, is ``seeded (seed 0)`` or ``FILE sha256:…``. ``width`` is
-    1.0, 0.75 or 0.5.
+    That line, which the file holds too, is ``seeded (seed 0)``, or ``FILE sha256:…`` of
+    ``weights``, a .tflite, .onnx or .npz file. ``width`` is 1.0, 0.75 or 0.5; ``model_format`` is
+    tflite or onnx.
 
     Raises:
-        UsageError: no such width; or ``weights`` cannot be read, or does not fit: every misfit is
-            named.
+        UsageError: no such width or format; or ``weights`` cannot be read, or does not fit: every
+            misfit is named.
     """
+    if model_format not in FORMATS:
+        choices = " or ".join(FORMATS)
+        raise UsageError(f"PoseNet is not made as {model_format!r}: choose {choices}")
     rows = layers(width)
     if weights is None:
         held, origin = posenet_seeded.weights(rows, seed), f"seeded (seed {seed})"
+    else:
+        from splitbed.zoo import posenet_weights  # it imports what reads every format
+
+        held, origin = posenet_weights.load(weights, width)
     if model_format == "onnx":
-        from splitbed.zoo.posenet_onnx import to_onnx  # it imports onnx, which TFLite needs not
+        from splitbed.zoo.posenet_onnx import to_onnx  # each imports its own format's package
 
         return to_onnx(rows, held, origin), origin
     from splitbed.zoo.posenet_tflite import to_tflite

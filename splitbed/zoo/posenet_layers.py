@@ -1,7 +1,9 @@
 """PoseNet's 31 layers as rows of a table: what both files, the weights and the seeds agree on.
 
 MobileNetV1 with output stride 16: where the classifier of that name goes on to stride 32, in its
-twelfth pair, the stride stays 1, and the next depthwise filter is dilated by 2 instead.  Names of
+twelfth pair, the stride stays 1.  At width 1 the next depthwise filter is dilated by 2 instead; the
+published narrow models neither stride nor widen there (tfjs-models/posenet, mobileNet75Architecture
+and mobileNet50Architecture), so they have nothing to make up for.  Names of
 tensors and weights are those of the published model.  Every padding is TensorFlow's SAME, which at
 these odd sizes puts as much before a map as behind it.
 """
@@ -20,9 +22,9 @@ HEADS = {"heatmap_2": 17, "offset_2": 34, "displacement_fwd_2": 32, "displacemen
 _BLOCKS = (
     *((64, 1, 1), (128, 2, 1), (128, 1, 1), (256, 2, 1), (256, 1, 1), (512, 2, 1)),
     *((512, 1, 1),) * 5,
-    *((1024, 1, 1), (1024, 1, 2)),
 )
-"""Channels, stride and dilation of each pair of a depthwise and a pointwise layer, at width 1."""
+_END, _NARROW_END = ((1024, 1, 1), (1024, 1, 2)), ((512, 1, 1), (512, 1, 1))
+"""Channels at width 1, stride and dilation of each pair of a depthwise and a pointwise layer."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,10 @@ def layers(width: float) -> tuple[PoseLayer, ...]:
 
 
 def _trunk(width: float) -> Iterator[PoseLayer]:
-    channels, side, output = _narrowed(32, width), _halved(SIDE), "MobilenetV1/Relu6"
+    channels, side, output = int(32 * width), _halved(SIDE), "MobilenetV1/Relu6"
     yield PoseLayer("Conv2d_0", IMAGE, output, 3, channels, side, kernel=3, stride=2)
-    for number, (full, stride, dilation) in enumerate(_BLOCKS, 1):
+    blocks = (*_BLOCKS, *(_END if width == 1 else _NARROW_END))
+    for number, (full, stride, dilation) in enumerate(blocks, 1):
         side = _halved(side) if stride == 2 else side
         source, output = output, f"MobilenetV1/Relu6_{2 * number - 1}"
         yield PoseLayer(
@@ -86,14 +89,9 @@ def _trunk(width: float) -> Iterator[PoseLayer]:
             kernel=3, stride=stride, dilation=dilation, depthwise=True,
         )  # fmt: skip
         source, output = output, f"MobilenetV1/Relu6_{2 * number}"
-        inputs, channels = channels, _narrowed(full, width)
+        inputs, channels = channels, int(full * width)
         yield PoseLayer(f"Conv2d_{number}_pointwise", source, output, inputs, channels, side)
 
 
 def _halved(side: int) -> int:
     return (side + 1) // 2
-
-
-def _narrowed(channels: int, width: float) -> int:
-    # The published narrow models do not double their channels once more at the end.
-    return int((channels if width == 1 else min(channels, 512)) * width)

@@ -26,6 +26,7 @@ ZEROS = (0.2, 0.5)  # range of a layer's share, as in the published model of wid
 SPREAD = 0.15  # of a channel's share around its layer's
 SIXES = (0.0, 0.02)  # range of a channel's share
 PEAKS = (0.0, 0.02)  # range of a key point's share of places that score above one half
+REST = (-1.5, -0.5)  # range of a key point's logit where nothing stirs
 SCALES = {"heatmap_2": 2, "offset_2": 8, "displacement_fwd_2": 30, "displacement_bwd_2": 30}
 """Deviation of each output, logits or pixels."""
 LEAST = 2.0**-6  # of what is divided by, where a channel hardly stirs
@@ -48,10 +49,11 @@ def weights(layers: Sequence[PoseLayer], seed: int) -> Weights:
             slope = column(thresholds(out / np.maximum(activity, LEAST), shares))
             filters, out = filters - slope, out - slope * activity
         scale = _scale(layer, out, rng)
-        fitted[layer.name] = (
-            (filters * column(scale)).astype(np.float32),
-            (bias * scale).astype(np.float32),
-        )
+        bias *= scale
+        if layer.output == "heatmap_2":
+            bias = rng.uniform(*REST, layer.outputs)
+        filters *= column(scale)
+        fitted[layer.name] = filters.astype(np.float32), bias.astype(np.float32)
         maps[layer.output] = rounded(np.clip(out * column(scale), 0, 6))
     return fitted
 

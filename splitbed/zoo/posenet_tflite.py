@@ -31,15 +31,14 @@ def to_tflite(layers: Sequence[PoseLayer], weights: Weights, origin: str) -> byt
         places[layer.output] = _add(graph, layer.output, shape)
         graph.operators.append(_operator(layer, read, places[layer.output]))
     graph.inputs, graph.outputs = [places[IMAGE]], [places[name] for name in HEADS]
-    return tflite_file.serialised(
-        schema.ModelT(
-            version=3,
-            operatorCodes=[_operator_code(code) for code in VERSIONS],
-            subgraphs=[graph],
-            description=f"PoseNet, MobileNetV1, output stride 16; weights: {origin}",
-            buffers=buffers,
-        )
+    model = schema.ModelT(
+        version=3,
+        operatorCodes=[_operator_code(code) for code in VERSIONS],
+        subgraphs=[graph],
+        description=f"PoseNet, MobileNetV1, output stride 16; weights: {origin}",
+        buffers=buffers,
     )
+    return bytes(tflite_file.serialised(model))
 
 
 def _to_ohwi(weight: Floats, layer: PoseLayer) -> Floats:

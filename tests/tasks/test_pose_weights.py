@@ -5,16 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from splitbed.media.pictures import load_pictures, preprocess
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tasks.pose import KEYPOINTS, decode, on_picture
 from tests.tasks.people import INPUTS
+from tests.zoo.reference import real_posenet
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
-MODEL = REFERENCE / "models" / "posenet_mobilenet_v1_075_257x257_os16.onnx"
 PICTURES = REFERENCE / "coco_subset_images.zip"
 
 Posenet = Callable[[bytes], dict[str, np.ndarray]]
@@ -48,18 +47,10 @@ PLAYERS = [
 @pytest.fixture(scope="module")
 def posenet() -> Posenet:
     """Results of the real PoseNet 0.75 for a picture's bytes."""
-    if not MODEL.exists():
-        pytest.skip(f"no reference model {MODEL.name} beside the repository")
     import onnxruntime as ort
 
-    model = onnx.load(MODEL)
-    # Width 0.75 was trained at stride 16, undilated (tfjs-models, mobileNet75Architecture), but
-    # the file has the dilation of width 1.0: its scores are then a third lower.
-    (layer,) = (node for node in model.graph.node if node.name == "Conv2d_13_depthwise")
-    for attribute in layer.attribute:
-        if attribute.name in ("dilations", "pads"):
-            attribute.ints[:] = [1] * len(attribute.ints)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    model = real_posenet().SerializeToString()
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     recipe = PictureRecipe(257, 257, mean=(0.5,) * 3, std=(0.5,) * 3)
 
