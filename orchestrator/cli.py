@@ -169,9 +169,7 @@ def profile(
     ue_threads: Threads = None,
     edge_threads: Threads = None,
     topology: Annotated[Path | None, _option("YAML like topologies/pair.yaml.")] = None,
-    out: Annotated[
-        Path | None, _option("CSV, a row per cut. [runs/MODEL-profile-TIME]")
-    ] = None,
+    out: Annotated[Path | None, _option("CSV, a row per cut. [runs/MODEL-profile-TIME]")] = None,
     json: Json = False,
 ) -> None:
     """Time the model and each of its layers on both nodes (clause 10.2.7)."""
@@ -181,6 +179,61 @@ def profile(
     config = _asked(context, "out", "json")
     ensure_privilege()
     alone.run_profile(config, out, as_json=json)
+
+
+scenarios = typer.Typer(no_args_is_help=True, help="Scenarios of clause 10: show and run them.")
+app.add_typer(scenarios, name="scenario")
+ScenarioName = Annotated[str, typer.Argument(help="Clause, as 10.2, or FILE.yaml.")]
+
+
+@scenarios.command("show")
+def scenario_show(
+    name: ScenarioName,
+    yaml: Annotated[bool, typer.Option("--yaml", help="The file, to copy and change.")] = False,
+) -> None:
+    """Print the scenario template of clause 3, filled in."""
+    import sys
+
+    from orchestrator import scenario
+
+    loaded = scenario.load_scenario(name)
+    sys.stdout.write(scenario.scenario_text(name) if yaml else loaded.markdown())
+
+
+@scenarios.command("run")
+def scenario_run(
+    context: typer.Context,
+    name: ScenarioName,
+    images: Annotated[Path | None, _option("Picture FILE or FOLDER.")] = None,
+    split: Annotated[str | None, _option("As for sweep. [the scenario's]")] = None,
+    bw: Annotated[str | None, _option("Mbit/s, a list. [the scenario's]")] = None,
+    weights: Weights = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    runs: Annotated[int | None, _option("As for sweep.")] = None,
+    out: Annotated[Path | None, _option("Folder for it all. [runs/scenario-NAME-TIME]")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="NAME is the folder of a run to go on with.")
+    ] = False,
+) -> None:
+    """Verify, deliver, sweep and profile, and leave one folder with the tables of the clause."""
+    from netem.namespace import ensure_privilege
+    from orchestrator import report, scenario_run
+    from splitbed.errors import UsageError
+
+    own = ("name", "images", "out", "resume")
+    options = {k: v for k, v in context.params.items() if v is not None and k not in own}
+    if images:
+        options["input"] = images
+    if resume and (options or out):
+        raise UsageError("--resume goes on with the options of that run: give no others")
+    ensure_privilege()
+    folder = Path(name) if resume else scenario_run.begin(name, options, out)
+    with report.progress() as progress:
+        outcome, exit_code = scenario_run.run(folder, progress)
+    report.show(outcome, as_json=False)
+    report.stdout().print(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+    raise typer.Exit(exit_code)
 
 
 @app.command()

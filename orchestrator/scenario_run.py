@@ -1,0 +1,127 @@
+"""A scenario, run: verification, then the sweep with delivery and profiles, then its tables.
+
+scenario.yaml      what was run                     verification.csv   picture by split
+scenario.md        the filled-in template           sweep/             the run folder
+tables.md          the tables of the clause, and each as table-*.csv
+"""
+
+import csv
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator import sweep
+from orchestrator.alone import write_new
+from orchestrator.config import SweepConfig
+from orchestrator.infer import average_precision, infer
+from orchestrator.local import local_model
+from orchestrator.profile import read_profile
+from orchestrator.run_folder import RunFolder, check_free
+from orchestrator.scenario import Scenario, load_scenario
+from orchestrator.scenario_tables import (
+    Cells,
+    Table,
+    measured_table,
+    model_table,
+    profile_tables,
+    verification_table,
+)
+from orchestrator.verify import Check, to_csv, verify
+from splitbed.errors import RunError
+from splitbed.media.pictures import load_pictures
+
+SCENARIO_FILE, TEMPLATE_FILE = "scenario.yaml", "scenario.md"
+VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
+
+
+def begin(name: str, options: dict[str, Any], out: Path | None) -> Path:
+    """Write what will be run into a new folder: the scenario called `name`, `options` over its own.
+
+    Raises UsageError for a scenario, options or a folder that cannot be.
+    """
+    scenario = load_scenario(name)
+    given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
+    merged = scenario.model_copy(update={"sweep": scenario.sweep | given})
+    config = merged.config()
+    load_pictures(config.input)
+    stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    folder = out or Path("runs") / stem
+    check_free(folder)
+    text = yaml.safe_dump(merged.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    write_new(folder / SCENARIO_FILE, text)
+    write_new(folder / TEMPLATE_FILE, merged.markdown())
+    return folder
+
+
+def run(folder: Path, progress: sweep.Progress) -> tuple[sweep.Outcome, int]:
+    """Run the scenario that `folder` holds, or go on with it; what came out, and the exit code.
+
+    Raises SplitbedError for what stops it before the first cell.
+    """
+    scenario = load_scenario(str(folder / SCENARIO_FILE))
+    config = scenario.config()
+    checks = _verify(scenario, config, folder)
+    outcome = _sweep(config, folder, progress)
+    if outcome.rows:
+        _write_tables(_tables(scenario, config, outcome, checks), folder)
+    failed = any(check["verdict"] != "PASSED" for check in checks)
+    return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
+
+
+def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
+    file = folder / VERIFICATION_FILE
+    if scenario.verify is None:
+        return []
+    if not file.exists():
+        asked = config.model_copy(update={"split": scenario.verify.split})
+        checks: list[Check] = []
+        with local_model(asked) as local:
+            for check in verify(asked, local):
+                checks.append(check)
+                if check.verdict != "PASSED":
+                    sys.stderr.write(f"FAILED: {check.split} {check.picture}\n")
+        passed = sum(check.verdict == "PASSED" for check in checks)
+        sys.stderr.write(f"lossless: {passed} of {len(checks)} pictures and splits; {file}\n")
+        write_new(file, to_csv(checks))
+    with file.open(newline="") as stream:
+        return [dict(row) for row in csv.DictReader(stream)]
+
+
+def _sweep(config: SweepConfig, folder: Path, progress: sweep.Progress) -> sweep.Outcome:
+    run_folder = folder / SWEEP_FOLDER
+    if RunFolder(run_folder).exists:
+        return sweep.run(config, progress, run_folder)
+    return sweep.run(config.model_copy(update={"out": run_folder}), progress)
+
+
+def _tables(
+    scenario: Scenario, config: SweepConfig, outcome: sweep.Outcome, checks: Cells
+) -> list[Table]:
+    folder = RunFolder(outcome.folder)
+    found = [model_table(folder.read_run()["model"], _precision(scenario, config))]
+    if checks:
+        found.append(verification_table(checks))
+    if profile := read_profile(folder):
+        found += profile_tables(profile)
+    return [*found, measured_table([row for row in outcome.rows if "e2e_ms" in row])]
+
+
+def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
+    """Average precision of the whole model, where annotations are given."""
+    if scenario.annotations is None:
+        return None
+    with local_model(config) as local:
+        results = {given.name: results for given, results, _ in infer(local, None)}
+        return average_precision(config, local, scenario.annotations, results)["AP"]
+
+
+def _write_tables(found: list[Table], folder: Path) -> None:
+    """Write each table and all of them; what an earlier part of the run wrote is written anew."""
+    files = RunFolder(folder)
+    for table in found:
+        files.replace(f"table-{table.name}.csv", table.csv())
+    files.replace(TABLES_FILE, "\n".join(table.markdown() for table in found))

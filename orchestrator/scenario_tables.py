@@ -1,0 +1,116 @@
+"""The tables of clause 10.2, from a scenario's run."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+from orchestrator.profile import NodeProfile, Profile
+from orchestrator.run_folder import Record
+from orchestrator.summary import Row
+
+Cells = list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the clause: its file, a title and rows of the same keys."""
+
+    name: str
+    title: str
+    rows: Cells
+
+    def csv(self) -> str:
+        """As CSV."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _text(v) for name, v in row.items()} for row in self.rows)
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """As a table of Markdown under its title."""
+        heads = list(self.rows[0])
+        lines = [
+            heads,
+            ["---"] * len(heads),
+            *([_text(v) for v in row.values()] for row in self.rows),
+        ]
+        return f"## {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _text(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def model_table(model: Record, mean_average_precision: float | None) -> Table:
+    """Table 10.2.4-1; `model` is what run.json says of it."""
+    known = mean_average_precision is not None
+    row = {
+        "model": model["name"],
+        "size_MB": round(model["bytes"] / 1e6, 2),
+        "mAP": round(100 * (mean_average_precision or 0), 1) if known else "not measured",
+        "layers": model["layers"],
+        "parameters": model["parameters"],
+        "weights": model["weights"],
+        "sha256": model["sha256"],
+    }
+    return Table("model", "Anchor model", [row])
+
+
+def verification_table(checks: Cells) -> Table:
+    """A row per picture, of the rows of `verification.csv` (clause 10.2.8)."""
+    rows: Cells = []
+    for picture in dict.fromkeys(str(check["picture"]) for check in checks):
+        own = [check for check in checks if check["picture"] == picture]
+        failed = [str(check["split"]) for check in own if check["verdict"] != "PASSED"]
+        rows.append(
+            {
+                "picture": picture,
+                "verdict": "FAILED" if failed else "PASSED",
+                "splits_passed": len(own) - len(failed),
+                "splits_failed": ", ".join(failed),
+                "max_abs_diff": max(float(str(check["max_abs_diff"])) for check in own),
+            }
+        )
+    return Table("verification", "Lossless verification", rows)
+
+
+def profile_tables(profile: Profile) -> list[Table]:
+    """Each node (clause 10.2.7), each layer, and the published table of splits (10.2.13)."""
+    nodes = [_node("UE", profile.ue), _node("edge", profile.edge)]
+    layers: Cells = [
+        {"layer": ue.last, "name": ue.name, "op": ue.op, "ue_ms": ue.ms, "edge_ms": edge.ms}
+        for ue, edge in zip(profile.ue.layers, profile.edge.layers, strict=True)
+    ]
+    return [
+        Table("nodes", "Performance of each node", nodes),
+        Table("layers", "Time of each layer", layers),
+        Table("profile", "Splits, from the profiles", [{**row} for row in profile.table()]),
+    ]
+
+
+def _node(name: str, profile: NodeProfile) -> dict[str, object]:
+    return {"node": name, **profile.model_dump(exclude={"layers"})}
+
+
+def measured_table(rows: list[Row]) -> Table:
+    """Every split over every link, with what the published table leaves out."""
+    return Table("measured", "Splits, as measured over the link", [*map(_measured, rows)])
+
+
+def _measured(row: Row) -> dict[str, object]:
+    client, _, server = str(row["split"]).partition(":")
+    columns: dict[str, object] = {
+        "link": row["link"],
+        "layers_on_client": client,
+        "layers_on_server": server,
+    }
+    for name in (
+        "part1_bytes", "part2_bytes", "part1_delivery_ms", "part1_ms", "intermediate_bytes",
+        "uplink_ms", "part2_ms", "downlink_ms", "e2e_ms", "speedup_vs_best_anchor",
+        "frames_to_pay_delivery", "part1_predicted_ms", "part2_predicted_ms", "e2e_predicted_ms",
+        "prediction_error_pct", "max_abs_diff", "valid",
+    ):  # fmt: skip
+        value = row.get(name)
+        columns[name] = "" if value is None else value
+    return columns
