@@ -152,7 +152,7 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
             meant = f"; did you mean {close[0]}?" if close else ""
             raise UsageError(f"a sweep has no option {key!r}{meant} See `orchestrate sweep --help`")
     if "model" not in asked:
-        raise UsageError("no model to sweep: give --model NAME (orchestrate models) or FILE")
+        raise UsageError("no model is named: give --model NAME (orchestrate models) or FILE")
     try:
         config = SweepConfig.model_validate(asked)
     except ValidationError as error:

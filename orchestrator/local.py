@@ -32,6 +32,10 @@ class LocalInput:
         data = self.picture.read()
         return {infos[0].name: preprocess(data, self.model.recipe, self.picture.name)}
 
+    def check(self) -> None:
+        """Raise UsageError for a picture that is damaged."""
+        _ = self.tensors
+
 
 @dataclass(frozen=True)
 class LocalModel:

@@ -57,7 +57,10 @@ def splits(model: str, split: str, shape: str | None, *, as_json: bool) -> None:
     lines: list[Line] = []
     for found in resolve(graph, split, anchor.named_splits if anchor else None):
         cut = graph.cuts[found.k]
-        crossing = ", ".join(f"{t.name} {t.datatype}{list(t.shape)}" for t in cut.tensors)
+        # converters join the names of the operators that they fused into one tensor
+        crossing = ", ".join(
+            f"{t.name.partition(';')[0]} {t.datatype}{list(t.shape)}" for t in cut.tensors
+        )
         lines.append(
             {
                 "split": cut.name,

@@ -31,8 +31,7 @@ from orchestrator.scenario_tables import (
     verification_table,
 )
 from orchestrator.verify import Check, to_csv, verify
-from splitbed.errors import RunError
-from splitbed.media.pictures import load_pictures
+from splitbed.errors import RunError, UsageError
 
 SCENARIO_FILE, TEMPLATE_FILE = "scenario.yaml", "scenario.md"
 VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
@@ -47,7 +46,10 @@ def begin(name: str, options: dict[str, Any], out: Path | None) -> Path:
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     merged = scenario.model_copy(update={"sweep": scenario.sweep | given})
     config = merged.config()
-    load_pictures(config.input)
+    with local_model(config) as local:  # refuse it now, not after the first hundred pictures
+        sweep.plan_cells(config, local.model)
+        for one in local.inputs:
+            one.check()
     stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     folder = out or Path("runs") / stem
     check_free(folder)
@@ -62,6 +64,8 @@ def run(folder: Path, progress: sweep.Progress) -> tuple[sweep.Outcome, int]:
 
     Raises SplitbedError for what stops it before the first cell.
     """
+    if not (folder / SCENARIO_FILE).is_file():
+        raise UsageError(f"cannot go on with {folder}: no scenario was begun there")
     scenario = load_scenario(str(folder / SCENARIO_FILE))
     config = scenario.config()
     checks = _verify(scenario, config, folder)
@@ -115,7 +119,7 @@ def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
     if scenario.annotations is None:
         return None
     with local_model(config) as local:
-        results = {given.name: results for given, results, _ in infer(local, None)}
+        results = {one.name: found for one, found, _ in infer(local, None)}
         return average_precision(config, local, scenario.annotations, results)["AP"]
 
 

@@ -70,15 +70,15 @@ def parse(path: Path) -> Model:
     return model
 
 
-def serialised(model: Model) -> bytes:
-    """``model`` as a file: the same bytes for the same model."""
+def serialised(model: Model) -> memoryview:
+    """The content of a file of ``model``: the same for the same model."""
     graph = model.subgraphs[0]
     constants = sum(len(buffer.data) for buffer in model.buffers if has_data(buffer))
     rest = 1024 * (len(graph.tensors) + len(graph.operators) + len(model.buffers) + 16)
     buffers = [SimpleNamespace(Pack=partial(_pack_buffer, b)) for b in model.buffers]
     builder = flatbuffers.Builder(constants + rest)  # it grows by copying all of it
     builder.Finish(changed(model, buffers=buffers).Pack(builder), _MARK)
-    return bytes(builder.Output())
+    return memoryview(builder.Bytes)[builder.Head() :]  # not Output(), which copies all of it
 
 
 def has_data(buffer: Any) -> bool:
@@ -142,7 +142,10 @@ def _name(graph: Any) -> None:
     """Make the names of the tensors unique; inputs and outputs are the first to keep theirs."""
     taken = {(tensor.name or b"").decode() for tensor in graph.tensors}
     kept = {""}
-    for index in dict.fromkeys([*graph.inputs, *graph.outputs, *range(len(graph.tensors))]):
+    every = range(len(graph.tensors))
+    for index in dict.fromkeys([*graph.inputs, *graph.outputs, *every]):
+        if index not in every:  # for _check_indices to say
+            continue
         tensor = graph.tensors[index]
         name = (tensor.name or b"").decode()
         if name in kept:
@@ -160,10 +163,10 @@ def _check(model: Model) -> None:
             f"it has {len(model.subgraphs)} subgraphs (control flow, or several signatures): "
             "convert one signature without loops and branches."
         )
-    if model.externalBuffers or model.externalBufferGroups or any(b.offset for b in model.buffers):
-        raise UsageError("its weights are outside the flatbuffer: convert it to one below 2 GB.")
     graph = model.subgraphs[0]
     _check_indices(model, graph)
+    if any(b.offset for b in model.buffers) or any(t.externalBuffer for t in graph.tensors):
+        raise UsageError("its weights are outside the flatbuffer: convert it to one below 2 GB.")
     for tensor in graph.tensors:
         _check_tensor(model, tensor)
     _check_operators(model, graph)
@@ -201,18 +204,15 @@ def _check_tensor(model: Model, tensor: Any) -> None:
     dims = [int(dim) for dim in (() if tensor.shape is None else tensor.shape)]
     if any(dim < -1 for dim in dims) or kind not in _TYPES.values():
         raise UsageError(f"it is damaged: {name!r} has the shape {dims} of type {kind}. {_DAMAGE}")
-    if tensor.isVariable or tensor.externalBuffer:
-        raise UsageError(
-            f"{name!r} is kept from one run to the next, or in another file: convert it without "
-            "state and external weights."
-        )
+    if tensor.isVariable:
+        raise UsageError(f"{name!r} is kept from run to run: convert it without variables.")
     if math.prod(dims) * _BITS.get(kind, 8) > 8 * _MOST_BYTES:
         raise UsageError(f"{name!r} of shape {dims} is over 2 GB: is the file whole?")
     data = model.buffers[tensor.buffer]
     if not has_data(data) or tensor.sparsity is not None:
         return
     if kind not in _BITS:
-        raise UsageError(f"its constant {name!r} is {kind}, not numbers: split a part without it.")
+        raise UsageError(f"its constant {name!r} is {kind}, not numbers: convert it without text.")
     needed = -(-math.prod(dims) * _BITS[kind] // 8)
     if needed != len(data.data):
         raise UsageError(
@@ -236,7 +236,7 @@ def _check_operators(model: Model, graph: Any) -> None:
         if name in _STATEFUL or _any(operator.mutatingVariableInputs):
             raise UsageError(f"its operator {name} keeps state: convert it without variables.")
         if operator.largeCustomOptionsOffset > 1:
-            raise UsageError(f"the options of its operator {name} are outside the flatbuffer.")
+            raise UsageError(f"the options of its {name} are outside the flatbuffer. {_DAMAGE}")
 
 
 def _check_order(model: Model, graph: Any) -> None:

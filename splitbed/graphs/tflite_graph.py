@@ -7,6 +7,7 @@ float weights are that a DEQUANTIZE makes of float16 ones.
 import math
 import re
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Any
 
 from splitbed.errors import UsageError
@@ -77,8 +78,8 @@ def _layer_names(graph: Any, operators: Sequence[Any], constant: set[int]) -> li
         if len(operator.inputs) > 1 and operator.inputs[1] in constant:
             weights = graph.tensors[operator.inputs[1]].name.decode()
             choices[:0] = _WEIGHTS.findall(weights)[:1]
-        name = next((name for name in choices if name not in taken), f"{whole}_{len(taken)}")
-        taken[name] = None
+        numbered = (f"{whole}_{number}" for number in count(1))
+        taken[next(name for name in chain(choices, numbered) if name not in taken)] = None
     return list(taken)
 
 
@@ -106,13 +107,14 @@ def _macs(op: str, operator: Any, tensors: Sequence[Any]) -> int:
         case "TRANSPOSE_CONV":  # each input element meets the kernel once
             return math.prod(third) * math.prod(second[:3])
         case "BATCH_MATMUL":
-            transposed = operator.builtinOptions is not None and operator.builtinOptions.adjX
-            return math.prod(written) * first[-2 if transposed else -1]
+            transposed = getattr(operator.builtinOptions, "adjX", False)
+            return math.prod(written) * math.prod(first[-2:-1] if transposed else first[-1:])
     return 0
 
 
 def _is_weight(tensor: Any) -> bool:
-    quantised = tensor.quantization is not None and tensor.quantization.scale is not None
+    scale = None if tensor.quantization is None else tensor.quantization.scale
+    quantised = scale is not None and len(scale) > 0
     return quantised or type_name(tensor).startswith(("FLOAT", "BFLOAT"))
 
 

@@ -29,11 +29,11 @@ def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) ->
     Operators that no output depends on are dropped.  Raises UsageError for a file that
     :func:`splitbed.graphs.tflite_file.parse` or the interpreter refuses, and inputs left dynamic.
     """
-    model = parse(path)
-    graph = model.subgraphs[0]
+    whole = parse(path)
+    graph = whole.subgraphs[0]
+    model = _subset(whole, graph.inputs, graph.outputs)
     try:
-        fixed = fix_inputs(model, shapes or {})
-        return build_graph(with_shapes(_subset(model, graph.inputs, graph.outputs), fixed))
+        return build_graph(with_shapes(model, fix_inputs(model, shapes or {})))
     except UsageError as error:
         raise UsageError(f"Cannot split {path}: {error}") from error
 

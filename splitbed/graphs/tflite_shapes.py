@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from splitbed.errors import UsageError
 from splitbed.graphs.tflite_file import (
@@ -21,14 +20,9 @@ from splitbed.graphs.tflite_file import (
     serialised,
     type_name,
 )
-from splitbed.runtime.tflite import interpreter_class, resolver_without_delegates
-from splitbed.tensors import NUMPY_TYPES
-
-Shape = tuple[int, ...]
-"""Dimensions; -1 is one that depends on the data."""
+from splitbed.graphs.tflite_probe import NEVER_SET, Shape, ask
 
 _LOOKING = ("WHERE", "UNIQUE", "SEGMENT_SUM", "HASHTABLE_LOOKUP")
-_NEVER_SET = (0,)  # what a probe says of the tensors that operators write
 
 
 def fix_inputs(model: Model, shapes: Mapping[str, Sequence[int]]) -> dict[int, Shape]:
@@ -77,15 +71,15 @@ def with_shapes(model: Model, fixed: Mapping[int, Shape]) -> Model:
     """
     graph = model.subgraphs[0]
     written = [place for operator in graph.operators for place in operator.outputs]
-    found = _allocated(model, fixed)
-    probe = _replaced(model, dict.fromkeys(written, _NEVER_SET))
-    try:
-        first = _allocated(probe, fixed)
-        open_places = [place for place in written if first[place] == _NEVER_SET]
-    except UsageError:  # an operator that relies on the file's shape of what it writes
-        open_places = written
-    if open_places:
-        found |= _learnt(model, fixed, open_places)
+    question = _replaced(model, dict.fromkeys(written, NEVER_SET))
+    answer = ask(serialised(question), fixed, written)
+    found = {i: () if t.shape is None else tuple(t.shape) for i, t in enumerate(graph.tensors)}
+    found |= fixed
+    found |= {place: answer.allocated.get(place, found[place]) for place in written}
+    late = {place for place in written if found[place] == NEVER_SET}
+    doubtful = _doubtful(model, late)
+    for place in late:
+        found[place] = _agreed([run[place] for run in answer.runs], place in doubtful)
     return _replaced(model, found)
 
 
@@ -118,66 +112,12 @@ def _replaced(model: Model, shapes: Mapping[int, Shape]) -> Model:
     return changed(model, subgraphs=[changed(graph, tensors=tensors)])
 
 
-def _opened(model: Model, fixed: Mapping[int, Shape]) -> Any:
-    """An interpreter of ``model`` that has allocated its tensors."""
-    try:
-        interpreter = interpreter_class()(
-            model_content=serialised(model),
-            experimental_op_resolver_type=resolver_without_delegates(),
-            num_threads=1,
-        )
-        for place, shape in fixed.items():
-            interpreter.resize_tensor_input(place, shape)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(f"TFLite cannot run it: {' '.join(str(error).split())}") from error
-    return interpreter
-
-
-def _shapes(interpreter: Any, model: Model) -> dict[int, Shape]:
-    count = len(model.subgraphs[0].tensors)
-    details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
-    return {i: tuple(map(int, details[i]["shape"])) for i in range(count)}
-
-
-def _allocated(model: Model, fixed: Mapping[int, Shape]) -> dict[int, Shape]:
-    return _shapes(_opened(model, fixed), model)
-
-
-def _learnt(model: Model, fixed: Mapping[int, Shape], places: Sequence[int]) -> dict[int, Shape]:
-    """The shapes of the tensors at ``places`` that all runs agree on, with -1 for the rest."""
-    interpreter = _opened(model, fixed)
-    noise = np.random.default_rng(0)
-    runs = []
-    for fill in (0, 1, None):
-        for place, shape in fixed.items():
-            dtype = np.dtype(NUMPY_TYPES[WIRE_TYPES[type_name(model.subgraphs[0].tensors[place])]])
-            interpreter.set_tensor(place, _made_up(shape, dtype, fill, noise))
-        try:
-            interpreter.invoke()
-        except (ValueError, RuntimeError):
-            continue  # made-up input need not make sense to the model
-        runs.append(_shapes(interpreter, model))
-    doubtful = _doubtful(model, set(places))
-    learnt: dict[int, Shape] = {}
-    for place in places:
-        seen = {run[place] for run in runs}
-        sizes = [set(dims) for dims in zip(*seen, strict=False)]
-        if not runs or len({len(shape) for shape in seen}) > 1:
-            learnt[place] = (-1,)
-        elif place in doubtful:
-            learnt[place] = (-1,) * len(sizes)
-        else:
-            learnt[place] = tuple(size.pop() if len(size) == 1 else -1 for size in sizes)
-    return learnt
-
-
-def _made_up(
-    shape: Shape, dtype: np.dtype[Any], fill: int | None, noise: np.random.Generator
-) -> npt.NDArray[np.generic]:
-    if fill is None and dtype.kind == "f":
-        return noise.standard_normal(shape).astype(dtype)
-    return np.full(shape, 1 if fill is None else fill, dtype)
+def _agreed(shapes: Sequence[Shape], doubtful: bool) -> Shape:
+    """The sizes that all runs agree on, -1 for the rest; if the rank is open, too, just -1."""
+    if len({len(shape) for shape in shapes}) != 1:
+        return (-1,)
+    sizes = [set(column) for column in zip(*shapes, strict=True)]
+    return tuple(-1 if doubtful or len(size) > 1 else size.pop() for size in sizes)
 
 
 def _doubtful(model: Model, places: set[int]) -> set[int]:

@@ -38,7 +38,8 @@ class Place:
         return str(file if file.exists() else small_model(file))
 
     def argv(self, *options: str) -> list[str]:
-        return [*ORCHESTRATE, "sweep", "--model", self.model, "--out", str(self.out), *options]
+        own = ["--model", self.model, "--out", str(self.out), "--no-profile"]
+        return [*ORCHESTRATE, "sweep", *own, *options]
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
         """A sweep in the background, its output kept."""

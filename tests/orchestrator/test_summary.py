@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.run_folder import Record, RunFolder
+from orchestrator.run_folder import PROFILE_FILE, Record, RunFolder
 from orchestrator.summary import COLUMNS, rows, to_csv
 from orchestrator.verdict import judge_run
+from tests.orchestrator.test_profile import profile
 
 SPEC = symmetric(rate_mbit=8)
 PROOF: Record = {"uplink_mbit": 8.0, "downlink_mbit": 8.0, "rtt_min_ms": 0.2, "fault": ""}
@@ -153,3 +154,49 @@ def test_csv_has_the_columns_of_the_design_first_and_leaves_unknowns_empty(
     assert header.split(",")[:6] == ["model", "runtime", "split", "split_name", "codec", "bw_mbit"]
     assert len(header.split(",")) == len(COLUMNS)
     assert ",false,the ue node died," in line
+
+
+def test_a_delivery_has_paid_once_the_frames_it_saves_add_up_to_it(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3, part1_bytes=0, part1_delivery_ms=0.4)
+    add_cell(folder, "1:1", [60] * 3, part1_delivery_ms=500.0)
+    add_cell(folder, "2:0", [120] * 3, part1_delivery_ms=900.0)
+    network, split, device = rows(folder)
+    assert split["frames_to_pay_delivery"] == 13  # 500 ms at 40 ms a frame
+    assert network["frames_to_pay_delivery"] is None  # nothing was delivered
+    assert device["frames_to_pay_delivery"] is None  # it never pays
+
+
+def test_advice_says_when_the_delivery_of_the_best_split_has_paid(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3, part1_bytes=0, part1_delivery_ms=0.4)
+    add_cell(folder, "1:1", [60] * 3, part1_delivery_ms=500.0)
+    add_cell(folder, "2:0", [120] * 3, part1_delivery_ms=900.0)
+    advice = judge_run(rows(folder), 3).advice
+    assert "(its delivery, 500 ms, is paid after 13 frames)" in advice[0]
+
+
+def test_a_part_that_arrived_faster_than_physics_makes_the_row_invalid(folder: RunFolder) -> None:
+    # a megabyte at 8 Mbit/s takes a second
+    add_cell(folder, "1:1", [60] * 3, part1_bytes=1_000_000, part1_delivery_ms=400.0)
+    (row,) = rows(folder)
+    assert not row["valid"]
+    assert "part 1 was delivered faster than physics" in str(row["reason"])
+
+
+def test_predictions_stand_beside_what_was_measured(folder: RunFolder) -> None:
+    # measured: 5 ms on either node; predicted: 4 ms on the UE, 8 ms on the edge
+    (folder.path / PROFILE_FILE).write_text(profile(ue_ms=(4, 2), edge_ms=(3, 8)).model_dump_json())
+    add_cell(folder, "1:1", [110] * 3)
+    (row,) = rows(folder)
+    assert (row["part1_predicted_ms"], row["part2_predicted_ms"]) == (4, 8)
+    bound_ms = row["bound_ms"]
+    assert isinstance(bound_ms, float)
+    assert row["e2e_predicted_ms"] == pytest.approx(bound_ms + 2)
+    assert row["prediction_error_pct"] == pytest.approx(100 * (bound_ms + 2 - 110) / 110)
+    assert "part 1 and part 2 alone within 20.0 %" in judge_run([row], 1).advice[0]
+
+
+def test_a_profile_that_cannot_be_read_predicts_nothing(folder: RunFolder) -> None:
+    (folder.path / PROFILE_FILE).write_text('{"ue": 1}')
+    add_cell(folder, "1:1", [110] * 3)
+    (row,) = rows(folder)
+    assert "e2e_predicted_ms" not in row

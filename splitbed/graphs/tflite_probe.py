@@ -1,0 +1,121 @@
+"""Asks TFLite's interpreter for the shapes of a model, in a process of its own.
+
+A damaged file can crash the interpreter, which checks little of what its kernels read.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.errors import MachineError, UsageError
+from splitbed.runtime.tflite import interpreter_class, resolver_without_delegates
+
+Shape = tuple[int, ...]
+
+LONGEST_S = 120.0
+NEVER_SET = (0,)
+"""The shape, in a model to ask about, of whatever its operators write: it stays where they set
+none before they run."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes by the tensors' places: as ``allocated``, and after each of the ``runs``.
+
+    Tensors of a type that numpy lacks are left out.  There are runs, on zeros, ones and noise, only
+    if a shape was never set when memory was allocated.  One that fails is left out, as made-up
+    input need not make sense to the model.
+    """
+
+    allocated: Mapping[int, Shape]
+    runs: Sequence[Mapping[int, Shape]]
+
+
+def ask(content: bytes | memoryview, inputs: Mapping[int, Shape], written: Sequence[int]) -> Shapes:
+    """The shapes in the model of file ``content``, its ``inputs`` resized.
+
+    ``written`` are the places of what operators write.  Raises UsageError where the interpreter
+    refuses the model, crashes or does not end, MachineError where there is none.
+    """
+    question = json.dumps({"inputs": list(inputs.items()), "written": list(written)})
+    argv = [sys.executable, "-m", __name__, question]
+    try:
+        child = subprocess.run(
+            argv, input=content, capture_output=True, timeout=LONGEST_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"TFLite did not end within {LONGEST_S:g} s.") from error
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        raise UsageError(f"TFLite crashes on it ({name}): it is damaged. Get the file again.")
+    if child.returncode:
+        last = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise MachineError(f"Cannot ask TFLite for shapes with {' '.join(argv[:3])}: {last}")
+    answer = json.loads(child.stdout)
+    if "error" in answer:
+        raise UsageError(f"TFLite cannot run it: {answer['error']}")
+    return Shapes(_tuples(answer["allocated"]), [_tuples(run) for run in answer["runs"]])
+
+
+def main() -> None:
+    """Answer the question in the first argument about the model on standard input."""
+    question = json.loads(sys.argv[1])
+    try:
+        answer = _answer(sys.stdin.buffer.read(), question["inputs"], question["written"])
+    except (ValueError, RuntimeError) as error:
+        answer = {"error": " ".join(str(error).split())}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _answer(
+    content: bytes, inputs: Sequence[tuple[int, Sequence[int]]], written: Sequence[int]
+) -> dict[str, Any]:
+    interpreter = interpreter_class()(
+        model_content=content,
+        experimental_op_resolver_type=resolver_without_delegates(),
+        num_threads=1,
+    )
+    for place, shape in inputs:
+        interpreter.resize_tensor_input(place, shape)
+    interpreter.allocate_tensors()
+    allocated = _shapes(interpreter)
+    runs = []
+    if any(tuple(allocated.get(place, ())) == NEVER_SET for place in written):
+        noise = np.random.default_rng(0)
+        for fill in (0, 1, None):
+            for detail in interpreter.get_input_details():
+                made_up = _made_up(detail["shape"], detail["dtype"], fill, noise)
+                interpreter.set_tensor(detail["index"], made_up)
+            try:
+                interpreter.invoke()
+            except (ValueError, RuntimeError):
+                continue
+            runs.append(_shapes(interpreter))
+    return {"allocated": allocated, "runs": runs}
+
+
+def _shapes(interpreter: Any) -> dict[int, list[int]]:
+    return {d["index"]: d["shape"].tolist() for d in interpreter.get_tensor_details()}
+
+
+def _made_up(
+    shape: npt.NDArray[np.int32], dtype: npt.DTypeLike, fill: int | None, noise: np.random.Generator
+) -> npt.NDArray[np.generic]:
+    if fill is None and np.dtype(dtype).kind == "f":
+        return noise.standard_normal(shape).astype(dtype)
+    return np.full(shape, 1 if fill is None else fill, dtype)
+
+
+def _tuples(shapes: Mapping[str, Sequence[int]]) -> dict[int, Shape]:
+    return {int(place): tuple(shape) for place, shape in shapes.items()}
+
+
+if __name__ == "__main__":
+    main()
