@@ -165,7 +165,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the configuration {file}: {error}") from None
+        reason = " ".join(str(error).split())
+        raise UsageError(f"cannot read the configuration {file}: {reason}") from None
     if not isinstance(content, dict):
         raise UsageError(f"the configuration {file} is not a mapping of options to values")
     return {str(key).replace("-", "_"): value for key, value in content.items()}

@@ -91,6 +91,7 @@ def load_scenario(name: str) -> Scenario:
     try:
         return Scenario.model_validate(yaml.safe_load(scenario_text(name)))
     except yaml.YAMLError as error:
-        raise UsageError(f"the scenario {name} is not YAML: {error}") from None
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the scenario {name} is not YAML: {reason}") from None
     except ValidationError as error:
         raise UsageError(f"the scenario {name} cannot be run: {one_line(error)}") from None

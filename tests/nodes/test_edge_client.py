@@ -10,6 +10,7 @@ from splitbed.errors import NodeError
 from splitbed.serve import start
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, TensorHeader, TensorsHeader
 from splitbed.wire import packets, receive
 from tests.nodes.loopback import free_port
@@ -31,6 +32,11 @@ class WrongEdge(nodes_pb2_grpc.DataServicer):
     ) -> Iterator[Packet]:
         receive(request)
         yield from self._answer()
+
+    def DeliverPart(  # noqa: N802
+        self, request: PartRequest, context: grpc.ServicerContext
+    ) -> Iterator[PartPiece]:
+        raise NotImplementedError
 
 
 def another_frame() -> Iterator[Packet]:

@@ -1,0 +1,150 @@
+"""PoseNet on TFLite over a shaped link: delivery, frames and profiles, as in scenario 10.2."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bound import wire_bytes
+from orchestrator.profile import PUBLISHED_COLUMNS
+from tests.net.sweeps import ORCHESTRATE, Place, ended
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+PART1_BYTES_13 = (1_000_000, 1_200_000)
+"""Of part 1 at 13:18; the published table has 1049 KiB there."""
+
+
+class PosePlace(Place):
+    """A place where PoseNet is swept."""
+
+    @property
+    def model(self) -> str:
+        return "posenet"
+
+    def scenario(self, *words: str) -> list[str]:
+        return [*ORCHESTRATE, "scenario", *words]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
+    place = PosePlace(tmp_path_factory.mktemp("posenet"))
+    done = place.sweep("--split", "13:18,29:2", "--bw", "20,50", "--profile")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (place.folder / "stdout").write_text(done.stdout)
+    return place
+
+
+def test_the_sweep_runs_on_tflite_and_every_row_is_valid(place: Place) -> None:
+    rows = place.rows()
+    assert [(row["split"], row["bw_mbit"]) for row in rows] == [
+        (split, bw) for split in ("0:31", "13:18", "29:2", "31:0") for bw in ("20", "50")
+    ]
+    assert {row["runtime"] for row in rows} == {"tflite"}
+    assert {row["valid"] for row in rows} == {"true"}
+
+
+def test_intermediate_sizes_are_the_published_ones(place: Place) -> None:
+    sizes = {row["split"]: int(row["intermediate_bytes"]) for row in place.rows()}
+    assert sizes["0:31"] == 792_588
+    assert sizes["13:18"] == 591_872
+    # behind the first two heads: both outputs, and what the other two heads read
+    assert sizes["29:2"] == 4 * 17 * 17 * (17 + 34 + 1024)
+
+
+def test_split_and_whole_are_equal_bit_for_bit(place: Place) -> None:
+    assert {row["max_abs_diff"] for row in place.rows() if row["split"] != "31:0"} == {"0"}
+
+
+def test_part_1_was_delivered_over_the_link_that_was_asked(place: Place) -> None:
+    for row in place.rows():
+        nbytes, delivery_ms = int(row["part1_bytes"]), float(row["part1_delivery_ms"])
+        floor_ms = wire_bytes(nbytes) * 8 / (float(row["bw_mbit"]) * 1e3)
+        assert delivery_ms >= 0.98 * floor_ms
+        assert delivery_ms <= 1.1 * floor_ms + 100
+    (first, last) = PART1_BYTES_13
+    assert first < int(place.rows()[2]["part1_bytes"]) < last
+    assert int(place.rows()[6]["part1_bytes"]) > 13_000_000
+
+
+def test_what_a_delivery_saves_is_counted_from_the_network_anchor(place: Place) -> None:
+    rows = {(row["split"], row["bw_mbit"]): row for row in place.rows()}
+    for bw in ("20", "50"):
+        network, device = rows["0:31", bw], rows["31:0", bw]
+        assert network["frames_to_pay_delivery"] == ""
+        saved_ms = float(network["e2e_ms"]) - float(device["e2e_ms"])
+        frames = float(device["part1_delivery_ms"]) / saved_ms
+        assert frames <= int(device["frames_to_pay_delivery"]) <= frames + 1.01
+    assert "is paid after" in (place.folder / "stdout").read_text()
+
+
+def test_the_profile_has_the_published_columns_and_a_row_per_split(place: Place) -> None:
+    with (place.out / "profile.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == PUBLISHED_COLUMNS
+    assert [int(row["layers_on_client"]) for row in rows] == list(range(32))
+    assert float(rows[13]["intermediate_data_size_kB"]) == 591.872
+    clients = [float(row["client_time_ms"]) for row in rows]
+    assert clients == sorted(clients)
+
+
+def test_predicted_times_stand_beside_measured_ones(place: Place) -> None:
+    for row in place.rows():
+        measured, predicted = float(row["e2e_ms"]), float(row["e2e_predicted_ms"])
+        error = float(row["prediction_error_pct"])
+        assert error == pytest.approx(100 * (predicted / measured - 1), abs=0.01)
+    assert "The profiles predicted end-to-end times" in (place.folder / "stdout").read_text()
+
+
+def test_without_delivery_nothing_is_sent_before_the_frames(tmp_path: Path) -> None:
+    place = PosePlace(tmp_path)
+    done = place.sweep("--split", "29:2", "--bw", "50", "--no-delivery")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["part1_delivery_ms"] for row in place.rows()} == {""}
+    assert {row["valid"] for row in place.rows()} == {"true"}
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
+    """The scenario of one split at one rate."""
+    place = PosePlace(tmp_path_factory.mktemp("scenario"))
+    words = ("run", "10.2", "--split", "27:4", "--bw", "50", "--out", str(place.out))
+    done = ended(place.popen(place.scenario(*words)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+def test_a_scenario_leaves_one_folder_with_the_tables_of_the_clause(scenario: Place) -> None:
+    names = {path.name for path in scenario.out.iterdir()}
+    assert names >= {"scenario.yaml", "scenario.md", "verification.csv", "tables.md", "sweep"}
+    tables = (scenario.out / "tables.md").read_text()
+    for title in ("Anchor model", "Lossless verification", "Performance of each node"):
+        assert f"## {title}" in tables
+    with (scenario.out / "table-model.csv").open() as file:
+        (model,) = csv.DictReader(file)
+    assert (model["layers"], model["parameters"], model["size_MB"]) == ("31", "3313907", "13.27")
+    with (scenario.out / "verification.csv").open() as file:
+        assert [row["verdict"] for row in csv.DictReader(file)] == ["PASSED"] * 32
+    with (scenario.out / "table-measured.csv").open() as file:
+        assert [row["layers_on_client"] for row in csv.DictReader(file)] == ["0", "27", "31"]
+
+
+def test_a_scenario_that_was_stopped_goes_on_where_it_was(scenario: Place, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(scenario.out, copy)
+    *kept, _ = (copy / "sweep" / "cells.jsonl").read_text().splitlines()
+    (copy / "sweep" / "cells.jsonl").write_text("\n".join(kept) + "\n")
+    (copy / "tables.md").unlink()
+    verified = (copy / "verification.csv").stat().st_mtime_ns
+    place = PosePlace(tmp_path)
+    done = ended(place.popen(place.scenario("run", str(copy), "--resume")))
+    assert done.returncode == 0, done.stdout + done.stderr
+    keys = [
+        json.loads(line)["key"]
+        for line in (copy / "sweep" / "cells.jsonl").read_text().splitlines()
+    ]
+    assert len(keys) == len(set(keys)) == 3
+    assert (copy / "verification.csv").stat().st_mtime_ns == verified
+    assert (copy / "tables.md").exists()

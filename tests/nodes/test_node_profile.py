@@ -1,0 +1,43 @@
+"""Profiles that real nodes take of themselves."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import sweep_config
+from orchestrator.profile import take_profile
+from splitbed.v1 import nodes_pb2
+from tests.nodes.loopback import LAYERS, loopback_pair
+
+
+def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> None:
+    config = sweep_config({"model": "small", "ue_threads": 1, "edge_threads": 1})
+    with loopback_pair(tmp_path) as (pair, model):
+        profile = take_profile(config, model, pair)
+        pair.load(3, threads=(1, 1), warmup=0)  # a node that was profiled goes on serving
+        assert pair.run_frame(0, 0, 20.0).frame == 0
+    assert [cut.k for cut in profile.cuts] == list(range(LAYERS + 1))
+    assert [cut.intermediate_bytes for cut in profile.cuts][:LAYERS] == [
+        model.graph.cuts[k].nbytes for k in range(LAYERS)
+    ]
+    assert profile.cuts[0].part1_bytes == 0 < profile.cuts[1].part1_bytes
+    for node in (profile.ue, profile.edge):
+        assert [(span.first, span.last) for span in node.layers] == [
+            (k, k + 1) for k in range(LAYERS)
+        ]
+        assert [span.op for span in node.layers][:3] == ["Conv", "Relu", "Conv"]
+        assert min(span.ms for span in node.layers) > 0
+        assert min(node.init_ms, node.warmup_ms, node.steady_ms) > 0
+        assert node.overall_memory_bytes >= node.init_memory_bytes > 0
+        assert node.ms(0, LAYERS) == pytest.approx(node.steady_ms, rel=0.01)
+
+
+def test_a_part_that_cannot_be_run_is_refused_and_the_node_lives(tmp_path: Path) -> None:
+    with loopback_pair(tmp_path) as (pair, _):
+        options = nodes_pb2.ProfileOptions(threads=1, warmup=1, runs=1)
+        broken = nodes_pb2.PartPiece(data=b"no header")
+        pieces = [nodes_pb2.ProfilePiece(options=options), nodes_pb2.ProfilePiece(piece=broken)]
+        with pytest.raises(Exception, match="begins with its header"):
+            pair.profile("ue", iter(pieces))
+        pair.load(2, threads=(1, 1), warmup=0)
+        assert pair.run_frame(0, 0, 20.0).frame == 0
