@@ -5,15 +5,16 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
+OLDER := .venv-tflite-runtime
 
-.PHONY: help setup sweep test check bench proto lock clean
+.PHONY: help setup sweep test older check bench proto lock clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## environment in .venv with locked dependencies, missing system packages
 	@scripts/system-packages
 
-$(STAMP): pyproject.toml requirements.lock
+$(STAMP): pyproject.toml $(wildcard requirements*.lock)
 	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)"
 	@touch $@
 	@echo "ready: . $(VENV)/bin/activate puts orchestrate, ue-node, edge-node and netem on the path"
@@ -23,6 +24,11 @@ sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes);
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest
+
+older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (Python 3.11)
+	@$(MAKE) --no-print-directory setup VENV=$(OLDER) EXTRAS=dev,tflite-runtime
+	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest \
+		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -41,6 +47,8 @@ lock: setup  ## pin the newest dependencies in requirements.lock
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --extra dev --no-annotate --no-header \
 		pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra dev --extra tflite-runtime \
+		--no-annotate --no-header pyproject.toml -o requirements-tflite-runtime.lock
 
 clean:  ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(OLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

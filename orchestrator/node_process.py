@@ -132,6 +132,7 @@ class NodeProcess:
             code = self.process.wait(_DYING_S) if self.process else 0
         except subprocess.TimeoutExpired:
             return ""
-        last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        last = [line for line in lines if not line.startswith("INFO:")][-1:]  # LiteRT's greeting
         ended = f"signal {-code}" if code < 0 else f"exit {code}"
         return f" ({ended}{': ' + last[0] if last else ''})"

@@ -1,38 +1,38 @@
 """Profiles of parts, as clause 10.2.7 has them taken with TFLite's benchmark tool.
 
-Memory is the growth of a process, so that a fresh one runs the parts:
+Memory is what a process grows by, so a fresh one opens and runs the parts:
 
-    profile() ── request (JSON) ──> python -m splitbed.runtime.profiler ── answer ──> PartProfiles
+    profile() ── request (JSON) ──> python -m splitbed.runtime.profiler ── answer ──> PartProfile
 """
 
-import importlib
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime.session import PartSession
-from splitbed.tensors import TensorInfo
+from splitbed.runtime.tflite import interpreter_class
+from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 
-_STATUS = Path("/proc/self/status")
-_CLEAR_REFS = Path("/proc/self/clear_refs")
+_ROUNDS = 4
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
+_ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
 
 
 @dataclass(frozen=True)
 class ProfiledPart:
-    """A model file to profile, and what goes in and comes out."""
+    """A model file to profile, and the tensors that go in and come out."""
 
     path: Path
     inputs: tuple[TensorInfo, ...]
@@ -41,12 +41,13 @@ class ProfiledPart:
 
 @dataclass(frozen=True)
 class PartProfile:
-    """What opening and running one part took.
+    """What it took to open and to run a part.
 
-    ``first_ms`` is the first run, ``steady_ms`` the median of those after the warm-up and
-    ``min_ms`` the fastest of them.  Memory is what the process grew by since before the file was
-    opened: resident after opening it, and at its peak over all runs.  It is None for a part that
-    was not the first in its process, which could reuse what the one before had freed.
+    ``first_ms`` is the very first run.  Of those after the warm-up, ``steady_ms`` is the median in
+    the quietest round, since what slows another round is not the part, and ``min_ms`` the fastest.
+    Memory is what the process grew by: resident once the file was open, and at the peak of the
+    runs.  It is None for a part that was not the first in its process, which has memory to use that
+    the first one freed.
     """
 
     init_ms: float
@@ -60,30 +61,153 @@ class PartProfile:
 def profile(
     parts: Sequence[ProfiledPart], threads: int, warmup: int, runs: int, timeout_s: float = 600.0
 ) -> list[PartProfile]:
-    """Profiles of ``parts``, one after the other in one fresh process.
+    """Profiles of ``parts``, taken in one fresh process.
 
-    Each is opened, run ``warmup`` times, the first run among them, run ``runs`` times, and closed.
-    Inputs are seeded and random.  Raises UsageError for a part that its runtime refuses and for
-    counts below 1, NodeError where running fails or takes longer than ``timeout_s``.
+    The ``runs`` are spread over up to 4 rounds, so that what slows the machine for a while slows
+    no single part.  In each round a part is opened, run ``warmup`` times and then its share of
+    ``runs``, and closed before the next.  Inputs are seeded and random.
+
+    Raises UsageError for counts below 1 and for a part that its runtime refuses, MachineError where
+    the runtime is not installed, NodeError where running fails or takes over ``timeout_s``.
     """
     if min(threads, warmup, runs) < 1:
         raise UsageError(
-            f"Cannot profile with threads={threads}, warmup={warmup}, runs={runs}: each takes 1"
-            " or more."
+            f"Cannot profile with threads={threads}, warmup={warmup}, runs={runs}: none can be"
+            " below 1."
         )
     request = {
         "parts": [asdict(part) | {"path": str(part.path)} for part in parts],
-        "threads": threads,
-        "warmup": warmup,
-        "runs": runs,
+        "counts": {"threads": threads, "warmup": warmup, "runs": runs},
     }
-    # killed with the process that asked, however that ends
+    answer = json.loads(_child(json.dumps(request), timeout_s))
+    if "error" in answer:
+        raise _ERRORS.get(answer["exit_code"], NodeError)(answer["error"])
+    return [PartProfile(**profile) for profile in answer["profiles"]]
+
+
+def layer_times(whole: PartProfile, layers: Sequence[PartProfile]) -> list[float]:
+    """Milliseconds that each layer takes in the whole model; they add up to its ``steady_ms``.
+
+    A layer alone pays for a call, and for a boundary that its neighbours would share with it.
+    What the layers' fastest runs together take more than the whole's is taken off each alike, and
+    the rest is scaled.
+    """
+    alone = [layer.min_ms for layer in layers]
+    call_ms = max(sum(alone) - whole.min_ms, 0) / len(alone)
+    inside = [max(layer_ms - call_ms, 0.0) for layer_ms in alone]
+    return [layer_ms * whole.steady_ms / sum(inside) for layer_ms in inside]
+
+
+def _child(request: str, timeout_s: float) -> str:
+    # killed with the thread that asked, however that ends
     argv = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", __name__]
     try:
         done = subprocess.run(
-            argv, input=json.dumps(request).encode(), capture_output=True, timeout=timeout_s
+            argv, input=request, capture_output=True, check=False, text=True, timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
-        raise NodeError(
-            f"Profiling {len(parts)} parts took longer than {timeout_s:g} s: ask for fewer runs."
-        ) from None
+        raise NodeError(f"Profiling took over {timeout_s:g} s: ask for fewer runs.") from None
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise NodeError(f"The process that profiled died with {done.returncode}: {last}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What was measured of one part from opening to closing it; memory is the process's."""
+
+    init_ms: float
+    warmup_ms: list[float]
+    runs_ms: list[float]
+    open_bytes: int
+    peak_bytes: int
+
+
+def _profiled(
+    parts: Sequence[ProfiledPart], threads: int, warmup: int, runs: int
+) -> list[PartProfile]:
+    tensors = [random_inputs(part.inputs, _SEED) for part in parts]
+    for part in parts:
+        _import_runtime(part.path)
+    with suppress(OSError):  # where the kernel cannot, the peak counts the imports as well
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+    before_bytes = _memory_bytes("VmRSS")
+    measured = [
+        [
+            _measured(part, fed, threads, warmup, share)
+            for part, fed in zip(parts, tensors, strict=True)
+        ]
+        for share in _shares(runs)
+    ]
+    return [
+        _profile(rounds, None if index else before_bytes)
+        for index, rounds in enumerate(zip(*measured, strict=True))
+    ]
+
+
+def _import_runtime(file: Path) -> None:
+    if file.suffix == ".tflite":
+        interpreter_class()
+    else:
+        import_module("onnxruntime")
+
+
+def _shares(runs: int) -> list[int]:
+    rounds = min(_ROUNDS, runs)
+    return [runs // rounds + (index < runs % rounds) for index in range(rounds)]
+
+
+def _measured(part: ProfiledPart, tensors: Tensors, threads: int, warmup: int, runs: int) -> _Round:
+    fed = [tensor.name for tensor in part.inputs]
+    start_ns = time.monotonic_ns()
+    with PartSession(part.path, part.inputs, part.outputs, fed, threads) as session:
+        init_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
+        open_bytes = _memory_bytes("VmRSS")
+        took_ms = []
+        for _ in range(warmup + runs):
+            start_ns = time.monotonic_ns()
+            session.run(tensors)
+            took_ms.append((time.monotonic_ns() - start_ns) / NS_PER_MS)
+        peak_bytes = _memory_bytes("VmHWM")
+    return _Round(init_ms, took_ms[:warmup], took_ms[warmup:], open_bytes, peak_bytes)
+
+
+def _memory_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise MachineError(f"Cannot read the memory in use: /proc/self/status has no {field}.")
+
+
+def _profile(rounds: Sequence[_Round], before_bytes: int | None) -> PartProfile:
+    first = rounds[0]
+    return PartProfile(
+        init_ms=first.init_ms,
+        first_ms=first.warmup_ms[0],
+        steady_ms=min(statistics.median(each.runs_ms) for each in rounds),
+        min_ms=min(min(each.runs_ms) for each in rounds),
+        init_memory_bytes=None if before_bytes is None else first.open_bytes - before_bytes,
+        overall_memory_bytes=None if before_bytes is None else first.peak_bytes - before_bytes,
+    )
+
+
+def _part(asked: Mapping[str, Any]) -> ProfiledPart:
+    inputs, outputs = (
+        tuple(TensorInfo(**info | {"shape": tuple(info["shape"])}) for info in asked[side])
+        for side in ("inputs", "outputs")
+    )
+    return ProfiledPart(Path(asked["path"]), inputs, outputs)
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        profiles = _profiled([_part(asked) for asked in request["parts"]], **request["counts"])
+    except SplitbedError as error:
+        return {"error": str(error), "exit_code": error.exit_code}
+    return {"profiles": [asdict(profile) for profile in profiles]}
+
+
+if __name__ == "__main__":
+    json.dump(_answer(json.load(sys.stdin)), sys.stdout)
