@@ -114,6 +114,7 @@ def _node_line(node: str, profile: NodeProfile) -> Line:
         "initialisation ms": profile.init_ms,
         "warm-up ms": profile.warmup_ms,
         "steady state ms": profile.steady_ms,
+        "after a pause ms": profile.paced_ms,
         "memory at initialisation MB": profile.init_memory_bytes / 1e6,
         "overall memory MB": profile.overall_memory_bytes / 1e6,
     }

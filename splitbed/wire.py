@@ -1,8 +1,10 @@
-"""Tensors <-> messages: one header, then raw little-endian C-order bytes in chunks.
+"""Tensors <-> messages: a header, then raw little-endian C-order bytes in chunks.
 
-One protobuf message for a whole tensor was measured 11 to 15 times slower than raw TCP; chunks on
-a long-lived stream come within a few per cent of the link. Sizes follow from datatype and shape,
-are checked against what the receiver expects, and only then is memory taken.
+The first bytes travel with the header, so that a small result is one message: each message costs
+some 0.2 ms until Python at the other end has it. One protobuf message for a whole tensor was
+measured 11 to 15 times slower than raw TCP; chunks on a long-lived stream come within a few per
+cent of the link. Sizes follow from datatype and shape, are checked against what the receiver
+expects, and only then is memory taken.
 """
 
 import math
@@ -16,6 +18,7 @@ from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1.tensors_pb2 import Chunk, Packet, TensorHeader, TensorsHeader
 
 CHUNK_BYTES = 256 * 1024
+FIRST_BYTES = 32 * 1024
 MAX_TENSORS_BYTES = 1 << 30
 MAX_TENSORS = 4096
 MAX_RANK = 16
@@ -60,12 +63,34 @@ def packets(
         input=input_,
         layers=layers,
     )
+    chunks = _chunks(tensors)
+    room = FIRST_BYTES
+    for chunk in chunks:
+        header.chunks.append(chunk)
+        room -= len(chunk.data)
+        if room <= 0:
+            break
     yield Packet(header=header)
+    for chunk in chunks:
+        yield Packet(chunk=chunk)
+
+
+def _chunks(tensors: Tensors) -> Iterator[Chunk]:
+    """The bytes in order: the first in small chunks, so that the link is busy early, and the last.
+
+    What is left to copy when the last byte has come is then little, too.
+    """
+    begun = 0
     for index, array in enumerate(tensors.values()):
         flat = _bytes_of(np.ascontiguousarray(array))
-        for offset in range(0, len(flat), CHUNK_BYTES):
-            data = bytes(flat[offset : offset + CHUNK_BYTES])
-            yield Packet(chunk=Chunk(tensor=index, offset=offset, data=data))
+        offset = 0
+        while offset < len(flat):
+            half = max((len(flat) - offset) // 2, FIRST_BYTES)
+            size = FIRST_BYTES if begun < FIRST_BYTES else min(half, CHUNK_BYTES)
+            data = bytes(flat[offset : offset + size])
+            yield Chunk(tensor=index, offset=offset, data=data)
+            offset += len(data)
+            begun += len(data)
 
 
 class Assembler:
@@ -88,6 +113,8 @@ class Assembler:
         self._views = [_bytes_of(array) for array in self._arrays]
         self._tensor, self._offset = 0, 0
         self._skip_complete()
+        for chunk in header.chunks:
+            self.add(chunk)
 
     def add(self, chunk: Chunk) -> None:
         """Take the next chunk; NodeError when it is not the next one or too long."""

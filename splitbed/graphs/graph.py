@@ -45,9 +45,9 @@ class Cut:
     """The place after layer ``k - 1`` and before layer ``k``, named ``k:n-k``.
 
     ``ue_params`` and ``edge_params`` are elements of the weights that each side uses, in floating
-    point or, in TFLite, quantised (integers with a scale), so those shared by both count on both.  Where ``obstacle`` is not empty, some tensor
-    of the frontier has no static shape or no datatype of the wire: it is missing in ``tensors``,
-    and the graph cannot be cut here.
+    point or, in TFLite, quantised (integers with a scale), so those shared by both count on both.
+    Where ``obstacle`` is not empty, some tensor of the frontier has no static shape or no datatype
+    of the wire: it is missing in ``tensors``, and the graph cannot be cut here.
     """
 
     k: int

@@ -25,6 +25,7 @@ from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 
 _ROUNDS = 4
+_PACED_RUNS, _PAUSE_S = 4, 0.05
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
@@ -45,15 +46,19 @@ class PartProfile:
 
     ``first_ms`` is the very first run.  Of those after the warm-up, ``steady_ms`` is the median in
     the quietest round, since what slows another round is not the part, and ``min_ms`` the fastest.
+    ``paced_ms`` is the median of runs after a pause of 50 ms, as a node's are that waits for the
+    network: caches are cold then, and processors asleep.  It and memory are None for a part that
+    was not the first in its process.
+
     Memory is what the process grew by: resident once the file was open, and at the peak of the
-    runs.  It is None for a part that was not the first in its process, which has memory to use that
-    the first one freed.
+    runs; a later part has memory to use that the first one freed.
     """
 
     init_ms: float
     first_ms: float
     steady_ms: float
     min_ms: float
+    paced_ms: float | None
     init_memory_bytes: int | None
     overall_memory_bytes: int | None
 
@@ -120,6 +125,7 @@ class _Round:
     init_ms: float
     warmup_ms: list[float]
     runs_ms: list[float]
+    paced_ms: list[float]
     open_bytes: int
     peak_bytes: int
 
@@ -135,8 +141,8 @@ def _profiled(
     before_bytes = _memory_bytes("VmRSS")
     measured = [
         [
-            _measured(part, fed, threads, warmup, share)
-            for part, fed in zip(parts, tensors, strict=True)
+            _measured(part, fed, threads, (warmup, share, 0 if index else _PACED_RUNS))
+            for index, (part, fed) in enumerate(zip(parts, tensors, strict=True))
         ]
         for share in _shares(runs)
     ]
@@ -158,19 +164,29 @@ def _shares(runs: int) -> list[int]:
     return [runs // rounds + (index < runs % rounds) for index in range(rounds)]
 
 
-def _measured(part: ProfiledPart, tensors: Tensors, threads: int, warmup: int, runs: int) -> _Round:
+def _measured(
+    part: ProfiledPart, tensors: Tensors, threads: int, counts: tuple[int, int, int]
+) -> _Round:
+    """``counts`` are runs to warm up, one after the other, and after a pause."""
     fed = [tensor.name for tensor in part.inputs]
     start_ns = time.monotonic_ns()
     with PartSession(part.path, part.inputs, part.outputs, fed, threads) as session:
         init_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
         open_bytes = _memory_bytes("VmRSS")
-        took_ms = []
-        for _ in range(warmup + runs):
-            start_ns = time.monotonic_ns()
-            session.run(tensors)
-            took_ms.append((time.monotonic_ns() - start_ns) / NS_PER_MS)
+        warmup_ms, runs_ms, paced_ms = (
+            [_run_ms(session, tensors, pause_s) for _ in range(count)]
+            for count, pause_s in zip(counts, (0, 0, _PAUSE_S), strict=True)
+        )
         peak_bytes = _memory_bytes("VmHWM")
-    return _Round(init_ms, took_ms[:warmup], took_ms[warmup:], open_bytes, peak_bytes)
+    return _Round(init_ms, warmup_ms, runs_ms, paced_ms, open_bytes, peak_bytes)
+
+
+def _run_ms(session: PartSession, tensors: Tensors, pause_s: float) -> float:
+    if pause_s:
+        time.sleep(pause_s)
+    start_ns = time.monotonic_ns()
+    session.run(tensors)
+    return (time.monotonic_ns() - start_ns) / NS_PER_MS
 
 
 def _memory_bytes(field: str) -> int:
@@ -183,11 +199,13 @@ def _memory_bytes(field: str) -> int:
 
 def _profile(rounds: Sequence[_Round], before_bytes: int | None) -> PartProfile:
     first = rounds[0]
+    paced_ms = [took_ms for each in rounds for took_ms in each.paced_ms]
     return PartProfile(
         init_ms=first.init_ms,
         first_ms=first.warmup_ms[0],
         steady_ms=min(statistics.median(each.runs_ms) for each in rounds),
         min_ms=min(min(each.runs_ms) for each in rounds),
+        paced_ms=statistics.median(paced_ms) if paced_ms else None,
         init_memory_bytes=None if before_bytes is None else first.open_bytes - before_bytes,
         overall_memory_bytes=None if before_bytes is None else first.peak_bytes - before_bytes,
     )

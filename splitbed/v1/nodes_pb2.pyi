@@ -440,16 +440,17 @@ class PartProfile(_message.Message):
     FIRST_MS_FIELD_NUMBER: _builtins.int
     STEADY_MS_FIELD_NUMBER: _builtins.int
     MIN_MS_FIELD_NUMBER: _builtins.int
+    PACED_MS_FIELD_NUMBER: _builtins.int
     INIT_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     OVERALL_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     init_ms: _builtins.float
     first_ms: _builtins.float
     steady_ms: _builtins.float
     min_ms: _builtins.float
+    paced_ms: _builtins.float
+    """Of the first part only:"""
     init_memory_bytes: _builtins.int
-    """of the first part only"""
     overall_memory_bytes: _builtins.int
-    """likewise"""
     def __init__(
         self,
         *,
@@ -457,21 +458,26 @@ class PartProfile(_message.Message):
         first_ms: _builtins.float = ...,
         steady_ms: _builtins.float = ...,
         min_ms: _builtins.float = ...,
+        paced_ms: _builtins.float | None = ...,
         init_memory_bytes: _builtins.int | None = ...,
         overall_memory_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "init_memory_bytes", b"init_memory_bytes", "overall_memory_bytes", b"overall_memory_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "_paced_ms", b"_paced_ms", "init_memory_bytes", b"init_memory_bytes", "overall_memory_bytes", b"overall_memory_bytes", "paced_ms", b"paced_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "first_ms", b"first_ms", "init_memory_bytes", b"init_memory_bytes", "init_ms", b"init_ms", "min_ms", b"min_ms", "overall_memory_bytes", b"overall_memory_bytes", "steady_ms", b"steady_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "_paced_ms", b"_paced_ms", "first_ms", b"first_ms", "init_memory_bytes", b"init_memory_bytes", "init_ms", b"init_ms", "min_ms", b"min_ms", "overall_memory_bytes", b"overall_memory_bytes", "paced_ms", b"paced_ms", "steady_ms", b"steady_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__init_memory_bytes: _TypeAlias = _typing.Literal["init_memory_bytes"]  # noqa: Y015
     _WhichOneofArgType__init_memory_bytes: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes"]  # noqa: Y015
     _WhichOneofReturnType__overall_memory_bytes: _TypeAlias = _typing.Literal["overall_memory_bytes"]  # noqa: Y015
     _WhichOneofArgType__overall_memory_bytes: _TypeAlias = _typing.Literal["_overall_memory_bytes", b"_overall_memory_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__paced_ms: _TypeAlias = _typing.Literal["paced_ms"]  # noqa: Y015
+    _WhichOneofArgType__paced_ms: _TypeAlias = _typing.Literal["_paced_ms", b"_paced_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__init_memory_bytes) -> _WhichOneofReturnType__init_memory_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__overall_memory_bytes) -> _WhichOneofReturnType__overall_memory_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__paced_ms) -> _WhichOneofReturnType__paced_ms | None: ...
 
 Global___PartProfile: _TypeAlias = PartProfile  # noqa: Y015
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from splitbed.errors import NodeError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1.tensors_pb2 import Chunk, TensorHeader, TensorsHeader
-from splitbed.wire import CHUNK_BYTES, Assembler, max_abs_diff, packets, receive
+from splitbed.wire import CHUNK_BYTES, FIRST_BYTES, Assembler, max_abs_diff, packets, receive
 
 arrays = st.sampled_from(sorted(NUMPY_TYPES)).flatmap(
     lambda name: hnp.arrays(NUMPY_TYPES[name], hnp.array_shapes(min_dims=0, min_side=0, max_side=5))
@@ -30,8 +30,23 @@ def test_tensors_of_every_type_and_shape_arrive_as_sent(tensors: Tensors) -> Non
 def test_a_tensor_larger_than_a_chunk_is_sent_in_chunks() -> None:
     tensor = np.arange(CHUNK_BYTES, dtype=np.float32)
     messages = list(packets({"x": tensor}))
-    assert [len(m.chunk.data) for m in messages[1:]] == [CHUNK_BYTES] * 4
+    sizes = [len(m.chunk.data) for m in messages[1:]]
+    assert max(sizes) == CHUNK_BYTES
+    assert sum(sizes) + FIRST_BYTES == tensor.nbytes
     assert np.array_equal(receive(iter(messages)).tensors["x"], tensor)
+
+
+def test_little_is_left_to_copy_when_the_last_message_has_come() -> None:
+    *_, last = packets({"x": np.zeros(CHUNK_BYTES, np.float32)})
+    assert 0 < len(last.chunk.data) <= FIRST_BYTES
+
+
+def test_small_tensors_are_one_message() -> None:
+    tensors: Tensors = {name: np.full(100, ord(name), np.float32) for name in "abc"}
+    (message,) = packets(tensors, frame=3)
+    received = receive(iter([message]))
+    assert received.header.frame == 3
+    assert all(np.array_equal(received.tensors[name], tensors[name]) for name in tensors)
 
 
 def header(name: str = "x", datatype: str = "FP32", *shape: int) -> TensorsHeader:
@@ -76,7 +91,7 @@ def test_a_chunk_that_does_not_fit_is_refused(chunk: Chunk) -> None:
 
 
 def test_a_stream_that_ends_early_is_refused() -> None:
-    messages = list(packets({"x": np.zeros(4, np.float32)}))
+    messages = list(packets({"x": np.zeros(FIRST_BYTES, np.float32)}))
     with pytest.raises(NodeError, match="ended before"):
         receive(iter(messages[:1]))
 

@@ -16,6 +16,7 @@ def node(ms: tuple[float, ...]) -> NodeProfile:
         init_ms=10,
         warmup_ms=2 * sum(ms),
         steady_ms=sum(ms),
+        paced_ms=1.5 * sum(ms),
         init_memory_bytes=1_000_000,
         overall_memory_bytes=2_000_000,
         layers=layers,
@@ -31,11 +32,15 @@ def profile(ue_ms: tuple[float, ...], edge_ms: tuple[float, ...]) -> Profile:
     return Profile(ue=node(ue_ms), edge=node(edge_ms), cuts=tuple(cuts))
 
 
-@pytest.mark.parametrize(("k", "expected"), [(0, (0, 18)), (1, (10, 16)), (3, (60, 0))])
-def test_a_cut_is_predicted_by_the_layers_on_either_side(
+@pytest.mark.parametrize(("k", "expected"), [(0, (0, 27)), (1, (15, 24))])
+def test_a_cut_is_predicted_by_the_layers_on_either_side_as_after_a_pause(
     k: int, expected: tuple[float, float]
 ) -> None:
     assert profile((10, 20, 30), (2, 4, 12)).predicted_ms(k) == expected
+
+
+def test_nothing_waits_at_the_device_anchor() -> None:
+    assert profile((10, 20, 30), (2, 4, 12)).predicted_ms(3) == (60, 0)
 
 
 def test_the_table_has_the_published_columns_with_their_units() -> None:

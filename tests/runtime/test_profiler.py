@@ -40,7 +40,7 @@ def matrix(folder: Path, size: int) -> ProfiledPart:
 
 
 def took(milliseconds: float) -> PartProfile:
-    return PartProfile(1.0, 1.0, milliseconds, milliseconds, None, None)
+    return PartProfile(1.0, 1.0, milliseconds, milliseconds, None, None, None)
 
 
 @pytest.mark.parametrize("chain", [onnx_chain, tflite_chain])
