@@ -15,8 +15,9 @@ def sweep_table(table: Sequence[Row]) -> Table:
     view = Table(box=box.SIMPLE_HEAD, title="End-to-end time, measured/bound", title_justify="left")
     for name in ("split", "k:n-k"):
         view.add_column(name, no_wrap=True)
-    for name in ("tensors", "MB", "part 1 ms", "part 2 ms"):
-        view.add_column(name, justify="right")
+    predicted = "\n(predicted)" if any("part1_predicted_ms" in row for row in table) else ""
+    for name in ("tensors", "MB", f"part 1 ms{predicted}", f"part 2 ms{predicted}"):
+        view.add_column(name, justify="right", no_wrap=True)
     for link in links:
         view.add_column(_heading(link), justify="right", no_wrap=True)
     for split in dict.fromkeys(str(row["split"]) for row in table):
@@ -27,8 +28,8 @@ def sweep_table(table: Sequence[Row]) -> Table:
             split,
             str(first["intermediate_tensors"]),
             f"{number(first, 'intermediate_bytes') / 1e6:.2f}",
-            _ms(first, "part1_ms"),
-            _ms(first, "part2_ms"),
+            _part_ms(first, "part1"),
+            _part_ms(first, "part2"),
             *(_time(rows.get(link), best[link]) for link in links),
         )
     return view
@@ -43,9 +44,15 @@ def _heading(link: object) -> str:
     return str(link).replace(", ", "\n")
 
 
+def _part_ms(row: Row, part: str) -> str:
+    """As measured over the first link, and as the profile predicted."""
+    measured, predicted = _ms(row, f"{part}_ms"), _ms(row, f"{part}_predicted_ms")
+    return measured if predicted == "–" else f"{measured} ({predicted})"
+
+
 def _ms(row: Row, name: str) -> str:
     value = row.get(name)
-    return f"{value:.1f}" if isinstance(value, float) else "–"
+    return f"{value:.1f}" if isinstance(value, float) and value else "–"
 
 
 def _time(row: Row | None, best: float | None) -> str:
