@@ -30,6 +30,7 @@ def serve(
     from splitbed import serve as serving
     from splitbed.host import NodeHost
     from splitbed.v1 import nodes_pb2_grpc as rpc
+    from splitbed.wire import CONTROL_OPTIONS
 
     data_address = serving.checked_address(listen, insecure=insecure)
     control_address = serving.checked_address(control, insecure=insecure)
@@ -49,6 +50,7 @@ def serve(
                 control_address,
                 lambda s: rpc.add_NodeServicer_to_server(host, s),
                 lambda s: rpc.add_EdgeServicer_to_server(models, s),
+                options=CONTROL_OPTIONS,
             ),
         )
 

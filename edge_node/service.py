@@ -39,7 +39,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     ) -> nodes_pb2.Deployed:
         """Store the model and check it before anything is run."""
         self._host.drop()
-        self._stored = None
+        self._stored = self._parcel = None
+        self._references.clear()
         first = next(request, nodes_pb2.ModelPiece())
         if first.task not in TASKS or first.format not in FORMATS:
             raise NodeError(f"refused a model of format {first.format!r} for task {first.task!r}")
@@ -70,10 +71,14 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     ) -> nodes_pb2.Loaded:
         """Cut, open the session on part 2, warm it up; have part 1 ready where it is asked."""
         self._host.drop()  # cutting may write over the file that its session has mapped
+        self._parcel = None
         start_ns = time.monotonic_ns()
         part1, part2 = self._cut(request.layers)
         loaded = self._host.load(part2, request.session, start_ns)
-        self._parcel = pack(part1, self._host.folder) if request.deliver else None
+        if request.deliver:
+            self._parcel = pack(part1, self._host.folder)
+        part1.part.remove()
+        part2.part.remove()
         loaded.part1_bytes = part1.part.nbytes
         return loaded
 
@@ -93,6 +98,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         with whole.session:
             assembler = receive(request, whole.cut.model.inputs)
             self._references[assembler.header.input] = whole.run(assembler.tensors)
+        whole.cut.part.remove()
         return nodes_pb2.ReferenceReply()
 
     def difference(self, input_: int, outputs: Tensors) -> float | None:

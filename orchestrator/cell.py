@@ -78,13 +78,14 @@ class CellMeasurement:
         wire = cell.wire_ms(graph.n)
         result_bytes = sum(max(output.nbytes, 0) for output in graph.outputs)
         self._late = _LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
-        self._timeout_s = self._allowed_s(wire + wire_ms(result_bytes, down))
+        frame_ms = wire + wire_ms(result_bytes, down)
+        self._timeout_s = config.frame_timeout_s or self._allowed_s(frame_ms)
         # the first bytes of a connection travel slower; whole tensors would take too long
         window_bytes = cell.link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS
         self._warm_bytes = int(min(window_bytes, cell.cut.nbytes)) if wire else 0
 
     def _allowed_s(self, wire_ms: float) -> float:
-        return self._config.frame_timeout_s or (_WORK_MS + self._late * wire_ms) / 1e3
+        return (_WORK_MS + self._late * wire_ms) / 1e3
 
     def run(self, inputs: int, on_frame: Callable[[Record], None]) -> Record:
         """Facts of the measured cell; raises NodeError and LinkError."""

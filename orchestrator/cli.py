@@ -127,11 +127,11 @@ def verify(
     json: Json = False,
 ) -> None:
     """Hold every split against the whole model, picture by picture (clause 10.2.8)."""
-    from orchestrator import alone
+    from orchestrator import commands
 
     fixed = {"split": "all"} | ({"input": images} if images else {})
     config = _asked(context, "images", "out", "json", **fixed)
-    raise typer.Exit(alone.run_verify(config, out, as_json=json))
+    raise typer.Exit(commands.run_verify(config, out, as_json=json))
 
 
 @app.command()
@@ -151,10 +151,10 @@ def infer(
     json: Json = False,
 ) -> None:
     """Run the whole model here, and draw what it found."""
-    from orchestrator import alone
+    from orchestrator import commands
 
     config = _asked(context, "draw", "annotations", "json")
-    alone.run_infer(config, draw, annotations, as_json=json)
+    commands.run_infer(config, draw, annotations, as_json=json)
 
 
 @app.command()
@@ -174,11 +174,11 @@ def profile(
 ) -> None:
     """Time the model and each of its layers on both nodes (clause 10.2.7)."""
     from netem.namespace import ensure_privilege
-    from orchestrator import alone
+    from orchestrator import commands
 
     config = _asked(context, "out", "json")
     ensure_privilege()
-    alone.run_profile(config, out, as_json=json)
+    commands.run_profile(config, out, as_json=json)
 
 
 scenarios = typer.Typer(no_args_is_help=True, help="Scenarios of clause 10: show and run them.")
@@ -231,8 +231,9 @@ def scenario_run(
     folder = Path(name) if resume else scenario_run.begin(name, options, out)
     with report.progress() as progress:
         outcome, exit_code = scenario_run.run(folder, progress)
-    report.show(outcome, as_json=False)
-    report.stdout().print(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+    report.show(outcome, as_json=False, resume=f"orchestrate scenario run {folder} --resume")
+    if (tables := folder / scenario_run.TABLES_FILE).exists():
+        report.stdout().print(f"Tables of the clause: {tables}", soft_wrap=True)
     raise typer.Exit(exit_code)
 
 

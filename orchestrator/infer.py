@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from orchestrator.config import SweepConfig
 from orchestrator.local import LocalInput, LocalModel
 from splitbed.errors import UsageError
-from splitbed.media.drawing import check_drawing, draw
+from splitbed.media.drawing import DRAWING_FORMATS, check_drawing, draw
+from splitbed.media.pictures import Picture
 from splitbed.metrics.keypoints import keypoint_precision
 from splitbed.tensors import Tensors
 
@@ -20,6 +21,8 @@ def infer(local: LocalModel, out: Path | None) -> Iterator[tuple[LocalInput, Ten
     Raises UsageError for a picture that is damaged and for what cannot be drawn.
     """
     model = local.model
+    for given in local.inputs:  # refuse them now, not when some are drawn
+        given.check()
     places = {given.name: _place(given, out, len(local.inputs)) for given in local.inputs}
     for place in places.values():
         if place is not None:
@@ -40,28 +43,47 @@ def _place(given: LocalInput, out: Path | None, inputs: int) -> Path | None:
     if given.picture is None:
         raise UsageError(f"--draw {out}: {given.model.name} takes no picture to draw on")
     if inputs == 1 and not out.is_dir():
-        return out
+        return _other(given.picture, out)
     try:
         out.mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"--draw {out}: cannot make the folder for {inputs} pictures: {error.strerror}"
         ) from None
-    return out / f"{Path(given.name).stem}.png"
+    return _other(given.picture, out / drawing_name(given.name))
 
 
-def average_precision(
-    config: SweepConfig, local: LocalModel, annotations: Path, results: dict[str, Tensors]
-) -> dict[str, float]:
-    """COCO's numbers of the results against the file `annotations`; UsageError where it is none."""
+def drawing_name(picture: str) -> str:
+    """The picture's own name, where drawings are saved in its format, else with .png behind it."""
+    return picture if Path(picture).suffix.lower() in DRAWING_FORMATS else f"{picture}.png"
+
+
+def _other(picture: Picture, place: Path) -> Path:
+    if place.exists() and place.samefile(picture.path):
+        raise UsageError(f"--draw {place} would overwrite the picture itself: choose another place")
+    return place
+
+
+def check_annotations(annotations: Path, local: LocalModel) -> None:
+    """Raise UsageError unless precision can be computed by `annotations` of all the inputs."""
     if local.model.task != "pose":
         raise UsageError(
             f"--annotations {annotations}: precision is computed of key points, which "
-            f"{config.model} does not give"
+            f"{local.model.name} does not give"
         )
-    return keypoint_precision(annotations, results, local.model.graph.inputs)
+    nobody: Tensors = {
+        "keypoints": np.zeros((0, 17, 2), np.float32),
+        "keypoint_scores": np.zeros((0, 17), np.float32),
+        "scores": np.zeros(0, np.float32),
+    }
+    results = {one.name: nobody for one in local.inputs}
+    keypoint_precision(annotations, results, local.model.graph.inputs)
 
 
 def as_lists(results: Tensors) -> dict[str, object]:
     """Results as JSON takes them."""
-    return {name: np.asarray(array).tolist() for name, array in results.items()}
+    return {name: _finite(array).tolist() for name, array in results.items()}
+
+
+def _finite(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    return np.nan_to_num(array) if array.dtype.kind == "f" else array  # JSON has no infinity

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from orchestrator.config import SweepConfig
 from orchestrator.model import SweptModel, load_model
+from orchestrator.scratch import scratch
 from splitbed.graphs.parts import Part, extract
 from splitbed.media.pictures import Picture, load_pictures, preprocess, random_inputs
 from splitbed.runtime.session import PartSession
@@ -46,8 +45,10 @@ class LocalModel:
     threads: int
 
     def session(self, part: Part) -> PartSession:
-        """A session on one of its parts."""
-        return PartSession(part.path, part.inputs, part.outputs, part.passthrough, self.threads)
+        """A session on one of its parts, whose file is not needed afterwards."""
+        session = PartSession(part.path, part.inputs, part.outputs, part.passthrough, self.threads)
+        part.remove()
+        return session
 
     def whole(self) -> PartSession:
         """A session on all of it."""
@@ -57,12 +58,12 @@ class LocalModel:
 @contextmanager
 def local_model(config: SweepConfig) -> Iterator[LocalModel]:
     """The model and the inputs that `config` asks for; UsageError for what cannot be read."""
-    with TemporaryDirectory(prefix="splitbed-") as folder:
-        model = load_model(config, Path(folder))
+    with scratch() as space:
+        model = load_model(config, space.folder)
         pictures = [None] if model.recipe is None else load_pictures(config.input)
         names = [f"random (seed {config.seed})" if p is None else p.name for p in pictures]
         inputs = tuple(
             LocalInput(name, model, picture, config.seed)
             for name, picture in zip(names, pictures, strict=True)
         )
-        yield LocalModel(model, inputs, threads=config.ue_threads or 1)
+        yield LocalModel(model, inputs, threads=config.ue_threads)

@@ -15,7 +15,7 @@ from splitbed.media.pictures import Picture, load_pictures, preprocess
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.runtime.session import PartSession
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import tensor_headers
+from splitbed.wire import MAX_PICTURE_BYTES, tensor_headers
 from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
 
 
@@ -84,6 +84,7 @@ def _check_runs(stored: StoredModel) -> None:
     """Refuse what the runtime cannot run before a link and two nodes are brought up for it."""
     _, whole = extract(stored, 0)
     PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough).close()
+    whole.remove()
 
 
 def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:
@@ -145,6 +146,11 @@ def _inputs(
     messages = []
     for picture in pictures:
         data = picture.read()
+        if len(data) > MAX_PICTURE_BYTES:
+            raise UsageError(
+                f"the picture {picture.path} has {len(data) / 1e6:.0f} MB: a node takes up to "
+                f"{MAX_PICTURE_BYTES / 1e6:.0f}"
+            )
         preprocess(data, recipe, picture.name)  # refuse it now, not in the middle of a sweep
         encoded = nodes_pb2.Picture(
             data=data,

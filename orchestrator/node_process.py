@@ -15,7 +15,7 @@ from netem.namespace import Namespace
 from orchestrator.scratch import Scratch
 from splitbed.errors import MachineError, NodeError
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-from splitbed.wire import CHANNEL_OPTIONS
+from splitbed.wire import CONTROL_OPTIONS
 
 START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 3.0
@@ -62,7 +62,7 @@ class NodeProcess:
                 start_new_session=True,
             )
         self.scratch.record(self.process.pid)
-        self.channel = grpc.insecure_channel(control, options=CHANNEL_OPTIONS)
+        self.channel = grpc.insecure_channel(control, options=CONTROL_OPTIONS)
 
     def stop(self) -> None:
         """End the process: politely, then not."""

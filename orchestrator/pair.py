@@ -25,7 +25,8 @@ Side = Literal["ue", "edge"]
 class Pair:
     """Both nodes with the model deployed on them, and what the orchestrator asks of them.
 
-    Every method raises NodeError when a node died, hung or refused.
+    Every method raises NodeError when a node died, hung or refused; `load` UsageError for a cut
+    that cannot be made.
     """
 
     def __init__(
@@ -109,13 +110,15 @@ class Pair:
         `threads` are those of UE and edge.  Part 1 goes to the UE beside the link, while the edge
         loads part 2.
         """
-        part1, _ = extract(self._model.stored, layers)
+        part1, part2 = extract(self._model.stored, layers)
         loading = self._loading_edge(layers, threads[1], warmup, deliver=False)
         parcel = pack(CutPart(part1, layers, self._model.info), self._model.stored.folder)
         with self._ue.asked("take part 1"):
             nodes_pb2_grpc.UeStub(self._ue.channel).TakePart(
                 parcel.pieces(), timeout=CONTROL_TIMEOUT_S
             )
+        part1.remove()
+        part2.remove()
         return self.open_part(threads[0], warmup), self._loaded_edge(layers, loading)
 
     def load_edge(self, layers: int, *, threads: int, warmup: int) -> Any:

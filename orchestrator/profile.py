@@ -6,8 +6,6 @@ What a sweep will measure is slower, as its nodes wait for the network between f
 the whole model is slower after a pause.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.config import SweepConfig
 from orchestrator.model import SweptModel
 from orchestrator.pair import Pair, Side
-from orchestrator.run_folder import PROFILE_FILE, RunFolder
-from splitbed.delivery import CutPart, pack
-from splitbed.graphs.parts import Part, extract, extract_span
+from orchestrator.run_folder import PROFILE_FILE, RunFolder, csv_text
+from splitbed.delivery import CutPart, Parcel, pack
+from splitbed.graphs.parts import Part, extract_span
 from splitbed.runtime.profiler import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
 
-RUNS, WARMUP = 20, 3
+RUNS, WARMUP = 12, 2
 
 PUBLISHED_COLUMNS = (
     "layers_on_client", "layers_on_server", "client_time_ms", "intermediate_model_size_KiB",
@@ -112,11 +110,7 @@ class Profile(_Frozen):
 
     def csv(self) -> str:
         """The table as CSV."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, PUBLISHED_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.table())
-        return text.getvalue()
+        return csv_text(PUBLISHED_COLUMNS, self.table())
 
 
 def read_profile(folder: RunFolder) -> Profile | None:
@@ -141,7 +135,10 @@ def _of_node(
     side: Side, threads: int, places: list[int], model: SweptModel, pair: Pair
 ) -> NodeProfile:
     options = nodes_pb2.ProfileOptions(threads=threads, warmup=WARMUP, runs=RUNS)
-    reply = pair.profile(side, _pieces(options, places, model))
+    with TemporaryDirectory(dir=model.stored.folder) as folder:
+        # packed before any is sent: gRPC would not say what went wrong in its iterator
+        parcels = [*_parcels(places, model, Path(folder))]
+        reply = pair.profile(side, _pieces(options, parcels))
     whole, *alone = [
         PartProfile(
             part.init_ms,
@@ -170,25 +167,33 @@ def _of_node(
     )
 
 
+def _parcels(places: list[int], model: SweptModel, folder: Path) -> Iterator[Parcel]:
+    for index, part in enumerate(_parts(places, model)):
+        (own := folder / str(index)).mkdir()
+        yield pack(CutPart(part, 0, model.info), own)
+        part.remove()
+
+
 def _pieces(
-    options: nodes_pb2.ProfileOptions, places: list[int], model: SweptModel
+    options: nodes_pb2.ProfileOptions, parcels: list[Parcel]
 ) -> Iterator[nodes_pb2.ProfilePiece]:
     yield nodes_pb2.ProfilePiece(options=options)
-    with TemporaryDirectory(dir=model.stored.folder) as folder:
-        for part in _parts(places, model):
-            parcel = pack(CutPart(part, 0, model.info), Path(folder))
-            for piece in parcel.pieces():
-                yield nodes_pb2.ProfilePiece(piece=piece)
+    for parcel in parcels:
+        for piece in parcel.pieces():
+            yield nodes_pb2.ProfilePiece(piece=piece)
 
 
 def _parts(places: list[int], model: SweptModel) -> Iterator[Part]:
     """The whole model, then each span."""
-    yield extract(model.stored, 0)[1]
+    yield extract_span(model.stored, 0, model.graph.n)
     for first, last in pairwise(places):
         yield extract_span(model.stored, first, last)
 
 
 def _sizes(model: SweptModel, k: int) -> CutSizes:
     crossing = 0 if k == model.graph.n else model.graph.cuts[k].nbytes
-    part1, _ = extract(model.stored, k)
+    if k == 0:
+        return CutSizes(k=k, part1_bytes=0, intermediate_bytes=crossing)
+    part1 = extract_span(model.stored, 0, k)
+    part1.remove()
     return CutSizes(k=k, part1_bytes=part1.nbytes, intermediate_bytes=crossing)

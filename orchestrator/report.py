@@ -48,8 +48,8 @@ def progress() -> SweepProgress:
     return SweepProgress(Console(stderr=True, highlight=False))
 
 
-def show(outcome: Outcome, *, as_json: bool) -> None:
-    """Print what the sweep found, as a table or as JSON."""
+def show(outcome: Outcome, *, as_json: bool, resume: str = "") -> None:
+    """Print what the sweep found, as a table or as JSON; `resume` is the command to go on with."""
     verdict = outcome.verdict
     if as_json:
         answer = {
@@ -77,5 +77,5 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
         console.print(f"- {escape(advice)}", soft_wrap=True)
     console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
     if outcome.stopped is not None:
-        resume = f"orchestrate sweep --resume {outcome.folder}"
-        console.print(f"Go on with: {resume}", soft_wrap=True)
+        go_on = resume or f"orchestrate sweep --resume {outcome.folder}"
+        console.print(f"Go on with: {go_on}", soft_wrap=True)

@@ -8,10 +8,12 @@ A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; 
 again under a new attempt, and only the attempt that the journal names counts.
 """
 
+import csv
 import fcntl
+import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +56,15 @@ class RunFolder:
     def write_run(self, run: Record) -> None:
         """Replace run.json as a whole: a reader sees the old one or the new one."""
         self.replace(RUN_FILE, json.dumps({**run, "schema": SCHEMA}, indent=2) + "\n")
+
+    def ended(self) -> set[str]:
+        """Keys of the cells that need not be measured again: no error, and all frames there."""
+        measured = {sample["attempt"] for sample in self.samples()}
+        return {
+            cell["key"]
+            for cell in self.cells()
+            if cell["error"] is None and cell["attempt"] in measured
+        }
 
     def read_run(self) -> Record:
         """What run.json holds; UsageError when it is not there, or of a newer schema."""
@@ -133,6 +144,31 @@ def _ends_with_newline(file: Path) -> bool:
     with file.open("rb") as stream:
         stream.seek(-1, os.SEEK_END)
         return stream.read(1) == b"\n"
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as CSV; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: row.get(name) for name in columns} for row in rows)
+    return text.getvalue()
+
+
+def check_new(file: Path | None) -> None:
+    """Raise UsageError for a file that is there: nothing measured is overwritten."""
+    if file is not None and file.exists():
+        raise UsageError(f"{file} is there already: choose another --out")
+
+
+def write_new(file: Path, text: str) -> None:
+    """Write a file that is not there yet, and the folders to it; UsageError where that fails."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from None
 
 
 def create(out: Path | None, model: str) -> RunFolder:

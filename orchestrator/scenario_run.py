@@ -15,12 +15,11 @@ from typing import Any
 import yaml
 
 from orchestrator import sweep
-from orchestrator.alone import write_new
 from orchestrator.config import SweepConfig
-from orchestrator.infer import average_precision, infer
+from orchestrator.infer import check_annotations, infer
 from orchestrator.local import local_model
 from orchestrator.profile import read_profile
-from orchestrator.run_folder import RunFolder, check_free
+from orchestrator.run_folder import RunFolder, check_free, write_new
 from orchestrator.scenario import Scenario, load_scenario
 from orchestrator.scenario_tables import (
     Cells,
@@ -30,8 +29,11 @@ from orchestrator.scenario_tables import (
     profile_tables,
     verification_table,
 )
+from orchestrator.testbed import check_links
 from orchestrator.verify import Check, to_csv, verify
 from splitbed.errors import RunError, UsageError
+from splitbed.graphs.splits import resolve
+from splitbed.metrics.keypoints import keypoint_precision
 
 SCENARIO_FILE, TEMPLATE_FILE = "scenario.yaml", "scenario.md"
 VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
@@ -46,17 +48,28 @@ def begin(name: str, options: dict[str, Any], out: Path | None) -> Path:
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     merged = scenario.model_copy(update={"sweep": scenario.sweep | given})
     config = merged.config()
+    check_links(config)
     with local_model(config) as local:  # refuse it now, not after the first hundred pictures
         sweep.plan_cells(config, local.model)
+        if merged.verify:
+            resolve(local.model.graph, merged.verify.split, local.model.named_splits)
         for one in local.inputs:
             one.check()
+        if merged.annotations:
+            check_annotations(merged.annotations, local)
     stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     folder = out or Path("runs") / stem
     check_free(folder)
     text = yaml.safe_dump(merged.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_new(folder / SCENARIO_FILE, text)
-    write_new(folder / TEMPLATE_FILE, merged.markdown())
+    write_new(folder / TEMPLATE_FILE, f"{merged.markdown()}\n{_what_was_run(merged)}")
     return folder
+
+
+def _what_was_run(scenario: Scenario) -> str:
+    """The options, which may be others than those that the texts were written for."""
+    asked = scenario.model_dump(mode="json", include={"verify", "annotations", "sweep"})
+    return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
 
 
 def run(folder: Path, progress: sweep.Progress) -> tuple[sweep.Outcome, int]:
@@ -90,14 +103,14 @@ def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
                     sys.stderr.write(f"FAILED: {check.split} {check.picture}\n")
         passed = sum(check.verdict == "PASSED" for check in checks)
         sys.stderr.write(f"lossless: {passed} of {len(checks)} pictures and splits; {file}\n")
-        write_new(file, to_csv(checks))
+        RunFolder(folder).replace(VERIFICATION_FILE, to_csv(checks))
     with file.open(newline="") as stream:
         return [dict(row) for row in csv.DictReader(stream)]
 
 
 def _sweep(config: SweepConfig, folder: Path, progress: sweep.Progress) -> sweep.Outcome:
     run_folder = folder / SWEEP_FOLDER
-    if RunFolder(run_folder).exists:
+    if RunFolder(run_folder).exists:  # which refuses other options than it began with
         return sweep.run(config, progress, run_folder)
     return sweep.run(config.model_copy(update={"out": run_folder}), progress)
 
@@ -111,7 +124,8 @@ def _tables(
         found.append(verification_table(checks))
     if profile := read_profile(folder):
         found += profile_tables(profile)
-    return [*found, measured_table([row for row in outcome.rows if "e2e_ms" in row])]
+    measured = [row for row in outcome.rows if "e2e_ms" in row]
+    return [*found, *([measured_table(measured)] if measured else [])]
 
 
 def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
@@ -120,7 +134,8 @@ def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
         return None
     with local_model(config) as local:
         results = {one.name: found for one, found, _ in infer(local, None)}
-        return average_precision(config, local, scenario.annotations, results)["AP"]
+        inputs = local.model.graph.inputs
+        return keypoint_precision(scenario.annotations, results, inputs)["AP"]
 
 
 def _write_tables(found: list[Table], folder: Path) -> None:

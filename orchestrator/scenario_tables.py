@@ -1,11 +1,9 @@
 """The tables of clause 10.2, from a scenario's run."""
 
-import csv
-import io
 from dataclasses import dataclass
 
 from orchestrator.profile import NodeProfile, Profile
-from orchestrator.run_folder import Record
+from orchestrator.run_folder import Record, csv_text
 from orchestrator.summary import Row
 
 Cells = list[dict[str, object]]
@@ -21,11 +19,8 @@ class Table:
 
     def csv(self) -> str:
         """As CSV."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _text(v) for name, v in row.items()} for row in self.rows)
-        return text.getvalue()
+        texts = ({name: _text(value) for name, value in row.items()} for row in self.rows)
+        return csv_text(list(self.rows[0]), texts)
 
     def markdown(self) -> str:
         """As a table of Markdown under its title."""
@@ -39,7 +34,10 @@ class Table:
 
 
 def _text(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    # published sizes have seven digits; more is noise
+    if value is None:
+        return ""
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def model_table(model: Record, mean_average_precision: float | None) -> Table:
@@ -79,7 +77,8 @@ def profile_tables(profile: Profile) -> list[Table]:
     """Each node (clause 10.2.7), each layer, and the published table of splits (10.2.13)."""
     nodes = [_node("UE", profile.ue), _node("edge", profile.edge)]
     layers: Cells = [
-        {"layer": ue.last, "name": ue.name, "op": ue.op, "ue_ms": ue.ms, "edge_ms": edge.ms}
+        {"layer": ue.last, "name": ue.name, "op": ue.op}
+        | {"ue_ms": round(ue.ms, 4), "edge_ms": round(edge.ms, 4)}
         for ue, edge in zip(profile.ue.layers, profile.edge.layers, strict=True)
     ]
     return [
@@ -90,7 +89,8 @@ def profile_tables(profile: Profile) -> list[Table]:
 
 
 def _node(name: str, profile: NodeProfile) -> dict[str, object]:
-    return {"node": name, **profile.model_dump(exclude={"layers"})}
+    values = profile.model_dump(exclude={"layers"})
+    return {"node": name, **{key: round(value, 4) for key, value in values.items()}}
 
 
 def measured_table(rows: list[Row]) -> Table:
@@ -112,5 +112,5 @@ def _measured(row: Row) -> dict[str, object]:
         "prediction_error_pct", "max_abs_diff", "valid",
     ):  # fmt: skip
         value = row.get(name)
-        columns[name] = "" if value is None else value
+        columns[name] = round(value, 4) if isinstance(value, float) else value
     return columns

@@ -1,7 +1,5 @@
 """summary.csv: a row per cell, recomputed from the raw samples whenever it is written."""
 
-import csv
-import io
 import math
 import statistics
 from collections import defaultdict
@@ -12,7 +10,7 @@ import numpy as np
 from netem.spec import LinkSpec
 from orchestrator.bound import bound_ms, wire_ms
 from orchestrator.profile import Profile, read_profile
-from orchestrator.run_folder import Record, RunFolder
+from orchestrator.run_folder import Record, RunFolder, csv_text
 from splitbed.timeline import Stage, Timeline
 
 STAGE_COLUMNS = ("part1", "encode", "uplink", "decode", "part2", "downlink")
@@ -74,12 +72,8 @@ def _add_prediction(row: Row, profile: Profile) -> None:
 
 def to_csv(table: Sequence[Row]) -> str:
     """The rows as CSV with :data:`COLUMNS`; what is not known is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in table:
-        writer.writerow({name: _cell_text(row.get(name)) for name in COLUMNS})
-    return text.getvalue()
+    texts = ({name: _cell_text(value) for name, value in row.items()} for row in table)
+    return csv_text(COLUMNS, texts)
 
 
 def _cell_text(value: object) -> object:
@@ -118,6 +112,8 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         "part1_delivery_ms": cell.get("part1_delivery_ms"),
     }
     reasons = [cell["error"]] if cell["error"] else []
+    if not samples and not reasons:
+        reasons.append("its frames are missing from samples.jsonl")
     if samples:
         row |= _times(samples, link)
         reasons += _timing_faults(row)

@@ -118,7 +118,7 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
         folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
         with folder.locked():
             _begin(folder, config, bed.model, conditions(bed.pair, bed.link))
-            ended = {cell["key"] for cell in folder.cells() if cell["error"] is None}
+            ended = folder.ended()
             todo = [cell for cell in cells if cell.key not in ended]
             progress.begin(todo, bed.model.graph.n, folder.path, bed.link.backend)
             stopped = _Sweeper(config, bed, folder, progress).measure(todo)
@@ -132,8 +132,11 @@ def _begin(folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Rec
         folder.write_run({"asked": asked, "model": model.facts, "conditions": facts})
         return
     run = folder.read_run()
-    changed = [key for key in COMPARABLE if run["conditions"].get(key) != facts[key]]
-    changed += ["model or inputs"] if run["model"] != model.facts else []
+    before = run.get("conditions", {})
+    changed = [key for key in COMPARABLE if before.get(key) != facts[key]]
+    changed += ["model or inputs"] if run.get("model") != model.facts else []
+    asked = {**run.get("asked", {}), "out": None}
+    changed += ["options"] if asked != config.model_dump(mode="json") | {"out": None} else []
     if changed:
         raise UsageError(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "

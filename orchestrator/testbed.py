@@ -12,7 +12,7 @@ from orchestrator.interruption import Interruption
 from orchestrator.model import SweptModel, load_model
 from orchestrator.pair import Pair
 from orchestrator.scratch import Scratch, remove_abandoned, scratch
-from orchestrator.topology import load_topology
+from orchestrator.topology import Topology, load_topology
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,18 @@ class Testbed:
     interruption: Interruption
 
 
+def check_links(config: SweepConfig) -> tuple[Topology, str]:
+    """The topology and what will shape its link.
+
+    Raises UsageError for links that it cannot shape, MachineError where nothing here can.
+    """
+    topology = load_topology(config.topology)
+    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
+    for spec in config.links():
+        check_rates(backend, spec)
+    return topology, backend
+
+
 @contextmanager
 def testbed(
     config: SweepConfig, check: Callable[[SweptModel], None] = lambda _: None
@@ -34,17 +46,13 @@ def testbed(
     `check` sees the model before any link is made. Raises SplitbedError for what is not possible.
     """
     remove_abandoned()
-    topology = load_topology(config.topology)
-    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
-    specs = config.links()
-    for spec in specs:
-        check_rates(backend, spec)
+    topology, backend = check_links(config)
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         model = load_model(config, _subfolder(space, "model"))
         check(model)
         link = stack.enter_context(open_link(backend, _subfolder(space, "link"), topology.subnet))
-        link.shape(specs[0])
+        link.shape(config.links()[0])
         pair = Pair(link, space, model, topology.data_port)
         interruption = Interruption()
         stack.enter_context(interruption.watched(pair.kill))

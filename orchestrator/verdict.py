@@ -125,7 +125,7 @@ def _where_to_cut(measured: Sequence[Row]) -> list[str]:
         ]
     line = (
         f"{where} do not split: the {anchor['split_name']} takes {e2e(anchor):.0f} ms"
-        f"{_paid(anchor)}, the best split, {_name(split)}, {e2e(split):.0f} ms"
+        f"{_paid(anchor)}, the best split, {_name(split)}, {e2e(split):.0f} ms{_paid(split)}"
     )
     uplink_ms = number(split, "uplink_ms")
     to_spare_ms = uplink_ms - (e2e(split) - e2e(anchor))

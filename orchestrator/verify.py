@@ -1,12 +1,12 @@
 """Lossless verification (clause 10.2.8): the split model against the whole, picture by picture."""
 
-import csv
-import io
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.config import SweepConfig
 from orchestrator.local import LocalModel
+from orchestrator.run_folder import csv_text
 from orchestrator.summary import MAX_ABS_DIFF
 from splitbed.graphs.parts import extract
 from splitbed.graphs.splits import Split, resolve
@@ -41,7 +41,9 @@ class Check:
     def row(self) -> dict[str, object]:
         """With :data:`COLUMNS`."""
         words = ", ".join(f"{name} {value:.3g}" for name, value in self.differences.items())
-        return {name: getattr(self, name) for name in COLUMNS} | {"differences": words}
+        most = min(self.max_abs_diff, sys.float_info.max)  # JSON has no infinity
+        told = {name: getattr(self, name) for name in COLUMNS}
+        return told | {"max_abs_diff": most, "differences": words}
 
 
 def verify(config: SweepConfig, local: LocalModel) -> Iterator[Check]:
@@ -77,8 +79,4 @@ def _differences(whole: Tensors, split: Tensors) -> dict[str, float]:
 
 def to_csv(checks: Sequence[Check]) -> str:
     """The checks as CSV with :data:`COLUMNS`."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(check.row() for check in checks)
-    return text.getvalue()
+    return csv_text(COLUMNS, [check.row() for check in checks])

@@ -58,6 +58,11 @@ class CutPart:
         """Whether this is part 1 of the device anchor: nothing is left for the edge."""
         return self.layers == self.model.layers
 
+    @property
+    def gives_outputs(self) -> bool:
+        """Whether what this part gives is what the model's task reads."""
+        return self.part.outputs == self.model.outputs
+
 
 @dataclass(frozen=True)
 class Parcel:
@@ -116,7 +121,10 @@ def receive_all(stream: Iterator[PartPiece], folder: Path) -> list[CutPart]:
     """The parts that come in ``stream`` one after another, as :func:`receive`."""
     cuts: list[CutPart] = []
     for piece in stream:
-        cuts.append(_receive(_header(piece), stream, folder, f"part-{len(cuts)}"))
+        header = _header(piece)
+        if sum(cut.part.nbytes for cut in cuts) + header.bytes > MAX_MODEL_BYTES:
+            raise NodeError(f"refused parts of over {MAX_MODEL_BYTES} bytes")
+        cuts.append(_receive(header, stream, folder, f"part-{len(cuts)}"))
     return cuts
 
 
@@ -142,6 +150,8 @@ def _write(stream: Iterator[PartPiece], header: PartHeader, path: Path) -> None:
     draft = path.with_suffix(".draft")  # a runtime may have the file of the part before mapped
     with draft.open("wb") as file:
         while size < header.bytes and (piece := next(stream, None)) is not None:
+            if not piece.data:
+                break
             size += len(piece.data)
             digest.update(piece.data)
             file.write(piece.data)
@@ -155,15 +165,19 @@ def _described(header: PartHeader, path: Path | None) -> CutPart:
         raise NodeError(f"unknown task {header.model.task!r}; one of {', '.join(TASKS)}")
     part = Part(
         path,
-        infos_of(header.inputs),
-        infos_of(header.outputs),
+        infos_of(header.inputs, open_sizes=False),
+        infos_of(header.outputs, open_sizes=True),
         tuple(header.passthrough),
         header.bytes,
     )
+    names = [{info.name for info in infos} for infos in (part.inputs, part.outputs)]
+    passed = set(part.passthrough)
+    if not passed <= names[0] & names[1] or bool(header.bytes) != bool(names[1] - passed):
+        raise NodeError("a part hands on what it takes, and has a file for all else that it gives")
     model = ModelInfo(
         header.model.layers,
-        infos_of(header.model.inputs),
-        infos_of(header.model.outputs),
+        infos_of(header.model.inputs, open_sizes=False),
+        infos_of(header.model.outputs, open_sizes=True),
         header.model.task,
     )
     return CutPart(part, header.layers, model)

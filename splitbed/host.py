@@ -64,7 +64,7 @@ class LoadedPart:
             part.inputs,
             part.outputs,
             part.passthrough,
-            _threads(threads),
+            threads,
         )
 
     def run(self, tensors: Tensors) -> Tensors:
@@ -111,14 +111,16 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     ) -> nodes_pb2.ProfileReply:
         """Run parts alone, with what else this node does at rest."""
         options = next(request, nodes_pb2.ProfilePiece()).options
-        with self._lock, tempfile.TemporaryDirectory(dir=self.folder) as folder:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             cuts = receive_all((piece.piece for piece in request), Path(folder))
             parts = [
                 ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs)
                 for cut in cuts
                 if cut.part.path is not None
             ]
-            profiles = profile(parts, _threads(options.threads), options.warmup, options.runs)
+            threads = options.threads or len(os.sched_getaffinity(0))
+            with self._lock:
+                profiles = profile(parts, threads, options.warmup, options.runs)
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
 
     def load(
@@ -130,7 +132,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             self._part = LoadedPart(cut, options.threads)
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             self._part.session.warm(options.warmup)
-            for _ in range(options.warmup):
+            for _ in range(options.warmup if cut.gives_outputs else 0):
                 cut.model.result_of(random_inputs(_sized(cut.model.outputs), seed=0))
         return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
 
@@ -139,10 +141,6 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         if self._part is not None:
             self._part.session.close()
             self._part = None
-
-
-def _threads(asked: int) -> int:
-    return asked or len(os.sched_getaffinity(0))
 
 
 def _versions() -> Iterator[tuple[str, str]]:

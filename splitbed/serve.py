@@ -3,7 +3,7 @@
 import ipaddress
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
@@ -42,11 +42,15 @@ def checked_address(address: str, *, insecure: bool) -> str:
     return address
 
 
-def start(address: str, *add: Callable[[grpc.Server], None]) -> grpc.Server:
+def start(
+    address: str,
+    *add: Callable[[grpc.Server], None],
+    options: Sequence[tuple[str, int]] = CHANNEL_OPTIONS,
+) -> grpc.Server:
     """A started server of the services that `add` adds; MachineError when the port is taken."""
     server = grpc.server(
         ThreadPoolExecutor(max_workers=_THREADS),
-        options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)],
+        options=[*options, ("grpc.so_reuseport", 0)],
     )
     for add_service in add:
         add_service(server)

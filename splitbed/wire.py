@@ -23,12 +23,22 @@ MAX_TENSORS_BYTES = 1 << 30
 MAX_TENSORS = 4096
 MAX_RANK = 16
 
-CHANNEL_OPTIONS = [
-    ("grpc.max_send_message_length", 4 << 20),
-    ("grpc.max_receive_message_length", 4 << 20),
-    ("grpc.enable_http_proxy", 0),  # a proxy reaches neither a namespace nor a Unix socket
-]
-"""For both ends of every channel: no message is larger than a few chunks."""
+MAX_PICTURE_BYTES = 64 << 20
+
+
+def _options(most_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_send_message_length", most_bytes),
+        ("grpc.max_receive_message_length", most_bytes),
+        ("grpc.enable_http_proxy", 0),  # a proxy reaches neither a namespace nor a Unix socket
+    ]
+
+
+CHANNEL_OPTIONS = _options(4 << 20)
+"""For both ends of a data plane's channel: no message is larger than a few chunks."""
+
+CONTROL_OPTIONS = _options(MAX_PICTURE_BYTES + (1 << 20))
+"""For both ends of a control plane's channel, over which pictures come in one message."""
 
 
 def describe(tensors: Tensors) -> tuple[TensorInfo, ...]:
@@ -45,12 +55,15 @@ def tensor_headers(infos: Iterable[TensorInfo]) -> list[TensorHeader]:
     ]
 
 
-def infos_of(headers: Iterable[TensorHeader]) -> tuple[TensorInfo, ...]:
-    """Tensors that are described but not sent; a size of -1 depends on the input.
+def infos_of(headers: Iterable[TensorHeader], *, open_sizes: bool) -> tuple[TensorInfo, ...]:
+    """Tensors that are described but not sent; with `open_sizes`, -1 depends on the input.
 
-    Raises NodeError for a description that cannot be.
+    Raises NodeError for a description that cannot be, or of more than is ever sent.
     """
-    return tuple(_believable(header, smallest=-1) for header in headers)
+    infos = tuple(_believable(header, smallest=-1 if open_sizes else 0) for header in headers)
+    if (total := sum(abs(info.nbytes) for info in infos)) > MAX_TENSORS_BYTES:
+        raise NodeError(f"refused {total} bytes of tensors: the limit is {MAX_TENSORS_BYTES}")
+    return infos
 
 
 def packets(
@@ -194,6 +207,9 @@ def _believable(tensor: TensorHeader, smallest: int = 0) -> TensorInfo:
         raise NodeError(f"tensor {tensor.name!r} has datatype {tensor.datatype!r}, not one known")
     if len(tensor.shape) > MAX_RANK or any(size < smallest for size in tensor.shape):
         raise NodeError(f"tensor {tensor.name!r} has an impossible shape {list(tensor.shape)}")
+    # numpy refuses sizes that are out of its range even where another one is 0
+    if (sizes := math.prod(max(size, 1) for size in tensor.shape)) > MAX_TENSORS_BYTES:
+        raise NodeError(f"refused tensor {tensor.name!r} of {sizes} elements: over the limit")
     return TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape))
 
 

@@ -28,6 +28,7 @@ def serve(
     from splitbed import serve as serving
     from splitbed.host import NodeHost
     from splitbed.v1 import nodes_pb2_grpc as rpc
+    from splitbed.wire import CONTROL_OPTIONS
     from ue_node.edge_client import EdgeClient
     from ue_node.service import UeService
 
@@ -41,6 +42,7 @@ def serve(
                 control_address,
                 lambda s: rpc.add_NodeServicer_to_server(host, s),
                 lambda s: rpc.add_UeServicer_to_server(service, s),
+                options=CONTROL_OPTIONS,
             )
         )
         client.close()

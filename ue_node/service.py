@@ -79,13 +79,16 @@ class UeService(nodes_pb2_grpc.UeServicer):
         """Leave nothing on the wire when the orchestrator gives up what happens inside."""
         done = threading.Event()
         context.add_callback(lambda: None if done.is_set() else self._edge.cancel())
-        yield
-        done.set()
+        try:
+            yield
+        finally:
+            if context.is_active():  # else the callback has to find it undone
+                done.set()
 
     @answering
     def AddInput(self, request: nodes_pb2.Input, context: grpc.ServicerContext) -> Iterator[Packet]:
         """Add an input; the answer is what preprocessing makes of it."""
-        prepare = _source(request, infos_of(request.tensors))
+        prepare = _source(request, infos_of(request.tensors, open_sizes=False))
         tensors = prepare()
         self._inputs.append(prepare)
         yield from packets(tensors, input_=len(self._inputs) - 1)

@@ -25,6 +25,11 @@ class Part:
     passthrough: tuple[str, ...]
     nbytes: int
 
+    def remove(self) -> None:
+        """Delete the file, which a session once opened no longer needs: each holds its weights."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class StoredModel:

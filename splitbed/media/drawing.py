@@ -13,7 +13,7 @@ from splitbed.media.pictures import upright
 from splitbed.tasks.pose import SKELETON, on_picture
 from splitbed.tensors import TensorInfo, Tensors
 
-FORMATS = {".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG"}
+DRAWING_FORMATS = {".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG"}
 
 MIN_POSE_SCORE = 0.15  # as the demonstrations of tfjs-models/posenet
 MIN_KEYPOINT_SCORE = 0.5
@@ -71,9 +71,9 @@ def check_drawing(task: str, path: Path) -> None:
         raise UsageError(
             f"cannot draw the results of the task {task!r}: it is done for " + ", ".join(_PAINTERS)
         )
-    if path.suffix.lower() not in FORMATS:
+    if path.suffix.lower() not in DRAWING_FORMATS:
         raise UsageError(
-            f"cannot save a drawing as {path}: end the name in one of " + ", ".join(FORMATS)
+            f"cannot save a drawing as {path}: end the name in one of " + ", ".join(DRAWING_FORMATS)
         )
     if path.is_dir():
         raise UsageError(f"cannot save a drawing as {path}: it is a folder, name a file in it")
@@ -143,7 +143,7 @@ def _near(
 def _save(image: Image.Image, path: Path) -> None:
     draft = path.with_name(f".{path.name}.draft")
     try:
-        image.save(draft, FORMATS[path.suffix.lower()], quality=95)
+        image.save(draft, DRAWING_FORMATS[path.suffix.lower()], quality=95)
         draft.replace(path)
     except (OSError, ValueError) as error:  # ValueError: more than JPEG can hold, or a NUL in path
         raise UsageError(f"cannot save the drawing as {path}: {error}") from error

@@ -111,7 +111,10 @@ def _child(request: str, timeout_s: float) -> str:
             argv, input=request, capture_output=True, check=False, text=True, timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
-        raise NodeError(f"Profiling took over {timeout_s:g} s: ask for fewer runs.") from None
+        raise NodeError(
+            f"Profiling took over {timeout_s:g} s: the model is too slow for it on this machine;"
+            " a sweep can do without (--no-profile)."
+        ) from None
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
         raise NodeError(f"The process that profiled died with {done.returncode}: {last}")

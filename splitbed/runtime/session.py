@@ -1,5 +1,6 @@
 """A session that runs a part on the CPU, with the runtime that its file's suffix names."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
@@ -25,7 +26,8 @@ class PartSession:
     """Runs one part: ``inputs`` go in, ``outputs`` come out, by name.
 
     Outputs named in ``passthrough`` are handed on as they came; without a ``part_file`` nothing
-    else may be asked for.  ``threads`` compute, in a run only.  Raises UsageError for a file that
+    else may be asked for.  ``threads`` compute, in a run only; 0 are as many
+    as this process may use.  Raises UsageError for a file that
     its runtime refuses, MachineError where that is not installed.
     """
 
@@ -40,6 +42,7 @@ class PartSession:
         self._inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
         self._computed = [name for name in self._outputs if name not in passthrough]
+        threads = threads or len(os.sched_getaffinity(0))
         self._runner = _open(part_file, threads) if part_file else None
 
     def run(self, tensors: Tensors) -> Tensors:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,11 @@ State = Mapping[str, npt.NDArray[np.generic]]
 
 EPSILON = 1e-5  # of PyTorch's batch norm
 _NORM = ("weight", "bias", "running_mean", "running_var")
+_DAMAGED = (
+    OSError, ValueError, TypeError, AttributeError, EOFError, NotImplementedError, RuntimeError,
+    MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What numpy and zipfile raise for an .npz file that is damaged or locked."""
 LISTED = 20  # of a kind of misfit; one wrong architecture would name hundreds
 
 
@@ -132,7 +138,7 @@ def read_npz(path: Path) -> State:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise UsageError(f"cannot read {path} as .npz: {error}") from error
 
 

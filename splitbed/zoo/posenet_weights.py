@@ -69,7 +69,8 @@ def load(path: Path, width: float) -> tuple[Weights, str]:
     used = set(names.values())
     unused = [n for n, a in held.arrays.items() if a.ndim and a.dtype.kind == "f" and n not in used]
     if misfits := checkpoints.misfits(state, expected):
-        misfits = [*_other_width(state, width), *doubts, *misfits]
+        _check_width(path, state, width)
+        misfits = [*doubts, *misfits]
     checkpoints.check(path, misfits, unused)
     return {row.name: _weights(row, held, state) for row in rows}, checkpoints.origin(path, unused)
 
@@ -156,14 +157,15 @@ def _weights(row: PoseLayer, held: Held, state: State) -> tuple[Floats, Floats]:
     return np.ascontiguousarray(weight.transpose(axes)), bias
 
 
-def _other_width(state: State, width: float) -> list[str]:
-    """A line where the first layer has the channels of another width."""
+def _check_width(path: Path, state: State, width: float) -> None:
+    """Say it at once where the first layer has another width's channels: all are wrong then."""
     first = state.get("Conv2d_0/biases", np.empty(0))
-    return [
-        f"it holds width {other:g}, not {width:g}: give --width {other:g}"
-        for other in WIDTHS
-        if other != width and first.shape == (layers(other)[0].outputs,)
-    ]
+    for other in WIDTHS:
+        if other != width and first.shape == (layers(other)[0].outputs,):
+            raise UsageError(
+                f"the weights in {path} are of width {other:g}, not {width:g}:"
+                f" give --width {other:g}"
+            )
 
 
 def _read_npz(path: Path) -> Held:

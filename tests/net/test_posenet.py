@@ -148,3 +148,29 @@ def test_a_scenario_that_was_stopped_goes_on_where_it_was(scenario: Place, tmp_p
     assert len(keys) == len(set(keys)) == 3
     assert (copy / "verification.csv").stat().st_mtime_ns == verified
     assert (copy / "tables.md").exists()
+
+
+def test_a_scenario_is_not_gone_on_with_under_other_options(
+    scenario: Place, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(scenario.out, copy)
+    text = (copy / "scenario.yaml").read_text()
+    (copy / "scenario.yaml").write_text(text.replace("bw: '50'", "bw: '40'"))
+    place = PosePlace(tmp_path)
+    done = ended(place.popen(place.scenario("run", str(copy), "--resume")))
+    assert done.returncode == 2
+    assert "these have changed since: options" in done.stderr
+
+
+def test_a_scenario_whose_cells_all_failed_says_so_without_a_traceback(tmp_path: Path) -> None:
+    place = PosePlace(tmp_path)
+    file = tmp_path / "hasty.yaml"
+    sweep = "{model: posenet, split: '28:3', bw: 5, frame-timeout-s: 0.001, profile: false}"
+    file.write_text(f"{{clause: x, name: hasty, sweep: {sweep}}}")
+    out = str(tmp_path / "out")
+    done = ended(place.popen(place.scenario("run", str(file), "--out", out)))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "INVALID" in done.stdout
+    assert "28:3 at 5 Mbit/s" in done.stdout

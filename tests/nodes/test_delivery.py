@@ -104,26 +104,55 @@ def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:
             header.header.model.task = "guess"
         case "impossible shape":
             header.header.inputs[0].shape[:] = [-7]
+        case "enormous input":
+            header.header.inputs[0].shape[:] = [1 << 40]
+        case "enormous output":
+            header.header.outputs[0].shape[:] = [1 << 40]
+        case "empty, but out of range":
+            header.header.outputs[0].shape[:] = [0, 1 << 62]
+        case "hands on what it has not":
+            header.header.passthrough[:] = ["nothing"]
+        case "computes without a file":
+            header.header.bytes = 0
+            data = []
+        case "pieces of nothing":
+            data = [PartPiece(data=b"")] * 3
     return [header, *data]
 
 
 @pytest.mark.parametrize(
-    "how",
+    ("how", "says"),
     [
-        "bit flipped",
-        "end missing",
-        "goes on",
-        "no header",
-        "too large",
-        "path for a format",
-        "unknown task",
-        "impossible shape",
+        ("bit flipped", "or others than were sent"),
+        ("end missing", "or others than were sent"),
+        ("goes on", "went on beyond"),
+        ("no header", "begins with its header"),
+        ("too large", "refused a part of"),
+        ("path for a format", "refused a part of"),
+        ("unknown task", "unknown task 'guess'"),
+        ("impossible shape", "impossible shape"),
+        ("enormous input", "limit"),
+        ("enormous output", "limit"),
+        ("empty, but out of range", "limit"),
+        ("hands on what it has not", "hands on what it takes"),
+        ("computes without a file", "has a file for all else"),
+        ("pieces of nothing", "or others than were sent"),
     ],
 )
 def test_a_parcel_that_is_not_what_it_says_is_refused(
-    parcel: Parcel, tmp_path: Path, how: str
+    parcel: Parcel, tmp_path: Path, how: str, says: str
 ) -> None:
     (there := tmp_path / "there").mkdir()
-    with pytest.raises(NodeError):
+    with pytest.raises(NodeError, match=says):
         receive(iter(spoilt(list(parcel.pieces()), how)), there)
     assert how == "goes on" or not (there / "part1.onnx").exists()
+
+
+def test_cuts_leave_no_files_behind(shared: tuple[Pair, SweptModel]) -> None:
+    pair, model = shared
+    for layers in range(1, LAYERS):
+        pair.load_edge(layers, threads=1, warmup=0)
+        pair.load(layers, threads=(1, 1), warmup=0)
+    for folder in (model.stored.folder, pair._edge.scratch.folder):
+        assert list(folder.rglob("graph.onnx"))  # it is the right place
+        assert not list(folder.rglob("*.part*.onnx"))

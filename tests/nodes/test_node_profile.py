@@ -26,7 +26,8 @@ def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> Non
             (k, k + 1) for k in range(LAYERS)
         ]
         assert [span.op for span in node.layers][:3] == ["Conv", "Relu", "Conv"]
-        assert min(span.ms for span in node.layers) > 0
+        # what a call costs is taken off each, which may leave a tiny layer nothing
+        assert min(span.ms for span in node.layers) >= 0
         assert min(node.init_ms, node.warmup_ms, node.steady_ms) > 0
         assert node.overall_memory_bytes >= node.init_memory_bytes > 0
         assert node.ms(0, LAYERS) == pytest.approx(node.steady_ms, rel=0.01)

@@ -36,13 +36,46 @@ def test_the_real_weights_find_and_draw_the_person(tmp_path: Path) -> None:
         assert (np.asarray(drawn) != np.asarray(original.convert("RGB"))).any()
 
 
-def test_several_pictures_are_drawn_into_a_folder(tmp_path: Path) -> None:
-    (pictures := tmp_path / "in").mkdir()
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (80, 60)).save(pictures / name)
+def saved(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        Image.new("RGB", (80, 60)).save(folder / name)
+    return folder
+
+
+def test_several_pictures_are_drawn_into_a_folder_under_names_of_their_own(tmp_path: Path) -> None:
+    pictures = saved(tmp_path / "in", "a.png", "a.jpg", "b.bmp")
     words = ["infer", "--model", "posenet", "--input", str(pictures)]
     assert orchestrate(*words, "--draw", str(tmp_path / "out")).code == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
+    drawn = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert drawn == ["a.jpg", "a.png", "b.bmp.png"]
+
+
+def test_a_picture_is_never_drawn_over(tmp_path: Path) -> None:
+    pictures = saved(tmp_path / "in", "a.png", "b.png")
+    before = (pictures / "a.png").read_bytes()
+    for given, place in ((pictures, pictures), (pictures / "a.png", pictures / "a.png")):
+        done = orchestrate(
+            "infer", "--model", "posenet", "--input", str(given), "--draw", str(place)
+        )
+        assert done.code == 2
+        assert "would overwrite the picture itself" in done.err
+    assert (pictures / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("bad", ["picture", "annotations"])
+def test_nothing_is_drawn_where_something_is_bad(tmp_path: Path, bad: str) -> None:
+    pictures = saved(tmp_path / "in", *(f"{n}.png" for n in range(7)))
+    words = ["infer", "--model", "posenet", "--input", str(pictures)]
+    words += ["--draw", str(tmp_path / "out")]
+    if bad == "picture":
+        torn = pictures / "6.png"
+        torn.write_bytes(torn.read_bytes()[:60])
+    else:
+        words += ["--annotations", str(tmp_path / "none.json")]
+    done = orchestrate(*words)
+    assert done.code == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_average_precision_is_given_where_annotations_are(tmp_path: Path) -> None:

@@ -60,3 +60,12 @@ def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="not an empty folder"):
         create(tmp_path, "m")
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_cell_whose_frames_are_lost_is_measured_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for key in ("a", "b"):
+        folder.add_cell({"key": key, "attempt": key, "error": None})
+    folder.add_cell({"key": "c", "attempt": "c", "error": "the ue node died"})
+    folder.add_sample({"attempt": "a", "frame": 0})
+    assert folder.ended() == {"a"}

@@ -50,6 +50,8 @@ def test_only_what_is_filled_in_is_shown(tmp_path: Path) -> None:
         ("{clause: x, name: y, sweep: {model: ssd300, bw: fast}}", "fast"),
         ("{clause: x, name: y, sweep: {model: nobody}}", "nobody"),
         ("{clause: x, name: y, sweep: {model: posenet, split: '40:1'}}", "last label is 31:0"),
+        ("{clause: x, name: y, sweep: {model: posenet}, verify: {split: '9:9'}}", "adds up to 18"),
+        ("{clause: x, name: y, sweep: {model: posenet}, annotations: no.json}", "no.json"),
     ],
 )
 def test_a_scenario_that_cannot_be_run_is_refused_and_leaves_nothing(

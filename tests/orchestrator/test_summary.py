@@ -201,3 +201,10 @@ def test_a_profile_that_cannot_be_read_predicts_nothing(folder: RunFolder) -> No
     add_cell(folder, "1:1", [110] * 3)
     (row,) = rows(folder)
     assert "e2e_predicted_ms" not in row
+
+
+def test_a_cell_without_its_frames_is_invalid(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [])
+    (row,) = rows(folder)
+    assert not row["valid"]
+    assert "missing from samples.jsonl" in str(row["reason"])

@@ -200,7 +200,7 @@ def test_displacements_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> 
 
 
 def test_another_width_is_said_of_a_file_without_names_too(tmp_path: Path) -> None:
-    assert "it holds width 0.5, not 1: give --width 0.5" in refusal(anonymous_onnx(tmp_path), 1.0)
+    assert "are of width 0.5, not 1: give --width 0.5" in refusal(anonymous_onnx(tmp_path), 1.0)
 
 
 def halved(model: schema.ModelT) -> None:
@@ -278,11 +278,10 @@ def test_quantised_weights_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "words"), [(0.75, "width 0.5, not 0.75"), (1.0, "not 1:")])
-def test_another_width_is_said_first(tmp_path: Path, width: float, words: str) -> None:
-    _, first, second, *_ = refusal(written(tmp_path, "tflite"), width).splitlines()
-    assert words in first
-    assert "--width 0.5" in first
-    assert "wrong: Conv2d_0/weights" in second
+def test_another_width_is_said_in_one_line(tmp_path: Path, width: float, words: str) -> None:
+    (line,) = refusal(written(tmp_path, "tflite"), width).splitlines()
+    assert words in line
+    assert "--width 0.5" in line
 
 
 def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that sweep nothing: verify, infer, profile."""
+"""The commands verify, infer and profile: what they print and write."""
 
 import json
 import sys
@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.config import SweepConfig
-from orchestrator.infer import as_lists, average_precision, infer
+from orchestrator.infer import as_lists, check_annotations, infer
 from orchestrator.local import local_model
 from orchestrator.profile import NodeProfile, Profile, take_profile
 from orchestrator.report import Line, show_lines, stdout
+from orchestrator.run_folder import check_new, write_new
 from orchestrator.testbed import testbed
 from orchestrator.verify import Check, to_csv, verify
-from splitbed.errors import RunError, UsageError
+from splitbed.errors import RunError
+from splitbed.metrics.keypoints import keypoint_precision
 from splitbed.tensors import Tensors
 
 
@@ -55,12 +57,14 @@ def run_infer(
     lines: list[Line] = []
     precision: dict[str, float] | None = None
     with local_model(config) as local:
+        if annotations:
+            check_annotations(annotations, local)
         for given, results, drawn in infer(local, out):
             kept[given.name] = results
             counts = {name: len(array) if array.ndim else 1 for name, array in results.items()}
             lines.append({"input": given.name, **counts, "drawn": "" if drawn is None else drawn})
         if annotations:
-            precision = average_precision(config, local, annotations, kept)
+            precision = keypoint_precision(annotations, kept, local.model.graph.inputs)
         weights = local.model.facts["weights"]
     if as_json:
         found = {name: as_lists(results) for name, results in kept.items()}
@@ -118,19 +122,3 @@ def _node_line(node: str, profile: NodeProfile) -> Line:
         "memory at initialisation MB": profile.init_memory_bytes / 1e6,
         "overall memory MB": profile.overall_memory_bytes / 1e6,
     }
-
-
-def check_new(file: Path | None) -> None:
-    """Raise UsageError for a file that is there: nothing measured is overwritten."""
-    if file is not None and file.exists():
-        raise UsageError(f"{file} is there already: choose another --out")
-
-
-def write_new(file: Path, text: str) -> None:
-    """Write a file that is not there yet, and the folders to it; UsageError where that fails."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
