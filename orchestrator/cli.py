@@ -1,11 +1,12 @@
 """The `orchestrate` command."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from splitbed.command import run_command_line
+from splitbed.command import INTERRUPTED, run_command_line
 
 if TYPE_CHECKING:
     from orchestrator.config import SweepConfig
@@ -192,8 +193,6 @@ def scenario_show(
     yaml: Annotated[bool, typer.Option("--yaml", help="The file, to copy and change.")] = False,
 ) -> None:
     """Print the scenario template of clause 3, filled in."""
-    import sys
-
     from orchestrator import scenario
 
     loaded = scenario.load_scenario(name)
@@ -205,7 +204,10 @@ def scenario_run(
     context: typer.Context,
     name: ScenarioName,
     images: Annotated[Path | None, _option("Picture FILE or FOLDER.")] = None,
-    split: Annotated[str | None, _option("As for sweep. [the scenario's]")] = None,
+    split: Annotated[
+        str | None, _option("Of the sweep, as for sweep; all are verified. [the scenario's]")
+    ] = None,
+    annotations: Annotated[Path | None, _option("COCO key points as JSON: mAP.")] = None,
     bw: Annotated[str | None, _option("Mbit/s, a list. [the scenario's]")] = None,
     weights: Weights = None,
     width: Width = None,
@@ -221,17 +223,22 @@ def scenario_run(
     from orchestrator import report, scenario_run
     from splitbed.errors import UsageError
 
-    own = ("name", "images", "out", "resume")
+    own = ("name", "images", "annotations", "out", "resume")
     options = {k: v for k, v in context.params.items() if v is not None and k not in own}
     if images:
         options["input"] = images
-    if resume and (options or out):
+    if resume and (options or annotations or out):
         raise UsageError("--resume goes on with the options of that run: give no others")
     ensure_privilege()
-    folder = Path(name) if resume else scenario_run.begin(name, options, out)
-    with report.progress() as progress:
-        outcome, exit_code = scenario_run.run(folder, progress)
-    report.show(outcome, as_json=False, resume=f"orchestrate scenario run {folder} --resume")
+    folder = Path(name) if resume else scenario_run.begin(name, options, annotations, out)
+    go_on = f"orchestrate scenario run {folder} --resume"
+    try:
+        with report.progress() as progress:
+            outcome, exit_code = scenario_run.run(folder, progress)
+    except KeyboardInterrupt:  # while verifying; a sweep ends by itself, and says so below
+        sys.stderr.write(f"interrupted; go on with: {go_on}\n")
+        raise typer.Exit(INTERRUPTED) from None
+    report.show(outcome, as_json=False, resume=go_on)
     if (tables := folder / scenario_run.TABLES_FILE).exists():
         report.stdout().print(f"Tables of the clause: {tables}", soft_wrap=True)
     raise typer.Exit(exit_code)
@@ -255,15 +262,18 @@ def models(json: Json = False) -> None:
 
 @app.command()
 def splits(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help=MODEL)],
-    split: Annotated[str, _option("As for sweep. [all]")] = "all",
-    shape: Annotated[str | None, _option("As for sweep.")] = None,
+    split: Split = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    shape: Shape_ = None,
     json: Json = False,
 ) -> None:
     """List a model's cuts: what crosses, and what each side computes."""
     from orchestrator import look
 
-    look.splits(model, split, shape, as_json=json)
+    look.splits(_asked(context, "json", split="all"), as_json=json)
 
 
 @app.command()

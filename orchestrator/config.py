@@ -28,7 +28,9 @@ def _comma_list(value: Any) -> Any:
 
 
 def _split(value: Any) -> Any:
-    if isinstance(value, int):
+    if isinstance(value, int) or (
+        isinstance(value, list) and any(isinstance(item, int) for item in value)
+    ):
         # YAML 1.1 reads 3:30 as a number of base 60
         raise ValueError("should be text: quote it, as in split: '12:131'")
     return ",".join(map(str, value)) if isinstance(value, list) else value
@@ -51,6 +53,7 @@ def _shapes(value: Any) -> Any:
     return {name.strip(): sizes.strip().split("x") for name, _, sizes in pairs}
 
 
+Splits = Annotated[str, BeforeValidator(_split)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_comma_list), Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_comma_list), Field(min_length=1)]
 
@@ -76,7 +79,7 @@ class SweepConfig(_Frozen):
     """One sweep. The fields are the options of the command, with `_` for `-`."""
 
     model: str
-    split: Annotated[str, BeforeValidator(_split)] = "named"
+    split: Splits = "named"
     bw: Numbers = (5.0, 20.0, 100.0)
     delay_ms: Numbers = (0.0,)
     jitter_ms: Numbers = (0.0,)

@@ -42,6 +42,13 @@ def _place(given: LocalInput, out: Path | None, inputs: int) -> Path | None:
         return None
     if given.picture is None:
         raise UsageError(f"--draw {out}: {given.model.name} takes no picture to draw on")
+    if given.model.task == "tensors":
+        raise UsageError(
+            f"--draw {out}: what the outputs of a file mean is not known; where it is a model of "
+            "the zoo, say so: --model posenet --weights FILE"
+        )
+    if inputs > 1 and out.suffix.lower() in DRAWING_FORMATS and not out.is_dir():
+        raise UsageError(f"--draw {out} is one picture, {inputs} were given: name a folder")
     if inputs == 1 and not out.is_dir():
         return _other(given.picture, out)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
-from orchestrator.config import sweep_config
+from orchestrator.config import SweepConfig
 from orchestrator.model import load_graph_of
 from orchestrator.report import Line, show_lines
 from orchestrator.scratch import remove_abandoned
@@ -49,13 +49,12 @@ def models(*, as_json: bool) -> None:
     )
 
 
-def splits(model: str, split: str, shape: str | None, *, as_json: bool) -> None:
+def splits(config: SweepConfig, *, as_json: bool) -> None:
     """The cuts of a model, with what crosses and what each side computes."""
-    config = sweep_config({"model": model, "split": split} | ({"shape": shape} if shape else {}))
     with tempfile.TemporaryDirectory() as folder:
         graph, anchor = load_graph_of(config, Path(folder))
     lines: list[Line] = []
-    for found in resolve(graph, split, anchor.named_splits if anchor else None):
+    for found in resolve(graph, config.split, anchor.named_splits if anchor else None):
         cut = graph.cuts[found.k]
         # converters join the names of the operators that they fused into one tensor
         crossing = ", ".join(

@@ -132,7 +132,6 @@ class NodeProcess:
             code = self.process.wait(_DYING_S) if self.process else 0
         except subprocess.TimeoutExpired:
             return ""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        last = [line for line in lines if not line.startswith("INFO:")][-1:]  # LiteRT's greeting
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
         ended = f"signal {-code}" if code < 0 else f"exit {code}"
         return f" ({ended}{': ' + last[0] if last else ''})"

@@ -25,6 +25,7 @@ from splitbed.errors import RunError, UsageError
 RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
+SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 SCHEMA = 1
 
 Record = dict[str, Any]
@@ -186,7 +187,12 @@ def create(out: Path | None, model: str) -> RunFolder:
 def check_free(path: Path) -> None:
     """Raise UsageError unless `path` is an empty folder or nothing yet."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise UsageError(
-            f"{path} is not an empty folder: choose another --out, "
-            f"or go on with the run in it by --resume {path}"
-        )
+        raise UsageError(f"{path} is not an empty folder: choose another --out{_to_go_on(path)}")
+
+
+def _to_go_on(path: Path) -> str:
+    if (path / RUN_FILE).exists():
+        return f", or go on with the sweep in it: orchestrate sweep --resume {path}"
+    if (path / SCENARIO_FILE).exists():
+        return f", or go on with the scenario in it: orchestrate scenario run {path} --resume"
+    return ""

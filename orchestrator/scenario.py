@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from netem.spec import one_line
-from orchestrator.config import SweepConfig, sweep_config
+from orchestrator.config import Splits, SweepConfig, sweep_config
 from splitbed.errors import UsageError
 
 HEADINGS = {
@@ -32,7 +32,7 @@ class Verification(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    split: str = "all"
+    split: Splits = "all"
 
 
 class Scenario(BaseModel):

@@ -19,7 +19,7 @@ from orchestrator.config import SweepConfig
 from orchestrator.infer import check_annotations, infer
 from orchestrator.local import local_model
 from orchestrator.profile import read_profile
-from orchestrator.run_folder import RunFolder, check_free, write_new
+from orchestrator.run_folder import SCENARIO_FILE, RunFolder, check_free, write_new
 from orchestrator.scenario import Scenario, load_scenario
 from orchestrator.scenario_tables import (
     Cells,
@@ -35,18 +35,21 @@ from splitbed.errors import RunError, UsageError
 from splitbed.graphs.splits import resolve
 from splitbed.metrics.keypoints import keypoint_precision
 
-SCENARIO_FILE, TEMPLATE_FILE = "scenario.yaml", "scenario.md"
+TEMPLATE_FILE = "scenario.md"
 VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
 
 
-def begin(name: str, options: dict[str, Any], out: Path | None) -> Path:
+def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Path | None) -> Path:
     """Write what will be run into a new folder: the scenario called `name`, `options` over its own.
 
     Raises UsageError for a scenario, options or a folder that cannot be.
     """
     scenario = load_scenario(name)
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
-    merged = scenario.model_copy(update={"sweep": scenario.sweep | given})
+    changed: dict[str, Any] = {"sweep": scenario.sweep | given}
+    if annotations:
+        changed["annotations"] = annotations
+    merged = scenario.model_copy(update=changed)
     config = merged.config()
     check_links(config)
     with local_model(config) as local:  # refuse it now, not after the first hundred pictures
@@ -84,7 +87,7 @@ def run(folder: Path, progress: sweep.Progress) -> tuple[sweep.Outcome, int]:
     checks = _verify(scenario, config, folder)
     outcome = _sweep(config, folder, progress)
     if outcome.rows:
-        _write_tables(_tables(scenario, config, outcome, checks), folder)
+        _write_tables(scenario, outcome, _tables(scenario, config, outcome, checks), folder)
     failed = any(check["verdict"] != "PASSED" for check in checks)
     return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
 
@@ -138,9 +141,25 @@ def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
         return keypoint_precision(scenario.annotations, results, inputs)["AP"]
 
 
-def _write_tables(found: list[Table], folder: Path) -> None:
+def _write_tables(
+    scenario: Scenario, outcome: sweep.Outcome, found: list[Table], folder: Path
+) -> None:
     """Write each table and all of them; what an earlier part of the run wrote is written anew."""
     files = RunFolder(folder)
     for table in found:
         files.replace(f"table-{table.name}.csv", table.csv())
-    files.replace(TABLES_FILE, "\n".join(table.markdown() for table in found))
+    heading = f"# {scenario.clause} {scenario.name}: results\n\n{_circumstances(outcome)}"
+    files.replace(TABLES_FILE, "\n".join([heading, *(table.markdown() for table in found)]))
+
+
+def _circumstances(outcome: sweep.Outcome) -> str:
+    """What a table pasted elsewhere must not lose: the verdict, the machine, the weights."""
+    run = RunFolder(outcome.folder).read_run()
+    facts = run["conditions"]
+    lines = [
+        f"{outcome.verdict.word}. Started {facts['started']}; UE and edge: {facts['ue']['cpu']}, "
+        f"{facts['os']}, Python {facts['python']}; link shaped by {facts['link_backend']}; "
+        f"weights: {run['model']['weights']}; model sha256 {run['model']['sha256']}.",
+        *outcome.verdict.reasons,
+    ]
+    return "\n\n".join(lines) + "\n"

@@ -49,10 +49,8 @@ def model_table(model: Record, mean_average_precision: float | None) -> Table:
         "mAP": round(100 * (mean_average_precision or 0), 1) if known else "not measured",
         "layers": model["layers"],
         "parameters": model["parameters"],
-        "weights": model["weights"],
-        "sha256": model["sha256"],
     }
-    return Table("model", "Anchor model", [row])
+    return Table("model", "Anchor model (table 10.2.4-1)", [row])
 
 
 def verification_table(checks: Cells) -> Table:
@@ -64,13 +62,14 @@ def verification_table(checks: Cells) -> Table:
         rows.append(
             {
                 "picture": picture,
+                "sha256": own[0]["sha256"],
                 "verdict": "FAILED" if failed else "PASSED",
                 "splits_passed": len(own) - len(failed),
                 "splits_failed": ", ".join(failed),
                 "max_abs_diff": max(float(str(check["max_abs_diff"])) for check in own),
             }
         )
-    return Table("verification", "Lossless verification", rows)
+    return Table("verification", "Lossless verification (clause 10.2.8)", rows)
 
 
 def profile_tables(profile: Profile) -> list[Table]:
@@ -81,10 +80,15 @@ def profile_tables(profile: Profile) -> list[Table]:
         | {"ue_ms": round(ue.ms, 4), "edge_ms": round(edge.ms, 4)}
         for ue, edge in zip(profile.ue.layers, profile.edge.layers, strict=True)
     ]
+    splits: Cells = [{**row} for row in profile.table()]
     return [
-        Table("nodes", "Performance of each node", nodes),
-        Table("layers", "Time of each layer", layers),
-        Table("profile", "Splits, from the profiles", [{**row} for row in profile.table()]),
+        Table("nodes", "Performance of each node (clause 10.2.7), ms and bytes", nodes),
+        Table("layers", "Time of each layer, ms", layers),
+        Table(
+            "profile",
+            "Splits, from the profiles, without network (clause 10.2.13)",
+            splits,
+        ),
     ]
 
 
@@ -95,7 +99,7 @@ def _node(name: str, profile: NodeProfile) -> dict[str, object]:
 
 def measured_table(rows: list[Row]) -> Table:
     """Every split over every link, with what the published table leaves out."""
-    return Table("measured", "Splits, as measured over the link", [*map(_measured, rows)])
+    return Table("measured", "Splits, as measured over the link, medians", [*map(_measured, rows)])
 
 
 def _measured(row: Row) -> dict[str, object]:
@@ -112,5 +116,5 @@ def _measured(row: Row) -> dict[str, object]:
         "prediction_error_pct", "max_abs_diff", "valid",
     ):  # fmt: skip
         value = row.get(name)
-        columns[name] = round(value, 4) if isinstance(value, float) else value
+        columns[name] = round(value, 3) if isinstance(value, float) else value
     return columns

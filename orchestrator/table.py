@@ -27,7 +27,7 @@ def sweep_table(table: Sequence[Row]) -> Table:
             str(first["split_name"]),
             split,
             str(first["intermediate_tensors"]),
-            f"{number(first, 'intermediate_bytes') / 1e6:.2f}",
+            _megabytes(number(first, "intermediate_bytes")),
             _part_ms(first, "part1"),
             _part_ms(first, "part2"),
             *(_time(rows.get(link), best[link]) for link in links),
@@ -44,10 +44,16 @@ def _heading(link: object) -> str:
     return str(link).replace(", ", "\n")
 
 
+def _megabytes(nbytes: float) -> str:
+    return f"{nbytes / 1e6:.2f}" if nbytes >= 1e5 or not nbytes else f"{nbytes / 1e6:.4f}"
+
+
 def _part_ms(row: Row, part: str) -> str:
     """As measured over the first link, and as the profile predicted."""
-    measured, predicted = _ms(row, f"{part}_ms"), _ms(row, f"{part}_predicted_ms")
-    return measured if predicted == "–" else f"{measured} ({predicted})"
+    measured, predicted = _ms(row, f"{part}_ms"), row.get(f"{part}_predicted_ms")
+    if measured == "–" or not isinstance(predicted, int | float):
+        return measured
+    return f"{measured} ({predicted:.1f})"
 
 
 def _ms(row: Row, name: str) -> str:

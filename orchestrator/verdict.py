@@ -104,7 +104,8 @@ def _paid(row: Row) -> str:
     if (frames := row.get("frames_to_pay_delivery")) is None:
         return ""
     delivery_ms = number(row, "part1_delivery_ms")
-    return f" (its delivery, {delivery_ms:.0f} ms, is paid after {frames} frames)"
+    count = "1 frame" if frames == 1 else f"{frames} frames"
+    return f" (its delivery, {delivery_ms:.0f} ms, is paid after {count})"
 
 
 def _where_to_cut(measured: Sequence[Row]) -> list[str]:

@@ -13,7 +13,9 @@ from splitbed.graphs.splits import Split, resolve
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
 
-COLUMNS = ("split", "split_name", "picture", "verdict", "max_abs_diff", "differences")
+COLUMNS = (
+    "split", "split_name", "picture", "sha256", "verdict", "max_abs_diff", "differences",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Check:
     split: str
     split_name: str
     picture: str
+    sha256: str
     differences: dict[str, float]
 
     @property
@@ -61,7 +64,8 @@ def verify(config: SweepConfig, local: LocalModel) -> Iterator[Check]:
             for given in local.inputs:
                 result = info.result_of(part2.run(part1.run(given.tensors)))
                 differences = _differences(whole[given.name], result)
-                yield Check(model.graph.cuts[split.k].name, split.label, given.name, differences)
+                names = (model.graph.cuts[split.k].name, split.label, given.name)
+                yield Check(*names, given.picture.sha256 if given.picture else "", differences)
 
 
 def _splits(config: SweepConfig, local: LocalModel) -> list[Split]:

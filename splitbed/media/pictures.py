@@ -58,8 +58,12 @@ def load_pictures(path: Path | None = None) -> list[Picture]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
         if not files:
+            inside = next(
+                (p.parent for p in path.glob("*/*") if p.suffix.lower() in SUFFIXES), None
+            )
             raise UsageError(
-                f"no picture in the folder {path}: expected files ending in " + ", ".join(SUFFIXES)
+                f"no picture in the folder {path}: expected files ending in {', '.join(SUFFIXES)}"
+                + (f"; there are some in {inside}" if inside else "")
             )
         return [_picture(file, str(file)) for file in files]
     return [_picture(path, str(path))]

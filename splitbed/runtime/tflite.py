@@ -7,9 +7,13 @@ ai-edge-litert    its successor, which a plain installation of Splitbed has
 
 import importlib.metadata
 import importlib.util
+import os
 import re
+import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,8 @@ from typing import Any
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.tensors import Tensors
 
+_STDERR = 2
+_greeted = threading.Event()
 _PACKAGES = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "ai-edge-litert"}
 
 
@@ -42,8 +48,9 @@ class TfliteRunner:
     def __init__(self, file: Path, threads: int) -> None:
         interpreter = interpreter_class()
         try:
-            self._interpreter = interpreter(model_path=str(file), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _greeting_left_out():
+                self._interpreter = interpreter(model_path=str(file), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"{package()[0]} cannot run {file}: {_one_line(error)}") from error
         self._places = _places(self._interpreter.get_input_details())
@@ -64,6 +71,34 @@ class TfliteRunner:
             raise NodeError(
                 f"{package()[0]} failed while running the part: {_one_line(error)}"
             ) from error
+
+
+@contextmanager
+def _greeting_left_out() -> Iterator[None]:
+    """Keep what LiteRT says of its delegate once per process, for which it has no switch, unsaid.
+
+    It comes from C++ on the process's stderr, so that is led aside meanwhile, once, and what else
+    was said is said again.
+    """
+    if _greeted.is_set():
+        yield
+        return
+    _greeted.set()
+    sys.stderr.flush()
+    kept = os.dup(_STDERR)
+    try:
+        with tempfile.TemporaryFile() as aside:
+            os.dup2(aside.fileno(), _STDERR)
+            try:
+                yield
+            finally:
+                os.dup2(kept, _STDERR)
+                aside.seek(0)
+                for line in aside:
+                    if not line.startswith(b"INFO: Created TensorFlow Lite"):
+                        os.write(_STDERR, line)
+    finally:
+        os.close(kept)
 
 
 def _module() -> str:
