@@ -83,13 +83,13 @@ def free_port() -> int:
 
 @contextmanager
 def loopback_pair(
-    folder: Path, edge_module: str = "edge_node"
+    folder: Path, edge_module: str = "edge_node", picture: Path | None = None
 ) -> Iterator[tuple[Pair, SweptModel]]:
-    """Both nodes with the small model on them."""
+    """Both nodes with the small model on them, and a picture."""
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         (stored := folder / "stored").mkdir()
-        config = sweep_config({"model": str(small_model(folder / "small.onnx"))})
+        config = sweep_config({"model": str(small_model(folder / "small.onnx")), "input": picture})
         model = load_model(config, stored)
         pair = stack.enter_context(
             Pair(loopback_link(), space, model, free_port(), edge_module=edge_module)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from orchestrator.model import SweptModel
 from orchestrator.pair import Pair
@@ -116,6 +118,16 @@ def test_a_node_that_hangs_is_told_when_the_time_is_up_and_a_restart_mends_it(
     own.restart()
     own.load(2, threads=(1, 1), warmup=0)
     assert own.run_frame(1, 0, FRAME_S).frame == 1
+
+
+def test_a_picture_of_a_large_camera_is_taken(tmp_path: Path) -> None:
+    picture = tmp_path / "large.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    Image.fromarray(pixels).save(picture)
+    assert picture.stat().st_size > 6_000_000
+    with loopback_pair(tmp_path, picture=picture) as (pair, _):
+        pair.load(2, threads=(1, 1), warmup=0)
+        assert pair.run_frame(0, 0, FRAME_S).max_abs_diff <= 1e-6
 
 
 def test_a_node_that_returns_the_wrong_shape_is_refused_with_both_shapes(tmp_path: Path) -> None:
