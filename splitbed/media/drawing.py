@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from splitbed.errors import UsageError
 from splitbed.media.pictures import upright
+from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tasks.pose import SKELETON, on_picture
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -20,20 +21,6 @@ MIN_KEYPOINT_SCORE = 0.5
 MIN_BOX_SCORE = 0.4  # as NVIDIA's demonstration of SSD300
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#f032e6")
-
-COCO_CLASSES = (
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
-    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
-    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
-    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
-    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange",
-    "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant",
-    "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
-    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
-    "teddy bear", "hair drier", "toothbrush",
-)  # fmt: skip
-"""COCO's 80 classes in its order; SSD300's label is the place here plus 1, 0 its background."""
 
 
 def draw(

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from splitbed.errors import UsageError
-from splitbed.media.drawing import COCO_CLASSES, COLOURS, check_drawing, draw
+from splitbed.media.drawing import COLOURS, check_drawing, draw
+from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tasks.pose import KEYPOINTS
 from splitbed.tensors import Tensors
 from tests.tasks.people import INPUTS

@@ -1,0 +1,1 @@
+"""Codecs of intermediate data (clause 5.1's test encoder and decoder), by name."""
