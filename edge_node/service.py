@@ -20,7 +20,7 @@ from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding, Stage
-from splitbed.wire import Assembler, fill, max_abs_diff, packets, receive
+from splitbed.wire import Assembler, fill, max_abs_diff, packets, receive, whole_tensors
 
 
 class ModelService(nodes_pb2_grpc.EdgeServicer):
@@ -94,12 +94,14 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceReply:
         """Run the whole model on an input and keep its outputs."""
-        whole = LoadedPart(self._cut(0)[1], threads=0)
+        whole = LoadedPart(self._cut(0)[1], threads=0, side="edge")
         with whole.session:
             assembler = receive(request, whole.cut.model.inputs)
-            self._references[assembler.header.input] = whole.run(assembler.tensors)
+            outputs = whole.run(assembler.tensors)
         whole.cut.part.remove()
-        return nodes_pb2.ReferenceReply()
+        self._references[assembler.header.input] = outputs
+        result = whole.cut.model.result_of(outputs)
+        return nodes_pb2.ReferenceReply(result=whole_tensors(result))
 
     def difference(self, input_: int, outputs: Tensors) -> float | None:
         """Largest absolute difference from the reference; None for an input without one."""
@@ -147,10 +149,15 @@ class DataService(nodes_pb2_grpc.DataServicer):
                 f"the frame was cut after {first.header.layers} layers, "
                 f"this node's part begins after {part.cut.layers}"
             )
-        assembler = fill(Assembler(first.header, part.cut.part.inputs), stream)
+        if first.header.codec != part.codec:
+            raise NodeError(
+                f"the frame was encoded with {first.header.codec!r}, this node decodes {part.codec}"
+            )
+        coder = part.coder
+        assembler = fill(Assembler(first.header, coder.encoded, coder.most_bytes), stream)
         timeline = Timeline()
         with timeline.stage("decode"):
-            tensors = assembler.tensors
+            tensors = coder.decode(assembler.tensors)
         with timeline.stage("part2"):
             outputs = part.run(tensors)
         with timeline.stage("result"):

@@ -1,25 +1,25 @@
 """One cell: a split over a link, proved, warmed up and measured until it is stable.
 
-shape link ──> warm it ──> prove it ──> deliver part 1 ──> frames … ──> prove it again
+shape link ──> warm it ──> prove it ──> deliver part 1 ──> slow the UE ──> frames … ──> prove again
 """
 
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from google.protobuf.json_format import MessageToDict
 
-from netem.spec import LinkSpec
 from orchestrator.bound import wire_ms
 from orchestrator.config import MIN_FRAMES, SweepConfig
+from orchestrator.grid import Cell
 from orchestrator.parts import Parts
 from orchestrator.run_folder import Record
 from orchestrator.testbed import Testbed
-from splitbed.graphs.graph import Cut
+from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2
+from splitbed.wire import tensors_of
 
 STABLE_SHARE = 0.05
 """Stop when the last three frames' end-to-end times lie within this share of their median."""
@@ -30,30 +30,6 @@ WARM_LINK_MS = 200.0
 _WORK_MS = 30_000.0  # allowed for what is not the wire, before a node is said to hang
 _LATE = 4.0  # times the wire's own time; a lossy link is slower than its rate
 _LATE_WITH_LOSS = 40.0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of the sweep's grid; about `delivery_bytes` of part 1 go before the frames."""
-
-    label: str
-    cut: Cut
-    link: LinkSpec
-    delivery_bytes: int = 0
-
-    @property
-    def key(self) -> str:
-        """Names the cell in the journal: the split and all that the link is asked to be."""
-        return f"{self.cut.name} over {self.link.words}"
-
-    def wire_ms(self, layers: int) -> float:
-        """What the intermediate data takes on the wire; 0 for the device anchor."""
-        return 0.0 if self.cut.k == layers else wire_ms(self.cut.nbytes, self.link.uplink)
-
-    @property
-    def delivery_ms(self) -> float:
-        """What the delivery of part 1 takes on the wire, about."""
-        return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
 
 
 def is_stable(e2e_ms: Sequence[float]) -> bool:
@@ -73,10 +49,9 @@ class CellMeasurement:
         self._link = bed.link
         self._config = config
         self._cell = cell
-        graph = bed.model.graph
         up, down = cell.link.uplink, cell.link.downlink
-        wire = cell.wire_ms(graph.n)
-        result_bytes = sum(max(output.nbytes, 0) for output in graph.outputs)
+        wire = cell.wire_ms()
+        result_bytes = sum(max(output.nbytes, 0) for output in bed.model.graph.outputs)
         self._late = _LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
         frame_ms = wire + wire_ms(result_bytes, down)
         self._timeout_s = config.frame_timeout_s or self._allowed_s(frame_ms)
@@ -85,27 +60,39 @@ class CellMeasurement:
         self._warm_bytes = int(min(window_bytes, cell.cut.nbytes)) if wire else 0
 
     def _allowed_s(self, wire_ms: float) -> float:
-        return (_WORK_MS + self._late * wire_ms) / 1e3
+        return (_WORK_MS * self._cell.pace.most + self._late * wire_ms) / 1e3
 
-    def run(self, inputs: int, on_frame: Callable[[Record], None]) -> Record:
-        """Facts of the measured cell; raises NodeError and LinkError."""
-        loaded = self._parts.load(self._cell.cut.k)
-        self._link.shape(self._cell.link)
+    def run(self, inputs: int, on_frame: Callable[[int, Record, Tensors], None]) -> Record:
+        """Facts of the measured cell; raises NodeError and LinkError.
+
+        `on_frame` is told the input of each frame, its sample and its result.
+        """
+        cell = self._cell
+        loaded = self._parts.load(cell.cut.k)
+        self._link.shape(cell.link)
         read_back = self._link.read_back()
         if self._warm_bytes:
             self._pair.warm_link(self._warm_bytes, self._timeout_s)
         before = self._prove()
-        sent_ms = wire_ms(loaded["part1_bytes"], self._cell.link.downlink)
-        delivered = self._parts.deliver(self._allowed_s(sent_ms))
+        sent_ms = wire_ms(loaded["part1_bytes"], cell.link.downlink)
+        delivered = self._parts.deliver(cell.link, self._allowed_s(sent_ms))
+        if cell.crosses:
+            self._parts.use_codec(cell)
+        # frames of a lossy codec say what it costs in accuracy: each input has to be among them
+        least = 0 if cell.lossless else min(inputs, self._config.runs)
         e2e_ms: list[float] = []
-        while len(e2e_ms) < self._config.runs and not is_stable(e2e_ms):
-            record = self._pair.run_frame(len(e2e_ms), len(e2e_ms) % inputs, self._timeout_s)
-            sample = _sample(record)
-            on_frame(sample)
-            e2e_ms.append(sample["e2e_ms"])
+        with self._parts.paced(cell) as paced:
+            while len(e2e_ms) < self._config.runs and (
+                len(e2e_ms) < least or not is_stable(e2e_ms)
+            ):
+                place = len(e2e_ms) % inputs
+                record = self._pair.run_frame(len(e2e_ms), place, self._timeout_s)
+                sample = _sample(record)
+                on_frame(place, sample, tensors_of(record.result))
+                e2e_ms.append(sample["e2e_ms"])
         after = self._prove()
         facts = {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
-        return loaded | delivered | facts
+        return loaded | delivered | paced | facts
 
     def _prove(self) -> Record:
         started = time.monotonic()

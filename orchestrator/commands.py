@@ -2,20 +2,32 @@
 
 import json
 import sys
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.accuracy import Accuracy, Judge, check_classes
 from orchestrator.config import SweepConfig
-from orchestrator.infer import as_lists, check_annotations, infer
-from orchestrator.local import local_model
+from orchestrator.infer import (
+    VIDEO_SUFFIX,
+    as_lists,
+    check_annotations,
+    check_predictions,
+    infer,
+    judge_of,
+    write_predictions,
+)
+from orchestrator.local import LocalModel, local_model
 from orchestrator.profile import NodeProfile, Profile, take_profile
 from orchestrator.report import Line, show_lines, stdout
 from orchestrator.run_folder import check_new, write_new
 from orchestrator.testbed import testbed
 from orchestrator.verify import Check, to_csv, verify
-from splitbed.errors import RunError
+from splitbed.errors import RunError, UsageError
+from splitbed.media.datasets import open_dataset
 from splitbed.metrics.keypoints import keypoint_precision
 from splitbed.tensors import Tensors
+from splitbed.zoo import ZOO
 
 
 def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
@@ -49,33 +61,84 @@ def _words(check: Check) -> str:
     return f"{check.verdict}: {where} {check.picture}{told}"
 
 
-def run_infer(
-    config: SweepConfig, out: Path | None, annotations: Path | None, *, as_json: bool
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What `infer` is asked for besides results: drawings, files of boxes, precision."""
+
+    draw: Path | None = None
+    predictions: Path | None = None
+    annotations: Path | None = None
+    frames: int | None = None
+
+
+def run_infer(config: SweepConfig, wanted: Wanted, *, as_json: bool) -> None:
     """Print what the whole model says of each picture; draw it, judge it."""
     kept: dict[str, Tensors] = {}
     lines: list[Line] = []
     precision: dict[str, float] | None = None
-    with local_model(config) as local:
-        if annotations:
-            check_annotations(annotations, local)
-        for given, results, drawn in infer(local, out):
+    with local_model(config) as every:
+        local = replace(every, inputs=every.inputs[: wanted.frames])
+        if wanted.annotations:
+            check_annotations(wanted.annotations, local)
+        if wanted.predictions:
+            check_predictions(wanted.predictions, local)
+        for given, results, drawn in infer(local, wanted.draw, _rate_hz(config, wanted.draw)):
             kept[given.name] = results
             counts = {name: len(array) if array.ndim else 1 for name, array in results.items()}
             lines.append({"input": given.name, **counts, "drawn": "" if drawn is None else drawn})
-        if annotations:
-            precision = keypoint_precision(annotations, kept, local.model.graph.inputs)
+        if wanted.annotations:
+            precision = keypoint_precision(wanted.annotations, kept, local.model.graph.inputs)
+        judge = judge_of(local, kept)
+        if wanted.predictions:
+            write_predictions(wanted.predictions, judge, kept)
+        accuracy = _accuracy(local, judge)
         weights = local.model.facts["weights"]
     if as_json:
         found = {name: as_lists(results) for name, results in kept.items()}
         answer = {"weights": weights, "results": found, "precision": precision}
+        answer["accuracy"] = accuracy and {**accuracy.more, "classes": accuracy.classes}
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return
     show_lines(lines, as_json=False)
     if precision:
         show_lines([{**precision}], as_json=False)
-    drawn_at = f"; drawn: {out}" if out else ""
-    sys.stdout.write(f"{config.model}, weights: {weights}{drawn_at}\n")
+    if accuracy:
+        _show_accuracy(accuracy)
+    places = {"drawn": wanted.draw, "boxes": wanted.predictions}
+    told = "".join(f"; {what}: {place}" for what, place in places.items() if place)
+    sys.stdout.write(f"{config.model}, weights: {weights}{told}\n")
+
+
+def _rate_hz(config: SweepConfig, out: Path | None) -> float | None:
+    """Of the frames that are to be drawn as a video."""
+    if out is None or out.suffix.lower() != VIDEO_SUFFIX:
+        return None
+    usual = ZOO[config.model].dataset if config.model in ZOO else None
+    return open_dataset(config.input or usual).rate_hz
+
+
+def _accuracy(local: LocalModel, judge: Judge) -> Accuracy | None:
+    """Against the ground truth; None where there is none of the model's classes."""
+    if not judge.has_truth:
+        return None
+    try:
+        check_classes(replace(local.model, inputs=local.inputs, others=()))
+    except UsageError as error:
+        sys.stderr.write(f"no accuracy: {error}\n")
+        return None
+    return judge.whole
+
+
+def _show_accuracy(accuracy: Accuracy) -> None:
+    rounded = {
+        name: "" if value is None else round(value, 4) for name, value in accuracy.more.items()
+    }
+    show_lines([{**rounded}], as_json=False)
+    classes: list[Line] = [
+        {"class": label, "AP": "not annotated" if ap is None else f"{ap:.4f}"}
+        for label, ap in accuracy.classes.items()
+    ]
+    show_lines(classes, as_json=False)
 
 
 def run_profile(config: SweepConfig, out: Path | None, *, as_json: bool) -> None:

@@ -58,6 +58,15 @@ Numbers = Annotated[tuple[float, ...], BeforeValidator(_comma_list), Field(min_l
 Words = Annotated[tuple[str, ...], BeforeValidator(_comma_list), Field(min_length=1)]
 
 
+Source = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
+Slowdowns = Annotated[
+    tuple[Annotated[float, Field(ge=1, le=1000)], ...], BeforeValidator(_comma_list)
+]
+Shares = Annotated[
+    tuple[Annotated[float, Field(ge=0.001, le=1024)], ...], BeforeValidator(_comma_list)
+]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,7 +101,14 @@ class SweepConfig(_Frozen):
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)
-    input: Path | None = None
+    codec: Words = ("raw",)
+    input_codec: Words = ("raw",)
+    calibration: Source | None = None
+    ue_slowdown: Slowdowns | None = None
+    ue_cpu: Shares | None = None
+    ue_profile: Words | None = None
+    fps: float = Field(30.0, gt=0, le=1000)
+    input: Source | None = None
     weights: Path | None = None
     width: float = 1.0
     runtime: Literal["onnx", "tflite"] | None = None

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import SweepConfig
+from orchestrator.inputs import ModelInput, open_inputs
 from splitbed.delivery import ModelInfo, info_of
 from splitbed.errors import UsageError
 from splitbed.graphs.formats import format_of, load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import StoredModel, extract, store
-from splitbed.media.pictures import Picture, load_pictures, preprocess
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.runtime.session import PartSession
-from splitbed.v1 import nodes_pb2
-from splitbed.wire import MAX_PICTURE_BYTES, tensor_headers
 from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
 
 
@@ -28,7 +26,10 @@ class SweptModel:
     task: str
     recipe: PictureRecipe | None
     named_splits: Mapping[str, str] | None
-    inputs: tuple[nodes_pb2.Input, ...]
+    inputs: tuple[ModelInput, ...]
+    others: tuple[ModelInput, ...]
+    """Those that were given and are not measured."""
+    is_sequence: bool
     facts: dict[str, object]
     """For run.json: weights, sizes, hashes of model and inputs."""
 
@@ -36,6 +37,11 @@ class SweptModel:
     def graph(self) -> Graph:
         """Its layers and cuts."""
         return self.stored.graph
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether maps have their channels last."""
+        return self.graph.format == "tflite"
 
     @property
     def info(self) -> ModelInfo:
@@ -52,7 +58,10 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     file, weights, anchor = _model_file(config, folder)
     graph = load_graph(file, config.shape or None)
     recipe = _recipe(graph, anchor)
-    inputs, input_facts = _inputs(config, graph, recipe)
+    given = open_inputs(config, graph, recipe, anchor.dataset if anchor else None)
+    inputs = given.measured(config.runs)
+    for one in inputs:  # refuse it now, not in the middle of a sweep
+        one.check()
     stored = store(graph, folder)
     _check_runs(stored)
     name = anchor.name if anchor else file.stem
@@ -67,7 +76,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         "macs": graph.cuts[0].edge_macs,
         "bytes": file.stat().st_size,
         **_hashes(file),
-        "inputs": input_facts,
+        "dataset": given.dataset.facts() if given.dataset else None,
+        "inputs": [one.facts() for one in inputs],
     }
     return SweptModel(
         name=name,
@@ -76,6 +86,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         recipe=recipe,
         named_splits=anchor.named_splits if anchor else None,
         inputs=inputs,
+        others=tuple(given.every[len(inputs) :]),
+        is_sequence=given.is_sequence,
         facts=facts,
     )
 
@@ -127,53 +139,6 @@ def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:
     if anchor:
         return anchor.picture.laid_out_for(graph.inputs[0])
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
-
-
-def _inputs(
-    config: SweepConfig, graph: Graph, recipe: PictureRecipe | None
-) -> tuple[tuple[nodes_pb2.Input, ...], list[dict[str, str]]]:
-    if recipe is None:
-        if config.input:
-            raise UsageError(
-                f"--input {config.input}: {config.model} takes no picture but "
-                + ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in graph.inputs)
-            )
-        made_up = nodes_pb2.RandomTensors(seed=config.seed)
-        name = f"random (seed {config.seed})"
-        tensors = tensor_headers(graph.inputs)
-        return (nodes_pb2.Input(random=made_up, name=name, tensors=tensors),), [{"name": name}]
-    pictures = load_pictures(config.input)[: config.runs]  # no cell has more frames than that
-    messages = []
-    for picture in pictures:
-        data = picture.read()
-        if len(data) > MAX_PICTURE_BYTES:
-            raise UsageError(
-                f"the picture {picture.path} has {len(data) / 1e6:.0f} MB: a node takes up to "
-                f"{MAX_PICTURE_BYTES / 1e6:.0f}"
-            )
-        preprocess(data, recipe, picture.name)  # refuse it now, not in the middle of a sweep
-        encoded = nodes_pb2.Picture(
-            data=data,
-            height=recipe.height,
-            width=recipe.width,
-            mean=recipe.mean,
-            std=recipe.std,
-            layout=recipe.layout,
-            datatype=recipe.datatype,
-        )
-        tensors = tensor_headers(graph.inputs)
-        messages.append(nodes_pb2.Input(picture=encoded, name=picture.name, tensors=tensors))
-    return tuple(messages), [picture_facts(picture) for picture in pictures]
-
-
-def picture_facts(picture: Picture) -> dict[str, str]:
-    """What identifies a picture in run.json."""
-    return {
-        "name": picture.name,
-        "source": picture.source,
-        "sha256": picture.sha256,
-        "md5": picture.md5,
-    }
 
 
 def _hashes(file: Path) -> dict[str, str]:

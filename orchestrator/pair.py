@@ -12,7 +12,9 @@ from splitbed.delivery import CutPart, pack
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import format_named
 from splitbed.graphs.parts import extract
+from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.wire import tensors_of
 
 CONTROL_TIMEOUT_S = 120.0
 PROFILE_TIMEOUT_S = 900.0
@@ -46,6 +48,8 @@ class Pair:
         self._model = model
         self.ue: nodes_pb2.NodeDescription
         self.edge: nodes_pb2.NodeDescription
+        self.references: list[Tensors] = []
+        """What the whole model makes of each input, on the edge."""
 
     def __enter__(self) -> Self:
         try:
@@ -86,16 +90,16 @@ class Pair:
         with self._edge.asked("take the model"):
             stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
             stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
-        for source in self._model.inputs:
-            self._add_input(source)
+        self.references = [self._add_input(one.message()) for one in self._model.inputs]
 
-    def _add_input(self, source: nodes_pb2.Input) -> None:
+    def _add_input(self, source: nodes_pb2.Input) -> Tensors:
         with self._ue.asked(f"take the input {source.name}"):
             stub = nodes_pb2_grpc.UeStub(self._ue.channel)
             tensors = list(stub.AddInput(source, timeout=CONTROL_TIMEOUT_S))
         with self._edge.asked(f"run the whole model on {source.name}"):
             edge = nodes_pb2_grpc.EdgeStub(self._edge.channel)
-            edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
+            reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
+        return tensors_of(reply.result)
 
     def profile(self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]) -> Any:
         """Let a node run parts alone; a ProfileReply."""
@@ -148,6 +152,17 @@ class Pair:
         """Open a session on the part that the UE has, and warm it up; a Loaded."""
         request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup)
         return self._ask_ue("OpenPart", request, "load part 1", CONTROL_TIMEOUT_S)
+
+    def use_codec(self, request: nodes_pb2.CodecRequest) -> None:
+        """Let both nodes encode and decode with another codec, from the next frame on."""
+        for node in (self._ue, self._edge):
+            with node.asked(f"use the codec {request.codec}"):
+                stub = nodes_pb2_grpc.NodeStub(node.channel)
+                stub.UseCodec(request, timeout=CONTROL_TIMEOUT_S)
+
+    def limit_ue(self, request: nodes_pb2.LimitRequest) -> Any:
+        """Give the UE less of its processor; a Limited."""
+        return self._ask_ue("LimitProcessor", request, "limit its processor", CONTROL_TIMEOUT_S)
 
     def warm_link(self, nbytes: int, timeout_s: float) -> None:
         """Send `nbytes` that mean nothing over the data connection."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,11 +15,30 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from orchestrator.cell import Cell
 from orchestrator.config import MIN_FRAMES
-from orchestrator.summary import cut_name
+from orchestrator.grid import NOTHING, RAW, Cell
+from orchestrator.rows import cut_name
 
 _CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
+
+
+class Progress(Protocol):
+    """Told how a sweep gets on."""
+
+    def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells that will be measured."""
+
+    def note(self, words: str) -> None:
+        """Something that the user may wait for, or wonder about."""
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+
+    def frame(self) -> None:
+        """A frame was measured."""
+
+    def done(self, error: str | None) -> None:
+        """A cell ended."""
 
 
 class SweepProgress:
@@ -51,11 +70,9 @@ class SweepProgress:
         if self._console.is_terminal:
             self._bar.stop()
 
-    def begin(self, cells: Sequence[Cell], layers: int, folder: Path, backend: str) -> None:
+    def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
-        self._wires_s = [
-            (MIN_FRAMES * cell.wire_ms(layers) + cell.delivery_ms) / 1e3 for cell in cells
-        ]
+        self._wires_s = [(MIN_FRAMES * cell.wire_ms() + cell.delivery_ms) / 1e3 for cell in cells]
         self._task = self._bar.add_task("starting", total=len(cells), left=self._left())
         what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
@@ -72,7 +89,9 @@ class SweepProgress:
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._began, self._frames = time.monotonic(), 0
-        self._where = f"{cut_name(cell.label, cell.cut.name)} at {cell.link.words}"
+        codec = f", {cell.codec}," if cell.codec not in (RAW, NOTHING) else ""
+        pace = f", UE {cell.pace.words}" if cell.pace.limits else ""
+        self._where = f"{cut_name(cell.label, cell.cut.name)}{codec} at {cell.link.words}{pace}"
         self._bar.update(self._task, description=self._where)
 
     def frame(self) -> None:

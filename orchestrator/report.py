@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.progress import SweepProgress
+from orchestrator.rows import Row
 from orchestrator.sweep import Outcome
 from orchestrator.table import sweep_table
 
@@ -65,7 +66,7 @@ def show(outcome: Outcome, *, as_json: bool, resume: str = "") -> None:
     if outcome.rows:
         first = outcome.rows[0]
         console.print(
-            f"{first['model']}, weights: {first['weights']}, codec raw, "
+            f"{first['model']}, weights: {first['weights']}, codec {_codecs(outcome.rows)}, "
             f"link shaped by {first['link_backend']}"
         )
         console.print(sweep_table(outcome.rows))
@@ -79,3 +80,9 @@ def show(outcome: Outcome, *, as_json: bool, resume: str = "") -> None:
     if outcome.stopped is not None:
         go_on = resume or f"orchestrate sweep --resume {outcome.folder}"
         console.print(f"Go on with: {go_on}", soft_wrap=True)
+
+
+def _codecs(table: Sequence[Row]) -> str:
+    """The codecs of the splits, or of the network anchor where nothing was split."""
+    used = dict.fromkeys(str(row["codec"]) for row in table if row["codec"] != "none")
+    return ", ".join(used)

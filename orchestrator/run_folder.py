@@ -3,6 +3,8 @@
     run.json        what was asked and the conditions     samples.jsonl   a line per frame
     cells.jsonl     a line per cell when it ends          summary.csv     a row per ended cell
     profile.json    what both nodes' profiles say         profile.csv     the same, a row per cut
+    calibration.json  ranges and frames of the codecs     accuracy.csv    every metric of every row
+    predictions/    a folder per cell (and one for the whole model), a file per picture
 
 A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; it is measured
 again under a new attempt, and only the attempt that the journal names counts.
@@ -25,6 +27,8 @@ from splitbed.errors import RunError, UsageError
 RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
+CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
+PREDICTIONS = "predictions"
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 SCHEMA = 1
 
@@ -107,6 +111,15 @@ class RunFolder:
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise self._unwritable(name, error) from error
+
+    def write_prediction(self, cell: str, name: str, text: str) -> None:
+        """Write what was found in one picture, over what was found there before."""
+        folder = self.path / PREDICTIONS / cell
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        except OSError as error:
+            raise self._unwritable(f"{PREDICTIONS}/{cell}/{name}", error) from error
 
     def _append(self, name: str, record: Record, *, sync: bool = False) -> None:
         file = self.path / name

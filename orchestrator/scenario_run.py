@@ -16,9 +16,11 @@ import yaml
 
 from orchestrator import sweep
 from orchestrator.config import SweepConfig
+from orchestrator.grid import plan_cells
 from orchestrator.infer import check_annotations, infer
 from orchestrator.local import local_model
 from orchestrator.profile import read_profile
+from orchestrator.progress import Progress
 from orchestrator.run_folder import SCENARIO_FILE, RunFolder, check_free, write_new
 from orchestrator.scenario import Scenario, load_scenario
 from orchestrator.scenario_tables import (
@@ -53,7 +55,7 @@ def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Pat
     config = merged.config()
     check_links(config)
     with local_model(config) as local:  # refuse it now, not after the first hundred pictures
-        sweep.plan_cells(config, local.model)
+        plan_cells(config, local.model)
         if merged.verify:
             resolve(local.model.graph, merged.verify.split, local.model.named_splits)
         for one in local.inputs:
@@ -75,7 +77,7 @@ def _what_was_run(scenario: Scenario) -> str:
     return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
 
 
-def run(folder: Path, progress: sweep.Progress) -> tuple[sweep.Outcome, int]:
+def run(folder: Path, progress: Progress) -> tuple[sweep.Outcome, int]:
     """Run the scenario that `folder` holds, or go on with it; what came out, and the exit code.
 
     Raises SplitbedError for what stops it before the first cell.
@@ -111,7 +113,7 @@ def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
         return [dict(row) for row in csv.DictReader(stream)]
 
 
-def _sweep(config: SweepConfig, folder: Path, progress: sweep.Progress) -> sweep.Outcome:
+def _sweep(config: SweepConfig, folder: Path, progress: Progress) -> sweep.Outcome:
     run_folder = folder / SWEEP_FOLDER
     if RunFolder(run_folder).exists:  # which refuses other options than it began with
         return sweep.run(config, progress, run_folder)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from orchestrator.profile import NodeProfile, Profile
+from orchestrator.rows import Row
 from orchestrator.run_folder import Record, csv_text
-from orchestrator.summary import Row
 
 Cells = list[dict[str, object]]
 

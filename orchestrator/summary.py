@@ -1,6 +1,5 @@
 """summary.csv: a row per cell, recomputed from the raw samples whenever it is written."""
 
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +8,9 @@ import numpy as np
 
 from netem.spec import LinkSpec
 from orchestrator.bound import bound_ms, wire_ms
+from orchestrator.comparison import add_comparisons
 from orchestrator.profile import Profile, read_profile
+from orchestrator.rows import Row, number
 from orchestrator.run_folder import Record, RunFolder, csv_text
 from splitbed.timeline import Stage, Timeline
 
@@ -28,6 +29,8 @@ COLUMNS = (
     "downlink_loss_pct", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
     "part1_delivery_ms", "frames_to_pay_delivery", "part1_predicted_ms", "part2_predicted_ms",
     "e2e_predicted_ms", "prediction_error_pct",
+    "ue", "ue_slowdown", "ue_cpus", "best_anchor", "lossless", "accuracy_metric", "accuracy",
+    "accuracy_drop", "result_bytes", "frame_kbit", "bitrate_mbit", "kbit_vs_network_anchor",
 )  # fmt: skip
 """Times are medians over the counted frames unless the name says otherwise."""
 
@@ -40,8 +43,6 @@ MAX_ABS_DIFF = 1e-3
 MIN_OVER_BOUND = 0.98
 """Nothing beats physics: a frame faster than this was not over the link that was asked."""
 
-Row = dict[str, object]
-
 
 def rows(folder: RunFolder) -> list[Row]:
     """The summary of all ended cells of a run, in the order of measurement."""
@@ -52,7 +53,9 @@ def rows(folder: RunFolder) -> list[Row]:
     # of a cell that failed and was measured again, the last attempt counts
     cells = {cell["key"]: cell for cell in folder.cells()}
     table = [_row(run, cell, samples[cell["attempt"]]) for cell in cells.values()]
-    _add_speedups(table)
+    for row in table:
+        _add_accuracy(row, cells[str(row.pop("key"))], run.get("whole_accuracy"))
+    add_comparisons(table)
     if profile := read_profile(folder):
         for row in table:
             _add_prediction(row, profile)
@@ -62,12 +65,34 @@ def rows(folder: RunFolder) -> list[Row]:
 def _add_prediction(row: Row, profile: Profile) -> None:
     """What the profile says of part 1 and part 2; the link and the rest are those of the bound."""
     part1_ms, part2_ms = profile.predicted_ms(int(str(row["split"]).partition(":")[0]))
+    if isinstance(row["ue_slowdown"], float):
+        part1_ms *= row["ue_slowdown"]
     row |= {"part1_predicted_ms": part1_ms, "part2_predicted_ms": part2_ms}
     if "e2e_ms" in row:
         nodes_ms = number(row, "part1_ms") + number(row, "part2_ms")
         predicted_ms = number(row, "bound_ms") - nodes_ms + part1_ms + part2_ms
         row["e2e_predicted_ms"] = predicted_ms
         row["prediction_error_pct"] = 100 * (predicted_ms / number(row, "e2e_ms") - 1)
+
+
+def accuracy_csv(folder: RunFolder) -> str:
+    """Every metric of the whole model and of each lossy row, and of each class (clause 9.4)."""
+    whole = folder.read_run().get("whole_accuracy")
+    judged = [("whole model", "", "", whole)] if whole else []
+    cells = {cell["key"]: cell for cell in folder.cells()}
+    judged += [
+        (cell["split_name"], cell["codec"], cell["key"], cell["accuracy"])
+        for cell in cells.values()
+        if cell.get("accuracy")
+    ]
+    lines: list[Row] = []
+    for split, codec, key, accuracy in judged:
+        where = {"split_name": split, "codec": codec, "cell": key}
+        for name, value in accuracy["more"].items():
+            lines.append(where | {"metric": name, "class": "all", "value": value})
+        for name, value in accuracy["classes"].items():
+            lines.append(where | {"metric": "ap", "class": name, "value": value})
+    return csv_text(("split_name", "codec", "cell", "metric", "class", "value"), lines)
 
 
 def to_csv(table: Sequence[Row]) -> str:
@@ -88,7 +113,12 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         "model": run["model"]["name"],
         "weights": run["model"]["weights"],
         "runtime": run["model"].get("runtime", "onnx"),  # the only one of the first runs
-        "codec": "raw",
+        "key": cell["key"],
+        "codec": cell.get("codec", "raw"),
+        "lossless": cell.get("lossless", True),
+        "ue": cell.get("ue", ""),
+        "ue_slowdown": cell.get("ue_slowdown"),
+        "ue_cpus": cell.get("ue_cpus"),
         "split": cell["split"],
         "split_name": cell["split_name"],
         "bw_mbit": link.uplink.rate_mbit,
@@ -116,6 +146,10 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         reasons.append("its frames are missing from samples.jsonl")
     if samples:
         row |= _times(samples, link)
+        kbit = 8 * (number(row, "encoded_bytes") + number(row, "result_bytes")) / 1e3
+        nothing = row["codec"] == "none"
+        row["frame_kbit"] = 0.0 if nothing else kbit
+        row["bitrate_mbit"] = number(row, "frame_kbit") / 1e3 * run.get("asked", {}).get("fps", 30)
         reasons += _timing_faults(row)
     if row["part1_delivery_ms"] and row["part1_bytes"]:
         floor_ms = wire_ms(int(number(row, "part1_bytes")), link.downlink)
@@ -140,7 +174,9 @@ def _times(samples: list[Record], link: LinkSpec) -> Row:
         for name in ("preprocess", *STAGE_COLUMNS, "result")
     }
     return stage_ms | {
-        "encoded_bytes": samples[0]["encoded_bytes"],
+        # of a codec whose bytes depend on the content, the mean
+        "encoded_bytes": round(statistics.mean(sample["encoded_bytes"] for sample in samples)),
+        "result_bytes": round(statistics.mean(sample["result_bytes"] for sample in samples)),
         "e2e_ms": statistics.median(e2e),
         "e2e_p95_ms": float(np.percentile(e2e, 95)),
         "e2e_p99_ms": float(np.percentile(e2e, 99)),
@@ -154,11 +190,13 @@ def _times(samples: list[Record], link: LinkSpec) -> Row:
 def _timing_faults(row: Row) -> list[str]:
     faults: list[str] = []
     gap, over, diff = number(row, "gap_pct"), number(row, "e2e_over_bound"), row["max_abs_diff"]
-    if gap > 100 * MAX_GAP_SHARE and gap / 100 * number(row, "e2e_ms") > MAX_GAP_MS:
+    # a slowed UE is slower between its stages, too
+    slow = row["ue_slowdown"] if isinstance(row["ue_slowdown"], float) else 1.0
+    if gap > 100 * MAX_GAP_SHARE and gap / 100 * number(row, "e2e_ms") > MAX_GAP_MS * slow:
         faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
     if over < MIN_OVER_BOUND:
         faults.append(f"faster than its physical floor ({over:.3f}): the link was not as asked")
-    if isinstance(diff, float) and diff > MAX_ABS_DIFF:
+    if row["lossless"] and isinstance(diff, float) and diff > MAX_ABS_DIFF:
         faults.append(f"split output differs from the whole model's by {diff:.2g}")
     return faults
 
@@ -169,6 +207,16 @@ def _remarks(row: Row) -> list[str]:
         return []
     gap_ms = number(row, "gap_pct") / 100 * number(row, "e2e_ms")
     return [f"valid, though Python took {gap_ms:.2f} ms to go from stage to stage"]
+
+
+def _add_accuracy(row: Row, cell: Record, whole: Record | None) -> None:
+    """Of a lossless row, that of the whole model, which its difference proves."""
+    judged = whole if row["lossless"] else cell.get("accuracy")
+    if judged is None or whole is None:
+        return
+    row |= {"accuracy_metric": judged["metric"], "accuracy": judged["value"]}
+    if judged["value"] is not None and whole["value"] is not None:
+        row["accuracy_drop"] = whole["value"] - judged["value"]
 
 
 def _link_columns(proofs: list[Record]) -> Row:
@@ -185,49 +233,3 @@ def _link_columns(proofs: list[Record]) -> Row:
             "cwnd_segments": last["tcp"]["cwnd_segments"],
         }
     return columns
-
-
-def number(row: Row, name: str) -> float:
-    """The number in a column that is filled."""
-    value = row[name]
-    assert isinstance(value, int | float)
-    return float(value)
-
-
-def cut_name(label: str, split: str) -> str:
-    """A cut as users know it: its label with k:n-k behind it, unless the label is just that."""
-    return label if label == split else f"{label} ({split})"
-
-
-def is_anchor(row: Row) -> bool:
-    """Whether the row is the device anchor (n:0) or the network anchor (0:n)."""
-    first, _, second = str(row["split"]).partition(":")
-    return "0" in (first, second)
-
-
-def _add_speedups(table: list[Row]) -> None:
-    best: dict[object, float] = {}
-    network: dict[object, float] = {}
-    for row in table:
-        if is_anchor(row) and row["valid"]:
-            e2e_ms = number(row, "e2e_ms")
-            best[row["link"]] = min(e2e_ms, best.get(row["link"], e2e_ms))
-            if str(row["split"]).startswith("0:"):
-                network[row["link"]] = e2e_ms
-    for row in table:
-        if "e2e_ms" in row and row["link"] in best:
-            row["speedup_vs_best_anchor"] = best[row["link"]] / number(row, "e2e_ms")
-        if row["link"] in network:
-            row["frames_to_pay_delivery"] = _frames_to_pay(row, network[row["link"]])
-
-
-def _frames_to_pay(row: Row, network_ms: float) -> int | None:
-    """Frames until the UE has the results sooner than by sending every input from the start.
-
-    The network anchor needs nothing delivered. None where the cut never pays, or nothing was
-    delivered.
-    """
-    if not row.get("part1_delivery_ms") or not row["part1_bytes"] or not row["valid"]:
-        return None
-    saved_ms = network_ms - number(row, "e2e_ms")
-    return math.ceil(number(row, "part1_delivery_ms") / saved_ms) if saved_ms > 0 else None

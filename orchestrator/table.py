@@ -5,43 +5,67 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from orchestrator.summary import Row, number
+from orchestrator.rows import Row, conditions_of, number
 
 
 def sweep_table(table: Sequence[Row]) -> Table:
-    """End-to-end time and measured/bound of every split over every link; the best per link bold."""
-    links = list(dict.fromkeys(row["link"] for row in table))
-    best = {link: _best(table, link) for link in links}
+    """End-to-end time and measured/bound of every split and codec, under all conditions.
+
+    The best under each is bold. What a codec costs in accuracy stands beside it.
+    """
+    conditions = list(dict.fromkeys(map(conditions_of, table)))
+    best = {where: _best(table, where) for where in conditions}
+    judged = any(row.get("accuracy_drop") is not None for row in table if not row["lossless"])
     view = Table(box=box.SIMPLE_HEAD, title="End-to-end time, measured/bound", title_justify="left")
-    for name in ("split", "k:n-k"):
+    for name in _text_columns(table):
         view.add_column(name, no_wrap=True)
     predicted = "\n(predicted)" if any("part1_predicted_ms" in row for row in table) else ""
-    for name in ("tensors", "MB", f"part 1 ms{predicted}", f"part 2 ms{predicted}"):
+    numbers = ["tensors", "MB", f"part 1 ms{predicted}", f"part 2 ms{predicted}"]
+    for name in numbers + (["accuracy", "drop"] if judged else []):
         view.add_column(name, justify="right", no_wrap=True)
-    for link in links:
-        view.add_column(_heading(link), justify="right", no_wrap=True)
-    for split in dict.fromkeys(str(row["split"]) for row in table):
-        rows = {row["link"]: row for row in table if row["split"] == split}
+    for link, ue in conditions:
+        view.add_column(_heading(link, ue), justify="right", no_wrap=True)
+    for key in dict.fromkeys((row["split"], row["codec"]) for row in table):
+        rows = {conditions_of(row): row for row in table if (row["split"], row["codec"]) == key}
         first = next(iter(rows.values()))
         view.add_row(
-            str(first["split_name"]),
-            split,
+            *(str(first[column]) for column in _text_columns(table).values()),
             str(first["intermediate_tensors"]),
-            _megabytes(number(first, "intermediate_bytes")),
+            _megabytes(_crossing(first)),
             _part_ms(first, "part1"),
             _part_ms(first, "part2"),
-            *(_time(rows.get(link), best[link]) for link in links),
+            *((_share(first, "accuracy"), _share(first, "accuracy_drop")) if judged else ()),
+            *(_time(rows.get(where), best[where]) for where in conditions),
         )
     return view
 
 
-def _best(table: Sequence[Row], link: object) -> float | None:
-    times = [row["e2e_ms"] for row in table if row["link"] == link and row["valid"]]
+def _text_columns(table: Sequence[Row]) -> dict[str, str]:
+    """Heading -> column; the codec only where it is an axis."""
+    axis = any(row["codec"] not in ("raw", "none") for row in table)
+    return {"split": "split_name", "k:n-k": "split"} | ({"codec": "codec"} if axis else {})
+
+
+def _crossing(row: Row) -> float:
+    """Bytes as sent; of a cell that failed before its first frame, as they would be sent raw."""
+    if row["codec"] == "none":
+        return 0.0
+    return number(row, "encoded_bytes" if "encoded_bytes" in row else "intermediate_bytes")
+
+
+def _share(row: Row, name: str) -> str:
+    value = row.get(name)
+    return f"{value:.3f}" if isinstance(value, float) else "–"
+
+
+def _best(table: Sequence[Row], where: tuple[object, object]) -> float | None:
+    times = [row["e2e_ms"] for row in table if conditions_of(row) == where and row["valid"]]
     return min((time for time in times if isinstance(time, float)), default=None)
 
 
-def _heading(link: object) -> str:
-    return str(link).replace(", ", "\n")
+def _heading(link: object, ue: object) -> str:
+    slowed = f"\nUE {ue}" if ue else ""
+    return str(link).replace(", ", "\n") + slowed
 
 
 def _megabytes(nbytes: float) -> str:

@@ -65,7 +65,7 @@ def verify(config: SweepConfig, local: LocalModel) -> Iterator[Check]:
                 result = info.result_of(part2.run(part1.run(given.tensors)))
                 differences = _differences(whole[given.name], result)
                 names = (model.graph.cuts[split.k].name, split.label, given.name)
-                yield Check(*names, given.picture.sha256 if given.picture else "", differences)
+                yield Check(*names, given.facts().get("sha256", ""), differences)
 
 
 def _splits(config: SweepConfig, local: LocalModel) -> list[Split]:

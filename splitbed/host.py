@@ -14,20 +14,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import grpc
+import numpy as np
 
+from splitbed.codecs import codec_named
+from splitbed.codecs.stage import Range, Setting
 from splitbed.delivery import CutPart, receive_all
-from splitbed.errors import NodeError, SplitbedError
+from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime.profiler import ProfiledPart, profile
 from splitbed.runtime.session import PartSession
-from splitbed.tensors import TensorInfo, Tensors
+from splitbed.tensors import TensorInfo, Tensors, zeros
 from splitbed.timeline import NS_PER_MS, clock_id
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.wire import recipe_of
 
 PACKAGES = (
     "splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "ai-edge-litert", "tflite-runtime",
     "numpy", "pillow",
 )  # fmt: skip
+
+
+Side = Literal["ue", "edge"]
 
 
 def answering(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,9 +61,9 @@ def answering(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class LoadedPart:
-    """A part with an open session."""
+    """A part with an open session, and what encodes or decodes the intermediate data."""
 
-    def __init__(self, cut: CutPart, threads: int) -> None:
+    def __init__(self, cut: CutPart, threads: int, side: Side) -> None:
         self.cut = cut
         part = cut.part
         self.session = PartSession(
@@ -66,10 +73,20 @@ class LoadedPart:
             part.passthrough,
             threads,
         )
+        self.crossing = part.outputs if side == "ue" else part.inputs
+        self.use("raw", Setting())
 
     def run(self, tensors: Tensors) -> Tensors:
         """What this part makes of its inputs."""
         return self.session.run(tensors)
+
+    def use(self, name: str, setting: Setting) -> None:
+        """Encode or decode with the codec called `name` from now on.
+
+        Raises UsageError for a codec that is not installed here or cannot take these tensors.
+        """
+        codec = codec_named(name)
+        self.codec, self.coder = codec.name, codec.bind(self.crossing, setting)
 
 
 class NodeHost(nodes_pb2_grpc.NodeServicer):
@@ -78,7 +95,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     What it writes is under `folder`, under names of its own choosing.
     """
 
-    def __init__(self, side: Literal["ue", "edge"], folder: Path) -> None:
+    def __init__(self, side: Side, folder: Path) -> None:
         self.side = side
         self.folder = folder
         self.description = nodes_pb2.NodeDescription(
@@ -123,13 +140,34 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                 profiles = profile(parts, threads, options.warmup, options.runs)
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
 
+    @answering
+    def UseCodec(
+        self, request: nodes_pb2.CodecRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.CodecReply:
+        """Encode or decode what crosses the cut with another codec, its state as new."""
+        ranges = {
+            ranges.tensor: Range(
+                np.array(ranges.low, np.float32), np.array(ranges.high, np.float32)
+            )
+            for ranges in request.ranges
+        }
+        picture = recipe_of(request.picture) if request.HasField("picture") else None
+        setting = Setting(ranges, request.channels_last, picture)
+        try:
+            self.part.use(request.codec, setting)
+            self.part.coder.decode(self.part.coder.encode(zeros(self.part.crossing)))
+            self.part.use(request.codec, setting)
+        except UsageError as error:
+            raise NodeError(f"the {self.side} node cannot use {request.codec}: {error}") from None
+        return nodes_pb2.CodecReply()
+
     def load(
         self, cut: CutPart, options: nodes_pb2.SessionOptions, start_ns: int
     ) -> nodes_pb2.Loaded:
         """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up."""
         with self._lock:
             self.drop()
-            self._part = LoadedPart(cut, options.threads)
+            self._part = LoadedPart(cut, options.threads, self.side)
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             self._part.session.warm(options.warmup)
             for _ in range(options.warmup if cut.gives_outputs else 0):

@@ -1,6 +1,7 @@
 """What a tensor is called, holds and measures: the words of the Open Inference Protocol."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +39,11 @@ class TensorInfo:
     def nbytes(self) -> int:
         """Size in bytes, dense and uncompressed."""
         return math.prod(self.shape) * np.dtype(NUMPY_TYPES[self.datatype]).itemsize
+
+
+def zeros(infos: Iterable[TensorInfo]) -> Tensors:
+    """Tensors of zeros, with 1 for each size that depends on the input."""
+    return {
+        info.name: np.zeros([max(size, 1) for size in info.shape], NUMPY_TYPES[info.datatype])
+        for info in infos
+    }

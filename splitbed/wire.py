@@ -13,9 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.errors import NodeError
+from splitbed.errors import NodeError, UsageError
+from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
-from splitbed.v1.tensors_pb2 import Chunk, Packet, TensorHeader, TensorsHeader
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import Chunk, Packet, Tensor, TensorHeader, TensorsHeader
 
 CHUNK_BYTES = 256 * 1024
 FIRST_BYTES = 32 * 1024
@@ -66,8 +68,50 @@ def infos_of(headers: Iterable[TensorHeader], *, open_sizes: bool) -> tuple[Tens
     return infos
 
 
+def whole_tensors(tensors: Tensors) -> list[Tensor]:
+    """Small tensors, each a message; none of them where together they are no small message."""
+    infos = describe(tensors)
+    if sum(info.nbytes for info in infos) > MAX_PICTURE_BYTES:
+        return []
+    return [
+        Tensor(info=header, data=np.ascontiguousarray(array).tobytes())
+        for header, array in zip(tensor_headers(infos), tensors.values(), strict=True)
+    ]
+
+
+def tensors_of(messages: Iterable[Tensor]) -> Tensors:
+    """The arrays of :func:`whole_tensors`; NodeError where bytes and shape disagree."""
+    tensors: Tensors = {}
+    for message in messages:
+        info = _believable(message.info)
+        if info.nbytes != len(message.data):
+            raise NodeError(f"tensor {info.name} holds {info.nbytes} bytes, got another number")
+        array = np.frombuffer(message.data, NUMPY_TYPES[info.datatype])
+        tensors[info.name] = array.reshape(info.shape)
+    return tensors
+
+
+def recipe_message(recipe: PictureRecipe) -> nodes_pb2.PictureRecipe:
+    """A recipe as it travels."""
+    return nodes_pb2.PictureRecipe(**vars(recipe))
+
+
+def recipe_of(message: nodes_pb2.PictureRecipe) -> PictureRecipe:
+    """The recipe of :func:`recipe_message`; UsageError for one that cannot be."""
+    if message.layout not in ("NCHW", "NHWC") or message.datatype not in NUMPY_TYPES:
+        raise UsageError(f"no picture becomes {message.layout!r} of {message.datatype!r}")
+    return PictureRecipe(
+        height=message.height,
+        width=message.width,
+        layout="NCHW" if message.layout == "NCHW" else "NHWC",
+        mean=tuple(message.mean),
+        std=tuple(message.std),
+        datatype=message.datatype,
+    )
+
+
 def packets(
-    tensors: Tensors, *, frame: int = 0, input_: int = 0, layers: int = 0
+    tensors: Tensors, *, frame: int = 0, input_: int = 0, layers: int = 0, codec: str = ""
 ) -> Iterator[Packet]:
     """The messages that carry `tensors`; bytes are copied as each chunk is taken, not before."""
     header = TensorsHeader(
@@ -75,6 +119,7 @@ def packets(
         frame=frame,
         input=input_,
         layers=layers,
+        codec=codec,
     )
     chunks = _chunks(tensors)
     room = FIRST_BYTES
@@ -112,14 +157,22 @@ class Assembler:
     Raises NodeError for anything that the header or a chunk gets wrong, before memory is taken.
     """
 
-    def __init__(self, header: TensorsHeader, expected: Sequence[TensorInfo] | None = None) -> None:
+    def __init__(
+        self,
+        header: TensorsHeader,
+        expected: Sequence[TensorInfo] | None = None,
+        most_bytes: int = MAX_TENSORS_BYTES,
+    ) -> None:
         infos = [_believable(tensor) for tensor in header.tensors[: MAX_TENSORS + 1]]
         if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
             raise NodeError(f"refused {len(header.tensors)} tensors: too many, or a name twice")
         if expected is not None:
             _check_expected(infos, expected)
-        if (total := sum(info.nbytes for info in infos)) > MAX_TENSORS_BYTES:
-            raise NodeError(f"refused {total} bytes of tensors: the limit is {MAX_TENSORS_BYTES}")
+        if (total := sum(info.nbytes for info in infos)) > min(most_bytes, MAX_TENSORS_BYTES):
+            raise NodeError(
+                f"refused {total} bytes of tensors: "
+                f"the limit is {min(most_bytes, MAX_TENSORS_BYTES)}"
+            )
         self.header = header
         self._arrays = [np.empty(info.shape, NUMPY_TYPES[info.datatype]) for info in infos]
         self._names = [info.name for info in infos]

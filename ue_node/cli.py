@@ -45,6 +45,7 @@ def serve(
                 options=CONTROL_OPTIONS,
             )
         )
+        service.close()
         client.close()
 
 

@@ -8,10 +8,9 @@ media ──> preprocess ──> part1 ──> encode ──> uplink …  edge �
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import grpc
-import numpy as np
 
 from netem.probe import prove
 from netem.proof import judge
@@ -20,14 +19,14 @@ from splitbed.delivery import CutPart, receive
 from splitbed.errors import NodeError, UsageError
 from splitbed.host import NodeHost, answering
 from splitbed.media.pictures import preprocess, random_inputs
-from splitbed.media.recipes import PictureRecipe
+from splitbed.processor import Processor, busy_cpus, measured_slowdown
 from splitbed.tcp import facts_to
-from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
 from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import Packet
-from splitbed.wire import describe, infos_of, packets
+from splitbed.wire import describe, infos_of, packets, recipe_of, whole_tensors
 from ue_node.edge_client import Answer, EdgeClient
 
 
@@ -39,6 +38,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self._edge = edge
         self._inputs: list[Callable[[], Tensors]] = []
         self._received: tuple[CutPart, bytes] | None = None
+        self._processor: Processor | None = None
 
     @answering
     def ReceivePart(
@@ -73,6 +73,38 @@ class UeService(nodes_pb2_grpc.UeServicer):
         if self._received is None:
             raise NodeError("the ue node has no part: let it receive one first")
         return self._host.load(self._received[0], request, time.monotonic_ns())
+
+    @answering
+    def LimitProcessor(
+        self, request: nodes_pb2.LimitRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.Limited:
+        """Give this node less of its processor, and measure what that does to part 1."""
+        part, limited = self._host.part, nodes_pb2.Limited()
+        if self._processor is not None:
+            self._processor.set(None)
+        if not request.cpus and request.slowdown <= 1:
+            return limited
+        if self._processor is None:
+            self._processor = Processor()
+        zeros = part.session.zeros()
+        busy = busy_cpus(lambda: part.run(zeros)) if part.session.computes else 1.0
+        cpus = request.cpus or busy / request.slowdown
+        if request.measure and part.session.computes:
+            limited.full_ms, limited.limited_ms = measured_slowdown(
+                lambda: part.run(zeros), self._processor, cpus
+            )
+        self._processor.set(cpus)
+        limited.cpus = self._processor.cpus or 0.0
+        return limited
+
+    def _repaid(self) -> AbstractContextManager[None]:
+        """What makes a short stage as slow as the limit says."""
+        return nullcontext() if self._processor is None else self._processor.repaid()
+
+    def close(self) -> None:
+        """Give the processor back."""
+        if self._processor is not None:
+            self._processor.close()
 
     @contextmanager
     def _given_up(self, context: grpc.ServicerContext) -> Iterator[None]:
@@ -126,20 +158,27 @@ class UeService(nodes_pb2_grpc.UeServicer):
         part, timeline = self._host.part, Timeline()
         with timeline.stage("preprocess"):
             tensors = self._inputs[request.input]()
-        with timeline.stage("part1"):
+        with timeline.stage("part1"), self._repaid():
             crossing = part.run(tensors)
         if part.cut.is_whole:
             with timeline.stage("result"):
                 result = part.cut.model.result_of(crossing)
             return _record(request.frame, timeline, {}, result, None)
-        with timeline.stage("encode"):
-            encoded = {name: np.ascontiguousarray(array) for name, array in crossing.items()}
-        layers, results = part.cut.layers, part.cut.model.results
-        sending = packets(encoded, frame=request.frame, input_=request.input, layers=layers)
+        with timeline.stage("encode"), self._repaid():
+            encoded = part.coder.encode(crossing)
+        sending = packets(
+            encoded,
+            frame=request.frame,
+            input_=request.input,
+            layers=part.cut.layers,
+            codec=part.codec,
+        )
         with self._given_up(context):
-            answer = self._edge.exchange(sending, request.frame, results)
+            answer = self._edge.exchange(sending, request.frame, part.cut.model.results)
         _add_edge_stages(timeline, answer)
-        return _record(request.frame, timeline, crossing, answer.result, answer)
+        record = _record(request.frame, timeline, crossing, answer.result, answer)
+        record.encoded_bytes = _nbytes(encoded)
+        return record
 
 
 def _shape(asked: nodes_pb2.LinkShape) -> Shape:
@@ -150,17 +189,7 @@ def _source(request: nodes_pb2.Input, infos: tuple[TensorInfo, ...]) -> Callable
     if request.WhichOneof("source") == "random":
         made_up = random_inputs(infos, request.random.seed)
         return lambda: made_up
-    picture = request.picture
-    if picture.layout not in ("NCHW", "NHWC") or picture.datatype not in NUMPY_TYPES:
-        raise UsageError(f"no picture becomes {picture.layout!r} of {picture.datatype!r}")
-    recipe = PictureRecipe(
-        height=picture.height,
-        width=picture.width,
-        layout="NCHW" if picture.layout == "NCHW" else "NHWC",
-        mean=tuple(picture.mean),
-        std=tuple(picture.std),
-        datatype=picture.datatype,
-    )
+    picture, recipe = request.picture, recipe_of(request.picture.recipe)
     if len(infos) != 1:
         raise UsageError(f"a picture is one input, the model takes {len(infos)}")
     return lambda: {infos[0].name: preprocess(picture.data, recipe, request.name)}
@@ -179,7 +208,6 @@ def _add_edge_stages(timeline: Timeline, answer: Answer) -> None:
 def _record(
     frame: int, timeline: Timeline, crossing: Tensors, result: Tensors, answer: Answer | None
 ) -> nodes_pb2.FrameRecord:
-    nbytes = sum(info.nbytes for info in describe(crossing))
     record = nodes_pb2.FrameRecord(
         frame=frame,
         stages=[
@@ -187,11 +215,15 @@ def _record(
             for stage in timeline.stages
         ],
         intermediate_tensors=len(crossing),
-        intermediate_bytes=nbytes,
-        encoded_bytes=nbytes,
-        result_bytes=sum(info.nbytes for info in describe(result)),
+        intermediate_bytes=_nbytes(crossing),
+        result_bytes=_nbytes(result),
         results={name: array.shape[0] if array.ndim else 1 for name, array in result.items()},
+        result=whole_tensors(result),
     )
     if answer is not None and answer.report.HasField("max_abs_diff"):
         record.max_abs_diff = answer.report.max_abs_diff
     return record
+
+
+def _nbytes(tensors: Tensors) -> int:
+    return sum(info.nbytes for info in describe(tensors))

@@ -32,18 +32,21 @@ class Setting:
     ``ranges`` are by tensor name.  ``channels_last`` says where a tensor's channels are: last
     (TFLite), else at axis 1 (ONNX); a tensor of fewer than three dimensions has them last.
     ``picture`` is given where the tensor is a model's input and was made of a picture.
+    ``most_bytes`` is given where a size of the tensor is -1: the most that the stage before makes.
     """
 
     ranges: Mapping[str, Range] = field(default_factory=dict)
     channels_last: bool = False
     picture: PictureRecipe | None = None
+    most_bytes: int | None = None
 
 
 class Stage(Protocol):
     """One step of a codec, for one tensor of a known name, datatype and shape.
 
     A stage is made anew for each cell and each end, and sees every frame in order: it may keep
-    state between them, as a video codec does.
+    state between them, as a video codec does.  Arrays come in C order, and what it gives is not
+    touched again: the frame before may still be on its way.
     """
 
     @property
@@ -64,20 +67,49 @@ class Stage(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Unchanged:
+    """The stage that hands its tensor on: indices and masks, where a kind codes maps."""
+
+    encoded: TensorInfo
+
+    @property
+    def most_bytes(self) -> int:
+        """Its size."""
+        return self.encoded.nbytes
+
+    def encode(self, array: Array) -> Array:
+        """The array itself."""
+        return array
+
+    def decode(self, array: Array) -> Array:
+        """The array itself."""
+        return array
+
+
 class StageKind(Protocol):
     """A kind of stage, as a codec's name has it; ``int8``, ``zstd:3``.
 
     It is called as ``kind(info, setting, parameter)`` and gives a :class:`Stage` for the tensor
     ``info``; ``parameter`` is the whole number behind the colon, None where there is none.
-    Raises UsageError for a parameter or a tensor that it cannot take.
+    Raises UsageError for a parameter or a tensor that it cannot take.  A kind that loses something
+    hands tensors that are not floating point on unchanged: there is nothing to round in an index.
     """
 
-    lossless: bool
-    calibrated: bool
-    """Whether it needs ``Setting.ranges``."""
-    sequential: bool
-    """Whether a frame is coded with what is known of the frames before."""
-    summary: str
-    """A line for the list of codecs."""
+    @property
+    def lossless(self) -> bool:
+        """Whether what comes back is what went in, bit for bit."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs ``Setting.ranges``."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether a frame is coded with what is known of the frames before."""
+
+    @property
+    def summary(self) -> str:
+        """A line for the list of codecs."""
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage: ...

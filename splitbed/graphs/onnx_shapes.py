@@ -56,7 +56,9 @@ def infer(model: onnx.ModelProto, weights: Weights) -> None:
     """Fill in the shape of every tensor of ``model``, whose inputs are static.
 
     What ONNX cannot infer is learnt by running the model on zeros, ones and noise; a dimension
-    that differs between the runs depends on the data and stays open.
+    that differs between the runs depends on the data and stays open. So does one that cannot be
+    inferred because of an operator whose output's size is decided by values, for which alone
+    nothing is run.
     """
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
@@ -68,7 +70,15 @@ def infer(model: onnx.ModelProto, weights: Weights) -> None:
     found = {info.name: info for info in inferred_infos}
     names = [name for node in model.graph.node for name in node.output if name]
     unknown = [n for n in names if n not in found or -1 in (_shape(found[n]) or (-1,))]
-    if unknown:
+    settled = {
+        name
+        for name in _depend_on_data(model.graph, set(unknown))
+        if name in found and _shape(found[name]) is not None
+    }
+    for name in settled:
+        for dim in found[name].type.tensor_type.shape.dim:
+            dim.ClearField("dim_param")  # ONNX makes up a name
+    if set(unknown) - settled:
         found.update(_learn(model, weights, unknown, found))
     outputs = {output.name for output in model.graph.output}
     for output in model.graph.output:

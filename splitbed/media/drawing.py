@@ -1,16 +1,19 @@
-"""Results drawn onto the pictures that they were found in."""
+"""Results and ground truth drawn onto the pictures that they belong to."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from splitbed.boxes import Box, boxes_of
 from splitbed.errors import UsageError
 from splitbed.media.pictures import upright
-from splitbed.tasks.classes import COCO_CLASSES
+from splitbed.tasks import TASKS
 from splitbed.tasks.pose import SKELETON, on_picture
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -30,22 +33,44 @@ def draw(
     task: str,
     path: Path,
     name: str = "the picture",
+    truth: Sequence[Box] | None = None,
 ) -> int:
     """Draw a task's results onto the picture and save it; how many poses or boxes it now shows.
 
     The picture keeps its size and is turned upright by its EXIF orientation, as it was for the
     model. Shown are poses with a score of at least 0.15, of these the key points of at least 0.5,
-    and boxes of at least 0.4. ``inputs`` are the model's, ``name`` is what an error calls the
-    picture.  The file at ``path`` is written whole or not at all.
+    and boxes of at least 0.4; over them the ``truth``, in pixels of the upright picture.
+    ``inputs`` are the model's, ``name`` is what an error calls the picture.  The file at ``path``
+    is written whole or not at all.
 
     Raises:
         UsageError: as :func:`check_drawing`; the bytes are no picture; no writing to ``path``.
     """
     check_drawing(task, path)
     image = upright(picture, name).convert("RGB")
-    count = _PAINTERS[task](image, results, inputs)
+    classes = TASKS[task].classes
+    boxes = boxes_of(results, classes, *image.size, MIN_BOX_SCORE) if classes else []
+    count = len(boxes) if classes else _paint_poses(image, results, inputs)
+    paint(image, boxes, truth, classes)
     _save(image, path)
     return count
+
+
+def paint(
+    image: Image.Image,
+    boxes: Sequence[Box],
+    truth: Sequence[Box] | None = None,
+    classes: Sequence[str] = (),
+) -> None:
+    """Paint boxes onto an RGB picture or video frame, each with its label and its score.
+
+    The surest come over the others, above all the ``truth``: dashes of black and white with the
+    label under the box. A label's colour goes by its place in ``classes``, else by its letters.
+    """
+    for box in sorted(boxes, key=lambda box: box.score or 0.0):
+        _paint_box(image, box, classes)
+    for box in truth or ():
+        _paint_truth(image, box)
 
 
 def check_drawing(task: str, path: Path) -> None:
@@ -54,9 +79,10 @@ def check_drawing(task: str, path: Path) -> None:
     Raises:
         UsageError: a task that is not drawn, or a path that no picture can be saved at.
     """
-    if task not in _PAINTERS:
+    drawn = [name for name, known in TASKS.items() if name == "pose" or known.classes]
+    if task not in drawn:
         raise UsageError(
-            f"cannot draw the results of the task {task!r}: it is done for " + ", ".join(_PAINTERS)
+            f"cannot draw the results of the task {task!r}: it is done for " + ", ".join(drawn)
         )
     if path.suffix.lower() not in DRAWING_FORMATS:
         raise UsageError(
@@ -84,29 +110,60 @@ def _paint_poses(image: Image.Image, results: Tensors, inputs: tuple[TensorInfo,
     return len(shown)
 
 
-def _paint_boxes(image: Image.Image, results: Tensors, _inputs: tuple[TensorInfo, ...]) -> int:
-    brush, width = ImageDraw.Draw(image), _stroke(image)
-    font = ImageFont.load_default(max(12, 5 * width))
-    shown = np.flatnonzero(_floats(results["scores"]) >= MIN_BOX_SCORE)
-    edges = _floats(results["boxes"]).reshape(-1, 2) * np.array(image.size, np.float32)
-    corners = np.reshape(_near(edges, image, margin=0), (-1, 2, 2))
-    for box in shown[::-1].tolist():  # the surest comes last, over the others
-        label = int(results["labels"][box])
-        colour = COLOURS[label % len(COLOURS)]
-        (left, top), (right, bottom) = np.sort(corners[box], axis=0).tolist()
-        brush.rectangle((left, top, right, bottom), outline=colour, width=width)
-        text = f"{COCO_CLASSES[label - 1]} {results['scores'][box]:.2f}"
-        wide, high = font.getbbox(text)[2:]
-        left, top = max(min(left, image.width - wide), 0), max(top - high, 0)
-        brush.rectangle((left, top, left + wide, top + high), colour)
-        brush.text((left, top), text, "white", font)
-    return len(shown)
+def _paint_box(image: Image.Image, box: Box, classes: Sequence[str]) -> None:
+    known = box.label in classes
+    place = classes.index(box.label) if known else crc32(box.label.encode())
+    colour = COLOURS[place % len(COLOURS)]
+    left, top, right, bottom = _edges(box, image)
+    ImageDraw.Draw(image).rectangle(
+        (left, top, right, bottom), outline=colour, width=_stroke(image)
+    )
+    text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
+    _write(image, text, (left, top), ("white", colour), above=True)
 
 
-_PAINTERS: dict[str, Callable[[Image.Image, Tensors, tuple[TensorInfo, ...]], int]] = {
-    "pose": _paint_poses,
-    "ssd": _paint_boxes,
-}
+def _paint_truth(image: Image.Image, box: Box) -> None:
+    brush, width = ImageDraw.Draw(image), max(1, _stroke(image) // 2)
+    left, top, right, bottom = _edges(box, image)
+    brush.rectangle((left, top, right, bottom), outline="black", width=width)
+    dash = 4 * width
+    for x in np.arange(left, right, 2 * dash).tolist():
+        for y in (top, bottom - width + 1):
+            brush.rectangle((x, y, min(x + dash, right), y + width - 1), "white")
+    for y in np.arange(top, bottom, 2 * dash).tolist():
+        for x in (left, right - width + 1):
+            brush.rectangle((x, y, x + width - 1, min(y + dash, bottom)), "white")
+    _write(image, box.label, (left, bottom + 1), ("black", "white"), above=False)
+
+
+def _write(
+    image: Image.Image,
+    text: str,
+    corner: tuple[float, float],
+    colours: tuple[str, str],
+    *,
+    above: bool,
+) -> None:
+    """Text on a plate, from a corner to the right and up or down, but on the picture."""
+    brush, font = ImageDraw.Draw(image), _font(max(12, 5 * _stroke(image)))
+    wide, high = font.getbbox(text)[2:]
+    left = max(min(corner[0], image.width - wide), 0)
+    top = corner[1] - high if above else min(corner[1], image.height - high)
+    top = max(top, 0)
+    brush.rectangle((left, top, left + wide, top + high), colours[1])
+    brush.text((left, top), text, colours[0], font)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _edges(box: Box, image: Image.Image) -> list[float]:
+    """Left, top, right and bottom, on the picture."""
+    corners = np.array([(box.x, box.y), (box.x + box.w, box.y + box.h)], np.float32)
+    edges: list[float] = np.sort(_near(corners, image, margin=0), axis=0).reshape(-1).tolist()
+    return edges
 
 
 def _floats(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:

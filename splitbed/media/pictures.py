@@ -83,14 +83,31 @@ def preprocess(
     """
     coloured = upright(data, name).convert("RGB" if len(recipe.mean) == 3 else "L")
     resized = coloured.resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(resized, np.float32).reshape(recipe.height, recipe.width, -1)
+    return normalise(np.asarray(resized).reshape(recipe.height, recipe.width, -1), recipe)
+
+
+def normalise(pixels: npt.NDArray[np.uint8], recipe: PictureRecipe) -> npt.NDArray[np.generic]:
+    """The model input of shape ``recipe.shape``, of UINT8 pixels height x width x channels."""
     mean, std = np.array(recipe.mean, np.float32), np.array(recipe.std, np.float32)
-    scaled = (pixels / np.float32(255) - mean) / std
+    scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     if recipe.layout == "NCHW":
         scaled = scaled.transpose(2, 0, 1)
     if np.dtype(NUMPY_TYPES[recipe.datatype]).kind != "f":
         scaled = np.rint(scaled)
     return np.ascontiguousarray(scaled[np.newaxis], NUMPY_TYPES[recipe.datatype])
+
+
+def pixels_of(tensor: npt.NDArray[np.generic], recipe: PictureRecipe) -> npt.NDArray[np.uint8]:
+    """The pixels, UINT8 height x width x channels, of which :func:`normalise` made ``tensor``.
+
+    Exact for such a tensor; other values go to the nearest pixel. All must be finite.
+    """
+    scaled = tensor[0].astype(np.float32)
+    if recipe.layout == "NCHW":
+        scaled = scaled.transpose(1, 2, 0)
+    mean, std = np.array(recipe.mean, np.float32), np.array(recipe.std, np.float32)
+    pixels = np.rint((scaled * std + mean) * np.float32(255))
+    return np.ascontiguousarray(pixels.clip(0, 255), np.uint8)
 
 
 def upright(data: bytes, name: str) -> Image.Image:

@@ -1,10 +1,8 @@
 """Average precision of key points, as COCO counts it."""
 
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from splitbed.errors import UsageError
+from splitbed.metrics.coco import evaluation, quiet
 from splitbed.tasks.pose import KEYPOINTS, on_picture
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -161,21 +160,12 @@ def _detections(
 def _evaluate(
     truth: dict[str, Any], found: list[dict[str, Any]], image_ids: list[int]
 ) -> dict[str, float]:
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
-        truths, detections = COCO(), COCO()
-        truths.dataset = truth
-        truths.createIndex()
-        if found:
-            detections = truths.loadRes(found)
-        else:  # which loadRes does not take
-            detections.dataset = {**truth, "annotations": []}
-            detections.createIndex()
-        evaluation = COCOeval(truths, detections, "keypoints")
-        evaluation.params.imgIds = image_ids
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(NUMBERS, map(float, evaluation.stats), strict=True))
+    judged = evaluation(
+        truth["images"], truth["categories"], truth["annotations"], found, "keypoints"
+    )
+    with quiet():
+        judged.params.imgIds = image_ids
+        judged.evaluate()
+        judged.accumulate()
+        judged.summarize()
+    return dict(zip(NUMBERS, map(float, judged.stats), strict=True))

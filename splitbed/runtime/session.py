@@ -8,7 +8,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors, zeros
 
 
 class Runner(Protocol):
@@ -42,8 +42,8 @@ class PartSession:
         self._inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
         self._computed = [name for name in self._outputs if name not in passthrough]
-        threads = threads or len(os.sched_getaffinity(0))
-        self._runner = _open(part_file, threads) if part_file else None
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._runner = _open(part_file, self.threads) if part_file else None
 
     def run(self, tensors: Tensors) -> Tensors:
         """The outputs for ``tensors``, in order.
@@ -64,12 +64,18 @@ class PartSession:
 
     def warm(self, runs: int) -> None:
         """Run ``runs`` times on zeros: maps the weights in, and fills the allocator's arena."""
-        zeros: Tensors = {
-            info.name: np.zeros([max(dim, 1) for dim in info.shape], NUMPY_TYPES[info.datatype])
-            for info in self._inputs
-        }
+        fed = self.zeros()
         for _ in range(runs):
-            self.run(zeros)
+            self.run(fed)
+
+    def zeros(self) -> Tensors:
+        """Inputs of the right datatypes and shapes that mean nothing."""
+        return zeros(self._inputs)
+
+    @property
+    def computes(self) -> bool:
+        """Whether it does more than hand its inputs on."""
+        return self._runner is not None
 
     def close(self) -> None:
         """Free the session."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitbed.tasks import pose, ssd
+from splitbed.tasks import centres, detections, pose, ssd
+from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
 
 
@@ -12,15 +13,19 @@ class Task:
     """How outputs become a result, and what the result looks like.
 
     ``decode`` takes the outputs and what the model's inputs are.  ``results`` is None where the
-    result is the outputs themselves; a size of -1 depends on the picture.
+    result is the outputs themselves; a size of -1 depends on the picture.  ``classes`` names
+    the labels of boxes, in their order, the background first; empty where there are no boxes.
     """
 
     decode: Callable[[Tensors, tuple[TensorInfo, ...]], Tensors]
     results: tuple[TensorInfo, ...] | None = None
+    classes: tuple[str, ...] = ()
 
 
 TASKS: dict[str, Task] = {
+    "centres": Task(lambda outputs, _: centres.decode(outputs), ssd.RESULTS, centres.CLASSES),
+    "detections": Task(detections.decode, ssd.RESULTS, ("background", *COCO_CLASSES)),
     "pose": Task(pose.decode, pose.RESULTS),
-    "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS),
+    "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS, ("background", *COCO_CLASSES)),
     "tensors": Task(lambda outputs, _: outputs),  # for a model of which nothing is known
 }

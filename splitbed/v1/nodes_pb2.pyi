@@ -505,35 +505,41 @@ Global___ProfileReply: _TypeAlias = ProfileReply  # noqa: Y015
 class ReferenceReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.Tensor]:
+        """what the task made of the outputs"""
+
     def __init__(
         self,
+        *,
+        result: _abc.Iterable[_tensors_pb2.Tensor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReferenceReply: _TypeAlias = ReferenceReply  # noqa: Y015
 
 @_typing.final
-class Picture(_message.Message):
+class PictureRecipe(_message.Message):
+    """How a picture becomes a tensor."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    DATA_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     MEAN_FIELD_NUMBER: _builtins.int
     STD_FIELD_NUMBER: _builtins.int
     LAYOUT_FIELD_NUMBER: _builtins.int
     DATATYPE_FIELD_NUMBER: _builtins.int
-    data: _builtins.bytes
     height: _builtins.int
     width: _builtins.int
     layout: _builtins.str
     """NCHW or NHWC"""
     datatype: _builtins.str
-    """of the tensor that it becomes"""
     @_builtins.property
     def mean(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     @_builtins.property
@@ -541,7 +547,6 @@ class Picture(_message.Message):
     def __init__(
         self,
         *,
-        data: _builtins.bytes = ...,
         height: _builtins.int = ...,
         width: _builtins.int = ...,
         mean: _abc.Iterable[_builtins.float] | None = ...,
@@ -551,7 +556,30 @@ class Picture(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "datatype", b"datatype", "height", b"height", "layout", b"layout", "mean", b"mean", "std", b"std", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datatype", b"datatype", "height", b"height", "layout", b"layout", "mean", b"mean", "std", b"std", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PictureRecipe: _TypeAlias = PictureRecipe  # noqa: Y015
+
+@_typing.final
+class Picture(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    RECIPE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    @_builtins.property
+    def recipe(self) -> Global___PictureRecipe: ...
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        recipe: Global___PictureRecipe | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recipe", b"recipe"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "recipe", b"recipe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -787,6 +815,149 @@ class TcpFacts(_message.Message):
 Global___TcpFacts: _TypeAlias = TcpFacts  # noqa: Y015
 
 @_typing.final
+class ChannelRanges(_message.Message):
+    """Least and greatest value of each channel, in calibration frames."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENSOR_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    tensor: _builtins.str
+    @_builtins.property
+    def low(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    @_builtins.property
+    def high(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        tensor: _builtins.str = ...,
+        low: _abc.Iterable[_builtins.float] | None = ...,
+        high: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "tensor", b"tensor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChannelRanges: _TypeAlias = ChannelRanges  # noqa: Y015
+
+@_typing.final
+class CodecRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODEC_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    CHANNELS_LAST_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    codec: _builtins.str
+    channels_last: _builtins.bool
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelRanges]: ...
+    @_builtins.property
+    def picture(self) -> Global___PictureRecipe:
+        """where what crosses is the model's input, made of a picture"""
+
+    def __init__(
+        self,
+        *,
+        codec: _builtins.str = ...,
+        ranges: _abc.Iterable[Global___ChannelRanges] | None = ...,
+        channels_last: _builtins.bool = ...,
+        picture: Global___PictureRecipe | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "codec", b"codec", "picture", b"picture", "ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CodecRequest: _TypeAlias = CodecRequest  # noqa: Y015
+
+@_typing.final
+class CodecReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CodecReply: _TypeAlias = CodecReply  # noqa: Y015
+
+@_typing.final
+class LimitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOWDOWN_FIELD_NUMBER: _builtins.int
+    CPUS_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    slowdown: _builtins.float
+    """as many times less than the threads of part 1 could use; 1: no limit"""
+    cpus: _builtins.float
+    """CPU seconds a second"""
+    measure: _builtins.bool
+    """run part 1 with and without the limit"""
+    def __init__(
+        self,
+        *,
+        slowdown: _builtins.float = ...,
+        cpus: _builtins.float = ...,
+        measure: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "slowdown", b"slowdown", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "measure", b"measure", "slowdown", b"slowdown", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_to: _TypeAlias = _typing.Literal["slowdown", "cpus"]  # noqa: Y015
+    _WhichOneofArgType_to: _TypeAlias = _typing.Literal["to", b"to"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_to) -> _WhichOneofReturnType_to | None: ...
+
+Global___LimitRequest: _TypeAlias = LimitRequest  # noqa: Y015
+
+@_typing.final
+class Limited(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CPUS_FIELD_NUMBER: _builtins.int
+    FULL_MS_FIELD_NUMBER: _builtins.int
+    LIMITED_MS_FIELD_NUMBER: _builtins.int
+    cpus: _builtins.float
+    """read back from the kernel; absent without a limit"""
+    full_ms: _builtins.float
+    limited_ms: _builtins.float
+    def __init__(
+        self,
+        *,
+        cpus: _builtins.float | None = ...,
+        full_ms: _builtins.float | None = ...,
+        limited_ms: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpus", b"_cpus", "_full_ms", b"_full_ms", "_limited_ms", b"_limited_ms", "cpus", b"cpus", "full_ms", b"full_ms", "limited_ms", b"limited_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpus", b"_cpus", "_full_ms", b"_full_ms", "_limited_ms", b"_limited_ms", "cpus", b"cpus", "full_ms", b"full_ms", "limited_ms", b"limited_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cpus: _TypeAlias = _typing.Literal["cpus"]  # noqa: Y015
+    _WhichOneofArgType__cpus: _TypeAlias = _typing.Literal["_cpus", b"_cpus"]  # noqa: Y015
+    _WhichOneofReturnType__full_ms: _TypeAlias = _typing.Literal["full_ms"]  # noqa: Y015
+    _WhichOneofArgType__full_ms: _TypeAlias = _typing.Literal["_full_ms", b"_full_ms"]  # noqa: Y015
+    _WhichOneofReturnType__limited_ms: _TypeAlias = _typing.Literal["limited_ms"]  # noqa: Y015
+    _WhichOneofArgType__limited_ms: _TypeAlias = _typing.Literal["_limited_ms", b"_limited_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cpus) -> _WhichOneofReturnType__cpus | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__full_ms) -> _WhichOneofReturnType__full_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limited_ms) -> _WhichOneofReturnType__limited_ms | None: ...
+
+Global___Limited: _TypeAlias = Limited  # noqa: Y015
+
+@_typing.final
 class FrameRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -840,6 +1011,7 @@ class FrameRecord(_message.Message):
     RESULT_BYTES_FIELD_NUMBER: _builtins.int
     MAX_ABS_DIFF_FIELD_NUMBER: _builtins.int
     RESULTS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     intermediate_tensors: _builtins.int
     intermediate_bytes: _builtins.int
@@ -852,6 +1024,10 @@ class FrameRecord(_message.Message):
     def results(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """rows in each result tensor"""
 
+    @_builtins.property
+    def result(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.Tensor]:
+        """absent where it is larger than a message"""
+
     def __init__(
         self,
         *,
@@ -863,10 +1039,11 @@ class FrameRecord(_message.Message):
         result_bytes: _builtins.int = ...,
         max_abs_diff: _builtins.float | None = ...,
         results: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        result: _abc.Iterable[_tensors_pb2.Tensor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "encoded_bytes", b"encoded_bytes", "frame", b"frame", "intermediate_bytes", b"intermediate_bytes", "intermediate_tensors", b"intermediate_tensors", "max_abs_diff", b"max_abs_diff", "result_bytes", b"result_bytes", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "encoded_bytes", b"encoded_bytes", "frame", b"frame", "intermediate_bytes", b"intermediate_bytes", "intermediate_tensors", b"intermediate_tensors", "max_abs_diff", b"max_abs_diff", "result", b"result", "result_bytes", b"result_bytes", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
     _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015

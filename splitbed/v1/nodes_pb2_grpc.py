@@ -165,6 +165,11 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProfileReply.FromString,
                 _registered_method=True)
+        self.UseCodec = channel.unary_unary(
+                '/splitbed.v1.Node/UseCodec',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -184,6 +189,13 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UseCodec(self, request, context):
+        """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +208,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.Profile,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.ProfileReply.SerializeToString,
+            ),
+            'UseCodec': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseCodec,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +280,33 @@ class Node:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def UseCodec(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Node/UseCodec',
+            splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class UeStub:
     """Control plane of the UE node alone.
@@ -303,6 +347,11 @@ class UeStub:
                 '/splitbed.v1.Ue/ProveLink',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.LinkProof.FromString,
+                _registered_method=True)
+        self.LimitProcessor = channel.unary_unary(
+                '/splitbed.v1.Ue/LimitProcessor',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Limited.FromString,
                 _registered_method=True)
         self.RunFrame = channel.unary_unary(
                 '/splitbed.v1.Ue/RunFrame',
@@ -355,6 +404,13 @@ class UeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LimitProcessor(self, request, context):
+        """Gives this node less of its processor, as a slower UE has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunFrame(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -393,6 +449,11 @@ def add_UeServicer_to_server(servicer, server):
                     servicer.ProveLink,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.LinkProof.SerializeToString,
+            ),
+            'LimitProcessor': grpc.unary_unary_rpc_method_handler(
+                    servicer.LimitProcessor,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Limited.SerializeToString,
             ),
             'RunFrame': grpc.unary_unary_rpc_method_handler(
                     servicer.RunFrame,
@@ -563,6 +624,33 @@ class Ue:
             '/splitbed.v1.Ue/ProveLink',
             splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.LinkProof.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LimitProcessor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Ue/LimitProcessor',
+            splitbed_dot_v1_dot_nodes__pb2.LimitRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Limited.FromString,
             options,
             channel_credentials,
             insecure,

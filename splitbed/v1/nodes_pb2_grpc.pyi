@@ -77,6 +77,8 @@ class NodeStub:
     Describe: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.DescribeRequest, _nodes_pb2.NodeDescription]
     Profile: _grpc.StreamUnaryMultiCallable[_nodes_pb2.ProfilePiece, _nodes_pb2.ProfileReply]
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
+    UseCodec: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]
+    """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -86,6 +88,8 @@ class NodeAsyncStub(NodeStub):
     Describe: _aio.UnaryUnaryMultiCallable[_nodes_pb2.DescribeRequest, _nodes_pb2.NodeDescription]  # type: ignore[assignment]
     Profile: _aio.StreamUnaryMultiCallable[_nodes_pb2.ProfilePiece, _nodes_pb2.ProfileReply]  # type: ignore[assignment]
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
+    UseCodec: _aio.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]  # type: ignore[assignment]
+    """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of both nodes; never crosses the shaped link."""
@@ -104,6 +108,14 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.ProfileReply, _abc.Awaitable[_nodes_pb2.ProfileReply]]:
         """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
+
+    @_abc_1.abstractmethod
+    def UseCodec(
+        self,
+        request: _nodes_pb2.CodecRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.CodecReply, _abc.Awaitable[_nodes_pb2.CodecReply]]:
+        """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
 
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -124,6 +136,8 @@ class UeStub:
     """Adds an input and gives back the tensors that preprocessing made of it."""
     WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
     ProveLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]
+    LimitProcessor: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]
+    """Gives this node less of its processor, as a slower UE has."""
     RunFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]
 
 @_typing.type_check_only
@@ -141,6 +155,8 @@ class UeAsyncStub(UeStub):
     """Adds an input and gives back the tensors that preprocessing made of it."""
     WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
     ProveLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]  # type: ignore[assignment]
+    LimitProcessor: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]  # type: ignore[assignment]
+    """Gives this node less of its processor, as a slower UE has."""
     RunFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
 
 class UeServicer(metaclass=_abc_1.ABCMeta):
@@ -191,6 +207,14 @@ class UeServicer(metaclass=_abc_1.ABCMeta):
         request: _nodes_pb2.ProveLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.LinkProof, _abc.Awaitable[_nodes_pb2.LinkProof]]: ...
+
+    @_abc_1.abstractmethod
+    def LimitProcessor(
+        self,
+        request: _nodes_pb2.LimitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Limited, _abc.Awaitable[_nodes_pb2.Limited]]:
+        """Gives this node less of its processor, as a slower UE has."""
 
     @_abc_1.abstractmethod
     def RunFrame(

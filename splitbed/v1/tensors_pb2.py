@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitbed/v1/tensors.proto\x12\x0bsplitbed.v1\"=\n\x0cTensorHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x8d\x01\n\rTensorsHeader\x12*\n\x07tensors\x18\x01 \x03(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\r\n\x05\x66rame\x18\x02 \x01(\x04\x12\r\n\x05input\x18\x03 \x01(\r\x12\x0e\n\x06layers\x18\x04 \x01(\r\x12\"\n\x06\x63hunks\x18\x05 \x03(\x0b\x32\x12.splitbed.v1.Chunk\"5\n\x05\x43hunk\x12\x0e\n\x06tensor\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"7\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08start_ns\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x03\"\\\n\nEdgeReport\x12\"\n\x06stages\x18\x01 \x03(\x0b\x32\x12.splitbed.v1.Stage\x12\x19\n\x0cmax_abs_diff\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_max_abs_diff\"%\n\x07Padding\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\xb7\x01\n\x06Packet\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.splitbed.v1.TensorsHeaderH\x00\x12#\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x12.splitbed.v1.ChunkH\x00\x12)\n\x06report\x18\x03 \x01(\x0b\x32\x17.splitbed.v1.EdgeReportH\x00\x12\'\n\x07padding\x18\x04 \x01(\x0b\x32\x14.splitbed.v1.PaddingH\x00\x42\x06\n\x04\x62odyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitbed/v1/tensors.proto\x12\x0bsplitbed.v1\"=\n\x0cTensorHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x9c\x01\n\rTensorsHeader\x12*\n\x07tensors\x18\x01 \x03(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\r\n\x05\x66rame\x18\x02 \x01(\x04\x12\r\n\x05input\x18\x03 \x01(\r\x12\x0e\n\x06layers\x18\x04 \x01(\r\x12\"\n\x06\x63hunks\x18\x05 \x03(\x0b\x32\x12.splitbed.v1.Chunk\x12\r\n\x05\x63odec\x18\x06 \x01(\t\"?\n\x06Tensor\x12\'\n\x04info\x18\x01 \x01(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"5\n\x05\x43hunk\x12\x0e\n\x06tensor\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"7\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08start_ns\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x03\"\\\n\nEdgeReport\x12\"\n\x06stages\x18\x01 \x03(\x0b\x32\x12.splitbed.v1.Stage\x12\x19\n\x0cmax_abs_diff\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_max_abs_diff\"%\n\x07Padding\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\xb7\x01\n\x06Packet\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.splitbed.v1.TensorsHeaderH\x00\x12#\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x12.splitbed.v1.ChunkH\x00\x12)\n\x06report\x18\x03 \x01(\x0b\x32\x17.splitbed.v1.EdgeReportH\x00\x12\'\n\x07padding\x18\x04 \x01(\x0b\x32\x14.splitbed.v1.PaddingH\x00\x42\x06\n\x04\x62odyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENSORHEADER']._serialized_start=42
   _globals['_TENSORHEADER']._serialized_end=103
   _globals['_TENSORSHEADER']._serialized_start=106
-  _globals['_TENSORSHEADER']._serialized_end=247
-  _globals['_CHUNK']._serialized_start=249
-  _globals['_CHUNK']._serialized_end=302
-  _globals['_STAGE']._serialized_start=304
-  _globals['_STAGE']._serialized_end=359
-  _globals['_EDGEREPORT']._serialized_start=361
-  _globals['_EDGEREPORT']._serialized_end=453
-  _globals['_PADDING']._serialized_start=455
-  _globals['_PADDING']._serialized_end=492
-  _globals['_PACKET']._serialized_start=495
-  _globals['_PACKET']._serialized_end=678
+  _globals['_TENSORSHEADER']._serialized_end=262
+  _globals['_TENSOR']._serialized_start=264
+  _globals['_TENSOR']._serialized_end=327
+  _globals['_CHUNK']._serialized_start=329
+  _globals['_CHUNK']._serialized_end=382
+  _globals['_STAGE']._serialized_start=384
+  _globals['_STAGE']._serialized_end=439
+  _globals['_EDGEREPORT']._serialized_start=441
+  _globals['_EDGEREPORT']._serialized_end=533
+  _globals['_PADDING']._serialized_start=535
+  _globals['_PADDING']._serialized_end=572
+  _globals['_PACKET']._serialized_start=575
+  _globals['_PACKET']._serialized_end=758
 # @@protoc_insertion_point(module_scope)

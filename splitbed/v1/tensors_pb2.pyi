@@ -57,12 +57,15 @@ class TensorsHeader(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     """one input through the pipeline"""
     input: _builtins.int
     """which input it was made of"""
     layers: _builtins.int
     """k: how many layers ran before the cut"""
+    codec: _builtins.str
+    """what made the bytes; empty where nothing was encoded"""
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorHeader]: ...
     @_builtins.property
@@ -77,14 +80,40 @@ class TensorsHeader(_message.Message):
         input: _builtins.int = ...,
         layers: _builtins.int = ...,
         chunks: _abc.Iterable[Global___Chunk] | None = ...,
+        codec: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "frame", b"frame", "input", b"input", "layers", b"layers", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "codec", b"codec", "frame", b"frame", "input", b"input", "layers", b"layers", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TensorsHeader: _TypeAlias = TensorsHeader  # noqa: Y015
+
+@_typing.final
+class Tensor(_message.Message):
+    """A small tensor, whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INFO_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    @_builtins.property
+    def info(self) -> Global___TensorHeader: ...
+    def __init__(
+        self,
+        *,
+        info: Global___TensorHeader | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["info", b"info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "info", b"info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tensor: _TypeAlias = Tensor  # noqa: Y015
 
 @_typing.final
 class Chunk(_message.Message):

@@ -42,6 +42,8 @@ class AnchorModel:
     """Key of :data:`splitbed.tasks.TASKS`."""
     parameters: int
     """As the clause counts them: what training learns, before batch norm is folded."""
+    dataset: str | None = None
+    """What it is fed where nothing is given; None is the default picture."""
     widths: tuple[float, ...] = (1.0,)
     """Multipliers of the channels that the model comes in; the clause's is 1."""
 
@@ -73,6 +75,19 @@ def _build_posenet(variant: Variant) -> tuple[bytes, str]:
     return posenet.build(variant.seed, variant.weights, variant.width, variant.format)
 
 
+def _build_retinanet(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import retinanet
+
+    model = retinanet.build(variant.seed, variant.weights)
+    return model.SerializeToString(), model.metadata_props[0].value
+
+
+def _build_shapesnet(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import shapesnet
+
+    return shapesnet.build(variant.weights)
+
+
 def _ssd300_splits() -> dict[str, str]:
     """The 15 split points of the table in clause 10.3.9.2, each before its node."""
     root = "/feature_extractor/feature_extractor/feature_extractor"
@@ -95,6 +110,21 @@ def _ssd300_splits() -> dict[str, str]:
     ):
         nodes[index] = f"{root}.{block[0]}/feature_extractor.{block}/{op}"
     return {f"split_node_{index}": f"{node}:before" for index, node in nodes.items()}
+
+
+def _retinanet_splits() -> dict[str, str]:
+    """The cut of clause 10.3.8.1 at the pyramid's four maps, and those at the backbone's stages."""
+    body, fpn = "/backbone/body", "/backbone/fpn"
+    stages = {
+        f"layer{stage}": f"{body}/layer{stage}/layer{stage}.{block}/relu_2/Relu:after"
+        for stage, block in ((1, 2), (2, 3), (3, 5), (4, 2))
+    }
+    return {
+        "stem": f"{body}/maxpool/MaxPool:after",
+        **stages,
+        "top_down": f"{fpn}/layer_blocks.0/layer_blocks.0.0/Conv:before",
+        "fpn": f"{fpn}/extra_blocks/p6/Conv:after",
+    }
 
 
 ZOO: dict[str, AnchorModel] = {
@@ -120,5 +150,34 @@ ZOO: dict[str, AnchorModel] = {
         task="pose",
         parameters=3_313_907,
         widths=(1.0, 0.75, 0.5),
+    ),
+    "retinanet": AnchorModel(
+        name="retinanet",
+        title="RetinaNet with ResNet-50 and a feature pyramid, 800x1280, 91 classes of COCO",
+        source="clause 10.3.8.1; torchvision retinanet_resnet50_fpn",
+        build=_build_retinanet,
+        formats=("onnx",),
+        named_splits=_retinanet_splits(),
+        picture=PictureRecipe(height=800, width=1280),
+        task="detections",
+        parameters=34_014_999,
+    ),
+    "shapesnet": AnchorModel(
+        name="shapesnet",
+        title="ShapesNet, Splitbed's own small detector of generated shapes, trained",
+        source="none of the document: for accuracy without a download; scripts/train-shapesnet",
+        build=_build_shapesnet,
+        formats=("onnx",),
+        named_splits={
+            "stem": "/stem/Relu:after",
+            "stage1": "/stage1/0/relu_2/Relu:after",
+            "stage2": "/stage2/1/relu_2/Relu:after",
+            "stage3": "/stage3/1/relu_2/Relu:after",
+            "fuse": "/fuse/relu_2/Relu:after",
+        },
+        picture=PictureRecipe(height=192, width=256, mean=(0.5,) * 3, std=(0.5,) * 3),
+        task="centres",
+        parameters=632_410,
+        dataset="shapes",
     ),
 }

@@ -27,25 +27,36 @@ _DAMAGED = (
 LISTED = 20  # of a kind of misfit; one wrong architecture would name hundreds
 
 
-def load(path: Path, layers: Sequence[Conv]) -> tuple[Weights, str]:
+def load(
+    path: Path,
+    layers: Sequence[Conv],
+    rename: Callable[[str], str] = str,
+    frozen_epsilon: float = EPSILON,
+) -> tuple[Weights, str]:
     """The checkpoint's weights with batch norm folded in, and a line that says what they are.
 
     Names are those of the public NVIDIA checkpoint (``additional_blocks.0.0.weight``
     and on), alone or behind the ``module.`` or ``module.1.`` that training on several GPUs
-    leaves. A ``.pt`` file may hold the state dict itself, or keep it under ``model``.
+    leaves. A ``.pt`` file may hold the state dict itself, or keep it under ``model``. ``rename``
+    gives the name in ``layers`` of one in the file. Batch norm whose file counts no batches was
+    frozen in training, where its epsilon was ``frozen_epsilon``.
 
     Raises:
         UsageError: the file cannot be read or does not fit; every misfit is named.
         MachineError: a ``.pt`` file, and torch is not installed.
     """
-    state = {_plain(name): values for name, values in _read(path).items()}
+    state = {rename(_plain(name)): values for name, values in _read(path).items()}
+    counts = any(name.endswith("num_batches_tracked") for name in state)
+    epsilon = EPSILON if counts else frozen_epsilon
     expected = _shapes(layers)
     unexpected = sorted(n for n in state.keys() - expected if not n.endswith("num_batches_tracked"))
-    check(path, misfits(state, expected), unexpected)
-    return {layer.module: fold(state, layer) for layer in layers}, origin(path, unexpected)
+    check(path, misfits(state, expected, epsilon), unexpected)
+    modules = {layer.module: layer for layer in layers}
+    weights = {module: fold(state, layer, epsilon) for module, layer in modules.items()}
+    return weights, origin(path, unexpected)
 
 
-def fold(state: State, layer: Conv) -> tuple[Floats, Floats]:
+def fold(state: State, layer: Conv, epsilon: float = EPSILON) -> tuple[Floats, Floats]:
     """Weight and bias of the convolution that does what ``layer`` and its batch norm do."""
     weight = state[f"{layer.module}.weight"].astype(np.float64)
     if layer.norm is None:
@@ -54,7 +65,7 @@ def fold(state: State, layer: Conv) -> tuple[Floats, Floats]:
     gain, shift, mean, variance = (
         state[f"{layer.norm}.{name}"].astype(np.float64) for name in _NORM
     )
-    scale = gain / np.sqrt(variance + EPSILON)
+    scale = gain / np.sqrt(variance + epsilon)
     folded = weight * scale[:, np.newaxis, np.newaxis, np.newaxis]
     return folded.astype(np.float32), (shift - mean * scale).astype(np.float32)
 
@@ -71,7 +82,9 @@ def _shapes(layers: Sequence[Conv]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def misfits(state: State, expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+def misfits(
+    state: State, expected: Mapping[str, tuple[int, ...]], epsilon: float = EPSILON
+) -> list[str]:
     """A line for each tensor that is missing, or is not what ``expected`` gives the shape of."""
     missing = [f"{name} {shape}" for name, shape in expected.items() if name not in state]
     wrong = []
@@ -87,6 +100,8 @@ def misfits(state: State, expected: Mapping[str, tuple[int, ...]]) -> list[str]:
             wrong.append(f"{name}: holds values that are not finite")
         elif name.endswith("running_var") and found.min() < 0:
             wrong.append(f"{name}: holds a negative variance")
+        elif name.endswith("running_var") and found.min() + epsilon == 0:
+            wrong.append(f"{name}: holds a variance of 0, by which nothing can be divided")
     return _listed("missing", missing) + _listed("wrong", wrong)
 
 

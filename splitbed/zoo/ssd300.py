@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from splitbed.tasks.ssd import BOXES, CLASSES
 from splitbed.zoo import checkpoints, seeded
 from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.resnet import bottleneck
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
@@ -59,7 +60,7 @@ def trunk() -> Iterator[Conv]:
     for stage, width, blocks, stride in ((4, 64, 3, 1), (5, 128, 4, 2), (6, 256, 6, 1)):
         for block in range(blocks):
             name = f"{stage}.{block}"
-            rows = _bottleneck(
+            rows = bottleneck(
                 f"{module}.{name}",
                 f"{root}.{stage}/feature_extractor.{name}",
                 source,
@@ -70,38 +71,6 @@ def trunk() -> Iterator[Conv]:
             yield from rows
             source, channels = rows[-1].last, 4 * width
     yield from _additional_blocks(source)
-
-
-def _bottleneck(
-    module: str, node: str, source: str, channels: int, width: int, stride: int
-) -> list[Conv]:
-    """One residual block; the first of a stage has a convolution on its short cut."""
-    rows = [
-        Conv(
-            f"{module}.conv1", f"{node}/conv1/Conv", source, channels, width,
-            norm=f"{module}.bn1", relu=f"{node}/relu/Relu",
-        ),
-        Conv(
-            f"{module}.conv2", f"{node}/conv2/Conv", f"{node}/relu/Relu", width, width,
-            3, stride, 1, f"{module}.bn2", relu=f"{node}/relu_1/Relu",
-        ),
-    ]  # fmt: skip
-    add, relu = f"{node}/Add", f"{node}/relu_2/Relu"
-    last = f"{node}/conv3/Conv", f"{node}/relu_1/Relu", width, 4 * width
-    if channels == 4 * width:
-        rows.append(
-            Conv(f"{module}.conv3", *last, norm=f"{module}.bn3", adds=source, add=add, relu=relu)
-        )
-        return rows
-    rows.append(Conv(f"{module}.conv3", *last, norm=f"{module}.bn3"))
-    rows.append(
-        Conv(
-            f"{module}.downsample.0", f"{node}/downsample/downsample.0/Conv", source, channels,
-            4 * width, 1, stride, 0, f"{module}.downsample.1",
-            adds=rows[-1].node, add=add, relu=relu,
-        )
-    )  # fmt: skip
-    return rows
 
 
 def _additional_blocks(source: str) -> Iterator[Conv]:

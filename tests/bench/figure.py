@@ -19,7 +19,11 @@ class Bar:
 
     def __str__(self) -> str:
         if math.isfinite(self.least):
-            return f"{self.least:.4g} to {self.most:.4g}"
+            return (
+                f"{self.least:.4g} to {self.most:.4g}"
+                if math.isfinite(self.most)
+                else f">= {self.least:g}"
+            )
         return f"<= {self.most:g}" if math.isfinite(self.most) else ""
 
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from splitbed.errors import UsageError
+from splitbed.graphs import onnx_shapes
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.onnx_graph import load_graph
 from splitbed.graphs.parts import extract, store
@@ -138,6 +139,17 @@ def test_an_output_whose_shape_depends_on_the_data_leaves_the_anchors(tmp_path: 
     expected = models.run_whole(proto, graph, tensors)
     for k in (0, 1, graph.n):
         np.testing.assert_array_equal(models.run_split(stored, k, tensors)["b"], expected["b"])
+
+
+def test_a_model_whose_sizes_values_decide_is_not_run_to_learn_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_shapes, "_run", lambda *_: pytest.fail("the model was run"))
+    proto = models.data_dependent()
+    del proto.graph.node[3:]
+    proto.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("b", 1, [2, "found"]))
+    cut = load(proto, tmp_path).cuts[2]
+    assert cut.obstacle == "the shape of 'places' depends on the data (2x?)"
 
 
 def test_a_shape_that_onnx_cannot_infer_is_learnt_by_running(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from splitbed.boxes import Box
 from splitbed.errors import UsageError
-from splitbed.media.drawing import COLOURS, check_drawing, draw
+from splitbed.media.drawing import COLOURS, check_drawing, draw, paint
+from splitbed.tasks import TASKS, Task
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tasks.pose import KEYPOINTS
 from splitbed.tensors import Tensors
@@ -118,6 +120,59 @@ def test_unlikely_boxes_are_left_out(tmp_path: Path) -> None:
     assert draw(picture(), boxes((0.2, 0.2, 0.8, 0.8), score=0.3), INPUTS, "ssd", out) == 0
     with Image.open(out) as image:
         assert image.getextrema() == ((0, 0),) * 3
+
+
+def test_the_names_are_the_tasks_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same box of a task with a longer name for it bears a longer label."""
+    task = Task(lambda outputs, _: outputs, None, ("background", "a very long name indeed"))
+    monkeypatch.setitem(TASKS, "shapes", task)
+    ends = []
+    for name in ("ssd", "shapes"):
+        out = tmp_path / f"{name}.png"
+        assert draw(picture(400, 200), boxes((0.25, 0.5, 0.75, 0.9)), INPUTS, name, out) == 1
+        with Image.open(out) as image:
+            above = np.asarray(image)[:98].any(axis=(0, 2))
+        ends.append(np.flatnonzero(above).max())
+    assert ends[1] > ends[0] + 50
+
+
+def test_the_truth_is_dashed_in_black_and_white_with_its_label_below(tmp_path: Path) -> None:
+    image = Image.new("RGB", (400, 200), "#808080")
+    paint(image, [], [Box("car", 100, 50, 200, 80)])
+    pixels = np.asarray(image)
+    edge = {tuple(pixel) for pixel in pixels[50, 100:300].tolist()}
+    assert edge == {(0, 0, 0), (255, 255, 255)}
+    changed = (pixels != 128).any(axis=2)
+    assert not changed[:50].any()
+    assert not changed[60:120, 110:290].any()
+    assert changed[132:140, 100:110].all()
+
+
+def test_the_truth_is_drawn_over_the_results_and_not_counted(tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    truth = [Box("car", 100, 100, 200, 80)]
+    results = boxes((0.25, 0.5, 0.75, 0.9), label=3)
+    assert draw(picture(400, 200), results, INPUTS, "ssd", out, truth=truth) == 1
+    assert {pixel(out, x, 180) for x in range(150, 300)} == {BLACK, (255, 255, 255)}
+    assert pixel(out, 101, 150) == colour(3)  # thinner, so that the result shows inside it
+
+
+def test_the_surest_box_lies_above_the_others(tmp_path: Path) -> None:
+    for scores in ((0.9, 0.5), (0.5, 0.9)):
+        image = Image.new("RGB", (200, 200))
+        same = [Box(label, 50, 50, 100, 100, s) for label, s in zip("ab", scores, strict=True)]
+        paint(image, same, classes=("a", "b"))
+        assert image.getpixel((150, 100)) == colour(0 if scores[0] > scores[1] else 1)
+
+
+def test_a_label_that_no_class_has_keeps_its_colour(tmp_path: Path) -> None:
+    seen = set()
+    for others in ([], [Box("another", 120, 120, 20, 20, 0.1)]):
+        image = Image.new("RGB", (200, 200))
+        paint(image, [*others, Box("dining table", 50, 50, 100, 100, 0.5)])
+        seen.add(image.getpixel((150, 60)))
+    assert len(seen) == 1
+    assert BLACK not in seen
 
 
 @pytest.mark.parametrize("far", [-1e30, 1e30, float("nan")])

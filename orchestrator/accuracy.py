@@ -1,0 +1,135 @@
+"""What a cut and its codec cost in accuracy, by the metrics of clause 6.
+
+Boxes are held against the ground truth, where there is any, else against those of the whole model,
+as every other result is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestrator.inputs import ModelInput
+from orchestrator.model import SweptModel
+from splitbed.boxes import Box, boxes_of
+from splitbed.errors import UsageError
+from splitbed.media.datasets.truth import class_named
+from splitbed.tasks import TASKS
+from splitbed.tensors import Tensors
+
+MIN_SCORE = 0.5
+"""Above it a box counts for precision and recall, and as one of the whole model's."""
+NEAR_PX = 5.0
+"""Key points are where the whole model has them, within this distance on its input."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The metric that a row tells, and all others by name; None where there is nothing to judge."""
+
+    metric: str
+    value: float | None
+    more: dict[str, float | None] = field(default_factory=dict)
+    classes: dict[str, float | None] = field(default_factory=dict)
+    """Average precision of each class (clause 9.4)."""
+
+
+class Judge:
+    """Judges results by input; ``whole`` is what the whole model makes of each."""
+
+    def __init__(self, model: SweptModel, whole: Sequence[Tensors]) -> None:
+        self._inputs = model.inputs
+        self._task = model.task
+        self._classes = TASKS[model.task].classes
+        self._sequence = model.is_sequence
+        self._whole = whole
+        self._sizes = [one.size if self._classes else (0, 0) for one in self._inputs]
+        self.has_truth = bool(self._classes) and any(one.boxes is not None for one in self._inputs)
+
+    @property
+    def whole(self) -> Accuracy:
+        """What the whole model reaches."""
+        return self.judge(dict(enumerate(self._whole)))
+
+    def boxes(self, place: int, results: Tensors, min_score: float = 0.0) -> list[Box] | None:
+        """The boxes in the results for an input, in pixels; None for what gives none."""
+        if not self._classes or "boxes" not in results:
+            return None
+        return boxes_of(results, self._classes, *self._sizes[place], min_score)
+
+    def judge(self, results: Mapping[int, Tensors]) -> Accuracy:
+        """The accuracy of results by the places of their inputs."""
+        if not all(results.values()) or not results:
+            return Accuracy("none: the results are too large to be brought back", None)
+        if self._classes:
+            return self._detection(results)
+        if self._task == "pose":
+            return self._pose(results)
+        return self._regression(results)
+
+    def _detection(self, results: Mapping[int, Tensors]) -> Accuracy:
+        from splitbed.metrics.detection import detection_accuracy
+        from splitbed.metrics.tracking import tracking_accuracy
+
+        truth, found = {}, {}
+        for place, result in results.items():
+            one = self._inputs[place]
+            if self.has_truth and one.boxes is None:
+                continue  # a frame that nobody annotated
+            truth[one.name] = self._truth(place, one)
+            found[one.name] = self.boxes(place, result) or []
+        judged = detection_accuracy(truth, found, MIN_SCORE)
+        more = dict(judged.row())
+        if self._sequence:
+            more |= tracking_accuracy(truth, found, MIN_SCORE).row()
+        metric = "AP" if self.has_truth else "AP, the whole model's boxes as truth"
+        return Accuracy(metric, judged.ap, more, judged.class_row())
+
+    def _truth(self, place: int, one: ModelInput) -> list[Box]:
+        if self.has_truth:
+            return [_renamed(box, self._classes) for box in one.boxes or ()]
+        whole = self.boxes(place, self._whole[place], MIN_SCORE) or []
+        return [Box(box.label, box.x, box.y, box.w, box.h) for box in whole]
+
+    def _pose(self, results: Mapping[int, Tensors]) -> Accuracy:
+        moved = [
+            np.linalg.norm(
+                np.subtract(result["best_keypoints"], self._whole[place]["best_keypoints"]), axis=1
+            )
+            for place, result in results.items()
+        ]
+        near = float(np.mean(np.concatenate(moved) <= NEAR_PX))
+        return Accuracy(f"key points within {NEAR_PX:g} px of the whole model's", near)
+
+    def _regression(self, results: Mapping[int, Tensors]) -> Accuracy:
+        from splitbed.metrics.regression import regression_accuracy
+
+        def values(tensors: Sequence[Tensors]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+            arrays = [array.ravel() for one in tensors for array in one.values()]
+            return np.concatenate(arrays).astype(np.float64)
+
+        whole = [self._whole[place] for place in results]
+        shapes = [{name: array.shape for name, array in one.items()} for one in whole]
+        if shapes != [{n: a.shape for n, a in one.items()} for one in results.values()]:
+            return Accuracy("R2 against the whole model", None)
+        judged = regression_accuracy(values(whole), values(list(results.values())))
+        return Accuracy("R2 against the whole model", judged.r2, dict(judged.row()))
+
+
+def _renamed(box: Box, classes: Sequence[str]) -> Box:
+    """The box under the model's name for its class, where the model knows it."""
+    name = class_named(box.label, classes)
+    if name is None or name == box.label:
+        return box
+    return Box(name, box.x, box.y, box.w, box.h, box.score, box.crowd, box.track)
+
+
+def check_classes(model: SweptModel) -> None:
+    """Raise UsageError where no class of the ground truth is one that the model knows."""
+    labels = {box.label for one in model.inputs for box in one.boxes or ()}
+    classes = TASKS[model.task].classes
+    if labels and classes and not any(class_named(label, classes) for label in labels):
+        raise UsageError(
+            f"{model.name} knows none of the classes of this ground truth "
+            f"({', '.join(sorted(labels)[:5])}): give pictures of its own classes"
+        )

@@ -1,0 +1,100 @@
+"""The cells of a sweep: splits, codecs, links and paces of the UE."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from netem.spec import LinkSpec
+from orchestrator.bound import wire_ms
+from orchestrator.config import SweepConfig
+from orchestrator.model import SweptModel
+from orchestrator.pace import Pace, paces
+from splitbed.codecs import codec_named
+from splitbed.errors import UsageError
+from splitbed.graphs.graph import Cut
+from splitbed.graphs.splits import resolve
+
+NETWORK_ANCHOR, DEVICE_ANCHOR = "network anchor", "device anchor"
+RAW, NOTHING = "raw", "none"  # of the device anchor nothing crosses the link
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the sweep's grid; about `delivery_bytes` of part 1 go before the frames."""
+
+    label: str
+    cut: Cut
+    link: LinkSpec
+    codec: str = RAW
+    pace: Pace = field(default_factory=Pace)
+    delivery_bytes: int = 0
+
+    @property
+    def key(self) -> str:
+        """Names the cell in the journal: the split and all that is asked of it."""
+        pace = f" on UE {self.pace.words}" if self.pace.limits else ""
+        return f"{self.cut.name} {self.codec} over {self.link.words}{pace}"
+
+    @property
+    def crosses(self) -> bool:
+        """Whether anything crosses the link."""
+        return self.codec != NOTHING
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the edge gets the very tensors that the UE had."""
+        return not self.crosses or codec_named(self.codec).lossless
+
+    def wire_ms(self) -> float:
+        """What the intermediate data takes on the wire, not encoded."""
+        return wire_ms(self.cut.nbytes, self.link.uplink) if self.crosses else 0.0
+
+    @property
+    def delivery_ms(self) -> float:
+        """What the delivery of part 1 takes on the wire, about."""
+        return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
+
+
+def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
+    """The grid: the anchors and the splits, each over every link. Raises UsageError.
+
+    Cells that share a part, a pace or a link follow one another.
+    """
+    graph = model.graph
+    splits = resolve(graph, config.split, model.named_splits)
+    labels = {split.k: split.label for split in splits} | {
+        0: NETWORK_ANCHOR,
+        graph.n: DEVICE_ANCHOR,
+    }
+    inner = [split.k for split in splits if 0 < split.k < graph.n]
+    cells = []
+    for k in (0, *inner, graph.n):
+        nbytes = _delivery_bytes(config, model, k)
+        for pace in paces(config):
+            for link in config.links():
+                for codec in _codecs(config, model, k):
+                    cells.append(Cell(labels[k], graph.cuts[k], link, codec, pace, nbytes))
+    return cells
+
+
+def _codecs(config: SweepConfig, model: SweptModel, k: int) -> Iterator[str]:
+    """The codecs of a cut; UsageError for one that does not exist or cannot be used there."""
+    if k == model.graph.n:
+        yield NOTHING
+        return
+    for name in dict.fromkeys(config.codec if k else config.input_codec):
+        codec = codec_named(name)
+        if codec.sequential and len(model.inputs) < config.runs:
+            raise UsageError(
+                f"{name} codes a frame with what it knows of the one before: --runs {config.runs} "
+                f"would send some of {len(model.inputs)} inputs twice; give as many as --runs"
+            )
+        yield codec.name
+
+
+def _delivery_bytes(config: SweepConfig, model: SweptModel, k: int) -> int:
+    """About what part 1 measures: its share of the parameters, of the file's bytes."""
+    if not config.delivery:
+        return 0
+    share = model.graph.cuts[k].ue_params / max(model.graph.cuts[-1].ue_params, 1)
+    return int(share * cast(int, model.facts["bytes"]))

@@ -1,0 +1,182 @@
+"""A codec: stages in a row, for each tensor of a cut.
+
+    tensor ──> stage 1 ──> stage 2 ──> … ──> the wire ──> … ──> stage 2 ──> stage 1 ──> tensor
+
+Bound to the tensors of a cut, it is one end's coder.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from splitbed.codecs.stage import Array, Setting, Stage, StageKind
+from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.tensors import DATATYPES, TensorInfo, Tensors
+
+
+@dataclass(frozen=True)
+class NamedKind:
+    """A stage as a codec's name has it: ``word`` is ``zstd:3``."""
+
+    word: str
+    kind: StageKind
+    parameter: int | None = None
+
+
+@dataclass(frozen=True)
+class Codec:
+    """What turns tensors into bytes and back; without stages it hands them on (``raw``)."""
+
+    name: str
+    stages: tuple[NamedKind, ...]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether what comes back is what went in, bit for bit."""
+        return all(stage.kind.lossless for stage in self.stages)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs ``Setting.ranges``."""
+        return any(stage.kind.calibrated for stage in self.stages)
+
+    @property
+    def sequential(self) -> bool:
+        """Whether a frame is coded with what is known of the frames before."""
+        return any(stage.kind.sequential for stage in self.stages)
+
+    def bind(self, infos: Sequence[TensorInfo], setting: Setting) -> "Coder":
+        """A coder of the tensors ``infos``, for one end and one cell.
+
+        Raises:
+            UsageError: a stage cannot take its tensor or its parameter, or has nothing to do where
+                it stands; a tensor's size depends on the content; calibration is missing.
+            MachineError: a library that a stage needs is missing.
+        """
+        return Coder(self.name, [self._bind(info, setting) for info in infos])
+
+    def _bind(self, info: TensorInfo, setting: Setting) -> "_Row":
+        if min(info.shape, default=0) < 0:
+            raise UsageError(f"{self.name} cannot code {info}: its size depends on the content")
+        stages: list[Stage] = []
+        now = info
+        for named in self.stages:
+            if stages and now != info:
+                setting = replace(setting, picture=None, most_bytes=stages[-1].most_bytes)
+                if not named.kind.lossless and not now.datatype.startswith("FP"):
+                    raise UsageError(
+                        f"the codec {self.name} cannot be: {named.word} is for floating point, and"
+                        f" gets {now.datatype} from what is before it; leave one of them out, or"
+                        f" put {named.word} first"
+                    )
+            try:
+                stages.append(named.kind(now, setting, named.parameter))
+            except UsageError as error:
+                where = f" in {self.name}" if len(self.stages) > 1 else ""
+                raise UsageError(
+                    f"the codec {named.word}{where} cannot code {info.name}"
+                    f" ({now.datatype} {list(now.shape)}): {error}"
+                ) from None
+            now = stages[-1].encoded
+        return _Row(self.name, info, tuple(stages))
+
+
+class Coder:
+    """One end of a codec, for tensors of known names, datatypes and shapes.
+
+    It sees every frame in order, on one thread at a time: stages keep memory, and a video codec
+    its state, between frames.  A flipped bit is found where a stage carries a checksum: ``zstd``
+    and the video codecs do.
+    """
+
+    def __init__(self, name: str, rows: "Sequence[_Row]") -> None:
+        self.name = name
+        self._rows = {row.info.name: row for row in rows}
+
+    @property
+    def encoded(self) -> tuple[TensorInfo, ...]:
+        """What ``encode`` gives: a size of -1 depends on the content."""
+        return tuple(row.encoded for row in self._rows.values())
+
+    @property
+    def most_bytes(self) -> int:
+        """The most bytes that ``encode`` ever gives, of all tensors together."""
+        return sum(row.most_bytes for row in self._rows.values())
+
+    def encode(self, tensors: Tensors) -> Tensors:
+        """The tensors, encoded: the names and order that it was bound to.
+
+        Raises:
+            NodeError: names, datatypes or shapes differ from those bound, or the content cannot be
+                encoded: NaN in a map to quantise, say.  The message names codec and tensor.
+        """
+        return self._each(tensors, _Row.encode)
+
+    def decode(self, encoded: Tensors) -> Tensors:
+        """The tensors that ``encode`` took, or what a lossy codec keeps of them.
+
+        Raises:
+            NodeError: what came cannot have been encoded so; no memory is taken for what it says.
+        """
+        return self._each(encoded, _Row.decode)
+
+    def _each(self, tensors: Tensors, code: "Callable[[_Row, Array], Array]") -> Tensors:
+        if tensors.keys() != self._rows.keys():
+            raise NodeError(
+                f"{self.name} was set up for the tensors {', '.join(self._rows)},"
+                f" and got {', '.join(tensors) or 'none'}; do both ends have the same cut?"
+            )
+        return {name: code(row, tensors[name]) for name, row in self._rows.items()}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The stages of one tensor."""
+
+    codec: str
+    info: TensorInfo
+    stages: tuple[Stage, ...]
+
+    @property
+    def encoded(self) -> TensorInfo:
+        return self.stages[-1].encoded if self.stages else self.info
+
+    @property
+    def most_bytes(self) -> int:
+        return self.stages[-1].most_bytes if self.stages else self.info.nbytes
+
+    def encode(self, array: Array) -> Array:
+        array = self._due(array, self.info, self.info.nbytes, "encode")
+        for stage in self.stages:
+            array = self._run(stage.encode, array, "encode")
+            array = self._due(array, stage.encoded, stage.most_bytes, "encode")
+        return array
+
+    def decode(self, array: Array) -> Array:
+        takes = [self.info, *(stage.encoded for stage in self.stages[:-1])]
+        array = self._due(array, self.encoded, self.most_bytes, "decode")
+        for stage, info in zip(reversed(self.stages), reversed(takes), strict=False):
+            array = self._run(stage.decode, array, "decode")
+            array = self._due(array, info, array.nbytes, "decode")
+        return array
+
+    def _run(self, code: Callable[[Array], Array], array: Array, verb: str) -> Array:
+        try:
+            return code(array)
+        except SplitbedError as error:
+            raise NodeError(f"{self.codec} cannot {verb} {self.info.name}: {error}") from error
+        except Exception as error:  # a user's codec may raise anything
+            raise NodeError(
+                f"{self.codec} failed to {verb} {self.info.name}: {type(error).__name__}: {error}"
+            ) from error
+
+    def _due(self, array: Array, info: TensorInfo, most_bytes: int, verb: str) -> Array:
+        """The array in C order; NodeError unless it is as ``info`` and ``most_bytes`` say."""
+        datatype = DATATYPES.get(array.dtype, str(array.dtype))
+        if info.fits(TensorInfo(info.name, datatype, array.shape)) and array.nbytes <= most_bytes:
+            return np.asarray(array, order="C")
+        raise NodeError(
+            f"{self.codec} cannot {verb} {self.info.name}: {datatype} {list(array.shape)}"
+            f" came where {info.datatype} {list(info.shape)}, at most {most_bytes} bytes, was due"
+        )

@@ -1,0 +1,86 @@
+"""Datasets: whatever pictures come from, opened as frames with ground truth.
+
+====================  =============================================================================
+kind                  what it is opened from, as orchestrate's --input
+====================  =============================================================================
+``shapes``            the name ``shapes`` or ``shapes:SEED``: generated, with exact ground truth
+``pictures``          a picture FILE or a FOLDER of them; ``STEM.txt`` beside a picture is its boxes
+``classification``    a FOLDER of two or more class folders with pictures in them
+``coco``              an instances FILE.json, or a FOLDER with one (also in ``annotations/``)
+``voc``               a FOLDER with ``JPEGImages`` and ``Annotations``; FOLDER:SET for an image set
+``sfu-hw-objects``    a FOLDER with ``videos`` and ``ground-truth``; FOLDER:SEQUENCE where it has
+                      several, or the file in ``videos``
+``video``             a video FILE; ``STEM.json`` or a folder ``STEM`` beside it is its boxes
+====================  =============================================================================
+
+A name of the catalogue (``orchestrate datasets``) stands for the folder where that dataset lies.
+Boxes are read and checked frame by frame, when they are asked for; which file is of which frame is
+checked at once.
+"""
+
+from pathlib import Path
+
+from splitbed.errors import UsageError
+from splitbed.media.datasets import catalogue, coco, folders, videos, voc
+from splitbed.media.datasets.frames import Dataset, Frame
+from splitbed.media.pictures import SUFFIXES
+from splitbed.media.video import VIDEO_SUFFIXES
+
+__all__ = ["Dataset", "Frame", "open_dataset"]
+
+GENERATED = "shapes"
+
+
+def open_dataset(source: Path | str | None = None) -> Dataset:
+    """The dataset in a file or folder, or of a name; None is the default picture.
+
+    A path that exists is taken as such, whatever it is called.
+
+    Raises:
+        UsageError: there is nothing, nothing that is known, or it is not what it should be.
+        MachineError: a video, and PyAV is missing.
+    """
+    if source is None:
+        return folders.open_pictures(None)
+    path = Path(source)
+    name, _, part = str(source).rpartition(":")
+    if path.exists() or not name:
+        name, part = str(source), ""
+    if name == GENERATED and not path.exists():
+        from splitbed.media.datasets import generated
+
+        return generated.open_shapes(part)
+    if not Path(name).exists() and (known := catalogue.CATALOGUE.get(name)):
+        return _open(catalogue.found(known), part)
+    return _open(Path(name), part) if Path(name).exists() else folders.open_pictures(path)
+
+
+def _open(path: Path, part: str) -> Dataset:
+    if path.is_dir() and (path / "JPEGImages").is_dir() and (path / "Annotations").is_dir():
+        return voc.open_voc(path, part or None)
+    if path.is_dir() and videos.is_sfu(path):
+        return videos.open_sfu(path, part or None)
+    if part:
+        raise UsageError(
+            f"{path}:{part}: only SFU-HW-Objects (videos, ground-truth) has sequences to name, and"
+            " PASCAL VOC (JPEGImages, Annotations) image sets"
+        )
+    if path.is_dir():
+        return _open_folder(path)
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return videos.open_video(path)
+    return coco.open_coco(path) if suffix == ".json" else folders.open_pictures(path)
+
+
+def _open_folder(path: Path) -> Dataset:
+    if instances := coco.find_instances(path):
+        return coco.open_coco(instances)
+    here = list(path.iterdir())
+    pictures = any(p.suffix.lower() in SUFFIXES for p in here)
+    if not pictures and folders.class_folders(path):
+        return folders.open_classification(path)
+    recorded = [p for p in here if p.suffix.lower() in VIDEO_SUFFIXES]
+    if not pictures and len(recorded) == 1:
+        return videos.open_video(recorded[0])
+    return folders.open_pictures(path)

@@ -1,0 +1,27 @@
+"""Files read and hashed, with errors that name them."""
+
+import hashlib
+from pathlib import Path
+
+from splitbed.errors import UsageError
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes; UsageError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def hash_file(path: Path) -> dict[str, str]:
+    """A file's ``sha256`` and ``md5``; UsageError where it cannot be read."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+                md5.update(block)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    return {"sha256": sha256.hexdigest(), "md5": md5.hexdigest()}

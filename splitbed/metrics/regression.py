@@ -1,0 +1,79 @@
+"""How far numbers are from others: clause 6's regression metrics, by scikit-learn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.errors import UsageError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RegressionAccuracy:
+    """Mean squared error, its root, mean absolute error, coefficient of determination.
+
+    ``nmse`` is as :func:`normalised_mse`. None, with the ``reason``, is what cannot be: all of
+    them where a number is not finite or there is none, ``r2`` where the truth does not vary.
+    """
+
+    mse: float | None
+    rmse: float | None
+    mae: float | None
+    r2: float | None
+    nmse: float | None
+    reason: str | None = None
+
+    def row(self) -> dict[str, float | None]:
+        """The columns of a table."""
+        return {name: getattr(self, name) for name in ("mse", "rmse", "mae", "r2", "nmse")}
+
+
+def regression_accuracy(truth: Array, predicted: Array) -> RegressionAccuracy:
+    """The error of ``predicted`` over all values, computed in FP64.
+
+    Raises:
+        UsageError: arrays of different shapes.
+    """
+    true, said = _flat(truth, predicted)
+    if not true.size:
+        return RegressionAccuracy(None, None, None, None, None, "there are no values")
+    if not (np.isfinite(true).all() and np.isfinite(said).all()):
+        reason = "a value is NaN or infinite"
+        return RegressionAccuracy(None, None, None, None, None, reason)
+    from sklearn import metrics
+
+    varies = bool(np.ptp(true) > 0)
+    return RegressionAccuracy(
+        float(metrics.mean_squared_error(true, said)),
+        float(metrics.root_mean_squared_error(true, said)),
+        float(metrics.mean_absolute_error(true, said)),
+        float(metrics.r2_score(true, said)) if varies else None,
+        normalised_mse(true, said),
+        None if varies else "the true values are all the same, so R2 is not defined",
+    )
+
+
+def normalised_mse(reference: Array, other: Array) -> float | None:
+    """Mean squared difference divided by the mean square of ``reference``.
+
+    With it clause 10.3.9.1 compares split with whole inference. Nothing against nothing is 0, be
+    it zeros or no values; a difference from zeros alone, NaN and infinity give None.
+
+    Raises:
+        UsageError: arrays of different shapes.
+    """
+    true, said = _flat(reference, other)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error, square = float(np.sum((true - said) ** 2)), float(np.sum(true**2))
+    if error == 0:
+        return 0.0
+    return error / square if square > 0 and np.isfinite([error, square]).all() else None
+
+
+def _flat(one: Array, other: Array) -> tuple[Array, Array]:
+    if one.shape != other.shape:
+        raise UsageError(f"cannot compare values of shape {other.shape} with {one.shape}")
+    return one.astype(np.float64).reshape(-1), other.astype(np.float64).reshape(-1)

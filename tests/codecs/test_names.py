@@ -1,0 +1,117 @@
+"""Codecs by name, ours and a user's."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+from splitbed.codecs import CODECS, GROUP, codec_named, known
+from splitbed.errors import NodeError, UsageError
+from tests.codecs.coding import NAME, coded, coder_of, feature_map
+
+HALVED = "tests.codecs.halved:KIND"
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Lets a distribution have entry points: name and object."""
+
+    def installed(*points: tuple[str, str]) -> None:
+        entries = [EntryPoint(name, value, GROUP) for name, value in points]
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: entries)
+        codec_named.cache_clear()
+
+    yield installed
+    codec_named.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "lossless", "calibrated", "sequential"),
+    [
+        ("raw", True, False, False),
+        ("shuffle+zstd:3", True, False, False),
+        ("int8+zstd", False, True, False),
+        ("fp16+zstd", False, False, False),
+        ("hevc-inter:32+zstd", False, True, True),
+    ],
+)
+def test_a_codec_says_what_it_needs_and_loses(
+    name: str, lossless: bool, calibrated: bool, sequential: bool
+) -> None:
+    codec = codec_named(f" {name} ")
+    assert codec.name == name
+    assert (codec.lossless, codec.calibrated, codec.sequential) == (
+        lossless, calibrated, sequential,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("zst", "did you mean zstd\\? choose raw, or of fp16, bf16, int8"),
+        ("int8+", "no codec is called '', in 'int8\\+'"),
+        ("raw+zstd", "raw stands alone"),
+        ("zstd:fast", "'zstd:fast' needs a whole number"),
+        ("zstd:23", "levels are -7 to 22 without 0, not 23"),
+        ("zstd:0", "levels are -7 to 22"),
+        ("int8:4", "it takes no number"),
+        ("zstd+int8", "int8 is for floating point, and gets UINT8 from what is before it"),
+        ("int8+int4", "put int4 first"),
+        ("sparse+sparse", "depends on the content"),
+    ],
+)
+def test_a_codec_that_cannot_be_is_refused_by_its_name(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        codec_named(name)
+
+
+def test_listing_the_codecs_imports_none_of_their_libraries() -> None:
+    script = (
+        "import sys; from splitbed.codecs import known; known();"
+        "print(*{'av', 'onnx', 'onnxruntime', 'zstandard'} & sys.modules.keys())"
+    )
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == ""
+
+
+def test_every_codec_is_listed_with_a_line_about_it() -> None:
+    assert [row.name for row in known()] == ["raw", *CODECS]
+    assert all(row.summary for row in known())
+
+
+def test_a_users_codec_composes_with_ours(install: Install) -> None:
+    install(("halved", HALVED))
+    array = feature_map(1, 4, 9, 7)
+    np.testing.assert_array_equal(coded("halved:3+shuffle+zstd", array), array)
+    assert not codec_named("halved+zstd").lossless
+    assert known()[-1].name == "halved"
+
+
+def test_what_a_users_codec_raises_is_the_nodes_error(install: Install) -> None:
+    install(("halved", HALVED))
+    array = feature_map(1, 4, 9, 7)
+    coder = coder_of("halved", array)
+    array[0, 0, 0, 0] = -1
+    with pytest.raises(NodeError, match="halved failed to encode relu_3: ZeroDivisionError"):
+        coder.encode({NAME: array})
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ([("zstd", HALVED)], "brings a codec called 'zstd', as is Splitbed's own"),
+        ([("raw", HALVED)], "brings a codec called 'raw'"),
+        ([("mine", HALVED), ("mine", "other:KIND")], "called 'mine', as is tests.codecs.halved"),
+        ([("mine", "no_such_module:KIND")], "cannot import the codec 'mine'.*no_such_module"),
+        ([("mine", "math:pi")], "'mine' of .* is no StageKind .* lacks lossless, calibrated"),
+    ],
+)
+def test_a_users_codec_that_cannot_be_had_is_refused(
+    install: Install, points: list[tuple[str, str]], words: str
+) -> None:
+    install(*points)
+    with pytest.raises(UsageError, match=words):
+        codec_named("mine")
