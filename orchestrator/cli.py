@@ -161,7 +161,7 @@ def infer(
     seed: Seed = None,
     json: Json = False,
 ) -> None:
-    """Run the whole model here, draw what it found, and judge it where the truth is known."""
+    """Run the whole model here; draw and judge what it found."""
     from orchestrator import commands
 
     config = asked(context, "frames", "draw", "predictions", "annotations", "json")
@@ -191,6 +191,42 @@ def profile(
     config = asked(context, "out", "json")
     ensure_privilege()
     commands.run_profile(config, out, as_json=json)
+
+
+@app.command()
+def rd(
+    context: typer.Context,
+    model: Model = None,
+    split: Annotated[str | None, option("As for sweep. [named]")] = None,
+    codecs: Annotated[
+        str | None, option("At the splits, a list; avc is a ladder, avc:30 a point. [raw]")
+    ] = None,
+    input_codecs: Annotated[str | None, option("Of the input, likewise. [raw]")] = None,
+    input: Input = None,  # noqa: A002
+    frames: Annotated[int | None, option("Measured, the first of the input. [50]")] = None,
+    bw: Annotated[str | None, option("Mbit/s, a list, for bounds. [5,20,100]")] = None,
+    fps: Annotated[float | None, option("Frames a second, for bit rates. [30]")] = None,
+    anchor: Annotated[
+        str | None, option("Curve that BD-rates are against. [the input's first ladder]")
+    ] = None,
+    calibration: Annotated[
+        str | None, option("Frames that codecs are calibrated on, as for --input.")
+    ] = None,
+    weights: Weights = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    shape: Shape_ = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, option("Folder. [runs/rd-MODEL-TIME]")] = None,
+    json: Json = False,
+) -> None:
+    """Hold codecs' rate against accuracy and latency, here, without a link."""
+    from orchestrator import rd_run
+
+    named = {"codec": codecs, "input_codec": input_codecs, "runs": 50 if frames is None else frames}
+    fixed = {name: value for name, value in named.items() if value is not None}
+    config = asked(context, "codecs", "input_codecs", "frames", "anchor", "json", **fixed)
+    raise typer.Exit(rd_run.run_rd(config, anchor, as_json=json))
 
 
 scenarios = typer.Typer(no_args_is_help=True, help="Scenarios of clause 10: show and run them.")
@@ -245,11 +281,12 @@ def scenario_run(
     go_on = f"orchestrate scenario run {folder} --resume"
     try:
         with report.progress() as progress:
-            outcome, exit_code = scenario_run.run(folder, progress)
+            outcomes, exit_code = scenario_run.run(folder, progress)
     except KeyboardInterrupt:  # while verifying; a sweep ends by itself, and says so below
         sys.stderr.write(f"interrupted; go on with: {go_on}\n")
         raise typer.Exit(INTERRUPTED) from None
-    report.show(outcome, as_json=False, resume=go_on)
+    for outcome in outcomes:
+        report.show(outcome, as_json=False, resume=go_on)
     if (tables := folder / scenario_run.TABLES_FILE).exists():
         report.stdout().print(f"Tables of the clause: {tables}", soft_wrap=True)
     raise typer.Exit(exit_code)

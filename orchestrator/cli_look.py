@@ -105,7 +105,7 @@ def datasets(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the datasets, which are here and how to get the others; or get one."""
+    """List the datasets and how to get them; or get one."""
     from orchestrator import look
     from splitbed.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""What a user can look at before running: models, splits, links, this machine."""
+"""What a user can look at: models, splits, features, links, codecs, datasets, this machine."""
 
 import json
 import sys
@@ -118,13 +118,15 @@ def features(config: SweepConfig, out: Path, frames: int, *, as_json: bool) -> N
         split = _one_split(config, local)
         given = local.inputs[:frames]
         for one, crossing in _crossing(local, split, given):
-            folder = out / Path(one.name).stem if len(given) > 1 else out
+            folder = out / one.name if len(given) > 1 else out
             saved = save_features(crossing, folder, local.model.channels_last)
             lines += [
-                {"input": one.name, **_feature_line(found, crossing[found.tensor])}
+                {"input": one.name, **_feature_line(found, crossing[found.tensor], out)}
                 for found in saved
             ]
     show_lines(lines, as_json=as_json)
+    if not as_json:
+        sys.stdout.write(f"painted: {out}\n")
 
 
 def _one_split(config: SweepConfig, local: LocalModel) -> Split:
@@ -154,9 +156,10 @@ def _crossing(
             yield one, session.run(one.tensors)
 
 
-def _feature_line(found: SavedMosaic, array: Array) -> Line:
+def _feature_line(found: SavedMosaic, array: Array, out: Path) -> Line:
     finite = array[np.isfinite(array)]
     return {
+        # converters join the names of the operators that they fused into one tensor
         "tensor": found.tensor.partition(";")[0],
         "shape": "x".join(map(str, array.shape)),
         "datatype": str(array.dtype),
@@ -164,7 +167,7 @@ def _feature_line(found: SavedMosaic, array: Array) -> Line:
         "max": float(finite.max()) if finite.size else "none is finite",
         "zeros %": round(100 * float(np.mean(array == 0)), 1),
         "shown": f"{found.shown} of {found.channels}",
-        "file": str(found.path),
+        "file": str(found.path.relative_to(out)),
     }
 
 

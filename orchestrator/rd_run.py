@@ -1,7 +1,7 @@
 """The command rd: what it prints, and the folder that it leaves.
 
 rd.json      what was asked, the model, conditions    points.csv      a row per split and codec
-bd_rate.csv  each curve against the anchor's          calibration.json  ranges of the codecs
+bd_rate.csv  each curve against the anchor    calibration.json  ranges of the codecs
 rate-accuracy.png  both as a picture
 """
 
@@ -30,7 +30,7 @@ from orchestrator.rd import (
 from orchestrator.report import Line, show_lines, stdout
 from orchestrator.run_folder import CALIBRATION_FILE, RunFolder, check_free, create, csv_text
 from splitbed.errors import RunError
-from splitbed.metrics.bd_rate import bd_rate, quality_overlap
+from splitbed.metrics.bd_rate import MIN_POINTS, bd_rate, quality_overlap
 
 RD_FILE, POINTS_FILE, BD_FILE = "rd.json", "points.csv", "bd_rate.csv"
 PLOT_FILE = "rate-accuracy.png"
@@ -49,8 +49,10 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
         check_classes(local.model)
         setups = plan(config, local)
         against = anchor_curve(anchor, setups) if anchor else default_anchor(setups)
+        calibration = _calibrate(config, local, setups)
         folder = create(config.out, f"rd-{local.model.name}")
-        points = _measure(config, local, setups, folder)
+        _say(f"writing to {folder.path}")
+        points = _measure(config, local, setups, calibration, folder)
         facts = local.model.facts
     curves = bd_rows(points, against)
     folder.replace(BD_FILE, csv_text(BD_COLUMNS, curves))
@@ -76,21 +78,29 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
     return RunError.exit_code if failed else 0
 
 
+def _calibrate(
+    config: SweepConfig, local: LocalModel, setups: Sequence[Setup]
+) -> Calibration | None:
+    cuts = cuts_to_calibrate(setups, local)
+    return calibrate(config, local.model, cuts, progress=_say) if cuts else None
+
+
 def _measure(
-    config: SweepConfig, local: LocalModel, setups: Sequence[Setup], folder: RunFolder
+    config: SweepConfig,
+    local: LocalModel,
+    setups: Sequence[Setup],
+    calibration: Calibration | None,
+    folder: RunFolder,
 ) -> list[Point]:
     """The device anchor and all setups; each is on the disk before the next is begun."""
-    cuts = cuts_to_calibrate(setups, local)
-    calibration = Calibration((), {})
-    if cuts:
-        calibration = calibrate(config, local.model, cuts, progress=_say)
+    if calibration:
         folder.replace(CALIBRATION_FILE, calibration.text())
     _say(f"running the whole model on {len(local.model.inputs)} frames")
     bench = Bench(config, local)
     asked = {
         "asked": config.model_dump(mode="json"),
         "model": local.model.facts,
-        "calibration_frames": calibration.frames,
+        "calibration_frames": calibration.frames if calibration else [],
         "whole_accuracy": asdict(bench.whole.accuracy) if bench.whole.accuracy else None,
         "times": "medians, measured in one process on one machine; latencies are bounds",
         "began": now(),
@@ -99,7 +109,7 @@ def _measure(
     links = config.links()
     columns = [*POINT_COLUMNS, *(bound_column(link, links) for link in links), "error"]
     points = [bench.whole]
-    for point in bench.points(setups, calibration.ranges):
+    for point in bench.points(setups, calibration.ranges if calibration else {}):
         points.append(point)
         folder.replace(POINTS_FILE, csv_text(columns, [p.row(links, config.fps) for p in points]))
         told = f"failed: {point.error}" if point.error else f"{point.kbit_per_frame:.1f} kbit"
@@ -139,7 +149,10 @@ def _bd_row(
     if anchor is None:
         why = "no BD-rate: there is no anchor; give --input-codecs one with a ladder, such as jpeg"
         return row | {"reason": why}
-    if curve and against:
+    if len(curve) < MIN_POINTS:
+        why = f"no BD-rate: the curve has {len(curve)} points, {MIN_POINTS} are needed"
+        return row | {"reason": why}
+    if against:
         row["quality_overlap"] = quality_overlap(against, curve)
     try:
         return row | {"bd_rate_pct": bd_rate(against, curve)}
@@ -156,26 +169,31 @@ def _show(points: Sequence[Point], links: Sequence[LinkSpec], curves: Sequence[L
         if point.error:
             lines.append(line | dict.fromkeys(list(lines[0])[2:], "") | {"failed": point.error})
             continue
+        shown = list(point.times.items())[:-1]  # the result is the same work everywhere
         line |= {"kbit/frame": round(point.kbit_per_frame, 1)}
         line |= {metric: _rounded(point.value), "drop": _rounded(point.drop)}
-        line |= {stage.replace("_ms", " ms"): round(ms, 2) for stage, ms in point.times.items()}
+        line |= {stage.replace("_ms", " ms"): round(ms, 2) for stage, ms in shown}
         for link in links:
             line[f"bound ms at {link.words}"] = round(point.bound_ms(link), 1)
         lines.append(line)
     if any(point.error for point in points):
         lines = [line | {"failed": line.get("failed", "")} for line in lines]
     show_lines(lines, as_json=False)
-    shown: list[Line] = [
-        {
-            "curve": row["curve"],
-            f"BD-rate against {row['anchor'] or 'nothing'}": f"{row['bd_rate_pct']:+.1f} %"
-            if isinstance(row["bd_rate_pct"], float)
-            else row["reason"],
-        }
-        for row in curves
-    ]
-    if shown:
-        show_lines(shown, as_json=False)
+    told: list[Line] = []
+    for row in curves:
+        rate, common = row["bd_rate_pct"], row["quality_overlap"]
+        told.append(
+            {
+                "curve": row["curve"],
+                f"BD-rate against {row['anchor'] or 'nothing'}": f"{rate:+.1f} %"
+                if isinstance(rate, float)
+                else row["reason"],
+                # little in common is little to trust
+                "accuracies in common": f"{common:.0%}" if isinstance(common, float) else "",
+            }
+        )
+    if told:
+        show_lines(told, as_json=False)
 
 
 def _rounded(value: float | None) -> float | str:

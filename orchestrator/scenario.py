@@ -55,6 +55,8 @@ class Scenario(BaseModel):
     external_performance: str = ""
     verify: Verification | None = None
     annotations: Path | None = None
+    also: tuple[str, ...] = ()
+    """Scenarios that belong to this one, by their names: they run after it, in its folder."""
     sweep: dict[str, Any]
 
     def config(self) -> SweepConfig:

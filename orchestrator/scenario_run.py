@@ -3,6 +3,7 @@
 scenario.yaml      what was run                     verification.csv   picture by split
 scenario.md        the filled-in template           sweep/             the run folder
 tables.md          the tables of the clause, and each as table-*.csv
+NAME/              the same of a scenario that belongs to it
 """
 
 import csv
@@ -16,12 +17,13 @@ import yaml
 
 from orchestrator import sweep
 from orchestrator.config import SweepConfig
+from orchestrator.detection_tables import detection_tables
 from orchestrator.grid import plan_cells
 from orchestrator.infer import check_annotations, infer
 from orchestrator.local import local_model
 from orchestrator.profile import read_profile
 from orchestrator.progress import Progress
-from orchestrator.run_folder import SCENARIO_FILE, RunFolder, check_free, write_new
+from orchestrator.run_folder import PREDICTIONS, SCENARIO_FILE, RunFolder, check_free, write_new
 from orchestrator.scenario import Scenario, load_scenario
 from orchestrator.scenario_tables import (
     Cells,
@@ -38,6 +40,7 @@ from splitbed.graphs.splits import resolve
 from splitbed.metrics.keypoints import keypoint_precision
 
 TEMPLATE_FILE = "scenario.md"
+OF_ONE_MODEL = ("split", "weights", "width", "runtime", "codec")
 VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
 
 
@@ -46,6 +49,22 @@ def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Pat
 
     Raises UsageError for a scenario, options or a folder that cannot be.
     """
+    scenario = load_scenario(name)
+    # what a user says of pictures, links and codecs is meant for all; of splits and weights, not
+    common = {key: value for key, value in options.items() if key not in OF_ONE_MODEL}
+    others = [_checked(other, common, None) for other in scenario.also]
+    merged = _checked(name, options, annotations)
+    stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    folder = out or Path("runs") / stem
+    check_free(folder)
+    _write(merged, folder)
+    for name_, other in zip(scenario.also, others, strict=True):
+        _write(other, folder / _folder_of(name_))
+    return folder
+
+
+def _checked(name: str, options: dict[str, Any], annotations: Path | None) -> Scenario:
+    """The scenario with `options` over its own. Raises UsageError for what cannot be run."""
     scenario = load_scenario(name)
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     changed: dict[str, Any] = {"sweep": scenario.sweep | given}
@@ -62,13 +81,17 @@ def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Pat
             one.check()
         if merged.annotations:
             check_annotations(merged.annotations, local)
-    stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-    folder = out or Path("runs") / stem
-    check_free(folder)
+    return merged
+
+
+def _folder_of(name: str) -> str:
+    return Path(name).name.removesuffix(".yaml")
+
+
+def _write(merged: Scenario, folder: Path) -> None:
     text = yaml.safe_dump(merged.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_new(folder / SCENARIO_FILE, text)
     write_new(folder / TEMPLATE_FILE, f"{merged.markdown()}\n{_what_was_run(merged)}")
-    return folder
 
 
 def _what_was_run(scenario: Scenario) -> str:
@@ -77,14 +100,26 @@ def _what_was_run(scenario: Scenario) -> str:
     return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
 
 
-def run(folder: Path, progress: Progress) -> tuple[sweep.Outcome, int]:
-    """Run the scenario that `folder` holds, or go on with it; what came out, and the exit code.
+def run(folder: Path, progress: Progress) -> tuple[list[sweep.Outcome], int]:
+    """Run the scenario that `folder` holds, or go on with it, and those that belong to it.
+
+    What came out of each sweep, and the exit code; one that was stopped is the last.
 
     Raises SplitbedError for what stops it before the first cell.
     """
     if not (folder / SCENARIO_FILE).is_file():
         raise UsageError(f"cannot go on with {folder}: no scenario was begun there")
     scenario = load_scenario(str(folder / SCENARIO_FILE))
+    outcome, code = _run_one(scenario, folder, progress)
+    outcomes = [outcome]
+    for other in scenario.also:
+        if outcomes[-1].stopped is None:
+            more, other_code = run(folder / _folder_of(other), progress)
+            outcomes, code = outcomes + more, code or other_code
+    return outcomes, code
+
+
+def _run_one(scenario: Scenario, folder: Path, progress: Progress) -> tuple[sweep.Outcome, int]:
     config = scenario.config()
     checks = _verify(scenario, config, folder)
     outcome = _sweep(config, folder, progress)
@@ -129,8 +164,11 @@ def _tables(
         found.append(verification_table(checks))
     if profile := read_profile(folder):
         found += profile_tables(profile)
-    measured = [row for row in outcome.rows if "e2e_ms" in row]
-    return [*found, *([measured_table(measured)] if measured else [])]
+    if measured := [row for row in outcome.rows if "e2e_ms" in row]:
+        found.append(measured_table(measured))
+        if (folder.path / PREDICTIONS).is_dir():
+            found += detection_tables(folder, measured)
+    return found
 
 
 def _precision(scenario: Scenario, config: SweepConfig) -> float | None:

@@ -108,12 +108,16 @@ def _measured(row: Row) -> dict[str, object]:
         "link": row["link"],
         "layers_on_client": client,
         "layers_on_server": server,
+        "codec": row["codec"],
+        "ue": row["ue"],
+        "ue_slowdown": row["ue_slowdown"],
     }
     for name in (
         "part1_bytes", "part2_bytes", "part1_delivery_ms", "part1_ms", "intermediate_bytes",
+        "encoded_bytes", "encode_ms", "decode_ms",
         "uplink_ms", "part2_ms", "downlink_ms", "e2e_ms", "speedup_vs_best_anchor",
         "frames_to_pay_delivery", "part1_predicted_ms", "part2_predicted_ms", "e2e_predicted_ms",
-        "prediction_error_pct", "max_abs_diff", "valid",
+        "prediction_error_pct", "max_abs_diff", "accuracy", "accuracy_drop", "valid",
     ):  # fmt: skip
         value = row.get(name)
         columns[name] = round(value, 3) if isinstance(value, float) else value

@@ -126,6 +126,10 @@ class Sweeper:
             "ue": cell.pace.words,
             "intermediate_tensors": len(cell.cut.tensors) if cell.crosses else 0,
             "intermediate_bytes": cell.cut.nbytes if cell.crosses else 0,
+            "tensors": [
+                {"name": tensor.name, "shape": tensor.shape, "bytes": tensor.nbytes}
+                for tensor in (cell.cut.tensors if cell.crosses else ())
+            ],
             "link": cell.link.model_dump(),
             "link_backend": self._bed.link.backend,
             "predictions": predictions,

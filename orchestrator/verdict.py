@@ -62,6 +62,7 @@ def _advice(table: Sequence[Row]) -> list[str]:
             by_conditions[conditions_of(row)].append(row)
     advice = [line for measured in by_conditions.values() for line in _where_to_cut(measured)]
     advice += _uncompressed_anchor(table)
+    advice += _untrained(table)
     advice += _prediction(table)
     late = [row for row in table if _is_late(row)]
     if late:
@@ -83,6 +84,16 @@ def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
     return [
         "The splits' data were encoded, the network anchor's input was not: clause 5 sends it "
         "compressed, as --input-codec uint8,jpeg,avc does."
+    ]
+
+
+def _untrained(table: Sequence[Row]) -> list[str]:
+    if all(row["lossless"] for row in table) or not str(table[0]["weights"]).startswith("seeded"):
+        return []
+    return [
+        "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
+        "accuracy does not, since small errors grow in an untrained network; --weights FILE takes "
+        "trained ones."
     ]
 
 

@@ -74,6 +74,8 @@ class LoadedPart:
             threads,
         )
         self.crossing = part.outputs if side == "ue" else part.inputs
+        if cut.is_whole:
+            self.crossing = ()  # nothing crosses; sizes of outputs may depend on the input
         self.use("raw", Setting())
 
     def run(self, tensors: Tensors) -> Tensors:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from netem.spec import LinkSpec
 from orchestrator.bound import bound_ms
+from orchestrator.rows import Row, number
 from orchestrator.run_folder import Record, RunFolder
-from orchestrator.summary import Row, number, rows
+from orchestrator.summary import rows
 from splitbed.errors import RunError
 from splitbed.timeline import NS_PER_MS, Stage, Timeline
 from tests.bench.figure import Bar, Figure, median

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from splitbed.errors import UsageError
 from orchestrator.devices import PROFILES, load_profile, slowdown_for
+from splitbed.errors import UsageError
 
 POSENET_MACS = 1_191_790_016
 GOOD = "name: mine\ntitle: Mine\nsource: a stopwatch\n"

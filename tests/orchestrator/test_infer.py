@@ -1,5 +1,6 @@
 """What `orchestrate infer` finds, draws and judges."""
 
+import io
 import json
 from pathlib import Path
 
@@ -7,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from splitbed.boxes import read_boxes, write_boxes
+from splitbed.media.datasets import open_dataset
 from splitbed.media.pictures import load_pictures
+from splitbed.media.shapes import SHAPES as SHAPES_CLASSES
+from splitbed.media.video import Video
 from splitbed.tasks.pose import KEYPOINTS
 from tests.orchestrator.commands import orchestrate
 from tests.zoo.reference import reference
@@ -108,6 +113,8 @@ def test_average_precision_is_given_where_annotations_are(tmp_path: Path) -> Non
         (["--model", "ssd300", "--annotations", "x.json"], "key points, which ssd300"),
         (["--model", "posenet", "--annotations", "none.json"], "none.json"),
         (["--model", "posenet", "--input", "none.png"], "none.png"),
+        (["--model", "posenet", "--draw", "out.mp4"], "only boxes are painted on videos"),
+        (["--model", "posenet", "--predictions", "out"], "posenet gives no boxes"),
         (["--model", "posenet", "--width", "0.6"], "comes in 1, 0.75, 0.5"),
         (["--model", "ssd300", "--runtime", "tflite"], "comes as onnx"),
         (["--model", "posenet", "--weights", "none.tflite"], "none.tflite"),
@@ -118,3 +125,84 @@ def test_what_cannot_be_asked_is_refused_in_one_line(words: list[str], says: str
     assert done.code == 2
     assert says in done.err
     assert len(done.err.strip().splitlines()) == 1
+
+
+SHAPES = ("infer", "--model", "shapesnet", "--input", "shapes", "--frames", "4")
+
+
+def test_a_sequence_is_drawn_as_a_video_at_its_own_rate(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    done = orchestrate(*SHAPES, "--draw", str(out))
+    assert done.code == 0, done.err
+    video = Video(out)
+    assert (len(video), video.rate_hz) == (4, 25)
+    with Image.open(io.BytesIO(open_dataset("shapes").frames[0].read())) as frame:
+        assert (video.width, video.height) == frame.size
+        moved = np.abs(video.pixels(0).astype(int) - np.asarray(frame.convert("RGB")))
+    assert moved.max() > 100  # boxes are painted
+
+
+def test_ground_truth_is_drawn_beside_what_was_found(tmp_path: Path) -> None:
+    frames = open_dataset("shapes").frames
+    drawings = []
+    for told in ("with", "without"):
+        pictures = saved(tmp_path / told)
+        (pictures / "a.png").write_bytes(frames[0].read())
+        if told == "with":
+            (pictures / "classes.txt").write_text("\n".join(SHAPES_CLASSES))
+            (pictures / "a.txt").write_text(write_boxes(frames[0].boxes or ()))
+        out = tmp_path / f"{told}.png"
+        words = ["infer", "--model", "shapesnet", "--input", str(pictures), "--draw", str(out)]
+        done = orchestrate(*words)
+        assert done.code == 0, done.err
+        with Image.open(out) as drawn:
+            drawings.append(np.asarray(drawn))
+    assert (drawings[0] != drawings[1]).any()
+
+
+def test_frames_are_drawn_into_a_folder_and_judged_by_the_ground_truth(tmp_path: Path) -> None:
+    done = orchestrate(*SHAPES, "--draw", str(tmp_path / "out"), "--json")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    accuracy = json.loads(done.out)["accuracy"]
+    assert accuracy["ap50"] > 0.5
+    frames = open_dataset("shapes").frames[:4]
+    classes = {box.label for frame in frames for box in frame.boxes or ()}
+    assert {label for label, ap in accuracy["classes"].items() if ap is not None} == classes
+
+
+def test_predictions_are_files_that_give_the_boxes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "boxes"
+    done = orchestrate(*SHAPES, "--predictions", str(folder), "--json")
+    assert done.code == 0, done.err
+    results = json.loads(done.out)["results"]
+    assert {f"{name}.txt" for name in results} == {file.name for file in folder.iterdir()}
+    for name, found in results.items():
+        scores = [box.score for box in read_boxes(folder / f"{name}.txt", scored=True)]
+        assert scores == pytest.approx(found["scores"], abs=1e-6)
+
+
+def test_boxes_already_there_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("")
+    done = orchestrate(*SHAPES, "--predictions", str(tmp_path))
+    assert done.code == 2
+    assert "not an empty folder" in done.err
+
+
+def test_no_accuracy_is_told_by_ground_truth_of_other_classes(tmp_path: Path) -> None:
+    pictures = saved(tmp_path / "in", "a.png")
+    (pictures / "a.txt").write_text("dining table 1 2 30 40\n")
+    done = orchestrate("infer", "--model", "shapesnet", "--input", str(pictures), "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["accuracy"] is None
+    assert "knows none of the classes" in done.err
+
+
+def test_a_video_is_never_drawn_over(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    assert orchestrate(*SHAPES, "--draw", str(out)).code == 0
+    before = out.read_bytes()
+    done = orchestrate("infer", "--model", "shapesnet", "--input", str(out), "--draw", str(out))
+    assert done.code == 2
+    assert "would overwrite" in done.err
+    assert out.read_bytes() == before

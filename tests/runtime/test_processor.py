@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from splitbed.errors import MachineError, UsageError
 from splitbed import processor
+from splitbed.errors import MachineError, UsageError
 from splitbed.processor import (
     Processor,
     abandoned,
