@@ -256,6 +256,8 @@ def scenario_run(
     ] = None,
     annotations: Annotated[Path | None, option("COCO key points as JSON: mAP.")] = None,
     bw: Annotated[str | None, option("Mbit/s, a list. [the scenario's]")] = None,
+    codec: Annotated[str | None, option("As for sweep. [the scenario's]")] = None,
+    ue_slowdown: Annotated[str | None, option("As for sweep. [1]")] = None,
     weights: Weights = None,
     width: Width = None,
     runtime: Runtime = None,

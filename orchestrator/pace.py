@@ -22,7 +22,7 @@ class Pace:
 
     @property
     def words(self) -> str:
-        """As a row tells it: ``4x slower``, ``0.25 CPU``, ``samsung-a01``; empty without a limit."""
+        """As a row tells it: ``4x slower``, ``0.25 CPU``, ``samsung-a01``; empty: no limit."""
         if self.device is not None:
             return self.device.name
         if self.cpus is not None:
