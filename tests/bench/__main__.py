@@ -11,13 +11,14 @@ from rich.console import Console
 
 from netem.namespace import ensure_privilege
 from splitbed.command import run_command_line
-from tests.bench import codecs, command, link, split, sweep, transport
+from tests.bench import codecs, command, crossover, link, split, sweep, transport
 from tests.bench.figure import Figure, table
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "command": command.figures,
     "split": split.figures,
     "codecs": codecs.figures,
+    "crossover": crossover.figures,
     "link": link.figures,
     "transport": transport.figures,
     "sweep": sweep.figures,
