@@ -16,7 +16,7 @@ from orchestrator.inputs import ModelInput
 from orchestrator.model import SweptModel
 from splitbed.codecs.calibration import calibrated, from_json, to_json
 from splitbed.codecs.stage import Range
-from splitbed.errors import MachineError, RunError
+from splitbed.errors import MachineError, NodeError, RunError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.media.datasets import open_dataset
 from splitbed.runtime.session import PartSession
@@ -53,14 +53,15 @@ def calibrate(
     model: SweptModel,
     cuts: Iterable[int],
     frames: int = FRAMES,
-    progress: Callable[[str], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
     """The ranges of what crosses the `cuts`, each by a run of its part 1 on every frame.
 
-    Raises UsageError for frames that cannot be used, NodeError for values that are none.
+    A cut with values that have no range is left out. Raises UsageError for frames that cannot be
+    used.
     """
     given = calibration_inputs(config, model, frames)
-    progress(f"calibrating codecs on {', '.join(one.name for one in given)}")
+    note(f"calibrating codecs on {', '.join(one.name for one in given)}")
     fed = [one.tensors for one in given]
     ranges: dict[str, Range] = {}
     for k in cuts:
@@ -69,7 +70,10 @@ def calibrate(
         with PartSession(part.path, part.inputs, part.outputs, part.passthrough, 0) as session:
             part.remove()
             last = model.channels_last
-            ranges |= calibrated((session.run(one) for one in fed), channels_last=last)
+            try:
+                ranges |= calibrated((session.run(one) for one in fed), channels_last=last)
+            except NodeError as error:  # the cells that need them will say that they are missing
+                note(f"{model.graph.cuts[k].name}: {error}")
     return Calibration(tuple(one.facts() for one in given), ranges)
 
 
@@ -81,11 +85,22 @@ def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> l
     infos, recipe = model.graph.inputs, model.recipe
     if config.calibration:
         found = list(open_dataset(config.calibration).frames)
-        return [ModelInput(infos, frame, recipe) for frame in _spread(found, frames)]
+        measured = {one.facts().get("sha256") for one in model.inputs}
+        others = [frame for frame in found if frame.facts().get("sha256") not in measured]
+        if not others:
+            raise UsageError(
+                f"--calibration {config.calibration}: all of it is measured; give others"
+            )
+        return [ModelInput(infos, frame, recipe) for frame in _spread(others, frames)]
     if model.others:
         return _spread(list(model.others), frames)
     paths = [_photographs() / name for name in PHOTOGRAPHS[:frames]]
     return [ModelInput(infos, open_dataset(path).frames[0], recipe) for path in paths]
+
+
+def _identity(facts: dict[str, str]) -> tuple[str | None, str | None]:
+    """What tells a picture from others; a frame of a video by its place there."""
+    return facts.get("sha256"), facts.get("frame")
 
 
 def _spread(items: list[Item], count: int) -> list[Item]:

@@ -48,9 +48,9 @@ class Pace:
             return LimitRequest(cpus=self.cpus)
         if self.device is None:
             return LimitRequest(slowdown=self.slowdown or 1)
-        if full_ms is None:
+        if full_ms is None and self.device.gmac_per_s:
             raise UsageError(f"--ue-profile {self.device.name} needs the nodes' --profile")
-        return LimitRequest(slowdown=slowdown_for(self.device, macs, full_ms))
+        return LimitRequest(slowdown=slowdown_for(self.device, macs, full_ms or 0))
 
 
 def paces(config: SweepConfig) -> list[Pace]:
@@ -58,6 +58,9 @@ def paces(config: SweepConfig) -> list[Pace]:
     asked = [Pace(slowdown=slowdown) for slowdown in config.ue_slowdown or ()]
     asked += [Pace(cpus=cpus) for cpus in config.ue_cpu or ()]
     asked += [Pace(device=load_profile(name)) for name in config.ue_profile or ()]
-    if config.ue_profile and not config.profile:
+    if any(pace.device and pace.device.gmac_per_s for pace in asked) and not config.profile:
         raise UsageError("--ue-profile goes by the UE's time for the model: not with --no-profile")
-    return list(dict.fromkeys(asked or [Pace()]))
+    found = list(dict.fromkeys(asked or [Pace()]))
+    if len({pace.words for pace in found}) < len(found):
+        raise UsageError("two paces of the UE have the same name: rename one of the profiles")
+    return found

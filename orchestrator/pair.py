@@ -160,9 +160,10 @@ class Pair:
                 stub = nodes_pb2_grpc.NodeStub(node.channel)
                 stub.UseCodec(request, timeout=CONTROL_TIMEOUT_S)
 
-    def limit_ue(self, request: nodes_pb2.LimitRequest) -> Any:
-        """Give the UE less of its processor; a Limited."""
-        return self._ask_ue("LimitProcessor", request, "limit its processor", CONTROL_TIMEOUT_S)
+    def limit_ue(self, request: nodes_pb2.LimitRequest, slower: float) -> Any:
+        """Give the UE less of its processor; a Limited. It may be `slower` times as slow then."""
+        timeout_s = CONTROL_TIMEOUT_S * slower
+        return self._ask_ue("LimitProcessor", request, "limit its processor", timeout_s)
 
     def warm_link(self, nbytes: int, timeout_s: float) -> None:
         """Send `nbytes` that mean nothing over the data connection."""

@@ -111,16 +111,22 @@ class Parts:
         if not cell.pace.limits:
             yield {}
             return
-        macs = cast(int, self._model.facts["macs"])
-        request = cell.pace.request(macs, self.full_ms)
-        request.measure = cell.pace not in self._slowed
-        limited = self._pair.limit_ue(request)
-        if request.measure:
-            facts: Record = {"ue_cpus": limited.cpus}
-            if limited.HasField("full_ms") and limited.full_ms > 0:
-                facts["ue_slowdown"] = limited.limited_ms / limited.full_ms
-            self._slowed[cell.pace] = facts
+        if cell.pace in self._slowed:
+            # the same limit for every codec and link, or their rows could not be compared
+            again = nodes_pb2.LimitRequest(cpus=self._slowed[cell.pace]["ue_cpus"])
+            self._pair.limit_ue(again, cell.pace.most)
+        else:
+            self._slowed[cell.pace] = self._measured(cell.pace)
         try:
             yield self._slowed[cell.pace]
         finally:
-            self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1))
+            self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
+
+    def _measured(self, pace: Pace) -> Record:
+        request = pace.request(cast(int, self._model.facts["macs"]), self.full_ms)
+        request.measure = True
+        limited = self._pair.limit_ue(request, max(pace.most, request.slowdown))
+        facts: Record = {"ue_cpus": limited.cpus}
+        if limited.HasField("full_ms") and limited.full_ms > 0:
+            facts["ue_slowdown"] = limited.limited_ms / limited.full_ms
+        return facts

@@ -82,7 +82,7 @@ def _calibrate(
     config: SweepConfig, local: LocalModel, setups: Sequence[Setup]
 ) -> Calibration | None:
     cuts = cuts_to_calibrate(setups, local)
-    return calibrate(config, local.model, cuts, progress=_say) if cuts else None
+    return calibrate(config, local.model, cuts, note=_say) if cuts else None
 
 
 def _measure(

@@ -15,6 +15,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,6 +121,10 @@ class RunFolder:
             (folder / name).write_text(text)
         except OSError as error:
             raise self._unwritable(f"{PREDICTIONS}/{cell}/{name}", error) from error
+
+    def drop_predictions(self, cell: str) -> None:
+        """Remove what an interrupted attempt left."""
+        shutil.rmtree(self.path / PREDICTIONS / cell, ignore_errors=True)
 
     def _append(self, name: str, record: Record, *, sync: bool = False) -> None:
         file = self.path / name

@@ -50,9 +50,12 @@ def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Pat
     Raises UsageError for a scenario, options or a folder that cannot be.
     """
     scenario = load_scenario(name)
-    # what a user says of pictures, links and codecs is meant for all; of splits and weights, not
+    # what a user says of pictures, links and the UE is meant for all; of splits and codecs, not
     common = {key: value for key, value in options.items() if key not in OF_ONE_MODEL}
     others = [_checked(other, common, None) for other in scenario.also]
+    names = {_folder_of(other) for other in scenario.also} - {SWEEP_FOLDER}
+    if any(other.also for other in others) or len(names) < len(others):
+        raise UsageError(f"the scenario {name}: what it runs `also` has no others, nor equal names")
     merged = _checked(name, options, annotations)
     stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
     folder = out or Path("runs") / stem

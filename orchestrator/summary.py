@@ -191,7 +191,7 @@ def _timing_faults(row: Row) -> list[str]:
     faults: list[str] = []
     gap, over, diff = number(row, "gap_pct"), number(row, "e2e_over_bound"), row["max_abs_diff"]
     # a slowed UE is slower between its stages, too
-    slow = row["ue_slowdown"] if isinstance(row["ue_slowdown"], float) else 1.0
+    slow = max(1.0, 1 / number(row, "ue_cpus")) if row["ue_cpus"] else 1.0
     if gap > 100 * MAX_GAP_SHARE and gap / 100 * number(row, "e2e_ms") > MAX_GAP_MS * slow:
         faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
     if over < MIN_OVER_BOUND:

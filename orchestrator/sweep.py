@@ -11,6 +11,7 @@ from orchestrator.conditions import COMPARABLE, conditions, now
 from orchestrator.config import SweepConfig, sweep_config
 from orchestrator.grid import Cell, plan_cells
 from orchestrator.model import SweptModel
+from orchestrator.pace import paces
 from orchestrator.progress import Progress
 from orchestrator.rows import Row
 from orchestrator.run_folder import (
@@ -26,6 +27,7 @@ from orchestrator.testbed import testbed
 from orchestrator.verdict import Verdict, judge_run
 from splitbed.command import INTERRUPTED
 from splitbed.errors import RunError, SplitbedError, UsageError
+from splitbed.processor import Processor
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
         check_classes(model)
         cells.extend(plan_cells(config, model))
 
+    if any(pace.limits for pace in paces(config)):
+        Processor().close()  # refuse it now, where a processor cannot be limited
     with testbed(config, plan) as bed:
         folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
         with folder.locked():

@@ -91,7 +91,7 @@ class Sweeper:
         if not file.exists():
             cuts = dict.fromkeys(cell.cut.k for cell in needing)
             note = self._progress.note
-            found = calibrate(self._config, self._bed.model, cuts, progress=note)
+            found = calibrate(self._config, self._bed.model, cuts, note=note)
             self._folder.replace(CALIBRATION_FILE, found.text())
         self._parts.ranges = read_calibration(file.read_text()).ranges
 
@@ -116,6 +116,7 @@ class Sweeper:
     def _measure(self, cell: Cell) -> str | None:
         attempt = f"{cell.key} at {now()} #{time.monotonic_ns()}"
         predictions = f"{sum(1 for _ in self._folder.cells()):04}"
+        self._folder.drop_predictions(predictions)  # of a cell that was interrupted
         journal: Record = {
             "key": cell.key,
             "attempt": attempt,

@@ -49,7 +49,8 @@ def boxes_of(
     """The boxes of a detection task's results, on a picture of ``width`` x ``height`` pixels.
 
     ``results`` holds ``boxes`` FP32 nx4 (left, top, right, bottom as fractions of the picture),
-    ``labels`` INT64 n (places in ``classes``) and ``scores`` FP32 n.
+    ``labels`` INT64 n (places in ``classes``) and ``scores`` FP32 n.  A box without finite numbers
+    is none; one whose sides are exchanged has no area.
     """
     found = []
     for place, label, score in zip(
@@ -57,9 +58,9 @@ def boxes_of(
         strict=True,
     ):  # fmt: skip
         left, top, right, bottom = place
-        if score >= min_score:
+        if score >= min_score and all(map(math.isfinite, (*place, score))):
             x, y = left * width, top * height
-            w, h = (right - left) * width, (bottom - top) * height
+            w, h = max(right - left, 0.0) * width, max(bottom - top, 0.0) * height
             found.append(Box(classes[label], x, y, w, h, score))
     return found
 
