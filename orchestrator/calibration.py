@@ -85,8 +85,8 @@ def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> l
     infos, recipe = model.graph.inputs, model.recipe
     if config.calibration:
         found = list(open_dataset(config.calibration).frames)
-        measured = {one.facts().get("sha256") for one in model.inputs}
-        others = [frame for frame in found if frame.facts().get("sha256") not in measured]
+        measured = [_identity(one.facts()) for one in model.inputs]
+        others = [frame for frame in found if _identity(frame.facts()) not in measured]
         if not others:
             raise UsageError(
                 f"--calibration {config.calibration}: all of it is measured; give others"

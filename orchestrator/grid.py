@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
+import numpy as np
+
 from netem.spec import LinkSpec
 from orchestrator.bound import wire_ms
 from orchestrator.config import SweepConfig
 from orchestrator.model import SweptModel
 from orchestrator.pace import Pace, paces
 from splitbed.codecs import codec_named
+from splitbed.codecs.calibration import channel_axis
+from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Cut
 from splitbed.graphs.splits import resolve
@@ -89,7 +93,18 @@ def _codecs(config: SweepConfig, model: SweptModel, k: int) -> Iterator[str]:
                 f"{name} codes a frame with what it knows of the one before: --runs {config.runs} "
                 f"would send some of {len(model.inputs)} inputs twice; give as many as --runs"
             )
+        codec.bind(model.graph.cuts[k].tensors, _made_up(model, k))  # refuse it now
         yield codec.name
+
+
+def _made_up(model: SweptModel, k: int) -> Setting:
+    """What binding a codec takes, before anything was calibrated."""
+    ranges = {}
+    for info in model.graph.cuts[k].tensors:
+        axis = channel_axis(len(info.shape), model.channels_last)
+        ends = np.zeros(info.shape[axis] if info.shape else 1, np.float32)
+        ranges[info.name] = Range(ends, ends + 1)
+    return Setting(ranges, model.channels_last, model.recipe if k == 0 else None)
 
 
 def _delivery_bytes(config: SweepConfig, model: SweptModel, k: int) -> int:

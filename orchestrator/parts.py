@@ -97,7 +97,7 @@ class Parts:
                         high=self.ranges[tensor.name].high.tolist(),
                     )
                     for tensor in cell.cut.tensors
-                    if tensor.name in self.ranges and not picture
+                    if tensor.name in self.ranges
                 ],
             )
         )

@@ -169,10 +169,10 @@ def anchor_curve(asked: str, setups: Sequence[Setup]) -> str:
     )
 
 
-def cuts_to_calibrate(setups: Sequence[Setup], local: LocalModel) -> list[int]:
-    """The cuts where a codec needs the ranges of what crosses; a picture's are known."""
+def cuts_to_calibrate(setups: Sequence[Setup]) -> list[int]:
+    """The cuts where a codec needs the ranges of what crosses."""
     cuts = [setup.cut.k for setup in setups if codec_named(setup.codec).calibrated]
-    return [k for k in dict.fromkeys(cuts) if k or local.model.recipe is None]
+    return list(dict.fromkeys(cuts))
 
 
 class Bench:
@@ -226,7 +226,7 @@ class Bench:
 
     def _coder(self, setup: Setup, ranges: Mapping[str, Range]) -> Coder:
         picture = self._model.recipe if setup.cut.k == 0 else None
-        setting = Setting({} if picture else ranges, self._model.channels_last, picture)
+        setting = Setting(ranges, self._model.channels_last, picture)
         return codec_named(setup.codec).bind(setup.cut.tensors, setting)
 
     def _point(self, setup: Setup, taken: "_Taken") -> Point:

@@ -81,7 +81,7 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
 def _calibrate(
     config: SweepConfig, local: LocalModel, setups: Sequence[Setup]
 ) -> Calibration | None:
-    cuts = cuts_to_calibrate(setups, local)
+    cuts = cuts_to_calibrate(setups)
     return calibrate(config, local.model, cuts, note=_say) if cuts else None
 
 
@@ -150,7 +150,7 @@ def _bd_row(
         why = "no BD-rate: there is no anchor; give --input-codecs one with a ladder, such as jpeg"
         return row | {"reason": why}
     if len(curve) < MIN_POINTS:
-        why = f"no BD-rate: the curve has {len(curve)} points, {MIN_POINTS} are needed"
+        why = f"no BD-rate: the curve has too few points, {len(curve)}: {MIN_POINTS} are needed"
         return row | {"reason": why}
     if against:
         row["quality_overlap"] = quality_overlap(against, curve)

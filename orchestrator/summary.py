@@ -55,11 +55,26 @@ def rows(folder: RunFolder) -> list[Row]:
     table = [_row(run, cell, samples[cell["attempt"]]) for cell in cells.values()]
     for row in table:
         _add_accuracy(row, cells[str(row.pop("key"))], run.get("whole_accuracy"))
+    _add_slowdowns(table)
     add_comparisons(table)
     if profile := read_profile(folder):
         for row in table:
             _add_prediction(row, profile)
     return table
+
+
+def _add_slowdowns(table: Sequence[Row]) -> None:
+    """What frames saw, where the run has the cell at the UE's own pace; else as tried alone."""
+    own = {
+        (row["split"], row["codec"], row["link"]): row["part1_ms"]
+        for row in table
+        if not row["ue"] and row.get("part1_ms")
+    }
+    for row in table:
+        at_own_pace = own.get((row["split"], row["codec"], row["link"]))
+        computes = not str(row["split"]).startswith("0:")
+        if row["ue"] and computes and row.get("part1_ms") and isinstance(at_own_pace, float):
+            row["ue_slowdown"] = number(row, "part1_ms") / at_own_pace
 
 
 def _add_prediction(row: Row, profile: Profile) -> None:

@@ -96,8 +96,7 @@ class Sweeper:
         self._parts.ranges = read_calibration(file.read_text()).ranges
 
     def _needs_ranges(self, cell: Cell) -> bool:
-        picture = cell.cut.k == 0 and self._bed.model.recipe is not None
-        return cell.crosses and not picture and codec_named(cell.codec).calibrated
+        return cell.crosses and codec_named(cell.codec).calibrated
 
     def _keep_whole(self) -> None:
         """Write down what the whole model finds, and how good that is."""

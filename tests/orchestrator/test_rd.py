@@ -83,7 +83,7 @@ def test_the_folder_says_what_was_asked_of_which_weights_and_frames(folder: Path
 def test_a_single_point_has_a_reason_in_place_of_a_bd_rate(folder: Path) -> None:
     (row,) = [row for row in rows(folder, "bd_rate.csv") if row["curve"] == "stage3 int8+zstd"]
     assert row["bd_rate_pct"] == ""
-    assert row["reason"] == "no BD-rate: the curve has 1 points, 4 are needed"
+    assert row["reason"] == "no BD-rate: the curve has too few points, 1: 4 are needed"
 
 
 def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50() -> None:
