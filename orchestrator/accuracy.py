@@ -4,6 +4,7 @@ Boxes are held against the ground truth, where there is any, else against those 
 as every other result is.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,7 @@ class Judge:
         self._task = model.task
         self._classes = TASKS[model.task].classes
         self._sequence = model.is_sequence
+        self._names = model.classes if _outputs(model) == len(model.classes) else ()
         self._whole = whole
         self._sizes = [one.size if self._classes else (0, 0) for one in self._inputs]
         self.has_truth = bool(self._classes) and any(one.boxes is not None for one in self._inputs)
@@ -65,6 +67,10 @@ class Judge:
             return self._detection(results)
         if self._task == "pose":
             return self._pose(results)
+        if self._task == "classification":
+            return self._classification(results)
+        if self._task == "image":
+            return self._image(results)
         return self._regression(results)
 
     def _detection(self, results: Mapping[int, Tensors]) -> Accuracy:
@@ -101,6 +107,48 @@ class Judge:
         near = float(np.mean(np.concatenate(moved) <= NEAR_PX))
         return Accuracy(f"key points within {NEAR_PX:g} px of the whole model's", near)
 
+    def _classification(self, results: Mapping[int, Tensors]) -> Accuracy:
+        from splitbed.metrics.classification import TOP, classification_accuracy
+
+        told = [self._labels(result) for result in results.values()]
+        labels = [self._inputs[place].frame for place in results]
+        truth = [frame.label for frame in labels if frame and frame.label is not None]
+        metric = "accuracy"
+        if len(truth) < len(told):
+            metric = "accuracy, the whole model's classes as truth"
+            truth = [self._labels(self._whole[place])[0] for place in results]
+        ranked = told if all(len(labels) >= TOP for labels in told) else None
+        judged = classification_accuracy(truth, [labels[0] for labels in told], ranked)
+        more = dict(judged.row())
+        for true, row in zip(judged.labels, judged.confusion, strict=True):
+            for given, count in zip(judged.labels, row, strict=True):
+                if count:
+                    more[f"confusion {true} as {given}"] = count
+        return Accuracy(metric, judged.accuracy, more)
+
+    def _labels(self, result: Tensors) -> list[str]:
+        """The classes, the likeliest first; the ground truth's names where it has as many."""
+        names = self._names
+        return [names[i] if i < len(names) else str(i) for i in result["labels"].tolist()]
+
+    def _image(self, results: Mapping[int, Tensors]) -> Accuracy:
+        """PSNR and SSIM of the first output against the whole model's, over its range; means."""
+        from splitbed.metrics.images import image_quality
+
+        judged = []
+        for place, result in results.items():
+            name, whole = next(iter(self._whole[place].items()))
+            one, other = (np.atleast_2d(np.squeeze(array)) for array in (whole, result[name]))
+            if one.ndim == 3 and one.shape[0] in (1, 3):
+                one, other = np.moveaxis(one, 0, -1), np.moveaxis(other, 0, -1)
+            span = float(np.ptp(one.astype(np.float64))) or 1.0
+            judged.append(image_quality(one, other, span))
+        ssim = [one.ssim for one in judged if one.ssim is not None]
+        psnr = [one.psnr_db for one in judged if one.psnr_db is not None]
+        more = {"psnr_db": float(np.mean(psnr)) if psnr else None}
+        value = float(np.mean(ssim)) if ssim else None
+        return Accuracy("SSIM against the whole model", value, {**more, "ssim": value})
+
     def _regression(self, results: Mapping[int, Tensors]) -> Accuracy:
         from splitbed.metrics.regression import regression_accuracy
 
@@ -114,6 +162,11 @@ class Judge:
             return Accuracy("R2 against the whole model", None)
         judged = regression_accuracy(values(whole), values(list(results.values())))
         return Accuracy("R2 against the whole model", judged.r2, dict(judged.row()))
+
+
+def _outputs(model: SweptModel) -> int:
+    """How many numbers the model gives."""
+    return sum(abs(math.prod(info.shape)) for info in model.graph.outputs)
 
 
 def _renamed(box: Box, classes: Sequence[str]) -> Box:

@@ -17,6 +17,7 @@ from orchestrator.cli_options import (
     Seed,
     Shape_,
     Split,
+    Task,
     Threads,
     Weights,
     Width,
@@ -70,7 +71,8 @@ def sweep(
     ] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]")] = None,
     input: Input = None,  # noqa: A002
-    weights: Annotated[Path | None, option("Trained weights, a FILE.")] = None,
+    task: Task = None,
+    weights: Weights = None,
     width: Annotated[float | None, option("Multiplier of the channels (posenet). [1]")] = None,
     runtime: Annotated[str | None, option("onnx or tflite. [the model's usual]")] = None,
     delivery: Annotated[
@@ -123,6 +125,7 @@ def verify(
     model: Model = None,
     images: Input = None,
     split: Split = None,
+    task: Task = None,
     weights: Weights = None,
     width: Width = None,
     runtime: Runtime = None,
@@ -154,6 +157,7 @@ def infer(
     annotations: Annotated[
         Path | None, option("COCO key points as JSON: average precision.")
     ] = None,
+    task: Task = None,
     weights: Weights = None,
     width: Width = None,
     runtime: Runtime = None,
@@ -173,6 +177,7 @@ def infer(
 def profile(
     context: typer.Context,
     model: Model = None,
+    task: Task = None,
     weights: Weights = None,
     width: Width = None,
     runtime: Runtime = None,
@@ -212,6 +217,7 @@ def rd(
     calibration: Annotated[
         str | None, option("Frames that codecs are calibrated on, as for --input.")
     ] = None,
+    task: Task = None,
     weights: Weights = None,
     width: Width = None,
     runtime: Runtime = None,
@@ -258,6 +264,7 @@ def scenario_run(
     bw: Annotated[str | None, option("Mbit/s, a list. [the scenario's]")] = None,
     codec: Annotated[str | None, option("As for sweep. [the scenario's]")] = None,
     ue_slowdown: Annotated[str | None, option("As for sweep. [1]")] = None,
+    task: Task = None,
     weights: Weights = None,
     width: Width = None,
     runtime: Runtime = None,

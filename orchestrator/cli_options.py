@@ -27,6 +27,7 @@ Weights = Annotated[Path | None, option("Trained weights, a FILE.")]
 Width = Annotated[float | None, option("Multiplier of the channels (posenet). [1]")]
 Runtime = Annotated[str | None, option("onnx or tflite. [the model's usual]")]
 Shape_ = Annotated[str | None, option("Fixes dynamic inputs: NAME=1x3x300x300,…")]
+Task = Annotated[str | None, option("Of a FILE: classification, image, tensors … [tensors]")]
 Seed = Annotated[int | None, option("Of weights and made-up inputs. [0]")]
 Threads = Annotated[int | None, option("0: all CPUs. [0]")]
 

@@ -107,6 +107,7 @@ class SweepConfig(_Frozen):
     ue_slowdown: Slowdowns | None = None
     ue_cpu: Shares | None = None
     ue_profile: Words | None = None
+    task: str | None = None
     fps: float = Field(30.0, gt=0, le=1000)
     input: Source | None = None
     weights: Path | None = None

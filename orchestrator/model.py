@@ -14,6 +14,7 @@ from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import StoredModel, extract, store
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.runtime.session import PartSession
+from splitbed.tasks import TASKS
 from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
 
 
@@ -30,6 +31,8 @@ class SweptModel:
     others: tuple[ModelInput, ...]
     """Those that were given and are not measured."""
     is_sequence: bool
+    classes: tuple[str, ...]
+    """Of the ground truth."""
     facts: dict[str, object]
     """For run.json: weights, sizes, hashes of model and inputs."""
 
@@ -63,7 +66,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     for one in inputs:  # refuse it now, not in the middle of a sweep
         one.check()
     stored = store(graph, folder)
-    _check_runs(stored)
+    task = _task(config, anchor)
+    _check_runs(stored, task)
     name = anchor.name if anchor else file.stem
     facts: dict[str, object] = {
         "name": name,
@@ -82,7 +86,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     return SweptModel(
         name=name,
         stored=stored,
-        task=anchor.task if anchor else "tensors",
+        task=task,
+        classes=given.dataset.classes if given.dataset else (),
         recipe=recipe,
         named_splits=anchor.named_splits if anchor else None,
         inputs=inputs,
@@ -92,11 +97,22 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     )
 
 
-def _check_runs(stored: StoredModel) -> None:
-    """Refuse what the runtime cannot run before a link and two nodes are brought up for it."""
+def _task(config: SweepConfig, anchor: AnchorModel | None) -> str:
+    if anchor is not None and config.task not in (None, anchor.task):
+        raise UsageError(f"--task {config.task} is for a file: {anchor.name} does {anchor.task}")
+    if config.task not in (None, *TASKS):
+        raise UsageError(f"no task is called {config.task!r}: choose {', '.join(TASKS)}")
+    return anchor.task if anchor else config.task or "tensors"
+
+
+def _check_runs(stored: StoredModel, task: str) -> None:
+    """Refuse what cannot be run, or read, before a link and two nodes are brought up for it."""
     _, whole = extract(stored, 0)
-    PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough).close()
+    session = PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough, 0)
     whole.remove()
+    with session:
+        if task in ("classification", "image"):  # said of a file, which need not be one
+            TASKS[task].decode(session.run(session.zeros()), whole.inputs)
 
 
 def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitbed.tasks import centres, detections, pose, ssd
+from splitbed.tasks import centres, classification, detections, pose, ssd
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -24,7 +24,11 @@ class Task:
 
 TASKS: dict[str, Task] = {
     "centres": Task(lambda outputs, _: centres.decode(outputs), ssd.RESULTS, centres.CLASSES),
+    "classification": Task(
+        lambda outputs, _: classification.decode(outputs), classification.RESULTS
+    ),
     "detections": Task(detections.decode, ssd.RESULTS, ("background", *COCO_CLASSES)),
+    "image": Task(lambda outputs, _: outputs),  # judged as pictures, pixel by pixel
     "pose": Task(pose.decode, pose.RESULTS),
     "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS, ("background", *COCO_CLASSES)),
     "tensors": Task(lambda outputs, _: outputs),  # for a model of which nothing is known
