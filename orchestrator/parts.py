@@ -113,7 +113,8 @@ class Parts:
             return
         if cell.pace in self._slowed:
             # the same limit for every codec and link, or their rows could not be compared
-            again = nodes_pb2.LimitRequest(cpus=self._slowed[cell.pace]["ue_cpus"])
+            again = self._request(cell.pace)
+            again.cpus = self._slowed[cell.pace]["ue_cpus"]
             self._pair.limit_ue(again, cell.pace.most)
         else:
             self._slowed[cell.pace] = self._measured(cell.pace)
@@ -122,8 +123,11 @@ class Parts:
         finally:
             self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
 
+    def _request(self, pace: Pace) -> nodes_pb2.LimitRequest:
+        return pace.request(cast(int, self._model.facts["macs"]), self.full_ms)
+
     def _measured(self, pace: Pace) -> Record:
-        request = pace.request(cast(int, self._model.facts["macs"]), self.full_ms)
+        request = self._request(pace)
         request.measure = True
         limited = self._pair.limit_ue(request, max(pace.most, request.slowdown))
         facts: Record = {"ue_cpus": limited.cpus}

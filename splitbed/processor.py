@@ -8,9 +8,8 @@ was idle runs on for a few milliseconds first. `Processor.repaid` waits for what
 
 import os
 import re
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ _SELF, _CGROUPS = Path("/proc/self"), re.compile(r"splitbed-ue-(\d+)-(\d+)")
 # sched-bwc of the kernel's documentation
 _MIN_US, _MAX_PERIOD_US = 1_000, 1_000_000
 _LEAVING_S = 1.0
-_ROUNDS, _BLOCK_S, _PAUSE_S = 4, 0.25, 0.01
 
 
 @dataclass(frozen=True)
@@ -141,15 +139,16 @@ class Processor:
         return None if quota in ("max", "-1") else int(quota) / int(period)
 
     @contextmanager
-    def repaid(self) -> Iterator[None]:
+    def repaid(self, most_cpus: float = float("inf")) -> Iterator[None]:
         """What is done inside takes no less than its CPU time at the limit in force.
 
-        A wait at the end makes up for the first milliseconds, which the kernel lends.
+        ``most_cpus`` is a lower limit for what computes with fewer threads than others. A wait at
+        the end makes up for the first milliseconds, which the kernel lends.
         """
         start_s, used_s = time.monotonic(), time.process_time()
         yield
         if self._cpus is not None:
-            ends_s = start_s + (time.process_time() - used_s) / self._cpus
+            ends_s = start_s + (time.process_time() - used_s) / min(self._cpus, most_cpus)
             time.sleep(max(ends_s - time.monotonic(), 0))
 
     def close(self) -> None:
@@ -188,61 +187,6 @@ def quota_of(cpus: float | None) -> tuple[int | None, int]:
         raise UsageError(f"no processor is limited to {cpus} CPUs: give a number from 0.001 on")
     period_us = max(round(_MIN_US / cpus), _MIN_US)
     return max(round(cpus * period_us), _MIN_US), period_us
-
-
-def busy_cpus(run: Callable[[], object]) -> float:
-    """How many processors ``run`` keeps busy, unlimited: its CPU time over its time.
-
-    Divided by the slow-down wanted, it is the limit that gives it.  What this thread waited for
-    processors that others had is no time of its own.  The median of a quarter second's runs.
-    """
-    busy: list[float] = []
-    end_s = time.monotonic() + _BLOCK_S
-    while len(busy) < 2 or time.monotonic() < end_s:
-        time.sleep(_PAUSE_S)
-        start_s, used_s = time.monotonic() - _waited_s(), time.process_time()
-        run()
-        used_s = time.process_time() - used_s
-        busy.append(used_s / (time.monotonic() - _waited_s() - start_s))
-    return min(statistics.median(busy), len(os.sched_getaffinity(0)))
-
-
-def measured_slowdown(
-    run: Callable[[], object], limit: Processor, cpus: float
-) -> tuple[float, float]:
-    """Median milliseconds of ``run`` without a limit, and limited to ``cpus``.
-
-    Blocks of a quarter second alternate, four of each, two where a run takes longer; the first
-    run of a block is left out if there are others.  Each run comes after a pause, as a frame's
-    that waits for the network, and is repaid.  The limit before is set again at the end.
-    """
-    before = limit.cpus
-    full_ms: list[float] = []
-    limited_ms: list[float] = []
-    deadline_s = time.monotonic() + 2 * _ROUNDS * _BLOCK_S
-    try:
-        for index in range(_ROUNDS):
-            if index >= 2 and time.monotonic() > deadline_s:
-                break
-            limit.set(None)
-            full_ms += _block_ms(run, limit)
-            limit.set(cpus)
-            limited_ms += _block_ms(run, limit)
-    finally:
-        limit.set(before)
-    return statistics.median(full_ms), statistics.median(limited_ms)
-
-
-def _block_ms(run: Callable[[], object], limit: Processor) -> list[float]:
-    taken_ms: list[float] = []
-    end_s = time.monotonic() + _BLOCK_S
-    while not taken_ms or time.monotonic() < end_s:
-        time.sleep(_PAUSE_S)
-        start_ns = time.monotonic_ns()
-        with limit.repaid():
-            run()
-        taken_ms.append((time.monotonic_ns() - start_ns) / 1e6)
-    return taken_ms[1:] or taken_ms
 
 
 def abandoned(proc: Path = _SELF) -> list[Path]:
@@ -285,13 +229,6 @@ def _start_of(pid: int) -> int | None:
     except OSError:
         return None
     return int(text.rpartition(")")[2].split()[19])
-
-
-def _waited_s() -> float:
-    """How long this thread was ready and not running, where the kernel counts (sched-stats)."""
-    with suppress(OSError):
-        return int(_words(Path("/proc/thread-self/schedstat"))[1]) / 1e9
-    return 0.0
 
 
 def _mounts(mountinfo: str) -> Iterator[tuple[int, str, Path, list[str]]]:

@@ -19,7 +19,8 @@ from splitbed.delivery import CutPart, receive
 from splitbed.errors import NodeError, UsageError
 from splitbed.host import NodeHost, answering
 from splitbed.media.pictures import preprocess, random_inputs
-from splitbed.processor import Processor, busy_cpus, measured_slowdown
+from splitbed.processor import Processor
+from splitbed.slowdown import busy_cpus, measured_slowdown
 from splitbed.tcp import facts_to
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
@@ -39,6 +40,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self._inputs: list[Callable[[], Tensors]] = []
         self._received: tuple[CutPart, bytes] | None = None
         self._processor: Processor | None = None
+        self._slowdown = 1.0
 
     @answering
     def ReceivePart(
@@ -82,6 +84,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         part, limited = self._host.part, nodes_pb2.Limited()
         if self._processor is not None:
             self._processor.set(None)
+        self._slowdown = max(request.slowdown, 1.0)
         if not request.cpus and request.slowdown <= 1:
             return limited
         if self._processor is None:
@@ -97,9 +100,9 @@ class UeService(nodes_pb2_grpc.UeServicer):
         limited.cpus = self._processor.cpus or 0.0
         return limited
 
-    def _repaid(self) -> AbstractContextManager[None]:
+    def _repaid(self, most_cpus: float = float("inf")) -> AbstractContextManager[None]:
         """What makes a short stage as slow as the limit says."""
-        return nullcontext() if self._processor is None else self._processor.repaid()
+        return nullcontext() if self._processor is None else self._processor.repaid(most_cpus)
 
     def close(self) -> None:
         """Give the processor back."""
@@ -164,7 +167,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
             with timeline.stage("result"):
                 result = part.cut.model.result_of(crossing)
             return _record(request.frame, timeline, {}, result, None)
-        with timeline.stage("encode"), self._repaid():
+        # codecs have one thread: a limit for the threads of part 1 would hardly slow them
+        with timeline.stage("encode"), self._repaid(1 / self._slowdown):
             encoded = part.coder.encode(crossing)
         sending = packets(
             encoded,

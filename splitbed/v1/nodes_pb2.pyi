@@ -898,9 +898,9 @@ class LimitRequest(_message.Message):
     CPUS_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
     slowdown: _builtins.float
-    """as many times less than the threads of part 1 could use; 1: no limit"""
+    """as many times less than a stage would use; up to 1: no limit"""
     cpus: _builtins.float
-    """CPU seconds a second"""
+    """CPU seconds a second; 0: what slows part 1 as much"""
     measure: _builtins.bool
     """run part 1 with and without the limit"""
     def __init__(
@@ -910,13 +910,11 @@ class LimitRequest(_message.Message):
         cpus: _builtins.float = ...,
         measure: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "slowdown", b"slowdown", "to", b"to"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "measure", b"measure", "slowdown", b"slowdown", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpus", b"cpus", "measure", b"measure", "slowdown", b"slowdown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_to: _TypeAlias = _typing.Literal["slowdown", "cpus"]  # noqa: Y015
-    _WhichOneofArgType_to: _TypeAlias = _typing.Literal["to", b"to"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_to) -> _WhichOneofReturnType_to | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LimitRequest: _TypeAlias = LimitRequest  # noqa: Y015
 

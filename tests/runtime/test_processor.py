@@ -15,17 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from splitbed import processor
+from splitbed import slowdown
 from splitbed.errors import MachineError, UsageError
 from splitbed.processor import (
     Processor,
     abandoned,
-    busy_cpus,
     find_place,
-    measured_slowdown,
     quota_of,
     remove_abandoned,
 )
+from splitbed.slowdown import busy_cpus, measured_slowdown
 
 ROOT = Path(__file__).parents[2]
 QUARTER = 0.25
@@ -103,7 +102,7 @@ def test_what_is_no_number_of_cpus_is_refused(cpus: float) -> None:
 def test_a_slow_down_is_measured_with_and_without_the_limit(
     limit: Processor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "_BLOCK_S", 0.05)
+    monkeypatch.setattr(slowdown, "_BLOCK_S", 0.05)
     limit.set(0.5)
     full_ms, limited_ms = measured_slowdown(spinning(5), limit, QUARTER)
     assert 5 <= full_ms < limited_ms
