@@ -10,9 +10,12 @@ from splitbed.graphs.graph import Graph
 from splitbed.media.datasets import Dataset, Frame, open_dataset
 from splitbed.media.pictures import preprocess, random_inputs, upright
 from splitbed.media.recipes import PictureRecipe
+from splitbed.tasks import TASKS
+from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import MAX_PICTURE_BYTES, recipe_message, tensor_headers
+from splitbed.zoo import AnchorModel
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ class Inputs:
 
 
 def open_inputs(
-    config: SweepConfig, graph: Graph, recipe: PictureRecipe | None, usual: str | None
+    config: SweepConfig, graph: Graph, recipe: PictureRecipe | None, anchor: AnchorModel | None
 ) -> Inputs:
-    """The inputs that `config` asks for; `usual` is the dataset of the model, where none is given.
+    """The inputs that `config` asks for; those of the `anchor` model, where none are given.
 
     Raises UsageError for what cannot be opened, or does not fit the model.
     """
@@ -102,6 +105,10 @@ def open_inputs(
                 + ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in graph.inputs)
             )
         return Inputs((ModelInput(graph.inputs, seed=config.seed),), None)
-    dataset = open_dataset(config.input or usual)
+    task = anchor.task if anchor else config.task
+    # behind the background come the classes that annotations may name
+    classes = TASKS[task].classes[1:] if task in TASKS else ()
+    usual = anchor.dataset if anchor else None
+    dataset = open_dataset(config.input or usual, classes or COCO_CLASSES)
     every = [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]
     return Inputs(every, dataset)

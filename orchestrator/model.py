@@ -61,7 +61,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     file, weights, anchor = _model_file(config, folder)
     graph = load_graph(file, config.shape or None)
     recipe = _recipe(graph, anchor)
-    given = open_inputs(config, graph, recipe, anchor.dataset if anchor else None)
+    given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.runs)
     for one in inputs:  # refuse it now, not in the middle of a sweep
         one.check()

@@ -11,6 +11,7 @@ from orchestrator.accuracy import Judge
 from orchestrator.config import sweep_config
 from orchestrator.model import SweptModel, load_model
 from splitbed.errors import UsageError
+from splitbed.tasks import TASKS
 from splitbed.tensors import Tensors
 from tests.nodes.loopback import SIDE, small_model
 
@@ -96,3 +97,13 @@ def test_a_task_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         loaded(tmp_path, **options)
+
+
+def test_annotations_are_in_the_classes_of_the_model(tmp_path: Path) -> None:
+    Image.new("RGB", (256, 192)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("disc 10 10 20 20\n1 50 50 20 20\n")
+    (stored := tmp_path / "stored").mkdir()
+    config = sweep_config({"model": "shapesnet", "input": str(tmp_path / "a.png")})
+    boxes = load_model(config, stored).inputs[0].boxes
+    assert boxes is not None
+    assert [box.label for box in boxes] == list(TASKS["centres"].classes[1:3])

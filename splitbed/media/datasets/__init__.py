@@ -25,23 +25,27 @@ from splitbed.media.datasets import catalogue, coco, folders, videos, voc
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.pictures import SUFFIXES
 from splitbed.media.video import VIDEO_SUFFIXES
+from splitbed.tasks.classes import COCO_CLASSES
 
 __all__ = ["Dataset", "Frame", "open_dataset"]
 
 GENERATED = "shapes"
 
 
-def open_dataset(source: Path | str | None = None) -> Dataset:
+def open_dataset(
+    source: Path | str | None = None, usual: tuple[str, ...] = COCO_CLASSES
+) -> Dataset:
     """The dataset in a file or folder, or of a name; None is the default picture.
 
-    A path that exists is taken as such, whatever it is called.
+    A path that exists is taken as such, whatever it is called.  ``usual`` are the classes of text
+    files, as a rule the model's, where no ``classes.txt`` names others.
 
     Raises:
         UsageError: there is nothing, nothing that is known, or it is not what it should be.
         MachineError: a video, and PyAV is missing.
     """
     if source is None:
-        return folders.open_pictures(None)
+        return folders.open_pictures(None, usual)
     path = Path(source)
     name, _, part = str(source).rpartition(":")
     if path.exists() or not name:
@@ -52,10 +56,12 @@ def open_dataset(source: Path | str | None = None) -> Dataset:
         return generated.open_shapes(part)
     if not Path(name).exists() and (known := catalogue.CATALOGUE.get(name)):
         return _open(catalogue.found(known), part)
-    return _open(Path(name), part) if Path(name).exists() else folders.open_pictures(path)
+    if not Path(name).exists():
+        return folders.open_pictures(path, usual)
+    return _open(Path(name), part, usual)
 
 
-def _open(path: Path, part: str) -> Dataset:
+def _open(path: Path, part: str, usual: tuple[str, ...] = COCO_CLASSES) -> Dataset:
     if path.is_dir() and (path / "JPEGImages").is_dir() and (path / "Annotations").is_dir():
         return voc.open_voc(path, part or None)
     if path.is_dir() and videos.is_sfu(path):
@@ -66,14 +72,16 @@ def _open(path: Path, part: str) -> Dataset:
             " PASCAL VOC (JPEGImages, Annotations) image sets"
         )
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, usual)
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
-        return videos.open_video(path)
-    return coco.open_coco(path) if suffix == ".json" else folders.open_pictures(path)
+        return videos.open_video(path, usual)
+    if suffix == ".json":
+        return coco.open_coco(path)
+    return folders.open_pictures(path, usual)
 
 
-def _open_folder(path: Path) -> Dataset:
+def _open_folder(path: Path, usual: tuple[str, ...]) -> Dataset:
     if instances := coco.find_instances(path):
         return coco.open_coco(instances)
     here = list(path.iterdir())
@@ -82,5 +90,5 @@ def _open_folder(path: Path) -> Dataset:
         return folders.open_classification(path)
     recorded = [p for p in here if p.suffix.lower() in VIDEO_SUFFIXES]
     if not pictures and len(recorded) == 1:
-        return videos.open_video(recorded[0])
-    return folders.open_pictures(path)
+        return videos.open_video(recorded[0], usual)
+    return folders.open_pictures(path, usual)

@@ -6,15 +6,17 @@ from splitbed.errors import UsageError
 from splitbed.media.datasets.frames import Dataset, Frame, picture_frame, picture_size
 from splitbed.media.datasets.truth import class_table, text_truth
 from splitbed.media.pictures import SUFFIXES, Picture, load_pictures
+from splitbed.tasks.classes import COCO_CLASSES
 
 
-def open_pictures(path: Path | None) -> Dataset:
+def open_pictures(path: Path | None, usual: tuple[str, ...] = COCO_CLASSES) -> Dataset:
     """A picture file or a folder of pictures, with ``STEM.txt`` beside a picture as its boxes.
 
-    None is the default picture. Raises as load_pictures does.
+    None is the default picture; ``usual`` are the classes where no file says others. Raises as
+    load_pictures does.
     """
     pictures = load_pictures(path)
-    classes = class_table(pictures[0].path.parent)
+    classes = class_table(pictures[0].path.parent, usual)
     frames = [_frame(picture, classes) for picture in pictures]
     texts = tuple(_text(one.path) for one, frame in zip(pictures, frames, strict=True)
                   if frame.truth)  # fmt: skip

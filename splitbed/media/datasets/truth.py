@@ -19,7 +19,6 @@ from pathlib import Path
 from splitbed.boxes import Box, read_boxes
 from splitbed.errors import UsageError
 from splitbed.media.files import read_file
-from splitbed.tasks.classes import COCO_CLASSES
 
 MIN_INSIDE = 0.5
 MARGIN_PX = 1.0
@@ -53,11 +52,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s_-]+", "", text).casefold()
 
 
-def class_table(folder: Path) -> tuple[str, ...]:
-    """The names in ``classes.txt`` of the folder, where there is one, else COCO's."""
+def class_table(folder: Path, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in ``classes.txt`` of the folder, where there is one, else the ``usual``."""
     file = folder / CLASSES_FILE
     if not file.is_file():
-        return COCO_CLASSES
+        return usual
     lines = (line.strip() for line in read_file(file).decode(errors="replace").splitlines())
     names = tuple(line for line in lines if line)
     if not names:

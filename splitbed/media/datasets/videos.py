@@ -18,13 +18,16 @@ from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.datasets.truth import class_table, numbered, text_truth
 from splitbed.media.files import hash_file
 from splitbed.media.video import VIDEO_SUFFIXES, Video
+from splitbed.tasks.classes import COCO_CLASSES
 
 VIDEOS, TRUTH = "videos", "ground-truth"
 Truth = Callable[[], Iterable[Box]]
 
 
-def open_video(path: Path) -> Dataset:
+def open_video(path: Path, usual: tuple[str, ...] = COCO_CLASSES) -> Dataset:
     """A video file and the ground truth beside it; of SFU-HW-Objects where it lies in ``videos/``.
+
+    ``usual`` are the classes where no file says others.
 
     Raises:
         UsageError: as Video; ground truth that does not match the frames one to one.
@@ -33,7 +36,7 @@ def open_video(path: Path) -> Dataset:
     root = path.parent.parent
     if path.parent.name == VIDEOS and (root / TRUTH).is_dir():
         return _dataset(path, _sfu_truth(root, path), "sfu-hw-objects")
-    return _dataset(path, _beside(path), "video")
+    return _dataset(path, _beside(path), "video", usual)
 
 
 def is_sfu(path: Path) -> bool:
@@ -70,7 +73,9 @@ def _named(name: str, files: Iterable[Path]) -> list[Path]:
     ]
 
 
-def _dataset(path: Path, truth: list[Path], kind: str) -> Dataset:
+def _dataset(
+    path: Path, truth: list[Path], kind: str, usual: tuple[str, ...] = COCO_CLASSES
+) -> Dataset:
     """The video, with ``truth``: an instances file, text files, or nothing."""
     video = Video(path)
     boxes: list[Truth | None]
@@ -81,7 +86,8 @@ def _dataset(path: Path, truth: list[Path], kind: str) -> Dataset:
         instances = read_instances(truth[0])
         boxes, classes = _of_instances(instances, video), instances.classes
     else:
-        classes, size = class_table(truth[0].parent), (video.width, video.height)
+        classes = class_table(truth[0].parent, usual)
+        size = (video.width, video.height)
         truth = numbered(truth, len(video), path)
         boxes = [partial(text_truth, file, classes, size) for file in truth]
     known = cache(partial(hash_file, path))
