@@ -191,6 +191,7 @@ def test_boxes_already_there_are_not_mixed_with_new_ones(tmp_path: Path) -> None
 
 def test_no_accuracy_is_told_by_ground_truth_of_other_classes(tmp_path: Path) -> None:
     pictures = saved(tmp_path / "in", "a.png")
+    (pictures / "classes.txt").write_text("dining table\n")
     (pictures / "a.txt").write_text("dining table 1 2 30 40\n")
     done = orchestrate("infer", "--model", "shapesnet", "--input", str(pictures), "--json")
     assert done.code == 0, done.err
