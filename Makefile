@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,video
+EXTRAS ?= dev,video,otel
 PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
@@ -46,7 +46,7 @@ proto: setup  ## generate splitbed/v1 from proto/
 
 lock: setup  ## pin the newest dependencies in requirements.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --extra dev --extra video --no-annotate --no-header \
+	$(BIN)/uv pip compile --quiet --universal --extra dev --extra video --extra otel --no-annotate --no-header \
 		pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra dev --extra tflite-runtime \
 		--no-annotate --no-header pyproject.toml -o requirements-tflite-runtime.lock

@@ -1,12 +1,16 @@
 """The `edge-node` command."""
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitbed.command import run_command_line
+
+if TYPE_CHECKING:  # heavy imports wait until a command needs them
+    from splitbed.node_config import EdgeConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -18,41 +22,77 @@ def edge_node() -> None:
 
 @app.command()
 def serve(
-    listen: Annotated[str, typer.Option(help="IP:PORT where intermediate data comes in.")],
-    control: Annotated[str, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")],
+    config: Annotated[Path | None, typer.Option(help="YAML with these options as keys.")] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="IP:PORT where intermediate data comes in.")
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")] = None,
+    log: Annotated[str | None, typer.Option(help="console or json.")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1.")
+    ] = False,
 ) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM; what is in flight is finished."""
+    from splitbed import serve as serving
+    from splitbed.node_config import EdgeConfig, load_node_config
+
+    options = {"listen": listen, "control": control, "metrics": metrics, "log": log}
+    asked = load_node_config(EdgeConfig, config, options | {"insecure": insecure or None})
+    if check:
+        serving.check(asked)
+    else:
+        _serve(asked)
+
+
+def _serve(config: "EdgeConfig") -> None:
     from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
+    from netem.service import serve_shaper
     from splitbed import serve as serving
     from splitbed.host import NodeHost
+    from splitbed.logs import configure
+    from splitbed.telemetry import serving as serving_metrics
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
 
-    data_address = serving.checked_address(listen, insecure=insecure)
-    control_address = serving.checked_address(control, insecure=insecure)
-    host_ip = data_address.rpartition(":")[0].strip("[]")
-    with (
-        tempfile.TemporaryDirectory(prefix="edge-node-") as folder,
-        ProbeServer(host_ip) as probe,
-    ):
-        host = NodeHost("edge", Path(folder))
+    configure(config.log)
+    allowed = config.tls is not None or config.insecure
+    address = serving.checked_address(config.listen, allowed=allowed)
+    host_ip, _, port = address.rpartition(":")
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-node-"))
+        stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
+        probe = stack.enter_context(ProbeServer(host_ip.strip("[]"), int(port)))
+        host = NodeHost("edge", Path(folder), config.limits)
         host.description.probe_port = probe.address[1]
         host.description.probe_token = probe.token
+        shaper = stack.enter_context(serve_shaper(config.shaper, int(port), host.description))
         models = ModelService(host)
-        data = DataService(host, models)
-        serving.until_told_to_stop(
-            serving.start(data_address, lambda s: rpc.add_DataServicer_to_server(data, s)),
-            serving.start(
-                control_address,
-                lambda s: rpc.add_NodeServicer_to_server(host, s),
-                lambda s: rpc.add_EdgeServicer_to_server(models, s),
-                options=CONTROL_OPTIONS,
+        data = DataService(host, models, int(port))
+        planes = (
+            serving.Plane(
+                address,
+                serving.UE,
+                {"splitbed.v1.Data": lambda s: rpc.add_DataServicer_to_server(data, s)},
+            ),
+            serving.Plane(
+                config.control,
+                serving.ORCHESTRATOR,
+                {
+                    "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
+                    "splitbed.v1.Edge": lambda s: rpc.add_EdgeServicer_to_server(models, s),
+                }
+                | shaper,
+                CONTROL_OPTIONS,
             ),
         )
+        serving.serve(config, host.in_flight, *planes)
 
 
 def main() -> None:

@@ -9,18 +9,29 @@ from collections.abc import Iterator
 
 import grpc
 
-from splitbed.delivery import MAX_MODEL_BYTES, CutPart, Parcel, info_of, pack
+from splitbed.delivery import CutPart, Parcel, info_of, pack
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.parts import StoredModel, extract, open_stored
-from splitbed.host import LoadedPart, NodeHost, answering
+from splitbed.host import NodeHost, answering
+from splitbed.logs import log
 from splitbed.tasks import TASKS
+from splitbed.tcp import pin_cubic
+from splitbed.telemetry import MODELS, tell_bytes, tell_stages
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding, Stage
-from splitbed.wire import Assembler, fill, max_abs_diff, packets, receive, whole_tensors
+from splitbed.wire import (
+    Assembler,
+    fill,
+    max_abs_diff,
+    nbytes,
+    packets,
+    receive,
+    whole_tensors,
+)
 
 
 class ModelService(nodes_pb2_grpc.EdgeServicer):
@@ -32,6 +43,13 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._task = ""
         self._parcel: Parcel | None = None
         self._references: dict[int, Tensors] = {}
+        host.forget.append(self.forget)
+
+    def forget(self) -> None:
+        """Forget the model and what it made of the inputs."""
+        self._stored = self._parcel = None
+        self._references.clear()
+        MODELS.set(0)
 
     @answering
     def Deploy(
@@ -39,14 +57,15 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     ) -> nodes_pb2.Deployed:
         """Store the model and check it before anything is run."""
         self._host.drop()
-        self._stored = self._parcel = None
-        self._references.clear()
+        self.forget()
         first = next(request, nodes_pb2.ModelPiece())
         if first.task not in TASKS or first.format not in FORMATS:
             raise NodeError(f"refused a model of format {first.format!r} for task {first.task!r}")
         digest = self._receive(request, format_named(first.format).FILES)
         self._stored = open_stored(self._host.folder, first.format)
         self._task = first.task
+        MODELS.set(1)
+        log.info("model deployed", sha256=digest, layers=self._stored.graph.n)
         return nodes_pb2.Deployed(sha256=digest)
 
     def _receive(self, pieces: Iterator[nodes_pb2.ModelPiece], names: tuple[str, ...]) -> str:
@@ -54,8 +73,9 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         files = [(self._host.folder / name).open("wb") for name in names]
         try:
             for piece in pieces:
-                if (size := size + len(piece.data)) > MAX_MODEL_BYTES:
-                    raise NodeError(f"refused a model of over {MAX_MODEL_BYTES} bytes")
+                if (size := size + len(piece.data)) > self._host.limits.model_bytes:
+                    most = self._host.limits.model_bytes
+                    raise NodeError(f"refused a model of over {most} bytes: limits.model_bytes")
                 if piece.file >= len(files):
                     raise NodeError(f"refused an unknown kind of model file: {piece.file}")
                 files[piece.file].write(piece.data)
@@ -94,11 +114,13 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceReply:
         """Run the whole model on an input and keep its outputs."""
-        whole = LoadedPart(self._cut(0)[1], threads=0, side="edge")
-        with whole.session:
+        whole = self._host.opened(self._cut(0)[1], threads=0)
+        try:
             assembler = receive(request, whole.cut.model.inputs)
             outputs = whole.run(assembler.tensors)
-        whole.cut.part.remove()
+        finally:
+            self._host.close(whole)
+            whole.cut.part.remove()
         self._references[assembler.header.input] = outputs
         result = whole.cut.model.result_of(outputs)
         return nodes_pb2.ReferenceReply(result=whole_tensors(result))
@@ -118,9 +140,10 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 class DataService(nodes_pb2_grpc.DataServicer):
     """The data plane: part 1 to the UE, then one long-lived stream of frames from it."""
 
-    def __init__(self, host: NodeHost, models: ModelService) -> None:
+    def __init__(self, host: NodeHost, models: ModelService, port: int) -> None:
         self._host = host
         self._models = models
+        self._port = port
 
     @answering
     def DeliverPart(
@@ -132,10 +155,12 @@ class DataService(nodes_pb2_grpc.DataServicer):
     @answering
     def Frames(self, request: Iterator[Packet], context: grpc.ServicerContext) -> Iterator[Packet]:
         """Answer each frame with its result and a report, each padding with an echo."""
+        pin_cubic(self._port)
         for packet in request:
             match packet.WhichOneof("body"):
                 case "header":
-                    yield from self._frame(packet, request)
+                    with self._host.in_flight.frame():
+                        yield from self._frame(packet, request)
                 case "padding":
                     if packet.padding.last:
                         yield Packet(padding=Padding(last=True))
@@ -154,7 +179,8 @@ class DataService(nodes_pb2_grpc.DataServicer):
                 f"the frame was encoded with {first.header.codec!r}, this node decodes {part.codec}"
             )
         coder = part.coder
-        assembler = fill(Assembler(first.header, coder.encoded, coder.most_bytes), stream)
+        most_bytes = min(coder.most_bytes, self._host.limits.tensor_bytes)
+        assembler = fill(Assembler(first.header, coder.encoded, most_bytes), stream)
         timeline = Timeline()
         with timeline.stage("decode"):
             tensors = coder.decode(assembler.tensors)
@@ -166,6 +192,8 @@ class DataService(nodes_pb2_grpc.DataServicer):
         yield from packets(result, frame=first.header.frame, input_=first.header.input)
         # the result is on its way: what follows is off the clock
         timeline.add("downlink", sent_ns, time.monotonic_ns())
+        tell_stages(timeline)
+        tell_bytes(part.codec, nbytes(assembler.tensors), nbytes(result))
         difference = self._models.difference(first.header.input, outputs)
         stages = [
             Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)

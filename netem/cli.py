@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +87,37 @@ def run(
         environment = os.environ | {"EDGE_ADDRESS": link.edge_address}
         exit_code = subprocess.run(link.ue.command(command), env=environment, check=False)
     raise typer.Exit(exit_code.returncode)
+
+
+@app.command()
+def apply(
+    dev: Annotated[str, typer.Option(help="The interface to shape.")],
+    rate_mbit: Rate = None,
+    delay_ms: Delay = 0,
+    jitter_ms: Jitter = 0,
+    loss_pct: Loss = 0,
+    queue_packets: Queue = 1000,
+    profile: Profile = None,
+    downlink: Annotated[bool, typer.Option("--downlink", help="Send as the edge does.")] = False,
+    ingress: Annotated[bool, typer.Option("--ingress", help="Shape what comes in too.")] = False,
+    port: Annotated[int | None, typer.Option(help="Of TCP and UDP: shape it alone.")] = None,
+) -> None:
+    """Shape an interface of this machine until Ctrl-C, then put it back as it was."""
+    from netem.egress import Shaper
+
+    spec = _spec(profile, rate_mbit, delay_ms, jitter_ms, loss_pct, queue_packets)
+    out, back = (spec.downlink, spec.uplink) if downlink else (spec.uplink, spec.downlink)
+    with Shaper(dev, port, ingress=ingress) as shaper:
+        sent, received = shaper.apply(out, back if ingress else None)
+        which = f"port {port}" if port else "everything"
+        comes_in = f", receives {received.words}" if received else ""
+        with suppress(KeyboardInterrupt):
+            print(
+                f"{dev} sends {sent.words}{comes_in} ({which}, by {shaper.kind}); Ctrl-C ends it",
+                flush=True,
+            )
+            signal.pause()
+    print(f"{dev} is as before: {shaper.restored}")
 
 
 def _spec(profile: str | None, rate_mbit: float | None, *shape: float) -> "LinkSpec":

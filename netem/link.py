@@ -1,15 +1,23 @@
 """A link: two namespaces, and two egresses that sch_netem shapes, one for each direction."""
 
 import ipaddress
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
 from netem import qdisc
 from netem.namespace import Namespace
 from netem.spec import LinkSpec, Shape
-from splitbed.errors import LinkError, UsageError
+from splitbed.errors import LinkError, NodeError, UsageError
 
-MAX_RATE_MBIT = {"native": 1000.0, "mininet": 1000.0, "linkbox": 150.0}
+MAX_RATE_MBIT = {
+    "native": 1000.0,
+    "mininet": 1000.0,
+    "linkbox": 150.0,
+    "nodes-netem": 1000.0,
+    "nodes-tbf": 1000.0,
+    "nodes-netem+tbf": 1000.0,
+}
 """Up to which rate each backend is trusted to carry what the rate allows, within 1 %.
 
 The link box was measured, on two shared cores: TCP got 0.99 to 1.00 of it at 150 Mbit/s and 0.73
@@ -30,8 +38,45 @@ class Egress(Protocol):
         """What the kernel says."""
 
 
-@dataclass
-class Link:
+class ShapedLink(ABC):
+    """Two shaped directions; ``backend`` names what shapes them."""
+
+    backend: str
+    _spec: LinkSpec | None = None
+
+    def shape(self, spec: LinkSpec) -> None:
+        """Shape both directions and check each against the kernel.
+
+        Both or neither: when one fails the earlier shape is put back and the error raised again, a
+        LinkError or, of a link between machines, a NodeError.
+        Raises UsageError for a rate that this backend cannot do accurately.
+        """
+        check_rates(self.backend, spec)
+        try:
+            self._apply(spec)
+        except (LinkError, NodeError) as error:
+            if self._spec is None:
+                raise
+            try:
+                self._apply(self._spec)
+            except (LinkError, NodeError) as second:
+                raise type(error)(
+                    f"{error}; putting the earlier shape back failed too: {second}"
+                ) from None
+            raise type(error)(f"{error}; the earlier shape was put back") from None
+        self._spec = spec
+
+    @abstractmethod
+    def read_back(self) -> LinkSpec:
+        """What the kernel says about both directions now. Raises LinkError when unshaped."""
+
+    @abstractmethod
+    def _apply(self, spec: LinkSpec) -> None:
+        """Shape both directions, or raise."""
+
+
+@dataclass(kw_only=True)
+class Link(ShapedLink):
     """Two namespaces joined by a shaped link. Opened by :func:`netem.backends.open_link`."""
 
     backend: str
@@ -41,36 +86,8 @@ class Link:
     edge_address: str
     uplink: Egress
     downlink: Egress
-    _spec: LinkSpec | None = None
-
-    @property
-    def max_rate_mbit(self) -> float:
-        """Above it this backend is not accurate, and :meth:`shape` refuses."""
-        return MAX_RATE_MBIT[self.backend]
-
-    def shape(self, spec: LinkSpec) -> None:
-        """Shape both directions and check each against the kernel.
-
-        Both or neither: when one fails the earlier shape is put back and LinkError raised.
-        Raises UsageError for a rate that this backend cannot do accurately.
-        """
-        check_rates(self.backend, spec)
-        try:
-            self._apply(spec)
-        except LinkError as error:
-            if self._spec is None:
-                raise
-            try:
-                self._apply(self._spec)
-            except LinkError as second:
-                raise LinkError(
-                    f"{error}; putting the earlier shape back failed too: {second}"
-                ) from None
-            raise LinkError(f"{error}; the earlier shape was put back") from None
-        self._spec = spec
 
     def read_back(self) -> LinkSpec:
-        """What the kernel says about both directions now. Raises LinkError when unshaped."""
         return LinkSpec(uplink=self.uplink.read(), downlink=self.downlink.read())
 
     def _apply(self, spec: LinkSpec) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from netem import shell
+from netem.restore import SYSCTLS
 from splitbed.errors import LinkError, MachineError
 
 _T = TypeVar("_T")
@@ -33,8 +34,7 @@ REPAIR = (
 
 _SYSCTLS = {
     # A connection that is warm stays warm, and none inherits what an earlier one learnt.
-    "net/ipv4/tcp_slow_start_after_idle": "0",
-    "net/ipv4/tcp_no_metrics_save": "1",
+    **SYSCTLS,
     # Interfaces made later speak IPv4 only: no router solicitations on a measured link.
     "net/ipv6/conf/default/disable_ipv6": "1",
 }

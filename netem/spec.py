@@ -3,8 +3,9 @@
 import math
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 
 FRAME_BYTES = 1514
@@ -14,11 +15,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Shape(_Frozen):
+class Shape(Frozen):
     """One direction of a link.
 
     ``rate_mbit`` counts Ethernet frames, as sch_netem does. ``delay_ms`` is one-way. ``jitter_ms``
@@ -69,7 +66,7 @@ class Shape(_Frozen):
         return frame_bytes * 8 / (self.rate_mbit * 1e3)
 
 
-class LinkSpec(_Frozen):
+class LinkSpec(Frozen):
     """Both directions: ``uplink`` from the UE to the edge, ``downlink`` back."""
 
     uplink: Shape
@@ -95,14 +92,3 @@ def symmetric(**values: Any) -> LinkSpec:
     """The same shape both ways; ``values`` are those of :class:`Shape`. Raises UsageError."""
     shape = checked(Shape, **values)
     return LinkSpec(uplink=shape, downlink=shape)
-
-
-def one_line(error: ValidationError) -> str:
-    """What pydantic refused, as one line without its links."""
-    return "; ".join(_refusal(dict(entry)) for entry in error.errors(include_url=False))
-
-
-def _refusal(entry: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in entry["loc"])
-    said = str(entry["msg"]).removeprefix("Value error, ").replace("Input should", "should")
-    return f"{where} {said} (got {entry['input']!r})" if where else said

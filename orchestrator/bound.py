@@ -27,6 +27,6 @@ def wire_ms(payload_bytes: int, shape: Shape) -> float:
 def bound_ms(timeline: Timeline, encoded_bytes: int, result_bytes: int, link: LinkSpec) -> float:
     """The floor for a frame whose node stages took what `timeline` says."""
     on_nodes = sum(timeline.ms(stage) for stage in ("part1", "encode", "decode", "part2", "result"))
-    if not timeline.ms("uplink"):  # the device anchor: nothing crosses
+    if not timeline.crosses:
         return on_nodes
     return on_nodes + wire_ms(encoded_bytes, link.uplink) + wire_ms(result_bytes, link.downlink)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from google.protobuf.json_format import MessageToDict
 
 from orchestrator.bound import wire_ms
+from orchestrator.clocks import ClockModel, on_ue_clock
 from orchestrator.config import MIN_FRAMES, SweepConfig
 from orchestrator.grid import Cell
 from orchestrator.parts import Parts
@@ -44,6 +45,8 @@ class CellMeasurement:
     """Measures one cell on a pair whose parts are loaded, and tells each frame to `on_frame`."""
 
     def __init__(self, bed: Testbed, parts: Parts, config: SweepConfig, cell: Cell) -> None:
+        self.on_proof: Callable[[Record], None] = lambda _: None
+        """Is told each proof of the link."""
         self._pair = bed.pair
         self._parts = parts
         self._link = bed.link
@@ -67,7 +70,9 @@ class CellMeasurement:
 
         `on_frame` is told the input of each frame, its sample and its result.
         """
-        cell = self._cell
+        cell, clocks = self._cell, self._pair.clocks
+        if clocks:
+            clocks.begin()
         loaded = self._parts.load(cell.cut.k)
         self._link.shape(cell.link)
         read_back = self._link.read_back()
@@ -81,33 +86,43 @@ class CellMeasurement:
         # frames of a lossy codec say what it costs in accuracy: each input has to be among them
         least = 0 if cell.lossless else min(inputs, self._config.runs)
         e2e_ms: list[float] = []
+        clock = self._pair.clock()
         with self._parts.paced(cell) as paced:
             while len(e2e_ms) < self._config.runs and (
                 len(e2e_ms) < least or not is_stable(e2e_ms)
             ):
                 place = len(e2e_ms) % inputs
                 record = self._pair.run_frame(len(e2e_ms), place, self._timeout_s)
-                sample = _sample(record)
+                sample = _sample(record, clock)
                 on_frame(place, sample, tensors_of(record.result))
                 e2e_ms.append(sample["e2e_ms"])
+                if clocks:
+                    clocks.read_if_due()
+        if clocks:
+            clocks.read()
         after = self._prove()
-        facts = {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
+        facts: Record = {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
         return loaded | delivered | paced | facts
 
     def _prove(self) -> Record:
         started = time.monotonic()
-        proof = self._pair.prove_link(self._cell.link)
         facts = MessageToDict(
-            proof, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            self._pair.prove_link(self._cell.link),
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
         )
-        return {"tcp": None, **facts, "wall_ms": (time.monotonic() - started) * 1e3}
+        proof = {"tcp": None, **facts, "wall_ms": (time.monotonic() - started) * 1e3}
+        self.on_proof(proof)
+        return proof
 
 
-def _sample(record: nodes_pb2.FrameRecord) -> Record:
+def _sample(record: nodes_pb2.FrameRecord, clock: ClockModel | None) -> Record:
     stages = [(stage.name, stage.start_ns, stage.end_ns) for stage in record.stages]
+    seen = [Stage(*stage) for stage in stages]
+    on_ue = seen if clock is None else on_ue_clock(seen, clock)
     return {
         "frame": record.frame,
-        "e2e_ms": Timeline([Stage(*stage) for stage in stages]).e2e_ms,
+        "e2e_ms": Timeline(on_ue).e2e_ms,
         "stages": stages,
         "intermediate_tensors": record.intermediate_tensors,
         "intermediate_bytes": record.intermediate_bytes,

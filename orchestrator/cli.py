@@ -1,5 +1,6 @@
 """The `orchestrate` command."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,18 +8,22 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli_look import look_app
+from orchestrator.cli_machines import machines_app
 from orchestrator.cli_options import (
     MODEL,
     Frames,
     Input,
     Json,
+    Metrics,
     Model,
+    Otlp,
     Runtime,
     Seed,
     Shape_,
     Split,
     Task,
     Threads,
+    Topology,
     Weights,
     Width,
     asked,
@@ -95,25 +100,28 @@ def sweep(
     seed: Annotated[int | None, option("Of weights and made-up inputs. [0]")] = None,
     frame_timeout_s: Annotated[float | None, option("When a node counts as hung.")] = None,
     link_backend: Annotated[str | None, option("auto, native, linkbox or mininet.")] = None,
-    topology: Annotated[Path | None, option("YAML like topologies/pair.yaml.")] = None,
+    topology: Topology = None,
     config: Annotated[Path | None, option("YAML with these options as keys.")] = None,
     out: Annotated[Path | None, option("Run folder. [runs/MODEL-TIME]")] = None,
     resume: Annotated[Path | None, option("Go on with this run folder; takes no other.")] = None,
+    metrics: Metrics = None,
+    otlp: Otlp = None,
     json: Json = False,
 ) -> None:
     """Measure every split over every link, both anchors included."""
-    from netem.namespace import ensure_privilege
     from orchestrator import report, sweep
     from orchestrator.config import sweep_config
+    from orchestrator.testbed import check_testbed
+    from orchestrator.watching import watching
     from splitbed.errors import UsageError
 
-    named = ("config", "resume", "json")
+    named = ("config", "resume", "metrics", "otlp", "json")
     options = {k: v for k, v in context.params.items() if v is not None and k not in named}
     if resume and (options or config):
         raise UsageError("--resume goes on with the options of that run: give no others")
     config_asked = sweep.read_config(resume) if resume else sweep_config(options, config)
-    ensure_privilege()
-    with report.progress() as progress:
+    check_testbed(config_asked)
+    with watching(metrics, otlp) as progress:
         outcome = sweep.run(config_asked, progress, resume)
     report.show(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)
@@ -185,16 +193,14 @@ def profile(
     seed: Seed = None,
     ue_threads: Threads = None,
     edge_threads: Threads = None,
-    topology: Annotated[Path | None, option("YAML like topologies/pair.yaml.")] = None,
+    topology: Topology = None,
     out: Annotated[Path | None, option("CSV, a row per cut. [runs/MODEL-profile-TIME]")] = None,
     json: Json = False,
 ) -> None:
     """Time the model and each of its layers on both nodes (clause 10.2.7)."""
-    from netem.namespace import ensure_privilege
     from orchestrator import commands
 
     config = asked(context, "out", "json")
-    ensure_privilege()
     commands.run_profile(config, out, as_json=json)
 
 
@@ -273,23 +279,27 @@ def scenario_run(
     resume: Annotated[
         bool, typer.Option("--resume", help="NAME is the folder of a run to go on with.")
     ] = False,
+    metrics: Metrics = None,
+    otlp: Otlp = None,
 ) -> None:
     """Verify, deliver, sweep and profile, and leave one folder with the tables of the clause."""
-    from netem.namespace import ensure_privilege
     from orchestrator import report, scenario_run
+    from orchestrator.watching import watching
     from splitbed.errors import UsageError
 
-    own = ("name", "images", "annotations", "out", "resume")
+    own = ("name", "images", "annotations", "out", "resume", "metrics", "otlp")
     options = {k: v for k, v in context.params.items() if v is not None and k not in own}
     if images:
         options["input"] = images
     if resume and (options or annotations or out):
         raise UsageError("--resume goes on with the options of that run: give no others")
-    ensure_privilege()
-    folder = Path(name) if resume else scenario_run.begin(name, options, annotations, out)
+    if resume:
+        scenario_run.check(folder := Path(name))
+    else:
+        folder = scenario_run.begin(name, options, annotations, out)
     go_on = f"orchestrate scenario run {folder} --resume"
     try:
-        with report.progress() as progress:
+        with watching(metrics, otlp) as progress:
             outcomes, exit_code = scenario_run.run(folder, progress)
     except KeyboardInterrupt:  # while verifying; a sweep ends by itself, and says so below
         sys.stderr.write(f"interrupted; go on with: {go_on}\n")
@@ -302,8 +312,11 @@ def scenario_run(
 
 
 app.add_typer(look_app)
+app.add_typer(machines_app)
 
 
 def main() -> None:
     """Entry point of `orchestrate`."""
+    # what its core would write to stderr is told by our errors, in words
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     run_command_line(app)

@@ -30,6 +30,9 @@ Shape_ = Annotated[str | None, option("Fixes dynamic inputs: NAME=1x3x300x300,â€
 Task = Annotated[str | None, option("Of a FILE: classification, image, tensors â€¦ [tensors]")]
 Seed = Annotated[int | None, option("Of weights and made-up inputs. [0]")]
 Threads = Annotated[int | None, option("0: all CPUs. [0]")]
+Topology = Annotated[Path | None, option("YAML like those in topologies/. [pair.yaml]")]
+Metrics = Annotated[str | None, option("IP:PORT where Prometheus is told of it, 127.0.0.1:9100.")]
+Otlp = Annotated[str | None, option("HTTP address of a collector of traces.")]
 
 
 def asked(context: typer.Context, *own: str, **fixed: Any) -> "SweepConfig":

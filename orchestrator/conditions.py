@@ -9,18 +9,14 @@ from pathlib import Path
 
 import psutil
 
-from netem.link import Link
-from netem.namespace import Namespace
 from orchestrator.pair import Pair
 from splitbed.v1 import nodes_pb2
 
 COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "tcp")
 """What must not change between the cells of one run, since they are compared with one another."""
 
-_TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 
-
-def conditions(pair: Pair, link: Link) -> dict[str, object]:
+def conditions(pair: Pair, link_backend: str) -> dict[str, object]:
     """Machine, kernel, versions, nodes and TCP settings, as run.json holds them."""
     return {
         "started": now(),
@@ -34,24 +30,33 @@ def conditions(pair: Pair, link: Link) -> dict[str, object]:
         "load_average": os.getloadavg(),
         "ue": _node(pair.ue),
         "edge": _node(pair.edge),
-        "link_backend": link.backend,
-        "tcp": {"ue": _tcp(link.ue), "edge": _tcp(link.edge)},
+        "link_backend": link_backend,
+        "warnings": warnings(pair),
+        "tcp": {"ue": dict(pair.ue.tcp), "edge": dict(pair.edge.tcp)},
     }
+
+
+def warnings(pair: Pair) -> list[str]:
+    """What a reader of the results should know of the nodes."""
+    found = [] if pair.secure else ["the nodes were neither encrypted nor authenticated"]
+    versions = {
+        name: (pair.ue.packages[name], pair.edge.packages[name])
+        for name in pair.ue.packages.keys() & pair.edge.packages.keys()
+    } | {"splitbed": (pair.ue.version, pair.edge.version)}
+    differing = [
+        f"{name} {ue} and {edge}" for name, (ue, edge) in sorted(versions.items()) if ue != edge
+    ]
+    if differing:
+        found.append(
+            f"UE and edge run different versions of {', '.join(differing)}: times and outputs may "
+            "differ for it; install the same on both to rule that out"
+        )
+    return found
 
 
 def now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _tcp(namespace: Namespace) -> dict[str, str]:
-    """The TCP settings of a namespace, read back from its kernel."""
-
-    def read() -> dict[str, str]:
-        folder = Path("/proc/sys/net/ipv4")
-        return {name: (folder / name).read_text().strip() for name in _TCP}
-
-    return namespace.call(read)
 
 
 def _node(node: nodes_pb2.NodeDescription) -> dict[str, object]:

@@ -6,11 +6,11 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from netem.profiles import PROFILES
-from netem.spec import LinkSpec, Shape, one_line
+from netem.spec import LinkSpec, Shape
+from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 
 MIN_FRAMES = 3
@@ -67,11 +67,7 @@ Shares = Annotated[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Override(_Frozen):
+class Override(Frozen):
     """What one direction has of its own; the rest it takes from the swept values."""
 
     rate_mbit: float | None = None
@@ -84,7 +80,7 @@ class Override(_Frozen):
 OverrideOption = Annotated[Override, BeforeValidator(_key_values)]
 
 
-class SweepConfig(_Frozen):
+class SweepConfig(Frozen):
     """One sweep. The fields are the options of the command, with `_` for `-`."""
 
     model: str
@@ -115,7 +111,9 @@ class SweepConfig(_Frozen):
     runtime: Literal["onnx", "tflite"] | None = None
     delivery: bool = True
     profile: bool = True
-    shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = {}
+    shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = Field(
+        default_factory=dict
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     frame_timeout_s: float | None = Field(None, gt=0, le=86_400)
     link_backend: str = "auto"
@@ -165,7 +163,7 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
 
     Raises UsageError for unknown keys and for values that cannot be, naming each.
     """
-    asked = {**(_read_yaml(file) if file else {}), **options}
+    asked = {**(read_yaml(file) if file else {}), **options}
     for key in asked:
         if key not in SweepConfig.model_fields:
             close = get_close_matches(key, SweepConfig.model_fields, n=1)
@@ -179,14 +177,3 @@ def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConf
         raise UsageError(f"this sweep cannot be run: {one_line(error)}") from None
     config.links()
     return config
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"cannot read the configuration {file}: {reason}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"the configuration {file} is not a mapping of options to values")
-    return {str(key).replace("-", "_"): value for key, value in content.items()}

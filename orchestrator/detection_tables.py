@@ -33,7 +33,7 @@ def detection_tables(folder: RunFolder, rows: list[Row]) -> list[Table]:
 def _times(row: Row, node: str) -> dict[str, object]:
     ue_ms = number(row, "part1_ms") + number(row, "encode_ms")
     server_ms = number(row, "decode_ms") + number(row, "part2_ms") + number(row, "result_ms")
-    network_ms = number(row, "uplink_ms") + number(row, "downlink_ms")
+    network_ms = number(row, "network_ms")
     if str(row["split"]).endswith(":0"):
         ue_ms, server_ms = ue_ms + number(row, "result_ms"), 0.0
     times = {"ue_ms": ue_ms, "server_ms": server_ms, "network_ms": network_ms}

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from netem.spec import one_line
+from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 
 _FOLDER = files("orchestrator") / "devices"
@@ -20,14 +20,12 @@ PROFILES = tuple(
 """The names of the profiles that come along."""
 
 
-class UeProfile(BaseModel):
+class UeProfile(Frozen):
     """One device: either its own speed, or how much slower it is than whatever it runs on.
 
     ``gmac_per_s`` is what a published time of a known model comes to, in 10^9
     multiply-accumulates per second.  ``threads`` are those that it computes with, if known.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: _Text
     title: _Text

@@ -1,13 +1,13 @@
-"""The UE node and the edge node of one run: two processes at the two ends of a link."""
+"""The UE node and the edge node of one run, at the two ends of a link."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, Self, cast
 
-from netem.link import Link
+from netem.service import shape_message
 from netem.spec import LinkSpec
+from orchestrator.clocks import ClockModel, Clocks
 from orchestrator.model import SweptModel
-from orchestrator.node_process import NodeProcess
-from orchestrator.scratch import Scratch
+from orchestrator.node import Node
 from splitbed.delivery import CutPart, pack
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import format_named
@@ -25,31 +25,28 @@ Side = Literal["ue", "edge"]
 
 
 class Pair:
-    """Both nodes with the model deployed on them, and what the orchestrator asks of them.
+    """Both nodes with the model on them, and what the orchestrator asks of them.
 
     Every method raises NodeError when a node died, hung or refused; `load` UsageError for a cut
     that cannot be made.
     """
 
-    def __init__(
-        self,
-        link: Link,
-        scratch: Scratch,
-        model: SweptModel,
-        data_port: int,
-        *,
-        edge_module: str = "edge_node",
-    ) -> None:
-        data = f"{link.edge_address}:{data_port}"
-        self._edge = NodeProcess(
-            "edge", ["--listen", data, "--insecure"], link.edge, scratch, edge_module
-        )
-        self._ue = NodeProcess("ue", ["--edge", data], link.ue, scratch, "ue_node")
+    def __init__(self, ue: Node, edge: Node, model: SweptModel, *, secure: bool = True) -> None:
+        self.secure = secure
+        """Whether nobody else can read or meddle with what the nodes are told."""
+        self._ue = ue
+        self._edge = edge
         self._model = model
         self.ue: nodes_pb2.NodeDescription
         self.edge: nodes_pb2.NodeDescription
         self.references: list[Tensors] = []
         """What the whole model makes of each input, on the edge."""
+        self.clocks: Clocks | None = None
+        """How far apart the nodes' clocks are; None where they share one."""
+
+    def clock(self) -> ClockModel | None:
+        """How far the edge's clock is from the UE's in this cell; None where they share one."""
+        return self.clocks.model() if self.clocks else None
 
     def __enter__(self) -> Self:
         try:
@@ -65,8 +62,7 @@ class Pair:
     def kill(self) -> None:
         """End both nodes at once, whatever they are at."""
         for node in (self._ue, self._edge):
-            if node.process is not None:
-                node.process.kill()
+            node.kill()
 
     def close(self) -> None:
         """End both nodes, the second one even when ending the first is interrupted."""
@@ -86,7 +82,8 @@ class Pair:
             node.start()
         self.edge, self.ue = (node.started() for node in nodes)
         if self.ue.clock != self.edge.clock:
-            raise NodeError("UE and edge do not share a clock: one-way times would mean nothing")
+            # what is known of their drift outlives a restart
+            self.clocks = self.clocks or Clocks(self._ue.read_clock, self._edge.read_clock)
         with self._edge.asked("take the model"):
             stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
             stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
@@ -175,8 +172,8 @@ class Pair:
         request = nodes_pb2.ProveLinkRequest(
             probe_port=self.edge.probe_port,
             probe_token=self.edge.probe_token,
-            uplink=nodes_pb2.LinkShape(**spec.uplink.model_dump()),
-            downlink=nodes_pb2.LinkShape(**spec.downlink.model_dump()),
+            uplink=shape_message(spec.uplink),
+            downlink=shape_message(spec.downlink),
         )
         proof = self._ask_ue("ProveLink", request, "prove the link", CONTROL_TIMEOUT_S)
         return cast(nodes_pb2.LinkProof, proof)

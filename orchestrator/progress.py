@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,15 +15,18 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from netem.spec import LinkSpec
 from orchestrator.config import MIN_FRAMES
 from orchestrator.grid import NOTHING, RAW, Cell
 from orchestrator.rows import cut_name
+from orchestrator.run_folder import Record
+from splitbed.timeline import Stage
 
 _CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
 
 
-class Progress(Protocol):
-    """Told how a sweep gets on."""
+class Progress:
+    """Told how a sweep gets on; does what it likes with it, which here is nothing."""
 
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
@@ -34,14 +37,17 @@ class Progress(Protocol):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
 
-    def frame(self) -> None:
-        """A frame was measured."""
+    def proved(self, link: LinkSpec, proof: Record) -> None:
+        """The link was measured; `proof` has the fields of a LinkProof."""
 
-    def done(self, error: str | None) -> None:
-        """A cell ended."""
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+        """A frame was measured: its line of samples.jsonl, its stages brought to one clock."""
+
+    def done(self, journal: Record) -> None:
+        """A cell ended; `journal` is its line of cells.jsonl."""
 
 
-class SweepProgress:
+class SweepProgress(Progress):
     """A bar on a terminal, a line per cell elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -94,14 +100,16 @@ class SweepProgress:
         self._where = f"{cut_name(cell.label, cell.cut.name)}{codec} at {cell.link.words}{pace}"
         self._bar.update(self._task, description=self._where)
 
-    def frame(self) -> None:
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         self._frames += 1
         self._bar.update(self._task, description=f"{self._where}, frame {self._frames}")
 
-    def done(self, error: str | None) -> None:
+    def done(self, journal: Record) -> None:
         """A cell ended."""
-        self._overheads_s.append(time.monotonic() - self._began - self._wires_s.pop(0))
+        error = journal["error"]
+        # a codec may leave less of the wire than was thought
+        self._overheads_s.append(max(0, time.monotonic() - self._began - self._wires_s.pop(0)))
         self._bar.update(self._task, advance=1, left=self._left())
         if error:
             self._say(f"[red]failed[/]: {self._where}: {escape(error)}")

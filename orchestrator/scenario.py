@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from netem.spec import one_line
 from orchestrator.config import Splits, SweepConfig, sweep_config
+from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 
 HEADINGS = {
@@ -27,18 +27,14 @@ HEADINGS = {
 """Field of a scenario -> heading of the template (clause 3)."""
 
 
-class Verification(BaseModel):
+class Verification(Frozen):
     """What `orchestrate verify` is to check first."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: Splits = "all"
 
 
-class Scenario(BaseModel):
+class Scenario(Frozen):
     """One scenario: texts for the template, and the options of what it runs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     clause: str
     name: str

@@ -33,7 +33,7 @@ from orchestrator.scenario_tables import (
     profile_tables,
     verification_table,
 )
-from orchestrator.testbed import check_links
+from orchestrator.testbed import check_testbed
 from orchestrator.verify import Check, to_csv, verify
 from splitbed.errors import RunError, UsageError
 from splitbed.graphs.splits import resolve
@@ -75,7 +75,7 @@ def _checked(name: str, options: dict[str, Any], annotations: Path | None) -> Sc
         changed["annotations"] = annotations
     merged = scenario.model_copy(update=changed)
     config = merged.config()
-    check_links(config)
+    check_testbed(config)
     with local_model(config) as local:  # refuse it now, not after the first hundred pictures
         plan_cells(config, local.model)
         if merged.verify:
@@ -103,6 +103,17 @@ def _what_was_run(scenario: Scenario) -> str:
     return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
 
 
+def check(folder: Path) -> None:
+    """Refuse now what cannot be gone on with; UsageError, MachineError."""
+    check_testbed(_begun(folder).config())
+
+
+def _begun(folder: Path) -> Scenario:
+    if not (folder / SCENARIO_FILE).is_file():
+        raise UsageError(f"cannot go on with {folder}: no scenario was begun there")
+    return load_scenario(str(folder / SCENARIO_FILE))
+
+
 def run(folder: Path, progress: Progress) -> tuple[list[sweep.Outcome], int]:
     """Run the scenario that `folder` holds, or go on with it, and those that belong to it.
 
@@ -110,9 +121,7 @@ def run(folder: Path, progress: Progress) -> tuple[list[sweep.Outcome], int]:
 
     Raises SplitbedError for what stops it before the first cell.
     """
-    if not (folder / SCENARIO_FILE).is_file():
-        raise UsageError(f"cannot go on with {folder}: no scenario was begun there")
-    scenario = load_scenario(str(folder / SCENARIO_FILE))
+    scenario = _begun(folder)
     outcome, code = _run_one(scenario, folder, progress)
     outcomes = [outcome]
     for other in scenario.also:

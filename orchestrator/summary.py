@@ -8,6 +8,7 @@ import numpy as np
 
 from netem.spec import LinkSpec
 from orchestrator.bound import bound_ms, wire_ms
+from orchestrator.clocks import ClockModel, is_told, on_ue_clock
 from orchestrator.comparison import add_comparisons
 from orchestrator.profile import Profile, read_profile
 from orchestrator.rows import Row, number
@@ -29,6 +30,7 @@ COLUMNS = (
     "downlink_loss_pct", "link_down_mbit", "tcp", "cwnd_segments", "load_ms",
     "part1_delivery_ms", "frames_to_pay_delivery", "part1_predicted_ms", "part2_predicted_ms",
     "e2e_predicted_ms", "prediction_error_pct",
+    "network_ms", "one_way_uncertainty_ms", "clock_drift_ppm",
     "ue", "ue_slowdown", "ue_cpus", "best_anchor", "lossless", "accuracy_metric", "accuracy",
     "accuracy_drop", "result_bytes", "frame_kbit", "bitrate_mbit", "kbit_vs_network_anchor",
 )  # fmt: skip
@@ -160,7 +162,8 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
     if not samples and not reasons:
         reasons.append("its frames are missing from samples.jsonl")
     if samples:
-        row |= _times(samples, link)
+        clock = ClockModel.from_record(cell["clock"]) if cell.get("clock") else None
+        row |= _times(samples, link, clock)
         kbit = 8 * (number(row, "encoded_bytes") + number(row, "result_bytes")) / 1e3
         nothing = row["codec"] == "none"
         row["frame_kbit"] = 0.0 if nothing else kbit
@@ -176,8 +179,8 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
     return row | {"valid": not reasons, "reason": "; ".join(reasons or _remarks(row))}
 
 
-def _times(samples: list[Record], link: LinkSpec) -> Row:
-    timelines = [Timeline([Stage(*stage) for stage in sample["stages"]]) for sample in samples]
+def _times(samples: list[Record], link: LinkSpec, clock: ClockModel | None) -> Row:
+    timelines = [_timeline(sample, clock) for sample in samples]
     e2e = [timeline.e2e_ms for timeline in timelines]
     bounds = [
         bound_ms(timeline, sample["encoded_bytes"], sample["result_bytes"], link)
@@ -188,7 +191,10 @@ def _times(samples: list[Record], link: LinkSpec) -> Row:
         f"{name}_ms": statistics.median(timeline.ms(name) for timeline in timelines)
         for name in ("preprocess", *STAGE_COLUMNS, "result")
     }
+    if clock:
+        _untell(stage_ms, clock, samples)
     return stage_ms | {
+        "network_ms": statistics.median(t.ms("uplink") + t.ms("downlink") for t in timelines),
         # of a codec whose bytes depend on the content, the mean
         "encoded_bytes": round(statistics.mean(sample["encoded_bytes"] for sample in samples)),
         "result_bytes": round(statistics.mean(sample["result_bytes"] for sample in samples)),
@@ -200,6 +206,24 @@ def _times(samples: list[Record], link: LinkSpec) -> Row:
         "max_abs_diff": max(diffs, default=None),
         "gap_pct": 100 * statistics.median(timeline.gap_share for timeline in timelines),
     }
+
+
+def _timeline(sample: Record, clock: ClockModel | None) -> Timeline:
+    stages = [Stage(*stage) for stage in sample["stages"]]
+    return Timeline(on_ue_clock(stages, clock) if clock else stages)
+
+
+def _untell(stage_ms: Row, clock: ClockModel, samples: list[Record]) -> None:
+    """Say how sure one-way times are, and leave out those that may as well be nothing."""
+    seen = [[Stage(*stage) for stage in sample["stages"]] for sample in samples]
+    if not any(Timeline(stages).crosses for stages in seen):
+        return
+    fault, unsure_ms = clock.fault(seen), clock.uncertainty_ms
+    stage_ms |= {"one_way_uncertainty_ms": unsure_ms, "clock_fault": fault}
+    stage_ms["clock_drift_ppm"] = clock.drift_ppm[0] if clock.drift_ppm else None
+    for name in ("uplink_ms", "downlink_ms"):
+        if fault or not is_told(number(stage_ms, name), unsure_ms):
+            stage_ms[name] = None
 
 
 def _timing_faults(row: Row) -> list[str]:
@@ -218,10 +242,11 @@ def _timing_faults(row: Row) -> list[str]:
 
 def _remarks(row: Row) -> list[str]:
     """What a valid row says for itself."""
-    if number(row, "gap_pct") <= 100 * MAX_GAP_SHARE:
-        return []
-    gap_ms = number(row, "gap_pct") / 100 * number(row, "e2e_ms")
-    return [f"valid, though Python took {gap_ms:.2f} ms to go from stage to stage"]
+    remarks = [f"valid, though {fault}"] if (fault := row.get("clock_fault")) else []
+    if number(row, "gap_pct") > 100 * MAX_GAP_SHARE:
+        gap_ms = number(row, "gap_pct") / 100 * number(row, "e2e_ms")
+        remarks.append(f"valid, though Python took {gap_ms:.2f} ms to go from stage to stage")
+    return remarks
 
 
 def _add_accuracy(row: Row, cell: Record, whole: Record | None) -> None:

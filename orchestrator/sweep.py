@@ -3,15 +3,15 @@
 model ──> link up ──> nodes up ──> for each split: load ──> for each link: measure ──> journal
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from orchestrator.accuracy import check_classes
 from orchestrator.conditions import COMPARABLE, conditions, now
 from orchestrator.config import SweepConfig, sweep_config
 from orchestrator.grid import Cell, plan_cells
 from orchestrator.model import SweptModel
-from orchestrator.pace import paces
 from orchestrator.progress import Progress
 from orchestrator.rows import Row
 from orchestrator.run_folder import (
@@ -27,7 +27,6 @@ from orchestrator.testbed import testbed
 from orchestrator.verdict import Verdict, judge_run
 from splitbed.command import INTERRUPTED
 from splitbed.errors import RunError, SplitbedError, UsageError
-from splitbed.processor import Processor
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,16 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
         check_classes(model)
         cells.extend(plan_cells(config, model))
 
-    if any(pace.limits for pace in paces(config)):
-        Processor().close()  # refuse it now, where a processor cannot be limited
     with testbed(config, plan) as bed:
         folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
         with folder.locked():
-            _begin(folder, config, bed.model, conditions(bed.pair, bed.link))
+            facts = conditions(bed.pair, bed.link.backend)
+            _begin(folder, config, bed.model, facts)
             ended = folder.ended()
             todo = [cell for cell in cells if cell.key not in ended]
             progress.begin(todo, folder.path, bed.link.backend)
+            for warning in cast(list[str], facts["warnings"]):
+                progress.note(f"warning: {warning}")
             stopped = Sweeper(config, bed, folder, progress).measure(todo)
             return _end(folder, len(cells), stopped)
 
@@ -108,7 +108,9 @@ def _end(folder: RunFolder, cells: int, stopped: BaseException | None) -> Outcom
     """Judge what was measured and write it down, as far as the disk lets us."""
     table = rows(folder)
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
+    warnings = folder.read_run()["conditions"].get("warnings", ())
     verdict = judge_run(table, cells, reason)
+    verdict = replace(verdict, advice=(*verdict.advice, *warnings))
     try:
         folder.replace(SUMMARY_FILE, to_csv(table))
         folder.write_run(

@@ -6,11 +6,11 @@ profile ──> calibrate codecs ──> for each cell: measure, judge, journal
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import cast
 
 from orchestrator.accuracy import Judge
 from orchestrator.calibration import calibrate, read_calibration
 from orchestrator.cell import CellMeasurement
+from orchestrator.clocks import on_ue_clock
 from orchestrator.conditions import now
 from orchestrator.config import SweepConfig
 from orchestrator.grid import Cell
@@ -32,6 +32,7 @@ from splitbed.boxes import write_boxes
 from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
 from splitbed.tensors import Tensors
+from splitbed.timeline import Stage
 
 
 class Sweeper:
@@ -58,8 +59,7 @@ class Sweeper:
             for cell in cells:
                 self._bed.interruption.check()
                 self._progress.cell(cell)
-                error = self._measure(cell)
-                self._progress.done(error)
+                self._progress.done(self._measure(cell))
         except OSError as error:
             return RunError(f"{error}: make room, then go on with --resume {self._folder.path}")
         except (SplitbedError, KeyboardInterrupt) as stopped:
@@ -112,7 +112,7 @@ class Sweeper:
             name = self._bed.model.inputs[place].name.replace("/", "_")
             self._folder.write_prediction(cell, f"{name}.txt", write_boxes(boxes))
 
-    def _measure(self, cell: Cell) -> str | None:
+    def _measure(self, cell: Cell) -> Record:
         attempt = f"{cell.key} at {now()} #{time.monotonic_ns()}"
         predictions = f"{sum(1 for _ in self._folder.cells()):04}"
         self._folder.drop_predictions(predictions)  # of a cell that was interrupted
@@ -141,18 +141,23 @@ class Sweeper:
             self._folder.add_sample({"attempt": attempt, "input": place, **sample})
             results[place] = result
             self._predict(predictions, place, result)
-            self._progress.frame()
+            stages = [Stage(*stage) for stage in sample["stages"]]
+            clock = self._bed.pair.clock()
+            self._progress.frame(sample, on_ue_clock(stages, clock) if clock else stages)
             self._bed.interruption.check()
 
         started = time.monotonic()
         try:
             measurement = CellMeasurement(self._bed, self._parts, self._config, cell)
+            measurement.on_proof = lambda proof: self._progress.proved(cell.link, proof)
             journal |= measurement.run(len(self._bed.model.inputs), on_frame)
             if not cell.lossless:
                 journal["accuracy"] = asdict(self._judge.judge(results))
         except (NodeError, UsageError) as error:
             self._bed.interruption.check()
-            journal["error"] = str(error)
+            journal |= {"error": str(error), "error_kind": type(error).__name__}
+        if (clocks := self._bed.pair.clocks) and (clock := clocks.model()):
+            journal["clock"] = clock.record() | {"ue_epoch_ns": clocks.ue_epoch_ns}
         journal["wall_ms"] = (time.monotonic() - started) * 1e3
         self._folder.add_cell(journal)
         self._folder.replace(SUMMARY_FILE, to_csv(rows(self._folder)))
@@ -160,7 +165,7 @@ class Sweeper:
         if journal["error"]:
             self._parts.forget()
             self._restart()
-        return cast(str | None, journal["error"])
+        return journal
 
     def _restart(self) -> None:
         try:

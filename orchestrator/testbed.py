@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netem.backends import AUTO, choose, open_link
-from netem.link import Link, check_rates
+from netem.link import ShapedLink, check_rates
+from netem.namespace import ensure_privilege
 from orchestrator.config import SweepConfig
 from orchestrator.interruption import Interruption
+from orchestrator.machines import MachinesLink, check_machines, remote_nodes
 from orchestrator.model import SweptModel, load_model
+from orchestrator.node_process import local_nodes
+from orchestrator.pace import paces
 from orchestrator.pair import Pair
 from orchestrator.scratch import Scratch, remove_abandoned, scratch
-from orchestrator.topology import Topology, load_topology
+from orchestrator.topology import Machines, Namespaces, load_topology
+from splitbed.processor import Processor
 
 
 @dataclass(frozen=True)
@@ -20,21 +25,27 @@ class Testbed:
     """What a measurement needs; `interruption` says when it is to stop."""
 
     model: SweptModel
-    link: Link
+    link: ShapedLink
     pair: Pair
     interruption: Interruption
 
 
-def check_links(config: SweepConfig) -> tuple[Topology, str]:
-    """The topology and what will shape its link.
+def check_testbed(config: SweepConfig) -> None:
+    """Refuse now what `config` asks for and its topology cannot do.
 
-    Raises UsageError for links that it cannot shape, MachineError where nothing here can.
+    Where links are made here, this command may start anew as root of a user namespace. Raises
+    UsageError for links that it cannot shape, MachineError where nothing here can.
     """
     topology = load_topology(config.topology)
-    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
+    if isinstance(topology, Namespaces):
+        ensure_privilege()
+        _local_backend(config, topology)
+        if any(pace.limits for pace in paces(config)):
+            Processor().close()
+        return
+    check_machines(topology)
     for spec in config.links():
-        check_rates(backend, spec)
-    return topology, backend
+        check_rates("nodes-netem", spec)
 
 
 @contextmanager
@@ -46,18 +57,42 @@ def testbed(
     `check` sees the model before any link is made. Raises SplitbedError for what is not possible.
     """
     remove_abandoned()
-    topology, backend = check_links(config)
+    check_testbed(config)
+    topology = load_topology(config.topology)
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         model = load_model(config, _subfolder(space, "model"))
         check(model)
-        link = stack.enter_context(open_link(backend, _subfolder(space, "link"), topology.subnet))
-        link.shape(config.links()[0])
-        pair = Pair(link, space, model, topology.data_port)
-        interruption = Interruption()
-        stack.enter_context(interruption.watched(pair.kill))
-        stack.enter_context(pair)
+        if isinstance(topology, Machines):
+            ue, edge = remote_nodes(topology)
+            pair, interruption = _entered(
+                stack, Pair(ue, edge, model, secure=topology.tls is not None)
+            )
+            link: ShapedLink = MachinesLink(ue, edge, pair.ue, pair.edge)
+            link.shape(config.links()[0])
+        else:
+            backend = _local_backend(config, topology)
+            link = made = stack.enter_context(
+                open_link(backend, _subfolder(space, "link"), topology.subnet)
+            )
+            link.shape(config.links()[0])
+            pair, interruption = _entered(
+                stack, Pair(*local_nodes(made, space, topology.data_port), model)
+            )
         yield Testbed(model, link, pair, interruption)
+
+
+def _entered(stack: ExitStack, pair: Pair) -> tuple[Pair, Interruption]:
+    interruption = Interruption()
+    stack.enter_context(interruption.watched(pair.kill))
+    return stack.enter_context(pair), interruption
+
+
+def _local_backend(config: SweepConfig, topology: Namespaces) -> str:
+    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
+    for spec in config.links():
+        check_rates(backend, spec)
+    return backend
 
 
 def _subfolder(space: Scratch, name: str) -> Path:

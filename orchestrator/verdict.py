@@ -177,7 +177,8 @@ def _where_to_cut(measured: Sequence[Row]) -> list[str]:
         f"{_paid(anchor)}, the best split, {_name(split)}, {e2e(split):.0f} ms"
         f"{_cost(split)}{_paid(split)}"
     )
-    uplink_ms = number(split, "uplink_ms")
+    # of two machines, only both ways together may be known
+    uplink_ms = number(split, "network_ms" if split.get("uplink_ms") is None else "uplink_ms")
     to_spare_ms = uplink_ms - (e2e(split) - e2e(anchor))
     if to_spare_ms > 0:
         factor = uplink_ms / to_spare_ms

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitbed.errors import NodeError
-from splitbed.graphs.formats import FORMATS
+from splitbed.errors import NodeError, UsageError
+from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, write_portable
 from splitbed.tasks import TASKS
@@ -15,7 +15,8 @@ from splitbed.v1 import nodes_pb2
 from splitbed.v1.nodes_pb2 import PartHeader, PartPiece
 from splitbed.wire import CHUNK_BYTES, infos_of, tensor_headers
 
-MAX_MODEL_BYTES = 8 << 30
+MAX_PARTS = 100_000
+"""Layers of one model, profiled at once."""
 
 
 @dataclass(frozen=True)
@@ -105,43 +106,51 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
     return Parcel(header, file)
 
 
-def receive(stream: Iterator[PartPiece], folder: Path) -> tuple[CutPart, bytes]:
+def receive(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> tuple[CutPart, bytes]:
     """The part that comes in ``stream``, its file written into ``folder``, and its SHA-256.
 
-    Raises NodeError for anything but the part that the header says, before more is written.
+    Raises NodeError for anything but the part that the header says, of at most ``most_bytes``,
+    before more is written.
     """
-    header = _header(next(stream, None))
+    header = _header(next(stream, None), most_bytes)
     cut = _receive(header, stream, folder, "part1")
     if next(stream, None) is not None:
         raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
     return cut, header.sha256
 
 
-def receive_all(stream: Iterator[PartPiece], folder: Path) -> list[CutPart]:
+def receive_all(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> list[CutPart]:
     """The parts that come in ``stream`` one after another, as :func:`receive`."""
     cuts: list[CutPart] = []
     for piece in stream:
-        header = _header(piece)
-        if sum(cut.part.nbytes for cut in cuts) + header.bytes > MAX_MODEL_BYTES:
-            raise NodeError(f"refused parts of over {MAX_MODEL_BYTES} bytes")
+        if len(cuts) == MAX_PARTS:
+            raise NodeError(f"refused more than {MAX_PARTS} parts at once")
+        header = _header(piece, most_bytes - sum(cut.part.nbytes for cut in cuts))
         cuts.append(_receive(header, stream, folder, f"part-{len(cuts)}"))
     return cuts
 
 
-def _header(piece: PartPiece | None) -> PartHeader:
+def _header(piece: PartPiece | None, most_bytes: int) -> PartHeader:
     if piece is None or piece.WhichOneof("body") != "header":
         raise NodeError("a part begins with its header")
+    if piece.header.bytes > most_bytes:
+        raise NodeError(f"refused a part of {piece.header.bytes} bytes: limits.model_bytes")
     return piece.header
 
 
 def _receive(header: PartHeader, stream: Iterator[PartPiece], folder: Path, name: str) -> CutPart:
     if not header.bytes:
         return _described(header, None)
-    if header.format not in FORMATS or header.bytes > MAX_MODEL_BYTES:
-        raise NodeError(f"refused a part of {header.bytes} bytes and format {header.format!r}")
+    if header.format not in FORMATS:
+        raise NodeError(f"refused a part of format {header.format!r}")
     path = folder / f"{name}.{header.format}"
     cut = _described(header, path)
     _write(stream, header, path)
+    try:
+        format_named(header.format).check_received(path)
+    except UsageError as error:
+        path.unlink()
+        raise NodeError(f"refused a part: {error}") from None
     return cut
 
 

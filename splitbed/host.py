@@ -20,19 +20,26 @@ from splitbed.codecs import codec_named
 from splitbed.codecs.stage import Range, Setting
 from splitbed.delivery import CutPart, receive_all
 from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.logs import log
 from splitbed.media.pictures import random_inputs
+from splitbed.node_config import Limits
 from splitbed.runtime.profiler import ProfiledPart, profile
 from splitbed.runtime.session import PartSession
+from splitbed.serve import InFlight
+from splitbed.telemetry import ERRORS, SESSIONS
 from splitbed.tensors import TensorInfo, Tensors, zeros
 from splitbed.timeline import NS_PER_MS, clock_id
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-from splitbed.wire import recipe_of
+from splitbed.wire import PROTOCOL, recipe_of
 
 PACKAGES = (
     "splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "ai-edge-litert", "tflite-runtime",
     "numpy", "pillow",
 )  # fmt: skip
 
+_MOST_WORDS = 2000
+_MOST_RUNS = 100_000
+_TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 
 Side = Literal["ue", "edge"]
 
@@ -41,7 +48,10 @@ def answering(method: Callable[..., Any]) -> Callable[..., Any]:
     """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
 
     def refuse(context: grpc.ServicerContext, error: SplitbedError) -> None:
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        ERRORS.labels(kind=type(error).__name__).inc()
+        log.warning("refused", method=method.__name__, reason=str(error))
+        # longer ones do not fit into the headers that carry them
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
 
     @wraps(method)
     def unary(self: object, request: object, context: grpc.ServicerContext) -> Any:
@@ -97,19 +107,25 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     What it writes is under `folder`, under names of its own choosing.
     """
 
-    def __init__(self, side: Side, folder: Path) -> None:
+    def __init__(self, side: Side, folder: Path, limits: Limits | None = None) -> None:
         self.side = side
         self.folder = folder
+        self.limits = limits or Limits()
+        self.in_flight = InFlight()
+        self.forget: list[Callable[[], None]] = [self.drop]
+        """What has to be called to be as new."""
         self.description = nodes_pb2.NodeDescription(
             version=importlib.metadata.version("splitbed"),
             pid=os.getpid(),
             clock=clock_id(),
             cpu=_cpu_name(),
             cpus=len(os.sched_getaffinity(0)),
+            protocol=PROTOCOL,
             packages=dict(_versions()),
         )
         self._lock = threading.Lock()
         self._part: LoadedPart | None = None
+        self._sessions = threading.BoundedSemaphore(self.limits.sessions)
 
     @property
     def part(self) -> LoadedPart:
@@ -122,7 +138,25 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         self, request: nodes_pb2.DescribeRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.NodeDescription:
         """Who this node is."""
+        for name in _TCP:
+            self.description.tcp[name] = Path("/proc/sys/net/ipv4", name).read_text().strip()
         return self.description
+
+    @answering
+    def Reset(
+        self, request: nodes_pb2.ResetRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.ResetReply:
+        """Forget what the run before left."""
+        with self._lock:
+            for forget in self.forget:
+                forget()
+        return nodes_pb2.ResetReply()
+
+    def ReadClock(
+        self, request: nodes_pb2.ReadClockRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.ClockReading:
+        """What this node's clock says."""
+        return nodes_pb2.ClockReading(now_ns=time.monotonic_ns())
 
     @answering
     def Profile(
@@ -131,15 +165,21 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         """Run parts alone, with what else this node does at rest."""
         options = next(request, nodes_pb2.ProfilePiece()).options
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            cuts = receive_all((piece.piece for piece in request), Path(folder))
+            cuts = receive_all(
+                (piece.piece for piece in request), Path(folder), self.limits.model_bytes
+            )
             parts = [
                 ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs)
                 for cut in cuts
                 if cut.part.path is not None
             ]
-            threads = options.threads or len(os.sched_getaffinity(0))
             with self._lock:
-                profiles = profile(parts, threads, options.warmup, options.runs)
+                profiles = profile(
+                    parts,
+                    _threads(options.threads) or len(os.sched_getaffinity(0)),
+                    min(options.warmup, _MOST_RUNS),
+                    min(options.runs, _MOST_RUNS),
+                )
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
 
     @answering
@@ -169,18 +209,45 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up."""
         with self._lock:
             self.drop()
-            self._part = LoadedPart(cut, options.threads, self.side)
+            self._part = self.opened(cut, options.threads)
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
-            self._part.session.warm(options.warmup)
-            for _ in range(options.warmup if cut.gives_outputs else 0):
+            warmup = min(options.warmup, _MOST_RUNS)
+            self._part.session.warm(warmup)
+            for _ in range(warmup if cut.gives_outputs else 0):
                 cut.model.result_of(random_inputs(_sized(cut.model.outputs), seed=0))
         return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
 
     def drop(self) -> None:
         """Close the session, if one is open."""
         if self._part is not None:
-            self._part.session.close()
+            self.close(self._part)
             self._part = None
+
+    def opened(self, cut: CutPart, threads: int) -> LoadedPart:
+        """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""
+        if not self._sessions.acquire(blocking=False):
+            raise NodeError(
+                f"the {self.side} node has {self.limits.sessions} sessions open: try again when "
+                "others are done, or raise limits.sessions"
+            )
+        try:
+            part = LoadedPart(cut, _threads(threads), self.side)
+        except BaseException:
+            self._sessions.release()
+            raise
+        SESSIONS.inc()
+        return part
+
+    def close(self, part: LoadedPart) -> None:
+        """Close a session that :meth:`opened` gave."""
+        part.session.close()
+        self._sessions.release()
+        SESSIONS.dec()
+
+
+def _threads(asked: int) -> int:
+    """No more than there are CPUs: a runtime would start them all."""
+    return min(asked, os.cpu_count() or 1)
 
 
 def _versions() -> Iterator[tuple[str, str]]:

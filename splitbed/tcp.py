@@ -3,6 +3,8 @@
 import os
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,20 +26,39 @@ class TcpFacts:
 
 def facts_to(peer: tuple[str, int]) -> TcpFacts | None:
     """Facts of this process's connection to `peer`; None when there is none."""
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            with socket.socket(fileno=os.dup(int(entry.name))) as connection:
-                if connection.type == socket.SOCK_STREAM and _peer(connection) == peer:
-                    return _facts(connection)
-        except OSError:  # not a socket, not connected, or closed since it was listed
-            continue
+    for connection in _connections():
+        with suppress(OSError):  # not connected, or closed since it was listed
+            if _address(connection.getpeername()) == peer:
+                return _facts(connection)
     return None
 
 
-def _peer(connection: socket.socket) -> tuple[str, int] | None:
-    if connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return None
-    host, port, *_ = connection.getpeername()
+def pin_cubic(port: int) -> None:
+    """Have cubic control this process's connections from or to `port`, where the kernel lets us.
+
+    A row says what did; on a machine of its own the default may be another.
+    """
+    for connection in _connections():
+        with suppress(OSError):
+            ends = (connection.getsockname(), connection.getpeername())
+            if port in (_address(end)[1] for end in ends):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+
+
+def _connections() -> Iterator[socket.socket]:
+    """This process's TCP sockets, one after another, each open until the next is asked for."""
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed since it was listed
+            if not str(entry.readlink()).startswith("socket:"):
+                continue
+        with suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as connection:
+            inet = connection.family in (socket.AF_INET, socket.AF_INET6)
+            if inet and connection.type == socket.SOCK_STREAM:
+                yield connection
+
+
+def _address(name: tuple[str, int]) -> tuple[str, int]:
+    host, port, *_ = name
     return host.removeprefix("::ffff:"), port  # gRPC reaches IPv4 through IPv6 sockets
 
 

@@ -54,6 +54,11 @@ class Timeline:
         return sum(stage.ms for stage in self.stages if stage.name == name)
 
     @property
+    def crosses(self) -> bool:
+        """Whether the frame crossed the link; that of the device anchor does not."""
+        return any(stage.name == "uplink" for stage in self.stages)
+
+    @property
     def e2e_ms(self) -> float:
         """From the start of the first counted stage to the end of the last."""
         counted = [stage for stage in self.stages if stage.name in END_TO_END]

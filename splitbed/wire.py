@@ -9,6 +9,7 @@ expects, and only then is memory taken.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Chunk, Packet, Tensor, TensorHeader, TensorsHeader
+
+PROTOCOL = 1
+"""Of the messages; it changes when nodes of before could not follow any more."""
 
 CHUNK_BYTES = 256 * 1024
 FIRST_BYTES = 32 * 1024
@@ -50,6 +54,11 @@ def describe(tensors: Tensors) -> tuple[TensorInfo, ...]:
     )
 
 
+def nbytes(tensors: Tensors) -> int:
+    """Bytes of arrays as they travel."""
+    return sum(info.nbytes for info in describe(tensors))
+
+
 def tensor_headers(infos: Iterable[TensorInfo]) -> list[TensorHeader]:
     """Descriptions of tensors as they travel."""
     return [
@@ -62,7 +71,10 @@ def infos_of(headers: Iterable[TensorHeader], *, open_sizes: bool) -> tuple[Tens
 
     Raises NodeError for a description that cannot be, or of more than is ever sent.
     """
-    infos = tuple(_believable(header, smallest=-1 if open_sizes else 0) for header in headers)
+    few = islice(headers, MAX_TENSORS + 1)
+    infos = tuple(_believable(header, smallest=-1 if open_sizes else 0) for header in few)
+    if len(infos) > MAX_TENSORS:
+        raise NodeError(f"refused more than {MAX_TENSORS} tensors")
     if (total := sum(abs(info.nbytes) for info in infos)) > MAX_TENSORS_BYTES:
         raise NodeError(f"refused {total} bytes of tensors: the limit is {MAX_TENSORS_BYTES}")
     return infos
@@ -100,6 +112,8 @@ def recipe_of(message: nodes_pb2.PictureRecipe) -> PictureRecipe:
     """The recipe of :func:`recipe_message`; UsageError for one that cannot be."""
     if message.layout not in ("NCHW", "NHWC") or message.datatype not in NUMPY_TYPES:
         raise UsageError(f"no picture becomes {message.layout!r} of {message.datatype!r}")
+    if message.height * message.width > MAX_PICTURE_BYTES or len(message.mean) > 4:
+        raise UsageError(f"refused to make {message.height}x{message.width} pixels of a picture")
     return PictureRecipe(
         height=message.height,
         width=message.width,

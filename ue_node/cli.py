@@ -1,12 +1,16 @@
 """The `ue-node` command."""
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splitbed.command import run_command_line
+
+if TYPE_CHECKING:  # heavy imports wait until a command needs them
+    from splitbed.node_config import UeConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -18,35 +22,68 @@ def ue_node() -> None:
 
 @app.command()
 def serve(
-    edge: Annotated[str, typer.Option(help="IP:PORT of the edge node's data plane.")],
-    control: Annotated[str, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")],
+    config: Annotated[Path | None, typer.Option(help="YAML with these options as keys.")] = None,
+    edge: Annotated[str | None, typer.Option(help="IP:PORT of the edge's data plane.")] = None,
+    control: Annotated[
+        str | None, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")] = None,
+    log: Annotated[str | None, typer.Option(help="console or json.")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1.")
+    ] = False,
 ) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM; what is in flight is finished."""
     from splitbed import serve as serving
+    from splitbed.node_config import UeConfig, load_node_config
+
+    options = {"edge": edge, "control": control, "metrics": metrics, "log": log}
+    asked = load_node_config(UeConfig, config, options | {"insecure": insecure or None})
+    if check:
+        serving.check(asked)
+    else:
+        _serve(asked)
+
+
+def _serve(config: "UeConfig") -> None:
+    from netem.service import serve_shaper
+    from splitbed import serve as serving
+    from splitbed.access import read_token
     from splitbed.host import NodeHost
+    from splitbed.logs import configure
+    from splitbed.telemetry import serving as serving_metrics
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
     from ue_node.edge_client import EdgeClient
     from ue_node.service import UeService
 
-    control_address = serving.checked_address(control, insecure=insecure)
-    with tempfile.TemporaryDirectory(prefix="ue-node-") as folder:
-        host = NodeHost("ue", Path(folder))
-        client = EdgeClient(serving.checked_address(edge, insecure=True))
+    configure(config.log)
+    port = int(config.edge.rpartition(":")[2])
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ue-node-"))
+        stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
+        host = NodeHost("ue", Path(folder), config.limits)
+        shaper = stack.enter_context(serve_shaper(config.shaper, port, host.description))
+        edge = serving.checked_address(config.edge, allowed=True)
+        client = EdgeClient(edge, config.tls, read_token(config.token_file))
+        stack.callback(client.close)
         service = UeService(host, client)
-        serving.until_told_to_stop(
-            serving.start(
-                control_address,
-                lambda s: rpc.add_NodeServicer_to_server(host, s),
-                lambda s: rpc.add_UeServicer_to_server(service, s),
-                options=CONTROL_OPTIONS,
-            )
+        stack.callback(service.forget)
+
+        control = serving.Plane(
+            config.control,
+            serving.ORCHESTRATOR,
+            {
+                "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
+                "splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s),
+            }
+            | shaper,
+            CONTROL_OPTIONS,
         )
-        service.close()
-        client.close()
+        serving.serve(config, host.in_flight, control)
 
 
 def main() -> None:

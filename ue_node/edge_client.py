@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import grpc
 
+from splitbed.access import open_channel, why_unreachable
 from splitbed.errors import NodeError
+from splitbed.node_config import Tls
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
@@ -29,11 +31,12 @@ class Answer:
 class EdgeClient:
     """Sends frames one after another; the connection outlives them, so that it stays warm."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: Tls | None = None, token: str | None = None) -> None:
         self.address = address
+        self._tls = tls
         # a frame sent twice would be measured as one: an edge that goes away is told, not retried
         options = [*CHANNEL_OPTIONS, ("grpc.enable_retries", 0)]
-        self._channel = grpc.insecure_channel(address, options=options)
+        self._channel = open_channel(address, tls, token, options)
         self._stub = nodes_pb2_grpc.DataStub(self._channel)
         self._lock = threading.Lock()
         self._stream: _Stream | None = None
@@ -67,7 +70,7 @@ class EdgeClient:
         try:
             yield from call
         except grpc.RpcError as error:
-            raise NodeError(f"the edge at {self.address} failed: {_words(error)}") from None
+            raise _failure(error, self.address, self._tls) from None
         finally:
             self._delivery = None
 
@@ -96,16 +99,17 @@ class EdgeClient:
 
     def _open(self) -> "_Stream":
         if self._stream is None or self._stream.closed:
-            self._stream = _Stream(self._stub, self.address)
+            self._stream = _Stream(self._stub, self.address, self._tls)
         return self._stream
 
 
 class _Stream:
     """One gRPC stream; leaving its context by an error closes it."""
 
-    def __init__(self, stub: nodes_pb2_grpc.DataStub, address: str) -> None:
+    def __init__(self, stub: nodes_pb2_grpc.DataStub, address: str, tls: Tls | None) -> None:
         self.closed = False
         self._address = address
+        self._tls = tls
         self._outgoing: queue.SimpleQueue[Iterable[Packet] | None] = queue.SimpleQueue()
         self._call = stub.Frames(self._requests())
 
@@ -128,7 +132,7 @@ class _Stream:
         try:
             yield from self._call
         except grpc.RpcError as error:
-            raise NodeError(f"the edge at {self._address} failed: {_words(error)}") from None
+            raise _failure(error, self._address, self._tls) from None
 
     def take(self, body: str) -> Packet:
         packet = next(self.answers(), None)
@@ -145,7 +149,9 @@ class _Stream:
             self._call.cancel()
 
 
-def _words(error: grpc.RpcError) -> str:
+def _failure(error: grpc.RpcError, address: str, tls: Tls | None) -> NodeError:
     # every error of a call is also the call itself
     assert isinstance(error, grpc.Call)
-    return f"{error.code().name}: {error.details()}"
+    if tls and error.code() is grpc.StatusCode.UNAVAILABLE:
+        return NodeError(f"the edge failed: {why_unreachable(error, address, tls)}")
+    return NodeError(f"the edge at {address} failed: {error.code().name}: {error.details()}")

@@ -13,22 +13,27 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import grpc
 
 from netem.probe import prove
-from netem.proof import judge
-from netem.spec import LinkSpec, Shape, checked
+from netem.proof import judge, nominal_rtt_ms
+from netem.service import shape_of
+from netem.spec import LinkSpec
 from splitbed.delivery import CutPart, receive
 from splitbed.errors import NodeError, UsageError
 from splitbed.host import NodeHost, answering
 from splitbed.media.pictures import preprocess, random_inputs
 from splitbed.processor import Processor
 from splitbed.slowdown import busy_cpus, measured_slowdown
-from splitbed.tcp import facts_to
+from splitbed.tcp import facts_to, pin_cubic
+from splitbed.telemetry import tell_bytes, tell_link, tell_stages
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
 from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import Packet
-from splitbed.wire import describe, infos_of, packets, recipe_of, whole_tensors
+from splitbed.wire import infos_of, nbytes, packets, recipe_of, whole_tensors
 from ue_node.edge_client import Answer, EdgeClient
+
+MAX_INPUTS = 100_000
+MAX_WARM_BYTES = 1 << 30
 
 
 class UeService(nodes_pb2_grpc.UeServicer):
@@ -41,6 +46,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self._received: tuple[CutPart, bytes] | None = None
         self._processor: Processor | None = None
         self._slowdown = 1.0
+        host.forget.append(self.forget)
 
     @answering
     def ReceivePart(
@@ -60,7 +66,9 @@ class UeService(nodes_pb2_grpc.UeServicer):
     def _receive(self, pieces: Iterator[PartPiece]) -> nodes_pb2.PartReceived:
         before, self._received = self._received, None
         start_ns = time.monotonic_ns()
-        self._received = cut, digest = receive(pieces, self._host.folder)
+        self._received = cut, digest = receive(
+            pieces, self._host.folder, self._host.limits.model_bytes
+        )
         end_ns = time.monotonic_ns()
         changed = before is None or (before[0].layers, before[1]) != (cut.layers, digest)
         return nodes_pb2.PartReceived(
@@ -104,10 +112,15 @@ class UeService(nodes_pb2_grpc.UeServicer):
         """What makes a short stage as slow as the limit says."""
         return nullcontext() if self._processor is None else self._processor.repaid(most_cpus)
 
-    def close(self) -> None:
-        """Give the processor back."""
+    def forget(self) -> None:
+        """Forget inputs and part, give up what is in flight, give the processor back."""
+        self._edge.cancel()
+        self._inputs.clear()
+        self._received = None
         if self._processor is not None:
             self._processor.close()
+            self._processor = None
+        self._slowdown = 1.0
 
     @contextmanager
     def _given_up(self, context: grpc.ServicerContext) -> Iterator[None]:
@@ -123,6 +136,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
     @answering
     def AddInput(self, request: nodes_pb2.Input, context: grpc.ServicerContext) -> Iterator[Packet]:
         """Add an input; the answer is what preprocessing makes of it."""
+        if len(self._inputs) >= MAX_INPUTS:
+            raise NodeError(f"refused another input: {MAX_INPUTS} are here already")
         prepare = _source(request, infos_of(request.tensors, open_sizes=False))
         tensors = prepare()
         self._inputs.append(prepare)
@@ -133,6 +148,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.WarmLinkRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.WarmLinkReply:
         """Open the congestion window with bytes that mean nothing."""
+        if request.bytes > MAX_WARM_BYTES:
+            raise NodeError(f"refused to warm the link with {request.bytes} bytes")
         self._edge.warm(request.bytes)
         return nodes_pb2.WarmLinkReply()
 
@@ -142,9 +159,18 @@ class UeService(nodes_pb2_grpc.UeServicer):
     ) -> nodes_pb2.LinkProof:
         """Measure rate and round trip of the link, and say what TCP has been through."""
         host, _, port = self._edge.address.rpartition(":")
-        spec = LinkSpec(uplink=_shape(request.uplink), downlink=_shape(request.downlink))
+        if not 0 < request.probe_port < 1 << 16:
+            raise NodeError(f"there is no port {request.probe_port} to prove the link against")
+        spec = LinkSpec(uplink=shape_of(request.uplink), downlink=shape_of(request.downlink))
+        pin_cubic(int(port))
         proof = prove((host, request.probe_port), request.probe_token, spec)
         facts = facts_to((host, int(port)))
+        tell_link(
+            (spec.uplink.rate_mbit, spec.downlink.rate_mbit),
+            (proof.uplink_mbit, proof.downlink_mbit),
+            (nominal_rtt_ms(spec), proof.rtt_min_ms),
+            facts.retransmits if facts else None,
+        )
         return nodes_pb2.LinkProof(
             **vars(proof),
             fault=judge(proof, spec) or "",
@@ -156,6 +182,12 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.FrameRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.FrameRecord:
         """Take one input through the whole pipeline."""
+        with self._host.in_flight.frame():
+            return self._run_frame(request, context)
+
+    def _run_frame(
+        self, request: nodes_pb2.FrameRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.FrameRecord:
         if request.input >= len(self._inputs):
             raise NodeError(f"there is no input {request.input}: {len(self._inputs)} were added")
         part, timeline = self._host.part, Timeline()
@@ -166,6 +198,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         if part.cut.is_whole:
             with timeline.stage("result"):
                 result = part.cut.model.result_of(crossing)
+            tell_stages(timeline)
             return _record(request.frame, timeline, {}, result, None)
         # codecs have one thread: a limit for the threads of part 1 would hardly slow them
         with timeline.stage("encode"), self._repaid(1 / self._slowdown):
@@ -179,14 +212,12 @@ class UeService(nodes_pb2_grpc.UeServicer):
         )
         with self._given_up(context):
             answer = self._edge.exchange(sending, request.frame, part.cut.model.results)
+        tell_stages(timeline)
         _add_edge_stages(timeline, answer)
         record = _record(request.frame, timeline, crossing, answer.result, answer)
-        record.encoded_bytes = _nbytes(encoded)
+        record.encoded_bytes = nbytes(encoded)
+        tell_bytes(part.codec, record.encoded_bytes, record.result_bytes)
         return record
-
-
-def _shape(asked: nodes_pb2.LinkShape) -> Shape:
-    return checked(Shape, **{field.name: value for field, value in asked.ListFields()})
 
 
 def _source(request: nodes_pb2.Input, infos: tuple[TensorInfo, ...]) -> Callable[[], Tensors]:
@@ -219,15 +250,11 @@ def _record(
             for stage in timeline.stages
         ],
         intermediate_tensors=len(crossing),
-        intermediate_bytes=_nbytes(crossing),
-        result_bytes=_nbytes(result),
+        intermediate_bytes=nbytes(crossing),
+        result_bytes=nbytes(result),
         results={name: array.shape[0] if array.ndim else 1 for name, array in result.items()},
         result=whole_tensors(result),
     )
     if answer is not None and answer.report.HasField("max_abs_diff"):
         record.max_abs_diff = answer.report.max_abs_diff
     return record
-
-
-def _nbytes(tensors: Tensors) -> int:
-    return sum(info.nbytes for info in describe(tensors))

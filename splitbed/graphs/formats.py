@@ -43,6 +43,9 @@ class Format(Protocol):
     def write_portable(self, part: Path, path: Path) -> None:
         """Write ``part`` as a model file of its own."""
 
+    def check_received(self, path: Path) -> None:
+        """Raise UsageError for a file from outside that would have the runtime read others."""
+
 
 def format_named(name: str) -> Format:
     """The module of the format called ``name``; UsageError for a name that is none."""

@@ -16,7 +16,15 @@ from splitbed.graphs import onnx_weights as weights_file
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.onnx_graph import OnnxModel, build_graph, load_graph, parse
 
-__all__ = ["FILES", "load_graph", "open_stored", "store", "write_part", "write_portable"]
+__all__ = [
+    "FILES",
+    "check_received",
+    "load_graph",
+    "open_stored",
+    "store",
+    "write_part",
+    "write_portable",
+]
 
 GRAPH_FILE = "graph.onnx"
 FILES: tuple[str, ...] = (GRAPH_FILE, weights_file.FILE)
@@ -66,6 +74,15 @@ def write_portable(part: Path, path: Path) -> None:
         raise UsageError(f"Cannot write {path}: {nbytes} bytes are over ONNX's limit of 2 GB.")
     weights_file.embed(model, part.with_name(weights_file.FILE))
     path.write_bytes(_serialised(model))
+
+
+def check_received(path: Path) -> None:
+    """Raise UsageError for a file from outside that would have the runtime read others."""
+    model = parse(path)
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise UsageError(f"Weight {tensor.name!r} of a part that came lies in another file.")
+    weights_file.refuse_external(model)
 
 
 def _serialised(model: onnx.ModelProto) -> bytes:

@@ -58,6 +58,26 @@ class NodeDescription(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TcpEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     CLOCK_FIELD_NUMBER: _builtins.int
@@ -66,6 +86,10 @@ class NodeDescription(_message.Message):
     PACKAGES_FIELD_NUMBER: _builtins.int
     PROBE_PORT_FIELD_NUMBER: _builtins.int
     PROBE_TOKEN_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    TCP_FIELD_NUMBER: _builtins.int
+    SHAPER_FIELD_NUMBER: _builtins.int
+    SHAPES_INGRESS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -75,8 +99,17 @@ class NodeDescription(_message.Message):
     probe_port: _builtins.int
     """edge: where the link's proof is answered"""
     probe_token: _builtins.bytes
+    protocol: _builtins.int
+    """of these messages; nodes of another are refused"""
+    shaper: _builtins.str
+    """what shapes here: netem or tbf; empty where nothing does"""
+    shapes_ingress: _builtins.bool
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def tcp(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """its kernel's settings"""
+
     def __init__(
         self,
         *,
@@ -88,14 +121,150 @@ class NodeDescription(_message.Message):
         packages: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         probe_port: _builtins.int = ...,
         probe_token: _builtins.bytes = ...,
+        protocol: _builtins.int = ...,
+        tcp: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shaper: _builtins.str = ...,
+        shapes_ingress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "shaper", b"shaper", "shapes_ingress", b"shapes_ingress", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeDescription: _TypeAlias = NodeDescription  # noqa: Y015
+
+@_typing.final
+class ResetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetRequest: _TypeAlias = ResetRequest  # noqa: Y015
+
+@_typing.final
+class ResetReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetReply: _TypeAlias = ResetReply  # noqa: Y015
+
+@_typing.final
+class ReadClockRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadClockRequest: _TypeAlias = ReadClockRequest  # noqa: Y015
+
+@_typing.final
+class ClockReading(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOW_NS_FIELD_NUMBER: _builtins.int
+    now_ns: _builtins.int
+    """CLOCK_MONOTONIC"""
+    def __init__(
+        self,
+        *,
+        now_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["now_ns", b"now_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockReading: _TypeAlias = ClockReading  # noqa: Y015
+
+@_typing.final
+class ShapeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_FIELD_NUMBER: _builtins.int
+    INGRESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def egress(self) -> Global___LinkShape: ...
+    @_builtins.property
+    def ingress(self) -> Global___LinkShape:
+        """absent: not shaped"""
+
+    def __init__(
+        self,
+        *,
+        egress: Global___LinkShape | None = ...,
+        ingress: Global___LinkShape | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShapeRequest: _TypeAlias = ShapeRequest  # noqa: Y015
+
+@_typing.final
+class ReadShapeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadShapeRequest: _TypeAlias = ReadShapeRequest  # noqa: Y015
+
+@_typing.final
+class Shaped(_message.Message):
+    """read back from the kernel"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_FIELD_NUMBER: _builtins.int
+    INGRESS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def egress(self) -> Global___LinkShape: ...
+    @_builtins.property
+    def ingress(self) -> Global___LinkShape: ...
+    def __init__(
+        self,
+        *,
+        egress: Global___LinkShape | None = ...,
+        ingress: Global___LinkShape | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shaped: _TypeAlias = Shaped  # noqa: Y015
 
 @_typing.final
 class ModelPiece(_message.Message):

@@ -170,6 +170,16 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
                 _registered_method=True)
+        self.Reset = channel.unary_unary(
+                '/splitbed.v1.Node/Reset',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ResetRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ResetReply.FromString,
+                _registered_method=True)
+        self.ReadClock = channel.unary_unary(
+                '/splitbed.v1.Node/ReadClock',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ClockReading.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -196,6 +206,20 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reset(self, request, context):
+        """Forgets models, parts, inputs and limits: a new run begins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadClock(self, request, context):
+        """What its clock says, for whoever wants to know how far it is from another's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +237,16 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.UseCodec,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.SerializeToString,
+            ),
+            'Reset': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reset,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ResetRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.ResetReply.SerializeToString,
+            ),
+            'ReadClock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadClock,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.ClockReading.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -297,6 +331,179 @@ class Node:
             '/splitbed.v1.Node/UseCodec',
             splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Node/Reset',
+            splitbed_dot_v1_dot_nodes__pb2.ResetRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.ResetReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadClock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Node/ReadClock',
+            splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.ClockReading.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ShaperStub:
+    """Control plane of a node that was told which interface its data crosses.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Shape = channel.unary_unary(
+                '/splitbed.v1.Shaper/Shape',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ShapeRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Shaped.FromString,
+                _registered_method=True)
+        self.Read = channel.unary_unary(
+                '/splitbed.v1.Shaper/Read',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ReadShapeRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Shaped.FromString,
+                _registered_method=True)
+
+
+class ShaperServicer:
+    """Control plane of a node that was told which interface its data crosses.
+    """
+
+    def Shape(self, request, context):
+        """Shapes what this node sends there, and what it receives where it was told to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Read(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ShaperServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Shape': grpc.unary_unary_rpc_method_handler(
+                    servicer.Shape,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ShapeRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Shaped.SerializeToString,
+            ),
+            'Read': grpc.unary_unary_rpc_method_handler(
+                    servicer.Read,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReadShapeRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Shaped.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'splitbed.v1.Shaper', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('splitbed.v1.Shaper', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Shaper:
+    """Control plane of a node that was told which interface its data crosses.
+    """
+
+    @staticmethod
+    def Shape(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Shaper/Shape',
+            splitbed_dot_v1_dot_nodes__pb2.ShapeRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Shaped.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Read(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Shaper/Read',
+            splitbed_dot_v1_dot_nodes__pb2.ReadShapeRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Shaped.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,10 @@ class NodeStub:
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
     UseCodec: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]
     """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
+    Reset: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ResetRequest, _nodes_pb2.ResetReply]
+    """Forgets models, parts, inputs and limits: a new run begins."""
+    ReadClock: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]
+    """What its clock says, for whoever wants to know how far it is from another's."""
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -90,6 +94,10 @@ class NodeAsyncStub(NodeStub):
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
     UseCodec: _aio.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]  # type: ignore[assignment]
     """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
+    Reset: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ResetRequest, _nodes_pb2.ResetReply]  # type: ignore[assignment]
+    """Forgets models, parts, inputs and limits: a new run begins."""
+    ReadClock: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]  # type: ignore[assignment]
+    """What its clock says, for whoever wants to know how far it is from another's."""
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of both nodes; never crosses the shaped link."""
@@ -117,7 +125,63 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_nodes_pb2.CodecReply, _abc.Awaitable[_nodes_pb2.CodecReply]]:
         """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
 
+    @_abc_1.abstractmethod
+    def Reset(
+        self,
+        request: _nodes_pb2.ResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.ResetReply, _abc.Awaitable[_nodes_pb2.ResetReply]]:
+        """Forgets models, parts, inputs and limits: a new run begins."""
+
+    @_abc_1.abstractmethod
+    def ReadClock(
+        self,
+        request: _nodes_pb2.ReadClockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.ClockReading, _abc.Awaitable[_nodes_pb2.ClockReading]]:
+        """What its clock says, for whoever wants to know how far it is from another's."""
+
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ShaperStub:
+    """Control plane of a node that was told which interface its data crosses."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ShaperAsyncStub: ...
+    Shape: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ShapeRequest, _nodes_pb2.Shaped]
+    """Shapes what this node sends there, and what it receives where it was told to."""
+    Read: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ReadShapeRequest, _nodes_pb2.Shaped]
+
+@_typing.type_check_only
+class ShaperAsyncStub(ShaperStub):
+    """Control plane of a node that was told which interface its data crosses."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Shape: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ShapeRequest, _nodes_pb2.Shaped]  # type: ignore[assignment]
+    """Shapes what this node sends there, and what it receives where it was told to."""
+    Read: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ReadShapeRequest, _nodes_pb2.Shaped]  # type: ignore[assignment]
+
+class ShaperServicer(metaclass=_abc_1.ABCMeta):
+    """Control plane of a node that was told which interface its data crosses."""
+
+    @_abc_1.abstractmethod
+    def Shape(
+        self,
+        request: _nodes_pb2.ShapeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Shaped, _abc.Awaitable[_nodes_pb2.Shaped]]:
+        """Shapes what this node sends there, and what it receives where it was told to."""
+
+    @_abc_1.abstractmethod
+    def Read(
+        self,
+        request: _nodes_pb2.ReadShapeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Shaped, _abc.Awaitable[_nodes_pb2.Shaped]]: ...
+
+def add_ShaperServicer_to_server(servicer: ShaperServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class UeStub:
     """Control plane of the UE node alone."""

@@ -166,7 +166,8 @@ def test_a_scenario_is_not_gone_on_with_under_other_options(
 def test_a_scenario_whose_cells_all_failed_says_so_without_a_traceback(tmp_path: Path) -> None:
     place = PosePlace(tmp_path)
     file = tmp_path / "hasty.yaml"
-    sweep = "{model: posenet, split: '28:3', bw: 5, frame-timeout-s: 0.001, profile: false}"
+    sweep = "{model: posenet, split: '28:3', bw: 5, frame-timeout-s: 0.001, profile: false,"
+    sweep += " delivery: false}"
     file.write_text(f"{{clause: x, name: hasty, sweep: {sweep}}}")
     out = str(tmp_path / "out")
     done = ended(place.popen(place.scenario("run", str(file), "--out", out)))

@@ -122,7 +122,7 @@ def test_json_is_the_rows_and_the_verdict(tmp_path: Path) -> None:
 
 def test_ssd300_is_cut_over_the_link_and_its_boxes_come_back(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    argv = place.argv("--split", "split_node_3", "--bw", "50")
+    argv = place.argv("--split", "split_node_3", "--bw", "50", "--no-delivery")
     argv[argv.index("--model") + 1] = "ssd300"
     done = ended(place.popen(argv))
     assert done.returncode == 0, done.stderr + done.stdout

@@ -15,8 +15,8 @@ from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-# 8 KB at 0.5 Mbit/s: a frame that crosses takes 0.14 s, a cell with its proofs some 3 s
-SLOW = ("--split", "2:4,3:3", "--bw", "0.5", "--runs", "3")
+# 8 KB at 1 Mbit/s: a frame that crosses takes 0.07 s, a cell with its proofs some 2 s
+SLOW = ("--split", "2:4,3:3", "--bw", "1", "--runs", "3")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_node_that_dies_fails_its_cell_and_the_sweep_goes_on(place: Place, sid
 
 @pytest.mark.parametrize("side", ["ue", "edge"])
 def test_a_node_that_hangs_fails_its_cell_and_the_sweep_goes_on(place: Place, side: str) -> None:
-    process = place.start("--split", "3:3", "--bw", "0.2", "--frame-timeout-s", "4")
+    process = place.start("--split", "3:3", "--bw", "1", "--frame-timeout-s", "3")
     wait_until(lambda: samples(place) > 0, process)
     place.node(side).suspend()
     done = ended(process)

@@ -34,7 +34,15 @@ class FakeEgress:
 
 def link_of(uplink: FakeEgress, downlink: FakeEgress) -> Link:
     nowhere = Namespace(-1)
-    return Link("native", nowhere, nowhere, "10.77.0.1", "10.77.0.2", uplink, downlink)
+    return Link(
+        backend="native",
+        ue=nowhere,
+        edge=nowhere,
+        ue_address="10.77.0.1",
+        edge_address="10.77.0.2",
+        uplink=uplink,
+        downlink=downlink,
+    )
 
 
 def test_both_directions_are_shaped() -> None:

@@ -15,6 +15,7 @@ from netem.namespace import Namespace
 from netem.spec import Shape
 from orchestrator.config import sweep_config
 from orchestrator.model import SweptModel, load_model
+from orchestrator.node_process import local_nodes
 from orchestrator.pair import Pair
 from orchestrator.scratch import scratch
 
@@ -47,11 +48,19 @@ class Unshaped:
 def loopback_link() -> Link:
     """Both ends on 127.0.0.1."""
     here = Here(-1)
-    return Link("native", here, here, "127.0.0.1", "127.0.0.1", Unshaped(), Unshaped())
+    return Link(
+        backend="native",
+        ue=here,
+        edge=here,
+        ue_address="127.0.0.1",
+        edge_address="127.0.0.1",
+        uplink=Unshaped(),
+        downlink=Unshaped(),
+    )
 
 
-def small_model(path: Path) -> Path:
-    """Six layers with a residual branch on a 16x16 picture: conv, relu, conv, add, relu, mean."""
+def small_model(path: Path, side: int = SIDE) -> Path:
+    """Six layers with a residual branch on a square picture: conv, relu, conv, add, relu, mean."""
     rng = np.random.default_rng(0)
     weights = {
         "w1": rng.standard_normal((8, 3, 3, 3)).astype(np.float32) / 5,
@@ -65,7 +74,7 @@ def small_model(path: Path) -> Path:
         helper.make_node("Relu", ["d"], ["e"], "relu2"),
         helper.make_node("GlobalAveragePool", ["e"], ["scores"], "mean"),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, side, side])
     scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 8, 1, 1])
     initializers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "small", [image], [scores], initializers)
@@ -92,6 +101,6 @@ def loopback_pair(
         config = sweep_config({"model": str(small_model(folder / "small.onnx")), "input": picture})
         model = load_model(config, stored)
         pair = stack.enter_context(
-            Pair(loopback_link(), space, model, free_port(), edge_module=edge_module)
+            Pair(*local_nodes(loopback_link(), space, free_port(), edge_module), model)
         )
         yield pair, model

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model import SweptModel
+from orchestrator.node_process import NodeProcess
 from orchestrator.pair import Pair
 from splitbed.delivery import CutPart, Parcel, pack, receive
 from splitbed.errors import NodeError
@@ -77,7 +78,7 @@ def parcel(shared: tuple[Pair, SweptModel], tmp_path: Path) -> Parcel:
 
 def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> None:
     (there := tmp_path / "there").mkdir()
-    cut, digest = receive(parcel.pieces(), there)
+    cut, digest = receive(parcel.pieces(), there, 1 << 20)
     assert parcel.file is not None
     assert cut.part.path is not None
     assert cut.part.path.read_bytes() == parcel.file.read_bytes()
@@ -144,7 +145,7 @@ def test_a_parcel_that_is_not_what_it_says_is_refused(
 ) -> None:
     (there := tmp_path / "there").mkdir()
     with pytest.raises(NodeError, match=says):
-        receive(iter(spoilt(list(parcel.pieces()), how)), there)
+        receive(iter(spoilt(list(parcel.pieces()), how)), there, 1 << 20)
     assert how == "goes on" or not (there / "part1.onnx").exists()
 
 
@@ -153,6 +154,8 @@ def test_cuts_leave_no_files_behind(shared: tuple[Pair, SweptModel]) -> None:
     for layers in range(1, LAYERS):
         pair.load_edge(layers, threads=1, warmup=0)
         pair.load(layers, threads=(1, 1), warmup=0)
-    for folder in (model.stored.folder, pair._edge.scratch.folder):
+    edge = pair._edge
+    assert isinstance(edge, NodeProcess)
+    for folder in (model.stored.folder, edge.scratch.folder):
         assert list(folder.rglob("graph.onnx"))  # it is the right place
         assert not list(folder.rglob("*.part*.onnx"))

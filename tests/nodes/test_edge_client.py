@@ -1,18 +1,18 @@
 """What the UE says of an edge that answers wrongly."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
 import pytest
 
 from splitbed.errors import NodeError
-from splitbed.serve import start
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, TensorHeader, TensorsHeader
-from splitbed.wire import packets, receive
+from splitbed.wire import CHANNEL_OPTIONS, packets, receive
 from tests.nodes.loopback import free_port
 from ue_node.edge_client import EdgeClient
 
@@ -89,10 +89,10 @@ def nothing() -> Iterator[Packet]:
     ],
 )
 def test_a_wrong_answer_is_an_error_that_says_what_was_wrong(answer: Answer, says: str) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    edge = WrongEdge(answer)
-    server = start(address, lambda s: nodes_pb2_grpc.add_DataServicer_to_server(edge, s))
-    client = EdgeClient(address)
+    server = grpc.server(ThreadPoolExecutor(max_workers=2), options=CHANNEL_OPTIONS)
+    nodes_pb2_grpc.add_DataServicer_to_server(WrongEdge(answer), server)
+    client = EdgeClient(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    server.start()
     with pytest.raises(NodeError, match=says):
         client.exchange(packets(FRAME, frame=1), 1, RESULT)
     client.close()

@@ -13,20 +13,20 @@ from splitbed.tcp import facts_to
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5", "localhost:5", "[::1]:5", "unix:/run/x"])
 def test_loopback_and_unix_sockets_need_no_permission(address: str) -> None:
-    assert checked_address(address, insecure=False) == address
+    assert checked_address(address, allowed=False) == address
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:5", "10.0.0.1:5", "[::]:5"])
 def test_an_address_that_others_reach_needs_insecure(address: str) -> None:
     with pytest.raises(UsageError, match="--insecure"):
-        checked_address(address, insecure=False)
-    assert checked_address(address, insecure=True) == address
+        checked_address(address, allowed=False)
+    assert checked_address(address, allowed=True) == address
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "x:5"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="IP:PORT"):
-        checked_address(address, insecure=True)
+        checked_address(address, allowed=True)
 
 
 def test_a_port_that_is_taken_exits_3_and_says_how_to_find_who_has_it() -> None:

@@ -1,0 +1,85 @@
+"""Serving HTTP: a node's /metrics, the orchestrator's pages."""
+
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from splitbed.errors import MachineError, UsageError
+from splitbed.node_config import Tls
+from splitbed.serve import checked_address
+
+_SILENT_S = 10.0  # a peer that says nothing is hung up on
+
+
+@contextmanager
+def listening(
+    what: str,
+    address: str,
+    handler: type[BaseHTTPRequestHandler],
+    tls: Tls | None = None,
+    *,
+    insecure: bool = False,
+) -> Iterator[str]:
+    """Serve `what` on `address`, IP:PORT, in threads of its own; the context has the URL.
+
+    With `tls`, peers must show a certificate of its authority. Raises UsageError for an address
+    that others reach without TLS, unless `insecure`, and for certificates that cannot be used;
+    MachineError when the address is taken.
+    """
+    checked_address(address, allowed=tls is not None or insecure)
+    if address.startswith("unix:"):
+        raise UsageError(f"cannot serve {what} on {address}: give IP:PORT, HTTP takes no Unix path")
+    context = _context(tls) if tls else None
+    host, _, port = address.rpartition(":")
+    try:
+        server = _Server((host.strip("[]"), int(port)), _hanging_up(handler))
+    except OSError as error:
+        raise MachineError(
+            f"cannot serve {what} on {address}: {error.strerror}; "
+            f"`ss -ltnp 'sport = :{port}'` names who has that port, or choose another"
+        ) from None
+    if context:
+        # the handshake is the handling thread's: a peer that is slow at it must not hold up others
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if context else 'http'}://{address}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    from splitbed.certificates import explain  # cryptography takes its time
+
+    if wrong := explain(tls):
+        raise UsageError(wrong)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
+    context.load_cert_chain(tls.cert, tls.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _hanging_up(handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
+    return type(handler.__name__, (handler,), {"timeout": _SILENT_S})
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, place: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+        super().__init__(place, handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer would ask the name service for this machine's name here, and may wait for it
+        socketserver.TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of peers that failed at TLS or went away: they learn it themselves."""

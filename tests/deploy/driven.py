@@ -1,0 +1,96 @@
+"""A process that serves /metrics as a node or an orchestrator at a sweep would: ROLE ADDRESS.
+
+It drives the real telemetry objects with made-up frames, ten a second, until it is ended.
+"""
+
+import itertools
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+from splitbed import telemetry
+from splitbed.timeline import END_TO_END, STAGES, Stage, Timeline
+
+MARKUP = "<i>stage2</i>"
+"""A split whose name a page must not take for its own words."""
+
+FRAMES = 3
+_chance = Random(0)
+
+
+def _timeline(names: tuple[str, ...]) -> Timeline:
+    timeline, start_ns = Timeline(), time.monotonic_ns()
+    for name in names:
+        end_ns = start_ns + int(_chance.uniform(5e6, 300e6))
+        timeline.add(name, start_ns, end_ns)
+        start_ns = end_ns
+    return timeline
+
+
+def node(stages: tuple[str, ...]) -> None:
+    """Frames of a node that knows these stages."""
+    telemetry.SESSIONS.set(1)
+    telemetry.MODELS.set(1)
+    telemetry.tell_link((20.0, 20.0), (19.8, 19.9), (0.02, 0.4), 0)
+    while True:
+        with telemetry.FRAMES_IN_FLIGHT.track_inprogress():
+            time.sleep(0.1)
+        telemetry.tell_stages(_timeline(stages))
+        telemetry.tell_bytes("raw", 1_000_000, 2_000)
+
+
+def orchestrator() -> None:
+    """A sweep of two splits and the anchors at two rates; one of its cells fails."""
+    from netem.proof import nominal_rtt_ms
+    from netem.spec import symmetric
+    from orchestrator.grid import Cell
+    from orchestrator.telemetry import SweepTelemetry
+    from splitbed.graphs.graph import Cut
+
+    cuts = [("network anchor", 0), (MARKUP, 2), ("stage3", 3), ("device anchor", 5)]
+    cells = [
+        Cell(label, Cut(k, f"{k}:{5 - k}", (), 0, 0, 0, 0), symmetric(rate_mbit=mbit), codec)
+        for (label, k), mbit in itertools.product(cuts, (5, 20))
+        for codec in [["raw"], ["none"]][k == 5]
+    ]
+    told = SweepTelemetry()
+    told.begin(cells, Path(), "native")
+    for number, cell in enumerate(itertools.cycle(cells)):
+        told.cell(cell)
+        mbit = cell.link.uplink.rate_mbit
+        rates = {"uplink_mbit": mbit * 0.99, "downlink_mbit": mbit * 1.01}
+        rtt = {"rtt_min_ms": nominal_rtt_ms(cell.link) + 0.4}
+        told.proved(cell.link, {**rates, **rtt, "tcp": {"retransmits": number}})
+        for _ in range(FRAMES):
+            time.sleep(0.1)
+            timeline = _timeline(STAGES)
+            told.frame(_sample(timeline), timeline.stages)
+        failed = {"error": "the edge node died", "error_kind": "NodeError"}
+        told.done(failed if number == 1 else {"error": None})
+
+
+def _sample(timeline: Timeline) -> dict[str, object]:
+    stages: list[Stage] = timeline.stages
+    return {
+        "e2e_ms": timeline.e2e_ms,
+        "stages": [(stage.name, stage.start_ns, stage.end_ns) for stage in stages],
+        "encoded_bytes": 500_000,
+        "result_bytes": 2_000,
+    }
+
+
+def main(role: str, address: str) -> None:
+    """Serve, and drive what is served."""
+    with telemetry.serving(address):
+        match role:
+            case "ue":
+                node(STAGES[:3])
+            case "edge":
+                node(END_TO_END[3:])
+            case _:
+                orchestrator()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,78 @@
+"""A sweep against two machines, configured by files alone."""
+
+import csv
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
+from tests.net.two_machines import CLOCK_AHEAD_S, Machines, two_machines
+from tests.nodes.loopback import small_model
+
+SIDE = 96  # maps of 0.3 MB: the first two frames that tbf lets pass at once weigh little
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("machines")
+
+
+@pytest.fixture(scope="module")
+def machines(folder: Path, backend: str) -> Iterator[Machines]:
+    with two_machines(folder) as both:
+        yield both
+
+
+def swept(machines: Machines, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    process = machines.popen(
+        [
+            *(*ORCHESTRATE, "sweep", "--topology", str(machines.topology), "--no-profile"),
+            *("--model", str(small_model(folder / "small.onnx", SIDE))),
+            *("--out", str(folder / "run"), *options),
+        ]
+    )
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def run(machines: Machines, folder: Path) -> Path:
+    done = swept(machines, folder, "--split", "3:3", "--bw", "20,50")
+    logs = machines.ue.log.read_text() + machines.edge.log.read_text()
+    assert done.returncode == 0, done.stderr + done.stdout + logs
+    return folder / "run"
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_sweep_measures_them_as_it_does_two_namespaces(run: Path) -> None:
+    assert len(rows(run)) == 2 * 3
+    assert {row["valid"] for row in rows(run)} == {"true"}
+
+
+def test_the_nodes_shaped_the_link_themselves(run: Path) -> None:
+    for row in rows(run):
+        assert row["link_backend"] in ("nodes-netem", "nodes-tbf")
+        assert abs(float(row["link_mbit"]) / float(row["bw_mbit"]) - 1) < 0.03
+
+
+def test_one_way_times_are_told_though_the_clocks_differ(run: Path) -> None:
+    for row in rows(run):
+        if row["split"] == "6:0":
+            continue
+        assert float(row["one_way_uncertainty_ms"]) < 3
+        wire_ms = int(row["encoded_bytes"]) * 8 / (float(row["bw_mbit"]) * 1e3)
+        assert float(row["uplink_ms"]) > wire_ms - float(row["one_way_uncertainty_ms"])
+
+
+def test_the_difference_of_the_clocks_is_kept_with_its_uncertainty(run: Path) -> None:
+    for line in (run / "cells.jsonl").read_text().splitlines():
+        clock = json.loads(line)["clock"]
+        assert abs(clock["offset_ms"] / 1e3 - CLOCK_AHEAD_S) <= clock["uncertainty_ms"] / 1e3

@@ -1,0 +1,121 @@
+"""What nodes do with peers that are of another version, or send what they should not."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from orchestrator.conditions import warnings
+from orchestrator.model import SweptModel
+from orchestrator.pair import Pair
+from splitbed.errors import NodeError
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1.tensors_pb2 import Packet, Padding
+from tests.nodes.loopback import free_port, loopback_pair
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
+        both[0].load(3, threads=(1, 1), warmup=0)
+        yield both
+
+
+def data_address(pair: Pair) -> str:
+    # the probe has the data plane's number
+    return f"127.0.0.1:{pair.edge.probe_port}"
+
+
+def frame_is_fine(pair: Pair) -> bool:
+    record = pair.run_frame(0, 0, 20)
+    return bool(record.HasField("max_abs_diff") and record.max_abs_diff < 1e-3)
+
+
+def test_a_node_of_another_protocol_is_refused_with_what_repairs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER", "protocol")
+    with (
+        pytest.raises(NodeError, match="protocol 2, this orchestrator 1: install the same"),
+        loopback_pair(tmp_path, edge_module="tests.nodes.other_node"),
+    ):
+        pass
+
+
+def test_other_versions_of_packages_are_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER", "packages")
+    with loopback_pair(tmp_path, edge_module="tests.nodes.other_node") as (pair, _):
+        (said,) = warnings(pair)
+    assert "different versions of onnxruntime" in said
+    assert "0.0.1" in said
+
+
+def test_the_same_versions_are_not_warned_about(shared: tuple[Pair, SweptModel]) -> None:
+    assert warnings(shared[0]) == []
+
+
+def test_a_message_that_is_too_large_is_refused_and_the_next_frame_is_fine(
+    shared: tuple[Pair, SweptModel],
+) -> None:
+    pair, _ = shared
+    with grpc.insecure_channel(data_address(pair)) as channel:
+        stub = nodes_pb2_grpc.DataStub(channel)
+        huge = Packet(padding=Padding(data=bytes(5 << 20), last=True))
+        with pytest.raises(grpc.RpcError) as refused:
+            list(stub.Frames(iter([huge])))
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert frame_is_fine(pair)
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 300, b"PRI * HTTP/2.0\r\n"])
+def test_what_is_not_grpc_or_breaks_off_is_dropped_and_the_next_frame_is_fine(
+    sent: bytes, shared: tuple[Pair, SweptModel]
+) -> None:
+    host, _, port = data_address(shared[0]).partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as peer:
+        peer.sendall(sent)
+    assert frame_is_fine(shared[0])
+
+
+def test_a_frame_that_breaks_off_is_given_up_and_the_next_one_is_fine(
+    shared: tuple[Pair, SweptModel],
+) -> None:
+    pair, _ = shared
+
+    def half() -> Iterator[Packet]:
+        header = Packet()
+        header.header.layers, header.header.codec = 3, "raw"
+        yield header
+
+    with (
+        grpc.insecure_channel(data_address(pair)) as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        list(nodes_pb2_grpc.DataStub(channel).Frames(half()))
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert frame_is_fine(pair)
+
+
+def test_a_metrics_port_in_use_stops_the_start_with_how_to_find_who_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        argv = [sys.executable, "-m", "edge_node", "serve", "--metrics", f"127.0.0.1:{port}"]
+        argv += ["--listen", f"127.0.0.1:{free_port()}", "--control", "127.0.0.1:1"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 3
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_new_run_finds_a_node_as_new(shared: tuple[Pair, SweptModel]) -> None:
+    pair, _ = shared
+    node = pair._ue
+    nodes_pb2_grpc.NodeStub(node.channel).Reset(nodes_pb2.ResetRequest())
+    with pytest.raises(NodeError, match="no input 0"):
+        pair.run_frame(0, 0, 5)
