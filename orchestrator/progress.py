@@ -46,6 +46,9 @@ class Progress:
     def done(self, journal: Record) -> None:
         """A cell ended; `journal` is its line of cells.jsonl."""
 
+    def stopped(self, error: BaseException) -> None:
+        """The sweep was stopped before its last cell."""
+
 
 class SweepProgress(Progress):
     """A bar on a terminal, a line per cell elsewhere."""

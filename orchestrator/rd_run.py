@@ -182,12 +182,11 @@ def _show(points: Sequence[Point], links: Sequence[LinkSpec], curves: Sequence[L
     told: list[Line] = []
     for row in curves:
         rate, common = row["bd_rate_pct"], row["quality_overlap"]
+        heading = f"BD-rate against {row['anchor']}" if row["anchor"] else "BD-rate"
         told.append(
             {
                 "curve": row["curve"],
-                f"BD-rate against {row['anchor'] or 'nothing'}": f"{rate:+.1f} %"
-                if isinstance(rate, float)
-                else row["reason"],
+                heading: f"{rate:+.1f} %" if isinstance(rate, float) else row["reason"],
                 # little in common is little to trust
                 "accuracies in common": f"{common:.0%}" if isinstance(common, float) else "",
             }

@@ -80,7 +80,8 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
             progress.begin(todo, folder.path, bed.link.backend)
             for warning in cast(list[str], facts["warnings"]):
                 progress.note(f"warning: {warning}")
-            stopped = Sweeper(config, bed, folder, progress).measure(todo)
+            if stopped := Sweeper(config, bed, folder, progress).measure(todo):
+                progress.stopped(stopped)
             return _end(folder, len(cells), stopped)
 
 

@@ -114,5 +114,9 @@ class SweepTelemetry(Progress):
         if journal["error"]:
             ERRORS.labels(kind=journal["error_kind"]).inc()
 
+    def stopped(self, error: BaseException) -> None:
+        """The sweep was stopped before its last cell."""
+        ERRORS.labels(kind=type(error).__name__).inc()
+
     def _stage(self, name: str) -> Summary:
         return FRAME_STAGE_SECONDS.labels(split=self._split, bw_mbit=self._bw_mbit, stage=name)

@@ -74,6 +74,11 @@ class Several(Progress):
         for watcher in self._watchers:
             watcher.done(journal)
 
+    def stopped(self, error: BaseException) -> None:
+        """The sweep was stopped before its last cell."""
+        for watcher in self._watchers:
+            watcher.stopped(error)
+
 
 class Traced(Progress):
     """Exports the frames of a cell when it has ended, on the UE's clock."""

@@ -15,6 +15,7 @@ import grpc
 
 from splitbed.errors import UsageError
 from splitbed.logs import log
+from splitbed.telemetry import ERRORS
 
 if TYPE_CHECKING:
     from splitbed.node_config import Tls
@@ -162,11 +163,13 @@ class Guard(grpc.ServerInterceptor):
         known: Mapping[str, Any] = context.auth_context()  # the types of grpc know one value each
         names = known.get("x509_common_name", ())
         if not any(name.decode(errors="replace") in self._roles for name in names):
+            ERRORS.labels(kind="refused").inc()
             log.warning("refused a call", peer=context.peer(), reason="role", common_name=names)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for this certificate")
 
 
 def _refuse_token(_requests: Any, context: grpc.ServicerContext) -> Any:
+    ERRORS.labels(kind="refused").inc()
     log.warning("refused a call", peer=context.peer(), reason="token")
     context.abort(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
 

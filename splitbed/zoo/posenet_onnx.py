@@ -7,9 +7,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from splitbed.zoo.layers import Weights
+from splitbed.zoo.onnx_writer import model_of
 from splitbed.zoo.posenet_layers import HEADS, IMAGE, SIDE, PoseLayer
 
-OPSET = 17
 IR_VERSION = 10  # the first whose nodes bear metadata
 LIMITS = {"zero": 0.0, "six": 6.0}
 
@@ -37,14 +37,7 @@ def to_onnx(layers: Sequence[PoseLayer], weights: Weights, origin: str) -> bytes
         ],
         initializers,
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="splitbed",
-    )
-    helper.set_model_props(model, {"weights": origin})
-    return bytes(model.SerializeToString())
+    return bytes(model_of(graph, origin, IR_VERSION).SerializeToString())
 
 
 def _nodes(layer: PoseLayer) -> Iterator[onnx.NodeProto]:

@@ -22,16 +22,15 @@ network, whose parts are 107.1 and 29.2 MB. The maps that cross are of the same 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from splitbed.zoo import retinanet_boxes, retinanet_seeded, retinanet_weights
 from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 from splitbed.zoo.retinanet_layers import IMAGE, Row, convolutions, head_maps, rows
 
-OPSET = 17
 IR_VERSION = 10  # the first whose nodes bear metadata
 HEIGHT, WIDTH = 800, 1280
 WINDOW = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
@@ -64,11 +63,6 @@ def to_onnx(weights: Weights, origin: str, height: int, width: int) -> onnx.Mode
         for head in ("classification_head/cls_logits", "regression_head/bbox_reg")
     )
     found, constants = retinanet_boxes.nodes(logits, offsets, height, width)
-    initializers = [
-        numpy_helper.from_array(values, f"{module}.{name}")
-        for module, held in weights.items()
-        for name, values in zip(("weight", "bias"), held, strict=True)
-    ]
     twice = helper.make_tensor(TWICE, TensorProto.FLOAT, [4], [1, 1, 2, 2])
     graph = helper.make_graph(
         [*(node for row in rows() for node in _nodes(row)), *found],
@@ -79,16 +73,9 @@ def to_onnx(weights: Weights, origin: str, height: int, width: int) -> onnx.Mode
             helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"]),
             helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n"]),
         ],
-        [*initializers, twice, *constants],
+        [*initializers(weights, weights), twice, *constants],
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="splitbed",
-    )
-    helper.set_model_props(model, {"weights": origin})
-    return model
+    return model_of(graph, origin, IR_VERSION)
 
 
 def parameters(layers: Sequence[Conv]) -> int:
@@ -101,34 +88,20 @@ def _nodes(row: Row) -> Iterator[onnx.NodeProto]:
     if not isinstance(row, Conv):
         match row.op:
             case "MaxPool":
-                yield _node("MaxPool", row.node, _tensor(row.source), **WINDOW)
+                yield _WRITER.node("MaxPool", row.node, _tensor(row.source), **WINDOW)
             case "Resize":
-                yield _node(
+                yield _WRITER.node(
                     "Resize", row.node, _tensor(row.source), "", TWICE, mode="nearest",
                     coordinate_transformation_mode="asymmetric", nearest_mode="floor",
                 )  # fmt: skip
             case _:
-                yield _node(row.op, row.node, _tensor(row.source))
+                yield _WRITER.node(row.op, row.node, _tensor(row.source))
         return
-    yield _node(
-        "Conv",
-        row.node,
-        _tensor(row.source),
-        f"{row.module}.weight",
-        f"{row.module}.bias",
-        kernel_shape=[row.kernel] * 2,
-        strides=[row.stride] * 2,
-        pads=[row.pad] * 4,
-    )
-    if row.adds and row.add:
-        yield _node("Add", row.add, _tensor(row.node), _tensor(row.adds))
-    if row.relu:
-        yield _node("Relu", row.relu, _tensor(row.add or row.node))
+    yield from _WRITER.conv(row)
 
 
 def _tensor(node: str) -> str:
     return node if node == IMAGE else f"{node}_output_0"
 
 
-def _node(kind: str, name: str, *inputs: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(kind, list(inputs), [_tensor(name)], name=name, **attributes)
+_WRITER = OnnxWriter(_tensor)

@@ -16,16 +16,15 @@ all, under the same names.
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from splitbed.media.shapes import HEIGHT, SHAPES, WIDTH
 from splitbed.zoo import checkpoints
 from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 
-OPSET = 17
 IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 IMAGE = "image"
 STRIDE = 8
@@ -103,11 +102,6 @@ def _block(name: str, source: str, inputs: int, outputs: int) -> list[Conv]:
 
 def to_onnx(rows: tuple[Conv, ...], weights: Weights, origin: str) -> onnx.ModelProto:
     """The graph of ``rows`` with ``weights``; ``origin`` says where these come from."""
-    initializers = [
-        numpy_helper.from_array(values, f"{row.module}.{name}")
-        for row in rows
-        for name, values in zip(("weight", "bias"), weights[row.module], strict=True)
-    ]
     places = [HEIGHT // STRIDE, WIDTH // STRIDE]
     graph = helper.make_graph(
         [node for row in rows for node in _nodes(row)],
@@ -117,42 +111,21 @@ def to_onnx(rows: tuple[Conv, ...], weights: Weights, origin: str) -> onnx.Model
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, values, *places])
             for name, values in HEADS.items()
         ],
-        initializers,
+        initializers((row.module for row in rows), weights),
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="splitbed",
-    )
-    helper.set_model_props(model, {"weights": origin})
-    return model
+    return model_of(graph, origin, IR_VERSION)
 
 
 def _nodes(row: Conv) -> Iterator[onnx.NodeProto]:
-    yield _node(
-        "Conv",
-        row.node,
-        _tensor(row.source),
-        f"{row.module}.weight",
-        f"{row.module}.bias",
-        kernel_shape=[row.kernel] * 2,
-        strides=[row.stride] * 2,
-        pads=[row.pad] * 4,
-    )
-    if row.adds and row.add:
-        yield _node("Add", row.add, _tensor(row.node), _tensor(row.adds))
-    if row.relu:
-        yield _node("Relu", row.relu, _tensor(row.add or row.node))
+    yield from _WRITER.conv(row)
     if row.module == "neck":
-        yield _node("DepthToSpace", UP, _tensor(row.last), blocksize=2, mode="CRD")
-
-
-def _node(kind: str, name: str, *inputs: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(kind, list(inputs), [_tensor(name)], name=name, **attributes)
+        yield _WRITER.node("DepthToSpace", UP, _tensor(row.last), blocksize=2, mode="CRD")
 
 
 def _tensor(node: str) -> str:
     """The tensor that a node puts out: the last ones are the model's own."""
     outputs = {f"/{head}/1/Conv": head for head in HEADS}
     return outputs.get(node, node if node == IMAGE else f"{node}_output_0")
+
+
+_WRITER = OnnxWriter(_tensor)

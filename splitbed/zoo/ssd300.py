@@ -15,7 +15,6 @@ one of the two into the weights, so the graph holds 22,876,918.
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -24,9 +23,9 @@ from onnx import TensorProto, helper, numpy_helper
 from splitbed.tasks.ssd import BOXES, CLASSES
 from splitbed.zoo import checkpoints, seeded
 from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 from splitbed.zoo.resnet import bottleneck
 
-OPSET = 17
 IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 IMAGE = "image"
 POOL = "/feature_extractor/feature_extractor/feature_extractor.3/MaxPool"
@@ -105,13 +104,9 @@ def heads() -> Iterator[Conv]:
 def to_onnx(layers: tuple[Conv, ...], weights: Weights, origin: str) -> onnx.ModelProto:
     """The graph of ``layers`` with ``weights``; ``origin`` says where these come from."""
     nodes = [node for layer in layers for node in _nodes(layer)]
-    initializers = [
-        numpy_helper.from_array(values, f"{layer.module}.{name}")
-        for layer in layers
-        for name, values in zip(("weight", "bias"), weights[layer.module], strict=True)
-    ]
+    held = initializers((layer.module for layer in layers), weights)
     for name, rows in (("locs", 4), ("confs", CLASSES)):
-        initializers.append(numpy_helper.from_array(np.array([1, rows, -1]), f"{name}_shape"))
+        held.append(numpy_helper.from_array(np.array([1, rows, -1]), f"{name}_shape"))
         nodes.append(_concat(name))
     graph = helper.make_graph(
         nodes,
@@ -121,16 +116,9 @@ def to_onnx(layers: tuple[Conv, ...], weights: Weights, origin: str) -> onnx.Mod
             helper.make_tensor_value_info("locs", TensorProto.FLOAT, [1, 4, BOXES]),
             helper.make_tensor_value_info("confs", TensorProto.FLOAT, [1, CLASSES, BOXES]),
         ],
-        initializers,
+        held,
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="splitbed",
-    )
-    helper.set_model_props(model, {"weights": origin})
-    return model
+    return model_of(graph, origin, IR_VERSION)
 
 
 def parameters(layers: tuple[Conv, ...]) -> int:
@@ -145,27 +133,16 @@ def _tensor(node: str) -> str:
 
 
 def _nodes(layer: Conv) -> Iterator[onnx.NodeProto]:
-    yield _node(
-        "Conv",
-        layer.node,
-        _tensor(layer.source),
-        f"{layer.module}.weight",
-        f"{layer.module}.bias",
-        kernel_shape=[layer.kernel] * 2,
-        strides=[layer.stride] * 2,
-        pads=[layer.pad] * 4,
-    )
-    if layer.adds and layer.add:
-        yield _node("Add", layer.add, _tensor(layer.node), _tensor(layer.adds))
-    if layer.relu:
-        yield _node("Relu", layer.relu, _tensor(layer.add or layer.node))
+    yield from _WRITER.conv(layer)
     if layer.source == IMAGE:
         window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-        yield _node("MaxPool", POOL, _tensor(layer.last), **window)
+        yield _WRITER.node("MaxPool", POOL, _tensor(layer.last), **window)
     kind, _, index = layer.module.partition(".")
     if kind in ("loc", "conf"):
         # The exporter numbers the reshapes as they run: loc.0, conf.0, loc.1, …
-        yield _node("Reshape", _reshape(kind, int(index)), _tensor(layer.node), f"{kind}s_shape")
+        yield _WRITER.node(
+            "Reshape", _reshape(kind, int(index)), _tensor(layer.node), f"{kind}s_shape"
+        )
 
 
 def _reshape(kind: str, index: int) -> str:
@@ -180,5 +157,4 @@ def _concat(output: str) -> onnx.NodeProto:
     return helper.make_node("Concat", parts, [output], name=name, axis=2)
 
 
-def _node(kind: str, name: str, *inputs: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(kind, list(inputs), [_tensor(name)], name=name, **attributes)
+_WRITER = OnnxWriter(_tensor)

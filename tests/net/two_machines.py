@@ -20,6 +20,7 @@ from netem.namespace import Namespace, new_namespace
 
 UE, EDGE = "10.88.0.1", "10.88.0.2"
 CONTROL = {"ue": "10.88.1.1", "edge": "10.88.2.1"}
+METRICS = {"ue": f"{CONTROL['ue']}:9101", "edge": f"{CONTROL['edge']}:9102"}
 DATA_PORT, CONTROL_PORT = 50051, 50052
 CLOCK_AHEAD_S = 5000
 _BOOT = 'mount -t tmpfs tmpfs "$0" && exec sleep infinity'
@@ -165,7 +166,7 @@ def _write_config(side: str, folder: Path, certs: Path, *, shaped: bool) -> None
     config = {
         "edge" if side == "ue" else "listen": data,
         "control": f"{CONTROL[side]}:{CONTROL_PORT}",
-        "metrics": "127.0.0.1:9101",
+        "metrics": METRICS[side],
         "tls": _tls(certs, side),
         "token_file": str(certs / "token"),
         "log": "json",

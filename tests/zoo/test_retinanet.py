@@ -23,6 +23,7 @@ from splitbed.tasks import TASKS
 from splitbed.tensors import Tensors
 from splitbed.zoo import ZOO, retinanet, retinanet_boxes, retinanet_seeded
 from splitbed.zoo.layers import Weights
+from splitbed.zoo.onnx_writer import OPSET
 from splitbed.zoo.retinanet_layers import convolutions, head_maps, level_node, rows
 
 TABLE = Path(__file__).parents[3] / "shared/reference/tables/clause_10.3.9.1_retinanet.csv"
@@ -79,7 +80,7 @@ def boxes_of(logits: list[np.ndarray], offsets: list[np.ndarray]) -> dict[str, n
     made = [helper.make_tensor_value_info(name, datatype, None) for name, datatype in named]
     model = helper.make_model(
         helper.make_graph(nodes, "boxes", given, made, constants),
-        opset_imports=[helper.make_opsetid("", retinanet.OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=retinanet.IR_VERSION,
     )
     session = ort.InferenceSession(model.SerializeToString())

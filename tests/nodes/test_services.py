@@ -1,0 +1,98 @@
+"""Nodes as long-lived services: configured by a file, asked how they are, told to stop."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import yaml
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from tests.nodes.loopback import free_port
+
+
+@dataclass(frozen=True)
+class Service:
+    """An edge node that runs as its file says."""
+
+    config: Path
+    control: str
+    process: "subprocess.Popen[str]"
+
+    def check(self) -> "subprocess.CompletedProcess[str]":
+        argv = [*command(self.config), "--check"]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+
+
+def command(config: Path) -> list[str]:
+    return [sys.executable, "-m", "edge_node", "serve", "--config", str(config)]
+
+
+def write(folder: Path, **more: object) -> tuple[Path, str]:
+    control = f"127.0.0.1:{free_port()}"
+    asked = {"listen": f"127.0.0.1:{free_port()}", "control": control, "log": "json"}
+    (file := folder / "edge.yaml").write_text(yaml.safe_dump(asked | more))
+    return file, control
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    config, control = write(tmp_path)
+    process = subprocess.Popen(command(config), stderr=subprocess.PIPE, text=True)
+    with process:
+        service = Service(config, control, process)
+        deadline = time.monotonic() + 20
+        while service.check().returncode:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        yield service
+        process.kill()
+
+
+def test_a_node_that_serves_is_checked_and_one_that_has_stopped_is_not(service: Service) -> None:
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(10) == 0
+    stopped = service.check()
+    assert stopped.returncode == 1
+    assert f"cannot reach {service.control}" in stopped.stderr
+
+
+def test_its_services_are_listed_by_reflection(service: Service) -> None:
+    with grpc.insecure_channel(service.control) as channel:
+        listed = set(ProtoReflectionDescriptorDatabase(channel).get_services())
+    assert {"splitbed.v1.Node", "splitbed.v1.Edge", "grpc.health.v1.Health"} <= listed
+    assert "splitbed.v1.Data" not in listed  # which the data plane has, and nothing else does
+
+
+def test_each_line_of_its_log_is_json(service: Service) -> None:
+    service.process.send_signal(signal.SIGTERM)
+    _, err = service.process.communicate(timeout=10)
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert events == ["serving", "stopping"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"lisen": "127.0.0.1:1"}, "lisen"),
+        ({"listen": "0.0.0.0:50051"}, "others reach it"),
+        ({"limits": {"sessions": 0}}, "limits.sessions"),
+        ({"tls": {"ca": "a.pem", "cert": "b.pem", "key": "c.key"}}, "b.pem"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused_with_the_key(
+    more: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    config, _ = write(tmp_path, **more)
+    done = subprocess.run(command(config), capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
