@@ -33,6 +33,7 @@ def one_line(error: ValidationError) -> str:
 
 
 def _refusal(entry: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in entry["loc"])
+    # the place in a list says nothing: the value follows
+    where = ".".join(part for part in entry["loc"] if isinstance(part, str))
     said = str(entry["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     return f"{where} {said} (got {entry['input']!r})" if where else said

@@ -112,7 +112,14 @@ def _try(codec: Codec) -> None:
     limits = Range(np.zeros(3, np.float32), np.ones(3, np.float32))
     info = TensorInfo("a picture", picture.datatype, picture.shape)
     with suppress(MachineError):  # another machine may have what this one lacks
-        codec.bind([info], Setting({info.name: limits}, picture=picture))
+        try:
+            codec.bind([info], Setting({info.name: limits}, picture=picture))
+        except UsageError as error:
+            # of no use to who reads it: the picture that was tried
+            why = str(error).partition(f"cannot code {info.name}")[2].partition("): ")[2]
+            if not why:
+                raise
+            raise UsageError(f"the codec {codec.name} cannot be: {why}") from None
 
 
 def _installed() -> dict[str, importlib.metadata.EntryPoint]:

@@ -252,9 +252,11 @@ def _padded(side: int) -> int:
 _HEVC, _AVC = ("libx265", "hevc"), ("libx264", "h264")
 KINDS: dict[str, StageKind] = {
     "hevc": _Kind(*_HEVC, 8, False, f"HEVC, all intra; QP 0 to {MAX_QP} ({QP})"),
-    "hevc-inter": _Kind(*_HEVC, 8, True, f"HEVC, inter-frame, low delay; QP ({QP})"),
-    "hevc10": _Kind(*_HEVC, 10, False, f"HEVC of 10 bits, all intra; QP ({QP})"),
-    "hevc10-inter": _Kind(*_HEVC, 10, True, f"HEVC of 10 bits, inter-frame, low delay; QP ({QP})"),
-    "avc": _Kind(*_AVC, 8, False, f"AVC, all intra; QP ({QP})"),
-    "avc-inter": _Kind(*_AVC, 8, True, f"AVC, inter-frame, low delay; QP ({QP})"),
+    "hevc-inter": _Kind(*_HEVC, 8, True, f"HEVC, inter-frame, low delay; QP 0 to {MAX_QP} ({QP})"),
+    "hevc10": _Kind(*_HEVC, 10, False, f"HEVC of 10 bits, all intra; QP 0 to {MAX_QP} ({QP})"),
+    "hevc10-inter": _Kind(
+        *_HEVC, 10, True, f"HEVC of 10 bits, inter-frame, low delay; QP 0 to {MAX_QP} ({QP})"
+    ),
+    "avc": _Kind(*_AVC, 8, False, f"AVC, all intra; QP 0 to {MAX_QP} ({QP})"),
+    "avc-inter": _Kind(*_AVC, 8, True, f"AVC, inter-frame, low delay; QP 0 to {MAX_QP} ({QP})"),
 }
