@@ -23,7 +23,8 @@ sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes);
 	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100 --no-delivery $(ARGS)
 
 test: setup  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/net --ignore=tests/deploy
+	$(BIN)/python -m pytest tests/net tests/deploy  # these measure: one after another
 
 older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (Python 3.11)
 	@$(MAKE) --no-print-directory setup VENV=$(OLDER) EXTRAS=dev,tflite-runtime \

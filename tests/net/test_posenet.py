@@ -31,7 +31,7 @@ class PosePlace(Place):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
     place = PosePlace(tmp_path_factory.mktemp("posenet"))
-    done = place.sweep("--split", "13:18,29:2", "--bw", "20,50", "--profile")
+    done = place.sweep("--split", "13:18,29:2", "--bw", "40,50", "--profile")
     assert done.returncode == 0, done.stdout + done.stderr
     (place.folder / "stdout").write_text(done.stdout)
     return place
@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
 def test_the_sweep_runs_on_tflite_and_every_row_is_valid(place: Place) -> None:
     rows = place.rows()
     assert [(row["split"], row["bw_mbit"]) for row in rows] == [
-        (split, bw) for split in ("0:31", "13:18", "29:2", "31:0") for bw in ("20", "50")
+        (split, bw) for split in ("0:31", "13:18", "29:2", "31:0") for bw in ("40", "50")
     ]
     assert {row["runtime"] for row in rows} == {"tflite"}
     assert {row["valid"] for row in rows} == {"true"}
@@ -71,7 +71,7 @@ def test_part_1_was_delivered_over_the_link_that_was_asked(place: Place) -> None
 
 def test_what_a_delivery_saves_is_counted_from_the_network_anchor(place: Place) -> None:
     rows = {(row["split"], row["bw_mbit"]): row for row in place.rows()}
-    for bw in ("20", "50"):
+    for bw in ("40", "50"):
         network, device = rows["0:31", bw], rows["31:0", bw]
         assert network["frames_to_pay_delivery"] == ""
         saved_ms = float(network["e2e_ms"]) - float(device["e2e_ms"])
