@@ -17,7 +17,7 @@ setup: $(STAMP)  ## environment in .venv with locked dependencies, missing syste
 $(STAMP): pyproject.toml $(wildcard requirements*.lock)
 	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)"
 	@touch $@
-	@echo "ready: . $(VENV)/bin/activate puts orchestrate, ue-node, edge-node and netem on the path"
+	@echo "ready: . $(VENV)/bin/activate puts orchestrate, ue-node, edge-node, netem and splitbed on the path"
 
 sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes); ARGS=more options
 	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100 --no-delivery $(ARGS)
@@ -29,7 +29,7 @@ test: setup  ## all tests
 older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (Python 3.11)
 	@$(MAKE) --no-print-directory setup VENV=$(OLDER) EXTRAS=dev,tflite-runtime \
 		PYTHON=$$(command -v python3.11 || echo $(PYTHON))
-	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest \
+	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest -n 2 --dist loadfile \
 		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
 
 check: setup  ## ruff and mypy

@@ -1,6 +1,5 @@
 """The `edge-node` command."""
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,29 +54,30 @@ def _serve(config: "EdgeConfig") -> None:
     from netem.probe import ProbeServer
     from netem.service import serve_shaper
     from splitbed import serve as serving
+    from splitbed.addresses import ipv4_and_port
     from splitbed.host import NodeHost
     from splitbed.logs import configure
+    from splitbed.own_folder import own_folder
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
 
     configure(config.log)
     allowed = config.tls is not None or config.insecure
-    address = serving.checked_address(config.listen, allowed=allowed)
-    host_ip, _, port = address.rpartition(":")
+    host_ip, port = ipv4_and_port(config.listen, allowed=allowed)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-node-"))
+        folder = stack.enter_context(own_folder("edge-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
-        probe = stack.enter_context(ProbeServer(host_ip.strip("[]"), int(port)))
-        host = NodeHost("edge", Path(folder), config.limits)
+        probe = stack.enter_context(ProbeServer(host_ip, port))
+        host = NodeHost("edge", folder, config.limits)
         host.description.probe_port = probe.address[1]
         host.description.probe_token = probe.token
-        shaper = stack.enter_context(serve_shaper(config.shaper, int(port), host.description))
+        shaper = stack.enter_context(serve_shaper(config.shaper, port, host.description))
         models = ModelService(host)
-        data = DataService(host, models, int(port))
+        data = DataService(host, models, port)
         planes = (
             serving.Plane(
-                address,
+                config.listen,
                 serving.UE,
                 {"splitbed.v1.Data": lambda s: rpc.add_DataServicer_to_server(data, s)},
             ),
@@ -90,9 +90,11 @@ def _serve(config: "EdgeConfig") -> None:
                 }
                 | shaper,
                 CONTROL_OPTIONS,
+                host.lease,
             ),
         )
         serving.serve(config, host.in_flight, *planes)
+    serving.end()
 
 
 def main() -> None:

@@ -56,6 +56,10 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, request: Iterator[nodes_pb2.ModelPiece], context: grpc.ServicerContext
     ) -> nodes_pb2.Deployed:
         """Store the model and check it before anything is run."""
+        with self._host.turn:
+            return self._deploy(request)
+
+    def _deploy(self, request: Iterator[nodes_pb2.ModelPiece]) -> nodes_pb2.Deployed:
         self._host.drop()
         self.forget()
         first = next(request, nodes_pb2.ModelPiece())
@@ -90,7 +94,14 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, request: nodes_pb2.LoadRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.Loaded:
         """Cut, open the session on part 2, warm it up; have part 1 ready where it is asked."""
-        self._host.drop()  # cutting may write over the file that its session has mapped
+        with self._host.turn:
+            if not context.is_active():
+                raise NodeError("it was given up before it began")
+            return self._load(request)
+
+    def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:
+        if not request.session.hold:
+            self._host.drop()  # first, so that two parts are not in memory at once
         self._parcel = None
         start_ns = time.monotonic_ns()
         part1, part2 = self._cut(request.layers)
@@ -168,12 +179,7 @@ class DataService(nodes_pb2_grpc.DataServicer):
                     raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
 
     def _frame(self, first: Packet, stream: Iterator[Packet]) -> Iterator[Packet]:
-        part = self._host.part
-        if first.header.layers != part.cut.layers:
-            raise NodeError(
-                f"the frame was cut after {first.header.layers} layers, "
-                f"this node's part begins after {part.cut.layers}"
-            )
+        part = self._host.part_of(first.header.layers)
         if first.header.codec != part.codec:
             raise NodeError(
                 f"the frame was encoded with {first.header.codec!r}, this node decodes {part.codec}"

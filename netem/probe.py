@@ -31,6 +31,7 @@ from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from splitbed.errors import LinkError, MachineError
 
 _TRAIN_S, _TRAIN_LEAST, _TRAIN_MOST = 0.2, 20, 900
+_TRAIN_LONGEST_S = 30.0  # 20 full frames at the slowest rate take half of it
 _SEND_SPEED = 2  # times the asked rate, after loss
 _WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
 _PINGS = 10
@@ -77,7 +78,7 @@ class ProbeServer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_TRAIN_LONGEST_S + 1)
         self._socket.close()
 
     def _serve(self) -> None:
@@ -109,7 +110,7 @@ class ProbeServer:
                 self.token,
                 train,
                 min(frames, _TRAIN_MOST),
-                min(gap_ns, 10**9),
+                min(gap_ns, round(_TRAIN_LONGEST_S * 1e9 / max(1, min(frames, _TRAIN_MOST)))),
             )
 
 

@@ -93,7 +93,7 @@ class CellMeasurement:
             ):
                 place = len(e2e_ms) % inputs
                 record = self._pair.run_frame(len(e2e_ms), place, self._timeout_s)
-                sample = _sample(record, clock)
+                sample = sample_of(record, clock)
                 on_frame(place, sample, tensors_of(record.result))
                 e2e_ms.append(sample["e2e_ms"])
                 if clocks:
@@ -116,7 +116,8 @@ class CellMeasurement:
         return proof
 
 
-def _sample(record: nodes_pb2.FrameRecord, clock: ClockModel | None) -> Record:
+def sample_of(record: nodes_pb2.FrameRecord, clock: ClockModel | None) -> Record:
+    """The line of samples.jsonl of one frame; `clock` is the edge's, None where it is the UE's."""
     stages = [(stage.name, stage.start_ns, stage.end_ns) for stage in record.stages]
     seen = [Stage(*stage) for stage in stages]
     on_ue = seen if clock is None else on_ue_clock(seen, clock)

@@ -1,12 +1,12 @@
 """The `orchestrate` command."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from orchestrator.cli_check import check_app
 from orchestrator.cli_look import look_app
 from orchestrator.cli_machines import machines_app
 from orchestrator.cli_options import (
@@ -29,7 +29,11 @@ from orchestrator.cli_options import (
     asked,
     option,
 )
-from splitbed.command import INTERRUPTED, run_command_line
+from orchestrator.cli_plan import plan_app
+from orchestrator.cli_report import report_app
+from orchestrator.cli_scenario import scenarios
+from orchestrator.cli_trace import trace_app
+from splitbed.command import run_command_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -104,6 +108,9 @@ def sweep(
     config: Annotated[Path | None, option("YAML with these options as keys.")] = None,
     out: Annotated[Path | None, option("Run folder. [runs/MODEL-TIME]")] = None,
     resume: Annotated[Path | None, option("Go on with this run folder; takes no other.")] = None,
+    threshold: Annotated[
+        list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")
+    ] = None,
     metrics: Metrics = None,
     otlp: Otlp = None,
     json: Json = False,
@@ -112,10 +119,12 @@ def sweep(
     from orchestrator import report, sweep
     from orchestrator.config import sweep_config
     from orchestrator.testbed import check_testbed
+    from orchestrator.threshold import broken, parse
     from orchestrator.watching import watching
     from splitbed.errors import UsageError
 
-    named = ("config", "resume", "metrics", "otlp", "json")
+    named = ("config", "resume", "threshold", "metrics", "otlp", "json")
+    limits = [parse(text) for text in threshold or ()]
     options = {k: v for k, v in context.params.items() if v is not None and k not in named}
     if resume and (options or config):
         raise UsageError("--resume goes on with the options of that run: give no others")
@@ -124,7 +133,9 @@ def sweep(
     with watching(metrics, otlp) as progress:
         outcome = sweep.run(config_asked, progress, resume)
     report.show(outcome, as_json=json)
-    raise typer.Exit(outcome.exit_code)
+    lines = broken(limits, outcome.rows) if limits else []
+    typer.echo("".join(f"{line}\n" for line in lines), err=True, nl=False)
+    raise typer.Exit(outcome.exit_code or bool(lines))
 
 
 @app.command()
@@ -241,78 +252,9 @@ def rd(
     raise typer.Exit(rd_run.run_rd(config, anchor, as_json=json))
 
 
-scenarios = typer.Typer(no_args_is_help=True, help="Scenarios of clause 10: show and run them.")
 app.add_typer(scenarios, name="scenario")
-ScenarioName = Annotated[str, typer.Argument(help="Clause, as 10.2, or FILE.yaml.")]
-
-
-@scenarios.command("show")
-def scenario_show(
-    name: ScenarioName,
-    yaml: Annotated[bool, typer.Option("--yaml", help="The file, to copy and change.")] = False,
-) -> None:
-    """Print the scenario template of clause 3, filled in."""
-    from orchestrator import scenario
-
-    loaded = scenario.load_scenario(name)
-    sys.stdout.write(scenario.scenario_text(name) if yaml else loaded.markdown())
-
-
-@scenarios.command("run")
-def scenario_run(
-    context: typer.Context,
-    name: ScenarioName,
-    images: Input = None,
-    split: Annotated[
-        str | None, option("Of the sweep, as for sweep; all are verified. [the scenario's]")
-    ] = None,
-    annotations: Annotated[Path | None, option("COCO key points as JSON: mAP.")] = None,
-    bw: Annotated[str | None, option("Mbit/s, a list. [the scenario's]")] = None,
-    codec: Annotated[str | None, option("As for sweep. [the scenario's]")] = None,
-    ue_slowdown: Annotated[str | None, option("As for sweep. [1]")] = None,
-    task: Task = None,
-    weights: Weights = None,
-    width: Width = None,
-    runtime: Runtime = None,
-    runs: Annotated[int | None, option("As for sweep.")] = None,
-    out: Annotated[Path | None, option("Folder for it all. [runs/scenario-NAME-TIME]")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="NAME is the folder of a run to go on with.")
-    ] = False,
-    metrics: Metrics = None,
-    otlp: Otlp = None,
-) -> None:
-    """Verify, deliver, sweep and profile, and leave one folder with the tables of the clause."""
-    from orchestrator import report, scenario_run
-    from orchestrator.watching import watching
-    from splitbed.errors import UsageError
-
-    own = ("name", "images", "annotations", "out", "resume", "metrics", "otlp")
-    options = {k: v for k, v in context.params.items() if v is not None and k not in own}
-    if images:
-        options["input"] = images
-    if resume and (options or annotations or out):
-        raise UsageError("--resume goes on with the options of that run: give no others")
-    if resume:
-        scenario_run.check(folder := Path(name))
-    else:
-        folder = scenario_run.begin(name, options, annotations, out)
-    go_on = f"orchestrate scenario run {folder} --resume"
-    try:
-        with watching(metrics, otlp) as progress:
-            outcomes, exit_code = scenario_run.run(folder, progress)
-    except KeyboardInterrupt:  # while verifying; a sweep ends by itself, and says so below
-        sys.stderr.write(f"interrupted; go on with: {go_on}\n")
-        raise typer.Exit(INTERRUPTED) from None
-    for outcome in outcomes:
-        report.show(outcome, as_json=False, resume=go_on)
-    if (tables := folder / scenario_run.TABLES_FILE).exists():
-        report.stdout().print(f"Tables of the clause: {tables}", soft_wrap=True)
-    raise typer.Exit(exit_code)
-
-
-app.add_typer(look_app)
-app.add_typer(machines_app)
+for more in (report_app, check_app, plan_app, trace_app, look_app, machines_app):
+    app.add_typer(more)
 
 
 def main() -> None:

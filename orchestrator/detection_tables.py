@@ -23,7 +23,7 @@ def detection_tables(folder: RunFolder, rows: list[Row]) -> list[Table]:
     ]
     maps = [line for cell in _of_splits(folder).values() for line in _maps(cell)]
     tables += [Table("maps", "Sizes of what crosses (clause 10.3.9.1)", maps)] if maps else []
-    agreed = [_agreed(folder, cell) for cell in folder.cells() if cell["error"] is None]
+    agreed = [_agreed(folder, cell) for cell in folder.counted() if cell["error"] is None]
     if any(agreed):
         title = "Agreement of split and whole predictions (clause 10.3.9.1)"
         tables.append(Table("agreement", title, [line for line in agreed if line]))
@@ -56,7 +56,7 @@ def _times(row: Row, node: str) -> dict[str, object]:
 
 def _of_splits(folder: RunFolder) -> dict[str, Row]:
     """A cell of each split that is no anchor."""
-    return {cell["split"]: cell for cell in folder.cells() if not is_anchor(cell)}
+    return {cell["split"]: cell for cell in folder.counted() if not is_anchor(cell)}
 
 
 def _maps(cell: Row) -> Cells:

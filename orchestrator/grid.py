@@ -1,6 +1,8 @@
 """The cells of a sweep: splits, codecs, links and paces of the UE."""
 
-from collections.abc import Iterator
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -60,9 +62,9 @@ class Cell:
 
 
 def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
-    """The grid: the anchors and the splits, each over every link. Raises UsageError.
+    """The grid: the anchors and the splits, each over every link, in the order of its tables.
 
-    Cells that share a part, a pace or a link follow one another.
+    Raises UsageError.
     """
     graph = model.graph
     splits = resolve(graph, config.split, model.named_splits)
@@ -79,6 +81,20 @@ def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
                 for codec in _codecs(config, model, k):
                     cells.append(Cell(labels[k], graph.cuts[k], link, codec, pace, nbytes))
     return cells
+
+
+def in_random_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
+    """The cells as they are measured: in an order that `seed` alone decides.
+
+    Splits follow one another at random, and so do the cells of each: a split is loaded once, and
+    delivered once over each link.
+    """
+    dice = random.Random(seed)  # noqa: S311  it hides nothing
+    splits: dict[int, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        splits[cell.cut.k].append(cell)
+    order = dice.sample(list(splits.values()), len(splits))
+    return [cell for own in order for cell in dice.sample(own, len(own))]
 
 
 def _codecs(config: SweepConfig, model: SweptModel, k: int) -> Iterator[str]:

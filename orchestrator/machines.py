@@ -8,8 +8,8 @@ from netem.service import shape_message, shape_of
 from netem.spec import LinkSpec
 from orchestrator.node import Node, RemoteNode
 from orchestrator.topology import Machines
+from splitbed.addresses import checked_address
 from splitbed.errors import LinkError
-from splitbed.serve import checked_address
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 
 _TIMEOUT_S = 30.0
@@ -53,6 +53,16 @@ class MachinesLink(ShapedLink):
                 )
         kinds = sorted({said.shaper for said in self._says.values()} - {""})
         self.backend = f"nodes-{'+'.join(kinds)}"
+
+    def check(self, spec: LinkSpec) -> None:
+        """Raise LinkError for what these nodes cannot shape, before anything is measured."""
+        shapes = (spec.uplink, spec.downlink)
+        if "tbf" in self.backend and any(s.delay_ms or s.loss_pct for s in shapes):
+            raise LinkError(
+                f"cannot shape a link of {spec.words}: a node's kernel has no sch_netem, so that "
+                "only rates can be shaped; repair: modprobe sch_netem there, or ask for no delay, "
+                "jitter and loss"
+            )
 
     def read_back(self) -> LinkSpec:
         read = {}

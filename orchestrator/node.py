@@ -1,5 +1,6 @@
 """One node of a run, asked over its control plane; it was started here, or elsewhere."""
 
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ class Node(ABC):
     """Whether a call waits for a connection; one that does not says why there is none."""
     gone = "died"
     """What it is, when it cannot be reached any more."""
+    silent = "hung"
+    """What it does, when its process is there and does not answer."""
 
     @abstractmethod
     def start(self) -> None:
@@ -34,7 +37,7 @@ class Node(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Be done with it: nothing of this run is left there."""
+        """Be done with it: nothing of this run is left there but the shape of its link."""
 
     @abstractmethod
     def kill(self) -> None:
@@ -120,16 +123,22 @@ class RemoteNode(Node):
 
     waits = False
     gone = "is gone"
+    silent = "does not answer"
 
     def __init__(self, side: str, place: NodePlace, machines: Machines) -> None:
         self.side = side
         self._address = place.control
         self._tls = machines.tls
         self._token = read_token(machines.token_file)
+        self._run = secrets.token_hex(8)
+        self.channel = self._opened()
+
+    def _opened(self) -> grpc.Channel:
+        options = [*CONTROL_OPTIONS, *_KEEPALIVE]
+        return open_channel(self._address, self._tls, self._token, options, self._run)
 
     def start(self) -> None:
-        options = [*CONTROL_OPTIONS, *_KEEPALIVE]
-        self.channel = open_channel(self._address, self._tls, self._token, options)
+        self.kill()
 
     def started(self) -> nodes_pb2.NodeDescription:
         description = super().started()
@@ -141,16 +150,22 @@ class RemoteNode(Node):
 
     def stop(self) -> None:
         with suppress(grpc.RpcError):
-            nodes_pb2_grpc.NodeStub(self.channel).Reset(nodes_pb2.ResetRequest(), timeout=_RESET_S)
+            nodes_pb2_grpc.NodeStub(self.channel).Reset(
+                nodes_pb2.ResetRequest(last=True), timeout=_RESET_S
+            )
         self.channel.close()
 
     def kill(self) -> None:
-        self.channel.close()
+        # what follows may still ask: over another channel
+        before, self.channel = self.channel, self._opened()
+        before.close()
 
     def _refused(self, error: grpc.RpcError) -> None:
         assert isinstance(error, grpc.Call)
         why = why_unreachable(error, self._address, self._tls)
         denied = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+        if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+            raise MachineError(f"the {self.side} node at {self._address}: {error.details()}")
         if error.code() in denied or why.startswith("TLS failed"):
             raise MachineError(f"the {self.side} node: {why}")
 

@@ -108,4 +108,4 @@ def local_nodes(
     """UE and edge at the two ends of `link`, not started yet."""
     data = f"{link.edge_address}:{data_port}"
     edge = NodeProcess("edge", ["--listen", data, "--insecure"], link.edge, scratch, edge_module)
-    return NodeProcess("ue", ["--edge", data], link.ue, scratch, "ue_node"), edge
+    return NodeProcess("ue", ["--edge", data, "--insecure"], link.ue, scratch, "ue_node"), edge

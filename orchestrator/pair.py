@@ -9,7 +9,7 @@ from orchestrator.clocks import ClockModel, Clocks
 from orchestrator.model import SweptModel
 from orchestrator.node import Node
 from splitbed.delivery import CutPart, pack
-from splitbed.errors import NodeError
+from splitbed.errors import NodeError, RunError
 from splitbed.graphs.formats import format_named
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
@@ -72,9 +72,18 @@ class Pair:
             self._edge.stop()
 
     def restart(self) -> None:
-        """End both nodes and bring them up again as they were, the model on them."""
+        """End both nodes and bring them up again as they were, the model on them.
+
+        Raises RunError for a node that came back as another: its cells would not compare.
+        """
+        before = [_same(node) for node in (self.ue, self.edge)]
         self.close()
         self._start()
+        if before != [_same(node) for node in (self.ue, self.edge)]:
+            raise RunError(
+                "a node came back with other versions or on another processor: what it would "
+                "measure does not compare with what was measured before; start a new sweep"
+            )
 
     def _start(self) -> None:
         nodes = (self._edge, self._ue)
@@ -105,33 +114,41 @@ class Pair:
             stub = nodes_pb2_grpc.NodeStub(node.channel)
             return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)
 
-    def load(self, layers: int, *, threads: tuple[int, int], warmup: int) -> tuple[Any, Any]:
+    def load(
+        self, layers: int, *, threads: tuple[int, int], warmup: int, hold: bool = False
+    ) -> tuple[Any, Any]:
         """Cut after `layers` layers; sessions open and warm on both nodes at the end.
 
         `threads` are those of UE and edge.  Part 1 goes to the UE beside the link, while the edge
-        loads part 2.
+        loads part 2.  With `hold`, the parts of other cuts stay open beside them.
         """
         part1, part2 = extract(self._model.stored, layers)
-        loading = self._loading_edge(layers, threads[1], warmup, deliver=False)
+        session = nodes_pb2.SessionOptions(threads=threads[1], warmup=warmup, hold=hold)
+        loading = self._loading_edge(layers, session, deliver=False)
         parcel = pack(CutPart(part1, layers, self._model.info), self._model.stored.folder)
-        with self._ue.asked("take part 1"):
-            nodes_pb2_grpc.UeStub(self._ue.channel).TakePart(
-                parcel.pieces(), timeout=CONTROL_TIMEOUT_S
-            )
-        part1.remove()
-        part2.remove()
-        return self.open_part(threads[0], warmup), self._loaded_edge(layers, loading)
+        try:
+            with self._ue.asked("take part 1"):
+                nodes_pb2_grpc.UeStub(self._ue.channel).TakePart(
+                    parcel.pieces(), timeout=CONTROL_TIMEOUT_S
+                )
+            opened = self.open_part(threads[0], warmup, hold=hold)
+        except BaseException:
+            loading.cancel()  # or it would end in the midst of what comes next
+            raise
+        finally:
+            part1.remove()
+            part2.remove()
+        return opened, self._loaded_edge(layers, loading)
 
     def load_edge(self, layers: int, *, threads: int, warmup: int) -> Any:
         """Cut after `layers` layers; part 2 is open and warm, part 1 ready to be delivered."""
-        return self._loaded_edge(layers, self._loading_edge(layers, threads, warmup, deliver=True))
+        session = nodes_pb2.SessionOptions(threads=threads, warmup=warmup)
+        return self._loaded_edge(layers, self._loading_edge(layers, session, deliver=True))
 
-    def _loading_edge(self, layers: int, threads: int, warmup: int, *, deliver: bool) -> Any:
-        request = nodes_pb2.LoadRequest(
-            layers=layers,
-            session=nodes_pb2.SessionOptions(threads=threads, warmup=warmup),
-            deliver=deliver,
-        )
+    def _loading_edge(
+        self, layers: int, session: nodes_pb2.SessionOptions, *, deliver: bool
+    ) -> Any:
+        request = nodes_pb2.LoadRequest(layers=layers, session=session, deliver=deliver)
         stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
         return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
 
@@ -145,9 +162,9 @@ class Pair:
         request = nodes_pb2.PartRequest(layers=layers)
         return self._ask_ue("ReceivePart", request, what, timeout_s)
 
-    def open_part(self, threads: int, warmup: int) -> Any:
+    def open_part(self, threads: int, warmup: int, *, hold: bool = False) -> Any:
         """Open a session on the part that the UE has, and warm it up; a Loaded."""
-        request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup)
+        request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, hold=hold)
         return self._ask_ue("OpenPart", request, "load part 1", CONTROL_TIMEOUT_S)
 
     def use_codec(self, request: nodes_pb2.CodecRequest) -> None:
@@ -178,9 +195,14 @@ class Pair:
         proof = self._ask_ue("ProveLink", request, "prove the link", CONTROL_TIMEOUT_S)
         return cast(nodes_pb2.LinkProof, proof)
 
-    def run_frame(self, frame: int, input_: int, timeout_s: float) -> Any:
-        """Take one input through the pipeline; a FrameRecord."""
-        request = nodes_pb2.FrameRequest(frame=frame, input=input_)
+    def run_frame(
+        self, frame: int, input_: int, timeout_s: float, layers: int | None = None
+    ) -> Any:
+        """Take one input through the pipeline; a FrameRecord.
+
+        `layers` says which of the cuts that are held; None is the one that was loaded last.
+        """
+        request = nodes_pb2.FrameRequest(frame=frame, input=input_, layers=layers)
         what = f"run frame {frame} in {timeout_s:.0f} s"
         return self._ask_ue("RunFrame", request, what, timeout_s)
 
@@ -194,8 +216,12 @@ class Pair:
             if how := self._edge.ended():
                 raise NodeError(f"the edge node died{how}: {error}") from None
             if self._ue.answers() and not self._edge.answers():
-                raise NodeError(f"the edge node hung: {error}") from None
+                raise NodeError(f"the edge node {self._edge.silent}: {error}") from None
             raise
+
+
+def _same(node: nodes_pb2.NodeDescription) -> object:
+    return node.version, node.cpu, node.cpus, node.shaper, dict(node.packages)
 
 
 def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:

@@ -3,7 +3,7 @@
 Beside them the codec that both nodes use, and the pace of the UE.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -64,6 +64,15 @@ class Parts:
         }
         return self._facts
 
+    def hold(self, cells: Sequence[Cell]) -> None:
+        """Have the cuts of all ``cells`` open at once, each with its codec, without delivery."""
+        self._layers = None
+        threads = (self._config.ue_threads, self._config.edge_threads)
+        for place, cell in enumerate(cells):
+            self._pair.load(cell.cut.k, threads=threads, warmup=self._config.warmup, hold=place > 0)
+            if cell.crosses:
+                self.use_codec(cell)
+
     def deliver(self, link: LinkSpec, timeout_s: float) -> Record:
         """Send part 1 to the UE over the link as it is now, and open it there if it is another.
 
@@ -88,6 +97,7 @@ class Parts:
         self._pair.use_codec(
             nodes_pb2.CodecRequest(
                 codec=cell.codec,
+                layers=cell.cut.k,
                 channels_last=self._model.channels_last,
                 picture=recipe_message(picture) if picture else None,
                 ranges=[

@@ -7,7 +7,8 @@
     predictions/    a folder per cell (and one for the whole model), a file per picture
 
 A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; it is measured
-again under a new attempt, and only the attempt that the journal names counts.
+again under a new attempt, and only the attempt that the journal names counts. Cells are measured in
+random order; run.json has the keys of all of them in the order of the grid.
 """
 
 import csv
@@ -16,6 +17,7 @@ import io
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,27 +67,36 @@ class RunFolder:
 
     def ended(self) -> set[str]:
         """Keys of the cells that need not be measured again: no error, and all frames there."""
-        measured = {sample["attempt"] for sample in self.samples()}
+        measured = Counter(sample["attempt"] for sample in self.samples())
         return {
             cell["key"]
             for cell in self.cells()
-            if cell["error"] is None and cell["attempt"] in measured
+            # the first runs did not count their frames
+            if cell["error"] is None and measured[cell["attempt"]] >= (cell.get("frames") or 1)
         }
 
     def read_run(self) -> Record:
-        """What run.json holds; UsageError when it is not there, or of a newer schema."""
+        """What run.json holds; UsageError when it is not there, damaged, or of a newer schema."""
         file = self.path / RUN_FILE
         try:
-            run = json.loads(file.read_text())
-            schema = int(run["schema"])
-        except (OSError, ValueError, KeyError, TypeError):
+            run = dict(json.loads(file.read_bytes()))
+            schema = int(run.get("schema", SCHEMA))  # the first runs did not say
+        except OSError as error:
             raise UsageError(
-                f"{self.path} is no run: it has no readable {RUN_FILE}; "
+                f"{self.path} is no run: its {RUN_FILE} cannot be read ({error.strerror}); "
                 "give the folder that an earlier sweep wrote"
             ) from None
+        except (ValueError, TypeError, RecursionError):
+            raise UsageError(
+                f"{self.path} is no run: its {RUN_FILE} is damaged; have it from a backup, or from "
+                "an archive of `orchestrate pack`"
+            ) from None
         if schema > SCHEMA:
-            raise UsageError(f"{file} has schema {schema}, this version reads up to {SCHEMA}")
-        return dict(run)
+            raise UsageError(
+                f"{file} was made by a newer Splitbed: it has schema {schema}, this one reads up "
+                f"to {SCHEMA}; install the newer one"
+            )
+        return run
 
     def add_sample(self, sample: Record) -> None:
         """Append one frame."""
@@ -102,6 +113,21 @@ class RunFolder:
     def cells(self) -> Iterator[Record]:
         """Every ended cell, in the order of measurement."""
         return self._lines(CELLS_FILE)
+
+    def counted(self) -> list[Record]:
+        """The cells in the order of the grid; of one that was measured again, the last attempt."""
+        cells = {cell["key"]: cell for cell in self.cells()}
+        places = {key: place for place, key in enumerate(self.read_run().get("grid", ()))}
+        return sorted(cells.values(), key=lambda cell: places.get(cell["key"], len(places)))
+
+    def damage(self) -> list[str]:
+        """What is left out of the samples and cells: each line that is no record, in words."""
+        return [
+            f"{self.path / name}, line {place}, is damaged and left out"
+            for name in (SAMPLES_FILE, CELLS_FILE)
+            for place, record in self._records(name)
+            if record is None
+        ]
 
     def replace(self, name: str, text: str) -> None:
         """Write the file `name` as a whole, or leave it as it was."""
@@ -148,15 +174,20 @@ class RunFolder:
         )
 
     def _lines(self, name: str) -> Iterator[Record]:
+        return (record for _, record in self._records(name) if record is not None)
+
+    def _records(self, name: str) -> Iterator[tuple[int, Record | None]]:
+        """Each line with its number; None for half a line of a run that was cut off."""
         file = self.path / name
         if not file.exists():
             return
-        with file.open() as stream:
-            for line in stream:
+        with file.open("rb") as stream:
+            for place, line in enumerate(stream, 1):
                 try:
-                    yield json.loads(line)
-                except ValueError:  # half a line of a run that was cut off
-                    continue
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    record = None
+                yield place, record if isinstance(record, dict) else None
 
 
 def _ends_with_newline(file: Path) -> bool:
@@ -204,7 +235,10 @@ def create(out: Path | None, model: str) -> RunFolder:
 
 def check_free(path: Path) -> None:
     """Raise UsageError unless `path` is an empty folder or nothing yet."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    # what a sweep leaves that was killed as it began
+    leavings = (LOCK_FILE, f".{RUN_FILE}.draft")
+    empty = path.is_dir() and all(item.name in leavings for item in path.iterdir())
+    if path.exists() and not empty:
         raise UsageError(f"{path} is not an empty folder: choose another --out{_to_go_on(path)}")
 
 

@@ -10,6 +10,7 @@ from netem.spec import LinkSpec
 from orchestrator.bound import bound_ms, wire_ms
 from orchestrator.clocks import ClockModel, is_told, on_ue_clock
 from orchestrator.comparison import add_comparisons
+from orchestrator.intervals import median_interval
 from orchestrator.profile import Profile, read_profile
 from orchestrator.rows import Row, number
 from orchestrator.run_folder import Record, RunFolder, csv_text
@@ -33,8 +34,12 @@ COLUMNS = (
     "network_ms", "one_way_uncertainty_ms", "clock_drift_ppm",
     "ue", "ue_slowdown", "ue_cpus", "best_anchor", "lossless", "accuracy_metric", "accuracy",
     "accuracy_drop", "result_bytes", "frame_kbit", "bitrate_mbit", "kbit_vs_network_anchor",
+    "e2e_low_ms", "e2e_high_ms",
 )  # fmt: skip
-"""Times are medians over the counted frames unless the name says otherwise."""
+"""Times are medians over the counted frames unless the name says otherwise.
+
+``e2e_low_ms`` and ``e2e_high_ms`` are the ends of the median's 95 % interval.
+"""
 
 MAX_GAP_SHARE = 0.01
 """Stages add up to the end-to-end time within this share …"""
@@ -47,22 +52,38 @@ MIN_OVER_BOUND = 0.98
 
 
 def rows(folder: RunFolder) -> list[Row]:
-    """The summary of all ended cells of a run, in the order of measurement."""
+    """The summary of all ended cells of a run, in the order of the grid."""
     run = folder.read_run()
-    samples: dict[str, list[Record]] = defaultdict(list)
-    for sample in folder.samples():
-        samples[sample["attempt"]].append(sample)
-    # of a cell that failed and was measured again, the last attempt counts
-    cells = {cell["key"]: cell for cell in folder.cells()}
-    table = [_row(run, cell, samples[cell["attempt"]]) for cell in cells.values()]
-    for row in table:
-        _add_accuracy(row, cells[str(row.pop("key"))], run.get("whole_accuracy"))
+    samples = samples_by_attempt(folder)
+    cells = folder.counted()
+    table = [_row(run, cell, samples[cell["attempt"]]) for cell in cells]
+    for row, cell in zip(table, cells, strict=True):
+        _add_accuracy(row, cell, run.get("whole_accuracy"))
     _add_slowdowns(table)
     add_comparisons(table)
     if profile := read_profile(folder):
         for row in table:
             _add_prediction(row, profile)
     return table
+
+
+def samples_by_attempt(folder: RunFolder) -> dict[str, list[Record]]:
+    """The frames of each attempt at a cell; none for one that is not known."""
+    samples: dict[str, list[Record]] = defaultdict(list)
+    for sample in folder.samples():
+        samples[sample["attempt"]].append(sample)
+    return samples
+
+
+def timelines(cell: Record, samples: Sequence[Record]) -> list[Timeline]:
+    """The frames of a cell, each on the UE's clock."""
+    clock = _clock(cell)
+    seen = [[Stage(*stage) for stage in sample["stages"]] for sample in samples]
+    return [Timeline(on_ue_clock(stages, clock) if clock else stages) for stages in seen]
+
+
+def _clock(cell: Record) -> ClockModel | None:
+    return ClockModel.from_record(cell["clock"]) if cell.get("clock") else None
 
 
 def _add_slowdowns(table: Sequence[Row]) -> None:
@@ -96,10 +117,9 @@ def accuracy_csv(folder: RunFolder) -> str:
     """Every metric of the whole model and of each lossy row, and of each class (clause 9.4)."""
     whole = folder.read_run().get("whole_accuracy")
     judged = [("whole model", "", "", whole)] if whole else []
-    cells = {cell["key"]: cell for cell in folder.cells()}
     judged += [
         (cell["split_name"], cell["codec"], cell["key"], cell["accuracy"])
-        for cell in cells.values()
+        for cell in folder.counted()
         if cell.get("accuracy")
     ]
     lines: list[Row] = []
@@ -130,7 +150,6 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         "model": run["model"]["name"],
         "weights": run["model"]["weights"],
         "runtime": run["model"].get("runtime", "onnx"),  # the only one of the first runs
-        "key": cell["key"],
         "codec": cell.get("codec", "raw"),
         "lossless": cell.get("lossless", True),
         "ue": cell.get("ue", ""),
@@ -159,11 +178,11 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         "part1_delivery_ms": cell.get("part1_delivery_ms"),
     }
     reasons = [cell["error"]] if cell["error"] else []
-    if not samples and not reasons:
-        reasons.append("its frames are missing from samples.jsonl")
+    lost = (cell.get("frames") or 1) - len(samples)  # the first runs did not count their frames
+    if lost > 0 and not reasons:
+        reasons.append(f"{lost} of its frames are missing from samples.jsonl")
     if samples:
-        clock = ClockModel.from_record(cell["clock"]) if cell.get("clock") else None
-        row |= _times(samples, link, clock)
+        row |= _times(cell, samples, link)
         kbit = 8 * (number(row, "encoded_bytes") + number(row, "result_bytes")) / 1e3
         nothing = row["codec"] == "none"
         row["frame_kbit"] = 0.0 if nothing else kbit
@@ -179,38 +198,36 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
     return row | {"valid": not reasons, "reason": "; ".join(reasons or _remarks(row))}
 
 
-def _times(samples: list[Record], link: LinkSpec, clock: ClockModel | None) -> Row:
-    timelines = [_timeline(sample, clock) for sample in samples]
-    e2e = [timeline.e2e_ms for timeline in timelines]
+def _times(cell: Record, samples: list[Record], link: LinkSpec) -> Row:
+    frames = timelines(cell, samples)
+    e2e = [timeline.e2e_ms for timeline in frames]
+    low_ms, high_ms = median_interval(e2e)
     bounds = [
         bound_ms(timeline, sample["encoded_bytes"], sample["result_bytes"], link)
-        for timeline, sample in zip(timelines, samples, strict=True)
+        for timeline, sample in zip(frames, samples, strict=True)
     ]
     diffs = [s["max_abs_diff"] for s in samples if s["max_abs_diff"] is not None]
     stage_ms: Row = {
-        f"{name}_ms": statistics.median(timeline.ms(name) for timeline in timelines)
+        f"{name}_ms": statistics.median(timeline.ms(name) for timeline in frames)
         for name in ("preprocess", *STAGE_COLUMNS, "result")
     }
-    if clock:
+    if clock := _clock(cell):
         _untell(stage_ms, clock, samples)
     return stage_ms | {
-        "network_ms": statistics.median(t.ms("uplink") + t.ms("downlink") for t in timelines),
+        "network_ms": statistics.median(t.ms("uplink") + t.ms("downlink") for t in frames),
         # of a codec whose bytes depend on the content, the mean
         "encoded_bytes": round(statistics.mean(sample["encoded_bytes"] for sample in samples)),
         "result_bytes": round(statistics.mean(sample["result_bytes"] for sample in samples)),
         "e2e_ms": statistics.median(e2e),
+        "e2e_low_ms": low_ms,
+        "e2e_high_ms": high_ms,
         "e2e_p95_ms": float(np.percentile(e2e, 95)),
         "e2e_p99_ms": float(np.percentile(e2e, 99)),
         "bound_ms": statistics.median(bounds),
         "e2e_over_bound": statistics.median(a / b for a, b in zip(e2e, bounds, strict=True)),
         "max_abs_diff": max(diffs, default=None),
-        "gap_pct": 100 * statistics.median(timeline.gap_share for timeline in timelines),
+        "gap_pct": 100 * statistics.median(timeline.gap_share for timeline in frames),
     }
-
-
-def _timeline(sample: Record, clock: ClockModel | None) -> Timeline:
-    stages = [Stage(*stage) for stage in sample["stages"]]
-    return Timeline(on_ue_clock(stages, clock) if clock else stages)
 
 
 def _untell(stage_ms: Row, clock: ClockModel, samples: list[Record]) -> None:

@@ -10,7 +10,9 @@ from typing import cast
 from orchestrator.accuracy import check_classes
 from orchestrator.conditions import COMPARABLE, conditions, now
 from orchestrator.config import SweepConfig, sweep_config
-from orchestrator.grid import Cell, plan_cells
+from orchestrator.drift import drift
+from orchestrator.grid import Cell, in_random_order, plan_cells
+from orchestrator.html_report import write_report
 from orchestrator.model import SweptModel
 from orchestrator.progress import Progress
 from orchestrator.rows import Row
@@ -74,22 +76,29 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
         folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
         with folder.locked():
             facts = conditions(bed.pair, bed.link.backend)
-            _begin(folder, config, bed.model, facts)
+            _begin(folder, config, bed.model, facts, [cell.key for cell in cells])
             ended = folder.ended()
-            todo = [cell for cell in cells if cell.key not in ended]
+            ordered = in_random_order(cells, config.seed)
+            todo = [cell for cell in ordered if cell.key not in ended]
             progress.begin(todo, folder.path, bed.link.backend)
             for warning in cast(list[str], facts["warnings"]):
                 progress.note(f"warning: {warning}")
-            if stopped := Sweeper(config, bed, folder, progress).measure(todo):
+            stopped = Sweeper(config, bed, folder, progress).measure(todo)
+            if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
-            return _end(folder, len(cells), stopped)
+            return _end(folder, len(cells), stopped, progress)
 
 
-def _begin(folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record) -> None:
+def _begin(
+    folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record, grid: list[str]
+) -> None:
     """Write run.json; or see that a resumed run goes on under the conditions that it began with."""
     if not folder.exists:
         asked = config.model_dump(mode="json")
-        folder.write_run({"asked": asked, "model": model.facts, "conditions": facts})
+        folder.write_run(
+            {"asked": asked, "model": model.facts, "conditions": facts}
+            | {"order": f"random (seed {config.seed})", "grid": grid}
+        )
         return
     run = folder.read_run()
     before = run.get("conditions", {})
@@ -105,20 +114,26 @@ def _begin(folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Rec
     folder.write_run(run | {"resumed": [*run.get("resumed", []), facts["started"]]})
 
 
-def _end(folder: RunFolder, cells: int, stopped: BaseException | None) -> Outcome:
+def _end(
+    folder: RunFolder, cells: int, stopped: BaseException | None, progress: Progress
+) -> Outcome:
     """Judge what was measured and write it down, as far as the disk lets us."""
     table = rows(folder)
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
     warnings = folder.read_run()["conditions"].get("warnings", ())
     verdict = judge_run(table, cells, reason)
-    verdict = replace(verdict, advice=(*verdict.advice, *warnings))
+    found = drift(folder, table)
+    verdict = replace(verdict, advice=(*verdict.advice, *found.advice, *warnings))
     try:
         folder.replace(SUMMARY_FILE, to_csv(table))
         folder.write_run(
             folder.read_run()
             | {"ended": now(), "verdict": verdict.word}
-            | {"reasons": verdict.reasons, "advice": verdict.advice}
+            | {"reasons": verdict.reasons, "advice": verdict.advice, "drift": found.record()}
         )
+        write_report(folder.path)
     except RunError as error:
         stopped = stopped or error
+    except (SplitbedError, OSError) as error:  # a run is not lost for want of its report
+        progress.note(f"no report: {error}")
     return Outcome(folder.path, table, verdict, stopped)

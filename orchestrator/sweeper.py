@@ -133,12 +133,14 @@ class Sweeper:
             "link": cell.link.model_dump(),
             "link_backend": self._bed.link.backend,
             "predictions": predictions,
+            "frames": 0,
             "error": None,
         }
         results: dict[int, Tensors] = {}
 
         def on_frame(place: int, sample: Record, result: Tensors) -> None:
             self._folder.add_sample({"attempt": attempt, "input": place, **sample})
+            journal["frames"] += 1
             results[place] = result
             self._predict(predictions, place, result)
             stages = [Stage(*stage) for stage in sample["stages"]]
@@ -168,6 +170,7 @@ class Sweeper:
         return journal
 
     def _restart(self) -> None:
+        self._progress.note("bringing the nodes back, which is waited for up to a minute")
         try:
             self._bed.pair.restart()
         except NodeError:  # a machine that is busy dying may need a second try

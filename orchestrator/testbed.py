@@ -17,6 +17,7 @@ from orchestrator.pace import paces
 from orchestrator.pair import Pair
 from orchestrator.scratch import Scratch, remove_abandoned, scratch
 from orchestrator.topology import Machines, Namespaces, load_topology
+from splitbed.errors import UsageError
 from splitbed.processor import Processor
 
 
@@ -44,6 +45,11 @@ def check_testbed(config: SweepConfig) -> None:
             Processor().close()
         return
     check_machines(topology)
+    if config.link_backend != AUTO:
+        raise UsageError(
+            f"--link-backend {config.link_backend} is for links made here: the nodes of "
+            f"{topology.name} shape theirs themselves"
+        )
     for spec in config.links():
         check_rates("nodes-netem", spec)
 
@@ -68,7 +74,10 @@ def testbed(
             pair, interruption = _entered(
                 stack, Pair(ue, edge, model, secure=topology.tls is not None)
             )
-            link: ShapedLink = MachinesLink(ue, edge, pair.ue, pair.edge)
+            machines = MachinesLink(ue, edge, pair.ue, pair.edge)
+            for spec in config.links():
+                machines.check(spec)
+            link: ShapedLink = machines
             link.shape(config.links()[0])
         else:
             backend = _local_backend(config, topology)

@@ -16,9 +16,7 @@ from splitbed.timeline import Stage
 
 
 @contextmanager
-def watching(
-    metrics: str | None, otlp: str | None, *, insecure: bool = False
-) -> Iterator[Progress]:
+def watching(metrics: str | None, otlp: str | None) -> Iterator[Progress]:
     """What a sweep tells of itself; `metrics` is IP:PORT, `otlp` a collector's HTTP address.
 
     Raises UsageError for addresses that cannot be, MachineError for a port that is taken.
@@ -30,7 +28,7 @@ def watching(
             from orchestrator.telemetry import SweepTelemetry
             from splitbed.telemetry import serving
 
-            stack.enter_context(serving(metrics, insecure=insecure))
+            stack.enter_context(serving(metrics))
             watchers.append(SweepTelemetry())
         if otlp:
             resource = {"service.version": version("splitbed")}

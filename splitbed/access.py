@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from splitbed.errors import UsageError
+from splitbed.lease import KEY
 from splitbed.logs import log
 from splitbed.telemetry import ERRORS
 
@@ -74,7 +75,11 @@ def channel_credentials(tls: "Tls") -> grpc.ChannelCredentials:
 
 
 def open_channel(
-    address: str, tls: "Tls | None", token: str | None, options: Sequence[tuple[str, Any]]
+    address: str,
+    tls: "Tls | None",
+    token: str | None,
+    options: Sequence[tuple[str, Any]],
+    run: str | None = None,
 ) -> grpc.Channel:
     """A channel to ``address``, which the server's certificate must name; with ``token`` on calls.
 
@@ -86,7 +91,9 @@ def open_channel(
         if address.startswith("unix:"):  # a path is no name that a certificate can hold
             options = [*options, ("grpc.default_authority", "localhost")]
         channel = grpc.secure_channel(address, channel_credentials(tls), options)
-    return channel if token is None else grpc.intercept_channel(channel, _Bearer(token))
+    added = {_TOKEN_KEY: token and f"Bearer {token}", KEY: run}
+    known = tuple((key, value) for key, value in added.items() if value)
+    return grpc.intercept_channel(channel, _Adds(known)) if known else channel
 
 
 def read_token(file: Path | None) -> str | None:
@@ -187,7 +194,7 @@ def why_unreachable(error: grpc.RpcError, address: str, tls: "Tls | None") -> st
         case grpc.StatusCode.UNAVAILABLE if details.startswith(_NOT_CONNECTED):
             if said := _handshake(details, address, tls):
                 return f"TLS failed with {address}: {said}"
-            return f"cannot reach {address}: {details}"
+            return f"cannot reach {address}: is a node running there? {details}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"{address} did not answer in time: is the address right, a firewall between?"
         case grpc.StatusCode.UNAUTHENTICATED:
@@ -233,22 +240,22 @@ class _CallDetails(grpc.ClientCallDetails):
     compression: grpc.Compression | None
 
 
-class _Bearer(
+class _Adds(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Adds the token to each call; credentials of gRPC's own would, but only over TLS."""
+    """Adds metadata to each call; credentials of gRPC's own would, but only over TLS."""
 
-    def __init__(self, token: str) -> None:
-        self._added = (_TOKEN_KEY, f"Bearer {token}")
+    def __init__(self, added: tuple[tuple[str, str], ...]) -> None:
+        self._added = added
 
     def _add(self, continuation: Any, details: grpc.ClientCallDetails, request: Any) -> Any:
         with_token = _CallDetails(
             details.method,
             details.timeout,
-            (*(details.metadata or ()), self._added),
+            (*(details.metadata or ()), *self._added),
             details.credentials,
             details.wait_for_ready,
             details.compression,

@@ -35,5 +35,9 @@ def one_line(error: ValidationError) -> str:
 def _refusal(entry: dict[str, Any]) -> str:
     # the place in a list says nothing: the value follows
     where = ".".join(part for part in entry["loc"] if isinstance(part, str))
+    if entry["type"] == "missing":
+        return f"{where} is missing"
+    if entry["type"] == "extra_forbidden":
+        return f"{where} is no key of it"
     said = str(entry["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     return f"{where} {said} (got {entry['input']!r})" if where else said

@@ -20,6 +20,7 @@ from splitbed.codecs import codec_named
 from splitbed.codecs.stage import Range, Setting
 from splitbed.delivery import CutPart, receive_all
 from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.lease import Lease
 from splitbed.logs import log
 from splitbed.media.pictures import random_inputs
 from splitbed.node_config import Limits
@@ -102,7 +103,7 @@ class LoadedPart:
 
 
 class NodeHost(nodes_pb2_grpc.NodeServicer):
-    """What a node says of itself, and the one part that it has loaded.
+    """What a node says of itself, and the parts that it has loaded: as a rule one, or one per cut.
 
     What it writes is under `folder`, under names of its own choosing.
     """
@@ -123,16 +124,31 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             protocol=PROTOCOL,
             packages=dict(_versions()),
         )
-        self._lock = threading.Lock()
-        self._part: LoadedPart | None = None
+        self.turn, self._profiling = threading.RLock(), threading.Lock()
+        """Held while models and parts change."""
+        self.lease = Lease(lambda: self.in_flight.any or self._profiling.locked())
+        self._parts: dict[int, LoadedPart] = {}
+        """By the layers before the cut; the one that was opened last comes last."""
         self._sessions = threading.BoundedSemaphore(self.limits.sessions)
 
     @property
     def part(self) -> LoadedPart:
-        """The loaded part; NodeError before one was loaded."""
-        if self._part is None:
+        """The part that was loaded last; NodeError before one was loaded."""
+        if not self._parts:
             raise NodeError(f"the {self.side} node has no part loaded: load one first")
-        return self._part
+        return next(reversed(self._parts.values()))
+
+    def part_of(self, layers: int | None) -> LoadedPart:
+        """The part of the cut after ``layers`` layers, None for the one loaded last; NodeError."""
+        if layers is None or not self._parts:
+            return self.part
+        if layers not in self._parts:
+            held = ", ".join(map(str, sorted(self._parts)))
+            raise NodeError(
+                f"the {self.side} node holds no part of the cut after {layers} layers, only "
+                f"after {held}: load it first, with `hold` to keep the others"
+            )
+        return self._parts[layers]
 
     def Describe(
         self, request: nodes_pb2.DescribeRequest, context: grpc.ServicerContext
@@ -147,9 +163,11 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         self, request: nodes_pb2.ResetRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.ResetReply:
         """Forget what the run before left."""
-        with self._lock:
+        with self.turn:
             for forget in self.forget:
                 forget()
+        if request.last:
+            self.lease.release()
         return nodes_pb2.ResetReply()
 
     def ReadClock(
@@ -173,12 +191,13 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                 for cut in cuts
                 if cut.part.path is not None
             ]
-            with self._lock:
+            with self._profiling:
                 profiles = profile(
                     parts,
                     _threads(options.threads) or len(os.sched_getaffinity(0)),
                     min(options.warmup, _MOST_RUNS),
                     min(options.runs, _MOST_RUNS),
+                    given_up=lambda: not context.is_active(),
                 )
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
 
@@ -195,10 +214,11 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         }
         picture = recipe_of(request.picture) if request.HasField("picture") else None
         setting = Setting(ranges, request.channels_last, picture)
+        part = self.part_of(request.layers if request.HasField("layers") else None)
         try:
-            self.part.use(request.codec, setting)
-            self.part.coder.decode(self.part.coder.encode(zeros(self.part.crossing)))
-            self.part.use(request.codec, setting)
+            part.use(request.codec, setting)
+            part.coder.decode(part.coder.encode(zeros(part.crossing)))
+            part.use(request.codec, setting)
         except UsageError as error:
             raise NodeError(f"the {self.side} node cannot use {request.codec}: {error}") from None
         return nodes_pb2.CodecReply()
@@ -206,29 +226,34 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     def load(
         self, cut: CutPart, options: nodes_pb2.SessionOptions, start_ns: int
     ) -> nodes_pb2.Loaded:
-        """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up."""
-        with self._lock:
-            self.drop()
-            self._part = self.opened(cut, options.threads)
+        """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up.
+
+        It takes the place of all that are open or, held, of the one of the same cut. Raises
+        NodeError when the limit of sessions leaves no room.
+        """
+        with self.turn:
+            self.drop(cut.layers if options.hold else None)
+            part = self.opened(cut, options.threads)
+            self._parts[cut.layers] = part
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             warmup = min(options.warmup, _MOST_RUNS)
-            self._part.session.warm(warmup)
+            part.session.warm(warmup)
             for _ in range(warmup if cut.gives_outputs else 0):
                 cut.model.result_of(random_inputs(_sized(cut.model.outputs), seed=0))
         return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
 
-    def drop(self) -> None:
-        """Close the session, if one is open."""
-        if self._part is not None:
-            self.close(self._part)
-            self._part = None
+    def drop(self, layers: int | None = None) -> None:
+        """Close the session of the part of the cut after ``layers`` layers; None: of every part."""
+        for held in [*self._parts] if layers is None else [layers]:
+            if (part := self._parts.pop(held, None)) is not None:
+                self.close(part)
 
     def opened(self, cut: CutPart, threads: int) -> LoadedPart:
         """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""
         if not self._sessions.acquire(blocking=False):
             raise NodeError(
-                f"the {self.side} node has {self.limits.sessions} sessions open: try again when "
-                "others are done, or raise limits.sessions"
+                f"the {self.side} node has {self.limits.sessions} sessions open: hold fewer "
+                "splits, try again when others are done, or raise limits.sessions"
             )
         try:
             part = LoadedPart(cut, _threads(threads), self.side)

@@ -1,7 +1,7 @@
 """What a node is told when it is started: its options, or the same as YAML."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -22,10 +22,10 @@ class Tls(Frozen):
 class Limits(Frozen):
     """What a node takes from its peers at most."""
 
-    message_bytes: int = Field(68 << 20, ge=1 << 20, lt=1 << 31)
-    tensor_bytes: int = Field(1 << 30, ge=1 << 10)
+    message_bytes: int = Field(65 << 20, ge=1 << 20, le=65 << 20)
+    tensor_bytes: int = Field(1 << 30, ge=1 << 10, le=1 << 30)
     model_bytes: int = Field(8 << 30, ge=1 << 10)
-    sessions: int = Field(4, ge=2, le=1024)  # open on parts of a model
+    sessions: int = Field(8, ge=2, le=1024)  # open on parts of a model
     streams: int = Field(16, ge=4, le=1024)  # calls at a time
 
 
@@ -39,6 +39,7 @@ class ShaperConfig(Frozen):
 class NodeConfig(Frozen):
     """One node. ``control``, ``listen`` and ``metrics`` are IP:PORT, or ``unix:PATH``."""
 
+    WHOSE: ClassVar[str] = "a node"
     control: str
     metrics: str | None = None
     tls: Tls | None = None
@@ -47,18 +48,20 @@ class NodeConfig(Frozen):
     log: Literal["console", "json"] = "console"
     limits: Limits = Limits()
     shaper: ShaperConfig | None = None
-    grace_s: float = Field(30.0, ge=0, le=3600)
+    grace_s: float = Field(30.0, ge=0, le=35)  # deploy/ kills later than that
 
 
 class EdgeConfig(NodeConfig):
     """``listen`` is where intermediate data comes in, and at the same UDP port the link's proof."""
 
+    WHOSE: ClassVar[str] = "an edge node"
     listen: str
 
 
 class UeConfig(NodeConfig):
     """``edge`` is where intermediate data goes."""
 
+    WHOSE: ClassVar[str] = "a UE node"
     edge: str
 
 
@@ -74,7 +77,10 @@ def load_node_config(kind: type[_Config], file: Path | None, options: dict[str, 
         return kind.model_validate(asked)
     except ValidationError as error:
         where = f"the configuration {file}" if file else "what was asked"
-        raise UsageError(f"{where} is none for this node: {one_line(error)}") from None
+        keys = ", ".join(kind.model_fields)
+        raise UsageError(
+            f"{where} is none for {kind.WHOSE}: {one_line(error)}; its keys are {keys}"
+        ) from None
 
 
 def _read(file: Path) -> dict[str, Any]:

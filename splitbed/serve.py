@@ -1,21 +1,24 @@
 """Serving gRPC from a node: where it may listen, who may call, and how it ends."""
 
-import ipaddress
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from splitbed.access import Guard, open_channel, read_token, server_credentials, why_unreachable
-from splitbed.errors import MachineError, NodeError, UsageError
+from splitbed.addresses import checked_address
+from splitbed.errors import MachineError, NodeError
+from splitbed.lease import Lease
 from splitbed.logs import log
 from splitbed.node_config import Limits, NodeConfig
 from splitbed.telemetry import FRAMES_IN_FLIGHT
@@ -43,32 +46,7 @@ class Plane:
     roles: frozenset[str]
     services: Mapping[str, Callable[[grpc.Server], None]]
     options: Sequence[tuple[str, int]] = tuple(CHANNEL_OPTIONS)
-
-
-def checked_address(address: str, *, allowed: bool, doing: str = "listen on") -> str:
-    """`address` if it may be used: a Unix socket, loopback, or anything that is `allowed`.
-
-    Raises UsageError for what is no ``IP:PORT`` or ``unix:PATH``, and for an address that other
-    machines reach, unless TLS or `--insecure` allows it.
-    """
-    if address.startswith("unix:"):
-        return address
-    host, _, port = address.rpartition(":")
-    try:
-        ip = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
-        if not 0 < int(port) <= 65535:
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            f"cannot {doing} {address!r}: give IP:PORT with a port of 1 to 65535, or unix:PATH"
-        ) from None
-    if not (ip.is_loopback or allowed):
-        raise UsageError(
-            f"refused to {doing} {address}: others reach it and nothing is encrypted; "
-            "give it TLS (`splitbed certs init`), use 127.0.0.1, or say --insecure (`insecure: "
-            "true` in a file) on a network that is yours alone"
-        )
-    return address
+    lease: Lease | None = None
 
 
 @dataclass
@@ -94,6 +72,11 @@ class InFlight:
             with self._changed:
                 self._frames -= 1
                 self._changed.notify_all()
+
+    @property
+    def any(self) -> bool:
+        """Whether there are some."""
+        return self._frames > 0
 
     def finish(self, grace_s: float) -> bool:
         """Take no more frames; whether those that were begun are done within `grace_s`."""
@@ -170,7 +153,10 @@ def _server(config: NodeConfig, plane: Plane) -> grpc.Server:
     return grpc.server(
         # a sync server keeps one thread for every open stream
         ThreadPoolExecutor(max_workers=limits.streams),
-        interceptors=[Guard(plane.roles if config.tls else None, read_token(config.token_file))],
+        interceptors=[
+            Guard(plane.roles if config.tls else None, read_token(config.token_file)),
+            *([plane.lease] if plane.lease else []),
+        ],
         options=[*(given | dict(_KEEPALIVE) | own).items()],
         maximum_concurrent_rpcs=limits.streams,
     )
@@ -192,3 +178,10 @@ def check(config: NodeConfig) -> None:
             raise NodeError(why_unreachable(error, address, config.tls)) from None
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise NodeError(f"the node at {address} is not serving")
+    sys.stdout.write(f"the node at {address} serves\n")
+
+
+def end() -> NoReturn:
+    """End this process now that all it made is unmade; what still computes is not waited for."""
+    sys.stderr.flush()
+    os._exit(0)

@@ -54,7 +54,7 @@ for _direction in DIRECTIONS:
     LINK_MEASURED.labels(direction=_direction)
 for _which in ("asked", "measured"):
     ROUND_TRIP.labels(which=_which)
-for _kind in ("UsageError", "MachineError", "LinkError", "RunError", "NodeError"):
+for _kind in ("UsageError", "MachineError", "LinkError", "RunError", "NodeError", "refused"):
     ERRORS.labels(kind=_kind)
 
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from splitbed.addresses import checked_address
 from splitbed.errors import MachineError, UsageError
 from splitbed.node_config import Tls
-from splitbed.serve import checked_address
 
 _SILENT_S = 10.0  # a peer that says nothing is hung up on
 

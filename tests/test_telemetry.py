@@ -156,7 +156,7 @@ def test_the_port_is_free_again_afterwards(address: str) -> None:
 
 def test_an_address_that_others_reach_needs_tls_or_insecure() -> None:
     address = f"0.0.0.0:{free_port()}"
-    with pytest.raises(UsageError, match="--insecure"), telemetry.serving(address):
+    with pytest.raises(UsageError, match="insecure: true"), telemetry.serving(address):
         pass
     with telemetry.serving(address, insecure=True):
         assert scraped(address)

@@ -1,6 +1,5 @@
 """The `ue-node` command."""
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,8 +51,10 @@ def _serve(config: "UeConfig") -> None:
     from netem.service import serve_shaper
     from splitbed import serve as serving
     from splitbed.access import read_token
+    from splitbed.addresses import ipv4_and_port
     from splitbed.host import NodeHost
     from splitbed.logs import configure
+    from splitbed.own_folder import own_folder
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
@@ -61,14 +62,14 @@ def _serve(config: "UeConfig") -> None:
     from ue_node.service import UeService
 
     configure(config.log)
-    port = int(config.edge.rpartition(":")[2])
+    allowed = config.tls is not None or config.insecure
+    _, port = ipv4_and_port(config.edge, allowed=allowed, doing="send to")
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ue-node-"))
+        folder = stack.enter_context(own_folder("ue-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
-        host = NodeHost("ue", Path(folder), config.limits)
+        host = NodeHost("ue", folder, config.limits)
         shaper = stack.enter_context(serve_shaper(config.shaper, port, host.description))
-        edge = serving.checked_address(config.edge, allowed=True)
-        client = EdgeClient(edge, config.tls, read_token(config.token_file))
+        client = EdgeClient(config.edge, config.tls, read_token(config.token_file))
         stack.callback(client.close)
         service = UeService(host, client)
         stack.callback(service.forget)
@@ -82,8 +83,10 @@ def _serve(config: "UeConfig") -> None:
             }
             | shaper,
             CONTROL_OPTIONS,
+            host.lease,
         )
         serving.serve(config, host.in_flight, control)
+    serving.end()
 
 
 def main() -> None:

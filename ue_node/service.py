@@ -23,7 +23,7 @@ from splitbed.media.pictures import preprocess, random_inputs
 from splitbed.processor import Processor
 from splitbed.slowdown import busy_cpus, measured_slowdown
 from splitbed.tcp import facts_to, pin_cubic
-from splitbed.telemetry import tell_bytes, tell_link, tell_stages
+from splitbed.telemetry import MODELS, tell_bytes, tell_link, tell_stages
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
@@ -70,6 +70,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
             pieces, self._host.folder, self._host.limits.model_bytes
         )
         end_ns = time.monotonic_ns()
+        MODELS.set(1)
         changed = before is None or (before[0].layers, before[1]) != (cut.layers, digest)
         return nodes_pb2.PartReceived(
             bytes=cut.part.nbytes, receive_ms=(end_ns - start_ns) / NS_PER_MS, changed=changed
@@ -117,6 +118,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self._edge.cancel()
         self._inputs.clear()
         self._received = None
+        MODELS.set(0)
         if self._processor is not None:
             self._processor.close()
             self._processor = None
@@ -126,7 +128,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
     def _given_up(self, context: grpc.ServicerContext) -> Iterator[None]:
         """Leave nothing on the wire when the orchestrator gives up what happens inside."""
         done = threading.Event()
-        context.add_callback(lambda: None if done.is_set() else self._edge.cancel())
+        if not context.add_callback(lambda: None if done.is_set() else self._edge.cancel()):
+            raise NodeError("it was given up before anything was sent")
         try:
             yield
         finally:
@@ -190,7 +193,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
     ) -> nodes_pb2.FrameRecord:
         if request.input >= len(self._inputs):
             raise NodeError(f"there is no input {request.input}: {len(self._inputs)} were added")
-        part, timeline = self._host.part, Timeline()
+        part = self._host.part_of(request.layers if request.HasField("layers") else None)
+        timeline = Timeline()
         with timeline.stage("preprocess"):
             tensors = self._inputs[request.input]()
         with timeline.stage("part1"), self._repaid():

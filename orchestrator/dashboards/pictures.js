@@ -12,7 +12,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-function drawn(name, attributes = {}, ...children) {
+export function drawn(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
@@ -27,9 +27,11 @@ const SCALES = {
   Bps: [[1e9, "GB/s"], [1e6, "MB/s"], [1e3, "kB/s"], [1, "B/s"]],
   bytes: [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]],
   percentunit: [[0.01, "%"]],
+  ms: [[1, "ms"]],
+  mbit: [[1, "Mbit/s"]],
 };
 
-function scaleOf(unit, value) {
+export function scaleOf(unit, value) {
   const scales = SCALES[unit] ?? [[1, ""]];
   return scales.find(([size]) => Math.abs(value) >= size) ?? scales[value === 0 ? 0 : scales.length - 1];
 }
@@ -91,25 +93,47 @@ export function stats(all, unit, options) {
   return [element("div", { class: "stats" }, ...made)];
 }
 
-// Rows of one bar each, made of one or more pieces: [{name, pieces: [{name, value}]}].
-function bars(rows, unit, width, colour) {
-  const [line, left] = [22, Math.min(250, width * 0.45)];
+// Where the names of rows stand: before them, or over them where there is no room.
+export function nameColumn(width, most = 250) {
+  return width < 480 ? { left: 2, over: 16 } : { left: Math.min(most, width * 0.45), over: 0 };
+}
+
+export function nameOf(row, y, { left, over }) {
+  const place = over ? { x: left, y: y + 12 } : { x: left - 6, y: y + 15, "text-anchor": "end" };
+  return drawn("text", row.marked ? { ...place, class: "marked" } : place, row.name);
+}
+
+// Rows of one bar each, made of one or more pieces: [{name, pieces: [{name, value}]}]. A row may say
+// its own `words` behind the bar, be `marked`, have `failed`, and lie between `low` and `high`.
+export function bars(rows, unit, width, colour) {
+  const column = nameColumn(width);
+  const { left, over } = column;
+  const line = 22 + over;
   const total = (row) => row.pieces.reduce((sum, piece) => sum + piece.value, 0);
-  const longest = Math.max(...rows.map(total)) || 1;
+  const longest = Math.max(...rows.map((row) => row.high ?? total(row))) || 1;
+  const room = Math.max(70, ...rows.map((row) => 6.5 * (row.words?.length ?? 0) + 12));
+  const scale = Math.max(40, width - left - room) / longest;
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${rows.length * line}`, role: "img" });
   rows.forEach((row, index) => {
+    const y = index * line;
     let x = left;
-    svg.append(drawn("text", { x: left - 6, y: index * line + 15, "text-anchor": "end" }, row.name));
+    svg.append(nameOf(row, y, column));
     for (const piece of row.pieces) {
-      const long = Math.max(0, (piece.value / longest) * (width - left - 70));
-      const bar = drawn("rect", { class: "bar", x, y: index * line + 3, width: long, height: line - 6 });
+      const long = Math.max(0, piece.value * scale);
+      const bar = drawn("rect", { class: "bar", x, y: y + over + 3, width: long, height: 16 });
       bar.style.fill = colour(piece.name);
       bar.append(drawn("title", {}, `${row.name}, ${piece.name}: ${worded(piece.value, unit)}`));
       svg.append(bar);
       x += long;
     }
-    const value = worded(total(row), unit);
-    svg.append(drawn("text", { class: "value", x: x + 6, y: index * line + 15 }, value));
+    if (row.high > row.low) {
+      const [from, to] = [left + row.low * scale, left + row.high * scale];
+      svg.append(drawn("path", { class: "whisker", d: `M${from} ${y + over + 11}H${to}` }));
+      x = Math.max(x, to);
+    }
+    const kind = ["value", row.marked && "marked", row.failed && "failed"].filter(Boolean).join(" ");
+    const said = row.words ?? worded(total(row), unit);
+    svg.append(drawn("text", { class: kind, x: x + 6, y: y + over + 15 }, said));
   });
   return svg;
 }

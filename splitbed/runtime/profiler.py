@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -28,6 +28,7 @@ _ROUNDS = 4
 _PACED_RUNS, _PAUSE_S = 4, 0.05
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
+_LOOK_S = 0.5  # how often to see whether anybody waits
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
 
 
@@ -64,13 +65,20 @@ class PartProfile:
 
 
 def profile(
-    parts: Sequence[ProfiledPart], threads: int, warmup: int, runs: int, timeout_s: float = 600.0
+    parts: Sequence[ProfiledPart],
+    threads: int,
+    warmup: int,
+    runs: int,
+    timeout_s: float = 600.0,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> list[PartProfile]:
     """Profiles of ``parts``, taken in one fresh process.
 
     The ``runs`` are spread over up to 4 rounds, so that what slows the machine for a while slows
     no single part.  In each round a part is opened, run ``warmup`` times and then its share of
     ``runs``, and closed before the next.  Inputs are seeded and random.
+
+    Nobody wants them any more once ``given_up``.
 
     Raises UsageError for counts below 1 and for a part that its runtime refuses, MachineError where
     the runtime is not installed, NodeError where running fails or takes over ``timeout_s``.
@@ -84,7 +92,7 @@ def profile(
         "parts": [asdict(part) | {"path": str(part.path)} for part in parts],
         "counts": {"threads": threads, "warmup": warmup, "runs": runs},
     }
-    answer = json.loads(_child(json.dumps(request), timeout_s))
+    answer = json.loads(_child(json.dumps(request), timeout_s, given_up))
     if "error" in answer:
         raise _ERRORS.get(answer["exit_code"], NodeError)(answer["error"])
     return [PartProfile(**profile) for profile in answer["profiles"]]
@@ -103,22 +111,31 @@ def layer_times(whole: PartProfile, layers: Sequence[PartProfile]) -> list[float
     return [layer_ms * whole.steady_ms / sum(inside) for layer_ms in inside]
 
 
-def _child(request: str, timeout_s: float) -> str:
+def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
     # killed with the thread that asked, however that ends
     argv = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", __name__]
-    try:
-        done = subprocess.run(
-            argv, input=request, capture_output=True, check=False, text=True, timeout=timeout_s
-        )
-    except subprocess.TimeoutExpired:
-        raise NodeError(
-            f"Profiling took over {timeout_s:g} s: the model is too slow for it on this machine;"
-            " a sweep can do without (--no-profile)."
-        ) from None
-    if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2]
-        raise NodeError(f"The process that profiled died with {done.returncode}: {last}")
-    return done.stdout
+    deadline, given = time.monotonic() + timeout_s, request
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        while True:
+            try:
+                out, err = process.communicate(given, timeout=min(_LOOK_S, timeout_s))
+                break
+            except subprocess.TimeoutExpired:
+                given = ""  # it was given all of it at once
+            if given_up():
+                process.kill()
+                raise NodeError("Profiling was ended: nobody waits for it any more.")
+            if time.monotonic() > deadline:
+                process.kill()
+                raise NodeError(
+                    f"Profiling took over {timeout_s:g} s: the model is too slow for it on this"
+                    " machine; a sweep can do without (--no-profile)."
+                )
+    if process.returncode:
+        last = err.strip().rpartition("\n")[2]
+        raise NodeError(f"The process that profiled died with {process.returncode}: {last}")
+    return out
 
 
 @dataclass(frozen=True)

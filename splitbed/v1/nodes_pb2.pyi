@@ -138,12 +138,17 @@ Global___NodeDescription: _TypeAlias = NodeDescription  # noqa: Y015
 class ResetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    LAST_FIELD_NUMBER: _builtins.int
+    last: _builtins.bool
+    """the run has ended: another may begin"""
     def __init__(
         self,
+        *,
+        last: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -475,19 +480,23 @@ class SessionOptions(_message.Message):
 
     THREADS_FIELD_NUMBER: _builtins.int
     WARMUP_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     threads: _builtins.int
     """0: as many as the node may use"""
     warmup: _builtins.int
     """runs on made-up data of the right shape"""
+    hold: _builtins.bool
+    """beside the parts of other cuts that are open, not in their place"""
     def __init__(
         self,
         *,
         threads: _builtins.int = ...,
         warmup: _builtins.int = ...,
+        hold: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1020,8 +1029,11 @@ class CodecRequest(_message.Message):
     RANGES_FIELD_NUMBER: _builtins.int
     CHANNELS_LAST_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
     codec: _builtins.str
     channels_last: _builtins.bool
+    layers: _builtins.int
+    """of the cut whose part is meant; absent: opened last"""
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelRanges]: ...
     @_builtins.property
@@ -1035,12 +1047,15 @@ class CodecRequest(_message.Message):
         ranges: _abc.Iterable[Global___ChannelRanges] | None = ...,
         channels_last: _builtins.bool = ...,
         picture: Global___PictureRecipe | None = ...,
+        layers: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "layers", b"layers", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "codec", b"codec", "picture", b"picture", "ranges", b"ranges"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "channels_last", b"channels_last", "codec", b"codec", "layers", b"layers", "picture", b"picture", "ranges", b"ranges"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__layers: _TypeAlias = _typing.Literal["layers"]  # noqa: Y015
+    _WhichOneofArgType__layers: _TypeAlias = _typing.Literal["_layers", b"_layers"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__layers) -> _WhichOneofReturnType__layers | None: ...
 
 Global___CodecRequest: _TypeAlias = CodecRequest  # noqa: Y015
 
@@ -1130,19 +1145,25 @@ class FrameRequest(_message.Message):
 
     FRAME_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     input: _builtins.int
+    layers: _builtins.int
+    """of the cut to run, among those held; absent: opened last"""
     def __init__(
         self,
         *,
         frame: _builtins.int = ...,
         input: _builtins.int = ...,
+        layers: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "layers", b"layers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "input", b"input"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "frame", b"frame", "input", b"input", "layers", b"layers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__layers: _TypeAlias = _typing.Literal["layers"]  # noqa: Y015
+    _WhichOneofArgType__layers: _TypeAlias = _typing.Literal["_layers", b"_layers"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__layers) -> _WhichOneofReturnType__layers | None: ...
 
 Global___FrameRequest: _TypeAlias = FrameRequest  # noqa: Y015
 

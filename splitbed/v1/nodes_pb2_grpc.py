@@ -200,7 +200,7 @@ class NodeServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UseCodec(self, request, context):
-        """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on.
+        """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,7 +78,7 @@ class NodeStub:
     Profile: _grpc.StreamUnaryMultiCallable[_nodes_pb2.ProfilePiece, _nodes_pb2.ProfileReply]
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
     UseCodec: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]
-    """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
+    """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on."""
     Reset: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ResetRequest, _nodes_pb2.ResetReply]
     """Forgets models, parts, inputs and limits: a new run begins."""
     ReadClock: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]
@@ -93,7 +93,7 @@ class NodeAsyncStub(NodeStub):
     Profile: _aio.StreamUnaryMultiCallable[_nodes_pb2.ProfilePiece, _nodes_pb2.ProfileReply]  # type: ignore[assignment]
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
     UseCodec: _aio.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]  # type: ignore[assignment]
-    """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
+    """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on."""
     Reset: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ResetRequest, _nodes_pb2.ResetReply]  # type: ignore[assignment]
     """Forgets models, parts, inputs and limits: a new run begins."""
     ReadClock: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]  # type: ignore[assignment]
@@ -123,7 +123,7 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         request: _nodes_pb2.CodecRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.CodecReply, _abc.Awaitable[_nodes_pb2.CodecReply]]:
-        """Encodes, or decodes, what crosses the cut of the part that is open, from the next frame on."""
+        """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on."""
 
     @_abc_1.abstractmethod
     def Reset(

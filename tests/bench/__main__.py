@@ -11,7 +11,7 @@ from rich.console import Console
 
 from netem.namespace import ensure_privilege
 from splitbed.command import run_command_line
-from tests.bench import codecs, command, crossover, link, split, sweep, transport
+from tests.bench import codecs, command, crossover, link, plan, split, sweep, transport
 from tests.bench.figure import Figure, table
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "split": split.figures,
     "codecs": codecs.figures,
     "crossover": crossover.figures,
+    "plan": plan.figures,
     "link": link.figures,
     "transport": transport.figures,
     "sweep": sweep.figures,

@@ -71,7 +71,8 @@ def test_the_readme_followed_to_the_letter_sweeps_two_machines(
     own = {
         "CODE": str(code),
         "AT": str(tmp_path / "at"),
-        "DEV": DEVICE,
+        "UE_DEV": DEVICE,
+        "EDGE_DEV": DEVICE,
         "SWEEP": f"--model {small_model(tmp_path / 'small.onnx', SIDE)} --split 3:3 --bw 20"
         f" --runs 3 --no-profile --out {tmp_path / 'run'}",
     }

@@ -24,7 +24,7 @@ DASHBOARD = ROOT / "orchestrator/dashboards/splitbed.json"
 READY_S = 20.0
 RANGE_S = 60
 WAITED_FOR = (
-    "count(sum_over_time(up[1m]) >= 4) == 3",  # rates of each process
+    "count(sum_over_time(up[1m]) >= 10) == 3",  # rates of each process
     "min(sum by (stage) (rate(splitbed_frame_stage_seconds_count[1m]))) > 0",
     'splitbed_sweep_cells{state="failed"} > 0',
 )

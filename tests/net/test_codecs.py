@@ -43,6 +43,7 @@ def row(place: Place, split: str, codec: str, ue: str = "") -> dict[str, str]:
 def test_every_codec_at_every_pace_is_a_valid_row(swept: ShapesPlace) -> None:
     assert len(swept.rows()) == 2 * (3 + 3 + 1)
     assert {row["valid"] for row in swept.rows()} == {"true"}
+    assert {row["part1_delivery_ms"] for row in swept.rows()} == {""}  # it was asked not to be
 
 
 def test_lossless_rows_carry_their_proof_and_lossy_ones_what_they_cost(swept: ShapesPlace) -> None:

@@ -98,14 +98,6 @@ def test_predicted_times_stand_beside_measured_ones(place: Place) -> None:
     assert "The profiles predicted end-to-end times" in (place.folder / "stdout").read_text()
 
 
-def test_without_delivery_nothing_is_sent_before_the_frames(tmp_path: Path) -> None:
-    place = PosePlace(tmp_path)
-    done = place.sweep("--split", "29:2", "--bw", "50", "--no-delivery")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {row["part1_delivery_ms"] for row in place.rows()} == {""}
-    assert {row["valid"] for row in place.rows()} == {"true"}
-
-
 @pytest.fixture(scope="module")
 def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
     """The scenario of one split at one rate."""

@@ -111,7 +111,10 @@ def test_nothing_is_left_in_the_temporary_folder(place: Place) -> None:
     assert list(place.temporary.iterdir()) == []
 
 
-def test_json_is_the_rows_and_the_verdict(tmp_path: Path) -> None:
+def test_json_is_the_rows_and_the_verdict_whatever_proxy_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     place = Place(tmp_path)
     done = place.sweep("--split", "3:3", "--bw", "20", "--json")
     answer = json.loads(done.stdout)
@@ -137,14 +140,6 @@ def test_ssd300_is_cut_over_the_link_and_its_boxes_come_back(tmp_path: Path) -> 
     assert {sample["results"]["boxes"] for sample in samples} == {samples[0]["results"]["boxes"]}
 
 
-def test_a_proxy_of_the_environment_is_not_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    done = Place(tmp_path).sweep("--split", "3:3", "--bw", "20")
-    assert done.returncode == 0, done.stderr + done.stdout
-
-
 def test_a_run_goes_on_only_under_the_conditions_it_began_with(tmp_path: Path) -> None:
     place = Place(tmp_path)
     assert place.sweep("--split", "3:3", "--bw", "20").returncode == 0
@@ -166,3 +161,11 @@ def test_two_sweeps_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
         assert outcome.returncode == 0, outcome.stderr + outcome.stdout
         assert [row["valid"] for row in place.rows()] == ["true"] * 3
         assert list(place.temporary.iterdir()) == []
+
+
+def test_a_link_that_loses_5_in_100_is_measured_with_what_was_sent_again(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    done = place.sweep("--split", "3:3", "--bw", "20", "--loss-pct", "5", "--runs", "9")
+    rows = place.rows()
+    assert {row["errors"] for row in rows} == {"0"}, done.stderr
+    assert sum(int(row["link_retransmits"] or 0) for row in rows) > 0

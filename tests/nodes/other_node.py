@@ -7,7 +7,7 @@ import splitbed.host
 from edge_node.cli import main
 
 if os.environ["OTHER"] == "protocol":
-    vars(splitbed.host)["PROTOCOL"] = 2
+    vars(splitbed.host)["PROTOCOL"] = 3
 else:
     vars(splitbed.host)["PACKAGES"] = ("onnxruntime",)
     vars(importlib.metadata)["version"] = lambda _: "0.0.1"

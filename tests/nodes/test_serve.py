@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from splitbed.addresses import checked_address, ipv4_and_port
 from splitbed.errors import UsageError
-from splitbed.serve import checked_address
 from splitbed.tcp import facts_to
 
 
@@ -18,7 +18,7 @@ def test_loopback_and_unix_sockets_need_no_permission(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:5", "10.0.0.1:5", "[::]:5"])
 def test_an_address_that_others_reach_needs_insecure(address: str) -> None:
-    with pytest.raises(UsageError, match="--insecure"):
+    with pytest.raises(UsageError, match="insecure: true"):
         checked_address(address, allowed=False)
     assert checked_address(address, allowed=True) == address
 
@@ -27,6 +27,12 @@ def test_an_address_that_others_reach_needs_insecure(address: str) -> None:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="IP:PORT"):
         checked_address(address, allowed=True)
+
+
+@pytest.mark.parametrize("address", ["unix:/run/x", "[::1]:5"])
+def test_the_data_plane_is_ipv4(address: str) -> None:
+    with pytest.raises(UsageError, match="IPV4:PORT"):
+        ipv4_and_port(address, allowed=True)
 
 
 def test_a_port_that_is_taken_exits_3_and_says_how_to_find_who_has_it() -> None:

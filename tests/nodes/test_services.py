@@ -65,6 +65,24 @@ def test_a_node_that_serves_is_checked_and_one_that_has_stopped_is_not(service: 
     assert f"cannot reach {service.control}" in stopped.stderr
 
 
+def test_what_a_killed_node_left_goes_when_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary := tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    config, _ = write(tmp_path)
+    seen = []
+    for _ in range(2):
+        process = subprocess.Popen(command(config), stderr=subprocess.PIPE, text=True)
+        with process:
+            while '"serving"' not in (process.stderr.readline() if process.stderr else ""):
+                assert process.poll() is None
+            seen.append([folder.name for folder in temporary.iterdir()])
+            process.kill()
+    assert [len(folders) for folders in seen] == [1, 1]
+    assert seen[0] != seen[1]
+
+
 def test_its_services_are_listed_by_reflection(service: Service) -> None:
     with grpc.insecure_channel(service.control) as channel:
         listed = set(ProtoReflectionDescriptorDatabase(channel).get_services())

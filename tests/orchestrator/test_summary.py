@@ -17,6 +17,9 @@ PROOF: Record = {"uplink_mbit": 8.0, "downlink_mbit": 8.0, "rtt_min_ms": 0.2, "f
 TCP: Record = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
 
 
+OF_FRAMES = ("max_abs_diff", "encoded_bytes")
+
+
 def add_cell(folder: RunFolder, split: str, e2e_ms: list[float], **changed: Any) -> None:
     """A cell whose uplink takes all but 10 ms; 1 KB of it per ms is the wire's."""
     cell: Record = {
@@ -36,9 +39,9 @@ def add_cell(folder: RunFolder, split: str, e2e_ms: list[float], **changed: Any)
         folder.add_sample(
             {"attempt": split, "frame": frame, "stages": stages, "encoded_bytes": encoded,
              "result_bytes": 0, "max_abs_diff": 0.0}
-            | {key: value for key, value in changed.items() if key == "max_abs_diff"}
+            | {key: value for key, value in changed.items() if key in OF_FRAMES}
         )  # fmt: skip
-    folder.add_cell(cell | {k: v for k, v in changed.items() if k != "max_abs_diff"})
+    folder.add_cell(cell | {k: v for k, v in changed.items() if k not in OF_FRAMES})
 
 
 @pytest.fixture
@@ -208,3 +211,22 @@ def test_a_cell_without_its_frames_is_invalid(folder: RunFolder) -> None:
     (row,) = rows(folder)
     assert not row["valid"]
     assert "missing from samples.jsonl" in str(row["reason"])
+
+
+def test_a_cell_that_lost_a_frame_is_invalid(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [50] * 3, frames=4)
+    (row,) = rows(folder)
+    assert row["reason"] == "1 of its frames are missing from samples.jsonl"
+
+
+def test_rows_have_the_interval_of_their_median(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [50, 51, 52, 53, 60])
+    (row,) = rows(folder)
+    assert (row["e2e_low_ms"], row["e2e_high_ms"]) == pytest.approx((50, 60))
+
+
+def test_rows_are_in_the_order_of_the_grid(folder: RunFolder) -> None:
+    folder.write_run(folder.read_run() | {"grid": ["0:2", "1:1", "2:0"]})
+    for split in ("2:0", "0:2", "1:1"):
+        add_cell(folder, split, [50] * 3)
+    assert [row["split"] for row in rows(folder)] == ["0:2", "1:1", "2:0"]

@@ -1,0 +1,62 @@
+"""Confidence intervals of medians, by the bootstrap over raw samples (Efron 1979), percentiles.
+
+A resample of n values is n uniform draws of their ranks, so that its i-th smallest value is the one
+at rank ⌊n·B⌋ with B from Beta(i, n + 1 − i): medians of resamples are drawn without resampling.
+
+The frames of one cell follow one another. An interval tells how well they agree, not what another
+run on another day would give; and the interval of 3 values, their range, holds the median in 75 %
+of cases, that of 5 in 94 %.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+OUTSIDE_PCT = (2.5, 97.5)
+"""What lies below and above an interval of 95 %."""
+MIN_VALUES = 3
+
+Interval = tuple[float, float]
+
+
+def median_interval(values: Sequence[float], *, seed: int = 0) -> Interval:
+    """The 95 % interval of the median; of fewer than 3 values, their range.
+
+    Raises ValueError for no values.
+    """
+    if len(values) < MIN_VALUES:
+        return min(values), max(values)
+    return _inner(_medians(values, np.random.default_rng(seed)))
+
+
+def ratio_interval(base: Sequence[float], values: Sequence[float], *, seed: int = 0) -> Interval:
+    """The 95 % interval of median(values) / median(base), all positive, drawn independently."""
+    rng = np.random.default_rng(seed)
+    return _inner(_medians(values, rng) / _medians(base, rng))
+
+
+def _medians(values: Sequence[float], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Medians of bootstrap resamples."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    count = len(ordered)
+    middle = (count + 1) // 2
+    below = rng.beta(middle, count + 1 - middle, RESAMPLES)
+    medians = _at(ordered, below)
+    if count % 2:
+        return medians
+    # the draw next above, given the one below: the least of those that remain
+    above = below + (1 - below) * rng.beta(1, count - middle, RESAMPLES)
+    return (medians + _at(ordered, above)) / 2
+
+
+def _at(ordered: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    last = len(ordered) - 1
+    found: NDArray[np.float64] = ordered[np.minimum((share * len(ordered)).astype(int), last)]
+    return found
+
+
+def _inner(drawn: NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(drawn, OUTSIDE_PCT)
+    return float(low), float(high)

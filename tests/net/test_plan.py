@@ -1,0 +1,57 @@
+"""`orchestrate plan --verify` as a user runs it: profile, predict, measure where it is closest."""
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.net.sweeps import ORCHESTRATE, Place, ended
+
+
+@pytest.fixture(scope="module")
+def verified(backend: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Any]:
+    place = Place(tmp_path_factory.mktemp("plan"))
+    done = plan(place, place.out, "--verify", "2")
+    assert done.returncode == 0, done.stderr
+    return place, json.loads(done.stdout)
+
+
+def plan(place: Place, out: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    words = ["--model", place.model, "--split", "3:3", "--codec", "raw"]
+    words += ["--bw", "20,100,100000", "--delay", "0", "--out", str(out), "--json", *more]
+    return ended(place.popen([*ORCHESTRATE, "plan", *words]))
+
+
+def test_the_closest_links_are_measured_and_held_against(verified: tuple[Place, Any]) -> None:
+    place, told = verified
+    rows = told["verified"]
+    assert len({(row["delay_ms"], row["bw_mbit"]) for row in rows}) == 2
+    assert {"plan", "second"} <= {role for row in rows for role in row["chosen by"].split(", ")}
+    for row in rows:
+        assert row["bw_mbit"] < 100_000  # which no link can have
+        assert row["error_pct"] == pytest.approx(
+            100 * (row["predicted_ms"] / row["measured_ms"] - 1)
+        )
+    with (place.out / "verify.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(rows)
+
+
+def test_what_was_measured_is_a_run_of_its_own(verified: tuple[Place, Any]) -> None:
+    place, told = verified
+    run = json.loads((place.out / "verify" / "run.json").read_text())
+    assert run["verdict"] == "VALID", run["reasons"]
+    assert len((place.out / "verify" / "cells.jsonl").read_text().splitlines()) == len(
+        told["verified"]
+    )
+
+
+def test_a_plan_from_an_earlier_one_needs_no_link_and_says_the_same(
+    verified: tuple[Place, Any],
+) -> None:
+    place, told = verified
+    done = plan(place, place.folder / "again", "--profile", str(place.out))
+    assert done.stderr == ""  # neither profiled nor coded anew
+    assert json.loads(done.stdout)["best"] == told["best"]

@@ -1,0 +1,141 @@
+"""A sweep that is killed at random moments and resumed; and its run, packed and run again."""
+
+import json
+import random
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.archive import extract
+from tests.net.sweeps import ORCHESTRATE, Place, ended
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+KILLS, SEED = 3, 6
+CELLS = 6
+ASKED = ("--split", "3:3", "--bw", "10,50", "--runs", "3")
+
+
+def lines(place: Place, name: str) -> list[dict[str, Any]]:
+    """The whole lines of a file of the run."""
+    found = []
+    for line in (place.out / name).read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:  # half of one, as the killed run left it
+            continue
+    return found
+
+
+def go_on(place: Place) -> "subprocess.Popen[str]":
+    if not (place.out / "run.json").exists():
+        return place.start(*ASKED)
+    return place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)])
+
+
+def size(place: Place) -> int:
+    file = place.out / "samples.jsonl"
+    return file.stat().st_size if file.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, backend: str) -> tuple[Place, list[str]]:
+    """A run that ended after it was killed several times, and its journal at each of them."""
+    place, journals = Place(tmp_path_factory.mktemp("killed")), []
+    dice = random.Random(SEED)
+    for _ in range(KILLS):
+        process, before = go_on(place), size(place)
+        while size(place) == before and process.poll() is None:
+            time.sleep(0.01)
+        # a cell takes about a second: within frames, proofs, between cells, as it is written
+        time.sleep(dice.uniform(0, 1))
+        process.kill()
+        process.communicate()
+        journals.append((place.out / "cells.jsonl").read_text() if place.cells() else "")
+    done = ended(go_on(place))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert len(journals[0].splitlines()) < CELLS
+    return place, journals
+
+
+def test_what_was_journalled_before_a_kill_is_kept(killed: tuple[Place, list[str]]) -> None:
+    place, journals = killed
+    journal = (place.out / "cells.jsonl").read_text()
+    for before in journals:
+        assert journal.startswith(before.rpartition("\n")[0])
+
+
+def test_every_cell_is_there_once(killed: tuple[Place, list[str]]) -> None:
+    place, _ = killed
+    keys = [cell["key"] for cell in lines(place, "cells.jsonl")]
+    assert Counter(keys) == Counter(place.run_json()["grid"])
+    assert len(keys) == CELLS
+    assert place.run_json()["verdict"] == "VALID"
+
+
+def test_every_frame_of_a_cell_is_there_once(killed: tuple[Place, list[str]]) -> None:
+    place, _ = killed
+    frames: dict[str, list[int]] = {}
+    for sample in lines(place, "samples.jsonl"):
+        frames.setdefault(sample["attempt"], []).append(sample["frame"])
+    for cell in lines(place, "cells.jsonl"):
+        assert frames[cell["attempt"]] == [0, 1, 2]
+        assert cell["frames"] == 3
+    assert [row["frames"] for row in place.rows()] == ["3"] * CELLS
+
+
+def test_rows_are_in_the_order_of_the_grid_and_cells_were_measured_in_another(
+    killed: tuple[Place, list[str]],
+) -> None:
+    place, _ = killed
+    rows = [(row["split"], row["bw_mbit"]) for row in place.rows()]
+    assert rows == [(split, bw) for split in ("0:6", "3:3", "6:0") for bw in ("10", "50")]
+    assert [cell["key"] for cell in lines(place, "cells.jsonl")] != place.run_json()["grid"]
+
+
+def replayed(place: Place, *words: str) -> "subprocess.CompletedProcess[str]":
+    return ended(place.popen([*ORCHESTRATE, "replay", *words]))
+
+
+def test_its_archive_is_run_again_without_the_model_and_agrees(
+    killed: tuple[Place, list[str]], tmp_path: Path
+) -> None:
+    place, _ = killed
+    archive, again = tmp_path / "run.zip", tmp_path / "again"
+    pack = [*ORCHESTRATE, "pack", str(place.out), "--with-model", "--out", str(archive)]
+    subprocess.run(pack, check=True, stdout=subprocess.PIPE)
+    model = Path(place.model)
+    model.rename(hidden := tmp_path / "hidden")
+    try:
+        done = replayed(place, str(archive), "--out", str(again))
+    finally:
+        hidden.rename(model)
+    assert done.returncode == 0, done.stderr + done.stdout
+    words = done.stderr.rpartition("cross-check it with: orchestrate ")[2].split()
+    check = subprocess.run([*ORCHESTRATE, *words, "--json"], stdout=subprocess.PIPE, check=False)
+    found = json.loads(check.stdout)
+    assert set(found["facts"].values()) == {"agreed"}
+    assert len(found["rows"]) == CELLS
+    # of a model of milliseconds, on a machine that others use, only sizes are sure to be equal
+    assert "exact" not in json.dumps(found["rows"])
+
+
+def test_a_model_that_is_not_the_archives_is_refused_before_anything_is_sent(
+    killed: tuple[Place, list[str]], tmp_path: Path
+) -> None:
+    place, _ = killed
+    archive = tmp_path / "run.zip"
+    pack = [*ORCHESTRATE, "pack", str(place.out), "--out", str(archive)]
+    subprocess.run(pack, check=True, stdout=subprocess.PIPE)
+    assert extract(archive, tmp_path / "unpacked").model is None
+    (other := tmp_path / "other.onnx").write_bytes(Path(place.model).read_bytes() + b"\x32\x00")
+    words = (str(archive), "--out", str(tmp_path / "again"), "--model", str(other))
+    done = replayed(place, *words)
+    assert done.returncode == 2
+    assert "the model here is not that of" in done.stderr
+    assert list((tmp_path / "again").iterdir()) == []
+    assert list(place.temporary.iterdir()) == []

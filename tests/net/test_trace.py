@@ -1,0 +1,39 @@
+"""A bandwidth trace on a link that the kernel shapes, once for each policy."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.net.sweeps import Place, ended
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+TRACE = [
+    sys.executable,
+    "-c",
+    "from orchestrator.cli_trace import trace_app; trace_app()",
+]
+
+
+def test_a_policy_that_measures_beats_the_worst_split_and_no_frame_is_lost(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    (trace := tmp_path / "trace.csv").write_text("0,20\n2,1\n4,20\n")
+    options = ["--split", "2:4", "--policy", "static:2:4,argmin", "--bw-trace", str(trace)]
+    own = ["--model", place.model, "--out", str(place.out)]
+    done = ended(place.popen([*TRACE, *own, *options]))
+    assert done.returncode == 0, done.stderr + done.stdout
+    with (place.out / "trace.csv").open() as file:
+        static, argmin = csv.DictReader(file)
+    assert (static["lost"], argmin["lost"]) == ("0", "0")
+    assert static["switches"] == "0"
+    assert float(argmin["mean_ms"]) <= float(static["mean_ms"])
+    assert float(argmin["max_abs_diff"] or 0) <= 1e-5
+    changes = json.loads((place.out / "trace.json").read_text())["changes"]["argmin"]
+    assert [rate for _, _, rate in changes[:3]] == [20, 1, 20]
+    assert all(0 <= at_s - due_s < 0.5 for due_s, at_s, _ in changes)
+    assert len((place.out / "samples.jsonl").read_text().splitlines()) >= int(argmin["frames"])
+    assert (place.out / "trace.png").stat().st_size > 10_000
+    assert not place.processes()

@@ -1,0 +1,82 @@
+"""Nodes that hold several splits, and switch between frames."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.pair import Pair
+from splitbed.delivery import CutPart, info_of
+from splitbed.errors import NodeError
+from splitbed.graphs.formats import load_graph
+from splitbed.graphs.parts import extract, store
+from splitbed.host import NodeHost
+from splitbed.node_config import Limits
+from splitbed.v1 import nodes_pb2
+from tests.nodes.loopback import loopback_pair, small_model
+
+FRAME_S = 20.0
+HELD = (0, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as (pair, _):
+        yield pair
+
+
+@pytest.fixture
+def pair(shared: Pair) -> Pair:
+    for place, layers in enumerate(HELD):
+        shared.load(layers, threads=(1, 1), warmup=0, hold=place > 0)
+    return shared
+
+
+def test_each_frame_runs_the_split_that_it_names(pair: Pair) -> None:
+    crossing: dict[int, int] = {}
+    for frame, layers in enumerate((0, 2, 3, 2, 0)):
+        record = pair.run_frame(frame, 0, FRAME_S, layers)
+        assert record.max_abs_diff <= 1e-6
+        assert crossing.setdefault(layers, record.intermediate_bytes) == record.intermediate_bytes
+    assert crossing[0] < crossing[2] < crossing[3]  # one picture, one map, two maps
+
+
+def test_a_frame_that_names_none_runs_the_split_that_was_opened_last(pair: Pair) -> None:
+    named = pair.run_frame(0, 0, FRAME_S, HELD[-1])
+    assert pair.run_frame(1, 0, FRAME_S).intermediate_bytes == named.intermediate_bytes
+
+
+def test_a_frame_of_a_split_that_is_not_held_is_refused_with_those_that_are(pair: Pair) -> None:
+    with pytest.raises(NodeError, match=r"no part of the cut after 4 layers.*0, 2, 3"):
+        pair.run_frame(0, 0, FRAME_S, 4)
+    assert pair.run_frame(1, 0, FRAME_S, 2).max_abs_diff <= 1e-6
+
+
+def test_a_split_that_is_loaded_without_hold_takes_the_place_of_all(pair: Pair) -> None:
+    pair.load(2, threads=(1, 1), warmup=0)
+    with pytest.raises(NodeError, match="holds no part of the cut after 3"):
+        pair.run_frame(0, 0, FRAME_S, 3)
+
+
+def test_a_codec_is_of_the_split_that_it_was_set_for(pair: Pair) -> None:
+    pair.use_codec(nodes_pb2.CodecRequest(codec="fp16", layers=2))
+    raw = pair.run_frame(0, 0, FRAME_S, 3)
+    halved = pair.run_frame(1, 0, FRAME_S, 2)
+    assert raw.encoded_bytes == raw.intermediate_bytes
+    assert halved.encoded_bytes == halved.intermediate_bytes // 2
+
+
+def test_more_splits_than_the_limit_are_refused_with_its_name(tmp_path: Path) -> None:
+    stored = store(load_graph(small_model(tmp_path / "small.onnx")), tmp_path / "stored")
+    host = NodeHost("ue", tmp_path, Limits(sessions=2))
+    options = nodes_pb2.SessionOptions(threads=1, hold=True)
+    cuts = [
+        CutPart(extract(stored, layers)[0], layers, info_of(stored.graph, "tensors"))
+        for layers in (2, 3, 4)
+    ]
+    for cut in (*cuts[:2], cuts[1]):  # the same again takes its own place
+        host.load(cut, options, 0)
+    with pytest.raises(NodeError, match=r"2 sessions open.*limits\.sessions"):
+        host.load(cuts[2], options, 0)
+    assert [host.part_of(layers).cut.layers for layers in (2, 3)] == [2, 3]
+    host.drop()
