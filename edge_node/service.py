@@ -57,6 +57,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     ) -> nodes_pb2.Deployed:
         """Store the model and check it before anything is run."""
         with self._host.turn:
+            if not context.is_active():
+                raise NodeError("it was given up before it began")
             return self._deploy(request)
 
     def _deploy(self, request: Iterator[nodes_pb2.ModelPiece]) -> nodes_pb2.Deployed:

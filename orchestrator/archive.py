@@ -110,11 +110,17 @@ def _checked(archive: Path, opened: zipfile.ZipFile) -> Manifest:
             f"{archive} is refused: its files are not those that its manifest names; "
             "have it packed again"
         )
+    for path in (manifest.model, manifest.input):
+        inside = path is None or any(name == path or name.startswith(f"{path}/") for name in named)
+        if not inside or ".." in PurePosixPath(path or "").parts:
+            raise UsageError(f"{archive} is refused: it has no {path!r}, which its manifest names")
     return manifest
 
 
 def _unsafe(info: zipfile.ZipInfo) -> str | None:
     """Why a member must not be unpacked."""
+    if not info.filename:
+        return "has no name"
     # before its separators were made those of this machine
     name, path = info.orig_filename, PurePosixPath(info.filename)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:

@@ -269,11 +269,11 @@ def _mahimahi(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTr
     if not length_ms:
         raise UsageError(f"{lines[-1][0]}: a trace of 0 ms has no rate")
     window_ms = round(BIN_S * 1e3)
-    windows = -(-length_ms // window_ms)
-    # a chance at the very end is the last window's
+    windows = max(length_ms // window_ms, 1)
+    # what is left after the last whole window is its own, or a ms of chances would be a spike
     places = [min(at_ms // window_ms, windows - 1) for at_ms in times_ms]
     counts = np.bincount(places, minlength=windows)
-    lengths_ms = [min(window_ms, length_ms - place * window_ms) for place in range(windows)]
+    lengths_ms = [window_ms] * (windows - 1) + [length_ms - (windows - 1) * window_ms]
     rates = [
         max(round(float(count) * _CHANCE_BYTES * 8 / (ms * 1e3), 3), LEAST_MBIT)
         for count, ms in zip(counts, lengths_ms, strict=True)

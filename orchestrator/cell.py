@@ -30,7 +30,7 @@ WARM_LINK_MS = 200.0
 
 _WORK_MS = 30_000.0  # allowed for what is not the wire, before a node is said to hang
 _LATE = 4.0  # times the wire's own time; a lossy link is slower than its rate
-_LATE_WITH_LOSS = 40.0
+LATE_WITH_LOSS = 40.0
 
 
 def is_stable(e2e_ms: Sequence[float]) -> bool:
@@ -55,7 +55,7 @@ class CellMeasurement:
         up, down = cell.link.uplink, cell.link.downlink
         wire = cell.wire_ms()
         result_bytes = sum(max(output.nbytes, 0) for output in bed.model.graph.outputs)
-        self._late = _LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
+        self._late = LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
         frame_ms = wire + wire_ms(result_bytes, down)
         self._timeout_s = config.frame_timeout_s or self._allowed_s(frame_ms)
         # the first bytes of a connection travel slower; whole tensors would take too long

@@ -133,7 +133,7 @@ def sweep(
     with watching(metrics, otlp) as progress:
         outcome = sweep.run(config_asked, progress, resume)
     report.show(outcome, as_json=json)
-    lines = broken(limits, outcome.rows) if limits else []
+    lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
     typer.echo("".join(f"{line}\n" for line in lines), err=True, nl=False)
     raise typer.Exit(outcome.exit_code or bool(lines))
 

@@ -47,7 +47,10 @@ def plan(
         option("Of an earlier sweep or plan, its FOLDER; or FILE of profile --json. [taken now]"),
     ] = None,
     max_drop: Annotated[
-        float | None, option("Of accuracy, that a codec may cost here. [any]")
+        float | None,
+        typer.Option(
+            min=0, help="Of accuracy, that a codec may cost here. [any]", show_default=False
+        ),
     ] = None,
     verify: Annotated[
         int,

@@ -45,7 +45,7 @@ def report(
         _write_reports([_only(runs)], out)
     else:
         _write_reports(runs, None)
-    broken = [line for one in runs for line in _broken(one, limits, named=len(runs) > 1)]
+    broken = _broken(runs, limits)
     sys.stderr.write("".join(f"{line}\n" for line in broken))
     if broken:
         raise typer.Exit(1)
@@ -138,9 +138,16 @@ def _put(made: bytes, out: Path | None) -> None:
     sys.stdout.write(f"Table: {out}\n")
 
 
-def _broken(run: Path, limits: "Sequence[Threshold]", *, named: bool) -> list[str]:
+def _broken(runs: Sequence[Path], limits: "Sequence[Threshold]") -> list[str]:
+    """The rows of all runs together: a limit may be for those of one of them."""
+    from orchestrator.run_folder import RunFolder
     from orchestrator.threshold import broken
 
     if not limits:
         return []
-    return [f"{run}: {line}" if named else line for line in broken(limits, _rows(run))]
+    tables = {run: _rows(run) for run in runs}
+    lines = broken(limits, [row for table in tables.values() for row in table])
+    for run, table in tables.items():
+        if (lost := len(RunFolder(run).read_run().get("grid", ())) - len(table)) > 0:
+            lines.append(f"{run}: {lost} cells were not measured, so that no limit is kept")
+    return lines

@@ -71,10 +71,10 @@ def trace(
     json: Json = False,
 ) -> None:
     """Replay a bandwidth trace on the real link, once for each policy that chooses the split."""
-    from orchestrator import trace_run
+    from orchestrator import trace_run, trace_show
 
     own = ("bw_trace", "policy", "frames", "seconds", "json")
-    config = asked(context, *own)
+    config = asked(context, *own, bw="1")
     wanted = trace_run.Asked(bw_trace, policy or trace_run.POLICIES, frames, seconds)
     outcome = trace_run.run(config, wanted, lambda words: print(words, file=sys.stderr))
-    raise typer.Exit(trace_run.show(outcome, as_json=json))
+    raise typer.Exit(trace_show.show(outcome, as_json=json))

@@ -95,8 +95,10 @@ class Comparison:
 def compare(base: Reading, other: Reading) -> Comparison:
     """Every row that both runs measured."""
     both = [point for point in base.rows if base.e2e_ms[point] and other.e2e_ms.get(point)]
-    changes = tuple(_change(point, base, other) for point in both)
-    only = [f"only in {base.name}: {point.words}" for point in base.rows if point not in both]
+    told = [point for point in both if base.rows[point]["valid"] and other.rows[point]["valid"]]
+    changes = tuple(_change(point, base, other) for point in told)
+    only = [f"not compared, INVALID in one: {point.words}" for point in both if point not in told]
+    only += [f"only in {base.name}: {point.words}" for point in base.rows if point not in both]
     only += [f"only in {other.name}: {point.words}" for point in other.rows if point not in both]
     return Comparison(base.name, other.name, changes, tuple(only), tuple(_remarks(base, other)))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.config import SweepConfig
 from orchestrator.reading import Reading
 from orchestrator.rows import Row
 from orchestrator.run_folder import Record
@@ -16,8 +17,11 @@ from splitbed.errors import UsageError
 
 EXACT = ("intermediate_tensors", "intermediate_bytes", "part1_bytes", "part2_bytes")
 """Sizes that the model and the cut make."""
-NOT_COMPARED = ("out", "topology", "link_backend", "frame_timeout_s", "model", "input", "weights")
-"""Options that are each side's own; the last three are compared by what they lead to."""
+NOT_COMPARED = (
+    "out", "topology", "link_backend", "frame_timeout_s",
+    "model", "input", "weights", "calibration",
+)  # fmt: skip
+"""Options that are each side's own; the last four are compared by what they lead to."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,8 @@ def _same(a: Reading, b: Reading) -> Iterator[Check]:
     if any(truths):
         yield _equal("ground truth sha256", *truths)
     yield _equal("calibration", _inputs(a.calibration), _inputs(b.calibration))
-    asked = [_facts(reading, "asked") for reading in (a, b)]
+    usual = SweepConfig.model_construct(model="").model_dump(mode="json")
+    asked = [usual | _facts(reading, "asked") for reading in (a, b)]
     for name in sorted(asked[0].keys() | asked[1].keys()):
         if name not in NOT_COMPARED and asked[0].get(name) != asked[1].get(name):
             yield _equal(f"option {name}", asked[0].get(name), asked[1].get(name))

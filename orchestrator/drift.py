@@ -42,10 +42,13 @@ class Drift:
     p: float | None = None
     pct_per_10_min: float | None = None
     minutes: float = 0.0
+    resumed: bool = False
 
     @property
     def words(self) -> str:
         """The finding."""
+        if self.resumed:
+            return "not tested: the run was resumed"
         if self.rho is None or self.p is None or self.pct_per_10_min is None:
             return f"too few cells to tell ({self.cells})"
         return (
@@ -84,6 +87,8 @@ def drift(folder: RunFolder, table: Sequence[Row] | None = None) -> Drift:
     predicted = all("part1_predicted_ms" in row for row in table)
     cells = _cells(folder, table)
     blocks = _blocks(cells)
+    if folder.read_run().get("resumed"):
+        return Drift(len(cells), resumed=True)  # its parts lie apart, on clocks of their own
     if len(cells) < MIN_CELLS or (not predicted and len(blocks) == len(cells)):
         return Drift(len(cells))
     if not predicted:

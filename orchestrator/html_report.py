@@ -124,7 +124,8 @@ def refusing_damage(run: Path) -> Iterator[None]:
 
 def _verdict(run: Record, table: Sequence[Row]) -> Record:
     """As the run says; of one that has not ended, or lost some of its files, as its rows say."""
-    judged = judge_run(table, len(table)) if table else None
+    asked = max(len(table), len(run.get("grid", ())))
+    judged = judge_run(table, asked) if table else None
     reasons = list(run.get("reasons") or ())
     reasons += [one for one in (judged.reasons if judged else ()) if one not in reasons]
     word = run.get("verdict", "NOT ENDED")

@@ -36,7 +36,7 @@ class Node(ABC):
         """Open the control channel; start the process where it is ours to start."""
 
     @abstractmethod
-    def stop(self) -> None:
+    def stop(self, *, last: bool = True) -> None:
         """Be done with it: nothing of this run is left there but the shape of its link."""
 
     @abstractmethod
@@ -131,6 +131,7 @@ class RemoteNode(Node):
         self._tls = machines.tls
         self._token = read_token(machines.token_file)
         self._run = secrets.token_hex(8)
+        self._ours = False  # until it has begun this run: what another's left is not ours to reset
         self.channel = self._opened()
 
     def _opened(self) -> grpc.Channel:
@@ -146,13 +147,15 @@ class RemoteNode(Node):
             nodes_pb2_grpc.NodeStub(self.channel).Reset(
                 nodes_pb2.ResetRequest(), timeout=START_TIMEOUT_S
             )
+        self._ours = True
         return description
 
-    def stop(self) -> None:
-        with suppress(grpc.RpcError):
-            nodes_pb2_grpc.NodeStub(self.channel).Reset(
-                nodes_pb2.ResetRequest(last=True), timeout=_RESET_S
-            )
+    def stop(self, *, last: bool = True) -> None:
+        if self._ours:
+            with suppress(grpc.RpcError):
+                nodes_pb2_grpc.NodeStub(self.channel).Reset(
+                    nodes_pb2.ResetRequest(last=last), timeout=_RESET_S
+                )
         self.channel.close()
 
     def kill(self) -> None:

@@ -63,7 +63,8 @@ class NodeProcess(Node):
         self.scratch.record(self.process.pid)
         self.channel = grpc.insecure_channel(control, options=CONTROL_OPTIONS)
 
-    def stop(self) -> None:
+    def stop(self, *, last: bool = True) -> None:
+        del last  # the process ends either way
         if self.process is None:
             return
         self.channel.close()

@@ -124,7 +124,9 @@ def _write(target: Path, files: Mapping[str, Path], manifest: Record, config: by
             archive.writestr(_info(MANIFEST), text)
             archive.writestr(_info(CONFIG), config)
             for name, file in files.items():
-                with file.open("rb") as source, archive.open(_info(name), "w") as sink:
+                info = _info(name)
+                info.file_size = file.stat().st_size  # or what is over 2 GB would be refused
+                with file.open("rb") as source, archive.open(info, "w") as sink:
                     shutil.copyfileobj(source, sink, CHUNK_BYTES)
         draft.replace(target)
     except OSError as error:

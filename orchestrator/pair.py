@@ -64,12 +64,12 @@ class Pair:
         for node in (self._ue, self._edge):
             node.kill()
 
-    def close(self) -> None:
+    def close(self, *, last: bool = True) -> None:
         """End both nodes, the second one even when ending the first is interrupted."""
         try:
-            self._ue.stop()
+            self._ue.stop(last=last)
         finally:
-            self._edge.stop()
+            self._edge.stop(last=last)
 
     def restart(self) -> None:
         """End both nodes and bring them up again as they were, the model on them.
@@ -77,7 +77,7 @@ class Pair:
         Raises RunError for a node that came back as another: its cells would not compare.
         """
         before = [_same(node) for node in (self.ue, self.edge)]
-        self.close()
+        self.close(last=False)
         self._start()
         if before != [_same(node) for node in (self.ue, self.edge)]:
             raise RunError(
@@ -89,7 +89,8 @@ class Pair:
         nodes = (self._edge, self._ue)
         for node in nodes:
             node.start()
-        self.edge, self.ue = (node.started() for node in nodes)
+        # the UE first: while another run measures it is the one that is never silent
+        self.ue, self.edge = self._ue.started(), self._edge.started()
         if self.ue.clock != self.edge.clock:
             # what is known of their drift outlives a restart
             self.clocks = self.clocks or Clocks(self._ue.read_clock, self._edge.read_clock)

@@ -52,7 +52,15 @@ class Predictor:
     def options(self) -> tuple[Option, ...]:
         """All that can be chosen."""
         every = self.facts.options
-        return tuple(one for one in every if (one.accuracy_drop or 0.0) <= self.max_drop)
+        if self.max_drop == math.inf:
+            return tuple(every)
+        # a loss that nobody could judge is none that was allowed
+        return tuple(
+            one
+            for one in every
+            if not one.crosses
+            or (one.accuracy_drop is not None and one.accuracy_drop <= self.max_drop)
+        )
 
     def work(self, options: Sequence[Option]) -> Work:
         """Of these options."""

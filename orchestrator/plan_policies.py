@@ -176,7 +176,7 @@ def _work(predictor: Predictor, kinds: list[frozenset[int]]) -> Work:
         decode_ms=nothing,
         part2_ms=~on_ue @ edge_ms,
         sent_bytes=np.array(sent),
-        crosses=np.array([not on_ue[place].all() for place in range(len(kinds))]),
+        crosses=np.array([not on_ue[place][:-1].all() for place in range(len(kinds))]),
     )
 
 

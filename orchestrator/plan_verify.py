@@ -3,6 +3,7 @@
 At each chosen point: the best and the second option, and what each policy would have chosen.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netem.spec import LinkSpec, Shape
+from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from orchestrator.conditions import conditions, now
 from orchestrator.config import SweepConfig
 from orchestrator.grid import Cell
@@ -45,7 +46,11 @@ class Probe:
     @property
     def link(self) -> LinkSpec:
         """Both directions alike."""
-        shape = Shape(rate_mbit=self.bw_mbit, delay_ms=self.delay_ms)
+        shape = Shape(
+            rate_mbit=self.bw_mbit,
+            delay_ms=self.delay_ms,
+            queue_packets=_queue(self.bw_mbit, self.delay_ms),
+        )
         return LinkSpec(uplink=shape, downlink=shape)
 
     @property
@@ -146,6 +151,11 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
     return found
 
 
+def _queue(bw_mbit: float, delay_ms: float) -> int:
+    """Packets that a sweep's link holds, or what is in flight where that is more."""
+    return max(1000, math.ceil(bw_mbit * 1e3 * delay_ms / (FRAME_BYTES * 8)))
+
+
 def measure(
     config: SweepConfig, asked: Sequence[Probe], out: Path, progress: Progress
 ) -> list[Measured]:
@@ -154,6 +164,9 @@ def measure(
         update={
             "bw": tuple(dict.fromkeys(probe.bw_mbit for probe in asked)),
             "delay_ms": tuple(dict.fromkeys(probe.delay_ms for probe in asked)),
+            "queue_packets": _queue(
+                max(probe.bw_mbit for probe in asked), max(probe.delay_ms for probe in asked)
+            ),
             "ue_slowdown": tuple(dict.fromkeys(probe.slowdown for probe in asked)),
             "profile": False,
             "delivery": False,

@@ -71,7 +71,9 @@ def run(replay: Replay, progress: Progress) -> sweep.Outcome:
 def _config(asked: dict[str, Any], options: dict[str, Any]) -> SweepConfig:
     """The archive's options, and those given here over them."""
     for name in OWN:
-        if asked.get(name) and name not in options and not Path(str(asked[name])).exists():
+        named = asked.get(name) if name not in options else None
+        # of a dataset, SOURCE:PART, whoever opens it says what is not here
+        if named and ":" not in str(named) and not Path(str(named)).exists():
             raise UsageError(
                 f"that sweep had --{name} {asked[name]}, which is not here: give --{name} FILE"
             )

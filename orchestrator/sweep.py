@@ -30,6 +30,8 @@ from orchestrator.verdict import Verdict, judge_run
 from splitbed.command import INTERRUPTED
 from splitbed.errors import RunError, SplitbedError, UsageError
 
+_OF_THE_END = ("ended", "verdict", "reasons", "advice", "drift")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -111,6 +113,7 @@ def _begin(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "
             "start a new sweep"
         )
+    run = {name: value for name, value in run.items() if name not in _OF_THE_END}
     folder.write_run(run | {"resumed": [*run.get("resumed", []), facts["started"]]})
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.profile import read_profile
-from orchestrator.reading import read
+from orchestrator.reading import read, sweep_folder
 from orchestrator.run_folder import SCENARIO_FILE, Record, RunFolder
 from orchestrator.scenario import HEADINGS, Scenario, load_scenario
 from orchestrator.scenario_tables import Cells
@@ -79,6 +79,7 @@ def _template(scenario: Scenario) -> list[Block]:
 
 def _results(path: Path, scenario: Path | None) -> list[Block]:
     """Conditions and tables of one run folder; `scenario` is the folder around it, if any."""
+    path = sweep_folder(path)
     reading = read(path)
     folder, run, table = RunFolder(path), reading.run, [*reading.rows.values()]
     measured = [row for row in table if "e2e_ms" in row]

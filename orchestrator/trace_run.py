@@ -10,16 +10,16 @@ trace.csv      a row per policy    trace.png  all of it over time
 import json
 import math
 import statistics
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from netem.spec import FRAME_BYTES, LinkSpec
 from orchestrator.bound import wire_ms
 from orchestrator.bw_trace import BandwidthTrace, bandwidth_trace
 from orchestrator.calibration import calibrate
-from orchestrator.cell import sample_of
+from orchestrator.cell import LATE_WITH_LOSS, sample_of
+from orchestrator.clocks import on_ue_clock
 from orchestrator.conditions import conditions, now
 from orchestrator.config import SweepConfig
 from orchestrator.grid import DEVICE_ANCHOR, NETWORK_ANCHOR, Cell, plan_cells
@@ -27,7 +27,6 @@ from orchestrator.model import SweptModel
 from orchestrator.pace import paces
 from orchestrator.parts import Parts
 from orchestrator.policies import Arm, Outcome, Policy, new_policy, policy_names
-from orchestrator.report import show_lines
 from orchestrator.run_folder import (
     CALIBRATION_FILE,
     Record,
@@ -39,9 +38,10 @@ from orchestrator.run_folder import (
 from orchestrator.testbed import Testbed, testbed
 from orchestrator.trace_replay import Replay
 from orchestrator.trace_rows import COLUMNS, REHEARSAL, costs, policy_row
+from orchestrator.trace_show import Outcomes, words
 from splitbed.codecs import codec_named
-from splitbed.command import INTERRUPTED
-from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
+from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.timeline import Stage, Timeline
 
 TRACE_FILE, TABLE_FILE, PLOT_FILE = "trace.json", "trace.csv", "trace.png"
 POLICIES = "static:device,static:network,threshold,argmin,bandit"
@@ -61,15 +61,6 @@ class Asked:
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """What a trace leaves; `stopped` is what ended it before its last policy."""
-
-    folder: RunFolder
-    rows: list[dict[str, object]]
-    stopped: BaseException | None
-
-
 def run(config: SweepConfig, asked: Asked, say: Callable[[str], None]) -> Outcomes:
     """Measure every policy. Raises SplitbedError for what stops it before the first frame."""
     if config.out:
@@ -84,7 +75,7 @@ def run(config: SweepConfig, asked: Asked, say: Callable[[str], None]) -> Outcom
         names.extend(policy_names(asked.policy, splits_of(cells)))
 
     rates = tuple(sorted(set(trace.rates_mbit), reverse=True))
-    with testbed(config.model_copy(update={"bw": rates}), plan) as bed:
+    with testbed(_at(config, rates[0]).model_copy(update={"bw": rates}), plan) as bed:
         folder = create(config.out, f"trace-{bed.model.name}")
         with folder.locked():
             say(f"{trace.words}; {len(names)} policies, {len(cells)} splits; run: {folder.path}")
@@ -113,7 +104,8 @@ def _at(config: SweepConfig, rate_mbit: float) -> SweepConfig:
     update: Record = {"bw": (rate_mbit,)}
     if "queue_packets" not in config.model_fields_set:
         held_ms = _QUEUE_MS + sum((*config.delay_ms, *config.jitter_ms))
-        packets = rate_mbit * 1e3 * held_ms / (FRAME_BYTES * 8)
+        fastest = max(rate_mbit, config.dl.rate_mbit or 0)
+        packets = fastest * 1e3 * held_ms / (FRAME_BYTES * 8)
         update["queue_packets"] = max(round(packets), _LEAST_QUEUE)
     return config.model_copy(update=update)
 
@@ -230,8 +222,7 @@ class TraceRun:
         down_bytes = int(statistics.median(s["result_bytes"] for s in mine)) if back else 0
         fastest = self._link_at(max(self._trace.rates_mbit)).uplink
         beside = [
-            stage_ms(sample, "uplink") - wire_ms(up_bytes, fastest) + fastest.delay_ms
-            for sample in mine
+            sample["uplink_ms"] - wire_ms(up_bytes, fastest) + fastest.delay_ms for sample in mine
         ]
         uplink_ms = max(statistics.median(beside), 0.0) if cell.crosses else 0.0
         return Arm(k, cell.label, cell.codec, up_bytes, down_bytes, fixed_ms, uplink_ms)
@@ -250,10 +241,12 @@ class TraceRun:
                     samples.append(sample)
                     self._bed.interruption.check()
                     replay.check()
-                    met = arms[k].goodput_mbit(sample["encoded_bytes"], stage_ms(sample, "uplink"))
+                    met = arms[k].goodput_mbit(sample["encoded_bytes"], sample["uplink_ms"])
                     policy.tell(Outcome(k, replay.now_s, sample["e2e_ms"], met))
         except NodeError as error:
             self._bed.interruption.check()
+            if not replay.changes:
+                raise  # nothing was asked of this policy: that stops the run
             self._lose(name, str(error))
         finally:
             self._changes[name] = replay.changes
@@ -271,7 +264,10 @@ class TraceRun:
             clocks.read_if_due()
         self._asking = {"policy": policy, "k": k, "split": cell.label, "start_s": replay.now_s}
         record = self._bed.pair.run_frame(number, place, self._timeout_s(k), k)
-        sample = self._asking | {"input": place} | sample_of(record, self._bed.pair.clock())
+        clock = self._bed.pair.clock()
+        sample = self._asking | {"input": place} | sample_of(record, clock)
+        seen = [Stage(*stage) for stage in sample["stages"]]
+        sample["uplink_ms"] = Timeline(on_ue_clock(seen, clock) if clock else seen).ms("uplink")
         self._folder.add_sample(sample)
         return sample
 
@@ -280,7 +276,9 @@ class TraceRun:
             return self._config.frame_timeout_s
         slowest = self._link_at(min(self._trace.rates_mbit)).uplink
         wire = wire_ms(self._cells[k].cut.nbytes, slowest)
-        return (_WORK_MS * self._last.pace.most + _LATE * wire) / 1e3
+        lossy = slowest.loss_pct or self._link_at(1.0).downlink.loss_pct
+        late = LATE_WITH_LOSS if lossy else _LATE
+        return (_WORK_MS * self._last.pace.most + late * wire) / 1e3
 
     def _lose(self, name: str, reason: str) -> None:
         """Write down the frame that did not come back, and bring both nodes up again."""
@@ -324,52 +322,3 @@ class TraceRun:
             title = f"{self._bed.model.name}, {self._trace.words}"
             plot(ran, self._applied, self._arms, title, self._folder.path / PLOT_FILE)
         return rows
-
-
-def stage_ms(sample: Record, name: str) -> float:
-    """Milliseconds of a stage of a sample; 0 where it had none."""
-    return float(sum(end - start for stage, start, end in sample["stages"] if stage == name)) / 1e6
-
-
-def words(row: Mapping[str, object]) -> str:
-    """A row in a few words, when its policy has ended."""
-    if not row["frames"]:
-        return f"{row['policy']}: no frame"
-    return (
-        f"{row['policy']}: {row['frames']} frames, {row['lost']} lost, "
-        f"mean {row['mean_ms']:.1f} ms, p95 {row['p95_ms']:.1f} ms, "
-        f"{row['regret_pct']:+.1f} % against the oracle"
-    )
-
-
-_SHOWN = (
-    "policy", "frames", "lost", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",
-    "readapted", "readapt_s",
-)  # fmt: skip
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, float):
-        return round(value, 2)
-    return "" if value is None else value
-
-
-def show(outcome: Outcomes, *, as_json: bool) -> int:
-    """Print what came out; 1 where a frame was lost, or what ended the run asks for, else 0."""
-    folder = str(outcome.folder.path)
-    said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"
-    if as_json:
-        answer = {"run": folder, "stopped": said, "rows": outcome.rows}
-        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
-    else:
-        lines = [{name: _shown(row.get(name)) for name in _SHOWN} for row in outcome.rows]
-        show_lines(lines, as_json=False)
-        told = f"Stopped: {said}\n" if said else ""
-        sys.stdout.write(f"{told}Frames, rows and the picture over time: {folder}\n")
-    match outcome.stopped:
-        case SplitbedError() as error:
-            return error.exit_code
-        case KeyboardInterrupt():
-            return INTERRUPTED
-    lost = any(row["lost"] for row in outcome.rows)
-    return RunError.exit_code if lost or not outcome.rows else 0

@@ -5,11 +5,13 @@ end-to-end time, no frame beat its physical floor, and the split output is the w
 (:mod:`orchestrator.summary` holds the limits). A run is VALID when all its cells are there and are.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from orchestrator.choice import compression_needed
 from orchestrator.comparison import as_accurate
 from orchestrator.rows import (
     Row,
@@ -177,11 +179,8 @@ def _where_to_cut(measured: Sequence[Row]) -> list[str]:
         f"{_paid(anchor)}, the best split, {_name(split)}, {e2e(split):.0f} ms"
         f"{_cost(split)}{_paid(split)}"
     )
-    # of two machines, only both ways together may be known
-    uplink_ms = number(split, "network_ms" if split.get("uplink_ms") is None else "uplink_ms")
-    to_spare_ms = uplink_ms - (e2e(split) - e2e(anchor))
-    if to_spare_ms > 0:
-        factor = uplink_ms / to_spare_ms
+    factor = compression_needed(split)
+    if factor is not None and math.isfinite(factor):
         return [f"{line}; it would win with intermediate data {factor:.1f} times smaller."]
     work_ms = number(split, "part1_ms") + number(split, "part2_ms")
     return [

@@ -45,6 +45,25 @@ _TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 Side = Literal["ue", "edge"]
 
 
+class Calls:
+    """How many calls are being answered, the frames' long stream not among them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.under_way = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.under_way -= 1
+
+
+CALLS = Calls()
+
+
 def answering(method: Callable[..., Any]) -> Callable[..., Any]:
     """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
 
@@ -57,7 +76,8 @@ def answering(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def unary(self: object, request: object, context: grpc.ServicerContext) -> Any:
         try:
-            return method(self, request, context)
+            with CALLS:
+                return method(self, request, context)
         except SplitbedError as error:
             return refuse(context, error)
 
@@ -126,7 +146,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         )
         self.turn, self._profiling = threading.RLock(), threading.Lock()
         """Held while models and parts change."""
-        self.lease = Lease(lambda: self.in_flight.any or self._profiling.locked())
+        self.lease = Lease(lambda: CALLS.under_way > 0)
         self._parts: dict[int, LoadedPart] = {}
         """By the layers before the cut; the one that was opened last comes last."""
         self._sessions = threading.BoundedSemaphore(self.limits.sessions)
@@ -164,6 +184,8 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     ) -> nodes_pb2.ResetReply:
         """Forget what the run before left."""
         with self.turn:
+            if not context.is_active():
+                raise NodeError("it was given up before it began")
             for forget in self.forget:
                 forget()
         if request.last:

@@ -25,7 +25,7 @@ class Limits(Frozen):
     message_bytes: int = Field(65 << 20, ge=1 << 20, le=65 << 20)
     tensor_bytes: int = Field(1 << 30, ge=1 << 10, le=1 << 30)
     model_bytes: int = Field(8 << 30, ge=1 << 10)
-    sessions: int = Field(8, ge=2, le=1024)  # open on parts of a model
+    sessions: int = Field(32, ge=2, le=1024)  # open on parts of a model
     streams: int = Field(16, ge=4, le=1024)  # calls at a time
 
 

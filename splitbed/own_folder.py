@@ -30,8 +30,10 @@ def _remove_abandoned(prefix: str) -> None:
     """Remove those of this user whose lock nobody holds."""
     for file in Path(tempfile.gettempdir()).glob(f"{prefix}*/{_LOCK}"):
         # another may be at the same folder: what is gone is gone
-        with suppress(FileNotFoundError, BlockingIOError), file.open() as lock:
-            if file.parent.is_symlink() or file.parent.stat().st_uid != os.geteuid():
+        with suppress(OSError):
+            plain = file.is_file() and not file.is_symlink() and not file.parent.is_symlink()
+            if not plain or file.parent.stat().st_uid != os.geteuid():
                 continue
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(file.parent, ignore_errors=True)
+            with file.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(file.parent, ignore_errors=True)

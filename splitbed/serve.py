@@ -73,11 +73,6 @@ class InFlight:
                 self._frames -= 1
                 self._changed.notify_all()
 
-    @property
-    def any(self) -> bool:
-        """Whether there are some."""
-        return self._frames > 0
-
     def finish(self, grace_s: float) -> bool:
         """Take no more frames; whether those that were begun are done within `grace_s`."""
         with self._changed:

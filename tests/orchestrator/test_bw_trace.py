@@ -90,3 +90,9 @@ def test_a_transfer_takes_what_each_rate_gives_it() -> None:
     assert trace.air_ms(payload_bytes, 1.5) == pytest.approx(megabits / 80 * 1e3)
     # half a second at 8 Mbit/s carries 4 of them
     assert trace.air_ms(payload_bytes, 0.5) == pytest.approx(500 + (megabits - 4) / 80 * 1e3)
+
+
+def test_mahimahis_last_millisecond_makes_no_spike(tmp_path: Path) -> None:
+    chances = [*range(4, 1001, 4), 1001, 1001, 1001]
+    (file := tmp_path / "3mbit").write_text("".join(f"{at_ms}\n" for at_ms in chances))
+    assert max(bandwidth_trace(str(file)).rates_mbit) < 4

@@ -180,6 +180,10 @@ def without_manifest(path: Path) -> None:
         archive.writestr("run.json", "{}")
 
 
+def naming_another_folder(path: Path) -> None:
+    archive_of(path, {"run.json": b"{}"}, {"model": "../outside.onnx"})
+
+
 def damaged_manifest(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(MANIFEST, '{"schema": 1')
@@ -197,6 +201,7 @@ def truncated(path: Path) -> None:
         (named_twice, "several files of one name"),
         (huge, "would have 2 files of 4200 MB"),
         (unlisted, "not those that its manifest names"),
+        (naming_another_folder, "which its manifest names"),
         (altered, "has not the sha256 of the manifest"),
         (newer, "newer Splitbed"),
         (without_manifest, "has no manifest.json"),
