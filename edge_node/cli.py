@@ -9,7 +9,7 @@ import typer
 from splitbed.command import run_command_line
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them
-    from splitbed.node_config import EdgeConfig
+    from splitbed.node.config import EdgeConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,8 +38,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve until SIGTERM; what is in flight is finished."""
-    from splitbed import serve as serving
-    from splitbed.node_config import EdgeConfig, load_node_config
+    from splitbed.node import serve as serving
+    from splitbed.node.config import EdgeConfig, load_node_config
 
     options = {"listen": listen, "control": control, "metrics": metrics, "log": log}
     asked = load_node_config(EdgeConfig, config, options | {"insecure": insecure or None})
@@ -53,11 +53,11 @@ def _serve(config: "EdgeConfig") -> None:
     from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
     from netem.service import serve_shaper
-    from splitbed import serve as serving
-    from splitbed.addresses import ipv4_and_port
-    from splitbed.host import NodeHost
     from splitbed.logs import configure
-    from splitbed.own_folder import own_folder
+    from splitbed.node import serve as serving
+    from splitbed.node.host import NodeHost
+    from splitbed.node.own_folder import own_folder
+    from splitbed.security.addresses import ipv4_and_port
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS

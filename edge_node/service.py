@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import grpc
 
-from splitbed.delivery import CutPart, Parcel, info_of, pack
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.parts import StoredModel, extract, open_stored
-from splitbed.host import NodeHost, answering
 from splitbed.logs import log
+from splitbed.node.delivery import CutPart, Parcel, info_of, pack
+from splitbed.node.host import NodeHost, answering
+from splitbed.node.tcp import pin_cubic
 from splitbed.tasks import TASKS
-from splitbed.tcp import pin_cubic
 from splitbed.telemetry import MODELS, tell_bytes, tell_stages
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline

@@ -1,5 +1,5 @@
 """Runs `orchestrate` as a module."""
 
-from orchestrator.cli import main
+from orchestrator.cli.root import main
 
 main()

@@ -32,7 +32,7 @@ def init(
     token: Annotated[bool, typer.Option("--token", help="Make a shared token, too.")] = False,
 ) -> None:
     """Make an authority, and certificates for both nodes and the orchestrator."""
-    from splitbed import certificates
+    from splitbed.security import certificates
 
     certificates.create(folder, {"ue": _hosts(ue), "edge": _hosts(edge)}, days, token=token)
     _say_what_goes_where(folder)
@@ -46,7 +46,7 @@ def renew(
     days: Days = 365,
 ) -> None:
     """Make new certificates of the same authority, for the same keys."""
-    from splitbed import certificates
+    from splitbed.security import certificates
 
     asked = {"ue": ue, "edge": edge}
     hosts = {role: _hosts(listed) for role, listed in asked.items() if listed is not None}
@@ -63,7 +63,7 @@ def _hosts(listed: str) -> list[str]:
 
 
 def _say_until(folder: Path) -> None:
-    from splitbed.certificates import valid_until
+    from splitbed.security.certificates import valid_until
 
     until = valid_until(folder / "orchestrator.pem")
     print(f"{folder}: valid until {until:%Y-%m-%d}, then `splitbed certs renew {folder}`\n")

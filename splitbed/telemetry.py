@@ -1,8 +1,8 @@
 """Metrics of a process, as Prometheus scrapes them: base units, labels of few values.
 
 What a node counts is here, and what tells of a frame or a link; the orchestrator adds its sweep
-(`orchestrator.telemetry`) and tells of the link with the same names. CPU seconds and memory of the
-process come with prometheus_client.
+(`orchestrator.measure.telemetry`) and tells of the link with the same names. CPU seconds and memory
+of the process come with prometheus_client.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from splitbed.timeline import STAGES, Timeline
 
 if TYPE_CHECKING:
-    from splitbed.node_config import Tls
+    from splitbed.node.config import Tls
 
 # a third of all lines, of no use to any query
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs has no types

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from splitbed.addresses import checked_address
 from splitbed.errors import MachineError, UsageError
-from splitbed.node_config import Tls
+from splitbed.node.config import Tls
+from splitbed.security.addresses import checked_address
 
 _SILENT_S = 10.0  # a peer that says nothing is hung up on
 
@@ -58,7 +58,7 @@ def listening(
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    from splitbed.certificates import explain  # cryptography takes its time
+    from splitbed.security.certificates import explain  # cryptography takes its time
 
     if wrong := explain(tls):
         raise UsageError(wrong)

@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from splitbed import certificates
 from splitbed.errors import UsageError
-from splitbed.node_config import EdgeConfig, Tls, load_node_config
+from splitbed.node.config import EdgeConfig, Tls, load_node_config
+from splitbed.security import certificates
 from tests.nodes.certified import certified
 
 HOSTS = {"ue": ["ue.example", "192.0.2.10"], "edge": ["192.0.2.20", "2001:db8::20"]}

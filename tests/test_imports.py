@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "topologies": {"netem", "splitbed"},
 }
 # what both nodes serve
-ALSO = {"netem/service.py": {"splitbed.host", "splitbed.node_config", "splitbed.v1"}}
+ALSO = {"netem/service.py": {"splitbed.node.host", "splitbed.node.config", "splitbed.v1"}}
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

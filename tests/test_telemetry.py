@@ -11,13 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from netem.spec import symmetric
-from orchestrator.grid import Cell
-from orchestrator.telemetry import SweepTelemetry
+from orchestrator.ask.grid import Cell
+from orchestrator.measure.telemetry import SweepTelemetry
 from splitbed import telemetry
-from splitbed.certificates import create
 from splitbed.errors import MachineError, UsageError
 from splitbed.graphs.graph import Cut
-from splitbed.node_config import Tls
+from splitbed.node.config import Tls
+from splitbed.security.certificates import create
 from splitbed.timeline import Stage, Timeline
 from tests.nodes.loopback import free_port
 

@@ -9,7 +9,7 @@ import typer
 from splitbed.command import run_command_line
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them
-    from splitbed.node_config import UeConfig
+    from splitbed.node.config import UeConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -36,8 +36,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve until SIGTERM; what is in flight is finished."""
-    from splitbed import serve as serving
-    from splitbed.node_config import UeConfig, load_node_config
+    from splitbed.node import serve as serving
+    from splitbed.node.config import UeConfig, load_node_config
 
     options = {"edge": edge, "control": control, "metrics": metrics, "log": log}
     asked = load_node_config(UeConfig, config, options | {"insecure": insecure or None})
@@ -49,12 +49,12 @@ def serve(
 
 def _serve(config: "UeConfig") -> None:
     from netem.service import serve_shaper
-    from splitbed import serve as serving
-    from splitbed.access import read_token
-    from splitbed.addresses import ipv4_and_port
-    from splitbed.host import NodeHost
     from splitbed.logs import configure
-    from splitbed.own_folder import own_folder
+    from splitbed.node import serve as serving
+    from splitbed.node.host import NodeHost
+    from splitbed.node.own_folder import own_folder
+    from splitbed.security.access import read_token
+    from splitbed.security.addresses import ipv4_and_port
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS

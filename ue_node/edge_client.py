@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import grpc
 
-from splitbed.access import open_channel, why_unreachable
 from splitbed.errors import NodeError
-from splitbed.node_config import Tls
+from splitbed.node.config import Tls
+from splitbed.security.access import open_channel, why_unreachable
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece, PartRequest

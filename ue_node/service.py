@@ -16,13 +16,13 @@ from netem.probe import prove
 from netem.proof import judge, nominal_rtt_ms
 from netem.service import shape_of
 from netem.spec import LinkSpec
-from splitbed.delivery import CutPart, receive
 from splitbed.errors import NodeError, UsageError
-from splitbed.host import NodeHost, answering
 from splitbed.media.pictures import preprocess, random_inputs
-from splitbed.processor import Processor
-from splitbed.slowdown import busy_cpus, measured_slowdown
-from splitbed.tcp import facts_to, pin_cubic
+from splitbed.node.delivery import CutPart, receive
+from splitbed.node.host import NodeHost, answering
+from splitbed.node.processor import Processor
+from splitbed.node.slowdown import busy_cpus, measured_slowdown
+from splitbed.node.tcp import facts_to, pin_cubic
 from splitbed.telemetry import MODELS, tell_bytes, tell_link, tell_stages
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline

@@ -1,7 +1,7 @@
 """The formats of model files: each has a module that reads, stores and cuts its files.
 
-onnx      :mod:`splitbed.graphs.onnx_parts`, run by ONNX Runtime
-tflite    :mod:`splitbed.graphs.tflite_parts`, run by LiteRT or tflite-runtime
+onnx      :mod:`splitbed.graphs.onnx.parts`, run by ONNX Runtime
+tflite    :mod:`splitbed.graphs.tflite.parts`, run by LiteRT or tflite-runtime
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,11 +52,11 @@ def format_named(name: str) -> Format:
     # late, because each reads its files with a package that takes long to import
     match name:
         case "onnx":
-            from splitbed.graphs import onnx_parts
+            from splitbed.graphs.onnx import parts as onnx_parts
 
             return onnx_parts
         case "tflite":
-            from splitbed.graphs import tflite_parts
+            from splitbed.graphs.tflite import parts as tflite_parts
 
             return tflite_parts
     raise UsageError(f"no format of models is called {name!r}: choose {', '.join(FORMATS)}")

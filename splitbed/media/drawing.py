@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from splitbed.boxes import Box, boxes_of
 from splitbed.errors import UsageError
 from splitbed.media.pictures import upright
 from splitbed.tasks import TASKS
+from splitbed.tasks.boxes import Box, boxes_of
 from splitbed.tasks.pose import SKELETON, on_picture
 from splitbed.tensors import TensorInfo, Tensors
 

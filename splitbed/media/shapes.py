@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.dice import Dice, Floats, direction, noise, wave
 from splitbed.media.outlines import OUTLINES, PATTERNS
+from splitbed.tasks.boxes import Box
 
 Pixels = npt.NDArray[np.uint8]
 Owners = npt.NDArray[np.int32]

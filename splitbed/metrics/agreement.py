@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.metrics.pairs import Pictures, pairs
 from splitbed.metrics.regression import normalised_mse
+from splitbed.tasks.boxes import Box
 
 MAX_NMSE = 1e-5
 """Below this clause 10.3.9.1 has 99.25 % of its frames."""

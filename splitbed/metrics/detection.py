@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.metrics.coco import evaluation, quiet
 from splitbed.metrics.pairs import Pictures, check_annotated
+from splitbed.tasks.boxes import Box
 
 MIN_SCORE = 0.5
 MAX_BOXES = 100  # of a class in a picture, as COCO counts

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
+from splitbed.tasks.boxes import Box
 
 Pictures = Mapping[str, Sequence[Box]]
 """Boxes by the name of their picture."""

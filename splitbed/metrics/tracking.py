@@ -11,8 +11,8 @@ from statistics import fmean
 
 import numpy as np
 
-from splitbed.boxes import Box
 from splitbed.metrics.pairs import Pictures, check_annotated, pairs
+from splitbed.tasks.boxes import Box
 
 MIN_OVERLAP = 0.5
 

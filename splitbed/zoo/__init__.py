@@ -70,13 +70,13 @@ def _build_ssd300(variant: Variant) -> tuple[bytes, str]:
 
 
 def _build_posenet(variant: Variant) -> tuple[bytes, str]:
-    from splitbed.zoo import posenet
+    from splitbed.zoo.posenet import model as posenet
 
     return posenet.build(variant.seed, variant.weights, variant.width, variant.format)
 
 
 def _build_retinanet(variant: Variant) -> tuple[bytes, str]:
-    from splitbed.zoo import retinanet
+    from splitbed.zoo.retinanet import model as retinanet
 
     model = retinanet.build(variant.seed, variant.weights)
     return model.SerializeToString(), model.metadata_props[0].value

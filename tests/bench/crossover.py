@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.rows import Row, number
-from orchestrator.run_folder import RunFolder
-from orchestrator.summary import rows
+from orchestrator.results.rows import Row, number
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.results.summary import rows
 from splitbed.errors import RunError
 from tests.bench.figure import Figure
 

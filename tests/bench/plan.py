@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.rows import Row, number
-from orchestrator.run_folder import RunFolder
-from orchestrator.summary import rows
+from orchestrator.results.rows import Row, number
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.results.summary import rows
 from splitbed.errors import RunError
 from tests.bench.figure import Bar, Figure, median
 

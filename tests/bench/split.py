@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.config import SweepConfig, sweep_config
-from orchestrator.model import load_model
+from orchestrator.ask.config import SweepConfig, sweep_config
+from orchestrator.testbed.model import load_model
 from splitbed.graphs.parts import Part, StoredModel, extract
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import NUMPY_TYPES, Tensors

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netem.spec import LinkSpec
-from orchestrator.bound import bound_ms
-from orchestrator.rows import Row, number
-from orchestrator.run_folder import Record, RunFolder
-from orchestrator.summary import rows
+from orchestrator.results.bound import bound_ms
+from orchestrator.results.rows import Row, number
+from orchestrator.results.run_folder import Record, RunFolder
+from orchestrator.results.summary import rows
 from splitbed.errors import RunError
 from splitbed.timeline import NS_PER_MS, Stage, Timeline
 from tests.bench.figure import Bar, Figure, median

@@ -44,8 +44,8 @@ def orchestrator() -> None:
     """A sweep of two splits and the anchors at two rates; one of its cells fails."""
     from netem.proof import nominal_rtt_ms
     from netem.spec import symmetric
-    from orchestrator.grid import Cell
-    from orchestrator.telemetry import SweepTelemetry
+    from orchestrator.ask.grid import Cell
+    from orchestrator.measure.telemetry import SweepTelemetry
     from splitbed.graphs.graph import Cut
 
     cuts = [("network anchor", 0), (MARKUP, 2), ("stage3", 3), ("device anchor", 5)]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageStat
 
-from orchestrator.dashboard import dashboard
+from orchestrator.reports.dashboard import dashboard
 from splitbed.errors import MachineError, UsageError
 from tests.deploy.driven import MARKUP
 from tests.deploy.watched import (

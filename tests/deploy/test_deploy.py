@@ -19,9 +19,9 @@ import yaml
 from netem.link import DEVICE, Addresses, Link
 from netem.namespace import Namespace, new_namespace, privileged
 from netem.native import open_native
-from orchestrator.topology import Machines, load_topology
-from splitbed import certificates
-from splitbed.node_config import EdgeConfig, UeConfig, load_node_config
+from orchestrator.ask.topology import Machines, load_topology
+from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
+from splitbed.security import certificates
 from tests.deploy.hosts import Hosts, hosts, listening, needs_sshd
 from tests.nodes.loopback import small_model
 

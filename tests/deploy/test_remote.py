@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.remote import down, up
-from orchestrator.topology import Machines, NodePlace, load_topology
+from orchestrator.ask.topology import Machines, NodePlace, load_topology
+from orchestrator.testbed.ssh import down, up
 from splitbed.errors import MachineError, NodeError, UsageError
 from tests.deploy.hosts import Hosts, hosts, listening, needs_sshd
 from tests.nodes.loopback import free_port

@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from splitbed.errors import UsageError
-from splitbed.graphs import onnx_shapes
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx import shapes as onnx_shapes
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import extract, store
 from tests.graphs import models
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from splitbed.errors import UsageError
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import store
 from tests.graphs import models
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from splitbed.errors import UsageError
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import Part, StoredModel, extract, open_stored, store, write_portable
 from tests.graphs import models
 

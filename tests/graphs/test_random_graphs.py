@@ -8,7 +8,7 @@ import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import extract, store, write_portable
 from tests.graphs import models
 

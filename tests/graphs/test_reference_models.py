@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import store
 from splitbed.tensors import Tensors
 from tests.graphs import models

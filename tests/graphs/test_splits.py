@@ -6,7 +6,7 @@ import pytest
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.splits import resolve
 from tests.graphs import models
 

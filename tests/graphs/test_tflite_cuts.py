@@ -9,7 +9,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import extract, extract_span, store
 from splitbed.graphs.splits import resolve
-from splitbed.graphs.tflite_parts import load_graph
+from splitbed.graphs.tflite.parts import load_graph
 from tests.graphs import models, tflite_models
 from tests.graphs.models import run_part, run_split, sample
 from tests.graphs.tflite_models import MODELS, run_file, save, saved_graph

@@ -12,9 +12,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import MachineError, UsageError
-from splitbed.graphs import parts, tflite_probe
-from splitbed.graphs.tflite_file import parse
-from splitbed.graphs.tflite_parts import load_graph
+from splitbed.graphs import parts
+from splitbed.graphs.tflite import probe as tflite_probe
+from splitbed.graphs.tflite.file import parse
+from splitbed.graphs.tflite.parts import load_graph
 from tests.graphs.tflite_models import (
     MODELS,
     computed_shape,

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import StoredModel, store
-from splitbed.graphs.tflite_parts import load_graph
+from splitbed.graphs.tflite.parts import load_graph
 from splitbed.runtime.tflite import interpreter_class
 from splitbed.tensors import Tensors
 from tests.graphs.models import whole

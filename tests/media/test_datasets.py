@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.datasets import open_dataset
 from splitbed.media.datasets.coco import read_instances
 from splitbed.media.datasets.truth import class_named
+from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 from tests.media.making import instances, picture, pixels, texts, video, voc
 

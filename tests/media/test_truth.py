@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.datasets.truth import text_truth
+from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 
 SIZE = (416, 240)

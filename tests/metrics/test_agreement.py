@@ -5,9 +5,9 @@ from math import nan
 
 import pytest
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.metrics.agreement import agreement
+from splitbed.tasks.boxes import Box
 
 ONE = Box("car", 10, 20, 30, 40, 0.8)
 TWO = Box("person", 100, 100, 50, 50, 0.6)

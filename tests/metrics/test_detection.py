@@ -10,9 +10,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.metrics.detection import COLUMNS, detection_accuracy
+from splitbed.tasks.boxes import Box
 
 CAR = Box("car", 10, 20, 30, 40)
 TABLE = Box("dining table", 100, 100, 80, 50)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.metrics.tracking import tracking_accuracy
+from splitbed.tasks.boxes import Box
 
 CAR = Box("car", 0, 0, 10, 10, track=1)
 OTHER = Box("car", 100, 0, 10, 10, track=2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from splitbed.boxes import read_boxes
+from splitbed.tasks.boxes import read_boxes
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 RUNS = 6

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import extract
+from orchestrator.results.archive import extract
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.summary import COLUMNS
+from orchestrator.results.summary import COLUMNS
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 from tests.nodes.loopback import LAYERS
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from splitbed import certificates
-from splitbed.certificates import Authority
-from splitbed.node_config import Tls
+from splitbed.node.config import Tls
+from splitbed.security import certificates
+from splitbed.security.certificates import Authority
 
 
 def certified(

@@ -13,11 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
-from orchestrator.config import sweep_config
-from orchestrator.model import SweptModel, load_model
-from orchestrator.node_process import local_nodes
-from orchestrator.pair import Pair
-from orchestrator.scratch import scratch
+from orchestrator.ask.config import sweep_config
+from orchestrator.testbed.model import SweptModel, load_model
+from orchestrator.testbed.node_process import local_nodes
+from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.scratch import scratch
 
 SIDE = 16
 LAYERS = 6

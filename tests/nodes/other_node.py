@@ -3,12 +3,12 @@
 import importlib.metadata
 import os
 
-import splitbed.host
+import splitbed.node.host
 from edge_node.cli import main
 
 if os.environ["OTHER"] == "protocol":
-    vars(splitbed.host)["PROTOCOL"] = 3
+    vars(splitbed.node.host)["PROTOCOL"] = 3
 else:
-    vars(splitbed.host)["PACKAGES"] = ("onnxruntime",)
+    vars(splitbed.node.host)["PACKAGES"] = ("onnxruntime",)
     vars(importlib.metadata)["version"] = lambda _: "0.0.1"
 main()

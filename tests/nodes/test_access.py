@@ -13,8 +13,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from splitbed import certificates
-from splitbed.access import (
+from splitbed.errors import UsageError
+from splitbed.node.config import Tls
+from splitbed.security import certificates
+from splitbed.security.access import (
     Guard,
     channel_credentials,
     open_channel,
@@ -22,9 +24,7 @@ from splitbed.access import (
     server_credentials,
     why_unreachable,
 )
-from splitbed.certificates import Authority
-from splitbed.errors import UsageError
-from splitbed.node_config import Tls
+from splitbed.security.certificates import Authority
 from tests.nodes.certified import certified
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model import SweptModel
-from orchestrator.node_process import NodeProcess
-from orchestrator.pair import Pair
-from splitbed.delivery import CutPart, Parcel, pack, receive
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.node_process import NodeProcess
+from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.graphs.parts import extract
+from splitbed.node.delivery import CutPart, Parcel, pack, receive
 from splitbed.v1.nodes_pb2 import PartPiece
 from tests.nodes.loopback import LAYERS, loopback_pair
 

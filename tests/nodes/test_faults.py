@@ -9,9 +9,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from orchestrator.conditions import warnings
-from orchestrator.model import SweptModel
-from orchestrator.pair import Pair
+from orchestrator.measure.conditions import warnings
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet, Padding

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.model import SweptModel
-from orchestrator.pair import Pair
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.timeline import END_TO_END, Stage, Timeline
 from tests.nodes.loopback import LAYERS, loopback_pair

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.pair import Pair
-from splitbed.delivery import CutPart, info_of
+from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import extract, store
-from splitbed.host import NodeHost
-from splitbed.node_config import Limits
+from splitbed.node.config import Limits
+from splitbed.node.delivery import CutPart, info_of
+from splitbed.node.host import NodeHost
 from splitbed.v1 import nodes_pb2
 from tests.nodes.loopback import loopback_pair, small_model
 

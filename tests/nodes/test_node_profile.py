@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import sweep_config
-from orchestrator.profile import take_profile
+from orchestrator.ask.config import sweep_config
+from orchestrator.measure.profile import take_profile
 from splitbed.v1 import nodes_pb2
 from tests.nodes.loopback import LAYERS, loopback_pair
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from splitbed.addresses import checked_address, ipv4_and_port
 from splitbed.errors import UsageError
-from splitbed.tcp import facts_to
+from splitbed.node.tcp import facts_to
+from splitbed.security.addresses import checked_address, ipv4_and_port
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5", "localhost:5", "[::1]:5", "unix:/run/x"])

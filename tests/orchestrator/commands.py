@@ -5,7 +5,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
-from orchestrator.cli import app
+from orchestrator.cli.root import app
 from splitbed.command import run_command_line
 
 

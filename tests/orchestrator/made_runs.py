@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from orchestrator.run_folder import RunFolder
-from tests.orchestrator.test_summary import add_cell
+from orchestrator.results.run_folder import RunFolder
+from tests.orchestrator.results.test_summary import add_cell
 
 FRAMES_MS = {"0:2": [100.0, 101, 102], "1:1": [50.0, 51, 52], "2:0": [80.0, 81, 82]}
 MODEL = {"name": "m", "weights": "the file's own", "sha256": "a" * 64, "md5": "b" * 32}

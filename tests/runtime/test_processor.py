@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from splitbed import slowdown
 from splitbed.errors import MachineError, UsageError
-from splitbed.processor import (
+from splitbed.node import slowdown
+from splitbed.node.processor import (
     Processor,
     abandoned,
     find_place,
     quota_of,
     remove_abandoned,
 )
-from splitbed.slowdown import busy_cpus, measured_slowdown
+from splitbed.node.slowdown import busy_cpus, measured_slowdown
 
 ROOT = Path(__file__).parents[2]
 QUARTER = 0.25
@@ -254,7 +254,7 @@ def test_a_user_without_delegation_is_told_what_to_do(limit: Processor) -> None:
 GUEST = """
 import json, os, subprocess
 from pathlib import Path
-from splitbed.processor import Processor, abandoned, find_place
+from splitbed.node.processor import Processor, abandoned, find_place
 
 def facts():
     with Processor() as limit:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import Part, extract, store
 from splitbed.runtime.session import PartSession
 from tests.graphs import models

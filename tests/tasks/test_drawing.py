@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.drawing import COLOURS, check_drawing, draw, paint
 from splitbed.tasks import TASKS, Task
+from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tasks.pose import KEYPOINTS
 from splitbed.tensors import Tensors

@@ -17,8 +17,8 @@ from splitbed.graphs.graph import Graph
 from splitbed.media.pictures import load_pictures, preprocess
 from splitbed.media.recipes import PictureRecipe
 from splitbed.runtime.tflite import interpreter_class
-from splitbed.zoo import posenet
-from splitbed.zoo.posenet_layers import HEADS, WIDTHS, layers
+from splitbed.zoo.posenet import model as posenet
+from splitbed.zoo.posenet.layers import HEADS, WIDTHS, layers
 from tests.zoo.reference import real_posenet
 
 SHARED = Path(__file__).parents[3] / "shared/reference"

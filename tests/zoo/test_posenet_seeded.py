@@ -8,7 +8,7 @@ import pytest
 
 from splitbed.media.pictures import random_inputs
 from splitbed.tensors import TensorInfo
-from splitbed.zoo.posenet_layers import WIDTHS, layers
+from splitbed.zoo.posenet.layers import WIDTHS, layers
 from tests.zoo.test_posenet import Outputs, built, picture, run_onnx
 
 BLANK = np.zeros((1, 3, 257, 257), np.float32)

@@ -11,13 +11,13 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
 from splitbed.errors import UsageError
-from splitbed.graphs import tflite_file
-from splitbed.zoo import posenet
+from splitbed.graphs.tflite import file as tflite_file
 from splitbed.zoo.layers import Weights
-from splitbed.zoo.posenet_layers import PoseLayer, layers
-from splitbed.zoo.posenet_onnx import to_onnx
-from splitbed.zoo.posenet_tflite import to_tflite
-from splitbed.zoo.posenet_weights import load
+from splitbed.zoo.posenet import model as posenet
+from splitbed.zoo.posenet.layers import PoseLayer, layers
+from splitbed.zoo.posenet.onnx import to_onnx
+from splitbed.zoo.posenet.tflite import to_tflite
+from splitbed.zoo.posenet.weights import load
 from tests.zoo.reference import real_posenet, reference
 from tests.zoo.test_posenet import largest_difference, picture, run_onnx, run_tflite
 

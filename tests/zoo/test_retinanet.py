@@ -13,7 +13,7 @@ import pytest
 from onnx import helper
 
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.onnx_graph import to_graph
+from splitbed.graphs.onnx.graph import to_graph
 from splitbed.graphs.parts import Part, extract, store
 from splitbed.graphs.splits import resolve
 from splitbed.media.pictures import load_pictures, preprocess
@@ -21,10 +21,13 @@ from splitbed.media.recipes import PictureRecipe
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.tensors import Tensors
-from splitbed.zoo import ZOO, retinanet, retinanet_boxes, retinanet_seeded
+from splitbed.zoo import ZOO
 from splitbed.zoo.layers import Weights
 from splitbed.zoo.onnx_writer import OPSET
-from splitbed.zoo.retinanet_layers import convolutions, head_maps, level_node, rows
+from splitbed.zoo.retinanet import boxes as retinanet_boxes
+from splitbed.zoo.retinanet import model as retinanet
+from splitbed.zoo.retinanet import seeded as retinanet_seeded
+from splitbed.zoo.retinanet.layers import convolutions, head_maps, level_node, rows
 
 TABLE = Path(__file__).parents[3] / "shared/reference/tables/clause_10.3.9.1_retinanet.csv"
 SEED_0 = "36f36e98485c7a82a8807c0ffe00d5312433dba7ecad5342f5b307033cd79542"

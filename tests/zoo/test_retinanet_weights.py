@@ -7,8 +7,8 @@ import pytest
 
 from splitbed.errors import UsageError
 from splitbed.zoo.layers import Conv
-from splitbed.zoo.retinanet_layers import convolutions
-from splitbed.zoo.retinanet_weights import load, renamed
+from splitbed.zoo.retinanet.layers import convolutions
+from splitbed.zoo.retinanet.weights import load, renamed
 
 LAYERS = tuple(
     {

@@ -15,9 +15,8 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from splitbed.boxes import Box, boxes_of
 from splitbed.errors import UsageError
-from splitbed.graphs.onnx_graph import load_graph
+from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import Part, StoredModel, extract, store
 from splitbed.graphs.splits import resolve
 from splitbed.media.pictures import preprocess
@@ -25,6 +24,7 @@ from splitbed.media.shapes import HEIGHT, WIDTH, sequence
 from splitbed.metrics.detection import DetectionAccuracy, detection_accuracy
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
+from splitbed.tasks.boxes import Box, boxes_of
 from splitbed.zoo import ZOO, Variant, shapesnet
 
 ROOT = Path(__file__).parents[2]

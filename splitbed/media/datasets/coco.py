@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.datasets.frames import Dataset, Frame, picture_frame, picture_size
 from splitbed.media.datasets.truth import class_named, inside
 from splitbed.media.files import read_file
+from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 
 Json = Mapping[str, Any]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.files import hash_file, read_file
 from splitbed.media.pictures import FORMATS
+from splitbed.tasks.boxes import Box
 
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ORIENTATION = 0x0112

@@ -3,11 +3,11 @@
 import hashlib
 from functools import partial
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media import shapes
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.video import InOrder, png
+from splitbed.tasks.boxes import Box
 
 FRAMES = 100
 RATE_HZ = 25.0

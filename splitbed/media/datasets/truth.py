@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from splitbed.boxes import Box, read_boxes
 from splitbed.errors import UsageError
 from splitbed.media.files import read_file
+from splitbed.tasks.boxes import Box, read_boxes
 
 MIN_INSIDE = 0.5
 MARGIN_PX = 1.0

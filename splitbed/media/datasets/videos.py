@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.datasets.coco import Instances, read_instances
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.datasets.truth import class_table, numbered, text_truth
 from splitbed.media.files import hash_file
 from splitbed.media.video import VIDEO_SUFFIXES, Video
+from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 
 VIDEOS, TRUTH = "videos", "ground-truth"

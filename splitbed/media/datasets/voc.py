@@ -9,12 +9,12 @@ import xml.etree.ElementTree as ET
 from functools import partial
 from pathlib import Path
 
-from splitbed.boxes import Box
 from splitbed.errors import UsageError
 from splitbed.media.datasets.frames import Dataset, picture_frame, picture_size
 from splitbed.media.datasets.truth import inside
 from splitbed.media.files import read_file
 from splitbed.media.pictures import SUFFIXES
+from splitbed.tasks.boxes import Box
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

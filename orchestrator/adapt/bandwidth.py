@@ -1,0 +1,282 @@
+"""Bandwidth traces: what rate the link has when. Read from a file, or generated from a seed.
+
+steps:20,5,100@10s   each rate in Mbit/s for so long
+lte:SEED  5g:SEED    an uplink that fades; `@30s` says how long, else a minute
+FILE.yaml            `steps: [[0, 20], [10, 5]]` in seconds and Mbit/s, and `length_s: 20`
+FILE of two columns  seconds and Mbit/s, between them a comma or a space; `#` begins a comment
+FILE of one column   mahimahi's format: each line is a chance for 1500 bytes, in ms
+
+The generated ones are no recordings. In dB the rate is the sum of slow shadowing (autoregressive,
+with a correlation of seconds, as of someone who walks or drives), fast fading that does not
+remember, and now and then (a two-state Markov chain) an outage: a handover, or for 5G a blockage.
+The most is about what one uplink carrier gives: LTE category 4 sends at most 50 Mbit/s, and 150 is
+of the order of 100 MHz of 5G with most of its slots downlink. The least is a cell's edge.
+"""
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from orchestrator.results.bound import wire_bytes
+from splitbed.checked import Frozen, one_line, read_yaml
+from splitbed.errors import UsageError
+
+BIN_S = 0.1
+LEAST_MBIT = 0.2
+"""What a mahimahi file's silence becomes: a link of no rate cannot be shaped."""
+
+_CHANCE_BYTES = 1500
+_LENGTH_S = 60.0
+_LONGEST_S = 86_400.0
+_WORDS = re.compile(r"(?P<kind>steps|lte|5g):(?P<what>[^@]*)(?:@(?P<length_s>[^@]*?)s?)?$")
+_FORMS = "FILE, steps:20,5,100@10s, lte:SEED or 5g:SEED"
+
+
+@dataclass(frozen=True)
+class BandwidthTrace:
+    """Rates by when they begin (``starts_s``, from 0 on); after ``length_s`` it begins again."""
+
+    name: str
+    starts_s: tuple[float, ...]
+    rates_mbit: tuple[float, ...]
+    length_s: float
+
+    @property
+    def words(self) -> str:
+        """What it is, in words."""
+        least, most = min(self.rates_mbit), max(self.rates_mbit)
+        count = f"{len(self.rates_mbit)} rates" if len(self.rates_mbit) > 1 else "one rate"
+        ends = f"{self.length_s:g} s, then again" if math.isfinite(self.length_s) else "once"
+        return f"{self.name}: {count} from {least:g} to {most:g} Mbit/s, {ends}"
+
+    def rate_at(self, at_s: float) -> float:
+        """The rate in Mbit/s."""
+        return self.rates_mbit[self._place(at_s)]
+
+    def _place(self, at_s: float) -> int:
+        within_s = at_s % self.length_s if math.isfinite(self.length_s) else at_s
+        return max(bisect_right(self.starts_s, within_s) - 1, 0)
+
+    def changes(self, from_s: float = 0.0) -> Iterator[tuple[float, float]]:
+        """When the rate changes after `from_s`, and to what, without end where the trace has none.
+
+        A lone rate never changes.
+        """
+        round_ = int(from_s // self.length_s) if math.isfinite(self.length_s) else 0
+        before = self.rate_at(from_s)
+        while True:
+            for start_s, rate_mbit in zip(self.starts_s, self.rates_mbit, strict=True):
+                at_s = start_s + (round_ * self.length_s if round_ else 0.0)
+                if at_s > from_s and rate_mbit != before:
+                    yield at_s, rate_mbit
+                    before = rate_mbit
+            if not math.isfinite(self.length_s) or len(set(self.rates_mbit)) == 1:
+                return
+            round_ += 1
+
+    def air_ms(self, payload_bytes: int, from_s: float) -> float:
+        """Milliseconds that `payload_bytes` and their headers take from then on."""
+        left_mbit = wire_bytes(payload_bytes) * 8 / 1e6
+        if not left_mbit:
+            return 0.0
+        now_s, rate_mbit = from_s, self.rate_at(from_s)
+        for at_s, next_mbit in self.changes(from_s):
+            if left_mbit <= rate_mbit * (at_s - now_s):
+                break
+            left_mbit -= rate_mbit * (at_s - now_s)
+            now_s, rate_mbit = at_s, next_mbit
+        return (now_s - from_s + left_mbit / rate_mbit) * 1e3
+
+
+def bandwidth_trace(text: str) -> BandwidthTrace:
+    """The trace that ``text`` names. Raises UsageError, for a file with its name and the line."""
+    if not (match := _WORDS.match(text)):
+        return _read(Path(text))
+    length_s = match["length_s"]
+    longest_s = _positive(length_s, text, "seconds") if length_s is not None else None
+    if longest_s is not None and longest_s > _LONGEST_S:
+        raise UsageError(f"{text}: a trace lasts at most {_LONGEST_S:g} s")
+    if match["kind"] == "steps":
+        rates = [_positive(word, text, "Mbit/s") for word in match["what"].split(",")]
+        each_s = longest_s or 10.0
+        return _stepped(text, [each_s * place for place in range(len(rates))], rates, each_s)
+    if not match["what"].isascii() or not match["what"].isdigit():
+        raise UsageError(f"{text}: {match['what']!r} is no seed; give a number, as in lte:1")
+    return _faded(text, _CELLS[match["kind"]], int(match["what"]), longest_s or _LENGTH_S)
+
+
+def _stepped(
+    name: str, starts_s: Sequence[float], rates: Sequence[float], last_s: float
+) -> BandwidthTrace:
+    return BandwidthTrace(name, tuple(starts_s), tuple(rates), starts_s[-1] + last_s)
+
+
+def _positive(word: str, where: str, unit: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{where}: {word.strip()!r} is no number of {unit} above 0")
+    return value
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """How an uplink fades: its median and ends, the spread in dB, and its outages."""
+
+    median_mbit: float
+    least_mbit: float
+    most_mbit: float
+    shadow_db: float
+    fading_db: float
+    correlation_s: float
+    outage_db: float
+    between_s: float
+    outage_s: float
+
+
+_CELLS = {
+    "lte": _Cell(12, 0.5, 50, 4, 1.5, 5, 10, 20, 1),
+    "5g": _Cell(60, 2, 150, 4, 1.5, 3, 14, 15, 1.5),
+}
+
+
+def _faded(name: str, cell: _Cell, seed: int, length_s: float) -> BandwidthTrace:
+    """A rate for each :data:`BIN_S`, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    count = max(math.ceil(length_s / BIN_S), 1)
+    kept = math.exp(-BIN_S / cell.correlation_s)
+    fresh = random.normal(0, cell.shadow_db, count)
+    fading = random.normal(0, cell.fading_db, count)
+    drawn = random.random(count)
+    rates, shadow_db, out = [], float(fresh[0]), False
+    for place in range(count):
+        shadow_db = kept * shadow_db + math.sqrt(1 - kept**2) * float(fresh[place])
+        out = drawn[place] < (BIN_S / cell.between_s if not out else 1 - BIN_S / cell.outage_s)
+        loss_db = cell.outage_db if out else 0.0
+        rate = cell.median_mbit * 10 ** ((shadow_db + float(fading[place]) - loss_db) / 10)
+        rates.append(round(min(max(rate, cell.least_mbit), cell.most_mbit), 3))
+    starts_s = tuple(round(place * BIN_S, 3) for place in range(count))
+    return BandwidthTrace(f"{name} (generated)", starts_s, tuple(rates), count * BIN_S)
+
+
+class _Steps(Frozen):
+    steps: tuple[
+        tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+        ...,
+    ] = Field(min_length=1)
+    length_s: float | None = Field(None, gt=0, le=_LONGEST_S)
+
+
+def _read(file: Path) -> BandwidthTrace:
+    if file.suffix.lower() in (".yaml", ".yml"):
+        return _of_yaml(file)
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"cannot read the trace {file}: {reason}; give {_FORMS}") from None
+    lines = [
+        (f"{file}, line {number}", fields)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if (fields := line.partition("#")[0].replace(",", " ").split())
+    ]
+    if not lines:
+        raise UsageError(f"the trace {file} has no lines; give {_FORMS}")
+    return _mahimahi(file, lines) if len(lines[0][1]) == 1 else _columns(file, lines)
+
+
+def _of_yaml(file: Path) -> BandwidthTrace:
+    try:
+        content = _Steps.model_validate(read_yaml(file))
+    except ValidationError as error:
+        raise UsageError(f"the trace {file} cannot be replayed: {one_line(error)}") from None
+    starts_s, rates = [start_s for start_s, _ in content.steps], [rate for _, rate in content.steps]
+    _check_order(starts_s, [f"{file}, step {place + 1}" for place in range(len(starts_s))])
+    if content.length_s is not None and content.length_s <= starts_s[-1]:
+        raise UsageError(f"{file}: its last step begins after length_s {content.length_s:g}")
+    return _stepped(file.name, starts_s, rates, _last_s(starts_s, content.length_s))
+
+
+def _last_s(starts_s: Sequence[float], length_s: float | None = None) -> float:
+    """How long the last step lasts: as long as the one before it, where nothing says."""
+    if length_s is not None:
+        return length_s - starts_s[-1]
+    return starts_s[-1] - starts_s[-2] if len(starts_s) > 1 else 10.0
+
+
+def _columns(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTrace:
+    starts_s: list[float] = []
+    rates: list[float] = []
+    for where, fields in lines:
+        if len(fields) != 2:
+            raise UsageError(f"{where}: expected seconds and Mbit/s, got {' '.join(fields)!r}")
+        if not (starts_s or _is_number(fields[0])):
+            continue  # a line of headings
+        starts_s.append(_start(fields[0], where))
+        rates.append(_positive(fields[1], where, "Mbit/s"))
+    if not starts_s:
+        raise UsageError(f"the trace {file} has headings and nothing below them")
+    _check_order(starts_s, [where for where, _ in lines[-len(starts_s) :]])
+    return _stepped(file.name, starts_s, rates, _last_s(starts_s))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _start(word: str, where: str) -> float:
+    if _is_number(word) and 0 <= float(word) <= _LONGEST_S:
+        return float(word)
+    raise UsageError(f"{where}: {word!r} is no time of 0 to {_LONGEST_S:g} seconds")
+
+
+def _check_order(starts_s: Sequence[float], places: Sequence[str]) -> None:
+    if starts_s[0] != 0:
+        raise UsageError(f"{places[0]}: a trace begins at 0 s, not at {starts_s[0]:g}")
+    for place in range(1, len(starts_s)):
+        if starts_s[place] <= starts_s[place - 1]:
+            raise UsageError(
+                f"{places[place]}: {starts_s[place]:g} s does not come after "
+                f"{starts_s[place - 1]:g} s"
+            )
+
+
+def _mahimahi(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTrace:
+    """Chances counted in windows of :data:`BIN_S`; as there, it begins again after the last."""
+    times_ms: list[int] = []
+    for where, fields in lines:
+        if len(fields) != 1 or not fields[0].isascii() or not fields[0].isdigit():
+            raise UsageError(f"{where}: expected one whole number of ms, got {' '.join(fields)!r}")
+        if (at_ms := int(fields[0])) > _LONGEST_S * 1e3:
+            raise UsageError(f"{where}: a trace lasts at most {_LONGEST_S:g} s")
+        if times_ms and at_ms < times_ms[-1]:
+            raise UsageError(f"{where}: {at_ms} ms comes before {times_ms[-1]} ms")
+        times_ms.append(at_ms)
+    length_ms = times_ms[-1]
+    if not length_ms:
+        raise UsageError(f"{lines[-1][0]}: a trace of 0 ms has no rate")
+    window_ms = round(BIN_S * 1e3)
+    windows = max(length_ms // window_ms, 1)
+    # what is left after the last whole window is its own, or a ms of chances would be a spike
+    places = [min(at_ms // window_ms, windows - 1) for at_ms in times_ms]
+    counts = np.bincount(places, minlength=windows)
+    lengths_ms = [window_ms] * (windows - 1) + [length_ms - (windows - 1) * window_ms]
+    rates = [
+        max(round(float(count) * _CHANCE_BYTES * 8 / (ms * 1e3), 3), LEAST_MBIT)
+        for count, ms in zip(counts, lengths_ms, strict=True)
+    ]
+    starts_s = tuple(place * window_ms / 1e3 for place in range(windows))
+    return BandwidthTrace(file.name, starts_s, tuple(rates), length_ms / 1e3)

@@ -1,0 +1,259 @@
+"""Policies: which split the next frame takes, given what the frames before it met.
+
+static:SPLIT    always that one
+threshold       above so many Mbit/s the split that is fastest on a fast link, below it the device
+                anchor; `threshold:20` says how many, else it is where the two are predicted equal
+argmin          the split whose predicted time is least at the goodput that was measured last
+bandit          learns from the times alone: discounted UCB1 on their logarithm, seeded
+
+A policy decides in the orchestrator, before each frame; the UE holds all splits open and runs the
+one that the frame names. What a split takes beside the wire was measured when the splits were
+rehearsed, before the trace began.
+
+Frames of the device anchor cross no link and measure no goodput. So `threshold` and `argmin` probe:
+they send a frame of the split that is then predicted to cost least, as often as that costs a tenth
+of the time, at most once in ten frames, and every 5 s at least.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from orchestrator.results.bound import wire_bytes
+from splitbed.errors import UsageError
+
+PROBE_SHARE, PROBE_MOST_S = 0.1, 5.0
+EWMA_WEIGHT = 0.5
+STEP = 1.5
+"""A goodput so many times more, or less, than the mean is a step of the link and no noise."""
+
+DISCOUNT, EXPLORATION = 0.97, 0.5
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A split that is held: `up_bytes` and `down_bytes` cross the link whose rate changes.
+
+    A frame takes `fixed_ms` beside the wire's own time; `uplink_ms` of it are in the stage uplink.
+    """
+
+    k: int
+    name: str
+    codec: str
+    up_bytes: int
+    down_bytes: int
+    fixed_ms: float
+    uplink_ms: float = 0.0
+
+    @property
+    def crosses(self) -> bool:
+        """Whether a frame of it says anything of the link."""
+        return self.up_bytes > 0
+
+    def e2e_ms(self, rate_mbit: float) -> float:
+        """What a frame is predicted to take at a rate of the link."""
+        nbytes = wire_bytes(self.up_bytes) + wire_bytes(self.down_bytes)
+        return self.fixed_ms + (nbytes * 8 / (rate_mbit * 1e3) if nbytes else 0.0)
+
+    def goodput_mbit(self, up_bytes: int, uplink_ms: float) -> float | None:
+        """What the link gave a frame whose stage uplink took so long; None of the device anchor."""
+        if not up_bytes:
+            return None
+        wire_ms = max(uplink_ms - self.uplink_ms, uplink_ms / 10)
+        return wire_bytes(up_bytes) * 8 / (wire_ms * 1e3)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a frame; `now_s` is when it ended, of the trace."""
+
+    k: int
+    now_s: float
+    e2e_ms: float
+    goodput_mbit: float | None
+
+
+class Policy(Protocol):
+    """Decides split by split."""
+
+    def choose(self, now_s: float) -> int:
+        """The cut of the next frame, one of those that are held."""
+
+    def tell(self, outcome: Outcome) -> None:
+        """What became of the frame that was chosen last."""
+
+
+@dataclass
+class Static:
+    """Never moves."""
+
+    k: int
+
+    def choose(self, now_s: float) -> int:
+        del now_s  # it is always the same
+        return self.k
+
+    def tell(self, outcome: Outcome) -> None:
+        """Nothing to learn."""
+
+
+class Goodput:
+    """The link's rate as frames met it: a moving mean that a step replaces."""
+
+    def __init__(self) -> None:
+        self.mbit: float | None = None
+        self._measured_s = 0.0
+
+    def tell(self, outcome: Outcome) -> None:
+        """Take in what a frame met, if it crossed the link."""
+        if (met := outcome.goodput_mbit) is None:
+            return
+        self._measured_s = outcome.now_s
+        if self.mbit is None or not 1 / STEP < met / self.mbit < STEP:
+            self.mbit = met
+        else:
+            self.mbit += EWMA_WEIGHT * (met - self.mbit)
+
+    def choose(self, now_s: float, arms: Sequence[Arm], best: Callable[[float], Arm]) -> int:
+        """The best arm at the goodput, or a probe where that would measure none and it is time."""
+        crossing = [arm for arm in arms if arm.crosses]
+        if self.mbit is None:
+            return min(crossing or arms, key=lambda arm: arm.up_bytes).k
+        chosen = best(rate_mbit := self.mbit)
+        if chosen.crosses or not crossing:
+            return chosen.k
+        probe = min(crossing, key=lambda arm: arm.e2e_ms(rate_mbit))
+        more_s = (probe.e2e_ms(rate_mbit) - chosen.e2e_ms(rate_mbit)) / 1e3
+        due_s = min(max(more_s, chosen.fixed_ms / 1e3) / PROBE_SHARE, PROBE_MOST_S)
+        return probe.k if now_s - self._measured_s >= due_s else chosen.k
+
+
+class Argmin:
+    """The arm that is predicted to be fastest at the goodput measured."""
+
+    def __init__(self, arms: Sequence[Arm]) -> None:
+        self._arms = arms
+        self._goodput = Goodput()
+        self.tell = self._goodput.tell
+
+    def choose(self, now_s: float) -> int:
+        return self._goodput.choose(now_s, self._arms, lambda rate: fastest(self._arms, rate))
+
+
+class Threshold:
+    """One arm below so many Mbit/s of measured goodput, another from there on."""
+
+    def __init__(self, arms: Sequence[Arm], most_mbit: float, mbit: float | None = None) -> None:
+        self.low = min(arms, key=lambda arm: arm.up_bytes)
+        crossing = [arm for arm in arms if arm.crosses and arm is not self.low]
+        self.high = fastest(crossing or arms, most_mbit)
+        self.mbit = mbit or equal_mbit(self.low, self.high)
+        self._arms = arms
+        self._goodput = Goodput()
+        self.tell = self._goodput.tell
+
+    def choose(self, now_s: float) -> int:
+        return self._goodput.choose(
+            now_s, self._arms, lambda rate: self.high if rate >= self.mbit else self.low
+        )
+
+
+class Bandit:
+    """Discounted UCB1: what frames took counts for less with every frame that followed."""
+
+    def __init__(self, arms: Sequence[Arm], seed: int) -> None:
+        self._ks = [arm.k for arm in arms]
+        self._weights = np.zeros(len(arms))
+        self._sums = np.zeros(len(arms))
+        self._untried = [int(place) for place in np.random.default_rng(seed).permutation(len(arms))]
+
+    def choose(self, now_s: float) -> int:
+        del now_s  # it counts frames, not seconds
+        if self._untried:
+            return self._ks[self._untried[-1]]
+        bonus = EXPLORATION * np.sqrt(np.log(max(self._weights.sum(), math.e)) / self._weights)
+        return self._ks[int(np.argmin(self._sums / self._weights - bonus))]
+
+    def tell(self, outcome: Outcome) -> None:
+        place = self._ks.index(outcome.k)
+        if place in self._untried:
+            self._untried.remove(place)
+        self._weights *= DISCOUNT
+        self._sums *= DISCOUNT
+        self._weights[place] += 1
+        self._sums[place] += math.log(max(outcome.e2e_ms, 1e-3))
+
+
+def fastest(arms: Sequence[Arm], rate_mbit: float) -> Arm:
+    """The arm that is predicted to take least at a rate."""
+    return min(arms, key=lambda arm: arm.e2e_ms(rate_mbit))
+
+
+def equal_mbit(low: Arm, high: Arm) -> float:
+    """From which rate on `high` takes no longer than `low`, which sends less; infinity if never."""
+    gained_ms = low.fixed_ms - high.fixed_ms
+    sent = [wire_bytes(arm.up_bytes) + wire_bytes(arm.down_bytes) for arm in (low, high)]
+    more_bytes = max(sent[1] - sent[0], 0)
+    return more_bytes * 8 / (gained_ms * 1e3) if gained_ms > 0 else math.inf
+
+
+POLICIES = ("static", "threshold", "argmin", "bandit")
+
+
+def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
+    """The policies that a comma list names, `static` once for each of ``splits``, none twice.
+
+    ``splits`` are names of cuts, and how many layers each has before it. Raises UsageError.
+    """
+    return tuple(dict.fromkeys(_named(text, splits)))
+
+
+def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
+    for word in (word.strip() for word in text.split(",")):
+        kind, _, value = word.partition(":")
+        if kind not in POLICIES:
+            raise UsageError(f"no policy is called {word!r}: choose {', '.join(POLICIES)}")
+        if kind == "static":
+            split_of(value, splits) if value else None
+            yield from [word] if value else (f"static:{name}" for name in splits)
+            continue
+        if kind == "threshold" and value:
+            _threshold(word)
+        elif value:
+            raise UsageError(f"the policy {kind} takes no {value!r}")
+        yield word
+
+
+def split_of(name: str, splits: Mapping[str, int]) -> int:
+    """The cut that a static policy names; UsageError unless it is held."""
+    if (k := splits.get(name)) is None:
+        raise UsageError(f"static:{name}: no such split is held; choose {', '.join(splits)}")
+    return k
+
+
+def _threshold(word: str) -> float:
+    try:
+        mbit = float(word.partition(":")[2])
+    except ValueError:
+        mbit = math.nan
+    if not mbit > 0:
+        raise UsageError(f"{word}: give Mbit/s above 0, as in threshold:20")
+    return mbit
+
+
+def new_policy(
+    name: str, arms: Sequence[Arm], splits: Mapping[str, int], *, most_mbit: float, seed: int
+) -> Policy:
+    """The policy called ``name``, of :func:`policy_names`, which knows nothing of the trace yet."""
+    kind, _, value = name.partition(":")
+    match kind:
+        case "static":
+            return Static(split_of(value, splits))
+        case "threshold":
+            return Threshold(arms, most_mbit, _threshold(name) if value else None)
+        case "argmin":
+            return Argmin(arms)
+    return Bandit(arms, seed)

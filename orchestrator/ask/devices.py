@@ -1,0 +1,83 @@
+"""Devices that a UE can be as slow as: YAML files, each with where its figure is from."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from splitbed.checked import Frozen, one_line
+from splitbed.errors import UsageError
+
+_FOLDER = files("orchestrator.ask") / "devices"
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Text = Annotated[str, Field(min_length=1)]
+
+PROFILES = tuple(
+    sorted(Path(item.name).stem for item in _FOLDER.iterdir() if item.name.endswith(".yaml"))
+)
+"""The names of the profiles that come along."""
+
+
+class UeProfile(Frozen):
+    """One device: either its own speed, or how much slower it is than whatever it runs on.
+
+    ``gmac_per_s`` is what a published time of a known model comes to, in 10^9
+    multiply-accumulates per second.  ``threads`` are those that it computes with, if known.
+    """
+
+    name: _Text
+    title: _Text
+    source: _Text
+    gmac_per_s: _Positive | None = None
+    slowdown: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_speed(self) -> Self:
+        if (self.gmac_per_s is None) == (self.slowdown is None):
+            raise ValueError("give one of gmac_per_s and slowdown")
+        return self
+
+
+def load_profile(name: str) -> UeProfile:
+    """The profile called ``name``, or in the YAML file ``name``; UsageError for what is none."""
+    source = _FOLDER / f"{name}.yaml" if name in PROFILES else Path(name)
+    try:
+        return UeProfile.model_validate(yaml.safe_load(source.read_text()))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(
+            f"no UE profile is called {name!r}, and as a file it cannot be read ({reason}): "
+            f"choose {', '.join(PROFILES)}, or give a YAML file"
+        ) from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the UE profile {name} is not YAML: {reason}") from None
+    except ValidationError as error:
+        raise UsageError(f"{name} is no UE profile: {one_line(error)}") from None
+
+
+def slowdown_for(profile: UeProfile, macs: int, full_ms: float) -> float:
+    """How many times slower than here the device is: its time for ``macs`` over ``full_ms``.
+
+    ``full_ms`` is what this machine takes for them without a limit.  A whole model gives the truest
+    figure, since parts differ in how well they use a processor.  Raises UsageError where this
+    machine is the slower one, and where nothing was computed.
+    """
+    if profile.gmac_per_s is None:
+        return profile.slowdown or 1.0
+    if macs <= 0 or full_ms <= 0:
+        raise UsageError(
+            f"the speed of {profile.name} cannot be compared: {macs} multiply-accumulates in"
+            f" {full_ms:g} ms; compare with a part that computes something"
+        )
+    device_ms = macs / 1e6 / profile.gmac_per_s
+    if device_ms < full_ms:
+        raise UsageError(
+            f"this machine cannot stand in for {profile.name}: {macs / 1e6:.0f} million"
+            f" multiply-accumulates take {full_ms:.1f} ms here and {device_ms:.1f} ms there"
+            f" ({profile.gmac_per_s:g} GMAC/s); take a faster machine or more --ue-threads"
+        )
+    return device_ms / full_ms

@@ -1,0 +1,95 @@
+"""Scenarios of clause 10 as YAML files: the template of clause 3, filled in, and what to run."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from orchestrator.ask.config import Splits, SweepConfig, sweep_config
+from splitbed.checked import Frozen, one_line
+from splitbed.errors import UsageError
+
+HEADINGS = {
+    "motivation": "Motivation and use case relevance",
+    "description": "Description of the scenario",
+    "members": "Supporting companies and 3GPP members",
+    "anchor_model": "Anchor AI/ML DNN model",
+    "testbed": "Testbed architecture and anchors",
+    "factors": "Test configuration factors, constraints and settings",
+    "metrics": "Feasibility/performance evaluation metrics",
+    "dataset": "Test dataset and scripts",
+    "conditions": "Detailed test conditions",
+    "interoperability": "Interoperability considerations",
+    "external_performance": "External performance data",
+}
+"""Field of a scenario -> heading of the template (clause 3)."""
+
+
+class Verification(Frozen):
+    """What `orchestrate verify` is to check first."""
+
+    split: Splits = "all"
+
+
+class Scenario(Frozen):
+    """One scenario: texts for the template, and the options of what it runs."""
+
+    clause: str
+    name: str
+    motivation: str = ""
+    description: str = ""
+    members: str = ""
+    anchor_model: str = ""
+    testbed: str = ""
+    factors: str = ""
+    metrics: str = ""
+    dataset: str = ""
+    conditions: str = ""
+    interoperability: str = ""
+    external_performance: str = ""
+    verify: Verification | None = None
+    annotations: Path | None = None
+    also: tuple[str, ...] = ()
+    """Scenarios that belong to this one, by their names: they run after it, in its folder."""
+    sweep: dict[str, Any]
+
+    def config(self) -> SweepConfig:
+        """The sweep that it asks for. Raises UsageError."""
+        return sweep_config({key.replace("-", "_"): value for key, value in self.sweep.items()})
+
+    def markdown(self) -> str:
+        """The filled-in template."""
+        told = [f"# {self.clause} {self.name}\n"]
+        for field, heading in HEADINGS.items():
+            if text := getattr(self, field).strip():
+                told.append(f"## {heading}\n\n{text}\n")
+        return "\n".join(told)
+
+
+def scenario_text(name: str) -> str:
+    """The YAML of a scenario: one that comes along, by its clause, or a file."""
+    folder = files("orchestrator.scenarios")
+    known = {Path(item.name).stem: item for item in folder.iterdir() if item.name.endswith(".yaml")}
+    if name in known:
+        return known[name].read_text()
+    try:
+        return Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(
+            f"no scenario is called {name!r}, and as a file it cannot be read ({reason}): "
+            f"choose {', '.join(sorted(known))}, or give a YAML file"
+        ) from None
+
+
+def load_scenario(name: str) -> Scenario:
+    """The scenario called `name`, or in the file `name`; UsageError for what is none."""
+    try:
+        return Scenario.model_validate(yaml.safe_load(scenario_text(name)))
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the scenario {name} is not YAML: {reason}") from None
+    except ValidationError as error:
+        raise UsageError(f"the scenario {name} cannot be run: {one_line(error)}") from None

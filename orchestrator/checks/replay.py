@@ -1,0 +1,117 @@
+"""Runs the sweep of an archive again: the same model and inputs, by their hashes; options, order.
+
+OUT/archive/   what the archive holds     OUT/sweep/   the run made here
+"""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.ask.config import SweepConfig, sweep_config
+from orchestrator.cli.progress import Progress
+from orchestrator.measure import sweep
+from orchestrator.results.archive import extract, read_config
+from orchestrator.results.reading import SWEEP_FOLDER
+from orchestrator.results.run_folder import RunFolder, check_free
+from orchestrator.testbed.local import local_model
+from orchestrator.testbed.testbed import check_testbed
+from splitbed.errors import SplitbedError, UsageError
+
+ARCHIVE_FOLDER = "archive"
+OWN = ("weights", "calibration")
+"""Files of the other side that have to be here, too; those of model and input may be packed."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A sweep to run again, in the folder that its archive was unpacked into."""
+
+    folder: Path
+    config: SweepConfig
+
+    @property
+    def crosscheck(self) -> str:
+        """The command that holds the new run against the old."""
+        return f"orchestrate crosscheck {self.folder / ARCHIVE_FOLDER} {self.folder / SWEEP_FOLDER}"
+
+
+def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> Replay:
+    """Unpack and check an archive; `options` replace those of its sweep.
+
+    Raises UsageError for an archive that is unsafe or damaged, for a model or inputs that are not
+    the archive's, and for what cannot be run here.
+    """
+    asked = read_config(archive)
+    stem = f"replay-{archive.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder = out or Path("runs") / stem
+    check_free(folder)
+    # before anything is written, as the command may start anew here
+    check_testbed(_config(asked, options))
+    unpacked = folder / ARCHIVE_FOLDER
+    manifest = extract(archive, unpacked)
+    try:
+        packed = {"model": manifest.model, "input": manifest.input}
+        files = {name: str(unpacked / path) for name, path in packed.items() if path}
+        config = _config(asked, files | options | {"out": folder / SWEEP_FOLDER})
+        then = RunFolder(unpacked).read_run().get("model") or {}
+        _check_same(archive, then, _facts(config))
+    except SplitbedError:
+        shutil.rmtree(unpacked)
+        raise
+    return Replay(folder, config)
+
+
+def run(replay: Replay, progress: Progress) -> sweep.Outcome:
+    """Run the sweep. Raises SplitbedError for what stops it before the first cell."""
+    return sweep.run(replay.config, progress)
+
+
+def _config(asked: dict[str, Any], options: dict[str, Any]) -> SweepConfig:
+    """The archive's options, and those given here over them."""
+    for name in OWN:
+        named = asked.get(name) if name not in options else None
+        # of a dataset, SOURCE:PART, whoever opens it says what is not here
+        if named and ":" not in str(named) and not Path(str(named)).exists():
+            raise UsageError(
+                f"that sweep had --{name} {asked[name]}, which is not here: give --{name} FILE"
+            )
+    # whom to measure on, and where to write, is the business of this side alone
+    merged = asked | dict.fromkeys(("topology", "out")) | options
+    return sweep_config({name: value for name, value in merged.items() if value is not None})
+
+
+def _facts(config: SweepConfig) -> dict[str, Any]:
+    """What identifies the model and inputs that would be used here."""
+    try:
+        with local_model(config) as local:
+            return local.model.facts
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; what an archive does not hold is given as --model, --input or --weights"
+        ) from None
+
+
+def _check_same(archive: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UsageError unless the model and inputs have the hashes that the archive tells."""
+    if then.get("sha256") != now["sha256"]:
+        raise UsageError(
+            f"the model here is not that of {archive}: sha256 {now['sha256']}, not "
+            f"{then.get('sha256')}; give its file as --model (or --weights), or have it packed "
+            "with --with-model"
+        )
+    if _identities(then) != _identities(now):
+        names = ", ".join(str(one["name"]) for one in then.get("inputs", ())[:5])
+        raise UsageError(
+            f"the inputs here are not those of {archive}, which begin with {names}; give them as "
+            "--input, or have them packed with --with-input"
+        )
+
+
+def _identities(model: dict[str, Any]) -> list[tuple[str, str]]:
+    """What tells each input from others, in their order; a seeded one has its name alone."""
+    return [
+        (str(one.get("sha256") or one["name"]), str(one.get("frame", "")))
+        for one in model.get("inputs", ())
+    ]

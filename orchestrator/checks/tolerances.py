@@ -1,0 +1,72 @@
+"""How far two runs of the same thing may lie apart, per metric and scenario."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from orchestrator.results.summary import COLUMNS
+from splitbed.checked import Frozen, one_line
+from splitbed.errors import UsageError
+
+
+class Tolerance(Frozen):
+    """How far two values of a metric may lie apart; either bound suffices."""
+
+    absolute: float = Field(0.0, ge=0)
+    relative: float = Field(0.0, ge=0)
+    same_machine: bool = False
+
+    def agrees(self, a: float, b: float) -> bool:
+        """Whether the values agree."""
+        apart = abs(a - b)
+        return apart <= self.absolute or apart <= self.relative * max(abs(a), abs(b))
+
+    @property
+    def words(self) -> str:
+        """``± 3 or 10 %``."""
+        parts = [f"± {self.absolute:g}"] if self.absolute else []
+        parts += [f"{100 * self.relative:g} %"] if self.relative else []
+        return " or ".join(parts) or "equal"
+
+
+class Tolerances(Frozen):
+    """By metric; those of a scenario, by its clause, go before."""
+
+    metrics: Mapping[str, Tolerance] = Field(default_factory=dict)
+    scenarios: Mapping[str, Mapping[str, Tolerance]] = Field(default_factory=dict)
+
+    def of(self, clause: str | None) -> dict[str, Tolerance]:
+        """What holds for a scenario, or for none."""
+        return {**self.metrics, **self.scenarios.get(clause or "", {})}
+
+
+def read_tolerances(file: Path | None) -> Tolerances:
+    """The usual ones, with those of a file over them. Raises UsageError."""
+    usual = yaml.safe_load((files("orchestrator.checks") / "tolerances.yaml").read_text())
+    if file is None:
+        return Tolerances.model_validate(usual)
+    try:
+        own = yaml.safe_load(file.read_text()) or {}
+        given = Tolerances.model_validate(own)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(
+            f"cannot read the tolerances {file}: {' '.join(str(error).split())}"
+        ) from None
+    except ValidationError as error:
+        raise UsageError(f"the tolerances {file} cannot be used: {one_line(error)}") from None
+    named = {name for one in (given.metrics, *given.scenarios.values()) for name in one}
+    if unknown := sorted(named - set(COLUMNS)):
+        raise UsageError(
+            f"the tolerances {file} name what summary.csv does not have: {', '.join(unknown)}"
+        )
+    base = Tolerances.model_validate(usual)
+    return Tolerances(
+        metrics={**base.metrics, **given.metrics},
+        scenarios={
+            clause: {**base.scenarios.get(clause, {}), **given.scenarios.get(clause, {})}
+            for clause in {**base.scenarios, **given.scenarios}
+        },
+    )

@@ -1,0 +1,45 @@
+"""The commands of `orchestrate` for nodes on machines of their own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import option
+
+machines_app = typer.Typer()
+
+Topology = Annotated[Path, typer.Argument(help="YAML like topologies/two-machines.yaml.")]
+
+
+@machines_app.command()
+def up(topology: Topology) -> None:
+    """Start the nodes of a topology over SSH, where it gives hosts."""
+    from orchestrator.ask.topology import load_machines
+    from orchestrator.testbed import ssh as remote
+
+    for line in remote.up(load_machines(topology)):
+        typer.echo(line)
+
+
+@machines_app.command()
+def down(topology: Topology) -> None:
+    """End the nodes that `up` started."""
+    from orchestrator.ask.topology import load_machines
+    from orchestrator.testbed import ssh as remote
+
+    for line in remote.down(load_machines(topology)):
+        typer.echo(line)
+
+
+@machines_app.command()
+def dashboard(
+    prometheus: Annotated[str, option("Its address. [http://127.0.0.1:9090]")] = (
+        "http://127.0.0.1:9090"
+    ),
+    listen: Annotated[str, option("IP:PORT of the page. [127.0.0.1:9300]")] = "127.0.0.1:9300",
+) -> None:
+    """Serve the dashboard of deploy/grafana as a page, for who has no Grafana."""
+    from orchestrator.reports.dashboard import serve_dashboard
+
+    serve_dashboard(prometheus, listen)

@@ -1,0 +1,153 @@
+"""The command of `orchestrate` that makes a run's report or tables, and holds it to limits."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import option
+
+if TYPE_CHECKING:
+    from orchestrator.checks.threshold import Threshold
+    from orchestrator.results.rows import Row
+
+report_app = typer.Typer()
+
+
+@report_app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="FOLDER of a run, or of a scenario.")],
+    format: Annotated[  # noqa: A002  named as the option is
+        str | None, option("A table instead: md, csv, json, latex or parquet.")
+    ] = None,
+    tr: Annotated[
+        bool, typer.Option("--tr", help="The tables of clauses 10.2 and 10.3, as md or latex.")
+    ] = False,
+    threshold: Annotated[
+        list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, option("FILE. [report.html in the run; tables: stdout]")] = None,
+) -> None:
+    """Make the report.html of a run, or tables of it; hold it to limits."""
+    from orchestrator.checks.threshold import parse
+    from orchestrator.results.run_folder import check_new
+
+    limits = [parse(text) for text in threshold or ()]
+    runs = runs_in(run)
+    check_new(out)
+    if tr:
+        _put(_tr(run, format or "md"), out)
+    elif format is not None:
+        _put(_table(_only(runs), format), out)
+    elif out is not None:
+        _write_reports([_only(runs)], out)
+    else:
+        _write_reports(runs, None)
+    broken = _broken(runs, limits)
+    sys.stderr.write("".join(f"{line}\n" for line in broken))
+    if broken:
+        raise typer.Exit(1)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The run that the folder is, or the runs of the scenario that it holds; else UsageError."""
+    from orchestrator.results.run_folder import RUN_FILE
+    from splitbed.errors import UsageError
+
+    if (folder / RUN_FILE).exists():
+        return [folder]
+    # a scenario's own sweep, and those of the scenarios that belong to it
+    found = [*folder.glob(f"*/{RUN_FILE}"), *folder.glob(f"*/*/{RUN_FILE}")]
+    if not found:
+        raise UsageError(
+            f"{folder} is no run: neither it nor a folder in it has a {RUN_FILE}; "
+            "give the folder that `orchestrate sweep` or `orchestrate scenario run` wrote"
+        )
+    return sorted(file.parent for file in found)
+
+
+def _only(runs: Sequence[Path]) -> Path:
+    from splitbed.errors import UsageError
+
+    if len(runs) > 1:
+        names = ", ".join(map(str, runs))
+        raise UsageError(f"several runs are there, and this is for one: give one of {names}")
+    return runs[0]
+
+
+def _write_reports(runs: Sequence[Path], out: Path | None) -> None:
+    from orchestrator.reports.html import write_report
+    from splitbed.errors import SplitbedError
+
+    refused: list[SplitbedError] = []
+    for one in runs:
+        try:
+            sys.stdout.write(f"Report: {write_report(one, out)}\n")
+        except SplitbedError as error:  # the others are still to be had
+            refused.append(error)
+    sys.stderr.write("".join(f"error: {one}\n" for one in refused[:-1]))
+    if refused:
+        raise refused[-1]
+
+
+def _table(run: Path, format_name: str) -> bytes:
+    from orchestrator.reports.export import export, run_facts
+    from orchestrator.results.run_folder import RunFolder
+
+    return export(_rows(run), format_name, run_facts(RunFolder(run).read_run()))
+
+
+def _tr(folder: Path, format_name: str) -> bytes:
+    from orchestrator.reports.html import refusing_damage
+    from orchestrator.scenarios.tr import tr_tables
+
+    with refusing_damage(folder):
+        return tr_tables(folder, format_name).encode()
+
+
+def _rows(run: Path) -> "list[Row]":
+    """What can be read of them; what cannot is told on stderr."""
+    from orchestrator.reports.html import refusing_damage
+    from orchestrator.results.run_folder import RunFolder
+    from orchestrator.results.summary import rows
+
+    folder = RunFolder(run)
+    with refusing_damage(run):
+        table = rows(folder)
+    sys.stderr.write("".join(f"warning: {line}\n" for line in folder.damage()))
+    return table
+
+
+def _put(made: bytes, out: Path | None) -> None:
+    """To the file that was named, else to stdout, where a binary file would harm a terminal."""
+    from splitbed.errors import UsageError
+
+    if out is None:
+        if b"\0" in made and sys.stdout.isatty():
+            raise UsageError("this format is not for a terminal: give --out FILE")
+        sys.stdout.buffer.write(made)
+        sys.stdout.flush()
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(made)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    sys.stdout.write(f"Table: {out}\n")
+
+
+def _broken(runs: Sequence[Path], limits: "Sequence[Threshold]") -> list[str]:
+    """The rows of all runs together: a limit may be for those of one of them."""
+    from orchestrator.checks.threshold import broken
+    from orchestrator.results.run_folder import RunFolder
+
+    if not limits:
+        return []
+    tables = {run: _rows(run) for run in runs}
+    lines = broken(limits, [row for table in tables.values() for row in table])
+    for run, table in tables.items():
+        if (lost := len(RunFolder(run).read_run().get("grid", ())) - len(table)) > 0:
+            lines.append(f"{run}: {lost} cells were not measured, so that no limit is kept")
+    return lines

@@ -1,0 +1,88 @@
+"""The commands of `orchestrate` for the scenarios of clause 10."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import (
+    Input,
+    Metrics,
+    Otlp,
+    Runtime,
+    Task,
+    Weights,
+    Width,
+    option,
+)
+from splitbed.command import INTERRUPTED
+
+scenarios = typer.Typer(no_args_is_help=True, help="Scenarios of clause 10: show and run them.")
+ScenarioName = Annotated[str, typer.Argument(help="Clause, as 10.2, or FILE.yaml.")]
+
+
+@scenarios.command("show")
+def scenario_show(
+    name: ScenarioName,
+    yaml: Annotated[bool, typer.Option("--yaml", help="The file, to copy and change.")] = False,
+) -> None:
+    """Print the scenario template of clause 3, filled in."""
+    from orchestrator.ask import scenario_file as scenario
+
+    loaded = scenario.load_scenario(name)
+    sys.stdout.write(scenario.scenario_text(name) if yaml else loaded.markdown())
+
+
+@scenarios.command("run")
+def scenario_run(
+    context: typer.Context,
+    name: ScenarioName,
+    images: Input = None,
+    split: Annotated[
+        str | None, option("Of the sweep, as for sweep; all are verified. [the scenario's]")
+    ] = None,
+    annotations: Annotated[Path | None, option("COCO key points as JSON: mAP.")] = None,
+    bw: Annotated[str | None, option("Mbit/s, a list. [the scenario's]")] = None,
+    codec: Annotated[str | None, option("As for sweep. [the scenario's]")] = None,
+    ue_slowdown: Annotated[str | None, option("As for sweep. [1]")] = None,
+    task: Task = None,
+    weights: Weights = None,
+    width: Width = None,
+    runtime: Runtime = None,
+    runs: Annotated[int | None, option("As for sweep.")] = None,
+    out: Annotated[Path | None, option("Folder for it all. [runs/scenario-NAME-TIME]")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="NAME is the folder of a run to go on with.")
+    ] = False,
+    metrics: Metrics = None,
+    otlp: Otlp = None,
+) -> None:
+    """Verify, deliver, sweep and profile, and leave one folder with the tables of the clause."""
+    from orchestrator.cli.watching import watching
+    from orchestrator.reports import terminal as report
+    from orchestrator.scenarios import run as scenario_run
+    from splitbed.errors import UsageError
+
+    own = ("name", "images", "annotations", "out", "resume", "metrics", "otlp")
+    options = {k: v for k, v in context.params.items() if v is not None and k not in own}
+    if images:
+        options["input"] = images
+    if resume and (options or annotations or out):
+        raise UsageError("--resume goes on with the options of that run: give no others")
+    if resume:
+        scenario_run.check(folder := Path(name))
+    else:
+        folder = scenario_run.begin(name, options, annotations, out)
+    go_on = f"orchestrate scenario run {folder} --resume"
+    try:
+        with watching(metrics, otlp) as progress:
+            outcomes, exit_code = scenario_run.run(folder, progress)
+    except KeyboardInterrupt:  # while verifying; a sweep ends by itself, and says so below
+        sys.stderr.write(f"interrupted; go on with: {go_on}\n")
+        raise typer.Exit(INTERRUPTED) from None
+    for outcome in outcomes:
+        report.show(outcome, as_json=False, resume=go_on)
+    if (tables := folder / scenario_run.TABLES_FILE).exists():
+        report.stdout().print(f"Tables of the clause: {tables}", soft_wrap=True)
+    raise typer.Exit(exit_code)

@@ -1,0 +1,64 @@
+"""What came out of a trace, as a user is told it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.reports.terminal import show_lines
+from orchestrator.results.run_folder import RunFolder
+from splitbed.command import INTERRUPTED
+from splitbed.errors import RunError, SplitbedError
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a trace leaves; `stopped` is what ended it before its last policy."""
+
+    folder: RunFolder
+    rows: list[dict[str, object]]
+    stopped: BaseException | None
+
+
+def words(row: Mapping[str, object]) -> str:
+    """A row in a few words, when its policy has ended."""
+    if not row["frames"]:
+        return f"{row['policy']}: no frame"
+    return (
+        f"{row['policy']}: {row['frames']} frames, {row['lost']} lost, "
+        f"mean {row['mean_ms']:.1f} ms, p95 {row['p95_ms']:.1f} ms, "
+        f"{row['regret_pct']:+.1f} % against the oracle"
+    )
+
+
+_SHOWN = (
+    "policy", "frames", "lost", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",
+    "readapted", "readapt_s",
+)  # fmt: skip
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 2)
+    return "" if value is None else value
+
+
+def show(outcome: Outcomes, *, as_json: bool) -> int:
+    """Print what came out; 1 where a frame was lost, or what ended the run asks for, else 0."""
+    folder = str(outcome.folder.path)
+    said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"
+    if as_json:
+        answer = {"run": folder, "stopped": said, "rows": outcome.rows}
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+    else:
+        lines = [{name: _shown(row.get(name)) for name in _SHOWN} for row in outcome.rows]
+        show_lines(lines, as_json=False)
+        told = f"Stopped: {said}\n" if said else ""
+        sys.stdout.write(f"{told}Frames, rows and the picture over time: {folder}\n")
+    match outcome.stopped:
+        case SplitbedError() as error:
+            return error.exit_code
+        case KeyboardInterrupt():
+            return INTERRUPTED
+    lost = any(row["lost"] for row in outcome.rows)
+    return RunError.exit_code if lost or not outcome.rows else 0

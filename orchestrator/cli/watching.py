@@ -1,0 +1,104 @@
+"""Who watches a sweep: progress on stderr; Prometheus and a collector of traces, where asked."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from netem.spec import LinkSpec
+from orchestrator.ask.grid import Cell
+from orchestrator.cli.progress import Progress
+from orchestrator.measure.otlp import Tracer, tracing
+from orchestrator.reports import terminal as report
+from orchestrator.results.run_folder import Record
+from orchestrator.testbed.clocks import ClockModel, on_ue_clock, own_epoch_ns
+from splitbed.timeline import Stage
+
+
+@contextmanager
+def watching(metrics: str | None, otlp: str | None) -> Iterator[Progress]:
+    """What a sweep tells of itself; `metrics` is IP:PORT, `otlp` a collector's HTTP address.
+
+    Raises UsageError for addresses that cannot be, MachineError for a port that is taken.
+    """
+    with ExitStack() as stack:
+        watchers: list[Progress] = [progress := stack.enter_context(report.progress())]
+        if metrics:
+            # prometheus_client takes a while to import
+            from orchestrator.measure.telemetry import SweepTelemetry
+            from splitbed.telemetry import serving
+
+            stack.enter_context(serving(metrics))
+            watchers.append(SweepTelemetry())
+        if otlp:
+            resource = {"service.version": version("splitbed")}
+            watchers.append(Traced(stack.enter_context(tracing(otlp, resource, progress.note))))
+        yield Several(watchers)
+
+
+class Several(Progress):
+    """Tells each of several watchers."""
+
+    def __init__(self, watchers: Sequence[Progress]) -> None:
+        self._watchers = watchers
+
+    def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells that will be measured."""
+        for watcher in self._watchers:
+            watcher.begin(cells, folder, backend)
+
+    def note(self, words: str) -> None:
+        """Something that the user may wait for, or wonder about."""
+        for watcher in self._watchers:
+            watcher.note(words)
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+        for watcher in self._watchers:
+            watcher.cell(cell)
+
+    def proved(self, link: LinkSpec, proof: Record) -> None:
+        """The link was measured."""
+        for watcher in self._watchers:
+            watcher.proved(link, proof)
+
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+        """A frame was measured."""
+        for watcher in self._watchers:
+            watcher.frame(sample, stages)
+
+    def done(self, journal: Record) -> None:
+        """A cell ended."""
+        for watcher in self._watchers:
+            watcher.done(journal)
+
+    def stopped(self, error: BaseException) -> None:
+        """The sweep was stopped before its last cell."""
+        for watcher in self._watchers:
+            watcher.stopped(error)
+
+
+class Traced(Progress):
+    """Exports the frames of a cell when it has ended, on the UE's clock."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._frames: list[list[Stage]] = []
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+        self._frames.clear()
+
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+        """A frame was measured."""
+        self._frames.append([Stage(*stage) for stage in sample["stages"]])
+
+    def done(self, journal: Record) -> None:
+        """A cell ended."""
+        frames, epoch_ns = self._frames, own_epoch_ns()
+        if clock := journal.get("clock"):
+            model, epoch_ns = ClockModel.from_record(clock), clock["ue_epoch_ns"]
+            frames = [on_ue_clock(stages, model) for stages in frames]
+        named = {name: journal[name] for name in ("split", "split_name", "codec", "ue")}
+        rate = {"bw_mbit": journal["link"]["uplink"]["rate_mbit"]}
+        self._tracer.frames(frames, epoch_ns, named | rate)

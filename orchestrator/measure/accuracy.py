@@ -1,0 +1,188 @@
+"""What a cut and its codec cost in accuracy, by the metrics of clause 6.
+
+Boxes are held against the ground truth, where there is any, else against those of the whole model,
+as every other result is.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestrator.testbed.inputs import ModelInput
+from orchestrator.testbed.model import SweptModel
+from splitbed.errors import UsageError
+from splitbed.media.datasets.truth import class_named
+from splitbed.tasks import TASKS
+from splitbed.tasks.boxes import Box, boxes_of
+from splitbed.tensors import Tensors
+
+MIN_SCORE = 0.5
+"""Above it a box counts for precision and recall, and as one of the whole model's."""
+NEAR_PX = 5.0
+"""Key points are where the whole model has them, within this distance on its input."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The metric that a row tells, and all others by name; None where there is nothing to judge."""
+
+    metric: str
+    value: float | None
+    more: dict[str, float | None] = field(default_factory=dict)
+    classes: dict[str, float | None] = field(default_factory=dict)
+    """Average precision of each class (clause 9.4)."""
+
+
+class Judge:
+    """Judges results by input; ``whole`` is what the whole model makes of each."""
+
+    def __init__(self, model: SweptModel, whole: Sequence[Tensors]) -> None:
+        self._inputs = model.inputs
+        self._task = model.task
+        self._classes = TASKS[model.task].classes
+        self._sequence = model.is_sequence
+        self._names = model.classes if _outputs(model) == len(model.classes) else ()
+        self._whole = whole
+        self._sizes = [one.size if self._classes else (0, 0) for one in self._inputs]
+        self.has_truth = bool(self._classes) and any(one.boxes is not None for one in self._inputs)
+
+    @property
+    def whole(self) -> Accuracy:
+        """What the whole model reaches."""
+        return self.judge(dict(enumerate(self._whole)))
+
+    def boxes(self, place: int, results: Tensors, min_score: float = 0.0) -> list[Box] | None:
+        """The boxes in the results for an input, in pixels; None for what gives none."""
+        if not self._classes or "boxes" not in results:
+            return None
+        return boxes_of(results, self._classes, *self._sizes[place], min_score)
+
+    def judge(self, results: Mapping[int, Tensors]) -> Accuracy:
+        """The accuracy of results by the places of their inputs."""
+        if not all(results.values()) or not results:
+            return Accuracy("none: the results are too large to be brought back", None)
+        if self._classes:
+            return self._detection(results)
+        if self._task == "pose":
+            return self._pose(results)
+        if self._task == "classification":
+            return self._classification(results)
+        if self._task == "image":
+            return self._image(results)
+        return self._regression(results)
+
+    def _detection(self, results: Mapping[int, Tensors]) -> Accuracy:
+        from splitbed.metrics.detection import detection_accuracy
+        from splitbed.metrics.tracking import tracking_accuracy
+
+        truth, found = {}, {}
+        for place, result in results.items():
+            one = self._inputs[place]
+            if self.has_truth and one.boxes is None:
+                continue  # a frame that nobody annotated
+            truth[one.name] = self._truth(place, one)
+            found[one.name] = self.boxes(place, result) or []
+        judged = detection_accuracy(truth, found, MIN_SCORE)
+        more = dict(judged.row())
+        if self._sequence:
+            more |= tracking_accuracy(truth, found, MIN_SCORE).row()
+        metric = "AP" if self.has_truth else "AP, the whole model's boxes as truth"
+        return Accuracy(metric, judged.ap, more, judged.class_row())
+
+    def _truth(self, place: int, one: ModelInput) -> list[Box]:
+        if self.has_truth:
+            return [_renamed(box, self._classes) for box in one.boxes or ()]
+        whole = self.boxes(place, self._whole[place], MIN_SCORE) or []
+        return [Box(box.label, box.x, box.y, box.w, box.h) for box in whole]
+
+    def _pose(self, results: Mapping[int, Tensors]) -> Accuracy:
+        moved = [
+            np.linalg.norm(
+                np.subtract(result["best_keypoints"], self._whole[place]["best_keypoints"]), axis=1
+            )
+            for place, result in results.items()
+        ]
+        near = float(np.mean(np.concatenate(moved) <= NEAR_PX))
+        return Accuracy(f"key points within {NEAR_PX:g} px of the whole model's", near)
+
+    def _classification(self, results: Mapping[int, Tensors]) -> Accuracy:
+        from splitbed.metrics.classification import TOP, classification_accuracy
+
+        told = [self._labels(result) for result in results.values()]
+        labels = [self._inputs[place].frame for place in results]
+        truth = [frame.label for frame in labels if frame and frame.label is not None]
+        metric = "accuracy"
+        if len(truth) < len(told):
+            metric = "accuracy, the whole model's classes as truth"
+            truth = [self._labels(self._whole[place])[0] for place in results]
+        ranked = told if all(len(labels) >= TOP for labels in told) else None
+        judged = classification_accuracy(truth, [labels[0] for labels in told], ranked)
+        more = dict(judged.row())
+        for true, row in zip(judged.labels, judged.confusion, strict=True):
+            for given, count in zip(judged.labels, row, strict=True):
+                if count:
+                    more[f"confusion {true} as {given}"] = count
+        return Accuracy(metric, judged.accuracy, more)
+
+    def _labels(self, result: Tensors) -> list[str]:
+        """The classes, the likeliest first; the ground truth's names where it has as many."""
+        names = self._names
+        return [names[i] if i < len(names) else str(i) for i in result["labels"].tolist()]
+
+    def _image(self, results: Mapping[int, Tensors]) -> Accuracy:
+        """PSNR and SSIM of the first output against the whole model's, over its range; means."""
+        from splitbed.metrics.images import image_quality
+
+        judged = []
+        for place, result in results.items():
+            name, whole = next(iter(self._whole[place].items()))
+            one, other = (np.atleast_2d(np.squeeze(array)) for array in (whole, result[name]))
+            if one.ndim == 3 and one.shape[0] in (1, 3):
+                one, other = np.moveaxis(one, 0, -1), np.moveaxis(other, 0, -1)
+            span = float(np.ptp(one.astype(np.float64))) or 1.0
+            judged.append(image_quality(one, other, span))
+        ssim = [one.ssim for one in judged if one.ssim is not None]
+        psnr = [one.psnr_db for one in judged if one.psnr_db is not None]
+        more = {"psnr_db": float(np.mean(psnr)) if psnr else None}
+        value = float(np.mean(ssim)) if ssim else None
+        return Accuracy("SSIM against the whole model", value, {**more, "ssim": value})
+
+    def _regression(self, results: Mapping[int, Tensors]) -> Accuracy:
+        from splitbed.metrics.regression import regression_accuracy
+
+        def values(tensors: Sequence[Tensors]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+            arrays = [array.ravel() for one in tensors for array in one.values()]
+            return np.concatenate(arrays).astype(np.float64)
+
+        whole = [self._whole[place] for place in results]
+        shapes = [{name: array.shape for name, array in one.items()} for one in whole]
+        if shapes != [{n: a.shape for n, a in one.items()} for one in results.values()]:
+            return Accuracy("R2 against the whole model", None)
+        judged = regression_accuracy(values(whole), values(list(results.values())))
+        return Accuracy("R2 against the whole model", judged.r2, dict(judged.row()))
+
+
+def _outputs(model: SweptModel) -> int:
+    """How many numbers the model gives."""
+    return sum(abs(math.prod(info.shape)) for info in model.graph.outputs)
+
+
+def _renamed(box: Box, classes: Sequence[str]) -> Box:
+    """The box under the model's name for its class, where the model knows it."""
+    name = class_named(box.label, classes)
+    if name is None or name == box.label:
+        return box
+    return Box(name, box.x, box.y, box.w, box.h, box.score, box.crowd, box.track)
+
+
+def check_classes(model: SweptModel) -> None:
+    """Raise UsageError where no class of the ground truth is one that the model knows."""
+    labels = {box.label for one in model.inputs for box in one.boxes or ()}
+    classes = TASKS[model.task].classes
+    if labels and classes and not any(class_named(label, classes) for label in labels):
+        raise UsageError(
+            f"{model.name} knows none of the classes of this ground truth "
+            f"({', '.join(sorted(labels)[:5])}): give pictures of its own classes"
+        )

@@ -1,0 +1,80 @@
+"""The conditions of a run: what a cross-checker needs to repeat it (clause 2)."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from orchestrator.testbed.pair import Pair
+from splitbed.v1 import nodes_pb2
+
+COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "tcp")
+"""What must not change between the cells of one run, since they are compared with one another."""
+
+
+def conditions(pair: Pair, link_backend: str) -> dict[str, object]:
+    """Machine, kernel, versions, nodes and TCP settings, as run.json holds them."""
+    return {
+        "started": now(),
+        "command": sys.argv,
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "os": platform.platform(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "load_average": os.getloadavg(),
+        "ue": _node(pair.ue),
+        "edge": _node(pair.edge),
+        "link_backend": link_backend,
+        "warnings": warnings(pair),
+        "tcp": {"ue": dict(pair.ue.tcp), "edge": dict(pair.edge.tcp)},
+    }
+
+
+def warnings(pair: Pair) -> list[str]:
+    """What a reader of the results should know of the nodes."""
+    found = [] if pair.secure else ["the nodes were neither encrypted nor authenticated"]
+    versions = {
+        name: (pair.ue.packages[name], pair.edge.packages[name])
+        for name in pair.ue.packages.keys() & pair.edge.packages.keys()
+    } | {"splitbed": (pair.ue.version, pair.edge.version)}
+    differing = [
+        f"{name} {ue} and {edge}" for name, (ue, edge) in sorted(versions.items()) if ue != edge
+    ]
+    if differing:
+        found.append(
+            f"UE and edge run different versions of {', '.join(differing)}: times and outputs may "
+            "differ for it; install the same on both to rule that out"
+        )
+    return found
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _node(node: nodes_pb2.NodeDescription) -> dict[str, object]:
+    return {"version": node.version, "cpu": node.cpu, "cpus": node.cpus} | {
+        "packages": dict(sorted(node.packages.items()))
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this runs from, `+` when changed since; None outside one."""
+    here = Path(__file__).parent
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],  # noqa: S607  from PATH
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

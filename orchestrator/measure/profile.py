@@ -1,0 +1,199 @@
+"""Profiles of both nodes (clause 10.2.7), and the times that they predict for every cut.
+
+Each node runs the whole model, then each layer alone, in a process of its own. A cut's times are
+the sums over its layers, as in the table that clause 10.2.13 points to: no network is in them.
+What a sweep will measure is slower, as its nodes wait for the network between frames; so much as
+the whole model is slower after a pause.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.ask.config import SweepConfig
+from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, csv_text
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.pair import Pair, Side
+from splitbed.graphs.parts import Part, extract_span
+from splitbed.node.delivery import CutPart, Parcel, pack
+from splitbed.runtime.profiler import PartProfile, layer_times
+from splitbed.v1 import nodes_pb2
+
+RUNS, WARMUP = 12, 2
+
+PUBLISHED_COLUMNS = (
+    "layers_on_client", "layers_on_server", "client_time_ms", "intermediate_model_size_KiB",
+    "intermediate_data_size_kB", "server_time_ms", "end_to_end_processing_time_ms",
+)  # fmt: skip
+"""Of the table of clause 10.2.13; KiB is 1024 bytes, kB is 1000, as there."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(_Frozen):
+    """Layers between neighbouring cuts, as a rule one: `ms` is their share of the whole's time."""
+
+    first: int
+    last: int
+    name: str
+    op: str
+    ms: float
+
+
+class NodeProfile(_Frozen):
+    """What the whole model takes on one node; memory is the growth of the process.
+
+    `steady_ms` is one run after another, `paced_ms` a run after a pause.
+    """
+
+    init_ms: float
+    warmup_ms: float
+    steady_ms: float
+    paced_ms: float
+    init_memory_bytes: int
+    overall_memory_bytes: int
+    layers: tuple[Span, ...]
+
+    def ms(self, first: int, last: int) -> float:
+        """What the layers between two cuts take."""
+        return sum(span.ms for span in self.layers if first <= span.first and span.last <= last)
+
+
+class CutSizes(_Frozen):
+    """A cut that can be made, and what there is to send."""
+
+    k: int
+    part1_bytes: int
+    intermediate_bytes: int
+
+
+class Profile(_Frozen):
+    """Both nodes' profiles of one model."""
+
+    ue: NodeProfile
+    edge: NodeProfile
+    cuts: tuple[CutSizes, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of layers."""
+        return self.cuts[-1].k
+
+    def predicted_ms(self, k: int) -> tuple[float, float]:
+        """What part 1 on the UE and part 2 on the edge will take in a sweep."""
+        if k == self.n:  # the device anchor waits for no network
+            return self.ue.ms(0, k), 0.0
+        ue, edge = (node.paced_ms / node.steady_ms for node in (self.ue, self.edge))
+        return ue * self.ue.ms(0, k), edge * self.edge.ms(k, self.n)
+
+    def table(self) -> list[dict[str, float]]:
+        """A row per cut with :data:`PUBLISHED_COLUMNS`."""
+        rows = []
+        for cut in self.cuts:
+            client_ms, server_ms = self.ue.ms(0, cut.k), self.edge.ms(cut.k, self.n)
+            values = (
+                cut.k,
+                self.n - cut.k,
+                round(client_ms, 4),
+                round(cut.part1_bytes / 1024, 2),
+                cut.intermediate_bytes / 1000,
+                round(server_ms, 4),
+                round(client_ms + server_ms, 4),
+            )
+            rows.append(dict(zip(PUBLISHED_COLUMNS, values, strict=True)))
+        return rows
+
+    def csv(self) -> str:
+        """The table as CSV."""
+        return csv_text(PUBLISHED_COLUMNS, self.table())
+
+
+def read_profile(folder: RunFolder) -> Profile | None:
+    """The profile that a sweep left in its run folder; None where there is none to be read."""
+    try:
+        return Profile.model_validate_json((folder.path / PROFILE_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
+    """Profile the model on both nodes, one after the other. Raises NodeError and UsageError."""
+    places = [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, model.graph.n)]
+    return Profile(
+        ue=_of_node("ue", config.ue_threads, places, model, pair),
+        edge=_of_node("edge", config.edge_threads, places, model, pair),
+        cuts=tuple(_sizes(model, k) for k in places),
+    )
+
+
+def _of_node(
+    side: Side, threads: int, places: list[int], model: SweptModel, pair: Pair
+) -> NodeProfile:
+    options = nodes_pb2.ProfileOptions(threads=threads, warmup=WARMUP, runs=RUNS)
+    with TemporaryDirectory(dir=model.stored.folder) as folder:
+        # packed before any is sent: gRPC would not say what went wrong in its iterator
+        parcels = [*_parcels(places, model, Path(folder))]
+        reply = pair.profile(side, _pieces(options, parcels))
+    whole, *alone = [
+        PartProfile(
+            part.init_ms,
+            part.first_ms,
+            part.steady_ms,
+            part.min_ms,
+            part.paced_ms,
+            part.init_memory_bytes,
+            part.overall_memory_bytes,
+        )
+        for part in reply.parts
+    ]
+    spans = []
+    for (first, last), ms in zip(pairwise(places), layer_times(whole, alone), strict=True):
+        layers = model.graph.layers[first:last]
+        name, op = layers[0].name, "+".join(layer.op for layer in layers)
+        spans.append(Span(first=first, last=last, name=name, op=op, ms=ms))
+    return NodeProfile(
+        init_ms=whole.init_ms,
+        warmup_ms=whole.first_ms,
+        steady_ms=whole.steady_ms,
+        paced_ms=whole.paced_ms or whole.steady_ms,
+        init_memory_bytes=whole.init_memory_bytes or 0,
+        overall_memory_bytes=whole.overall_memory_bytes or 0,
+        layers=tuple(spans),
+    )
+
+
+def _parcels(places: list[int], model: SweptModel, folder: Path) -> Iterator[Parcel]:
+    for index, part in enumerate(_parts(places, model)):
+        (own := folder / str(index)).mkdir()
+        yield pack(CutPart(part, 0, model.info), own)
+        part.remove()
+
+
+def _pieces(
+    options: nodes_pb2.ProfileOptions, parcels: list[Parcel]
+) -> Iterator[nodes_pb2.ProfilePiece]:
+    yield nodes_pb2.ProfilePiece(options=options)
+    for parcel in parcels:
+        for piece in parcel.pieces():
+            yield nodes_pb2.ProfilePiece(piece=piece)
+
+
+def _parts(places: list[int], model: SweptModel) -> Iterator[Part]:
+    """The whole model, then each span."""
+    yield extract_span(model.stored, 0, model.graph.n)
+    for first, last in pairwise(places):
+        yield extract_span(model.stored, first, last)
+
+
+def _sizes(model: SweptModel, k: int) -> CutSizes:
+    crossing = 0 if k == model.graph.n else model.graph.cuts[k].nbytes
+    if k == 0:
+        return CutSizes(k=k, part1_bytes=0, intermediate_bytes=crossing)
+    part1 = extract_span(model.stored, 0, k)
+    part1.remove()
+    return CutSizes(k=k, part1_bytes=part1.nbytes, intermediate_bytes=crossing)

@@ -1,0 +1,122 @@
+"""Metrics of a sweep, for Prometheus: how far it is, what each frame took, what the link is.
+
+    begin ──> for each cell: cell ──> proved ──> frame … ──> proved ──> done
+
+A split, a bandwidth or a codec is a label; a frame, a run or a file is not, so that the series stay
+as few as the cells.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import Counter, Gauge, Histogram, Summary
+
+from netem.proof import nominal_rtt_ms
+from netem.spec import LinkSpec
+from orchestrator.ask.grid import NOTHING, Cell
+from orchestrator.cli.progress import Progress
+from orchestrator.results.run_folder import Record
+from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages
+from splitbed.timeline import END_TO_END, Stage, Timeline
+
+FRAME_BUCKETS = (*(round(10 ** (tenth / 10) / 1e3, 6) for tenth in range(48)), 60.0)
+"""Upper ends in seconds, each 1.26 times the one before: percentiles are within 13 %."""
+
+FRAME_SECONDS = Histogram(
+    "splitbed_frame_seconds",
+    "From the start of part 1 until the result is back on the UE.",
+    ["split", "bw_mbit", "codec"],
+    buckets=FRAME_BUCKETS,
+)
+# without buckets, which STAGE_SECONDS has: those of 50 cells would cost 0.1 s of CPU a scrape
+FRAME_STAGE_SECONDS = Summary(
+    "splitbed_frame_stage_seconds", "What each stage took of it.", ["split", "bw_mbit", "stage"]
+)
+CELLS = Gauge("splitbed_sweep_cells", "Cells of this sweep.", ["state"])
+CELL_INFO = Gauge(
+    "splitbed_sweep_cell_info", "1 for the cell that is measured.", ["split", "codec", "bw_mbit"]
+)
+SWEEP_BYTES = Counter(
+    "splitbed_sweep_bytes", "Encoded tensors of frames, without headers.", ["direction", "codec"]
+)
+LAST_PROGRESS = Gauge(
+    "splitbed_sweep_last_progress_timestamp_seconds", "When a cell or a frame last began or ended."
+)
+
+for _state in ("planned", "done", "failed"):
+    CELLS.labels(state=_state)
+for _direction in DIRECTIONS:
+    SWEEP_BYTES.labels(direction=_direction, codec="raw")
+LAST_PROGRESS.set_to_current_time()
+
+
+class SweepTelemetry(Progress):
+    """Told how a sweep gets on, it sets the metrics; takes microseconds, off the clock."""
+
+    def __init__(self) -> None:
+        self._split = self._bw_mbit = self._codec = ""
+
+    def begin(
+        self,
+        cells: Sequence[Cell],
+        folder: Path,  # noqa: ARG002  a path is no label
+        backend: str,  # noqa: ARG002  nor is this, so far
+    ) -> None:
+        """The cells that will be measured."""
+        LAST_PROGRESS.set_to_current_time()
+        CELLS.labels(state="planned").set(len(cells))
+        for state in ("done", "failed"):
+            CELLS.labels(state=state).set(0)
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+        LAST_PROGRESS.set_to_current_time()
+        self._split, self._codec = cell.label, cell.codec
+        self._bw_mbit = f"{cell.link.uplink.rate_mbit:g}"
+        CELL_INFO.clear()
+        CELL_INFO.labels(split=self._split, codec=self._codec, bw_mbit=self._bw_mbit).set(1)
+        # a series has to be there at 0 before its first frame, or rates would miss that frame
+        FRAME_SECONDS.labels(split=self._split, bw_mbit=self._bw_mbit, codec=self._codec)
+        for stage in END_TO_END:
+            self._stage(stage)
+        for direction in DIRECTIONS:
+            SWEEP_BYTES.labels(direction=direction, codec=self._codec)
+
+    def proved(self, link: LinkSpec, proof: Record) -> None:
+        """The link was measured; `proof` has the fields of a LinkProof."""
+        tell_link(
+            (link.uplink.rate_mbit, link.downlink.rate_mbit),
+            (proof["uplink_mbit"], proof["downlink_mbit"]),
+            (nominal_rtt_ms(link), proof["rtt_min_ms"]),
+            proof["tcp"]["retransmits"] if proof["tcp"] else None,
+        )
+
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+        """A frame was measured."""
+        LAST_PROGRESS.set_to_current_time()
+        seconds = FRAME_SECONDS.labels(split=self._split, bw_mbit=self._bw_mbit, codec=self._codec)
+        seconds.observe(sample["e2e_ms"] / 1e3)
+        timeline = Timeline(list(stages))
+        tell_stages(timeline)
+        for stage in timeline.stages:
+            if stage.name in END_TO_END:
+                self._stage(stage.name).observe(max(stage.ms, 0.0) / 1e3)
+        # of the device anchor nothing crosses, though it has a result
+        crossed = (sample["encoded_bytes"], sample["result_bytes"] if self._codec != NOTHING else 0)
+        for direction, nbytes in zip(DIRECTIONS, crossed, strict=True):
+            SWEEP_BYTES.labels(direction=direction, codec=self._codec).inc(nbytes)
+
+    def done(self, journal: Record) -> None:
+        """A cell ended; `journal` is its line of cells.jsonl."""
+        LAST_PROGRESS.set_to_current_time()
+        CELLS.labels(state="failed" if journal["error"] else "done").inc()
+        CELL_INFO.clear()
+        if journal["error"]:
+            ERRORS.labels(kind=journal["error_kind"]).inc()
+
+    def stopped(self, error: BaseException) -> None:
+        """The sweep was stopped before its last cell."""
+        ERRORS.labels(kind=type(error).__name__).inc()
+
+    def _stage(self, name: str) -> Summary:
+        return FRAME_STAGE_SECONDS.labels(split=self._split, bw_mbit=self._bw_mbit, stage=name)

@@ -1,0 +1,270 @@
+"""Rate, accuracy and latency of codecs at the splits of a model, computed here, without a link.
+
+    frame ──> part 1 ──> encode ──> decode ──> part 2 ──> result     for each split and codec
+
+A codec that has a quality stands, where none is given, for a ladder of them: a curve. Node times
+are measured in this process; what the link would add is computed, so latencies are bounds.
+"""
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from netem.spec import LinkSpec
+from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.grid import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
+from orchestrator.measure.accuracy import Accuracy, Judge
+from orchestrator.results.bound import wire_ms
+from orchestrator.testbed.local import LocalModel
+from splitbed.codecs import codec_named
+from splitbed.codecs.codec import Coder
+from splitbed.codecs.stage import Range, Setting
+from splitbed.errors import SplitbedError, UsageError
+from splitbed.graphs.graph import Cut
+from splitbed.graphs.parts import extract
+from splitbed.graphs.splits import resolve
+from splitbed.runtime.session import PartSession
+from splitbed.tensors import Tensors
+
+QPS = (22, 27, 32, 37, 42)  # of the common test conditions of HEVC and VVC, and one more
+LADDERS: Mapping[str, tuple[int, ...]] = {
+    "jpeg": (10, 30, 50, 75, 90),
+    **dict.fromkeys(("avc", "avc-inter", "hevc", "hevc-inter", "hevc10", "hevc10-inter"), QPS),
+}
+STAGES = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
+POINT_COLUMNS = (
+    "split", "split_name", "codec", "curve", "frames", "kbit_per_frame", "bitrate_mbit",
+    "accuracy_metric", "accuracy", "accuracy_drop", *STAGES,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A split and a codec to measure there; the codec of the device anchor is ``none``."""
+
+    split_name: str
+    cut: Cut
+    codec: str
+
+    @property
+    def curve(self) -> str:
+        """The points of a split and a codec of any quality are a curve."""
+        return f"{self.split_name} {family(self.codec)}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was measured at a setup; times are medians, ``error`` says why there is nothing."""
+
+    setup: Setup
+    frames: int = 0
+    kbit_per_frame: float = 0.0
+    result_bytes: float = 0.0
+    accuracy: Accuracy | None = None
+    drop: float | None = None
+    times: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """Its accuracy; None where there is none."""
+        return self.accuracy.value if self.accuracy else None
+
+    @property
+    def crosses(self) -> bool:
+        """Whether anything crosses the link."""
+        return self.setup.codec != NOTHING
+
+    def bound_ms(self, link: LinkSpec) -> float:
+        """The least that a frame takes over the link, at the median times and the mean sizes."""
+        on_nodes = sum(self.times.values())
+        if not self.crosses:
+            return on_nodes
+        up = wire_ms(round(self.kbit_per_frame * 125), link.uplink)
+        return on_nodes + up + wire_ms(round(self.result_bytes), link.downlink)
+
+    def row(self, links: Sequence[LinkSpec], fps: float) -> dict[str, object]:
+        """With :data:`POINT_COLUMNS`, a bound for every link, and the error."""
+        told: dict[str, object] = {
+            "split": self.setup.cut.name,
+            "split_name": self.setup.split_name,
+            "codec": self.setup.codec,
+            "curve": self.setup.curve if self.crosses else "",
+            "frames": self.frames,
+        }
+        if not self.error:
+            told |= {
+                "kbit_per_frame": self.kbit_per_frame,
+                "bitrate_mbit": self.kbit_per_frame * fps / 1e3,
+                "accuracy_metric": self.accuracy.metric if self.accuracy else None,
+                "accuracy": self.value,
+                "accuracy_drop": self.drop,
+                **self.times,
+                **{bound_column(link, links): self.bound_ms(link) for link in links},
+            }
+        return told | {"error": self.error}
+
+
+def bound_column(link: LinkSpec, links: Sequence[LinkSpec]) -> str:
+    """``bound_ms_at_20`` for 20 Mbit/s; the link in words where several have this rate."""
+    rates = [other.uplink.rate_mbit for other in links]
+    rate = link.uplink.rate_mbit
+    return f"bound_ms_at_{f'{rate:g}' if rates.count(rate) == 1 else link.words}"
+
+
+def ladder(name: str) -> list[str]:
+    """The codecs that a name stands for: ``avc`` for ``avc:22`` to ``avc:42``."""
+    words = name.split("+")
+    for place, word in enumerate(words):
+        if word in LADDERS:
+            before, after = words[:place], words[place + 1 :]
+            return ["+".join([*before, f"{word}:{step}", *after]) for step in LADDERS[word]]
+    return [name]
+
+
+def family(name: str) -> str:
+    """A codec's name without its parameters."""
+    return re.sub(r":-?\d+", "", name)
+
+
+def plan(config: SweepConfig, local: LocalModel) -> list[Setup]:
+    """The input's codecs, then those of every split. Raises UsageError for what cannot be named."""
+    graph = local.model.graph
+    splits = resolve(graph, config.split, local.model.named_splits)
+    places = [(NETWORK_ANCHOR, 0, config.input_codec)]
+    places += [(split.label, split.k, config.codec) for split in splits if 0 < split.k < graph.n]
+    return [
+        Setup(label, graph.cuts[k], name) for label, k, names in places for name in _expanded(names)
+    ]
+
+
+def _expanded(names: Sequence[str]) -> list[str]:
+    found = [step for name in names for step in ladder(codec_named(name).name)]
+    return list(dict.fromkeys(codec_named(name).name for name in found))
+
+
+def default_anchor(setups: Sequence[Setup]) -> str | None:
+    """The curve of the network anchor's first codec that has several points, if any."""
+    of_input = [setup.curve for setup in setups if setup.cut.k == 0]
+    return next((curve for curve in of_input if of_input.count(curve) > 1), None)
+
+
+def anchor_curve(asked: str, setups: Sequence[Setup]) -> str:
+    """The curve that ``asked`` means: its name, or a codec's, the input's before the splits'.
+
+    Raises UsageError where it means none, or several.
+    """
+    curves = list(dict.fromkeys(setup.curve for setup in setups))
+    for label in (asked, f"{NETWORK_ANCHOR} {asked}"):
+        if label in curves:
+            return label
+    found = [curve for curve in curves if curve.endswith(f" {asked}")]
+    if len(found) == 1:
+        return found[0]
+    raise UsageError(
+        f"--anchor {asked} means {'several curves' if found else 'no curve'}:"
+        f" choose {', '.join(found or curves)}"
+    )
+
+
+def cuts_to_calibrate(setups: Sequence[Setup]) -> list[int]:
+    """The cuts where a codec needs the ranges of what crosses."""
+    cuts = [setup.cut.k for setup in setups if codec_named(setup.codec).calibrated]
+    return list(dict.fromkeys(cuts))
+
+
+class Bench:
+    """Measures setups on one model, whose whole results are had once."""
+
+    def __init__(self, config: SweepConfig, local: LocalModel) -> None:
+        self._local = local
+        self._model = local.model
+        self._warmup = config.warmup
+        taken = _Taken()
+        with local.whole() as session:
+            session.warm(self._warmup)
+            for one in self._model.inputs:
+                taken.begin()
+                outputs = taken.timed("part1_ms", session.run, one.tensors)
+                taken.end(0, taken.timed("result_ms", self._model.info.result_of, outputs))
+        self._judge = Judge(self._model, taken.results)
+        cut = self._model.graph.cuts[-1]
+        self.whole = self._point(Setup(DEVICE_ANCHOR, cut, NOTHING), taken)
+
+    def points(self, setups: Sequence[Setup], ranges: Mapping[str, Range]) -> Iterator[Point]:
+        """A point of each, in order; the parts of a cut stay open while it is measured."""
+        for k in dict.fromkeys(setup.cut.k for setup in setups):
+            part1, part2 = map(self._local.session, extract(self._model.stored, k))
+            with part1, part2:
+                part1.warm(self._warmup)
+                part2.warm(self._warmup)
+                for setup in setups:
+                    if setup.cut.k == k:
+                        yield self._measure(setup, part1, part2, ranges)
+
+    def _measure(
+        self, setup: Setup, part1: PartSession, part2: PartSession, ranges: Mapping[str, Range]
+    ) -> Point:
+        taken = _Taken()
+        try:
+            encoder, decoder = self._coder(setup, ranges), self._coder(setup, ranges)
+            for one in self._model.inputs:
+                taken.begin()
+                crossing = taken.timed("part1_ms", part1.run, one.tensors)
+                encoded = taken.timed("encode_ms", encoder.encode, crossing)
+                decoded = taken.timed("decode_ms", decoder.decode, encoded)
+                outputs = taken.timed("part2_ms", part2.run, decoded)
+                result = taken.timed("result_ms", self._model.info.result_of, outputs)
+                taken.end(_nbytes(encoded), result)
+            return self._point(setup, taken)
+        except SplitbedError as error:
+            frames = len(taken.results)
+            where = f"at {self._model.inputs[frames].name}: " if taken.begun > frames else ""
+            return Point(setup, frames, error=f"{where}{error}")
+
+    def _coder(self, setup: Setup, ranges: Mapping[str, Range]) -> Coder:
+        picture = self._model.recipe if setup.cut.k == 0 else None
+        setting = Setting(ranges, self._model.channels_last, picture)
+        return codec_named(setup.codec).bind(setup.cut.tensors, setting)
+
+    def _point(self, setup: Setup, taken: "_Taken") -> Point:
+        judged = self._judge.judge(dict(enumerate(taken.results)))
+        whole = judged.value if setup.codec == NOTHING else self.whole.value
+        return Point(
+            setup,
+            frames=len(taken.results),
+            kbit_per_frame=statistics.mean(taken.sizes) * 8 / 1e3,
+            result_bytes=statistics.mean(_nbytes(result) for result in taken.results),
+            accuracy=judged,
+            drop=None if whole is None or judged.value is None else whole - judged.value,
+            times={stage: statistics.median(taken.ms.get(stage, [0.0])) for stage in STAGES},
+        )
+
+
+class _Taken:
+    """What the frames of one point took and gave."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, list[float]] = {}
+        self.results: list[Tensors] = []
+        self.sizes: list[int] = []
+        self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    def timed(self, stage: str, work: Callable[[Tensors], Tensors], given: Tensors) -> Tensors:
+        start = time.perf_counter()
+        made = work(given)
+        self.ms.setdefault(stage, []).append((time.perf_counter() - start) * 1e3)
+        return made
+
+    def end(self, nbytes: int, result: Tensors) -> None:
+        self.sizes.append(nbytes)
+        self.results.append(result)
+
+
+def _nbytes(tensors: Tensors) -> int:
+    return sum(array.nbytes for array in tensors.values())

@@ -1,0 +1,205 @@
+"""The command rd: what it prints, and the folder that it leaves.
+
+rd.json      what was asked, the model, conditions    points.csv      a row per split and codec
+bd_rate.csv  each curve against the anchor    calibration.json  ranges of the codecs
+rate-accuracy.png  both as a picture
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from netem.spec import LinkSpec
+from orchestrator.ask.config import SweepConfig
+from orchestrator.measure.accuracy import check_classes
+from orchestrator.measure.calibration import Calibration, calibrate
+from orchestrator.measure.conditions import now
+from orchestrator.offline.rd import (
+    POINT_COLUMNS,
+    Bench,
+    Point,
+    Setup,
+    anchor_curve,
+    bound_column,
+    cuts_to_calibrate,
+    default_anchor,
+    plan,
+)
+from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.results.run_folder import (
+    CALIBRATION_FILE,
+    RunFolder,
+    check_free,
+    create,
+    csv_text,
+)
+from orchestrator.testbed.local import LocalModel, local_model
+from splitbed.errors import RunError
+from splitbed.metrics.bd_rate import MIN_POINTS, bd_rate, quality_overlap
+
+RD_FILE, POINTS_FILE, BD_FILE = "rd.json", "points.csv", "bd_rate.csv"
+PLOT_FILE = "rate-accuracy.png"
+BD_COLUMNS = ("curve", "anchor", "points", "bd_rate_pct", "quality_overlap", "reason")
+
+
+def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = False) -> int:
+    """Measure, print and write; 1 where a point failed, else 0.
+
+    ``config`` says the model, ``runs`` frames, splits, codecs and links; ``anchor`` is the curve
+    that BD-rates are against.  Raises UsageError for what cannot be asked; nothing is left then.
+    """
+    if config.out:
+        check_free(config.out)
+    with local_model(config) as local:
+        check_classes(local.model)
+        setups = plan(config, local)
+        against = anchor_curve(anchor, setups) if anchor else default_anchor(setups)
+        calibration = _calibrate(config, local, setups)
+        folder = create(config.out, f"rd-{local.model.name}")
+        _say(f"writing to {folder.path}")
+        points = _measure(config, local, setups, calibration, folder)
+        facts = local.model.facts
+    curves = bd_rows(points, against)
+    folder.replace(BD_FILE, csv_text(BD_COLUMNS, curves))
+    from orchestrator.offline.plot import plot  # late: a second's work, which --help has not
+
+    links = config.links()
+    plot(points, links, str(facts["name"]), folder.path / PLOT_FILE)
+    failed = [point for point in points if point.error]
+    if as_json:
+        rows = [point.row(links, config.fps) for point in points]
+        answer = {"run": str(folder.path), "weights": facts["weights"]}
+        told = answer | {"points": rows, "bd_rate": curves}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        _show(points, links, curves)
+        stdout().print(
+            f"{facts['name']}, weights: {facts['weights']}. "
+            "Latencies are bounds: node times measured on this machine, the link's computed.\n"
+            f"Points, BD-rates and the picture: {folder.path}",
+            soft_wrap=True,
+            markup=False,
+        )
+    return RunError.exit_code if failed else 0
+
+
+def _calibrate(
+    config: SweepConfig, local: LocalModel, setups: Sequence[Setup]
+) -> Calibration | None:
+    cuts = cuts_to_calibrate(setups)
+    return calibrate(config, local.model, cuts, note=_say) if cuts else None
+
+
+def _measure(
+    config: SweepConfig,
+    local: LocalModel,
+    setups: Sequence[Setup],
+    calibration: Calibration | None,
+    folder: RunFolder,
+) -> list[Point]:
+    """The device anchor and all setups; each is on the disk before the next is begun."""
+    if calibration:
+        folder.replace(CALIBRATION_FILE, calibration.text())
+    _say(f"running the whole model on {len(local.model.inputs)} frames")
+    bench = Bench(config, local)
+    asked = {
+        "asked": config.model_dump(mode="json"),
+        "model": local.model.facts,
+        "calibration_frames": calibration.frames if calibration else [],
+        "whole_accuracy": asdict(bench.whole.accuracy) if bench.whole.accuracy else None,
+        "times": "medians, measured in one process on one machine; latencies are bounds",
+        "began": now(),
+    }
+    folder.replace(RD_FILE, json.dumps(asked, indent=2) + "\n")
+    links = config.links()
+    columns = [*POINT_COLUMNS, *(bound_column(link, links) for link in links), "error"]
+    points = [bench.whole]
+    for point in bench.points(setups, calibration.ranges if calibration else {}):
+        points.append(point)
+        folder.replace(POINTS_FILE, csv_text(columns, [p.row(links, config.fps) for p in points]))
+        told = f"failed: {point.error}" if point.error else f"{point.kbit_per_frame:.1f} kbit"
+        _say(
+            f"{len(points) - 1}/{len(setups)} {point.setup.split_name} {point.setup.codec}: {told}"
+        )
+    return points
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+
+
+def bd_rows(points: Sequence[Point], anchor: str | None) -> list[Line]:
+    """A row with :data:`BD_COLUMNS` for each curve but the anchor's."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        if point.crosses:
+            curve = curves.setdefault(point.setup.curve, [])
+            if point.value is not None and not point.error:
+                curve.append((point.kbit_per_frame, point.value))
+    return [
+        _bd_row(name, curve, anchor, curves.get(anchor or "", []))
+        for name, curve in curves.items()
+        if name != anchor
+    ]
+
+
+def _bd_row(
+    name: str,
+    curve: list[tuple[float, float]],
+    anchor: str | None,
+    against: list[tuple[float, float]],
+) -> Line:
+    row: Line = {"curve": name, "anchor": anchor or "", "points": len(curve)}
+    row |= {"bd_rate_pct": None, "quality_overlap": None, "reason": ""}
+    if anchor is None:
+        why = "no BD-rate: there is no anchor; give --input-codecs one with a ladder, such as jpeg"
+        return row | {"reason": why}
+    if len(curve) < MIN_POINTS:
+        why = f"no BD-rate: the curve has too few points, {len(curve)}: {MIN_POINTS} are needed"
+        return row | {"reason": why}
+    if against:
+        row["quality_overlap"] = quality_overlap(against, curve)
+    try:
+        return row | {"bd_rate_pct": bd_rate(against, curve)}
+    except RunError as error:
+        return row | {"reason": str(error)}
+
+
+def _show(points: Sequence[Point], links: Sequence[LinkSpec], curves: Sequence[Line]) -> None:
+    metrics = {point.accuracy.metric for point in points if point.accuracy}
+    metric = metrics.pop() if len(metrics) == 1 else "accuracy"
+    lines: list[Line] = []
+    for point in points:
+        line: Line = {"split": point.setup.split_name, "codec": point.setup.codec}
+        if point.error:
+            lines.append(line | dict.fromkeys(list(lines[0])[2:], "") | {"failed": point.error})
+            continue
+        shown = list(point.times.items())[:-1]  # the result is the same work everywhere
+        line |= {"kbit/frame": round(point.kbit_per_frame, 1)}
+        line |= {metric: _rounded(point.value), "drop": _rounded(point.drop)}
+        line |= {stage.replace("_ms", " ms"): round(ms, 2) for stage, ms in shown}
+        for link in links:
+            line[f"bound ms at {link.words}"] = round(point.bound_ms(link), 1)
+        lines.append(line)
+    if any(point.error for point in points):
+        lines = [line | {"failed": line.get("failed", "")} for line in lines]
+    show_lines(lines, as_json=False)
+    told: list[Line] = []
+    for row in curves:
+        rate, common = row["bd_rate_pct"], row["quality_overlap"]
+        heading = f"BD-rate against {row['anchor']}" if row["anchor"] else "BD-rate"
+        told.append(
+            {
+                "curve": row["curve"],
+                heading: f"{rate:+.1f} %" if isinstance(rate, float) else row["reason"],
+                # little in common is little to trust
+                "accuracies in common": f"{common:.0%}" if isinstance(common, float) else "",
+            }
+        )
+    if told:
+        show_lines(told, as_json=False)
+
+
+def _rounded(value: float | None) -> float | str:
+    return "" if value is None else round(value, 4)

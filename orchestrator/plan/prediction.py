@@ -1,0 +1,155 @@
+"""Predicts the end-to-end time of every option over every link, from a profile of both nodes.
+
+    slow-down * (part 1 + encode) + uplink + decode + part 2 + result + downlink
+
+The link is at its bound (:mod:`netem.wire`) with what a message costs besides. Parts and codecs are
+as slow as after a pause: a node waits between frames, if only for the next input.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.measure.profile import NodeProfile, Profile
+from orchestrator.plan.facts import Facts, Option
+from orchestrator.plan.grid import Floats, Grid
+from orchestrator.results.bound import wire_bytes
+
+UP_MS, DOWN_MS = 1.0, 0.9
+"""What a message takes besides the wire, of gRPC, kernel and waking: measured in sweeps here."""
+FRAMING = 1.0005
+"""Bytes that gRPC sends for one of a large message: HTTP/2 frames of 16 KiB."""
+RUN_MS = 0.4
+"""What a part takes besides its layers, and Python from stage to stage: likewise."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What options take and send, an item for each; parts as the sums of their layers, at rest."""
+
+    part1_ms: Floats
+    encode_ms: Floats
+    decode_ms: Floats
+    part2_ms: Floats
+    sent_bytes: Floats
+    crosses: Bools
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Of one model on one pair of nodes; nothing that loses more accuracy than `max_drop`."""
+
+    profile: Profile
+    facts: Facts
+    max_drop: float = math.inf
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All that can be chosen."""
+        every = self.facts.options
+        if self.max_drop == math.inf:
+            return tuple(every)
+        # a loss that nobody could judge is none that was allowed
+        return tuple(
+            one
+            for one in every
+            if not one.crosses
+            or (one.accuracy_drop is not None and one.accuracy_drop <= self.max_drop)
+        )
+
+    def work(self, options: Sequence[Option]) -> Work:
+        """Of these options."""
+        ue, edge, n = self.profile.ue, self.profile.edge, self.profile.n
+        return Work(
+            part1_ms=np.array([ue.ms(0, option.k) for option in options]),
+            encode_ms=np.array([option.encode_ms for option in options]),
+            decode_ms=np.array([option.decode_ms for option in options]),
+            part2_ms=np.array([edge.ms(option.k, n) for option in options]),
+            sent_bytes=np.array([float(option.encoded_bytes) for option in options]),
+            crosses=np.array([option.crosses for option in options]),
+        )
+
+    def e2e_ms(self, work: Work, grid: Grid) -> Floats:
+        """Predicted times of shape (items of `work`, points of `grid`)."""
+        slowdown, delay_ms, bw_mbit = grid.points()
+        up_ms = _wire_ms(work.sent_bytes, bw_mbit) + delay_ms + UP_MS
+        down_ms = wire_bytes(self.facts.result_bytes) * 8 / (bw_mbit * 1e3) + delay_ms + DOWN_MS
+        crosses = work.crosses[:, None]
+        link_ms = np.where(crosses, up_ms + down_ms, 0.0)
+        part1_ms = slowdown * (_paced(self.profile.ue, work.part1_ms) + work.encode_ms)[:, None]
+        part2_ms = (_paced(self.profile.edge, work.part2_ms) + work.decode_ms)[:, None]
+        result_ms = np.where(crosses, 1.0, slowdown) * self.facts.result_ms
+        return np.asarray(part1_ms + link_ms + part2_ms + result_ms)
+
+    def ue_ms(self, work: Work, slowdown: Floats) -> Floats:
+        """What options take of the UE, of shape (items of `work`, slow-downs)."""
+        result_ms = np.where(work.crosses, 0.0, self.facts.result_ms)
+        part1_ms = _paced(self.profile.ue, work.part1_ms)
+        return np.asarray((part1_ms + work.encode_ms + result_ms)[:, None] * slowdown)
+
+
+def _wire_ms(sent_bytes: Floats, bw_mbit: Floats) -> Floats:
+    on_wire = np.array([wire_bytes(round(nbytes * FRAMING)) for nbytes in sent_bytes])
+    return np.asarray(on_wire[:, None] * 8 / (bw_mbit * 1e3))
+
+
+def _paced(node: NodeProfile, layers_ms: Floats) -> Floats:
+    """What a part of such layers takes after a pause; nothing without layers."""
+    slower = max(node.paced_ms / node.steady_ms, 1.0)
+    return np.where(layers_ms > 0, layers_ms * slower + RUN_MS, 0.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Predictions of all options (rows) at all points of a grid (columns), and who is best."""
+
+    predictor: Predictor
+    grid: Grid
+    options: tuple[Option, ...]
+    work: Work
+    e2e_ms: Floats
+    ranks: npt.NDArray[np.intp]
+    """Of each point, its two fastest options, or the only one twice."""
+    pareto: Bools
+    """Whether no other option is better in time, bytes or UE time, and no worse in the others."""
+
+    @property
+    def best_ms(self) -> Floats:
+        """The least predicted time at each point."""
+        return np.asarray(self.e2e_ms.min(axis=0))
+
+    @property
+    def margin(self) -> Floats:
+        """By what share the second is slower than the best, at each point."""
+        second = np.take_along_axis(self.e2e_ms, self.ranks[1:2], axis=0)[0]
+        return np.asarray(second / self.best_ms - 1)
+
+
+def make_plan(predictor: Predictor, grid: Grid) -> Plan:
+    """Predict every configuration."""
+    options = predictor.options
+    work = predictor.work(options)
+    e2e_ms = predictor.e2e_ms(work, grid)
+    ranks = np.argsort(e2e_ms, axis=0, kind="stable")[:2]
+    if len(ranks) < 2:
+        ranks = np.concatenate([ranks, ranks])
+    ue_ms = predictor.ue_ms(work, np.ones(1))[:, 0]
+    front = _pareto(e2e_ms, work.sent_bytes, ue_ms)
+    return Plan(predictor, grid, options, work, e2e_ms, ranks, front)
+
+
+def _pareto(e2e_ms: Floats, sent_bytes: Floats, ue_ms: Floats) -> Bools:
+    """Whether each option is on the front of its point; only the time depends on the point."""
+    no_worse = (sent_bytes[:, None] <= sent_bytes) & (ue_ms[:, None] <= ue_ms)
+    better = no_worse & ((sent_bytes[:, None] < sent_bytes) | (ue_ms[:, None] < ue_ms))
+    front = np.empty(e2e_ms.shape, np.bool_)
+    for option in range(len(e2e_ms)):
+        beaten = (e2e_ms[better[:, option]] <= e2e_ms[option]).any(axis=0)
+        tied = (e2e_ms[no_worse[:, option]] < e2e_ms[option]).any(axis=0)
+        front[option] = ~(beaten | tied)
+    return front

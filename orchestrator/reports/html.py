@@ -1,0 +1,257 @@
+"""report.html: a run in one file that needs no network.
+
+rows, raw samples, run.json ──> facts (JSON in the page) ──> pictures, drawn by the page itself
+
+What the page draws with is orchestrator/reports and the dashboard's pictures.js, put into the file.
+Names that came from a run stay data: the page makes text of them, never elements.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from netem.proof import RATE_TOLERANCE
+from orchestrator.results.choice import Choice, choices, compression_needed, label
+from orchestrator.results.rows import Row, is_anchor
+from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, Record, RunFolder
+from orchestrator.results.summary import rows, samples_by_attempt, timelines
+from orchestrator.results.verdict import judge_run
+from orchestrator.testbed.clocks import EDGE_STAGES
+from splitbed.errors import RunError, UsageError
+from splitbed.timeline import NS_PER_MS, Timeline
+
+REPORT_FILE = "report.html"
+CURVE_POINTS = 200
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
+_LISTED = 12  # of a long list, as of inputs, the rest is in run.json
+
+
+def write_report(run: Path, file: Path | None = None) -> Path:
+    """Write report.html into the run folder, or to `file`, over what was there; its path.
+
+    Raises UsageError for what is no run or a newer one's, RunError where it cannot be written.
+    """
+    folder = RunFolder(run)
+    page = html(facts(folder))
+    target = file or run / REPORT_FILE
+    try:
+        RunFolder(target.parent).replace(target.name, page)
+    except RunError as error:
+        why = getattr(error.__cause__, "strerror", error)
+        raise RunError(
+            f"cannot write {target}: {why}; make room there, or have it elsewhere with "
+            f"`orchestrate report {run} --out FILE`"
+        ) from None
+    return target
+
+
+def html(told: Record) -> str:
+    """The page that draws `told`."""
+    css = _asset("dashboards", "page.css") + _asset("page", "report.css")
+    script = _asset("dashboards", "pictures.js")
+    script += "".join(_asset("page", f"{name}.js") for name in ("plots", "panels", "report"))
+    # modules in one file see one another without asking
+    script = re.sub(r"^import [^;]*;\n", "", script, flags=re.M)
+    parts = {
+        "policy": f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src {_hash(css)}; script-src {_hash(script)}",
+        "css": css,
+        # a name with </script> in it ends no script
+        "data": json.dumps(told, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "script": script,
+    }
+    template = _asset("page", "report.html")
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+
+
+def _asset(*where: str) -> str:
+    return files("orchestrator.reports").joinpath(*where).read_text()
+
+
+def _hash(text: str) -> str:
+    """As a Content-Security-Policy names what it lets run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+# ---------------------------------------------------------------- what the page is told
+
+
+def facts(folder: RunFolder) -> Record:
+    """All that the page tells, as plain JSON: numbers to 6 digits, times in ms, sizes in bytes.
+
+    Raises UsageError for what is no run, a newer one's, or damaged beyond single lines.
+    """
+    run, unread = folder.read_run(), _unread(folder)
+    with refusing_damage(folder.path):
+        table, samples = rows(folder), samples_by_attempt(folder)
+        told = {
+            "run": folder.path.resolve().name,
+            "model": run["model"]["name"],
+            "verdict": _verdict(run, table),
+            "unread": unread,
+            "choices": [_choice_facts(choice, table) for choice in choices(table)],
+            "cells": [
+                _cell_facts(row, cell, timelines(cell, samples[cell["attempt"]]))
+                for row, cell in zip(table, folder.counted(), strict=True)
+            ],
+            "rate_tolerance": RATE_TOLERANCE,
+            "conditions": _conditions(run),
+        }
+    return {name: _plain(value) for name, value in told.items()}
+
+
+@contextmanager
+def refusing_damage(run: Path) -> Iterator[None]:
+    """Make a UsageError of records that lack what every run has: half-written lines are no such."""
+    try:
+        yield
+    except _DAMAGED as error:
+        what = f"a record lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageError(
+            f"cannot read {run}, its files are damaged: {what}; have them from a backup, or "
+            "measure again"
+        ) from None
+
+
+def _verdict(run: Record, table: Sequence[Row]) -> Record:
+    """As the run says; of one that has not ended, or lost some of its files, as its rows say."""
+    asked = max(len(table), len(run.get("grid", ())))
+    judged = judge_run(table, asked) if table else None
+    reasons = list(run.get("reasons") or ())
+    reasons += [one for one in (judged.reasons if judged else ()) if one not in reasons]
+    word = run.get("verdict", "NOT ENDED")
+    if word == "VALID" and reasons:
+        word = "INVALID"
+    if not table:
+        reasons.append("no cell has ended")
+    advice = run.get("advice") or (judged.advice if judged else ())
+    return {"word": word, "reasons": reasons, "advice": list(advice)}
+
+
+def _unread(folder: RunFolder) -> list[str]:
+    """What is missing of the folder, or cannot be read."""
+    missing = [name for name in (CELLS_FILE, SAMPLES_FILE) if not (folder.path / name).exists()]
+    damage = [words.removeprefix(f"{folder.path}/") for words in folder.damage()]
+    more = [f"… and {len(damage) - _LISTED} more lines"] if len(damage) > _LISTED else []
+    return [f"{name} is missing" for name in missing] + damage[:_LISTED] + more
+
+
+def _choice_facts(choice: Choice, table: Sequence[Row]) -> Record:
+    """Rows are told by their place in the table."""
+    places = {id(row): place for place, row in enumerate(table)}
+    named = {name: getattr(choice, name) for name in ("best", "split", "anchor", "lossless")}
+    return {
+        **{name: None if row is None else places[id(row)] for name, row in named.items()},
+        "link": choice.link,
+        "ue": choice.ue,
+        "gain": choice.gain,
+        "complete": choice.complete,
+    }
+
+
+def _cell_facts(row: Row, cell: Record, frames: Sequence[Timeline]) -> Record:
+    return {
+        "label": label(row),
+        "anchor": is_anchor(row),
+        "row": row,
+        "needed": compression_needed(row) if "e2e_ms" in row else None,
+        "cdf": _curve([frame.e2e_ms for frame in frames]),
+        "frame": _median_frame(frames),
+        "proofs": [
+            [proof["uplink_mbit"], proof["downlink_mbit"], proof["rtt_min_ms"], proof["fault"]]
+            for proof in cell.get("proofs") or ()
+        ],
+    }
+
+
+def _curve(e2e_ms: Sequence[float]) -> list[tuple[float, float]]:
+    """The share of frames that took no longer, at no more than CURVE_POINTS of the times."""
+    ranked = sorted(e2e_ms)
+    count = len(ranked)
+    places = np.unique(np.linspace(0, count - 1, min(count, CURVE_POINTS)).round().astype(int))
+    return [(ranked[place], (int(place) + 1) / count) for place in places]
+
+
+def _median_frame(frames: Sequence[Timeline]) -> Record | None:
+    """The frame in the middle: stage, place, start and end since its first stage began."""
+    if not frames:
+        return None
+    middle = statistics.median_low(frame.e2e_ms for frame in frames)
+    number = next(number for number, frame in enumerate(frames) if frame.e2e_ms == middle)
+    frame = frames[number]
+    began_ns = min(stage.start_ns for stage in frame.stages)
+    spans = [
+        [
+            stage.name,
+            _place(stage.name, frame.crosses),
+            (stage.start_ns - began_ns) / NS_PER_MS,
+            (stage.end_ns - began_ns) / NS_PER_MS,
+        ]
+        for stage in frame.stages
+    ]
+    return {"number": number + 1, "of": len(frames), "e2e_ms": middle, "spans": spans}
+
+
+def _place(stage: str, crosses: bool) -> str:
+    if stage in ("uplink", "downlink"):
+        return "link"
+    return "edge" if crosses and stage in EDGE_STAGES else "UE"
+
+
+def _conditions(run: Record) -> list[Record]:
+    """Everything else in run.json, a table for each part of it."""
+    model, conditions = run["model"], run.get("conditions") or {}
+    apart = {name: conditions.get(name) for name in ("ue", "edge") if conditions.get(name)}
+    machine = {name: value for name, value in conditions.items() if name not in apart}
+    history = {name: run[name] for name in ("ended", "resumed") if run.get(name)}
+    parts: dict[str, object] = {
+        "What was asked": run.get("asked"),
+        "The model": model,
+        "The machine": machine | history,
+        **{f"The {name.replace('ue', 'UE')} node": value for name, value in apart.items()},
+    }
+    return [{"title": title, "lines": list(_lines(part))} for title, part in parts.items() if part]
+
+
+def _lines(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested facts as lines of a name and its words; what was not asked is left out."""
+    if isinstance(value, Mapping) and name and not any(map(_nests, value.values())):
+        if said := [f"{key} {one}" for key, one in value.items() if one is not None]:
+            yield name, ", ".join(said)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _lines(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and any(map(_nests, value)):
+        for place, inner in enumerate(value[:_LISTED], 1):
+            yield from _lines(inner, f"{name}.{place}")
+        if len(value) > _LISTED:
+            yield name, f"… and {len(value) - _LISTED} more, which are in run.json"
+    elif isinstance(value, list | tuple):
+        if value:
+            yield name, ", ".join(map(str, value))
+    elif value is not None:
+        yield name, str(value)
+
+
+def _nests(value: object) -> bool:
+    return isinstance(value, Mapping | list | tuple)
+
+
+def _plain(value: object) -> object:
+    """As JSON can hold it: what is infinite, or no number, as a word."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+    return value

@@ -1,0 +1,88 @@
+"""How commands speak: progress on stderr; tables, verdict and advice on stdout."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.progress import SweepProgress
+from orchestrator.measure.sweep import Outcome
+from orchestrator.reports.table import sweep_table
+from orchestrator.results.rows import Row
+
+Line = dict[str, object]
+_PLAIN_WIDTH = 160  # a table in a file or a pipe is not folded to 80 columns
+
+
+def stdout() -> Console:
+    """A console on stdout that does not fold tables when nobody watches."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+
+
+def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
+    """Print lines of the same keys as a table or as JSON."""
+    if as_json:
+        sys.stdout.write(json.dumps(lines, indent=2) + "\n")
+        return
+    if not lines:
+        sys.stdout.write("none\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, value in lines[0].items():
+        number = isinstance(value, int | float)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        # Text, because Rich would take [what stands in brackets] for its own
+        table.add_row(
+            *(Text(f"{v:,.6g}" if isinstance(v, float) else str(v)) for v in line.values())
+        )
+    stdout().print(table)
+
+
+def progress() -> SweepProgress:
+    """Progress on stderr."""
+    return SweepProgress(Console(stderr=True, highlight=False))
+
+
+def show(outcome: Outcome, *, as_json: bool, resume: str = "") -> None:
+    """Print what the sweep found, as a table or as JSON; `resume` is the command to go on with."""
+    verdict = outcome.verdict
+    if as_json:
+        answer = {
+            "run": str(outcome.folder),
+            "verdict": verdict.word,
+            "reasons": verdict.reasons,
+            "advice": verdict.advice,
+            "rows": outcome.rows,
+        }
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+        return
+    console = stdout()
+    if outcome.rows:
+        first = outcome.rows[0]
+        console.print(
+            f"{first['model']}, weights: {first['weights']}, codec {_codecs(outcome.rows)}, "
+            f"link shaped by {first['link_backend']}"
+        )
+        console.print(sweep_table(outcome.rows))
+    colour = "green" if verdict.valid else "red"
+    console.print(f"[bold {colour}]{verdict.word}[/]")
+    for reason in verdict.reasons:
+        console.print(f"  {escape(reason)}", soft_wrap=True)
+    for advice in verdict.advice:
+        console.print(f"- {escape(advice)}", soft_wrap=True)
+    console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
+    if outcome.stopped is not None:
+        go_on = resume or f"orchestrate sweep --resume {outcome.folder}"
+        console.print(f"Go on with: {go_on}", soft_wrap=True)
+
+
+def _codecs(table: Sequence[Row]) -> str:
+    """The codecs of the splits, or of the network anchor where nothing was split."""
+    used = dict.fromkeys(str(row["codec"]) for row in table if row["codec"] != "none")
+    return ", ".join(used)

@@ -1,0 +1,223 @@
+"""A scenario, run: verification, then the sweep with delivery and profiles, then its tables.
+
+scenario.yaml      what was run                     verification.csv   picture by split
+scenario.md        the filled-in template           sweep/             the run folder
+tables.md          the tables of the clause, and each as table-*.csv
+NAME/              the same of a scenario that belongs to it
+"""
+
+import csv
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.grid import plan_cells
+from orchestrator.ask.scenario_file import Scenario, load_scenario
+from orchestrator.checks.verify import Check, to_csv, verify
+from orchestrator.cli.progress import Progress
+from orchestrator.measure import sweep
+from orchestrator.measure.profile import read_profile
+from orchestrator.offline.infer import check_annotations, infer
+from orchestrator.results.run_folder import (
+    PREDICTIONS,
+    SCENARIO_FILE,
+    RunFolder,
+    check_free,
+    write_new,
+)
+from orchestrator.scenarios.detection_tables import detection_tables
+from orchestrator.scenarios.tables import (
+    Cells,
+    Table,
+    measured_table,
+    model_table,
+    profile_tables,
+    verification_table,
+)
+from orchestrator.testbed.local import local_model
+from orchestrator.testbed.testbed import check_testbed
+from splitbed.errors import RunError, UsageError
+from splitbed.graphs.splits import resolve
+from splitbed.metrics.keypoints import keypoint_precision
+
+TEMPLATE_FILE = "scenario.md"
+OF_ONE_MODEL = ("split", "weights", "width", "runtime", "codec")
+VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
+
+
+def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Path | None) -> Path:
+    """Write what will be run into a new folder: the scenario called `name`, `options` over its own.
+
+    Raises UsageError for a scenario, options or a folder that cannot be.
+    """
+    scenario = load_scenario(name)
+    # what a user says of pictures, links and the UE is meant for all; of splits and codecs, not
+    common = {key: value for key, value in options.items() if key not in OF_ONE_MODEL}
+    others = [_checked(other, common, None) for other in scenario.also]
+    names = {_folder_of(other) for other in scenario.also} - {SWEEP_FOLDER}
+    if any(other.also for other in others) or len(names) < len(others):
+        raise UsageError(f"the scenario {name}: what it runs `also` has no others, nor equal names")
+    merged = _checked(name, options, annotations)
+    stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+    folder = out or Path("runs") / stem
+    check_free(folder)
+    _write(merged, folder)
+    for name_, other in zip(scenario.also, others, strict=True):
+        _write(other, folder / _folder_of(name_))
+    return folder
+
+
+def _checked(name: str, options: dict[str, Any], annotations: Path | None) -> Scenario:
+    """The scenario with `options` over its own. Raises UsageError for what cannot be run."""
+    scenario = load_scenario(name)
+    given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
+    changed: dict[str, Any] = {"sweep": scenario.sweep | given}
+    if annotations:
+        changed["annotations"] = annotations
+    merged = scenario.model_copy(update=changed)
+    config = merged.config()
+    check_testbed(config)
+    with local_model(config) as local:  # refuse it now, not after the first hundred pictures
+        plan_cells(config, local.model)
+        if merged.verify:
+            resolve(local.model.graph, merged.verify.split, local.model.named_splits)
+        for one in local.inputs:
+            one.check()
+        if merged.annotations:
+            check_annotations(merged.annotations, local)
+    return merged
+
+
+def _folder_of(name: str) -> str:
+    return Path(name).name.removesuffix(".yaml")
+
+
+def _write(merged: Scenario, folder: Path) -> None:
+    text = yaml.safe_dump(merged.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    write_new(folder / SCENARIO_FILE, text)
+    write_new(folder / TEMPLATE_FILE, f"{merged.markdown()}\n{_what_was_run(merged)}")
+
+
+def _what_was_run(scenario: Scenario) -> str:
+    """The options, which may be others than those that the texts were written for."""
+    asked = scenario.model_dump(mode="json", include={"verify", "annotations", "sweep"})
+    return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
+
+
+def check(folder: Path) -> None:
+    """Refuse now what cannot be gone on with; UsageError, MachineError."""
+    check_testbed(_begun(folder).config())
+
+
+def _begun(folder: Path) -> Scenario:
+    if not (folder / SCENARIO_FILE).is_file():
+        raise UsageError(f"cannot go on with {folder}: no scenario was begun there")
+    return load_scenario(str(folder / SCENARIO_FILE))
+
+
+def run(folder: Path, progress: Progress) -> tuple[list[sweep.Outcome], int]:
+    """Run the scenario that `folder` holds, or go on with it, and those that belong to it.
+
+    What came out of each sweep, and the exit code; one that was stopped is the last.
+
+    Raises SplitbedError for what stops it before the first cell.
+    """
+    scenario = _begun(folder)
+    outcome, code = _run_one(scenario, folder, progress)
+    outcomes = [outcome]
+    for other in scenario.also:
+        if outcomes[-1].stopped is None:
+            more, other_code = run(folder / _folder_of(other), progress)
+            outcomes, code = outcomes + more, code or other_code
+    return outcomes, code
+
+
+def _run_one(scenario: Scenario, folder: Path, progress: Progress) -> tuple[sweep.Outcome, int]:
+    config = scenario.config()
+    checks = _verify(scenario, config, folder)
+    outcome = _sweep(config, folder, progress)
+    if outcome.rows:
+        _write_tables(scenario, outcome, _tables(scenario, config, outcome, checks), folder)
+    failed = any(check["verdict"] != "PASSED" for check in checks)
+    return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
+
+
+def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
+    file = folder / VERIFICATION_FILE
+    if scenario.verify is None:
+        return []
+    if not file.exists():
+        asked = config.model_copy(update={"split": scenario.verify.split})
+        checks: list[Check] = []
+        with local_model(asked) as local:
+            for check in verify(asked, local):
+                checks.append(check)
+                if check.verdict != "PASSED":
+                    sys.stderr.write(f"FAILED: {check.split} {check.picture}\n")
+        passed = sum(check.verdict == "PASSED" for check in checks)
+        sys.stderr.write(f"lossless: {passed} of {len(checks)} pictures and splits; {file}\n")
+        RunFolder(folder).replace(VERIFICATION_FILE, to_csv(checks))
+    with file.open(newline="") as stream:
+        return [dict(row) for row in csv.DictReader(stream)]
+
+
+def _sweep(config: SweepConfig, folder: Path, progress: Progress) -> sweep.Outcome:
+    run_folder = folder / SWEEP_FOLDER
+    if RunFolder(run_folder).exists:  # which refuses other options than it began with
+        return sweep.run(config, progress, run_folder)
+    return sweep.run(config.model_copy(update={"out": run_folder}), progress)
+
+
+def _tables(
+    scenario: Scenario, config: SweepConfig, outcome: sweep.Outcome, checks: Cells
+) -> list[Table]:
+    folder = RunFolder(outcome.folder)
+    found = [model_table(folder.read_run()["model"], _precision(scenario, config))]
+    if checks:
+        found.append(verification_table(checks))
+    if profile := read_profile(folder):
+        found += profile_tables(profile)
+    if measured := [row for row in outcome.rows if "e2e_ms" in row]:
+        found.append(measured_table(measured))
+        if (folder.path / PREDICTIONS).is_dir():
+            found += detection_tables(folder, measured)
+    return found
+
+
+def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
+    """Average precision of the whole model, where annotations are given."""
+    if scenario.annotations is None:
+        return None
+    with local_model(config) as local:
+        results = {one.name: found for one, found, _ in infer(local, None)}
+        inputs = local.model.graph.inputs
+        return keypoint_precision(scenario.annotations, results, inputs)["AP"]
+
+
+def _write_tables(
+    scenario: Scenario, outcome: sweep.Outcome, found: list[Table], folder: Path
+) -> None:
+    """Write each table and all of them; what an earlier part of the run wrote is written anew."""
+    files = RunFolder(folder)
+    for table in found:
+        files.replace(f"table-{table.name}.csv", table.csv())
+    heading = f"# {scenario.clause} {scenario.name}: results\n\n{_circumstances(outcome)}"
+    files.replace(TABLES_FILE, "\n".join([heading, *(table.markdown() for table in found)]))
+
+
+def _circumstances(outcome: sweep.Outcome) -> str:
+    """What a table pasted elsewhere must not lose: the verdict, the machine, the weights."""
+    run = RunFolder(outcome.folder).read_run()
+    facts = run["conditions"]
+    lines = [
+        f"{outcome.verdict.word}. Started {facts['started']}; UE and edge: {facts['ue']['cpu']}, "
+        f"{facts['os']}, Python {facts['python']}; link shaped by {facts['link_backend']}; "
+        f"weights: {run['model']['weights']}; model sha256 {run['model']['sha256']}.",
+        *outcome.verdict.reasons,
+    ]
+    return "\n\n".join(lines) + "\n"

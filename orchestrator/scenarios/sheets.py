@@ -1,0 +1,109 @@
+"""Tables that any results begin with: the model, its parts, both nodes, the verification."""
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.measure.profile import Profile
+from orchestrator.reports.sheet import Sheet
+from orchestrator.results.rows import Row, cut_name, is_anchor
+from orchestrator.results.run_folder import Record
+from orchestrator.scenarios.tables import Cells, Table, profile_tables, verification_table
+
+CLAUSE_MB = 1_024_000
+"""Bytes of the "MB" in which clause 10.3 prints sizes of model files (10.3.4, 10.3.8.1)."""
+
+MB_NOTE = "MB is 10^6 bytes."
+_CLAUSE_MB_NOTE = (
+    f"{MB_NOTE} The sizes of model files that clause 10.3 prints (89 MB in 10.3.4; 149.433, "
+    "120.731 and 28.840 MB in 10.3.8.1) fit units of 1,024,000 bytes, so sizes are given in "
+    "those, too."
+)
+
+
+def model_sheet(model: Record, caption: str, precision: str, *, clause_mb: bool) -> Sheet:
+    """The anchor model; `model` is what run.json says of it, `clause_mb` as :class:`Layout` has."""
+    columns = {
+        "Model": str(model["name"]),
+        "Size (MB)": _size(model.get("bytes"), 1e6),
+        "mAP": precision,
+        "No. of layers": str(model.get("layers", "")),
+        "No. of parameters": f"{model['parameters']:,}" if model.get("parameters") else "",
+    }
+    if clause_mb:
+        columns["Size (units of 1,024,000 bytes)"] = _size(model.get("bytes"), CLAUSE_MB)
+    return Sheet(caption, tuple(columns), [tuple(columns.values())], (_mb_note(clause_mb),))
+
+
+def part_sheet(rows: Sequence[Row], *, clause_mb: bool) -> Sheet:
+    """Sizes of both halves of each split as model files of their own."""
+    units = {"MB": 1e6} | ({"units of 1,024,000 bytes": CLAUSE_MB} if clause_mb else {})
+    own = {row["split"]: row for row in by_cut(rows) if not is_anchor(row)}
+    lines = [
+        [
+            cut_name(str(row["split_name"]), str(row["split"])),
+            *(_size(row.get(f"part{n}_bytes"), unit) for unit in units.values() for n in (1, 2)),
+        ]
+        for row in own.values()
+    ]
+    heads = ["Split", *(f"Part {n} ({name})" for name in units for n in (1, 2))]
+    caption = "Test split model file sizes (clause 10.2.7)"
+    return Sheet(caption, heads, lines, (_mb_note(clause_mb),))
+
+
+def verification_sheet(checks: Cells) -> Sheet:
+    """A line per picture, of the rows of verification.csv."""
+    return headed(
+        # the first versions wrote no hash
+        verification_table([{"sha256": "not kept"} | check for check in checks]),
+        "Lossless model split inference verification (clause 10.2.8)",
+        {
+            "picture": "Input",
+            "verdict": "Verdict",
+            "splits_passed": "Splits that match",
+            "splits_failed": "Splits that do not",
+            "max_abs_diff": "Largest absolute difference",
+            "sha256": "sha256",
+        },
+        ("Results match when their absolute difference is below 0.001 (clause 10.2.8).",),
+    )
+
+
+def node_sheet(profile: Profile) -> Sheet:
+    """What the whole model takes on either node."""
+    nodes, *_ = profile_tables(profile)
+    return headed(
+        nodes,
+        "Performance measurements at each device (clause 10.2.7)",
+        {
+            "node": "Device",
+            "init_ms": "Initialization time (ms)",
+            "warmup_ms": "Inference time of warmup state (ms)",
+            "steady_ms": "Inference time of steady state (ms)",
+            "init_memory_bytes": "Memory usage during initialization (bytes)",
+            "overall_memory_bytes": "Overall memory usage (bytes)",
+        },
+    )
+
+
+def headed(
+    table: Table, caption: str, heads: Mapping[str, str], notes: Sequence[str] = ()
+) -> Sheet:
+    """Columns of a scenario's table under the document's headings."""
+    lines = [[_plain(row[name]) for name in heads] for row in table.rows]
+    return Sheet(caption, tuple(heads.values()), lines, notes)
+
+
+def by_cut(rows: Sequence[Row]) -> list[Row]:
+    """From the network anchor to the device anchor."""
+    return sorted(rows, key=lambda row: int(str(row["split"]).partition(":")[0]))
+
+
+def _plain(value: object) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+def _size(nbytes: object, unit: float) -> str:
+    return f"{nbytes / unit:.3f}" if isinstance(nbytes, int) else ""
+
+
+def _mb_note(clause_mb: bool) -> str:
+    return _CLAUSE_MB_NOTE if clause_mb else MB_NOTE

@@ -1,0 +1,114 @@
+"""What a model is fed: the frames of a dataset, or seeded random numbers where it takes none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.ask.config import SweepConfig
+from splitbed.errors import UsageError
+from splitbed.graphs.graph import Graph
+from splitbed.media.datasets import Dataset, Frame, open_dataset
+from splitbed.media.pictures import preprocess, random_inputs, upright
+from splitbed.media.recipes import PictureRecipe
+from splitbed.tasks import TASKS
+from splitbed.tasks.boxes import Box
+from splitbed.tasks.classes import COCO_CLASSES
+from splitbed.tensors import TensorInfo, Tensors
+from splitbed.v1 import nodes_pb2
+from splitbed.wire import MAX_PICTURE_BYTES, recipe_message, tensor_headers
+from splitbed.zoo import AnchorModel
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a model."""
+
+    infos: tuple[TensorInfo, ...]
+    frame: Frame | None = None
+    recipe: PictureRecipe | None = None
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """As results call it."""
+        return f"random (seed {self.seed})" if self.frame is None else self.frame.name
+
+    @property
+    def tensors(self) -> Tensors:
+        """What the model takes, made anew each time; UsageError for a picture that is damaged."""
+        if self.frame is None or self.recipe is None:
+            return random_inputs(self.infos, self.seed)
+        return {self.infos[0].name: preprocess(self.frame.read(), self.recipe, self.name)}
+
+    @property
+    def boxes(self) -> tuple[Box, ...] | None:
+        """Its ground truth; None where there is none. Raises UsageError."""
+        return None if self.frame is None else self.frame.boxes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the upright picture, in pixels."""
+        assert self.frame is not None
+        return upright(self.frame.read(), self.name).size
+
+    def check(self) -> None:
+        """Raise UsageError for a picture that is damaged, or ground truth that is none."""
+        _ = self.tensors, self.boxes
+
+    def facts(self) -> dict[str, str]:
+        """What identifies it in run.json."""
+        return {"name": self.name} if self.frame is None else self.frame.facts()
+
+    def message(self) -> nodes_pb2.Input:
+        """What the UE is sent. Raises UsageError."""
+        headers = tensor_headers(self.infos)
+        if self.frame is None or self.recipe is None:
+            random = nodes_pb2.RandomTensors(seed=self.seed)
+            return nodes_pb2.Input(random=random, name=self.name, tensors=headers)
+        data = self.frame.read()
+        if len(data) > MAX_PICTURE_BYTES:
+            raise UsageError(
+                f"the picture {self.frame.source} has {len(data) / 1e6:.0f} MB: a node takes up to "
+                f"{MAX_PICTURE_BYTES / 1e6:.0f}"
+            )
+        picture = nodes_pb2.Picture(data=data, recipe=recipe_message(self.recipe))
+        return nodes_pb2.Input(picture=picture, name=self.name, tensors=headers)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All the inputs that were given, and the dataset that they are of, if any."""
+
+    every: Sequence[ModelInput]
+    dataset: Dataset | None
+
+    def measured(self, runs: int) -> tuple[ModelInput, ...]:
+        """Those that a sweep measures: no cell has more frames than `runs`."""
+        return tuple(self.every[:runs])
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether they follow one another in time."""
+        return self.dataset is not None and self.dataset.is_sequence
+
+
+def open_inputs(
+    config: SweepConfig, graph: Graph, recipe: PictureRecipe | None, anchor: AnchorModel | None
+) -> Inputs:
+    """The inputs that `config` asks for; those of the `anchor` model, where none are given.
+
+    Raises UsageError for what cannot be opened, or does not fit the model.
+    """
+    if recipe is None:
+        if config.input:
+            raise UsageError(
+                f"--input {config.input}: {config.model} takes no picture but "
+                + ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in graph.inputs)
+            )
+        return Inputs((ModelInput(graph.inputs, seed=config.seed),), None)
+    task = anchor.task if anchor else config.task
+    # behind the background come the classes that annotations may name
+    classes = TASKS[task].classes[1:] if task in TASKS else ()
+    usual = anchor.dataset if anchor else None
+    dataset = open_dataset(config.input or usual, classes or COCO_CLASSES)
+    every = [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]
+    return Inputs(every, dataset)

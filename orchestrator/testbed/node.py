@@ -1,0 +1,176 @@
+"""One node of a run, asked over its control plane; it was started here, or elsewhere."""
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import grpc
+
+from orchestrator.ask.topology import Machines, NodePlace
+from splitbed.errors import MachineError, NodeError
+from splitbed.security.access import open_channel, read_token, why_unreachable
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.wire import CONTROL_OPTIONS, PROTOCOL
+
+START_TIMEOUT_S = 30.0
+_RESET_S, _BETWEEN_S = 5.0, 0.05
+_KEEPALIVE = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 10_000)]
+
+
+class Node(ABC):
+    """What the orchestrator asks of either node, and what it makes of no answer."""
+
+    side: str
+    channel: grpc.Channel
+    waits = True
+    """Whether a call waits for a connection; one that does not says why there is none."""
+    gone = "died"
+    """What it is, when it cannot be reached any more."""
+    silent = "hung"
+    """What it does, when its process is there and does not answer."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Open the control channel; start the process where it is ours to start."""
+
+    @abstractmethod
+    def stop(self, *, last: bool = True) -> None:
+        """Be done with it: nothing of this run is left there but the shape of its link."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Give up at once whatever it is at."""
+
+    def ended(self) -> str:
+        """How the process ended, and its last word; empty while it runs, or where none knows."""
+        return ""
+
+    def started(self) -> nodes_pb2.NodeDescription:
+        """Wait until the node answers.
+
+        Raises MachineError when the machine refused it something, NodeError when it died, hung or
+        speaks another protocol.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            answer = self._describe(1.0)
+            if isinstance(answer, nodes_pb2.NodeDescription):
+                break
+            self._refused(answer)
+            time.sleep(_BETWEEN_S)
+            if time.monotonic() > deadline:
+                raise NodeError(self._silent(answer))
+        if answer.protocol != PROTOCOL:
+            raise NodeError(
+                f"the {self.side} node (version {answer.version}) speaks protocol "
+                f"{answer.protocol}, this orchestrator {PROTOCOL}: install the same version on all"
+            )
+        return answer
+
+    @abstractmethod
+    def _refused(self, error: grpc.RpcError) -> None:
+        """Raise what `error` means, where waiting longer will not help."""
+
+    @abstractmethod
+    def _silent(self, error: grpc.RpcError) -> str:
+        """Why the node never answered."""
+
+    def answers(self) -> bool:
+        """Whether the node is there, whatever it is busy with."""
+        return isinstance(self._describe(1.0), nodes_pb2.NodeDescription)
+
+    def read_clock(self) -> int:
+        """What the node's CLOCK_MONOTONIC says, in ns."""
+        with self.asked("read its clock"):
+            stub = nodes_pb2_grpc.NodeStub(self.channel)
+            reading = stub.ReadClock(nodes_pb2.ReadClockRequest(), timeout=START_TIMEOUT_S)
+        return int(reading.now_ns)
+
+    def _describe(self, timeout_s: float) -> nodes_pb2.NodeDescription | grpc.RpcError:
+        stub = nodes_pb2_grpc.NodeStub(self.channel)
+        request = nodes_pb2.DescribeRequest()
+        try:
+            return stub.Describe(request, timeout=timeout_s, wait_for_ready=self.waits)
+        except grpc.RpcError as error:
+            return error
+
+    @contextmanager
+    def asked(self, what: str) -> Iterator[None]:
+        """Turn a failed RPC inside into a NodeError that says what the node did."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            assert isinstance(error, grpc.Call)
+            raise NodeError(f"{self._reason(error)} (asked to {what})") from None
+
+    def _reason(self, error: grpc.Call) -> str:
+        match error.code():
+            case grpc.StatusCode.FAILED_PRECONDITION:
+                return str(error.details())
+            case grpc.StatusCode.DEADLINE_EXCEEDED if self.answers():
+                return "it took too long; --frame-timeout-s allows more"
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return f"the {self.side} node hung"
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+                return f"the {self.side} node {self.gone}{self.ended()}"
+        return f"the {self.side} node failed: {error.code().name}: {error.details()}{self.ended()}"
+
+
+class RemoteNode(Node):
+    """A node that runs elsewhere, as a service; it stays when the run ends."""
+
+    waits = False
+    gone = "is gone"
+    silent = "does not answer"
+
+    def __init__(self, side: str, place: NodePlace, machines: Machines) -> None:
+        self.side = side
+        self._address = place.control
+        self._tls = machines.tls
+        self._token = read_token(machines.token_file)
+        self._run = secrets.token_hex(8)
+        self._ours = False  # until it has begun this run: what another's left is not ours to reset
+        self.channel = self._opened()
+
+    def _opened(self) -> grpc.Channel:
+        options = [*CONTROL_OPTIONS, *_KEEPALIVE]
+        return open_channel(self._address, self._tls, self._token, options, self._run)
+
+    def start(self) -> None:
+        self.kill()
+
+    def started(self) -> nodes_pb2.NodeDescription:
+        description = super().started()
+        with self.asked("forget the run before"):
+            nodes_pb2_grpc.NodeStub(self.channel).Reset(
+                nodes_pb2.ResetRequest(), timeout=START_TIMEOUT_S
+            )
+        self._ours = True
+        return description
+
+    def stop(self, *, last: bool = True) -> None:
+        if self._ours:
+            with suppress(grpc.RpcError):
+                nodes_pb2_grpc.NodeStub(self.channel).Reset(
+                    nodes_pb2.ResetRequest(last=last), timeout=_RESET_S
+                )
+        self.channel.close()
+
+    def kill(self) -> None:
+        # what follows may still ask: over another channel
+        before, self.channel = self.channel, self._opened()
+        before.close()
+
+    def _refused(self, error: grpc.RpcError) -> None:
+        assert isinstance(error, grpc.Call)
+        why = why_unreachable(error, self._address, self._tls)
+        denied = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+        if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+            raise MachineError(f"the {self.side} node at {self._address}: {error.details()}")
+        if error.code() in denied or why.startswith("TLS failed"):
+            raise MachineError(f"the {self.side} node: {why}")
+
+    def _silent(self, error: grpc.RpcError) -> str:
+        return f"the {self.side} node: {why_unreachable(error, self._address, self._tls)}"

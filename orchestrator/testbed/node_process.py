@@ -1,0 +1,112 @@
+"""A node started here: a process at one end of the link, asked over a Unix socket."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from netem.link import Link
+from netem.namespace import Namespace
+from orchestrator.testbed.node import Node
+from orchestrator.testbed.scratch import Scratch
+from splitbed.errors import MachineError, NodeError
+from splitbed.wire import CONTROL_OPTIONS
+
+_STOP_TIMEOUT_S = 3.0
+_LACKING = MachineError.exit_code
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\dT")  # its log, not what it died of
+_DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
+
+
+@dataclass
+class NodeProcess(Node):
+    """One node in its namespace; its control plane is a Unix socket that crosses no link."""
+
+    side: str
+    argv: Sequence[str]
+    namespace: Namespace
+    scratch: Scratch
+    module: str
+    process: subprocess.Popen[bytes] | None = None
+    channel: grpc.Channel = field(init=False)
+
+    @property
+    def _socket(self) -> Path:
+        return self.scratch.folder / f"{self.side}.sock"
+
+    @property
+    def log(self) -> Path:
+        """What the node wrote to stdout and stderr."""
+        return self.scratch.folder / f"{self.side}.log"
+
+    def start(self) -> None:
+        self._socket.unlink(missing_ok=True)
+        control = f"unix:{self._socket}"
+        argv = [sys.executable, "-m", self.module, "serve", "--control", control]
+        # killed with the orchestrator, however that ends; a Ctrl-C is the orchestrator's to handle
+        dying = ["setpriv", "--pdeathsig", "KILL", "--"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*dying, *self.namespace.command([*argv, *self.argv])],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # what a killed node leaves in its own folder goes with the run's
+                env={**os.environ, "TMPDIR": str(self.scratch.folder)},
+                start_new_session=True,
+            )
+        self.scratch.record(self.process.pid)
+        self.channel = grpc.insecure_channel(control, options=CONTROL_OPTIONS)
+
+    def stop(self, *, last: bool = True) -> None:
+        del last  # the process ends either way
+        if self.process is None:
+            return
+        self.channel.close()
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def _silent(self, error: grpc.RpcError) -> str:
+        assert isinstance(error, grpc.Call)
+        return f"the {self.side} node did not answer its start: {error.details()}"
+
+    def _refused(self, error: grpc.RpcError) -> None:
+        del error  # how the process ended says more
+        if how := self.ended():
+            lacking = self.process is not None and self.process.returncode == _LACKING
+            raise (MachineError if lacking else NodeError)(
+                f"the {self.side} node died at its start{how}"
+            )
+
+    def ended(self) -> str:
+        try:
+            code = self.process.wait(_DYING_S) if self.process else 0
+        except subprocess.TimeoutExpired:
+            return ""
+        said = self.log.read_text(errors="replace").strip().splitlines()
+        last = [line for line in said if not _LOGGED.match(line)][-1:]
+        ended = f"signal {-code}" if code < 0 else f"exit {code}"
+        return f" ({ended}{': ' + last[0] if last else ''})"
+
+
+def local_nodes(
+    link: Link, scratch: Scratch, data_port: int, edge_module: str = "edge_node"
+) -> tuple[NodeProcess, NodeProcess]:
+    """UE and edge at the two ends of `link`, not started yet."""
+    data = f"{link.edge_address}:{data_port}"
+    edge = NodeProcess("edge", ["--listen", data, "--insecure"], link.edge, scratch, edge_module)
+    return NodeProcess("ue", ["--edge", data, "--insecure"], link.ue, scratch, "ue_node"), edge

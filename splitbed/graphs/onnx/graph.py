@@ -1,0 +1,169 @@
+"""Reads an ONNX file as a graph of layers.
+
+Constants count as weights, not as layers; nodes that no output depends on are dropped.  Nodes in a
+row whose metadata gives the same ``layer`` count as one layer, so that a convolution and its
+activation do, as in the formats that fuse them.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError, Message
+from onnx import TensorProto
+
+from splitbed.errors import UsageError
+from splitbed.graphs.graph import Graph, Layer, find_cuts
+from splitbed.graphs.onnx import shapes as tensor_shapes
+from splitbed.graphs.onnx import weights as weights_file
+from splitbed.graphs.onnx.normal import normalise
+from splitbed.graphs.onnx.weights import Weights
+from splitbed.tensors import TensorInfo
+
+LAYER_KEY = "layer"
+FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A structure whose larger weights are references into one file, and what goes into it."""
+
+    structure: onnx.ModelProto
+    weights: Weights
+
+
+def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """The graph of the ONNX file ``path``, with dynamic inputs fixed to ``shapes``.
+
+    Raises UsageError for a file that is missing, not ONNX or not valid; an opset before 11;
+    control flow; weights outside the file's folder; inputs left dynamic.
+    """
+    model = parse(path)
+    try:
+        return to_graph(model, path.parent, shapes)
+    except UsageError as error:
+        raise UsageError(f"Cannot split {path}: {error}") from error
+
+
+def to_graph(
+    source: onnx.ModelProto, folder: Path, shapes: Mapping[str, Sequence[int]] | None = None
+) -> Graph:
+    """The graph of a model in memory, as ``load_graph``; takes ``source`` to pieces.
+
+    External weights are looked for in ``folder``.
+    """
+    normalise(source)
+    weights = weights_file.take_out(source, folder)
+    model = onnx.ModelProto()
+    model.CopyFrom(source)  # leaves the memory of the weights behind
+    tensor_shapes.fix_inputs(model.graph, shapes or {})
+    tensor_shapes.infer(model, weights)
+    return build_graph(OnnxModel(model, weights))
+
+
+def parse(path: Path) -> onnx.ModelProto:
+    """The content of the file ``path``.  Raises UsageError where it is not ONNX."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"Cannot read the model {path}: {error.strerror}.") from error
+    except DecodeError as error:
+        raise UsageError(f"{path} is not an ONNX file, or not a whole one.") from error
+    if not model.ir_version or not model.HasField("graph") or not model.opset_import:
+        raise UsageError(f"{path} is not an ONNX file: it holds no graph.")
+    if not _is_text(model):
+        raise UsageError(f"{path} is damaged: a name in it is not text.")
+    return model
+
+
+def _is_text(message: Message) -> bool:
+    """Whether every name in ``message`` is UTF-8; protobuf gives bytes where it is not."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            if isinstance(value, bytes) or any(isinstance(item, bytes) for item in value):
+                return False
+        elif field.type == field.TYPE_MESSAGE:
+            children = [value] if isinstance(value, Message) else value
+            if not all(map(_is_text, children)):
+                return False
+    return True
+
+
+def build_graph(source: OnnxModel) -> Graph:
+    """The graph of a model in normal form, whose shapes are known.
+
+    Raises UsageError where the model is not valid, or an output cannot be described.
+    """
+    model = source.structure
+    _check(model)
+    tensors = tensor_shapes.describe(model.graph)
+    dims = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    dims |= {name: t.shape for name, t in tensors.items() if isinstance(t, TensorInfo)}
+    grouped = [list(nodes) for _, nodes in groupby(enumerate(model.graph.node), _layer_of)]
+    layers = tuple(
+        _layer(index, [node for _, node in nodes], dims) for index, nodes in enumerate(grouped)
+    )
+    inputs = tensor_shapes.describe_inputs(model.graph)
+    outputs = tensor_shapes.describe_outputs(model.graph)
+    params = {t.name: math.prod(t.dims) for t in model.graph.initializer if t.data_type in FLOATING}
+    return Graph(
+        inputs=inputs,
+        outputs=outputs,
+        layers=layers,
+        cuts=find_cuts(layers, _names(inputs), _names(outputs), tensors, params),
+        format="onnx",
+        model=source,
+    )
+
+
+def _check(model: onnx.ModelProto) -> None:
+    checked = weights_file.as_inputs(model)
+    for output in checked.graph.output:  # which may lack a shape, as the checker's may not
+        output.type.tensor_type.shape.SetInParent()
+    try:
+        onnx.checker.check_model(checked)
+    except onnx.checker.ValidationError as error:
+        raise UsageError(f"it is not valid: {error}") from error
+
+
+def _names(tensors: Iterable[TensorInfo]) -> list[str]:
+    return [tensor.name for tensor in tensors]
+
+
+def _layer_of(place: tuple[int, onnx.NodeProto]) -> str | int:
+    """The layer that a node says it belongs to, else its own place."""
+    index, node = place
+    return next((entry.value for entry in node.metadata_props if entry.key == LAYER_KEY), index)
+
+
+def _layer(
+    index: int, nodes: Sequence[onnx.NodeProto], dims: Mapping[str, tuple[int, ...]]
+) -> Layer:
+    written = {name: None for node in nodes for name in node.output if name}
+    read = {name: None for node in nodes for name in node.input if name and name not in written}
+    macs = sum(_macs(node, dims) for node in nodes)
+    op_type = "+".join(node.op_type for node in nodes)
+    name = _layer_of((0, nodes[0])) or nodes[0].name
+    return Layer(index, str(name), op_type, tuple(read), tuple(written), macs)
+
+
+def _macs(node: onnx.NodeProto, dims: Mapping[str, tuple[int, ...]]) -> int:
+    if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+        return 0
+    if any(name not in dims for name in (*node.input[:2], node.output[0])):
+        return 0
+    read, weight, written = (dims[name] for name in (*node.input[:2], node.output[0]))
+    match node.op_type:
+        case "Conv":
+            return math.prod(written) * math.prod(weight[1:])
+        case "ConvTranspose":  # each input element meets the kernel once
+            return math.prod(read) * math.prod(weight[1:])
+        case "MatMul":
+            return math.prod(written) * read[-1]
+        case _:
+            transposed = any(a.name == "transA" and a.i for a in node.attribute)
+            return math.prod(written) * read[0 if transposed else 1]

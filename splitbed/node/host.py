@@ -1,0 +1,317 @@
+"""What both nodes are: a host of one part of a model, told what to run over the control plane."""
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import wraps
+from inspect import isgeneratorfunction
+from pathlib import Path
+from typing import Any, Literal
+
+import grpc
+import numpy as np
+
+from splitbed.codecs import codec_named
+from splitbed.codecs.stage import Range, Setting
+from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.logs import log
+from splitbed.media.pictures import random_inputs
+from splitbed.node.config import Limits
+from splitbed.node.delivery import CutPart, receive_all
+from splitbed.node.lease import Lease
+from splitbed.node.serve import InFlight
+from splitbed.runtime.profiler import ProfiledPart, profile
+from splitbed.runtime.session import PartSession
+from splitbed.telemetry import ERRORS, SESSIONS
+from splitbed.tensors import TensorInfo, Tensors, zeros
+from splitbed.timeline import NS_PER_MS, clock_id
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.wire import PROTOCOL, recipe_of
+
+PACKAGES = (
+    "splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "ai-edge-litert", "tflite-runtime",
+    "numpy", "pillow",
+)  # fmt: skip
+
+_MOST_WORDS = 2000
+_MOST_RUNS = 100_000
+_TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
+
+Side = Literal["ue", "edge"]
+
+
+class Calls:
+    """How many calls are being answered, the frames' long stream not among them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.under_way = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.under_way -= 1
+
+
+CALLS = Calls()
+
+
+def answering(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
+
+    def refuse(context: grpc.ServicerContext, error: SplitbedError) -> None:
+        ERRORS.labels(kind=type(error).__name__).inc()
+        log.warning("refused", method=method.__name__, reason=str(error))
+        # longer ones do not fit into the headers that carry them
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
+
+    @wraps(method)
+    def unary(self: object, request: object, context: grpc.ServicerContext) -> Any:
+        try:
+            with CALLS:
+                return method(self, request, context)
+        except SplitbedError as error:
+            return refuse(context, error)
+
+    @wraps(method)
+    def stream(self: object, request: object, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from method(self, request, context)
+        except SplitbedError as error:
+            refuse(context, error)
+
+    return stream if isgeneratorfunction(method) else unary
+
+
+class LoadedPart:
+    """A part with an open session, and what encodes or decodes the intermediate data."""
+
+    def __init__(self, cut: CutPart, threads: int, side: Side) -> None:
+        self.cut = cut
+        part = cut.part
+        self.session = PartSession(
+            part.path,
+            part.inputs,
+            part.outputs,
+            part.passthrough,
+            threads,
+        )
+        self.crossing = part.outputs if side == "ue" else part.inputs
+        if cut.is_whole:
+            self.crossing = ()  # nothing crosses; sizes of outputs may depend on the input
+        self.use("raw", Setting())
+
+    def run(self, tensors: Tensors) -> Tensors:
+        """What this part makes of its inputs."""
+        return self.session.run(tensors)
+
+    def use(self, name: str, setting: Setting) -> None:
+        """Encode or decode with the codec called `name` from now on.
+
+        Raises UsageError for a codec that is not installed here or cannot take these tensors.
+        """
+        codec = codec_named(name)
+        self.codec, self.coder = codec.name, codec.bind(self.crossing, setting)
+
+
+class NodeHost(nodes_pb2_grpc.NodeServicer):
+    """What a node says of itself, and the parts that it has loaded: as a rule one, or one per cut.
+
+    What it writes is under `folder`, under names of its own choosing.
+    """
+
+    def __init__(self, side: Side, folder: Path, limits: Limits | None = None) -> None:
+        self.side = side
+        self.folder = folder
+        self.limits = limits or Limits()
+        self.in_flight = InFlight()
+        self.forget: list[Callable[[], None]] = [self.drop]
+        """What has to be called to be as new."""
+        self.description = nodes_pb2.NodeDescription(
+            version=importlib.metadata.version("splitbed"),
+            pid=os.getpid(),
+            clock=clock_id(),
+            cpu=_cpu_name(),
+            cpus=len(os.sched_getaffinity(0)),
+            protocol=PROTOCOL,
+            packages=dict(_versions()),
+        )
+        self.turn, self._profiling = threading.RLock(), threading.Lock()
+        """Held while models and parts change."""
+        self.lease = Lease(lambda: CALLS.under_way > 0)
+        self._parts: dict[int, LoadedPart] = {}
+        """By the layers before the cut; the one that was opened last comes last."""
+        self._sessions = threading.BoundedSemaphore(self.limits.sessions)
+
+    @property
+    def part(self) -> LoadedPart:
+        """The part that was loaded last; NodeError before one was loaded."""
+        if not self._parts:
+            raise NodeError(f"the {self.side} node has no part loaded: load one first")
+        return next(reversed(self._parts.values()))
+
+    def part_of(self, layers: int | None) -> LoadedPart:
+        """The part of the cut after ``layers`` layers, None for the one loaded last; NodeError."""
+        if layers is None or not self._parts:
+            return self.part
+        if layers not in self._parts:
+            held = ", ".join(map(str, sorted(self._parts)))
+            raise NodeError(
+                f"the {self.side} node holds no part of the cut after {layers} layers, only "
+                f"after {held}: load it first, with `hold` to keep the others"
+            )
+        return self._parts[layers]
+
+    def Describe(
+        self, request: nodes_pb2.DescribeRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.NodeDescription:
+        """Who this node is."""
+        for name in _TCP:
+            self.description.tcp[name] = Path("/proc/sys/net/ipv4", name).read_text().strip()
+        return self.description
+
+    @answering
+    def Reset(
+        self, request: nodes_pb2.ResetRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.ResetReply:
+        """Forget what the run before left."""
+        with self.turn:
+            if not context.is_active():
+                raise NodeError("it was given up before it began")
+            for forget in self.forget:
+                forget()
+        if request.last:
+            self.lease.release()
+        return nodes_pb2.ResetReply()
+
+    def ReadClock(
+        self, request: nodes_pb2.ReadClockRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.ClockReading:
+        """What this node's clock says."""
+        return nodes_pb2.ClockReading(now_ns=time.monotonic_ns())
+
+    @answering
+    def Profile(
+        self, request: Iterator[nodes_pb2.ProfilePiece], context: grpc.ServicerContext
+    ) -> nodes_pb2.ProfileReply:
+        """Run parts alone, with what else this node does at rest."""
+        options = next(request, nodes_pb2.ProfilePiece()).options
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            cuts = receive_all(
+                (piece.piece for piece in request), Path(folder), self.limits.model_bytes
+            )
+            parts = [
+                ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs)
+                for cut in cuts
+                if cut.part.path is not None
+            ]
+            with self._profiling:
+                profiles = profile(
+                    parts,
+                    _threads(options.threads) or len(os.sched_getaffinity(0)),
+                    min(options.warmup, _MOST_RUNS),
+                    min(options.runs, _MOST_RUNS),
+                    given_up=lambda: not context.is_active(),
+                )
+        return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
+
+    @answering
+    def UseCodec(
+        self, request: nodes_pb2.CodecRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.CodecReply:
+        """Encode or decode what crosses the cut with another codec, its state as new."""
+        ranges = {
+            ranges.tensor: Range(
+                np.array(ranges.low, np.float32), np.array(ranges.high, np.float32)
+            )
+            for ranges in request.ranges
+        }
+        picture = recipe_of(request.picture) if request.HasField("picture") else None
+        setting = Setting(ranges, request.channels_last, picture)
+        part = self.part_of(request.layers if request.HasField("layers") else None)
+        try:
+            part.use(request.codec, setting)
+            part.coder.decode(part.coder.encode(zeros(part.crossing)))
+            part.use(request.codec, setting)
+        except UsageError as error:
+            raise NodeError(f"the {self.side} node cannot use {request.codec}: {error}") from None
+        return nodes_pb2.CodecReply()
+
+    def load(
+        self, cut: CutPart, options: nodes_pb2.SessionOptions, start_ns: int
+    ) -> nodes_pb2.Loaded:
+        """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up.
+
+        It takes the place of all that are open or, held, of the one of the same cut. Raises
+        NodeError when the limit of sessions leaves no room.
+        """
+        with self.turn:
+            self.drop(cut.layers if options.hold else None)
+            part = self.opened(cut, options.threads)
+            self._parts[cut.layers] = part
+            load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
+            warmup = min(options.warmup, _MOST_RUNS)
+            part.session.warm(warmup)
+            for _ in range(warmup if cut.gives_outputs else 0):
+                cut.model.result_of(random_inputs(_sized(cut.model.outputs), seed=0))
+        return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
+
+    def drop(self, layers: int | None = None) -> None:
+        """Close the session of the part of the cut after ``layers`` layers; None: of every part."""
+        for held in [*self._parts] if layers is None else [layers]:
+            if (part := self._parts.pop(held, None)) is not None:
+                self.close(part)
+
+    def opened(self, cut: CutPart, threads: int) -> LoadedPart:
+        """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""
+        if not self._sessions.acquire(blocking=False):
+            raise NodeError(
+                f"the {self.side} node has {self.limits.sessions} sessions open: hold fewer "
+                "splits, try again when others are done, or raise limits.sessions"
+            )
+        try:
+            part = LoadedPart(cut, _threads(threads), self.side)
+        except BaseException:
+            self._sessions.release()
+            raise
+        SESSIONS.inc()
+        return part
+
+    def close(self, part: LoadedPart) -> None:
+        """Close a session that :meth:`opened` gave."""
+        part.session.close()
+        self._sessions.release()
+        SESSIONS.dec()
+
+
+def _threads(asked: int) -> int:
+    """No more than there are CPUs: a runtime would start them all."""
+    return min(asked, os.cpu_count() or 1)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # one runtime is enough for a node
+
+
+def _sized(infos: Sequence[TensorInfo]) -> list[TensorInfo]:
+    """The same tensors, with 1 for each size that depends on the input."""
+    return [replace(info, shape=tuple(max(size, 1) for size in info.shape)) for info in infos]
+
+
+def _cpu_name() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,188 @@
+"""Serving gRPC from a node: where it may listen, who may call, and how it ends."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn, cast
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from splitbed.errors import MachineError, NodeError
+from splitbed.logs import log
+from splitbed.node.config import Limits, NodeConfig
+from splitbed.node.lease import Lease
+from splitbed.security.access import (
+    Guard,
+    open_channel,
+    read_token,
+    server_credentials,
+    why_unreachable,
+)
+from splitbed.security.addresses import checked_address
+from splitbed.telemetry import FRAMES_IN_FLIGHT
+from splitbed.wire import CHANNEL_OPTIONS
+
+ORCHESTRATOR, UE = frozenset({"orchestrator"}), frozenset({"ue"})
+_LAST_CALLS_S = 1.0
+_CHECK_S = 3.0
+_KEEPALIVE = [
+    # a peer that is gone without a word is noticed; a slow link is given time to answer
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 300_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One port of a node: its services, and the roles whose certificates may call them.
+
+    ``services`` says by full name how each is added to a server.
+    """
+
+    address: str
+    roles: frozenset[str]
+    services: Mapping[str, Callable[[grpc.Server], None]]
+    options: Sequence[tuple[str, int]] = tuple(CHANNEL_OPTIONS)
+    lease: Lease | None = None
+
+
+@dataclass
+class InFlight:
+    """The frames that a node is at; a node that ends finishes them, and takes no more."""
+
+    _frames: int = 0
+    _ending: bool = False
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def frame(self) -> Iterator[None]:
+        """Count what happens inside; NodeError once the node is ending."""
+        with self._changed:
+            if self._ending:
+                raise NodeError("the node is shutting down: it takes no more frames")
+            self._frames += 1
+        FRAMES_IN_FLIGHT.inc()
+        try:
+            yield
+        finally:
+            FRAMES_IN_FLIGHT.dec()
+            with self._changed:
+                self._frames -= 1
+                self._changed.notify_all()
+
+    def finish(self, grace_s: float) -> bool:
+        """Take no more frames; whether those that were begun are done within `grace_s`."""
+        with self._changed:
+            self._ending = True
+            return self._changed.wait_for(lambda: self._frames == 0, grace_s)
+
+
+def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
+    """Serve until SIGTERM or SIGINT, then let the frames in flight finish.
+
+    Raises UsageError for an address or certificates that cannot be used, MachineError for a port
+    that is taken.
+    """
+    told = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    allowed = config.tls is not None or config.insecure
+    for plane in planes:
+        checked_address(plane.address, allowed=allowed)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    healths = [health.HealthServicer() for _ in planes]
+    servers = [_started(config, *one) for one in zip(planes, healths, strict=True)]
+    addresses = [plane.address for plane in planes]
+    log.info("serving", addresses=addresses, tls=config.tls is not None)
+    if config.insecure and config.tls is None:
+        log.warning("neither encrypted nor authenticated: whoever reaches it may use it")
+    told.wait()
+    log.info("stopping", grace_s=config.grace_s)
+    for servicer in healths:
+        servicer.enter_graceful_shutdown()
+    if not in_flight.finish(config.grace_s):
+        log.warning("a frame was cut off: it took longer than grace_s")
+    for stopping in [server.stop(_LAST_CALLS_S) for server in servers]:
+        stopping.wait()
+
+
+def _started(config: NodeConfig, plane: Plane, servicer: health.HealthServicer) -> grpc.Server:
+    server = _server(config, plane)
+    for add in plane.services.values():
+        add(server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    names = (*plane.services, health.SERVICE_NAME)
+    for name in ("", *names):
+        servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+    try:
+        if config.tls is None:
+            server.add_insecure_port(plane.address)
+        else:
+            server.add_secure_port(plane.address, server_credentials(config.tls))
+    except RuntimeError:
+        port = plane.address.rpartition(":")[2]
+        raise MachineError(
+            f"cannot listen on {plane.address}: it is taken, or not an address of this machine; "
+            f"`ss -ltnp 'sport = :{port}'` names who has it, or choose another port"
+        ) from None
+    server.start()
+    return server
+
+
+def _server(config: NodeConfig, plane: Plane) -> grpc.Server:
+    limits: Limits = config.limits
+    given = dict(plane.options)
+    most = "grpc.max_receive_message_length"
+    own = {
+        most: min(limits.message_bytes, given[most]),
+        "grpc.max_concurrent_streams": limits.streams,
+        "grpc.so_reuseport": 0,
+    }
+    return grpc.server(
+        # a sync server keeps one thread for every open stream
+        ThreadPoolExecutor(max_workers=limits.streams),
+        interceptors=[
+            Guard(plane.roles if config.tls else None, read_token(config.token_file)),
+            *([plane.lease] if plane.lease else []),
+        ],
+        options=[*(given | dict(_KEEPALIVE) | own).items()],
+        maximum_concurrent_rpcs=limits.streams,
+    )
+
+
+def check(config: NodeConfig) -> None:
+    """Ask the node that runs with this configuration how it is; NodeError unless it serves."""
+    host, _, port = config.control.rpartition(":")
+    here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  asked there, not listened on
+    address = config.control if host == "unix" else f"{here.get(host, host)}:{port}"
+    token = read_token(config.token_file)
+    with open_channel(address, config.tls, token, CHANNEL_OPTIONS) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            # the stub's methods are set when it is made, which its types do not know
+            check_health = cast(Any, stub).Check
+            answer = check_health(health_pb2.HealthCheckRequest(), timeout=_CHECK_S)
+        except grpc.RpcError as error:
+            raise NodeError(why_unreachable(error, address, config.tls)) from None
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise NodeError(f"the node at {address} is not serving")
+    sys.stdout.write(f"the node at {address} serves\n")
+
+
+def end() -> NoReturn:
+    """End this process now that all it made is unmade; what still computes is not waited for."""
+    sys.stderr.flush()
+    os._exit(0)

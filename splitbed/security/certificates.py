@@ -1,0 +1,294 @@
+"""Certificates of a testbed's own authority, which say who is the UE, the edge, the orchestrator.
+
+    ca.pem ca.key             the authority; who has its key makes certificates
+    ue.pem ue.key …           one for each role: its common name is the role
+    token                     a secret that all share, where it was asked for
+
+Every process is a server to some and a client to others (the UE's node asks the edge), so every
+certificate is good for both.
+"""
+
+import ipaddress
+import re
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificatePublicKeyTypes,
+    PrivateKeyTypes,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from splitbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from splitbed.node.config import Tls
+
+ROLES = ("ue", "edge", "orchestrator")
+AUTHORITY_DAYS = 3650
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+_CLOCKS_DIFFER_BY = timedelta(hours=1)  # a peer whose clock is behind must believe a new one, too
+_KEY_USES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+    "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who signs: its certificate, and the key of it."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def issue_authority(days: int = AUTHORITY_DAYS, now: datetime | None = None) -> Authority:
+    """A new authority, good for ``days`` from ``now`` (with its time zone; None: from now)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Splitbed authority")])
+    certificate = (
+        _builder(name, key.public_key(), now)
+        .issuer_name(name)
+        .not_valid_after((now or datetime.now(UTC)) + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(certificate, key)
+
+
+def issue(
+    authority: Authority,
+    role: str,
+    public_key: CertificatePublicKeyTypes,
+    hosts: Iterable[str],
+    days: int,
+    now: datetime | None = None,
+) -> x509.Certificate:
+    """A certificate for ``role`` at ``hosts`` and on this machine; none outlives its authority.
+
+    Raises UsageError for a host that is neither a name nor an IP address.
+    """
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, role)])
+    end = (now or datetime.now(UTC)) + timedelta(days=days)
+    names = dict.fromkeys(_general_name(host) for host in [*hosts, *THIS_MACHINE])
+    uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    signer = authority.certificate
+    return (
+        _builder(name, public_key, now)
+        .issuer_name(signer.subject)
+        .not_valid_after(min(end, signer.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
+            critical=False,
+        )
+        .sign(authority.key, hashes.SHA256())
+    )
+
+
+def create(folder: Path, hosts: Mapping[str, Sequence[str]], days: int, *, token: bool) -> None:
+    """Fill a new ``folder`` (0700) with an authority, and for each role certificate and key (0600).
+
+    ``hosts`` gives, for a role, the names and addresses that others call it by. Raises UsageError
+    for a folder that has something in it, and for what is no host; then nothing is written.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"refused to write into {folder}, which is not empty: give a folder that does not "
+            "exist; where it has certificates, `splitbed certs renew` keeps their authority"
+        )
+    authority = issue_authority()
+    keys = {role: ec.generate_private_key(ec.SECP256R1()) for role in ROLES}
+    issued = {
+        role: issue(authority, role, key.public_key(), hosts.get(role, ()), days)
+        for role, key in keys.items()
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # mkdtemp gives 0700; what was written when something fails goes with the draft
+    with tempfile.TemporaryDirectory(prefix=".certs-", dir=folder.parent) as space:
+        draft = Path(space) / "certs"
+        draft.mkdir(mode=0o700)
+        (draft / "ca.pem").write_bytes(_pem(authority.certificate))
+        _write_secret(draft / "ca.key", _pem_of_key(authority.key))
+        for role in ROLES:
+            (draft / f"{role}.pem").write_bytes(_pem(issued[role]))
+            _write_secret(draft / f"{role}.key", _pem_of_key(keys[role]))
+        if token:
+            _write_secret(draft / "token", f"{secrets.token_urlsafe(32)}\n".encode())
+        draft.rename(folder)
+
+
+def renew(folder: Path, hosts: Mapping[str, Sequence[str]], days: int) -> None:
+    """New certificates of the same authority for the same keys, over the old ones in ``folder``.
+
+    A role that ``hosts`` does not name keeps its hosts. Raises UsageError where the authority or a
+    certificate is missing, is none, or where the authority has expired.
+    """
+    authority = _authority(folder)
+    issued = {}
+    for role in ROLES:
+        old = _certificates(folder / f"{role}.pem")[0]
+        kept = [str(name.value) for name in _names(old)]
+        issued[role] = issue(authority, role, old.public_key(), hosts.get(role, kept), days)
+    for role, certificate in issued.items():
+        draft = folder / f".{role}.pem"
+        draft.write_bytes(_pem(certificate))
+        draft.replace(folder / f"{role}.pem")
+
+
+def explain(tls: "Tls") -> str | None:
+    """What is wrong with our own files and what repairs it; None when nothing is."""
+    try:
+        own, *chain = _certificates(tls.cert)
+        issuers = [*chain, *_certificates(tls.ca)]
+        key = _private_key(tls.key)
+    except UsageError as error:
+        return str(error)
+    issuer = next((one for one in issuers if _issued_by(own, one)), None)
+    if issuer is None:
+        return (
+            f"the certificate {tls.cert} is not signed by {tls.ca}: "
+            "both must come from the same `splitbed certs init`"
+        )
+    if key.public_key() != own.public_key():
+        return f"the key {tls.key} is not that of the certificate {tls.cert}: copy both again"
+    if wrong := _out_of_date(issuer):
+        return f"the authority {tls.ca} {wrong}: `splitbed certs init` into a new folder"
+    if wrong := _out_of_date(own):
+        return f"the certificate {tls.cert} {wrong}: `splitbed certs renew` where ca.key is"
+    return None
+
+
+def valid_until(file: Path) -> datetime:
+    """When the certificate in ``file`` expires (UTC); UsageError where there is none."""
+    return _certificates(file)[0].not_valid_after_utc
+
+
+def _builder(
+    name: x509.Name, public_key: CertificatePublicKeyTypes, now: datetime | None
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before((now or datetime.now(UTC)) - _CLOCKS_DIFFER_BY)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _key_usage(*allowed: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{use: use in allowed for use in _KEY_USES})
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        # a name does not end in a number: 10.0.0.300 is a bad address
+        if all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit() and len(host) <= 253:
+            return x509.DNSName(host.removesuffix("."))
+        raise UsageError(
+            f"{host!r} is no host: give the names and IP addresses by which the others reach it, "
+            "without a port, with commas between them"
+        ) from None
+    if address.is_unspecified:
+        raise UsageError(f"{host} is where a node listens: give an address that reaches it")
+    return x509.IPAddress(address)
+
+
+def _names(certificate: x509.Certificate) -> Iterable[x509.GeneralName]:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+
+
+def _authority(folder: Path) -> Authority:
+    certificate, key = _certificates(folder / "ca.pem")[0], _private_key(folder / "ca.key")
+    if wrong := _out_of_date(certificate):
+        raise UsageError(
+            f"the authority {folder / 'ca.pem'} {wrong}: `splitbed certs init` into a new folder"
+        )
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or (
+        key.public_key() != certificate.public_key()
+    ):
+        raise UsageError(f"the key in {folder / 'ca.key'} is not that of {folder / 'ca.pem'}")
+    return Authority(certificate, key)
+
+
+def _out_of_date(certificate: x509.Certificate) -> str | None:
+    now = datetime.now(UTC)
+    if now > certificate.not_valid_after_utc:
+        return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    if now < certificate.not_valid_before_utc:
+        return f"is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _certificates(file: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(file))
+    except ValueError:
+        raise UsageError(f"{file} holds no certificate in PEM: copy it again") from None
+
+
+def _private_key(file: Path) -> PrivateKeyTypes:
+    try:
+        return serialization.load_pem_private_key(_read(file), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UsageError(
+            f"{file} holds no private key in PEM that opens without a password: copy it again"
+        ) from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {file}: {error.strerror}: give a file of `splitbed certs init`, with the "
+            "right to read it"
+        ) from None
+
+
+def _write_secret(file: Path, content: bytes) -> None:
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_bytes(content)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

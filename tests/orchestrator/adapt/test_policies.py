@@ -1,0 +1,122 @@
+"""Policies, on a link that is simulated."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.adapt.bandwidth import BandwidthTrace
+from orchestrator.adapt.policies import Arm, Outcome, Policy, fastest, new_policy, policy_names
+from orchestrator.adapt.rows import Cost, policy_row
+from splitbed.errors import UsageError
+
+NETWORK = Arm(0, "network anchor", "raw", 500_000, 100, 20)
+SPLIT = Arm(3, "middle", "raw", 100_000, 100, 60)
+DEVICE = Arm(6, "device anchor", "none", 0, 0, 200)
+ARMS = (NETWORK, SPLIT, DEVICE)
+SPLITS = {"network": 0, "middle": 3, "3:3": 3, "device": 6}
+
+
+def policy(name: str, seed: int = 0) -> Policy:
+    return new_policy(name, ARMS, SPLITS, most_mbit=100, seed=seed)
+
+
+def played(
+    asked: Policy, rate_at: Callable[[float], float], frames: int
+) -> list[tuple[float, int]]:
+    """When each frame began, and which cut it took."""
+    by_k, now_s, chosen = {arm.k: arm for arm in ARMS}, 0.0, []
+    for _ in range(frames):
+        arm, rate = by_k[asked.choose(now_s)], rate_at(now_s)
+        chosen.append((now_s, arm.k))
+        now_s += arm.e2e_ms(rate) / 1e3
+        asked.tell(Outcome(arm.k, now_s, arm.e2e_ms(rate), rate if arm.crosses else None))
+    return chosen
+
+
+def test_static_never_moves() -> None:
+    chosen = played(policy("static:3:3"), lambda now_s: 100 if now_s < 1 else 1, 50)
+    assert {k for _, k in chosen} == {3}
+
+
+def test_argmin_follows_a_step_with_the_next_frame_after_a_measured_one() -> None:
+    asked = policy("argmin")
+    for rate in (100.0, 10.0, 100.0, 10.0):
+        asked.tell(Outcome(3, 0.0, 1.0, rate))
+        assert asked.choose(0.0) == fastest(ARMS, rate).k
+
+
+def test_argmin_probes_a_link_that_it_left_and_comes_back_to_it() -> None:
+    chosen = played(policy("argmin"), lambda now_s: 0.5 if now_s < 10 else 100, 400)
+    assert Counter(k for now_s, k in chosen if now_s < 10)[6] > 20
+    assert {k for now_s, k in chosen if now_s > 16} == {0}
+
+
+def test_threshold_takes_the_device_anchor_below_and_the_fast_split_above() -> None:
+    asked = policy("threshold:30")
+    asked.tell(Outcome(0, 0.0, 1.0, 31.0))
+    assert asked.choose(0.0) == 0
+    asked.tell(Outcome(0, 0.0, 1.0, 5.0))
+    assert asked.choose(0.0) == 6
+
+
+def test_the_usual_threshold_is_where_both_are_predicted_equal() -> None:
+    low, high = policy("threshold"), policy("threshold")
+    mbit = 23.3  # 0.5 MB and headers in the 180 ms that the device anchor takes longer
+    for asked, rate, k in ((low, mbit * 0.9, 6), (high, mbit * 1.1, 0)):
+        asked.tell(Outcome(0, 0.0, 1.0, rate))
+        assert asked.choose(0.0) == k
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("rate", "best"), [(100.0, 0), (10.0, 3), (0.5, 6)])
+def test_the_bandit_finds_the_best_split_and_its_seed_repeats_it(
+    seed: int, rate: float, best: int
+) -> None:
+    chosen = played(policy("bandit", seed), lambda _: rate, 200)
+    assert Counter(k for _, k in chosen[50:]).most_common(1)[0][0] == best
+    assert chosen == played(policy("bandit", seed), lambda _: rate, 200)
+
+
+def test_the_bandit_follows_a_link_that_changes() -> None:
+    chosen = played(policy("bandit"), lambda now_s: 100 if now_s < 5 else 0.5, 400)
+    assert Counter(k for _, k in chosen[-100:]).most_common(1)[0][0] == 6
+
+
+def test_static_alone_is_each_split() -> None:
+    names = policy_names("static,argmin", {"network": 0, "device": 6})
+    assert names == ("static:network", "static:device", "argmin")
+
+
+@pytest.mark.parametrize("text", ["best", "static:nowhere", "threshold:fast", "argmin:3", ""])
+def test_a_policy_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        policy_names(text, SPLITS)
+
+
+STEP = BandwidthTrace("step", (0.0, 2.0), (100.0, 0.5), math.inf)
+COSTS = [Cost(arm, 0.0, arm.fixed_ms) for arm in ARMS]
+
+
+def frames(*chosen: tuple[float, int]) -> list[dict[str, object]]:
+    by_k = {cost.arm.k: cost for cost in COSTS}
+    return [
+        {"k": k, "start_s": at_s, "e2e_ms": by_k[k].e2e_ms(STEP, at_s), "max_abs_diff": 0.0}
+        for at_s, k in chosen
+    ]
+
+
+def test_who_does_as_the_oracle_has_no_regret_and_has_readapted_at_once() -> None:
+    samples = frames((0.0, 0), (1.0, 0), (2.5, 6), (2.75, 6), (3.0, 6))
+    row = policy_row("wise", samples, STEP, COSTS)
+    assert row["regret_pct"] == pytest.approx(0)
+    assert (row["steps"], row["readapted"], row["readapt_s"]) == (1, 1, 0.5)
+    assert (row["frames"], row["lost"], row["switches"]) == (5, 0, 1)
+
+
+def test_who_stays_has_regret_and_never_readapted() -> None:
+    row = policy_row("static", frames((0.0, 0), (2.5, 0), (3.0, 0), (4.0, 0)), STEP, COSTS)
+    assert isinstance(row["regret_pct"], float)
+    assert row["regret_pct"] > 100
+    assert (row["steps"], row["readapted"], row["readapt_s"]) == (1, 0, None)

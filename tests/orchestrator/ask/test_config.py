@@ -1,0 +1,117 @@
+"""What a sweep can be asked, on the command line and as YAML."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ask.config import sweep_config
+from splitbed.errors import UsageError
+
+EVERY_OPTION = {
+    "model": "ssd300",
+    "split": "split_node_3,12:131",
+    "bw": "5,20",
+    "delay_ms": "0,10",
+    "jitter_ms": "0",
+    "loss_pct": "0,1",
+    "ul": "queue_packets=500",
+    "dl": "rate_mbit=100,delay_ms=1",
+    "runs": 4,
+    "warmup": 2,
+    "ue_threads": 1,
+    "edge_threads": 2,
+    "shape": "image=1x3x300x300",
+    "seed": 7,
+}
+
+
+def test_yaml_means_what_the_options_mean(tmp_path: Path) -> None:
+    lines = [f"{key.replace('_', '-')}: {value}" for key, value in EVERY_OPTION.items()]
+    (tmp_path / "sweep.yaml").write_text("\n".join(lines))
+    assert sweep_config({}, tmp_path / "sweep.yaml") == sweep_config(EVERY_OPTION)
+
+
+def test_yaml_lists_are_lists(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("model: m\nbw: [5, 20.5]\nul: {rate_mbit: 3}\n")
+    config = sweep_config({}, tmp_path / "sweep.yaml")
+    assert config.bw == (5, 20.5)
+    assert config.ul.rate_mbit == 3
+
+
+def test_an_option_given_overrides_the_file(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("model: m\nbw: 5\nruns: 9\n")
+    config = sweep_config({"bw": "100"}, tmp_path / "sweep.yaml")
+    assert (config.bw, config.runs) == ((100,), 9)
+
+
+@pytest.mark.parametrize(
+    "content", ["model: m\nbandwidth: 5\n", "- model\n", "model: [\n", "model: m\nul: {mbit: 3}\n"]
+)
+def test_yaml_that_is_not_a_sweep_is_refused_as_usage(tmp_path: Path, content: str) -> None:
+    (tmp_path / "sweep.yaml").write_text(content)
+    with pytest.raises(UsageError):
+        sweep_config({}, tmp_path / "sweep.yaml")
+
+
+def test_the_grid_is_every_combination_once() -> None:
+    links = list(sweep_config({"model": "m", "bw": "5,20,5", "delay_ms": "0,10"}).links())
+    assert [(s.uplink.rate_mbit, s.uplink.delay_ms) for s in links] == [
+        (5, 0), (5, 10), (20, 0), (20, 10),
+    ]  # fmt: skip
+
+
+def test_links_that_the_overrides_make_the_same_are_one() -> None:
+    same = {"model": "m", "bw": "50,100", "ul": "rate_mbit=100", "dl": "rate_mbit=100"}
+    assert len(sweep_config(same).links()) == 1
+    assert len(sweep_config({"model": "m", "link": "lte,lte"}).links()) == 1
+
+
+def test_links_that_differ_in_anything_differ_in_words() -> None:
+    grid = {"model": "m", "bw": "5,5.0000001", "delay_ms": "0,10", "loss_pct": "0,1"}
+    links = sweep_config(grid).links()
+    links += sweep_config({**grid, "ul": "loss_pct=0.5"}).links()
+    links += sweep_config({**grid, "dl": "queue_packets=500"}).links()
+    assert len({link.words for link in links}) == len(set(links)) == 24
+
+
+def test_a_split_can_be_a_yaml_list(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("model: m\nsplit: [split_node_3, '12:131']\n")
+    assert sweep_config({}, tmp_path / "sweep.yaml").split == "split_node_3,12:131"
+
+
+def test_one_direction_can_differ_from_the_swept_values() -> None:
+    (link,) = sweep_config(
+        {"model": "m", "bw": "5", "dl": "rate_mbit=100,delay_ms=3", "ul": "loss_pct=1"}
+    ).links()
+    assert (link.uplink.rate_mbit, link.uplink.delay_ms, link.uplink.loss_pct) == (5, 0, 1)
+    assert (link.downlink.rate_mbit, link.downlink.delay_ms, link.downlink.loss_pct) == (100, 3, 0)
+
+
+def test_profiles_take_the_place_of_the_grid() -> None:
+    (link,) = sweep_config({"model": "m", "link": "lte"}).links()
+    assert (link.uplink.rate_mbit, link.uplink.delay_ms) == (12, 35)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"bw": "0"}, {"bw": "-5"}, {"bw": "fast"}, {"bw": ""}, {"bw": "nan"},
+        {"delay_ms": "-1"}, {"jitter_ms": "5"}, {"loss_pct": "101"}, {"loss_pct": "-1"},
+        {"runs": 2}, {"warmup": -1}, {"ue_threads": -1}, {"seed": -1}, {"frame_timeout_s": 0},
+        {"queue_packets": 0}, {"ul": "rate_mbit=0"}, {"ul": "speed=3"}, {"ul": "rate_mbit"},
+        {"link": "carrier-pigeon"}, {"link": ""}, {"link": "lte", "bw": "7"},
+        {"link": "lte", "ul": "rate_mbit=1"}, {"bw": True}, {"bw": [True]}, {"split": 210},
+        {"warmup": 10**10}, {"ue_threads": 10**10}, {"edge_threads": 10**10}, {"seed": 10**20},
+        {"queue_packets": 10**11}, {"frame_timeout_s": "inf"}, {"shape": "x=1xAx3"}, {"shape": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_that_cannot_be_are_refused_in_one_line(option: dict[str, object]) -> None:
+    with pytest.raises(UsageError) as refusal:
+        sweep_config({"model": "m", **option})
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_sweep_of_nothing_says_how_to_name_a_model() -> None:
+    with pytest.raises(UsageError, match="orchestrate models"):
+        sweep_config({})

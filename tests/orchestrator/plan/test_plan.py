@@ -1,0 +1,382 @@
+"""What `orchestrate plan` predicts, chooses, refuses and leaves."""
+
+import csv
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.ask.config import sweep_config
+from orchestrator.measure.profile import CutSizes, NodeProfile, Profile, Span
+from orchestrator.plan.facts import Facts, Option, take_facts
+from orchestrator.plan.grid import Grid, axis, grid
+from orchestrator.plan.policies import decisions
+from orchestrator.plan.prediction import Plan, Predictor, make_plan
+from orchestrator.plan.run import write
+from orchestrator.plan.verify import Measured, Probe, closest, probes, regrets
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.local import local_model
+from splitbed.errors import UsageError
+from splitbed.graphs.mincut import Dag, Wire
+from tests.orchestrator.commands import orchestrate
+
+LAYERS_MS = (10.0, 20.0, 30.0)
+CUT_BYTES = (400_000, 100_000, 20_000, 0)
+OPTIONS = (
+    ("network anchor", 0, "raw", 400_000, 0.1, 0.1, 0.0),
+    ("early", 1, "raw", 100_000, 0.1, 0.1, 0.0),
+    ("early", 1, "int8+zstd", 9_000, 3.0, 1.0, 0.02),
+    ("late", 2, "raw", 20_000, 0.1, 0.1, 0.0),
+    ("device anchor", 3, "none", 0, 0.0, 0.0, None),
+)
+CHAIN = Dag(
+    4,
+    (
+        Wire("input", CUT_BYTES[0], None, (0,)),
+        Wire("a", CUT_BYTES[1], 0, (1,)),
+        Wire("b", CUT_BYTES[2], 1, (2,)),
+        Wire("c", 1_000, 2, (3,)),
+    ),
+)
+
+
+def node(layers_ms: tuple[float, ...], paced: float = 1.1) -> NodeProfile:
+    spans = [
+        Span(first=place, last=place + 1, name=f"/{place}", op="Conv", ms=ms)
+        for place, ms in enumerate(layers_ms)
+    ]
+    whole_ms = sum(layers_ms)
+    return NodeProfile(
+        init_ms=1,
+        warmup_ms=1,
+        steady_ms=whole_ms,
+        paced_ms=paced * whole_ms,
+        init_memory_bytes=0,
+        overall_memory_bytes=0,
+        layers=tuple(spans),
+    )
+
+
+def predictor(dag: Dag = CHAIN, paced: float = 1.1) -> Predictor:
+    cuts = [CutSizes(k=k, part1_bytes=k, intermediate_bytes=n) for k, n in enumerate(CUT_BYTES)]
+    edge = node(tuple(ms / 2 for ms in LAYERS_MS), paced)
+    profile = Profile(ue=node(LAYERS_MS, paced), edge=edge, cuts=tuple(cuts))
+    options = [
+        Option(
+            k=k,
+            split=f"{k}:{3 - k}",
+            split_name=name,
+            codec=codec,
+            encoded_bytes=nbytes,
+            encode_ms=encode,
+            decode_ms=decode,
+            accuracy_drop=drop,
+        )
+        for name, k, codec, nbytes, encode, decode, drop in OPTIONS
+    ]
+    facts = Facts(
+        asked={},
+        model="small",
+        weights="seeded",
+        sha256="",
+        frames=("x",),
+        result_ms=4.0,
+        result_bytes=1000,
+        options=tuple(options),
+        dag=dag,
+    )
+    return Predictor(profile, facts)
+
+
+def planned(bw: str, delay: str = "0", slowdown: str = "1", dag: Dag = CHAIN) -> Plan:
+    return make_plan(predictor(dag), grid(bw, delay, slowdown))
+
+
+def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float) -> float:
+    """The prediction, a number at a time, from the numbers above."""
+    part1, part2 = sum(LAYERS_MS[: option.k]), sum(LAYERS_MS[option.k :]) / 2
+    # after a pause, a tenth slower; and 0.4 ms to run a part at all
+    part1, part2 = (1.1 * ms + 0.4 if ms else 0.0 for ms in (part1, part2))
+    if not option.crosses:
+        return slowdown * (part1 + 4.0)
+
+    def wire_ms(nbytes: int) -> float:
+        return (nbytes + 66 * math.ceil(nbytes / 1448)) * 8 / (bw_mbit * 1e3) + delay_ms
+
+    up_ms, down_ms = wire_ms(round(option.encoded_bytes * 1.0005)) + 1.0, wire_ms(1000) + 0.9
+    on_edge_ms = option.decode_ms + part2 + 4.0
+    return slowdown * (part1 + option.encode_ms) + up_ms + on_edge_ms + down_ms
+
+
+def test_the_prediction_is_that_of_the_formula_at_every_point() -> None:
+    dice = np.random.default_rng(0)
+    rates, delays, paces = (
+        np.sort(dice.uniform(*ends, 4)) for ends in ((1, 1000), (0, 50), (1, 8))
+    )
+    axes = Grid(rates, delays, paces)
+    plan = make_plan(predictor(), axes)
+    for place, option in enumerate(plan.options):
+        for point, (slowdown, delay_ms, bw_mbit) in enumerate(zip(*axes.points(), strict=True)):
+            told = by_hand_ms(option, slowdown, delay_ms, bw_mbit)
+            assert plan.e2e_ms[place, point] == pytest.approx(told, rel=1e-9)
+
+
+SSD300_MS = {  # measured end to end, of SSD300 cut after 3 and 39 of 143 layers, 2026-11-23
+    ("3", "raw"): {5: 2646.94, 20: 841.968, 100: 386.413},
+    ("3", "int8+zstd"): {5: 607.039, 20: 324.061, 100: 236.838},
+    ("39", "raw"): {5: 5195.69, 20: 1470.99, 100: 469.31},
+    ("39", "int8+zstd"): {5: 1330.58, 20: 518.953, 100: 279.726},
+}
+SSD300_BYTES = {
+    ("3", "raw"): 1_440_000,
+    ("3", "int8+zstd"): 208_071,
+    ("39", "raw"): 2_957_312,
+    ("39", "int8+zstd"): 640_725,
+}
+
+
+def ssd300() -> Predictor:
+    """As both nodes were profiled in the run that :data:`SSD300_MS` is of."""
+    ue, edge = node((2.5416, 24.4808, 176.7329), 1.0492), node((2.8443, 28.3112, 196.8747), 1.008)
+    cuts = [CutSizes(k=k, part1_bytes=0, intermediate_bytes=0) for k in range(4)]
+    options = [
+        Option(
+            k={"3": 1, "39": 2}[split],
+            split=split,
+            split_name=split,
+            codec=codec,
+            encoded_bytes=nbytes,
+            encode_ms=0.1 if codec == "raw" else 2.0,
+            decode_ms=0.1 if codec == "raw" else 1.2,
+        )
+        for (split, codec), nbytes in SSD300_BYTES.items()
+    ]
+    update = {"options": tuple(options), "result_ms": 4.5, "result_bytes": 1568}
+    facts = predictor().facts.model_copy(update=update)
+    return Predictor(Profile(ue=ue, edge=edge, cuts=tuple(cuts)), facts)
+
+
+def test_ssd300_is_predicted_as_it_was_measured() -> None:
+    plan = make_plan(ssd300(), grid("5,20,100", "0", "1"))
+    errors = [
+        abs(plan.e2e_ms[place, point] / SSD300_MS[option.split, option.codec][bw_mbit] - 1)
+        for place, option in enumerate(plan.options)
+        for point, bw_mbit in enumerate((5, 20, 100))
+    ]
+    assert np.median(errors) <= 0.03
+    assert max(errors) <= 0.1
+
+
+def test_a_faster_link_moves_the_work_to_the_edge() -> None:
+    plan = planned("0.1,5,10000", slowdown="3")
+    assert [plan.options[one].split_name for one in plan.ranks[0]] == [
+        "device anchor",
+        "early",
+        "network anchor",
+    ]
+
+
+def test_the_pareto_set_is_what_nothing_beats_in_time_bytes_and_ue_time() -> None:
+    plan = planned("1:1000:7", "0,20", "1,4")
+    ue_ms = plan.predictor.ue_ms(plan.work, np.ones(1))[:, 0]
+    for point in range(plan.grid.size):
+        costs = list(zip(plan.e2e_ms[:, point], plan.work.sent_bytes, ue_ms, strict=True))
+        for place, mine in enumerate(costs):
+            beaten = any(
+                all(a <= b for a, b in zip(other, mine, strict=True)) and other != mine
+                for other in costs
+            )
+            assert plan.pareto[place, point] != beaten
+
+
+def test_100_000_configurations_take_seconds(tmp_path: Path) -> None:
+    made = predictor()
+    many = tuple(
+        option.model_copy(update={"split_name": f"{option.split_name} {turn}"})
+        for turn in range(8)
+        for option in made.options
+    )
+    more = Predictor(made.profile, made.facts.model_copy(update={"options": many}))
+    began = time.perf_counter()
+    plan = make_plan(more, grid("1:1000:50", "0:50:10", "1:8:5"))
+    write(plan, decisions(plan), RunFolder(tmp_path))
+    took_s = time.perf_counter() - began
+    assert plan.e2e_ms.size == 100_000
+    assert len((tmp_path / "plan.csv").read_text().splitlines()) == 100_001
+    assert took_s < 10
+
+
+def test_a_codec_that_costs_too_much_accuracy_is_not_chosen() -> None:
+    made, axes = predictor(), grid("3", "0", "3")
+    strict = make_plan(replace(made, max_drop=0.01), axes)
+    assert make_plan(made, axes).options[2].codec == "int8+zstd"
+    assert "int8+zstd" not in {option.codec for option in strict.options}
+
+
+def test_every_configuration_and_every_link_has_its_row(tmp_path: Path) -> None:
+    plan = planned("5,20", "0,10", "1,2")
+    write(plan, decisions(plan), RunFolder(tmp_path))
+    with (tmp_path / "plan.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(OPTIONS) * 8
+    with (tmp_path / "best.csv").open() as file:
+        for best in csv.DictReader(file):
+            where = ("ue_slowdown", "delay_ms", "bw_mbit")
+            here = [r for r in rows if all(float(r[at]) == float(best[at]) for at in where)]
+            least = min(here, key=lambda row: float(row["e2e_ms"]))
+            assert (best["split_name"], best["codec"]) == (least["split_name"], least["codec"])
+            assert float(best["predicted_ms"]) == pytest.approx(float(least["e2e_ms"]), abs=0.01)
+
+
+def test_a_plan_can_be_made_again_from_what_it_left(tmp_path: Path) -> None:
+    plan = planned("5,20")
+    write(plan, decisions(plan), RunFolder(tmp_path))
+    facts = Facts.model_validate_json((tmp_path / "facts.json").read_text())
+    profile = Profile.model_validate_json((tmp_path / "profile.json").read_text())
+    again = make_plan(Predictor(profile, facts), plan.grid)
+    assert np.array_equal(again.e2e_ms, plan.e2e_ms)
+
+
+def test_policies_decide_as_published() -> None:
+    plan = planned("1,30,300", slowdown="2")
+    chosen = {
+        name: [made.labels[one] for one in made.chosen] for name, made in decisions(plan).items()
+    }
+    assert chosen["device only"] == ["device anchor"] * 3
+    assert chosen["network only"] == ["network anchor raw"] * 3
+    # 2 * (10, 30, 60) ms on the UE, 30, 25, 15, 0 ms on the edge, bytes over the rate
+    assert chosen["neurosurgeon"] == ["device anchor", "early raw", "network anchor raw"]
+    assert chosen["dads"] == chosen["neurosurgeon"]  # a chain has no other partitions
+
+
+def test_a_policy_without_codecs_regrets_it() -> None:
+    plan = planned("3", slowdown="3")
+    regret = {name: made.regret(plan)[0] for name, made in decisions(plan).items()}
+    assert plan.options[plan.ranks[0, 0]].codec == "int8+zstd"
+    assert min(regret.values()) > 0.1
+
+
+def test_dads_splits_a_branch_where_no_cut_in_order_can() -> None:
+    # of two branches on the input, the second shrinks it: it alone is worth running on the UE
+    wires = (
+        Wire("input", 10_000, None, (0, 1)),
+        Wire("big", 90_000, 0, (2,)),
+        Wire("small", 100, 1, (2,)),
+        Wire("c", 1_000, 2, (3,)),
+    )
+    made = predictor(Dag(4, wires))
+    profile = made.profile.model_copy(
+        update={
+            "ue": node((90.0, 1.0, 90.0)),
+            "edge": node((1.0, 80.0, 1.0)),
+            "cuts": tuple(
+                CutSizes(k=k, part1_bytes=0, intermediate_bytes=nbytes)
+                for k, nbytes in enumerate((10_000, 100_000, 90_100, 0))
+            ),
+        }
+    )
+    plan = make_plan(Predictor(profile, made.facts), grid("10", "0", "1"))
+    dads = decisions(plan)["dads"]
+    assert dads.options[dads.chosen[0]] is None
+    # the UE's 1 ms, 10,100 bytes at 10 Mbit/s, the edge's 2 ms; in order, all but the first: 91 ms
+    assert dads.gain_ms[0] == pytest.approx((82 + 8) - (1 + 8.08 + 2))
+
+
+def test_verification_looks_where_the_second_is_nearest() -> None:
+    plan = planned("0.5:500", "0:20:3", "1,4")
+    points = closest(plan, 5, lambda rate: rate >= 1)
+    slowdown, _, bw_mbit = plan.grid.points()
+    pairs = {(slowdown[one], frozenset(plan.ranks[:, one].tolist())) for one in points}
+    assert len(pairs) == 5
+    able = plan.margin[bw_mbit >= 1]
+    assert plan.margin[points[0]] == able.min()
+    assert min(bw_mbit[points]) >= 1
+
+
+def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> None:
+    plan = planned("20", slowdown="3")
+    asked = probes(plan, decisions(plan), [0])
+    roles = {role: one for one in asked for role in one.roles}
+    assert {"plan", "second", "device only", "network only", "neurosurgeon", "dads"} == {*roles}
+    assert roles["plan"].option == plan.options[plan.ranks[0, 0]]
+    assert roles["plan"].predicted_ms == pytest.approx(plan.best_ms[0])
+    assert len({one.option for one in asked}) == len(asked)
+
+
+def test_regret_is_against_the_measured_best() -> None:
+    plan = planned("20", slowdown="3")
+    asked = probes(plan, decisions(plan), [0])
+    found = [
+        Measured(one, 90.0 if "second" in one.roles else 99.0 if "plan" in one.roles else 180.0, "")
+        for one in asked
+    ]
+    told = regrets(found)
+    assert told["second"] == [0.0]
+    assert told["plan"] == [pytest.approx(0.1)]
+    assert told["network only"] == [pytest.approx(1.0)]
+
+
+def test_an_invalid_row_is_no_measurement() -> None:
+    option = predictor().options[0]
+    probe = Probe(option, 1, 0, 20, 100.0, ("plan",))
+    assert Measured(probe, 80.0, "").error_pct == pytest.approx(25)
+    assert Measured(probe, None, "the link was not as asked").error_pct is None
+
+
+def test_a_range_rises_by_equal_factors_or_steps() -> None:
+    assert axis("--bw", "1:100:3", "factors", 30).tolist() == [1, 10, 100]
+    assert axis("--delay", "0:50", "steps", 11).tolist() == [*range(0, 51, 5)]
+    assert len(axis("--bw", "1:1000", "factors", 30)) == 30
+    assert axis("--bw", "20,5,5", "factors", 30).tolist() == [5, 20]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5:1", "0:10", "1:10:1", "1:2:3:4", "-1:5", "1:inf", "nan", "1:10:x", "-5", "0,5"]
+)
+def test_what_is_no_range_of_rates_is_refused_with_its_repair(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--bw .*FROM:TO:COUNT"):
+        axis("--bw", text, "factors", 30)
+
+
+def test_a_ue_is_never_faster_than_it_is() -> None:
+    with pytest.raises(UsageError, match="1 to 1000 times"):
+        grid("5", "0", "0.5")
+
+
+def test_a_profile_that_is_none_is_refused_with_its_repair(tmp_path: Path) -> None:
+    ended = orchestrate("plan", "--model", "shapesnet", "--profile", str(tmp_path))
+    assert ended.code == 2
+    assert "holds no profile" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text(predictor().profile.model_dump_json())
+    ended = orchestrate("plan", "--model", "shapesnet", "--profile", str(tmp_path))
+    assert ended.code == 2
+    assert "the profile is of another model: it has 3 layers" in ended.err
+
+
+def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
+    config = sweep_config({"model": "shapesnet", "split": "stage3", "codec": "raw,int8+zstd"})
+    with local_model(config) as local:
+        graph = local.model.graph
+        cuts = [
+            CutSizes(k=cut.k, part1_bytes=0, intermediate_bytes=cut.nbytes)
+            for cut in graph.cuts
+            if cut.crossable or cut.k == graph.n
+        ]
+        layers = node((1.0,) * graph.n)
+        profile = Profile(ue=layers, edge=layers, cuts=tuple(cuts))
+        facts = take_facts(config, local, profile, lambda _: None)
+    anchor, raw, coded, device = facts.options
+    assert (anchor.k, device.codec) == (0, "none")
+    assert raw.encoded_bytes == graph.cuts[raw.k].nbytes
+    assert 0 < coded.encoded_bytes < raw.encoded_bytes / 4
+    assert coded.encode_ms > raw.encode_ms
+    assert (raw.accuracy_drop, coded.accuracy_drop is None) == (0.0, False)
+    assert facts.answer(config)
+    assert not facts.answer(config.model_copy(update={"seed": 1}))

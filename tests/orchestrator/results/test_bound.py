@@ -1,0 +1,60 @@
+"""The physical floor of a frame, against figures worked out by hand."""
+
+import pytest
+
+from netem.spec import LinkSpec, Shape, symmetric
+from orchestrator.results.bound import bound_ms, wire_bytes, wire_ms
+from splitbed.timeline import Stage, Timeline
+
+
+@pytest.mark.parametrize(
+    ("payload_bytes", "frames_bytes"), [(0, 0), (1, 67), (1448, 1514), (1449, 1514 + 67)]
+)
+def test_wire_bytes_count_the_headers_of_every_segment(
+    payload_bytes: int, frames_bytes: int
+) -> None:
+    assert wire_bytes(payload_bytes) == frames_bytes
+
+
+@pytest.mark.parametrize(
+    ("payload_bytes", "rate_mbit", "measured_ms"),
+    # warm cubic through the link box, 10 ms each way: the ideal that it was compared with
+    [(1_440_000, 5, 2419), (1_440_000, 100, 130), (5_760_000, 20, 2419), (5_760_000, 100, 492)],
+)
+def test_wire_time_is_what_an_ideal_transfer_takes(
+    payload_bytes: int, rate_mbit: float, measured_ms: float
+) -> None:
+    shape = Shape(rate_mbit=rate_mbit, delay_ms=10)
+    assert wire_ms(payload_bytes, shape) == pytest.approx(measured_ms, abs=1)
+
+
+def timeline(**ends_ms: float) -> Timeline:
+    """Stages that follow one another, by their ends in ms."""
+    begin, stages = 0, []
+    for name, end_ms in ends_ms.items():
+        stages.append(Stage(name, begin, begin := int(end_ms * 1e6)))
+    return Timeline(stages)
+
+
+def test_the_bound_is_the_nodes_work_and_the_wire_both_ways() -> None:
+    link = LinkSpec(
+        uplink=Shape(rate_mbit=8, delay_ms=10), downlink=Shape(rate_mbit=80, delay_ms=1)
+    )
+    frame = timeline(part1=5, encode=6, uplink=200, decode=202, part2=222, result=223, downlink=230)
+    # up: (1448 + 66) * 8 / 8000 = 1.514 ms + 10; down: 1514 * 8 / 80000 = 0.1514 ms + 1
+    on_nodes_ms = 5 + 1 + 2 + 20 + 1
+    assert bound_ms(frame, 1448, 1448, link) == pytest.approx(on_nodes_ms + 11.514 + 1.1514)
+
+
+def test_the_device_anchor_is_bound_by_its_own_work_alone() -> None:
+    frame = timeline(part1=5, result=6)
+    assert bound_ms(frame, 0, 1000, symmetric(rate_mbit=5, delay_ms=50)) == pytest.approx(6)
+
+
+def test_the_end_to_end_time_leaves_preprocessing_out() -> None:
+    assert timeline(preprocess=50, part1=60, result=61).e2e_ms == 11
+
+
+def test_time_that_no_stage_explains_is_a_gap_and_overlap_is_counted_once() -> None:
+    overlapping = [Stage("part1", 0, 60), Stage("encode", 50, 70), Stage("uplink", 80, 100)]
+    assert Timeline(overlapping).gap_share == pytest.approx(0.1)

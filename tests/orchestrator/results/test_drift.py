@@ -1,0 +1,97 @@
+"""Whether a drift is told: when there is one, and when there is none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.results.drift import MAX_P, Drift, drift
+from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
+from tests.orchestrator.measure.test_profile import profile
+from tests.orchestrator.results.test_summary import PROOF, SPEC
+
+TCP = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
+CELLS, EVERY_S, LAYERS = 6, 20, 9
+
+
+def measured(
+    path: Path, splits: int, slope_per_min: float = 0, of_split: float = 0, seed: int = 0
+) -> Drift:
+    """The drift of a run whose parts take longer by a share a minute, beside noise of 2 %.
+
+    Each split takes longer than the one before by the share `of_split`, without a cause in time.
+    """
+    path.mkdir(exist_ok=True)
+    folder = RunFolder(path)
+    folder.write_run({"model": {"name": "m", "weights": "seeded (seed 0)"}})
+    noise = np.random.default_rng(seed).normal(1, 0.02, splits * CELLS)
+    for place, factor in enumerate(noise):
+        start_ns = place * EVERY_S * 10**9
+        slower = slope_per_min * place * EVERY_S / 60 + of_split * (place // CELLS)
+        took_ns = round(20e6 * factor * (1 + slower))
+        names = ("part1", "encode", "uplink", "decode", "part2", "result", "downlink")
+        lasts_ns = (took_ns // 2, 0, 40_000_000, 0, took_ns // 2, 0, 0)
+        ends = start_ns + np.cumsum((0, *lasts_ns))
+        stages = [[n, int(a), int(b)] for n, a, b in zip(names, ends, ends[1:], strict=False)]
+        k = place // CELLS
+        key, split = f"{k}, {place % CELLS}", f"{k}:{LAYERS - k}"
+        folder.add_sample(
+            {"attempt": key, "frame": 0, "stages": stages, "encoded_bytes": 1000}
+            | {"result_bytes": 0, "max_abs_diff": 0.0}
+        )
+        folder.add_cell(
+            {"key": key, "attempt": key, "split": split, "split_name": key}
+            | {"intermediate_tensors": 1, "intermediate_bytes": 1000, "error": None}
+            | {
+                "link": SPEC.model_dump(),
+                "link_backend": "linkbox",
+                "proofs": [PROOF | {"tcp": TCP}],
+            }
+        )
+    return drift(folder)
+
+
+def profiled(folder: Path) -> None:
+    """Predicts 20 ms for every cut, as they are without a drift."""
+    layers = (20 / 1.5 / LAYERS,) * LAYERS
+    (folder / PROFILE_FILE).write_text(profile(layers, layers).model_dump_json())
+
+
+def test_a_run_whose_nodes_slow_down_is_told_so(tmp_path: Path) -> None:
+    found = measured(tmp_path / "run", splits=4, slope_per_min=0.05)
+    assert found.p is not None
+    assert found.p < MAX_P
+    assert found.pct_per_10_min == pytest.approx(40, abs=15)  # of 50, less as times grow
+    assert "drifted while the run measured" in found.advice[0]
+
+
+def test_noise_is_no_drift(tmp_path: Path) -> None:
+    found = [measured(tmp_path / str(seed), splits=4, seed=seed) for seed in range(5)]
+    assert [one.advice for one in found] == [()] * 5
+    assert all(one.p is not None and one.p > MAX_P for one in found)
+
+
+def test_splits_that_the_profile_tells_wrongly_are_no_drift(tmp_path: Path) -> None:
+    profiled(tmp_path)
+    found = measured(tmp_path, splits=4, of_split=0.05)
+    assert found.rho is not None
+    assert found.rho > 0.8
+    # four splits fall into the order of their errors once in twelve times, up or down
+    assert found.p is not None
+    assert found.p > MAX_P
+    assert found.advice == ()
+
+
+def test_a_profile_shows_a_drift_across_splits(tmp_path: Path) -> None:
+    profiled(tmp_path)
+    found = measured(tmp_path, splits=7, slope_per_min=0.01)
+    assert found.p is not None
+    assert found.p < MAX_P
+    assert found.pct_per_10_min == pytest.approx(10, abs=2)
+
+
+def test_few_cells_tell_nothing(tmp_path: Path) -> None:
+    found = measured(tmp_path / "run", splits=1, slope_per_min=1.0)
+    assert found.p is None
+    assert found.words == "too few cells to tell (6)"
+    assert found.advice == ()
