@@ -20,7 +20,7 @@ from tests.nodes.loopback import free_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-DASHBOARD = ROOT / "orchestrator/dashboards/splitbed.json"
+DASHBOARD = ROOT / "orchestrator/reports/dashboards/splitbed.json"
 READY_S = 20.0
 RANGE_S = 60
 WAITED_FOR = (

@@ -2,20 +2,13 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.net.sweeps import Place, ended
+from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")
-
-TRACE = [
-    sys.executable,
-    "-c",
-    "from orchestrator.cli_trace import trace_app; trace_app()",
-]
 
 
 def test_a_policy_that_measures_beats_the_worst_split_and_no_frame_is_lost(tmp_path: Path) -> None:
@@ -23,7 +16,7 @@ def test_a_policy_that_measures_beats_the_worst_split_and_no_frame_is_lost(tmp_p
     (trace := tmp_path / "trace.csv").write_text("0,20\n2,1\n4,20\n")
     options = ["--split", "2:4", "--policy", "static:2:4,argmin", "--bw-trace", str(trace)]
     own = ["--model", place.model, "--out", str(place.out)]
-    done = ended(place.popen([*TRACE, *own, *options]))
+    done = ended(place.popen([*ORCHESTRATE, "trace", *own, *options]))
     assert done.returncode == 0, done.stderr + done.stdout
     with (place.out / "trace.csv").open() as file:
         static, argmin = csv.DictReader(file)

@@ -139,7 +139,7 @@ def killed(limit: Processor) -> Iterator[tuple[Path, int]]:
     """The group of a UE that was killed, and a child of it that lives on there."""
     script = (
         "import subprocess\n"
-        "from splitbed.processor import Processor, find_place\n"
+        f"from {Processor.__module__} import Processor, find_place\n"
         "limit = Processor()\n"
         "child = subprocess.Popen(['sleep', '30'])\n"
         "print(find_place().group, child.pid, flush=True)\n"
@@ -241,7 +241,7 @@ def proc_of(folder: Path, mounts: list[str], memberships: str) -> Path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user")
 def test_a_user_without_delegation_is_told_what_to_do(limit: Processor) -> None:
-    script = "import os; from splitbed.processor import *; os.setuid(65534); Processor()"
+    script = f"import os; from {Processor.__module__} import *; os.setuid(65534); Processor()"
     limit.close()
     argv = [sys.executable, "-c", script]
     ended = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
@@ -251,11 +251,12 @@ def test_a_user_without_delegation_is_told_what_to_do(limit: Processor) -> None:
     assert "systemd-run --user --scope -p Delegate=yes" in last
 
 
-GUEST = """
+GUEST = f"""
 import json, os, subprocess
 from pathlib import Path
-from splitbed.node.processor import Processor, abandoned, find_place
-
+from {Processor.__module__} import Processor, abandoned, find_place
+"""
+GUEST += """
 def facts():
     with Processor() as limit:
         limit.set(0.25)
