@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev,video,otel
+TESTED := torch,mininet# extras that only tests of them need: .pt files, Mininet's links
 PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
@@ -22,9 +23,14 @@ $(STAMP): pyproject.toml $(wildcard requirements*.lock)
 sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes); ARGS=more options
 	$(BIN)/orchestrate sweep --model ssd300 --bw 5,20,100 --no-delivery $(ARGS)
 
-test: setup  ## all tests
+test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
+	@scripts/system-packages tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/net --ignore=tests/deploy
 	$(BIN)/python -m pytest tests/net tests/deploy  # these measure: one after another
+
+$(STAMP)-and-$(TESTED): $(STAMP)
+	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" "$(TESTED)"
+	@touch $@
 
 older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (Python 3.11)
 	@$(MAKE) --no-print-directory setup VENV=$(OLDER) EXTRAS=dev,tflite-runtime \

@@ -99,7 +99,7 @@ def test_a_long_table_of_latex_goes_on_over_the_page() -> None:
 @pytest.mark.parametrize("lines", [1, LINES_OF_A_PAGE + 1])
 def test_latex_compiles(tmp_path: Path, lines: int) -> None:
     if not shutil.which("pdflatex"):
-        pytest.skip("no pdflatex on this machine")
+        pytest.skip("needs pdflatex (apt-get install texlive-latex-recommended)")
     body = text([row(NASTY)] * lines, "latex")
     packages = r"\usepackage{booktabs,longtable}"
     document = rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}"

@@ -241,7 +241,7 @@ def test_a_damaged_verification_is_told_and_the_rest_is_shown(tmp_path: Path) ->
 
 def test_latex_compiles(tmp_path: Path) -> None:
     if not shutil.which("pdflatex"):
-        pytest.skip("no pdflatex on this machine")
+        pytest.skip("needs pdflatex (apt-get install texlive-latex-recommended)")
     write_scenario(tmp_path, **dict.fromkeys(HEADINGS, WORDS))
     write_run(tmp_path / "sweep", "ssd300")
     body = tr_tables(tmp_path, "latex")
