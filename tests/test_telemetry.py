@@ -15,7 +15,7 @@ from orchestrator.ask.grid import Cell
 from orchestrator.measure.telemetry import SweepTelemetry
 from splitbed import telemetry
 from splitbed.errors import MachineError, UsageError
-from splitbed.graphs.graph import Cut
+from splitbed.graphs.graph import Cut, Liveness
 from splitbed.node.config import Tls
 from splitbed.security.certificates import create
 from splitbed.timeline import Stage, Timeline
@@ -36,7 +36,8 @@ NODE_METRICS = {
     "process_resident_memory_bytes",
 }
 FEW = {"stage", "direction", "codec", "kind", "which", "split", "bw_mbit", "state", "le"}
-CELL = Cell("stage2", Cut(2, "2:3", (), 0, 0, 0, 0), symmetric(rate_mbit=20), "int8+zstd")
+CUT = Cut(2, "2:3", Liveness.of(6), *[0] * 7)
+CELL = Cell("stage2", CUT, symmetric(rate_mbit=20), "int8+zstd")
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ class Sweeper:
             "codec": cell.codec,
             "lossless": cell.lossless,
             "ue": cell.pace.words,
-            "intermediate_tensors": len(cell.cut.tensors) if cell.crosses else 0,
+            "intermediate_tensors": cell.cut.count if cell.crosses else 0,
             "intermediate_bytes": cell.cut.nbytes if cell.crosses else 0,
             "tensors": [
                 {"name": tensor.name, "shape": tensor.shape, "bytes": tensor.nbytes}

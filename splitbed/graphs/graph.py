@@ -13,9 +13,11 @@ frontier*: the tensors fed, or produced by the first ``k`` layers, that a later 
 the graph's outputs count as read at the very end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 from splitbed.tensors import TensorInfo
@@ -41,33 +43,85 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Liveness:
+    """What is live at each cut, kept so that a cut costs no more than what crosses it.
+
+    A segment tree: cut ``k`` of ``m`` is the leaf ``m + k``, node ``i // 2`` the parent of ``i``,
+    and a tensor is kept, with its rank, at the fewest nodes whose leaves are the cuts that it
+    crosses.  To list every frontier instead would take the square of the layers in a graph where
+    much stays live.
+    """
+
+    nodes: tuple[list[tuple[int, Described]], ...]
+
+    @classmethod
+    def of(cls, cuts: int) -> "Liveness":
+        """Nothing live at any of so many cuts."""
+        return cls(tuple([] for _ in range(2 * cuts)))
+
+    def add(self, rank: int, tensor: Described, first: int, last: int) -> None:
+        """``tensor`` crosses the cuts ``first`` to ``last``; ranks rise from one to the next."""
+        low, high = (cut + len(self.nodes) // 2 for cut in (first, last + 1))
+        while low < high:
+            if low % 2:
+                self.nodes[low].append((rank, tensor))
+                low += 1
+            if high % 2:
+                high -= 1
+                self.nodes[high].append((rank, tensor))
+            low, high = low // 2, high // 2
+
+    def at(self, k: int) -> Iterator[Described]:
+        """What crosses cut ``k``, by rank; what is not taken costs nothing."""
+        above = []
+        node = k + len(self.nodes) // 2
+        while node:
+            above.append(self.nodes[node])
+            node //= 2
+        return map(itemgetter(1), merge(*filter(None, above), key=itemgetter(0)))
+
+
+@dataclass(frozen=True)
 class Cut:
     """The place after layer ``k - 1`` and before layer ``k``, named ``k:n-k``.
 
     ``ue_params`` and ``edge_params`` are elements of the weights that each side uses, in floating
     point or, in TFLite, quantised (integers with a scale), so those shared by both count on both.
-    Where ``obstacle`` is not empty, some tensor of the frontier has no static shape or no datatype
-    of the wire: it is missing in ``tensors``, and the graph cannot be cut here.
+    Across go ``count`` tensors, which are ``nbytes`` bytes of intermediate data, dense and
+    uncompressed.  The ``stuck`` ones of the frontier, with no static shape or no datatype of the
+    wire, are not among them: where there are any, the graph cannot be cut.
     """
 
     k: int
     name: str
-    tensors: tuple[TensorInfo, ...]
+    live: Liveness = field(repr=False, hash=False)
     ue_params: int
     edge_params: int
     ue_macs: int
     edge_macs: int
-    obstacle: str = ""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of intermediate data, dense and uncompressed."""
-        return sum(tensor.nbytes for tensor in self.tensors)
+    count: int
+    nbytes: int
+    stuck: int
 
     @property
     def crossable(self) -> bool:
         """Whether the graph can be cut here."""
-        return not self.obstacle
+        return not self.stuck
+
+    @property
+    def crossing(self) -> Iterator[Described]:
+        """The frontier, the graph's inputs first, then in the order of the layers."""
+        return self.live.at(self.k)
+
+    @property
+    def tensors(self) -> tuple[TensorInfo, ...]:
+        """The tensors that cross, in the order of ``crossing``; made anew at each call."""
+        return tuple(tensor for tensor in self.crossing if isinstance(tensor, TensorInfo))
+
+    @property
+    def obstacle(self) -> str:
+        """Why the graph cannot be cut here; empty where it can."""
+        return "; ".join(reason for reason in self.crossing if isinstance(reason, str))
 
 
 @dataclass(frozen=True)
@@ -99,43 +153,44 @@ def find_cuts(
     tensors: Mapping[str, Described],
     params: Mapping[str, int],
 ) -> tuple[Cut, ...]:
-    """Every cut of ``layers``, in one pass.
+    """Every cut of ``layers``, in time that grows with the layers and not with what crosses.
 
     ``tensors`` describes whatever may cross; ``params`` gives the elements of each weight.
     """
     n = len(layers)
     first_use: dict[str, int] = {}
     last_use: dict[str, int] = {}
+    made = dict.fromkeys(inputs, 0)  # the first cut that a tensor may cross
     for layer in layers:
         for name in layer.inputs:
             first_use.setdefault(name, layer.index)
             last_use[name] = layer.index
+        for name in layer.outputs:
+            made.setdefault(name, layer.index + 1)
     last_use.update(dict.fromkeys(outputs, n))
-    begun, ended = [0] * (n + 1), [0] * (n + 1)
-    for name, elements in params.items():
-        if name in first_use:
-            begun[first_use[name] + 1] += elements
-            ended[last_use[name] + 1] += elements
-    params_begun, params_ended = list(accumulate(begun)), list(accumulate(ended))
-    macs = list(accumulate((layer.macs for layer in layers), initial=0))
+    held = [(params[name], first_use[name], last_use[name]) for name in params if name in first_use]
+    crossing = [(tensors[name], made[name], last_use[name]) for name in made if name in last_use]
+    live = Liveness.of(n + 1)
+    for rank, (tensor, first, last) in enumerate(crossing):
+        live.add(rank, tensor, first, last)
+    moved = [(t.nbytes, first, last) for t, first, last in crossing if isinstance(t, TensorInfo)]
+    sums = (
+        _sums(n, ((elements, first + 1, n) for elements, first, _ in held)),
+        _sums(n, ((elements, 0, last) for elements, _, last in held)),
+        _sums(n, ((layer.macs, layer.index + 1, n) for layer in layers)),
+        _sums(n, ((layer.macs, 0, layer.index) for layer in layers)),
+        _sums(n, ((1, first, last) for _, first, last in moved)),
+        _sums(n, moved),
+        _sums(n, ((1, first, last) for t, first, last in crossing if isinstance(t, str))),
+    )
+    each = enumerate(zip(*sums, strict=True))
+    return tuple(Cut(k, f"{k}:{n - k}", live, *counts) for k, counts in each)
 
-    cuts = []
-    live = {name: None for name in inputs if name in last_use}
-    for k in range(n + 1):
-        if k:
-            live.update(dict.fromkeys(t for t in layers[k - 1].outputs if t in last_use))
-            live = {name: None for name in live if last_use[name] >= k}
-        frontier = {name: tensors[name] for name in live}
-        cuts.append(
-            Cut(
-                k=k,
-                name=f"{k}:{n - k}",
-                tensors=tuple(t for t in frontier.values() if isinstance(t, TensorInfo)),
-                ue_params=params_begun[k],
-                edge_params=params_ended[n] - params_ended[k],
-                ue_macs=macs[k],
-                edge_macs=macs[n] - macs[k],
-                obstacle="; ".join(t for t in frontier.values() if isinstance(t, str)),
-            )
-        )
-    return tuple(cuts)
+
+def _sums(n: int, amounts: Iterable[tuple[int, int, int]]) -> Iterable[int]:
+    """At each cut 0 to ``n`` the sum of the amounts that count from one cut to another."""
+    steps = [0] * (n + 2)
+    for amount, first, last in amounts:
+        steps[first] += amount
+        steps[last + 1] -= amount
+    return accumulate(steps[:-1])

@@ -42,7 +42,7 @@ def resolve(graph: Graph, text: str, named: Mapping[str, str] | None = None) -> 
         case "all":
             splits = _splits(inner)
         case "single":
-            splits = _splits(cut for cut in inner if len(cut.tensors) == 1)
+            splits = _splits(cut for cut in inner if cut.count == 1)
         case "named" if named:
             found = [Split(label, _find(graph, place, {})) for label, place in named.items()]
             splits = [split for split in found if 0 < split.k < graph.n]

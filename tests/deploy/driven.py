@@ -46,11 +46,17 @@ def orchestrator() -> None:
     from netem.spec import symmetric
     from orchestrator.ask.grid import Cell
     from orchestrator.measure.telemetry import SweepTelemetry
-    from splitbed.graphs.graph import Cut
+    from splitbed.graphs.graph import Cut, Liveness
 
     cuts = [("network anchor", 0), (MARKUP, 2), ("stage3", 3), ("device anchor", 5)]
+    live = Liveness.of(6)
     cells = [
-        Cell(label, Cut(k, f"{k}:{5 - k}", (), 0, 0, 0, 0), symmetric(rate_mbit=mbit), codec)
+        Cell(
+            label,
+            Cut(k, f"{k}:{5 - k}", live, *[0] * 7),
+            symmetric(rate_mbit=mbit),
+            codec,
+        )
         for (label, k), mbit in itertools.product(cuts, (5, 20))
         for codec in [["raw"], ["none"]][k == 5]
     ]
