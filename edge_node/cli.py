@@ -1,100 +1,71 @@
 """The `edge-node` command."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from splitbed.command import run_command_line
+from splitbed.node.command_line import Options, node_app, run_node
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them
-    from splitbed.node.config import EdgeConfig
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def edge_node() -> None:
-    """Runs part 2 of a split model on the edge server."""
+    from splitbed.node.config import EdgeConfig, NodeConfig
+    from splitbed.node.host import NodeHost
+    from splitbed.node.serve import Plane
 
 
-@app.command()
-def serve(
-    config: Annotated[Path | None, typer.Option(help="YAML with these options as keys.")] = None,
-    listen: Annotated[
-        str | None, typer.Option(help="IP:PORT where intermediate data comes in.")
-    ] = None,
-    control: Annotated[
-        str | None, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")
-    ] = None,
-    metrics: Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")] = None,
-    log: Annotated[str | None, typer.Option(help="console or json.")] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1.")
-    ] = False,
-) -> None:
-    """Serve until SIGTERM; what is in flight is finished."""
-    from splitbed.node import serve as serving
+def _configured(file: Path | None, options: Options) -> "NodeConfig":
     from splitbed.node.config import EdgeConfig, load_node_config
 
-    options = {"listen": listen, "control": control, "metrics": metrics, "log": log}
-    asked = load_node_config(EdgeConfig, config, options | {"insecure": insecure or None})
-    if check:
-        serving.check(asked)
-    else:
-        _serve(asked)
+    return load_node_config(EdgeConfig, file, options)
 
 
-def _serve(config: "EdgeConfig") -> None:
+def _serve(config: "NodeConfig") -> None:
+    from splitbed.node.config import EdgeConfig
+    from splitbed.security.addresses import ipv4_and_port
+
+    assert isinstance(config, EdgeConfig)
+    allowed = config.tls is not None or config.insecure
+    address = ipv4_and_port(config.listen, allowed=allowed)
+    run_node("edge", config, lambda host, stack: _planes(config, address, host, stack))
+
+
+def _planes(
+    config: "EdgeConfig", address: tuple[str, int], host: "NodeHost", stack: ExitStack
+) -> "Sequence[Plane]":
     from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
     from netem.service import serve_shaper
-    from splitbed.logs import configure
-    from splitbed.node import serve as serving
-    from splitbed.node.host import NodeHost
-    from splitbed.node.own_folder import own_folder
-    from splitbed.security.addresses import ipv4_and_port
-    from splitbed.telemetry import serving as serving_metrics
+    from splitbed.node.serve import ORCHESTRATOR, UE, Plane
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
 
-    configure(config.log)
-    allowed = config.tls is not None or config.insecure
-    host_ip, port = ipv4_and_port(config.listen, allowed=allowed)
-    with ExitStack() as stack:
-        folder = stack.enter_context(own_folder("edge-node-"))
-        stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
-        probe = stack.enter_context(ProbeServer(host_ip, port))
-        host = NodeHost("edge", folder, config.limits)
-        host.description.probe_port = probe.address[1]
-        host.description.probe_token = probe.token
-        shaper = stack.enter_context(serve_shaper(config.shaper, port, host.description))
-        models = ModelService(host)
-        data = DataService(host, models, port)
-        planes = (
-            serving.Plane(
-                config.listen,
-                serving.UE,
-                {"splitbed.v1.Data": lambda s: rpc.add_DataServicer_to_server(data, s)},
-            ),
-            serving.Plane(
-                config.control,
-                serving.ORCHESTRATOR,
-                {
-                    "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
-                    "splitbed.v1.Edge": lambda s: rpc.add_EdgeServicer_to_server(models, s),
-                }
-                | shaper,
-                CONTROL_OPTIONS,
-                host.lease,
-            ),
-        )
-        serving.serve(config, host.in_flight, *planes)
-    serving.end()
+    probe = stack.enter_context(ProbeServer(*address))
+    host.description.probe_port = probe.address[1]
+    host.description.probe_token = probe.token
+    shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
+    models = ModelService(host)
+    data = DataService(host, models, address[1])
+    services = {
+        "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
+        "splitbed.v1.Edge": lambda s: rpc.add_EdgeServicer_to_server(models, s),
+    }
+    return [
+        Plane(
+            config.listen,
+            UE,
+            {"splitbed.v1.Data": lambda s: rpc.add_DataServicer_to_server(data, s)},
+        ),
+        Plane(config.control, ORCHESTRATOR, services | shaper, CONTROL_OPTIONS, host.lease),
+    ]
+
+
+app = node_app(
+    "Runs part 2 of a split model on the edge server.",
+    ("listen", "IP:PORT where intermediate data comes in."),
+    _configured,
+    _serve,
+)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from orchestrator.results.bound import wire_bytes
+from netem.wire import wire_bytes
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 

@@ -22,7 +22,7 @@ from typing import Protocol
 
 import numpy as np
 
-from orchestrator.results.bound import wire_bytes
+from netem.wire import wire_bytes
 from splitbed.errors import UsageError
 
 PROBE_SHARE, PROBE_MOST_S = 0.1, 5.0

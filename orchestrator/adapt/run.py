@@ -11,10 +11,11 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from netem.spec import FRAME_BYTES, LinkSpec
+from netem.wire import wire_ms
 from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
 from orchestrator.adapt.policies import Arm, Outcome, Policy, new_policy, policy_names
 from orchestrator.adapt.replay import Replay
@@ -22,11 +23,10 @@ from orchestrator.adapt.rows import COLUMNS, REHEARSAL, costs, policy_row
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import DEVICE_ANCHOR, NETWORK_ANCHOR, Cell, plan_cells
 from orchestrator.ask.pace import paces
-from orchestrator.cli.trace_table import Outcomes, words
 from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.cell import LATE_WITH_LOSS, sample_of
 from orchestrator.measure.conditions import conditions, now
-from orchestrator.results.bound import wire_ms
+from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
     Record,
@@ -35,7 +35,6 @@ from orchestrator.results.run_folder import (
     create,
     csv_text,
 )
-from orchestrator.testbed.clocks import on_ue_clock
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed, testbed
@@ -49,6 +48,15 @@ POLICIES = "static:device,static:network,threshold,argmin,bandit"
 _REHEARSED = 4  # frames of each split; the first one is left out
 _WORK_MS, _LATE = 30_000.0, 4.0
 _QUEUE_MS, _LEAST_QUEUE = 100.0, 16
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a trace leaves; `stopped` is what ended it before its last policy."""
+
+    folder: RunFolder
+    rows: list[dict[str, object]]
+    stopped: BaseException | None
 
 
 @dataclass(frozen=True)
@@ -253,7 +261,7 @@ class TraceRun:
             if replay.changes:
                 self._applied[name] = replay.applied
             self._write()
-        self._say(words(self._rows()[-1]))
+        self._say(_words(self._rows()[-1]))
 
     def _frame(self, policy: str, number: int, k: int, replay: Replay) -> Record:
         """Run one frame and write it down; its line of samples.jsonl."""
@@ -322,3 +330,14 @@ class TraceRun:
             title = f"{self._bed.model.name}, {self._trace.words}"
             plot(ran, self._applied, self._arms, title, self._folder.path / PLOT_FILE)
         return rows
+
+
+def _words(row: Mapping[str, object]) -> str:
+    """A row in a few words, when its policy has ended."""
+    if not row["frames"]:
+        return f"{row['policy']}: no frame"
+    return (
+        f"{row['policy']}: {row['frames']} frames, {row['lost']} lost, "
+        f"mean {row['mean_ms']:.1f} ms, p95 {row['p95_ms']:.1f} ms, "
+        f"{row['regret_pct']:+.1f} % against the oracle"
+    )

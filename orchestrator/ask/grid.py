@@ -2,26 +2,54 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol
 
 import numpy as np
 
 from netem.spec import LinkSpec
+from netem.wire import wire_ms
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.pace import Pace, paces
-from orchestrator.results.bound import wire_ms
-from orchestrator.testbed.model import SweptModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
-from splitbed.graphs.graph import Cut
+from splitbed.graphs.graph import Cut, Graph
 from splitbed.graphs.splits import resolve
+from splitbed.media.recipes import PictureRecipe
 
 NETWORK_ANCHOR, DEVICE_ANCHOR = "network anchor", "device anchor"
 RAW, NOTHING = "raw", "none"  # of the device anchor nothing crosses the link
+
+
+class CutModel(Protocol):
+    """What a grid asks of a model: its graph, its splits' names, what it is fed."""
+
+    @property
+    def graph(self) -> Graph:
+        """Its layers and cuts."""
+
+    @property
+    def named_splits(self) -> Mapping[str, str] | None:
+        """Labels of cuts, where it has any."""
+
+    @property
+    def inputs(self) -> Sequence[object]:
+        """What is measured, frame by frame."""
+
+    @property
+    def recipe(self) -> PictureRecipe | None:
+        """How it takes pictures; None where it takes none."""
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether maps have their channels last."""
+
+    @property
+    def file_bytes(self) -> int:
+        """What its file measures."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +89,7 @@ class Cell:
         return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
 
 
-def plan_cells(config: SweepConfig, model: SweptModel) -> list[Cell]:
+def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     """The grid: the anchors and the splits, each over every link, in the order of its tables.
 
     Raises UsageError.
@@ -97,7 +125,7 @@ def in_random_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
     return [cell for own in order for cell in dice.sample(own, len(own))]
 
 
-def _codecs(config: SweepConfig, model: SweptModel, k: int) -> Iterator[str]:
+def _codecs(config: SweepConfig, model: CutModel, k: int) -> Iterator[str]:
     """The codecs of a cut; UsageError for one that does not exist or cannot be used there."""
     if k == model.graph.n:
         yield NOTHING
@@ -113,7 +141,7 @@ def _codecs(config: SweepConfig, model: SweptModel, k: int) -> Iterator[str]:
         yield codec.name
 
 
-def _made_up(model: SweptModel, k: int) -> Setting:
+def _made_up(model: CutModel, k: int) -> Setting:
     """What binding a codec takes, before anything was calibrated."""
     ranges = {}
     for info in model.graph.cuts[k].tensors:
@@ -123,9 +151,9 @@ def _made_up(model: SweptModel, k: int) -> Setting:
     return Setting(ranges, model.channels_last, model.recipe if k == 0 else None)
 
 
-def _delivery_bytes(config: SweepConfig, model: SweptModel, k: int) -> int:
+def _delivery_bytes(config: SweepConfig, model: CutModel, k: int) -> int:
     """About what part 1 measures: its share of the parameters, of the file's bytes."""
     if not config.delivery:
         return 0
     share = model.graph.cuts[k].ue_params / max(model.graph.cuts[-1].ue_params, 1)
-    return int(share * cast(int, model.facts["bytes"]))
+    return int(share * model.file_bytes)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.ask.config import SweepConfig, sweep_config
-from orchestrator.cli.progress import Progress
 from orchestrator.measure import sweep
+from orchestrator.measure.watcher import Watcher
+from orchestrator.reports.html import leave_report
 from orchestrator.results.archive import extract, read_config
+from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.testbed.local import local_model
@@ -63,9 +65,11 @@ def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> Replay:
     return Replay(folder, config)
 
 
-def run(replay: Replay, progress: Progress) -> sweep.Outcome:
+def run(replay: Replay, progress: Watcher) -> SweepOutcome:
     """Run the sweep. Raises SplitbedError for what stops it before the first cell."""
-    return sweep.run(replay.config, progress)
+    outcome = sweep.run(replay.config, progress)
+    leave_report(outcome.folder, progress.note)
+    return outcome
 
 
 def _config(asked: dict[str, Any], options: dict[str, Any]) -> SweepConfig:

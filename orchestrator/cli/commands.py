@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.ask.config import SweepConfig
 from orchestrator.checks.verify import Check, to_csv, verify
 from orchestrator.measure.accuracy import Accuracy, Judge, check_classes
-from orchestrator.measure.profile import NodeProfile, Profile, take_profile
+from orchestrator.measure.profile import take_profile
 from orchestrator.offline.infer import (
     VIDEO_SUFFIX,
     as_lists,
@@ -20,6 +20,7 @@ from orchestrator.offline.infer import (
     write_predictions,
 )
 from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.testbed import testbed

@@ -72,6 +72,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Predict the best split over every link from one profile; draw the map; verify it."""
+    from orchestrator.cli.watching import watching
     from orchestrator.plan import grid as plan_grid
     from orchestrator.plan import run as plan_run
 
@@ -79,4 +80,6 @@ def plan(
     own = ("bw", "delay", "ue_slowdown", "profile", "max_drop", "verify", "json")
     config = asked(context, *own)
     most = math.inf if max_drop is None else max_drop
-    plan_run.run_plan(config, plan_run.Wanted(grid, profile, verify, most), as_json=json)
+    wanted = plan_run.Wanted(grid, profile, verify, most)
+    with watching(None, None) as watcher:
+        plan_run.run_plan(config, wanted, watcher, as_json=json)

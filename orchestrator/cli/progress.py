@@ -15,9 +15,9 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from netem.spec import LinkSpec
 from orchestrator.ask.config import MIN_FRAMES
 from orchestrator.ask.grid import NOTHING, RAW, Cell
+from orchestrator.measure.watcher import Watcher
 from orchestrator.results.rows import cut_name
 from orchestrator.results.run_folder import Record
 from splitbed.timeline import Stage
@@ -25,32 +25,7 @@ from splitbed.timeline import Stage
 _CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
 
 
-class Progress:
-    """Told how a sweep gets on; does what it likes with it, which here is nothing."""
-
-    def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
-        """The cells that will be measured."""
-
-    def note(self, words: str) -> None:
-        """Something that the user may wait for, or wonder about."""
-
-    def cell(self, cell: Cell) -> None:
-        """A cell begins."""
-
-    def proved(self, link: LinkSpec, proof: Record) -> None:
-        """The link was measured; `proof` has the fields of a LinkProof."""
-
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
-        """A frame was measured: its line of samples.jsonl, its stages brought to one clock."""
-
-    def done(self, journal: Record) -> None:
-        """A cell ended; `journal` is its line of cells.jsonl."""
-
-    def stopped(self, error: BaseException) -> None:
-        """The sweep was stopped before its last cell."""
-
-
-class SweepProgress(Progress):
+class SweepProgress(Watcher):
     """A bar on a terminal, a line per cell elsewhere."""
 
     def __init__(self, console: Console) -> None:

@@ -121,6 +121,7 @@ def sweep(
     from orchestrator.cli.watching import watching
     from orchestrator.measure import sweep
     from orchestrator.reports import terminal as report
+    from orchestrator.reports.html import leave_report
     from orchestrator.testbed.testbed import check_testbed
     from splitbed.errors import UsageError
 
@@ -133,6 +134,7 @@ def sweep(
     check_testbed(config_asked)
     with watching(metrics, otlp) as progress:
         outcome = sweep.run(config_asked, progress, resume)
+        leave_report(outcome.folder, progress.note)
     report.show(outcome, as_json=json)
     lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
     typer.echo("".join(f"{line}\n" for line in lines), err=True, nl=False)

@@ -2,34 +2,11 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 
+from orchestrator.adapt.run import Outcomes
 from orchestrator.reports.terminal import show_lines
-from orchestrator.results.run_folder import RunFolder
 from splitbed.command import INTERRUPTED
 from splitbed.errors import RunError, SplitbedError
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What a trace leaves; `stopped` is what ended it before its last policy."""
-
-    folder: RunFolder
-    rows: list[dict[str, object]]
-    stopped: BaseException | None
-
-
-def words(row: Mapping[str, object]) -> str:
-    """A row in a few words, when its policy has ended."""
-    if not row["frames"]:
-        return f"{row['policy']}: no frame"
-    return (
-        f"{row['policy']}: {row['frames']} frames, {row['lost']} lost, "
-        f"mean {row['mean_ms']:.1f} ms, p95 {row['p95_ms']:.1f} ms, "
-        f"{row['regret_pct']:+.1f} % against the oracle"
-    )
-
 
 _SHOWN = (
     "policy", "frames", "lost", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",

@@ -5,24 +5,27 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from rich.console import Console
+
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
-from orchestrator.cli.progress import Progress
+from orchestrator.cli.progress import SweepProgress
 from orchestrator.measure.otlp import Tracer, tracing
-from orchestrator.reports import terminal as report
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.clock import ClockModel, on_ue_clock, own_epoch_ns
 from orchestrator.results.run_folder import Record
-from orchestrator.testbed.clocks import ClockModel, on_ue_clock, own_epoch_ns
 from splitbed.timeline import Stage
 
 
 @contextmanager
-def watching(metrics: str | None, otlp: str | None) -> Iterator[Progress]:
+def watching(metrics: str | None, otlp: str | None) -> Iterator[Watcher]:
     """What a sweep tells of itself; `metrics` is IP:PORT, `otlp` a collector's HTTP address.
 
     Raises UsageError for addresses that cannot be, MachineError for a port that is taken.
     """
     with ExitStack() as stack:
-        watchers: list[Progress] = [progress := stack.enter_context(report.progress())]
+        progress = stack.enter_context(SweepProgress(Console(stderr=True, highlight=False)))
+        watchers: list[Watcher] = [progress]
         if metrics:
             # prometheus_client takes a while to import
             from orchestrator.measure.telemetry import SweepTelemetry
@@ -36,10 +39,10 @@ def watching(metrics: str | None, otlp: str | None) -> Iterator[Progress]:
         yield Several(watchers)
 
 
-class Several(Progress):
+class Several(Watcher):
     """Tells each of several watchers."""
 
-    def __init__(self, watchers: Sequence[Progress]) -> None:
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = watchers
 
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
@@ -78,7 +81,7 @@ class Several(Progress):
             watcher.stopped(error)
 
 
-class Traced(Progress):
+class Traced(Watcher):
     """Exports the frames of a cell when it has ended, on the UE's clock."""
 
     def __init__(self, tracer: Tracer) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.json_format import MessageToDict
 
+from netem.wire import wire_ms
 from orchestrator.ask.config import MIN_FRAMES, SweepConfig
 from orchestrator.ask.grid import Cell
-from orchestrator.results.bound import wire_ms
+from orchestrator.results.clock import ClockModel, on_ue_clock
 from orchestrator.results.run_folder import Record
-from orchestrator.testbed.clocks import ClockModel, on_ue_clock
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.tensors import Tensors

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orchestrator.testbed.clocks import EDGE_STAGES
+from orchestrator.results.clock import EDGE_STAGES
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import Stage, Timeline
 

@@ -1,9 +1,6 @@
-"""Profiles of both nodes (clause 10.2.7), and the times that they predict for every cut.
+"""Takes the profiles of both nodes (clause 10.2.7).
 
-Each node runs the whole model, then each layer alone, in a process of its own. A cut's times are
-the sums over its layers, as in the table that clause 10.2.13 points to: no network is in them.
-What a sweep will measure is slower, as its nodes wait for the network between frames; so much as
-the whole model is slower after a pause.
+Each node runs the whole model, then each layer alone, in a process of its own.
 """
 
 from collections.abc import Iterator
@@ -11,10 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import BaseModel, ConfigDict
-
 from orchestrator.ask.config import SweepConfig
-from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, csv_text
+from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair, Side
 from splitbed.graphs.parts import Part, extract_span
@@ -23,102 +18,6 @@ from splitbed.runtime.profiler import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
 
 RUNS, WARMUP = 12, 2
-
-PUBLISHED_COLUMNS = (
-    "layers_on_client", "layers_on_server", "client_time_ms", "intermediate_model_size_KiB",
-    "intermediate_data_size_kB", "server_time_ms", "end_to_end_processing_time_ms",
-)  # fmt: skip
-"""Of the table of clause 10.2.13; KiB is 1024 bytes, kB is 1000, as there."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Span(_Frozen):
-    """Layers between neighbouring cuts, as a rule one: `ms` is their share of the whole's time."""
-
-    first: int
-    last: int
-    name: str
-    op: str
-    ms: float
-
-
-class NodeProfile(_Frozen):
-    """What the whole model takes on one node; memory is the growth of the process.
-
-    `steady_ms` is one run after another, `paced_ms` a run after a pause.
-    """
-
-    init_ms: float
-    warmup_ms: float
-    steady_ms: float
-    paced_ms: float
-    init_memory_bytes: int
-    overall_memory_bytes: int
-    layers: tuple[Span, ...]
-
-    def ms(self, first: int, last: int) -> float:
-        """What the layers between two cuts take."""
-        return sum(span.ms for span in self.layers if first <= span.first and span.last <= last)
-
-
-class CutSizes(_Frozen):
-    """A cut that can be made, and what there is to send."""
-
-    k: int
-    part1_bytes: int
-    intermediate_bytes: int
-
-
-class Profile(_Frozen):
-    """Both nodes' profiles of one model."""
-
-    ue: NodeProfile
-    edge: NodeProfile
-    cuts: tuple[CutSizes, ...]
-
-    @property
-    def n(self) -> int:
-        """Number of layers."""
-        return self.cuts[-1].k
-
-    def predicted_ms(self, k: int) -> tuple[float, float]:
-        """What part 1 on the UE and part 2 on the edge will take in a sweep."""
-        if k == self.n:  # the device anchor waits for no network
-            return self.ue.ms(0, k), 0.0
-        ue, edge = (node.paced_ms / node.steady_ms for node in (self.ue, self.edge))
-        return ue * self.ue.ms(0, k), edge * self.edge.ms(k, self.n)
-
-    def table(self) -> list[dict[str, float]]:
-        """A row per cut with :data:`PUBLISHED_COLUMNS`."""
-        rows = []
-        for cut in self.cuts:
-            client_ms, server_ms = self.ue.ms(0, cut.k), self.edge.ms(cut.k, self.n)
-            values = (
-                cut.k,
-                self.n - cut.k,
-                round(client_ms, 4),
-                round(cut.part1_bytes / 1024, 2),
-                cut.intermediate_bytes / 1000,
-                round(server_ms, 4),
-                round(client_ms + server_ms, 4),
-            )
-            rows.append(dict(zip(PUBLISHED_COLUMNS, values, strict=True)))
-        return rows
-
-    def csv(self) -> str:
-        """The table as CSV."""
-        return csv_text(PUBLISHED_COLUMNS, self.table())
-
-
-def read_profile(folder: RunFolder) -> Profile | None:
-    """The profile that a sweep left in its run folder; None where there is none to be read."""
-    try:
-        return Profile.model_validate_json((folder.path / PROFILE_FILE).read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:

@@ -3,19 +3,18 @@
 model ──> link up ──> nodes up ──> for each split: load ──> for each link: measure ──> journal
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.ask.grid import Cell, in_random_order, plan_cells
-from orchestrator.cli.progress import Progress
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.sweeper import Sweeper
-from orchestrator.reports.html import write_report
+from orchestrator.measure.watcher import Watcher
 from orchestrator.results.drift import drift
-from orchestrator.results.rows import Row
+from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.run_folder import (
     SUMMARY_FILE,
     Record,
@@ -24,33 +23,12 @@ from orchestrator.results.run_folder import (
     create,
 )
 from orchestrator.results.summary import rows, to_csv
-from orchestrator.results.verdict import Verdict, judge_run
+from orchestrator.results.verdict import judge_run
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.testbed import testbed
-from splitbed.command import INTERRUPTED
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 _OF_THE_END = ("ended", "verdict", "reasons", "advice", "drift")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a sweep leaves; `stopped` is what ended it before its last cell."""
-
-    folder: Path
-    rows: list[Row]
-    verdict: Verdict
-    stopped: BaseException | None
-
-    @property
-    def exit_code(self) -> int:
-        """0 for a VALID run, 1 for an INVALID one, else what the cause of the stop asks for."""
-        match self.stopped:
-            case SplitbedError() as error:
-                return error.exit_code
-            case KeyboardInterrupt():
-                return INTERRUPTED
-        return 0 if self.verdict.valid else RunError.exit_code
 
 
 def read_config(run: Path) -> SweepConfig:
@@ -61,7 +39,7 @@ def read_config(run: Path) -> SweepConfig:
     return sweep_config({key: value for key, value in asked.items() if value is not None})
 
 
-def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) -> Outcome:
+def run(config: SweepConfig, progress: Watcher, resumed: Path | None = None) -> SweepOutcome:
     """Run a sweep, or go on with one: cells that ended without an error are kept.
 
     Raises SplitbedError for what stops it before the first cell.
@@ -88,7 +66,7 @@ def run(config: SweepConfig, progress: Progress, resumed: Path | None = None) ->
             stopped = Sweeper(config, bed, folder, progress).measure(todo)
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
-            return _end(folder, len(cells), stopped, progress)
+            return _end(folder, len(cells), stopped)
 
 
 def _begin(
@@ -117,9 +95,7 @@ def _begin(
     folder.write_run(run | {"resumed": [*run.get("resumed", []), facts["started"]]})
 
 
-def _end(
-    folder: RunFolder, cells: int, stopped: BaseException | None, progress: Progress
-) -> Outcome:
+def _end(folder: RunFolder, cells: int, stopped: BaseException | None) -> SweepOutcome:
     """Judge what was measured and write it down, as far as the disk lets us."""
     table = rows(folder)
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
@@ -134,9 +110,6 @@ def _end(
             | {"ended": now(), "verdict": verdict.word}
             | {"reasons": verdict.reasons, "advice": verdict.advice, "drift": found.record()}
         )
-        write_report(folder.path)
     except RunError as error:
         stopped = stopped or error
-    except (SplitbedError, OSError) as error:  # a run is not lost for want of its report
-        progress.note(f"no report: {error}")
-    return Outcome(folder.path, table, verdict, stopped)
+    return SweepOutcome(folder.path, table, verdict, stopped)

@@ -9,12 +9,14 @@ from dataclasses import asdict
 
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import Cell
-from orchestrator.cli.progress import Progress
 from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement
 from orchestrator.measure.conditions import now
-from orchestrator.measure.profile import read_profile, take_profile
+from orchestrator.measure.profile import take_profile
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.clock import on_ue_clock
+from orchestrator.results.profile import read_profile
 from orchestrator.results.run_folder import (
     ACCURACY_FILE,
     CALIBRATION_FILE,
@@ -25,7 +27,6 @@ from orchestrator.results.run_folder import (
     RunFolder,
 )
 from orchestrator.results.summary import accuracy_csv, rows, to_csv
-from orchestrator.testbed.clocks import on_ue_clock
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.codecs import codec_named
@@ -39,7 +40,7 @@ class Sweeper:
     """Measures cells; one that fails costs a restart of the nodes, not the sweep."""
 
     def __init__(
-        self, config: SweepConfig, bed: Testbed, folder: RunFolder, progress: Progress
+        self, config: SweepConfig, bed: Testbed, folder: RunFolder, progress: Watcher
     ) -> None:
         self._config = config
         self._bed = bed

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 from netem.proof import nominal_rtt_ms
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import NOTHING, Cell
-from orchestrator.cli.progress import Progress
+from orchestrator.measure.watcher import Watcher
 from orchestrator.results.run_folder import Record
 from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages
 from splitbed.timeline import END_TO_END, Stage, Timeline
@@ -50,7 +50,7 @@ for _direction in DIRECTIONS:
 LAST_PROGRESS.set_to_current_time()
 
 
-class SweepTelemetry(Progress):
+class SweepTelemetry(Watcher):
     """Told how a sweep gets on, it sets the metrics; takes microseconds, off the clock."""
 
     def __init__(self) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netem.spec import LinkSpec
+from netem.wire import wire_ms
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
 from orchestrator.measure.accuracy import Accuracy, Judge
-from orchestrator.results.bound import wire_ms
 from orchestrator.testbed.local import LocalModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder

@@ -17,8 +17,8 @@ from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import DEVICE_ANCHOR, NOTHING
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.measure.calibration import calibrate
-from orchestrator.measure.profile import Profile
 from orchestrator.offline.rd import Setup, cuts_to_calibrate, plan
+from orchestrator.results.profile import Profile
 from orchestrator.testbed.local import LocalModel
 from splitbed.checked import Frozen
 from splitbed.codecs import codec_named

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.ask.grid import RAW
-from orchestrator.measure.profile import NodeProfile
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, Grid
 from orchestrator.plan.prediction import Plan, Predictor, Work
+from orchestrator.results.profile import NodeProfile
 from splitbed.graphs.mincut import Partition, cost_ms, minimum_cut
 
 Choices = npt.NDArray[np.intp]

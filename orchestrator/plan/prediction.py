@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.measure.profile import NodeProfile, Profile
+from netem.wire import wire_bytes
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, Grid
-from orchestrator.results.bound import wire_bytes
+from orchestrator.results.profile import NodeProfile, Profile
 
 UP_MS, DOWN_MS = 1.0, 0.9
 """What a message takes besides the wire, of gRPC, kernel and waking: measured in sweeps here."""

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.ask.config import SweepConfig
-from orchestrator.cli.watching import watching
-from orchestrator.measure.profile import NodeProfile, Profile, take_profile
+from orchestrator.measure.profile import take_profile
+from orchestrator.measure.watcher import Watcher
 from orchestrator.plan import verify as plan_verify
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import Grid
@@ -27,6 +27,7 @@ from orchestrator.plan.plot import plot, text_map
 from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create, csv_text
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.testbed import check_testbed, testbed
@@ -51,7 +52,9 @@ class Wanted:
     max_drop: float = math.inf
 
 
-def run_plan(config: SweepConfig, wanted: Wanted, *, as_json: bool = False) -> None:
+def run_plan(
+    config: SweepConfig, wanted: Wanted, watcher: Watcher, *, as_json: bool = False
+) -> None:
     """Predict, print and write. Raises UsageError for what cannot be asked; nothing is left then.
 
     ``config`` says the model, its splits and codecs, and where it is to run.
@@ -77,7 +80,7 @@ def run_plan(config: SweepConfig, wanted: Wanted, *, as_json: bool = False) -> N
     lines = write(plan, decided, folder)
     planned_s = time.perf_counter() - began
     plot(plan, folder.path / MAP_FILE)
-    measured = _verify(config, wanted, plan, decided, folder)
+    measured = _verify(config, wanted, plan, decided, folder, watcher)
     if as_json:
         answer = {"plan": str(folder.path), "model": predictor.facts.model}
         told = answer | {"weights": predictor.facts.weights, "configurations": plan.e2e_ms.size}
@@ -199,6 +202,7 @@ def _verify(
     plan: Plan,
     decided: Mapping[str, Decisions],
     folder: RunFolder,
+    watcher: Watcher,
 ) -> list[plan_verify.Measured]:
     if not wanted.verify:
         return []
@@ -206,8 +210,7 @@ def _verify(
     if not points:
         raise UsageError("--verify: no rate of this plan is one that a link here can have")
     asked = plan_verify.probes(plan, decided, points)
-    with watching(None, None) as progress:
-        found = plan_verify.measure(config, asked, folder.path / VERIFY_FOLDER, progress)
+    found = plan_verify.measure(config, asked, folder.path / VERIFY_FOLDER, watcher)
     lines = [one.row() for one in found]
     folder.replace(VERIFY_FILE, csv_text(tuple(lines[0]), lines))
     return found

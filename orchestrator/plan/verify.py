@@ -15,9 +15,9 @@ from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
-from orchestrator.cli.progress import Progress
 from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.sweeper import Sweeper
+from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Grid
 from orchestrator.plan.policies import Decisions
@@ -157,7 +157,7 @@ def _queue(bw_mbit: float, delay_ms: float) -> int:
 
 
 def measure(
-    config: SweepConfig, asked: Sequence[Probe], out: Path, progress: Progress
+    config: SweepConfig, asked: Sequence[Probe], out: Path, progress: Watcher
 ) -> list[Measured]:
     """Measure each, and leave the run folder `out`. Raises SplitbedError for what stops it."""
     config = config.model_copy(

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -21,12 +21,12 @@ import numpy as np
 
 from netem.proof import RATE_TOLERANCE
 from orchestrator.results.choice import Choice, choices, compression_needed, label
+from orchestrator.results.clock import EDGE_STAGES
 from orchestrator.results.rows import Row, is_anchor
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, Record, RunFolder
 from orchestrator.results.summary import rows, samples_by_attempt, timelines
 from orchestrator.results.verdict import judge_run
-from orchestrator.testbed.clocks import EDGE_STAGES
-from splitbed.errors import RunError, UsageError
+from splitbed.errors import RunError, SplitbedError, UsageError
 from splitbed.timeline import NS_PER_MS, Timeline
 
 REPORT_FILE = "report.html"
@@ -52,6 +52,14 @@ def write_report(run: Path, file: Path | None = None) -> Path:
             f"`orchestrate report {run} --out FILE`"
         ) from None
     return target
+
+
+def leave_report(run: Path, say: Callable[[str], None]) -> None:
+    """Write report.html where that can be done, else say why: no run is lost for want of it."""
+    try:
+        write_report(run)
+    except (SplitbedError, OSError) as error:
+        say(f"no report: {error}")
 
 
 def html(told: Record) -> str:

@@ -1,4 +1,4 @@
-"""How commands speak: progress on stderr; tables, verdict and advice on stdout."""
+"""Results on stdout: tables, verdict and advice, or JSON."""
 
 import json
 import sys
@@ -10,9 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.progress import SweepProgress
-from orchestrator.measure.sweep import Outcome
 from orchestrator.reports.table import sweep_table
+from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.rows import Row
 
 Line = dict[str, object]
@@ -44,12 +43,7 @@ def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
     stdout().print(table)
 
 
-def progress() -> SweepProgress:
-    """Progress on stderr."""
-    return SweepProgress(Console(stderr=True, highlight=False))
-
-
-def show(outcome: Outcome, *, as_json: bool, resume: str = "") -> None:
+def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
     """Print what the sweep found, as a table or as JSON; `resume` is the command to go on with."""
     verdict = outcome.verdict
     if as_json:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netem.wire import wire_bytes
 from orchestrator.results.anchors import as_accurate
-from orchestrator.results.bound import wire_bytes
 from orchestrator.results.rows import (
     Row,
     conditions_of,

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from netem.spec import LinkSpec
-from orchestrator.measure.profile import Profile, read_profile
+from netem.wire import wire_ms
 from orchestrator.results.anchors import add_comparisons
-from orchestrator.results.bound import bound_ms, wire_ms
+from orchestrator.results.bound import bound_ms
+from orchestrator.results.clock import ClockModel, is_told, on_ue_clock
 from orchestrator.results.intervals import median_interval
+from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.rows import Row, number
 from orchestrator.results.run_folder import Record, RunFolder, csv_text
-from orchestrator.testbed.clocks import ClockModel, is_told, on_ue_clock
 from splitbed.timeline import Stage, Timeline
 
 STAGE_COLUMNS = ("part1", "encode", "uplink", "decode", "part2", "downlink")

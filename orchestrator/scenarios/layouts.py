@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.measure.profile import read_profile
 from orchestrator.reports.export import figure, sent_mb, valid_word, with_interval
 from orchestrator.reports.sheet import Sheet
+from orchestrator.results.profile import read_profile
 from orchestrator.results.rows import Row, conditions_of, number
 from orchestrator.results.run_folder import PREDICTIONS, RunFolder
 from orchestrator.scenarios.detection_tables import detection_tables

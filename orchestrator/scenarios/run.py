@@ -19,10 +19,12 @@ from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.checks.verify import Check, to_csv, verify
-from orchestrator.cli.progress import Progress
 from orchestrator.measure import sweep
-from orchestrator.measure.profile import read_profile
+from orchestrator.measure.watcher import Watcher
 from orchestrator.offline.infer import check_annotations, infer
+from orchestrator.reports.html import leave_report
+from orchestrator.results.outcome import SweepOutcome
+from orchestrator.results.profile import read_profile
 from orchestrator.results.run_folder import (
     PREDICTIONS,
     SCENARIO_FILE,
@@ -120,7 +122,7 @@ def _begun(folder: Path) -> Scenario:
     return load_scenario(str(folder / SCENARIO_FILE))
 
 
-def run(folder: Path, progress: Progress) -> tuple[list[sweep.Outcome], int]:
+def run(folder: Path, progress: Watcher) -> tuple[list[SweepOutcome], int]:
     """Run the scenario that `folder` holds, or go on with it, and those that belong to it.
 
     What came out of each sweep, and the exit code; one that was stopped is the last.
@@ -137,7 +139,7 @@ def run(folder: Path, progress: Progress) -> tuple[list[sweep.Outcome], int]:
     return outcomes, code
 
 
-def _run_one(scenario: Scenario, folder: Path, progress: Progress) -> tuple[sweep.Outcome, int]:
+def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[SweepOutcome, int]:
     config = scenario.config()
     checks = _verify(scenario, config, folder)
     outcome = _sweep(config, folder, progress)
@@ -166,15 +168,18 @@ def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
         return [dict(row) for row in csv.DictReader(stream)]
 
 
-def _sweep(config: SweepConfig, folder: Path, progress: Progress) -> sweep.Outcome:
+def _sweep(config: SweepConfig, folder: Path, progress: Watcher) -> SweepOutcome:
     run_folder = folder / SWEEP_FOLDER
     if RunFolder(run_folder).exists:  # which refuses other options than it began with
-        return sweep.run(config, progress, run_folder)
-    return sweep.run(config.model_copy(update={"out": run_folder}), progress)
+        outcome = sweep.run(config, progress, run_folder)
+    else:
+        outcome = sweep.run(config.model_copy(update={"out": run_folder}), progress)
+    leave_report(outcome.folder, progress.note)
+    return outcome
 
 
 def _tables(
-    scenario: Scenario, config: SweepConfig, outcome: sweep.Outcome, checks: Cells
+    scenario: Scenario, config: SweepConfig, outcome: SweepOutcome, checks: Cells
 ) -> list[Table]:
     folder = RunFolder(outcome.folder)
     found = [model_table(folder.read_run()["model"], _precision(scenario, config))]
@@ -200,7 +205,7 @@ def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
 
 
 def _write_tables(
-    scenario: Scenario, outcome: sweep.Outcome, found: list[Table], folder: Path
+    scenario: Scenario, outcome: SweepOutcome, found: list[Table], folder: Path
 ) -> None:
     """Write each table and all of them; what an earlier part of the run wrote is written anew."""
     files = RunFolder(folder)
@@ -210,7 +215,7 @@ def _write_tables(
     files.replace(TABLES_FILE, "\n".join([heading, *(table.markdown() for table in found)]))
 
 
-def _circumstances(outcome: sweep.Outcome) -> str:
+def _circumstances(outcome: SweepOutcome) -> str:
     """What a table pasted elsewhere must not lose: the verdict, the machine, the weights."""
     run = RunFolder(outcome.folder).read_run()
     facts = run["conditions"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.measure.profile import Profile
 from orchestrator.reports.sheet import Sheet
+from orchestrator.results.profile import Profile
 from orchestrator.results.rows import Row, cut_name, is_anchor
 from orchestrator.results.run_folder import Record
 from orchestrator.scenarios.tables import Cells, Table, profile_tables, verification_table

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orchestrator.measure.profile import NodeProfile, Profile
+from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import Record, csv_text
 

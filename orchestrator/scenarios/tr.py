@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import HEADINGS, Scenario, load_scenario
-from orchestrator.measure.profile import read_profile
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
+from orchestrator.results.profile import read_profile
 from orchestrator.results.reading import read, sweep_folder
 from orchestrator.results.run_folder import SCENARIO_FILE, Record, RunFolder
 from orchestrator.scenarios.layouts import layout_of

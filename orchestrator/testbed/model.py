@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from orchestrator.ask.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput, open_inputs
@@ -40,6 +41,11 @@ class SweptModel:
     def graph(self) -> Graph:
         """Its layers and cuts."""
         return self.stored.graph
+
+    @property
+    def file_bytes(self) -> int:
+        """What its file measures."""
+        return cast(int, self.facts["bytes"])
 
     @property
     def channels_last(self) -> bool:

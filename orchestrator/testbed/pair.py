@@ -5,7 +5,8 @@ from typing import Any, Literal, Self, cast
 
 from netem.service import shape_message
 from netem.spec import LinkSpec
-from orchestrator.testbed.clocks import ClockModel, Clocks
+from orchestrator.results.clock import ClockModel
+from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import Node
 from splitbed.errors import NodeError, RunError

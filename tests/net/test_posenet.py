@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.measure.profile import PUBLISHED_COLUMNS
-from orchestrator.results.bound import wire_bytes
+from netem.wire import wire_bytes
+from orchestrator.results.profile import PUBLISHED_COLUMNS
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")

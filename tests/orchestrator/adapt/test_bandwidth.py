@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from netem.wire import wire_bytes
 from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
-from orchestrator.results.bound import wire_bytes
 from splitbed.errors import UsageError
 
 

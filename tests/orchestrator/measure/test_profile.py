@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from orchestrator.measure.profile import PUBLISHED_COLUMNS, CutSizes, NodeProfile, Profile, Span
+from orchestrator.results.profile import PUBLISHED_COLUMNS, CutSizes, NodeProfile, Profile, Span
 
 
 def node(ms: tuple[float, ...]) -> NodeProfile:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.config import sweep_config
-from orchestrator.measure.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.plan.facts import Facts, Option, take_facts
 from orchestrator.plan.grid import Grid, axis, grid
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
 from orchestrator.plan.verify import Measured, Probe, closest, probes, regrets
+from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.local import local_model
 from splitbed.errors import UsageError

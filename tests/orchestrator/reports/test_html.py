@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from netem.spec import LinkSpec, symmetric
+from netem.wire import wire_ms
 from orchestrator.cli.report import report_app
 from orchestrator.reports.html import CURVE_POINTS, facts, write_report
-from orchestrator.results.bound import wire_ms
 from orchestrator.results.choice import choices, compression_needed
 from orchestrator.results.run_folder import RUN_FILE, SAMPLES_FILE, Record, RunFolder
 from orchestrator.results.summary import rows

@@ -3,7 +3,8 @@
 import pytest
 
 from netem.spec import LinkSpec, Shape, symmetric
-from orchestrator.results.bound import bound_ms, wire_bytes, wire_ms
+from netem.wire import wire_bytes, wire_ms
+from orchestrator.results.bound import bound_ms
 from splitbed.timeline import Stage, Timeline
 
 

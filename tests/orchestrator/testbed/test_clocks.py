@@ -15,16 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.testbed.clocks import (
-    ClockModel,
-    Clocks,
-    Offset,
-    between,
-    is_told,
-    on_ue_clock,
-    own_epoch_ns,
-    read_offset,
-)
+from orchestrator.results.clock import ClockModel, Offset, is_told, on_ue_clock, own_epoch_ns
+from orchestrator.testbed.clocks import Clocks, between, read_offset
 from splitbed.errors import NodeError
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc

@@ -1,0 +1,34 @@
+"""Who is told how a measurement gets on: bars, lines, metrics, traces, a program's callback."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from netem.spec import LinkSpec
+from orchestrator.ask.grid import Cell
+from orchestrator.results.run_folder import Record
+from splitbed.timeline import Stage
+
+
+class Watcher:
+    """Told how a sweep gets on; does what it likes with it, which here is nothing."""
+
+    def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells that will be measured."""
+
+    def note(self, words: str) -> None:
+        """Something that the user may wait for, or wonder about."""
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+
+    def proved(self, link: LinkSpec, proof: Record) -> None:
+        """The link was measured; `proof` has the fields of a LinkProof."""
+
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+        """A frame was measured: its line of samples.jsonl, its stages brought to one clock."""
+
+    def done(self, journal: Record) -> None:
+        """A cell ended; `journal` is its line of cells.jsonl."""
+
+    def stopped(self, error: BaseException) -> None:
+        """The sweep was stopped before its last cell."""

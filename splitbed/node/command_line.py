@@ -1,0 +1,83 @@
+"""The command line of a node: what `ue-node` and `edge-node` have in common."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:  # heavy imports wait until a command needs them
+    from splitbed.node.config import NodeConfig
+    from splitbed.node.host import NodeHost
+    from splitbed.node.serve import Plane
+
+Options = dict[str, str | bool | None]
+"""By name, those not given None."""
+
+
+def node_app(
+    about: str,
+    address: tuple[str, str],
+    configured: "Callable[[Path | None, Options], NodeConfig]",
+    serve: "Callable[[NodeConfig], None]",
+) -> typer.Typer:
+    """The command of a node with ``serve``; ``address`` is its own option, and what that says.
+
+    ``configured`` checks what was asked, a file's options under those given.
+    """
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback(help=about)(lambda: None)
+    own, own_help = address
+
+    @app.command("serve")
+    def command(
+        config: Annotated[
+            Path | None, typer.Option(help="YAML with these options as keys.")
+        ] = None,
+        place: Annotated[str | None, typer.Option(f"--{own}", help=own_help)] = None,
+        control: Annotated[
+            str | None, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")
+        ] = None,
+        metrics: Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")] = None,
+        log: Annotated[str | None, typer.Option(help="console or json.")] = None,
+        insecure: Annotated[
+            bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
+        ] = False,
+        check: Annotated[
+            bool,
+            typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1."),
+        ] = False,
+    ) -> None:
+        """Serve until SIGTERM; what is in flight is finished."""
+        options: Options = {own: place, "control": control, "metrics": metrics, "log": log}
+        asked = configured(config, options | {"insecure": insecure or None})
+        if check:
+            from splitbed.node.serve import check as ask
+
+            ask(asked)
+        else:
+            serve(asked)
+
+    return app
+
+
+def run_node(
+    role: Literal["ue", "edge"],
+    config: "NodeConfig",
+    planes: "Callable[[NodeHost, ExitStack], Sequence[Plane]]",
+) -> None:
+    """Serve what ``planes`` makes for this node's host until SIGTERM; the stack ends with it."""
+    from splitbed.logs import configure
+    from splitbed.node.host import NodeHost
+    from splitbed.node.own_folder import own_folder
+    from splitbed.node.serve import end, serve
+    from splitbed.telemetry import serving as serving_metrics
+
+    configure(config.log)
+    with ExitStack() as stack:
+        folder = stack.enter_context(own_folder(f"{role}-node-"))
+        stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
+        host = NodeHost(role, folder, config.limits)
+        serve(config, host.in_flight, *planes(host, stack))
+    end()
