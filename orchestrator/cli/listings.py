@@ -2,7 +2,6 @@
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel, local_model
-from orchestrator.testbed.model import load_graph_of
 from orchestrator.testbed.scratch import remove_abandoned
 from splitbed.codecs import known as known_codecs
 from splitbed.errors import MachineError, UsageError
@@ -59,33 +57,6 @@ def models(*, as_json: bool) -> None:
         ],
         as_json=as_json,
     )
-
-
-def splits(config: SweepConfig, *, as_json: bool) -> None:
-    """The cuts of a model, with what crosses and what each side computes."""
-    with tempfile.TemporaryDirectory() as folder:
-        graph, anchor = load_graph_of(config, Path(folder))
-    lines: list[Line] = []
-    for found in resolve(graph, config.split, anchor.named_splits if anchor else None):
-        cut = graph.cuts[found.k]
-        # converters join the names of the operators that they fused into one tensor
-        crossing = ", ".join(
-            f"{t.name.partition(';')[0]} {t.datatype}{list(t.shape)}" for t in cut.tensors
-        )
-        lines.append(
-            {
-                "split": cut.name,
-                "name": found.label,
-                "tensors": len(cut.tensors),
-                "bytes": cut.nbytes,
-                "UE parameters": cut.ue_params,
-                "edge parameters": cut.edge_params,
-                "UE MMACs": round(cut.ue_macs / 1e6),
-                "edge MMACs": round(cut.edge_macs / 1e6),
-                "crossing": cut.obstacle or crossing,
-            }
-        )
-    show_lines(lines, as_json=as_json)
 
 
 def links(*, as_json: bool) -> None:

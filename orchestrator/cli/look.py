@@ -51,7 +51,7 @@ def splits(
     json: Json = False,
 ) -> None:
     """List a model's cuts: what crosses, and what each side computes."""
-    from orchestrator.cli import listings as look
+    from orchestrator.cli import splits as look
 
     look.splits(asked(context, "json", split="all"), as_json=json)
 

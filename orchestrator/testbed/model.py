@@ -8,15 +8,16 @@ from typing import cast
 
 from orchestrator.ask.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput, open_inputs
+from orchestrator.testbed.model_file import model_file
 from splitbed.errors import UsageError
-from splitbed.graphs.formats import format_of, load_graph
+from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import StoredModel, extract, store
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
-from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
+from splitbed.zoo import AnchorModel
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     Raises UsageError for an unknown model, a file that is none, an input
     or weights that do not fit.
     """
-    file, weights, anchor = _model_file(config, folder)
+    file, weights, anchor = model_file(config, folder, config.seed)
     graph = load_graph(file, config.shape or None)
     recipe = _recipe(graph, anchor)
     given = open_inputs(config, graph, recipe, anchor)
@@ -119,42 +120,6 @@ def _check_runs(stored: StoredModel, task: str) -> None:
     with session:
         if task in ("classification", "image"):  # said of a file, which need not be one
             TASKS[task].decode(session.run(session.zeros()), whole.inputs)
-
-
-def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:
-    """The graph alone, and the anchor model that it is of; raises as :func:`load_model` does."""
-    file, _, anchor = _model_file(config, folder)
-    return load_graph(file, config.shape or None), anchor
-
-
-def _model_file(config: SweepConfig, folder: Path) -> tuple[Path, str, AnchorModel | None]:
-    """The model's file, what its weights are, and the anchor model that it is of."""
-    path = Path(config.model)
-    if config.model in ZOO or not (path.suffix.lower() in (".onnx", ".tflite") or path.exists()):
-        anchor = anchor_model(config.model)
-        variant = _variant(config, anchor)
-        built, weights = anchor.build(variant)
-        file = folder / f"{anchor.name}.{variant.format}"
-        file.write_bytes(built)
-        return file, weights, anchor
-    if config.weights or config.width != 1:
-        option = f"--weights {config.weights}" if config.weights else f"--width {config.width:g}"
-        raise UsageError(f"{option} is for a model of the zoo; {config.model} has its own")
-    if config.runtime not in (None, form := format_of(path)):
-        raise UsageError(f"--runtime {config.runtime} cannot run {path}, which is of format {form}")
-    return path, "the file's own", None
-
-
-def _variant(config: SweepConfig, anchor: AnchorModel) -> Variant:
-    model_format = config.runtime or anchor.formats[0]
-    if model_format not in anchor.formats:
-        raise UsageError(
-            f"--runtime {model_format}: {anchor.name} comes as {', '.join(anchor.formats)}"
-        )
-    if config.width not in anchor.widths:
-        known = ", ".join(f"{width:g}" for width in anchor.widths)
-        raise UsageError(f"--width {config.width:g}: {anchor.name} comes in {known}")
-    return Variant(model_format, config.seed, config.weights, config.width)
 
 
 def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variant:
-    """Which of the files of an anchor model is meant: seeded weights, or a checkpoint's."""
+    """Which of the files of an anchor model is meant: its weights seeded, or a checkpoint's.
+
+    Without a ``seed`` what would be drawn is zeros, which is quick and has the same layers.
+    """
 
     format: str
-    seed: int = 0
+    seed: int | None = 0
     weights: Path | None = None
     width: float = 1.0
 

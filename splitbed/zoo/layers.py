@@ -1,6 +1,6 @@
 """A convolution as a row of data: what the graph, the weights and the checkpoints agree on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Weights = Mapping[str, tuple[Floats, Floats]]
 """Module of a convolution -> (weight OxIxKxK, bias O), batch norm folded in."""
+Shape = tuple[int, int, int, int]
+BLANK = "zeros"
+"""Where the weights come from that :func:`blank` gives."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Conv:
     relu: str | None = None
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
+    def shape(self) -> Shape:
         """Shape of the weight."""
         return (self.outputs, self.inputs, self.kernel, self.kernel)
 
@@ -43,3 +46,11 @@ class Conv:
     def last(self) -> str:
         """The last node of the row."""
         return self.relu or self.add or self.node
+
+
+def blank(shapes: Iterable[tuple[str, Shape]]) -> Weights:
+    """Zeros for each module, for whom only the layers matter: drawing weights takes seconds."""
+    return {
+        module: (np.zeros(shape, np.float32), np.zeros(shape[0], np.float32))
+        for module, shape in shapes
+    }

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from splitbed.tasks.ssd import BOXES, CLASSES
 from splitbed.zoo import checkpoints, seeded
-from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.layers import BLANK, Conv, Weights, blank
 from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 from splitbed.zoo.resnet import bottleneck
 
@@ -33,8 +33,8 @@ MAPS = ((1024, 4), (512, 6), (512, 6), (256, 6), (256, 4), (256, 4))
 """Channels of each feature map and default boxes at each of its places."""
 
 
-def build(seed: int = 0, weights: Path | None = None) -> onnx.ModelProto:
-    """The whole model, with seeded weights or those of the checkpoint ``weights``.
+def build(seed: int | None = 0, weights: Path | None = None) -> onnx.ModelProto:
+    """The whole model: seeded weights, zeros where ``seed`` is None, or the checkpoint ``weights``.
 
     ``metadata_props`` says which: ``weights`` is ``seeded (seed 0)`` or ``FILE sha256:…``.
 
@@ -43,9 +43,11 @@ def build(seed: int = 0, weights: Path | None = None) -> onnx.ModelProto:
         MachineError: a ``.pt`` checkpoint, and torch is not installed.
     """
     layers = (*trunk(), *heads())
-    if weights is None:
-        return to_onnx(layers, seeded.weights(layers, POOL, CLASSES, seed), f"seeded (seed {seed})")
-    return to_onnx(layers, *checkpoints.load(weights, layers))
+    if weights is not None:
+        return to_onnx(layers, *checkpoints.load(weights, layers))
+    if seed is None:
+        return to_onnx(layers, blank((layer.module, layer.shape) for layer in layers), BLANK)
+    return to_onnx(layers, seeded.weights(layers, POOL, CLASSES, seed), f"seeded (seed {seed})")
 
 
 def trunk() -> Iterator[Conv]:

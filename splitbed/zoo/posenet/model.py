@@ -15,19 +15,23 @@ from pathlib import Path
 
 from splitbed.errors import UsageError
 from splitbed.zoo.posenet import seeded as posenet_seeded
+from splitbed.zoo.layers import BLANK, blank
 from splitbed.zoo.posenet.layers import layers
 
 FORMATS = ("tflite", "onnx")
 
 
 def build(
-    seed: int = 0, weights: Path | None = None, width: float = 1.0, model_format: str = "tflite"
+    seed: int | None = 0,
+    weights: Path | None = None,
+    width: float = 1.0,
+    model_format: str = "tflite",
 ) -> tuple[bytes, str]:
     """The model file, and a line that says which weights it holds.
 
-    That line, which the file holds too, is ``seeded (seed 0)``, or ``FILE sha256:…`` of
-    ``weights``, a .tflite, .onnx or .npz file. ``width`` is 1.0, 0.75 or 0.5; ``model_format`` is
-    tflite or onnx.
+    That line, which the file holds too, is ``seeded (seed 0)``, ``zeros`` where ``seed`` is None,
+    or ``FILE sha256:…`` of ``weights``, a .tflite, .onnx or .npz file. ``width`` is 1.0, 0.75 or
+    0.5; ``model_format`` is tflite or onnx.
 
     Raises:
         UsageError: no such width or format; or ``weights`` cannot be read, or does not fit: every
@@ -37,14 +41,16 @@ def build(
         choices = " or ".join(FORMATS)
         raise UsageError(f"PoseNet is not made as {model_format!r}: choose {choices}")
     rows = layers(width)
-    if weights is None:
-        held, origin = posenet_seeded.weights(rows, seed), f"seeded (seed {seed})"
-    else:
+    if weights is not None:
         from splitbed.zoo.posenet import (
             weights as posenet_weights,  # it imports what reads every format
         )
 
         held, origin = posenet_weights.load(weights, width)
+    elif seed is None:
+        held, origin = blank((row.name, row.shape) for row in rows), BLANK
+    else:
+        held, origin = posenet_seeded.weights(rows, seed), f"seeded (seed {seed})"
     if model_format == "onnx":
         from splitbed.zoo.posenet.onnx import to_onnx  # each imports its own format's package
 

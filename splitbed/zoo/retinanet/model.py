@@ -26,7 +26,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.layers import BLANK, Conv, Weights, blank
 from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 from splitbed.zoo.retinanet import boxes as retinanet_boxes
 from splitbed.zoo.retinanet import seeded as retinanet_seeded
@@ -40,9 +40,9 @@ TWICE = "twice"
 
 
 def build(
-    seed: int = 0, weights: Path | None = None, height: int = HEIGHT, width: int = WIDTH
+    seed: int | None = 0, weights: Path | None = None, height: int = HEIGHT, width: int = WIDTH
 ) -> onnx.ModelProto:
-    """The whole model, with seeded weights or those of the checkpoint ``weights``.
+    """The whole model: seeded weights, zeros where ``seed`` is None, or the checkpoint ``weights``.
 
     ``height`` and ``width`` of the input are multiples of 32. ``metadata_props`` says which
     weights: ``seeded (seed 0)`` or ``FILE sha256:…``.
@@ -51,10 +51,12 @@ def build(
         UsageError: the checkpoint cannot be read or does not fit; every misfit is named.
         MachineError: a ``.pth`` checkpoint, and torch is not installed.
     """
-    if weights is None:
-        held, origin = retinanet_seeded.weights(rows(), seed), f"seeded (seed {seed})"
-    else:
+    if weights is not None:
         held, origin = retinanet_weights.load(weights, convolutions())
+    elif seed is None:
+        held, origin = blank((row.module, row.shape) for row in convolutions()), BLANK
+    else:
+        held, origin = retinanet_seeded.weights(rows(), seed), f"seeded (seed {seed})"
     return to_onnx(held, origin, height, width)
 
 

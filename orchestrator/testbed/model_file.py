@@ -1,0 +1,54 @@
+"""The file of a model: one that the zoo builds, or the user's own."""
+
+from pathlib import Path
+
+from orchestrator.ask.config import SweepConfig
+from splitbed.errors import UsageError
+from splitbed.graphs.formats import format_of, load_graph
+from splitbed.graphs.graph import Graph
+from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
+
+
+def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:
+    """The graph alone, and the anchor model that it is of; the zoo's weights are not drawn for it.
+
+    Raises UsageError for an unknown model, a file that is none, and weights that do not fit.
+    """
+    file, _, anchor = model_file(config, folder, seed=None)
+    return load_graph(file, config.shape or None), anchor
+
+
+def model_file(
+    config: SweepConfig, folder: Path, seed: int | None
+) -> tuple[Path, str, AnchorModel | None]:
+    """The model's file, what its weights are, and the anchor model that it is of.
+
+    A model of the zoo is built in ``folder``, of ``seed`` as in :class:`splitbed.zoo.Variant`.
+    Raises as :func:`load_graph_of`.
+    """
+    path = Path(config.model)
+    if config.model in ZOO or not (path.suffix.lower() in (".onnx", ".tflite") or path.exists()):
+        anchor = anchor_model(config.model)
+        variant = _variant(config, anchor, seed)
+        built, weights = anchor.build(variant)
+        file = folder / f"{anchor.name}.{variant.format}"
+        file.write_bytes(built)
+        return file, weights, anchor
+    if config.weights or config.width != 1:
+        option = f"--weights {config.weights}" if config.weights else f"--width {config.width:g}"
+        raise UsageError(f"{option} is for a model of the zoo; {config.model} has its own")
+    if config.runtime not in (None, form := format_of(path)):
+        raise UsageError(f"--runtime {config.runtime} cannot run {path}, which is of format {form}")
+    return path, "the file's own", None
+
+
+def _variant(config: SweepConfig, anchor: AnchorModel, seed: int | None) -> Variant:
+    model_format = config.runtime or anchor.formats[0]
+    if model_format not in anchor.formats:
+        raise UsageError(
+            f"--runtime {model_format}: {anchor.name} comes as {', '.join(anchor.formats)}"
+        )
+    if config.width not in anchor.widths:
+        known = ", ".join(f"{width:g}" for width in anchor.widths)
+        raise UsageError(f"--width {config.width:g}: {anchor.name} comes in {known}")
+    return Variant(model_format, seed, config.weights, config.width)
