@@ -1,4 +1,4 @@
-"""The cuts of a model, as a user looks at them. A module of its own, for what it need not import."""
+"""The cuts of a model, as a user looks at them."""
 
 import tempfile
 from itertools import islice

@@ -16,6 +16,7 @@ from orchestrator.results.rows import Row
 
 Line = dict[str, object]
 _PLAIN_WIDTH = 160  # a table in a file or a pipe is not folded to 80 columns
+_LONG = 1000  # lines; more are searched rather than read
 
 
 def stdout() -> Console:
@@ -31,16 +32,32 @@ def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
     if not lines:
         sys.stdout.write("none\n")
         return
+    if len(lines) > _LONG:
+        _show_unfolded(lines)
+        return
     table = Table(box=box.SIMPLE_HEAD)
     for name, value in lines[0].items():
         number = isinstance(value, int | float)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for line in lines:
         # Text, because Rich would take [what stands in brackets] for its own
-        table.add_row(
-            *(Text(f"{v:,.6g}" if isinstance(v, float) else str(v)) for v in line.values())
-        )
+        table.add_row(*(Text(_cell(value)) for value in line.values()))
     stdout().print(table)
+
+
+def _show_unfolded(lines: Sequence[Line]) -> None:
+    """A line each, since to fold the cells of many takes Rich a millisecond a line."""
+    rows = [list(lines[0]), *([_cell(value) for value in line.values()] for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [isinstance(value, int | float) for value in lines[0].values()]
+    for row in rows:
+        cells = zip(row, widths, right, strict=True)
+        padded = (cell.rjust(width) if end else cell.ljust(width) for cell, width, end in cells)
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def _cell(value: object) -> str:
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 
 def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:

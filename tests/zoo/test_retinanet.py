@@ -96,6 +96,10 @@ def random_maps(rng: np.random.Generator, channels: int, mean: float) -> list[np
     return [rng.normal(mean, 1, (1, channels, *side)).astype(np.float32) for side in sides]
 
 
+def test_no_layer_or_cut_depends_on_the_weights(graph: Graph, tmp_path: Path) -> None:
+    assert to_graph(retinanet.build(seed=None), tmp_path) == graph
+
+
 def test_training_learns_34_014_999_parameters() -> None:
     assert retinanet.parameters(convolutions()) == MODEL.parameters == 34_014_999
 

@@ -14,8 +14,8 @@ import math
 from pathlib import Path
 
 from splitbed.errors import UsageError
-from splitbed.zoo.posenet import seeded as posenet_seeded
 from splitbed.zoo.layers import BLANK, blank
+from splitbed.zoo.posenet import seeded as posenet_seeded
 from splitbed.zoo.posenet.layers import layers
 
 FORMATS = ("tflite", "onnx")

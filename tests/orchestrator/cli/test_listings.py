@@ -1,4 +1,4 @@
-"""What `orchestrate features`, `datasets` and `codecs` show."""
+"""What `orchestrate splits`, `features`, `datasets` and `codecs` show."""
 
 import hashlib
 import json
@@ -13,7 +13,35 @@ import pytest
 from PIL import Image
 
 from splitbed.media.datasets import catalogue
+from tests.graphs import models
 from tests.orchestrator.commands import orchestrate
+
+
+def model_file(folder: Path, *, wide: int = 0, deep: int = 0) -> str:
+    """A model of `wide` branches that are summed, and of `deep` layers in a row behind them."""
+    branches = [models.node("Relu", "x", f"b{i}") for i in range(wide)]
+    summed = models.node("Sum", " ".join(["x", *(f"b{i}" for i in range(wide))]), "r0")
+    row = [models.node("Relu", f"r{i}", f"r{i + 1}") for i in range(deep)]
+    proto = models.model([*branches, summed, *row], {"x": [1, 8]}, {f"r{deep}": [1, 8]})
+    return str(models.save(proto, folder / "model.onnx"))
+
+
+def test_a_list_of_cuts_names_the_first_of_many_tensors_and_that_of_one_cut_all(
+    tmp_path: Path,
+) -> None:
+    file = model_file(tmp_path, wide=20)
+    listed = {cut["split"]: cut for cut in json.loads(orchestrate("splits", file, "--json").out)}
+    assert listed["20:1"]["tensors"] == 21
+    assert listed["20:1"]["crossing"].endswith("b14 FP32[1, 8] and 5 more")
+    assert listed["3:18"]["crossing"].endswith("b2 FP32[1, 8]")
+    (alone,) = json.loads(orchestrate("splits", file, "--split", "20:1", "--json").out)
+    assert alone["crossing"].endswith("b19 FP32[1, 8]")
+
+
+def test_a_long_list_of_cuts_has_a_line_for_each(tmp_path: Path) -> None:
+    heading, *lines = orchestrate("splits", model_file(tmp_path, deep=1100)).out.splitlines()
+    assert heading.split()[:2] == ["split", "name"]
+    assert [line.split()[0] for line in lines] == [f"{k}:{1101 - k}" for k in range(1, 1101)]
 
 
 def a_cut() -> str:
