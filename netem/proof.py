@@ -10,6 +10,8 @@ HEADERS_BYTES = 42
 PING_BYTES = 25
 """Payload of a ping."""
 
+UPLINK, DOWNLINK, ROUND_TRIP = "uplink", "downlink", "round trip"
+
 RATE_TOLERANCE = 0.03  # a train of 0.2 s with its ends 3 ms off; the link itself keeps 1 %
 RTT_TOLERANCE_MS, RTT_TOLERANCE = 1.0, 0.02  # the link box adds 0.4 to 0.6 ms
 RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the units' rounding
@@ -17,7 +19,7 @@ RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the u
 
 @dataclass(frozen=True)
 class Proof:
-    """What was measured. Rates in Mbit/s of Ethernet frames; the last of ``attempts``."""
+    """What was measured. Rates in Mbit/s of Ethernet frames; each the last of ``attempts``."""
 
     uplink_mbit: float
     downlink_mbit: float
@@ -29,17 +31,23 @@ class Proof:
 
 
 def judge(proof: Proof, spec: LinkSpec) -> str | None:
-    """Why ``proof`` is not that of a link as in ``spec``; None when it is.
+    """Why ``proof`` is not that of a link as in ``spec``; None when it is."""
+    return next(iter(faults(proof, spec).values()), None)
+
+
+def faults(proof: Proof, spec: LinkSpec) -> dict[str, str]:
+    """What of a link as in ``spec`` was measured otherwise (uplink, downlink, round trip), and how.
 
     The least round trip is judged, since other work on the machine only ever adds to it; jitter
     and loss are not, since ten pings cannot tell: the kernel's read-back vouches for them.
     """
+    found: dict[str, str] = {}
     for name, seen_mbit, shape in (
-        ("uplink", proof.uplink_mbit, spec.uplink),
-        ("downlink", proof.downlink_mbit, spec.downlink),
+        (UPLINK, proof.uplink_mbit, spec.uplink),
+        (DOWNLINK, proof.downlink_mbit, spec.downlink),
     ):
         if abs(seen_mbit / shape.rate_mbit - 1) > RATE_TOLERANCE:
-            return (
+            found[name] = (
                 f"{name} {seen_mbit:.4g} Mbit/s, asked {shape.rate_mbit:g} "
                 f"(more than {RATE_TOLERANCE:.0%} off)"
             )
@@ -48,11 +56,11 @@ def judge(proof: Proof, spec: LinkSpec) -> str | None:
     least_ms = spec.uplink.delay_ms + spec.downlink.delay_ms - jitter_ms - RTT_EARLY_MS
     most_ms = nominal_ms + jitter_ms + max(RTT_TOLERANCE_MS, RTT_TOLERANCE * nominal_ms)
     if not least_ms <= proof.rtt_min_ms <= most_ms:
-        return (
-            f"round trip {proof.rtt_min_ms:.2f} ms, "
+        found[ROUND_TRIP] = (
+            f"{ROUND_TRIP} {proof.rtt_min_ms:.2f} ms, "
             f"asked {nominal_ms:.2f} (allowed {least_ms:.2f} to {most_ms:.2f})"
         )
-    return None
+    return found
 
 
 def nominal_rtt_ms(spec: LinkSpec) -> float:

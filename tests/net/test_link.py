@@ -58,15 +58,6 @@ def test_each_direction_has_its_own_rate(link: Link) -> None:
     assert judge(proof, spec) is None, proof
 
 
-def test_a_proof_at_5_mbit_takes_less_than_a_second(link: Link) -> None:
-    spec = symmetric(rate_mbit=5)
-    link.shape(spec)
-    start = time.monotonic()
-    proof = proof_of(link, spec)
-    # 0.45 s for one attempt; the bound leaves room for a stall of the machine, per attempt.
-    assert time.monotonic() - start < 1.0 * proof.attempts
-
-
 def test_a_link_of_another_rate_is_not_proved(link: Link) -> None:
     link.shape(symmetric(rate_mbit=20))
     asked = symmetric(rate_mbit=22)

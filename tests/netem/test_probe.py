@@ -1,15 +1,16 @@
 """The probe over loopback; what it says of shaped links is in tests/net."""
 
 import socket
-import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from netem.probe import ProbeServer, prove
 from netem.proof import Proof, judge, nominal_rtt_ms
-from netem.spec import LinkSpec, Shape, symmetric
+from netem.spec import FRAME_BYTES, LinkSpec, Shape, symmetric
 from splitbed.errors import LinkError, MachineError
 
 SPEC = symmetric(rate_mbit=20, delay_ms=10)
@@ -31,17 +32,19 @@ def server() -> Iterator[ProbeServer]:
 
 
 def answers(server: ProbeServer, datagram: bytes) -> list[bytes]:
-    """What comes back within 0.3 s."""
+    """What comes back before the answer to a ping that is sent right after it."""
+    ping = server.token + b"P" + b"sentinel"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(server.address)
-        sock.send(datagram)
         sock.settimeout(0.3)
-        seen = []
-        try:
-            while True:
-                seen.append(sock.recv(2048))
-        except TimeoutError:
-            return seen
+        sock.send(datagram)
+        seen: list[bytes] = []
+        while not seen or seen[-1] != ping:
+            sock.send(ping)
+            with suppress(TimeoutError):  # a queue that a train has filled drops a ping
+                while not seen or seen[-1] != ping:
+                    seen.append(sock.recv(2048))
+        return seen[:-1]
 
 
 def test_a_good_proof_is_judged_good() -> None:
@@ -87,17 +90,45 @@ def test_the_nominal_round_trip_counts_the_pings_own_time() -> None:
     assert 8 < nominal_rtt_ms(spec) < 8.2  # 67 bytes take 0.54 ms at 1 Mbit/s
 
 
-def test_loopback_carries_at_least_the_speed_that_is_sent(server: ProbeServer) -> None:
-    # Loopback has no rate: the train comes as it was sent, at twice the rate asked.
-    proof = prove(server.address, server.token, symmetric(rate_mbit=5), attempts=1)
-    assert proof.uplink_mbit == pytest.approx(10, rel=0.1)
-    assert proof.downlink_mbit == pytest.approx(10, rel=0.1)
-    assert proof.rtt_min_ms < 5
+def test_loopback_carries_what_is_sent_at_the_rate_that_it_is_sent_at(
+    server: ProbeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # loopback has no rate: the train comes as it was sent
+    monkeypatch.setattr("netem.probe._SEND_SPEED", 1)
+    spec = symmetric(rate_mbit=5)
+    proof = prove(server.address, server.token, spec)
+    assert judge(proof, spec) is None
     assert proof.lost == 0
 
 
-def test_a_link_that_differs_is_measured_again(server: ProbeServer) -> None:
-    assert prove(server.address, server.token, symmetric(rate_mbit=100), attempts=2).attempts == 2
+class Counting(ProbeServer):
+    """Counts what it is asked, by kind."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1")
+        self.seen: Counter[bytes] = Counter()
+
+    def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
+        self.seen[datagram[16:17]] += 1
+        super()._answer(datagram, arrival_ns, peer)
+
+
+def test_what_differs_of_a_link_is_measured_again_and_nothing_else() -> None:
+    # both trains come at twice the rate asked; a round trip may be as short as that of loopback
+    spec = symmetric(rate_mbit=20, delay_ms=10, jitter_ms=10)
+    with Counting() as server:
+        proof = prove(server.address, server.token, spec, attempts=3)
+    assert proof.attempts == 3
+    assert server.seen[b"P"] == proof.pings
+    assert (server.seen[b"R"], server.seen[b"D"]) == (3, 3)
+
+
+def test_a_proof_keeps_a_link_busy_for_less_than_half_a_second() -> None:
+    spec = symmetric(rate_mbit=5)
+    with Counting() as server:
+        prove(server.address, server.token, spec, attempts=1)
+    # as many frames each way
+    assert 2 * server.seen[b"T"] * spec.uplink.serialisation_ms(FRAME_BYTES) < 500
 
 
 def test_nobody_there_is_an_error() -> None:
@@ -139,10 +170,8 @@ def test_a_port_that_is_taken_is_told(server: ProbeServer) -> None:
         ProbeServer(*server.address)
 
 
-def test_a_server_that_is_left_frees_its_port_at_once() -> None:
-    start = time.monotonic()
+def test_a_server_that_is_left_has_freed_its_port() -> None:
     with ProbeServer("127.0.0.1") as server:
         address = server.address
     with ProbeServer(*address):
         pass
-    assert time.monotonic() - start < 2
