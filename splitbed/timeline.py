@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct
+
 STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
 END_TO_END = STAGES[1:]
 NS_PER_MS = 1e6
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of one frame."""
+class Stage(Struct, frozen=True, array_like=True, gc=False):
+    """One stage of one frame; in JSON, a list of the three."""
 
     name: str
     start_ns: int

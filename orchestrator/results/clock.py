@@ -120,16 +120,31 @@ class ClockModel:
         offset = self.at(_named(stages)["uplink"].start_ns)
         return offset.low_ns <= bounds[1] and offset.high_ns >= bounds[0]
 
+    @property
+    def offset_ms(self) -> float:
+        """Estimated at the first reading."""
+        return self.readings[0].offset_ns / NS_PER_MS
+
+    @property
+    def exchanges(self) -> int:
+        """How often a clock was asked."""
+        return sum(reading.exchanges for reading in self.readings)
+
+    @property
+    def rtt_ms(self) -> float:
+        """The shortest round trip of these."""
+        return min(reading.rtt_ns for reading in self.readings) / NS_PER_MS
+
     def record(self) -> dict[str, Any]:
         """For JSON: the estimate at the first reading, the drift, and all readings."""
-        first, drift = self.readings[0], self.drift_ppm or (None, None)
+        drift = self.drift_ppm or (None, None)
         return {
-            "offset_ms": first.offset_ns / NS_PER_MS,
+            "offset_ms": self.offset_ms,
             "uncertainty_ms": self.uncertainty_ms,
             "drift_ppm": drift[0],
             "drift_uncertainty_ppm": drift[1],
-            "exchanges": sum(reading.exchanges for reading in self.readings),
-            "rtt_ms": min(reading.rtt_ns for reading in self.readings) / NS_PER_MS,
+            "exchanges": self.exchanges,
+            "rtt_ms": self.rtt_ms,
             "origin": asdict(self.origin),
             "readings": [asdict(reading) for reading in self.readings],
         }

@@ -1,0 +1,307 @@
+"""What a run folder holds: the frames, the cells, and the run itself, each a frozen typed class.
+
+samples.jsonl: FrameRecord     cells.jsonl: CellRecord     run.json: RunRecord
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from netem.spec import LinkSpec
+from orchestrator.results.clock import ClockModel, Offset
+from orchestrator.results.record import Record
+from splitbed.timeline import END_TO_END, Stage
+
+SCHEMA = 1
+"""Of run.json; the first runs did not say theirs."""
+
+_SPLIT = re.compile(r"\d+:\d+")
+
+
+class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
+    """One measured frame: a line of samples.jsonl.
+
+    ``stages`` are as their nodes saw them, each on the clock of the node that did the work. Their
+    ends are told of ``e2e_ms`` on the UE's clock, by what was known of the clocks at that moment.
+    ``input`` is the place of the frame's input in run.json, ``results`` the rows in each result
+    tensor. ``max_abs_diff`` is None where the whole model's output was not to be had.
+    """
+
+    attempt: str
+    input: int = 0
+    frame: int = 0
+    e2e_ms: float | None = None
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
+    intermediate_tensors: int = 0
+    intermediate_bytes: int = 0
+    encoded_bytes: int = 0
+    result_bytes: int = 0
+    results: dict[str, int] = field(default_factory=dict)
+    max_abs_diff: float | None = None
+
+    def __post_init__(self) -> None:
+        if not any(stage.name in END_TO_END for stage in self.stages):
+            raise ValueError("a frame has a stage that counts")
+
+
+class TcpFacts(Record, frozen=True, kw_only=True):
+    """The data connection, as the UE's kernel sees it."""
+
+    congestion_control: str
+    retransmits: int
+    cwnd_segments: int
+    rtt_ms: float | None = None
+    mss_bytes: int | None = None
+
+
+class ProofRecord(Record, frozen=True, kw_only=True):
+    """The link as it was measured before or after a cell; ``fault`` is empty where it is as asked.
+
+    Rates are in Mbit/s of Ethernet frames; ``wall_ms`` is what proving it took.
+    """
+
+    uplink_mbit: float
+    downlink_mbit: float
+    rtt_min_ms: float
+    rtt_median_ms: float | None = None
+    pings: int | None = None
+    attempts: int | None = None
+    lost: int | None = None
+    fault: str = ""
+    tcp: TcpFacts | None = None
+    wall_ms: float | None = None
+
+
+class CrossingTensor(Record, frozen=True, kw_only=True):
+    """A tensor that crosses the cut."""
+
+    name: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
+class ClockRecord(Record, frozen=True, kw_only=True):
+    """How far the edge's clock was ahead of the UE's over a cell; all else follows from readings.
+
+    ``ue_epoch_ns`` is what to add to the UE's clock for the time since 1970.
+    """
+
+    offset_ms: float | None = None
+    uncertainty_ms: float | None = None
+    drift_ppm: float | None = None
+    drift_uncertainty_ppm: float | None = None
+    exchanges: int | None = None
+    rtt_ms: float | None = None
+    origin: Offset
+    readings: Annotated[tuple[Offset, ...], Meta(min_length=1)]
+    ue_epoch_ns: int | None = None
+
+    @classmethod
+    def of(cls, model: ClockModel, ue_epoch_ns: int) -> "ClockRecord":
+        """The estimate at the first reading, the drift, and all readings."""
+        drift = model.drift_ppm
+        return cls(
+            offset_ms=model.offset_ms,
+            uncertainty_ms=model.uncertainty_ms,
+            drift_ppm=drift[0] if drift else None,
+            drift_uncertainty_ppm=drift[1] if drift else None,
+            exchanges=model.exchanges,
+            rtt_ms=model.rtt_ms,
+            origin=model.origin,
+            readings=model.readings,
+            ue_epoch_ns=ue_epoch_ns,
+        )
+
+    @property
+    def model(self) -> ClockModel:
+        """What brings the edge's times onto the UE's clock."""
+        return ClockModel(self.readings, self.origin)
+
+
+class Accuracy(Record, frozen=True, kw_only=True):
+    """The metric that a row tells, and all others by name; None where there is nothing to judge.
+
+    ``classes`` has the average precision of each class (clause 9.4).
+    """
+
+    metric: str
+    value: float | None = None
+    more: dict[str, float | None] = field(default_factory=dict)
+    classes: dict[str, float | None] = field(default_factory=dict)
+
+
+class CellRecord(Record, frozen=True, kw_only=True):
+    """What became of a cell: a line of cells.jsonl, written when it ends.
+
+    ``attempt`` names the frames that are its own, ``frames`` is how many these were; the first
+    runs did not say. ``error`` is why it failed, None where it did not; ``error_kind`` the name of
+    its class. ``predictions`` is its folder of what was found in each picture.
+    """
+
+    key: str
+    attempt: str
+    split: str
+    split_name: str
+    codec: str = "raw"
+    lossless: bool = True
+    ue: str = ""
+    intermediate_tensors: int = 0
+    intermediate_bytes: int = 0
+    tensors: tuple[CrossingTensor, ...] = ()
+    link: LinkSpec
+    link_backend: str = ""
+    predictions: str = ""
+    frames: int | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    part1_bytes: int | None = None
+    part2_bytes: int | None = None
+    load_ms: float | None = None
+    part1_delivery_ms: float | None = None
+    ue_cpus: float | None = None
+    ue_slowdown: float | None = None
+    link_read_back: LinkSpec | None = None
+    proofs: tuple[ProofRecord, ...] = ()
+    accuracy: Accuracy | None = None
+    clock: ClockRecord | None = None
+    wall_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if not _SPLIT.fullmatch(self.split):
+            raise ValueError(f"{self.split!r} is no split k:n-k")
+
+    @property
+    def layers(self) -> tuple[int, int]:
+        """How many layers are on the UE, and how many on the edge."""
+        ue, _, edge = self.split.partition(":")
+        return int(ue), int(edge)
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether one node does it all: the device anchor n:0, or a network anchor 0:n."""
+        return 0 in self.layers
+
+
+class InputFacts(Record, frozen=True, kw_only=True):
+    """What identifies an input; of a seeded one, its name alone. ``frame`` is that of a video."""
+
+    name: str
+    source: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    frame: str | int | None = None
+
+
+class TruthFacts(Record, frozen=True, kw_only=True):
+    """The ground truth of a dataset: one sha256 over all of its files."""
+
+    files: int
+    sha256: str
+
+
+class DatasetFacts(Record, frozen=True, kw_only=True):
+    """The dataset that inputs are of."""
+
+    name: str
+    kind: str | None = None
+    source: str | None = None
+    frames: int | None = None
+    annotated: int | None = None
+    is_sequence: bool | None = None
+    truth: TruthFacts | None = None
+
+
+class ModelFacts(Record, frozen=True, kw_only=True):
+    """The model that was measured, and what it was fed; ``runtime`` is the format of its file."""
+
+    name: str = ""
+    weights: str = ""
+    runtime: str = "onnx"  # the only one of the first runs
+    layers: int | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    dataset: DatasetFacts | None = None
+    inputs: tuple[InputFacts, ...] = ()
+
+
+class NodeFacts(Record, frozen=True, kw_only=True):
+    """A node: its version and that of packages, and the processor that it runs on."""
+
+    version: str | None = None
+    cpu: str | None = None
+    cpus: int | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+class Conditions(Record, frozen=True, kw_only=True):
+    """What a cross-checker needs to repeat a run (clause 2)."""
+
+    started: str | None = None
+    command: tuple[str, ...] = ()
+    git_commit: str | None = None
+    python: str | None = None
+    kernel: str | None = None
+    os: str | None = None
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    load_average: tuple[float, ...] = ()
+    ue: NodeFacts = NodeFacts()
+    edge: NodeFacts = NodeFacts()
+    link_backend: str | None = None
+    warnings: tuple[str, ...] = ()
+    tcp: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class Drift(Record, frozen=True, kw_only=True):
+    """Whether nodes became slower or faster over ``cells``; None where these are too few to tell.
+
+    ``rho`` is Spearman's, of the residuals with the place in the order of measurement.
+    """
+
+    cells: int
+    rho: float | None = None
+    p: float | None = None
+    pct_per_10_min: float | None = None
+    minutes: float = 0.0
+    resumed: bool = False
+
+    @property
+    def words(self) -> str:
+        """The finding."""
+        if self.resumed:
+            return "not tested: the run was resumed"
+        if self.rho is None or self.p is None or self.pct_per_10_min is None:
+            return f"too few cells to tell ({self.cells})"
+        return (
+            f"{self.pct_per_10_min:+.1f} % per 10 minutes over {self.minutes:.1f} minutes "
+            f"(Spearman's rho {self.rho:.2f}, p = {self.p:.2g}, {self.cells} cells)"
+        )
+
+
+class RunRecord(Record, frozen=True, kw_only=True):
+    """What was asked, under which conditions, and what came of it: run.json.
+
+    ``asked`` are the options as JSON has them, which :class:`SweepConfig` checks. ``grid`` has the
+    keys of all cells in the order of the grid, ``order`` says how they were measured. ``verdict``
+    is VALID or INVALID, None for a run that has not ended; ``reasons`` and ``advice`` are
+    sentences. ``resumed`` has the times at which the run was gone on with.
+    """
+
+    asked: Mapping[str, object] = field(default_factory=dict)
+    model: ModelFacts = ModelFacts()
+    conditions: Conditions = Conditions()
+    order: str | None = None
+    grid: tuple[str, ...] = ()
+    whole_accuracy: Accuracy | None = None
+    resumed: tuple[str, ...] = ()
+    ended: str | None = None
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    drift: Drift | None = None
+    schema: int = SCHEMA
