@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pytest
 
 from netem.namespace import Namespace
 from tests.nodes.loopback import Here
+from tests.shared_machine import until
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin")
 needs_sshd = pytest.mark.skipif(not SSHD, reason="no sshd here: apt-get install openssh-server")
@@ -89,21 +89,15 @@ def hosts(folder: Path, port: int) -> Iterator[Hosts]:
 @contextmanager
 def listening(hosts: Hosts, address: str, namespace: Namespace | None = None) -> Iterator[None]:
     """A host at ``address``, of a namespace if one is given."""
-    made = os.geteuid() == 0 and not _PRIVILEGE_SEPARATION.exists()
-    if made:
-        _PRIVILEGE_SEPARATION.mkdir(mode=0o755)
+    if os.geteuid() == 0:  # it stays: another host may need it
+        _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
     log = hosts.folder / f"sshd-{address}.log"
     argv = [str(SSHD), "-D", "-f", str(hosts.folder / "sshd_config"), "-E", str(log)]
     where = namespace or Here(-1)
     sshd = subprocess.Popen(where.command([*argv, "-o", f"ListenAddress={address}"]))
     try:
-        deadline = time.monotonic() + 10
-        while "Server listening" not in (log.read_text() if log.exists() else ""):
-            assert sshd.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
+        until(lambda: log.exists() and "Server listening" in log.read_text(), sshd)
         yield
     finally:
         sshd.terminate()
         sshd.wait()
-        if made:
-            _PRIVILEGE_SEPARATION.rmdir()

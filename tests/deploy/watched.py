@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 
 from tests.nodes.loopback import free_port
+from tests.shared_machine import until
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DASHBOARD = ROOT / "orchestrator/reports/dashboards/splitbed.json"
-READY_S = 20.0
 RANGE_S = 60
 WAITED_FOR = (
     "count(sum_over_time(up[1m]) >= 10) == 3",  # rates of each process
@@ -76,11 +76,7 @@ def prometheus_over(places: Mapping[str, str], folder: Path) -> Iterator[str]:
     ]
     url = f"http://{address}"
     with started(argv) as process:
-        until = time.monotonic() + READY_S
-        while not all(_told(url, query) for query in WAITED_FOR):
-            assert process.poll() is None, "Prometheus ended: its words are above"
-            assert time.monotonic() < until, "Prometheus has not scraped in time"
-            time.sleep(0.25)
+        until(lambda: all(_told(url, query) for query in WAITED_FOR), process)
         yield url
 
 

@@ -8,6 +8,7 @@ import pytest
 from splitbed.tasks.boxes import read_boxes
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
+pytestmark = pytest.mark.measures  # how much slower the slowed UE is
 RUNS = 6
 
 
@@ -127,25 +128,3 @@ def test_a_codec_that_fails_costs_its_cell_and_no_more(tmp_path: Path, backend: 
     assert (rows["fp16"]["valid"], rows["bf16"]["valid"]) == ("false", "true")
     assert "large" in rows["fp16"]["reason"]
     assert "fp16" in rows["fp16"]["reason"]
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (("--codec", "int9"), "int9"),
-        (("--codec", "zstd+int8"), "int8"),
-        (("--input-codec", "avc-inter", "--input", "shapes", "--runs", "200"), "twice"),
-        (("--ue-slowdown", "0.5"), "greater than or equal to 1"),
-        (("--ue-profile", "nokia-3310", "--profile"), "nokia-3310"),
-        (("--input", "nowhere.mp4"), "nowhere.mp4"),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_before_anything_is_measured(
-    tmp_path: Path, words: tuple[str, ...], says: str
-) -> None:
-    place = ShapesPlace(tmp_path)
-    done = place.sweep("--split", "stage2", *words)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not place.out.exists()

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,7 @@ from netem.linkbox import BoxEgress
 from netem.namespace import new_namespace
 from netem.spec import symmetric
 from splitbed.errors import LinkError
+from tests.shared_machine import until
 
 HOLD_A_LINK = """
 import sys, time
@@ -42,21 +45,21 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def await_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    deadline = time.monotonic() + seconds
-    while alive(processes) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return alive(processes)
-
-
 def namespaces() -> set[str]:
     """Every network namespace that a process is in."""
+    return _links(Path("/proc").glob("[0-9]*/ns/net"))
+
+
+def namespaces_of(pid: int) -> set[str]:
+    """The network namespaces that a process keeps open."""
+    return {link for link in _links(Path(f"/proc/{pid}/fd").iterdir()) if link.startswith("net:")}
+
+
+def _links(entries: Iterable[Path]) -> set[str]:
     seen = set()
-    for entry in Path("/proc").glob("[0-9]*/ns/net"):
-        try:
+    for entry in entries:
+        with suppress(OSError):  # ended meanwhile
             seen.add(str(entry.readlink()))
-        except OSError:  # ended meanwhile
-            continue
     return seen
 
 
@@ -87,16 +90,16 @@ def test_a_link_that_fails_in_use_is_closed_too(backend: str, run_dir: Path) -> 
 def test_a_killed_parent_leaves_nothing(
     backend: str, run_dir: Path, number: signal.Signals
 ) -> None:
-    before = namespaces()
     argv = [sys.executable, "-c", HOLD_A_LINK, backend, str(run_dir)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
         children = psutil.Process(parent.pid).children(recursive=True)
+        theirs = namespaces_of(parent.pid)
         os.kill(parent.pid, number)
-    # 0.1 s seen; the bound is for a busy machine.
-    assert await_gone(children, 5) == []
-    assert namespaces() <= before
+    assert theirs
+    until(lambda: not alive(children))
+    assert not namespaces() & theirs
     assert list(run_dir.glob("*")) == []
 
 
@@ -107,12 +110,11 @@ def test_a_parent_killed_while_the_box_boots_leaves_no_process(
     argv = [sys.executable, "-c", HOLD_A_LINK, box_backend, str(run_dir)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as parent:
         whole = psutil.Process(parent.pid)
-        while not whole.children():
-            time.sleep(0.001)
+        until(whole.children, parent)
         time.sleep(into_boot_s)
         children = whole.children(recursive=True)
         parent.kill()
-    assert await_gone(children, 5) == []
+    until(lambda: not alive(children))
     assert not [p for p in psutil.process_iter() if str(run_dir) in _folder(p)]
 
 
@@ -121,8 +123,7 @@ def test_a_namespace_ends_with_its_descriptor() -> None:
         inode = os.fstat(namespace.fd).st_ino
         inside = subprocess.Popen(namespace.command(["sleep", "60"]))
         try:
-            while f"net:[{inode}]" not in namespaces():
-                time.sleep(0.01)
+            until(lambda: f"net:[{inode}]" in namespaces(), inside)
         finally:
             inside.kill()
             inside.wait()
@@ -134,7 +135,7 @@ def test_a_box_that_dies_is_told_at_the_next_change(box_backend: str, run_dir: P
         assert isinstance(link.uplink, BoxEgress)
         box = [p for p in psutil.Process().children(recursive=True) if UML in p.name()]
         box[0].kill()
-        assert await_gone(box[:1], 5) == []
+        until(lambda: not alive(box[:1]))
         with pytest.raises(LinkError, match="link box"):
             link.shape(symmetric(rate_mbit=5))
 

@@ -2,9 +2,7 @@
 
 import math
 import socket
-import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,21 +14,14 @@ from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, symmetric
 from splitbed.errors import LinkError, UsageError
 from tests.net.traffic import SEGMENT_SHARE, delivered, goodput_mbit
+from tests.shared_machine import within
+
+pytestmark = pytest.mark.measures
 
 
-def proof_of(link: Link, spec: LinkSpec) -> Proof:
+def proof_of(link: Link, spec: LinkSpec, attempts: int = 6) -> Proof:
     with link.edge.call(lambda: ProbeServer(link.edge_address)) as server:
-        return link.ue.call(lambda: prove(server.address, server.token, spec))
-
-
-def within(tries: int, measure: Callable[[], float], low: float, high: float) -> None:
-    """A shared machine spoils a measurement now and then: one in the band of ``tries`` will do."""
-    seen = []
-    for _ in range(tries):
-        seen.append(measure())
-        if low <= seen[-1] <= high:
-            return
-    pytest.fail(f"{seen} not within {low:.4g} to {high:.4g}")
+        return link.ue.call(lambda: prove(server.address, server.token, spec, attempts=attempts))
 
 
 @pytest.mark.parametrize("rate_mbit", [5, 20, 100])
@@ -39,7 +30,7 @@ def test_tcp_gets_what_the_rate_allows(link: Link, rate_mbit: float, downlink: b
     link.shape(symmetric(rate_mbit=rate_mbit, delay_ms=5))
     # 1 % is the link's; cubic may end a window on a burst, worth 64 KB in a second at 5 Mbit/s.
     ideal = rate_mbit * SEGMENT_SHARE
-    within(3, lambda: goodput_mbit(link, 1.5, downlink=downlink), 0.98 * ideal, 1.02 * ideal)
+    within(0.98, lambda: goodput_mbit(link, 1.5, downlink=downlink) / ideal, 1.02)
 
 
 @pytest.mark.parametrize("delay_ms", [0, 10])
@@ -48,7 +39,7 @@ def test_a_round_trip_takes_both_delays(link: Link, delay_ms: float) -> None:
     link.shape(spec)
     # The link box adds 0.4 to 0.6 ms; other work on the machine adds more, so the least counts.
     nominal = nominal_rtt_ms(spec)
-    within(3, lambda: proof_of(link, spec).rtt_min_ms, nominal - 0.1, nominal + 1)
+    within(nominal - 0.1, lambda: proof_of(link, spec, 1).rtt_min_ms, nominal + 1)
 
 
 def test_each_direction_has_its_own_rate(link: Link) -> None:
@@ -61,7 +52,7 @@ def test_each_direction_has_its_own_rate(link: Link) -> None:
 def test_a_link_of_another_rate_is_not_proved(link: Link) -> None:
     link.shape(symmetric(rate_mbit=20))
     asked = symmetric(rate_mbit=22)
-    reason = judge(proof_of(link, asked), asked)
+    reason = judge(proof_of(link, asked, 3), asked)
     assert reason is not None
     assert "uplink" in reason
 
@@ -69,7 +60,7 @@ def test_a_link_of_another_rate_is_not_proved(link: Link) -> None:
 def test_a_link_of_another_delay_is_not_proved(link: Link) -> None:
     link.shape(symmetric(rate_mbit=20, delay_ms=5))
     asked = symmetric(rate_mbit=20, delay_ms=10)
-    reason = judge(proof_of(link, asked), asked)
+    reason = judge(proof_of(link, asked, 3), asked)
     assert reason is not None
     assert "round trip" in reason
 
@@ -80,12 +71,12 @@ def test_loss_is_within_the_binomial_band_and_one_way_only(link: Link, loss_pct:
     link.shape(LinkSpec(uplink=Shape(rate_mbit=100, loss_pct=loss_pct), downlink=clean))
     datagrams, p = 5000, loss_pct / 100
     spread = 4 * math.sqrt(p * (1 - p) / datagrams)  # four sigmas: once in 16000
-    within(2, lambda: 1 - delivered(link, datagrams) / datagrams, p - spread, p + spread)
+    within(p - spread, lambda: 1 - delivered(link, datagrams) / datagrams, p + spread)
 
 
 def test_a_link_that_loses_nothing_delivers_everything(link: Link) -> None:
     link.shape(symmetric(rate_mbit=100))
-    within(3, lambda: delivered(link, 2000), 2000, 2000)
+    within(2000, lambda: delivered(link, 2000), 2000)
 
 
 def test_jitter_spreads_the_round_trip(link: Link) -> None:
@@ -93,19 +84,26 @@ def test_jitter_spreads_the_round_trip(link: Link) -> None:
     link.shape(spec)
     proof = proof_of(link, spec)
     # Ten sums of two delays, each even over ±5 ms: their median exceeds the least by 1.5 ms or
-    # more in all but one of 10^4 runs.
+    # more in all but one of 10^4 runs; other work on the machine spreads them further.
     assert proof.rtt_median_ms - proof.rtt_min_ms > 1
     assert judge(proof, spec) is None, proof
 
 
-def test_a_change_at_run_time_takes_milliseconds(link: Link) -> None:
-    durations_ms = []
-    for rate_mbit in range(10, 30):
-        start = time.perf_counter()
-        link.shape(symmetric(rate_mbit=rate_mbit))
-        durations_ms.append((time.perf_counter() - start) * 1e3)
-    # 1.5 ms seen on the link box, 6 on native; the bar is 10.
-    assert statistics.median(durations_ms) < 20
+def test_a_change_at_run_time_is_as_nothing_to_bringing_a_link_up(
+    backend: str, tmp_path: Path
+) -> None:
+    start_s = time.perf_counter()
+    with open_link(backend, tmp_path) as fresh:
+        fresh.shape(symmetric(rate_mbit=5))
+        up_s = time.perf_counter() - start_s
+
+        def change_s(rate_mbit: float) -> float:
+            start_s = time.perf_counter()
+            fresh.shape(symmetric(rate_mbit=rate_mbit))
+            return time.perf_counter() - start_s
+
+        # 1.5 ms seen on the link box, 6 on native, of 500 and more
+        assert min(change_s(rate_mbit) for rate_mbit in range(10, 30)) < up_s / 20
 
 
 def test_the_kernel_reads_back_what_was_asked(link: Link) -> None:

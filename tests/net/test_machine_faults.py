@@ -14,9 +14,11 @@ import yaml
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
 from tests.net.two_machines import Machines, two_machines
 from tests.nodes.loopback import small_model
+from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
+DOWN_S = 4.0
 SIDE = 96  # 3:3 sends 0.6 MB: a second at 5 Mbit/s
 
 
@@ -50,11 +52,7 @@ class Sweep:
         return [s for s in self.lines("samples.jsonl") if s["intermediate_tensors"] == 2]
 
     def wait_for_a_frame_of_the_split(self, mbit: int = 5) -> None:
-        deadline = time.monotonic() + 60
-        while not self.of_the_split():
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(self.of_the_split, self.process)
 
     def ended(self) -> "subprocess.CompletedProcess[str]":
         out, err = self.process.communicate(timeout=TIMEOUT_S)
@@ -85,18 +83,16 @@ def test_an_edge_that_is_killed_and_started_again_costs_one_cell(
     assert "edge" in str(error)
 
 
-def test_a_link_that_is_down_for_ten_seconds_is_waited_for(
-    machines: Machines, tmp_path: Path
-) -> None:
+def test_a_link_that_is_down_for_seconds_is_waited_for(machines: Machines, tmp_path: Path) -> None:
     sweep = Sweep(machines, tmp_path, "--bw", "5")
     sweep.wait_for_a_frame_of_the_split()
     data0 = ["ip", "link", "set", "data0"]
     machines.ue.namespace.run([*data0, "down"])
-    time.sleep(10)
+    time.sleep(DOWN_S)
     machines.ue.namespace.run([*data0, "up"])
     sweep.ended()
     assert set(sweep.cells().values()) == {None}
-    assert 10_000 < sweep.slowest_ms() < 60_000
+    assert sweep.slowest_ms() > DOWN_S * 1e3
 
 
 def test_a_link_that_stays_down_fails_the_cell_in_time_and_the_sweep_goes_on(
@@ -106,10 +102,7 @@ def test_a_link_that_stays_down_fails_the_cell_in_time_and_the_sweep_goes_on(
     sweep.wait_for_a_frame_of_the_split()
     data0 = ["ip", "link", "set", "data0"]
     machines.ue.namespace.run([*data0, "down"])
-    down_s = time.monotonic()
-    while split_over(5) not in sweep.cells():
-        time.sleep(0.1)
-        assert time.monotonic() - down_s < 30
+    until(lambda: split_over(5) in sweep.cells(), sweep.process)
     machines.ue.namespace.run([*data0, "up"])
     done = sweep.ended()
     assert done.returncode == 1
@@ -125,12 +118,13 @@ def test_a_slow_reader_holds_the_frame_up_and_no_more(machines: Machines, tmp_pa
     assert entered is not None
     edge = psutil.Process(machines.edge.pid)
     edge.suspend()
-    time.sleep(3)
+    time.sleep(DOWN_S)
     edge.resume()
     psutil.Process(entered.pid).resume()  # nsenter stops with its child
     sweep.ended()
     assert set(sweep.cells().values()) == {None}
-    assert 2500 < sweep.slowest_ms() < 10_000
+    slow = [float(str(sample["e2e_ms"])) for sample in sweep.of_the_split()]
+    assert sorted(slow)[-1] > DOWN_S * 1e3 > 2 * sorted(slow)[-2]
 
 
 def test_certificates_of_another_authority_are_told_as_such(

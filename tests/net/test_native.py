@@ -7,6 +7,8 @@ import pytest
 
 from tests.net import guest
 
+pytestmark = pytest.mark.measures
+
 
 @pytest.fixture(autouse=True)
 def _machine() -> None:
@@ -23,8 +25,7 @@ def test_native_proves_a_link() -> None:
 
 def test_native_does_to_traffic_what_the_link_box_does() -> None:
     tests = str(Path(__file__).with_name("test_link.py"))
-    # Not the speed of a change, for starting tc takes the guest 30 ms or more; nor what needs no
-    # kernel of its own.
+    # Not what needs no kernel of its own.
     chosen = "rate or delay or loss or jitter or reads or shape"
     options = ["-q", "-p", "no:cacheprovider", "--color=no", "-k", f"({chosen}) and not another"]
     outcome = guest.run_in_guest([sys.executable, "-m", "pytest", *options, tests])

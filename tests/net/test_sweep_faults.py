@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -22,15 +21,6 @@ SLOW = ("--split", "2:4,3:3", "--bw", "1", "--runs", "3")
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
-
-
-def wait_until(what: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait until `what`; fail when the sweep ends before."""
-    deadline = time.monotonic() + 60
-    while not what():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def samples(place: Place) -> int:
@@ -58,7 +48,7 @@ def left_over(place: Place) -> list[psutil.Process]:
 @pytest.mark.parametrize("side", ["edge"])  # that of a UE is told apart in tests/nodes
 def test_a_node_that_dies_fails_its_cell_and_the_sweep_goes_on(place: Place, side: str) -> None:
     process = place.start(*SLOW)
-    wait_until(lambda: crossed(place), process)
+    until(lambda: crossed(place), process)
     place.node(side).kill()
     done = ended(process)
     assert done.returncode == 1
@@ -75,7 +65,7 @@ def test_a_node_that_dies_fails_its_cell_and_the_sweep_goes_on(place: Place, sid
 @pytest.mark.parametrize("side", ["ue"])  # likewise of an edge
 def test_a_node_that_hangs_fails_its_cell_and_the_sweep_goes_on(place: Place, side: str) -> None:
     process = place.start("--split", "3:3", "--bw", "1", "--frame-timeout-s", "3")
-    wait_until(lambda: crossed(place), process)
+    until(lambda: crossed(place), process)
     place.node(side).suspend()
     done = ended(process)
     assert done.returncode == 1
@@ -90,7 +80,7 @@ def test_a_sweep_that_is_stopped_keeps_its_cells_and_leaves_nothing(
     place: Place, how: signal.Signals
 ) -> None:
     process = place.start(*SLOW)
-    wait_until(lambda: place.cells() > 0, process)
+    until(lambda: place.cells() > 0, process)
     running_before = [p for p in left_over(place) if "linux.uml" in p.name()]
     process.send_signal(how)
     done = ended(process)
@@ -106,11 +96,11 @@ def test_a_sweep_that_is_stopped_keeps_its_cells_and_leaves_nothing(
 
 def test_a_sweep_that_is_killed_leaves_nothing_that_clean_does_not_remove(place: Place) -> None:
     process = place.start(*SLOW)
-    wait_until(lambda: place.cells() > 0, process)
+    until(lambda: place.cells() > 0, process)
     cells = place.cells()
     process.kill()
     process.communicate()
-    wait_until_gone(place)
+    until(lambda: not left_over(place))  # nodes and link box die without anybody's help
     env = {**os.environ, "TMPDIR": str(place.temporary)}
     (bystander := place.temporary / "splitbed-notes").mkdir()
     cleaned = subprocess.run(
@@ -121,17 +111,9 @@ def test_a_sweep_that_is_killed_leaves_nothing_that_clean_does_not_remove(place:
     assert place.cells() == cells
 
 
-def wait_until_gone(place: Place) -> None:
-    """Nodes and link box die with the orchestrator, without anybody's help."""
-    deadline = time.monotonic() + 5
-    while left_over(place) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left_over(place) == []
-
-
 def test_clean_leaves_a_run_that_lives_alone(place: Place) -> None:
     process = place.start(*SLOW)
-    wait_until(lambda: samples(place) > 0, process)
+    until(lambda: samples(place) > 0, process)
     env = {**os.environ, "TMPDIR": str(place.temporary)}
     cleaned = subprocess.run(
         [*ORCHESTRATE, "clean"], env=env, capture_output=True, text=True, check=True
@@ -142,7 +124,7 @@ def test_clean_leaves_a_run_that_lives_alone(place: Place) -> None:
 
 def test_a_killed_run_is_resumed_without_measuring_a_cell_twice(place: Place) -> None:
     process = place.start(*SLOW)
-    wait_until(lambda: place.cells() >= 2 and samples(place) > 3 * place.cells(), process)
+    until(lambda: place.cells() >= 2 and samples(place) > 3 * place.cells(), process)
     process.kill()
     process.communicate()
     kept = (place.out / "cells.jsonl").read_text()

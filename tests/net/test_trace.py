@@ -26,7 +26,11 @@ def test_a_policy_that_measures_beats_the_worst_split_and_no_frame_is_lost(tmp_p
     assert float(argmin["max_abs_diff"] or 0) <= 1e-5
     changes = json.loads((place.out / "trace.json").read_text())["changes"]["argmin"]
     assert [rate for _, _, rate in changes[:3]] == [20, 1, 20]
-    assert all(0 <= at_s - due_s < 0.5 for due_s, at_s, _ in changes)
+    # each is made when it is due, and before the next one is
+    due, at = [due_s for due_s, _, _ in changes], [at_s for _, at_s, _ in changes]
+    assert sorted([*due, *at]) == [
+        moment for change in zip(due, at, strict=True) for moment in change
+    ]
     assert len((place.out / "samples.jsonl").read_text().splitlines()) >= int(argmin["frames"])
     assert (place.out / "trace.png").stat().st_size > 10_000
     assert not place.processes()

@@ -67,9 +67,10 @@ def test_one_way_times_are_told_though_the_clocks_differ(run: Path) -> None:
     for row in rows(run):
         if row["split"] == "6:0":
             continue
-        assert float(row["one_way_uncertainty_ms"]) < 3
+        unsure_ms = float(row["one_way_uncertainty_ms"])
+        assert unsure_ms < float(row["uplink_ms"])
         wire_ms = int(row["encoded_bytes"]) * 8 / (float(row["bw_mbit"]) * 1e3)
-        assert float(row["uplink_ms"]) > wire_ms - float(row["one_way_uncertainty_ms"])
+        assert float(row["uplink_ms"]) > wire_ms - unsure_ms
 
 
 def test_the_difference_of_the_clocks_is_kept_with_its_uncertainty(run: Path) -> None:

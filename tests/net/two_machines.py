@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from netem.namespace import Namespace, new_namespace
+from tests.shared_machine import until
 
 UE, EDGE = "10.88.0.1", "10.88.0.2"
 CONTROL = {"ue": "10.88.1.1", "edge": "10.88.2.1"}
@@ -91,11 +91,9 @@ class Machine:
 
 def _child(pid: int) -> int:
     """The one process that `pid` has started, once it has."""
-    deadline = time.monotonic() + 10
-    while not (found := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return int(found[0])
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    until(children.read_text)
+    return int(children.read_text().split()[0])
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """A pair of real node processes on loopback: everything but the shaped link."""
 
+import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,11 +84,17 @@ def small_model(path: Path, side: int = SIDE) -> Path:
     return path
 
 
+# below those that the kernel gives to whoever connects; each process of the tests has its own
+_ports = iter(range(first := 10_000 + os.getpid() % 200 * 100, first + 100))
+
+
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A TCP port that nobody listens on, and that nobody is given before it is used."""
+    for port in _ports:
+        with suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port is left to this process of the tests")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.timeline import END_TO_END, Stage, Timeline
 from tests.nodes.loopback import LAYERS, loopback_pair
+from tests.shared_machine import within
 
 FRAME_S = 20.0
 
@@ -46,13 +46,17 @@ def test_the_stages_of_a_frame_follow_one_another_and_explain_its_time(
 ) -> None:
     pair, _ = shared
     pair.load(2, threads=(1, 1), warmup=1)
-    record = pair.run_frame(0, 0, FRAME_S)
-    stages = [Stage(s.name, s.start_ns, s.end_ns) for s in record.stages]
-    assert [stage.name for stage in stages[1:]] == list(END_TO_END)
-    assert all(a.end_ns <= b.start_ns for a, b in pairwise(stages))
-    assert all(stage.end_ns >= stage.start_ns for stage in stages)
+
+    def gap_share() -> float:
+        record = pair.run_frame(0, 0, FRAME_S)
+        stages = [Stage(s.name, s.start_ns, s.end_ns) for s in record.stages]
+        assert [stage.name for stage in stages[1:]] == list(END_TO_END)
+        assert all(a.end_ns <= b.start_ns for a, b in pairwise(stages))
+        assert all(stage.end_ns >= stage.start_ns for stage in stages)
+        return Timeline(stages).gap_share
+
     # loopback leaves so little time on the link that the hand-overs show; a link hides them
-    assert Timeline(stages).gap_share < 0.2
+    within(0, gap_share, 0.2)
 
 
 def test_part_sizes_are_those_of_each_sides_weights(shared: tuple[Pair, SweptModel]) -> None:
@@ -102,10 +106,9 @@ def test_an_edge_that_dies_in_the_middle_of_a_frame_is_told_at_once(own: Pair) -
     os.kill(own.edge.pid, signal.SIGSTOP)
     killer = threading.Timer(0.5, os.kill, (own.edge.pid, signal.SIGKILL))
     killer.start()
-    started = time.monotonic()
-    with pytest.raises(NodeError, match="edge"):
+    with pytest.raises(NodeError, match="the edge node died") as told:
         own.run_frame(0, 0, FRAME_S)
-    assert time.monotonic() - started < FRAME_S / 2
+    assert "hung" not in str(told.value)  # as it is said once the time is up
 
 
 @pytest.mark.parametrize("side", ["ue", "edge"])

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tests.nodes.loopback import free_port
+from tests.shared_machine import until
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     process = subprocess.Popen(command(config), stderr=subprocess.PIPE, text=True)
     with process:
         service = Service(config, control, process)
-        deadline = time.monotonic() + 20
-        while service.check().returncode:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
+        until(lambda: service.check().returncode == 0, process)
         yield service
         process.kill()
 

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -155,12 +154,10 @@ def test_a_collector_that_is_not_there_is_told_once_and_stops_nothing(
     collector: Collector, capfd: pytest.CaptureFixture[str]
 ) -> None:
     notes: list[str] = []
-    began = time.monotonic()
     send(address := f"http://127.0.0.1:{free_port()}", notes, SPLIT, cells=2)
     assert len(notes) == 1
     assert f"the collector at {address}/v1/traces did not take 18 of 18 spans" in notes[0]
     assert "Connection refused" in notes[0]
-    assert time.monotonic() - began < 6
     assert capfd.readouterr() == ("", "")
 
 

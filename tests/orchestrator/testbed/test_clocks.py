@@ -352,17 +352,18 @@ def nodes(
         yield ask_ue, ask_edge
 
 
-def test_a_node_in_another_time_is_ahead_by_that_within_2_ms(nodes: tuple[Ask, Ask]) -> None:
+def test_a_node_in_another_time_is_ahead_by_that_within_a_round_trip(
+    nodes: tuple[Ask, Ask],
+) -> None:
     clocks = Clocks(*nodes)
     clocks.begin()
-    time.sleep(0.5)
+    time.sleep(0.1)
     clocks.read()
     model = clocks.model()
     assert model is not None
     for reading in model.readings:
         assert_within(reading, AHEAD_S * S)
-        assert reading.uncertainty_ns < 2 * MS
-    assert model.uncertainty_ms < 2
+        assert reading.uncertainty_ns <= reading.rtt_ns
     assert model.drift_ppm is not None
     drift_ppm, uncertainty_ppm = model.drift_ppm
     assert abs(drift_ppm) <= uncertainty_ppm
@@ -383,6 +384,10 @@ def test_the_time_since_1970_is_known_from_the_clock_of_the_ue(nodes: tuple[Ask,
     _, ask_shifted = nodes
     clocks = Clocks(ask_shifted, ask_shifted)
     clocks.begin()
+    model = clocks.model()
+    assert model is not None
+    unsure_ns = model.origin.rtt_ns + MS  # this machine may set its clock meanwhile
+    before_ns = time.time_ns()
     told_ns = ask_shifted() + clocks.ue_epoch_ns
-    assert abs(told_ns - time.time_ns()) < 50 * MS
-    assert abs(own_epoch_ns() - clocks.ue_epoch_ns - AHEAD_S * S) < 50 * MS
+    assert before_ns - unsure_ns <= told_ns <= time.time_ns() + unsure_ns
+    assert abs(own_epoch_ns() - clocks.ue_epoch_ns - AHEAD_S * S) <= unsure_ns

@@ -1,0 +1,29 @@
+"""What a sweep refuses before anything is measured."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.orchestrator.commands import orchestrate
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--codec", "int9"), "int9"),
+        (("--codec", "zstd+int8"), "int8"),
+        (("--input-codec", "avc-inter", "--input", "shapes", "--runs", "200"), "twice"),
+        (("--ue-slowdown", "0.5"), "greater than or equal to 1"),
+        (("--ue-profile", "nokia-3310", "--profile"), "nokia-3310"),
+        (("--input", "nowhere.mp4"), "nowhere.mp4"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_measured(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    out = tmp_path / "run"
+    asked = ("--model", "shapesnet", "--out", str(out), "--no-profile", "--split", "stage2")
+    done = orchestrate("sweep", *asked, *words)
+    assert done.code == 2
+    assert says in done.err
+    assert not out.exists()

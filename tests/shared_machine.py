@@ -1,0 +1,41 @@
+"""What tests do about a machine that others use, too: wait for events, and measure again."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+HANG_S = 120.0
+"""After so long nothing will come any more; what is waited for takes a hundredth of it."""
+
+TRIES, PAUSE_S = 6, 0.1
+
+
+def until(
+    came: Callable[[], object],
+    process: "subprocess.Popen[str] | subprocess.Popen[bytes] | None" = None,
+) -> None:
+    """Wait until `came`; fails when `process` ends before, or when it never will."""
+    given_up_s = time.monotonic() + HANG_S
+    while not came():
+        if process is not None and process.poll() is not None and not came():
+            pytest.fail(f"{process.args!r} ended before: {process.communicate()}")
+        assert time.monotonic() < given_up_s, "waited in vain"
+        time.sleep(0.02)
+
+
+def within(low: float, measure: Callable[[], float], high: float) -> None:
+    """Whether what is measured lies in a band that physics gives.
+
+    As a proof of a link is (netem/probe.py): what others disturbed is measured again, after a
+    pause that doubles for a stall to pass; what is wrong stays wrong.
+    """
+    seen: list[float] = []
+    for attempt in range(TRIES):
+        if seen:
+            time.sleep(PAUSE_S * 2 ** (attempt - 1))
+        seen.append(measure())
+        if low <= seen[-1] <= high:
+            return
+    pytest.fail(f"{seen} not within {low:.4g} to {high:.4g}")
