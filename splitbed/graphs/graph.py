@@ -130,7 +130,8 @@ class Graph:
 
     A dimension of -1 in ``outputs`` is one that depends on the data.  ``format`` names the format
     of its files (:mod:`splitbed.graphs.formats`), ``model`` is what that format's module made of
-    them.
+    them.  ``notes`` says what was changed on the way, ``drawing`` names the nodes that draw random
+    numbers, so that no two runs give the same.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -139,6 +140,8 @@ class Graph:
     cuts: tuple[Cut, ...]
     format: str
     model: Any = field(repr=False, compare=False)
+    notes: str = field(default="", compare=False)
+    drawing: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:

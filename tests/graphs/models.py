@@ -214,4 +214,10 @@ def run_whole(proto: onnx.ModelProto, graph: Graph, tensors: Tensors) -> Tensors
 
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in graph.outputs]
+    unread = {
+        info.name: np.zeros([dim if isinstance(dim, int) else 1 for dim in info.shape], np.float32)
+        for info in session.get_inputs()
+        if info.name not in tensors
+    }
+    tensors = tensors | unread
     return dict(zip(names, session.run(names, tensors), strict=True))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, version_converter
 
 from splitbed.errors import UsageError
 from splitbed.graphs.onnx.graph import load_graph
@@ -87,8 +87,25 @@ def test_a_weight_of_the_wrong_size_is_refused_by_name(tmp_path: Path) -> None:
         load_graph(save(proto, tmp_path))
 
 
-def test_an_opset_before_11_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"opset 10; 11 is the oldest"):
+def test_an_opset_before_11_is_converted_and_told(tmp_path: Path) -> None:
+    graph = load_graph(save(models.chain(opset=10), tmp_path))
+    assert graph.notes == "of opset 10, converted to 11; differs from the original by 0 at most"
+
+
+def test_an_opset_that_cannot_be_converted_is_refused(tmp_path: Path) -> None:
+    proto = models.chain(opset=10)
+    proto.graph.node[1].op_type = "Rleu"
+    with pytest.raises(UsageError, match=r"opset 10; 11 is the oldest .* cannot convert it: .*Rleu"):
+        load_graph(save(proto, tmp_path))
+
+
+def test_a_conversion_that_changes_the_results_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted = models.chain(opset=11)
+    converted.graph.node[1].op_type = "Neg"
+    monkeypatch.setattr(version_converter, "convert_version", lambda *_: converted)
+    with pytest.raises(UsageError, match="converted to 11, it gives results that differ by"):
         load_graph(save(models.chain(opset=10), tmp_path))
 
 
@@ -198,7 +215,7 @@ def test_a_model_with_dynamic_sizes_gives_the_bits_of_the_whole(tmp_path: Path) 
         np.testing.assert_array_equal(models.run_split(stored, k, tensors)["y"], expected)
 
 
-@pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 3, 8), (0, 3, 8, 8), ()])
+@pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 3, 8), (-1, 3, 8, 8), ()])
 def test_a_shape_that_contradicts_the_model_is_refused(
     shape: tuple[int, ...], tmp_path: Path
 ) -> None:
@@ -210,7 +227,7 @@ def test_a_shape_that_contradicts_the_model_is_refused(
 def test_an_input_of_strings_is_refused(tmp_path: Path) -> None:
     proto = models.chain()
     proto.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
-    with pytest.raises(UsageError, match="'x' is not a tensor of numbers"):
+    with pytest.raises(UsageError, match="'x' cannot be fed: it is a tensor of strings"):
         load_graph(save(proto, tmp_path))
 
 

@@ -1,14 +1,12 @@
 """Reads an ONNX file as a graph of layers.
 
-Constants count as weights, not as layers; nodes that no output depends on are dropped.  Nodes in a
-row whose metadata gives the same ``layer`` count as one layer, so that a convolution and its
-activation do, as in the formats that fuse them.
+What can be computed from weights and the inputs' shapes counts as weights; nodes that no output
+depends on are dropped.  :mod:`splitbed.graphs.onnx.layers` says which of the others are layers.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -18,12 +16,15 @@ from onnx import TensorProto
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph, Layer, find_cuts
 from splitbed.graphs.onnx import shapes as tensor_shapes
+from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx import weights as weights_file
+from splitbed.graphs.onnx.layers import Grouping, drawing, group, layer_of
 from splitbed.graphs.onnx.normal import normalise
+from splitbed.graphs.onnx.opset import modernise
+from splitbed.graphs.onnx.quantised import make_unsigned
 from splitbed.graphs.onnx.weights import Weights
 from splitbed.tensors import TensorInfo
 
-LAYER_KEY = "layer"
 FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 
@@ -38,8 +39,8 @@ class OnnxModel:
 def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
     """The graph of the ONNX file ``path``, with dynamic inputs fixed to ``shapes``.
 
-    Raises UsageError for a file that is missing, not ONNX or not valid; an opset before 11;
-    control flow; weights outside the file's folder; inputs left dynamic.
+    Raises UsageError for a file that is missing, not ONNX or not valid; an opset before 11 that
+    cannot be converted; operators that ONNX Runtime lacks; control flow; weights outside the file's folder; inputs left dynamic.
     """
     model = parse(path)
     try:
@@ -55,13 +56,19 @@ def to_graph(
 
     External weights are looked for in ``folder``.
     """
+    declared = [info.name for info in source.graph.input]
     normalise(source)
     weights = weights_file.take_out(source, folder)
     model = onnx.ModelProto()
     model.CopyFrom(source)  # leaves the memory of the weights behind
-    tensor_shapes.fix_inputs(model.graph, shapes or {})
+    tensor_shapes.fix_inputs(model.graph, shapes or {}, declared)
+    notes = modernise(model, weights)
+    make_unsigned(model.graph)
     tensor_shapes.infer(model, weights)
-    return build_graph(OnnxModel(model, weights))
+    if not is_valid(model):
+        with trial.opened(model, weights):
+            pass  # the runtime is the judge: it opens what its own optimiser writes
+    return replace(build_graph(OnnxModel(model, weights)), notes=notes)
 
 
 def parse(path: Path) -> onnx.ModelProto:
@@ -96,20 +103,24 @@ def _is_text(message: Message) -> bool:
 def build_graph(source: OnnxModel) -> Graph:
     """The graph of a model in normal form, whose shapes are known.
 
-    Raises UsageError where the model is not valid, or an output cannot be described.
+    Raises UsageError where an input or an output cannot be described.
     """
     model = source.structure
-    _check(model)
     tensors = tensor_shapes.describe(model.graph)
     dims = {t.name: tuple(t.dims) for t in model.graph.initializer}
     dims |= {name: t.shape for name, t in tensors.items() if isinstance(t, TensorInfo)}
-    grouped = [list(nodes) for _, nodes in groupby(enumerate(model.graph.node), _layer_of)]
+    grouping = group(model.graph)
     layers = tuple(
-        _layer(index, [node for _, node in nodes], dims) for index, nodes in enumerate(grouped)
+        _layer(index, nodes, grouping, dims) for index, nodes in enumerate(grouping.layers)
     )
     inputs = tensor_shapes.describe_inputs(model.graph)
     outputs = tensor_shapes.describe_outputs(model.graph)
-    params = {t.name: math.prod(t.dims) for t in model.graph.initializer if t.data_type in FLOATING}
+    scaled = {node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    params = {
+        t.name: math.prod(t.dims)
+        for t in model.graph.initializer
+        if t.data_type in FLOATING or t.name in scaled
+    }
     return Graph(
         inputs=inputs,
         outputs=outputs,
@@ -117,38 +128,40 @@ def build_graph(source: OnnxModel) -> Graph:
         cuts=find_cuts(layers, _names(inputs), _names(outputs), tensors, params),
         format="onnx",
         model=source,
+        drawing=drawing(model.graph),
     )
 
 
-def _check(model: onnx.ModelProto) -> None:
+def is_valid(model: onnx.ModelProto) -> bool:
+    """Whether ``model`` is as ONNX has it, which what a runtime opens need not be."""
     checked = weights_file.as_inputs(model)
     for output in checked.graph.output:  # which may lack a shape, as the checker's may not
-        output.type.tensor_type.shape.SetInParent()
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(checked)
-    except onnx.checker.ValidationError as error:
-        raise UsageError(f"it is not valid: {error}") from error
+    except onnx.checker.ValidationError:
+        return False
+    return True
 
 
 def _names(tensors: Iterable[TensorInfo]) -> list[str]:
     return [tensor.name for tensor in tensors]
 
 
-def _layer_of(place: tuple[int, onnx.NodeProto]) -> str | int:
-    """The layer that a node says it belongs to, else its own place."""
-    index, node = place
-    return next((entry.value for entry in node.metadata_props if entry.key == LAYER_KEY), index)
-
-
 def _layer(
-    index: int, nodes: Sequence[onnx.NodeProto], dims: Mapping[str, tuple[int, ...]]
+    index: int,
+    nodes: Sequence[onnx.NodeProto],
+    grouping: Grouping,
+    dims: Mapping[str, tuple[int, ...]],
 ) -> Layer:
     written = {name: None for node in nodes for name in node.output if name}
-    read = {name: None for node in nodes for name in node.input if name and name not in written}
+    reads = (name for node in nodes for name in node.input if name and name not in written)
+    read = {source: None for name in reads for source in grouping.sources(name)}
     macs = sum(_macs(node, dims) for node in nodes)
     op_type = "+".join(node.op_type for node in nodes)
-    name = _layer_of((0, nodes[0])) or nodes[0].name
-    return Layer(index, str(name), op_type, tuple(read), tuple(written), macs)
+    name = layer_of(nodes[0]) or nodes[0].name
+    return Layer(index, name, op_type, tuple(read), tuple(written), macs)
 
 
 def _macs(node: onnx.NodeProto, dims: Mapping[str, tuple[int, ...]]) -> int:

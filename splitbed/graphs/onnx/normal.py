@@ -11,10 +11,10 @@ from typing import TypeVar
 import onnx
 
 from splitbed.errors import UsageError
+from splitbed.graphs.onnx.layers import constants
 
 M = TypeVar("M", onnx.NodeProto, onnx.TensorProto, onnx.ValueInfoProto)
 
-OLDEST_OPSET = 11
 CONSTANT_TYPES = {
     "value_float": onnx.TensorProto.FLOAT,
     "value_floats": onnx.TensorProto.FLOAT,
@@ -26,20 +26,21 @@ CONSTANT_TYPES = {
 def normalise(model: onnx.ModelProto) -> None:
     """Bring ``model`` into normal form, in place.
 
-    Raises UsageError for an opset older than 11, control flow, sparse weights, a graph without
+    Raises UsageError for control flow, sparse weights, a graph without
     layers, and nodes that form a cycle or read what nothing produces.
     """
     graph = model.graph
     _refuse_unsupported(model)
     _constants_to_weights(graph)
+    # ONNX lets no output be named twice; some exporters do, and the runtime gives it twice
+    _replace(graph.output, list({output.name: output for output in graph.output}.values()))
     weights = {tensor.name for tensor in graph.initializer}
     # Files before IR version 4 list their weights among the inputs, and must; later ones need not.
     model.ir_version = max(model.ir_version, 4)
     _replace(graph.input, [i for i in graph.input if i.name not in weights])
-    _outputs_from_layers(graph, weights)
     _sort(graph)
-    _drop_unused(graph)
-    _name(graph)
+    outputs_from_layers(graph)
+    drop_unused(graph)
     graph.name = graph.name or "graph"  # runtimes take a graph without a name, the checker does not
     for field in ("value_info", "quantization_annotation", "metadata_props"):
         graph.ClearField(field)  # derived anew, or of no use to a part
@@ -47,15 +48,6 @@ def normalise(model: onnx.ModelProto) -> None:
 
 
 def _refuse_unsupported(model: onnx.ModelProto) -> None:
-    opset = max(
-        (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=None
-    )
-    if opset is not None and opset < OLDEST_OPSET:
-        raise UsageError(
-            f"The model is of opset {opset}; {OLDEST_OPSET} is the oldest supported, because "
-            "earlier ones keep in attributes what now are inputs. "
-            f"Convert it: onnx.version_converter.convert_version(model, {OLDEST_OPSET})."
-        )
     for index, node in enumerate(
         [*model.graph.node, *(n for f in model.functions for n in f.node)]
     ):
@@ -96,18 +88,21 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
     return onnx.helper.make_tensor("", CONSTANT_TYPES[attribute.name], dims, values)
 
 
-def _outputs_from_layers(graph: onnx.GraphProto, weights: set[str]) -> None:
-    """Let an Identity at the end produce each output that is a weight."""
+def outputs_from_layers(graph: onnx.GraphProto) -> None:
+    """Let an Identity at the end produce each output that is made of weights alone."""
+    made = constants(graph)
+    read = {name for node in graph.node for name in node.input}
     for output in graph.output:
-        if output.name in weights:
-            renamed = f"{output.name}/weight"
-            for tensor in graph.initializer:
-                if tensor.name == output.name:
-                    tensor.name = renamed
-            for node in graph.node:
-                node.input[:] = [renamed if name == output.name else name for name in node.input]
-            identity = onnx.helper.make_node("Identity", [renamed], [output.name])
-            graph.node.append(identity)
+        renamed = f"{output.name}/weight"
+        if output.name not in made or renamed in read:
+            continue
+        for tensor in graph.initializer:
+            if tensor.name == output.name:
+                tensor.name = renamed
+        for node in graph.node:
+            for names in (node.input, node.output):
+                names[:] = [renamed if name == output.name else name for name in names]
+        graph.node.append(onnx.helper.make_node("Identity", [renamed], [output.name]))
 
 
 def _sort(graph: onnx.GraphProto) -> None:
@@ -144,8 +139,8 @@ def _sort(graph: onnx.GraphProto) -> None:
             raise UsageError(f"Nothing produces the model's output {output.name!r}.")
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Drop nodes and weights that no output depends on, as runtimes do."""
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Drop nodes, weights and inputs that no output depends on, as runtimes do; name the rest."""
     needed = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -154,8 +149,10 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
             needed.update(name for name in node.input if name)
     _replace(graph.node, kept[::-1])
     _replace(graph.initializer, [t for t in graph.initializer if t.name in needed])
+    _replace(graph.input, [i for i in graph.input if i.name in needed])
     if not kept:
         raise UsageError("The model has no layers between its inputs and outputs.")
+    _name(graph)
 
 
 def _name(graph: onnx.GraphProto) -> None:

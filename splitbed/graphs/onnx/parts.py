@@ -13,8 +13,9 @@ from onnx.utils import Extractor
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
+from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx import weights as weights_file
-from splitbed.graphs.onnx.graph import OnnxModel, build_graph, load_graph, parse
+from splitbed.graphs.onnx.graph import OnnxModel, build_graph, is_valid, load_graph, parse
 
 __all__ = [
     "FILES",
@@ -45,6 +46,8 @@ def open_stored(folder: Path) -> Graph:
     """
     structure = parse(folder / GRAPH_FILE)
     weights_file.check(structure, folder / weights_file.FILE)
+    if not is_valid(structure):
+        trial.open_file(folder / GRAPH_FILE, structure)
     return build_graph(OnnxModel(structure, {}))
 
 

@@ -1,16 +1,16 @@
 """Static shapes: of the inputs, as the user fixes them, and from these of every tensor."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Described
+from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx import weights as weights_file
+from splitbed.graphs.onnx.layers import constants
+from splitbed.graphs.onnx.normal import drop_unused, outputs_from_layers
 from splitbed.graphs.onnx.weights import Weights
 from splitbed.tensors import DATATYPES, TensorInfo
 
@@ -18,23 +18,33 @@ Shape = tuple[int, ...]
 """Dimensions; -1 is one that depends on the data."""
 
 DATA_DEPENDENT_OPS = {"NonZero", "NonMaxSuppression", "Unique", "Compress", "StringSplit"}
+SIZED_BY = {
+    "CenterCropPad": (1,), "ConstantOfShape": (0,), "Expand": (1,), "OneHot": (1,), "Pad": (1,),
+    "Range": (0, 1, 2), "Reshape": (1,), "Resize": (1, 2, 3), "Slice": (1, 2, 3, 4), "Tile": (1,),
+    "TopK": (1,), "Upsample": (1,),
+}  # fmt: skip
+"""Operators whose output has a size that values of these inputs decide."""
 
 
-def fix_inputs(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> None:
+def fix_inputs(
+    graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]], unread: Iterable[str] = ()
+) -> None:
     """Give each input of ``graph`` the static shape of ``shapes``, where its own is not static.
 
+    ``unread`` are inputs that the model declares and does not read: shapes of these do not matter.
     Raises UsageError for an unknown input, a shape that contradicts the model's, a shape that is
     still dynamic, and an input that is not a tensor of numbers.
     """
-    names = [info.name for info in graph.input]
+    names = [*(info.name for info in graph.input), *unread]
     for name in shapes:
         if name not in names:
             raise UsageError(f"--shape names {name!r}; the model's inputs are {', '.join(names)}.")
     for info in graph.input:
-        if not info.type.HasField("tensor_type") or _datatype(info) is None:
-            raise UsageError(
-                f"Input {info.name!r} is not a tensor of numbers, so it cannot be fed."
-            )
+        if fault := _kind_fault(info):
+            raise UsageError(f"Input {info.name!r} cannot be fed: it is {fault}.")
+        for dim in info.type.tensor_type.shape.dim:
+            if dim.dim_value <= 0:  # some exporters write 0 or -1 for "any size"
+                dim.ClearField("dim_value")
         asked = tuple(shapes.get(info.name, ()))
         if info.name in shapes:
             _check_shape(info, asked)
@@ -55,24 +65,25 @@ def fix_inputs(graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> N
 def infer(model: onnx.ModelProto, weights: Weights) -> None:
     """Fill in the shape of every tensor of ``model``, whose inputs are static.
 
+    A shape that the model asks for becomes a weight, and so does what is made of such alone.
     What ONNX cannot infer is learnt by running the model on zeros, ones and noise; a dimension
     that differs between the runs depends on the data and stays open. So does one that cannot be
     inferred because of an operator whose output's size is decided by values, for which alone
-    nothing is run.
+    nothing is run.  Raises UsageError where ONNX Runtime cannot run the model.
     """
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(weights_file.as_inputs(model), data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        raise UsageError(f"The model's shapes contradict each other: {error}") from error
-    inferred_infos = [*inferred.graph.value_info, *inferred.graph.output, *model.graph.input]
-    found = {info.name: info for info in inferred_infos}
-    names = [name for node in model.graph.node for name in node.output if name]
+    graph = model.graph
+    for output in graph.output:
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.ClearField("shape")
+    found = _inferred(model)
+    while _fold(graph, found):
+        found = _inferred(model)
+    names = [name for node in graph.node for name in node.output if name]
     unknown = [n for n in names if n not in found or -1 in (_shape(found[n]) or (-1,))]
+    unknown = [n for n in unknown if n not in found or found[n].type.HasField("tensor_type")]
     settled = {
         name
-        for name in _depend_on_data(model.graph, set(unknown))
+        for name in _depend_on_data(graph, set(unknown))
         if name in found and _shape(found[name]) is not None
     }
     for name in settled:
@@ -80,12 +91,46 @@ def infer(model: onnx.ModelProto, weights: Weights) -> None:
             dim.ClearField("dim_param")  # ONNX makes up a name
     if set(unknown) - settled:
         found.update(_learn(model, weights, unknown, found))
-    outputs = {output.name for output in model.graph.output}
-    for output in model.graph.output:
+        _fold(graph, found)
+    outputs_from_layers(graph)
+    drop_unused(graph)
+    outputs = {output.name for output in graph.output}
+    for output in graph.output:
         if output.name in found:
             output.CopyFrom(found[output.name])
-    kept = [found[name] for name in names if name in found and name not in outputs]
-    model.graph.value_info.extend(kept)
+    names = [name for node in graph.node for name in node.output if name not in outputs]
+    graph.value_info.extend(found[name] for name in names if name in found)
+
+
+def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
+    try:
+        inferred = onnx.shape_inference.infer_shapes(weights_file.as_inputs(model), data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise UsageError(f"The model's shapes contradict each other: {error}") from error
+    infos = [*inferred.graph.value_info, *inferred.graph.output, *model.graph.input]
+    return {info.name: info for info in infos}
+
+
+def _fold(graph: onnx.GraphProto, found: Mapping[str, onnx.ValueInfoProto]) -> bool:
+    """Turn each Shape and Size of a tensor of static shape into a weight; whether there was one."""
+    kept, before = [], len(graph.node)
+    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        shape = None
+        if node.op_type in ("Shape", "Size") and node.domain in ("", "ai.onnx"):
+            info = found.get(node.input[0])
+            shape = _shape(info) if info is not None else weights.get(node.input[0])
+        if shape is None or -1 in shape:
+            kept.append(node)
+            continue
+        ends = {attribute.name: attribute.i for attribute in node.attribute}
+        sizes = np.array(shape[ends.get("start") : ends.get("end")], np.int64)
+        value = sizes if node.op_type == "Shape" else sizes.prod()
+        graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), node.output[0]))
+    if len(kept) < before:
+        del graph.node[:]
+        graph.node.extend(kept)
+    return len(kept) < before
 
 
 def describe(graph: onnx.GraphProto) -> dict[str, Described]:
@@ -110,26 +155,64 @@ def describe_outputs(graph: onnx.GraphProto) -> tuple[TensorInfo, ...]:
     """The outputs of ``graph``, with -1 for dimensions that depend on the data."""
     described = []
     for info in graph.output:
-        datatype, shape = _datatype(info), _shape(info)
-        if datatype is None or shape is None:
+        if fault := _kind_fault(info):
+            raise UsageError(f"Output {info.name!r} is {fault}: {_ending(graph, info.name)}")
+        shape = _shape(info)
+        if shape is None:
             raise UsageError(
-                f"Output {info.name!r} is not a tensor of numbers of a known rank ({_text(info)}): "
-                "end the model before it."
+                f"Output {info.name!r} is not of a known rank, and ONNX Runtime could not be run "
+                "on made-up inputs to learn it: end the model before it."
             )
-        described.append(TensorInfo(info.name, datatype, shape))
+        described.append(TensorInfo(info.name, _datatype(info), shape))
     return tuple(described)
 
 
+def _ending(graph: onnx.GraphProto, output: str) -> str:
+    """How to end the model before ``output``, which cannot be had."""
+    made = next((node for node in graph.node if output in node.output), None)
+    if made is None:
+        return "end the model before it."
+    zipped = (
+        ", as skl2onnx does with options={'zipmap': False}" if made.op_type == "ZipMap" else ""
+    )
+    return (
+        f"node {made.name!r} ({made.op_type}) makes it; end the model before that node, at "
+        f"{', '.join(map(repr, made.input))}{zipped}."
+    )
+
+
 def _describe(name: str, info: onnx.ValueInfoProto | None) -> Described:
-    shape = _shape(info) if info else None
-    if info is None or shape is None:
+    if info is None:
         return f"the shape of {name!r} could not be inferred"
-    datatype = _datatype(info)
-    if datatype is None:
-        return f"{name!r} is not a tensor of numbers that the wire knows"
+    if fault := _kind_fault(info):
+        return f"{name!r} is {fault}"
+    shape = _shape(info)
+    if shape is None:
+        return f"the shape of {name!r} could not be inferred"
     if -1 in shape:
         return f"the shape of {name!r} depends on the data ({_text(info)})"
-    return TensorInfo(name, datatype, shape)
+    return TensorInfo(name, _datatype(info), shape)
+
+
+def _kind_fault(info: onnx.ValueInfoProto) -> str:
+    """What is wrong with the type of ``info``, which no tensor of the wire has; empty if nothing."""
+    kind = info.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return {
+            "sequence_type": "a sequence, and only tensors cross",
+            "map_type": "a map, and only tensors cross",
+            "optional_type": "an optional value, and only tensors cross",
+            "sparse_tensor_type": "a sparse tensor, and only dense ones cross",
+        }.get(kind or "", "of no known type")
+    elem_type = info.type.tensor_type.elem_type
+    if elem_type == onnx.TensorProto.STRING:
+        return "a tensor of strings, and only numbers cross"
+    if elem_type == onnx.TensorProto.UNDEFINED:
+        return "of no known type"
+    if DATATYPES.get(onnx.helper.tensor_dtype_to_np_dtype(elem_type)) is None:
+        name = onnx.TensorProto.DataType.Name(elem_type)
+        return f"a tensor of {name}, which the wire does not know: cast it to FLOAT in the model"
+    return ""
 
 
 def _learn(
@@ -139,10 +222,14 @@ def _learn(
     inferred: Mapping[str, onnx.ValueInfoProto],
 ) -> dict[str, onnx.ValueInfoProto]:
     """The ``unknown`` tensors, with the shapes that all runs agree on."""
-    runs = _run(model, weights, unknown)
+    with trial.opened(model, weights, unknown) as session:
+        fed = [trial.made_up(model.graph, fill) for fill in (0, 1, None)]
+        runs = [run for feeds in fed if (run := trial.run(session, feeds)) is not None]
     doubtful = _depend_on_data(model.graph, set(unknown))
     learnt = {}
     for index, name in enumerate(unknown):
+        if any(isinstance(run[index], list) for run in runs):
+            learnt[name] = onnx.helper.make_tensor_sequence_value_info(name, 0, None)
         values = [value for run in runs if isinstance(value := run[index], np.ndarray)]
         if not values or len({value.ndim for value in values}) > 1:
             continue
@@ -158,52 +245,24 @@ def _learn(
     return learnt
 
 
-def _run(
-    model: onnx.ModelProto, weights: Weights, outputs: Sequence[str]
-) -> list[Sequence[object]]:
-    import onnxruntime as ort  # late: a quarter of a second, seldom needed
-
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    runs: list[Sequence[object]] = []
-    noise = np.random.default_rng(0)
-    with TemporaryDirectory(prefix="splitbed-") as folder:
-        path = Path(folder, "probe.onnx")
-        weights_file.write(weights, path.with_name(weights_file.FILE))
-        path.write_bytes(probe.SerializeToString())
-        try:
-            session = ort.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
-            for fill in (0, 1, None):
-                feeds = {info.name: _made_up(info, fill, noise) for info in model.graph.input}
-                runs.append(session.run(None, feeds))
-        except Exception:  # ONNX Runtime's errors share no other base; the cut will say so
-            return runs
-    return runs
-
-
-def _made_up(
-    info: onnx.ValueInfoProto, fill: int | None, noise: np.random.Generator
-) -> npt.NDArray[np.generic]:
-    shape = _shape(info) or ()
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
-    if fill is None and dtype.kind == "f":
-        return noise.standard_normal(shape).astype(dtype)
-    return np.full(shape, 1 if fill is None else fill, dtype)
-
-
 def _depend_on_data(graph: onnx.GraphProto, unknown: set[str]) -> set[str]:
     """The ``unknown`` tensors at or after an operator whose output's size is decided by values."""
     depend: set[str] = set()
+    weights, valued = constants(graph), {info.name for info in graph.input}
     for node in graph.node:
-        if node.op_type in DATA_DEPENDENT_OPS or depend.intersection(node.input):
+        if weights.issuperset(node.output):
+            continue
+        sizes = [name for place, name in enumerate(node.input) if place in _sized_by(node)]
+        decided = node.op_type in DATA_DEPENDENT_OPS or not valued.isdisjoint(sizes)
+        if decided or depend.intersection(node.input):
             depend.update(unknown.intersection(node.output))
+        if node.op_type not in ("Shape", "Size") and not valued.isdisjoint(node.input):
+            valued.update(name for name in node.output if name)
     return depend
+
+
+def _sized_by(node: onnx.NodeProto) -> tuple[int, ...]:
+    return SIZED_BY.get(node.op_type, ()) if node.domain in ("", "ai.onnx") else ()
 
 
 def _check_shape(info: onnx.ValueInfoProto, asked: Shape) -> None:
@@ -211,10 +270,10 @@ def _check_shape(info: onnx.ValueInfoProto, asked: Shape) -> None:
     agree = own is None or (
         len(own) == len(asked) and all(a in (b, -1) for a, b in zip(own, asked, strict=True))
     )
-    if not agree or any(dim < 1 for dim in asked):
+    if not agree or any(dim < 0 for dim in asked):
         raise UsageError(
             f"--shape gives input {info.name!r} the shape {'x'.join(map(str, asked))}; the model "
-            f"needs {_text(info)}, each dimension at least 1."
+            f"needs {_text(info)}, each dimension at least 0."
         )
 
 
@@ -227,15 +286,11 @@ def _shape(info: onnx.ValueInfoProto) -> Shape | None:
     if not info.type.tensor_type.HasField("shape"):
         return None
     dims = info.type.tensor_type.shape.dim
-    # Some exporters write 0 or -1 for "any size".
-    return tuple(dim.dim_value if dim.dim_value > 0 else -1 for dim in dims)
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else -1 for d in dims)
 
 
-def _datatype(info: onnx.ValueInfoProto) -> str | None:
-    elem_type = info.type.tensor_type.elem_type
-    if elem_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
-        return None
-    return DATATYPES.get(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+def _datatype(info: onnx.ValueInfoProto) -> str:
+    return DATATYPES[onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)]
 
 
 def _text(info: onnx.ValueInfoProto) -> str:
@@ -243,6 +298,6 @@ def _text(info: onnx.ValueInfoProto) -> str:
         return "of unknown rank"
     dims = info.type.tensor_type.shape.dim
     return (
-        "x".join(d.dim_param or (str(d.dim_value) if d.dim_value > 0 else "?") for d in dims)
+        "x".join(d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims)
         or "scalar"
     )
