@@ -215,9 +215,12 @@ def run_whole(proto: onnx.ModelProto, graph: Graph, tensors: Tensors) -> Tensors
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in graph.outputs]
     unread = {
-        info.name: np.zeros([dim if isinstance(dim, int) else 1 for dim in info.shape], np.float32)
-        for info in session.get_inputs()
-        if info.name not in tensors
+        info.name: np.zeros(
+            [dim.dim_value or 1 for dim in info.type.tensor_type.shape.dim],
+            helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type),
+        )
+        for info in proto.graph.input
+        if info.name not in {*tensors, *(weight.name for weight in proto.graph.initializer)}
     }
     tensors = tensors | unread
     return dict(zip(names, session.run(names, tensors), strict=True))

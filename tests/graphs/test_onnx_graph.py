@@ -95,7 +95,7 @@ def test_an_opset_before_11_is_converted_and_told(tmp_path: Path) -> None:
 def test_an_opset_that_cannot_be_converted_is_refused(tmp_path: Path) -> None:
     proto = models.chain(opset=10)
     proto.graph.node[1].op_type = "Rleu"
-    with pytest.raises(UsageError, match=r"opset 10; 11 is the oldest .* cannot convert it: .*Rleu"):
+    with pytest.raises(UsageError, match=r"opset 10; 11 is .* cannot convert it: .*Rleu"):
         load_graph(save(proto, tmp_path))
 
 

@@ -40,7 +40,8 @@ def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) ->
     """The graph of the ONNX file ``path``, with dynamic inputs fixed to ``shapes``.
 
     Raises UsageError for a file that is missing, not ONNX or not valid; an opset before 11 that
-    cannot be converted; operators that ONNX Runtime lacks; control flow; weights outside the file's folder; inputs left dynamic.
+    cannot be converted; operators that ONNX Runtime lacks; control flow; weights outside the
+    file's folder; inputs left dynamic.
     """
     model = parse(path)
     try:

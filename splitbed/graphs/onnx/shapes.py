@@ -172,9 +172,7 @@ def _ending(graph: onnx.GraphProto, output: str) -> str:
     made = next((node for node in graph.node if output in node.output), None)
     if made is None:
         return "end the model before it."
-    zipped = (
-        ", as skl2onnx does with options={'zipmap': False}" if made.op_type == "ZipMap" else ""
-    )
+    zipped = ", as skl2onnx does with options={'zipmap': False}" if made.op_type == "ZipMap" else ""
     return (
         f"node {made.name!r} ({made.op_type}) makes it; end the model before that node, at "
         f"{', '.join(map(repr, made.input))}{zipped}."
@@ -195,7 +193,7 @@ def _describe(name: str, info: onnx.ValueInfoProto | None) -> Described:
 
 
 def _kind_fault(info: onnx.ValueInfoProto) -> str:
-    """What is wrong with the type of ``info``, which no tensor of the wire has; empty if nothing."""
+    """What the type of ``info`` is, where the wire has no such tensor; empty where it has."""
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type":
         return {
@@ -298,6 +296,8 @@ def _text(info: onnx.ValueInfoProto) -> str:
         return "of unknown rank"
     dims = info.type.tensor_type.shape.dim
     return (
-        "x".join(d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims)
+        "x".join(
+            d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims
+        )
         or "scalar"
     )

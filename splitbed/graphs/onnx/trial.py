@@ -1,4 +1,4 @@
-"""A model as ONNX Runtime sees it, before it is stored: the runtime is the judge of what it runs."""
+"""A model as ONNX Runtime sees it, before it is stored: the judge of what can be run."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ def run(session: "ort.InferenceSession", feeds: Tensors) -> list[object] | None:
 
 
 def made_up(graph: onnx.GraphProto, fill: int | None = None) -> Tensors:
-    """Inputs for ``graph``, which are static: all ``fill``; None for noise, and ones as integers."""
+    """Static inputs of ``graph``: all ``fill``; None for noise, and ones as integers."""
     noise, feeds = np.random.default_rng(0), {}
     for info in graph.input:
         shape = [dim.dim_value for dim in info.type.tensor_type.shape.dim]
