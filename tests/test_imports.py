@@ -11,7 +11,7 @@ MOST_MODULES = 19  # about 15, and a face
 ROUGHLY = ("splitbed", "ue_node", "edge_node", "netem", "orchestrator")
 MAY_IMPORT = {
     "splitbed": set(),
-    "netem": {"splitbed.errors", "splitbed.command", "splitbed.checked"},
+    "netem": {"splitbed.errors", "splitbed.command", "splitbed.checked", "splitbed.extensions"},
     "ue_node": {
         "splitbed",
         "netem.probe",

@@ -107,7 +107,7 @@ def open_inputs(
         return Inputs((ModelInput(graph.inputs, seed=config.seed),), None)
     task = anchor.task if anchor else config.task
     # behind the background come the classes that annotations may name
-    classes = TASKS[task].classes[1:] if task in TASKS else ()
+    classes = TASKS[task].classes[1:] if task and task in TASKS else ()
     usual = anchor.dataset if anchor else None
     dataset = open_dataset(config.input or usual, classes or COCO_CLASSES)
     every = [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]

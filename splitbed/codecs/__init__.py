@@ -5,7 +5,6 @@ one: ``int8+zstd``, ``shuffle+zstd:3``, ``hevc:32``. A user's package adds stage
 entry-point group ``splitbed.codecs``, each a :class:`splitbed.codecs.stage.StageKind`.
 """
 
-import importlib.metadata
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
@@ -17,6 +16,7 @@ from splitbed.codecs import exact, floats, integers, pictures, video, zstd
 from splitbed.codecs.codec import Codec, Coder, NamedKind
 from splitbed.codecs.stage import Range, Setting, StageKind
 from splitbed.errors import MachineError, UsageError
+from splitbed.extensions import Extensible
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import TensorInfo
 
@@ -24,15 +24,22 @@ __all__ = ["CODECS", "GROUP", "RAW", "Codec", "Coder", "Known", "codec_named", "
 
 RAW = "raw"
 GROUP = "splitbed.codecs"
-CODECS: dict[str, StageKind] = {
-    **floats.KINDS,
-    **integers.KINDS,
-    **exact.KINDS,
-    **zstd.KINDS,
-    **pictures.KINDS,
-    **video.KINDS,
-}
-"""The stages of Splitbed.  Listing them imports no codec's library."""
+CODECS: Extensible[StageKind] = Extensible(
+    GROUP,
+    "codec",
+    {
+        **floats.KINDS,
+        **integers.KINDS,
+        **exact.KINDS,
+        **zstd.KINDS,
+        **pictures.KINDS,
+        **video.KINDS,
+    },
+    kind="StageKind of splitbed.codecs.stage",
+    needs=("lossless", "calibrated", "sequential", "summary"),
+    reserved=(RAW,),
+)
+"""The stages.  Listing ours imports no codec's library."""
 
 
 class Known(NamedTuple):
@@ -51,10 +58,9 @@ def known() -> list[Known]:
     Raises:
         UsageError: an installed stage cannot be had; see :func:`codec_named`.
     """
-    kinds = CODECS | {name: _load(entry) for name, entry in _installed().items()}
     rows = [
         Known(name, kind.summary, kind.lossless, kind.calibrated, kind.sequential)
-        for name, kind in kinds.items()
+        for name, kind in CODECS.items()
     ]
     return [Known(RAW, "the numbers as they are", True, False, False), *rows]
 
@@ -72,22 +78,17 @@ def codec_named(text: str) -> Codec:
     name = text.strip()
     if name == RAW:
         return Codec(RAW, ())
-    installed = _installed()
-    stages = tuple(_stage(word.strip(), name, installed) for word in name.split("+"))
+    stages = tuple(_stage(word.strip(), name) for word in name.split("+"))
     codec = Codec("+".join(stage.word for stage in stages), stages)
-    if all(stage.kind in CODECS.values() for stage in stages):
+    if all(stage.kind in CODECS.own.values() for stage in stages):
         _try(codec)
     return codec
 
 
-def _stage(word: str, codec: str, installed: dict[str, importlib.metadata.EntryPoint]) -> NamedKind:
+def _stage(word: str, codec: str) -> NamedKind:
     name, colon, number = word.partition(":")
-    if name in CODECS:
-        kind = CODECS[name]
-    elif name in installed:
-        kind = _load(installed[name])
-    else:
-        choices = [*CODECS, *installed]
+    if name not in CODECS:
+        choices = [*CODECS]
         close = get_close_matches(name, [RAW, *choices], n=1)
         raise UsageError(
             f"no codec is called {name!r}"
@@ -96,6 +97,7 @@ def _stage(word: str, codec: str, installed: dict[str, importlib.metadata.EntryP
             + (f"; did you mean {close[0]}?" if close and close[0] != name else ":")
             + f" choose {RAW}, or of {', '.join(choices)}, joined by +"
         )
+    kind = CODECS[name]
     if not colon:
         return NamedKind(word, kind)
     try:
@@ -120,38 +122,3 @@ def _try(codec: Codec) -> None:
             if not why:
                 raise
             raise UsageError(f"the codec {codec.name} cannot be: {why}") from None
-
-
-def _installed() -> dict[str, importlib.metadata.EntryPoint]:
-    """The stages of other packages, by name."""
-    found: dict[str, importlib.metadata.EntryPoint] = {}
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        if entry.name in CODECS or entry.name in found or entry.name == RAW:
-            other = found[entry.name].value if entry.name in found else "Splitbed's own"
-            raise UsageError(
-                f"{_origin(entry)} brings a codec called {entry.name!r}, as is {other}:"
-                " give it another name in the package, or uninstall that"
-            )
-        found[entry.name] = entry
-    return found
-
-
-def _load(entry: importlib.metadata.EntryPoint) -> StageKind:
-    try:
-        kind: StageKind = entry.load()
-    except Exception as error:  # importing a user's package may raise anything
-        raise UsageError(
-            f"cannot import the codec {entry.name!r} of {_origin(entry)}: {error}"
-        ) from error
-    words = ("lossless", "calibrated", "sequential", "summary")
-    if missing := [word for word in words if not hasattr(kind, word)]:
-        raise UsageError(
-            f"the codec {entry.name!r} of {_origin(entry)} is no StageKind of"
-            f" splitbed.codecs.stage: it lacks {', '.join(missing)}"
-        )
-    return kind
-
-
-def _origin(entry: importlib.metadata.EntryPoint) -> str:
-    package = entry.dist.name if entry.dist else "a package"
-    return f"{package} ({entry.value})"

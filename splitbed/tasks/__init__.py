@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from splitbed.extensions import Extensible
 from splitbed.tasks import centres, classification, detections, pose, ssd
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
@@ -22,7 +23,7 @@ class Task:
     classes: tuple[str, ...] = ()
 
 
-TASKS: dict[str, Task] = {
+_OWN: dict[str, Task] = {
     "centres": Task(lambda outputs, _: centres.decode(outputs), ssd.RESULTS, centres.CLASSES),
     "classification": Task(
         lambda outputs, _: classification.decode(outputs), classification.RESULTS
@@ -33,3 +34,11 @@ TASKS: dict[str, Task] = {
     "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS, ("background", *COCO_CLASSES)),
     "tensors": Task(lambda outputs, _: outputs),  # for a model of which nothing is known
 }
+TASKS = Extensible(
+    "splitbed.tasks",
+    "task",
+    _OWN,
+    kind="Task of splitbed.tasks",
+    needs=("decode", "results", "classes"),
+)
+"""Of installed packages, too, by the entry points ``splitbed.tasks``."""

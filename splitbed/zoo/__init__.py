@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from splitbed.errors import UsageError
+from splitbed.extensions import Extensible
 from splitbed.media.recipes import PictureRecipe
 
 if TYPE_CHECKING:
@@ -57,12 +57,7 @@ def anchor_model(name: str) -> AnchorModel:
     Raises:
         UsageError: no such model; the message lists the choices.
     """
-    if name not in ZOO:
-        raise UsageError(
-            f"no anchor model is called {name!r}: choose {', '.join(sorted(ZOO))},"
-            " or give the path of an .onnx or .tflite file"
-        )
-    return ZOO[name]
+    return ZOO.named(name, or_else=", or give the path of an .onnx or .tflite file")
 
 
 def _build_ssd300(variant: Variant) -> tuple[bytes, str]:
@@ -130,7 +125,7 @@ def _retinanet_splits() -> dict[str, str]:
     }
 
 
-ZOO: dict[str, AnchorModel] = {
+_OWN: dict[str, AnchorModel] = {
     "ssd300": AnchorModel(
         name="ssd300",
         title="SSD300 with ResNet-50, 81 classes of COCO",
@@ -184,3 +179,11 @@ ZOO: dict[str, AnchorModel] = {
         dataset="shapes",
     ),
 }
+ZOO = Extensible(
+    "splitbed.models",
+    "anchor model",
+    _OWN,
+    kind="AnchorModel of splitbed.zoo",
+    needs=("name", "build", "formats", "named_splits", "picture", "task"),
+)
+"""Of installed packages, too, by the entry points ``splitbed.models``."""

@@ -18,9 +18,11 @@ Boxes are read and checked frame by frame, when they are asked for; which file i
 checked at once.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from splitbed.errors import UsageError
+from splitbed.extensions import Extensible
 from splitbed.media.datasets import catalogue, coco, folders, videos, voc
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.pictures import SUFFIXES
@@ -29,7 +31,21 @@ from splitbed.tasks.classes import COCO_CLASSES
 
 __all__ = ["Dataset", "Frame", "open_dataset"]
 
-GENERATED = "shapes"
+
+def _open_shapes(part: str) -> Dataset:
+    from splitbed.media.datasets import generated
+
+    return generated.open_shapes(part)
+
+
+DATASETS: Extensible[Callable[[str], Dataset]] = Extensible(
+    "splitbed.datasets",
+    "dataset",
+    {"shapes": _open_shapes},
+    kind="function that opens a dataset",
+    needs=("__call__",),
+)
+"""What makes a dataset of what stands behind the colon of NAME:PART; of other packages, too."""
 
 
 def open_dataset(
@@ -50,10 +66,8 @@ def open_dataset(
     name, _, part = str(source).rpartition(":")
     if path.exists() or not name:
         name, part = str(source), ""
-    if name == GENERATED and not path.exists():
-        from splitbed.media.datasets import generated
-
-        return generated.open_shapes(part)
+    if name in DATASETS and not path.exists():
+        return DATASETS[name](part)
     if not Path(name).exists() and (known := catalogue.CATALOGUE.get(name)):
         return _open(catalogue.found(known), part)
     if not Path(name).exists():

@@ -1,0 +1,100 @@
+"""What other packages add to Splitbed, each group of entry points a table by name.
+
+A package names what it brings in its pyproject.toml::
+
+    [project.entry-points."splitbed.codecs"]
+    halved = "my_package:HALVED"
+
+and is installed wherever that is used: beside the orchestrator, and on both nodes what runs there.
+"""
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import TypeVar
+
+from splitbed.errors import UsageError
+
+T = TypeVar("T")
+
+
+class Extensible(Mapping[str, T]):
+    """Splitbed's own by name, then those of installed packages, loaded when they are asked for.
+
+    ``what`` is one of them in messages. What a package brings must have the attributes ``needs``
+    of ``kind``. ``reserved`` names mean something else already.
+
+    Every look-up beyond our own raises UsageError where packages bring the same name twice, or one
+    that cannot be imported or is of another kind.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        what: str,
+        own: Mapping[str, T],
+        *,
+        kind: str,
+        needs: Sequence[str] = (),
+        reserved: Sequence[str] = (),
+    ) -> None:
+        self.group = group
+        self.own = dict(own)
+        self._what = what
+        self._kind = kind
+        self._needs = needs
+        self._reserved = reserved
+
+    def __getitem__(self, name: str) -> T:
+        return self.own[name] if name in self.own else self._load(self._installed()[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self._installed()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from self._installed()
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self._installed())
+
+    def named(self, name: str, *, or_else: str = "") -> T:
+        """The one of that name; UsageError with the choices, and ``or_else`` beside them."""
+        if name in self:
+            return self[name]
+        close = get_close_matches(name, self, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ":"
+        raise UsageError(
+            f"no {self._what} is called {name!r}{meant} choose {', '.join(self)}{or_else}"
+        )
+
+    def _installed(self) -> dict[str, importlib.metadata.EntryPoint]:
+        found: dict[str, importlib.metadata.EntryPoint] = {}
+        for entry in importlib.metadata.entry_points(group=self.group):
+            if entry.name in self.own or entry.name in found or entry.name in self._reserved:
+                other = found[entry.name].value if entry.name in found else "Splitbed's own"
+                raise UsageError(
+                    f"{_origin(entry)} brings a {self._what} called {entry.name!r}, as is {other}:"
+                    " give it another name in the package, or uninstall that"
+                )
+            found[entry.name] = entry
+        return found
+
+    def _load(self, entry: importlib.metadata.EntryPoint) -> T:
+        try:
+            loaded: T = entry.load()
+        except Exception as error:  # importing a user's package may raise anything
+            raise UsageError(
+                f"cannot import the {self._what} {entry.name!r} of {_origin(entry)}: {error}"
+            ) from error
+        if missing := [word for word in self._needs if not hasattr(loaded, word)]:
+            raise UsageError(
+                f"the {self._what} {entry.name!r} of {_origin(entry)} is no {self._kind}:"
+                f" it lacks {', '.join(missing)}"
+            )
+        return loaded
+
+
+def _origin(entry: importlib.metadata.EntryPoint) -> str:
+    package = entry.dist.name if entry.dist else "a package"
+    return f"{package} ({entry.value})"
