@@ -1,7 +1,7 @@
 """Configuration: YAML, checked by frozen models; what they refuse is told in one line."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +13,14 @@ class Frozen(BaseModel):
     """Checked once, at the door; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replaced(self, **changes: object) -> Self:
+        """The same with these changes, checked as the first was. Raises UsageError."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        try:
+            return self.model_validate(kept | changes)
+        except ValidationError as error:
+            raise UsageError(f"this cannot be changed: {one_line(error)}") from None
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

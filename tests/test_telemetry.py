@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from netem.spec import symmetric
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.telemetry import SweepTelemetry
 from splitbed import telemetry
 from splitbed.errors import MachineError, UsageError
-from splitbed.graphs.graph import Cut, Liveness
 from splitbed.node.config import Tls
 from splitbed.security.certificates import create
 from splitbed.timeline import Stage, Timeline
@@ -36,8 +36,7 @@ NODE_METRICS = {
     "process_resident_memory_bytes",
 }
 FEW = {"stage", "direction", "codec", "kind", "which", "split", "bw_mbit", "state", "le"}
-CUT = Cut(2, "2:3", Liveness.of(6), *[0] * 7)
-CELL = Cell("stage2", CUT, symmetric(rate_mbit=20), "int8+zstd")
+CELL = Cell(Configuration(2, 5, "stage2", "int8+zstd", symmetric(rate_mbit=20)), 0)
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def test_a_sweep_tells_its_current_cell_alone(address: str) -> None:
 
 
 def test_a_cell_is_at_zero_before_its_first_frame_so_that_rates_miss_none(address: str) -> None:
-    cell = Cell("fresh", CELL.cut, symmetric(rate_mbit=7), "raw")
+    cell = Cell(Configuration(2, 5, "fresh", "raw", symmetric(rate_mbit=7)), 0)
     SweepTelemetry().cell(cell)
     here = {"split": "fresh", "bw_mbit": "7"}
     assert value(address, "splitbed_frame_seconds_count", codec="raw", **here) == 0

@@ -32,7 +32,7 @@ def plot(
         trace, end_s = applied[longest], ends_s[longest]
         times_s = [*trace.starts_s, max(end_s, trace.starts_s[-1])]
         rate.step(times_s, [*trace.rates_mbit, trace.rates_mbit[-1]], "k", where="post")
-    places = {arm.k: place for place, arm in enumerate(arms)}
+    places = {arm.configuration.k: place for place, arm in enumerate(arms)}
     for number, (policy, frames) in enumerate(samples.items()):
         good = [frame for frame in frames if "error" not in frame]
         times_s = [frame["start_s"] for frame in good]
@@ -45,7 +45,7 @@ def plot(
     rate.set(ylabel="Mbit/s", yscale="log", title=title)
     e2e.set(ylabel="end to end, ms", yscale="log")
     chosen.set(xlabel="seconds of the trace", ylabel="split")
-    chosen.set_yticks(range(len(arms)), [arm.name for arm in arms])
+    chosen.set_yticks(range(len(arms)), [arm.configuration.split_name for arm in arms])
     e2e.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
     for axes in (rate, e2e, chosen):
         axes.grid(visible=True, alpha=0.3)

@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from netem.wire import wire_bytes
+from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 
 PROBE_SHARE, PROBE_MOST_S = 0.1, 5.0
@@ -35,14 +36,12 @@ DISCOUNT, EXPLORATION = 0.97, 0.5
 
 @dataclass(frozen=True)
 class Arm:
-    """A split that is held: `up_bytes` and `down_bytes` cross the link whose rate changes.
+    """A configuration that is held: `up_bytes` and `down_bytes` cross the link whose rate changes.
 
     A frame takes `fixed_ms` beside the wire's own time; `uplink_ms` of it are in the stage uplink.
     """
 
-    k: int
-    name: str
-    codec: str
+    configuration: Configuration
     up_bytes: int
     down_bytes: int
     fixed_ms: float
@@ -67,7 +66,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FrameOutcome:
     """What became of a frame; `now_s` is when it ended, of the trace."""
 
     k: int
@@ -82,7 +81,7 @@ class Policy(Protocol):
     def choose(self, now_s: float) -> int:
         """The cut of the next frame, one of those that are held."""
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: FrameOutcome) -> None:
         """What became of the frame that was chosen last."""
 
 
@@ -96,7 +95,7 @@ class Static:
         del now_s  # it is always the same
         return self.k
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: FrameOutcome) -> None:
         """Nothing to learn."""
 
 
@@ -107,7 +106,7 @@ class Goodput:
         self.mbit: float | None = None
         self._measured_s = 0.0
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: FrameOutcome) -> None:
         """Take in what a frame met, if it crossed the link."""
         if (met := outcome.goodput_mbit) is None:
             return
@@ -121,14 +120,16 @@ class Goodput:
         """The best arm at the goodput, or a probe where that would measure none and it is time."""
         crossing = [arm for arm in arms if arm.crosses]
         if self.mbit is None:
-            return min(crossing or arms, key=lambda arm: arm.up_bytes).k
+            return min(crossing or arms, key=lambda arm: arm.up_bytes).configuration.k
         chosen = best(rate_mbit := self.mbit)
         if chosen.crosses or not crossing:
-            return chosen.k
+            return chosen.configuration.k
         probe = min(crossing, key=lambda arm: arm.e2e_ms(rate_mbit))
         more_s = (probe.e2e_ms(rate_mbit) - chosen.e2e_ms(rate_mbit)) / 1e3
         due_s = min(max(more_s, chosen.fixed_ms / 1e3) / PROBE_SHARE, PROBE_MOST_S)
-        return probe.k if now_s - self._measured_s >= due_s else chosen.k
+        return (
+            probe.configuration.k if now_s - self._measured_s >= due_s else chosen.configuration.k
+        )
 
 
 class Argmin:
@@ -165,7 +166,7 @@ class Bandit:
     """Discounted UCB1: what frames took counts for less with every frame that followed."""
 
     def __init__(self, arms: Sequence[Arm], seed: int) -> None:
-        self._ks = [arm.k for arm in arms]
+        self._ks = [arm.configuration.k for arm in arms]
         self._weights = np.zeros(len(arms))
         self._sums = np.zeros(len(arms))
         self._untried = [int(place) for place in np.random.default_rng(seed).permutation(len(arms))]
@@ -177,7 +178,7 @@ class Bandit:
         bonus = EXPLORATION * np.sqrt(np.log(max(self._weights.sum(), math.e)) / self._weights)
         return self._ks[int(np.argmin(self._sums / self._weights - bonus))]
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: FrameOutcome) -> None:
         place = self._ks.index(outcome.k)
         if place in self._untried:
             self._untried.remove(place)
@@ -200,7 +201,7 @@ def equal_mbit(low: Arm, high: Arm) -> float:
     return more_bytes * 8 / (gained_ms * 1e3) if gained_ms > 0 else math.inf
 
 
-POLICIES = ("static", "threshold", "argmin", "bandit")
+KINDS = ("static", "threshold", "argmin", "bandit")
 
 
 def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
@@ -214,8 +215,8 @@ def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
 def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
     for word in (word.strip() for word in text.split(",")):
         kind, _, value = word.partition(":")
-        if kind not in POLICIES:
-            raise UsageError(f"no policy is called {word!r}: choose {', '.join(POLICIES)}")
+        if kind not in KINDS:
+            raise UsageError(f"no policy is called {word!r}: choose {', '.join(KINDS)}")
         if kind == "static":
             split_of(value, splits) if value else None
             yield from [word] if value else (f"static:{name}" for name in splits)

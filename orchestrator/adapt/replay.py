@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -14,19 +14,19 @@ from splitbed.errors import SplitbedError
 _END_S = 10.0
 
 
-class Replay:
+class LinkReplay:
     """Shapes `link` as `trace` goes on, from its beginning, in a thread, while the context lasts.
 
-    `spec_of` gives the link at a rate. What waits in the link's queue when a rate changes leaves it
-    as the earlier rate had planned.
+    `links` has the link at each of its rates. What waits in the link's queue when a rate changes
+    leaves it as the earlier rate had planned.
     """
 
     def __init__(
-        self, link: ShapedLink, trace: BandwidthTrace, spec_of: Callable[[float], LinkSpec]
+        self, link: ShapedLink, trace: BandwidthTrace, links: Mapping[float, LinkSpec]
     ) -> None:
         self._link = link
         self._trace = trace
-        self._spec_of = spec_of
+        self._links = links
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         self._error: SplitbedError | None = None
@@ -35,7 +35,7 @@ class Replay:
 
     def __enter__(self) -> Self:
         first = self._trace.rate_at(0)
-        self._link.shape(self._spec_of(first))
+        self._link.shape(self._links[first])
         self._began_s = time.monotonic()
         self.changes.append((0.0, 0.0, first))
         self._thread.start()
@@ -74,7 +74,7 @@ class Replay:
             following = next(changes, None)
             if following is None or following[0] > self.now_s:
                 try:
-                    self._link.shape(self._spec_of(due[1]))
+                    self._link.shape(self._links[due[1]])
                 except SplitbedError as error:
                     self._error = error
                     return

@@ -56,7 +56,7 @@ def costs(
         beside: list[float] = []
         leads: list[float] = []
         for sample in samples:
-            if sample["k"] != arm.k or "error" in sample:
+            if sample["k"] != arm.configuration.k or "error" in sample:
                 continue
             trace, lead_ms = applied[sample["policy"]], lead_of(sample)
             first = Cost(arm, lead_ms, 0.0).e2e_ms(trace, sample["start_s"])
@@ -116,7 +116,7 @@ def readapt_times_s(
     before the next, and so many have to agree one after another. The times of the steps where they
     did, and how many steps there were.
     """
-    by_k = {cost.arm.k: cost for cost in known}
+    by_k = {cost.arm.configuration.k: cost for cost in known}
     steps = steps_s(applied)
     times_s, counted = [], 0
     for begin_s, end_s in pairwise([*steps, float("inf")]):

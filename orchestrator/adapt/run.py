@@ -14,14 +14,16 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from netem.spec import FRAME_BYTES, LinkSpec
+from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
-from orchestrator.adapt.policies import Arm, Outcome, Policy, new_policy, policy_names
-from orchestrator.adapt.replay import Replay
+from orchestrator.adapt.policies import Arm, FrameOutcome, Policy, new_policy, policy_names
+from orchestrator.adapt.replay import LinkReplay
 from orchestrator.adapt.rows import COLUMNS, REHEARSAL, costs, policy_row
 from orchestrator.ask.config import SweepConfig
-from orchestrator.ask.grid import DEVICE_ANCHOR, NETWORK_ANCHOR, Cell, plan_cells
+from orchestrator.ask.configuration import DEVICE_ANCHOR, NETWORK_ANCHOR
+from orchestrator.ask.grid import Cell, plan_cells
+from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
 from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.cell import LATE_WITH_LOSS, sample_of
@@ -35,15 +37,15 @@ from orchestrator.results.run_folder import (
     create,
     csv_text,
 )
-from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.local import local_model
 from orchestrator.testbed.parts import Parts
-from orchestrator.testbed.testbed import Testbed, testbed
+from orchestrator.testbed.testbed import Testbed, checked_site, testbed
 from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.timeline import Stage, Timeline
 
 TRACE_FILE, TABLE_FILE, PLOT_FILE = "trace.json", "trace.csv", "trace.png"
-POLICIES = "static:device,static:network,threshold,argmin,bandit"
+USUAL_POLICIES = "static:device,static:network,threshold,argmin,bandit"
 
 _REHEARSED = 4  # frames of each split; the first one is left out
 _WORK_MS, _LATE = 30_000.0, 4.0
@@ -51,7 +53,7 @@ _QUEUE_MS, _LEAST_QUEUE = 100.0, 16
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class TraceOutcome:
     """What a trace leaves; `stopped` is what ended it before its last policy."""
 
     folder: RunFolder
@@ -60,34 +62,35 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TraceOptions:
     """What a trace is asked beside what a sweep is; ``seconds`` None is the trace's length."""
 
     bw_trace: str
-    policy: str = POLICIES
+    policy: str = USUAL_POLICIES
     frames: int | None = None
     seconds: float | None = None
 
 
-def run(config: SweepConfig, asked: Asked, say: Callable[[str], None]) -> Outcomes:
+def run(config: SweepConfig, asked: TraceOptions, say: Callable[[str], None]) -> TraceOutcome:
     """Measure every policy. Raises SplitbedError for what stops it before the first frame."""
     if config.out:
         check_free(config.out)
     trace = bandwidth_trace(asked.bw_trace)
     _check(config)
-    cells: list[Cell] = []
-    names: list[str] = []
-
-    def plan(model: SweptModel) -> None:
-        cells.extend(plan_cells(_at(config, max(trace.rates_mbit)), model))
-        names.extend(policy_names(asked.policy, splits_of(cells)))
-
-    rates = tuple(sorted(set(trace.rates_mbit), reverse=True))
-    with testbed(_at(config, rates[0]).model_copy(update={"bw": rates}), plan) as bed:
-        folder = create(config.out, f"trace-{bed.model.name}")
-        with folder.locked():
-            say(f"{trace.words}; {len(names)} policies, {len(cells)} splits; run: {folder.path}")
-            return TraceRun(config, asked, trace, bed, folder, say).measure(cells, names)
+    links = {rate: _at(config, rate).links[0] for rate in sorted(set(trace.rates_mbit))}
+    fastest = _at(config, max(links))
+    site = checked_site(fastest)
+    site.check(links.values())
+    with local_model(config) as local:
+        cells = plan_cells(fastest, local.model)
+        names = policy_names(asked.policy, splits_of(cells))
+        with testbed(site, local.model, [*fastest.links, *links.values()]) as bed:
+            folder = create(config.out, f"trace-{bed.model.name}")
+            with folder.locked():
+                told = f"{len(names)} policies, {len(cells)} splits"
+                say(f"{trace.words}; {told}; run: {folder.path}")
+                run = TraceRun(config, asked, trace, links, bed, folder, say)
+                return run.measure(cells, names)
 
 
 def _check(config: SweepConfig) -> None:
@@ -100,7 +103,7 @@ def _check(config: SweepConfig) -> None:
             )
     if config.ul.rate_mbit is not None:
         raise UsageError("--ul rate_mbit: the uplink's rate is the trace's")
-    if len(_at(config, 1.0).links()) > 1 or len(paces(config)) > 1:
+    if len(config.links) > 1 or len(paces(config)) > 1:
         raise UsageError("a trace has one link and one UE: give one delay, jitter, loss, slow-down")
 
 
@@ -109,22 +112,22 @@ def _at(config: SweepConfig, rate_mbit: float) -> SweepConfig:
 
     What waits in netem's queue leaves it as the earlier rate had planned, so it is to be short.
     """
-    update: Record = {"bw": (rate_mbit,)}
+    queue = config.queue_packets
     if "queue_packets" not in config.model_fields_set:
         held_ms = _QUEUE_MS + sum((*config.delay_ms, *config.jitter_ms))
-        fastest = max(rate_mbit, config.dl.rate_mbit or 0)
-        packets = fastest * 1e3 * held_ms / (FRAME_BYTES * 8)
-        update["queue_packets"] = max(round(packets), _LEAST_QUEUE)
-    return config.model_copy(update=update)
+        carried = queue_for(max(rate_mbit, config.dl.rate_mbit or 0), held_ms)
+        queue = max(carried, _LEAST_QUEUE)
+    return config.replaced(bw=(rate_mbit,), queue_packets=queue)
 
 
 def splits_of(cells: Sequence[Cell]) -> dict[str, int]:
     """What a static policy may call each cut: its label or k:n-k; the anchors device, network."""
     names = {"device": DEVICE_ANCHOR, "network": NETWORK_ANCHOR}
-    by_label = {cell.label: cell.cut.k for cell in cells}
+    asked = [cell.configuration for cell in cells]
+    by_label = {one.split_name: one.k for one in asked}
     short = {name: by_label[label] for name, label in names.items()}
     inner = {label: k for label, k in by_label.items() if label not in names.values()}
-    return short | inner | {cell.cut.name: cell.cut.k for cell in cells}
+    return short | inner | {one.split: one.k for one in asked}
 
 
 class TraceRun:
@@ -133,8 +136,9 @@ class TraceRun:
     def __init__(
         self,
         config: SweepConfig,
-        asked: Asked,
+        asked: TraceOptions,
         trace: BandwidthTrace,
+        links: Mapping[float, LinkSpec],
         bed: Testbed,
         folder: RunFolder,
         say: Callable[[str], None],
@@ -142,6 +146,7 @@ class TraceRun:
         self._config = config
         self._asked = asked
         self._trace = trace
+        self._links = links
         self._bed = bed
         self._folder = folder
         self._say = say
@@ -159,17 +164,17 @@ class TraceRun:
             "conditions": conditions(bed.pair, bed.link.backend),
         }
 
-    def measure(self, cells: Sequence[Cell], names: Sequence[str]) -> Outcomes:
+    def measure(self, cells: Sequence[Cell], names: Sequence[str]) -> TraceOutcome:
         """Measure; what was measured before an interruption, or a failure, is kept."""
-        self._cells = {cell.cut.k: cell for cell in cells}
-        self._last = cells[-1]
+        self._cells = {cell.configuration.k: cell for cell in cells}
+        self._pace = cells[-1].configuration.pace
         stopped: BaseException | None = None
         splits = splits_of(cells)
         try:
             self._write()
             self._calibrate()
             # the device anchor comes last: the pace is measured on the part opened last
-            self._parts.hold(cells)
+            self._parts.hold([cell.configuration for cell in cells])
             self._rehearse()
             most_mbit = max(self._trace.rates_mbit)
             for name in names:
@@ -179,7 +184,7 @@ class TraceRun:
                 self._turn(name, policy)
         except (SplitbedError, KeyboardInterrupt) as error:
             stopped = self._why(error)
-        return Outcomes(self._folder, self._finish(stopped), stopped)
+        return TraceOutcome(self._folder, self._finish(stopped), stopped)
 
     def _why(self, error: BaseException) -> BaseException:
         """What stopped the run: nodes that an interruption ended are that interruption."""
@@ -190,15 +195,11 @@ class TraceRun:
         return error
 
     def _calibrate(self) -> None:
-        crossing = [cell for cell in self._cells.values() if cell.crosses]
-        cuts = [cell.cut.k for cell in crossing if codec_named(cell.codec).calibrated]
+        cuts = [k for k, cell in self._cells.items() if cell.configuration.calibrated]
         if cuts:
             found = calibrate(self._config, self._bed.model, cuts, note=self._say)
             self._folder.replace(CALIBRATION_FILE, found.text())
             self._parts.ranges = found.ranges
-
-    def _link_at(self, rate_mbit: float) -> LinkSpec:
-        return _at(self._config, rate_mbit).links()[0]
 
     def _rehearse(self) -> None:
         """Run each split over the fastest link of the trace: what does it take beside the wire?"""
@@ -208,41 +209,41 @@ class TraceRun:
         self._applied[REHEARSAL] = still
         if clocks := self._bed.pair.clocks:
             clocks.begin()
-        with Replay(self._bed.link, still, self._link_at) as replay:
+        with LinkReplay(self._bed.link, still, self._links) as replay:
             self._bed.pair.warm_link(int(most_mbit * 1e3 / 8 * 200), self._timeout_s(0))
-            with self._parts.paced(self._last):
-                for cell in self._cells.values():
+            with self._parts.paced(self._pace):
+                for k in self._cells:
                     for frame in range(_REHEARSED):
-                        sample = self._frame(REHEARSAL, frame, cell.cut.k, replay)
+                        sample = self._frame(REHEARSAL, frame, k, replay)
                         if frame:
                             self._samples[REHEARSAL].append(sample)
         bare = [self._arm(cell) for cell in self._cells.values()]
         known = costs(bare, self._samples[REHEARSAL], self._applied)
-        fixed = {cost.arm.k: cost.fixed_ms for cost in known}
-        self._arms = [self._arm(cell, fixed[cell.cut.k]) for cell in self._cells.values()]
+        fixed = {cost.arm.configuration.k: cost.fixed_ms for cost in known}
+        self._arms = [self._arm(cell, fixed[k]) for k, cell in self._cells.items()]
 
     def _arm(self, cell: Cell, fixed_ms: float = 0.0) -> Arm:
-        k = cell.cut.k
-        mine = [sample for sample in self._samples[REHEARSAL] if sample["k"] == k]
+        asked = cell.configuration
+        mine = [sample for sample in self._samples[REHEARSAL] if sample["k"] == asked.k]
         up_bytes = int(statistics.median(sample["encoded_bytes"] for sample in mine))
         # the result travels in no time of the trace's where the downlink has a rate of its own
-        back = cell.crosses and self._config.dl.rate_mbit is None
+        back = asked.crosses and self._config.dl.rate_mbit is None
         down_bytes = int(statistics.median(s["result_bytes"] for s in mine)) if back else 0
-        fastest = self._link_at(max(self._trace.rates_mbit)).uplink
+        fastest = self._links[max(self._trace.rates_mbit)].uplink
         beside = [
             sample["uplink_ms"] - wire_ms(up_bytes, fastest) + fastest.delay_ms for sample in mine
         ]
-        uplink_ms = max(statistics.median(beside), 0.0) if cell.crosses else 0.0
-        return Arm(k, cell.label, cell.codec, up_bytes, down_bytes, fixed_ms, uplink_ms)
+        uplink_ms = max(statistics.median(beside), 0.0) if asked.crosses else 0.0
+        return Arm(asked, up_bytes, down_bytes, fixed_ms, uplink_ms)
 
     def _turn(self, name: str, policy: Policy) -> None:
         """One policy over the trace; a frame that is lost ends it, and the nodes begin anew."""
-        arms = {arm.k: arm for arm in self._arms}
+        arms = {arm.configuration.k: arm for arm in self._arms}
         samples = self._samples[name]
         seconds = self._asked.seconds or self._trace.length_s
-        replay = Replay(self._bed.link, self._trace, self._link_at)
+        replay = LinkReplay(self._bed.link, self._trace, self._links)
         try:
-            with self._parts.paced(self._last), replay:
+            with self._parts.paced(self._pace), replay:
                 while replay.now_s < seconds and len(samples) < (self._asked.frames or math.inf):
                     k = policy.choose(replay.now_s)
                     sample = self._frame(name, len(samples), k, replay)
@@ -250,7 +251,7 @@ class TraceRun:
                     self._bed.interruption.check()
                     replay.check()
                     met = arms[k].goodput_mbit(sample["encoded_bytes"], sample["uplink_ms"])
-                    policy.tell(Outcome(k, replay.now_s, sample["e2e_ms"], met))
+                    policy.tell(FrameOutcome(k, replay.now_s, sample["e2e_ms"], met))
         except NodeError as error:
             self._bed.interruption.check()
             if not replay.changes:
@@ -263,14 +264,19 @@ class TraceRun:
             self._write()
         self._say(_words(self._rows()[-1]))
 
-    def _frame(self, policy: str, number: int, k: int, replay: Replay) -> Record:
+    def _frame(self, policy: str, number: int, k: int, replay: LinkReplay) -> Record:
         """Run one frame and write it down; its line of samples.jsonl."""
-        cell = self._cells[k]
+        asked = self._cells[k].configuration
         place = number % len(self._bed.model.inputs)
         clocks = self._bed.pair.clocks
         if clocks:
             clocks.read_if_due()
-        self._asking = {"policy": policy, "k": k, "split": cell.label, "start_s": replay.now_s}
+        self._asking = {
+            "policy": policy,
+            "k": k,
+            "split": asked.split_name,
+            "start_s": replay.now_s,
+        }
         record = self._bed.pair.run_frame(number, place, self._timeout_s(k), k)
         clock = self._bed.pair.clock()
         sample = self._asking | {"input": place} | sample_of(record, clock)
@@ -282,11 +288,11 @@ class TraceRun:
     def _timeout_s(self, k: int) -> float:
         if self._config.frame_timeout_s:
             return self._config.frame_timeout_s
-        slowest = self._link_at(min(self._trace.rates_mbit)).uplink
-        wire = wire_ms(self._cells[k].cut.nbytes, slowest)
-        lossy = slowest.loss_pct or self._link_at(1.0).downlink.loss_pct
+        slowest = self._links[min(self._links)]
+        wire = wire_ms(self._cells[k].crossing_bytes, slowest.uplink)
+        lossy = slowest.uplink.loss_pct or slowest.downlink.loss_pct
         late = LATE_WITH_LOSS if lossy else _LATE
-        return (_WORK_MS * self._last.pace.most + late * wire) / 1e3
+        return (_WORK_MS * self._pace.most + late * wire) / 1e3
 
     def _lose(self, name: str, reason: str) -> None:
         """Write down the frame that did not come back, and bring both nodes up again."""
@@ -295,7 +301,7 @@ class TraceRun:
         self._folder.add_sample(lost)
         self._say(f"{name}: {reason}")
         self._bed.pair.restart()
-        self._parts.hold(list(self._cells.values()))
+        self._parts.hold([cell.configuration for cell in self._cells.values()])
 
     def _rows(self) -> list[dict[str, object]]:
         every = [sample for samples in self._samples.values() for sample in samples]

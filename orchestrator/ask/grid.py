@@ -3,7 +3,8 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,13 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.config import SweepConfig
-from orchestrator.ask.pace import Pace, paces
+from orchestrator.ask.configuration import (
+    DEVICE_ANCHOR,
+    NETWORK_ANCHOR,
+    NOTHING,
+    Configuration,
+)
+from orchestrator.ask.pace import paces
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
@@ -19,9 +26,6 @@ from splitbed.errors import UsageError
 from splitbed.graphs.graph import Cut, Graph
 from splitbed.graphs.splits import resolve
 from splitbed.media.recipes import PictureRecipe
-
-NETWORK_ANCHOR, DEVICE_ANCHOR = "network anchor", "device anchor"
-RAW, NOTHING = "raw", "none"  # of the device anchor nothing crosses the link
 
 
 class CutModel(Protocol):
@@ -54,39 +58,37 @@ class CutModel(Protocol):
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the sweep's grid; about `delivery_bytes` of part 1 go before the frames."""
+    """A configuration that is measured over its link, and about what it sends.
 
-    label: str
-    cut: Cut
-    link: LinkSpec
-    codec: str = RAW
-    pace: Pace = field(default_factory=Pace)
+    `crossing_bytes` of intermediate data, not encoded; of part 1, before them, `delivery_bytes`.
+    """
+
+    configuration: Configuration
+    crossing_bytes: int
     delivery_bytes: int = 0
 
     @property
-    def key(self) -> str:
-        """Names the cell in the journal: the split and all that is asked of it."""
-        pace = f" on UE {self.pace.words}" if self.pace.limits else ""
-        return f"{self.cut.name} {self.codec} over {self.link.words}{pace}"
+    def link(self) -> LinkSpec:
+        """The link that it is measured over."""
+        assert self.configuration.link is not None
+        return self.configuration.link
 
     @property
-    def crosses(self) -> bool:
-        """Whether anything crosses the link."""
-        return self.codec != NOTHING
-
-    @property
-    def lossless(self) -> bool:
-        """Whether the edge gets the very tensors that the UE had."""
-        return not self.crosses or codec_named(self.codec).lossless
-
     def wire_ms(self) -> float:
         """What the intermediate data takes on the wire, not encoded."""
-        return wire_ms(self.cut.nbytes, self.link.uplink) if self.crosses else 0.0
+        return wire_ms(self.crossing_bytes, self.link.uplink) if self.configuration.crosses else 0.0
 
     @property
     def delivery_ms(self) -> float:
         """What the delivery of part 1 takes on the wire, about."""
         return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
+
+
+def cell_of(configuration: Configuration, model: CutModel, *, delivery: bool) -> Cell:
+    """The configuration as a cell of this model."""
+    cut = model.graph.cuts[configuration.k]
+    crossing_bytes = cut.nbytes if configuration.crosses else 0
+    return Cell(configuration, crossing_bytes, _part1_bytes(model, cut) if delivery else 0)
 
 
 def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
@@ -103,11 +105,10 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     inner = [split.k for split in splits if 0 < split.k < graph.n]
     cells = []
     for k in (0, *inner, graph.n):
-        nbytes = _delivery_bytes(config, model, k)
-        for pace in paces(config):
-            for link in config.links():
-                for codec in _codecs(config, model, k):
-                    cells.append(Cell(labels[k], graph.cuts[k], link, codec, pace, nbytes))
+        codecs = [*_codecs(config, model, k)]
+        for pace, link, codec in product(paces(config), config.links, codecs):
+            asked = Configuration(k, graph.n, labels[k], codec, link, pace)
+            cells.append(cell_of(asked, model, delivery=config.delivery))
     return cells
 
 
@@ -120,7 +121,7 @@ def in_random_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
     dice = random.Random(seed)  # noqa: S311  it hides nothing
     splits: dict[int, list[Cell]] = defaultdict(list)
     for cell in cells:
-        splits[cell.cut.k].append(cell)
+        splits[cell.configuration.k].append(cell)
     order = dice.sample(list(splits.values()), len(splits))
     return [cell for own in order for cell in dice.sample(own, len(own))]
 
@@ -151,9 +152,7 @@ def _made_up(model: CutModel, k: int) -> Setting:
     return Setting(ranges, model.channels_last, model.recipe if k == 0 else None)
 
 
-def _delivery_bytes(config: SweepConfig, model: CutModel, k: int) -> int:
+def _part1_bytes(model: CutModel, cut: Cut) -> int:
     """About what part 1 measures: its share of the parameters, of the file's bytes."""
-    if not config.delivery:
-        return 0
-    share = model.graph.cuts[k].ue_params / max(model.graph.cuts[-1].ue_params, 1)
+    share = cut.ue_params / max(model.graph.cuts[-1].ue_params, 1)
     return int(share * model.file_bytes)

@@ -18,7 +18,7 @@ from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.testbed.local import local_model
-from orchestrator.testbed.testbed import check_testbed
+from orchestrator.testbed.testbed import checked_site
 from splitbed.errors import SplitbedError, UsageError
 
 ARCHIVE_FOLDER = "archive"
@@ -50,7 +50,7 @@ def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> Replay:
     folder = out or Path("runs") / stem
     check_free(folder)
     # before anything is written, as the command may start anew here
-    check_testbed(_config(asked, options))
+    checked_site(_config(asked, options))
     unpacked = folder / ARCHIVE_FOLDER
     manifest = extract(archive, unpacked)
     try:

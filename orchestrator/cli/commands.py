@@ -23,7 +23,7 @@ from orchestrator.reports.terminal import Line, show_lines, stdout
 from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import LocalModel, local_model
-from orchestrator.testbed.testbed import testbed
+from orchestrator.testbed.testbed import checked_site, testbed
 from splitbed.errors import RunError, UsageError
 from splitbed.media.datasets import open_dataset
 from splitbed.metrics.keypoints import keypoint_precision
@@ -63,7 +63,7 @@ def _words(check: Check) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InferOptions:
     """What `infer` is asked for besides results: drawings, files of boxes, precision."""
 
     draw: Path | None = None
@@ -72,7 +72,7 @@ class Wanted:
     frames: int | None = None
 
 
-def run_infer(config: SweepConfig, wanted: Wanted, *, as_json: bool) -> None:
+def run_infer(config: SweepConfig, wanted: InferOptions, *, as_json: bool) -> None:
     """Print what the whole model says of each picture; draw it, judge it."""
     kept: dict[str, Tensors] = {}
     lines: list[Line] = []
@@ -145,7 +145,8 @@ def _show_accuracy(accuracy: Accuracy) -> None:
 def run_profile(config: SweepConfig, out: Path | None, *, as_json: bool) -> None:
     """Print both nodes' profiles and write the published table."""
     check_new(out)
-    with testbed(config) as bed:
+    site = checked_site(config)
+    with local_model(config) as local, testbed(site, local.model, config.links) as bed:
         profile = take_profile(config, bed.model, bed.pair)
         name, weights = bed.model.name, bed.model.facts["weights"]
     file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"

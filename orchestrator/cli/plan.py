@@ -80,6 +80,6 @@ def plan(
     own = ("bw", "delay", "ue_slowdown", "profile", "max_drop", "verify", "json")
     config = asked(context, *own)
     most = math.inf if max_drop is None else max_drop
-    wanted = plan_run.Wanted(grid, profile, verify, most)
+    wanted = plan_run.PlanOptions(grid, profile, verify, most)
     with watching(None, None) as watcher:
         plan_run.run_plan(config, wanted, watcher, as_json=json)

@@ -16,7 +16,8 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from orchestrator.ask.config import MIN_FRAMES
-from orchestrator.ask.grid import NOTHING, RAW, Cell
+from orchestrator.ask.configuration import NOTHING, RAW
+from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.rows import cut_name
 from orchestrator.results.run_folder import Record
@@ -56,7 +57,7 @@ class SweepProgress(Watcher):
 
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
-        self._wires_s = [(MIN_FRAMES * cell.wire_ms() + cell.delivery_ms) / 1e3 for cell in cells]
+        self._wires_s = [(MIN_FRAMES * cell.wire_ms + cell.delivery_ms) / 1e3 for cell in cells]
         self._task = self._bar.add_task("starting", total=len(cells), left=self._left())
         what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
@@ -73,9 +74,11 @@ class SweepProgress(Watcher):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._began, self._frames = time.monotonic(), 0
-        codec = f", {cell.codec}," if cell.codec not in (RAW, NOTHING) else ""
-        pace = f", UE {cell.pace.words}" if cell.pace.limits else ""
-        self._where = f"{cut_name(cell.label, cell.cut.name)}{codec} at {cell.link.words}{pace}"
+        asked = cell.configuration
+        codec = f", {asked.codec}," if asked.codec not in (RAW, NOTHING) else ""
+        pace = f", UE {asked.pace.words}" if asked.pace.limits else ""
+        split = cut_name(asked.split_name, asked.split)
+        self._where = f"{split}{codec} at {cell.link.words}{pace}"
         self._bar.update(self._task, description=self._where)
 
     def frame(self, sample: Record, stages: Sequence[Stage]) -> None:

@@ -122,7 +122,6 @@ def sweep(
     from orchestrator.measure import sweep
     from orchestrator.reports import terminal as report
     from orchestrator.reports.html import leave_report
-    from orchestrator.testbed.testbed import check_testbed
     from splitbed.errors import UsageError
 
     named = ("config", "resume", "threshold", "metrics", "otlp", "json")
@@ -131,7 +130,6 @@ def sweep(
     if resume and (options or config):
         raise UsageError("--resume goes on with the options of that run: give no others")
     config_asked = sweep.read_config(resume) if resume else sweep_config(options, config)
-    check_testbed(config_asked)
     with watching(metrics, otlp) as progress:
         outcome = sweep.run(config_asked, progress, resume)
         leave_report(outcome.folder, progress.note)
@@ -191,7 +189,7 @@ def infer(
     from orchestrator.cli import commands
 
     config = asked(context, "frames", "draw", "predictions", "annotations", "json")
-    wanted = commands.Wanted(draw, predictions, annotations, frames)
+    wanted = commands.InferOptions(draw, predictions, annotations, frames)
     commands.run_infer(config, wanted, as_json=json)
 
 

@@ -76,6 +76,6 @@ def trace(
 
     own = ("bw_trace", "policy", "frames", "seconds", "json")
     config = asked(context, *own, bw="1")
-    wanted = trace_run.Asked(bw_trace, policy or trace_run.POLICIES, frames, seconds)
+    wanted = trace_run.TraceOptions(bw_trace, policy or trace_run.USUAL_POLICIES, frames, seconds)
     outcome = trace_run.run(config, wanted, lambda words: print(words, file=sys.stderr))
     raise typer.Exit(trace_show.show(outcome, as_json=json))

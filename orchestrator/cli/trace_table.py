@@ -3,7 +3,7 @@
 import json
 import sys
 
-from orchestrator.adapt.run import Outcomes
+from orchestrator.adapt.run import TraceOutcome
 from orchestrator.reports.terminal import show_lines
 from splitbed.command import INTERRUPTED
 from splitbed.errors import RunError, SplitbedError
@@ -20,7 +20,7 @@ def _shown(value: object) -> object:
     return "" if value is None else value
 
 
-def show(outcome: Outcomes, *, as_json: bool) -> int:
+def show(outcome: TraceOutcome, *, as_json: bool) -> int:
     """Print what came out; 1 where a frame was lost, or what ended the run asks for, else 0."""
     folder = str(outcome.folder.path)
     said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"

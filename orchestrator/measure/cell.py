@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from google.protobuf.json_format import MessageToDict
 
@@ -52,42 +53,43 @@ class CellMeasurement:
         self._link = bed.link
         self._config = config
         self._cell = cell
+        self._asked = cell.configuration
         up, down = cell.link.uplink, cell.link.downlink
-        wire = cell.wire_ms()
+        wire = cell.wire_ms
         result_bytes = sum(max(output.nbytes, 0) for output in bed.model.graph.outputs)
         self._late = LATE_WITH_LOSS if up.loss_pct or down.loss_pct else _LATE
         frame_ms = wire + wire_ms(result_bytes, down)
         self._timeout_s = config.frame_timeout_s or self._allowed_s(frame_ms)
         # the first bytes of a connection travel slower; whole tensors would take too long
         window_bytes = cell.link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS
-        self._warm_bytes = int(min(window_bytes, cell.cut.nbytes)) if wire else 0
+        self._warm_bytes = int(min(window_bytes, cell.crossing_bytes)) if wire else 0
 
     def _allowed_s(self, wire_ms: float) -> float:
-        return (_WORK_MS * self._cell.pace.most + self._late * wire_ms) / 1e3
+        return (_WORK_MS * self._asked.pace.most + self._late * wire_ms) / 1e3
 
     def run(self, inputs: int, on_frame: Callable[[int, Record, Tensors], None]) -> Record:
         """Facts of the measured cell; raises NodeError and LinkError.
 
         `on_frame` is told the input of each frame, its sample and its result.
         """
-        cell, clocks = self._cell, self._pair.clocks
+        cell, asked, clocks = self._cell, self._asked, self._pair.clocks
         if clocks:
             clocks.begin()
-        loaded = self._parts.load(cell.cut.k)
+        loaded = self._parts.load(asked.k)
         self._link.shape(cell.link)
         read_back = self._link.read_back()
         if self._warm_bytes:
             self._pair.warm_link(self._warm_bytes, self._timeout_s)
         before = self._prove()
-        sent_ms = wire_ms(loaded["part1_bytes"], cell.link.downlink)
-        delivered = self._parts.deliver(cell.link, self._allowed_s(sent_ms))
-        if cell.crosses:
-            self._parts.use_codec(cell)
+        sent_ms = wire_ms(loaded.part1_bytes, cell.link.downlink)
+        delivery_ms = self._parts.deliver(cell.link, self._allowed_s(sent_ms))
+        if asked.crosses:
+            self._parts.use_codec(asked)
         # frames of a lossy codec say what it costs in accuracy: each input has to be among them
-        least = 0 if cell.lossless else min(inputs, self._config.runs)
+        least = 0 if asked.lossless else min(inputs, self._config.runs)
         e2e_ms: list[float] = []
         clock = self._pair.clock()
-        with self._parts.paced(cell) as paced:
+        with self._parts.paced(asked.pace) as slowed:
             while len(e2e_ms) < self._config.runs and (
                 len(e2e_ms) < least or not is_stable(e2e_ms)
             ):
@@ -102,7 +104,11 @@ class CellMeasurement:
             clocks.read()
         after = self._prove()
         facts: Record = {"link_read_back": read_back.model_dump(), "proofs": [before, after]}
-        return loaded | delivered | paced | facts
+        if delivery_ms is not None:
+            facts["part1_delivery_ms"] = delivery_ms
+        # those that were tried
+        paced = {name: value for name, value in asdict(slowed).items() if value is not None}
+        return asdict(self._parts.loaded) | facts | paced
 
     def _prove(self) -> Record:
         started = time.monotonic()

@@ -3,6 +3,7 @@
 model ──> link up ──> nodes up ──> for each split: load ──> for each link: measure ──> journal
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -24,8 +25,9 @@ from orchestrator.results.run_folder import (
 )
 from orchestrator.results.summary import rows, to_csv
 from orchestrator.results.verdict import judge_run
+from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.testbed import testbed
+from orchestrator.testbed.testbed import Testbed, checked_site, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 _OF_THE_END = ("ended", "verdict", "reasons", "advice", "drift")
@@ -46,27 +48,36 @@ def run(config: SweepConfig, progress: Watcher, resumed: Path | None = None) -> 
     """
     if config.out and not resumed:
         check_free(config.out)
-    cells: list[Cell] = []
+    site = checked_site(config)
+    with local_model(config) as local:
+        check_classes(local.model)
+        cells = plan_cells(config, local.model)
+        with testbed(site, local.model, config.links) as bed:
+            folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
+            return measure_cells(config, cells, bed, folder, progress)
 
-    def plan(model: SweptModel) -> None:
-        check_classes(model)
-        cells.extend(plan_cells(config, model))
 
-    with testbed(config, plan) as bed:
-        folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
-        with folder.locked():
-            facts = conditions(bed.pair, bed.link.backend)
-            _begin(folder, config, bed.model, facts, [cell.key for cell in cells])
-            ended = folder.ended()
-            ordered = in_random_order(cells, config.seed)
-            todo = [cell for cell in ordered if cell.key not in ended]
-            progress.begin(todo, folder.path, bed.link.backend)
-            for warning in cast(list[str], facts["warnings"]):
-                progress.note(f"warning: {warning}")
-            stopped = Sweeper(config, bed, folder, progress).measure(todo)
-            if isinstance(stopped, SplitbedError):
-                progress.stopped(stopped)
-            return _end(folder, len(cells), stopped)
+def measure_cells(
+    config: SweepConfig, cells: Sequence[Cell], bed: Testbed, folder: RunFolder, progress: Watcher
+) -> SweepOutcome:
+    """Measure those that `folder` does not have yet, in random order, and judge them all.
+
+    Raises UsageError where its cells were measured under other conditions.
+    """
+    with folder.locked():
+        keys = [cell.configuration.key for cell in cells]
+        facts = conditions(bed.pair, bed.link.backend)
+        _begin(folder, config, bed.model, facts, keys)
+        ended = folder.ended()
+        ordered = in_random_order(cells, config.seed)
+        todo = [cell for cell in ordered if cell.configuration.key not in ended]
+        progress.begin(todo, folder.path, bed.link.backend)
+        for warning in cast(list[str], facts["warnings"]):
+            progress.note(f"warning: {warning}")
+        stopped = Sweeper(config, bed, folder, progress).measure(todo)
+        if isinstance(stopped, SplitbedError):
+            progress.stopped(stopped)
+        return _end(folder, len(cells), stopped)
 
 
 def _begin(

@@ -29,7 +29,6 @@ from orchestrator.results.run_folder import (
 from orchestrator.results.summary import accuracy_csv, rows, to_csv
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed
-from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
 from splitbed.tasks.boxes import write_boxes
 from splitbed.tensors import Tensors
@@ -85,19 +84,16 @@ class Sweeper:
 
     def _calibrate(self, cells: Sequence[Cell]) -> None:
         """Have the ranges that codecs need, from an earlier part of this run if it has them."""
-        needing = [cell for cell in cells if self._needs_ranges(cell)]
+        needing = [cell.configuration for cell in cells if cell.configuration.calibrated]
         if not needing:
             return
         file = self._folder.path / CALIBRATION_FILE
         if not file.exists():
-            cuts = dict.fromkeys(cell.cut.k for cell in needing)
+            cuts = dict.fromkeys(one.k for one in needing)
             note = self._progress.note
             found = calibrate(self._config, self._bed.model, cuts, note=note)
             self._folder.replace(CALIBRATION_FILE, found.text())
         self._parts.ranges = read_calibration(file.read_text()).ranges
-
-    def _needs_ranges(self, cell: Cell) -> bool:
-        return cell.crosses and codec_named(cell.codec).calibrated
 
     def _keep_whole(self) -> None:
         """Write down what the whole model finds, and how good that is."""
@@ -114,22 +110,24 @@ class Sweeper:
             self._folder.write_prediction(cell, f"{name}.txt", write_boxes(boxes))
 
     def _measure(self, cell: Cell) -> Record:
-        attempt = f"{cell.key} at {now()} #{time.monotonic_ns()}"
+        attempt = f"{cell.configuration.key} at {now()} #{time.monotonic_ns()}"
         predictions = f"{sum(1 for _ in self._folder.cells()):04}"
         self._folder.drop_predictions(predictions)  # of a cell that was interrupted
+        asked = cell.configuration
+        crossing = self._bed.model.graph.cuts[asked.k].tensors if asked.crosses else ()
         journal: Record = {
-            "key": cell.key,
+            "key": asked.key,
             "attempt": attempt,
-            "split": cell.cut.name,
-            "split_name": cell.label,
-            "codec": cell.codec,
-            "lossless": cell.lossless,
-            "ue": cell.pace.words,
-            "intermediate_tensors": cell.cut.count if cell.crosses else 0,
-            "intermediate_bytes": cell.cut.nbytes if cell.crosses else 0,
+            "split": asked.split,
+            "split_name": asked.split_name,
+            "codec": asked.codec,
+            "lossless": asked.lossless,
+            "ue": asked.pace.words,
+            "intermediate_tensors": len(crossing),
+            "intermediate_bytes": cell.crossing_bytes,
             "tensors": [
                 {"name": tensor.name, "shape": tensor.shape, "bytes": tensor.nbytes}
-                for tensor in (cell.cut.tensors if cell.crosses else ())
+                for tensor in crossing
             ],
             "link": cell.link.model_dump(),
             "link_backend": self._bed.link.backend,
@@ -154,7 +152,7 @@ class Sweeper:
             measurement = CellMeasurement(self._bed, self._parts, self._config, cell)
             measurement.on_proof = lambda proof: self._progress.proved(cell.link, proof)
             journal |= measurement.run(len(self._bed.model.inputs), on_frame)
-            if not cell.lossless:
+            if not asked.lossless:
                 journal["accuracy"] = asdict(self._judge.judge(results))
         except (NodeError, UsageError) as error:
             self._bed.interruption.check()

@@ -13,7 +13,8 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 
 from netem.proof import nominal_rtt_ms
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import NOTHING, Cell
+from orchestrator.ask.configuration import NOTHING
+from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.run_folder import Record
 from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages
@@ -71,7 +72,7 @@ class SweepTelemetry(Watcher):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         LAST_PROGRESS.set_to_current_time()
-        self._split, self._codec = cell.label, cell.codec
+        self._split, self._codec = cell.configuration.split_name, cell.configuration.codec
         self._bw_mbit = f"{cell.link.uplink.rate_mbit:g}"
         CELL_INFO.clear()
         CELL_INFO.labels(split=self._split, codec=self._codec, bw_mbit=self._bw_mbit).set(1)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from netem.spec import LinkSpec
-from orchestrator.offline.rd import Point
+from orchestrator.offline.rd import RatePoint, curve_of
 
 
-def plot(points: Sequence[Point], links: Sequence[LinkSpec], model: str, file: Path) -> None:
+def plot(points: Sequence[RatePoint], links: Sequence[LinkSpec], model: str, file: Path) -> None:
     """Accuracy against rate, and against the bound over the middle one of the links.
 
     Points that failed, or have no accuracy, are left out; the whole model is a level line.
@@ -24,8 +24,8 @@ def plot(points: Sequence[Point], links: Sequence[LinkSpec], model: str, file: P
     by_rate, by_latency = figure.subplots(1, 2, sharey=True)
     for axes in (by_rate, by_latency):
         axes.set_prop_cycle(color=[matplotlib.colormaps["tab20"](n) for n in range(20)])
-    for curve in dict.fromkeys(point.setup.curve for point in good if point.crosses):
-        held = [point for point in good if point.crosses and point.setup.curve == curve]
+    for curve in dict.fromkeys(curve_of(point.configuration) for point in good if point.crosses):
+        held = [point for point in good if point.crosses and curve_of(point.configuration) == curve]
         held.sort(key=lambda point: point.kbit_per_frame)
         values = [point.value for point in held]
         look: dict[str, Any] = {"marker": "o" if len(held) > 1 else "D", "label": curve}

@@ -15,14 +15,18 @@ from dataclasses import dataclass, field
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.config import SweepConfig
-from orchestrator.ask.grid import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
+from orchestrator.ask.configuration import (
+    DEVICE_ANCHOR,
+    NETWORK_ANCHOR,
+    NOTHING,
+    Configuration,
+)
 from orchestrator.measure.accuracy import Accuracy, Judge
 from orchestrator.testbed.local import LocalModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import SplitbedError, UsageError
-from splitbed.graphs.graph import Cut
 from splitbed.graphs.parts import extract
 from splitbed.graphs.splits import resolve
 from splitbed.runtime.session import PartSession
@@ -40,25 +44,16 @@ POINT_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Setup:
-    """A split and a codec to measure there; the codec of the device anchor is ``none``."""
-
-    split_name: str
-    cut: Cut
-    codec: str
-
-    @property
-    def curve(self) -> str:
-        """The points of a split and a codec of any quality are a curve."""
-        return f"{self.split_name} {family(self.codec)}"
+def curve_of(setup: Configuration) -> str:
+    """The points of a split and a codec of any quality are a curve."""
+    return f"{setup.split_name} {family(setup.codec)}"
 
 
 @dataclass(frozen=True)
-class Point:
-    """What was measured at a setup; times are medians, ``error`` says why there is nothing."""
+class RatePoint:
+    """What a configuration came to; times are medians, ``error`` says why there is nothing."""
 
-    setup: Setup
+    configuration: Configuration
     frames: int = 0
     kbit_per_frame: float = 0.0
     result_bytes: float = 0.0
@@ -75,7 +70,7 @@ class Point:
     @property
     def crosses(self) -> bool:
         """Whether anything crosses the link."""
-        return self.setup.codec != NOTHING
+        return self.configuration.crosses
 
     def bound_ms(self, link: LinkSpec) -> float:
         """The least that a frame takes over the link, at the median times and the mean sizes."""
@@ -88,10 +83,10 @@ class Point:
     def row(self, links: Sequence[LinkSpec], fps: float) -> dict[str, object]:
         """With :data:`POINT_COLUMNS`, a bound for every link, and the error."""
         told: dict[str, object] = {
-            "split": self.setup.cut.name,
-            "split_name": self.setup.split_name,
-            "codec": self.setup.codec,
-            "curve": self.setup.curve if self.crosses else "",
+            "split": self.configuration.split,
+            "split_name": self.configuration.split_name,
+            "codec": self.configuration.codec,
+            "curve": curve_of(self.configuration) if self.crosses else "",
             "frames": self.frames,
         }
         if not self.error:
@@ -129,14 +124,16 @@ def family(name: str) -> str:
     return re.sub(r":-?\d+", "", name)
 
 
-def plan(config: SweepConfig, local: LocalModel) -> list[Setup]:
+def plan(config: SweepConfig, local: LocalModel) -> list[Configuration]:
     """The input's codecs, then those of every split. Raises UsageError for what cannot be named."""
     graph = local.model.graph
     splits = resolve(graph, config.split, local.model.named_splits)
     places = [(NETWORK_ANCHOR, 0, config.input_codec)]
     places += [(split.label, split.k, config.codec) for split in splits if 0 < split.k < graph.n]
     return [
-        Setup(label, graph.cuts[k], name) for label, k, names in places for name in _expanded(names)
+        Configuration(k, graph.n, label, name)
+        for label, k, names in places
+        for name in _expanded(names)
     ]
 
 
@@ -145,18 +142,18 @@ def _expanded(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(codec_named(name).name for name in found))
 
 
-def default_anchor(setups: Sequence[Setup]) -> str | None:
+def default_anchor(setups: Sequence[Configuration]) -> str | None:
     """The curve of the network anchor's first codec that has several points, if any."""
-    of_input = [setup.curve for setup in setups if setup.cut.k == 0]
+    of_input = [curve_of(setup) for setup in setups if setup.k == 0]
     return next((curve for curve in of_input if of_input.count(curve) > 1), None)
 
 
-def anchor_curve(asked: str, setups: Sequence[Setup]) -> str:
+def anchor_curve(asked: str, setups: Sequence[Configuration]) -> str:
     """The curve that ``asked`` means: its name, or a codec's, the input's before the splits'.
 
     Raises UsageError where it means none, or several.
     """
-    curves = list(dict.fromkeys(setup.curve for setup in setups))
+    curves = list(dict.fromkeys(map(curve_of, setups)))
     for label in (asked, f"{NETWORK_ANCHOR} {asked}"):
         if label in curves:
             return label
@@ -169,10 +166,9 @@ def anchor_curve(asked: str, setups: Sequence[Setup]) -> str:
     )
 
 
-def cuts_to_calibrate(setups: Sequence[Setup]) -> list[int]:
+def cuts_to_calibrate(setups: Sequence[Configuration]) -> list[int]:
     """The cuts where a codec needs the ranges of what crosses."""
-    cuts = [setup.cut.k for setup in setups if codec_named(setup.codec).calibrated]
-    return list(dict.fromkeys(cuts))
+    return list(dict.fromkeys(setup.k for setup in setups if setup.calibrated))
 
 
 class Bench:
@@ -190,23 +186,29 @@ class Bench:
                 outputs = taken.timed("part1_ms", session.run, one.tensors)
                 taken.end(0, taken.timed("result_ms", self._model.info.result_of, outputs))
         self._judge = Judge(self._model, taken.results)
-        cut = self._model.graph.cuts[-1]
-        self.whole = self._point(Setup(DEVICE_ANCHOR, cut, NOTHING), taken)
+        n = self._model.graph.n
+        self.whole = self._point(Configuration(n, n, DEVICE_ANCHOR, NOTHING), taken)
 
-    def points(self, setups: Sequence[Setup], ranges: Mapping[str, Range]) -> Iterator[Point]:
+    def points(
+        self, setups: Sequence[Configuration], ranges: Mapping[str, Range]
+    ) -> Iterator[RatePoint]:
         """A point of each, in order; the parts of a cut stay open while it is measured."""
-        for k in dict.fromkeys(setup.cut.k for setup in setups):
+        for k in dict.fromkeys(setup.k for setup in setups):
             part1, part2 = map(self._local.session, extract(self._model.stored, k))
             with part1, part2:
                 part1.warm(self._warmup)
                 part2.warm(self._warmup)
                 for setup in setups:
-                    if setup.cut.k == k:
+                    if setup.k == k:
                         yield self._measure(setup, part1, part2, ranges)
 
     def _measure(
-        self, setup: Setup, part1: PartSession, part2: PartSession, ranges: Mapping[str, Range]
-    ) -> Point:
+        self,
+        setup: Configuration,
+        part1: PartSession,
+        part2: PartSession,
+        ranges: Mapping[str, Range],
+    ) -> RatePoint:
         taken = _Taken()
         try:
             encoder, decoder = self._coder(setup, ranges), self._coder(setup, ranges)
@@ -222,17 +224,17 @@ class Bench:
         except SplitbedError as error:
             frames = len(taken.results)
             where = f"at {self._model.inputs[frames].name}: " if taken.begun > frames else ""
-            return Point(setup, frames, error=f"{where}{error}")
+            return RatePoint(setup, frames, error=f"{where}{error}")
 
-    def _coder(self, setup: Setup, ranges: Mapping[str, Range]) -> Coder:
-        picture = self._model.recipe if setup.cut.k == 0 else None
+    def _coder(self, setup: Configuration, ranges: Mapping[str, Range]) -> Coder:
+        picture = self._model.recipe if setup.k == 0 else None
         setting = Setting(ranges, self._model.channels_last, picture)
-        return codec_named(setup.codec).bind(setup.cut.tensors, setting)
+        return codec_named(setup.codec).bind(self._model.graph.cuts[setup.k].tensors, setting)
 
-    def _point(self, setup: Setup, taken: "_Taken") -> Point:
+    def _point(self, setup: Configuration, taken: "_Taken") -> RatePoint:
         judged = self._judge.judge(dict(enumerate(taken.results)))
         whole = judged.value if setup.codec == NOTHING else self.whole.value
-        return Point(
+        return RatePoint(
             setup,
             frames=len(taken.results),
             kbit_per_frame=statistics.mean(taken.sizes) * 8 / 1e3,

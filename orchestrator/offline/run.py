@@ -12,16 +12,17 @@ from dataclasses import asdict
 
 from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.configuration import Configuration
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import Calibration, calibrate
 from orchestrator.measure.conditions import now
 from orchestrator.offline.rd import (
     POINT_COLUMNS,
     Bench,
-    Point,
-    Setup,
+    RatePoint,
     anchor_curve,
     bound_column,
+    curve_of,
     cuts_to_calibrate,
     default_anchor,
     plan,
@@ -64,7 +65,7 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
     folder.replace(BD_FILE, csv_text(BD_COLUMNS, curves))
     from orchestrator.offline.plot import plot  # late: a second's work, which --help has not
 
-    links = config.links()
+    links = config.links
     plot(points, links, str(facts["name"]), folder.path / PLOT_FILE)
     failed = [point for point in points if point.error]
     if as_json:
@@ -85,7 +86,7 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
 
 
 def _calibrate(
-    config: SweepConfig, local: LocalModel, setups: Sequence[Setup]
+    config: SweepConfig, local: LocalModel, setups: Sequence[Configuration]
 ) -> Calibration | None:
     cuts = cuts_to_calibrate(setups)
     return calibrate(config, local.model, cuts, note=_say) if cuts else None
@@ -94,10 +95,10 @@ def _calibrate(
 def _measure(
     config: SweepConfig,
     local: LocalModel,
-    setups: Sequence[Setup],
+    setups: Sequence[Configuration],
     calibration: Calibration | None,
     folder: RunFolder,
-) -> list[Point]:
+) -> list[RatePoint]:
     """The device anchor and all setups; each is on the disk before the next is begun."""
     if calibration:
         folder.replace(CALIBRATION_FILE, calibration.text())
@@ -112,16 +113,15 @@ def _measure(
         "began": now(),
     }
     folder.replace(RD_FILE, json.dumps(asked, indent=2) + "\n")
-    links = config.links()
+    links = config.links
     columns = [*POINT_COLUMNS, *(bound_column(link, links) for link in links), "error"]
     points = [bench.whole]
     for point in bench.points(setups, calibration.ranges if calibration else {}):
         points.append(point)
         folder.replace(POINTS_FILE, csv_text(columns, [p.row(links, config.fps) for p in points]))
         told = f"failed: {point.error}" if point.error else f"{point.kbit_per_frame:.1f} kbit"
-        _say(
-            f"{len(points) - 1}/{len(setups)} {point.setup.split_name} {point.setup.codec}: {told}"
-        )
+        one = point.configuration
+        _say(f"{len(points) - 1}/{len(setups)} {one.split_name} {one.codec}: {told}")
     return points
 
 
@@ -129,12 +129,12 @@ def _say(words: str) -> None:
     sys.stderr.write(f"{words}\n")
 
 
-def bd_rows(points: Sequence[Point], anchor: str | None) -> list[Line]:
+def bd_rows(points: Sequence[RatePoint], anchor: str | None) -> list[Line]:
     """A row with :data:`BD_COLUMNS` for each curve but the anchor's."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for point in points:
         if point.crosses:
-            curve = curves.setdefault(point.setup.curve, [])
+            curve = curves.setdefault(curve_of(point.configuration), [])
             if point.value is not None and not point.error:
                 curve.append((point.kbit_per_frame, point.value))
     return [
@@ -166,12 +166,12 @@ def _bd_row(
         return row | {"reason": str(error)}
 
 
-def _show(points: Sequence[Point], links: Sequence[LinkSpec], curves: Sequence[Line]) -> None:
+def _show(points: Sequence[RatePoint], links: Sequence[LinkSpec], curves: Sequence[Line]) -> None:
     metrics = {point.accuracy.metric for point in points if point.accuracy}
     metric = metrics.pop() if len(metrics) == 1 else "accuracy"
     lines: list[Line] = []
     for point in points:
-        line: Line = {"split": point.setup.split_name, "codec": point.setup.codec}
+        line: Line = {"split": point.configuration.split_name, "codec": point.configuration.codec}
         if point.error:
             lines.append(line | dict.fromkeys(list(lines[0])[2:], "") | {"failed": point.error})
             continue

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.ask.config import SweepConfig
-from orchestrator.ask.grid import DEVICE_ANCHOR, NOTHING
+from orchestrator.ask.configuration import DEVICE_ANCHOR, NOTHING, Configuration
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.measure.calibration import calibrate
-from orchestrator.offline.rd import Setup, cuts_to_calibrate, plan
+from orchestrator.offline.rd import cuts_to_calibrate, plan
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.local import LocalModel
 from splitbed.checked import Frozen
@@ -43,26 +43,13 @@ Made = TypeVar("Made")
 
 
 class Option(Frozen):
-    """A split with a codec: what it sends, and what coding that takes on a UE at its own pace."""
+    """What a configuration sends, and what coding that takes on a UE at its own pace."""
 
-    k: int
-    split: str
-    split_name: str
-    codec: str
+    configuration: Configuration
     encoded_bytes: int = 0
     encode_ms: float = 0.0
     decode_ms: float = 0.0
     accuracy_drop: float | None = None
-
-    @property
-    def crosses(self) -> bool:
-        """Whether anything crosses the link."""
-        return self.codec != NOTHING
-
-    @property
-    def words(self) -> str:
-        """Its label, with the codec where something crosses."""
-        return f"{self.split_name} {self.codec}" if self.crosses else self.split_name
 
 
 class Facts(Frozen):
@@ -109,7 +96,7 @@ def take_facts(
     places = [cut.k for cut in profile.cuts]
     sizes = {cut.k: cut.intermediate_bytes for cut in profile.cuts}
     if profile.n != model.graph.n or any(
-        sizes.get(setup.cut.k) != setup.cut.nbytes for setup in setups
+        sizes.get(setup.k) != model.graph.cuts[setup.k].nbytes for setup in setups
     ):
         raise UsageError(
             f"the profile is of another model: it has {profile.n} layers, {model.name} has "
@@ -121,8 +108,8 @@ def take_facts(
     note(f"coding what crosses, at {len(setups)} splits and codecs")
     options = [bench.option(setup) for setup in setups]
     bench.close()
-    whole = model.graph.cuts[-1]
-    device = Option(k=whole.k, split=whole.name, split_name=DEVICE_ANCHOR, codec=NOTHING)
+    n = model.graph.n
+    device = Option(configuration=Configuration(n, n, DEVICE_ANCHOR, NOTHING))
     return Facts(
         asked=_asked(config),
         model=model.name,
@@ -168,30 +155,28 @@ class _Bench:
             self._parts.part1.close()
             self._parts.part2.close()
 
-    def option(self, setup: Setup) -> Option:
+    def option(self, setup: Configuration) -> Option:
         """What the codec makes of every frame at this cut."""
-        parts = self._at(setup.cut.k)
+        parts = self._at(setup.k)
         codec = codec_named(setup.codec)
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
         decoded: dict[int, Tensors] = {}
-        picture = self._model.recipe if setup.cut.k == 0 else None
+        picture = self._model.recipe if setup.k == 0 else None
         setting = Setting(self._ranges, self._model.channels_last, picture)
-        encoder, decoder = (codec.bind(setup.cut.tensors, setting) for _ in range(2))
+        tensors = self._model.graph.cuts[setup.k].tensors
+        encoder, decoder = (codec.bind(tensors, setting) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
         for _ in range(1 if codec.sequential else ROUNDS):
-            for place, tensors in enumerate(parts.crossing):
-                encoded, took_ms = _timed(encoder.encode, tensors)
+            for place, crossing in enumerate(parts.crossing):
+                encoded, took_ms = _timed(encoder.encode, crossing)
                 encode_ms.append(took_ms)
                 sizes.append(_nbytes(encoded))
                 decoded[place], took_ms = _timed(decoder.decode, encoded)
                 decode_ms.append(took_ms)
         return Option(
-            k=setup.cut.k,
-            split=setup.cut.name,
-            split_name=setup.split_name,
-            codec=setup.codec,
+            configuration=setup,
             encoded_bytes=round(statistics.mean(sizes)),
             encode_ms=statistics.median(encode_ms),
             decode_ms=statistics.median(decode_ms),

@@ -1,24 +1,37 @@
-"""The links and paces of the UE that a plan is made for.
-
-1:1000       a range: as many points as is usual, of rates and paces by equal factors
-1:1000:50    50 points of it
-5,20,100     a list, as for sweep
-"""
+"""The links and paces of the UE that a plan is made for."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from netem.spec import LinkSpec
+from orchestrator.ask.links import link_at
+from orchestrator.ask.numbers import DELAYS, PACES, RATES
+from orchestrator.ask.pace import Pace
 from splitbed.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
-Spacing = Literal["factors", "steps"]
+MOST_LINKS = 200_000
 
-RATES, DELAYS, PACES = 30, 11, 5
-"""Points of a range that does not say how many."""
-MOST_POINTS, MOST_LINKS = 10_000, 200_000
+
+@dataclass(frozen=True)
+class Place:
+    """One point of a grid."""
+
+    ue_slowdown: float
+    delay_ms: float
+    bw_mbit: float
+
+    @property
+    def link(self) -> LinkSpec:
+        """Both directions alike. Raises UsageError."""
+        return link_at(self.bw_mbit, self.delay_ms)
+
+    @property
+    def pace(self) -> Pace:
+        """What is asked of the UE."""
+        return Pace(slowdown=self.ue_slowdown) if self.ue_slowdown > 1 else Pace()
 
 
 @dataclass(frozen=True)
@@ -37,10 +50,22 @@ class Grid:
         """Slow-downs, delays, rates."""
         return len(self.ue_slowdown), len(self.delay_ms), len(self.bw_mbit)
 
+    @classmethod
+    def at(cls, place: Place) -> "Grid":
+        """The grid of one point."""
+        return cls(
+            *(np.array([value]) for value in (place.bw_mbit, place.delay_ms, place.ue_slowdown))
+        )
+
     @property
     def size(self) -> int:
         """Number of points."""
         return int(np.prod(self.shape))
+
+    def place(self, point: int) -> Place:
+        """The point of this number."""
+        slowdown, delay_ms, bw_mbit = self.points()
+        return Place(float(slowdown[point]), float(delay_ms[point]), float(bw_mbit[point]))
 
     def points(self) -> tuple[Floats, Floats, Floats]:
         """Slow-down, delay and rate of every point."""
@@ -52,9 +77,7 @@ class Grid:
 def grid(bw: str, delay: str, ue_slowdown: str) -> Grid:
     """The grid that options ask for; UsageError for what cannot be."""
     made = Grid(
-        axis("--bw", bw, "factors", RATES),
-        axis("--delay", delay, "steps", DELAYS),
-        axis("--ue-slowdown", ue_slowdown, "factors", PACES),
+        np.array(RATES.read(bw)), np.array(DELAYS.read(delay)), np.array(PACES.read(ue_slowdown))
     )
     if made.ue_slowdown.min() < 1 or made.ue_slowdown.max() > 1000:
         raise UsageError(f"--ue-slowdown {ue_slowdown}: a UE is 1 to 1000 times slower")
@@ -64,35 +87,3 @@ def grid(bw: str, delay: str, ue_slowdown: str) -> Grid:
             "give fewer points of --bw, --delay or --ue-slowdown"
         )
     return made
-
-
-def axis(option: str, text: str, spacing: Spacing, usual: int) -> Floats:
-    """The rising values of a range or a list, each once; UsageError for what is neither."""
-    try:
-        if ":" in text:
-            return _range(text, spacing, usual)
-        values = np.array([float(word) for word in text.split(",") if word.strip()])
-        if not values.size or not np.isfinite(values).all() or values.min() < 0:
-            raise ValueError("no number, or one that is below 0 or not finite")
-        if spacing == "factors" and values.min() == 0:
-            raise ValueError("0 cannot be")
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text}: {error}; give a range FROM:TO, one with the number of points "
-            "FROM:TO:COUNT, or a list like 5,20,100"
-        ) from None
-    return np.unique(values)
-
-
-def _range(text: str, spacing: Spacing, usual: int) -> Floats:
-    first, last, count = (*text.split(":"), str(usual))[:3]
-    low, high, points = float(first), float(last), int(count)
-    if len(text.split(":")) > 3 or not low < high < float("inf"):
-        raise ValueError("a range rises from one number to another")
-    if low < 0 or (spacing == "factors" and low == 0):
-        raise ValueError("a range begins above 0" if spacing == "factors" else "below 0")
-    if not 2 <= points <= MOST_POINTS:
-        raise ValueError(f"a range has 2 to {MOST_POINTS} points")
-    make = np.geomspace if spacing == "factors" else np.linspace
-    # four digits: a rate that can be read, said again and measured
-    return np.unique([float(f"{value:.4g}") for value in make(low, high, points)])

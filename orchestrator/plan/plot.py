@@ -32,7 +32,9 @@ def text_map(plan: Plan) -> str:
             told.append(f"{delay_ms:>7g} ms  {''.join(letters[one] for one in line.tolist())}")
         low, high = axes.bw_mbit[0], axes.bw_mbit[-1]
         told.append(f"{'':>11}{low:g} to {high:g} Mbit/s")
-    told += [f"  {letter}  {plan.options[one].words}" for one, letter in letters.items()]
+    told += [
+        f"  {letter}  {plan.options[one].configuration.words}" for one, letter in letters.items()
+    ]
     return "\n".join(told)
 
 
@@ -71,7 +73,9 @@ def plot(plan: Plan, file: Path) -> None:
     for axes in grid[:, 0]:
         axes.set_ylabel("one-way delay, ms")
     named = zip(colours, letters, strict=False)
-    patches = [Patch(color=colour, label=plan.options[one].words) for colour, one in named]
+    patches = [
+        Patch(color=colour, label=plan.options[one].configuration.words) for colour, one in named
+    ]
     figure.legend(handles=patches, loc="center right", fontsize="small")
     figure.suptitle(f"{plan.predictor.facts.model}: predicted best")
     figure.savefig(file, dpi=100)

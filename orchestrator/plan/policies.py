@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.ask.grid import RAW
+from orchestrator.ask.configuration import RAW, Configuration
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, Grid
 from orchestrator.plan.prediction import Plan, Predictor, Work
@@ -45,25 +45,30 @@ class Decisions:
 
 def decisions(plan: Plan) -> dict[str, Decisions]:
     """Of every policy, by its name."""
-    return {name: policy(plan) for name, policy in POLICIES.items()}
+    return {name: decide(plan) for name, decide in PUBLISHED.items()}
 
 
 def _device_only(plan: Plan) -> Decisions:
-    return _always(plan, next(o for o in plan.predictor.facts.options if not o.crosses))
+    return _always(
+        plan, next(o for o in plan.predictor.facts.options if not o.configuration.crosses)
+    )
 
 
 def _network_only(plan: Plan) -> Decisions:
-    return _always(plan, next(o for o in plan.predictor.facts.options if o.k == 0))
+    options = plan.predictor.facts.options
+    return _always(plan, next(o for o in options if o.configuration.k == 0))
 
 
 def _always(plan: Plan, option: Option) -> Decisions:
     e2e_ms = plan.predictor.e2e_ms(plan.predictor.work([option]), plan.grid)[0]
     nowhere = np.zeros(plan.grid.size, np.intp)
-    return Decisions((option.words,), (option,), nowhere, e2e_ms, np.zeros(plan.grid.size))
+    return Decisions(
+        (option.configuration.words,), (option,), nowhere, e2e_ms, np.zeros(plan.grid.size)
+    )
 
 
 def _neurosurgeon(plan: Plan) -> Decisions:
-    raw = [_raw(plan.predictor, k) for k in dict.fromkeys(o.k for o in plan.options)]
+    raw = [_raw(plan.predictor, k) for k in dict.fromkeys(o.configuration.k for o in plan.options)]
     work = plan.predictor.work(raw)
     slowdown, _, bw_mbit = plan.grid.points()
     wire_ms = work.sent_bytes[:, None] * 8 / (bw_mbit * 1e3)
@@ -72,7 +77,11 @@ def _neurosurgeon(plan: Plan) -> Decisions:
     e2e_ms = plan.predictor.e2e_ms(work, plan.grid)
     picked = np.take_along_axis(e2e_ms, chosen[None], axis=0)[0]
     return Decisions(
-        tuple(o.words for o in raw), tuple(raw), chosen, picked, np.zeros(plan.grid.size)
+        tuple(o.configuration.words for o in raw),
+        tuple(raw),
+        chosen,
+        picked,
+        np.zeros(plan.grid.size),
     )
 
 
@@ -86,13 +95,13 @@ def _dads(plan: Plan) -> Decisions:
     cuts = [cut_of(plan.predictor, ue) for ue in kinds]
     options = [None if k is None else _raw(plan.predictor, k) for k in cuts]
     labels = [
-        option.words if option else f"{len(ue)} units on the UE, no cut k:n-k"
+        option.configuration.words if option else f"{len(ue)} units on the UE, no cut k:n-k"
         for option, ue in zip(options, kinds, strict=True)
     ]
     return Decisions(tuple(labels), tuple(options), chosen, picked, _gains_ms(plan, found))
 
 
-POLICIES: Mapping[str, Callable[[Plan], Decisions]] = {
+PUBLISHED: Mapping[str, Callable[[Plan], Decisions]] = {
     "device only": _device_only,
     "network only": _network_only,
     "neurosurgeon": _neurosurgeon,
@@ -182,10 +191,10 @@ def _work(predictor: Predictor, kinds: list[frozenset[int]]) -> Work:
 
 def _raw(predictor: Predictor, k: int) -> Option:
     """The cut without a codec, under its label in the plan if it has one there."""
-    known = {option.k: option for option in reversed(predictor.options)}
-    if k == predictor.profile.n:
+    known = {option.configuration.k: option for option in reversed(predictor.options)}
+    n = predictor.profile.n
+    if k == n:
         return known[k]
-    name = f"{k}:{predictor.profile.n - k}"
-    label = known[k].split_name if k in known else name
+    label = known[k].configuration.split_name if k in known else f"{k}:{n - k}"
     (nbytes,) = [cut.intermediate_bytes for cut in predictor.profile.cuts if cut.k == k]
-    return Option(k=k, split=name, split_name=label, codec=RAW, encoded_bytes=nbytes)
+    return Option(configuration=Configuration(k, n, label, RAW), encoded_bytes=nbytes)

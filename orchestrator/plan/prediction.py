@@ -58,7 +58,7 @@ class Predictor:
         return tuple(
             one
             for one in every
-            if not one.crosses
+            if not one.configuration.crosses
             or (one.accuracy_drop is not None and one.accuracy_drop <= self.max_drop)
         )
 
@@ -66,12 +66,12 @@ class Predictor:
         """Of these options."""
         ue, edge, n = self.profile.ue, self.profile.edge, self.profile.n
         return Work(
-            part1_ms=np.array([ue.ms(0, option.k) for option in options]),
+            part1_ms=np.array([ue.ms(0, option.configuration.k) for option in options]),
             encode_ms=np.array([option.encode_ms for option in options]),
             decode_ms=np.array([option.decode_ms for option in options]),
-            part2_ms=np.array([edge.ms(option.k, n) for option in options]),
+            part2_ms=np.array([edge.ms(option.configuration.k, n) for option in options]),
             sent_bytes=np.array([float(option.encoded_bytes) for option in options]),
-            crosses=np.array([option.crosses for option in options]),
+            crosses=np.array([option.configuration.crosses for option in options]),
         )
 
     def e2e_ms(self, work: Work, grid: Grid) -> Floats:

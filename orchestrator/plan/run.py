@@ -10,8 +10,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -20,27 +20,27 @@ import numpy as np
 from orchestrator.ask.config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
-from orchestrator.plan import verify as plan_verify
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import Grid
 from orchestrator.plan.plot import plot, text_map
 from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
+from orchestrator.plan.verify import Measured, probed, summary, verify
 from orchestrator.reports.terminal import Line, show_lines, stdout
 from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create, csv_text
-from orchestrator.testbed.local import local_model
-from orchestrator.testbed.testbed import check_testbed, testbed
+from orchestrator.testbed.local import LocalModel, opened_once
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.testbed import Site, checked_site, testbed
 from splitbed.errors import UsageError
 
 MOST_ROWS = 200_000
 MOST_CONFIGURATIONS = 5_000_000
-PLAN_FILE, BEST_FILE, VERIFY_FILE, VERIFY_FOLDER = "plan.csv", "best.csv", "verify.csv", "verify"
-MAP_FILE = "map.png"
+PLAN_FILE, BEST_FILE, MAP_FILE = "plan.csv", "best.csv", "map.png"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlanOptions:
     """What a plan is asked for besides the model.
 
     The links; an earlier profile; cells to measure; the accuracy that a codec may cost.
@@ -53,7 +53,7 @@ class Wanted:
 
 
 def run_plan(
-    config: SweepConfig, wanted: Wanted, watcher: Watcher, *, as_json: bool = False
+    config: SweepConfig, wanted: PlanOptions, watcher: Watcher, *, as_json: bool = False
 ) -> None:
     """Predict, print and write. Raises UsageError for what cannot be asked; nothing is left then.
 
@@ -62,25 +62,27 @@ def run_plan(
     if config.out:
         check_free(config.out)
     profile = read_nodes(wanted.profile) if wanted.profile else None
-    if wanted.verify:
-        paces = tuple(wanted.grid.ue_slowdown.tolist())
-        check_testbed(config.model_copy(update={"ue_slowdown": paces}))
-    elif profile is None:
-        check_testbed(config)
-    predictor = replace(_predictor(config, profile, wanted.profile), max_drop=wanted.max_drop)
-    began = time.perf_counter()
-    if (count := len(predictor.options) * wanted.grid.size) > MOST_CONFIGURATIONS:
-        raise UsageError(
-            f"{count:,} configurations are more than {MOST_CONFIGURATIONS:,}: "
-            "give fewer points of --bw, --delay or --ue-slowdown"
-        )
-    plan = make_plan(predictor, wanted.grid)
-    decided = decisions(plan)
-    folder = create(config.out, f"plan-{predictor.facts.model}")
-    lines = write(plan, decided, folder)
-    planned_s = time.perf_counter() - began
-    plot(plan, folder.path / MAP_FILE)
-    measured = _verify(config, wanted, plan, decided, folder, watcher)
+    paces = tuple(wanted.grid.ue_slowdown.tolist()) if wanted.verify else None
+    config = config.replaced(ue_slowdown=paces)
+    site = checked_site(config) if wanted.verify or profile is None else None
+    with opened_once(config) as local:
+        predictor = _predictor(config, wanted, profile, site, local)
+        began = time.perf_counter()
+        if (count := len(predictor.options) * wanted.grid.size) > MOST_CONFIGURATIONS:
+            raise UsageError(
+                f"{count:,} configurations are more than {MOST_CONFIGURATIONS:,}: "
+                "give fewer points of --bw, --delay or --ue-slowdown"
+            )
+        plan = make_plan(predictor, wanted.grid)
+        decided = decisions(plan)
+        folder = create(config.out, f"plan-{predictor.facts.model}")
+        lines = write(plan, decided, folder)
+        planned_s = time.perf_counter() - began
+        plot(plan, folder.path / MAP_FILE)
+        measured: list[Measured] = []
+        if site and wanted.verify:
+            probes = probed(plan, decided, wanted.verify, site)
+            measured = verify(config, probes, site, local().model, folder, watcher)
     if as_json:
         answer = {"plan": str(folder.path), "model": predictor.facts.model}
         told = answer | {"weights": predictor.facts.weights, "configurations": plan.e2e_ms.size}
@@ -110,27 +112,36 @@ def read_nodes(place: Path) -> Profile:
         ) from None
 
 
-def _predictor(config: SweepConfig, profile: Profile | None, place: Path | None) -> Predictor:
-    """From what an earlier plan left at `place`, as far as it serves; else measured now."""
+def _predictor(
+    config: SweepConfig,
+    wanted: PlanOptions,
+    profile: Profile | None,
+    site: Site | None,
+    local: Callable[[], LocalModel],
+) -> Predictor:
+    """From what an earlier plan left, as far as it serves; else measured now."""
+    place = wanted.profile
     if profile and place and (facts := read_facts(place)) and facts.answer(config):
-        return Predictor(profile, facts)
-    profile = profile or _profile(config)
-    with local_model(config) as local:
-        return Predictor(profile, take_facts(config, local, profile, _say))
+        return Predictor(profile, facts, wanted.max_drop)
+    if profile is None:
+        assert site is not None
+        profile = _profile(config, site, local().model)
+    return Predictor(profile, take_facts(config, local(), profile, _say), wanted.max_drop)
 
 
-def _profile(config: SweepConfig) -> Profile:
+def _profile(config: SweepConfig, site: Site, model: SweptModel) -> Profile:
     """Of two profiles, the quicker of each node: what slows one of them is not the node."""
     _say("profiling both nodes, twice")
-    with testbed(config) as bed:
+    with testbed(site, model, config.links) as bed:
         first, second = (take_profile(config, bed.model, bed.pair) for _ in range(2))
-    nodes = {"ue": _quicker(first.ue, second.ue), "edge": _quicker(first.edge, second.edge)}
-    return first.model_copy(update=nodes)
+    ue, edge = _quicker(first.ue, second.ue), _quicker(first.edge, second.edge)
+    return Profile(ue=ue, edge=edge, cuts=first.cuts)
 
 
 def _quicker(one: NodeProfile, other: NodeProfile) -> NodeProfile:
     quick = min(one, other, key=lambda node: node.steady_ms)
-    return quick.model_copy(update={"paced_ms": min(one.paced_ms, other.paced_ms)})
+    paced_ms = min(one.paced_ms, other.paced_ms)
+    return NodeProfile.model_validate({**dict(quick), "paced_ms": paced_ms})
 
 
 def _say(words: str) -> None:
@@ -155,7 +166,8 @@ def _configurations(plan: Plan) -> Iterator[str]:
     ue_ms = plan.predictor.ue_ms(plan.work, slowdown)
     everything = plan.e2e_ms.size <= MOST_ROWS
     for place, option in enumerate(plan.options):
-        start = f"{option.split},{option.split_name},{option.codec}"
+        asked = option.configuration
+        start = f"{asked.split},{asked.split_name},{asked.codec}"
         columns = zip(
             points,
             plan.e2e_ms[place].tolist(),
@@ -173,18 +185,18 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
     best_ms, margin = plan.best_ms.tolist(), plan.margin.tolist()
     regrets = {name: made.regret(plan).tolist() for name, made in decided.items()}
     gains = decided["dads"].gain_ms.tolist()
-    words = [option.words for option in plan.options]
+    words = [option.configuration.words for option in plan.options]
     for point, (slowdown, delay_ms, bw_mbit) in enumerate(zip(*plan.grid.points(), strict=True)):
         best, second = (plan.options[rank] for rank in plan.ranks[:, point])
         line: Line = {
             "ue_slowdown": float(slowdown),
             "delay_ms": float(delay_ms),
             "bw_mbit": float(bw_mbit),
-            "split": best.split,
-            "split_name": best.split_name,
-            "codec": best.codec,
+            "split": best.configuration.split,
+            "split_name": best.configuration.split_name,
+            "codec": best.configuration.codec,
             "predicted_ms": round(best_ms[point], 3),
-            "second": second.words,
+            "second": second.configuration.words,
             "margin_pct": round(100 * margin[point], 2),
             "accuracy_drop": best.accuracy_drop,
             "pareto": "; ".join(words[one] for one in np.flatnonzero(plan.pareto[:, point])),
@@ -196,29 +208,7 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
         yield line | {"dads_gain_ms": round(gains[point], 3)}
 
 
-def _verify(
-    config: SweepConfig,
-    wanted: Wanted,
-    plan: Plan,
-    decided: Mapping[str, Decisions],
-    folder: RunFolder,
-    watcher: Watcher,
-) -> list[plan_verify.Measured]:
-    if not wanted.verify:
-        return []
-    points = plan_verify.closest(plan, wanted.verify, plan_verify.can_shape(config))
-    if not points:
-        raise UsageError("--verify: no rate of this plan is one that a link here can have")
-    asked = plan_verify.probes(plan, decided, points)
-    found = plan_verify.measure(config, asked, folder.path / VERIFY_FOLDER, watcher)
-    lines = [one.row() for one in found]
-    folder.replace(VERIFY_FILE, csv_text(tuple(lines[0]), lines))
-    return found
-
-
-def _show(
-    plan: Plan, decided: Mapping[str, Decisions], measured: list[plan_verify.Measured]
-) -> None:
+def _show(plan: Plan, decided: Mapping[str, Decisions], measured: list[Measured]) -> None:
     console = stdout()
     delay_ms = plan.grid.delay_ms[0]
     console.print(f"Best at a delay of {delay_ms:g} ms, predicted:")
@@ -233,7 +223,7 @@ def _show(
         )
     if measured:
         show_lines([one.row() for one in measured], as_json=False)
-        console.print(plan_verify.summary(measured), soft_wrap=True)
+        console.print(summary(measured), soft_wrap=True)
 
 
 def _stretches(plan: Plan) -> Iterator[Line]:
@@ -250,9 +240,9 @@ def _stretches(plan: Plan) -> Iterator[Line]:
             yield {
                 "UE slower": f"{slowdown:g}x",
                 "Mbit/s": _span(rates[first], rates[last]),
-                "best": plan.options[option].words,
+                "best": plan.options[option].configuration.words,
                 "ms": _span(best_ms[pace, first], best_ms[pace, last]),
-                "closest second": plan.options[second[pace, near]].words,
+                "closest second": plan.options[second[pace, near]].configuration.words,
                 "margin": f"{100 * margin[pace, near]:.1f} % at {rates[near]:g}",
                 "accuracy drop": _drop(plan.options[option].accuracy_drop),
             }

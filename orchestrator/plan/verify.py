@@ -3,65 +3,40 @@
 At each chosen point: the best and the second option, and what each policy would have chosen.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from orchestrator.ask.config import SweepConfig
-from orchestrator.ask.grid import Cell
-from orchestrator.ask.pace import Pace
-from orchestrator.measure.conditions import conditions, now
-from orchestrator.measure.sweeper import Sweeper
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.grid import cell_of
+from orchestrator.ask.links import link_at
+from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
-from orchestrator.plan.grid import Grid
+from orchestrator.plan.grid import Grid, Place
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan
 from orchestrator.results.rows import Row, number
-from orchestrator.results.run_folder import SUMMARY_FILE, create
-from orchestrator.results.summary import rows, to_csv
-from orchestrator.results.verdict import judge_run
-from orchestrator.testbed.testbed import check_testbed, testbed
+from orchestrator.results.run_folder import RunFolder, create, csv_text
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.testbed import Site, testbed
 from splitbed.errors import LinkError, UsageError
 
+VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
 PLANNER = "plan"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """An option to measure at a point of the grid; `roles` are those who would choose it there."""
+    """A configuration to measure at a place of the grid; `roles` are who would choose it there."""
 
-    option: Option
-    slowdown: float
-    delay_ms: float
-    bw_mbit: float
+    configuration: Configuration
+    place: Place
     predicted_ms: float
     roles: tuple[str, ...]
-
-    @property
-    def link(self) -> LinkSpec:
-        """Both directions alike."""
-        shape = Shape(
-            rate_mbit=self.bw_mbit,
-            delay_ms=self.delay_ms,
-            queue_packets=_queue(self.bw_mbit, self.delay_ms),
-        )
-        return LinkSpec(uplink=shape, downlink=shape)
-
-    @property
-    def place(self) -> tuple[float, float, float]:
-        """The point."""
-        return self.slowdown, self.delay_ms, self.bw_mbit
-
-    @property
-    def pace(self) -> Pace:
-        """What is asked of the UE."""
-        return Pace(slowdown=self.slowdown) if self.slowdown > 1 else Pace()
 
 
 @dataclass(frozen=True)
@@ -83,16 +58,22 @@ class Measured:
         """For verify.csv and the terminal."""
         probe = self.probe
         return {
-            "ue_slowdown": probe.slowdown,
-            "delay_ms": probe.delay_ms,
-            "bw_mbit": probe.bw_mbit,
-            "split": probe.option.split_name,
-            "codec": probe.option.codec,
+            **asdict(probe.place),
+            "split": probe.configuration.split_name,
+            "codec": probe.configuration.codec,
             "chosen by": ", ".join(probe.roles),
             "predicted_ms": probe.predicted_ms,
             "measured_ms": self.measured_ms if self.measured_ms is not None else self.reason,
             "error_pct": self.error_pct if self.error_pct is not None else "",
         }
+
+
+def probed(plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site) -> list[Probe]:
+    """What is to be measured at the `count` closest points; UsageError where none can be."""
+    points = closest(plan, count, lambda rate_mbit: site.can_shape(link_at(rate_mbit, 0)))
+    if not points:
+        raise UsageError("--verify: no rate of this plan is one that a link here can have")
+    return probes(plan, decided, points)
 
 
 def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[int]:
@@ -115,96 +96,66 @@ def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[i
     return [*first, *again][:count]
 
 
-def can_shape(config: SweepConfig) -> Callable[[float], bool]:
-    """Whether the testbed of `config` can do a rate."""
-
-    def possible(rate_mbit: float) -> bool:
-        try:
-            check_testbed(config.model_copy(update={"bw": (rate_mbit,)}))
-        except UsageError:
-            return False
-        return True
-
-    return possible
-
-
 def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) -> list[Probe]:
     """What is to be measured at these points."""
-    slowdown, delay_ms, bw_mbit = plan.grid.points()
     found = []
     for point in points:
-        at = (float(slowdown[point]), float(delay_ms[point]), float(bw_mbit[point]))
+        place = plan.grid.place(point)
         best, second = (plan.options[rank] for rank in plan.ranks[:, point])
         roles: dict[Option, list[str]] = {best: [PLANNER]}
         roles.setdefault(second, []).append("second")
         for name, decisions in decided.items():
             option = decisions.options[decisions.chosen[point]]
             if option is not None:
-                same = [o for o in plan.options if (o.k, o.codec) == (option.k, option.codec)]
+                same = [o for o in plan.options if o.configuration == option.configuration]
                 roles.setdefault(same[0] if same else option, []).append(name)
-        single = Grid(np.array([at[2]]), np.array([at[1]]), np.array([at[0]]))
-        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), single)[:, 0]
+        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), Grid.at(place))[:, 0]
         found += [
-            Probe(option, *at, float(ms), tuple(names))
+            Probe(option.configuration.over(place.link, place.pace), place, float(ms), tuple(names))
             for (option, names), ms in zip(roles.items(), told, strict=True)
         ]
     return found
 
 
-def _queue(bw_mbit: float, delay_ms: float) -> int:
-    """Packets that a sweep's link holds, or what is in flight where that is more."""
-    return max(1000, math.ceil(bw_mbit * 1e3 * delay_ms / (FRAME_BYTES * 8)))
-
-
-def measure(
-    config: SweepConfig, asked: Sequence[Probe], out: Path, progress: Watcher
+def verify(
+    config: SweepConfig,
+    asked: Sequence[Probe],
+    site: Site,
+    model: SweptModel,
+    folder: RunFolder,
+    watcher: Watcher,
 ) -> list[Measured]:
-    """Measure each, and leave the run folder `out`. Raises SplitbedError for what stops it."""
-    config = config.model_copy(
-        update={
-            "bw": tuple(dict.fromkeys(probe.bw_mbit for probe in asked)),
-            "delay_ms": tuple(dict.fromkeys(probe.delay_ms for probe in asked)),
-            "queue_packets": _queue(
-                max(probe.bw_mbit for probe in asked), max(probe.delay_ms for probe in asked)
-            ),
-            "ue_slowdown": tuple(dict.fromkeys(probe.slowdown for probe in asked)),
-            "profile": False,
-            "delivery": False,
-            "out": out,
-        }
+    """Measure each, in a run folder of its own. Raises SplitbedError for what stops it."""
+    places = [probe.place for probe in asked]
+    links = list(dict.fromkeys(place.link for place in places))
+    config = config.replaced(
+        bw=tuple(dict.fromkeys(place.bw_mbit for place in places)),
+        delay_ms=tuple(dict.fromkeys(place.delay_ms for place in places)),
+        queue_packets=max(link.uplink.queue_packets for link in links),
+        ue_slowdown=tuple(dict.fromkeys(place.ue_slowdown for place in places)),
+        profile=False,
+        delivery=False,
+        out=folder.path / VERIFY_FOLDER,
     )
-    with testbed(config) as bed:
-        cuts = bed.model.graph.cuts
-        order = sorted(asked, key=lambda probe: (probe.option.k, probe.place))
-        cells = [
-            Cell(p.option.split_name, cuts[p.option.k], p.link, p.option.codec, p.pace)
-            for p in order
-        ]
-        folder = create(out, bed.model.name)
-        with folder.locked():
-            facts = conditions(bed.pair, bed.link.backend)
-            told = {"asked": config.model_dump(mode="json"), "model": bed.model.facts}
-            keys = [cell.key for cell in cells]
-            folder.write_run({**told, "conditions": facts, "order": "by split", "grid": keys})
-            progress.begin(cells, folder.path, bed.link.backend)
-            stopped = Sweeper(config, bed, folder, progress).measure(cells)
-            table = rows(folder)
-            verdict = judge_run(table, len(cells), str(stopped) if stopped else None)
-            folder.replace(SUMMARY_FILE, to_csv(table))
-            said = {"verdict": verdict.word, "reasons": verdict.reasons, "advice": verdict.advice}
-            folder.write_run(folder.read_run() | {"ended": now(), **said})
-    if stopped:
-        raise stopped
-    return [_measured(probe, table) for probe in asked]
+    cells = [cell_of(probe.configuration, model, delivery=False) for probe in asked]
+    with testbed(site, model, links) as bed:
+        outcome = measure_cells(config, cells, bed, create(config.out, model.name), watcher)
+    if outcome.stopped:
+        raise outcome.stopped
+    found = [_measured(probe, outcome.rows) for probe in asked]
+    lines = [one.row() for one in found]
+    folder.replace(VERIFY_FILE, csv_text(tuple(lines[0]), lines))
+    return found
 
 
 def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
-    wanted = (probe.option.split, probe.option.codec, probe.link.words, probe.pace.words)
+    asked = probe.configuration
+    wanted = (asked.split, asked.codec, probe.place.link.words, asked.pace.words)
     for row in table:
         if (row["split"], row["codec"], row["link"], row["ue"]) == wanted:
             good = row["valid"] and "e2e_ms" in row
             return Measured(probe, number(row, "e2e_ms") if good else None, str(row["reason"]))
-    raise LinkError(f"{probe.option.words} over {probe.link.words} was not measured")
+    raise LinkError(f"{asked.key} was not measured")
 
 
 def regrets(found: Sequence[Measured]) -> dict[str, list[float]]:

@@ -42,7 +42,7 @@ from orchestrator.scenarios.tables import (
     verification_table,
 )
 from orchestrator.testbed.local import local_model
-from orchestrator.testbed.testbed import check_testbed
+from orchestrator.testbed.testbed import checked_site
 from splitbed.errors import RunError, UsageError
 from splitbed.graphs.splits import resolve
 from splitbed.metrics.keypoints import keypoint_precision
@@ -81,9 +81,9 @@ def _checked(name: str, options: dict[str, Any], annotations: Path | None) -> Sc
     changed: dict[str, Any] = {"sweep": scenario.sweep | given}
     if annotations:
         changed["annotations"] = annotations
-    merged = scenario.model_copy(update=changed)
+    merged = scenario.replaced(**changed)
     config = merged.config()
-    check_testbed(config)
+    checked_site(config)
     with local_model(config) as local:  # refuse it now, not after the first hundred pictures
         plan_cells(config, local.model)
         if merged.verify:
@@ -113,7 +113,7 @@ def _what_was_run(scenario: Scenario) -> str:
 
 def check(folder: Path) -> None:
     """Refuse now what cannot be gone on with; UsageError, MachineError."""
-    check_testbed(_begun(folder).config())
+    checked_site(_begun(folder).config())
 
 
 def _begun(folder: Path) -> Scenario:
@@ -154,7 +154,7 @@ def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
     if scenario.verify is None:
         return []
     if not file.exists():
-        asked = config.model_copy(update={"split": scenario.verify.split})
+        asked = config.replaced(split=scenario.verify.split)
         checks: list[Check] = []
         with local_model(asked) as local:
             for check in verify(asked, local):
@@ -173,7 +173,7 @@ def _sweep(config: SweepConfig, folder: Path, progress: Watcher) -> SweepOutcome
     if RunFolder(run_folder).exists:  # which refuses other options than it began with
         outcome = sweep.run(config, progress, run_folder)
     else:
-        outcome = sweep.run(config.model_copy(update={"out": run_folder}), progress)
+        outcome = sweep.run(config.replaced(out=run_folder), progress)
     leave_report(outcome.folder, progress.note)
     return outcome
 

@@ -1,8 +1,9 @@
 """A model run here, in this process: for what needs neither nodes nor a link."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from orchestrator.ask.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
@@ -37,3 +38,10 @@ def local_model(config: SweepConfig) -> Iterator[LocalModel]:
     with scratch() as space:
         model = load_model(config, space.folder)
         yield LocalModel(model, (*model.inputs, *model.others), threads=config.ue_threads)
+
+
+@contextmanager
+def opened_once(config: SweepConfig) -> Iterator[Callable[[], LocalModel]]:
+    """Gives what opens the model when it is first asked for, and the same one from then on."""
+    with ExitStack() as stack:
+        yield cache(lambda: stack.enter_context(local_model(config)))

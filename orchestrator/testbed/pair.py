@@ -1,7 +1,9 @@
 """The UE node and the edge node of one run, at the two ends of a link."""
 
-from collections.abc import Iterator
-from typing import Any, Literal, Self, cast
+from collections.abc import Callable, Iterator
+from typing import Literal, Self, TypeVar
+
+import grpc
 
 from netem.service import shape_message
 from netem.spec import LinkSpec
@@ -23,6 +25,7 @@ _PIECE_BYTES = 1 << 20
 
 
 Side = Literal["ue", "edge"]
+_Reply = TypeVar("_Reply")
 
 
 class Pair:
@@ -109,8 +112,10 @@ class Pair:
             reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
         return tensors_of(reply.result)
 
-    def profile(self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]) -> Any:
-        """Let a node run parts alone; a ProfileReply."""
+    def profile(
+        self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]
+    ) -> nodes_pb2.ProfileReply:
+        """Let a node run parts alone."""
         node = self._ue if side == "ue" else self._edge
         with node.asked("profile the model"):
             stub = nodes_pb2_grpc.NodeStub(node.channel)
@@ -118,7 +123,7 @@ class Pair:
 
     def load(
         self, layers: int, *, threads: tuple[int, int], warmup: int, hold: bool = False
-    ) -> tuple[Any, Any]:
+    ) -> tuple[nodes_pb2.Loaded, nodes_pb2.Loaded]:
         """Cut after `layers` layers; sessions open and warm on both nodes at the end.
 
         `threads` are those of UE and edge.  Part 1 goes to the UE beside the link, while the edge
@@ -142,32 +147,36 @@ class Pair:
             part2.remove()
         return opened, self._loaded_edge(layers, loading)
 
-    def load_edge(self, layers: int, *, threads: int, warmup: int) -> Any:
+    def load_edge(self, layers: int, *, threads: int, warmup: int) -> nodes_pb2.Loaded:
         """Cut after `layers` layers; part 2 is open and warm, part 1 ready to be delivered."""
         session = nodes_pb2.SessionOptions(threads=threads, warmup=warmup)
         return self._loaded_edge(layers, self._loading_edge(layers, session, deliver=True))
 
     def _loading_edge(
         self, layers: int, session: nodes_pb2.SessionOptions, *, deliver: bool
-    ) -> Any:
+    ) -> "grpc.Future[nodes_pb2.Loaded]":
         request = nodes_pb2.LoadRequest(layers=layers, session=session, deliver=deliver)
         stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
         return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
 
-    def _loaded_edge(self, layers: int, loading: Any) -> Any:
+    def _loaded_edge(
+        self, layers: int, loading: "grpc.Future[nodes_pb2.Loaded]"
+    ) -> nodes_pb2.Loaded:
         with self._edge.asked(f"load its part of the cut after {layers} layers"):
             return loading.result()
 
-    def receive_part(self, layers: int, timeout_s: float) -> Any:
-        """Let the UE fetch part 1 from the edge over the link; a PartReceived."""
+    def receive_part(self, layers: int, timeout_s: float) -> nodes_pb2.PartReceived:
+        """Let the UE fetch part 1 from the edge over the link."""
         what = f"receive part 1 in {timeout_s:.0f} s"
         request = nodes_pb2.PartRequest(layers=layers)
-        return self._ask_ue("ReceivePart", request, what, timeout_s)
+        return self._ask_ue(lambda ue: ue.ReceivePart(request, timeout=timeout_s), what)
 
-    def open_part(self, threads: int, warmup: int, *, hold: bool = False) -> Any:
-        """Open a session on the part that the UE has, and warm it up; a Loaded."""
+    def open_part(self, threads: int, warmup: int, *, hold: bool = False) -> nodes_pb2.Loaded:
+        """Open a session on the part that the UE has, and warm it up."""
         request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, hold=hold)
-        return self._ask_ue("OpenPart", request, "load part 1", CONTROL_TIMEOUT_S)
+        return self._ask_ue(
+            lambda ue: ue.OpenPart(request, timeout=CONTROL_TIMEOUT_S), "load part 1"
+        )
 
     def use_codec(self, request: nodes_pb2.CodecRequest) -> None:
         """Let both nodes encode and decode with another codec, from the next frame on."""
@@ -176,15 +185,17 @@ class Pair:
                 stub = nodes_pb2_grpc.NodeStub(node.channel)
                 stub.UseCodec(request, timeout=CONTROL_TIMEOUT_S)
 
-    def limit_ue(self, request: nodes_pb2.LimitRequest, slower: float) -> Any:
-        """Give the UE less of its processor; a Limited. It may be `slower` times as slow then."""
+    def limit_ue(self, request: nodes_pb2.LimitRequest, slower: float) -> nodes_pb2.Limited:
+        """Give the UE less of its processor. It may be `slower` times as slow then."""
         timeout_s = CONTROL_TIMEOUT_S * slower
-        return self._ask_ue("LimitProcessor", request, "limit its processor", timeout_s)
+        return self._ask_ue(
+            lambda ue: ue.LimitProcessor(request, timeout=timeout_s), "limit its processor"
+        )
 
     def warm_link(self, nbytes: int, timeout_s: float) -> None:
         """Send `nbytes` that mean nothing over the data connection."""
         request = nodes_pb2.WarmLinkRequest(bytes=nbytes)
-        self._ask_ue("WarmLink", request, "warm the link", timeout_s)
+        self._ask_ue(lambda ue: ue.WarmLink(request, timeout=timeout_s), "warm the link")
 
     def prove_link(self, spec: LinkSpec) -> nodes_pb2.LinkProof:
         """Measure the link's rates and round trip between the nodes."""
@@ -194,25 +205,25 @@ class Pair:
             uplink=shape_message(spec.uplink),
             downlink=shape_message(spec.downlink),
         )
-        proof = self._ask_ue("ProveLink", request, "prove the link", CONTROL_TIMEOUT_S)
-        return cast(nodes_pb2.LinkProof, proof)
+        return self._ask_ue(
+            lambda ue: ue.ProveLink(request, timeout=CONTROL_TIMEOUT_S), "prove the link"
+        )
 
     def run_frame(
         self, frame: int, input_: int, timeout_s: float, layers: int | None = None
-    ) -> Any:
-        """Take one input through the pipeline; a FrameRecord.
+    ) -> nodes_pb2.FrameRecord:
+        """Take one input through the pipeline.
 
         `layers` says which of the cuts that are held; None is the one that was loaded last.
         """
         request = nodes_pb2.FrameRequest(frame=frame, input=input_, layers=layers)
         what = f"run frame {frame} in {timeout_s:.0f} s"
-        return self._ask_ue("RunFrame", request, what, timeout_s)
+        return self._ask_ue(lambda ue: ue.RunFrame(request, timeout=timeout_s), what)
 
-    def _ask_ue(self, method: str, request: object, what: str, timeout_s: float) -> Any:
+    def _ask_ue(self, ask: Callable[[nodes_pb2_grpc.UeStub], _Reply], what: str) -> _Reply:
         try:
             with self._ue.asked(what):
-                stub = nodes_pb2_grpc.UeStub(self._ue.channel)
-                return getattr(stub, method)(request, timeout=timeout_s)
+                return ask(nodes_pb2_grpc.UeStub(self._ue.channel))
         except NodeError as error:
             # the UE can only say that its edge went away or is silent, not why
             if how := self._edge.ended():

@@ -5,18 +5,35 @@ Beside them the codec that both nodes use, and the pace of the UE.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import cast
 
 from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import Pace
-from orchestrator.results.run_folder import Record
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.codecs.stage import Range
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import recipe_message
+
+
+@dataclass(frozen=True)
+class LoadedParts:
+    """Both parts' files, and how long the slower node took to open its own and warm it up."""
+
+    part1_bytes: int
+    part2_bytes: int
+    load_ms: float
+
+
+@dataclass(frozen=True)
+class Slowed:
+    """The CPUs that a slowed UE has, and how many times slower part 1 was then, where tried."""
+
+    ue_cpus: float | None = None
+    ue_slowdown: float | None = None
 
 
 class Parts:
@@ -33,21 +50,26 @@ class Parts:
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
         self._layers: int | None = None
-        self._facts: Record = {}
+        self._loaded: LoadedParts
         self._opened = False
-        self._delivered: dict[LinkSpec, Record] = {}
-        self._slowed: dict[Pace, Record] = {}
+        self._delivered_ms: dict[LinkSpec, float] = {}
+        self._slowed: dict[Pace, Slowed] = {}
 
     def forget(self) -> None:
         """The nodes were restarted: nothing is loaded."""
         self._layers = None
 
-    def load(self, layers: int) -> Record:
+    @property
+    def loaded(self) -> LoadedParts:
+        """Those of the cut that was loaded last."""
+        return self._loaded
+
+    def load(self, layers: int) -> LoadedParts:
         """Cut and load, unless the cell before was of the same cut."""
         if self._layers == layers:
-            return self._facts
+            return self._loaded
         self._layers = None
-        self._delivered.clear()
+        self._delivered_ms.clear()
         self._slowed.clear()
         warmup, threads = self._config.warmup, (self._config.ue_threads, self._config.edge_threads)
         if self._config.delivery:
@@ -57,47 +79,44 @@ class Parts:
             ue, edge = self._pair.load(layers, threads=threads, warmup=warmup)
             load_ms = max(ue.load_ms, edge.load_ms)
         self._layers, self._opened = layers, not self._config.delivery
-        self._facts = {
-            "part1_bytes": edge.part1_bytes,
-            "part2_bytes": edge.part_bytes,
-            "load_ms": load_ms,
-        }
-        return self._facts
+        self._loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, load_ms)
+        return self._loaded
 
-    def hold(self, cells: Sequence[Cell]) -> None:
-        """Have the cuts of all ``cells`` open at once, each with its codec, without delivery."""
+    def hold(self, every: Sequence[Configuration]) -> None:
+        """Have the cuts of them all open at once, each with its codec, without delivery."""
         self._layers = None
         threads = (self._config.ue_threads, self._config.edge_threads)
-        for place, cell in enumerate(cells):
-            self._pair.load(cell.cut.k, threads=threads, warmup=self._config.warmup, hold=place > 0)
-            if cell.crosses:
-                self.use_codec(cell)
+        for place, one in enumerate(every):
+            self._pair.load(one.k, threads=threads, warmup=self._config.warmup, hold=place > 0)
+            if one.crosses:
+                self.use_codec(one)
 
-    def deliver(self, link: LinkSpec, timeout_s: float) -> Record:
+    def deliver(self, link: LinkSpec, timeout_s: float) -> float | None:
         """Send part 1 to the UE over the link as it is now, and open it there if it is another.
 
-        A link that it has crossed already is not taken twice: codec and pace change nothing.
+        How long it took to come, in ms; None without delivery. A link that it has crossed already
+        is not taken twice: codec and pace change nothing.
         """
         if not self._config.delivery or self._layers is None:
-            return {}
-        if link in self._delivered:
-            return self._delivered[link]
+            return None
+        if link in self._delivered_ms:
+            return self._delivered_ms[link]
         received = self._pair.receive_part(self._layers, timeout_s)
         if received.changed or not self._opened:
             ue = self._pair.open_part(self._config.ue_threads, self._config.warmup)
-            self._facts["load_ms"] = max(ue.load_ms, self._facts["load_ms"])
+            load_ms = max(ue.load_ms, self._loaded.load_ms)
+            self._loaded = replace(self._loaded, load_ms=load_ms)
             self._opened = True
-        facts = {"part1_delivery_ms": received.receive_ms, "load_ms": self._facts["load_ms"]}
-        self._delivered[link] = facts
-        return facts
+        self._delivered_ms[link] = received.receive_ms
+        return received.receive_ms
 
-    def use_codec(self, cell: Cell) -> None:
-        """Let both nodes use the cell's codec, as new."""
-        picture = cell.cut.k == 0 and self._model.recipe
+    def use_codec(self, asked: Configuration) -> None:
+        """Let both nodes use its codec, as new."""
+        picture = self._model.recipe if asked.k == 0 else None
         self._pair.use_codec(
             nodes_pb2.CodecRequest(
-                codec=cell.codec,
-                layers=cell.cut.k,
+                codec=asked.codec,
+                layers=asked.k,
                 channels_last=self._model.channels_last,
                 picture=recipe_message(picture) if picture else None,
                 ranges=[
@@ -106,41 +125,39 @@ class Parts:
                         low=self.ranges[tensor.name].low.tolist(),
                         high=self.ranges[tensor.name].high.tolist(),
                     )
-                    for tensor in cell.cut.tensors
+                    for tensor in self._model.graph.cuts[asked.k].tensors
                     if tensor.name in self.ranges
                 ],
             )
         )
 
     @contextmanager
-    def paced(self, cell: Cell) -> Iterator[Record]:
+    def paced(self, pace: Pace) -> Iterator[Slowed]:
         """Slow the UE for what happens inside; gives what that was measured to do to part 1.
 
         Raises UsageError for a device that the UE cannot stand in for.
         """
-        if not cell.pace.limits:
-            yield {}
+        if not pace.limits:
+            yield Slowed()
             return
-        if cell.pace in self._slowed:
+        if (slowed := self._slowed.get(pace)) and slowed.ue_cpus:
             # the same limit for every codec and link, or their rows could not be compared
-            again = self._request(cell.pace)
-            again.cpus = self._slowed[cell.pace]["ue_cpus"]
-            self._pair.limit_ue(again, cell.pace.most)
+            again = self._request(pace)
+            again.cpus = slowed.ue_cpus
+            self._pair.limit_ue(again, pace.most)
         else:
-            self._slowed[cell.pace] = self._measured(cell.pace)
+            self._slowed[pace] = self._measured(pace)
         try:
-            yield self._slowed[cell.pace]
+            yield self._slowed[pace]
         finally:
             self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
 
     def _request(self, pace: Pace) -> nodes_pb2.LimitRequest:
         return pace.request(cast(int, self._model.facts["macs"]), self.full_ms)
 
-    def _measured(self, pace: Pace) -> Record:
+    def _measured(self, pace: Pace) -> Slowed:
         request = self._request(pace)
         request.measure = True
         limited = self._pair.limit_ue(request, max(pace.most, request.slowdown))
-        facts: Record = {"ue_cpus": limited.cpus}
-        if limited.HasField("full_ms") and limited.full_ms > 0:
-            facts["ue_slowdown"] = limited.limited_ms / limited.full_ms
-        return facts
+        tried = limited.HasField("full_ms") and limited.full_ms > 0
+        return Slowed(limited.cpus, limited.limited_ms / limited.full_ms if tried else None)

@@ -1,22 +1,22 @@
 """A link, brought up, with a pair of nodes at its ends that have the model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from netem.backends import AUTO, choose, open_link
 from netem.link import ShapedLink, check_rates
 from netem.namespace import ensure_privilege
+from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.pace import paces
-from orchestrator.ask.topology import Machines, Namespaces, load_topology
+from orchestrator.ask.topology import Machines, Namespaces, Topology, load_topology
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.machines import MachinesLink, check_machines, remote_nodes
-from orchestrator.testbed.model import SweptModel, load_model
+from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node_process import local_nodes
 from orchestrator.testbed.pair import Pair
-from orchestrator.testbed.scratch import Scratch, remove_abandoned, scratch
+from orchestrator.testbed.scratch import remove_abandoned, scratch
 from splitbed.errors import UsageError
 from splitbed.node.processor import Processor
 
@@ -31,8 +31,32 @@ class Testbed:
     interruption: Interruption
 
 
-def check_testbed(config: SweepConfig) -> None:
-    """Refuse now what `config` asks for and its topology cannot do.
+@dataclass(frozen=True)
+class Site:
+    """Where testbeds can be brought up: a topology that was checked, and what shapes links there.
+
+    `backend` is None where the nodes of a topology of machines shape theirs themselves.
+    """
+
+    topology: Topology
+    backend: str | None
+
+    def check(self, links: Iterable[LinkSpec]) -> None:
+        """Raise UsageError for a link that cannot be shaped here."""
+        for spec in links:
+            check_rates(self.backend or "nodes-netem", spec)
+
+    def can_shape(self, spec: LinkSpec) -> bool:
+        """Whether a link of these rates can be shaped here."""
+        try:
+            self.check([spec])
+        except UsageError:
+            return False
+        return True
+
+
+def checked_site(config: SweepConfig) -> Site:
+    """Where `config` is to run, checked once and for all: its backend, its links, its paces.
 
     Where links are made here, this command may start anew as root of a user namespace. Raises
     UsageError for links that it cannot shape, MachineError where nothing here can.
@@ -40,54 +64,48 @@ def check_testbed(config: SweepConfig) -> None:
     topology = load_topology(config.topology)
     if isinstance(topology, Namespaces):
         ensure_privilege()
-        _local_backend(config, topology)
+        wanted = config.link_backend
+        site = Site(topology, choose(topology.link_backend if wanted == AUTO else wanted))
         if any(pace.limits for pace in paces(config)):
             Processor().close()
-        return
-    check_machines(topology)
-    if config.link_backend != AUTO:
-        raise UsageError(
-            f"--link-backend {config.link_backend} is for links made here: the nodes of "
-            f"{topology.name} shape theirs themselves"
-        )
-    for spec in config.links():
-        check_rates("nodes-netem", spec)
+    else:
+        check_machines(topology)
+        if config.link_backend != AUTO:
+            raise UsageError(
+                f"--link-backend {config.link_backend} is for links made here: the nodes of "
+                f"{topology.name} shape theirs themselves"
+            )
+        site = Site(topology, None)
+    site.check(config.links)
+    return site
 
 
 @contextmanager
-def testbed(
-    config: SweepConfig, check: Callable[[SweptModel], None] = lambda _: None
-) -> Iterator[Testbed]:
-    """Bring up what `config` asks for, its first link shaped; take it down at the end.
+def testbed(site: Site, model: SweptModel, links: Sequence[LinkSpec]) -> Iterator[Testbed]:
+    """Bring up a pair that has the model, the first of `links` shaped; take it down at the end.
 
-    `check` sees the model before any link is made. Raises SplitbedError for what is not possible.
+    Raises SplitbedError for what is not possible.
     """
     remove_abandoned()
-    check_testbed(config)
-    topology = load_topology(config.topology)
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
-        model = load_model(config, _subfolder(space, "model"))
-        check(model)
-        if isinstance(topology, Machines):
-            ue, edge = remote_nodes(topology)
-            pair, interruption = _entered(
-                stack, Pair(ue, edge, model, secure=topology.tls is not None)
-            )
+        if isinstance(site.topology, Machines):
+            ue, edge = remote_nodes(site.topology)
+            secure = site.topology.tls is not None
+            pair, interruption = _entered(stack, Pair(ue, edge, model, secure=secure))
             machines = MachinesLink(ue, edge, pair.ue, pair.edge)
-            for spec in config.links():
+            for spec in links:
                 machines.check(spec)
             link: ShapedLink = machines
-            link.shape(config.links()[0])
+            link.shape(links[0])
         else:
-            backend = _local_backend(config, topology)
+            (folder := space.folder / "link").mkdir()
             link = made = stack.enter_context(
-                open_link(backend, _subfolder(space, "link"), topology.subnet)
+                open_link(site.backend or AUTO, folder, site.topology.subnet)
             )
-            link.shape(config.links()[0])
-            pair, interruption = _entered(
-                stack, Pair(*local_nodes(made, space, topology.data_port), model)
-            )
+            link.shape(links[0])
+            nodes = local_nodes(made, space, site.topology.data_port)
+            pair, interruption = _entered(stack, Pair(*nodes, model))
         yield Testbed(model, link, pair, interruption)
 
 
@@ -95,15 +113,3 @@ def _entered(stack: ExitStack, pair: Pair) -> tuple[Pair, Interruption]:
     interruption = Interruption()
     stack.enter_context(interruption.watched(pair.kill))
     return stack.enter_context(pair), interruption
-
-
-def _local_backend(config: SweepConfig, topology: Namespaces) -> str:
-    backend = choose(topology.link_backend if config.link_backend == AUTO else config.link_backend)
-    for spec in config.links():
-        check_rates(backend, spec)
-    return backend
-
-
-def _subfolder(space: Scratch, name: str) -> Path:
-    (folder := space.folder / name).mkdir()
-    return folder

@@ -44,19 +44,13 @@ def orchestrator() -> None:
     """A sweep of two splits and the anchors at two rates; one of its cells fails."""
     from netem.proof import nominal_rtt_ms
     from netem.spec import symmetric
+    from orchestrator.ask.configuration import Configuration
     from orchestrator.ask.grid import Cell
     from orchestrator.measure.telemetry import SweepTelemetry
-    from splitbed.graphs.graph import Cut, Liveness
 
     cuts = [("network anchor", 0), (MARKUP, 2), ("stage3", 3), ("device anchor", 5)]
-    live = Liveness.of(6)
     cells = [
-        Cell(
-            label,
-            Cut(k, f"{k}:{5 - k}", live, *[0] * 7),
-            symmetric(rate_mbit=mbit),
-            codec,
-        )
+        Cell(Configuration(k, 5, label, codec, symmetric(rate_mbit=mbit)), 0)
         for (label, k), mbit in itertools.product(cuts, (5, 20))
         for codec in [["raw"], ["none"]][k == 5]
     ]

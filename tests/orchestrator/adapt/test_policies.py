@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.adapt.bandwidth import BandwidthTrace
-from orchestrator.adapt.policies import Arm, Outcome, Policy, fastest, new_policy, policy_names
+from orchestrator.adapt.policies import Arm, FrameOutcome, Policy, fastest, new_policy, policy_names
 from orchestrator.adapt.rows import Cost, policy_row
+from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 
-NETWORK = Arm(0, "network anchor", "raw", 500_000, 100, 20)
-SPLIT = Arm(3, "middle", "raw", 100_000, 100, 60)
-DEVICE = Arm(6, "device anchor", "none", 0, 0, 200)
+NETWORK = Arm(Configuration(0, 6, "network anchor"), 500_000, 100, 20)
+SPLIT = Arm(Configuration(3, 6, "middle"), 100_000, 100, 60)
+DEVICE = Arm(Configuration(6, 6, "device anchor", "none"), 0, 0, 200)
 ARMS = (NETWORK, SPLIT, DEVICE)
 SPLITS = {"network": 0, "middle": 3, "3:3": 3, "device": 6}
 
@@ -26,12 +27,13 @@ def played(
     asked: Policy, rate_at: Callable[[float], float], frames: int
 ) -> list[tuple[float, int]]:
     """When each frame began, and which cut it took."""
-    by_k, now_s, chosen = {arm.k: arm for arm in ARMS}, 0.0, []
+    by_k, now_s, chosen = {arm.configuration.k: arm for arm in ARMS}, 0.0, []
     for _ in range(frames):
         arm, rate = by_k[asked.choose(now_s)], rate_at(now_s)
-        chosen.append((now_s, arm.k))
+        chosen.append((now_s, arm.configuration.k))
         now_s += arm.e2e_ms(rate) / 1e3
-        asked.tell(Outcome(arm.k, now_s, arm.e2e_ms(rate), rate if arm.crosses else None))
+        met = rate if arm.crosses else None
+        asked.tell(FrameOutcome(arm.configuration.k, now_s, arm.e2e_ms(rate), met))
     return chosen
 
 
@@ -43,8 +45,8 @@ def test_static_never_moves() -> None:
 def test_argmin_follows_a_step_with_the_next_frame_after_a_measured_one() -> None:
     asked = policy("argmin")
     for rate in (100.0, 10.0, 100.0, 10.0):
-        asked.tell(Outcome(3, 0.0, 1.0, rate))
-        assert asked.choose(0.0) == fastest(ARMS, rate).k
+        asked.tell(FrameOutcome(3, 0.0, 1.0, rate))
+        assert asked.choose(0.0) == fastest(ARMS, rate).configuration.k
 
 
 def test_argmin_probes_a_link_that_it_left_and_comes_back_to_it() -> None:
@@ -55,9 +57,9 @@ def test_argmin_probes_a_link_that_it_left_and_comes_back_to_it() -> None:
 
 def test_threshold_takes_the_device_anchor_below_and_the_fast_split_above() -> None:
     asked = policy("threshold:30")
-    asked.tell(Outcome(0, 0.0, 1.0, 31.0))
+    asked.tell(FrameOutcome(0, 0.0, 1.0, 31.0))
     assert asked.choose(0.0) == 0
-    asked.tell(Outcome(0, 0.0, 1.0, 5.0))
+    asked.tell(FrameOutcome(0, 0.0, 1.0, 5.0))
     assert asked.choose(0.0) == 6
 
 
@@ -65,7 +67,7 @@ def test_the_usual_threshold_is_where_both_are_predicted_equal() -> None:
     low, high = policy("threshold"), policy("threshold")
     mbit = 23.3  # 0.5 MB and headers in the 180 ms that the device anchor takes longer
     for asked, rate, k in ((low, mbit * 0.9, 6), (high, mbit * 1.1, 0)):
-        asked.tell(Outcome(0, 0.0, 1.0, rate))
+        asked.tell(FrameOutcome(0, 0.0, 1.0, rate))
         assert asked.choose(0.0) == k
 
 
@@ -100,7 +102,7 @@ COSTS = [Cost(arm, 0.0, arm.fixed_ms) for arm in ARMS]
 
 
 def frames(*chosen: tuple[float, int]) -> list[dict[str, object]]:
-    by_k = {cost.arm.k: cost for cost in COSTS}
+    by_k = {cost.arm.configuration.k: cost for cost in COSTS}
     return [
         {"k": k, "start_s": at_s, "e2e_ms": by_k[k].e2e_ms(STEP, at_s), "max_abs_diff": 0.0}
         for at_s, k in chosen

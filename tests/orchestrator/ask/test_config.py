@@ -54,7 +54,7 @@ def test_yaml_that_is_not_a_sweep_is_refused_as_usage(tmp_path: Path, content: s
 
 
 def test_the_grid_is_every_combination_once() -> None:
-    links = list(sweep_config({"model": "m", "bw": "5,20,5", "delay_ms": "0,10"}).links())
+    links = list(sweep_config({"model": "m", "bw": "5,20,5", "delay_ms": "0,10"}).links)
     assert [(s.uplink.rate_mbit, s.uplink.delay_ms) for s in links] == [
         (5, 0), (5, 10), (20, 0), (20, 10),
     ]  # fmt: skip
@@ -62,15 +62,15 @@ def test_the_grid_is_every_combination_once() -> None:
 
 def test_links_that_the_overrides_make_the_same_are_one() -> None:
     same = {"model": "m", "bw": "50,100", "ul": "rate_mbit=100", "dl": "rate_mbit=100"}
-    assert len(sweep_config(same).links()) == 1
-    assert len(sweep_config({"model": "m", "link": "lte,lte"}).links()) == 1
+    assert len(sweep_config(same).links) == 1
+    assert len(sweep_config({"model": "m", "link": "lte,lte"}).links) == 1
 
 
 def test_links_that_differ_in_anything_differ_in_words() -> None:
     grid = {"model": "m", "bw": "5,5.0000001", "delay_ms": "0,10", "loss_pct": "0,1"}
-    links = sweep_config(grid).links()
-    links += sweep_config({**grid, "ul": "loss_pct=0.5"}).links()
-    links += sweep_config({**grid, "dl": "queue_packets=500"}).links()
+    links = sweep_config(grid).links
+    links += sweep_config({**grid, "ul": "loss_pct=0.5"}).links
+    links += sweep_config({**grid, "dl": "queue_packets=500"}).links
     assert len({link.words for link in links}) == len(set(links)) == 24
 
 
@@ -82,13 +82,13 @@ def test_a_split_can_be_a_yaml_list(tmp_path: Path) -> None:
 def test_one_direction_can_differ_from_the_swept_values() -> None:
     (link,) = sweep_config(
         {"model": "m", "bw": "5", "dl": "rate_mbit=100,delay_ms=3", "ul": "loss_pct=1"}
-    ).links()
+    ).links
     assert (link.uplink.rate_mbit, link.uplink.delay_ms, link.uplink.loss_pct) == (5, 0, 1)
     assert (link.downlink.rate_mbit, link.downlink.delay_ms, link.downlink.loss_pct) == (100, 3, 0)
 
 
 def test_profiles_take_the_place_of_the_grid() -> None:
-    (link,) = sweep_config({"model": "m", "link": "lte"}).links()
+    (link,) = sweep_config({"model": "m", "link": "lte"}).links
     assert (link.uplink.rate_mbit, link.uplink.delay_ms) == (12, 35)
 
 

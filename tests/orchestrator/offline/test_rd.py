@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.config import SweepConfig, sweep_config
+from orchestrator.ask.configuration import Configuration
 from orchestrator.measure.accuracy import Accuracy
-from orchestrator.offline.rd import Bench, Point, Setup, anchor_curve, ladder, plan
+from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, ladder, plan
 from orchestrator.offline.run import bd_rows, run_rd
 from orchestrator.testbed.local import local_model
 from splitbed.codecs.stage import Range
@@ -86,12 +87,20 @@ def test_a_single_point_has_a_reason_in_place_of_a_bd_rate(folder: Path) -> None
     assert row["reason"] == "no BD-rate: the curve has too few points, 1: 4 are needed"
 
 
+def _here(codec: str) -> Configuration:
+    return Configuration(1, 2, "here", codec)
+
+
 def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50() -> None:
-    with local_model(asked()) as local:
-        cut = local.model.graph.cuts[0]
     ladders = {"jpeg": (10, 20, 40, 80), "avc": (5, 10, 20, 40)}
     points = [
-        Point(Setup("here", cut, f"{name}:{n}"), FRAMES, rate, 0, Accuracy("AP", 0.2 + n / 10))
+        RatePoint(
+            Configuration(1, 2, "here", f"{name}:{n}"),
+            FRAMES,
+            rate,
+            0,
+            Accuracy("AP", 0.2 + n / 10),
+        )
         for name, rates in ladders.items()
         for n, rate in enumerate(rates)
     ]
@@ -116,7 +125,7 @@ def test_a_frame_that_cannot_be_encoded_is_named(monkeypatch: pytest.MonkeyPatch
     config = asked(codec="int8")
     with local_model(config) as local:
         bench, setups = Bench(config, local), plan(config, local)
-        (tensor,) = setups[-1].cut.tensors
+        (tensor,) = local.model.graph.cuts[setups[-1].k].tensors
         limits = Range(*(np.zeros(tensor.shape[1], np.float32) for _ in range(2)))
         nothing = np.full(tensor.shape, np.nan, np.float32)
         monkeypatch.setattr(PartSession, "run", lambda *_: {tensor.name: nothing})

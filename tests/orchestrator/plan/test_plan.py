@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.config import sweep_config
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.plan.facts import Facts, Option, take_facts
-from orchestrator.plan.grid import Grid, axis, grid
+from orchestrator.plan.grid import Grid, Place, grid
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
@@ -67,10 +69,7 @@ def predictor(dag: Dag = CHAIN, paced: float = 1.1) -> Predictor:
     profile = Profile(ue=node(LAYERS_MS, paced), edge=edge, cuts=tuple(cuts))
     options = [
         Option(
-            k=k,
-            split=f"{k}:{3 - k}",
-            split_name=name,
-            codec=codec,
+            configuration=Configuration(k, 3, name, codec),
             encoded_bytes=nbytes,
             encode_ms=encode,
             decode_ms=decode,
@@ -98,10 +97,11 @@ def planned(bw: str, delay: str = "0", slowdown: str = "1", dag: Dag = CHAIN) ->
 
 def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float) -> float:
     """The prediction, a number at a time, from the numbers above."""
-    part1, part2 = sum(LAYERS_MS[: option.k]), sum(LAYERS_MS[option.k :]) / 2
+    k = option.configuration.k
+    part1, part2 = sum(LAYERS_MS[:k]), sum(LAYERS_MS[k:]) / 2
     # after a pause, a tenth slower; and 0.4 ms to run a part at all
     part1, part2 = (1.1 * ms + 0.4 if ms else 0.0 for ms in (part1, part2))
-    if not option.crosses:
+    if not option.configuration.crosses:
         return slowdown * (part1 + 4.0)
 
     def wire_ms(nbytes: int) -> float:
@@ -145,26 +145,24 @@ def ssd300() -> Predictor:
     cuts = [CutSizes(k=k, part1_bytes=0, intermediate_bytes=0) for k in range(4)]
     options = [
         Option(
-            k={"3": 1, "39": 2}[split],
-            split=split,
-            split_name=split,
-            codec=codec,
+            configuration=Configuration({"3": 1, "39": 2}[split], 3, split, codec),
             encoded_bytes=nbytes,
             encode_ms=0.1 if codec == "raw" else 2.0,
             decode_ms=0.1 if codec == "raw" else 1.2,
         )
         for (split, codec), nbytes in SSD300_BYTES.items()
     ]
-    update = {"options": tuple(options), "result_ms": 4.5, "result_bytes": 1568}
-    facts = predictor().facts.model_copy(update=update)
+    facts = predictor().facts
+    facts = facts.replaced(options=tuple(options), result_ms=4.5, result_bytes=1568)
     return Predictor(Profile(ue=ue, edge=edge, cuts=tuple(cuts)), facts)
 
 
 def test_ssd300_is_predicted_as_it_was_measured() -> None:
     plan = make_plan(ssd300(), grid("5,20,100", "0", "1"))
+    asked = [option.configuration for option in plan.options]
     errors = [
-        abs(plan.e2e_ms[place, point] / SSD300_MS[option.split, option.codec][bw_mbit] - 1)
-        for place, option in enumerate(plan.options)
+        abs(plan.e2e_ms[place, point] / SSD300_MS[one.split_name, one.codec][bw_mbit] - 1)
+        for place, one in enumerate(asked)
         for point, bw_mbit in enumerate((5, 20, 100))
     ]
     assert np.median(errors) <= 0.03
@@ -173,7 +171,7 @@ def test_ssd300_is_predicted_as_it_was_measured() -> None:
 
 def test_a_faster_link_moves_the_work_to_the_edge() -> None:
     plan = planned("0.1,5,10000", slowdown="3")
-    assert [plan.options[one].split_name for one in plan.ranks[0]] == [
+    assert [plan.options[one].configuration.split_name for one in plan.ranks[0]] == [
         "device anchor",
         "early",
         "network anchor",
@@ -196,11 +194,11 @@ def test_the_pareto_set_is_what_nothing_beats_in_time_bytes_and_ue_time() -> Non
 def test_ten_times_as_many_configurations_take_some_ten_times_as_long(tmp_path: Path) -> None:
     made = predictor()
     many = tuple(
-        option.model_copy(update={"split_name": f"{option.split_name} {turn}"})
+        option.replaced(configuration=replace(option.configuration, split_name=f"{turn}"))
         for turn in range(8)
         for option in made.options
     )
-    more = Predictor(made.profile, made.facts.model_copy(update={"options": many}))
+    more = Predictor(made.profile, made.facts.replaced(options=many))
 
     def cpu_s(points: str, configurations: int) -> float:
         (folder := tmp_path / str(configurations)).mkdir(exist_ok=True)
@@ -219,8 +217,8 @@ def test_ten_times_as_many_configurations_take_some_ten_times_as_long(tmp_path: 
 def test_a_codec_that_costs_too_much_accuracy_is_not_chosen() -> None:
     made, axes = predictor(), grid("3", "0", "3")
     strict = make_plan(replace(made, max_drop=0.01), axes)
-    assert make_plan(made, axes).options[2].codec == "int8+zstd"
-    assert "int8+zstd" not in {option.codec for option in strict.options}
+    assert make_plan(made, axes).options[2].configuration.codec == "int8+zstd"
+    assert "int8+zstd" not in {option.configuration.codec for option in strict.options}
 
 
 def test_every_configuration_and_every_link_has_its_row(tmp_path: Path) -> None:
@@ -262,7 +260,7 @@ def test_policies_decide_as_published() -> None:
 def test_a_policy_without_codecs_regrets_it() -> None:
     plan = planned("3", slowdown="3")
     regret = {name: made.regret(plan)[0] for name, made in decisions(plan).items()}
-    assert plan.options[plan.ranks[0, 0]].codec == "int8+zstd"
+    assert plan.options[plan.ranks[0, 0]].configuration.codec == "int8+zstd"
     assert min(regret.values()) > 0.1
 
 
@@ -275,15 +273,11 @@ def test_dads_splits_a_branch_where_no_cut_in_order_can() -> None:
         Wire("c", 1_000, 2, (3,)),
     )
     made = predictor(Dag(4, wires))
-    profile = made.profile.model_copy(
-        update={
-            "ue": node((90.0, 1.0, 90.0)),
-            "edge": node((1.0, 80.0, 1.0)),
-            "cuts": tuple(
-                CutSizes(k=k, part1_bytes=0, intermediate_bytes=nbytes)
-                for k, nbytes in enumerate((10_000, 100_000, 90_100, 0))
-            ),
-        }
+    sizes = enumerate((10_000, 100_000, 90_100, 0))
+    profile = Profile(
+        ue=node((90.0, 1.0, 90.0)),
+        edge=node((1.0, 80.0, 1.0)),
+        cuts=tuple(CutSizes(k=k, part1_bytes=0, intermediate_bytes=nbytes) for k, nbytes in sizes),
     )
     plan = make_plan(Predictor(profile, made.facts), grid("10", "0", "1"))
     dads = decisions(plan)["dads"]
@@ -308,9 +302,11 @@ def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> N
     asked = probes(plan, decisions(plan), [0])
     roles = {role: one for one in asked for role in one.roles}
     assert {"plan", "second", "device only", "network only", "neurosurgeon", "dads"} == {*roles}
-    assert roles["plan"].option == plan.options[plan.ranks[0, 0]]
+    place = plan.grid.place(0)
+    best = plan.options[plan.ranks[0, 0]].configuration
+    assert roles["plan"].configuration == best.over(place.link, place.pace)
     assert roles["plan"].predicted_ms == pytest.approx(plan.best_ms[0])
-    assert len({one.option for one in asked}) == len(asked)
+    assert len({one.configuration for one in asked}) == len(asked)
 
 
 def test_regret_is_against_the_measured_best() -> None:
@@ -327,17 +323,17 @@ def test_regret_is_against_the_measured_best() -> None:
 
 
 def test_an_invalid_row_is_no_measurement() -> None:
-    option = predictor().options[0]
-    probe = Probe(option, 1, 0, 20, 100.0, ("plan",))
+    asked = predictor().options[0].configuration
+    probe = Probe(asked, Place(1, 0, 20), 100.0, ("plan",))
     assert Measured(probe, 80.0, "").error_pct == pytest.approx(25)
     assert Measured(probe, None, "the link was not as asked").error_pct is None
 
 
 def test_a_range_rises_by_equal_factors_or_steps() -> None:
-    assert axis("--bw", "1:100:3", "factors", 30).tolist() == [1, 10, 100]
-    assert axis("--delay", "0:50", "steps", 11).tolist() == [*range(0, 51, 5)]
-    assert len(axis("--bw", "1:1000", "factors", 30)) == 30
-    assert axis("--bw", "20,5,5", "factors", 30).tolist() == [5, 20]
+    assert RATES.read("1:100:3") == (1, 10, 100)
+    assert DELAYS.read("0:50") == (*range(0, 51, 5),)
+    assert len(RATES.read("1:1000")) == 30
+    assert RATES.read("20,5,5") == (5, 20)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +341,7 @@ def test_a_range_rises_by_equal_factors_or_steps() -> None:
 )
 def test_what_is_no_range_of_rates_is_refused_with_its_repair(text: str) -> None:
     with pytest.raises(UsageError, match=r"--bw .*FROM:TO:COUNT"):
-        axis("--bw", text, "factors", 30)
+        RATES.read(text)
 
 
 def test_a_ue_is_never_faster_than_it_is() -> None:
@@ -380,10 +376,10 @@ def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
         profile = Profile(ue=layers, edge=layers, cuts=tuple(cuts))
         facts = take_facts(config, local, profile, lambda _: None)
     anchor, raw, coded, device = facts.options
-    assert (anchor.k, device.codec) == (0, "none")
-    assert raw.encoded_bytes == graph.cuts[raw.k].nbytes
+    assert (anchor.configuration.k, device.configuration.codec) == (0, "none")
+    assert raw.encoded_bytes == graph.cuts[raw.configuration.k].nbytes
     assert 0 < coded.encoded_bytes < raw.encoded_bytes / 4
     assert coded.encode_ms > raw.encode_ms
     assert (raw.accuracy_drop, coded.accuracy_drop is None) == (0.0, False)
     assert facts.answer(config)
-    assert not facts.answer(config.model_copy(update={"seed": 1}))
+    assert not facts.answer(config.replaced(seed=1))

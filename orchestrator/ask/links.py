@@ -1,0 +1,111 @@
+"""The links that options ask for: a grid of rates, delays, jitters and losses, or profiles.
+
+This is the door: what is made here goes unchanged to the qdisc.
+
+    --bw --delay-ms …  ──> LinkSpec ──> cell ──> ShapedLink.shape ──> tc's arguments, and read back
+"""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import product
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from netem.profiles import PROFILES
+from netem.spec import FRAME_BYTES, LinkSpec, Shape, symmetric
+from orchestrator.ask.numbers import Numbers, Words
+from splitbed.checked import Frozen, one_line
+from splitbed.errors import UsageError
+
+USUAL_QUEUE = 1000
+MAX_QUEUE_PACKETS = 1_000_000
+_OF_GRID = ("bw", "delay_ms", "jitter_ms", "loss_pct", "queue_packets", "ul", "dl")
+
+
+def _key_values(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [word.partition("=") for word in value.split(",") if word.strip()]
+    return {key.strip().replace("-", "_"): number.strip() for key, _, number in pairs}
+
+
+class Override(Frozen):
+    """What one direction has of its own; the rest it takes from the swept values."""
+
+    rate_mbit: float | None = None
+    delay_ms: float | None = None
+    jitter_ms: float | None = None
+    loss_pct: float | None = None
+    queue_packets: int | None = None
+
+
+OverrideOption = Annotated[Override, BeforeValidator(_key_values)]
+
+
+class LinkOptions(Frozen):
+    """Swept values in Mbit/s, ms and per cent, and what a direction has instead; or profiles."""
+
+    bw: Numbers = (5.0, 20.0, 100.0)
+    delay_ms: Numbers = (0.0,)
+    jitter_ms: Numbers = (0.0,)
+    loss_pct: Numbers = (0.0,)
+    link: Words | None = None
+    queue_packets: int = Field(USUAL_QUEUE, ge=1, le=MAX_QUEUE_PACKETS)
+    ul: OverrideOption = Override()
+    dl: OverrideOption = Override()
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Self:
+        _ = self.links
+        return self
+
+    @cached_property
+    def links(self) -> tuple[LinkSpec, ...]:
+        """Every link that is asked for, once, made with the options; UsageError there."""
+        return tuple(dict.fromkeys(self._profiles() if self.link else self._grid()))
+
+    def _profiles(self) -> Iterator[LinkSpec]:
+        fields = LinkOptions.model_fields
+        if clash := [name for name in _OF_GRID if getattr(self, name) != fields[name].default]:
+            options = ", ".join(clash)
+            raise UsageError(f"link profiles are whole links: give --link, or {options}, not both")
+        for name in self.link or ():
+            if name not in PROFILES:
+                raise UsageError(
+                    f"no link profile is called {name!r}: choose {', '.join(PROFILES)}"
+                )
+            yield PROFILES[name]
+
+    def _grid(self) -> Iterator[LinkSpec]:
+        grid = product(self.bw, self.delay_ms, self.jitter_ms, self.loss_pct)
+        for rate_mbit, delay_ms, jitter_ms, loss_pct in grid:
+            swept = {
+                "rate_mbit": rate_mbit,
+                "delay_ms": delay_ms,
+                "jitter_ms": jitter_ms,
+                "loss_pct": loss_pct,
+                "queue_packets": self.queue_packets,
+            }
+            yield LinkSpec(
+                uplink=_shape("uplink", swept, self.ul), downlink=_shape("downlink", swept, self.dl)
+            )
+
+
+def _shape(direction: str, swept: dict[str, float], own: Override) -> Shape:
+    try:
+        return Shape.model_validate({**swept, **own.model_dump(exclude_none=True)})
+    except ValidationError as error:
+        raise UsageError(f"no {direction} can be shaped like that: {one_line(error)}") from None
+
+
+def queue_for(rate_mbit: float, held_ms: float) -> int:
+    """Full packets that a rate carries in so many ms."""
+    return math.ceil(rate_mbit * 1e3 * held_ms / (FRAME_BYTES * 8))
+
+
+def link_at(rate_mbit: float, delay_ms: float) -> LinkSpec:
+    """Both directions alike, with a queue that holds what is in flight. Raises UsageError."""
+    queue = max(USUAL_QUEUE, queue_for(rate_mbit, delay_ms))
+    return symmetric(rate_mbit=rate_mbit, delay_ms=delay_ms, queue_packets=queue)

@@ -1,0 +1,80 @@
+"""Numbers as options give them: a list; for a plan also a range.
+
+5,20,100     a list
+1:1000       a range of as many points as is usual: by equal factors, or by equal steps
+1:1000:50    50 points of it
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+from splitbed.checked import one_line
+from splitbed.errors import UsageError
+
+Spacing = Literal["factors", "steps"]
+MOST_POINTS = 10_000
+
+
+def comma_list(value: object) -> object:
+    """Words between commas as a list, a lone number as one; ValueError for what is no number."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    numbers = value if isinstance(value, list) else [value]
+    if any(isinstance(number, bool) for number in numbers):
+        raise ValueError("should be numbers")
+    return numbers if isinstance(value, int | float) else value
+
+
+Numbers = Annotated[tuple[float, ...], BeforeValidator(comma_list), Field(min_length=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(comma_list), Field(min_length=1)]
+_NUMBERS = TypeAdapter[tuple[float, ...]](Numbers)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An option whose values may be a range: their spacing, and how many points are usual."""
+
+    option: str
+    spacing: Spacing
+    usual: int
+
+    def read(self, text: str) -> tuple[float, ...]:
+        """The rising values, each once; UsageError for what is neither a list nor a range."""
+        try:
+            values = self._range(text) if ":" in text else _NUMBERS.validate_python(text)
+            self._check(values)
+        except ValueError as error:
+            why = one_line(error) if isinstance(error, ValidationError) else error
+            raise UsageError(
+                f"{self.option} {text}: {why}; give a range FROM:TO, one with the number of points "
+                "FROM:TO:COUNT, or a list like 5,20,100"
+            ) from None
+        return tuple(sorted(set(values)))
+
+    def _check(self, values: tuple[float, ...]) -> None:
+        if not all(math.isfinite(value) and value >= 0 for value in values):
+            raise ValueError("a number is below 0 or not finite")
+        if self.spacing == "factors" and 0 in values:
+            raise ValueError("0 cannot be")
+
+    def _range(self, text: str) -> tuple[float, ...]:
+        first, last, count = (*text.split(":"), str(self.usual))[:3]
+        low, high, points = float(first), float(last), int(count)
+        if len(text.split(":")) > 3 or not low < high < math.inf:
+            raise ValueError("a range rises from one number to another")
+        if low < 0 or (self.spacing == "factors" and low == 0):
+            raise ValueError(f"a range begins {'above' if self.spacing == 'factors' else 'at'} 0")
+        if not 2 <= points <= MOST_POINTS:
+            raise ValueError(f"a range has 2 to {MOST_POINTS} points")
+        make = np.geomspace if self.spacing == "factors" else np.linspace
+        # four digits: a rate that can be read, said again and measured
+        return tuple(float(f"{value:.4g}") for value in make(low, high, points))
+
+
+RATES = Axis("--bw", "factors", 30)
+DELAYS = Axis("--delay", "steps", 11)
+PACES = Axis("--ue-slowdown", "factors", 5)
