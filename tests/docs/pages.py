@@ -1,0 +1,87 @@
+"""The pages of the documentation, and the commands in them.
+
+A block fenced as ``sh`` is run as it stands, in an empty folder, unless a comment before it says::
+
+    <!-- not run: WHY -->
+    <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts
+    <!-- stand-ins: NAME NAME -->    which files of the reader's own are made up (stand_ins.py)
+
+Blocks with a command that measures are run by tests/net/test_pages.py, the others by
+tests/docs/test_commands.py.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+MEASURING = ("sweep", "trace", "replay", "plan", "profile", "scenario run", "prove")
+
+_BLOCK = re.compile(
+    r"^(?P<marks>(?:<!--.*?-->\n)*)```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_MARK = re.compile(r"<!-- ([a-z -]+): (.*?) -->")
+_COMMENT = re.compile(r"\s+# .*|^# .*")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: where it is, its commands, and what is said of running it."""
+
+    place: str
+    language: str
+    text: str
+    marks: dict[str, str]
+
+    @property
+    def commands(self) -> list[str]:
+        """A line for each, as it stands but for comments and folded lines."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [command for line in lines if (command := _COMMENT.sub("", line).strip())]
+
+    @property
+    def measures(self) -> bool:
+        """Whether one of them brings up a link."""
+        words = [" ".join(command.split()[1:]) for command in self.commands]
+        return any(one.startswith(MEASURING) for one in words)
+
+    @property
+    def stand_ins(self) -> list[str]:
+        return self.marks.get("stand-ins", "").split()
+
+    def run(self, folder: Path) -> "subprocess.CompletedProcess[str]":
+        """Run its commands in `folder`, up to the first that fails."""
+        more = self.marks.get("run with", "")
+        script = "\n".join(f"{command} {more}" for command in self.commands)
+        found = f"{Path(sys.prefix, 'bin')}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["sh", "-eu", "-c", script],
+            cwd=folder,
+            env={**os.environ, "PATH": found},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+def blocks(page: Path, language: str = "sh") -> Iterator[Block]:
+    """The blocks of a page in that language."""
+    text = page.read_text()
+    for found in _BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start("language")) + 1
+        if found["language"] == language:
+            marks = dict(_MARK.findall(found["marks"]))
+            yield Block(f"{page.name}:{line}", language, found["text"], marks)
+
+
+def to_run(*, measuring: bool) -> list[Block]:
+    """The blocks of all pages that a test is to run."""
+    every = [block for page in PAGES for block in blocks(page)]
+    return [one for one in every if "not run" not in one.marks and one.measures == measuring]
