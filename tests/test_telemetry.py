@@ -19,7 +19,7 @@ from splitbed.errors import MachineError, UsageError
 from splitbed.node.config import Tls
 from splitbed.security.certificates import create
 from splitbed.timeline import Stage, Timeline
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 
 NODE_METRICS = {
     "splitbed_stage_seconds",

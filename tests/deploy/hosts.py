@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from netem.namespace import Namespace
-from tests.nodes.loopback import Here
+from tests.node.loopback import Here
 from tests.shared_machine import until
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin")

@@ -29,7 +29,7 @@ from tests.deploy.watched import (
     panels,
     prometheus_over,
 )
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 
 QUERIES = [
     pytest.param(

@@ -22,7 +22,7 @@ from orchestrator.ask.topology import Machines, load_topology
 from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
 from splitbed.security import certificates
 from tests.deploy.hosts import Hosts, hosts, listening, needs_sshd
-from tests.nodes.loopback import small_model
+from tests.node.loopback import small_model
 from tests.shared_machine import until
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from orchestrator.ask.topology import Machines, NodePlace, load_topology
 from orchestrator.testbed.ssh import down, up
 from splitbed.errors import MachineError, NodeError, UsageError
 from tests.deploy.hosts import Hosts, hosts, listening, needs_sshd
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 from tests.shared_machine import until
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 from tests.shared_machine import until
 
 ROOT = Path(__file__).parents[2]

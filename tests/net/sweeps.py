@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from tests.nodes.loopback import small_model
+from tests.node.loopback import small_model
 
 ORCHESTRATE = [sys.executable, "-m", "orchestrator"]
 TIMEOUT_S = 180

@@ -13,7 +13,7 @@ import yaml
 
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
 from tests.net.two_machines import Machines, two_machines
-from tests.nodes.loopback import small_model
+from tests.node.loopback import small_model
 from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")

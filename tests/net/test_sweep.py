@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.results.summary import COLUMNS
 from tests.net.sweeps import ORCHESTRATE, Place, ended
-from tests.nodes.loopback import LAYERS
+from tests.node.loopback import LAYERS
 
 pytestmark = pytest.mark.usefixtures("backend")
 

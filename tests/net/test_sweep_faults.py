@@ -45,7 +45,7 @@ def left_over(place: Place) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("side", ["edge"])  # that of a UE is told apart in tests/nodes
+@pytest.mark.parametrize("side", ["edge"])  # that of a UE is told apart in tests/node
 def test_a_node_that_dies_fails_its_cell_and_the_sweep_goes_on(place: Place, side: str) -> None:
     process = place.start(*SLOW)
     until(lambda: crossed(place), process)

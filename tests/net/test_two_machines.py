@@ -10,7 +10,7 @@ import pytest
 
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
 from tests.net.two_machines import CLOCK_AHEAD_S, Machines, two_machines
-from tests.nodes.loopback import small_model
+from tests.node.loopback import small_model
 
 SIDE = 96  # maps of 0.3 MB: the first two frames that tbf lets pass at once weigh little
 pytestmark = pytest.mark.usefixtures("backend")

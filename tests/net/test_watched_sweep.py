@@ -10,7 +10,7 @@ import yaml
 from tests.deploy.watched import DEPLOY, alerts, as_value, finite, panels
 from tests.net.sweeps import ORCHESTRATE
 from tests.net.two_machines import METRICS, Machines, two_machines
-from tests.nodes.loopback import small_model
+from tests.node.loopback import small_model
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.ask.config import sweep_config
 from orchestrator.ask.grid import Cell, in_random_order, plan_cells
 from orchestrator.testbed.model import load_model
-from tests.nodes.loopback import small_model
+from tests.node.loopback import small_model
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from orchestrator.testbed.model import SweptModel, load_model
 from splitbed.errors import UsageError
 from splitbed.tasks import TASKS
 from splitbed.tensors import Tensors
-from tests.nodes.loopback import SIDE, small_model
+from tests.node.loopback import SIDE, small_model
 
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 

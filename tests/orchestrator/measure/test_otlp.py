@@ -12,7 +12,7 @@ import pytest
 from orchestrator.measure.otlp import tracing
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import Stage
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 
 if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span

@@ -20,7 +20,7 @@ from orchestrator.testbed.clocks import Clocks, between, read_offset
 from splitbed.errors import NodeError
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 
 US, MS, S = 10**3, 10**6, 10**9
 AHEAD_S = 1000

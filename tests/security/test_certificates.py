@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from splitbed.errors import UsageError
 from splitbed.node.config import EdgeConfig, Tls, load_node_config
 from splitbed.security import certificates
-from tests.nodes.certified import certified
+from tests.security.certified import certified
 
 HOSTS = {"ue": ["ue.example", "192.0.2.10"], "edge": ["192.0.2.20", "2001:db8::20"]}
 

@@ -13,7 +13,7 @@ from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, info_of
 from splitbed.node.host import NodeHost
 from splitbed.v1 import nodes_pb2
-from tests.nodes.loopback import loopback_pair, small_model
+from tests.node.loopback import loopback_pair, small_model
 
 FRAME_S = 20.0
 HELD = (0, 2, 3)

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.ask.config import sweep_config
 from orchestrator.measure.profile import take_profile
 from splitbed.v1 import nodes_pb2
-from tests.nodes.loopback import LAYERS, loopback_pair
+from tests.node.loopback import LAYERS, loopback_pair
 
 
 def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.timeline import END_TO_END, Stage, Timeline
-from tests.nodes.loopback import LAYERS, loopback_pair
+from tests.node.loopback import LAYERS, loopback_pair
 from tests.shared_machine import within
 
 FRAME_S = 20.0
@@ -134,7 +134,7 @@ def test_a_picture_of_a_large_camera_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_node_that_returns_the_wrong_shape_is_refused_with_both_shapes(tmp_path: Path) -> None:
-    with loopback_pair(tmp_path, "tests.nodes.wrong_edge") as (pair, _):
+    with loopback_pair(tmp_path, "tests.node.wrong_edge") as (pair, _):
         pair.load(2, threads=(1, 1), warmup=0)
         says = r"sent scores FP32\[1, 7, 1, 1\]; expected scores FP32\[1, 8, 1, 1\]"
         with pytest.raises(NodeError, match=says):

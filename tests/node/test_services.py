@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 from tests.shared_machine import until
 
 

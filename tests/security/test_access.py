@@ -25,7 +25,7 @@ from splitbed.security.access import (
     why_unreachable,
 )
 from splitbed.security.certificates import Authority
-from tests.nodes.certified import certified
+from tests.security.certified import certified
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 OURS = frozenset({"orchestrator"})

@@ -15,7 +15,7 @@ from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet, Padding
-from tests.nodes.loopback import free_port, loopback_pair
+from tests.node.loopback import free_port, loopback_pair
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_a_node_of_another_protocol_is_refused_with_what_repairs_it(
     monkeypatch.setenv("OTHER", "protocol")
     with (
         pytest.raises(NodeError, match="protocol 3, this orchestrator 2: install the same"),
-        loopback_pair(tmp_path, edge_module="tests.nodes.other_node"),
+        loopback_pair(tmp_path, edge_module="tests.node.other_node"),
     ):
         pass
 
@@ -50,7 +50,7 @@ def test_other_versions_of_packages_are_warned_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTHER", "packages")
-    with loopback_pair(tmp_path, edge_module="tests.nodes.other_node") as (pair, _):
+    with loopback_pair(tmp_path, edge_module="tests.node.other_node") as (pair, _):
         (said,) = warnings(pair)
     assert "different versions of onnxruntime" in said
     assert "0.0.1" in said

@@ -12,7 +12,7 @@ from splitbed.errors import NodeError
 from splitbed.graphs.parts import extract
 from splitbed.node.delivery import CutPart, Parcel, pack, receive
 from splitbed.v1.nodes_pb2 import PartPiece
-from tests.nodes.loopback import LAYERS, loopback_pair
+from tests.node.loopback import LAYERS, loopback_pair
 
 WAIT_S = 20.0
 

@@ -13,7 +13,7 @@ from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
 from splitbed.v1.tensors_pb2 import EdgeReport, Packet, TensorHeader, TensorsHeader
 from splitbed.wire import CHANNEL_OPTIONS, packets, receive
-from tests.nodes.loopback import free_port
+from tests.node.loopback import free_port
 from ue_node.edge_client import EdgeClient
 
 FRAME: Tensors = {"x": np.ones((2, 2), np.float32)}
