@@ -15,11 +15,10 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from orchestrator.api.progress import cell_words
 from orchestrator.ask.config import MIN_FRAMES
-from orchestrator.ask.configuration import NOTHING, RAW
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.rows import cut_name
 from orchestrator.results.run_folder import Record
 from splitbed.timeline import Stage
 
@@ -74,11 +73,7 @@ class SweepProgress(Watcher):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._began, self._frames = time.monotonic(), 0
-        asked = cell.configuration
-        codec = f", {asked.codec}," if asked.codec not in (RAW, NOTHING) else ""
-        pace = f", UE {asked.pace.words}" if asked.pace.limits else ""
-        split = cut_name(asked.split_name, asked.split)
-        self._where = f"{split}{codec} at {cell.link.words}{pace}"
+        self._where = cell_words(cell)
         self._bar.update(self._task, description=self._where)
 
     def frame(self, sample: Record, stages: Sequence[Stage]) -> None:

@@ -116,23 +116,17 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Measure every split over every link, both anchors included."""
-    from orchestrator.ask.config import sweep_config
+    from orchestrator.api.sweep import asked_of, run_sweep
     from orchestrator.checks.threshold import broken, parse
     from orchestrator.cli.watching import watching
-    from orchestrator.measure import sweep
     from orchestrator.reports import terminal as report
-    from orchestrator.reports.html import leave_report
-    from splitbed.errors import UsageError
 
     named = ("config", "resume", "threshold", "metrics", "otlp", "json")
     limits = [parse(text) for text in threshold or ()]
     options = {k: v for k, v in context.params.items() if v is not None and k not in named}
-    if resume and (options or config):
-        raise UsageError("--resume goes on with the options of that run: give no others")
-    config_asked = sweep.read_config(resume) if resume else sweep_config(options, config)
+    asked = asked_of(None, config, resume, options)
     with watching(metrics, otlp) as progress:
-        outcome = sweep.run(config_asked, progress, resume)
-        leave_report(outcome.folder, progress.note)
+        outcome = run_sweep(asked, progress, resume)
     report.show(outcome, as_json=json)
     lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
     typer.echo("".join(f"{line}\n" for line in lines), err=True, nl=False)

@@ -56,7 +56,7 @@ def run_facts(run: Record) -> dict[str, str]:
 
 
 def _json(rows: Sequence[Row], facts: Facts) -> bytes:
-    answer = {"facts": dict(facts), "rows": [*map(_known, rows)]}
+    answer = {"facts": dict(facts), "rows": [*map(known, rows)]}
     return (json.dumps(answer, indent=2) + "\n").encode()
 
 
@@ -82,7 +82,7 @@ def _parquet(rows: Sequence[Row], facts: Facts) -> bytes:
     metadata = ", ".join(f"{_quoted(name)}: {_quoted(value)}" for name, value in facts.items())
     with TemporaryDirectory(prefix="splitbed-") as folder, duckdb.connect() as database:
         lines, table = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
-        lines.write_text("".join(json.dumps(_known(row)) + "\n" for row in rows))
+        lines.write_text("".join(json.dumps(known(row)) + "\n" for row in rows))
         # COPY takes no parameters; all that stands in it is quoted
         database.execute(
             f"COPY (SELECT * FROM read_json({_quoted(str(lines))}, columns={{{kinds}}}, "  # noqa: S608
@@ -101,8 +101,8 @@ FORMATS: dict[str, Callable[[Sequence[Row], Facts], bytes]] = {
 }
 
 
-def _known(row: Row) -> Row:
-    """All columns; None for what is empty or no number that JSON has."""
+def known(row: Row) -> Row:
+    """All columns of a row; None for what is empty or no number that JSON has."""
     return {name: _value(row.get(name)) for name in COLUMNS}
 
 

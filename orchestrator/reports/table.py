@@ -1,43 +1,52 @@
 """The table at the end of a sweep: a line per split, a column of times per link."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rich import box
-from rich.table import Table
+from rich.text import Text
 
+from orchestrator.reports.grid import Column, Grid
 from orchestrator.results.rows import Row, conditions_of, number
 
 
-def sweep_table(table: Sequence[Row]) -> Table:
+def sweep_table(table: Sequence[Row]) -> Grid:
     """End-to-end time and measured/bound of every split and codec, under all conditions.
 
     The best under each is bold. What a codec costs in accuracy stands beside it.
     """
     conditions = list(dict.fromkeys(map(conditions_of, table)))
-    best = {where: _best(table, where) for where in conditions}
-    judged = any(row.get("accuracy_drop") is not None for row in table if not row["lossless"])
-    view = Table(box=box.SIMPLE_HEAD, title="End-to-end time, measured/bound", title_justify="left")
-    for name in _text_columns(table):
-        view.add_column(name, no_wrap=True)
+    lines = [
+        {conditions_of(row): row for row in table if (row["split"], row["codec"]) == key}
+        for key in dict.fromkeys((row["split"], row["codec"]) for row in table)
+    ]
+    firsts = [next(iter(line.values())) for line in lines]
+    texts = _text_columns(table)
+    columns = [
+        Column(head, [Text(str(row[name])) for row in firsts]) for head, name in texts.items()
+    ]
+    columns += [
+        Column(head, [Text(told(row)) for row in firsts], right=True)
+        for head, told in _number_columns(table).items()
+    ]
+    for where in conditions:
+        best = _best(table, where)
+        times = [_time(line.get(where), best) for line in lines]
+        columns.append(Column(_heading(*where), times, right=True))
+    return Grid(columns, keys=len(texts), caption="End-to-end time, measured/bound")
+
+
+def _number_columns(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Heading -> what stands there, of the first row of a line."""
     predicted = "\n(predicted)" if any("part1_predicted_ms" in row for row in table) else ""
-    numbers = ["tensors", "MB", f"part 1 ms{predicted}", f"part 2 ms{predicted}"]
-    for name in numbers + (["accuracy", "drop"] if judged else []):
-        view.add_column(name, justify="right", no_wrap=True)
-    for link, ue in conditions:
-        view.add_column(_heading(link, ue), justify="right", no_wrap=True)
-    for key in dict.fromkeys((row["split"], row["codec"]) for row in table):
-        rows = {conditions_of(row): row for row in table if (row["split"], row["codec"]) == key}
-        first = next(iter(rows.values()))
-        view.add_row(
-            *(str(first[column]) for column in _text_columns(table).values()),
-            str(first["intermediate_tensors"]),
-            _megabytes(_crossing(first)),
-            _part_ms(first, "part1"),
-            _part_ms(first, "part2"),
-            *((_share(first, "accuracy"), _share(first, "accuracy_drop")) if judged else ()),
-            *(_time(rows.get(where), best[where]) for where in conditions),
-        )
-    return view
+    told: dict[str, Callable[[Row], str]] = {
+        "tensors": lambda row: str(row["intermediate_tensors"]),
+        "MB": lambda row: _megabytes(_crossing(row)),
+        f"part 1 ms{predicted}": lambda row: _part_ms(row, "part1"),
+        f"part 2 ms{predicted}": lambda row: _part_ms(row, "part2"),
+    }
+    if any(row.get("accuracy_drop") is not None for row in table if not row["lossless"]):
+        told["accuracy"] = lambda row: _share(row, "accuracy")
+        told["drop"] = lambda row: _share(row, "accuracy_drop")
+    return told
 
 
 def _text_columns(table: Sequence[Row]) -> dict[str, str]:
@@ -85,13 +94,13 @@ def _ms(row: Row, name: str) -> str:
     return f"{value:.1f}" if isinstance(value, float) and value else "–"
 
 
-def _time(row: Row | None, best: float | None) -> str:
+def _time(row: Row | None, best: float | None) -> Text:
     if row is None:
-        return ""
+        return Text("")
     e2e, over = row.get("e2e_ms"), row.get("e2e_over_bound")
     if not isinstance(e2e, float):
-        return "[red]failed[/]"
+        return Text("failed", style="red")
     words = f"{e2e:.0f} ms {over:.3f}"
     if not row["valid"]:
-        return f"[red]{words} INVALID[/]"
-    return f"[bold green]{words}[/]" if e2e == best else words
+        return Text(f"{words} INVALID", style="red")
+    return Text(words, style="bold green" if e2e == best else "")

@@ -4,12 +4,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from orchestrator.reports.grid import Column, Grid
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.rows import Row
@@ -35,14 +34,13 @@ def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
     if len(lines) > _LONG:
         _show_unfolded(lines)
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, value in lines[0].items():
-        number = isinstance(value, int | float)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for line in lines:
-        # Text, because Rich would take [what stands in brackets] for its own
-        table.add_row(*(Text(_cell(value)) for value in line.values()))
-    stdout().print(table)
+    columns = [
+        Column(
+            name, [Text(_cell(line[name])) for line in lines], right=isinstance(value, int | float)
+        )
+        for name, value in lines[0].items()
+    ]
+    Grid(columns).show(stdout())
 
 
 def _show_unfolded(lines: Sequence[Line]) -> None:
@@ -80,7 +78,7 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             f"{first['model']}, weights: {first['weights']}, codec {_codecs(outcome.rows)}, "
             f"link shaped by {first['link_backend']}"
         )
-        console.print(sweep_table(outcome.rows))
+        sweep_table(outcome.rows).show(console)
     colour = "green" if verdict.valid else "red"
     console.print(f"[bold {colour}]{verdict.word}[/]")
     for reason in verdict.reasons:

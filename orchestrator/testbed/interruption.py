@@ -6,6 +6,7 @@ fails at once; the exception is raised by `check`, at places that bear it.
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,8 +35,9 @@ class Interruption:
             self._asked = True
             end_nodes()
 
-        # a signal that this process was started to ignore stays ignored
-        taken = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        # a signal that this process was started to ignore stays ignored; the main thread has them
+        here = threading.current_thread() is threading.main_thread()
+        taken = [n for n in _SIGNALS if here and signal.getsignal(n) != signal.SIG_IGN]
         before = {number: signal.signal(number, take) for number in taken}
         try:
             yield

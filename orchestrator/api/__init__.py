@@ -1,0 +1,1 @@
+"""The door for programs, which `import splitbed` opens; the command line calls the same."""

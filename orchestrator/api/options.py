@@ -1,0 +1,132 @@
+"""What can be asked, in groups: every option once, for programs and for the command line.
+
+A function of the door takes groups as keywords, a command takes them as options. What is not given
+has the default that stands in [brackets]; :mod:`orchestrator.ask.config` holds and checks them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+Numbers = float | str | Sequence[float]
+Names = str | Sequence[str]
+Place = str | Path
+
+
+@dataclass(frozen=True)
+class Says:
+    """What an option's help says; `as_path` where the command line takes a path."""
+
+    help: str
+    as_path: bool = False
+
+
+class ModelOptions(TypedDict, total=False):
+    """Model"""
+
+    task: Annotated[str, Says("Of a FILE: classification, image, tensors … [tensors]")]
+    weights: Annotated[Place, Says("Trained weights, a FILE.", as_path=True)]
+    width: Annotated[float, Says("Multiplier of the channels (posenet). [1]")]
+    runtime: Annotated[str, Says("onnx or tflite. [the model's usual]")]
+    shape: Annotated[
+        str | Mapping[str, Sequence[int]], Says("Fixes dynamic inputs: NAME=1x3x300x300,…")
+    ]
+    seed: Annotated[int, Says("Of weights and made-up inputs. [0]")]
+
+
+class InputOptions(TypedDict, total=False):
+    """Input"""
+
+    input: Annotated[Place, Says("Picture, video, FOLDER or dataset (orchestrate datasets).")]
+
+
+class SplitOptions(TypedDict, total=False):
+    """Splits"""
+
+    split: Annotated[
+        Names,
+        Says("named, single, all, or a list of labels, k:n-k, NODE:before, NODE:after. [named]"),
+    ]
+
+
+class CodecOptions(TypedDict, total=False):
+    """Codecs"""
+
+    codec: Annotated[Names, Says("Of intermediate data, a list (orchestrate codecs). [raw]")]
+    input_codec: Annotated[
+        Names, Says("Of the network anchor's input: raw,uint8,jpeg:75,avc… [raw]")
+    ]
+    calibration: Annotated[Place, Says("Frames that codecs are calibrated on, as for --input.")]
+
+
+class LinkOptions(TypedDict, total=False):
+    """Link"""
+
+    bw: Annotated[Numbers, Says("Mbit/s, a list. [5,20,100]")]
+    link: Annotated[Names, Says("Profiles (orchestrate links) in place of a grid.")]
+    ul: Annotated[str | Mapping[str, float], Says("Uplink only, as rate_mbit=20,delay_ms=5.")]
+
+
+class ImpairmentOptions(TypedDict, total=False):
+    """Link"""
+
+    delay_ms: Annotated[Numbers, Says("One-way, each direction, a list. [0]")]
+    jitter_ms: Annotated[Numbers, Says("A list. [0]")]
+    loss_pct: Annotated[Numbers, Says("A list. [0]")]
+    queue_packets: Annotated[int, Says("Queue of either direction. [1000]")]
+    dl: Annotated[str | Mapping[str, float], Says("Downlink only, likewise.")]
+
+
+class PaceOptions(TypedDict, total=False):
+    """UE"""
+
+    ue_slowdown: Annotated[Numbers, Says("Times that the UE is slower, a list. [1]")]
+    ue_cpu: Annotated[Numbers, Says("CPUs that the UE may use, a list, as 0.25,1.")]
+    ue_profile: Annotated[
+        Names, Says("Devices that the UE is as slow as: samsung-a01, … or FILE.yaml.")
+    ]
+
+
+class NodeOptions(TypedDict, total=False):
+    """Nodes"""
+
+    ue_threads: Annotated[int, Says("0: all CPUs. [0]")]
+    edge_threads: Annotated[int, Says("0: all CPUs. [0]")]
+    link_backend: Annotated[str, Says("auto, native, linkbox or mininet. [auto]")]
+    topology: Annotated[Place, Says("YAML like those in topologies/. [pair.yaml]", as_path=True)]
+
+
+class RunOptions(TypedDict, total=False):
+    """Run"""
+
+    runs: Annotated[int, Says("Frames per cell at most; 3 when stable. [5]")]
+    warmup: Annotated[int, Says("Uncounted runs of each part. [1]")]
+    delivery: Annotated[bool, Says("Send part 1 to the UE over the link, and time it. [yes]")]
+    profile: Annotated[
+        bool, Says("Profile both nodes first, and say how well that predicts. [yes]")
+    ]
+    fps: Annotated[float, Says("Frames a second, for bit rates. [30]")]
+    frame_timeout_s: Annotated[float, Says("When a node counts as hung. [by link and model]")]
+
+
+class OutOptions(TypedDict, total=False):
+    """Run"""
+
+    out: Annotated[Place, Says("Folder. [runs/MODEL-TIME]", as_path=True)]
+
+
+class SweepOptions(
+    InputOptions,
+    ModelOptions,
+    SplitOptions,
+    CodecOptions,
+    LinkOptions,
+    ImpairmentOptions,
+    PaceOptions,
+    NodeOptions,
+    RunOptions,
+    OutOptions,
+    total=False,
+):
+    """All that a sweep can be asked."""

@@ -1,0 +1,104 @@
+"""How a measurement gets on, for programs: one step after another, to a function."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.ask.configuration import NOTHING, RAW
+from orchestrator.ask.grid import Cell
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.rows import cut_name
+from orchestrator.results.run_folder import Record
+from splitbed.timeline import Stage
+
+Kind = Literal["begin", "note", "cell", "frame", "done", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What has just happened, and how far the run is; ``str`` has it in words.
+
+    `done` of `cells` cells have ended; `frame` is that of the cell under way, counted from 1.
+    """
+
+    kind: Kind
+    words: str
+    done: int = 0
+    cells: int = 0
+    frame: int = 0
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        counted = f"{self.done} of {self.cells}: " if self.cells else ""
+        return counted + self.words
+
+
+class Follower(Watcher):
+    """Tells a function of every step, if there is one; what the function raises ends the run."""
+
+    def __init__(self, told: Callable[[Step], None] | None) -> None:
+        self._told = told
+        self._cells = self._done = self._frame = 0
+        self._where = ""
+        self._folder: Path | None = None
+        self._raised: BaseException | None = None
+
+    def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells that will be measured."""
+        self._cells, self._folder = len(cells), folder
+        self._tell("begin", f"{len(cells)} cells over links shaped by {backend}")
+
+    def note(self, words: str) -> None:
+        """Something that the user may wait for, or wonder about."""
+        self._tell("note", words)
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+        self._where, self._frame = cell_words(cell), 0
+        self._tell("cell", self._where)
+
+    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+        """A frame was measured."""
+        self._frame += 1
+        self._tell("frame", f"{self._where}, frame {self._frame}")
+
+    def done(self, journal: Record) -> None:
+        """A cell ended."""
+        self._done += 1
+        error = journal["error"]
+        if error:
+            self._tell("failed", f"{self._where}: {error}")
+        else:
+            self._tell("done", f"{self._where}: {self._frame} frames")
+
+    def stopped(self, error: BaseException) -> None:
+        """The run was stopped before its last cell."""
+        self._tell("stopped", str(error))
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raise what the function raised, once what it interrupted inside has been cleaned up."""
+        try:
+            yield
+        finally:
+            if self._raised is not None:
+                raise self._raised
+
+    def _tell(self, kind: Kind, words: str) -> None:
+        if self._told is None or self._raised is not None:
+            return
+        try:
+            self._told(Step(kind, words, self._done, self._cells, self._frame, self._folder))
+        except BaseException as error:
+            self._raised = error
+            raise KeyboardInterrupt from error  # which every part of a run bears
+
+
+def cell_words(cell: Cell) -> str:
+    """A cell as users know it."""
+    asked = cell.configuration
+    codec = f", {asked.codec}," if asked.codec not in (RAW, NOTHING) else ""
+    pace = f", UE {asked.pace.words}" if asked.pace.limits else ""
+    return f"{cut_name(asked.split_name, asked.split)}{codec} at {cell.link.words}{pace}"

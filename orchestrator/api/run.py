@@ -1,0 +1,186 @@
+"""A run as programs have it: its rows, its frames, its verdict, a table and a picture."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from netem.spec import LinkSpec
+from orchestrator.reports.export import known
+from orchestrator.reports.html import refusing_damage
+from orchestrator.reports.table import sweep_table
+from orchestrator.results.archive import extract
+from orchestrator.results.reading import sweep_folder
+from orchestrator.results.rows import Row, number
+from orchestrator.results.run_folder import Record, RunFolder
+from orchestrator.results.summary import rows, samples_by_attempt, timelines
+from orchestrator.results.verdict import Verdict, judge_run
+from splitbed.errors import MachineError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
+_WORDS = {"bw": "bw_mbit"}
+"""Options of a sweep whose column has another name."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame that was measured: where, its times in ms, what crossed in bytes."""
+
+    split: str
+    split_name: str
+    codec: str
+    link: str
+    ue: str
+    number: int
+    e2e_ms: float
+    stages_ms: Mapping[str, float]
+    encoded_bytes: int
+    result_bytes: int
+    max_abs_diff: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sweep's run on disk, read when it is asked for. Raises UsageError where it is damaged."""
+
+    folder: Path
+    _held: "TemporaryDirectory[str] | None" = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """A row of summary.csv for each cell, in the order of the grid."""
+        with refusing_damage(self.folder):
+            return tuple(rows(self._files))
+
+    @cached_property
+    def frames(self) -> Sequence[Frame]:
+        """Every frame that counts, cell by cell."""
+        with refusing_damage(self.folder):
+            samples = samples_by_attempt(self._files)
+            return tuple(
+                frame
+                for cell in self._files.counted()
+                for frame in _frames(cell, samples[cell["attempt"]])
+            )
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """VALID or not, with reasons and advice; a run that has not ended is not."""
+        run = self._files.read_run()
+        if "verdict" not in run:
+            return judge_run(self.rows, len(run.get("grid", ())), "the run has not ended")
+        told = (tuple(run.get(name, ())) for name in ("reasons", "advice"))
+        return Verdict(run["verdict"] == "VALID", *told)
+
+    def best(self, *, max_drop: float | None = None, **where: object) -> Row:
+        """The valid row with the least end-to-end time, both anchors among them.
+
+        `where` names columns and what they hold, as ``bw=20`` or ``split="1:5"``; `max_drop` is
+        the accuracy that a codec may cost. Raises UsageError where no row is left.
+        """
+        asked = {_WORDS.get(name, name): value for name, value in where.items()}
+        if unknown := [name for name in asked if self.rows and name not in known(self.rows[0])]:
+            raise UsageError(f"best: rows have no column {', '.join(unknown)}")
+        found = [row for row in self.rows if _is(row, asked) and _costs_at_most(row, max_drop)]
+        if not found:
+            drop = "" if max_drop is None else f", max_drop={max_drop:g}"
+            words = ", ".join(f"{name}={value!r}" for name, value in where.items()) + drop
+            raise UsageError(
+                f"best: no valid row of {self.folder} is left{words and ' by '}{words}"
+            )
+        return min(found, key=_e2e_ms)
+
+    def to_pandas(self, *, frames: bool = False) -> "DataFrame":
+        """The rows as a table of pandas, or every frame. Raises MachineError without pandas."""
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise MachineError(
+                "to_pandas: pandas is not installed; repair: pip install 'splitbed[pandas]'"
+            ) from None
+        if frames:
+            flat = ({**vars(one), **_in_columns(one.stages_ms)} for one in self.frames)
+            return DataFrame(flat).drop(columns="stages_ms", errors="ignore")
+        return DataFrame([known(row) for row in self.rows])
+
+    def plot(self) -> "Figure":
+        """Where the time of every split goes, a panel for each link and pace of the UE."""
+        from orchestrator.reports.picture import run_picture  # matplotlib takes a while to import
+
+        return run_picture(self.rows)
+
+    def _repr_html_(self) -> str:
+        """The table, where a notebook displays the run."""
+        verdict = escape("; ".join((self.verdict.word, *self.verdict.reasons)))
+        table = sweep_table(self.rows).html() if self.rows else "<p>no cell has ended</p>"
+        return f"{table}<p>{verdict}</p>"
+
+    @property
+    def _files(self) -> RunFolder:
+        return RunFolder(self.folder)
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in a folder, or in an archive of `orchestrate pack`.
+
+    Of the folder of a scenario, or of a replay, its sweep. Raises UsageError for what is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        held = TemporaryDirectory(prefix="splitbed-archive-")
+        extract(path, Path(held.name))
+        run = Run(Path(held.name), held)
+    else:
+        run = Run(sweep_folder(path))
+    RunFolder(run.folder).read_run()  # refuse it now
+    return run
+
+
+def _frames(cell: Record, samples: list[Record]) -> Iterator[Frame]:
+    link = LinkSpec.model_validate(cell["link"]).words
+    for place, (sample, timeline) in enumerate(zip(samples, timelines(cell, samples), strict=True)):
+        yield Frame(
+            split=cell["split"],
+            split_name=cell["split_name"],
+            codec=cell.get("codec", "raw"),
+            link=link,
+            ue=cell.get("ue", ""),
+            number=place,
+            e2e_ms=timeline.e2e_ms,
+            stages_ms={name: timeline.ms(name) for name in STAGES},
+            encoded_bytes=sample["encoded_bytes"],
+            result_bytes=sample["result_bytes"],
+            max_abs_diff=sample["max_abs_diff"],
+        )
+
+
+def _in_columns(stages_ms: Mapping[str, float]) -> dict[str, float]:
+    return {f"{name}_ms": ms for name, ms in stages_ms.items()}
+
+
+def _is(row: Row, asked: Mapping[str, object]) -> bool:
+    if not row["valid"] or not isinstance(row.get("e2e_ms"), float):
+        return False
+    told = known(row)
+    return all(
+        value in (told[name], told["split_name"] if name == "split" else told[name])
+        for name, value in asked.items()
+    )
+
+
+def _costs_at_most(row: Row, max_drop: float | None) -> bool:
+    if max_drop is None or row["lossless"]:
+        return True
+    drop = row.get("accuracy_drop")
+    return isinstance(drop, float) and drop <= max_drop
+
+
+def _e2e_ms(row: Row) -> float:
+    return number(row, "e2e_ms")

@@ -1,0 +1,102 @@
+"""A sweep for programs: started with the words of the command line, followed, and had as a Run."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import Unpack
+
+from orchestrator.api.options import Place, SweepOptions
+from orchestrator.api.progress import Follower, Step
+from orchestrator.api.run import Run
+from orchestrator.ask.config import SweepConfig, sweep_config
+from orchestrator.measure import sweep as engine
+from orchestrator.measure.watcher import Watcher
+from orchestrator.reports.html import leave_report
+from orchestrator.results.outcome import SweepOutcome
+from splitbed.errors import UsageError
+
+
+def sweep(
+    model: Place | None = None,
+    *,
+    config: Place | None = None,
+    resume: Place | None = None,
+    progress: Callable[[Step], None] | None = None,
+    **options: Unpack[SweepOptions],
+) -> Run:
+    """Measure every split over every link, both anchors included; `orchestrate sweep` says more.
+
+    `model` is the NAME of a model of the zoo or a FILE. `config` is a YAML file of options, which
+    those given here replace; `resume` the folder of a run to go on with, which takes no others.
+    `progress` is called with every :class:`Step`; what it raises ends the sweep.
+
+    A run that came to its end is given back, whatever its verdict. What stopped one is raised once
+    all is cleaned up, with a note on how to go on: UsageError, MachineError, RunError, or
+    KeyboardInterrupt for Ctrl-C.
+    """
+    asked = asked_of(model, config, resume, options)
+    follower = Follower(progress)
+    with follower.raising():
+        outcome = run_sweep(asked, follower, None if resume is None else Path(resume))
+    if outcome.stopped is not None:
+        go_on = f"go on with splitbed.sweep(resume={str(outcome.folder)!r})"
+        outcome.stopped.add_note(f"what was measured is in {outcome.folder}; {go_on}")
+        raise outcome.stopped
+    return Run(outcome.folder)
+
+
+def follow(
+    model: Place | None = None,
+    *,
+    config: Place | None = None,
+    resume: Place | None = None,
+    **options: Unpack[SweepOptions],
+) -> Iterator[Step]:
+    """Every step of a sweep as it happens; the last one's `folder` is for `open_run`.
+
+    Asked, and raising, as :func:`sweep`. Who ends the loop early ends the sweep, and all is
+    cleaned up.
+    """
+    steps, left = SimpleQueue[Step | None](), Event()
+
+    def hand_over(step: Step) -> None:
+        if left.is_set():
+            raise KeyboardInterrupt
+        steps.put(step)
+
+    with ThreadPoolExecutor(1, "sweep") as pool:
+        sweeping = pool.submit(
+            sweep, model, config=config, resume=resume, progress=hand_over, **options
+        )
+        sweeping.add_done_callback(lambda _: steps.put(None))
+        try:
+            while (step := steps.get()) is not None:
+                yield step
+        finally:
+            left.set()
+        sweeping.result()
+
+
+def asked_of(
+    model: Place | None, config: Place | None, resume: Place | None, options: Mapping[str, object]
+) -> SweepConfig:
+    """What a sweep is asked for, checked. Raises UsageError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    given |= {} if model is None else {"model": str(model)}
+    if resume is None:
+        return sweep_config(given, None if config is None else Path(config))
+    if given or config is not None:
+        raise UsageError("--resume goes on with the options of that run: give no others")
+    return engine.read_config(Path(resume))
+
+
+def run_sweep(asked: SweepConfig, watcher: Watcher, resumed: Path | None = None) -> SweepOutcome:
+    """Run it, or go on with it, and leave its report; the outcome says what stopped it, if any.
+
+    Raises SplitbedError for what stops it before the first cell.
+    """
+    outcome = engine.run(asked, watcher, resumed)
+    leave_report(outcome.folder, watcher.note)
+    return outcome

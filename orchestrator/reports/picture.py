@@ -1,0 +1,72 @@
+"""A run as a picture: where the time of every split goes, a panel for each link and UE."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from orchestrator.reports.export import known
+from orchestrator.results.rows import Row, conditions_of, with_codec
+
+_STAGES = {
+    "part1_ms": "#4477aa",
+    "encode_ms": "#66ccee",
+    "uplink_ms": "#ccbb44",
+    "decode_ms": "#aa3377",
+    "part2_ms": "#228833",
+    "downlink_ms": "#bbbbbb",
+}
+_ACROSS = 3
+
+
+class Picture(Figure):
+    """A figure of matplotlib that a notebook displays without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        self.savefig(drawn := BytesIO(), format="png", dpi=110)
+        return drawn.getvalue()
+
+
+def run_picture(rows: Sequence[Row]) -> Picture:
+    """Bars of the stages in ms, one for each split and codec, with the end-to-end time."""
+    conditions = [*dict.fromkeys(map(conditions_of, rows))] or [("", "")]
+    groups = [[known(row) for row in rows if conditions_of(row) == one] for one in conditions]
+    across = min(len(conditions), _ACROSS)
+    down = -(-len(conditions) // across)
+    high = 1.0 + 0.3 * max(map(len, groups))
+    figure = Picture(figsize=(5.2 * across, high * down + 0.5), layout="constrained")
+    for place, (where, group) in enumerate(zip(conditions, groups, strict=True), 1):
+        axes = figure.add_subplot(down, across, place)
+        _bars(axes, group)
+        title = ", UE ".join(str(word) for word in where if word)
+        axes.set_title(title, fontsize=9, parse_math=False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def _bars(axes: Axes, rows: Sequence[Row]) -> None:
+    places = range(len(rows))
+    ends = [0.0] * len(rows)
+    for name, colour in _STAGES.items():
+        ms = [_ms(row, name) for row in rows]
+        axes.barh(places, ms, left=ends, color=colour, label=_words(name))
+        ends = [end + own for end, own in zip(ends, ms, strict=True)]
+    for place, end, row in zip(places, ends, rows, strict=True):
+        told = f" {_ms(row, 'e2e_ms'):.0f} ms" if row["e2e_ms"] else " failed"
+        axes.text(end, place, told + ("" if row["valid"] else " INVALID"), va="center", fontsize=8)
+    axes.set_yticks(places, [with_codec(row) for row in rows], fontsize=8, parse_math=False)
+    axes.set_xlim(0, 1.25 * max(ends, default=0.0) or 1.0)
+    axes.invert_yaxis()
+    axes.set_xlabel("ms")
+
+
+def _ms(row: Row, name: str) -> float:
+    value = row[name]
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _words(column: str) -> str:
+    name = column.removesuffix("_ms")
+    return f"{name[:-1]} {name[-1]}" if name[-1].isdigit() else name

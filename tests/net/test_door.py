@@ -1,0 +1,76 @@
+"""The door for programs, over a real link: what a script or a notebook gets."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+import splitbed
+from tests.nodes.loopback import LAYERS, small_model
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (temporary := tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    return small_model(tmp_path / "small.onnx")
+
+
+def nothing_is_left(tmp_path: Path) -> bool:
+    nodes = [p for p in psutil.Process().children(recursive=True) if p.status() != "zombie"]
+    return not nodes and not any((tmp_path / "tmp").glob("splitbed-*"))
+
+
+def test_a_sweep_is_followed_and_given_back(model: Path, tmp_path: Path) -> None:
+    steps: list[splitbed.Step] = []
+    run = splitbed.sweep(
+        model, split="2:4", bw=[20, 50], profile=False, out=tmp_path / "run", progress=steps.append
+    )
+    assert run.verdict.valid, run.verdict.reasons
+    assert {row["split"] for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
+    done = [step.done for step in steps if step.kind == "done"]
+    assert done == [1, 2, 3, 4, 5, 6]
+    assert sum(step.kind == "frame" for step in steps) == len(run.frames)
+    assert nothing_is_left(tmp_path)
+
+
+def test_what_a_follower_raises_ends_the_sweep_and_all_is_cleaned_up(
+    model: Path, tmp_path: Path
+) -> None:
+    def fail(step: splitbed.Step) -> None:
+        if step.kind == "frame":
+            raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        splitbed.sweep(model, bw=20, profile=False, out=tmp_path / "run", progress=fail)
+    assert nothing_is_left(tmp_path)
+    assert not splitbed.open_run(tmp_path / "run").verdict.valid
+    run = splitbed.sweep(resume=tmp_path / "run")
+    assert run.verdict.valid, run.verdict.reasons
+
+
+def test_ctrl_c_ends_a_sweep_and_all_is_cleaned_up(model: Path, tmp_path: Path) -> None:
+    def interrupt(step: splitbed.Step) -> None:
+        if step.kind == "cell":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        splitbed.sweep(model, bw=20, profile=False, out=tmp_path / "run", progress=interrupt)
+    assert f"resume={str(tmp_path / 'run')!r}" in raised.value.__notes__[0]
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_loop_over_the_steps_may_be_left_early(model: Path, tmp_path: Path) -> None:
+    for step in splitbed.follow(model, bw=20, profile=False, out=tmp_path / "run"):
+        if step.kind == "done":
+            break
+    assert step.folder is not None
+    assert len(splitbed.open_run(step.folder).rows) >= 1
+    assert nothing_is_left(tmp_path)
+    *_, last = splitbed.follow(resume=step.folder)
+    assert last.done == last.cells
+    assert splitbed.open_run(step.folder).verdict.valid
