@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 import splitbed
-from tests.nodes.loopback import LAYERS, small_model
+from tests.node.loopback import LAYERS, small_model
 
 pytestmark = pytest.mark.usefixtures("backend")
 
