@@ -44,8 +44,9 @@ check: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## how near the instrument comes to its bars (about 5 minutes)
-	$(BIN)/python -m tests.bench
+bench: setup  ## how near the instrument comes to its bars (about 10 minutes); ARGS=some of them
+	@scripts/system-packages bench
+	$(BIN)/python -m tests.bench $(ARGS)
 
 proto: setup  ## generate splitbed/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \

@@ -11,11 +11,12 @@ from rich.console import Console
 
 from netem.namespace import ensure_privilege
 from splitbed.command import run_command_line
-from tests.bench import codecs, command, crossover, link, plan, split, sweep, transport
+from tests.bench import codecs, command, crossover, link, plan, results, split, sweep, transport
 from tests.bench.figure import Figure, table
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "command": command.figures,
+    "results": results.figures,
     "split": split.figures,
     "codecs": codecs.figures,
     "crossover": crossover.figures,
@@ -25,6 +26,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "sweep": sweep.figures,
 }
 
+_SHAPING = ("crossover", "plan", "link", "transport", "sweep")
+
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all; exit 1 only when one breaks.
@@ -32,10 +35,12 @@ def main() -> None:
     A bar that is not reached is told and fails nothing: the cores are shared.
     """
     asked = _arguments()
-    ensure_privilege()
+    names = asked.benchmarks or BENCHMARKS
+    if set(names).intersection(_SHAPING):
+        ensure_privilege()
     figures: list[Figure] = []
     try:
-        for name in asked.benchmarks or BENCHMARKS:
+        for name in names:
             figures += _run(name)
     finally:
         Console(width=None if sys.stdout.isatty() else 150).print(table(figures))
