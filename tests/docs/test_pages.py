@@ -10,6 +10,7 @@ from tests.docs.pages import PAGES, ROOT
 PACKAGES = ("edge_node", "netem", "orchestrator", "splitbed", "topologies", "ue_node")
 PLACES = (*PACKAGES, "deploy", "docs", "proto", "scripts", "tests")
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+EXTENDING = ROOT / "docs" / "extending.md"
 DEPLOY = ROOT / "deploy" / "README.md"
 
 
@@ -46,6 +47,14 @@ def test_what_the_architecture_says_a_file_holds_is_in_it() -> None:
     assert named
     for name, path in named:
         assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
+
+
+def test_each_group_of_entry_points_is_told() -> None:
+    code = [file.read_text() for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    tables = [text for text in code if "Extensible(" in text]
+    groups = {name for text in tables for name in re.findall(r'"(splitbed\.\w+)"', text)}
+    told = re.findall(r"^\| `(splitbed\.\w+)` \|", EXTENDING.read_text(), re.MULTILINE)
+    assert set(told) == groups
 
 
 def test_the_readme_leads_to_every_page() -> None:
