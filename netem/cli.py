@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import SOCK_DGRAM
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,9 +56,10 @@ def prove(
     spec = _spec(profile, rate_mbit, delay_ms, jitter_ms, loss_pct, queue_packets)
     with (
         _shaped(backend, spec) as link,
-        link.edge.call(lambda: ProbeServer(link.edge_address)) as server,
+        ProbeServer(link.edge_address, opened=link.edge.open_socket(SOCK_DGRAM)) as server,
     ):
-        proof = link.ue.call(lambda: measure(server.address, server.token, spec))
+        opened = link.ue.open_socket(SOCK_DGRAM)
+        proof = measure(server.address, server.token, spec, opened=opened)
     if as_json:
         print(json.dumps({"backend": link.backend, "asked": spec.model_dump()} | vars(proof)))
     else:
@@ -138,9 +140,7 @@ def _spec(profile: str | None, rate_mbit: float | None, *shape: float) -> "LinkS
 def _shaped(backend: str, spec: "LinkSpec") -> "Iterator[Link]":
     from netem.backends import choose, open_link
     from netem.link import check_rates
-    from netem.namespace import ensure_privilege
 
-    ensure_privilege()
     backend = choose(backend)
     check_rates(backend, spec)
     with (

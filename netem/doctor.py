@@ -1,7 +1,6 @@
 """What this machine can do for a link, and what repairs what it cannot."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +71,7 @@ def insmod() -> Finding:
 
 
 def _program(name: str, purpose: str) -> Finding:
-    path = shutil.which(name)
+    path = shell.which(name)
     if path:
         return Finding(name, True, path)
     return Finding(name, False, f"not found ({purpose})", shell.missing(name).split("repair: ")[1])
@@ -102,7 +101,7 @@ def cubic_in_kernel() -> Finding:
 
 def link_box() -> Finding:
     """User-mode Linux and the modules the box loads."""
-    path, modules = shutil.which(UML), Path("/usr/lib/uml/modules")
+    path, modules = shell.which(UML), Path("/usr/lib/uml/modules")
     if not path:
         return Finding(UML, False, "not found", f"apt-get install {shell.PACKAGES[UML]}")
     if not any(modules.glob("*/kernel/net/sched/sch_netem.ko*")):
@@ -125,7 +124,10 @@ def mininet() -> Finding:
     """Mininet's package and its helper in C."""
     from importlib.util import find_spec
 
-    if not shutil.which("mnexec"):
+    if not namespace.privileged():
+        repair = "run it as root, or below `unshare --user --map-root-user`"
+        return Finding("mininet", False, "Mininet wants to be run by root", repair)
+    if not shell.which("mnexec"):
         return Finding("mininet", False, "mnexec not found", "apt-get install mininet")
     if not find_spec("mininet"):
         repair = ".venv/bin/pip install '.[mininet]'"

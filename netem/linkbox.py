@@ -7,11 +7,9 @@ For kernels without sch_netem. The box holds the TAPs, so they go with it; it en
 is closed, and when this process dies, be it by SIGKILL.
 """
 
-import fcntl
 import os
 import signal
 import socket
-import struct
 import subprocess
 import tempfile
 import time
@@ -23,7 +21,7 @@ from threading import Lock
 from typing import BinaryIO
 
 from netem import qdisc, shell
-from netem.doctor import TUN, UML
+from netem.doctor import UML
 from netem.link import DEVICE, Addresses, Link
 from netem.namespace import join, new_namespace
 from netem.spec import Shape
@@ -33,8 +31,6 @@ _INIT = Path(__file__).with_name("linkbox_init.sh")
 _BOOT_S = 60.0  # 1.3 s on a quiet machine
 _ANSWER_S = 10.0  # 1 ms on a quiet machine
 _POWER_OFF_S = 3.0  # 0.05 s on a quiet machine
-
-_TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
 @dataclass
@@ -114,10 +110,10 @@ class BoxEgress:
 @contextmanager
 def open_linkbox(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
     """A TAP in each of two new namespaces, and the box between. Raises LinkError, MachineError."""
-    with new_namespace() as ue, new_namespace() as edge, ExitStack() as taps:
+    with new_namespace() as ue, new_namespace(ue) as edge, ExitStack() as taps:
         fds = []
         for end in (ue, edge):
-            fds.append(end.call(_open_tap))
+            fds.append(end.open_tap(DEVICE))
             taps.callback(os.close, fds[-1])
         # Up before the box starts, and never down again: that would wedge the box for good.
         join([(ue, addresses.ue), (edge, addresses.edge)], DEVICE, addresses.prefix_bits)
@@ -188,6 +184,7 @@ def _start(
             stdout=console,
             stderr=console,
             pass_fds=fds,
+            env=shell.environment(),
             start_new_session=True,
         )
     except FileNotFoundError as error:
@@ -215,19 +212,3 @@ def _end(
     guard.stdin.close()
     for process in (guard, box):
         process.wait()
-
-
-def _open_tap() -> int:
-    """A TAP in this thread's namespace, without the header that would bring offloads along."""
-    try:
-        fd = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise MachineError(
-            f"cannot open {TUN}: {error.strerror}; repair: modprobe tun && chmod 0666 {TUN}"
-        ) from None
-    try:
-        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", DEVICE.encode(), _IFF_TAP | _IFF_NO_PI))
-    except OSError as error:
-        os.close(fd)
-        raise LinkError(f"cannot make a TAP on {TUN}: {error.strerror}") from None
-    return fd

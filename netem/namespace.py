@@ -1,30 +1,28 @@
 """Network namespaces without names: each lives as long as a descriptor or a process holds it.
 
+    this process                          its children
+      user and network, by descriptor ──▶ nsenter: programs, and what netem.inside makes there
+
 Nothing is mounted and nothing is called anything, so two sweeps cannot collide and nothing is left
-when the orchestrator is killed.
+when this process is killed. It never enters one itself: an ordinary user's namespaces belong to a
+user namespace, which no process with threads can enter, and none need leave.
 """
 
-import ctypes
 import ipaddress
 import json
 import os
+import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from netem import shell
 from netem.restore import SYSCTLS
-from splitbed.errors import LinkError, MachineError
 
-_T = TypeVar("_T")
-_CLONE_NEWNET = 0x40000000
+_INSIDE = Path(__file__).with_name("inside.py")
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
-_REEXECUTED = "SPLITBED_IN_USER_NAMESPACE"
-_LIBC = ctypes.CDLL(None, use_errno=True)  # os.setns and os.unshare come with Python 3.12 only
 
 REPAIR = (
     "run it as root, or allow user namespaces: "
@@ -42,48 +40,64 @@ _SYSCTLS = {
 
 @dataclass(frozen=True)
 class Namespace:
-    """A network namespace, held by ``fd``. Processes and sockets of any kind can be put in it."""
+    """A network namespace, held by ``fd``. Processes and sockets of any kind can be put in it.
+
+    ``user`` holds the user namespace that it belongs to, where an ordinary user made it.
+    """
 
     fd: int
-
-    @property
-    def path(self) -> str:
-        """A path that other processes of this user can open while this process lives."""
-        return f"/proc/{os.getpid()}/fd/{self.fd}"
+    user: int | None = None
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """``argv`` so prefixed that it runs in this namespace, under the pid that starts it."""
-        return ["nsenter", f"--net={self.path}", "--", *argv]
+        """``argv`` so prefixed that it runs in this namespace, under the pid that starts it.
 
-    def call(self, function: Callable[[], _T]) -> _T:
-        """``function()`` on a thread inside the namespace; sockets and children it makes stay."""
+        For children of this process, while it lives.
+        """
+        held = f"/proc/{os.getpid()}/fd"
+        user = ["--preserve-credentials", f"--user={held}/{self.user}"]
+        user = [] if self.user is None else user
+        return ["nsenter", *user, f"--net={held}/{self.fd}", "--", *argv]
 
-        def enter_and_call() -> _T:
-            _libc("setns", self.fd, _CLONE_NEWNET)
-            return function()
-
-        return _on_thread(enter_and_call)
-
-    def run(self, argv: Sequence[str], *, given: str = "") -> str:
+    def run(self, argv: Sequence[str], *, given: str = "", passed: Sequence[int] = ()) -> str:
         """:func:`netem.shell.run` inside the namespace."""
-        return self.call(lambda: shell.run(argv, given=given))
+        return shell.run(argv, within=self.command([]), given=given, passed=passed)
+
+    def open_socket(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """An IPv4 socket of this namespace, for this process: to bind, to connect, to close."""
+        [fd] = _handed_over(self.command([]), "socket", str(int(kind)))
+        return socket.socket(fileno=fd)
+
+    def open_tap(self, device: str) -> int:
+        """The descriptor of a new TAP, which lasts as long as it. Raises LinkError."""
+        [fd] = _handed_over(self.command([]), "tap", device)
+        return fd
 
 
 @contextmanager
-def new_namespace() -> Iterator[Namespace]:
-    """A fresh namespace, prepared. Raises LinkError."""
-    fd = _on_thread(_unshare_network)
+def new_namespace(beside: Namespace | None = None) -> Iterator[Namespace]:
+    """A fresh namespace, prepared. Raises MachineError, LinkError.
+
+    An ordinary user's are of one user namespace, so that a veth can join them, where the second is
+    made ``beside`` the first.
+    """
+    root = privileged()
+    enter = ["unshare", "--net", *([] if root or beside else ["--user", "--map-root-user"]), "--"]
+    fds = _handed_over(beside.command(enter) if beside else enter, "namespace")
     try:
-        namespace = Namespace(fd)
+        namespace = Namespace(fds[0], None if root else fds[1])
         prepare(namespace)
         yield namespace
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
 
 def prepare(namespace: Namespace) -> None:
     """Bring the loopback up, and set the TCP facts of a measured link."""
-    namespace.call(_write_sysctls)
+    for key, value in _SYSCTLS.items():
+        file = Path("/proc/sys", key)
+        if "ipv6" not in key or file.exists():  # a kernel without IPv6 needs none switched off
+            namespace.run(["tee", str(file)], given=value)
     namespace.run(["ip", "link", "set", "lo", "up"])
 
 
@@ -105,6 +119,12 @@ def join(ends: Sequence[tuple[Namespace, str]], device: str, prefix_bits: int) -
         namespace.run(["ip", "neighbour", "replace", address, *known, "dev", device])
 
 
+def add_veth(one: Namespace, device: str, other: Namespace, peer: str) -> None:
+    """A veth pair: ``device`` of the one, ``peer`` of the other."""
+    pair = ["type", "veth", "peer", "name", peer, "netns", f"/proc/self/fd/{other.fd}"]
+    one.run(["ip", "link", "add", "name", device, *pair], passed=[other.fd])
+
+
 def privileged() -> bool:
     """Whether this process may make network namespaces and shape links in them."""
     status = Path("/proc/self/status").read_text()
@@ -112,69 +132,11 @@ def privileged() -> bool:
     return all(effective >> capability & 1 for capability in (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))
 
 
-def ensure_privilege() -> None:
-    """Return when privileged; else start this command anew as root of a user namespace of its own.
-
-    Raises MachineError when the machine refuses that.
-    """
-    if privileged():
-        return
-    enter = ["unshare", "--user", "--map-root-user", "--"]
-    if _REEXECUTED in os.environ:
-        raise MachineError(
-            f"links need CAP_NET_ADMIN, which this user namespace lacks; repair: {REPAIR}"
-        )
-    try:
-        # Ubuntu lets the namespace be made, and then denies what root of it may do.
-        shell.run([*enter, "unshare", "--net", "ip", "link", "set", "lo", "up"])
-    except LinkError as error:
-        raise MachineError(
-            f"links need root or a user namespace, and this machine refuses both: {error}; "
-            f"repair: {REPAIR}"
-        ) from None
-    os.environ[_REEXECUTED] = "1"
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execvp(enter[0], [*enter, sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (argv, no shell)
-
-
-def _unshare_network() -> int:
-    _libc("unshare", _CLONE_NEWNET)
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _write_sysctls() -> None:
-    for key, value in _SYSCTLS.items():
-        path = Path("/proc/sys", key)
-        try:
-            path.write_text(value)
-        except FileNotFoundError:
-            if "ipv6" not in key:  # a kernel without IPv6 needs none of it switched off
-                raise LinkError(f"{path} does not exist: this kernel cannot pin TCP") from None
-        except OSError as error:
-            raise LinkError(shell.failure(f"write {value} to {path}", str(error), 1)) from None
-
-
-def _libc(name: str, *arguments: int) -> None:
-    if getattr(_LIBC, name)(*arguments):
-        why = os.strerror(ctypes.get_errno())
-        raise LinkError(shell.failure(f"{name}(CLONE_NEWNET)", why, 1))
-
-
-def _on_thread(function: Callable[[], _T]) -> _T:
-    """Run ``function`` on a thread of its own, since a namespace belongs to a thread."""
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+def _handed_over(enter: Sequence[str], *made: str) -> list[int]:
+    """The descriptors of what :mod:`netem.inside` makes, below ``enter``."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        given = [sys.executable, "-IS", str(_INSIDE), str(theirs.fileno()), *made]
+        shell.run(given, within=enter, passed=[theirs.fileno()])
+        flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+        return socket.recv_fds(ours, 1, 2, flags)[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from netem import qdisc
 from netem.link import DEVICE, Addresses, Link
-from netem.namespace import Namespace, join, new_namespace
+from netem.namespace import Namespace, add_veth, join, new_namespace
 from netem.spec import Shape
 
 
@@ -32,22 +32,8 @@ class NamespaceEgress:
 def open_native(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
     """A veth pair between two new namespaces. Raises LinkError."""
     del run_dir  # this backend keeps nothing on disk
-    with new_namespace() as ue, new_namespace() as edge:
-        ue.run(
-            [
-                "ip",
-                "link",
-                "add",
-                DEVICE,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                DEVICE,
-                "netns",
-                edge.path,
-            ]
-        )
+    with new_namespace() as ue, new_namespace(ue) as edge:
+        add_veth(ue, DEVICE, edge, DEVICE)
         for end in (ue, edge):
             # netem must see what the wire would carry: with TCP's super-packets a loss of 1 %
             # drops 0.5 % of the segments, whatever ethtool says about tso and gso.

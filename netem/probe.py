@@ -61,14 +61,19 @@ class ProbeServer:
     """Answers pings and trains on UDP ``address:port`` while entered; port 0 picks one.
 
     Only datagrams that carry ``token`` are answered: pass it on another way than this link. So
-    nobody else can make it send. The socket belongs to the namespace of the thread that constructs
-    this: ``link.edge.call(lambda: ProbeServer(link.edge_address))``.
-    Raises MachineError when it cannot bind.
+    nobody else can make it send. ``opened`` is a UDP socket to use, of another namespace perhaps;
+    it is closed at the end. Raises MachineError when it cannot bind.
     """
 
-    def __init__(self, address: str, port: int = 0, token: bytes | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int = 0,
+        token: bytes | None = None,
+        opened: socket.socket | None = None,
+    ) -> None:
         self.token = token or secrets.token_bytes(16)
-        self._socket = _socket()
+        self._socket = _socket(opened)
         try:
             self._socket.bind((address, port))
         except OSError as error:
@@ -126,17 +131,24 @@ class ProbeServer:
             )
 
 
-def prove(server: tuple[str, int], token: bytes, spec: LinkSpec, *, attempts: int = 6) -> Proof:
+def prove(
+    server: tuple[str, int],
+    token: bytes,
+    spec: LinkSpec,
+    *,
+    attempts: int = 6,
+    opened: socket.socket | None = None,
+) -> Proof:
     """Measure the link to the ProbeServer at ``server``; what differs, at most ``attempts`` times.
 
     ``spec`` is what was asked: it sizes the trains and says what differs.  Other work on a shared
     machine makes a measurement lie now and then, so what differs is measured again, alone, after a
     pause that doubles, for a stall to pass: what is wrong with the link itself stays wrong.
     About 0.45 s at 5 Mbit/s; 3 s more before a link is said to differ.
-    Raises LinkError when nothing comes back.
+    ``opened`` is as for the server. Raises LinkError when nothing comes back.
     """
     proof = _UNMEASURED
-    with _socket() as sock:
+    with _socket(opened) as sock:
         try:
             sock.connect(server)
             client = _Client(sock, token, spec)
@@ -283,8 +295,8 @@ def _rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:
     return statistics.median(rates) if rates else 0.0
 
 
-def _socket() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def _socket(opened: socket.socket | None) -> socket.socket:
+    sock = opened or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     # Room for a train while this process waits for a CPU; the kernel caps it for ordinary users.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)

@@ -1,6 +1,8 @@
 """The one place that runs a command of the operating system."""
 
+import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
 
@@ -27,17 +29,43 @@ _REPAIRS = {
 }
 
 
-def run(argv: Sequence[str], *, given: str = "", timeout_s: float = 10) -> str:
+def environment() -> dict[str, str]:
+    """This process's, with the folders of ip and tc, which Debian keeps from ordinary users."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+
+
+def which(program: str) -> str | None:
+    """Where ``program`` is."""
+    return shutil.which(program, path=environment()["PATH"])
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    within: Sequence[str] = (),
+    given: str = "",
+    passed: Sequence[int] = (),
+    timeout_s: float = 10,
+) -> str:
     """Run ``argv`` with ``given`` on its stdin and return its stdout.
 
-    Raises MachineError when the program is missing, LinkError when it fails or hangs.
+    ``within`` is the command that runs it, if one does, and ``passed`` are descriptors that it
+    keeps. Raises MachineError when the program is missing, LinkError when it fails or hangs.
     """
+    for program in (*within[:1], argv[0]):
+        if not which(program):
+            raise MachineError(missing(program))
     try:
         done = subprocess.run(
-            argv, input=given, capture_output=True, text=True, timeout=timeout_s, check=False
+            [*within, *argv],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env=environment(),
+            pass_fds=passed,
         )
-    except FileNotFoundError:
-        raise MachineError(missing(argv[0])) from None
     except subprocess.TimeoutExpired:
         raise LinkError(f"`{shlex.join(argv)}` did not end within {timeout_s:g} s") from None
     if done.returncode:

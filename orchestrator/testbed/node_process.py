@@ -52,7 +52,7 @@ class NodeProcess(Node):
         dying = ["setpriv", "--pdeathsig", "KILL", "--"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*dying, *self.namespace.command([*argv, *self.argv])],
+                self.namespace.command([*dying, *argv, *self.argv]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

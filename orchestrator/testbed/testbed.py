@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from netem.backends import AUTO, choose, open_link
 from netem.link import ShapedLink, check_rates
-from netem.namespace import ensure_privilege
 from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.pace import paces
@@ -58,12 +57,10 @@ class Site:
 def checked_site(config: SweepConfig) -> Site:
     """Where `config` is to run, checked once and for all: its backend, its links, its paces.
 
-    Where links are made here, this command may start anew as root of a user namespace. Raises
-    UsageError for links that it cannot shape, MachineError where nothing here can.
+    Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
     topology = load_topology(config.topology)
     if isinstance(topology, Namespaces):
-        ensure_privilege()
         wanted = config.link_backend
         site = Site(topology, choose(topology.link_backend if wanted == AUTO else wanted))
         if any(pace.limits for pace in paces(config)):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from netem.namespace import ensure_privilege
 from splitbed.command import run_command_line
 from tests.bench import codecs, command, crossover, link, plan, results, split, sweep, transport
 from tests.bench.figure import Figure, table
@@ -26,8 +25,6 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "sweep": sweep.figures,
 }
 
-_SHAPING = ("crossover", "plan", "link", "transport", "sweep")
-
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all; exit 1 only when one breaks.
@@ -36,8 +33,6 @@ def main() -> None:
     """
     asked = _arguments()
     names = asked.benchmarks or BENCHMARKS
-    if set(names).intersection(_SHAPING):
-        ensure_privilege()
     figures: list[Figure] = []
     try:
         for name in names:

@@ -89,7 +89,9 @@ def _ask(sender: "subprocess.Popen[str]", pairs: int) -> list[tuple[float, float
 @contextmanager
 def _raw_sink(link: Link) -> Iterator[None]:
     """Answers every MESSAGE_BYTES of its one connection with a byte."""
-    listener = link.edge.call(lambda: socket.create_server((link.edge_address, _RAW_PORT)))
+    listener = link.edge.open_socket()
+    listener.bind((link.edge_address, _RAW_PORT))
+    listener.listen()
 
     def serve() -> None:
         connection, _ = listener.accept()

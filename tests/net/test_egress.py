@@ -17,12 +17,14 @@ import pytest
 from netem import egress
 from netem.egress import Shaper, shaper_kind
 from netem.link import DEVICE
-from netem.namespace import Namespace, join, new_namespace, privileged
+from netem.namespace import Namespace, add_veth, join, new_namespace, privileged
 from netem.probe import ProbeServer, prove
 from netem.proof import Proof, judge
 from netem.spec import LinkSpec, Shape
 from splitbed.errors import LinkError, UsageError
 from tests.net import guest
+from tests.net.entering import call
+from tests.net.traffic import connected
 from tests.shared_machine import until, within
 
 UE, EDGE = "10.78.0.1", "10.78.0.2"
@@ -51,8 +53,7 @@ def _machine() -> None:
 def ends() -> Iterator[tuple[Namespace, Namespace]]:
     """The UE's and the edge's namespace, with a veth and TCP's own defaults."""
     with new_namespace() as ue, new_namespace() as edge:
-        pair = ["type", "veth", "peer", "name", DEVICE, "netns", edge.path]
-        ue.run(["ip", "link", "add", "name", DEVICE, *pair])
+        add_veth(ue, DEVICE, edge, DEVICE)
         join([(ue, UE), (edge, EDGE)], DEVICE, 24)
         for end in (ue, edge):
             write_sysctl(end, "tcp_slow_start_after_idle", "1")
@@ -69,7 +70,7 @@ def ue(ends: tuple[Namespace, Namespace]) -> Namespace:
 def shaping(end: Namespace, port: int | None = PORT, *, ingress: bool = False) -> Iterator[Shaper]:
     """Entered in the namespace; from then on it is used from outside of it."""
     shaper = Shaper(DEVICE, port, ingress=ingress)
-    end.call(shaper.__enter__)
+    call(end, shaper.__enter__)
     try:
         yield shaper
     finally:
@@ -77,12 +78,12 @@ def shaping(end: Namespace, port: int | None = PORT, *, ingress: bool = False) -
 
 
 def write_sysctl(end: Namespace, name: str, value: str) -> None:
-    end.call(lambda: Path("/proc/sys/net/ipv4", name).write_text(value))
+    call(end, lambda: Path("/proc/sys/net/ipv4", name).write_text(value))
 
 
 def sysctls(end: Namespace) -> list[str]:
     names = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
-    return end.call(lambda: [Path("/proc/sys/net/ipv4", name).read_text() for name in names])
+    return call(end, lambda: [Path("/proc/sys/net/ipv4", name).read_text() for name in names])
 
 
 def interfaces(end: Namespace) -> dict[str, tuple[int, int]]:
@@ -103,16 +104,15 @@ def state(end: Namespace) -> tuple[object, ...]:
 def proved(ends: tuple[Namespace, Namespace], spec: LinkSpec) -> Proof:
     """Measured over UDP of the data port."""
     ue, edge = ends
-    with edge.call(lambda: ProbeServer(EDGE, PORT)) as server:
-        return ue.call(lambda: prove(server.address, server.token, spec))
+    udp = socket.SOCK_DGRAM
+    with ProbeServer(EDGE, PORT, opened=edge.open_socket(udp)) as server:
+        return prove(server.address, server.token, spec, opened=ue.open_socket(udp))
 
 
 def tcp_seconds(ends: tuple[Namespace, Namespace], port: int, sent_bytes: int) -> float:
     """From the first byte that the UE sends to ``port`` of the edge to the last that arrives."""
     ue, edge = ends
-    with edge.call(lambda: socket.create_server((EDGE, port))) as listener:
-        sender = ue.call(lambda: socket.create_connection((EDGE, port), timeout=5))
-        receiver, _ = listener.accept()
+    sender, receiver = connected(ue, edge, EDGE, port)
     with sender, receiver:
         sender.settimeout(30)
         start = time.monotonic()
@@ -300,7 +300,7 @@ def test_a_first_shape_that_fails_leaves_nothing(ue: Namespace) -> None:
 
 def test_an_unknown_interface_is_told_with_those_there_are(ue: Namespace) -> None:
     with pytest.raises(UsageError, match=f"'eth7'; there are .*{DEVICE}"):
-        ue.call(Shaper("eth7", PORT).__enter__)
+        call(ue, Shaper("eth7", PORT).__enter__)
 
 
 def test_a_port_out_of_range_is_refused() -> None:
@@ -311,7 +311,7 @@ def test_a_port_out_of_range_is_refused() -> None:
 def test_a_delay_is_refused_by_a_kernel_without_netem_and_the_earlier_shape_stays(
     ue: Namespace,
 ) -> None:
-    if ue.call(shaper_kind) == "netem":
+    if call(ue, shaper_kind) == "netem":
         pytest.skip("this kernel has sch_netem")
     with shaping(ue) as shaper:
         shaper.apply(Shape(rate_mbit=20))
@@ -321,7 +321,7 @@ def test_a_delay_is_refused_by_a_kernel_without_netem_and_the_earlier_shape_stay
 
 
 def test_a_delay_is_applied_by_a_kernel_with_netem(ends: tuple[Namespace, Namespace]) -> None:
-    if ends[0].call(shaper_kind) != "netem":
+    if call(ends[0], shaper_kind) != "netem":
         pytest.skip("this kernel has no sch_netem; the guest's has")
     spec = LinkSpec(
         uplink=Shape(rate_mbit=20, delay_ms=15, jitter_ms=2, loss_pct=0.5, queue_packets=500),
@@ -334,7 +334,7 @@ def test_a_delay_is_applied_by_a_kernel_with_netem(ends: tuple[Namespace, Namesp
 
 
 def test_a_kernel_with_netem_applies_a_delay(ue: Namespace) -> None:
-    if ue.call(shaper_kind) == "netem":
+    if call(ue, shaper_kind) == "netem":
         pytest.skip("this kernel has it: the test above tried it")
     if lacks := guest.lacks():
         pytest.skip(lacks)

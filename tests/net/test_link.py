@@ -13,15 +13,17 @@ from netem.probe import ProbeServer, prove
 from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, symmetric
 from splitbed.errors import LinkError, UsageError
-from tests.net.traffic import SEGMENT_SHARE, delivered, goodput_mbit
+from tests.net.traffic import SEGMENT_SHARE, connected, delivered, goodput_mbit
 from tests.shared_machine import within
 
 pytestmark = pytest.mark.measures
 
 
 def proof_of(link: Link, spec: LinkSpec, attempts: int = 6) -> Proof:
-    with link.edge.call(lambda: ProbeServer(link.edge_address)) as server:
-        return link.ue.call(lambda: prove(server.address, server.token, spec, attempts=attempts))
+    udp = socket.SOCK_DGRAM
+    with ProbeServer(link.edge_address, opened=link.edge.open_socket(udp)) as server:
+        opened = link.ue.open_socket(udp)
+        return prove(server.address, server.token, spec, attempts=attempts, opened=opened)
 
 
 @pytest.mark.parametrize("rate_mbit", [5, 20, 100])
@@ -125,11 +127,9 @@ def test_a_shape_leaves_nothing_of_the_earlier_one(link: Link) -> None:
 
 
 def test_tcp_uses_cubic_and_forgets_nothing_while_idle(link: Link) -> None:
-    listener = link.edge.call(lambda: socket.create_server((link.edge_address, 0)))
-    with listener:
-        peer = listener.getsockname()
-        with link.ue.call(lambda: socket.create_connection(peer, timeout=5)) as sock:
-            used = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    sender, receiver = connected(link.ue, link.edge, link.edge_address)
+    with sender, receiver:
+        used = sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
     assert used.rstrip(b"\0") == b"cubic"
     for end in (link.ue, link.edge):
         assert end.run(["cat", "/proc/sys/net/ipv4/tcp_slow_start_after_idle"]).strip() == "0"

@@ -1,6 +1,7 @@
 """The Mininet backend: rates on any kernel, the rest where sch_netem is, and nothing in silence."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,8 +49,9 @@ def test_a_rate_alone_needs_no_netem(link: Link, rate_mbit: float) -> None:
     spec = symmetric(rate_mbit=rate_mbit)
     link.shape(spec)
     assert link.read_back() == spec
-    with link.edge.call(lambda: ProbeServer(link.edge_address)) as server:
-        proof = link.ue.call(lambda: prove(server.address, server.token, spec))
+    udp = socket.SOCK_DGRAM
+    with ProbeServer(link.edge_address, opened=link.edge.open_socket(udp)) as server:
+        proof = prove(server.address, server.token, spec, opened=link.ue.open_socket(udp))
     assert judge(proof, spec) is None, proof
 
 

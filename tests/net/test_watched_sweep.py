@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.deploy.watched import DEPLOY, alerts, as_value, finite, panels
+from tests.net.entering import call
 from tests.net.sweeps import ORCHESTRATE
 from tests.net.two_machines import METRICS, Machines, two_machines
 from tests.node.loopback import small_model
@@ -41,7 +42,7 @@ def unanswered(machines: Machines, queries: set[tuple[str, bool]]) -> set[tuple[
         return {one for one in queries if not finite(URL, one[0], instant=one[1])}
 
     try:
-        return machines.orchestrator.call(ask)
+        return call(machines.orchestrator, ask)
     except OSError:  # Prometheus is not up yet
         return queries
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 from netem.link import Link
+from netem.namespace import Namespace
 
 SEGMENT_SHARE = 1448 / 1514
 """Payload of a full TCP segment with timestamps, over its Ethernet frame."""
@@ -18,11 +19,7 @@ def goodput_mbit(link: Link, seconds: float, *, downlink: bool = False) -> float
         if downlink
         else (link.ue, link.edge, link.edge_address)
     )
-    listener = receiver_end.call(lambda: socket.create_server((address, 0)))
-    with listener:
-        peer = listener.getsockname()
-        sender = sender_end.call(lambda: socket.create_connection(peer, timeout=5))
-        receiver, _ = listener.accept()
+    sender, receiver = connected(sender_end, receiver_end, address)
     stop = time.monotonic() + seconds
     with sender, receiver:
         thread = threading.Thread(target=_send_until, args=(sender, stop))
@@ -39,10 +36,22 @@ def goodput_mbit(link: Link, seconds: float, *, downlink: bool = False) -> float
     return (received - start_bytes) * 8 / 1e6 / (end_s - start_s)
 
 
+def connected(
+    near: Namespace, far: Namespace, address: str, port: int = 0
+) -> tuple[socket.socket, socket.socket]:
+    """A TCP connection from ``near`` to ``address`` of ``far``: its two ends."""
+    with far.open_socket() as listener:
+        listener.bind((address, port))
+        listener.listen()
+        end = near.open_socket()
+        end.settimeout(5)
+        end.connect(listener.getsockname())
+        return end, listener.accept()[0]
+
+
 def delivered(link: Link, datagrams: int) -> int:
     """How many of ``datagrams`` small ones, one each 0.1 ms, cross the uplink."""
-    receiver = link.edge.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-    sender = link.ue.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    receiver, sender = (end.open_socket(socket.SOCK_DGRAM) for end in (link.edge, link.ue))
     with receiver, sender:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         receiver.bind((link.edge_address, 0))

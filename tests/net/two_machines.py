@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from netem.namespace import Namespace, new_namespace
+from netem.namespace import Namespace, add_veth, new_namespace
 from tests.shared_machine import until
 
 UE, EDGE = "10.88.0.1", "10.88.0.2"
@@ -177,8 +177,7 @@ def _write_config(side: str, folder: Path, certs: Path, *, shaped: bool) -> None
 def _join(
     one: Namespace, device: str, address: str, other: Namespace, peer: str, peer_address: str
 ) -> None:
-    words = ["type", "veth", "peer", "name", peer, "netns", other.path]
-    one.run(["ip", "link", "add", device, *words])
+    add_veth(one, device, other, peer)
     for namespace, name, own in ((one, device, address), (other, peer, peer_address)):
         namespace.run(["ip", "address", "add", own, "dev", name])
         namespace.run(["ip", "link", "set", name, "up"])
