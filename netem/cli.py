@@ -138,8 +138,7 @@ def _spec(profile: str | None, rate_mbit: float | None, *shape: float) -> "LinkS
 
 @contextmanager
 def _shaped(backend: str, spec: "LinkSpec") -> "Iterator[Link]":
-    from netem.backends import choose, open_link
-    from netem.link import check_rates
+    from netem.backends import check_rates, choose, open_link
 
     backend = choose(backend)
     check_rates(backend, spec)

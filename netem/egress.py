@@ -153,7 +153,7 @@ class Shaper:
         first = qdisc.sieve(self.dev, self.port) if self.port and not self._shapes else ""
         _tc(first + self._leaf(self.dev, self._place, egress))
         if not self._shapes:
-            # netem must see what the wire would carry, as in netem.native
+            # netem must see what the wire would carry, as in netem.backends.native
             restore.set_attributes(self.dev, dict.fromkeys(self._before.attributes, 1))
             restore.set_sysctls(restore.SYSCTLS)
         self._set_ingress(ingress)

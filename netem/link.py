@@ -10,19 +10,38 @@ from netem.namespace import Namespace
 from netem.spec import LinkSpec, Shape
 from splitbed.errors import LinkError, NodeError, UsageError
 
-MAX_RATE_MBIT = {
-    "native": 1000.0,
-    "mininet": 1000.0,
-    "linkbox": 150.0,
-    "nodes-netem": 1000.0,
-    "nodes-tbf": 1000.0,
-    "nodes-netem+tbf": 1000.0,
-}
-"""Up to which rate each backend is trusted to carry what the rate allows, within 1 %.
 
-The link box was measured, on two shared cores: TCP got 0.99 to 1.00 of it at 150 Mbit/s and 0.73
-to 1.00 at 200, where the box's one CPU is full. Native netem's limit was not measured.
-"""
+@dataclass(frozen=True)
+class Rates:
+    """With which rates a backend is trusted: there it carries what the rate allows, within 1 %.
+
+    Below the least, a proof, which needs some 20 full frames each way, takes longer than it is
+    worth. Native netem's most was not measured.
+    """
+
+    least_mbit: float = 0.05
+    most_mbit: float = 1000.0
+
+    def allow(self, spec: LinkSpec) -> bool:
+        """Whether both directions of ``spec`` are within them."""
+        both = (spec.uplink.rate_mbit, spec.downlink.rate_mbit)
+        return self.least_mbit <= min(both) and max(both) <= self.most_mbit
+
+    def check(self, backend: str, spec: LinkSpec) -> None:
+        """Raise UsageError where they do not allow ``spec``."""
+        if self.allow(spec):
+            return
+        both = (spec.uplink.rate_mbit, spec.downlink.rate_mbit)
+        if (least_mbit := min(both)) < self.least_mbit:
+            raise UsageError(
+                f"rate {least_mbit:g} Mbit/s is too slow to be proved in reasonable time: "
+                f"backend {backend} begins at {self.least_mbit:g} Mbit/s"
+            )
+        raise UsageError(
+            f"rate {max(both):g} Mbit/s is above the {self.most_mbit:g} Mbit/s "
+            f"that backend {backend} does accurately"
+        )
+
 
 DEVICE = "data0"
 """Name of the link's interface in either namespace."""
@@ -39,9 +58,10 @@ class Egress(Protocol):
 
 
 class ShapedLink(ABC):
-    """Two shaped directions; ``backend`` names what shapes them."""
+    """Two shaped directions; ``backend`` names what shapes them, and ``rates`` what it can."""
 
     backend: str
+    rates: Rates
     _spec: LinkSpec | None = None
 
     def shape(self, spec: LinkSpec) -> None:
@@ -51,7 +71,7 @@ class ShapedLink(ABC):
         LinkError or, of a link between machines, a NodeError.
         Raises UsageError for a rate that this backend cannot do accurately.
         """
-        check_rates(self.backend, spec)
+        self.rates.check(self.backend, spec)
         try:
             self._apply(spec)
         except (LinkError, NodeError) as error:
@@ -80,6 +100,7 @@ class Link(ShapedLink):
     """Two namespaces joined by a shaped link. Opened by :func:`netem.backends.open_link`."""
 
     backend: str
+    rates: Rates = Rates()
     ue: Namespace
     edge: Namespace
     ue_address: str
@@ -93,28 +114,6 @@ class Link(ShapedLink):
     def _apply(self, spec: LinkSpec) -> None:
         qdisc.compare(spec.uplink, self.uplink.apply(spec.uplink), "uplink")
         qdisc.compare(spec.downlink, self.downlink.apply(spec.downlink), "downlink")
-
-
-MIN_RATE_MBIT = 0.05
-"""Below it a proof, which needs some 20 full frames each way, takes longer than it is worth."""
-
-
-def check_rates(backend: str, spec: LinkSpec) -> None:
-    """Raise UsageError when ``backend`` cannot do the rates of ``spec`` accurately."""
-    if (least := min(spec.uplink.rate_mbit, spec.downlink.rate_mbit)) < MIN_RATE_MBIT:
-        raise UsageError(
-            f"rate {least:g} Mbit/s is too slow to be proved in reasonable time: "
-            f"ask for {MIN_RATE_MBIT:g} Mbit/s or more"
-        )
-    rate_mbit = max(spec.uplink.rate_mbit, spec.downlink.rate_mbit)
-    if rate_mbit <= MAX_RATE_MBIT[backend]:
-        return
-    able = [name for name, most in MAX_RATE_MBIT.items() if rate_mbit <= most]
-    advice = f"backend {' or '.join(able)} could" if able else "no backend could"
-    raise UsageError(
-        f"rate {rate_mbit:g} Mbit/s is above the {MAX_RATE_MBIT[backend]:g} Mbit/s "
-        f"that backend {backend} does accurately; {advice}"
-    )
 
 
 @dataclass(frozen=True)

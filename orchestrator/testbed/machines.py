@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from netem import qdisc
-from netem.link import ShapedLink
+from netem.link import Rates, ShapedLink
 from netem.service import shape_message, shape_of
 from netem.spec import LinkSpec
 from orchestrator.ask.topology import Machines
@@ -35,6 +35,8 @@ class MachinesLink(ShapedLink):
 
     Raises LinkError where some direction is shaped by neither.
     """
+
+    rates = Rates()
 
     def __init__(
         self,

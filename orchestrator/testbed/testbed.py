@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from netem.backends import AUTO, choose, open_link
-from netem.link import ShapedLink, check_rates
+from netem.backends import AUTO, check_rates, choose, open_link
+from netem.link import ShapedLink
 from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.pace import paces
@@ -43,7 +43,10 @@ class Site:
     def check(self, links: Iterable[LinkSpec]) -> None:
         """Raise UsageError for a link that cannot be shaped here."""
         for spec in links:
-            check_rates(self.backend or "nodes-netem", spec)
+            if self.backend is None:
+                MachinesLink.rates.check("nodes-netem", spec)
+            else:
+                check_rates(self.backend, spec)
 
     def can_shape(self, spec: LinkSpec) -> bool:
         """Whether a link of these rates can be shaped here."""

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from netem.backends.native import open_native
 from netem.link import DEVICE, Addresses, Link
 from netem.namespace import Namespace, new_namespace, privileged
-from netem.native import open_native
 from orchestrator.ask.topology import Machines, load_topology
 from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
 from splitbed.security import certificates

@@ -13,10 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netem import linkbox
-from netem.backends import BACKENDS, open_link
+from netem.backends import BACKENDS, linkbox, open_link
+from netem.backends.linkbox import BoxEgress
 from netem.doctor import UML
-from netem.linkbox import BoxEgress
 from netem.namespace import new_namespace
 from netem.spec import symmetric
 from splitbed.errors import LinkError

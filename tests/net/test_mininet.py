@@ -109,7 +109,7 @@ def test_mn_takes_the_topology(guest_prove: list[str]) -> None:
 
 
 def test_netem_is_asked_for_only_where_htb_alone_will_not_do() -> None:
-    from netem.mininet import tc_parameters  # Mininet is there, or this was skipped
+    from netem.backends.mininet import tc_parameters  # Mininet is there, or this was skipped
 
     assert tc_parameters(Shape(rate_mbit=5)) == {"bw": 5}
     assert tc_parameters(Shape(rate_mbit=5, delay_ms=1))["delay"] == "1.000000ms"

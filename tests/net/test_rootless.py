@@ -73,6 +73,16 @@ def test_an_ordinary_user_proves_a_link() -> None:
     assert "uplink" in done.stdout
 
 
+def test_an_ordinary_user_opens_links_in_a_process_that_stays_what_it_is() -> None:
+    tests = [str(Path(__file__).with_name("test_in_process.py"))]
+    done = as_nobody(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], "0666"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
 def test_a_tun_node_that_is_closed_to_the_user_is_named_with_its_repair(backend: str) -> None:
     if backend != "linkbox":
         pytest.skip("only the link box needs TAPs")

@@ -49,7 +49,7 @@ def test_an_unknown_profile_lists_the_choices() -> None:
 
 
 def test_an_unknown_backend_lists_the_choices() -> None:
-    with pytest.raises(UsageError, match="auto, native, linkbox, mininet"):
+    with pytest.raises(UsageError, match="native, linkbox, mininet, or auto"):
         choose("carrier-pigeon")
 
 

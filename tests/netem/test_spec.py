@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from netem.link import Addresses, check_rates
+from netem.backends import check_rates
+from netem.link import Addresses
 from netem.profiles import PROFILES, SOURCES
 from netem.spec import LinkSpec, Shape, checked, symmetric
 from splitbed.errors import UsageError

@@ -1,0 +1,132 @@
+"""The backends that can make a link, by name, and the choice among them.
+
+A user's package adds one through the entry-point group ``splitbed.link_backends``: an object with
+what :class:`Backend` has.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from netem.backends.linkbox import RATES as LINKBOX_RATES
+from netem.backends.linkbox import open_linkbox
+from netem.backends.native import open_native
+from netem.doctor import (
+    Finding,
+    cubic_in_kernel,
+    diagnose,
+    ethtool,
+    insmod,
+    ip,
+    link_box,
+    mininet,
+    netem_in_kernel,
+    privilege,
+    tc,
+    tun,
+)
+from netem.link import Addresses, Link, Rates
+from netem.spec import LinkSpec
+from splitbed.errors import MachineError, UsageError
+from splitbed.extensions import Extensible
+
+__all__ = ["AUTO", "BACKENDS", "GROUP", "Backend", "check_rates", "choose", "diagnose", "open_link"]
+
+AUTO = "auto"
+GROUP = "splitbed.link_backends"
+
+
+class Backend(Protocol):
+    """Makes links."""
+
+    @property
+    def rates(self) -> Rates:
+        """What rates its links are trusted with."""
+
+    def lacks(self) -> list[Finding]:
+        """What this machine lacks for it, each with its repair."""
+
+    def open(self, run_dir: Path, addresses: Addresses) -> AbstractContextManager[Link]:
+        """A link between two new namespaces, unshaped; what it keeps on disk goes below `run_dir`.
+
+        Raises LinkError, MachineError.
+        """
+
+
+@dataclass(frozen=True)
+class _Ours:
+    needs: tuple[Callable[[], Finding], ...]
+    opened: Callable[[Path, Addresses], AbstractContextManager[Link]]
+    rates: Rates
+
+    def lacks(self) -> list[Finding]:
+        if not (root := privilege()).ok:
+            return [root]  # what else is tried in a namespace fails without it
+        return [finding for need in self.needs if not (finding := need()).ok]
+
+    def open(self, run_dir: Path, addresses: Addresses) -> AbstractContextManager[Link]:
+        return self.opened(run_dir, addresses)
+
+
+@contextmanager
+def _open_mininet(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
+    from netem.backends.mininet import open_mininet
+
+    with open_mininet(run_dir, addresses) as link:
+        yield link
+
+
+_ANY = (ip, tc, cubic_in_kernel)
+
+BACKENDS: Extensible[Backend] = Extensible(
+    GROUP,
+    "link backend",
+    {
+        "native": _Ours((*_ANY, netem_in_kernel), open_native, Rates()),
+        "linkbox": _Ours((*_ANY, link_box, tun, ethtool, insmod), open_linkbox, LINKBOX_RATES),
+        "mininet": _Ours((*_ANY, mininet), _open_mininet, Rates()),  # without sch_netem: rates only
+    },
+    kind="Backend of netem.backends",
+    needs=("rates", "lacks", "open"),
+    reserved=(AUTO,),
+)
+
+
+def choose(name: str = AUTO) -> str:
+    """The backend to use: ``name`` when this machine can, or for "auto" the best of ours.
+
+    Raises UsageError for an unknown name, MachineError with what to install when it cannot.
+    """
+    candidates = ("native", "linkbox") if name == AUTO else (name,)
+    lacking: list[str] = []
+    for candidate in candidates:
+        missing = BACKENDS.named(candidate, or_else=f", or {AUTO}").lacks()
+        if not missing:
+            return candidate
+        lacking += [f"  {candidate}: {f.name}: {f.detail}; repair: {f.repair}" for f in missing]
+    which = "no link backend works" if name == AUTO else f"the link backend {name} does not work"
+    raise MachineError("\n".join([f"{which} on this machine", *lacking]))
+
+
+def check_rates(name: str, spec: LinkSpec) -> None:
+    """Raise UsageError when that backend cannot do the rates of ``spec`` accurately."""
+    try:
+        BACKENDS.named(name).rates.check(name, spec)
+    except UsageError as error:
+        able = [other for other, backend in BACKENDS.own.items() if backend.rates.allow(spec)]
+        advice = f"backend {' or '.join(able)} could" if able else "no backend could"
+        raise UsageError(f"{error}; {advice}") from None
+
+
+@contextmanager
+def open_link(name: str, run_dir: Path, subnet: str = "10.77.0.0/24") -> Iterator[Link]:
+    """A link by the backend that :func:`choose` picks, unshaped until :meth:`Link.shape`.
+
+    What the backend keeps on disk goes below ``run_dir`` and is removed. This process stays what it
+    is, whatever threads it has and whoever runs it. Raises UsageError, MachineError, LinkError.
+    """
+    addresses = Addresses.of(subnet)
+    with BACKENDS[choose(name)].open(run_dir, addresses) as link:
+        yield link
