@@ -21,6 +21,8 @@ class Rates:
 
     least_mbit: float = 0.05
     most_mbit: float = 1000.0
+    holds: bool = True
+    """Whether a change of the delay leaves what waits where it is, as an outage needs."""
 
     def allow(self, spec: LinkSpec) -> bool:
         """Whether both directions of ``spec`` are within them."""

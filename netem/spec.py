@@ -58,8 +58,18 @@ class Shape(Frozen):
     @property
     def packets_in_flight(self) -> int:
         """Full frames inside the delay line when the link is busy."""
-        in_flight_bits = self.rate_mbit * 1e3 * (self.delay_ms + self.jitter_ms)
-        return math.ceil(in_flight_bits / (FRAME_BYTES * 8))
+        return self._packets(self.delay_ms + self.jitter_ms)
+
+    def _packets(self, ms: float) -> int:
+        return math.ceil(self.rate_mbit * 1e3 * ms / (FRAME_BYTES * 8))
+
+    def held(self, ms: float) -> Self:
+        """As it is when nothing gets through for so long: what is sent waits, then goes as here."""
+        # room for what waits, or the rate would be out of reach
+        waiting = self._packets(self.delay_ms + ms + self.jitter_ms)
+        queue_packets = max(self.queue_packets, waiting)
+        longer = {"delay_ms": self.delay_ms + ms, "queue_packets": queue_packets}
+        return type(self)(**{**dict(self), **longer})
 
     def serialisation_ms(self, frame_bytes: int) -> float:
         """Time that a frame of ``frame_bytes`` occupies the link."""
@@ -71,6 +81,10 @@ class LinkSpec(Frozen):
 
     uplink: Shape
     downlink: Shape
+
+    def held(self, ms: float) -> Self:
+        """Both directions :meth:`Shape.held`."""
+        return type(self)(uplink=self.uplink.held(ms), downlink=self.downlink.held(ms))
 
     @property
     def words(self) -> str:

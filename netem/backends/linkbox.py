@@ -22,15 +22,12 @@ from typing import BinaryIO
 
 from netem import qdisc, shell
 from netem.doctor import UML
-from netem.link import DEVICE, Addresses, Link, Rates
+from netem.link import DEVICE, Addresses, Link
 from netem.namespace import join, new_namespace
 from netem.spec import Shape
 from splitbed.errors import LinkError, MachineError
 
 _INIT = Path(__file__).with_name("linkbox_init.sh")
-RATES = Rates(most_mbit=150.0)
-"""Measured on two shared cores: TCP got 0.99 to 1.00 of the rate at 150 Mbit/s, and 0.73 to 1.00 at
-200, where the box's one CPU is full."""
 _BOOT_S = 60.0  # 1.3 s on a quiet machine
 _ANSWER_S = 10.0  # 1 ms on a quiet machine
 _POWER_OFF_S = 3.0  # 0.05 s on a quiet machine
@@ -124,7 +121,6 @@ def open_linkbox(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
             taps.close()
             yield Link(
                 backend="linkbox",
-                rates=RATES,
                 ue=ue,
                 edge=edge,
                 ue_address=addresses.ue,

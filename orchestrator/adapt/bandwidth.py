@@ -6,6 +6,9 @@ FILE.yaml            `steps: [[0, 20], [10, 5]]` in seconds and Mbit/s, and `len
 FILE of two columns  seconds and Mbit/s, between them a comma or a space; `#` begins a comment
 FILE of one column   mahimahi's format: each line is a chance for 1500 bytes, in ms
 
+A rate of 0 is an outage: what is sent waits for its end. So is a window of a mahimahi file that has
+no chance.
+
 The generated ones are no recordings. In dB the rate is the sum of slow shadowing (autoregressive,
 with a correlation of seconds, as of someone who walks or drives), fast fading that does not
 remember, and now and then (a two-state Markov chain) an outage: a handover, or for 5G a blockage.
@@ -18,6 +21,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +33,6 @@ from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 
 BIN_S = 0.1
-LEAST_MBIT = 0.2
-"""What a mahimahi file's silence becomes: a link of no rate cannot be shaped."""
 
 _CHANCE_BYTES = 1500
 _LENGTH_S = 60.0
@@ -51,10 +53,22 @@ class BandwidthTrace:
     @property
     def words(self) -> str:
         """What it is, in words."""
-        least, most = min(self.rates_mbit), max(self.rates_mbit)
         count = f"{len(self.rates_mbit)} rates" if len(self.rates_mbit) > 1 else "one rate"
         ends = f"{self.length_s:g} s, then again" if math.isfinite(self.length_s) else "once"
-        return f"{self.name}: {count} from {least:g} to {most:g} Mbit/s, {ends}"
+        out = f", outages of up to {self.longest_outage_s:g} s" if 0 in self.rates_mbit else ""
+        rates = f"{count} from {self.least_mbit:g} to {max(self.rates_mbit):g} Mbit/s"
+        return f"{self.name}: {rates}{out}, {ends}"
+
+    @property
+    def least_mbit(self) -> float:
+        """The least rate outside of outages."""
+        return min(filter(None, self.rates_mbit))
+
+    @property
+    def longest_outage_s(self) -> float:
+        """Seconds of the longest time without a rate, 0 where there is none."""
+        twice = pairwise([(0.0, self.rate_at(0)), *islice(self.changes(), 2 * len(self.starts_s))])
+        return max((end_s - at_s for (at_s, rate), (end_s, _) in twice if not rate), default=0.0)
 
     def rate_at(self, at_s: float) -> float:
         """The rate in Mbit/s."""
@@ -82,7 +96,10 @@ class BandwidthTrace:
             round_ += 1
 
     def air_ms(self, payload_bytes: int, from_s: float) -> float:
-        """Milliseconds that `payload_bytes` and their headers take from then on."""
+        """Milliseconds that `payload_bytes` and their headers take from then on.
+
+        Without end where the trace ends in an outage.
+        """
         left_mbit = wire_bytes(payload_bytes) * 8 / 1e6
         if not left_mbit:
             return 0.0
@@ -92,11 +109,18 @@ class BandwidthTrace:
                 break
             left_mbit -= rate_mbit * (at_s - now_s)
             now_s, rate_mbit = at_s, next_mbit
-        return (now_s - from_s + left_mbit / rate_mbit) * 1e3
+        return (now_s - from_s + left_mbit / rate_mbit) * 1e3 if rate_mbit else math.inf
 
 
 def bandwidth_trace(text: str) -> BandwidthTrace:
     """The trace that ``text`` names. Raises UsageError, for a file with its name and the line."""
+    trace = _named(text)
+    if not any(trace.rates_mbit):
+        raise UsageError(f"{text} is one outage: give it a rate above 0 somewhere")
+    return trace
+
+
+def _named(text: str) -> BandwidthTrace:
     if not (match := _WORDS.match(text)):
         return _read(Path(text))
     length_s = match["length_s"]
@@ -104,7 +128,7 @@ def bandwidth_trace(text: str) -> BandwidthTrace:
     if longest_s is not None and longest_s > _LONGEST_S:
         raise UsageError(f"{text}: a trace lasts at most {_LONGEST_S:g} s")
     if match["kind"] == "steps":
-        rates = [_positive(word, text, "Mbit/s") for word in match["what"].split(",")]
+        rates = [_rate(word, text) for word in match["what"].split(",")]
         each_s = longest_s or 10.0
         return _stepped(text, [each_s * place for place in range(len(rates))], rates, each_s)
     if not match["what"].isascii() or not match["what"].isdigit():
@@ -118,13 +142,19 @@ def _stepped(
     return BandwidthTrace(name, tuple(starts_s), tuple(rates), starts_s[-1] + last_s)
 
 
-def _positive(word: str, where: str, unit: str) -> float:
+def _rate(word: str, where: str) -> float:
+    if _is_number(word) and float(word) == 0:
+        return 0.0  # also of -0
+    return _positive(word, where, "Mbit/s", "of 0 (an outage) or more")
+
+
+def _positive(word: str, where: str, unit: str, which: str = "above 0") -> float:
     try:
         value = float(word)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{where}: {word.strip()!r} is no number of {unit} above 0")
+        raise UsageError(f"{where}: {word.strip()!r} is no number of {unit} {which}")
     return value
 
 
@@ -170,7 +200,7 @@ def _faded(name: str, cell: _Cell, seed: int, length_s: float) -> BandwidthTrace
 
 class _Steps(Frozen):
     steps: tuple[
-        tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+        tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0, allow_inf_nan=False)]],
         ...,
     ] = Field(min_length=1)
     length_s: float | None = Field(None, gt=0, le=_LONGEST_S)
@@ -222,7 +252,7 @@ def _columns(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTra
         if not (starts_s or _is_number(fields[0])):
             continue  # a line of headings
         starts_s.append(_start(fields[0], where))
-        rates.append(_positive(fields[1], where, "Mbit/s"))
+        rates.append(_rate(fields[1], where))
     if not starts_s:
         raise UsageError(f"the trace {file} has headings and nothing below them")
     _check_order(starts_s, [where for where, _ in lines[-len(starts_s) :]])
@@ -275,8 +305,8 @@ def _mahimahi(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTr
     counts = np.bincount(places, minlength=windows)
     lengths_ms = [window_ms] * (windows - 1) + [length_ms - (windows - 1) * window_ms]
     rates = [
-        max(round(float(count) * _CHANCE_BYTES * 8 / (ms * 1e3), 3), LEAST_MBIT)
+        round(float(count) * _CHANCE_BYTES * 8 / (ms * 1e3), 3)
         for count, ms in zip(counts, lengths_ms, strict=True)
     ]
-    starts_s = tuple(place * window_ms / 1e3 for place in range(windows))
-    return BandwidthTrace(file.name, starts_s, tuple(rates), length_ms / 1e3)
+    starts_s = [place * window_ms / 1e3 for place in range(windows)]
+    return _stepped(file.name, starts_s, rates, lengths_ms[-1] / 1e3)

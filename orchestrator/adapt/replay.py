@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,9 @@ from netem.link import ShapedLink
 from netem.spec import LinkSpec
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from splitbed.errors import SplitbedError
+
+REFRESH_S = 0.02
+"""By how much the end of an outage may be late for what is sent in it first."""
 
 _END_S = 10.0
 
@@ -19,6 +23,12 @@ class LinkReplay:
 
     `links` has the link at each of its rates. What waits in the link's queue when a rate changes
     leaves it as the earlier rate had planned.
+
+    In an outage, a rate of 0, what is on its way still arrives, and what is sent waits for the end,
+    then goes at the rate that follows: radio links hold it so. (A loss of 100 % would have TCP send
+    it again a while after the end, and the longer the outage was the later; a tiny rate would plan
+    what waits for long after.) netem plans when a packet leaves as it comes in, so it is told every
+    :data:`REFRESH_S` to delay what comes by what is left of the outage.
     """
 
     def __init__(
@@ -34,10 +44,10 @@ class LinkReplay:
         """When each rate should have begun, when it had, in seconds; and the rate in Mbit/s."""
 
     def __enter__(self) -> Self:
-        first = self._trace.rate_at(0)
-        self._link.shape(self._links[first])
         self._began_s = time.monotonic()
-        self.changes.append((0.0, 0.0, first))
+        self._shape(self._trace.rate_at(0), next(self._trace.changes(), None))
+        self._began_s = time.monotonic()
+        self.changes.append((0.0, 0.0, self._trace.rate_at(0)))
         self._thread.start()
         return self
 
@@ -57,8 +67,12 @@ class LinkReplay:
 
     @property
     def applied(self) -> BandwidthTrace:
-        """What the link really was, so far."""
-        _, starts_s, rates_mbit = zip(*self.changes, strict=True)
+        """What the link really was, so far; an outage that lasts has its end before it."""
+        changes = list(self.changes)
+        due_s, _, last_mbit = changes[-1]
+        if not last_mbit:
+            changes += [(at_s, at_s, mbit) for at_s, mbit in islice(self._trace.changes(due_s), 1)]
+        _, starts_s, rates_mbit = zip(*changes, strict=True)
         return BandwidthTrace(self._trace.name, starts_s, rates_mbit, float("inf"))
 
     def check(self) -> None:
@@ -69,14 +83,31 @@ class LinkReplay:
     def _run(self) -> None:
         changes = self._trace.changes()
         due = next(changes, None)
-        while due is not None and not self._done.wait(max(due[0] - self.now_s, 0)):
-            # of changes that are overdue only the last still matters
-            following = next(changes, None)
-            if following is None or following[0] > self.now_s:
-                try:
-                    self._link.shape(self._links[due[1]])
-                except SplitbedError as error:
-                    self._error = error
-                    return
-                self.changes.append((due[0], self.now_s, due[1]))
-            due = following
+        try:
+            while due is not None and self._lasts_until(due):
+                # of changes that are overdue only the last still matters
+                following = next(changes, None)
+                if following is None or following[0] > self.now_s:
+                    self._shape(due[1], following)
+                    self.changes.append((due[0], self.now_s, due[1]))
+                due = following
+        except SplitbedError as error:
+            self._error = error
+
+    def _lasts_until(self, due: tuple[float, float]) -> bool:
+        """Wait until then; False when the context ends before."""
+        while (left_s := due[0] - self.now_s) > 0:
+            out = not self.changes[-1][2]
+            if self._done.wait(min(left_s, REFRESH_S) if out else left_s):
+                return False
+            if out:
+                self._shape(0.0, due)
+        return not self._done.is_set()
+
+    def _shape(self, rate_mbit: float, following: tuple[float, float] | None) -> None:
+        if rate_mbit or following is None:
+            self._link.shape(self._links[rate_mbit])
+        else:
+            end_s, after_mbit = following
+            left_ms = max(end_s - self.now_s, 0.0) * 1e3
+            self._link.shape(self._links[after_mbit].held(left_ms))

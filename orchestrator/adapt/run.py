@@ -77,7 +77,8 @@ def run(config: SweepConfig, asked: TraceOptions, say: Callable[[str], None]) ->
         check_free(config.out)
     trace = bandwidth_trace(asked.bw_trace)
     _check(config)
-    links = {rate: _at(config, rate).links[0] for rate in sorted(set(trace.rates_mbit))}
+    rates = sorted(set(trace.rates_mbit) - {0.0})
+    links = {rate: _at(config, rate).links[0] for rate in rates}
     fastest = _at(config, max(links))
     site = checked_site(fastest)
     site.check(links.values())
@@ -85,6 +86,12 @@ def run(config: SweepConfig, asked: TraceOptions, say: Callable[[str], None]) ->
         cells = plan_cells(fastest, local.model)
         names = policy_names(asked.policy, splits_of(cells))
         with testbed(site, local.model, [*fastest.links, *links.values()]) as bed:
+            if trace.longest_outage_s and not bed.link.rates.holds:
+                raise UsageError(
+                    f"{trace.name} has outages, in which what is sent waits, and backend "
+                    f"{bed.link.backend} cannot hold it: choose native or linkbox, or on machines "
+                    "of their own nodes whose kernels have sch_netem"
+                )
             folder = create(config.out, f"trace-{bed.model.name}")
             with folder.locked():
                 told = f"{len(names)} policies, {len(cells)} splits"
@@ -292,7 +299,8 @@ class TraceRun:
         wire = wire_ms(self._cells[k].crossing_bytes, slowest.uplink)
         lossy = slowest.uplink.loss_pct or slowest.downlink.loss_pct
         late = LATE_WITH_LOSS if lossy else _LATE
-        return (_WORK_MS * self._pace.most + late * wire) / 1e3
+        out_ms = self._trace.longest_outage_s * 1e3
+        return (_WORK_MS * self._pace.most + late * (wire + out_ms)) / 1e3
 
     def _lose(self, name: str, reason: str) -> None:
         """Write down the frame that did not come back, and bring both nodes up again."""

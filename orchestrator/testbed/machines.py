@@ -55,6 +55,7 @@ class MachinesLink(ShapedLink):
                 )
         kinds = sorted({said.shaper for said in self._says.values()} - {""})
         self.backend = f"nodes-{'+'.join(kinds)}"
+        self.rates = Rates(holds="tbf" not in kinds)
 
     def check(self, spec: LinkSpec) -> None:
         """Raise LinkError for what these nodes cannot shape, before anything is measured."""

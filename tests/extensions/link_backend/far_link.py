@@ -40,7 +40,7 @@ class _Backend:
     def open(self, run_dir: Path, addresses: Addresses) -> Iterator[Link]:
         with BACKENDS[choose()].open(run_dir, addresses) as link:
             up, down = _Far(link.uplink), _Far(link.downlink)
-            yield replace(link, backend="far", rates=self.rates, uplink=up, downlink=down)
+            yield replace(link, backend="far", uplink=up, downlink=down)
 
 
 BACKEND = _Backend()

@@ -36,11 +36,42 @@ def test_a_file_of_steps_says_when_each_rate_begins(tmp_path: Path, name: str, t
     assert (trace.starts_s, trace.rates_mbit, trace.length_s) == ((0, 2, 3), (20, 5, 10), 4)
 
 
-def test_mahimahis_chances_become_rates_and_its_silence_the_least(tmp_path: Path) -> None:
+def test_mahimahis_chances_become_rates_and_its_silence_an_outage(tmp_path: Path) -> None:
     busy = "".join(f"{at_ms}\n" for at_ms in range(100))  # one a ms: 12 Mbit/s
-    trace = bandwidth_trace(written(tmp_path, busy + "250\n300\n"))
-    assert trace.rates_mbit == (12.0, 0.2, 0.24)
-    assert trace.length_s == pytest.approx(0.3)
+    trace = bandwidth_trace(written(tmp_path, busy + "250\n310\n400\n"))
+    assert trace.rates_mbit == (12.0, 0.0, 0.12, 0.24)
+    assert trace.length_s == pytest.approx(0.4)
+    assert trace.least_mbit == 0.12
+    assert "from 0.12 to 12 Mbit/s, outages of up to 0.1 s" in trace.words
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "longest_s"),
+    [
+        ("trace.txt", "0 0\n1 20\n3 0\n", 3),  # the last goes on where it begins again
+        ("trace.yaml", "steps: [[0, 0], [1, 20], [3, 0.0]]", 3),
+        ("mahimahi", "".join(f"{at_ms}\n" for at_ms in (*range(1000, 3000), 5000)), 1.9),
+    ],
+)
+def test_a_rate_of_0_is_an_outage_in_every_format(
+    tmp_path: Path, name: str, text: str, longest_s: float
+) -> None:
+    trace = bandwidth_trace(written(tmp_path, text, name))
+    assert [trace.rate_at(at_s) > 0 for at_s in (0.5, 2, 4)] == [False, True, False]
+    assert trace.longest_outage_s == pytest.approx(longest_s)
+
+
+def test_steps_may_be_out() -> None:
+    trace = bandwidth_trace("steps:20,0,5@2s")
+    assert (trace.rates_mbit, trace.longest_outage_s) == ((20, 0, 5), 2)
+
+
+def test_a_transfer_waits_for_the_end_of_an_outage() -> None:
+    trace = BandwidthTrace("out", (0.0, 1.0, 3.0), (8.0, 0.0, 8.0), math.inf)
+    alone_ms = trace.air_ms(1448, 0)
+    assert trace.air_ms(1448, 1.5) == pytest.approx(1500 + alone_ms)
+    assert trace.air_ms(1448, 1 - alone_ms / 2e3) == pytest.approx(2000 + alone_ms)
+    assert BandwidthTrace("end", (0.0, 1.0), (8.0, 0.0), math.inf).air_ms(1448, 2) == math.inf
 
 
 @pytest.mark.parametrize(("kind", "least", "most"), [("lte", 0.5, 50), ("5g", 2, 150)])
@@ -60,7 +91,8 @@ def test_a_generated_trace_is_its_seeds_and_within_its_range(
     ("text", "says"),
     [
         ("0 20\n1 fast\n", "line 2: 'fast' is no number"),
-        ("0 20\n1 0\n", "line 2: '0'"),
+        ("0 20\n1 -1\n", "line 2: '-1' is no number of Mbit/s of 0 .an outage. or more"),
+        ("0 0\n1 0\n", "is one outage: give it a rate above 0"),
         ("0 20\n2 5\n1 5\n", "line 3: 1 s does not come after 2 s"),
         ("1 20\n", "line 1: a trace begins at 0 s"),
         ("0 20 3\n", "line 1: expected seconds and Mbit/s"),

@@ -1,0 +1,53 @@
+"""An outage of a bandwidth trace on a link that the kernel shapes."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from netem.link import Link
+from netem.spec import symmetric
+from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.adapt.replay import REFRESH_S, LinkReplay
+
+_SO_TIMESTAMPNS = 35  # the kernel's time of arrival, however late this process reads
+
+pytestmark = pytest.mark.measures
+
+
+LINKS = {rate: symmetric(rate_mbit=rate, delay_ms=5) for rate in (20.0, 5.0)}
+
+
+def test_in_an_outage_nothing_arrives_and_after_it_all_does_in_order(
+    link: Link, tmp_path: Path
+) -> None:
+    (file := tmp_path / "trace.txt").write_text("0 20\n0.5 0\n1.2 5\n")
+    receiver, sender = (end.open_socket(socket.SOCK_DGRAM) for end in (link.edge, link.ue))
+    with receiver, sender:
+        receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        receiver.bind((link.edge_address, 0))
+        receiver.settimeout(1)
+        sender.connect(receiver.getsockname())
+        sent, arrived = 0, []
+        with LinkReplay(link, bandwidth_trace(str(file)), LINKS) as replay:
+            began_ns = time.time_ns() - round(replay.now_s * 1e9)
+            while replay.now_s < 1.5:
+                sender.send(sent.to_bytes(4) + bytes(496))
+                sent += 1
+                time.sleep(0.004)
+        replay.check()
+        for _ in range(sent):
+            datagram, [(_, _, stamp)], _, _ = receiver.recvmsg(600, 100)
+            seconds, ns = int.from_bytes(stamp[:8], "little"), int.from_bytes(stamp[8:], "little")
+            at_s = (seconds * 10**9 + ns - began_ns) / 1e9
+            arrived.append((int.from_bytes(datagram[:4]), at_s))
+    assert [number for number, _ in arrived] == list(range(sent))
+    [_, (_, out_s, _), (_, over_s, after_mbit)] = replay.changes
+    assert after_mbit == 5
+    on_the_way_s = 0.005 + 0.01
+    assert not [at_s for _, at_s in arrived if out_s + on_the_way_s < at_s < 1.2]
+    held = [at_s for _, at_s in arrived if at_s >= 1.2][:20]
+    # at once, one after another at the rate of after: 542 bytes at 5 Mbit/s are 0.87 ms
+    assert held[-1] - held[0] == pytest.approx(19 * 542 * 8 / 5e6, rel=0.2)
+    assert held[0] < over_s + 0.005 + 2 * REFRESH_S
