@@ -16,6 +16,7 @@ from splitbed.logs import log
 from splitbed.node.delivery import CutPart, Parcel, info_of, pack
 from splitbed.node.host import NodeHost, answering
 from splitbed.node.tcp import pin_cubic
+from splitbed.runtime import RUNTIMES
 from splitbed.tasks import TASKS
 from splitbed.telemetry import MODELS, tell_bytes, tell_stages
 from splitbed.tensors import Tensors
@@ -40,7 +41,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def __init__(self, host: NodeHost) -> None:
         self._host = host
         self._stored: StoredModel | None = None
-        self._task = ""
+        self._task = self._runtime = ""
         self._parcel: Parcel | None = None
         self._references: dict[int, Tensors] = {}
         host.forget.append(self.forget)
@@ -65,11 +66,14 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._host.drop()
         self.forget()
         first = next(request, nodes_pb2.ModelPiece())
-        if first.task not in TASKS or first.format not in FORMATS:
-            raise NodeError(f"refused a model of format {first.format!r} for task {first.task!r}")
+        if first.task not in TASKS or first.format not in FORMATS or first.runtime not in RUNTIMES:
+            raise NodeError(
+                f"refused a model of format {first.format!r} for task {first.task!r} and runtime "
+                f"{first.runtime!r}: what other packages add must be installed on this node, too"
+            )
         digest = self._receive(request, format_named(first.format).FILES)
         self._stored = open_stored(self._host.folder, first.format)
-        self._task = first.task
+        self._task, self._runtime = first.task, first.runtime
         MODELS.set(1)
         log.info("model deployed", sha256=digest, layers=self._stored.graph.n)
         return nodes_pb2.Deployed(sha256=digest)
@@ -118,7 +122,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def _cut(self, layers: int) -> tuple[CutPart, CutPart]:
         if self._stored is None:
             raise NodeError("the edge node has no model: deploy one first")
-        model = info_of(self._stored.graph, self._task)
+        model = info_of(self._stored.graph, self._task, self._runtime)
         part1, part2 = extract(self._stored, layers)
         return CutPart(part1, layers, model), CutPart(part2, layers, model)
 

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -63,7 +63,7 @@ class SweepConfig(LinkOptions):
     input: Source | None = None
     weights: Path | None = None
     width: float = 1.0
-    runtime: Literal["onnx", "tflite"] | None = None
+    runtime: str | None = None
     delivery: bool = True
     profile: bool = True
     shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = Field(

@@ -67,7 +67,8 @@ def calibrate(
     for k in cuts:
         part, rest = extract(model.stored, k)
         rest.remove()
-        with PartSession(part.path, part.inputs, part.outputs, part.passthrough, 0) as session:
+        files = (part.path, part.inputs, part.outputs, part.passthrough)
+        with PartSession(*files, 0, model.runtime) as session:
             part.remove()
             last = model.channels_last
             try:

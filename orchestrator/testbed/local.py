@@ -23,7 +23,8 @@ class LocalModel:
 
     def session(self, part: Part) -> PartSession:
         """A session on one of its parts, whose file is not needed afterwards."""
-        session = PartSession(part.path, part.inputs, part.outputs, part.passthrough, self.threads)
+        files = (part.path, part.inputs, part.outputs, part.passthrough)
+        session = PartSession(*files, self.threads, self.model.runtime)
         part.remove()
         return session
 

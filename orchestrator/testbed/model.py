@@ -35,6 +35,8 @@ class SweptModel:
     is_sequence: bool
     classes: tuple[str, ...]
     """Of the ground truth."""
+    runtime: str
+    """What runs its parts."""
     facts: dict[str, object]
     """For run.json: weights, sizes, hashes of model and inputs."""
 
@@ -56,7 +58,7 @@ class SweptModel:
     @property
     def info(self) -> ModelInfo:
         """What the nodes must know of it."""
-        return info_of(self.graph, self.task)
+        return info_of(self.graph, self.task, self.runtime)
 
 
 def load_model(config: SweepConfig, folder: Path) -> SweptModel:
@@ -74,12 +76,13 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         one.check()
     stored = store(graph, folder)
     task = _task(config, anchor)
-    _check_runs(stored, task)
+    runtime = config.runtime or graph.format
+    _check_runs(stored, task, runtime)
     name = anchor.name if anchor else file.stem
     facts: dict[str, object] = {
         "name": name,
         "weights": weights,
-        "runtime": graph.format,
+        "runtime": runtime,
         "layers": graph.n,
         "parameters": anchor.parameters
         if anchor and config.width == 1
@@ -100,6 +103,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         inputs=inputs,
         others=tuple(given.every[len(inputs) :]),
         is_sequence=given.is_sequence,
+        runtime=runtime,
         facts=facts,
     )
 
@@ -112,10 +116,10 @@ def _task(config: SweepConfig, anchor: AnchorModel | None) -> str:
     return anchor.task if anchor else config.task or "tensors"
 
 
-def _check_runs(stored: StoredModel, task: str) -> None:
+def _check_runs(stored: StoredModel, task: str, runtime: str) -> None:
     """Refuse what cannot be run, or read, before a link and two nodes are brought up for it."""
     _, whole = extract(stored, 0)
-    session = PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough, 0)
+    session = PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough, 0, runtime)
     whole.remove()
     with session:
         if task in ("classification", "image"):  # said of a file, which need not be one

@@ -6,6 +6,7 @@ from orchestrator.ask.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.formats import format_of, load_graph
 from splitbed.graphs.graph import Graph
+from splitbed.runtime import RUNTIMES
 from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
 
 
@@ -37,17 +38,17 @@ def model_file(
     if config.weights or config.width != 1:
         option = f"--weights {config.weights}" if config.weights else f"--width {config.width:g}"
         raise UsageError(f"{option} is for a model of the zoo; {config.model} has its own")
-    if config.runtime not in (None, form := format_of(path)):
+    form = format_of(path)
+    if config.runtime and RUNTIMES.named(config.runtime).format != form:
         raise UsageError(f"--runtime {config.runtime} cannot run {path}, which is of format {form}")
     return path, "the file's own", None
 
 
 def _variant(config: SweepConfig, anchor: AnchorModel, seed: int | None) -> Variant:
-    model_format = config.runtime or anchor.formats[0]
+    runtime = config.runtime or anchor.formats[0]
+    model_format = RUNTIMES.named(runtime).format
     if model_format not in anchor.formats:
-        raise UsageError(
-            f"--runtime {model_format}: {anchor.name} comes as {', '.join(anchor.formats)}"
-        )
+        raise UsageError(f"--runtime {runtime}: {anchor.name} comes as {', '.join(anchor.formats)}")
     if config.width not in anchor.widths:
         known = ", ".join(f"{width:g}" for width in anchor.widths)
         raise UsageError(f"--width {config.width:g}: {anchor.name} comes in {known}")

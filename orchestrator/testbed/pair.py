@@ -239,7 +239,7 @@ def _same(node: nodes_pb2.NodeDescription) -> object:
 
 def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:
     form = model.graph.format
-    yield nodes_pb2.ModelPiece(task=model.task, format=form)
+    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime)
     for index, name in enumerate(format_named(form).FILES):
         with (model.stored.folder / name).open("rb") as file:
             while data := file.read(_PIECE_BYTES):

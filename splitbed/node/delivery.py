@@ -9,6 +9,7 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, write_portable
+from splitbed.runtime import RUNTIMES
 from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
@@ -23,13 +24,15 @@ MAX_PARTS = 100_000
 class ModelInfo:
     """What a node must know of the whole model to feed it and to read it.
 
-    ``layers`` is how many it has, ``task`` a key of :data:`splitbed.tasks.TASKS`.
+    ``layers`` is how many it has, ``task`` a key of :data:`splitbed.tasks.TASKS`,
+    ``runtime`` one of :data:`splitbed.runtime.RUNTIMES`, which runs its parts.
     """
 
     layers: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     task: str
+    runtime: str
 
     @property
     def results(self) -> tuple[TensorInfo, ...]:
@@ -41,9 +44,9 @@ class ModelInfo:
         return TASKS[self.task].decode(outputs, self.inputs)
 
 
-def info_of(graph: Graph, task: str) -> ModelInfo:
+def info_of(graph: Graph, task: str, runtime: str) -> ModelInfo:
     """What a node must know of ``graph``, whose outputs mean what ``task`` says."""
-    return ModelInfo(graph.n, graph.inputs, graph.outputs, task)
+    return ModelInfo(graph.n, graph.inputs, graph.outputs, task, runtime)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
             inputs=tensor_headers(cut.model.inputs),
             outputs=tensor_headers(cut.model.outputs),
             task=cut.model.task,
+            runtime=cut.model.runtime,
         ),
     )
     if part.path is None:
@@ -172,6 +176,11 @@ def _write(stream: Iterator[PartPiece], header: PartHeader, path: Path) -> None:
 def _described(header: PartHeader, path: Path | None) -> CutPart:
     if header.model.task not in TASKS:
         raise NodeError(f"unknown task {header.model.task!r}; one of {', '.join(TASKS)}")
+    if header.model.runtime not in RUNTIMES:
+        raise NodeError(
+            f"no runtime is called {header.model.runtime!r} here, but {', '.join(RUNTIMES)}: "
+            "install its package on this node"
+        )
     part = Part(
         path,
         infos_of(header.inputs, open_sizes=False),
@@ -188,5 +197,6 @@ def _described(header: PartHeader, path: Path | None) -> CutPart:
         infos_of(header.model.inputs, open_sizes=False),
         infos_of(header.model.outputs, open_sizes=True),
         header.model.task,
+        header.model.runtime,
     )
     return CutPart(part, header.layers, model)

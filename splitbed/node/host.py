@@ -103,6 +103,7 @@ class LoadedPart:
             part.outputs,
             part.passthrough,
             threads,
+            cut.model.runtime,
         )
         self.crossing = part.outputs if side == "ue" else part.inputs
         if cut.is_whole:
@@ -209,7 +210,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                 (piece.piece for piece in request), Path(folder), self.limits.model_bytes
             )
             parts = [
-                ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs)
+                ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs, cut.model.runtime)
                 for cut in cuts
                 if cut.part.path is not None
             ]

@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
+from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession
-from splitbed.runtime.tflite import interpreter_class
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 
@@ -39,6 +38,7 @@ class ProfiledPart:
     path: Path
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    runtime: str
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _profiled(
 ) -> list[PartProfile]:
     tensors = [random_inputs(part.inputs, _SEED) for part in parts]
     for part in parts:
-        _import_runtime(part.path)
+        RUNTIMES.named(part.runtime).load()
     with suppress(OSError):  # where the kernel cannot, the peak counts the imports as well
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     before_bytes = _memory_bytes("VmRSS")
@@ -172,13 +172,6 @@ def _profiled(
     ]
 
 
-def _import_runtime(file: Path) -> None:
-    if file.suffix == ".tflite":
-        interpreter_class()
-    else:
-        import_module("onnxruntime")
-
-
 def _shares(runs: int) -> list[int]:
     rounds = min(_ROUNDS, runs)
     return [runs // rounds + (index < runs % rounds) for index in range(rounds)]
@@ -190,7 +183,7 @@ def _measured(
     """``counts`` are runs to warm up, one after the other, and after a pause."""
     fed = [tensor.name for tensor in part.inputs]
     start_ns = time.monotonic_ns()
-    with PartSession(part.path, part.inputs, part.outputs, fed, threads) as session:
+    with PartSession(part.path, part.inputs, part.outputs, fed, threads, part.runtime) as session:
         init_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
         open_bytes = _memory_bytes("VmRSS")
         warmup_ms, runs_ms, paced_ms = (
@@ -236,7 +229,7 @@ def _part(asked: Mapping[str, Any]) -> ProfiledPart:
         tuple(TensorInfo(**info | {"shape": tuple(info["shape"])}) for info in asked[side])
         for side in ("inputs", "outputs")
     )
-    return ProfiledPart(Path(asked["path"]), inputs, outputs)
+    return ProfiledPart(Path(asked["path"]), inputs, outputs, asked["runtime"])
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:

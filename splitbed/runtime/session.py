@@ -1,25 +1,15 @@
-"""A session that runs a part on the CPU, with the runtime that its file's suffix names."""
+"""A session that runs a part on the CPU, with a runtime of the format of its file."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 
 from splitbed.errors import NodeError, UsageError
+from splitbed.runtime import RUNTIMES, Runner
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors, zeros
-
-
-class Runner(Protocol):
-    """What runs one model file."""
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Names of the tensors that the file is fed."""
-
-    def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
-        """The outputs ``wanted``, in memory of their own; NodeError where the runtime fails."""
 
 
 class PartSession:
@@ -27,8 +17,9 @@ class PartSession:
 
     Outputs named in ``passthrough`` are handed on as they came; without a ``part_file`` nothing
     else may be asked for.  ``threads`` compute, in a run only; 0 are as many
-    as this process may use.  Raises UsageError for a file that
-    its runtime refuses, MachineError where that is not installed.
+    as this process may use.  ``runtime`` is a key of :data:`splitbed.runtime.RUNTIMES`, as a rule
+    the file's suffix.  Raises UsageError for a file that its runtime refuses, MachineError where
+    that is not installed.
     """
 
     def __init__(
@@ -38,12 +29,13 @@ class PartSession:
         outputs: Sequence[TensorInfo],
         passthrough: Sequence[str] = (),
         threads: int = 1,
+        runtime: str | None = None,
     ) -> None:
         self._inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
         self._computed = [name for name in self._outputs if name not in passthrough]
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._runner = _open(part_file, self.threads) if part_file else None
+        self._runner = _open(part_file, self.threads, runtime) if part_file else None
 
     def run(self, tensors: Tensors) -> Tensors:
         """The outputs for ``tensors``, in order.
@@ -102,15 +94,10 @@ class PartSession:
                 )
 
 
-def _open(part_file: Path, threads: int) -> Runner:
-    # late: a quarter of a second each, which --help has not
-    match part_file.suffix:
-        case ".onnx":
-            from splitbed.runtime.onnx import OnnxRunner
-
-            return OnnxRunner(part_file, threads)
-        case ".tflite":
-            from splitbed.runtime.tflite import TfliteRunner
-
-            return TfliteRunner(part_file, threads)
-    raise UsageError(f"No runtime runs {part_file}: its name ends in neither .onnx nor .tflite.")
+def _open(part_file: Path, threads: int, runtime: str | None) -> Runner:
+    name = runtime or part_file.suffix[1:]
+    if name not in RUNTIMES:
+        raise UsageError(
+            f"No runtime here runs {part_file} as {name!r}: there are {', '.join(RUNTIMES)}."
+        )
+    return RUNTIMES[name].load()(part_file, threads)

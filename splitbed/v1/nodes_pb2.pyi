@@ -279,6 +279,7 @@ class ModelPiece(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
     file: _builtins.int
     """index among the files of the format"""
     data: _builtins.bytes
@@ -286,6 +287,8 @@ class ModelPiece(_message.Message):
     """in the first piece: what turns outputs into results"""
     format: _builtins.str
     """in the first piece: onnx or tflite"""
+    runtime: _builtins.str
+    """in the first piece: what runs its parts"""
     def __init__(
         self,
         *,
@@ -293,10 +296,11 @@ class ModelPiece(_message.Message):
         data: _builtins.bytes = ...,
         task: _builtins.str = ...,
         format: _builtins.str = ...,
+        runtime: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "format", b"format", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "format", b"format", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -332,8 +336,11 @@ class ModelInfo(_message.Message):
     INPUTS_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
     layers: _builtins.int
     task: _builtins.str
+    runtime: _builtins.str
+    """what runs its parts"""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]: ...
     @_builtins.property
@@ -347,10 +354,11 @@ class ModelInfo(_message.Message):
         inputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
         outputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
         task: _builtins.str = ...,
+        runtime: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "layers", b"layers", "outputs", b"outputs", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "layers", b"layers", "outputs", b"outputs", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

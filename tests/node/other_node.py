@@ -7,7 +7,7 @@ import splitbed.node.host
 from edge_node.cli import main
 
 if os.environ["OTHER"] == "protocol":
-    vars(splitbed.node.host)["PROTOCOL"] = 3
+    vars(splitbed.node.host)["PROTOCOL"] = 2
 else:
     vars(splitbed.node.host)["PACKAGES"] = ("onnxruntime",)
     vars(importlib.metadata)["version"] = lambda _: "0.0.1"

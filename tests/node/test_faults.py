@@ -40,7 +40,7 @@ def test_a_node_of_another_protocol_is_refused_with_what_repairs_it(
 ) -> None:
     monkeypatch.setenv("OTHER", "protocol")
     with (
-        pytest.raises(NodeError, match="protocol 3, this orchestrator 2: install the same"),
+        pytest.raises(NodeError, match="protocol 2, this orchestrator 3: install the same"),
         loopback_pair(tmp_path, edge_module="tests.node.other_node"),
     ):
         pass

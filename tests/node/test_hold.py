@@ -71,7 +71,7 @@ def test_more_splits_than_the_limit_are_refused_with_its_name(tmp_path: Path) ->
     host = NodeHost("ue", tmp_path, Limits(sessions=2))
     options = nodes_pb2.SessionOptions(threads=1, hold=True)
     cuts = [
-        CutPart(extract(stored, layers)[0], layers, info_of(stored.graph, "tensors"))
+        CutPart(extract(stored, layers)[0], layers, info_of(stored.graph, "tensors", "onnx"))
         for layers in (2, 3, 4)
     ]
     for cut in (*cuts[:2], cuts[1]):  # the same again takes its own place

@@ -15,12 +15,12 @@ from tests.graphs import models, tflite_models
 
 def onnx_chain(folder: Path) -> ProfiledPart:
     path = models.save(models.chain(), folder / "chain.onnx")
-    return ProfiledPart(path, (tensor("x", 1, 3, 8, 8),), (tensor("y", 1, 5, 8, 8),))
+    return ProfiledPart(path, (tensor("x", 1, 3, 8, 8),), (tensor("y", 1, 5, 8, 8),), "onnx")
 
 
 def tflite_chain(folder: Path) -> ProfiledPart:
     path = tflite_models.save(tflite_models.chain(), folder / "chain.tflite")
-    return ProfiledPart(path, (tensor("x", 1, 8, 8, 3),), (tensor("y", 1, 4, 4, 5),))
+    return ProfiledPart(path, (tensor("x", 1, 8, 8, 3),), (tensor("y", 1, 4, 4, 5),), "tflite")
 
 
 def tensor(name: str, *shape: int) -> TensorInfo:
@@ -36,7 +36,7 @@ def matrix(folder: Path, size: int) -> ProfiledPart:
         {"w": np.ones((size, size), np.float32)},
     )
     path = models.save(proto, folder / "matrix.onnx")
-    return ProfiledPart(path, (tensor("x", 1, size),), (tensor("y", 1, size),))
+    return ProfiledPart(path, (tensor("x", 1, size),), (tensor("y", 1, size),), "onnx")
 
 
 def took(milliseconds: float) -> PartProfile:
@@ -77,7 +77,7 @@ def test_opening_needs_no_more_memory_than_all_runs(tmp_path: Path) -> None:
 
 def test_an_input_that_is_an_output_too_is_no_obstacle(tmp_path: Path) -> None:
     chain = tflite_chain(tmp_path)
-    part = ProfiledPart(chain.path, chain.inputs, chain.outputs + chain.inputs)
+    part = ProfiledPart(chain.path, chain.inputs, chain.outputs + chain.inputs, "tflite")
     assert len(profile([part], threads=1, warmup=1, runs=1)) == 1
 
 
@@ -89,7 +89,7 @@ def test_nothing_to_run_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_the_runtime_refuses_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
-    part = ProfiledPart(broken, (tensor("x", 1),), (tensor("y", 1),))
+    part = ProfiledPart(broken, (tensor("x", 1),), (tensor("y", 1),), "onnx")
     with pytest.raises(UsageError, match=r"ONNX Runtime cannot run .*broken\.onnx"):
         profile([part], threads=1, warmup=1, runs=1)
 

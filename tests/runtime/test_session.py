@@ -98,5 +98,5 @@ def test_splits_resolve_without_importing_onnx() -> None:
 
 
 def test_a_file_that_no_runtime_runs_is_named(part: Part, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"model\.pt: its name ends in neither \.onnx nor \.tfl"):
+    with pytest.raises(UsageError, match=r"model\.pt as 'pt': there are onnx, tflite"):
         PartSession(tmp_path / "model.pt", part.inputs, part.outputs)
