@@ -73,14 +73,36 @@ def test_an_ordinary_user_proves_a_link() -> None:
     assert "uplink" in done.stdout
 
 
-def test_an_ordinary_user_opens_links_in_a_process_that_stays_what_it_is() -> None:
-    tests = [str(Path(__file__).with_name("test_in_process.py"))]
-    done = as_nobody(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], "0666"
-    )
+@pytest.mark.parametrize(
+    "chosen",
+    [["test_in_process.py"], ["test_lifetime.py", "-k", "killed_parent_leaves or closed_link"]],
+    ids=["in_process", "lifetime"],
+)
+def test_what_holds_for_root_holds_for_an_ordinary_user(chosen: list[str]) -> None:
+    tests = [str(Path(__file__).with_name(chosen[0])), *chosen[1:]]
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = as_nobody([*pytest_, *tests], "0666")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "passed" in done.stdout
     assert "skipped" not in done.stdout
+
+
+SWEEP = """
+import sys
+from pathlib import Path
+import splitbed
+from tests.node.loopback import small_model
+home = Path.home()
+model = small_model(home / "small.onnx")
+run = splitbed.sweep(model, split="3:3", bw=20, runs=3, profile=False, out=home / "run")
+print(run.verdict, [row["split"] for row in run.rows])
+"""
+
+
+def test_an_ordinary_users_program_sweeps() -> None:
+    done = as_nobody([sys.executable, "-c", SWEEP], "0666")
+    assert done.returncode == 0, done.stderr
+    assert "3:3" in done.stdout
 
 
 def test_a_tun_node_that_is_closed_to_the_user_is_named_with_its_repair(backend: str) -> None:
