@@ -5,6 +5,7 @@ import random
 import subprocess
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from orchestrator.results.archive import extract
 from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -42,17 +44,22 @@ def size(place: Place) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
+def _grew(place: Place, before: int) -> bool:
+    return size(place) > before
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, backend: str) -> tuple[Place, list[str]]:
     """A run that ended after it was killed several times, and its journal at each of them."""
     place, journals = Place(tmp_path_factory.mktemp("killed")), []
     dice = random.Random(SEED)
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         process, before = go_on(place), size(place)
-        while size(place) == before and process.poll() is None:
-            time.sleep(0.01)
+        until(partial(_grew, place, before), process)
         # a cell takes about a second: within frames, proofs, between cells, as it is written
         time.sleep(dice.uniform(0, 1))
+        if kill == KILLS - 1:
+            until(place.cells, process)
         process.kill()
         process.communicate()
         journals.append((place.out / "cells.jsonl").read_text() if place.cells() else "")
@@ -64,6 +71,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, backend: str) -> tuple[Plac
 
 def test_what_was_journalled_before_a_kill_is_kept(killed: tuple[Place, list[str]]) -> None:
     place, journals = killed
+    assert any(journals)
     journal = (place.out / "cells.jsonl").read_text()
     for before in journals:
         assert journal.startswith(before.rpartition("\n")[0])

@@ -57,7 +57,8 @@ def test_labels_that_name_no_class_are_left_out_with_their_boxes() -> None:
 
 def test_no_box_gives_empty_arrays_that_fit_the_results() -> None:
     found = TASK.decode(outputs(), PICTURE)
-    for info in TASK.results or ():
+    assert TASK.results
+    for info in TASK.results:
         value = found[info.name]
         assert info.fits(TensorInfo(info.name, info.datatype, value.shape))
         assert value.size == 0
