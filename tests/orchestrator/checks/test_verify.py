@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.orchestrator.commands import orchestrate
 
+POSENET = ("--model", "posenet", "--width", "0.5")  # the quickest
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,9 +26,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("runtime", ["tflite", "onnx"])
 def test_posenet_is_lossless_at_every_split_on_either_runtime(pictures: Path, runtime: str) -> None:
-    done = orchestrate(
-        "verify", "--model", "posenet", "--images", str(pictures), "--runtime", runtime
-    )
+    done = orchestrate("verify", *POSENET, "--images", str(pictures), "--runtime", runtime)
     assert done.code == 0
     *checks, last = done.out.splitlines()
     assert len(checks) == 2 * 32
@@ -37,9 +37,7 @@ def test_posenet_is_lossless_at_every_split_on_either_runtime(pictures: Path, ru
 
 
 def test_key_points_and_scores_are_what_is_compared(pictures: Path) -> None:
-    done = orchestrate(
-        "verify", "--model", "posenet", "--split", "5:26", "--images", str(pictures), "--json"
-    )
+    done = orchestrate("verify", *POSENET, "--split", "5:26", "--images", str(pictures), "--json")
     (first, _) = json.loads(done.out)
     for result in ("best_keypoints", "best_scores", "keypoints", "keypoint_scores"):
         assert result in first["differences"]
@@ -70,7 +68,7 @@ def test_a_split_that_differs_fails_with_the_difference_and_exit_1(tmp_path: Pat
 def test_the_file_has_a_row_per_picture_and_split_and_is_not_overwritten(
     pictures: Path, tmp_path: Path
 ) -> None:
-    words = ["verify", "--model", "posenet", "--split", "3:28,30:1", "--images", str(pictures)]
+    words = ["verify", *POSENET, "--split", "3:28,30:1", "--images", str(pictures)]
     out = tmp_path / "new" / "checks.csv"
     assert orchestrate(*words, "--out", str(out)).code == 0
     with out.open() as file:
@@ -86,13 +84,13 @@ def test_the_file_has_a_row_per_picture_and_split_and_is_not_overwritten(
 def test_a_damaged_picture_is_refused_in_one_line(tmp_path: Path, pictures: Path) -> None:
     whole = (pictures / "b.jpg").read_bytes()
     (tmp_path / "torn.jpg").write_bytes(whole[: len(whole) // 2])
-    done = orchestrate("verify", "--model", "posenet", "--images", str(tmp_path))
+    done = orchestrate("verify", *POSENET, "--images", str(tmp_path))
     assert done.code == 2
     assert "torn.jpg" in done.err
     assert len(done.err.strip().splitlines()) == 1
 
 
 def test_a_split_out_of_range_is_refused() -> None:
-    done = orchestrate("verify", "--model", "posenet", "--split", "32:-1")
+    done = orchestrate("verify", *POSENET, "--split", "32:-1")
     assert done.code == 2
-    assert orchestrate("verify", "--model", "posenet", "--split", "32:1").code == 2
+    assert orchestrate("verify", *POSENET, "--split", "32:1").code == 2
