@@ -17,6 +17,7 @@ from splitbed.node.delivery import CutPart, Parcel, info_of, pack
 from splitbed.node.host import NodeHost, answering
 from splitbed.node.tcp import pin_cubic
 from splitbed.runtime import RUNTIMES
+from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.telemetry import MODELS, tell_bytes, tell_stages
 from splitbed.tensors import Tensors
@@ -111,7 +112,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._parcel = None
         start_ns = time.monotonic_ns()
         part1, part2 = self._cut(request.layers)
-        loaded = self._host.load(part2, request.session, start_ns)
+        loaded = self._host.load(part2, request.session, start_ns, lambda: _crossing(part1))
         if request.deliver:
             self._parcel = pack(part1, self._host.folder)
         part1.part.remove()
@@ -152,6 +153,16 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         if self._parcel is None or self._parcel.header.layers != layers:
             raise NodeError(f"part 1 of the cut after {layers} layers is not ready here")
         return self._parcel
+
+
+def _crossing(cut: CutPart) -> Tensors | None:
+    """What part 1 makes of made-up inputs; None where it computes nothing."""
+    part = cut.part
+    if part.path is None:
+        return None
+    ends = part.inputs, part.outputs
+    with PartSession(part.path, *ends, part.passthrough, runtime=cut.model.runtime) as session:
+        return session.run(session.made_up())
 
 
 class DataService(nodes_pb2_grpc.DataServicer):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,11 @@ class TensorInfo:
     datatype: str
     shape: tuple[int, ...]
 
+    @property
+    def least(self) -> "TensorInfo":
+        """The same, with 1 for each size that depends on the input."""
+        return replace(self, shape=tuple(1 if size < 0 else size for size in self.shape))
+
     def fits(self, other: "TensorInfo") -> bool:
         """Whether `other` is such a tensor, where a size of -1 here may be any size there."""
         return (
@@ -36,6 +41,11 @@ class TensorInfo:
         )
 
     @property
+    def is_index(self) -> bool:
+        """Whether it may hold shapes or indices, which made-up values seldom suit."""
+        return self.datatype in ("INT32", "UINT32", "INT64", "UINT64")
+
+    @property
     def nbytes(self) -> int:
         """Size in bytes, dense and uncompressed."""
         return math.prod(self.shape) * np.dtype(NUMPY_TYPES[self.datatype]).itemsize
@@ -43,7 +53,4 @@ class TensorInfo:
 
 def zeros(infos: Iterable[TensorInfo]) -> Tensors:
     """Tensors of zeros, with 1 for each size that depends on the input."""
-    return {
-        info.name: np.zeros([max(size, 1) for size in info.shape], NUMPY_TYPES[info.datatype])
-        for info in infos
-    }
+    return {info.name: np.zeros(info.least.shape, NUMPY_TYPES[info.datatype]) for info in infos}

@@ -98,12 +98,12 @@ class UeService(nodes_pb2_grpc.UeServicer):
             return limited
         if self._processor is None:
             self._processor = Processor()
-        zeros = part.session.zeros()
-        busy = busy_cpus(lambda: part.run(zeros)) if part.session.computes else 1.0
+        fed = part.session.made_up()
+        busy = busy_cpus(lambda: part.run(fed)) if part.session.computes else 1.0
         cpus = request.cpus or busy / request.slowdown
         if request.measure and part.session.computes:
             limited.full_ms, limited.limited_ms = measured_slowdown(
-                lambda: part.run(zeros), self._processor, cpus
+                lambda: part.run(fed), self._processor, cpus
             )
         self._processor.set(cpus)
         limited.cpus = self._processor.cpus or 0.0

@@ -197,7 +197,7 @@ class Bench:
             part1, part2 = map(self._local.session, extract(self._model.stored, k))
             with part1, part2:
                 part1.warm(self._warmup)
-                part2.warm(self._warmup)
+                part2.warm(self._warmup, part1.run(self._model.inputs[0].tensors))
                 for setup in setups:
                     if setup.k == k:
                         yield self._measure(setup, part1, part2, ranges)

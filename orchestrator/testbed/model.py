@@ -123,7 +123,7 @@ def _check_runs(stored: StoredModel, task: str, runtime: str) -> None:
     whole.remove()
     with session:
         if task in ("classification", "image"):  # said of a file, which need not be one
-            TASKS[task].decode(session.run(session.zeros()), whole.inputs)
+            TASKS[task].decode(session.run(session.made_up()), whole.inputs)
 
 
 def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:

@@ -7,7 +7,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import wraps
 from inspect import isgeneratorfunction
 from pathlib import Path
@@ -247,10 +246,15 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         return nodes_pb2.CodecReply()
 
     def load(
-        self, cut: CutPart, options: nodes_pb2.SessionOptions, start_ns: int
+        self,
+        cut: CutPart,
+        options: nodes_pb2.SessionOptions,
+        start_ns: int,
+        feed: Callable[[], Tensors | None] = lambda: None,
     ) -> nodes_pb2.Loaded:
         """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up.
 
+        Its inputs are then made up, or what `feed` gives, where these might not suit.
         It takes the place of all that are open or, held, of the one of the same cut. Raises
         NodeError when the limit of sessions leaves no room.
         """
@@ -260,9 +264,11 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             self._parts[cut.layers] = part
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             warmup = min(options.warmup, _MOST_RUNS)
-            part.session.warm(warmup)
+            _warm(part.session, warmup, cut.part.inputs, feed)
             for _ in range(warmup if cut.gives_outputs else 0):
-                cut.model.result_of(random_inputs(_sized(cut.model.outputs), seed=0))
+                cut.model.result_of(
+                    random_inputs([info.least for info in cut.model.outputs], seed=0)
+                )
         return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
 
     def drop(self, layers: int | None = None) -> None:
@@ -293,6 +299,22 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         SESSIONS.dec()
 
 
+def _warm(
+    session: PartSession,
+    runs: int,
+    inputs: Sequence[TensorInfo],
+    feed: Callable[[], Tensors | None],
+) -> None:
+    fed = feed() if runs and any(info.is_index for info in inputs) else None
+    try:
+        session.warm(runs, fed)
+    except NodeError:
+        # a size may have been computed from what was made up, in floating point, too
+        if fed is not None or (fed := feed()) is None:
+            raise
+        session.warm(runs, fed)
+
+
 def _threads(asked: int) -> int:
     """No more than there are CPUs: a runtime would start them all."""
     return min(asked, os.cpu_count() or 1)
@@ -304,11 +326,6 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # one runtime is enough for a node
-
-
-def _sized(infos: Sequence[TensorInfo]) -> list[TensorInfo]:
-    """The same tensors, with 1 for each size that depends on the input."""
-    return [replace(info, shape=tuple(max(size, 1) for size in info.shape)) for info in infos]
 
 
 def _cpu_name() -> str:

@@ -27,6 +27,7 @@ _ROUNDS = 4
 _PACED_RUNS, _PAUSE_S = 4, 0.05
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
+_SMALL_BYTES = 1024
 _LOOK_S = 0.5  # how often to see whether anybody waits
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
 
@@ -154,6 +155,7 @@ def _profiled(
     parts: Sequence[ProfiledPart], threads: int, warmup: int, runs: int
 ) -> list[PartProfile]:
     tensors = [random_inputs(part.inputs, _SEED) for part in parts]
+    small = _small(tensors[0], parts[0].inputs)
     for part in parts:
         RUNTIMES.named(part.runtime).load()
     with suppress(OSError):  # where the kernel cannot, the peak counts the imports as well
@@ -161,7 +163,7 @@ def _profiled(
     before_bytes = _memory_bytes("VmRSS")
     measured = [
         [
-            _measured(part, fed, threads, (warmup, share, 0 if index else _PACED_RUNS))
+            _measured(part, fed, small, threads, (warmup, share, 0 if index else _PACED_RUNS))
             for index, (part, fed) in enumerate(zip(parts, tensors, strict=True))
         ]
         for share in _shares(runs)
@@ -178,9 +180,18 @@ def _shares(runs: int) -> list[int]:
 
 
 def _measured(
-    part: ProfiledPart, tensors: Tensors, threads: int, counts: tuple[int, int, int]
+    part: ProfiledPart,
+    tensors: Tensors,
+    small: Tensors,
+    threads: int,
+    counts: tuple[int, int, int],
 ) -> _Round:
-    """``counts`` are runs to warm up, one after the other, and after a pause."""
+    """``counts`` are runs to warm up, one after the other, and after a pause.
+
+    What may be a shape is taken from ``small``, to which the part's own is added: parts come in
+    the order in which they follow one another.
+    """
+    tensors = {name: small.get(name, value) for name, value in tensors.items()}
     fed = [tensor.name for tensor in part.inputs]
     start_ns = time.monotonic_ns()
     with PartSession(part.path, part.inputs, part.outputs, fed, threads, part.runtime) as session:
@@ -191,7 +202,18 @@ def _measured(
             for count, pause_s in zip(counts, (0, 0, _PAUSE_S), strict=True)
         )
         peak_bytes = _memory_bytes("VmHWM")
+        if any(_is_small(info) and info.name not in small for info in part.outputs):
+            small |= _small(session.run(tensors), part.outputs)
     return _Round(init_ms, warmup_ms, runs_ms, paced_ms, open_bytes, peak_bytes)
+
+
+def _small(tensors: Tensors, infos: Sequence[TensorInfo]) -> Tensors:
+    return {info.name: tensors[info.name] for info in infos if _is_small(info)}
+
+
+def _is_small(info: TensorInfo) -> bool:
+    """Whether it may be a shape, an index, or what one is computed from."""
+    return info.is_index or info.least.nbytes <= _SMALL_BYTES
 
 
 def _run_ms(session: PartSession, tensors: Tensors, pause_s: float) -> float:

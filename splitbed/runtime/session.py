@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 
 from splitbed.errors import NodeError, UsageError
+from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES, Runner
-from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors, zeros
+from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 
 
 class PartSession:
@@ -54,15 +55,18 @@ class PartSession:
             name: computed[name] if name in computed else tensors[name] for name in self._outputs
         }
 
-    def warm(self, runs: int) -> None:
-        """Run ``runs`` times on zeros: maps the weights in, and fills the allocator's arena."""
-        fed = self.zeros()
+    def warm(self, runs: int, fed: Tensors | None = None) -> None:
+        """Run ``runs`` times on ``fed``, made-up inputs where None.
+
+        Maps the weights in, and fills the allocator's arena.
+        """
+        fed = self.made_up() if fed is None else fed
         for _ in range(runs):
             self.run(fed)
 
-    def zeros(self) -> Tensors:
-        """Inputs of the right datatypes and shapes that mean nothing."""
-        return zeros(self._inputs)
+    def made_up(self) -> Tensors:
+        """Inputs of the right datatypes and shapes that mean nothing: noise, 0 or 1 as indices."""
+        return random_inputs([info.least for info in self._inputs], seed=0)
 
     @property
     def computes(self) -> bool:
