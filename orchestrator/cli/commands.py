@@ -25,6 +25,7 @@ from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.testbed import checked_site, testbed
 from splitbed.errors import RunError, UsageError
+from splitbed.graphs.graph import why_runs_differ
 from splitbed.media.datasets import open_dataset
 from splitbed.metrics.keypoints import keypoint_precision
 from splitbed.tensors import Tensors
@@ -40,7 +41,7 @@ def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
             checks.append(check)
             if not as_json:
                 sys.stdout.write(f"{_words(check)}\n")
-        weights = local.model.facts["weights"]
+        weights, graph = local.model.facts["weights"], local.model.graph
     failed = sum(check.verdict == "FAILED" for check in checks)
     if out:
         write_new(out, to_csv(checks))
@@ -52,6 +53,8 @@ def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
             f"{'FAILED' if failed else 'PASSED'}: {len(checks) - failed} of {len(checks)} passed, "
             f"largest difference {worst:.3g}; {config.model}, weights: {weights}\n"
         )
+    if failed and graph.drawing:
+        sys.stderr.write(f"{why_runs_differ(graph.drawing)}\n")
     return RunError.exit_code if failed else 0
 
 

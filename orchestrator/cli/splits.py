@@ -1,5 +1,6 @@
 """The cuts of a model, as a user looks at them."""
 
+import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,8 @@ def splits(config: SweepConfig, *, as_json: bool) -> None:
     """The cuts of a model, with what crosses and what each side computes."""
     with tempfile.TemporaryDirectory() as folder:
         graph, anchor = load_graph_of(config, Path(folder))
+    if graph.conversion:
+        sys.stderr.write(f"{config.model} is {graph.conversion}\n")
     found = resolve(graph, config.split, anchor.named_splits if anchor else None)
     most = None if len(found) == 1 else MOST_TENSORS
     lines = [_line(graph.cuts[split.k], split.label, most) for split in found]

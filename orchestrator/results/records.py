@@ -214,7 +214,10 @@ class DatasetFacts(Record, frozen=True, kw_only=True):
 
 
 class ModelFacts(Record, frozen=True, kw_only=True):
-    """The model that was measured, and what it was fed; ``runtime`` is the format of its file."""
+    """The model that was measured, and what it was fed; ``runtime`` is the format of its file.
+
+    ``drawing`` names its nodes that draw random numbers, ``conversion`` says how it was converted.
+    """
 
     name: str = ""
     weights: str = ""
@@ -227,6 +230,8 @@ class ModelFacts(Record, frozen=True, kw_only=True):
     md5: str | None = None
     dataset: DatasetFacts | None = None
     inputs: tuple[InputFacts, ...] = ()
+    drawing: tuple[str, ...] = ()
+    conversion: str = ""
 
 
 class NodeFacts(Record, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from orchestrator.results.intervals import median_interval
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.rows import Row, number
 from orchestrator.results.run_folder import Record, RunFolder, csv_text
+from splitbed.graphs.graph import why_runs_differ
 from splitbed.timeline import Stage, Timeline
 
 STAGE_COLUMNS = ("part1", "encode", "uplink", "decode", "part2", "downlink")
@@ -188,7 +189,7 @@ def _row(run: Record, cell: Record, samples: list[Record]) -> Row:
         nothing = row["codec"] == "none"
         row["frame_kbit"] = 0.0 if nothing else kbit
         row["bitrate_mbit"] = number(row, "frame_kbit") / 1e3 * run.get("asked", {}).get("fps", 30)
-        reasons += _timing_faults(row)
+        reasons += _timing_faults(row, run["model"].get("drawing", ()))
     if row["part1_delivery_ms"] and row["part1_bytes"]:
         floor_ms = wire_ms(int(number(row, "part1_bytes")), link.downlink)
         if number(row, "part1_delivery_ms") < MIN_OVER_BOUND * floor_ms:
@@ -244,7 +245,7 @@ def _untell(stage_ms: Row, clock: ClockModel, samples: list[Record]) -> None:
             stage_ms[name] = None
 
 
-def _timing_faults(row: Row) -> list[str]:
+def _timing_faults(row: Row, drawing: Sequence[str]) -> list[str]:
     faults: list[str] = []
     gap, over, diff = number(row, "gap_pct"), number(row, "e2e_over_bound"), row["max_abs_diff"]
     # a slowed UE is slower between its stages, too
@@ -254,7 +255,8 @@ def _timing_faults(row: Row) -> list[str]:
     if over < MIN_OVER_BOUND:
         faults.append(f"faster than its physical floor ({over:.3f}): the link was not as asked")
     if row["lossless"] and isinstance(diff, float) and diff > MAX_ABS_DIFF:
-        faults.append(f"split output differs from the whole model's by {diff:.2g}")
+        why = f": {words}" if (words := why_runs_differ(drawing)) else ""
+        faults.append(f"split output differs from the whole model's by {diff:.2g}{why}")
     return faults
 
 

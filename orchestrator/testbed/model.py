@@ -69,6 +69,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     """
     file, weights, anchor = model_file(config, folder, config.seed)
     graph = load_graph(file, config.shape or None)
+    if graph.conversion:
+        weights = f"{weights}, {graph.conversion.partition(';')[0]}"
     recipe = _recipe(graph, anchor)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.runs)
@@ -92,6 +94,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         **_hashes(file),
         "dataset": given.dataset.facts() if given.dataset else None,
         "inputs": [one.facts() for one in inputs],
+        "drawing": list(graph.drawing),
+        "conversion": graph.conversion,
     }
     return SweptModel(
         name=name,

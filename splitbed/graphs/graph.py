@@ -13,7 +13,7 @@ frontier*: the tensors fed, or produced by the first ``k`` layers, that a later 
 the graph's outputs count as read at the very end.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import accumulate
@@ -21,6 +21,8 @@ from operator import itemgetter
 from typing import Any
 
 from splitbed.tensors import TensorInfo
+
+_MOST_DRAWING = 5
 
 Described = TensorInfo | str
 """A tensor that can cross a cut, or the reason why it cannot."""
@@ -130,8 +132,8 @@ class Graph:
 
     A dimension of -1 in ``outputs`` is one that depends on the data.  ``format`` names the format
     of its files (:mod:`splitbed.graphs.formats`), ``model`` is what that format's module made of
-    them.  ``notes`` says what was changed on the way, ``drawing`` names the nodes that draw random
-    numbers, so that no two runs give the same.
+    them.  ``conversion`` says how an old file was converted, ``drawing`` names the nodes that draw
+    random numbers.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -140,13 +142,22 @@ class Graph:
     cuts: tuple[Cut, ...]
     format: str
     model: Any = field(repr=False, compare=False)
-    notes: str = field(default="", compare=False)
+    conversion: str = field(default="", compare=False)
     drawing: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
         """Number of layers."""
         return len(self.layers)
+
+
+def why_runs_differ(drawing: Sequence[str]) -> str:
+    """What nodes that draw random numbers mean for a comparison; empty where there are none."""
+    if not drawing:
+        return ""
+    names = ", ".join(map(repr, drawing[:_MOST_DRAWING]))
+    more = f" and {rest} more" if (rest := len(drawing) - _MOST_DRAWING) > 0 else ""
+    return f"random numbers are drawn by {names}{more}, so that no two runs give the same"
 
 
 def find_cuts(

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,13 +99,18 @@ def free_port() -> int:
 
 @contextmanager
 def loopback_pair(
-    folder: Path, edge_module: str = "edge_node", picture: Path | None = None
+    folder: Path,
+    edge_module: str = "edge_node",
+    picture: Path | None = None,
+    file: Path | None = None,
+    shape: Mapping[str, Sequence[int]] | None = None,
 ) -> Iterator[tuple[Pair, SweptModel]]:
-    """Both nodes with the small model on them, and a picture."""
+    """Both nodes with a model on them, the small one as a rule, and what it is fed."""
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
         (stored := folder / "stored").mkdir()
-        config = sweep_config({"model": str(small_model(folder / "small.onnx")), "input": picture})
+        file = file or small_model(folder / "small.onnx")
+        config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})
         model = load_model(config, stored)
         pair = stack.enter_context(
             Pair(*local_nodes(loopback_link(), space, free_port(), edge_module), model)

@@ -63,6 +63,7 @@ def test_a_split_that_differs_fails_with_the_difference_and_exit_1(tmp_path: Pat
     assert lines[0] == "PASSED: 0:3 random (seed 0)"
     assert lines[1].startswith("FAILED: 1:2 random (seed 0) (y ")
     assert lines[-1].startswith("FAILED: ")
+    assert done.err == "random numbers are drawn by 'noise', so that no two runs give the same\n"
 
 
 def test_the_file_has_a_row_per_picture_and_split_and_is_not_overwritten(
