@@ -1,0 +1,35 @@
+"""A codec stage that halves every value, to fewer bits before a quantiser's range is reached."""
+
+from dataclasses import dataclass
+
+from splitbed.codecs.stage import Array, Setting, Stage
+from splitbed.tensors import TensorInfo
+
+
+@dataclass(frozen=True)
+class _Stage:
+    encoded: TensorInfo
+
+    @property
+    def most_bytes(self) -> int:
+        return self.encoded.nbytes
+
+    def encode(self, array: Array) -> Array:
+        return array / 2
+
+    def decode(self, array: Array) -> Array:
+        return array * 2
+
+
+@dataclass(frozen=True)
+class _Kind:
+    lossless: bool = False  # the least numbers of all lose their last bit
+    calibrated: bool = False
+    sequential: bool = False
+    summary: str = "half of each value"
+
+    def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
+        return _Stage(info)
+
+
+HALVED = _Kind()

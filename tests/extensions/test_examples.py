@@ -1,0 +1,67 @@
+"""What packages bring is found once they are installed, by the commands that a user types."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.extensions.installing import installed
+
+PACKAGES = ("codec", "model", "task", "runtime", "dataset")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for package in PACKAGES:
+            installed(package, tmp_path_factory.mktemp(package), monkeypatch)
+        yield
+
+
+def orchestrate(*arguments: str) -> str:
+    argv = [sys.executable, "-m", "orchestrator", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_is_listed_beside_ours() -> None:
+    assert "blur" in {one["model"] for one in json.loads(orchestrate("models", "--json"))}
+    codecs = {one["codec"]: one for one in json.loads(orchestrate("codecs", "--json"))}
+    assert codecs["halved"]["what"] == "half of each value"
+
+
+def test_an_installed_model_is_cut_at_its_names() -> None:
+    (cut,) = json.loads(orchestrate("splits", "blur", "--split", "once", "--json"))
+    assert cut["split"] == "1:2"
+
+
+def test_an_installed_runtime_and_dataset_are_used() -> None:
+    passed = orchestrate(
+        "verify", "--model", "blur", "--images", "noise:3", "--runtime", "unoptimised"
+    )
+    assert "PASSED" in passed
+
+
+def test_an_installed_codec_is_held_against_ours(tmp_path: Path) -> None:
+    asked = ["--split", "once", "--codecs", "raw,halved+zstd", "--frames", "3"]
+    told = orchestrate(
+        "rd", "--model", "blur", "--input", "noise", *asked, "--json", "--out", str(tmp_path / "rd")
+    )
+    assert "halved+zstd" in told
+
+
+def test_an_installed_task_reads_a_models_outputs(tmp_path: Path) -> None:
+    model = tmp_path / "blur.onnx"
+    script = (
+        "import sys, pathlib; from splitbed.zoo import ZOO, Variant;"
+        "pathlib.Path(sys.argv[1]).write_bytes(ZOO['blur'].build(Variant('onnx'))[0])"
+    )
+    subprocess.run([sys.executable, "-c", script, str(model)], check=True)
+    told = orchestrate(
+        "infer", "--model", str(model), "--task", "brightest", "--input", "noise", "--json"
+    )
+    assert "place" in told
