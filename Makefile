@@ -25,8 +25,7 @@ sweep: setup  ## where to cut SSD300 at 5, 20 and 100 Mbit/s (about 11 minutes);
 
 test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
 	@scripts/system-packages tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not measures" \
-		tests/net tests/deploy tests  # what takes longest first
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not measures"
 	$(BIN)/python -m pytest -m measures  # one after another
 
 $(STAMP)-and-$(TESTED): $(STAMP)
