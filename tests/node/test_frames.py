@@ -83,11 +83,21 @@ def test_an_input_that_was_never_added_is_refused(shared: tuple[Pair, SweptModel
         pair.run_frame(0, 5, FRAME_S)
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Pair]:
-    with loopback_pair(tmp_path) as (pair, _):
-        pair.load(2, threads=(1, 1), warmup=0)
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with loopback_pair(tmp_path_factory.mktemp("mortal")) as (pair, _):
         yield pair
+
+
+@pytest.fixture
+def own(mortal: Pair) -> Pair:
+    """A pair that may be killed; it is there again for the next test."""
+    try:
+        mortal.load(2, threads=(1, 1), warmup=0)
+    except NodeError:
+        mortal.restart()
+        mortal.load(2, threads=(1, 1), warmup=0)
+    return mortal
 
 
 @pytest.mark.parametrize("side", ["ue", "edge"])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,12 +50,19 @@ def service(tmp_path: Path) -> Iterator[Service]:
     process = subprocess.Popen(command(config), stderr=subprocess.PIPE, text=True)
     with process:
         service = Service(config, control, process)
-        until(lambda: service.check().returncode == 0, process)
+        until(lambda: _listens(control), process)
         yield service
         process.kill()
 
 
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as sock:
+        return sock.connect_ex((host, int(port))) == 0
+
+
 def test_a_node_that_serves_is_checked_and_one_that_has_stopped_is_not(service: Service) -> None:
+    assert service.check().returncode == 0
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(10) == 0
     stopped = service.check()
