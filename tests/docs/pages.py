@@ -6,7 +6,7 @@ A block fenced as ``sh`` is run as it stands, in an empty folder, unless a comme
     <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts
     <!-- stand-ins: NAME NAME -->    which files of the reader's own are made up (stand_ins.py)
 
-Blocks with a command that measures are run by tests/net/test_pages.py, the others by
+Blocks with a command that needs a link are run by tests/net/test_pages.py, the others by
 tests/docs/test_commands.py.
 """
 
@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
-MEASURING = ("sweep", "trace", "replay", "plan", "profile", "scenario run", "prove")
+LINKED = ("sweep", "trace", "replay", "plan", "profile", "scenario run", "prove", "doctor")
+"""Commands that need a link, and a machine that can shape one."""
 
 _BLOCK = re.compile(
     r"^(?P<marks>(?:<!--.*?-->\n)*)```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -46,10 +47,10 @@ class Block:
         return [command for line in lines if (command := _COMMENT.sub("", line).strip())]
 
     @property
-    def measures(self) -> bool:
-        """Whether one of them brings up a link."""
+    def linked(self) -> bool:
+        """Whether one of them needs a link."""
         words = [" ".join(command.split()[1:]) for command in self.commands]
-        return any(one.startswith(MEASURING) for one in words)
+        return any(one.startswith(LINKED) for one in words)
 
     @property
     def stand_ins(self) -> list[str]:
@@ -81,7 +82,7 @@ def blocks(page: Path, language: str = "sh") -> Iterator[Block]:
             yield Block(f"{page.name}:{line}", language, found["text"], marks)
 
 
-def to_run(*, measuring: bool) -> list[Block]:
+def to_run(*, linked: bool) -> list[Block]:
     """The blocks of all pages that a test is to run."""
     every = [block for page in PAGES for block in blocks(page)]
-    return [one for one in every if "not run" not in one.marks and one.measures == measuring]
+    return [one for one in every if "not run" not in one.marks and one.linked == linked]

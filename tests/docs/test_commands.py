@@ -1,4 +1,4 @@
-"""The commands on the pages do what the pages say: those that measure nothing are run here."""
+"""The commands on the pages do what the pages say: those that need no link are run here."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ Command = Any  # click's, which typer brings under a name of its own
 DEPLOY = ROOT / "deploy" / "README.md"
 
 
-@pytest.mark.parametrize("block", to_run(measuring=False), ids=lambda block: block.place)
+@pytest.mark.parametrize("block", to_run(linked=False), ids=lambda block: block.place)
 def test_what_a_page_has_typed_works(block: Block, tmp_path: Path) -> None:
     make(block.stand_ins, tmp_path)
     done = block.run(tmp_path)

@@ -1,4 +1,4 @@
-"""The commands on the pages of docs/ that measure: they are run, smaller where the page says so."""
+"""The commands on the pages that need a link are run, smaller where the page says so."""
 
 from pathlib import Path
 
@@ -8,10 +8,8 @@ from tests.docs.pages import Block, to_run
 from tests.docs.stand_ins import make
 
 
-@pytest.mark.parametrize("block", to_run(measuring=True), ids=lambda block: block.place)
-def test_what_a_page_has_measured_comes_to_a_verdict(
-    backend: str, block: Block, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("block", to_run(linked=True), ids=lambda block: block.place)
+def test_what_a_page_has_typed_works(backend: str, block: Block, tmp_path: Path) -> None:
     make(block.stand_ins, tmp_path)
     done = block.run(tmp_path)
     disturbed = done.returncode == 1 and "INVALID" in done.stdout.split()
