@@ -1,6 +1,7 @@
 """The pages of the documentation, and the commands in them.
 
-A block fenced as ``sh`` is run as it stands, in an empty folder, unless a comment before it says::
+A block fenced as ``sh`` or ``python`` is run as it stands, in an empty folder, unless a comment
+before it says::
 
     <!-- not run: WHY -->
     <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts
@@ -49,6 +50,8 @@ class Block:
     @property
     def linked(self) -> bool:
         """Whether one of them needs a link."""
+        if self.language == "python":
+            return "splitbed.sweep(" in self.text
         words = [" ".join(command.split()[1:]) for command in self.commands]
         return any(one.startswith(LINKED) for one in words)
 
@@ -57,12 +60,15 @@ class Block:
         return self.marks.get("stand-ins", "").split()
 
     def run(self, folder: Path) -> "subprocess.CompletedProcess[str]":
-        """Run its commands in `folder`, up to the first that fails."""
+        """Run it in `folder`, up to the first command that fails."""
         more = self.marks.get("run with", "")
         script = "\n".join(f"{command} {more}" for command in self.commands)
+        argv = ["sh", "-eu", "-c", script]
+        if self.language == "python":
+            argv = [sys.executable, "-c", self.text]
         found = f"{Path(sys.prefix, 'bin')}:{os.environ['PATH']}"
         return subprocess.run(
-            ["sh", "-eu", "-c", script],
+            argv,
             cwd=folder,
             env={**os.environ, "PATH": found},
             capture_output=True,
@@ -72,17 +78,17 @@ class Block:
         )
 
 
-def blocks(page: Path, language: str = "sh") -> Iterator[Block]:
-    """The blocks of a page in that language."""
+def blocks(page: Path, *languages: str) -> Iterator[Block]:
+    """The blocks of a page in these languages."""
     text = page.read_text()
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("language")) + 1
-        if found["language"] == language:
+        if found["language"] in languages:
             marks = dict(_MARK.findall(found["marks"]))
-            yield Block(f"{page.name}:{line}", language, found["text"], marks)
+            yield Block(f"{page.name}:{line}", found["language"], found["text"], marks)
 
 
 def to_run(*, linked: bool) -> list[Block]:
     """The blocks of all pages that a test is to run."""
-    every = [block for page in PAGES for block in blocks(page)]
+    every = [block for page in PAGES for block in blocks(page, "sh", "python")]
     return [one for one in every if "not run" not in one.marks and one.linked == linked]

@@ -42,8 +42,9 @@ def test_the_architecture_names_every_room_and_no_other() -> None:
     assert not missing
 
 
-def test_what_the_architecture_says_a_file_holds_is_in_it() -> None:
-    named = re.findall(r"`(\w+)`\s+of\s+`([\w./]+\.py)`", ARCHITECTURE.read_text())
+@pytest.mark.parametrize("page", [ARCHITECTURE, EXTENDING], ids=lambda page: page.name)
+def test_what_a_file_is_said_to_hold_is_in_it(page: Path) -> None:
+    named = re.findall(r"`(\w+)`\s+of\s+`([\w./]+\.py)`", page.read_text())
     assert named
     for name, path in named:
         assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
