@@ -23,7 +23,7 @@ class Frozen(BaseModel):
             raise UsageError(f"this cannot be changed: {one_line(error)}") from None
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, object]:
     """The mapping in a YAML file, with ``_`` for ``-`` in its keys; UsageError when it is none."""
     try:
         content = yaml.safe_load(file.read_text())

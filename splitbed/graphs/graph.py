@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from heapq import merge
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any
 
 from splitbed.tensors import TensorInfo
 
@@ -141,7 +140,7 @@ class Graph:
     layers: tuple[Layer, ...]
     cuts: tuple[Cut, ...]
     format: str
-    model: Any = field(repr=False, compare=False)
+    model: object = field(repr=False, compare=False)
     conversion: str = field(default="", compare=False)
     drawing: tuple[str, ...] = ()
 

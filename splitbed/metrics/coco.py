@@ -1,9 +1,44 @@
 """The call of pycocotools, which counts average precision."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from typing import Any
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Entry = dict[str, object]
+"""An image, a category, an annotation or a result, as COCO's files have them."""
+
+
+class Parameters(Protocol):
+    """What is counted: of a COCOeval."""
+
+    areaRng: list[list[float]]  # noqa: N815  pycocotools' names
+    areaRngLbl: list[str]  # noqa: N815
+    maxDets: list[int]  # noqa: N815
+    recThrs: npt.NDArray[np.float64]  # noqa: N815
+    catIds: list[int]  # noqa: N815
+    imgIds: list[int]  # noqa: N815
+
+
+class Evaluation(Protocol):
+    """A COCOeval."""
+
+    params: Parameters
+    evalImgs: Sequence[Mapping[str, npt.NDArray[np.float64]] | None]  # noqa: N815
+    eval: Mapping[str, npt.NDArray[np.float64]]
+    stats: Sequence[float]
+
+    def evaluate(self) -> None:
+        """Match what was found with the truth, picture by picture."""
+
+    def accumulate(self) -> None:
+        """Make precisions of the matches."""
+
+    def summarize(self) -> None:
+        """Make COCO's numbers of the precisions."""
 
 
 def quiet() -> redirect_stdout[io.StringIO]:
@@ -12,12 +47,12 @@ def quiet() -> redirect_stdout[io.StringIO]:
 
 
 def evaluation(
-    images: Sequence[dict[str, Any]],
-    categories: Sequence[dict[str, Any]],
-    truth: Sequence[dict[str, Any]],
-    found: Sequence[dict[str, Any]],
+    images: Sequence[Entry],
+    categories: Sequence[Entry],
+    truth: Sequence[Entry],
+    found: Sequence[Entry],
     kind: str,
-) -> Any:
+) -> Evaluation:
     """A COCOeval of ``kind`` ("bbox", "keypoints") that has yet to evaluate.
 
     ``truth`` are annotations and ``found`` results as COCO's files have them. Both are numbered
@@ -37,4 +72,5 @@ def evaluation(
         else:  # which loadRes does not take
             detections.dataset = {**described, "annotations": []}
             detections.createIndex()
-        return COCOeval(truths, detections, kind)
+        evaluated: Evaluation = COCOeval(truths, detections, kind)
+        return evaluated

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any
 
 import numpy as np
 
 from splitbed.errors import UsageError
-from splitbed.metrics.coco import evaluation, quiet
+from splitbed.metrics.coco import Entry, Evaluation, evaluation, quiet
 from splitbed.metrics.pairs import Pictures, check_annotated
 from splitbed.tasks.boxes import Box
 
@@ -156,7 +155,7 @@ def _match(truth: Pictures, found: Pictures, labels: list[str], min_score: float
         ]
 
 
-def _row(picture: int, box: Box, ids: dict[str, int]) -> dict[str, Any]:
+def _row(picture: int, box: Box, ids: dict[str, int]) -> Entry:
     numbers = (box.x, box.y, max(box.w, 0.0), max(box.h, 0.0))
     bbox = list(numbers) if all(map(isfinite, (box.x, box.y, box.w, box.h))) else [0.0] * 4
     return {
@@ -169,7 +168,7 @@ def _score(box: Box) -> float:
 
 
 def _class(
-    judged: Any, category: int, objects: list[Box], boxes: list[Box], min_score: float
+    judged: Evaluation, category: int, objects: list[Box], boxes: list[Box], min_score: float
 ) -> _Matched:
     recalls = judged.params.recThrs
     judged.params.catIds = [category]

@@ -1,7 +1,8 @@
 """What a node is told when it is started: its options, or the same as YAML."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -65,7 +66,9 @@ class UeConfig(NodeConfig):
     edge: str
 
 
-def load_node_config(kind: type[_Config], file: Path | None, options: dict[str, Any]) -> _Config:
+def load_node_config(
+    kind: type[_Config], file: Path | None, options: Mapping[str, object]
+) -> _Config:
     """The configuration of ``file`` with ``options`` that are not None over it.
 
     Paths in the file are relative to it. Raises UsageError for a file that cannot be read, and for
@@ -83,7 +86,7 @@ def load_node_config(kind: type[_Config], file: Path | None, options: dict[str, 
         ) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, object]:
     content = read_yaml(file)
     if isinstance(tls := content.get("tls"), dict):
         content["tls"] = {name: file.parent / str(path) for name, path in tls.items()}

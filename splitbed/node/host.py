@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from inspect import isgeneratorfunction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import grpc
 import numpy as np
@@ -63,7 +63,10 @@ class Calls:
 CALLS = Calls()
 
 
-def answering(method: Callable[..., Any]) -> Callable[..., Any]:
+_Method = TypeVar("_Method", bound=Callable[..., object])
+
+
+def answering(method: _Method) -> _Method:
     """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
 
     def refuse(context: grpc.ServicerContext, error: SplitbedError) -> None:
@@ -73,21 +76,22 @@ def answering(method: Callable[..., Any]) -> Callable[..., Any]:
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
 
     @wraps(method)
-    def unary(self: object, request: object, context: grpc.ServicerContext) -> Any:
+    def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
         try:
             with CALLS:
                 return method(self, request, context)
         except SplitbedError as error:
-            return refuse(context, error)
+            refuse(context, error)
+            return None
 
     @wraps(method)
     def stream(self: object, request: object, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
-            yield from method(self, request, context)
+            yield from cast(Iterator[Any], method(self, request, context))
         except SplitbedError as error:
             refuse(context, error)
 
-    return stream if isgeneratorfunction(method) else unary
+    return cast(_Method, stream if isgeneratorfunction(method) else unary)
 
 
 class LoadedPart:

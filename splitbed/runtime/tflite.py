@@ -12,11 +12,14 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+import numpy.typing as npt
 
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.tensors import Tensors
@@ -32,12 +35,51 @@ def package() -> tuple[str, str]:
     return name, importlib.metadata.version(name)
 
 
-def interpreter_class() -> Any:
+class Details(TypedDict):
+    """What an interpreter says of a tensor; ``index`` is its place."""
+
+    name: str
+    index: int
+    shape: npt.NDArray[np.int32]
+    shape_signature: npt.NDArray[np.int32]
+    dtype: type[np.generic]
+
+
+class Interpreter(Protocol):
+    """What is used of either package's interpreter."""
+
+    def allocate_tensors(self) -> None:
+        """Give every tensor memory, as its shape says."""
+
+    def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int]) -> None:
+        """Another shape for an input."""
+
+    def get_input_details(self) -> list[Details]:
+        """Of the inputs."""
+
+    def get_output_details(self) -> list[Details]:
+        """Of the outputs."""
+
+    def get_tensor_details(self) -> list[Details]:
+        """Of all tensors."""
+
+    def set_tensor(self, tensor_index: int, value: npt.NDArray[np.generic]) -> None:
+        """Feed an input."""
+
+    def get_tensor(self, tensor_index: int) -> npt.NDArray[Any]:
+        """A copy of a tensor."""
+
+    def invoke(self) -> None:
+        """Run."""
+
+
+def interpreter_class() -> Callable[..., Interpreter]:
     """TFLite's Interpreter class; MachineError where no package has one that loads."""
-    return _interpreter_module().Interpreter
+    opens: Callable[..., Interpreter] = _interpreter_module().Interpreter
+    return opens
 
 
-def resolver_without_delegates() -> Any:
+def resolver_without_delegates() -> object:
     """TFLite's own kernels in place of XNNPACK's, for ``experimental_op_resolver_type``."""
     return _interpreter_module().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 

@@ -78,7 +78,7 @@ def open_channel(
     address: str,
     tls: "Tls | None",
     token: str | None,
-    options: Sequence[tuple[str, Any]],
+    options: Sequence[tuple[str, int | str]],
     run: str | None = None,
 ) -> grpc.Channel:
     """A channel to ``address``, which the server's certificate must name; with ``token`` on calls.

@@ -1,7 +1,6 @@
 """ONNX from rows of convolutions, for the models that are written as such."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import onnx
 from onnx import helper, numpy_helper
@@ -17,9 +16,11 @@ class OnnxWriter:
     def __init__(self, tensor: Callable[[str], str]) -> None:
         self._tensor = tensor
 
-    def node(self, kind: str, name: str, *inputs: str, **attributes: Any) -> onnx.NodeProto:
+    def node(self, kind: str, name: str, *inputs: str, **attributes: object) -> onnx.NodeProto:
         """A node of one output; ``inputs`` are tensors."""
-        return helper.make_node(kind, list(inputs), [self._tensor(name)], name=name, **attributes)
+        made = helper.make_node(kind, list(inputs), [self._tensor(name)], name=name)
+        made.attribute.extend(helper.make_attribute(*one) for one in sorted(attributes.items()))
+        return made
 
     def conv(self, row: Conv) -> Iterator[onnx.NodeProto]:
         """The convolution, and the sum and the ReLU that may follow it."""

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from splitbed.graphs.parts import (
     store,
     write_portable,
 )
+from splitbed.graphs.tflite.file import Model
 from tests.graphs.models import run_part, sample
 from tests.graphs.tflite_models import DETECTION_OPTIONS, MODELS, data_dependent, stored_model
 
@@ -153,7 +154,7 @@ def test_a_stored_model_that_is_truncated_is_refused(tmp_path: Path) -> None:
 
 def test_a_stored_model_with_a_dynamic_input_is_refused(tmp_path: Path) -> None:
     stored = stored_model(MODELS["chain"](), tmp_path)
-    stored.graph.model.subgraphs[0].tensors[0].shapeSignature = [-1, 8, 8, 3]
+    cast(Model, stored.graph.model).subgraphs[0].tensors[0].shapeSignature = [-1, 8, 8, 3]
     store(stored.graph, stored.folder)
     with pytest.raises(UsageError, match="Input 'x' cannot be fed"):
         open_stored(stored.folder, "tflite")

@@ -7,6 +7,7 @@ folder/12-131.part1.onnx    a part: a few layers that refer into weights.bin
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import onnx
 from onnx.utils import Extractor
@@ -33,7 +34,7 @@ FILES: tuple[str, ...] = (GRAPH_FILE, weights_file.FILE)
 
 def store(graph: Graph, folder: Path) -> None:
     """Write ``graph`` as graph.onnx and weights.bin into ``folder``."""
-    model: OnnxModel = graph.model
+    model = cast(OnnxModel, graph.model)
     (folder / GRAPH_FILE).write_bytes(_serialised(model.structure))
     weights_file.write(model.weights, folder / weights_file.FILE)
 
@@ -58,7 +59,7 @@ def write_part(
 
     The file, and its size in bytes with its weights in it.
     """
-    model: OnnxModel = graph.model
+    model = cast(OnnxModel, graph.model)
     part = Extractor(model.structure).extract_model(list(inputs), list(outputs))
     read = {name for node in part.graph.node for name in node.input}
     unread = [index for index, info in enumerate(part.graph.input) if info.name not in read]

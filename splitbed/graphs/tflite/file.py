@@ -11,17 +11,84 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.tensors import NUMPY_TYPES
 
-Model = Any
-"""``ModelT`` of the schema, with one subgraph, lists in place of None, and unique tensor names."""
+
+class Buffer(Protocol):
+    """``BufferT`` of the schema."""
+
+    data: npt.NDArray[np.uint8] | None
+    offset: int
+
+
+class Tensor(Protocol):
+    """``TensorT``: ``buffer`` is a place among the model's."""
+
+    name: bytes
+    type: int
+    shape: Sequence[int] | None
+    shapeSignature: Sequence[int] | None  # noqa: N815  the schema's name
+    buffer: int
+    isVariable: bool  # noqa: N815
+    sparsity: object
+    quantization: object
+    externalBuffer: int  # noqa: N815
+
+
+class Operator(Protocol):
+    """``OperatorT``: inputs and outputs are places among the subgraph's tensors."""
+
+    opcodeIndex: int  # noqa: N815
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    intermediates: Sequence[int]
+
+
+class OperatorCode(Protocol):
+    """``OperatorCodeT``."""
+
+    deprecatedBuiltinCode: int  # noqa: N815
+    builtinCode: int  # noqa: N815
+    customCode: bytes | None  # noqa: N815
+
+
+class SubGraph(Protocol):
+    """``SubGraphT``."""
+
+    tensors: list[Tensor]
+    operators: list[Operator]
+    inputs: list[int]
+    outputs: list[int]
+
+
+class Metadata(Protocol):
+    """``MetadataT``."""
+
+    name: bytes
+    buffer: int
+
+
+class Model(Protocol):
+    """``ModelT`` of the schema, with one subgraph, lists in place of None, unique tensor names."""
+
+    subgraphs: list[SubGraph]
+    operatorCodes: list[OperatorCode]  # noqa: N815
+    buffers: list[Buffer]
+    metadata: list[Metadata]
+
+    def Pack(self, builder: object) -> int:  # noqa: N802
+        """Write it."""
+
+
+_Table = TypeVar("_Table")
 
 WIRE_TYPES = {"FLOAT16": "FP16", "FLOAT32": "FP32", "FLOAT64": "FP64"}
 WIRE_TYPES |= {name: name for name in NUMPY_TYPES if not name.startswith("FP")}
@@ -73,7 +140,7 @@ def parse(path: Path) -> Model:
 def serialised(model: Model) -> memoryview:
     """The content of a file of ``model``: the same for the same model."""
     graph = model.subgraphs[0]
-    constants = sum(len(buffer.data) for buffer in model.buffers if has_data(buffer))
+    constants = sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
     rest = 1024 * (len(graph.tensors) + len(graph.operators) + len(model.buffers) + 16)
     buffers = [SimpleNamespace(Pack=partial(_pack_buffer, b)) for b in model.buffers]
     builder = flatbuffers.Builder(constants + rest)  # it grows by copying all of it
@@ -81,24 +148,24 @@ def serialised(model: Model) -> memoryview:
     return memoryview(builder.Bytes)[builder.Head() :]  # not Output(), which copies all of it
 
 
-def has_data(buffer: Any) -> bool:
+def has_data(buffer: Buffer) -> bool:
     """Whether ``buffer`` holds a constant."""
     return buffer.data is not None and len(buffer.data) > 0
 
 
-def changed(table: Any, **fields: object) -> Any:
+def changed(table: _Table, **fields: object) -> _Table:
     """A copy of ``table``, an object of the schema, with other ``fields``."""
     copied = copy.copy(table)
     vars(copied).update(fields)
     return copied
 
 
-def type_name(tensor: Any) -> str:
+def type_name(tensor: Tensor) -> str:
     """TFLite's name of the type of ``tensor``."""
     return _TYPES.get(tensor.type, f"number {tensor.type}")
 
 
-def operator_name(model: Model, operator: Any) -> str:
+def operator_name(model: Model, operator: Operator) -> str:
     """What ``operator`` computes: TFLite's name, or that of a custom operator."""
     code = model.operatorCodes[operator.opcodeIndex]
     number = max(code.deprecatedBuiltinCode, code.builtinCode)
@@ -127,7 +194,7 @@ def _unpacked(data: bytes) -> Model:
             operator.outputs = _places(operator.outputs)
             operator.intermediates = _places(operator.intermediates)
         _name(graph)
-    return model
+    return cast(Model, model)
 
 
 def _places(vector: Any) -> list[int]:

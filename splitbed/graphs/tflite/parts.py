@@ -7,7 +7,7 @@ folder/12-19.part1.tflite      a part: a few layers, and the constants that they
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -40,7 +40,7 @@ def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) ->
 
 def store(graph: Graph, folder: Path) -> None:
     """Write ``graph`` as graph.tflite into ``folder``."""
-    (folder / GRAPH_FILE).write_bytes(serialised(graph.model))
+    (folder / GRAPH_FILE).write_bytes(serialised(cast(Model, graph.model)))
 
 
 def open_stored(folder: Path) -> Graph:
@@ -58,7 +58,7 @@ def write_part(
 
     The file, which has no input that nothing reads, and its size in bytes.
     """
-    model: Model = graph.model
+    model = cast(Model, graph.model)
     places = {tensor.name.decode(): i for i, tensor in enumerate(model.subgraphs[0].tensors)}
     part = _subset(model, [places[name] for name in inputs], [places[name] for name in outputs])
     subgraph = part.subgraphs[0]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import MachineError, UsageError
-from splitbed.runtime.tflite import interpreter_class, resolver_without_delegates
+from splitbed.runtime.tflite import Interpreter, interpreter_class, resolver_without_delegates
 
 Shape = tuple[int, ...]
 
@@ -101,7 +101,7 @@ def _answer(
     return {"allocated": allocated, "runs": runs}
 
 
-def _shapes(interpreter: Any) -> dict[int, list[int]]:
+def _shapes(interpreter: Interpreter) -> dict[int, list[int]]:
     return {d["index"]: d["shape"].tolist() for d in interpreter.get_tensor_details()}
 
 

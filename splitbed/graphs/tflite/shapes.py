@@ -15,6 +15,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.tflite.file import (
     WIRE_TYPES,
     Model,
+    Tensor,
     changed,
     operator_name,
     serialised,
@@ -83,7 +84,7 @@ def with_shapes(model: Model, fixed: Mapping[int, Shape]) -> Model:
     return _replaced(model, found)
 
 
-def shape_of(tensor: Any) -> Shape:
+def shape_of(tensor: Tensor) -> Shape:
     """The shape of ``tensor``, in a model whose shapes were found."""
     dims = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
     return tuple(int(dim) for dim in (() if dims is None else dims))

@@ -18,7 +18,7 @@ from splitbed.media.files import read_file
 from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 
-Json = Mapping[str, Any]
+_Json = Mapping[str, Any]
 MAX_PX = 1e9
 
 
@@ -28,7 +28,7 @@ class Image:
 
     file_name: str
     size: tuple[int, int]
-    annotations: tuple[Json, ...]
+    annotations: tuple[_Json, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Instances:
             )
         return [self._box(one, size) for one in image.annotations]
 
-    def _box(self, annotation: Json, size: tuple[int, int]) -> Box:
+    def _box(self, annotation: _Json, size: tuple[int, int]) -> Box:
         where = f"{self.path}: annotation {annotation.get('id', 'without id')}"
         label = _label(annotation, self.categories)
         if label is None:
@@ -93,7 +93,7 @@ def read_instances(path: Path) -> Instances:
         _id(one, "id", f"{path}: category"): str(one.get("name"))
         for one in _list({"categories": [], **lists}, "categories", path)
     }
-    by_image: dict[int, list[Json]] = {_id(one, "id", f"{path}: image"): [] for one in images}
+    by_image: dict[int, list[_Json]] = {_id(one, "id", f"{path}: image"): [] for one in images}
     if len(by_image) < len(images):
         raise UsageError(f"{path}: two of its {len(images)} images have the same id")
     for one in annotations:
@@ -183,7 +183,7 @@ def _picture_folder(instances: Instances) -> Path:
     return next((c for c in candidates if (c / first).is_file()), home)
 
 
-def _image(found: Json, annotations: list[Json], path: Path) -> Image:
+def _image(found: _Json, annotations: list[_Json], path: Path) -> Image:
     name, width, height = found.get("file_name"), _whole(found.get("width")), _whole(
         found.get("height")
     )  # fmt: skip
@@ -195,7 +195,7 @@ def _image(found: Json, annotations: list[Json], path: Path) -> Image:
     return Image(name, (width, height), tuple(annotations))
 
 
-def _classes(annotations: list[Json], categories: Mapping[int, str]) -> tuple[str, ...]:
+def _classes(annotations: list[_Json], categories: Mapping[int, str]) -> tuple[str, ...]:
     """The categories; where annotations have a text, the labels that occur, by category id."""
     if not any("class" in one for one in annotations):
         return tuple(dict.fromkeys(categories.values()))
@@ -207,21 +207,21 @@ def _classes(annotations: list[Json], categories: Mapping[int, str]) -> tuple[st
     )
 
 
-def _label(annotation: Json, categories: Mapping[int, str]) -> str | None:
+def _label(annotation: _Json, categories: Mapping[int, str]) -> str | None:
     if isinstance(text := annotation.get("class"), str):
         return class_named(text, COCO_CLASSES) or text
     number = _whole(annotation.get("category_id"))
     return None if number is None else categories.get(number)
 
 
-def _list(found: Json, key: str, path: Path) -> list[Json]:
+def _list(found: _Json, key: str, path: Path) -> list[_Json]:
     values = found.get(key)
     if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
         raise UsageError(f"{path} is no file of COCO annotations: it lacks a list {key!r}")
     return values
 
 
-def _id(found: Json, key: str, where: str) -> int:
+def _id(found: _Json, key: str, where: str) -> int:
     number = _whole(found.get(key))
     if number is None:
         raise UsageError(f"{where}: {key} is no whole number but {found.get(key)!r}")

@@ -203,7 +203,8 @@ def _read_tflite(path: Path) -> Held:
     arrays = {}
     for name, tensor in zip(names, graph.tensors, strict=True):
         buffer, kind = model.buffers[tensor.buffer], tflite_file.type_name(tensor)
-        if tflite_file.has_data(buffer) and kind in tflite_file.WIRE_TYPES and not tensor.sparsity:
+        known = kind in tflite_file.WIRE_TYPES and not tensor.sparsity
+        if buffer.data is not None and len(buffer.data) and known:
             dtype = np.dtype(NUMPY_TYPES[tflite_file.WIRE_TYPES[kind]])
             shape = [] if tensor.shape is None else tensor.shape
             arrays[name] = np.frombuffer(buffer.data.tobytes(), dtype).reshape(shape)
