@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell
+from orchestrator.measure.cell import cell_record
 from orchestrator.measure.telemetry import SweepTelemetry
+from orchestrator.results.records import CellRecord, FrameRecord
 from splitbed import telemetry
 from splitbed.errors import MachineError, UsageError
 from splitbed.node.config import Tls
@@ -88,6 +91,10 @@ def test_buckets_go_from_1_ms_to_60_s(address: str) -> None:
         assert sorted(ends)[-2:] == [60.0, float("inf")]
 
 
+def record(**changes: str) -> CellRecord:
+    return replace(cell_record(CELL, "1", "native", ()), **changes)
+
+
 def telling() -> SweepTelemetry:
     told = SweepTelemetry()
     told.begin([CELL], Path(), "native")
@@ -108,7 +115,7 @@ def test_a_sweep_tells_its_current_cell_alone(address: str) -> None:
     told = telling()
     here = {"split": "stage2", "codec": "int8+zstd", "bw_mbit": "20"}
     assert value(address, "splitbed_sweep_cell_info", **here) == 1
-    told.done({"error": None})
+    told.done(record())
     assert not [name for name, _ in scraped(address) if name == "splitbed_sweep_cell_info"]
 
 
@@ -123,7 +130,7 @@ def test_a_cell_is_at_zero_before_its_first_frame_so_that_rates_miss_none(addres
 def test_cells_that_fail_are_counted_apart_with_their_kind(address: str) -> None:
     before = value(address, "splitbed_errors_total", kind="NodeError")
     told = telling()
-    told.done({"error": "the edge node died", "error_kind": "NodeError"})
+    told.done(record(error="the edge node died", error_kind="NodeError"))
     assert value(address, "splitbed_sweep_cells", state="failed") == 1
     assert value(address, "splitbed_sweep_cells", state="done") == 0
     assert value(address, "splitbed_errors_total", kind="NodeError") == before + 1
@@ -133,8 +140,8 @@ def test_stages_of_two_clocks_are_counted_as_brought_to_one(address: str) -> Non
     told = telling()
     here = {"split": "stage2", "bw_mbit": "20", "stage": "uplink"}
     before = value(address, "splitbed_frame_stage_seconds_sum", **here)
-    raw = {"e2e_ms": 100.0, "stages": [("uplink", 0, 10**15)]}
-    told.frame(raw | {"encoded_bytes": 1, "result_bytes": 1}, [Stage("uplink", 0, 10**8)])
+    raw = FrameRecord(attempt="1", stages=(Stage("uplink", 0, 10**15),))
+    told.frame(raw, [Stage("uplink", 0, 10**8)])
     assert value(address, "splitbed_frame_stage_seconds_sum", **here) == pytest.approx(before + 0.1)
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import Arm
-from orchestrator.results.run_folder import Record
+from orchestrator.adapt.rows import TracedFrame
 
 
 def plot(
-    samples: Mapping[str, Sequence[Record]],
+    frames: Mapping[str, Sequence[TracedFrame]],
     applied: Mapping[str, BandwidthTrace],
     arms: Sequence[Arm],
     title: str,
     file: Path,
 ) -> None:
-    """Three pictures over the trace's seconds, a line per policy; lost frames are left out.
+    """Three pictures over the trace's seconds, a line per policy; lost frames are not among them.
 
     The rates are those applied to the policy that ran longest.
     """
@@ -26,21 +26,21 @@ def plot(
 
     figure = Figure(figsize=(13, 10), layout="constrained")
     rate, e2e, chosen = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": (1, 2, 2)})
-    ends_s = {policy: frames[-1]["start_s"] for policy, frames in samples.items() if frames}
+    ends_s = {policy: good[-1].start_s for policy, good in frames.items() if good}
     if ends_s:
         longest = max(ends_s, key=lambda policy: ends_s[policy])
         trace, end_s = applied[longest], ends_s[longest]
         times_s = [*trace.starts_s, max(end_s, trace.starts_s[-1])]
         rate.step(times_s, [*trace.rates_mbit, trace.rates_mbit[-1]], "k", where="post")
     places = {arm.configuration.k: place for place, arm in enumerate(arms)}
-    for number, (policy, frames) in enumerate(samples.items()):
-        good = [frame for frame in frames if "error" not in frame]
-        times_s = [frame["start_s"] for frame in good]
+    for number, (policy, good) in enumerate(frames.items()):
+        times_s = [frame.start_s for frame in good]
         colour = f"C{number}"
-        e2e.plot(times_s, [f["e2e_ms"] for f in good], ".-", color=colour, label=policy, lw=0.8)
+        took_ms = [frame.e2e_ms for frame in good]
+        e2e.plot(times_s, took_ms, ".-", color=colour, label=policy, lw=0.8)
         # beside one another, or the last would hide the others
-        beside = (number - (len(samples) - 1) / 2) * 0.7 / len(samples)
-        heights = [places[frame["k"]] + beside for frame in good]
+        beside = (number - (len(frames) - 1) / 2) * 0.7 / len(frames)
+        heights = [places[frame.k] + beside for frame in good]
         chosen.step(times_s, heights, ".-", where="post", color=colour, lw=0.8)
     rate.set(ylabel="Mbit/s", yscale="log", title=title)
     e2e.set(ylabel="end to end, ms", yscale="log")

@@ -47,6 +47,12 @@ class Arm:
     fixed_ms: float
     uplink_ms: float = 0.0
 
+    def plain(self) -> dict[str, object]:
+        """As JSON has it."""
+        told = {name: value for name, value in vars(self).items() if name != "configuration"}
+        asked = self.configuration
+        return {"k": asked.k, "name": asked.split_name, "codec": asked.codec} | told
+
     @property
     def crosses(self) -> bool:
         """Whether a frame of it says anything of the link."""

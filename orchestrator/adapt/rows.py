@@ -14,12 +14,8 @@ import numpy as np
 
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import Arm
-from orchestrator.results.run_folder import Record
-
-COLUMNS = (
-    "policy", "frames", "lost", "seconds", "mean_ms", "p95_ms", "oracle_mean_ms", "regret_pct",
-    "switches", "steps", "readapted", "readapt_s", "readapt_worst_s", "max_abs_diff",
-)  # fmt: skip
+from orchestrator.results.record import Record
+from orchestrator.results.records import FrameRecord
 
 STEP_RATIO = 2.0
 IN_A_ROW = 3
@@ -27,6 +23,62 @@ AGREES = 1.05
 """A choice is the oracle's when it costs no more than this many times the oracle's."""
 
 REHEARSAL = "rehearsal"
+
+
+class TracedFrame(FrameRecord, frozen=True, kw_only=True, gc=False):
+    """A frame of a policy's turn, or of the rehearsal: it began at `start_s` of the trace."""
+
+    k: int
+    split: str
+    start_s: float
+    e2e_ms: float
+    uplink_ms: float
+
+    @property
+    def lead_ms(self) -> float:
+        """From the frame's begin until its bytes were sent; where none were, until its end."""
+        ends = [one.start_ns for one in self.stages if one.name == "uplink"]
+        return ((ends or [self.stages[-1].end_ns])[0] - self.stages[0].start_ns) / 1e6
+
+
+class LostFrame(Record, frozen=True, kw_only=True):
+    """A frame that did not come back, and why: the last of its policy's turn."""
+
+    attempt: str
+    k: int
+    split: str
+    start_s: float
+    error: str
+
+
+class TraceRow(Record, frozen=True, kw_only=True):
+    """What a policy came to; what cannot be told is None. Times are over the frames not lost."""
+
+    policy: str
+    frames: int
+    lost: int
+    seconds: float | None = None
+    mean_ms: float | None = None
+    p95_ms: float | None = None
+    oracle_mean_ms: float | None = None
+    regret_pct: float | None = None
+    switches: int | None = None
+    steps: int | None = None
+    readapted: int | None = None
+    readapt_s: float | None = None
+    readapt_worst_s: float | None = None
+    max_abs_diff: float | None = None
+
+    @property
+    def words(self) -> str:
+        """In a few words."""
+        if self.mean_ms is None:
+            return f"{self.policy}: no frame"
+        regret = "" if self.regret_pct is None else f", {self.regret_pct:+.1f} % against the oracle"
+        return (
+            f"{self.policy}: {self.frames} frames, {self.lost} lost, "
+            f"mean {self.mean_ms:.1f} ms, p95 {self.p95_ms:.1f} ms{regret}"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,59 +100,54 @@ class Cost:
 
 
 def costs(
-    arms: Sequence[Arm], samples: Sequence[Record], applied: Mapping[str, BandwidthTrace]
+    arms: Sequence[Arm], frames: Sequence[TracedFrame], applied: Mapping[str, BandwidthTrace]
 ) -> list[Cost]:
     """What each arm takes, by the frames of all policies and of the rehearsal."""
     found = []
     for arm in arms:
-        beside: list[float] = []
-        leads: list[float] = []
-        for sample in samples:
-            if sample["k"] != arm.configuration.k or "error" in sample:
-                continue
-            trace, lead_ms = applied[sample["policy"]], lead_of(sample)
-            first = Cost(arm, lead_ms, 0.0).e2e_ms(trace, sample["start_s"])
-            beside.append(max(sample["e2e_ms"] - first, 0.0))
-            leads.append(lead_ms)
-        if beside:
-            found.append(Cost(arm, statistics.median(leads), statistics.median(beside)))
+        mine = [frame for frame in frames if frame.k == arm.configuration.k]
+        beside = [
+            max(frame.e2e_ms - first.e2e_ms(applied[frame.attempt], frame.start_s), 0.0)
+            for frame in mine
+            if (first := Cost(arm, frame.lead_ms, 0.0))
+        ]
+        if mine:
+            lead_ms = statistics.median(frame.lead_ms for frame in mine)
+            found.append(Cost(arm, lead_ms, statistics.median(beside)))
     return found
 
 
-def lead_of(sample: Record) -> float:
-    """Milliseconds from the frame's begin until its bytes were sent; of none, until its end."""
-    stages = sample["stages"]
-    ends = [start_ns for name, start_ns, _ in stages if name == "uplink"] or [stages[-1][2]]
-    return float(ends[0] - stages[0][1]) / 1e6
-
-
 def policy_row(
-    policy: str, samples: Sequence[Record], applied: BandwidthTrace, known: Sequence[Cost]
-) -> dict[str, object]:
-    """A row with :data:`COLUMNS` of the frames of one policy; what cannot be told is None."""
-    good = [sample for sample in samples if "error" not in sample]
-    row: dict[str, object] = {"policy": policy, "frames": len(good)}
-    row |= {"lost": len(samples) - len(good)}
-    if not good:
-        return row
-    taken_ms = [sample["e2e_ms"] for sample in good]
-    best_ms = [_best_ms(known, applied, sample["start_s"]) for sample in good]
+    policy: str,
+    frames: Sequence[TracedFrame],
+    applied: BandwidthTrace,
+    known: Sequence[Cost],
+    lost: int = 0,
+) -> TraceRow:
+    """The row of the frames of one policy, of which so many more were lost."""
+    if not frames:
+        return TraceRow(policy=policy, frames=0, lost=lost)
+    taken_ms = [frame.e2e_ms for frame in frames]
+    best_ms = [_best_ms(known, applied, frame.start_s) for frame in frames]
     mean_ms, oracle_ms = statistics.fmean(taken_ms), statistics.fmean(best_ms)
-    diffs = [s["max_abs_diff"] for s in good if s["max_abs_diff"] is not None]
-    times_s, steps = readapt_times_s(good, applied, known)
-    return row | {
-        "seconds": good[-1]["start_s"] + good[-1]["e2e_ms"] / 1e3,
-        "mean_ms": mean_ms,
-        "p95_ms": float(np.percentile(taken_ms, 95)),
-        "oracle_mean_ms": oracle_ms,
-        "regret_pct": (mean_ms / oracle_ms - 1) * 100 if oracle_ms else None,
-        "switches": sum(a["k"] != b["k"] for a, b in pairwise(good)),
-        "steps": steps,
-        "readapted": len(times_s),
-        "readapt_s": statistics.median(times_s) if times_s else None,
-        "readapt_worst_s": max(times_s, default=None),
-        "max_abs_diff": max(diffs, default=None),
-    }
+    diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
+    times_s, steps = readapt_times_s(frames, applied, known)
+    return TraceRow(
+        policy=policy,
+        frames=len(frames),
+        lost=lost,
+        seconds=frames[-1].start_s + frames[-1].e2e_ms / 1e3,
+        mean_ms=mean_ms,
+        p95_ms=float(np.percentile(taken_ms, 95)),
+        oracle_mean_ms=oracle_ms,
+        regret_pct=(mean_ms / oracle_ms - 1) * 100 if oracle_ms else None,
+        switches=sum(a.k != b.k for a, b in pairwise(frames)),
+        steps=steps,
+        readapted=len(times_s),
+        readapt_s=statistics.median(times_s) if times_s else None,
+        readapt_worst_s=max(times_s, default=None),
+        max_abs_diff=max(diffs, default=None),
+    )
 
 
 def _best_ms(known: Sequence[Cost], applied: BandwidthTrace, start_s: float) -> float:
@@ -108,7 +155,7 @@ def _best_ms(known: Sequence[Cost], applied: BandwidthTrace, start_s: float) -> 
 
 
 def readapt_times_s(
-    samples: Sequence[Record], applied: BandwidthTrace, known: Sequence[Cost]
+    frames: Sequence[TracedFrame], applied: BandwidthTrace, known: Sequence[Cost]
 ) -> tuple[list[float], int]:
     """Seconds from each step of the rate to the first of some frames that agree with the oracle.
 
@@ -120,18 +167,18 @@ def readapt_times_s(
     steps = steps_s(applied)
     times_s, counted = [], 0
     for begin_s, end_s in pairwise([*steps, float("inf")]):
-        within = [s for s in samples if begin_s <= s["start_s"] < end_s]
+        within = [frame for frame in frames if begin_s <= frame.start_s < end_s]
         if len(within) < IN_A_ROW:
             continue
         counted += 1
         agree = [
-            by_k[s["k"]].e2e_ms(applied, s["start_s"])
-            <= AGREES * _best_ms(known, applied, s["start_s"])
-            for s in within
+            by_k[frame.k].e2e_ms(applied, frame.start_s)
+            <= AGREES * _best_ms(known, applied, frame.start_s)
+            for frame in within
         ]
         for place in range(len(agree) - IN_A_ROW + 1):
             if all(agree[place : place + IN_A_ROW]):
-                times_s.append(within[place]["start_s"] - begin_s)
+                times_s.append(within[place].start_s - begin_s)
                 break
     return times_s, counted
 

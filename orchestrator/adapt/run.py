@@ -8,47 +8,30 @@ trace.csv      a row per policy    trace.png  all of it over time
 """
 
 import json
-import math
-import statistics
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from netem.spec import LinkSpec
-from netem.wire import wire_ms
 from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
-from orchestrator.adapt.policies import Arm, FrameOutcome, Policy, new_policy, policy_names
-from orchestrator.adapt.replay import LinkReplay
-from orchestrator.adapt.rows import COLUMNS, REHEARSAL, costs, policy_row
+from orchestrator.adapt.policies import new_policy, policy_names
+from orchestrator.adapt.rows import TraceRow
+from orchestrator.adapt.turns import Turns
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
-from orchestrator.measure.calibration import calibrate
-from orchestrator.measure.cell import LATE_WITH_LOSS, sample_of
 from orchestrator.measure.conditions import conditions, now
-from orchestrator.results.clock import on_ue_clock
-from orchestrator.results.run_folder import (
-    CALIBRATION_FILE,
-    Record,
-    RunFolder,
-    check_free,
-    create,
-    csv_text,
-)
+from orchestrator.measure.engine import Engine
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.run_folder import RunFolder, check_free, create, csv_text
 from orchestrator.testbed.local import local_model
-from orchestrator.testbed.parts import Parts
-from orchestrator.testbed.testbed import Testbed, checked_site, testbed
+from orchestrator.testbed.testbed import checked_site, testbed
 from splitbed.codecs import codec_named
-from splitbed.errors import NodeError, SplitbedError, UsageError
-from splitbed.timeline import Stage, Timeline
+from splitbed.errors import SplitbedError, UsageError
 
 TRACE_FILE, TABLE_FILE, PLOT_FILE = "trace.json", "trace.csv", "trace.png"
 USUAL_POLICIES = "static:device,static:network,threshold,argmin,bandit"
 
-_REHEARSED = 4  # frames of each split; the first one is left out
-_WORK_MS, _LATE = 30_000.0, 4.0
 _QUEUE_MS, _LEAST_QUEUE = 100.0, 16
 
 
@@ -57,7 +40,7 @@ class TraceOutcome:
     """What a trace leaves; `stopped` is what ended it before its last policy."""
 
     folder: RunFolder
-    rows: list[dict[str, object]]
+    rows: list[TraceRow]
     stopped: BaseException | None
 
 
@@ -71,21 +54,21 @@ class TraceOptions:
     seconds: float | None = None
 
 
-def run(config: SweepConfig, asked: TraceOptions, say: Callable[[str], None]) -> TraceOutcome:
+def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutcome:
     """Measure every policy. Raises SplitbedError for what stops it before the first frame."""
     if config.out:
         check_free(config.out)
     trace = bandwidth_trace(asked.bw_trace)
     _check(config)
-    rates = sorted(set(trace.rates_mbit) - {0.0})
-    links = {rate: _at(config, rate).links[0] for rate in rates}
-    fastest = _at(config, max(links))
-    site = checked_site(fastest)
+    links = {rate: _at(config, rate).links[0] for rate in sorted(set(trace.rates_mbit) - {0.0})}
+    # the limits are those of the slowest
+    slowest = _at(config, min(links))
+    site = checked_site(slowest)
     site.check(links.values())
     with local_model(config) as local:
-        cells = plan_cells(fastest, local.model)
+        cells = plan_cells(slowest, local.model)
         names = policy_names(asked.policy, splits_of(cells))
-        with testbed(site, local.model, [*fastest.links, *links.values()]) as bed:
+        with testbed(site, local.model, [links[max(links)], *links.values()]) as bed:
             if trace.longest_outage_s and not bed.link.rates.holds:
                 raise UsageError(
                     f"{trace.name} has outages, in which what is sent waits, and backend "
@@ -95,9 +78,10 @@ def run(config: SweepConfig, asked: TraceOptions, say: Callable[[str], None]) ->
             folder = create(config.out, f"trace-{bed.model.name}")
             with folder.locked():
                 told = f"{len(names)} policies, {len(cells)} splits"
-                say(f"{trace.words}; {told}; run: {folder.path}")
-                run = TraceRun(config, asked, trace, links, bed, folder, say)
-                return run.measure(cells, names)
+                watcher.note(f"{trace.words}; {told}; run: {folder.path}")
+                engine = Engine(config, bed, folder, watcher, trace.longest_outage_s)
+                turns = Turns(engine, cells, trace, links)
+                return _Traced(config, asked, trace, turns).measure(names)
 
 
 def _check(config: SweepConfig) -> None:
@@ -137,61 +121,45 @@ def splits_of(cells: Sequence[Cell]) -> dict[str, int]:
     return short | inner | {one.split: one.k for one in asked}
 
 
-class TraceRun:
-    """Runs each policy over the trace from its beginning; a lost frame ends that policy's turn."""
+class _Traced:
+    """Gives each policy its turn, and writes down what came of all of them after each."""
 
     def __init__(
-        self,
-        config: SweepConfig,
-        asked: TraceOptions,
-        trace: BandwidthTrace,
-        links: Mapping[float, LinkSpec],
-        bed: Testbed,
-        folder: RunFolder,
-        say: Callable[[str], None],
+        self, config: SweepConfig, asked: TraceOptions, trace: BandwidthTrace, turns: Turns
     ) -> None:
-        self._config = config
-        self._asked = asked
-        self._trace = trace
-        self._links = links
-        self._bed = bed
-        self._folder = folder
-        self._say = say
-        self._parts = Parts(bed.pair, bed.model, config)
-        self._cells: dict[int, Cell] = {}
-        self._arms: list[Arm] = []
-        self._samples: dict[str, list[Record]] = defaultdict(list)
-        self._applied: dict[str, BandwidthTrace] = {}
-        self._changes: dict[str, list[tuple[float, float, float]]] = {}
-        self._asking: Record = {}
-        self._facts: Record = {
+        self._config, self._asked, self._trace, self._turns = config, asked, trace, turns
+        self._bed, self._folder = turns.engine.bed, turns.engine.folder
+        self._facts = {
             "asked": config.model_dump(mode="json") | asdict(asked),
-            "model": bed.model.facts,
+            "model": self._bed.model.facts,
             "trace": asdict(trace),
-            "conditions": conditions(bed.pair, bed.link.backend),
+            "conditions": conditions(self._bed.pair, self._bed.link.backend),
         }
 
-    def measure(self, cells: Sequence[Cell], names: Sequence[str]) -> TraceOutcome:
+    def measure(self, names: Sequence[str]) -> TraceOutcome:
         """Measure; what was measured before an interruption, or a failure, is kept."""
-        self._cells = {cell.configuration.k: cell for cell in cells}
-        self._pace = cells[-1].configuration.pace
         stopped: BaseException | None = None
-        splits = splits_of(cells)
+        turns, most_mbit = self._turns, max(self._trace.rates_mbit)
+        splits, seed = splits_of(turns.cells), self._config.seed
+        seconds = self._asked.seconds or self._trace.length_s
         try:
             self._write()
-            self._calibrate()
-            # the device anchor comes last: the pace is measured on the part opened last
-            self._parts.hold([cell.configuration for cell in cells])
-            self._rehearse()
-            most_mbit = max(self._trace.rates_mbit)
+            turns.prepare()
             for name in names:
                 self._bed.interruption.check()
-                seed = self._config.seed
-                policy = new_policy(name, self._arms, splits, most_mbit=most_mbit, seed=seed)
-                self._turn(name, policy)
+                policy = new_policy(name, turns.arms, splits, most_mbit=most_mbit, seed=seed)
+                try:
+                    turns.turn(name, policy, seconds, self._asked.frames)
+                finally:
+                    self._write()
+                for row in turns.rows():
+                    if row.policy == name:
+                        turns.engine.watcher.note(row.words)
         except (SplitbedError, KeyboardInterrupt) as error:
             stopped = self._why(error)
-        return TraceOutcome(self._folder, self._finish(stopped), stopped)
+        self._write(stopped)
+        self._plot()
+        return TraceOutcome(self._folder, turns.rows(), stopped)
 
     def _why(self, error: BaseException) -> BaseException:
         """What stopped the run: nodes that an interruption ended are that interruption."""
@@ -201,157 +169,24 @@ class TraceRun:
             return interrupted
         return error
 
-    def _calibrate(self) -> None:
-        cuts = [k for k, cell in self._cells.items() if cell.configuration.calibrated]
-        if cuts:
-            found = calibrate(self._config, self._bed.model, cuts, note=self._say)
-            self._folder.replace(CALIBRATION_FILE, found.text())
-            self._parts.ranges = found.ranges
-
-    def _rehearse(self) -> None:
-        """Run each split over the fastest link of the trace: what does it take beside the wire?"""
-        self._say("rehearsing the splits")
-        most_mbit = max(self._trace.rates_mbit)
-        still = BandwidthTrace(REHEARSAL, (0.0,), (most_mbit,), float("inf"))
-        self._applied[REHEARSAL] = still
-        if clocks := self._bed.pair.clocks:
-            clocks.begin()
-        with LinkReplay(self._bed.link, still, self._links) as replay:
-            self._bed.pair.warm_link(int(most_mbit * 1e3 / 8 * 200), self._timeout_s(0))
-            with self._parts.paced(self._pace):
-                for k in self._cells:
-                    for frame in range(_REHEARSED):
-                        sample = self._frame(REHEARSAL, frame, k, replay)
-                        if frame:
-                            self._samples[REHEARSAL].append(sample)
-        bare = [self._arm(cell) for cell in self._cells.values()]
-        known = costs(bare, self._samples[REHEARSAL], self._applied)
-        fixed = {cost.arm.configuration.k: cost.fixed_ms for cost in known}
-        self._arms = [self._arm(cell, fixed[k]) for k, cell in self._cells.items()]
-
-    def _arm(self, cell: Cell, fixed_ms: float = 0.0) -> Arm:
-        asked = cell.configuration
-        mine = [sample for sample in self._samples[REHEARSAL] if sample["k"] == asked.k]
-        up_bytes = int(statistics.median(sample["encoded_bytes"] for sample in mine))
-        # the result travels in no time of the trace's where the downlink has a rate of its own
-        back = asked.crosses and self._config.dl.rate_mbit is None
-        down_bytes = int(statistics.median(s["result_bytes"] for s in mine)) if back else 0
-        fastest = self._links[max(self._trace.rates_mbit)].uplink
-        beside = [
-            sample["uplink_ms"] - wire_ms(up_bytes, fastest) + fastest.delay_ms for sample in mine
-        ]
-        uplink_ms = max(statistics.median(beside), 0.0) if asked.crosses else 0.0
-        return Arm(asked, up_bytes, down_bytes, fixed_ms, uplink_ms)
-
-    def _turn(self, name: str, policy: Policy) -> None:
-        """One policy over the trace; a frame that is lost ends it, and the nodes begin anew."""
-        arms = {arm.configuration.k: arm for arm in self._arms}
-        samples = self._samples[name]
-        seconds = self._asked.seconds or self._trace.length_s
-        replay = LinkReplay(self._bed.link, self._trace, self._links)
-        try:
-            with self._parts.paced(self._pace), replay:
-                while replay.now_s < seconds and len(samples) < (self._asked.frames or math.inf):
-                    k = policy.choose(replay.now_s)
-                    sample = self._frame(name, len(samples), k, replay)
-                    samples.append(sample)
-                    self._bed.interruption.check()
-                    replay.check()
-                    met = arms[k].goodput_mbit(sample["encoded_bytes"], sample["uplink_ms"])
-                    policy.tell(FrameOutcome(k, replay.now_s, sample["e2e_ms"], met))
-        except NodeError as error:
-            self._bed.interruption.check()
-            if not replay.changes:
-                raise  # nothing was asked of this policy: that stops the run
-            self._lose(name, str(error))
-        finally:
-            self._changes[name] = replay.changes
-            if replay.changes:
-                self._applied[name] = replay.applied
-            self._write()
-        self._say(_words(self._rows()[-1]))
-
-    def _frame(self, policy: str, number: int, k: int, replay: LinkReplay) -> Record:
-        """Run one frame and write it down; its line of samples.jsonl."""
-        asked = self._cells[k].configuration
-        place = number % len(self._bed.model.inputs)
-        clocks = self._bed.pair.clocks
-        if clocks:
-            clocks.read_if_due()
-        self._asking = {
-            "policy": policy,
-            "k": k,
-            "split": asked.split_name,
-            "start_s": replay.now_s,
-        }
-        record = self._bed.pair.run_frame(number, place, self._timeout_s(k), k)
-        clock = self._bed.pair.clock()
-        sample = self._asking | {"input": place} | sample_of(record, clock)
-        seen = [Stage(*stage) for stage in sample["stages"]]
-        sample["uplink_ms"] = Timeline(on_ue_clock(seen, clock) if clock else seen).ms("uplink")
-        self._folder.add_sample(sample)
-        return sample
-
-    def _timeout_s(self, k: int) -> float:
-        if self._config.frame_timeout_s:
-            return self._config.frame_timeout_s
-        slowest = self._links[min(self._links)]
-        wire = wire_ms(self._cells[k].crossing_bytes, slowest.uplink)
-        lossy = slowest.uplink.loss_pct or slowest.downlink.loss_pct
-        late = LATE_WITH_LOSS if lossy else _LATE
-        out_ms = self._trace.longest_outage_s * 1e3
-        return (_WORK_MS * self._pace.most + late * (wire + out_ms)) / 1e3
-
-    def _lose(self, name: str, reason: str) -> None:
-        """Write down the frame that did not come back, and bring both nodes up again."""
-        lost = self._asking | {"error": reason}
-        self._samples[name].append(lost)
-        self._folder.add_sample(lost)
-        self._say(f"{name}: {reason}")
-        self._bed.pair.restart()
-        self._parts.hold([cell.configuration for cell in self._cells.values()])
-
-    def _rows(self) -> list[dict[str, object]]:
-        every = [sample for samples in self._samples.values() for sample in samples]
-        known = costs(self._arms, every, self._applied)
-        return [
-            policy_row(name, samples, self._applied[name], known)
-            for name, samples in self._samples.items()
-            if name != REHEARSAL and samples and name in self._applied
-        ]
-
-    def _write(self, stopped: BaseException | None = None) -> list[dict[str, object]]:
-        """Write all but the samples and the picture, over what was there; the rows."""
-        rows = self._rows()
+    def _write(self, stopped: BaseException | None = None) -> None:
+        """Write all but the samples and the picture, over what was there."""
         said = None if stopped is None else str(stopped) or "interrupted"
+        rows = [row.plain() for row in self._turns.rows()]
         facts = self._facts | {
-            "splits": [asdict(arm) for arm in self._arms],
-            "changes": self._changes,
+            "splits": [arm.plain() for arm in self._turns.arms],
+            "changes": self._turns.changes,
             "rows": rows,
             "ended": now(),
             "stopped": said,
         }
         self._folder.replace(TRACE_FILE, json.dumps(facts, indent=1, default=str) + "\n")
-        self._folder.replace(TABLE_FILE, csv_text(COLUMNS, rows))
-        return rows
+        self._folder.replace(TABLE_FILE, csv_text(TraceRow.__struct_fields__, rows))
 
-    def _finish(self, stopped: BaseException | None) -> list[dict[str, object]]:
-        rows = self._write(stopped)
+    def _plot(self) -> None:
         from orchestrator.adapt.plot import plot  # late: a second's work, which --help has not
 
-        ran = {name: s for name, s in self._samples.items() if name != REHEARSAL and s}
-        if ran:
+        if ran := self._turns.ran:
             title = f"{self._bed.model.name}, {self._trace.words}"
-            plot(ran, self._applied, self._arms, title, self._folder.path / PLOT_FILE)
-        return rows
-
-
-def _words(row: Mapping[str, object]) -> str:
-    """A row in a few words, when its policy has ended."""
-    if not row["frames"]:
-        return f"{row['policy']}: no frame"
-    return (
-        f"{row['policy']}: {row['frames']} frames, {row['lost']} lost, "
-        f"mean {row['mean_ms']:.1f} ms, p95 {row['p95_ms']:.1f} ms, "
-        f"{row['regret_pct']:+.1f} % against the oracle"
-    )
+            file = self._folder.path / PLOT_FILE
+            plot(ran, self._turns.applied, self._turns.arms, title, file)

@@ -9,8 +9,8 @@ from typing import Literal
 from orchestrator.ask.configuration import NOTHING, RAW
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
+from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.rows import cut_name
-from orchestrator.results.run_folder import Record
 from splitbed.timeline import Stage
 
 Kind = Literal["begin", "note", "cell", "frame", "done", "failed", "stopped"]
@@ -59,17 +59,16 @@ class Follower(Watcher):
         self._where, self._frame = cell_words(cell), 0
         self._tell("cell", self._where)
 
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         self._frame += 1
         self._tell("frame", f"{self._where}, frame {self._frame}")
 
-    def done(self, journal: Record) -> None:
+    def done(self, record: CellRecord) -> None:
         """A cell ended."""
         self._done += 1
-        error = journal["error"]
-        if error:
-            self._tell("failed", f"{self._where}: {error}")
+        if record.error is not None:
+            self._tell("failed", f"{self._where}: {record.error}")
         else:
             self._tell("done", f"{self._where}: {self._frame} frames")
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.measure.cell import STABLE_SHARE
+from orchestrator.measure.limits import STABLE_SHARE
 from orchestrator.results.intervals import Interval, median_interval, ratio_interval
 from orchestrator.results.reading import Point, Reading
 from orchestrator.results.rows import Row, number

@@ -19,7 +19,7 @@ from orchestrator.api.progress import cell_words
 from orchestrator.ask.config import MIN_FRAMES
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.run_folder import Record
+from orchestrator.results.records import CellRecord, FrameRecord
 from splitbed.timeline import Stage
 
 _CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
@@ -76,14 +76,14 @@ class SweepProgress(Watcher):
         self._where = cell_words(cell)
         self._bar.update(self._task, description=self._where)
 
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         self._frames += 1
         self._bar.update(self._task, description=f"{self._where}, frame {self._frames}")
 
-    def done(self, journal: Record) -> None:
+    def done(self, record: CellRecord) -> None:
         """A cell ended."""
-        error = journal["error"]
+        error = record.error
         # a codec may leave less of the wire than was thought
         self._overheads_s.append(max(0, time.monotonic() - self._began - self._wires_s.pop(0)))
         self._bar.update(self._task, advance=1, left=self._left())

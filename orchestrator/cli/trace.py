@@ -1,6 +1,5 @@
 """The command of `orchestrate` that lets policies choose the split while the link changes."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -73,9 +72,10 @@ def trace(
     """Replay a bandwidth trace on the real link, once for each policy that chooses the split."""
     from orchestrator.adapt import run as trace_run
     from orchestrator.cli import trace_table as trace_show
+    from orchestrator.cli.watching import Noting
 
     own = ("bw_trace", "policy", "frames", "seconds", "json")
     config = asked(context, *own, bw="1")
     wanted = trace_run.TraceOptions(bw_trace, policy or trace_run.USUAL_POLICIES, frames, seconds)
-    outcome = trace_run.run(config, wanted, lambda words: print(words, file=sys.stderr))
+    outcome = trace_run.run(config, wanted, Noting())
     raise typer.Exit(trace_show.show(outcome, as_json=json))

@@ -25,10 +25,10 @@ def show(outcome: TraceOutcome, *, as_json: bool) -> int:
     folder = str(outcome.folder.path)
     said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"
     if as_json:
-        answer = {"run": folder, "stopped": said, "rows": outcome.rows}
+        answer = {"run": folder, "stopped": said, "rows": [row.plain() for row in outcome.rows]}
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     else:
-        lines = [{name: _shown(row.get(name)) for name in _SHOWN} for row in outcome.rows]
+        lines = [{name: _shown(getattr(row, name)) for name in _SHOWN} for row in outcome.rows]
         show_lines(lines, as_json=False)
         told = f"Stopped: {said}\n" if said else ""
         sys.stdout.write(f"{told}Frames, rows and the picture over time: {folder}\n")
@@ -37,5 +37,5 @@ def show(outcome: TraceOutcome, *, as_json: bool) -> int:
             return error.exit_code
         case KeyboardInterrupt():
             return INTERRUPTED
-    lost = any(row["lost"] for row in outcome.rows)
+    lost = any(row.lost for row in outcome.rows)
     return RunError.exit_code if lost or not outcome.rows else 0

@@ -1,5 +1,6 @@
 """Who watches a sweep: progress on stderr; Prometheus and a collector of traces, where asked."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -10,10 +11,10 @@ from rich.console import Console
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
 from orchestrator.cli.progress import SweepProgress
-from orchestrator.measure.otlp import Tracer, tracing
+from orchestrator.measure.otlp import Attribute, Tracer, tracing
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.clock import ClockModel, on_ue_clock, own_epoch_ns
-from orchestrator.results.run_folder import Record
+from orchestrator.results.clock import on_ue_clock, own_epoch_ns
+from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.timeline import Stage
 
 
@@ -39,6 +40,14 @@ def watching(metrics: str | None, otlp: str | None) -> Iterator[Watcher]:
         yield Several(watchers)
 
 
+class Noting(Watcher):
+    """Tells what a user may wait for, a line each, on stderr."""
+
+    def note(self, words: str) -> None:
+        """A line."""
+        sys.stderr.write(f"{words}\n")
+
+
 class Several(Watcher):
     """Tells each of several watchers."""
 
@@ -60,20 +69,20 @@ class Several(Watcher):
         for watcher in self._watchers:
             watcher.cell(cell)
 
-    def proved(self, link: LinkSpec, proof: Record) -> None:
+    def proved(self, link: LinkSpec, proof: ProofRecord) -> None:
         """The link was measured."""
         for watcher in self._watchers:
             watcher.proved(link, proof)
 
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         for watcher in self._watchers:
-            watcher.frame(sample, stages)
+            watcher.frame(frame, stages)
 
-    def done(self, journal: Record) -> None:
+    def done(self, record: CellRecord) -> None:
         """A cell ended."""
         for watcher in self._watchers:
-            watcher.done(journal)
+            watcher.done(record)
 
     def stopped(self, error: BaseException) -> None:
         """The sweep was stopped before its last cell."""
@@ -86,22 +95,26 @@ class Traced(Watcher):
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
-        self._frames: list[list[Stage]] = []
+        self._frames: list[Sequence[Stage]] = []
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._frames.clear()
 
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
-        self._frames.append([Stage(*stage) for stage in sample["stages"]])
+        self._frames.append(frame.stages)
 
-    def done(self, journal: Record) -> None:
+    def done(self, record: CellRecord) -> None:
         """A cell ended."""
         frames, epoch_ns = self._frames, own_epoch_ns()
-        if clock := journal.get("clock"):
-            model, epoch_ns = ClockModel.from_record(clock), clock["ue_epoch_ns"]
-            frames = [on_ue_clock(stages, model) for stages in frames]
-        named = {name: journal[name] for name in ("split", "split_name", "codec", "ue")}
-        rate = {"bw_mbit": journal["link"]["uplink"]["rate_mbit"]}
-        self._tracer.frames(frames, epoch_ns, named | rate)
+        if clock := record.clock:
+            epoch_ns = clock.ue_epoch_ns or epoch_ns
+            frames = [on_ue_clock(stages, clock.model) for stages in frames]
+        named: dict[str, Attribute] = {
+            "split": record.split,
+            "split_name": record.split_name,
+            "codec": record.codec,
+        }
+        told: dict[str, Attribute] = {"ue": record.ue, "bw_mbit": record.link.uplink.rate_mbit}
+        self._tracer.frames(frames, epoch_ns, named | told)

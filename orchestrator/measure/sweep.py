@@ -12,7 +12,7 @@ from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.ask.grid import Cell, in_random_order, plan_cells
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
-from orchestrator.measure.sweeper import Sweeper
+from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.drift import drift
 from orchestrator.results.outcome import SweepOutcome
@@ -74,10 +74,22 @@ def measure_cells(
         progress.begin(todo, folder.path, bed.link.backend)
         for warning in cast(list[str], facts["warnings"]):
             progress.note(f"warning: {warning}")
-        stopped = Sweeper(config, bed, folder, progress).measure(todo)
+        stopped = _measured(Engine(config, bed, folder, progress), todo)
         if isinstance(stopped, SplitbedError):
             progress.stopped(stopped)
         return _end(folder, len(cells), stopped)
+
+
+def _measured(engine: Engine, cells: Sequence[Cell]) -> BaseException | None:
+    """Measure the cells; gives back what stopped it before the last one."""
+    try:
+        for _ in engine.cells(cells):
+            pass
+    except OSError as error:
+        return RunError(f"{error}: make room, then go on with --resume {engine.folder.path}")
+    except (SplitbedError, KeyboardInterrupt) as stopped:
+        return stopped
+    return None
 
 
 def _begin(

@@ -16,7 +16,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.configuration import NOTHING
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.run_folder import Record
+from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages
 from splitbed.timeline import END_TO_END, Stage, Timeline
 
@@ -83,37 +83,37 @@ class SweepTelemetry(Watcher):
         for direction in DIRECTIONS:
             SWEEP_BYTES.labels(direction=direction, codec=self._codec)
 
-    def proved(self, link: LinkSpec, proof: Record) -> None:
-        """The link was measured; `proof` has the fields of a LinkProof."""
+    def proved(self, link: LinkSpec, proof: ProofRecord) -> None:
+        """The link was measured."""
         tell_link(
             (link.uplink.rate_mbit, link.downlink.rate_mbit),
-            (proof["uplink_mbit"], proof["downlink_mbit"]),
-            (nominal_rtt_ms(link), proof["rtt_min_ms"]),
-            proof["tcp"]["retransmits"] if proof["tcp"] else None,
+            (proof.uplink_mbit, proof.downlink_mbit),
+            (nominal_rtt_ms(link), proof.rtt_min_ms),
+            proof.tcp.retransmits if proof.tcp else None,
         )
 
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         LAST_PROGRESS.set_to_current_time()
         seconds = FRAME_SECONDS.labels(split=self._split, bw_mbit=self._bw_mbit, codec=self._codec)
-        seconds.observe(sample["e2e_ms"] / 1e3)
         timeline = Timeline(list(stages))
+        seconds.observe(timeline.e2e_ms / 1e3)
         tell_stages(timeline)
         for stage in timeline.stages:
             if stage.name in END_TO_END:
                 self._stage(stage.name).observe(max(stage.ms, 0.0) / 1e3)
         # of the device anchor nothing crosses, though it has a result
-        crossed = (sample["encoded_bytes"], sample["result_bytes"] if self._codec != NOTHING else 0)
+        crossed = (frame.encoded_bytes, frame.result_bytes if self._codec != NOTHING else 0)
         for direction, nbytes in zip(DIRECTIONS, crossed, strict=True):
             SWEEP_BYTES.labels(direction=direction, codec=self._codec).inc(nbytes)
 
-    def done(self, journal: Record) -> None:
-        """A cell ended; `journal` is its line of cells.jsonl."""
+    def done(self, record: CellRecord) -> None:
+        """A cell ended, or failed."""
         LAST_PROGRESS.set_to_current_time()
-        CELLS.labels(state="failed" if journal["error"] else "done").inc()
+        CELLS.labels(state="done" if record.error is None else "failed").inc()
         CELL_INFO.clear()
-        if journal["error"]:
-            ERRORS.labels(kind=journal["error_kind"]).inc()
+        if record.error is not None:
+            ERRORS.labels(kind=record.error_kind or "").inc()
 
     def stopped(self, error: BaseException) -> None:
         """The sweep was stopped before its last cell."""

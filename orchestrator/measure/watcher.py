@@ -5,7 +5,7 @@ from pathlib import Path
 
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
-from orchestrator.results.run_folder import Record
+from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.timeline import Stage
 
 
@@ -21,14 +21,14 @@ class Watcher:
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
 
-    def proved(self, link: LinkSpec, proof: Record) -> None:
-        """The link was measured; `proof` has the fields of a LinkProof."""
+    def proved(self, link: LinkSpec, proof: ProofRecord) -> None:
+        """The link was measured."""
 
-    def frame(self, sample: Record, stages: Sequence[Stage]) -> None:
-        """A frame was measured: its line of samples.jsonl, its stages brought to one clock."""
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
+        """A frame was measured; its stages are brought to one clock."""
 
-    def done(self, journal: Record) -> None:
-        """A cell ended; `journal` is its line of cells.jsonl."""
+    def done(self, record: CellRecord) -> None:
+        """A cell ended, or failed."""
 
     def stopped(self, error: BaseException) -> None:
         """The sweep was stopped before its last cell."""

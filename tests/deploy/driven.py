@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 from random import Random
 
+from msgspec.structs import replace
+
+from orchestrator.results.records import FrameRecord, ProofRecord, TcpFacts
 from splitbed import telemetry
-from splitbed.timeline import END_TO_END, STAGES, Stage, Timeline
+from splitbed.timeline import END_TO_END, STAGES, Timeline
 
 MARKUP = "<i>stage2</i>"
 """A split whose name a page must not take for its own words."""
@@ -46,6 +49,7 @@ def orchestrator() -> None:
     from netem.spec import symmetric
     from orchestrator.ask.configuration import Configuration
     from orchestrator.ask.grid import Cell
+    from orchestrator.measure.cell import cell_record
     from orchestrator.measure.telemetry import SweepTelemetry
 
     cuts = [("network anchor", 0), (MARKUP, 2), ("stage3", 3), ("device anchor", 5)]
@@ -59,25 +63,26 @@ def orchestrator() -> None:
     for number, cell in enumerate(itertools.cycle(cells)):
         told.cell(cell)
         mbit = cell.link.uplink.rate_mbit
-        rates = {"uplink_mbit": mbit * 0.99, "downlink_mbit": mbit * 1.01}
-        rtt = {"rtt_min_ms": nominal_rtt_ms(cell.link) + 0.4}
-        told.proved(cell.link, {**rates, **rtt, "tcp": {"retransmits": number}})
+        tcp = TcpFacts(congestion_control="cubic", retransmits=number, cwnd_segments=10)
+        proof = ProofRecord(
+            uplink_mbit=mbit * 0.99,
+            downlink_mbit=mbit * 1.01,
+            rtt_min_ms=nominal_rtt_ms(cell.link) + 0.4,
+            tcp=tcp,
+        )
+        told.proved(cell.link, proof)
         for _ in range(FRAMES):
             time.sleep(0.1)
             timeline = _timeline(STAGES)
-            told.frame(_sample(timeline), timeline.stages)
-        failed = {"error": "the edge node died", "error_kind": "NodeError"}
-        told.done(failed if number == 1 else {"error": None})
+            told.frame(_frame(timeline), timeline.stages)
+        record = cell_record(cell, str(number), "native", ())
+        failed = replace(record, error="the edge node died", error_kind="NodeError")
+        told.done(failed if number == 1 else record)
 
 
-def _sample(timeline: Timeline) -> dict[str, object]:
-    stages: list[Stage] = timeline.stages
-    return {
-        "e2e_ms": timeline.e2e_ms,
-        "stages": [(stage.name, stage.start_ns, stage.end_ns) for stage in stages],
-        "encoded_bytes": 500_000,
-        "result_bytes": 2_000,
-    }
+def _frame(timeline: Timeline) -> FrameRecord:
+    stages = tuple(timeline.stages)
+    return FrameRecord(attempt="1", stages=stages, encoded_bytes=500_000, result_bytes=2_000)
 
 
 def main(role: str, address: str) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import Arm, FrameOutcome, Policy, fastest, new_policy, policy_names
-from orchestrator.adapt.rows import Cost, policy_row
+from orchestrator.adapt.rows import Cost, TracedFrame, policy_row
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
+from splitbed.timeline import Stage
 
 NETWORK = Arm(Configuration(0, 6, "network anchor"), 500_000, 100, 20)
 SPLIT = Arm(Configuration(3, 6, "middle"), 100_000, 100, 60)
@@ -101,10 +102,19 @@ STEP = BandwidthTrace("step", (0.0, 2.0), (100.0, 0.5), math.inf)
 COSTS = [Cost(arm, 0.0, arm.fixed_ms) for arm in ARMS]
 
 
-def frames(*chosen: tuple[float, int]) -> list[dict[str, object]]:
+def frames(*chosen: tuple[float, int]) -> list[TracedFrame]:
     by_k = {cost.arm.configuration.k: cost for cost in COSTS}
     return [
-        {"k": k, "start_s": at_s, "e2e_ms": by_k[k].e2e_ms(STEP, at_s), "max_abs_diff": 0.0}
+        TracedFrame(
+            attempt="step",
+            stages=(Stage("part1", 0, 1),),
+            k=k,
+            split=str(k),
+            start_s=at_s,
+            e2e_ms=by_k[k].e2e_ms(STEP, at_s),
+            uplink_ms=0.0,
+            max_abs_diff=0.0,
+        )
         for at_s, k in chosen
     ]
 
@@ -112,13 +122,13 @@ def frames(*chosen: tuple[float, int]) -> list[dict[str, object]]:
 def test_who_does_as_the_oracle_has_no_regret_and_has_readapted_at_once() -> None:
     samples = frames((0.0, 0), (1.0, 0), (2.5, 6), (2.75, 6), (3.0, 6))
     row = policy_row("wise", samples, STEP, COSTS)
-    assert row["regret_pct"] == pytest.approx(0)
-    assert (row["steps"], row["readapted"], row["readapt_s"]) == (1, 1, 0.5)
-    assert (row["frames"], row["lost"], row["switches"]) == (5, 0, 1)
+    assert row.regret_pct == pytest.approx(0)
+    assert (row.steps, row.readapted, row.readapt_s) == (1, 1, 0.5)
+    assert (row.frames, row.lost, row.switches) == (5, 0, 1)
 
 
 def test_who_stays_has_regret_and_never_readapted() -> None:
     row = policy_row("static", frames((0.0, 0), (2.5, 0), (3.0, 0), (4.0, 0)), STEP, COSTS)
-    assert isinstance(row["regret_pct"], float)
-    assert row["regret_pct"] > 100
-    assert (row["steps"], row["readapted"], row["readapt_s"]) == (1, 0, None)
+    assert isinstance(row.regret_pct, float)
+    assert row.regret_pct > 100
+    assert (row.steps, row.readapted, row.readapt_s) == (1, 0, None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.measure.cell import is_stable
+from orchestrator.measure.limits import is_stable
 
 
 @pytest.mark.parametrize("e2e_ms", [[], [100], [100, 100]])

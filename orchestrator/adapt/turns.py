@@ -1,0 +1,188 @@
+"""The turns that policies take over a bandwidth trace, and the rehearsal before them."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec.structs import asdict
+
+from netem.spec import LinkSpec
+from netem.wire import wire_ms
+from orchestrator.adapt.bandwidth import BandwidthTrace
+from orchestrator.adapt.policies import Arm, FrameOutcome, Policy
+from orchestrator.adapt.replay import LinkReplay
+from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, costs, policy_row
+from orchestrator.ask.grid import Cell
+from orchestrator.measure.engine import Engine
+from orchestrator.measure.frames import Choosing, Taken
+from orchestrator.measure.limits import window_bytes
+from splitbed.errors import NodeError
+from splitbed.timeline import Timeline
+
+REHEARSAL = "rehearsal"
+_REHEARSED = 4  # frames of each split; the first one is left out
+
+
+class _InOrder(Choosing):
+    """Each of the cells so many times."""
+
+    def __init__(self, cells: Sequence[Cell], replay: LinkReplay) -> None:
+        self._left: Iterator[Cell] = iter([one for one in cells for _ in range(_REHEARSED)])
+        self._replay = replay
+        self.start_s = 0.0
+
+    def next(self) -> Cell | None:
+        self.start_s = self._replay.now_s
+        return next(self._left, None)
+
+    def tell(self, taken: Taken) -> None:
+        """Nothing follows from it."""
+
+
+class _Chosen(Choosing):
+    """What a policy chooses, while the trace lasts."""
+
+    def __init__(
+        self, policy: Policy, turns: "Turns", replay: LinkReplay, seconds: float, frames: float
+    ) -> None:
+        self._policy, self._replay = policy, replay
+        self._seconds, self._left = seconds, frames
+        self._arms = {arm.configuration.k: arm for arm in turns.arms}
+        self._cells = {cell.configuration.k: cell for cell in turns.cells}
+        self.cell: Cell | None = None
+        self.start_s = 0.0
+
+    def next(self) -> Cell | None:
+        self.start_s = self._replay.now_s
+        if self.start_s >= self._seconds or self._left <= 0:
+            return None
+        self._left -= 1
+        self.cell = self._cells[self._policy.choose(self.start_s)]
+        return self.cell
+
+    def tell(self, taken: Taken) -> None:
+        self._replay.check()
+        k, uplink_ms = taken.cell.configuration.k, Timeline(list(taken.stages)).ms("uplink")
+        met = self._arms[k].goodput_mbit(taken.record.encoded_bytes, uplink_ms)
+        self._policy.tell(FrameOutcome(k, self._replay.now_s, taken.e2e_ms, met))
+
+
+class Turns:
+    """Runs each policy over the trace from its beginning; a lost frame ends that policy's turn.
+
+    `links` has the link at each rate of the trace.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        cells: Sequence[Cell],
+        trace: BandwidthTrace,
+        links: Mapping[float, LinkSpec],
+    ) -> None:
+        self.engine = engine
+        self.cells = cells
+        self.arms: list[Arm] = []
+        """What each split takes, from the rehearsal on."""
+        self.applied: dict[str, BandwidthTrace] = {}
+        """What the link really was in each turn."""
+        self.changes: dict[str, list[tuple[float, float, float]]] = {}
+        """When each rate should have begun, when it had, and the rate."""
+        self._trace, self._links = trace, links
+        self._pace = cells[-1].configuration.pace
+        self._frames: dict[str, list[TracedFrame]] = defaultdict(list)
+        self._lost: dict[str, LostFrame] = {}
+
+    @property
+    def ran(self) -> dict[str, list[TracedFrame]]:
+        """The frames of each policy that had any."""
+        return {name: f for name, f in self._frames.items() if name != REHEARSAL and f}
+
+    def rows(self) -> list[TraceRow]:
+        """A row for each policy that ran."""
+        every = [frame for frames in self._frames.values() for frame in frames]
+        known = costs(self.arms, every, self.applied)
+        return [
+            policy_row(name, self._frames[name], applied, known, lost=int(name in self._lost))
+            for name, applied in self.applied.items()
+            if name != REHEARSAL and (self._frames[name] or name in self._lost)
+        ]
+
+    def prepare(self) -> None:
+        """Hold the cells; run each over the fastest link: what does it take beside the wire?"""
+        bed = self.engine.bed
+        self.engine.calibrate(self.cells)
+        self.engine.hold(self.cells)
+        self.engine.watcher.note("rehearsing the splits")
+        most_mbit = max(self._links)
+        still = BandwidthTrace(REHEARSAL, (0.0,), (most_mbit,), math.inf)
+        self.applied[REHEARSAL] = still
+        if bed.pair.clocks:
+            bed.pair.clocks.begin()
+        with LinkReplay(bed.link, still, self._links) as replay:
+            timeout_s = self.engine.limits.frame_s(self.cells[0])
+            bed.pair.warm_link(window_bytes(self._links[most_mbit]), timeout_s)
+            with self.engine.parts.paced(self._pace):
+                self._take(REHEARSAL, _InOrder(self.cells, replay))
+        taken = self._frames[REHEARSAL]
+        self._frames[REHEARSAL] = [one for place, one in enumerate(taken) if place % _REHEARSED]
+        bare = [self._arm(cell) for cell in self.cells]
+        known = costs(bare, self._frames[REHEARSAL], self.applied)
+        fixed = {cost.arm.configuration.k: cost.fixed_ms for cost in known}
+        self.arms = [self._arm(cell, fixed[cell.configuration.k]) for cell in self.cells]
+
+    def _arm(self, cell: Cell, fixed_ms: float = 0.0) -> Arm:
+        asked, fastest = cell.configuration, self._links[max(self._links)]
+        mine = [frame for frame in self._frames[REHEARSAL] if frame.k == asked.k]
+        up_bytes = int(statistics.median(frame.encoded_bytes for frame in mine))
+        # the result travels in no time of the trace's where the downlink has a rate of its own
+        follows = all(link.downlink.rate_mbit == rate for rate, link in self._links.items())
+        back = asked.crosses and follows
+        down_bytes = int(statistics.median(frame.result_bytes for frame in mine)) if back else 0
+        air_ms = wire_ms(up_bytes, fastest.uplink) - fastest.uplink.delay_ms
+        beside_ms = statistics.median(frame.uplink_ms - air_ms for frame in mine)
+        uplink_ms = max(beside_ms, 0.0) if asked.crosses else 0.0
+        return Arm(asked, up_bytes, down_bytes, fixed_ms, uplink_ms)
+
+    def turn(self, name: str, policy: Policy, seconds: float, frames: int | None) -> None:
+        """One policy over the trace; a frame that is lost ends it, and the nodes begin anew."""
+        replay = LinkReplay(self.engine.bed.link, self._trace, self._links)
+        chosen = _Chosen(policy, self, replay, seconds, math.inf if frames is None else frames)
+        try:
+            with self.engine.parts.paced(self._pace), replay:
+                self._take(name, chosen)
+        except NodeError as error:
+            self.engine.bed.interruption.check()
+            if chosen.cell is None:
+                raise  # nothing was asked of this policy: that stops the run
+            self._lose(name, chosen.cell, chosen.start_s, str(error))
+        finally:
+            self.changes[name] = replay.changes
+            if replay.changes:
+                self.applied[name] = replay.applied
+
+    def _take(self, name: str, choosing: _InOrder | _Chosen) -> None:
+        def keep(taken: Taken) -> None:
+            frame = TracedFrame(
+                **asdict(taken.record)
+                | {"k": taken.cell.configuration.k, "split": taken.cell.configuration.split_name}
+                | {"start_s": choosing.start_s, "e2e_ms": taken.e2e_ms}
+                | {"uplink_ms": Timeline(list(taken.stages)).ms("uplink")}
+            )
+            self.engine.folder.add_sample(frame.plain())
+            self._frames[name].append(frame)
+
+        for _ in self.engine.frames(choosing, name, keep):
+            pass
+
+    def _lose(self, name: str, cell: Cell, start_s: float, reason: str) -> None:
+        """Write down the frame that did not come back, and bring both nodes up again."""
+        asked = cell.configuration
+        self._lost[name] = LostFrame(
+            attempt=name, k=asked.k, split=asked.split_name, start_s=start_s, error=reason
+        )
+        self.engine.folder.add_sample(self._lost[name].plain())
+        self.engine.watcher.note(f"{name}: {reason}")
+        self.engine.restart()
+        self.engine.hold(self.cells)

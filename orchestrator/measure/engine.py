@@ -1,0 +1,167 @@
+"""The engine: whatever measures hands it cells, and reads typed records back.
+
+profile ──> calibrate codecs ──> for each cell: measure, judge, journal     (sweep, plan --verify)
+            calibrate codecs ──> hold all cells ──> frames, as a policy chooses         (trace)
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+from msgspec.structs import replace
+
+from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.grid import Cell
+from orchestrator.measure.calibration import calibrate, read_calibration
+from orchestrator.measure.cell import CellMeasurement, cell_record
+from orchestrator.measure.conditions import now
+from orchestrator.measure.frames import Choosing, Frames, Taken
+from orchestrator.measure.judging import Judging
+from orchestrator.measure.limits import Limits
+from orchestrator.measure.profile import take_profile
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.profile import read_profile
+from orchestrator.results.records import CellRecord, ClockRecord
+from orchestrator.results.run_folder import (
+    ACCURACY_FILE,
+    CALIBRATION_FILE,
+    PROFILE_FILE,
+    PROFILE_TABLE_FILE,
+    SUMMARY_FILE,
+    RunFolder,
+)
+from orchestrator.results.summary import accuracy_csv, rows, to_csv
+from orchestrator.testbed.parts import Parts
+from orchestrator.testbed.testbed import Testbed
+from splitbed.errors import NodeError, UsageError
+
+
+class Engine:
+    """Drives one testbed, and writes down what it measures as it goes.
+
+    `outage_s` is the longest time in which the link may carry nothing, and what is sent waits.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        bed: Testbed,
+        folder: RunFolder,
+        watcher: Watcher,
+        outage_s: float = 0.0,
+    ) -> None:
+        self.bed = bed
+        self.folder = folder
+        self.watcher = watcher
+        self.limits = Limits.of(config, bed.model, outage_s)
+        self.parts = Parts(bed.pair, bed.model, config)
+        self._config = config
+
+    @cached_property
+    def _judging(self) -> Judging:
+        return Judging(self.bed.model, self.bed.pair.references, self.folder)
+
+    def cells(self, cells: Sequence[Cell]) -> Iterator[CellRecord]:
+        """Measure cells, one after another, and journal each; one that fails says why.
+
+        It costs a restart of the nodes, not the others. Raises SplitbedError, KeyboardInterrupt and
+        OSError for what stops it before the last one.
+        """
+        if cells:
+            if self._config.profile:
+                self._profile()
+            self.calibrate(cells)
+            self._judging.keep_whole()
+        for cell in cells:
+            self.bed.interruption.check()
+            self.watcher.cell(cell)
+            record = self._cell(cell)
+            self._add(record)
+            if record.error is not None:
+                self.parts.forget()
+                self.restart()
+            self.watcher.done(record)
+            yield record
+
+    def hold(self, cells: Sequence[Cell]) -> None:
+        """Have all cells open at once, so that each frame may be of another; NodeError."""
+        # the device anchor comes last: the pace is measured on the part opened last
+        self.parts.hold([cell.configuration for cell in cells])
+
+    def frames(
+        self, choosing: Choosing, attempt: str, journal: Callable[[Taken], None]
+    ) -> Iterator[Taken]:
+        """Frames of cells that are loaded or held, as `choosing` says; see :class:`Frames`."""
+        return Frames(self.bed, self.limits, self.watcher).take(choosing, attempt, journal)
+
+    def restart(self) -> None:
+        """Bring both nodes up again; nothing is loaded then. Raises NodeError."""
+        self.watcher.note("bringing the nodes back, which is waited for up to a minute")
+        try:
+            self.bed.pair.restart()
+        except NodeError:  # a machine that is busy dying may need a second try
+            self.bed.pair.restart()
+
+    def _profile(self) -> None:
+        """Profile both nodes, unless an earlier part of this run has; a sweep can do without."""
+        if not (self.folder.path / PROFILE_FILE).exists():
+            self.watcher.note("profiling both nodes")
+            try:
+                taken = take_profile(self._config, self.bed.model, self.bed.pair)
+            except (NodeError, UsageError) as error:
+                self.bed.interruption.check()
+                self.watcher.note(f"no profile: {error}")
+                self.bed.pair.restart()
+                return
+            self.folder.replace(PROFILE_FILE, taken.model_dump_json(indent=1))
+            self.folder.replace(PROFILE_TABLE_FILE, taken.csv())
+        profile = read_profile(self.folder)
+        self.parts.full_ms = profile.ue.steady_ms if profile else None
+
+    def calibrate(self, cells: Sequence[Cell]) -> None:
+        """Have the ranges that codecs need, from an earlier part of this run if it has them."""
+        needing = [cell.configuration.k for cell in cells if cell.configuration.calibrated]
+        if not needing:
+            return
+        file = self.folder.path / CALIBRATION_FILE
+        if not file.exists():
+            cuts, note = dict.fromkeys(needing), self.watcher.note
+            found = calibrate(self._config, self.bed.model, cuts, note=note)
+            self.folder.replace(CALIBRATION_FILE, found.text())
+        self.parts.ranges = read_calibration(file.read_text()).ranges
+
+    def _cell(self, cell: Cell) -> CellRecord:
+        """Measure one; what goes wrong is in the record."""
+        asked, model = cell.configuration, self.bed.model
+        attempt = f"{asked.key} at {now()} #{time.monotonic_ns()}"
+        crossing = model.graph.cuts[asked.k].tensors if asked.crosses else ()
+        record = cell_record(cell, attempt, self.bed.link.backend, crossing)
+        judging = self._judging.of_cell(sum(1 for _ in self.folder.cells()))
+        bench = CellMeasurement(self.bed, self.parts, self._config, self.limits, self.watcher)
+
+        def keep(taken: Taken) -> None:
+            self.folder.add_sample(taken.record.plain())
+            judging.keep(taken.record.input, taken.result)
+
+        started = time.monotonic()
+        try:
+            record = bench.run(cell, record, keep)
+            if not asked.lossless:
+                record = replace(record, accuracy=judging.accuracy)
+        except (NodeError, UsageError) as error:
+            self.bed.interruption.check()
+            record = replace(record, error=str(error), error_kind=type(error).__name__)
+        clocks = self.bed.pair.clocks
+        clock = clocks.model() if clocks else None
+        return replace(
+            record,
+            frames=judging.frames,
+            predictions=judging.folder,
+            clock=ClockRecord.of(clock, clocks.ue_epoch_ns) if clocks and clock else None,
+            wall_ms=(time.monotonic() - started) * 1e3,
+        )
+
+    def _add(self, record: CellRecord) -> None:
+        self.folder.add_cell(record.plain())
+        self.folder.replace(SUMMARY_FILE, to_csv(rows(self.folder)))
+        self.folder.replace(ACCURACY_FILE, accuracy_csv(self.folder))

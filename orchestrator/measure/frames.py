@@ -1,0 +1,124 @@
+"""Frames, taken one after another through a pair; a policy says of which configuration each is.
+
+policy: which? ──> run the frame ──> record, on one clock ──> journal, watchers ──> policy: told
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.ask.grid import Cell
+from orchestrator.measure.limits import Limits, is_stable
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.clock import on_ue_clock
+from orchestrator.results.records import FrameRecord
+from orchestrator.testbed.testbed import Testbed
+from splitbed.tensors import Tensors
+from splitbed.timeline import Stage, Timeline
+from splitbed.v1 import nodes_pb2
+from splitbed.wire import tensors_of
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A frame that went through: its line of the journal, its stages on one clock, its result."""
+
+    cell: Cell
+    record: FrameRecord
+    stages: Sequence[Stage]
+    result: Tensors
+
+    @property
+    def e2e_ms(self) -> float:
+        """From the start of the first counted stage to the end of the last."""
+        return Timeline(list(self.stages)).e2e_ms
+
+
+class Choosing(Protocol):
+    """Says which cell the next frame is of."""
+
+    def next(self) -> Cell | None:
+        """The cell; None when there have been enough frames."""
+
+    def tell(self, taken: Taken) -> None:
+        """What became of the frame."""
+
+
+class UntilStable:
+    """One cell until its frames agree: at least `least` of them, at most `most`."""
+
+    def __init__(self, cell: Cell, least: int, most: int) -> None:
+        self._cell, self._least, self._most = cell, least, most
+        self._e2e_ms: list[float] = []
+
+    def next(self) -> Cell | None:
+        count = len(self._e2e_ms)
+        enough = count >= self._most or (count >= self._least and is_stable(self._e2e_ms))
+        return None if enough else self._cell
+
+    def tell(self, taken: Taken) -> None:
+        self._e2e_ms.append(taken.e2e_ms)
+
+
+class Frames:
+    """Takes frames through a testbed, all under the same limits, and on one clock."""
+
+    def __init__(self, bed: Testbed, limits: Limits, watcher: Watcher) -> None:
+        self._bed, self._limits, self._watcher = bed, limits, watcher
+
+    def take(
+        self, choosing: Choosing, attempt: str, journal: Callable[[Taken], None]
+    ) -> Iterator[Taken]:
+        """Frames of the cells that are chosen, each in the journal before it is given.
+
+        Their parts are loaded, with their codecs. Raises NodeError, and KeyboardInterrupt between
+        frames.
+        """
+        number = 0
+        while (cell := self._next(choosing)) is not None:
+            taken = self._one(cell, number, attempt)
+            journal(taken)
+            self._watcher.frame(taken.record, taken.stages)
+            self._bed.interruption.check()
+            choosing.tell(taken)
+            yield taken
+            number += 1
+
+    def _next(self, choosing: Choosing) -> Cell | None:
+        if clocks := self._bed.pair.clocks:
+            clocks.read_if_due()
+        return choosing.next()
+
+    def _one(self, cell: Cell, number: int, attempt: str) -> Taken:
+        pair = self._bed.pair
+        place = number % len(self._bed.model.inputs)
+        timeout_s = self._limits.frame_s(cell)
+        said = pair.run_frame(number, place, timeout_s, cell.configuration.k)
+        seen = [Stage(stage.name, stage.start_ns, stage.end_ns) for stage in said.stages]
+        clock = pair.clock()
+        stages = on_ue_clock(seen, clock) if clock else seen
+        record = frame_record(said, attempt, place, seen, Timeline(stages).e2e_ms)
+        return Taken(cell, record, stages, tensors_of(said.result))
+
+
+def frame_record(
+    said: nodes_pb2.FrameRecord, attempt: str, place: int, stages: Sequence[Stage], e2e_ms: float
+) -> FrameRecord:
+    """What the UE said of a frame of the input at `place`, as the journal has it."""
+    return FrameRecord(
+        attempt=attempt,
+        input=place,
+        frame=said.frame,
+        e2e_ms=e2e_ms,
+        stages=tuple(stages),
+        intermediate_tensors=said.intermediate_tensors,
+        intermediate_bytes=said.intermediate_bytes,
+        encoded_bytes=said.encoded_bytes,
+        result_bytes=said.result_bytes,
+        results=dict(said.results),
+        # JSON has no infinity
+        max_abs_diff=min(said.max_abs_diff, sys.float_info.max)
+        if said.HasField("max_abs_diff")
+        else None,
+    )

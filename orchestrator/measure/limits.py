@@ -1,0 +1,67 @@
+"""How long things may take before a node is said to hang, and when frames are enough."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netem.spec import LinkSpec
+from netem.wire import wire_ms
+from orchestrator.ask.config import MIN_FRAMES, SweepConfig
+from orchestrator.ask.grid import Cell
+from orchestrator.testbed.model import SweptModel
+
+STABLE_SHARE = 0.05
+"""Stop when the last three frames' end-to-end times lie within this share of their median."""
+
+WARM_LINK_MS = 200.0
+"""How long meaningless bytes may fill the link to open the congestion window."""
+
+_WORK_MS = 30_000.0  # allowed for what is not the wire
+_LATE = 4.0  # times the wire's own time; a lossy link is slower than its rate
+_LATE_WITH_LOSS = 40.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one model; a frame has `frame_timeout_s` where that was asked, else what its wire allows.
+
+    All limits grow with the pace of the UE.
+    """
+
+    result_bytes: int
+    frame_timeout_s: float | None
+    outage_s: float = 0.0
+
+    @classmethod
+    def of(cls, config: SweepConfig, model: SweptModel, outage_s: float) -> "Limits":
+        """Those of what `config` asks for, over a link that may be out for so long."""
+        result_bytes = sum(max(output.nbytes, 0) for output in model.graph.outputs)
+        return cls(result_bytes, config.frame_timeout_s, outage_s)
+
+    def frame_s(self, cell: Cell) -> float:
+        """For a frame, and for what warms the link, which is no more than a frame sends."""
+        wire = cell.wire_ms + wire_ms(self.result_bytes, cell.link.downlink)
+        return self.frame_timeout_s or _allowed_s(cell, wire + self.outage_s * 1e3)
+
+    def delivery_s(self, cell: Cell, part1_bytes: int) -> float:
+        """For part 1 to cross the link."""
+        return _allowed_s(cell, wire_ms(part1_bytes, cell.link.downlink))
+
+
+def _allowed_s(cell: Cell, wire: float) -> float:
+    lossy = cell.link.uplink.loss_pct or cell.link.downlink.loss_pct
+    late = _LATE_WITH_LOSS if lossy else _LATE
+    return (_WORK_MS * cell.configuration.pace.most + late * wire) / 1e3
+
+
+def window_bytes(link: LinkSpec) -> int:
+    """What opens the congestion window of the uplink, as far as a frame can need it."""
+    return int(link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS)
+
+
+def is_stable(e2e_ms: Sequence[float]) -> bool:
+    """Whether the last frames agree well enough to stop."""
+    last = e2e_ms[-MIN_FRAMES:]
+    if len(last) < MIN_FRAMES:
+        return False
+    return max(last) - min(last) <= STABLE_SHARE * statistics.median(last)
