@@ -25,7 +25,8 @@ from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.run_folder import RunFolder, check_free, create, csv_text
 from orchestrator.testbed.local import local_model
-from orchestrator.testbed.testbed import checked_site, testbed
+from orchestrator.testbed.site import checked_site
+from orchestrator.testbed.testbed import testbed
 from splitbed.codecs import codec_named
 from splitbed.errors import SplitbedError, UsageError
 

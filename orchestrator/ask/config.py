@@ -1,8 +1,9 @@
 """What a sweep is asked to do: the options of `orchestrate sweep`, or the same as YAML."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -76,7 +77,7 @@ class SweepConfig(LinkOptions):
     out: Path | None = None
 
 
-def sweep_config(options: dict[str, Any], file: Path | None = None) -> SweepConfig:
+def sweep_config(options: Mapping[str, object], file: Path | None = None) -> SweepConfig:
     """A checked sweep of the options given, over those of a YAML file.
 
     Raises UsageError for unknown keys and for values that cannot be, naming each.

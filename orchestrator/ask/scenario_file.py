@@ -2,7 +2,6 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -53,7 +52,7 @@ class Scenario(Frozen):
     annotations: Path | None = None
     also: tuple[str, ...] = ()
     """Scenarios that belong to this one, by their names: they run after it, in its folder."""
-    sweep: dict[str, Any]
+    sweep: dict[str, object]
 
     def config(self) -> SweepConfig:
         """The sweep that it asks for. Raises UsageError."""

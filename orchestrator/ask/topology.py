@@ -2,7 +2,6 @@
 
 import importlib.resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -70,7 +69,7 @@ def load_machines(file: Path) -> Machines:
     return topology
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _anchored(content: dict[str, object], folder: Path) -> dict[str, object]:
     if isinstance(tls := content.get("tls"), dict):
         content["tls"] = {name: folder / str(path) for name, path in tls.items()}
     if isinstance(token := content.get("token_file"), str):

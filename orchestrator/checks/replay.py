@@ -18,7 +18,7 @@ from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.testbed.local import local_model
-from orchestrator.testbed.testbed import checked_site
+from orchestrator.testbed.site import checked_site
 from splitbed.errors import SplitbedError, UsageError
 
 ARCHIVE_FOLDER = "archive"

@@ -23,7 +23,8 @@ from orchestrator.reports.terminal import Line, show_lines, stdout
 from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import LocalModel, local_model
-from orchestrator.testbed.testbed import checked_site, testbed
+from orchestrator.testbed.site import checked_site
+from orchestrator.testbed.testbed import testbed
 from splitbed.errors import RunError, UsageError
 from splitbed.graphs.graph import why_runs_differ
 from splitbed.media.datasets import open_dataset

@@ -75,6 +75,7 @@ def plan(
     from orchestrator.cli.watching import watching
     from orchestrator.plan import grid as plan_grid
     from orchestrator.plan import run as plan_run
+    from orchestrator.plan import show as plan_show
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
     own = ("bw", "delay", "ue_slowdown", "profile", "max_drop", "verify", "json")
@@ -82,4 +83,5 @@ def plan(
     most = math.inf if max_drop is None else max_drop
     wanted = plan_run.PlanOptions(grid, profile, verify, most)
     with watching(None, None) as watcher:
-        plan_run.run_plan(config, wanted, watcher, as_json=json)
+        outcome = plan_run.run_plan(config, wanted, watcher)
+    plan_show.show(outcome, as_json=json)

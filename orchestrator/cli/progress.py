@@ -44,6 +44,7 @@ class SweepProgress(Watcher):
         self._began = 0.0
         self._frames = 0
         self._where = ""
+        self._task = self._bar.add_task("starting", total=None, left="")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -57,7 +58,7 @@ class SweepProgress(Watcher):
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
         self._wires_s = [(MIN_FRAMES * cell.wire_ms + cell.delivery_ms) / 1e3 for cell in cells]
-        self._task = self._bar.add_task("starting", total=len(cells), left=self._left())
+        self._bar.update(self._task, total=len(cells), left=self._left())
         what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
 

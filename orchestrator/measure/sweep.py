@@ -25,9 +25,9 @@ from orchestrator.results.run_folder import (
 )
 from orchestrator.results.summary import rows, to_csv
 from orchestrator.results.verdict import judge_run
-from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.testbed import Testbed, checked_site, testbed
+from orchestrator.testbed.site import Prepared, prepared
+from orchestrator.testbed.testbed import Testbed, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 _OF_THE_END = ("ended", "verdict", "reasons", "advice", "drift")
@@ -48,13 +48,20 @@ def run(config: SweepConfig, progress: Watcher, resumed: Path | None = None) -> 
     """
     if config.out and not resumed:
         check_free(config.out)
-    site = checked_site(config)
-    with local_model(config) as local:
-        check_classes(local.model)
-        cells = plan_cells(config, local.model)
-        with testbed(site, local.model, config.links) as bed:
-            folder = RunFolder(resumed) if resumed else create(config.out, bed.model.name)
-            return measure_cells(config, cells, bed, folder, progress)
+    with prepared(config) as ready:
+        return run_prepared(config, ready, progress, resumed)
+
+
+def run_prepared(
+    config: SweepConfig, ready: Prepared, progress: Watcher, resumed: Path | None = None
+) -> SweepOutcome:
+    """The same, of what was checked and opened before."""
+    model = ready.local.model
+    check_classes(model)
+    cells = plan_cells(config, model)
+    with testbed(ready.site, model, config.links) as bed:
+        folder = RunFolder(resumed) if resumed else create(config.out, model.name)
+        return measure_cells(config, cells, bed, folder, progress)
 
 
 def measure_cells(

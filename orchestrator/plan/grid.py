@@ -16,7 +16,7 @@ MOST_LINKS = 200_000
 
 
 @dataclass(frozen=True)
-class Place:
+class GridPoint:
     """One point of a grid."""
 
     ue_slowdown: float
@@ -51,10 +51,10 @@ class Grid:
         return len(self.ue_slowdown), len(self.delay_ms), len(self.bw_mbit)
 
     @classmethod
-    def at(cls, place: Place) -> "Grid":
+    def of(cls, point: GridPoint) -> "Grid":
         """The grid of one point."""
         return cls(
-            *(np.array([value]) for value in (place.bw_mbit, place.delay_ms, place.ue_slowdown))
+            *(np.array([value]) for value in (point.bw_mbit, point.delay_ms, point.ue_slowdown))
         )
 
     @property
@@ -62,10 +62,10 @@ class Grid:
         """Number of points."""
         return int(np.prod(self.shape))
 
-    def place(self, point: int) -> Place:
+    def at(self, point: int) -> GridPoint:
         """The point of this number."""
         slowdown, delay_ms, bw_mbit = self.points()
-        return Place(float(slowdown[point]), float(delay_ms[point]), float(bw_mbit[point]))
+        return GridPoint(float(slowdown[point]), float(delay_ms[point]), float(bw_mbit[point]))
 
     def points(self) -> tuple[Floats, Floats, Floats]:
         """Slow-down, delay and rate of every point."""

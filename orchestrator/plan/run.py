@@ -1,4 +1,4 @@
-"""The command plan: what it prints, and the folder that it leaves.
+"""A plan, and the folder that it leaves.
 
 plan.csv     every configuration        best.csv     a row per link and pace: the best, the second,
 profile.json, facts.json  what it is                 the Pareto set, each policy with its regret
@@ -6,13 +6,10 @@ profile.json, facts.json  what it is                 the Pareto set, each policy
 verify/      the run that --verify measured      verify.csv  predicted against measured
 """
 
-import json
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +19,17 @@ from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import Grid
-from orchestrator.plan.plot import plot, text_map
+from orchestrator.plan.plot import plot
 from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
-from orchestrator.plan.verify import Measured, probed, summary, verify
-from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.plan.verify import Measured, probed, verify
+from orchestrator.reports.terminal import Line
 from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create, csv_text
 from orchestrator.testbed.local import LocalModel, opened_once
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.testbed import Site, checked_site, testbed
+from orchestrator.testbed.site import Site, checked_site
+from orchestrator.testbed.testbed import testbed
 from splitbed.errors import UsageError
 
 MOST_ROWS = 200_000
@@ -52,10 +50,23 @@ class PlanOptions:
     max_drop: float = math.inf
 
 
-def run_plan(
-    config: SweepConfig, wanted: PlanOptions, watcher: Watcher, *, as_json: bool = False
-) -> None:
-    """Predict, print and write. Raises UsageError for what cannot be asked; nothing is left then.
+@dataclass(frozen=True)
+class PlanOutcome:
+    """What a plan came to, in `folder`: predictions, each policy's decisions, what was measured.
+
+    `lines` are the rows of best.csv; predicting took `planned_s`.
+    """
+
+    folder: RunFolder
+    plan: Plan
+    decided: Mapping[str, Decisions]
+    lines: Sequence[Line]
+    measured: Sequence[Measured]
+    planned_s: float
+
+
+def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> PlanOutcome:
+    """Predict, verify and write. Raises UsageError for what cannot be asked; nothing is left then.
 
     ``config`` says the model, its splits and codecs, and where it is to run.
     """
@@ -66,38 +77,32 @@ def run_plan(
     config = config.replaced(ue_slowdown=paces)
     site = checked_site(config) if wanted.verify or profile is None else None
     with opened_once(config) as local:
-        predictor = _predictor(config, wanted, profile, site, local)
-        began = time.perf_counter()
-        if (count := len(predictor.options) * wanted.grid.size) > MOST_CONFIGURATIONS:
-            raise UsageError(
-                f"{count:,} configurations are more than {MOST_CONFIGURATIONS:,}: "
-                "give fewer points of --bw, --delay or --ue-slowdown"
-            )
-        plan = make_plan(predictor, wanted.grid)
-        decided = decisions(plan)
-        folder = create(config.out, f"plan-{predictor.facts.model}")
-        lines = write(plan, decided, folder)
-        planned_s = time.perf_counter() - began
-        plot(plan, folder.path / MAP_FILE)
-        measured: list[Measured] = []
-        if site and wanted.verify:
-            probes = probed(plan, decided, wanted.verify, site)
-            measured = verify(config, probes, site, local().model, folder, watcher)
-    if as_json:
-        answer = {"plan": str(folder.path), "model": predictor.facts.model}
-        told = answer | {"weights": predictor.facts.weights, "configurations": plan.e2e_ms.size}
-        verified = [one.row() for one in measured]
-        told |= {"planned_s": planned_s, "best": lines, "verified": verified}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
-        return
-    _show(plan, decided, measured)
-    stdout().print(
-        f"{predictor.facts.model}, weights: {predictor.facts.weights}. {plan.e2e_ms.size:,} "
-        f"configurations predicted in {planned_s:.2f} s; no frame was sent for that.\n"
-        f"All of them, the map and the Pareto sets: {folder.path}",
-        soft_wrap=True,
-        markup=False,
-    )
+        if profile is None:
+            assert site is not None
+            profile = _profile(config, site, local().model, watcher)
+        predictor = _predictor(config, wanted, profile, local, watcher)
+        outcome = _planned(config, wanted, predictor)
+        if site is None or not wanted.verify:
+            return outcome
+        probes = probed(outcome.plan, outcome.decided, wanted.verify, site)
+        found = verify(config, probes, site, local().model, outcome.folder, watcher)
+        return replace(outcome, measured=found)
+
+
+def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> PlanOutcome:
+    began = time.perf_counter()
+    if (count := len(predictor.options) * wanted.grid.size) > MOST_CONFIGURATIONS:
+        raise UsageError(
+            f"{count:,} configurations are more than {MOST_CONFIGURATIONS:,}: "
+            "give fewer points of --bw, --delay or --ue-slowdown"
+        )
+    plan = make_plan(predictor, wanted.grid)
+    decided = decisions(plan)
+    folder = create(config.out, f"plan-{predictor.facts.model}")
+    lines = write(plan, decided, folder)
+    planned_s = time.perf_counter() - began
+    plot(plan, folder.path / MAP_FILE)
+    return PlanOutcome(folder, plan, decided, lines, (), planned_s)
 
 
 def read_nodes(place: Path) -> Profile:
@@ -115,23 +120,20 @@ def read_nodes(place: Path) -> Profile:
 def _predictor(
     config: SweepConfig,
     wanted: PlanOptions,
-    profile: Profile | None,
-    site: Site | None,
+    profile: Profile,
     local: Callable[[], LocalModel],
+    watcher: Watcher,
 ) -> Predictor:
-    """From what an earlier plan left, as far as it serves; else measured now."""
-    place = wanted.profile
-    if profile and place and (facts := read_facts(place)) and facts.answer(config):
-        return Predictor(profile, facts, wanted.max_drop)
-    if profile is None:
-        assert site is not None
-        profile = _profile(config, site, local().model)
-    return Predictor(profile, take_facts(config, local(), profile, _say), wanted.max_drop)
+    """With what an earlier plan left of the model, as far as it serves; else measured now."""
+    facts = read_facts(wanted.profile) if wanted.profile else None
+    if facts is None or not facts.answer(config):
+        facts = take_facts(config, local(), profile, watcher.note)
+    return Predictor(profile, facts, wanted.max_drop)
 
 
-def _profile(config: SweepConfig, site: Site, model: SweptModel) -> Profile:
+def _profile(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:
     """Of two profiles, the quicker of each node: what slows one of them is not the node."""
-    _say("profiling both nodes, twice")
+    watcher.note("profiling both nodes, twice")
     with testbed(site, model, config.links) as bed:
         first, second = (take_profile(config, bed.model, bed.pair) for _ in range(2))
     ue, edge = _quicker(first.ue, second.ue), _quicker(first.edge, second.edge)
@@ -142,10 +144,6 @@ def _quicker(one: NodeProfile, other: NodeProfile) -> NodeProfile:
     quick = min(one, other, key=lambda node: node.steady_ms)
     paced_ms = min(one.paced_ms, other.paced_ms)
     return NodeProfile.model_validate({**dict(quick), "paced_ms": paced_ms})
-
-
-def _say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
 
 
 def write(plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder) -> list[Line]:
@@ -206,65 +204,3 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
             line[column] = made.labels[made.chosen[point]]
             line[f"{column}_regret_pct"] = round(100 * regrets[name][point], 2)
         yield line | {"dads_gain_ms": round(gains[point], 3)}
-
-
-def _show(plan: Plan, decided: Mapping[str, Decisions], measured: list[Measured]) -> None:
-    console = stdout()
-    delay_ms = plan.grid.delay_ms[0]
-    console.print(f"Best at a delay of {delay_ms:g} ms, predicted:")
-    show_lines([*_stretches(plan)], as_json=False)
-    console.print(text_map(plan), markup=False)
-    show_lines([*_policy_lines(plan, decided)], as_json=False)
-    if (gain_ms := decided["dads"].gain_ms.max()) > 0:
-        console.print(
-            f"The minimum cut over the graph beats every cut k:n-k by up to {gain_ms:.3g} ms by "
-            "its own costs (best.csv says where); this testbed measures cuts k:n-k only.",
-            soft_wrap=True,
-        )
-    if measured:
-        show_lines([one.row() for one in measured], as_json=False)
-        console.print(summary(measured), soft_wrap=True)
-
-
-def _stretches(plan: Plan) -> Iterator[Line]:
-    """At the least delay, the rates over which one option stays the best, at each pace."""
-    shape, rates = plan.grid.shape, plan.grid.bw_mbit
-    best = plan.ranks[0].reshape(shape)[:, 0]
-    second = plan.ranks[1].reshape(shape)[:, 0]
-    best_ms, margin = (values.reshape(shape)[:, 0] for values in (plan.best_ms, plan.margin))
-    for pace, slowdown in enumerate(plan.grid.ue_slowdown):
-        for option, group in groupby(range(len(rates)), key=best[pace].__getitem__):
-            held = [*group]
-            near = min(held, key=margin[pace].__getitem__)
-            first, last = held[0], held[-1]
-            yield {
-                "UE slower": f"{slowdown:g}x",
-                "Mbit/s": _span(rates[first], rates[last]),
-                "best": plan.options[option].configuration.words,
-                "ms": _span(best_ms[pace, first], best_ms[pace, last]),
-                "closest second": plan.options[second[pace, near]].configuration.words,
-                "margin": f"{100 * margin[pace, near]:.1f} % at {rates[near]:g}",
-                "accuracy drop": _drop(plan.options[option].accuracy_drop),
-            }
-
-
-def _span(first: float, last: float) -> str:
-    return f"{first:.4g}" if first == last else f"{first:.4g} to {last:.4g}"
-
-
-def _drop(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _policy_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
-    for name, made in decided.items():
-        regret = 100 * made.regret(plan)
-        chosen = [made.labels[one] for one in np.bincount(made.chosen).argsort()[::-1]]
-        used = [label for label in chosen if label in {made.labels[one] for one in made.chosen}]
-        yield {
-            "policy": name,
-            "regret, median": f"{np.median(regret):.1f} %",
-            "worst": f"{regret.max():.1f} %",
-            "as good as the plan": f"{100 * np.mean(regret <= 0.5):.0f} % of links",
-            "chooses": ", ".join(used[:3]) + (", …" if len(used) > 3 else ""),
-        }

@@ -16,13 +16,14 @@ from orchestrator.ask.links import link_at
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
-from orchestrator.plan.grid import Grid, Place
+from orchestrator.plan.grid import Grid, GridPoint
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan
 from orchestrator.results.rows import Row, number
 from orchestrator.results.run_folder import RunFolder, create, csv_text
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.testbed import Site, testbed
+from orchestrator.testbed.site import Site
+from orchestrator.testbed.testbed import testbed
 from splitbed.errors import LinkError, UsageError
 
 VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
@@ -31,10 +32,10 @@ PLANNER = "plan"
 
 @dataclass(frozen=True)
 class Probe:
-    """A configuration to measure at a place of the grid; `roles` are who would choose it there."""
+    """A configuration to measure at a point of the grid; `roles` are who would choose it there."""
 
     configuration: Configuration
-    place: Place
+    point: GridPoint
     predicted_ms: float
     roles: tuple[str, ...]
 
@@ -58,7 +59,7 @@ class Measured:
         """For verify.csv and the terminal."""
         probe = self.probe
         return {
-            **asdict(probe.place),
+            **asdict(probe.point),
             "split": probe.configuration.split_name,
             "codec": probe.configuration.codec,
             "chosen by": ", ".join(probe.roles),
@@ -100,7 +101,7 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
     """What is to be measured at these points."""
     found = []
     for point in points:
-        place = plan.grid.place(point)
+        at = plan.grid.at(point)
         best, second = (plan.options[rank] for rank in plan.ranks[:, point])
         roles: dict[Option, list[str]] = {best: [PLANNER]}
         roles.setdefault(second, []).append("second")
@@ -109,9 +110,9 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
             if option is not None:
                 same = [o for o in plan.options if o.configuration == option.configuration]
                 roles.setdefault(same[0] if same else option, []).append(name)
-        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), Grid.at(place))[:, 0]
+        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), Grid.of(at))[:, 0]
         found += [
-            Probe(option.configuration.over(place.link, place.pace), place, float(ms), tuple(names))
+            Probe(option.configuration.over(at.link, at.pace), at, float(ms), tuple(names))
             for (option, names), ms in zip(roles.items(), told, strict=True)
         ]
     return found
@@ -126,13 +127,13 @@ def verify(
     watcher: Watcher,
 ) -> list[Measured]:
     """Measure each, in a run folder of its own. Raises SplitbedError for what stops it."""
-    places = [probe.place for probe in asked]
-    links = list(dict.fromkeys(place.link for place in places))
+    points = [probe.point for probe in asked]
+    links = list(dict.fromkeys(point.link for point in points))
     config = config.replaced(
-        bw=tuple(dict.fromkeys(place.bw_mbit for place in places)),
-        delay_ms=tuple(dict.fromkeys(place.delay_ms for place in places)),
+        bw=tuple(dict.fromkeys(point.bw_mbit for point in points)),
+        delay_ms=tuple(dict.fromkeys(point.delay_ms for point in points)),
         queue_packets=max(link.uplink.queue_packets for link in links),
-        ue_slowdown=tuple(dict.fromkeys(place.ue_slowdown for place in places)),
+        ue_slowdown=tuple(dict.fromkeys(point.ue_slowdown for point in points)),
         profile=False,
         delivery=False,
         out=folder.path / VERIFY_FOLDER,
@@ -150,7 +151,7 @@ def verify(
 
 def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     asked = probe.configuration
-    wanted = (asked.split, asked.codec, probe.place.link.words, asked.pace.words)
+    wanted = (asked.split, asked.codec, probe.point.link.words, asked.pace.words)
     for row in table:
         if (row["split"], row["codec"], row["link"], row["ue"]) == wanted:
             good = row["valid"] and "e2e_ms" in row
@@ -161,8 +162,8 @@ def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
 def regrets(found: Sequence[Measured]) -> dict[str, list[float]]:
     """Of the plan and each policy: by what share each choice was slower than the measured best."""
     told: dict[str, list[float]] = {}
-    for place in dict.fromkeys(one.probe.place for one in found):
-        here = [one for one in found if one.probe.place == place and one.measured_ms is not None]
+    for point in dict.fromkeys(one.probe.point for one in found):
+        here = [one for one in found if one.probe.point == point and one.measured_ms is not None]
         least = min((one.measured_ms or 0.0 for one in here), default=0.0)
         for one in here:
             for role in one.probe.roles:

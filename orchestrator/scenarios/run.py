@@ -41,8 +41,8 @@ from orchestrator.scenarios.tables import (
     profile_tables,
     verification_table,
 )
-from orchestrator.testbed.local import local_model
-from orchestrator.testbed.testbed import checked_site
+from orchestrator.testbed.local import LocalModel
+from orchestrator.testbed.site import Prepared, prepared
 from splitbed.errors import RunError, UsageError
 from splitbed.graphs.splits import resolve
 from splitbed.metrics.keypoints import keypoint_precision
@@ -83,8 +83,8 @@ def _checked(name: str, options: dict[str, Any], annotations: Path | None) -> Sc
         changed["annotations"] = annotations
     merged = scenario.replaced(**changed)
     config = merged.config()
-    checked_site(config)
-    with local_model(config) as local:  # refuse it now, not after the first hundred pictures
+    with prepared(config) as ready:  # refuse it now, not after the first hundred pictures
+        local = ready.local
         plan_cells(config, local.model)
         if merged.verify:
             resolve(local.model.graph, merged.verify.split, local.model.named_splits)
@@ -112,8 +112,8 @@ def _what_was_run(scenario: Scenario) -> str:
 
 
 def check(folder: Path) -> None:
-    """Refuse now what cannot be gone on with; UsageError, MachineError."""
-    checked_site(_begun(folder).config())
+    """Refuse now what cannot be gone on with; UsageError."""
+    _begun(folder)
 
 
 def _begun(folder: Path) -> Scenario:
@@ -141,26 +141,27 @@ def run(folder: Path, progress: Watcher) -> tuple[list[SweepOutcome], int]:
 
 def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[SweepOutcome, int]:
     config = scenario.config()
-    checks = _verify(scenario, config, folder)
-    outcome = _sweep(config, folder, progress)
-    if outcome.rows:
-        _write_tables(scenario, outcome, _tables(scenario, config, outcome, checks), folder)
+    with prepared(config) as ready:
+        checks = _verify(scenario, config, ready.local, folder)
+        outcome = _sweep(config, ready, folder, progress)
+        if outcome.rows:
+            found = _tables(scenario, ready.local, outcome, checks)
+            _write_tables(scenario, outcome, found, folder)
     failed = any(check["verdict"] != "PASSED" for check in checks)
     return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
 
 
-def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
+def _verify(scenario: Scenario, config: SweepConfig, local: LocalModel, folder: Path) -> Cells:
     file = folder / VERIFICATION_FILE
     if scenario.verify is None:
         return []
     if not file.exists():
         asked = config.replaced(split=scenario.verify.split)
         checks: list[Check] = []
-        with local_model(asked) as local:
-            for check in verify(asked, local):
-                checks.append(check)
-                if check.verdict != "PASSED":
-                    sys.stderr.write(f"FAILED: {check.split} {check.picture}\n")
+        for check in verify(asked, local):
+            checks.append(check)
+            if check.verdict != "PASSED":
+                sys.stderr.write(f"FAILED: {check.split} {check.picture}\n")
         passed = sum(check.verdict == "PASSED" for check in checks)
         sys.stderr.write(f"lossless: {passed} of {len(checks)} pictures and splits; {file}\n")
         RunFolder(folder).replace(VERIFICATION_FILE, to_csv(checks))
@@ -168,21 +169,22 @@ def _verify(scenario: Scenario, config: SweepConfig, folder: Path) -> Cells:
         return [dict(row) for row in csv.DictReader(stream)]
 
 
-def _sweep(config: SweepConfig, folder: Path, progress: Watcher) -> SweepOutcome:
+def _sweep(config: SweepConfig, ready: Prepared, folder: Path, progress: Watcher) -> SweepOutcome:
     run_folder = folder / SWEEP_FOLDER
     if RunFolder(run_folder).exists:  # which refuses other options than it began with
-        outcome = sweep.run(config, progress, run_folder)
+        outcome = sweep.run_prepared(config, ready, progress, run_folder)
     else:
-        outcome = sweep.run(config.replaced(out=run_folder), progress)
+        check_free(run_folder)
+        outcome = sweep.run_prepared(config.replaced(out=run_folder), ready, progress)
     leave_report(outcome.folder, progress.note)
     return outcome
 
 
 def _tables(
-    scenario: Scenario, config: SweepConfig, outcome: SweepOutcome, checks: Cells
+    scenario: Scenario, local: LocalModel, outcome: SweepOutcome, checks: Cells
 ) -> list[Table]:
     folder = RunFolder(outcome.folder)
-    found = [model_table(folder.read_run()["model"], _precision(scenario, config))]
+    found = [model_table(folder.read_run()["model"], _precision(scenario, local))]
     if checks:
         found.append(verification_table(checks))
     if profile := read_profile(folder):
@@ -194,14 +196,13 @@ def _tables(
     return found
 
 
-def _precision(scenario: Scenario, config: SweepConfig) -> float | None:
+def _precision(scenario: Scenario, local: LocalModel) -> float | None:
     """Average precision of the whole model, where annotations are given."""
     if scenario.annotations is None:
         return None
-    with local_model(config) as local:
-        results = {one.name: found for one, found, _ in infer(local, None)}
-        inputs = local.model.graph.inputs
-        return keypoint_precision(scenario.annotations, results, inputs)["AP"]
+    results = {one.name: found for one, found, _ in infer(local, None)}
+    inputs = local.model.graph.inputs
+    return keypoint_precision(scenario.annotations, results, inputs)["AP"]
 
 
 def _write_tables(

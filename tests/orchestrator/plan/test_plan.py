@@ -13,7 +13,7 @@ from orchestrator.ask.config import sweep_config
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.plan.facts import Facts, Option, take_facts
-from orchestrator.plan.grid import Grid, Place, grid
+from orchestrator.plan.grid import Grid, GridPoint, grid
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
@@ -302,9 +302,9 @@ def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> N
     asked = probes(plan, decisions(plan), [0])
     roles = {role: one for one in asked for role in one.roles}
     assert {"plan", "second", "device only", "network only", "neurosurgeon", "dads"} == {*roles}
-    place = plan.grid.place(0)
+    at = plan.grid.at(0)
     best = plan.options[plan.ranks[0, 0]].configuration
-    assert roles["plan"].configuration == best.over(place.link, place.pace)
+    assert roles["plan"].configuration == best.over(at.link, at.pace)
     assert roles["plan"].predicted_ms == pytest.approx(plan.best_ms[0])
     assert len({one.configuration for one in asked}) == len(asked)
 
@@ -324,7 +324,7 @@ def test_regret_is_against_the_measured_best() -> None:
 
 def test_an_invalid_row_is_no_measurement() -> None:
     asked = predictor().options[0].configuration
-    probe = Probe(asked, Place(1, 0, 20), 100.0, ("plan",))
+    probe = Probe(asked, GridPoint(1, 0, 20), 100.0, ("plan",))
     assert Measured(probe, 80.0, "").error_pct == pytest.approx(25)
     assert Measured(probe, None, "the link was not as asked").error_pct is None
 

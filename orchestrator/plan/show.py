@@ -1,0 +1,103 @@
+"""A plan as a user is told it."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+import numpy as np
+
+from orchestrator.plan.plot import text_map
+from orchestrator.plan.policies import Decisions
+from orchestrator.plan.prediction import Plan
+from orchestrator.plan.run import PlanOutcome
+from orchestrator.plan.verify import summary
+from orchestrator.reports.terminal import Line, show_lines, stdout
+
+
+def show(outcome: PlanOutcome, *, as_json: bool) -> None:
+    """Print the best options, the map, the policies, and what was measured."""
+    facts = outcome.plan.predictor.facts
+    if as_json:
+        told = {
+            "plan": str(outcome.folder.path),
+            "model": facts.model,
+            "weights": facts.weights,
+            "configurations": outcome.plan.e2e_ms.size,
+            "planned_s": outcome.planned_s,
+            "best": outcome.lines,
+            "verified": [one.row() for one in outcome.measured],
+        }
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        return
+    _show(outcome)
+    stdout().print(
+        f"{facts.model}, weights: {facts.weights}. {outcome.plan.e2e_ms.size:,} "
+        f"configurations predicted in {outcome.planned_s:.2f} s; no frame was sent for that.\n"
+        f"All of them, the map and the Pareto sets: {outcome.folder.path}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _show(outcome: PlanOutcome) -> None:
+    plan, decided, measured = outcome.plan, outcome.decided, outcome.measured
+    console = stdout()
+    delay_ms = plan.grid.delay_ms[0]
+    console.print(f"Best at a delay of {delay_ms:g} ms, predicted:")
+    show_lines([*_stretches(plan)], as_json=False)
+    console.print(text_map(plan), markup=False)
+    show_lines([*_policy_lines(plan, decided)], as_json=False)
+    if (gain_ms := decided["dads"].gain_ms.max()) > 0:
+        console.print(
+            f"The minimum cut over the graph beats every cut k:n-k by up to {gain_ms:.3g} ms by "
+            "its own costs (best.csv says where); this testbed measures cuts k:n-k only.",
+            soft_wrap=True,
+        )
+    if measured:
+        show_lines([one.row() for one in measured], as_json=False)
+        console.print(summary(measured), soft_wrap=True)
+
+
+def _stretches(plan: Plan) -> Iterator[Line]:
+    """At the least delay, the rates over which one option stays the best, at each pace."""
+    shape, rates = plan.grid.shape, plan.grid.bw_mbit
+    best = plan.ranks[0].reshape(shape)[:, 0]
+    second = plan.ranks[1].reshape(shape)[:, 0]
+    best_ms, margin = (values.reshape(shape)[:, 0] for values in (plan.best_ms, plan.margin))
+    for pace, slowdown in enumerate(plan.grid.ue_slowdown):
+        for option, group in groupby(range(len(rates)), key=best[pace].__getitem__):
+            held = [*group]
+            near = min(held, key=margin[pace].__getitem__)
+            first, last = held[0], held[-1]
+            yield {
+                "UE slower": f"{slowdown:g}x",
+                "Mbit/s": _span(rates[first], rates[last]),
+                "best": plan.options[option].configuration.words,
+                "ms": _span(best_ms[pace, first], best_ms[pace, last]),
+                "closest second": plan.options[second[pace, near]].configuration.words,
+                "margin": f"{100 * margin[pace, near]:.1f} % at {rates[near]:g}",
+                "accuracy drop": _drop(plan.options[option].accuracy_drop),
+            }
+
+
+def _span(first: float, last: float) -> str:
+    return f"{first:.4g}" if first == last else f"{first:.4g} to {last:.4g}"
+
+
+def _drop(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _policy_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
+    for name, made in decided.items():
+        regret = 100 * made.regret(plan)
+        chosen = [made.labels[one] for one in np.bincount(made.chosen).argsort()[::-1]]
+        used = [label for label in chosen if label in {made.labels[one] for one in made.chosen}]
+        yield {
+            "policy": name,
+            "regret, median": f"{np.median(regret):.1f} %",
+            "worst": f"{regret.max():.1f} %",
+            "as good as the plan": f"{100 * np.mean(regret <= 0.5):.0f} % of links",
+            "chooses": ", ".join(used[:3]) + (", …" if len(used) > 3 else ""),
+        }

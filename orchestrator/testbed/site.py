@@ -1,0 +1,81 @@
+"""Where testbeds can be brought up: checked once, before anything is made."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from netem.backends import AUTO, check_rates, choose
+from netem.spec import LinkSpec
+from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.pace import paces
+from orchestrator.ask.topology import Namespaces, Topology, load_topology
+from orchestrator.testbed.local import LocalModel, local_model
+from orchestrator.testbed.machines import MachinesLink, check_machines
+from splitbed.errors import UsageError
+from splitbed.node.processor import Processor
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where testbeds can be brought up: a topology that was checked, and what shapes links there.
+
+    `backend` is None where the nodes of a topology of machines shape theirs themselves.
+    """
+
+    topology: Topology
+    backend: str | None
+
+    def check(self, links: Iterable[LinkSpec]) -> None:
+        """Raise UsageError for a link that cannot be shaped here."""
+        for spec in links:
+            if self.backend is None:
+                MachinesLink.rates.check("nodes-netem", spec)
+            else:
+                check_rates(self.backend, spec)
+
+    def can_shape(self, spec: LinkSpec) -> bool:
+        """Whether a link of these rates can be shaped here."""
+        try:
+            self.check([spec])
+        except UsageError:
+            return False
+        return True
+
+
+def checked_site(config: SweepConfig) -> Site:
+    """Where `config` is to run, checked once and for all: its backend, its links, its paces.
+
+    Raises UsageError for links that it cannot shape, MachineError where nothing here can.
+    """
+    topology = load_topology(config.topology)
+    if isinstance(topology, Namespaces):
+        wanted = config.link_backend
+        site = Site(topology, choose(topology.link_backend if wanted == AUTO else wanted))
+        if any(pace.limits for pace in paces(config)):
+            Processor().close()
+    else:
+        check_machines(topology)
+        if config.link_backend != AUTO:
+            raise UsageError(
+                f"--link-backend {config.link_backend} is for links made here: the nodes of "
+                f"{topology.name} shape theirs themselves"
+            )
+        site = Site(topology, None)
+    site.check(config.links)
+    return site
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs before its testbed: where it is, and the model and its inputs, opened."""
+
+    site: Site
+    local: LocalModel
+
+
+@contextmanager
+def prepared(config: SweepConfig) -> Iterator[Prepared]:
+    """Check and open, each once for all that a run does with them. Raises SplitbedError."""
+    site = checked_site(config)
+    with local_model(config) as local:
+        yield Prepared(site, local)
