@@ -1,0 +1,105 @@
+"""The engine on real nodes, without a link: who chooses frames, and what is written of them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ask.config import sweep_config
+from orchestrator.ask.grid import Cell, plan_cells
+from orchestrator.measure.engine import Engine
+from orchestrator.measure.frames import Taken
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.records import FrameRecord
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.interruption import Interruption
+from orchestrator.testbed.testbed import Testbed as Bed
+from splitbed.timeline import Stage
+from tests.node.loopback import loopback_link, loopback_pair
+
+ROOM = Path(__file__).parents[3] / "orchestrator"
+
+
+class Heard(Watcher):
+    """Keeps the frames that it was told."""
+
+    def __init__(self) -> None:
+        self.frames: list[FrameRecord] = []
+
+    def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
+        self.frames.append(frame)
+
+
+class InTurn:
+    """Each cell once."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._left = iter(cells)
+        self.told: list[Taken] = []
+
+    def next(self) -> Cell | None:
+        return next(self._left, None)
+
+    def tell(self, taken: Taken) -> None:
+        self.told.append(taken)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("engine")
+    with loopback_pair(folder) as (pair, model):
+        config = sweep_config({"model": model.name, "split": "2:4,5:1", "delivery": False})
+        bed = Bed(model, loopback_link(), pair, Interruption())
+        yield Engine(config, bed, RunFolder(folder), Heard())
+
+
+def cells_of(engine: Engine) -> list[Cell]:
+    config = sweep_config({"model": "small", "split": "2:4,5:1", "bw": "20", "delivery": False})
+    return plan_cells(config, engine.bed.model)
+
+
+def test_each_frame_is_of_the_cell_that_was_chosen_and_in_the_journal_before_it_is_told(
+    engine: Engine,
+) -> None:
+    cells = cells_of(engine)
+    engine.hold(cells)
+    choosing = InTurn([cells[2], cells[0], cells[3], cells[1]])
+    written: list[Taken] = []
+    for taken in engine.frames(choosing, "turn", written.append):
+        assert written[-1] is choosing.told[-1] is taken
+    chosen = [taken.cell.configuration.split for taken in written]
+    assert chosen == ["5:1", "0:6", "6:0", "2:4"]
+    assert [taken.record.intermediate_bytes for taken in written] == [
+        taken.cell.crossing_bytes for taken in written
+    ]
+    assert {taken.record.attempt for taken in written} == {"turn"}
+    watcher = engine.watcher
+    assert isinstance(watcher, Heard)
+    assert watcher.frames == [taken.record for taken in written]
+
+
+def test_frames_are_taken_one_by_one_as_they_are_asked_for(engine: Engine) -> None:
+    cells = cells_of(engine)
+    engine.hold(cells)
+    choosing = InTurn(cells)
+    assert len([*islice(engine.frames(choosing, "turn", lambda _: None), 2)]) == 2
+    assert len(choosing.told) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "where"),
+    [
+        (r"\.run_frame\(", {"measure/frames.py"}),
+        (r"\.prove_link\(", {"measure/cell.py"}),
+        (r"\bmodel_copy\(", set()),  # which checks nothing
+    ],
+)
+def test_what_drives_nodes_is_in_one_place(call: str, where: set[str]) -> None:
+    files = {
+        str(file.relative_to(ROOM))
+        for file in ROOM.rglob("*.py")
+        if re.search(call, file.read_text())
+    }
+    assert files == where
