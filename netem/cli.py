@@ -13,20 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from splitbed.command import run_command_line
+from splitbed.command import program, run_command_line
 from splitbed.errors import RunError, UsageError
 
 if TYPE_CHECKING:  # pydantic and the backends are imported when a command needs them
     from netem.link import Link
     from netem.spec import LinkSpec
 
-app = typer.Typer(
-    help="Links between two network namespaces, shaped by the kernel's own sch_netem.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # importing Rich's would double the time that --help takes
-)
+app = program("Links between two network namespaces, shaped by the kernel's own sch_netem.")
 
 Rate = Annotated[float | None, typer.Option(help="Rate each way, Ethernet frames.")]
 Delay = Annotated[float, typer.Option(help="One-way delay.")]

@@ -5,18 +5,10 @@ from typing import Annotated
 
 import typer
 
-from splitbed.command import run_command_line
+from splitbed.command import Commands, program, run_command_line
 
-app = typer.Typer(
-    help="Preparations for nodes on machines of their own.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-certs = typer.Typer(
-    help="Certificates, with which nodes and orchestrator know each other.", no_args_is_help=True
-)
+app = program("Preparations for nodes on machines of their own.")
+certs = Commands("Certificates, with which nodes and orchestrator know each other.")
 app.add_typer(certs, name="certs")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the certificates.")]

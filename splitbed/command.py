@@ -4,11 +4,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from splitbed.errors import SplitbedError
+import typer
+from typer.core import TyperCommand, TyperGroup
 
-INTERRUPTED = 130
+from splitbed.errors import INTERRUPTED, SplitbedError
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def run_command_line(app: Callable[[], object]) -> None:
@@ -22,14 +30,106 @@ def run_command_line(app: Callable[[], object]) -> None:
     try:
         app()
     except SplitbedError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(error.exit_code)
     except OSError as error:
-        sys.stderr.write(f"error: {error}: make room, or give a place that can be written\n")
+        told = printable(str(error))
+        sys.stderr.write(f"error: {told}: make room, or give a place that can be written\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def printable(text: str) -> str:
+    """A text that came from a file, so that no character of it commands the terminal."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+class Commands(typer.Typer):
+    """Some commands of a program, whose help tells options in their groups."""
+
+    def __init__(self, about: str | None = None) -> None:
+        super().__init__(
+            cls=_Group,
+            help=about,
+            no_args_is_help=True,
+            add_completion=False,
+            pretty_exceptions_enable=False,
+            rich_markup_mode=None,  # importing Rich's would double the time that --help takes
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+
+    def command(  # type: ignore[override]  # of Typer's keywords, those that are used
+        self, name: str | None = None, *, context_settings: dict[str, bool] | None = None
+    ) -> Callable[[F], F]:
+        """Add a command."""
+        return super().command(name, cls=_Command, context_settings=context_settings)
+
+
+def program(about: str) -> Commands:
+    """All commands of a program: with --version, -h, and completion for shells."""
+    app = Commands(about)
+    app._add_completion = True
+
+    @app.callback()
+    def _(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version",
+                callback=_tell_version,
+                is_eager=True,
+                help="Say which it is, and exit.",
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    return app
+
+
+def _tell_version(asked: bool) -> None:
+    if not asked:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        told = version("splitbed")
+    except PackageNotFoundError:
+        told = "of a folder that was not installed"
+    sys.stdout.write(f"{Path(sys.argv[0]).name}, Splitbed {told}\n")
+    raise typer.Exit
+
+
+class _Command(TyperCommand):
+    """Its help tells options under the headings that they have, those without any last."""
+
+    def format_options(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            usual = "Arguments" if param.param_type_name == "argument" else "Options"
+            heading = getattr(param, "rich_help_panel", None) or usual
+            if record := param.get_help_record(ctx):
+                sections.setdefault(heading, []).append(record)
+        last = {"Options": sections.pop("Options")}
+        for heading, records in (sections | last).items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class _Group(TyperGroup):
+    """Its help tells what each command does in full, not its first words alone."""
+
+    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, (one.help or "").partition("\n\n")[0]) for name, one in commands]
+            )
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

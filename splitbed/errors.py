@@ -8,6 +8,9 @@ SplitbedError          a message that says what was attempted, on what, and what
     └── NodeError      a UE or edge node that died, hung or answered wrongly
 """
 
+INTERRUPTED = 130
+"""What a command exits with that Ctrl-C or SIGTERM ended."""
+
 
 class SplitbedError(Exception):
     """Root of the tree. ``exit_code`` is what a command exits with when nobody handles it."""

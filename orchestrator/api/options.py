@@ -22,7 +22,7 @@ class Says:
     as_path: bool = False
 
 
-class ModelOptions(TypedDict, total=False):
+class ModelWords(TypedDict, total=False):
     """Model"""
 
     task: Annotated[str, Says("Of a FILE: classification, image, tensors … [tensors]")]
@@ -35,13 +35,13 @@ class ModelOptions(TypedDict, total=False):
     seed: Annotated[int, Says("Of weights and made-up inputs. [0]")]
 
 
-class InputOptions(TypedDict, total=False):
+class InputWords(TypedDict, total=False):
     """Input"""
 
     input: Annotated[Place, Says("Picture, video, FOLDER or dataset (orchestrate datasets).")]
 
 
-class SplitOptions(TypedDict, total=False):
+class SplitWords(TypedDict, total=False):
     """Splits"""
 
     split: Annotated[
@@ -50,7 +50,7 @@ class SplitOptions(TypedDict, total=False):
     ]
 
 
-class CodecOptions(TypedDict, total=False):
+class CodecWords(TypedDict, total=False):
     """Codecs"""
 
     codec: Annotated[Names, Says("Of intermediate data, a list (orchestrate codecs). [raw]")]
@@ -60,7 +60,7 @@ class CodecOptions(TypedDict, total=False):
     calibration: Annotated[Place, Says("Frames that codecs are calibrated on, as for --input.")]
 
 
-class LinkOptions(TypedDict, total=False):
+class LinkWords(TypedDict, total=False):
     """Link"""
 
     bw: Annotated[Numbers, Says("Mbit/s, a list. [5,20,100]")]
@@ -68,7 +68,7 @@ class LinkOptions(TypedDict, total=False):
     ul: Annotated[str | Mapping[str, float], Says("Uplink only, as rate_mbit=20,delay_ms=5.")]
 
 
-class ImpairmentOptions(TypedDict, total=False):
+class ImpairmentWords(TypedDict, total=False):
     """Link"""
 
     delay_ms: Annotated[Numbers, Says("One-way, each direction, a list. [0]")]
@@ -78,7 +78,7 @@ class ImpairmentOptions(TypedDict, total=False):
     dl: Annotated[str | Mapping[str, float], Says("Downlink only, likewise.")]
 
 
-class PaceOptions(TypedDict, total=False):
+class PaceWords(TypedDict, total=False):
     """UE"""
 
     ue_slowdown: Annotated[Numbers, Says("Times that the UE is slower, a list. [1]")]
@@ -88,7 +88,7 @@ class PaceOptions(TypedDict, total=False):
     ]
 
 
-class NodeOptions(TypedDict, total=False):
+class NodeWords(TypedDict, total=False):
     """Nodes"""
 
     ue_threads: Annotated[int, Says("0: all CPUs. [0]")]
@@ -97,7 +97,7 @@ class NodeOptions(TypedDict, total=False):
     topology: Annotated[Place, Says("YAML like those in topologies/. [pair.yaml]", as_path=True)]
 
 
-class RunOptions(TypedDict, total=False):
+class RunWords(TypedDict, total=False):
     """Run"""
 
     runs: Annotated[int, Says("Frames per cell at most; 3 when stable. [5]")]
@@ -110,23 +110,35 @@ class RunOptions(TypedDict, total=False):
     frame_timeout_s: Annotated[float, Says("When a node counts as hung. [by link and model]")]
 
 
-class OutOptions(TypedDict, total=False):
+class OutWords(TypedDict, total=False):
     """Run"""
 
     out: Annotated[Place, Says("Folder. [runs/MODEL-TIME]", as_path=True)]
 
 
-class SweepOptions(
-    InputOptions,
-    ModelOptions,
-    SplitOptions,
-    CodecOptions,
-    LinkOptions,
-    ImpairmentOptions,
-    PaceOptions,
-    NodeOptions,
-    RunOptions,
-    OutOptions,
+class SweepWords(
+    InputWords,
+    ModelWords,
+    SplitWords,
+    CodecWords,
+    LinkWords,
+    ImpairmentWords,
+    PaceWords,
+    NodeWords,
+    RunWords,
+    OutWords,
     total=False,
 ):
     """All that a sweep can be asked."""
+
+
+class InferWords(InputWords, ModelWords, total=False):
+    """All that a model that is run here can be asked, beside what is made of its results."""
+
+
+class ProfileWords(InputWords, ModelWords, NodeWords, total=False):
+    """All that a profile can be asked."""
+
+
+class PlanWords(InputWords, ModelWords, SplitWords, CodecWords, NodeWords, OutWords, total=False):
+    """All that a plan can be asked beside the links and paces that it is for."""

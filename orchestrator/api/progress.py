@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from orchestrator.api.time_left import TimeLeft
 from orchestrator.ask.configuration import NOTHING, RAW
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher
@@ -21,6 +22,7 @@ class Step:
     """What has just happened, and how far the run is; ``str`` has it in words.
 
     `done` of `cells` cells have ended; `frame` is that of the cell under way, counted from 1.
+    `left_s` is what the run will still take, as far as its cells have taught that.
     """
 
     kind: Kind
@@ -29,6 +31,7 @@ class Step:
     cells: int = 0
     frame: int = 0
     folder: Path | None = None
+    left_s: float | None = None
 
     def __str__(self) -> str:
         counted = f"{self.done} of {self.cells}: " if self.cells else ""
@@ -41,6 +44,7 @@ class Follower(Watcher):
     def __init__(self, told: Callable[[Step], None] | None) -> None:
         self._told = told
         self._cells = self._done = self._frame = 0
+        self._time = TimeLeft()
         self._where = ""
         self._folder: Path | None = None
         self._raised: BaseException | None = None
@@ -48,6 +52,7 @@ class Follower(Watcher):
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
         self._cells, self._folder = len(cells), folder
+        self._time.begin(cells)
         self._tell("begin", f"{len(cells)} cells over links shaped by {backend}")
 
     def note(self, words: str) -> None:
@@ -57,16 +62,19 @@ class Follower(Watcher):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._where, self._frame = cell_words(cell), 0
+        self._time.cell()
         self._tell("cell", self._where)
 
     def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         self._frame += 1
+        self._time.frame(frame.encoded_bytes)
         self._tell("frame", f"{self._where}, frame {self._frame}")
 
     def done(self, record: CellRecord) -> None:
         """A cell ended."""
         self._done += 1
+        self._time.done()
         if record.error is not None:
             self._tell("failed", f"{self._where}: {record.error}")
         else:
@@ -89,7 +97,8 @@ class Follower(Watcher):
         if self._told is None or self._raised is not None:
             return
         try:
-            self._told(Step(kind, words, self._done, self._cells, self._frame, self._folder))
+            how_far = (self._done, self._cells, self._frame, self._folder, self._time.left_s)
+            self._told(Step(kind, words, *how_far))
         except BaseException as error:
             self._raised = error
             raise KeyboardInterrupt from error  # which every part of a run bears

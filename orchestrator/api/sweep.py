@@ -7,10 +7,11 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Unpack
 
-from orchestrator.api.options import Place, SweepOptions
+from orchestrator.api.asking import asked
+from orchestrator.api.options import Place, SweepWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
-from orchestrator.ask.config import SweepConfig, sweep_config
+from orchestrator.ask.config import SweepConfig
 from orchestrator.measure import sweep as engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report
@@ -24,7 +25,7 @@ def sweep(
     config: Place | None = None,
     resume: Place | None = None,
     progress: Callable[[Step], None] | None = None,
-    **options: Unpack[SweepOptions],
+    **options: Unpack[SweepWords],
 ) -> Run:
     """Measure every split over every link, both anchors included; `orchestrate sweep` says more.
 
@@ -36,10 +37,10 @@ def sweep(
     all is cleaned up, with a note on how to go on: UsageError, MachineError, RunError, or
     KeyboardInterrupt for Ctrl-C.
     """
-    asked = asked_of(model, config, resume, options)
+    wanted = asked_of(model, config, resume, options)
     follower = Follower(progress)
     with follower.raising():
-        outcome = run_sweep(asked, follower, None if resume is None else Path(resume))
+        outcome = run_sweep(wanted, follower, None if resume is None else Path(resume))
     if outcome.stopped is not None:
         go_on = f"go on with splitbed.sweep(resume={str(outcome.folder)!r})"
         outcome.stopped.add_note(f"what was measured is in {outcome.folder}; {go_on}")
@@ -52,7 +53,7 @@ def follow(
     *,
     config: Place | None = None,
     resume: Place | None = None,
-    **options: Unpack[SweepOptions],
+    **options: Unpack[SweepWords],
 ) -> Iterator[Step]:
     """Every step of a sweep as it happens; the last one's `folder` is for `open_run`.
 
@@ -82,21 +83,19 @@ def follow(
 def asked_of(
     model: Place | None, config: Place | None, resume: Place | None, options: Mapping[str, object]
 ) -> SweepConfig:
-    """What a sweep is asked for, checked. Raises UsageError."""
-    given = {name: value for name, value in options.items() if value is not None}
-    given |= {} if model is None else {"model": str(model)}
+    """What a sweep is asked for, or was, where one is gone on with. Raises UsageError."""
     if resume is None:
-        return sweep_config(given, None if config is None else Path(config))
-    if given or config is not None:
+        return asked(model, options, config)
+    if model is not None or config is not None or options:
         raise UsageError("--resume goes on with the options of that run: give no others")
     return engine.read_config(Path(resume))
 
 
-def run_sweep(asked: SweepConfig, watcher: Watcher, resumed: Path | None = None) -> SweepOutcome:
+def run_sweep(wanted: SweepConfig, watcher: Watcher, resumed: Path | None = None) -> SweepOutcome:
     """Run it, or go on with it, and leave its report; the outcome says what stopped it, if any.
 
     Raises SplitbedError for what stops it before the first cell.
     """
-    outcome = engine.run(asked, watcher, resumed)
+    outcome = engine.run(wanted, watcher, resumed)
     leave_report(outcome.folder, watcher.note)
     return outcome

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import Json, Metrics, Otlp, Topology, option
+from orchestrator.cli.options import Json, Metrics, Otlp, option
+from splitbed.command import Commands
 
 if TYPE_CHECKING:
     from orchestrator.checks.compare import Comparison
     from orchestrator.checks.crosscheck import CrossCheck
 
-check_app = typer.Typer()
+check_app = Commands()
 
 Run = Annotated[Path, typer.Argument(help="Run folder, or archive of `pack`.")]
 MAX_DIFFERENCES = 5  # of a row on a line; --json has them all
@@ -43,13 +44,13 @@ def _show_comparison(found: "Comparison") -> None:
     from orchestrator.reports import terminal as report
 
     console = report.stdout()
-    console.print(f"A: {found.base}\nB: {found.other}", soft_wrap=True, markup=False)
+    console.print(f"A: {found.base}\nB: {found.other}", soft_wrap=True)
     for remark in found.remarks:
-        console.print(f"- {remark}", soft_wrap=True, markup=False)
+        console.print(f"- {remark}", soft_wrap=True)
     if found.changes:
         report.show_lines(compare.lines(found), as_json=False)
     for line in (*found.only, found.overall):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 @check_app.command()
@@ -83,16 +84,16 @@ def _show_crosscheck(found: "CrossCheck") -> None:
 
     console = report.stdout()
     for check in found.same:
-        console.print(f"{check.what}: {check.words()}", soft_wrap=True, markup=False)
+        console.print(f"{check.what}: {check.words()}", soft_wrap=True)
     report.show_lines(
         [dict(zip(("", "A", "B"), v, strict=True)) for v in found.listed], as_json=False
     )
     for check in found.rows:
         words = check.words(MAX_DIFFERENCES)
-        console.print(f"{check.what}: {words}", soft_wrap=True, markup=False)
+        console.print(f"{check.what}: {words}", soft_wrap=True)
     for note in (*found.notes, *found.remarks):
-        console.print(f"- {note}", soft_wrap=True, markup=False)
-    console.print(found.verdict, soft_wrap=True, markup=False)
+        console.print(f"- {note}", soft_wrap=True)
+    console.print(found.verdict, soft_wrap=True)
 
 
 @check_app.command()
@@ -124,7 +125,7 @@ def replay(
     weights: Annotated[Path | None, option("Trained weights, likewise.")] = None,
     calibration: Annotated[str | None, option("Frames of the calibration, likewise.")] = None,
     link_backend: Annotated[str | None, option("auto, native, linkbox or mininet.")] = None,
-    topology: Topology = None,
+    topology: Annotated[Path | None, option("YAML like those in topologies/. [pair.yaml]")] = None,
     metrics: Metrics = None,
     otlp: Otlp = None,
     json: Json = False,

@@ -1,36 +1,21 @@
-"""The commands verify, infer and profile: what they print and write."""
+"""What the commands verify, infer and profile print."""
 
 import json
 import sys
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.api.infer import Inference
 from orchestrator.ask.config import SweepConfig
 from orchestrator.checks.verify import Check, to_csv, verify
-from orchestrator.measure.accuracy import Accuracy, Judge, check_classes
-from orchestrator.measure.profile import take_profile
-from orchestrator.offline.infer import (
-    VIDEO_SUFFIX,
-    as_lists,
-    check_annotations,
-    check_predictions,
-    infer,
-    judge_of,
-    write_predictions,
-)
-from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.measure.accuracy import Accuracy
+from orchestrator.offline.infer import as_lists
+from orchestrator.reports.terminal import Line, say, show_lines
 from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import check_new, write_new
-from orchestrator.testbed.local import LocalModel, local_model
-from orchestrator.testbed.site import checked_site
-from orchestrator.testbed.testbed import testbed
-from splitbed.errors import RunError, UsageError
+from orchestrator.testbed.local import local_model
+from splitbed.errors import RunError
 from splitbed.graphs.graph import why_runs_differ
-from splitbed.media.datasets import open_dataset
-from splitbed.metrics.keypoints import keypoint_precision
-from splitbed.tensors import Tensors
-from splitbed.zoo import ZOO
 
 
 def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
@@ -41,7 +26,7 @@ def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
         for check in verify(config, local):
             checks.append(check)
             if not as_json:
-                sys.stdout.write(f"{_words(check)}\n")
+                say(_words(check))
         weights, graph = local.model.facts["weights"], local.model.graph
     failed = sum(check.verdict == "FAILED" for check in checks)
     if out:
@@ -50,12 +35,12 @@ def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps([check.row() for check in checks], indent=2) + "\n")
     else:
         worst = max(check.max_abs_diff for check in checks)
-        sys.stdout.write(
+        say(
             f"{'FAILED' if failed else 'PASSED'}: {len(checks) - failed} of {len(checks)} passed, "
-            f"largest difference {worst:.3g}; {config.model}, weights: {weights}\n"
+            f"largest difference {worst:.3g}; {config.model}, weights: {weights}"
         )
     if failed and graph.drawing:
-        sys.stderr.write(f"{why_runs_differ(graph.drawing)}\n")
+        say(why_runs_differ(graph.drawing), stderr=True)
     return RunError.exit_code if failed else 0
 
 
@@ -66,72 +51,29 @@ def _words(check: Check) -> str:
     return f"{check.verdict}: {where} {check.picture}{told}"
 
 
-@dataclass(frozen=True)
-class InferOptions:
-    """What `infer` is asked for besides results: drawings, files of boxes, precision."""
-
-    draw: Path | None = None
-    predictions: Path | None = None
-    annotations: Path | None = None
-    frames: int | None = None
-
-
-def run_infer(config: SweepConfig, wanted: InferOptions, *, as_json: bool) -> None:
-    """Print what the whole model says of each picture; draw it, judge it."""
-    kept: dict[str, Tensors] = {}
+def show_inference(found: Inference, model: str, places: Mapping[str, Path | None]) -> None:
+    """What was found in each picture, and how good that is; `places` say where files of it are."""
     lines: list[Line] = []
-    precision: dict[str, float] | None = None
-    with local_model(config) as every:
-        local = replace(every, inputs=every.inputs[: wanted.frames])
-        if wanted.annotations:
-            check_annotations(wanted.annotations, local)
-        if wanted.predictions:
-            check_predictions(wanted.predictions, local)
-        for given, results, drawn in infer(local, wanted.draw, _rate_hz(config, wanted.draw)):
-            kept[given.name] = results
-            counts = {name: len(array) if array.ndim else 1 for name, array in results.items()}
-            lines.append({"input": given.name, **counts, "drawn": "" if drawn is None else drawn})
-        if wanted.annotations:
-            precision = keypoint_precision(wanted.annotations, kept, local.model.graph.inputs)
-        judge = judge_of(local, kept)
-        if wanted.predictions:
-            write_predictions(wanted.predictions, judge, kept)
-        accuracy = _accuracy(local, judge)
-        weights = local.model.facts["weights"]
-    if as_json:
-        found = {name: as_lists(results) for name, results in kept.items()}
-        answer = {"weights": weights, "results": found, "precision": precision}
-        answer["accuracy"] = accuracy and {**accuracy.more, "classes": accuracy.classes}
-        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
-        return
+    for name, results in found.results.items():
+        counts = {key: len(array) if array.ndim else 1 for key, array in results.items()}
+        drawn = found.drawn[name]
+        lines.append({"input": name, **counts, "drawn": "" if drawn is None else drawn})
     show_lines(lines, as_json=False)
-    if precision:
-        show_lines([{**precision}], as_json=False)
-    if accuracy:
-        _show_accuracy(accuracy)
-    places = {"drawn": wanted.draw, "boxes": wanted.predictions}
+    if found.precision:
+        show_lines([{**found.precision}], as_json=False)
+    if found.accuracy:
+        _show_accuracy(found.accuracy)
     told = "".join(f"; {what}: {place}" for what, place in places.items() if place)
-    sys.stdout.write(f"{config.model}, weights: {weights}{told}\n")
+    say(f"{model}, weights: {found.weights}{told}")
 
 
-def _rate_hz(config: SweepConfig, out: Path | None) -> float | None:
-    """Of the frames that are to be drawn as a video."""
-    if out is None or out.suffix.lower() != VIDEO_SUFFIX:
-        return None
-    usual = ZOO[config.model].dataset if config.model in ZOO else None
-    return open_dataset(config.input or usual).rate_hz
-
-
-def _accuracy(local: LocalModel, judge: Judge) -> Accuracy | None:
-    """Against the ground truth; None where there is none of the model's classes."""
-    if not judge.has_truth:
-        return None
-    try:
-        check_classes(replace(local.model, inputs=local.inputs, others=()))
-    except UsageError as error:
-        sys.stderr.write(f"no accuracy: {error}\n")
-        return None
-    return judge.whole
+def inference_json(found: Inference) -> str:
+    """The same as JSON."""
+    results = {name: as_lists(tensors) for name, tensors in found.results.items()}
+    one = found.accuracy
+    accuracy = one and {**one.more, "classes": one.classes}
+    answer = {"weights": found.weights, "results": results, "precision": found.precision}
+    return json.dumps(answer | {"accuracy": accuracy}, indent=2)
 
 
 def _show_accuracy(accuracy: Accuracy) -> None:
@@ -144,22 +86,6 @@ def _show_accuracy(accuracy: Accuracy) -> None:
         for label, ap in accuracy.classes.items()
     ]
     show_lines(classes, as_json=False)
-
-
-def run_profile(config: SweepConfig, out: Path | None, *, as_json: bool) -> None:
-    """Print both nodes' profiles and write the published table."""
-    check_new(out)
-    site = checked_site(config)
-    with local_model(config) as local, testbed(site, local.model, config.links) as bed:
-        profile = take_profile(config, bed.model, bed.pair)
-        name, weights = bed.model.name, bed.model.facts["weights"]
-    file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-    write_new(file, profile.csv())
-    if as_json:
-        sys.stdout.write(profile.model_dump_json(indent=2) + "\n")
-        return
-    show_profile(profile)
-    stdout().print(f"{name}, weights: {weights}. Times of every cut: {file}", soft_wrap=True)
 
 
 def show_profile(profile: Profile) -> None:

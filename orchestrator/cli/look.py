@@ -5,23 +5,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import (
-    MODEL,
-    Frames,
-    Input,
-    Json,
-    Model,
-    Runtime,
-    Seed,
-    Shape_,
-    Split,
-    Weights,
-    Width,
-    asked,
-    option,
-)
+from orchestrator.api.options import InputWords, ModelWords, SplitWords
+from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.options import MODEL, Frames, Json, Model, option
+from splitbed.command import Commands
 
-look_app = typer.Typer()
+look_app = Commands()
 
 
 @look_app.command()
@@ -41,41 +30,34 @@ def models(json: Json = False) -> None:
 
 
 @look_app.command()
+@grouped(SplitWords, ModelWords, split="As for sweep. [all]")
 def splits(
-    context: typer.Context,
+    asked: Asked,
     model: Annotated[str, typer.Argument(help=MODEL)],
-    split: Split = None,
-    width: Width = None,
-    runtime: Runtime = None,
-    shape: Shape_ = None,
     json: Json = False,
 ) -> None:
     """List a model's cuts: what crosses, and what each side computes."""
+    from orchestrator.api.asking import asked as asked_of
     from orchestrator.cli import splits as look
 
-    look.splits(asked(context, "json", split="all"), as_json=json)
+    look.splits(asked_of(model, {"split": "all"} | asked), as_json=json)
 
 
 @look_app.command()
+@grouped(InputWords, ModelWords)
 def features(
-    context: typer.Context,
+    asked: Asked,
     split: Annotated[str, option("One cut: a label, k:n-k, NODE:before or NODE:after.")],
     out: Annotated[Path, option("FOLDER for a picture of each tensor.")],
     model: Model = None,
-    input: Input = None,  # noqa: A002
     frames: Frames = None,
-    weights: Weights = None,
-    width: Width = None,
-    runtime: Runtime = None,
-    shape: Shape_ = None,
-    seed: Seed = None,
     json: Json = False,
 ) -> None:
     """Paint the feature maps that cross a cut."""
+    from orchestrator.api.asking import asked as asked_of
     from orchestrator.cli import listings as look
 
-    config = asked(context, "out", "frames", "json")
-    look.features(config, out, frames or 1, as_json=json)
+    look.features(asked_of(model, asked | {"split": split}), out, frames or 1, as_json=json)
 
 
 @look_app.command()

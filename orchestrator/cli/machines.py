@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import option
+from splitbed.command import Commands
 
-machines_app = typer.Typer()
+machines_app = Commands()
 
 Topology = Annotated[Path, typer.Argument(help="YAML like topologies/two-machines.yaml.")]
 

@@ -1,12 +1,10 @@
 """Progress of a sweep on stderr: cell, frame, time left."""
 
-import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,88 +12,97 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from orchestrator.api.progress import cell_words
-from orchestrator.ask.config import MIN_FRAMES
+from orchestrator.api.time_left import TimeLeft, duration
 from orchestrator.ask.grid import Cell
+from orchestrator.cli.heartbeat import Heartbeat
 from orchestrator.measure.watcher import Watcher
+from orchestrator.reports.terminal import Plain
 from orchestrator.results.records import CellRecord, FrameRecord
+from splitbed.command import printable
 from splitbed.timeline import Stage
-
-_CELL_S = 2.0  # a first guess of what a cell takes beside the wire, until cells were measured
 
 
 class SweepProgress(Watcher):
-    """A bar on a terminal, a line per cell elsewhere."""
+    """A bar on a terminal while cells are measured; a line per cell elsewhere, or every 10 s."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Plain) -> None:
         self._console = console
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[left]} left"),
+            TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
         )
-        self._wires_s: list[float] = []
-        self._overheads_s: list[float] = []
-        self._began = 0.0
+        self._task = self._bar.add_task("", total=None, left="")
+        self._heart = Heartbeat(self._print, "setting up")
+        self._time = TimeLeft()
+        self._stack = ExitStack()
         self._frames = 0
         self._where = ""
-        self._task = self._bar.add_task("starting", total=None, left="")
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
+        if not self._console.is_terminal:
+            self._stack.enter_context(self._heart)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+        self._stack.close()
 
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
-        self._wires_s = [(MIN_FRAMES * cell.wire_ms + cell.delivery_ms) / 1e3 for cell in cells]
-        self._bar.update(self._task, total=len(cells), left=self._left())
-        what = f"{len(cells)} cells over links shaped by {backend}, about {self._left()}"
+        self._time.begin(cells)
+        least = f"at least {duration(self._time.least_s)} on the wire"
+        what = f"{len(cells)} cells over links shaped by {backend}, {least}"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
+        self._bar.update(self._task, total=len(cells))
+        if cells and self._console.is_terminal:
+            self._bar.start()
+            self._stack.callback(self._bar.stop)
 
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
-        self._bar.update(self._task, description=words)
-        if not self._console.is_terminal:
-            self._say(escape(words))
-
-    def _say(self, words: str) -> None:
-        self._console.print(words, soft_wrap=True)
+        self._heart.at(lambda: words)
+        self._bar.update(self._task, description=printable(words))
+        if not self._bar.live.is_started:
+            self._say(words)
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
-        self._began, self._frames = time.monotonic(), 0
-        self._where = cell_words(cell)
-        self._bar.update(self._task, description=self._where)
+        self._time.cell()
+        self._where, self._frames = cell_words(cell), 0
+        self._heart.at(lambda: f"{self._where}, frame {self._frames}{self._left()}")
+        self._bar.update(self._task, description=printable(self._where))
 
     def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         """A frame was measured."""
         self._frames += 1
-        self._bar.update(self._task, description=f"{self._where}, frame {self._frames}")
+        self._time.frame(frame.encoded_bytes)
+        self._bar.update(self._task, description=printable(f"{self._where}, frame {self._frames}"))
 
     def done(self, record: CellRecord) -> None:
         """A cell ended."""
-        error = record.error
-        # a codec may leave less of the wire than was thought
-        self._overheads_s.append(max(0, time.monotonic() - self._began - self._wires_s.pop(0)))
-        self._bar.update(self._task, advance=1, left=self._left())
-        if error:
-            self._say(f"[red]failed[/]: {self._where}: {escape(error)}")
+        self._time.done()
+        self._bar.update(self._task, advance=1, left=self._left().removeprefix(", "))
+        if record.error:
+            self._say(
+                Text.assemble(("failed", "red"), printable(f": {self._where}: {record.error}"))
+            )
         elif not self._console.is_terminal:
-            self._say(f"{self._where}: {self._frames} frames, {self._left()} left")
+            self._say(f"{self._where}: {self._frames} frames{self._left()}")
+
+    def _say(self, words: str | Text) -> None:
+        self._heart.told()
+        self._print(words)
+
+    def _print(self, words: str | Text) -> None:
+        self._console.print(words, soft_wrap=True)
 
     def _left(self) -> str:
-        measured = self._overheads_s
-        each_s = sum(measured) / len(measured) if measured else _CELL_S
-        left_s = sum(self._wires_s) + each_s * len(self._wires_s)
-        minutes, seconds = divmod(round(left_s), 60)
-        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+        left_s = self._time.left_s
+        return "" if left_s is None else f", {duration(left_s)} left"

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import option
+from splitbed.command import Commands, printable
 
 if TYPE_CHECKING:
     from orchestrator.checks.threshold import Threshold
     from orchestrator.results.rows import Row
 
-report_app = typer.Typer()
+report_app = Commands()
 
 
 @report_app.command()
@@ -127,6 +128,8 @@ def _put(made: bytes, out: Path | None) -> None:
     if out is None:
         if b"\0" in made and sys.stdout.isatty():
             raise UsageError("this format is not for a terminal: give --out FILE")
+        if sys.stdout.isatty():
+            made = printable(made.decode()).encode()
         sys.stdout.buffer.write(made)
         sys.stdout.flush()
         return

@@ -6,19 +6,20 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import (
-    Input,
-    Metrics,
-    Otlp,
-    Runtime,
-    Task,
-    Weights,
-    Width,
-    option,
+from orchestrator.api.options import (
+    CodecWords,
+    LinkWords,
+    ModelWords,
+    PaceWords,
+    RunWords,
+    SplitWords,
 )
-from splitbed.command import INTERRUPTED
+from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.options import Metrics, Otlp, option
+from splitbed.command import Commands
+from splitbed.errors import INTERRUPTED
 
-scenarios = typer.Typer(no_args_is_help=True, help="Scenarios of clause 10: show and run them.")
+scenarios = Commands("Scenarios of clause 10: show and run them.")
 ScenarioName = Annotated[str, typer.Argument(help="Clause, as 10.2, or FILE.yaml.")]
 
 
@@ -35,22 +36,21 @@ def scenario_show(
 
 
 @scenarios.command("run")
+@grouped(
+    *(SplitWords, CodecWords, LinkWords, PaceWords, ModelWords, RunWords),
+    only=("split", "codec", "bw", "ue_slowdown", "task", "weights", "width", "runtime", "runs"),
+    split="Of the sweep, as for sweep; all are verified. [the scenario's]",
+    codec="As for sweep. [the scenario's]",
+    bw="Mbit/s, a list. [the scenario's]",
+    runs="As for sweep. [the scenario's]",
+)
 def scenario_run(
-    context: typer.Context,
+    options: Asked,
     name: ScenarioName,
-    images: Input = None,
-    split: Annotated[
-        str | None, option("Of the sweep, as for sweep; all are verified. [the scenario's]")
+    images: Annotated[
+        str | None, option("Picture, video, FOLDER or dataset (orchestrate datasets).", "Input")
     ] = None,
-    annotations: Annotated[Path | None, option("COCO key points as JSON: mAP.")] = None,
-    bw: Annotated[str | None, option("Mbit/s, a list. [the scenario's]")] = None,
-    codec: Annotated[str | None, option("As for sweep. [the scenario's]")] = None,
-    ue_slowdown: Annotated[str | None, option("As for sweep. [1]")] = None,
-    task: Task = None,
-    weights: Weights = None,
-    width: Width = None,
-    runtime: Runtime = None,
-    runs: Annotated[int | None, option("As for sweep.")] = None,
+    annotations: Annotated[Path | None, option("COCO key points as JSON: mAP.", "Input")] = None,
     out: Annotated[Path | None, option("Folder for it all. [runs/scenario-NAME-TIME]")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="NAME is the folder of a run to go on with.")
@@ -64,8 +64,6 @@ def scenario_run(
     from orchestrator.scenarios import run as scenario_run
     from splitbed.errors import UsageError
 
-    own = ("name", "images", "annotations", "out", "resume", "metrics", "otlp")
-    options = {k: v for k, v in context.params.items() if v is not None and k not in own}
     if images:
         options["input"] = images
     if resume and (options or annotations or out):
@@ -84,5 +82,5 @@ def scenario_run(
     for outcome in outcomes:
         report.show(outcome, as_json=False, resume=go_on)
     if (tables := folder / scenario_run.TABLES_FILE).exists():
-        report.stdout().print(f"Tables of the clause: {tables}", soft_wrap=True)
+        report.say(f"Tables of the clause: {tables}")
     raise typer.Exit(exit_code)

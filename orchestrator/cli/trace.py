@@ -1,37 +1,54 @@
 """The command of `orchestrate` that lets policies choose the split while the link changes."""
 
+from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import (
-    Input,
-    Json,
-    Model,
-    Runtime,
-    Seed,
-    Shape_,
-    Task,
-    Threads,
-    Topology,
-    Weights,
-    Width,
-    asked,
-    option,
+from orchestrator.api.options import (
+    CodecWords,
+    ImpairmentWords,
+    InputWords,
+    ModelWords,
+    NodeWords,
+    SplitWords,
 )
+from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.options import Json, Model, option
+from splitbed.command import Commands
+from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 
-trace_app = typer.Typer()
+if TYPE_CHECKING:
+    from orchestrator.adapt.run import TraceOutcome
+
+trace_app = Commands()
+
+_SHOWN = (
+    "policy", "frames", "lost", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",
+    "readapted", "readapt_s",
+)  # fmt: skip
 
 
 @trace_app.command()
+@grouped(
+    *(InputWords, ModelWords, SplitWords, CodecWords, ImpairmentWords, NodeWords),
+    split="As for sweep; the anchors are held too. [named]",
+    codec="Of intermediate data, one. [raw]",
+    input_codec="Of the network anchor's input, one. [raw]",
+    calibration="As for sweep.",
+    delay_ms="One-way, each direction. [0]",
+    jitter_ms="Likewise. [0]",
+    loss_pct="Likewise. [0]",
+    queue_packets="Of either direction. [what the rate carries in 100 ms]",
+    dl="Downlink only, as rate_mbit=100: not the trace's.",
+)
 def trace(
-    context: typer.Context,
+    asked: Asked,
     bw_trace: Annotated[
         str, option("FILE (two columns, YAML, mahimahi), steps:20,5,100@10s, lte:SEED or 5g:SEED.")
     ],
     model: Model = None,
-    split: Annotated[str | None, option("As for sweep; the anchors are held too. [named]")] = None,
     policy: Annotated[
         str | None,
         option("static:SPLIT, threshold:MBIT, argmin, bandit, a list; static: of every split."),
@@ -43,39 +60,47 @@ def trace(
         float | None,
         typer.Option(help="Per policy. [the trace's length]", min=0.1, show_default=False),
     ] = None,
-    codec: Annotated[str | None, option("Of intermediate data, one. [raw]")] = None,
-    input_codec: Annotated[str | None, option("Of the network anchor's input, one. [raw]")] = None,
-    calibration: Annotated[str | None, option("As for sweep.")] = None,
-    delay_ms: Annotated[str | None, option("One-way, each direction. [0]")] = None,
-    jitter_ms: Annotated[str | None, option("Likewise. [0]")] = None,
-    loss_pct: Annotated[str | None, option("Likewise. [0]")] = None,
-    queue_packets: Annotated[
-        int | None, option("Of either direction. [what the rate carries in 100 ms]")
-    ] = None,
-    dl: Annotated[str | None, option("Downlink only, as rate_mbit=100: not the trace's.")] = None,
     ue_slowdown: Annotated[str | None, option("Times that the UE is slower. [1]")] = None,
-    ue_threads: Threads = None,
-    edge_threads: Threads = None,
-    input: Input = None,  # noqa: A002
-    task: Task = None,
-    weights: Weights = None,
-    width: Width = None,
-    runtime: Runtime = None,
-    shape: Shape_ = None,
-    seed: Seed = None,
     frame_timeout_s: Annotated[float | None, option("When a frame counts as lost.")] = None,
-    link_backend: Annotated[str | None, option("auto, native, linkbox or mininet.")] = None,
-    topology: Topology = None,
     out: Annotated[Path | None, option("Folder. [runs/trace-MODEL-TIME]")] = None,
     json: Json = False,
 ) -> None:
     """Replay a bandwidth trace on the real link, once for each policy that chooses the split."""
     from orchestrator.adapt import run as trace_run
-    from orchestrator.cli import trace_table as trace_show
-    from orchestrator.cli.watching import Noting
+    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.cli.watching import watching
 
-    own = ("bw_trace", "policy", "frames", "seconds", "json")
-    config = asked(context, *own, bw="1")
+    own = {"ue_slowdown": ue_slowdown, "frame_timeout_s": frame_timeout_s, "out": out, "bw": "1"}
     wanted = trace_run.TraceOptions(bw_trace, policy or trace_run.USUAL_POLICIES, frames, seconds)
-    outcome = trace_run.run(config, wanted, Noting())
-    raise typer.Exit(trace_show.show(outcome, as_json=json))
+    with watching(None, None) as watcher:
+        outcome = trace_run.run(asked_of(model, asked | own), wanted, watcher)
+    raise typer.Exit(_show(outcome, as_json=json))
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 2)
+    return "" if value is None else value
+
+
+def _show(outcome: "TraceOutcome", *, as_json: bool) -> int:
+    """Print what came out; 1 where a frame was lost, or what ended the run asks for, else 0."""
+    from orchestrator.reports.terminal import say, show_lines
+
+    folder = str(outcome.folder.path)
+    said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"
+    if as_json:
+        answer = {"run": folder, "stopped": said, "rows": [row.plain() for row in outcome.rows]}
+        typer.echo(dumps(answer, indent=2))
+    else:
+        lines = [{name: _shown(getattr(row, name)) for name in _SHOWN} for row in outcome.rows]
+        show_lines(lines, as_json=False)
+        told = f"Stopped: {said}\n" if said else ""
+        say(f"{told}Frames, rows and the picture over time: {folder}")
+    match outcome.stopped:
+        case SplitbedError() as error:
+            return error.exit_code
+        case KeyboardInterrupt():
+            return INTERRUPTED
+    lost = any(row.lost for row in outcome.rows)
+    return RunError.exit_code if lost or not outcome.rows else 0

@@ -1,18 +1,16 @@
 """Who watches a sweep: progress on stderr; Prometheus and a collector of traces, where asked."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-
-from rich.console import Console
 
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
 from orchestrator.cli.progress import SweepProgress
 from orchestrator.measure.otlp import Attribute, Tracer, tracing
 from orchestrator.measure.watcher import Watcher
+from orchestrator.reports.terminal import Plain
 from orchestrator.results.clock import on_ue_clock, own_epoch_ns
 from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.timeline import Stage
@@ -25,7 +23,7 @@ def watching(metrics: str | None, otlp: str | None) -> Iterator[Watcher]:
     Raises UsageError for addresses that cannot be, MachineError for a port that is taken.
     """
     with ExitStack() as stack:
-        progress = stack.enter_context(SweepProgress(Console(stderr=True, highlight=False)))
+        progress = stack.enter_context(SweepProgress(Plain(stderr=True)))
         watchers: list[Watcher] = [progress]
         if metrics:
             # prometheus_client takes a while to import
@@ -38,14 +36,6 @@ def watching(metrics: str | None, otlp: str | None) -> Iterator[Watcher]:
             resource = {"service.version": version("splitbed")}
             watchers.append(Traced(stack.enter_context(tracing(otlp, resource, progress.note))))
         yield Several(watchers)
-
-
-class Noting(Watcher):
-    """Tells what a user may wait for, a line each, on stderr."""
-
-    def note(self, words: str) -> None:
-        """A line."""
-        sys.stderr.write(f"{words}\n")
 
 
 class Several(Watcher):

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from splitbed.command import printable
+
 _LONGEST = 44  # a text that is longer may be broken into lines
 _AROUND = 3  # spaces and rules beside a column
 
@@ -73,9 +75,9 @@ def _table(columns: Sequence[Column], caption: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=caption or None, title_justify="left")
     for column in columns:
         side = "right" if column.right else "left"
-        table.add_column(Text(column.head), justify=side, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(Text(printable(column.head)), justify=side, overflow="fold")  # type: ignore[arg-type]
     for line in zip(*(column.texts for column in columns), strict=True):
-        table.add_row(*line)
+        table.add_row(*(Text(printable(text.plain), text.style) for text in line))
     return table
 
 

@@ -1,26 +1,45 @@
 """Results on stdout: tables, verdict and advice, or JSON."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from orchestrator.reports.grid import Column, Grid
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.rows import Row
+from splitbed.command import printable
 
 Line = dict[str, object]
 _PLAIN_WIDTH = 160  # a table in a file or a pipe is not folded to 80 columns
 _LONG = 1000  # lines; more are searched rather than read
 
 
-def stdout() -> Console:
-    """A console on stdout that does not fold tables when nobody watches."""
-    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+class Plain(Console):
+    """A console that prints a text as it is, whoever wrote it: style stands beside it, as Text."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """The text, in which no character commands the terminal."""
+        return super().render_str(printable(text), **how)
+
+
+def stdout() -> Plain:
+    """A console on stdout that does not fold tables when nobody watches, unless COLUMNS says so."""
+    watched = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Plain(width=None if watched else _PLAIN_WIDTH)
+
+
+def say(words: str, *, stderr: bool = False) -> None:
+    """Print words, in which names may stand that came from a file, on lines of their own."""
+    (sys.stderr if stderr else sys.stdout).write(f"{printable(words)}\n")
 
 
 def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
@@ -51,7 +70,7 @@ def _show_unfolded(lines: Sequence[Line]) -> None:
     for row in rows:
         cells = zip(row, widths, right, strict=True)
         padded = (cell.rjust(width) if end else cell.ljust(width) for cell, width, end in cells)
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+        say("  ".join(padded).rstrip())
 
 
 def _cell(value: object) -> str:
@@ -79,12 +98,11 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             f"link shaped by {first['link_backend']}"
         )
         sweep_table(outcome.rows).show(console)
-    colour = "green" if verdict.valid else "red"
-    console.print(f"[bold {colour}]{verdict.word}[/]")
+    console.print(Text(verdict.word, "bold green" if verdict.valid else "bold red"))
     for reason in verdict.reasons:
-        console.print(f"  {escape(reason)}", soft_wrap=True)
+        console.print(f"  {reason}", soft_wrap=True)
     for advice in verdict.advice:
-        console.print(f"- {escape(advice)}", soft_wrap=True)
+        console.print(f"- {advice}", soft_wrap=True)
     console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
     if outcome.stopped is not None:
         go_on = resume or f"orchestrate sweep --resume {outcome.folder}"

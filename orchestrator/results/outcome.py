@@ -5,8 +5,7 @@ from pathlib import Path
 
 from orchestrator.results.rows import Row
 from orchestrator.results.verdict import Verdict
-from splitbed.command import INTERRUPTED
-from splitbed.errors import RunError, SplitbedError
+from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from splitbed.command import program
+
 if TYPE_CHECKING:  # heavy imports wait until a command needs them
     from splitbed.node.config import NodeConfig
     from splitbed.node.host import NodeHost
@@ -26,8 +28,7 @@ def node_app(
 
     ``configured`` checks what was asked, a file's options under those given.
     """
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    app.callback(help=about)(lambda: None)
+    app = program(about)
     own, own_help = address
 
     @app.command("serve")

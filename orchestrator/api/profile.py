@@ -1,0 +1,40 @@
+"""Both nodes' profiles, for programs."""
+
+from pathlib import Path
+from typing import Unpack
+
+from orchestrator.api.asking import asked
+from orchestrator.api.options import Place, ProfileWords
+from orchestrator.ask.config import SweepConfig
+from orchestrator.measure.profile import take_profile
+from orchestrator.results.profile import Profile
+from orchestrator.results.run_folder import check_new, write_new
+from orchestrator.testbed.local import local_model
+from orchestrator.testbed.site import checked_site
+from orchestrator.testbed.testbed import testbed
+
+
+def profile(
+    model: Place | None = None, *, out: Place | None = None, **options: Unpack[ProfileWords]
+) -> Profile:
+    """Time the model and each of its layers on both nodes; `orchestrate profile` says more.
+
+    `out` is a CSV to write, with a row per cut. Raises UsageError, MachineError and NodeError.
+    """
+    file = None if out is None else Path(out)
+    check_new(file)
+    taken, _, _ = run_profile(asked(model, options))
+    if file:
+        write_new(file, taken.csv())
+    return taken
+
+
+def run_profile(config: SweepConfig) -> tuple[Profile, str, str]:
+    """The profile, the model's name, and what its weights are."""
+    site = checked_site(config)
+    with (
+        local_model(config) as local,
+        testbed(site, local.model, config.links) as bed,
+    ):
+        taken = take_profile(config, bed.model, bed.pair)
+        return taken, bed.model.name, str(bed.model.facts["weights"])

@@ -1,0 +1,63 @@
+"""Gives a command the options of groups, as :mod:`orchestrator.api.options` declares them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec, get_args, get_type_hints
+
+import typer
+
+from orchestrator.api.options import Says
+
+P = ParamSpec("P")
+Asked = dict[str, object]
+"""By name, the options of the groups that were given."""
+
+
+def grouped(
+    *groups: type, only: Sequence[str] = (), **words: str
+) -> Callable[[Callable[Concatenate[Asked, P], None]], Callable[..., None]]:
+    """Give a command, which takes :data:`Asked` first, the options of `groups` beside its own.
+
+    Of the options, those in `only`, if it names any; `words` say an option's help where that is
+    another for this command.
+    """
+
+    def decorate(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        declared = (one for group in groups for one in _options(group, words))
+        options = [one for one in declared if not only or one.name in only]
+        names = [option.name for option in options]
+
+        def run(**given: Any) -> None:
+            asked = {name: given.pop(name) for name in names}
+            bound = partial(command, {k: v for k, v in asked.items() if v is not None})
+            bound(**given)  # type: ignore[call-arg]  # Typer gives what the signature says
+
+        parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in (*own, *options)]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return decorate
+
+
+def _options(group: type, words: dict[str, str]) -> Iterator[inspect.Parameter]:
+    for name, hint in get_type_hints(group, include_extras=True).items():
+        declared, says = get_args(hint)
+        option = typer.Option(
+            help=words.get(name, says.help),
+            show_default=False,
+            rich_help_panel=(group.__doc__ or "").strip(),
+        )
+        kind = Annotated[_kind(declared, says) | None, option]  # type: ignore[valid-type]
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def _kind(declared: object, says: Says) -> type:
+    """What the command line takes: a number as it is, a list or a mapping as text."""
+    if says.as_path:
+        return Path
+    return declared if declared in (bool, int, float) else str

@@ -1,0 +1,94 @@
+"""The commands of `orchestrate` that measure over a link: sweep and profile."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.api.options import (
+    CodecWords,
+    ImpairmentWords,
+    InputWords,
+    LinkWords,
+    ModelWords,
+    NodeWords,
+    OutWords,
+    PaceWords,
+    RunWords,
+    SplitWords,
+)
+from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.options import Json, Metrics, Model, Otlp, option
+from splitbed.command import Commands
+
+measure_app = Commands()
+SWEEP = (
+    InputWords,
+    ModelWords,
+    SplitWords,
+    CodecWords,
+    LinkWords,
+    ImpairmentWords,
+    PaceWords,
+    NodeWords,
+    RunWords,
+    OutWords,
+)
+
+
+@measure_app.command()
+@grouped(*SWEEP)
+def sweep(
+    asked: Asked,
+    model: Model = None,
+    config: Annotated[Path | None, option("YAML with these options as keys.")] = None,
+    resume: Annotated[Path | None, option("Go on with this run folder; takes no other.")] = None,
+    threshold: Annotated[
+        list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")
+    ] = None,
+    metrics: Metrics = None,
+    otlp: Otlp = None,
+    json: Json = False,
+) -> None:
+    """Measure every split over every link, both anchors included."""
+    from orchestrator.api.sweep import asked_of, run_sweep
+    from orchestrator.checks.threshold import broken, parse
+    from orchestrator.cli.watching import watching
+    from orchestrator.reports import terminal as report
+
+    limits = [parse(text) for text in threshold or ()]
+    wanted = asked_of(model, config, resume, asked)
+    with watching(metrics, otlp) as progress:
+        outcome = run_sweep(wanted, progress, resume)
+    report.show(outcome, as_json=json)
+    lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
+    for line in lines:
+        report.say(line, stderr=True)
+    raise typer.Exit(outcome.exit_code or bool(lines))
+
+
+@measure_app.command()
+@grouped(ModelWords, NodeWords)
+def profile(
+    asked: Asked,
+    model: Model = None,
+    out: Annotated[Path | None, option("CSV, a row per cut. [runs/MODEL-profile-TIME]")] = None,
+    json: Json = False,
+) -> None:
+    """Time the model and each of its layers on both nodes (clause 10.2.7)."""
+    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.profile import run_profile
+    from orchestrator.cli.commands import show_profile
+    from orchestrator.reports.terminal import say
+    from orchestrator.results.run_folder import check_new, write_new
+
+    check_new(out)
+    taken, name, weights = run_profile(asked_of(model, asked))
+    file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+    write_new(file, taken.csv())
+    if json:
+        typer.echo(taken.model_dump_json(indent=2))
+        return
+    show_profile(taken)
+    say(f"{name}, weights: {weights}. Times of every cut: {file}")

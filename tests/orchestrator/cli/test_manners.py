@@ -1,0 +1,150 @@
+"""How every command behaves: help, version, completion, widths, names from elsewhere."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+import splitbed
+from orchestrator.api.options import SweepWords
+from orchestrator.ask.config import SweepConfig
+from orchestrator.cli.heartbeat import Heartbeat
+from orchestrator.cli.progress import SweepProgress
+from orchestrator.reports.terminal import Plain, say, show, show_lines
+from orchestrator.results.outcome import SweepOutcome
+from orchestrator.results.verdict import Verdict
+from splitbed.command import printable
+from tests.orchestrator.commands import orchestrate
+from tests.orchestrator.made_runs import made_run
+
+PROGRAMS = ("orchestrate", "splitbed", "netem", "ue-node", "edge-node")
+COMMANDS = [
+    *("sweep", "profile", "verify", "infer", "rd", "scenario show", "scenario run", "report"),
+    *("compare", "crosscheck", "pack", "replay", "plan", "trace", "doctor", "models", "splits"),
+    *("features", "links", "codecs", "datasets", "clean", "up", "down", "dashboard"),
+]
+UGLY = "[bold]a[/]\x1b[31mb\x07"
+PRETTY = r"[bold]a[/]\x1b[31mb\x07"
+
+
+def run(program: str, *words: str, **environment: str) -> str:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / program), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_says_its_version_and_completes_itself(program: str) -> None:
+    assert run(program, "--version").startswith(f"{program}, Splitbed ")
+    assert "--install-completion" in run(program, "-h")
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+    typed = {"COMP_WORDS": f"{program} --ver", "COMP_CWORD": "1"}
+    assert "--version" in run(program, **{variable: "complete_bash"}, **typed)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_had_with_h_and_fits_in_80_columns(command: str) -> None:
+    done = orchestrate(*command.split(), "-h")
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert done.out == orchestrate(*command.split(), "--help").out
+
+
+def test_help_tells_options_in_their_groups() -> None:
+    told = orchestrate("sweep", "--help").out
+    headings = [line[:-1] for line in told.splitlines() if line.endswith(":") and line[0] != " "]
+    assert headings == [
+        *("Model", "Input", "Splits", "Codecs", "Link", "UE", "Nodes", "Run", "Options"),
+    ]  # fmt: skip
+
+
+def test_a_program_can_ask_what_the_command_line_and_a_file_can() -> None:
+    declared = {*get_type_hints(SweepWords)} | {"model"}
+    assert declared == {*SweepConfig.model_fields}
+    told = orchestrate("sweep", "--help").out
+    assert all(f"--{name.replace('_', '-')}" in told for name in declared)
+
+
+@pytest.mark.parametrize("command", ["models", "links", "codecs", "datasets"])
+def test_listings_fit_in_80_columns_and_lose_nothing(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = orchestrate(command).out
+    monkeypatch.setenv("COLUMNS", "80")
+    told = orchestrate(command).out
+    assert max(map(len, told.splitlines())) <= 80
+    assert {*wide.split()} - {*told.split()} == set() or "folded" in told
+
+
+def test_a_wide_table_is_folded_with_its_keys_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = _shown(
+        lambda: show_lines([{f"column {n}": f"value {n}" for n in range(12)}], as_json=False)
+    )
+    assert shown.count("value 0") == 2
+    assert all(f"value {n}" in shown for n in range(12))
+    assert "folded into 2 parts, to fit in 80 columns" in shown
+
+
+def test_no_name_is_markup_or_commands_the_terminal(tmp_path: Path) -> None:
+    made_run(tmp_path, split_name=UGLY, codec=UGLY, run={"reasons": [UGLY], "verdict": "INVALID"})
+    rows, folder = splitbed.open_run(tmp_path).rows, str(tmp_path)
+    verdict = Verdict(False, (UGLY,), (UGLY,))
+    outcome = SweepOutcome(tmp_path, [*rows], verdict, None)
+    for shown in (
+        orchestrate("compare", folder, folder).out,
+        _shown(lambda: show(outcome, as_json=False)),
+    ):
+        assert not {"\x1b", "\x07"} & {*shown}
+    assert PRETTY in shown
+    assert PRETTY in _shown(lambda: show_lines([{UGLY: UGLY}], as_json=False))
+    assert _shown(lambda: say(UGLY)) == f"{PRETTY}\n"
+
+
+def test_an_error_that_names_a_file_commands_no_terminal(tmp_path: Path) -> None:
+    done = orchestrate("splits", str(tmp_path / UGLY))
+    assert done.code == 2
+    assert PRETTY in done.err
+    assert "\x1b" not in done.err
+
+
+def test_ordinary_text_stays_as_it_is() -> None:
+    assert printable("Größe 3 × µs\n\tfür alle") == "Größe 3 × µs\n\tfür alle"
+
+
+def test_who_sees_no_bar_is_told_what_goes_on() -> None:
+    told, said = [], threading.Event()
+
+    def hear(words: str) -> None:
+        told.append(words)
+        said.set()
+
+    with Heartbeat(hear, "profiling", every_s=0.01):
+        assert said.wait(5)
+    assert told[0].startswith("profiling, for ")
+
+
+def test_a_watcher_may_be_told_something_before_a_run_begins() -> None:
+    console = Plain(stderr=True)
+    console.file = told = io.StringIO()
+    with SweepProgress(console) as progress:
+        progress.note(f"no report: {UGLY}")
+    assert told.getvalue() == f"no report: {PRETTY}\n"
+
+
+def _shown(show: Callable[[], None]) -> str:
+    with redirect_stdout(io.StringIO()) as out:
+        show()
+    return out.getvalue()
