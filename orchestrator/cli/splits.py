@@ -20,7 +20,7 @@ def splits(config: SweepConfig, *, as_json: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph, anchor = load_graph_of(config, Path(folder))
     if graph.conversion:
-        sys.stderr.write(f"{config.model} is {graph.conversion}\n")
+        sys.stderr.write(f"{config.model}: {graph.conversion}\n")
     found = resolve(graph, config.split, anchor.named_splits if anchor else None)
     most = None if len(found) == 1 else MOST_TENSORS
     lines = [_line(graph.cuts[split.k], split.label, most) for split in found]

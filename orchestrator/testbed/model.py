@@ -70,7 +70,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     file, weights, anchor = model_file(config, folder, config.seed)
     graph = load_graph(file, config.shape or None)
     if graph.conversion:
-        weights = f"{weights}, {graph.conversion.partition(';')[0]}"
+        weights = f"{weights}, {graph.conversion}"
     recipe = _recipe(graph, anchor)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.runs)

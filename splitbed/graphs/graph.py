@@ -131,7 +131,7 @@ class Graph:
 
     A dimension of -1 in ``outputs`` is one that depends on the data.  ``format`` names the format
     of its files (:mod:`splitbed.graphs.formats`), ``model`` is what that format's module made of
-    them.  ``conversion`` says how an old file was converted, ``drawing`` names the nodes that draw
+    them.  ``conversion`` says what of the file was converted, ``drawing`` names the nodes that draw
     random numbers.
     """
 

@@ -167,6 +167,7 @@ def test_quantised_data_crosses_as_integers(signed: bool, shared: bool, tmp_path
     assert {t.datatype for cut in graph.cuts[1:-1] for t in cut.tensors if t.name[0] == "q"} == {
         "UINT8"
     }
+    assert graph.conversion == ("signed quantised data made unsigned" if signed else "")
     ops = [layer.op for layer in graph.layers]
     assert ops[:2] == ["QuantizeLinear", "Conv+Relu+QuantizeLinear"]
     if not shared:

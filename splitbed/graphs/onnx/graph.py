@@ -63,13 +63,14 @@ def to_graph(
     model = onnx.ModelProto()
     model.CopyFrom(source)  # leaves the memory of the weights behind
     tensor_shapes.fix_inputs(model.graph, shapes or {}, declared)
-    conversion = modernise(model, weights)
-    make_unsigned(model.graph)
+    conversions = modernise(model, weights), make_unsigned(model.graph)
     tensor_shapes.infer(model, weights)
     if not is_valid(model):
         with trial.opened(model, weights):
             pass  # the runtime is the judge: it opens what its own optimiser writes
-    return replace(build_graph(OnnxModel(model, weights)), conversion=conversion)
+    return replace(
+        build_graph(OnnxModel(model, weights)), conversion="; ".join(filter(None, conversions))
+    )
 
 
 def parse(path: Path) -> onnx.ModelProto:

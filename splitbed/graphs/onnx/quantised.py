@@ -14,10 +14,11 @@ from splitbed.graphs.onnx.layers import constants
 _SHIFT = 128
 
 
-def make_unsigned(graph: onnx.GraphProto) -> None:
+def make_unsigned(graph: onnx.GraphProto) -> str:
     """Let each QuantizeLinear to 8 signed bits give unsigned ones, where all dequantise them again.
 
-    Values and zero points are shifted alike, so that what is computed of them stays the same.
+    Values and zero points are shifted alike, so that what is computed of them stays the same; the
+    runtime computes more of it in integers.  What was done, in words; empty where nothing was.
     """
     signed = {
         tensor.name: tensor
@@ -44,6 +45,7 @@ def make_unsigned(graph: onnx.GraphProto) -> None:
             made.add(shifted)
         for each in [node, *read]:
             each.input[2] = shifted
+    return "signed quantised data made unsigned" if made else ""
 
 
 def _all_dequantise(nodes: list[onnx.NodeProto], quantise: onnx.NodeProto) -> bool:
