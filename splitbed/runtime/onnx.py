@@ -1,5 +1,6 @@
 """Runs ``.onnx`` files on the CPU with ONNX Runtime."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class OnnxRunner:
                 file, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
         except Exception as error:  # ONNX Runtime's errors share no other base
-            raise UsageError(f"ONNX Runtime cannot run {file}: {error}") from error
+            raise UsageError(f"ONNX Runtime cannot run {file}: {reason(error)}") from error
         self.inputs = tuple(info.name for info in self._session.get_inputs())
 
     def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
@@ -34,4 +35,13 @@ class OnnxRunner:
         try:
             return dict(zip(wanted, self._session.run(list(wanted), fed), strict=True))
         except Exception as error:  # ONNX Runtime's errors share no other base
-            raise NodeError(f"ONNX Runtime failed while running the part: {error}") from error
+            raise NodeError(
+                f"ONNX Runtime failed while running the part: {reason(error)}"
+            ) from error
+
+
+def reason(error: Exception) -> str:
+    """What ONNX Runtime says, without its codes and the name of a temporary file."""
+    return re.sub(
+        r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed:)?", "", str(error)
+    )

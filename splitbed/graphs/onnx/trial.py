@@ -43,6 +43,8 @@ def open_file(path: Path, model: onnx.ModelProto) -> "ort.InferenceSession":
     """A session on the file ``path``, which holds ``model``; UsageError where there can be none."""
     import onnxruntime as ort  # late: a quarter of a second, seldom needed
 
+    from splitbed.runtime.onnx import reason
+
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
@@ -50,7 +52,7 @@ def open_file(path: Path, model: onnx.ModelProto) -> "ort.InferenceSession":
             path, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # ONNX Runtime's errors share no other base
-        raise UsageError(refusal(str(error), model)) from error
+        raise UsageError(refusal(reason(error), model)) from error
 
 
 def run(session: "ort.InferenceSession", feeds: Tensors) -> list[object] | None:
@@ -74,9 +76,8 @@ def made_up(graph: onnx.GraphProto, fill: int | None = None) -> Tensors:
     return feeds
 
 
-def refusal(error: str, model: onnx.ModelProto) -> str:
+def refusal(said: str, model: onnx.ModelProto) -> str:
     """What ONNX Runtime says against ``model``, with the node where it lacks the operator."""
-    said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed:)?", "", error)
     if lacking := re.search(r"(\S*?):(\w+)\(-?\d+\) is not a registered function/op", said):
         for node in model.graph.node:
             if (node.domain, node.op_type) == lacking.groups():
