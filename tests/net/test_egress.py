@@ -146,6 +146,7 @@ def guardian_of(pid: int) -> psutil.Process:
     raise LookupError(f"process {pid} has no guardian")
 
 
+@pytest.mark.measures
 def test_each_end_shapes_what_it_sends_from_or_to_the_data_port(
     ends: tuple[Namespace, Namespace],
 ) -> None:
@@ -157,6 +158,7 @@ def test_each_end_shapes_what_it_sends_from_or_to_the_data_port(
     assert judge(proof, spec) is None
 
 
+@pytest.mark.measures
 def test_what_comes_in_is_shaped_where_the_other_end_cannot(
     ends: tuple[Namespace, Namespace],
 ) -> None:
@@ -167,6 +169,7 @@ def test_what_comes_in_is_shaped_where_the_other_end_cannot(
     assert judge(proof, spec) is None
 
 
+@pytest.mark.measures
 def test_tcp_of_the_data_port_is_shaped_and_that_of_others_is_not(
     ends: tuple[Namespace, Namespace],
 ) -> None:
@@ -178,6 +181,7 @@ def test_tcp_of_the_data_port_is_shaped_and_that_of_others_is_not(
         within(0, lambda: tcp_seconds(ends, PORT + 1, 250_000) / shaped_s, 0.5)
 
 
+@pytest.mark.measures
 def test_without_a_port_everything_is_shaped(ends: tuple[Namespace, Namespace]) -> None:
     with shaping(ends[0], None) as ue:
         ue.apply(Shape(rate_mbit=4))
