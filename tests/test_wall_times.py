@@ -1,4 +1,4 @@
-"""A wall time says how busy the machine was: only tests that nothing runs beside may look at one."""
+"""A wall time says how busy the machine was: only a test that runs alone may look at one."""
 
 import re
 from pathlib import Path
