@@ -1,7 +1,11 @@
 """Imports run one way, so that a room can be read without those above it."""
 
 import ast
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -78,6 +82,63 @@ def test_no_folder_has_more_modules_than_a_newcomer_can_look_over() -> None:
         counts = Counter(file.parent for file in (ROOT / package).rglob("*.py"))
         full = {str(f.relative_to(ROOT)): n for f, n in counts.items() if n > MOST_MODULES}
         assert not full
+
+
+def test_any_module_can_be_imported_first() -> None:
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for room in ROUGHLY
+        for file in (ROOT / room).rglob("*.py")
+    }
+    needed = {
+        module: {
+            there
+            for name in at_import(ast.parse(file.read_text()).body)
+            for there in (name, *ancestors(name))
+            if there in files and there not in (module, *ancestors(module))
+        }
+        for module, file in files.items()
+    }
+    TopologicalSorter(needed).prepare()  # names the modules of a circle, where there is one
+
+
+@pytest.mark.parametrize(
+    ("words", "without"),
+    [
+        ("--help", {"numpy", "pydantic", "rich", "onnx"}),
+        ("splits shapesnet", {"onnxruntime", "grpc", "scipy", "structlog", "rich.progress"}),
+    ],
+)
+def test_commands_that_only_tell_something_load_little(words: str, without: set[str]) -> None:
+    told = (
+        "import atexit, sys; from orchestrator.cli.root import main\n"
+        f"atexit.register(lambda: print('loaded', *sys.modules)); sys.argv[1:] = {words.split()}\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert loaded[0] == "loaded"
+    assert not without.intersection(loaded)
+
+
+def ancestors(module: str) -> Iterator[str]:
+    while module := module.rpartition(".")[0]:
+        yield module
+
+
+def at_import(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """What a module imports as it is imported, not later."""
+    for node in body:
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+                yield module
+            case ast.If() if "TYPE_CHECKING" not in ast.unparse(node.test):
+                yield from at_import(node.body)
+            case ast.Try():
+                yield from at_import(node.body)
 
 
 def imported(file: Path) -> set[str]:

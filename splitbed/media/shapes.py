@@ -23,11 +23,11 @@ from splitbed.errors import UsageError
 from splitbed.media.dice import Dice, Floats, direction, noise, wave
 from splitbed.media.outlines import OUTLINES, PATTERNS
 from splitbed.tasks.boxes import Box
+from splitbed.tasks.classes import SHAPES
 
 Pixels = npt.NDArray[np.uint8]
 Owners = npt.NDArray[np.int32]
 
-SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
 WIDTH, HEIGHT = 256, 192
 MIN_SIDE = 48
 MIN_VISIBLE = 0.25

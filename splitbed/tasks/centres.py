@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import UsageError
-from splitbed.media.shapes import SHAPES
+from splitbed.tasks.classes import SHAPES
 from splitbed.tensors import Tensors
 
 CLASSES = ("background", *SHAPES)

@@ -13,3 +13,6 @@ COCO_CLASSES = (
     "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
 """COCO's 80 classes in its order; the place is the class id of clause 2.1.1.1's table."""
+
+SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
+"""What :mod:`splitbed.media.shapes` draws."""

@@ -20,7 +20,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from splitbed.media.shapes import HEIGHT, SHAPES, WIDTH
+from splitbed.media.shapes import HEIGHT, WIDTH
+from splitbed.tasks.classes import SHAPES
 from splitbed.zoo import checkpoints
 from splitbed.zoo.layers import Conv, Weights
 from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of

@@ -10,7 +10,8 @@ import pytest
 from splitbed.errors import UsageError
 from splitbed.media import shapes
 from splitbed.media.dice import Dice
-from splitbed.media.shapes import HEIGHT, NOBODY, SHAPES, WIDTH, Frame, drawn, sequence
+from splitbed.media.shapes import HEIGHT, NOBODY, WIDTH, Frame, drawn, sequence
+from splitbed.tasks.classes import SHAPES
 
 SEED_0 = "b84ac54046ec4443be8fc0f372803ebab164ff75974945e674841a1d157a53fd"
 

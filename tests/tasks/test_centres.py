@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from splitbed.errors import UsageError
-from splitbed.media.shapes import SHAPES
 from splitbed.tasks.centres import CLASSES, decode
+from splitbed.tasks.classes import SHAPES
 from splitbed.tensors import Tensors
 
 ROWS, COLUMNS = 24, 32

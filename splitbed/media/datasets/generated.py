@@ -8,6 +8,7 @@ from splitbed.media import shapes
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.video import InOrder, png
 from splitbed.tasks.boxes import Box
+from splitbed.tasks.classes import SHAPES
 
 FRAMES = 100
 RATE_HZ = 25.0
@@ -24,7 +25,7 @@ def open_shapes(seed: str = "") -> Dataset:
         kind="shapes",
         source=f"shapes:{number}",
         frames=[_frame(drawn, index, number) for index in range(FRAMES)],
-        classes=shapes.SHAPES,
+        classes=SHAPES,
         is_sequence=True,
         rate_hz=RATE_HZ,
     )

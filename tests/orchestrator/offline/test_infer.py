@@ -10,9 +10,9 @@ from PIL import Image
 
 from splitbed.media.datasets import open_dataset
 from splitbed.media.pictures import load_pictures
-from splitbed.media.shapes import SHAPES as SHAPES_CLASSES
 from splitbed.media.video import Video
 from splitbed.tasks.boxes import read_boxes, write_boxes
+from splitbed.tasks.classes import SHAPES as SHAPES_CLASSES
 from splitbed.tasks.pose import KEYPOINTS
 from tests.orchestrator.commands import orchestrate
 from tests.zoo.reference import reference
