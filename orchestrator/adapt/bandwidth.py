@@ -21,7 +21,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +73,11 @@ class BandwidthTrace:
     def rate_at(self, at_s: float) -> float:
         """The rate in Mbit/s."""
         return self.rates_mbit[self._place(at_s)]
+
+    def is_out(self, from_s: float, to_s: float) -> bool:
+        """Whether there is an outage between the two."""
+        meanwhile = takewhile(lambda change: change[0] < to_s, self.changes(from_s))
+        return not (self.rate_at(from_s) and all(rate for _, rate in meanwhile))
 
     def _place(self, at_s: float) -> int:
         within_s = at_s % self.length_s if math.isfinite(self.length_s) else at_s

@@ -52,11 +52,15 @@ class LostFrame(Record, frozen=True, kw_only=True):
 
 
 class TraceRow(Record, frozen=True, kw_only=True):
-    """What a policy came to; what cannot be told is None. Times are over the frames not lost."""
+    """What a policy came to; what cannot be told is None. Times are over the frames not lost.
+
+    `held` are frames that crossed the link and met an outage.
+    """
 
     policy: str
     frames: int
     lost: int
+    held: int = 0
     seconds: float | None = None
     mean_ms: float | None = None
     p95_ms: float | None = None
@@ -75,8 +79,9 @@ class TraceRow(Record, frozen=True, kw_only=True):
         if self.mean_ms is None:
             return f"{self.policy}: no frame"
         regret = "" if self.regret_pct is None else f", {self.regret_pct:+.1f} % against the oracle"
+        held = f", {self.held} held by outages" if self.held else ""
         return (
-            f"{self.policy}: {self.frames} frames, {self.lost} lost, "
+            f"{self.policy}: {self.frames} frames, {self.lost} lost{held}, "
             f"mean {self.mean_ms:.1f} ms, p95 {self.p95_ms:.1f} ms{regret}"
         )
 
@@ -136,6 +141,7 @@ def policy_row(
         policy=policy,
         frames=len(frames),
         lost=lost,
+        held=sum(_met_an_outage(frame, applied, known) for frame in frames),
         seconds=frames[-1].start_s + frames[-1].e2e_ms / 1e3,
         mean_ms=mean_ms,
         p95_ms=float(np.percentile(taken_ms, 95)),
@@ -148,6 +154,11 @@ def policy_row(
         readapt_worst_s=max(times_s, default=None),
         max_abs_diff=max(diffs, default=None),
     )
+
+
+def _met_an_outage(frame: TracedFrame, applied: BandwidthTrace, known: Sequence[Cost]) -> bool:
+    crosses = any(c.arm.up_bytes for c in known if c.arm.configuration.k == frame.k)
+    return crosses and applied.is_out(frame.start_s, frame.start_s + frame.e2e_ms / 1e3)
 
 
 def _best_ms(known: Sequence[Cost], applied: BandwidthTrace, start_s: float) -> float:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 trace_app = Commands()
 
 _SHOWN = (
-    "policy", "frames", "lost", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",
+    "policy", "frames", "lost", "held", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",
     "readapted", "readapt_s",
 )  # fmt: skip
 

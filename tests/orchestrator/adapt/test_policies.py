@@ -102,7 +102,7 @@ STEP = BandwidthTrace("step", (0.0, 2.0), (100.0, 0.5), math.inf)
 COSTS = [Cost(arm, 0.0, arm.fixed_ms) for arm in ARMS]
 
 
-def frames(*chosen: tuple[float, int]) -> list[TracedFrame]:
+def frames(*chosen: tuple[float, int], applied: BandwidthTrace = STEP) -> list[TracedFrame]:
     by_k = {cost.arm.configuration.k: cost for cost in COSTS}
     return [
         TracedFrame(
@@ -111,7 +111,7 @@ def frames(*chosen: tuple[float, int]) -> list[TracedFrame]:
             k=k,
             split=str(k),
             start_s=at_s,
-            e2e_ms=by_k[k].e2e_ms(STEP, at_s),
+            e2e_ms=by_k[k].e2e_ms(applied, at_s),
             uplink_ms=0.0,
             max_abs_diff=0.0,
         )
@@ -125,6 +125,14 @@ def test_who_does_as_the_oracle_has_no_regret_and_has_readapted_at_once() -> Non
     assert row.regret_pct == pytest.approx(0)
     assert (row.steps, row.readapted, row.readapt_s) == (1, 1, 0.5)
     assert (row.frames, row.lost, row.switches) == (5, 0, 1)
+
+
+def test_frames_that_cross_in_an_outage_are_told_as_held() -> None:
+    out = BandwidthTrace("out", (0.0, 2.0, 4.0), (100.0, 0.0, 100.0), math.inf)
+    samples = frames((0.0, 0), (1.99, 0), (2.5, 0), (3.0, 6), (4.0, 0), applied=out)
+    row = policy_row("static", samples, out, COSTS)
+    assert (row.frames, row.lost, row.held) == (5, 0, 2)
+    assert "2 held by outages" in row.words
 
 
 def test_who_stays_has_regret_and_never_readapted() -> None:
