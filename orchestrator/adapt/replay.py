@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -59,6 +60,15 @@ class LinkReplay:
     ) -> None:
         self._done.set()
         self._thread.join(_END_S)
+        if self.is_out and self._error is None:
+            [(_, after_mbit)] = islice(self._trace.changes(self.changes[-1][0]), 1)
+            with suppress(SplitbedError):  # the nodes that shape may have been ended
+                self._link.shape(self._links[after_mbit])
+
+    @property
+    def is_out(self) -> bool:
+        """Whether there is an outage, for whose end what was sent in it waits."""
+        return not self.changes[-1][2]
 
     @property
     def now_s(self) -> float:
@@ -69,8 +79,8 @@ class LinkReplay:
     def applied(self) -> BandwidthTrace:
         """What the link really was, so far; an outage that lasts has its end before it."""
         changes = list(self.changes)
-        due_s, _, last_mbit = changes[-1]
-        if not last_mbit:
+        if self.is_out:
+            due_s = changes[-1][0]
             changes += [(at_s, at_s, mbit) for at_s, mbit in islice(self._trace.changes(due_s), 1)]
         _, starts_s, rates_mbit = zip(*changes, strict=True)
         return BandwidthTrace(self._trace.name, starts_s, rates_mbit, float("inf"))
@@ -97,7 +107,7 @@ class LinkReplay:
     def _lasts_until(self, due: tuple[float, float]) -> bool:
         """Wait until then; False when the context ends before."""
         while (left_s := due[0] - self.now_s) > 0:
-            out = not self.changes[-1][2]
+            out = self.is_out
             if self._done.wait(min(left_s, REFRESH_S) if out else left_s):
                 return False
             if out:

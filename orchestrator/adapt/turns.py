@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +12,7 @@ from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import Arm, FrameOutcome, Policy
-from orchestrator.adapt.replay import LinkReplay
+from orchestrator.adapt.replay import REFRESH_S, LinkReplay
 from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, costs, policy_row
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.engine import Engine
@@ -152,6 +153,10 @@ class Turns:
         try:
             with self.engine.parts.paced(self._pace), replay:
                 self._take(name, chosen)
+                while replay.is_out:  # what waits would be in the next policy's way
+                    self.engine.bed.interruption.check()
+                    replay.check()
+                    time.sleep(REFRESH_S)
         except NodeError as error:
             self.engine.bed.interruption.check()
             if chosen.cell is None:

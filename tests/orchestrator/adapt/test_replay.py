@@ -62,6 +62,13 @@ def test_an_outage_that_lasts_has_an_end_in_what_was_applied(trace: str) -> None
     assert 0 < applied.air_ms(1000, 0.2) < 300
 
 
+def test_a_link_left_in_an_outage_delays_no_more_than_asked(trace: str) -> None:
+    link = Told()
+    with LinkReplay(link, bandwidth_trace(trace), LINKS) as replay:
+        until(lambda: replay.is_out)
+    assert link.specs[-1] == LINKS[5]
+
+
 def test_a_trace_that_begins_with_an_outage_holds_from_the_first_on(tmp_path: Path) -> None:
     (file := tmp_path / "trace.txt").write_text("0 0\n60 5\n")
     link = Told()
