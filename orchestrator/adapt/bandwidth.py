@@ -9,11 +9,7 @@ FILE of one column   mahimahi's format: each line is a chance for 1500 bytes, in
 A rate of 0 is an outage: what is sent waits for its end. So is a window of a mahimahi file that has
 no chance.
 
-The generated ones are no recordings. In dB the rate is the sum of slow shadowing (autoregressive,
-with a correlation of seconds, as of someone who walks or drives), fast fading that does not
-remember, and now and then (a two-state Markov chain) an outage: a handover, or for 5G a blockage.
-The most is about what one uplink carrier gives: LTE category 4 sends at most 50 Mbit/s, and 150 is
-of the order of 100 MHz of 5G with most of its slots downlink. The least is a cell's edge.
+The generated ones are no recordings: see :mod:`orchestrator.adapt.fading`.
 """
 
 import math
@@ -29,6 +25,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from netem.wire import wire_bytes
+from orchestrator.adapt.fading import CELLS, Cell, faded_mbit
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 
@@ -138,7 +135,7 @@ def _named(text: str) -> BandwidthTrace:
         return _stepped(text, [each_s * place for place in range(len(rates))], rates, each_s)
     if not match["what"].isascii() or not match["what"].isdigit():
         raise UsageError(f"{text}: {match['what']!r} is no seed; give a number, as in lte:1")
-    return _faded(text, _CELLS[match["kind"]], int(match["what"]), longest_s or _LENGTH_S)
+    return _faded(text, CELLS[match["kind"]], int(match["what"]), longest_s or _LENGTH_S)
 
 
 def _stepped(
@@ -163,44 +160,10 @@ def _positive(word: str, where: str, unit: str, which: str = "above 0") -> float
     return value
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """How an uplink fades: its median and ends, the spread in dB, and its outages."""
-
-    median_mbit: float
-    least_mbit: float
-    most_mbit: float
-    shadow_db: float
-    fading_db: float
-    correlation_s: float
-    outage_db: float
-    between_s: float
-    outage_s: float
-
-
-_CELLS = {
-    "lte": _Cell(12, 0.5, 50, 4, 1.5, 5, 10, 20, 1),
-    "5g": _Cell(60, 2, 150, 4, 1.5, 3, 14, 15, 1.5),
-}
-
-
-def _faded(name: str, cell: _Cell, seed: int, length_s: float) -> BandwidthTrace:
-    """A rate for each :data:`BIN_S`, the same for the same seed."""
-    random = np.random.default_rng(seed)
-    count = max(math.ceil(length_s / BIN_S), 1)
-    kept = math.exp(-BIN_S / cell.correlation_s)
-    fresh = random.normal(0, cell.shadow_db, count)
-    fading = random.normal(0, cell.fading_db, count)
-    drawn = random.random(count)
-    rates, shadow_db, out = [], float(fresh[0]), False
-    for place in range(count):
-        shadow_db = kept * shadow_db + math.sqrt(1 - kept**2) * float(fresh[place])
-        out = drawn[place] < (BIN_S / cell.between_s if not out else 1 - BIN_S / cell.outage_s)
-        loss_db = cell.outage_db if out else 0.0
-        rate = cell.median_mbit * 10 ** ((shadow_db + float(fading[place]) - loss_db) / 10)
-        rates.append(round(min(max(rate, cell.least_mbit), cell.most_mbit), 3))
-    starts_s = tuple(round(place * BIN_S, 3) for place in range(count))
-    return BandwidthTrace(f"{name} (generated)", starts_s, tuple(rates), count * BIN_S)
+def _faded(name: str, cell: Cell, seed: int, length_s: float) -> BandwidthTrace:
+    rates = faded_mbit(cell, seed, max(math.ceil(length_s / BIN_S), 1), BIN_S)
+    starts_s = tuple(round(place * BIN_S, 3) for place in range(len(rates)))
+    return BandwidthTrace(f"{name} (generated)", starts_s, tuple(rates), len(rates) * BIN_S)
 
 
 class _Steps(Frozen):
