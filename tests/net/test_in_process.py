@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -26,10 +26,12 @@ from tests.net.traffic import connected
 def myself() -> dict[str, object]:
     """All of this process that a link might change."""
     me = psutil.Process()
-    namespaces = {
-        task.name: {kind.name: kind.readlink() for kind in (task / "ns").iterdir()}
-        for task in Path("/proc/self/task").iterdir()
-    }
+    namespaces = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            namespaces.add(
+                frozenset((kind.name, kind.readlink()) for kind in (task / "ns").iterdir())
+            )
     return {
         "pid": os.getpid(),
         "users": os.getresuid() + os.getresgid(),
@@ -37,7 +39,7 @@ def myself() -> dict[str, object]:
         "folder": Path.cwd(),
         "environment": dict(os.environ),
         "handlers": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
-        "namespaces": namespaces,
+        "namespaces": namespaces,  # of all threads
         "open": {file.readlink() for file in Path("/proc/self/fd").iterdir() if file.exists()},
         "children": me.children(recursive=True),
     }
