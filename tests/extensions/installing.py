@@ -11,24 +11,27 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+_BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 
 
 def installed(package: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Build ``tests/extensions/<package>`` and install it below ``folder``; no network is asked."""
+    """Build ``tests/extensions/<package>`` and unpack its wheel below ``folder``.
+
+    That is all that pip would do, and it would take six times as long.
+    """
     source = shutil.copytree(HERE / package, folder / f"{package}-source")
-    site = folder / f"{package}-site"
-    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", site, source],
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", _BUILD, folder], cwd=source, check=True, capture_output=True
     )
+    [wheel] = folder.glob("*.whl")
+    site = folder / f"{package}-site"
+    zipfile.ZipFile(wheel).extractall(site)
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.syspath_prepend(site)
