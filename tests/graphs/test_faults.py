@@ -232,6 +232,18 @@ def test_a_part_of_a_shape_is_folded(tmp_path: Path) -> None:
     check_every_cut(proto, graph, tmp_path / "stored")
 
 
+def test_a_shape_may_be_an_output(tmp_path: Path) -> None:
+    proto = models.model(
+        [models.node("Shape", "x", "s"), models.node("Relu", "x", "y")],
+        {"x": ["n", 3]},
+        {"y": ["n", 3], "s": [2]},
+    )
+    proto.graph.output[1].type.tensor_type.elem_type = TensorProto.INT64
+    graph = load(proto, tmp_path, x=(2, 3))
+    assert [[t.name for t in cut.tensors] for cut in graph.cuts] == [["x"], ["y"], ["y", "s"]]
+    check_every_cut(proto, graph, tmp_path / "stored")
+
+
 def test_a_size_that_an_input_says_cannot_be_known(tmp_path: Path) -> None:
     proto = models.model(
         [models.node("Expand", "x size", "a"), models.node("Neg", "a", "y")],

@@ -117,7 +117,7 @@ def _fold(graph: onnx.GraphProto, found: Mapping[str, onnx.ValueInfoProto]) -> b
     weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
         shape = None
-        if node.op_type in ("Shape", "Size") and node.domain in ("", "ai.onnx"):
+        if node.op_type in ("Shape", "Size") and node.domain in ("", "ai.onnx") and node.input:
             info = found.get(node.input[0])
             shape = _shape(info) if info is not None else weights.get(node.input[0])
         if shape is None or -1 in shape:
@@ -130,6 +130,7 @@ def _fold(graph: onnx.GraphProto, found: Mapping[str, onnx.ValueInfoProto]) -> b
     if len(kept) < before:
         del graph.node[:]
         graph.node.extend(kept)
+        outputs_from_layers(graph)
     return len(kept) < before
 
 
@@ -205,7 +206,10 @@ def _kind_fault(info: onnx.ValueInfoProto) -> str:
     elem_type = info.type.tensor_type.elem_type
     if elem_type == onnx.TensorProto.STRING:
         return "a tensor of strings, and only numbers cross"
-    if elem_type == onnx.TensorProto.UNDEFINED:
+    if (
+        elem_type == onnx.TensorProto.UNDEFINED
+        or elem_type not in onnx.TensorProto.DataType.values()
+    ):
         return "of no known type"
     if DATATYPES.get(onnx.helper.tensor_dtype_to_np_dtype(elem_type)) is None:
         name = onnx.TensorProto.DataType.Name(elem_type)
@@ -246,6 +250,8 @@ def _learn(
 def _depend_on_data(graph: onnx.GraphProto, unknown: set[str]) -> set[str]:
     """The ``unknown`` tensors at or after an operator whose output's size is decided by values."""
     depend: set[str] = set()
+    if not unknown:
+        return depend
     weights, valued = constants(graph), {info.name for info in graph.input}
     for node in graph.node:
         if weights.issuperset(node.output):
