@@ -15,8 +15,8 @@ from onnx import TensorProto
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph, Layer, find_cuts
+from splitbed.graphs.onnx import described, trial
 from splitbed.graphs.onnx import shapes as tensor_shapes
-from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx import weights as weights_file
 from splitbed.graphs.onnx.layers import Grouping, drawing, group, layer_of
 from splitbed.graphs.onnx.normal import normalise
@@ -108,15 +108,15 @@ def build_graph(source: OnnxModel) -> Graph:
     Raises UsageError where an input or an output cannot be described.
     """
     model = source.structure
-    tensors = tensor_shapes.describe(model.graph)
+    tensors = described.describe(model.graph)
     dims = {t.name: tuple(t.dims) for t in model.graph.initializer}
     dims |= {name: t.shape for name, t in tensors.items() if isinstance(t, TensorInfo)}
     grouping = group(model.graph)
     layers = tuple(
         _layer(index, nodes, grouping, dims) for index, nodes in enumerate(grouping.layers)
     )
-    inputs = tensor_shapes.describe_inputs(model.graph)
-    outputs = tensor_shapes.describe_outputs(model.graph)
+    inputs = described.describe_inputs(model.graph)
+    outputs = described.describe_outputs(model.graph)
     scaled = {node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     params = {
         t.name: math.prod(t.dims)

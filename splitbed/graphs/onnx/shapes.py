@@ -6,16 +6,12 @@ import numpy as np
 import onnx
 
 from splitbed.errors import UsageError
-from splitbed.graphs.graph import Described
 from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx import weights as weights_file
+from splitbed.graphs.onnx.described import Shape, kind_fault, shape_of, text_of
 from splitbed.graphs.onnx.layers import constants
 from splitbed.graphs.onnx.normal import drop_unused, outputs_from_layers
 from splitbed.graphs.onnx.weights import Weights
-from splitbed.tensors import DATATYPES, TensorInfo
-
-Shape = tuple[int, ...]
-"""Dimensions; -1 is one that depends on the data."""
 
 DATA_DEPENDENT_OPS = {"NonZero", "NonMaxSuppression", "Unique", "Compress", "StringSplit"}
 SIZED_BY = {
@@ -40,7 +36,7 @@ def fix_inputs(
         if name not in names:
             raise UsageError(f"--shape names {name!r}; the model's inputs are {', '.join(names)}.")
     for info in graph.input:
-        if fault := _kind_fault(info):
+        if fault := kind_fault(info):
             raise UsageError(f"Input {info.name!r} cannot be fed: it is {fault}.")
         for dim in info.type.tensor_type.shape.dim:
             if dim.dim_value <= 0:  # some exporters write 0 or -1 for "any size"
@@ -49,7 +45,7 @@ def fix_inputs(
         if info.name in shapes:
             _check_shape(info, asked)
             _set_shape(info, asked)
-        shape = _shape(info)
+        shape = shape_of(info)
         if shape is None or -1 in shape:
             sizes = shape or (1, 3, -1, -1)
             # what is fixed stays; the batch becomes 1
@@ -57,7 +53,7 @@ def fix_inputs(
                 str(size if size >= 0 else 224 if i else 1) for i, size in enumerate(sizes)
             )
             raise UsageError(
-                f"Input {info.name!r} is dynamic: {_text(info)}. Fix it, for example with "
+                f"Input {info.name!r} is dynamic: {text_of(info)}. Fix it, for example with "
                 f"--shape {info.name}={example}."
             )
 
@@ -79,12 +75,12 @@ def infer(model: onnx.ModelProto, weights: Weights) -> None:
     while _fold(graph, found):
         found = _inferred(model)
     names = [name for node in graph.node for name in node.output if name]
-    unknown = [n for n in names if n not in found or -1 in (_shape(found[n]) or (-1,))]
+    unknown = [n for n in names if n not in found or -1 in (shape_of(found[n]) or (-1,))]
     unknown = [n for n in unknown if n not in found or found[n].type.HasField("tensor_type")]
     settled = {
         name
         for name in _depend_on_data(graph, set(unknown))
-        if name in found and _shape(found[name]) is not None
+        if name in found and shape_of(found[name]) is not None
     }
     for name in settled:
         for dim in found[name].type.tensor_type.shape.dim:
@@ -119,7 +115,7 @@ def _fold(graph: onnx.GraphProto, found: Mapping[str, onnx.ValueInfoProto]) -> b
         shape = None
         if node.op_type in ("Shape", "Size") and node.domain in ("", "ai.onnx") and node.input:
             info = found.get(node.input[0])
-            shape = _shape(info) if info is not None else weights.get(node.input[0])
+            shape = shape_of(info) if info is not None else weights.get(node.input[0])
         if shape is None or -1 in shape:
             kept.append(node)
             continue
@@ -132,89 +128,6 @@ def _fold(graph: onnx.GraphProto, found: Mapping[str, onnx.ValueInfoProto]) -> b
         graph.node.extend(kept)
         outputs_from_layers(graph)
     return len(kept) < before
-
-
-def describe(graph: onnx.GraphProto) -> dict[str, Described]:
-    """Every tensor of ``graph`` that is no weight, or why it cannot cross a cut."""
-    infos = {info.name: info for info in [*graph.value_info, *graph.output, *graph.input]}
-    names = [name for node in graph.node for name in node.output if name]
-    return {name: _describe(name, infos.get(name)) for name in [*infos, *names]}
-
-
-def describe_inputs(graph: onnx.GraphProto) -> tuple[TensorInfo, ...]:
-    """The inputs of ``graph``.  Raises UsageError where one is not static."""
-    described = []
-    for info in graph.input:
-        tensor = _describe(info.name, info)
-        if isinstance(tensor, str):
-            raise UsageError(f"Input {info.name!r} cannot be fed: {tensor}.")
-        described.append(tensor)
-    return tuple(described)
-
-
-def describe_outputs(graph: onnx.GraphProto) -> tuple[TensorInfo, ...]:
-    """The outputs of ``graph``, with -1 for dimensions that depend on the data."""
-    described = []
-    for info in graph.output:
-        if fault := _kind_fault(info):
-            raise UsageError(f"Output {info.name!r} is {fault}: {_ending(graph, info.name)}")
-        shape = _shape(info)
-        if shape is None:
-            raise UsageError(
-                f"Output {info.name!r} is not of a known rank, and ONNX Runtime could not be run "
-                "on made-up inputs to learn it: end the model before it."
-            )
-        described.append(TensorInfo(info.name, _datatype(info), shape))
-    return tuple(described)
-
-
-def _ending(graph: onnx.GraphProto, output: str) -> str:
-    """How to end the model before ``output``, which cannot be had."""
-    made = next((node for node in graph.node if output in node.output), None)
-    if made is None:
-        return "end the model before it."
-    zipped = ", as skl2onnx does with options={'zipmap': False}" if made.op_type == "ZipMap" else ""
-    return (
-        f"node {made.name!r} ({made.op_type}) makes it; end the model before that node, at "
-        f"{', '.join(map(repr, made.input))}{zipped}."
-    )
-
-
-def _describe(name: str, info: onnx.ValueInfoProto | None) -> Described:
-    if info is None:
-        return f"the shape of {name!r} could not be inferred"
-    if fault := _kind_fault(info):
-        return f"{name!r} is {fault}"
-    shape = _shape(info)
-    if shape is None:
-        return f"the shape of {name!r} could not be inferred"
-    if -1 in shape:
-        return f"the shape of {name!r} depends on the data ({_text(info)})"
-    return TensorInfo(name, _datatype(info), shape)
-
-
-def _kind_fault(info: onnx.ValueInfoProto) -> str:
-    """What the type of ``info`` is, where the wire has no such tensor; empty where it has."""
-    kind = info.type.WhichOneof("value")
-    if kind != "tensor_type":
-        return {
-            "sequence_type": "a sequence, and only tensors cross",
-            "map_type": "a map, and only tensors cross",
-            "optional_type": "an optional value, and only tensors cross",
-            "sparse_tensor_type": "a sparse tensor, and only dense ones cross",
-        }.get(kind or "", "of no known type")
-    elem_type = info.type.tensor_type.elem_type
-    if elem_type == onnx.TensorProto.STRING:
-        return "a tensor of strings, and only numbers cross"
-    if (
-        elem_type == onnx.TensorProto.UNDEFINED
-        or elem_type not in onnx.TensorProto.DataType.values()
-    ):
-        return "of no known type"
-    if DATATYPES.get(onnx.helper.tensor_dtype_to_np_dtype(elem_type)) is None:
-        name = onnx.TensorProto.DataType.Name(elem_type)
-        return f"a tensor of {name}, which the wire does not know: cast it to FLOAT in the model"
-    return ""
 
 
 def _learn(
@@ -235,7 +148,7 @@ def _learn(
         values = [value for run in runs if isinstance(value := run[index], np.ndarray)]
         if not values or len({value.ndim for value in values}) > 1:
             continue
-        known = (_shape(inferred[name]) if name in inferred else None) or (-1,) * values[0].ndim
+        known = (shape_of(inferred[name]) if name in inferred else None) or (-1,) * values[0].ndim
         shape = tuple(
             sizes[0] if len(set(sizes)) == 1 and (name not in doubtful or dim >= 0) else -1
             for dim, *sizes in zip(known, *(value.shape for value in values), strict=True)
@@ -270,40 +183,17 @@ def _sized_by(node: onnx.NodeProto) -> tuple[int, ...]:
 
 
 def _check_shape(info: onnx.ValueInfoProto, asked: Shape) -> None:
-    own = _shape(info)
+    own = shape_of(info)
     agree = own is None or (
         len(own) == len(asked) and all(a in (b, -1) for a, b in zip(own, asked, strict=True))
     )
     if not agree or any(dim < 0 for dim in asked):
         raise UsageError(
             f"--shape gives input {info.name!r} the shape {'x'.join(map(str, asked))}; the model "
-            f"needs {_text(info)}, each dimension at least 0."
+            f"needs {text_of(info)}, each dimension at least 0."
         )
 
 
 def _set_shape(info: onnx.ValueInfoProto, shape: Iterable[int]) -> None:
     elem_type = info.type.tensor_type.elem_type
     info.CopyFrom(onnx.helper.make_tensor_value_info(info.name, elem_type, list(shape)))
-
-
-def _shape(info: onnx.ValueInfoProto) -> Shape | None:
-    if not info.type.tensor_type.HasField("shape"):
-        return None
-    dims = info.type.tensor_type.shape.dim
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else -1 for d in dims)
-
-
-def _datatype(info: onnx.ValueInfoProto) -> str:
-    return DATATYPES[onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)]
-
-
-def _text(info: onnx.ValueInfoProto) -> str:
-    if not info.type.tensor_type.HasField("shape"):
-        return "of unknown rank"
-    dims = info.type.tensor_type.shape.dim
-    return (
-        "x".join(
-            d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims
-        )
-        or "scalar"
-    )
