@@ -13,11 +13,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.api.infer import infer
+    from orchestrator.api.plan import plan
+    from orchestrator.api.profile import profile
     from orchestrator.api.progress import Step
     from orchestrator.api.run import Frame, Run, open_run
     from orchestrator.api.sweep import follow, sweep
 
-__all__ = ["Frame", "Run", "Step", "follow", "open_run", "sweep"]
+__all__ = [
+    "Frame",
+    "Run",
+    "Step",
+    "follow",
+    "infer",
+    "open_run",
+    "plan",
+    "profile",
+    "sweep",
+]
 
 # An instrument reports to nobody but its user: ONNX Runtime's telemetry is off before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -27,7 +40,10 @@ _DOOR = {
     "Run": "run",
     "Step": "progress",
     "follow": "sweep",
+    "infer": "infer",
     "open_run": "run",
+    "plan": "plan",
+    "profile": "profile",
     "sweep": "sweep",
 }
 """Name -> the module of the orchestrator's API that has it."""

@@ -49,6 +49,11 @@ def printable(text: str) -> str:
     )
 
 
+def say(words: str, *, stderr: bool = False) -> None:
+    """Print words, in which names may stand that came from a file, on lines of their own."""
+    (sys.stderr if stderr else sys.stdout).write(f"{printable(words)}\n")
+
+
 class Commands(typer.Typer):
     """Some commands of a program, whose help tells options in their groups."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import Json, Metrics, Otlp, option
-from splitbed.command import Commands
+from splitbed.command import Commands, say
 
 if TYPE_CHECKING:
     from orchestrator.checks.compare import Comparison
@@ -111,7 +111,7 @@ def pack(
     from orchestrator.results import pack
 
     made = pack.pack(run, out, with_model=with_model, with_input=with_input)
-    sys.stdout.write(f"{made}\n")
+    say(str(made))
 
 
 @check_app.command()
@@ -147,7 +147,7 @@ def replay(
     with watching(metrics, otlp) as progress:
         outcome = replay.run(begun, progress)
     report.show(outcome, as_json=json)
-    sys.stderr.write(f"cross-check it with: {begun.crosscheck}\n")
+    say(f"cross-check it with: {begun.crosscheck}", stderr=True)
     raise typer.Exit(outcome.exit_code)
 
 

@@ -10,10 +10,11 @@ from orchestrator.ask.config import SweepConfig
 from orchestrator.checks.verify import Check, to_csv, verify
 from orchestrator.measure.accuracy import Accuracy
 from orchestrator.offline.infer import as_lists
-from orchestrator.reports.terminal import Line, say, show_lines
+from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.profile import NodeProfile, Profile
 from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import local_model
+from splitbed.command import say
 from splitbed.errors import RunError
 from splitbed.graphs.graph import why_runs_differ
 

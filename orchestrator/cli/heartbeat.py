@@ -1,9 +1,14 @@
 """A sign of life where nobody sees a bar: in a file, a pipe, a log of CI."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Self
+
+from splitbed.command import say
 
 EVERY_S = 10.0
 
@@ -41,3 +46,10 @@ class Heartbeat:
             if now_s >= self._told_s + self._every_s:
                 self._told_s = now_s
                 self._say(f"{self._words()}, for {now_s - self._began_s:.0f} s")
+
+
+def alive(words: str) -> AbstractContextManager[object]:
+    """Says every while that it is still at it, where stderr is no terminal."""
+    if sys.stderr.isatty():
+        return nullcontext()
+    return Heartbeat(partial(say, stderr=True), words)

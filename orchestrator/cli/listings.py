@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,17 @@ import numpy as np
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
 from orchestrator.ask.config import SweepConfig
+from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
-from orchestrator.testbed.inputs import ModelInput
-from orchestrator.testbed.local import LocalModel, local_model
+from orchestrator.testbed.local import local_model
 from orchestrator.testbed.scratch import remove_abandoned
 from splitbed.codecs import known as known_codecs
-from splitbed.errors import MachineError, UsageError
-from splitbed.graphs.parts import extract
-from splitbed.graphs.splits import Split, resolve
+from splitbed.command import say
+from splitbed.errors import MachineError
 from splitbed.media.datasets import catalogue
 from splitbed.media.features import Array, SavedMosaic, save_features
 from splitbed.node import processor
-from splitbed.tensors import Tensors
 from splitbed.zoo import ZOO
 
 
@@ -42,7 +40,7 @@ def doctor(*, as_json: bool) -> int:
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     else:
         show_lines(lines, as_json=False)
-        sys.stdout.write(f"{lacking}\n" if lacking else f"Links are shaped by: {backend}\n")
+        say(f"{lacking}\n" if lacking else f"Links are shaped by: {backend}")
     return MachineError.exit_code if lacking else 0
 
 
@@ -86,9 +84,9 @@ def features(config: SweepConfig, out: Path, frames: int, *, as_json: bool) -> N
     check_free(out)
     lines: list[Line] = []
     with local_model(config) as local:
-        split = _one_split(config, local)
+        split = one_cut(config, local)
         given = local.inputs[:frames]
-        for one, crossing in _crossing(local, split, given):
+        for one, crossing in crossings(local, split, given):
             folder = out / one.name if len(given) > 1 else out
             saved = save_features(crossing, folder, local.model.channels_last)
             lines += [
@@ -97,34 +95,7 @@ def features(config: SweepConfig, out: Path, frames: int, *, as_json: bool) -> N
             ]
     show_lines(lines, as_json=as_json)
     if not as_json:
-        sys.stdout.write(f"painted: {out}\n")
-
-
-def _one_split(config: SweepConfig, local: LocalModel) -> Split:
-    graph = local.model.graph
-    found = resolve(graph, config.split, local.model.named_splits)
-    if len(found) != 1:
-        raise UsageError(
-            f"--split {config.split} means {len(found)} cuts: name one of them "
-            f"('orchestrate splits {config.model}' lists them)"
-        )
-    if found[0].k in (0, graph.n):
-        crossing = "the input" if found[0].k == 0 else "the result"
-        raise UsageError(
-            f"--split {config.split} has no feature maps to paint, as nothing but {crossing} "
-            f"crosses: name a cut from {graph.cuts[1].name} to {graph.cuts[graph.n - 1].name}"
-        )
-    return found[0]
-
-
-def _crossing(
-    local: LocalModel, split: Split, given: Sequence[ModelInput]
-) -> Iterator[tuple[ModelInput, Tensors]]:
-    part1, part2 = extract(local.model.stored, split.k)
-    part2.remove()
-    with local.session(part1) as session:
-        for one in given:
-            yield one, session.run(one.tensors)
+        say(f"painted: {out}")
 
 
 def _feature_line(found: SavedMosaic, array: Array, out: Path) -> Line:
@@ -192,14 +163,14 @@ def get_dataset(name: str, sha256: Sequence[str], *, unchecked: bool) -> None:
     """Download and unpack a dataset, unless it is here, and say where it lies."""
     dataset = catalogue.known(name)
     if dataset.embedded:
-        sys.stdout.write(f"{name} is here always; use it as: --input {name}\n")
+        say(f"{name} is here always; use it as: --input {name}")
         return
     shown = DownloadLine(name)
     try:
         place = catalogue.get(dataset, sha256, shown.show, unchecked=unchecked)
     finally:
         shown.end()
-    sys.stdout.write(f"{name} is in {place}; use it as: --input {name}\n")
+    say(f"{name} is in {place}; use it as: --input {name}")
 
 
 class DownloadLine:
@@ -231,9 +202,9 @@ def clean() -> None:
     removed = remove_abandoned()
     for found in removed:
         ended = f", ended processes {', '.join(map(str, found.pids))}" if found.pids else ""
-        sys.stdout.write(f"removed {found.folder}{ended}\n")
+        say(f"removed {found.folder}{ended}")
     groups = processor.remove_abandoned()
     for group in groups:
-        sys.stdout.write(f"removed {group}\n")
+        say(f"removed {group}")
     if not removed and not groups:
-        sys.stdout.write("nothing to remove\n")
+        say("nothing to remove")

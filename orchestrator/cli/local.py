@@ -1,5 +1,6 @@
-"""The commands of `orchestrate` that run a model here, without a link."""
+"""The commands of `orchestrate` that need no link."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,9 @@ import typer
 
 from orchestrator.api.options import InputWords, ModelWords, SplitWords
 from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.heartbeat import alive
 from orchestrator.cli.options import Frames, Json, Model, option
-from splitbed.command import Commands
+from splitbed.command import Commands, say
 
 local_app = Commands()
 
@@ -29,7 +31,9 @@ def verify(
     from orchestrator.cli.commands import run_verify
 
     config = asked_of(model, {"split": "all", "input": images} | asked)
-    raise typer.Exit(run_verify(config, out, as_json=json))
+    with alive("verifying"):
+        code = run_verify(config, out, as_json=json)
+    raise typer.Exit(code)
 
 
 @local_app.command()
@@ -53,10 +57,10 @@ def infer(
     from orchestrator.api.asking import asked as asked_of
     from orchestrator.api.infer import run_infer
     from orchestrator.cli.commands import inference_json, show_inference
-    from orchestrator.reports.terminal import say
 
     config = asked_of(model, asked)
-    found = run_infer(config, frames, draw, predictions, annotations)
+    with alive("running the model"):
+        found = run_infer(config, frames, draw, predictions, annotations)
     if found.no_accuracy:
         say(f"no accuracy: {found.no_accuracy}", stderr=True)
     if json:
@@ -93,4 +97,108 @@ def rd(
 
     own = {"codec": codecs, "input_codec": input_codecs, "calibration": calibration, "bw": bw}
     more = {"runs": 50 if frames is None else frames, "fps": fps, "out": out}
-    raise typer.Exit(run_rd(asked_of(model, asked | own | more), anchor, as_json=json))
+    with alive("measuring codecs"):
+        code = run_rd(asked_of(model, asked | own | more), anchor, as_json=json)
+    raise typer.Exit(code)
+
+
+@local_app.command()
+@grouped(InputWords, ModelWords)
+def cut(
+    asked: Asked,
+    split: Annotated[str, option("One cut: a label, k:n-k, NODE:before or NODE:after.")],
+    out: Annotated[Path, option("FOLDER for both parts.")],
+    model: Model = None,
+    frames: Frames = None,
+    json: Json = False,
+) -> None:
+    """Write both parts of a cut as model files; with --input, what crosses it, as .npz."""
+    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.offline.cutting import cut
+    from orchestrator.testbed.local import local_model
+
+    config = asked_of(model, asked | {"split": split})
+    with alive("cutting"), local_model(config) as local:
+        given = local.inputs[: frames or 1] if config.input else ()
+        made = cut(config, local, given, out)
+    if json:
+        typer.echo(dumps(vars(made), default=str, indent=2))
+        return
+    for what, files in (("part 1", [made.part1]), ("part 2", [made.part2])):
+        say(f"{what}: {files[0]}, {files[0].stat().st_size / 1e6:.3f} MB")
+    if made.around:
+        say(f"fed to part 2 as part 1 is, going around it: {', '.join(made.around)}")
+    for file in made.crossing:
+        say(f"crosses: {file}, {file.stat().st_size / 1e6:.3f} MB")
+
+
+Predictions = Annotated[Path, typer.Argument(help="FOLDER of predictions, a .txt a picture.")]
+ColumnsOf = Annotated[
+    str,
+    option(
+        "Clause that has them: 2.1.1.1 (label confidence x y w h), or 10.3.8 (label left top "
+        "right bottom confidence). [2.1.1.1]"
+    ),
+]
+
+
+@local_app.command()
+def score(
+    predictions: Predictions,
+    truth: Annotated[
+        str, typer.Argument(help="FOLDER of ground truth, label x y w h; or a dataset.")
+    ],
+    columns: ColumnsOf = "2.1.1.1",
+    threshold: Annotated[
+        float, option("Least confidence for precision, recall, F1 and overlap. [0.5]")
+    ] = 0.5,
+    json: Json = False,
+) -> None:
+    """Say how well predictions in files find the objects (clause 6): average precision and more."""
+    from orchestrator.offline import predictions as folders
+    from orchestrator.reports.terminal import show_lines
+
+    found = folders.score(
+        folders.read_predictions(predictions, folders.columns_named(columns)),
+        folders.read_truth(truth),
+        threshold,
+    )
+    classes = [{"class": name, **one.row()} for name, one in found.classes.items()]
+    together = {"objects": found.objects, "boxes": found.boxes, **found.row()}
+    if json:
+        typer.echo(dumps({**together, "classes": classes, "reason": found.reason}, indent=2))
+        return
+    show_lines([{name: _told(value) for name, value in together.items()}], as_json=False)
+    show_lines(
+        [{name: _told(value) for name, value in one.items()} for one in classes], as_json=False
+    )
+    if found.reason:
+        say(found.reason)
+
+
+@local_app.command()
+def draw(
+    predictions: Predictions,
+    pictures: Annotated[
+        str, typer.Argument(help="What they are of: a picture, video, FOLDER or dataset.")
+    ],
+    out: Annotated[Path, option("FOLDER for the painted pictures, or a video (.mp4).")],
+    truth: Annotated[
+        str | None, option("FOLDER of ground truth, to paint as well. [that of the pictures]")
+    ] = None,
+    columns: ColumnsOf = "2.1.1.1",
+    threshold: Annotated[float, option("Least confidence of what is painted. [0.4]")] = 0.4,
+) -> None:
+    """Paint predictions in files, and the ground truth, onto the pictures that they are of."""
+    from orchestrator.offline import predictions as folders
+    from splitbed.media.datasets import open_dataset
+
+    found = folders.read_predictions(predictions, folders.columns_named(columns))
+    real = None if truth is None else folders.read_truth(truth)
+    with alive("painting"):
+        count = folders.draw(open_dataset(pictures), found, real, out, threshold)
+    say(f"{count} pictures painted: {out}")
+
+
+def _told(value: object) -> object:
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value

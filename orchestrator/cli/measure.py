@@ -19,8 +19,9 @@ from orchestrator.api.options import (
     SplitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.heartbeat import alive
 from orchestrator.cli.options import Json, Metrics, Model, Otlp, option
-from splitbed.command import Commands
+from splitbed.command import Commands, say
 
 measure_app = Commands()
 SWEEP = (
@@ -64,7 +65,7 @@ def sweep(
     report.show(outcome, as_json=json)
     lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
     for line in lines:
-        report.say(line, stderr=True)
+        say(line, stderr=True)
     raise typer.Exit(outcome.exit_code or bool(lines))
 
 
@@ -80,11 +81,11 @@ def profile(
     from orchestrator.api.asking import asked as asked_of
     from orchestrator.api.profile import run_profile
     from orchestrator.cli.commands import show_profile
-    from orchestrator.reports.terminal import say
     from orchestrator.results.run_folder import check_new, write_new
 
     check_new(out)
-    taken, name, weights = run_profile(asked_of(model, asked))
+    with alive("profiling both nodes"):
+        taken, name, weights = run_profile(asked_of(model, asked))
     file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
     write_new(file, taken.csv())
     if json:

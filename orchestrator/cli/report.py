@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import option
-from splitbed.command import Commands, printable
+from splitbed.command import Commands, printable, say
 
 if TYPE_CHECKING:
     from orchestrator.checks.threshold import Threshold
@@ -47,7 +47,8 @@ def report(
     else:
         _write_reports(runs, None)
     broken = _broken(runs, limits)
-    sys.stderr.write("".join(f"{line}\n" for line in broken))
+    for line in broken:
+        say(line, stderr=True)
     if broken:
         raise typer.Exit(1)
 
@@ -85,10 +86,11 @@ def _write_reports(runs: Sequence[Path], out: Path | None) -> None:
     refused: list[SplitbedError] = []
     for one in runs:
         try:
-            sys.stdout.write(f"Report: {write_report(one, out)}\n")
+            say(f"Report: {write_report(one, out)}")
         except SplitbedError as error:  # the others are still to be had
             refused.append(error)
-    sys.stderr.write("".join(f"error: {one}\n" for one in refused[:-1]))
+    for told in refused[:-1]:
+        say(f"error: {told}", stderr=True)
     if refused:
         raise refused[-1]
 
@@ -117,7 +119,8 @@ def _rows(run: Path) -> "list[Row]":
     folder = RunFolder(run)
     with refusing_damage(run):
         table = rows(folder)
-    sys.stderr.write("".join(f"warning: {line}\n" for line in folder.damage()))
+    for line in folder.damage():
+        say(f"warning: {line}", stderr=True)
     return table
 
 
@@ -138,7 +141,7 @@ def _put(made: bytes, out: Path | None) -> None:
         out.write_bytes(made)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from None
-    sys.stdout.write(f"Table: {out}\n")
+    say(f"Table: {out}")
 
 
 def _broken(runs: Sequence[Path], limits: "Sequence[Threshold]") -> list[str]:

@@ -16,7 +16,7 @@ from orchestrator.api.options import (
 )
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Metrics, Otlp, option
-from splitbed.command import Commands
+from splitbed.command import Commands, say
 from splitbed.errors import INTERRUPTED
 
 scenarios = Commands("Scenarios of clause 10: show and run them.")
@@ -77,10 +77,10 @@ def scenario_run(
         with watching(metrics, otlp) as progress:
             outcomes, exit_code = scenario_run.run(folder, progress)
     except KeyboardInterrupt:  # while verifying; a sweep ends by itself, and says so below
-        sys.stderr.write(f"interrupted; go on with: {go_on}\n")
+        say(f"interrupted; go on with: {go_on}", stderr=True)
         raise typer.Exit(INTERRUPTED) from None
     for outcome in outcomes:
         report.show(outcome, as_json=False, resume=go_on)
     if (tables := folder / scenario_run.TABLES_FILE).exists():
-        report.say(f"Tables of the clause: {tables}")
+        say(f"Tables of the clause: {tables}")
     raise typer.Exit(exit_code)

@@ -1,6 +1,5 @@
 """The cuts of a model, as a user looks at them."""
 
-import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from orchestrator.ask.config import SweepConfig
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.testbed.model_file import load_graph_of
+from splitbed.command import say
 from splitbed.graphs.graph import Cut, Described
 from splitbed.graphs.splits import resolve
 
@@ -20,7 +20,7 @@ def splits(config: SweepConfig, *, as_json: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph, anchor = load_graph_of(config, Path(folder))
     if graph.conversion:
-        sys.stderr.write(f"{config.model}: {graph.conversion}\n")
+        say(f"{config.model}: {graph.conversion}", stderr=True)
     found = resolve(graph, config.split, anchor.named_splits if anchor else None)
     most = None if len(found) == 1 else MOST_TENSORS
     lines = [_line(graph.cuts[split.k], split.label, most) for split in found]

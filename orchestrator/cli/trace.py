@@ -16,7 +16,7 @@ from orchestrator.api.options import (
 )
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Json, Model, option
-from splitbed.command import Commands
+from splitbed.command import Commands, say
 from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _shown(value: object) -> object:
 
 def _show(outcome: "TraceOutcome", *, as_json: bool) -> int:
     """Print what came out; 1 where a frame was lost, or what ended the run asks for, else 0."""
-    from orchestrator.reports.terminal import say, show_lines
+    from orchestrator.reports.terminal import show_lines
 
     folder = str(outcome.folder.path)
     said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"

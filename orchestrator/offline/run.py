@@ -36,6 +36,7 @@ from orchestrator.results.run_folder import (
     csv_text,
 )
 from orchestrator.testbed.local import LocalModel, local_model
+from splitbed.command import say
 from splitbed.errors import RunError
 from splitbed.metrics.bd_rate import MIN_POINTS, bd_rate, quality_overlap
 
@@ -126,7 +127,7 @@ def _measure(
 
 
 def _say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
+    say(words, stderr=True)
 
 
 def bd_rows(points: Sequence[RatePoint], anchor: str | None) -> list[Line]:

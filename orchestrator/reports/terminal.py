@@ -13,7 +13,7 @@ from orchestrator.reports.grid import Column, Grid
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.rows import Row
-from splitbed.command import printable
+from splitbed.command import printable, say
 
 Line = dict[str, object]
 _PLAIN_WIDTH = 160  # a table in a file or a pipe is not folded to 80 columns
@@ -35,11 +35,6 @@ def stdout() -> Plain:
     """A console on stdout that does not fold tables when nobody watches, unless COLUMNS says so."""
     watched = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Plain(width=None if watched else _PLAIN_WIDTH)
-
-
-def say(words: str, *, stderr: bool = False) -> None:
-    """Print words, in which names may stand that came from a file, on lines of their own."""
-    (sys.stderr if stderr else sys.stdout).write(f"{printable(words)}\n")
 
 
 def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:

@@ -8,7 +8,6 @@ NAME/              the same of a scenario that belongs to it
 
 import csv
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from orchestrator.scenarios.tables import (
 )
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
+from splitbed.command import say
 from splitbed.errors import RunError, UsageError
 from splitbed.graphs.splits import resolve
 from splitbed.metrics.keypoints import keypoint_precision
@@ -161,9 +161,9 @@ def _verify(scenario: Scenario, config: SweepConfig, local: LocalModel, folder: 
         for check in verify(asked, local):
             checks.append(check)
             if check.verdict != "PASSED":
-                sys.stderr.write(f"FAILED: {check.split} {check.picture}\n")
+                say(f"FAILED: {check.split} {check.picture}", stderr=True)
         passed = sum(check.verdict == "PASSED" for check in checks)
-        sys.stderr.write(f"lossless: {passed} of {len(checks)} pictures and splits; {file}\n")
+        say(f"lossless: {passed} of {len(checks)} pictures and splits; {file}", stderr=True)
         RunFolder(folder).replace(VERIFICATION_FILE, to_csv(checks))
     with file.open(newline="") as stream:
         return [dict(row) for row in csv.DictReader(stream)]

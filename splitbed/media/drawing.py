@@ -52,7 +52,7 @@ def draw(
     boxes = boxes_of(results, classes, *image.size, MIN_BOX_SCORE) if classes else []
     count = len(boxes) if classes else _paint_poses(image, results, inputs)
     paint(image, boxes, truth, classes)
-    _save(image, path)
+    save_painted(image, path)
     return count
 
 
@@ -184,7 +184,8 @@ def _near(
     return near
 
 
-def _save(image: Image.Image, path: Path) -> None:
+def save_painted(image: Image.Image, path: Path) -> None:
+    """Save a picture whole or not at all; UsageError where that fails."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         image.save(draft, DRAWING_FORMATS[path.suffix.lower()], quality=95)

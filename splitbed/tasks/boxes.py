@@ -9,12 +9,15 @@ Labels may hold spaces ("dining table"): the numbers are read from the end of th
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from splitbed.errors import UsageError
 from splitbed.tensors import Tensors
+
+TRUTH, SCORED = "label x y w h", "label confidence x y w h"
+CORNERS = "label left top right bottom confidence"
 
 
 @dataclass(frozen=True)
@@ -81,30 +84,52 @@ def read_boxes(path: Path, *, scored: bool) -> list[Box]:
     Raises:
         UsageError: the file cannot be read, or a line is none: the message names it.
     """
+    found = []
+    for label, numbers, where in _lines(path, SCORED if scored else TRUTH):
+        *score, x, y, w, h = numbers
+        found.append(_box(label, (x, y, w, h), score[0] if scored else None, where))
+    return found
+
+
+def read_corners(path: Path) -> list[Box]:
+    """The boxes in a file of the scripts of clause 10.3.8, whose lines are as :data:`CORNERS`.
+
+    Raises:
+        UsageError: as :func:`read_boxes`.
+    """
+    found = []
+    for label, (left, top, right, bottom, score), where in _lines(path, CORNERS):
+        found.append(_box(label, (left, top, right - left, bottom - top), score, where))
+    return found
+
+
+def _lines(path: Path, form: str) -> Iterator[tuple[str, list[float], str]]:
+    """Of each line the label, the numbers behind it, and where it stands."""
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"cannot read the boxes in {path}: {reason}") from None
-    return [
-        _box(line, scored, f"{path}:{number}")
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
+    count = len(form.split()) - 1
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        try:
+            numbers = [float(word) for word in words[-count:]]
+        except ValueError:
+            numbers = []
+        if words and (
+            len(words) <= count or len(numbers) != count or not all(map(math.isfinite, numbers))
+        ):
+            where = f"{path}:{number}"
+            raise UsageError(f"{where}: not a line of the form '{form}': {line.strip()!r}")
+        if words:
+            yield " ".join(words[:-count]), numbers, f"{path}:{number}"
 
 
-def _box(line: str, scored: bool, where: str) -> Box:
-    expected = "label confidence x y w h" if scored else "label x y w h"
-    words = line.split()
-    count = 5 if scored else 4
-    try:
-        numbers = [float(word) for word in words[-count:]]
-    except ValueError:
-        numbers = []
-    if len(words) <= count or len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise UsageError(f"{where}: not a line of the form '{expected}': {line.strip()!r}")
-    score = numbers.pop(0) if scored else None
-    x, y, w, h = numbers
+def _box(
+    label: str, place: tuple[float, float, float, float], score: float | None, where: str
+) -> Box:
+    x, y, w, h = place
     if w < 0 or h < 0:
-        raise UsageError(f"{where}: a box of {w:g} x {h:g} pixels cannot be: {line.strip()!r}")
-    return Box(" ".join(words[:-count]), x, y, w, h, score)
+        raise UsageError(f"{where}: a box of {w:g} x {h:g} pixels cannot be: {label!r}")
+    return Box(label, x, y, w, h, score)

@@ -74,3 +74,15 @@ def test_a_loop_over_the_steps_may_be_left_early(model: Path, tmp_path: Path) ->
     *_, last = splitbed.follow(resume=step.folder)
     assert last.done == last.cells
     assert splitbed.open_run(step.folder).verdict.valid
+
+
+def test_nodes_are_profiled_and_a_plan_made_of_that(model: Path, tmp_path: Path) -> None:
+    taken = splitbed.profile(model, out=tmp_path / "profile.csv")
+    assert len(taken.ue.layers) == LAYERS
+    assert (tmp_path / "profile.csv").exists()
+    (tmp_path / "profile.json").write_text(taken.model_dump_json())
+    planned = splitbed.plan(
+        model, bw=[1, 10], delay=0, profile=tmp_path / "profile.json", out=tmp_path / "plan"
+    )
+    assert [line["bw_mbit"] for line in planned.lines] == [1, 10]
+    assert nothing_is_left(tmp_path)

@@ -88,6 +88,15 @@ def text_truth(path: Path, classes: Sequence[str], size: tuple[int, int]) -> lis
     return found
 
 
+def named(box: Box, classes: Sequence[str]) -> Box:
+    """The box under the name that ``classes`` have for its label or id, else as it is."""
+    try:
+        label, track = _label(box.label, classes, "")
+    except UsageError:
+        return box
+    return replace(box, label=label, track=track)
+
+
 def inside(box: Box, size: tuple[int, int], where: str) -> Box:
     """The box itself, at least half of which lies in a picture of ``size``, give or take a pixel.
 

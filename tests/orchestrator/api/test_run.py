@@ -128,3 +128,11 @@ def test_options_are_refused_as_the_command_line_refuses_them() -> None:
         splitbed.sweep(bw=5)
     with pytest.raises(UsageError, match="give no others"):
         splitbed.sweep(resume="runs/x", bw=5)
+
+
+def test_a_model_is_run_here_and_its_results_are_arrays() -> None:
+    found = splitbed.infer("shapesnet", input="shapes", frames=2)
+    assert [*found.results] == ["000000.png", "000001.png"]
+    assert found.results["000000.png"]["boxes"].shape[1] == 4
+    assert found.accuracy is not None
+    assert found.accuracy.value is not None

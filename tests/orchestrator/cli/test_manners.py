@@ -17,10 +17,10 @@ from orchestrator.api.options import SweepWords
 from orchestrator.ask.config import SweepConfig
 from orchestrator.cli.heartbeat import Heartbeat
 from orchestrator.cli.progress import SweepProgress
-from orchestrator.reports.terminal import Plain, say, show, show_lines
+from orchestrator.reports.terminal import Plain, show, show_lines
 from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.verdict import Verdict
-from splitbed.command import printable
+from splitbed.command import printable, say
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import made_run
 
@@ -28,7 +28,8 @@ PROGRAMS = ("orchestrate", "splitbed", "netem", "ue-node", "edge-node")
 COMMANDS = [
     *("sweep", "profile", "verify", "infer", "rd", "scenario show", "scenario run", "report"),
     *("compare", "crosscheck", "pack", "replay", "plan", "trace", "doctor", "models", "splits"),
-    *("features", "links", "codecs", "datasets", "clean", "up", "down", "dashboard"),
+    *("features", "links", "codecs", "datasets", "clean", "up", "down", "dashboard", "cut"),
+    *("score", "draw"),
 ]
 UGLY = "[bold]a[/]\x1b[31mb\x07"
 PRETTY = r"[bold]a[/]\x1b[31mb\x07"

@@ -1,0 +1,48 @@
+"""The best split over every link, predicted from one profile, for programs."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Unpack
+
+from orchestrator.api.asking import asked
+from orchestrator.api.options import Numbers, Place, PlanWords
+from orchestrator.api.progress import Follower, Step
+from orchestrator.plan.grid import grid
+from orchestrator.plan.run import PlanOptions, PlanOutcome, run_plan
+
+
+def plan(
+    model: Place | None = None,
+    *,
+    bw: Numbers = "1:1000",
+    delay: Numbers = "0:50",
+    ue_slowdown: Numbers = "1",
+    profile: Place | None = None,
+    max_drop: float | None = None,
+    verify: int = 0,
+    progress: Callable[[Step], None] | None = None,
+    **options: Unpack[PlanWords],
+) -> PlanOutcome:
+    """Predict the best split over every link from one profile; `orchestrate plan` says more.
+
+    `bw` in Mbit/s, `delay` in ms and `ue_slowdown` are ranges FROM:TO or FROM:TO:COUNT, or lists.
+    `profile` is the folder of an earlier run, `max_drop` the accuracy that a codec may cost,
+    `verify` the links to measure where it is closest, of which `progress` is told. Raises
+    UsageError, MachineError and RunError.
+    """
+    wanted = PlanOptions(
+        grid(*map(_words, (bw, delay, ue_slowdown))),
+        None if profile is None else Path(profile),
+        verify,
+        math.inf if max_drop is None else max_drop,
+    )
+    follower = Follower(progress)
+    with follower.raising():
+        return run_plan(asked(model, options), wanted, follower)
+
+
+def _words(numbers: Numbers) -> str:
+    if isinstance(numbers, str | int | float):
+        return str(numbers)
+    return ",".join(map(str, numbers))
