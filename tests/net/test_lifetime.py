@@ -49,9 +49,13 @@ def namespaces() -> set[str]:
     return _links(Path("/proc").glob("[0-9]*/ns/net"))
 
 
-def namespaces_of(pid: int) -> set[str]:
-    """The network namespaces that a process keeps open."""
-    return {link for link in _links(Path(f"/proc/{pid}/fd").iterdir()) if link.startswith("net:")}
+def namespaces_of(processes: Iterable[psutil.Process]) -> set[str]:
+    """The network namespaces that these keep open or are in, and this process is not."""
+    folders = [Path(f"/proc/{process.pid}") for process in processes]
+    links = _links(
+        entry for folder in folders for entry in (*folder.glob("fd/*"), folder / "ns/net")
+    )
+    return {link for link in links if link.startswith("net:")} - _links([Path("/proc/self/ns/net")])
 
 
 def _links(entries: Iterable[Path]) -> set[str]:
@@ -94,7 +98,7 @@ def test_a_killed_parent_leaves_nothing(
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
         children = psutil.Process(parent.pid).children(recursive=True)
-        theirs = namespaces_of(parent.pid)
+        theirs = namespaces_of([psutil.Process(parent.pid), *children])
         os.kill(parent.pid, number)
     assert theirs
     until(lambda: not alive(children))

@@ -157,7 +157,7 @@ def test_a_scenario_is_not_gone_on_with_under_other_options(
 def test_a_scenario_whose_cells_all_failed_says_so_without_a_traceback(tmp_path: Path) -> None:
     place = PosePlace(tmp_path)
     file = tmp_path / "hasty.yaml"
-    sweep = "{model: posenet, split: '28:3', bw: 5, frame-timeout-s: 0.001, profile: false,"
+    sweep = "{model: shapesnet, split: stage2, bw: 5, frame-timeout-s: 0.001, profile: false,"
     sweep += " delivery: false}"
     file.write_text(f"{{clause: x, name: hasty, sweep: {sweep}}}")
     out = str(tmp_path / "out")
@@ -165,4 +165,4 @@ def test_a_scenario_whose_cells_all_failed_says_so_without_a_traceback(tmp_path:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "INVALID" in done.stdout
-    assert "28:3 at 5 Mbit/s" in done.stdout
+    assert "stage2 at 5 Mbit/s" in done.stdout
