@@ -37,6 +37,12 @@ def _pictures(folder: Path) -> None:
         picture(folder / name)
 
 
+def _predictions(folder: Path) -> None:
+    """A disc in the first of the shapes."""
+    folder.mkdir()
+    (folder / "000000.png.txt").write_text("disc 0.9 20 20 30 30\n")
+
+
 def _posenet(path: Path) -> None:
     path.write_bytes(posenet.build(width=0.75, model_format="onnx")[0])
 
@@ -69,6 +75,7 @@ STAND_INS: dict[str, Callable[[Path], object]] = {
     "person_keypoints.json": _annotations,
     "pictures/": _pictures,
     "posenet_075.onnx": _posenet,
+    "predictions/": _predictions,
     "runs/after": _run,
     "runs/before": _run,
     "runs/mine": _run,
