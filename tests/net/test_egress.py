@@ -337,6 +337,7 @@ def test_a_delay_is_applied_by_a_kernel_with_netem(ends: tuple[Namespace, Namesp
     assert judge(proof, spec) is None
 
 
+@pytest.mark.measures  # a guest has one slow processor
 def test_a_kernel_with_netem_applies_a_delay(ue: Namespace) -> None:
     if call(ue, shaper_kind) == "netem":
         pytest.skip("this kernel has it: the test above tried it")
