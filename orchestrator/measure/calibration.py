@@ -84,15 +84,14 @@ def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> l
         seeds = range(config.seed + 1, config.seed + 1 + frames)
         return [ModelInput(model.graph.inputs, seed=seed) for seed in seeds]
     infos, recipe = model.graph.inputs, model.recipe
-    if config.calibration:
-        found = list(open_dataset(config.calibration).frames)
+    if model.calibration:
         measured = [_identity(one.facts()) for one in model.inputs]
-        others = [frame for frame in found if _identity(frame.facts()) not in measured]
+        others = [one for one in model.calibration if _identity(one.facts()) not in measured]
         if not others:
             raise UsageError(
                 f"--calibration {config.calibration}: all of it is measured; give others"
             )
-        return [ModelInput(infos, frame, recipe) for frame in _spread(others, frames)]
+        return _spread(others, frames)
     if model.others:
         return _spread(list(model.others), frames)
     paths = [_photographs() / name for name in PHOTOGRAPHS[:frames]]

@@ -80,6 +80,8 @@ class Inputs:
 
     every: Sequence[ModelInput]
     dataset: Dataset | None
+    calibration: Sequence[ModelInput] = ()
+    """Those that codecs are to be calibrated on, where any were given."""
 
     def measured(self, runs: int) -> tuple[ModelInput, ...]:
         """Those that a sweep measures: no cell has more frames than `runs`."""
@@ -111,4 +113,6 @@ def open_inputs(
     usual = anchor.dataset if anchor else None
     dataset = open_dataset(config.input or usual, classes or COCO_CLASSES)
     every = [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]
-    return Inputs(every, dataset)
+    others = open_dataset(config.calibration).frames if config.calibration else ()
+    calibration = [ModelInput(graph.inputs, frame, recipe) for frame in others]
+    return Inputs(every, dataset, calibration)

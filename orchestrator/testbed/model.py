@@ -32,6 +32,8 @@ class SweptModel:
     inputs: tuple[ModelInput, ...]
     others: tuple[ModelInput, ...]
     """Those that were given and are not measured."""
+    calibration: tuple[ModelInput, ...]
+    """Those that codecs are to be calibrated on, where any were given."""
     is_sequence: bool
     classes: tuple[str, ...]
     """Of the ground truth."""
@@ -106,6 +108,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         named_splits=anchor.named_splits if anchor else None,
         inputs=inputs,
         others=tuple(given.every[len(inputs) :]),
+        calibration=tuple(given.calibration),
         is_sequence=given.is_sequence,
         runtime=runtime,
         facts=facts,

@@ -16,6 +16,7 @@ from tests.orchestrator.commands import orchestrate
         (("--ue-slowdown", "0.5"), "greater than or equal to 1"),
         (("--ue-profile", "nokia-3310", "--profile"), "nokia-3310"),
         (("--input", "nowhere.mp4"), "nowhere.mp4"),
+        (("--calibration", "nowhere.png", "--codec", "int8"), "nowhere.png"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_measured(
