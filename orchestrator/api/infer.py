@@ -7,6 +7,7 @@ from typing import Unpack
 
 from orchestrator.api.asking import asked
 from orchestrator.api.options import InferWords, Place
+from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.config import SweepConfig
 from orchestrator.measure.accuracy import Accuracy, Judge, check_classes
 from orchestrator.offline.infer import (
@@ -42,8 +43,9 @@ class Inference:
 
 
 def infer(
-    model: Place | None = None,
+    model: ModelLike | None = None,
     *,
+    example_inputs: object = None,
     frames: int | None = None,
     draw: Place | None = None,
     predictions: Place | None = None,
@@ -56,7 +58,7 @@ def infer(
     folder for boxes, `annotations` COCO key points. Raises UsageError.
     """
     places = (None if place is None else Path(place) for place in (draw, predictions, annotations))
-    return run_infer(asked(model, options), frames, *places)
+    return run_infer(asked(file_of(model, example_inputs), options), frames, *places)
 
 
 def run_infer(

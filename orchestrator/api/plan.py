@@ -8,13 +8,15 @@ from typing import Unpack
 from orchestrator.api.asking import asked
 from orchestrator.api.options import Numbers, Place, PlanWords
 from orchestrator.api.progress import Follower, Step
+from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.plan.grid import grid
 from orchestrator.plan.run import PlanOptions, PlanOutcome, run_plan
 
 
 def plan(
-    model: Place | None = None,
+    model: ModelLike | None = None,
     *,
+    example_inputs: object = None,
     bw: Numbers = "1:1000",
     delay: Numbers = "0:50",
     ue_slowdown: Numbers = "1",
@@ -39,7 +41,7 @@ def plan(
     )
     follower = Follower(progress)
     with follower.raising():
-        return run_plan(asked(model, options), wanted, follower)
+        return run_plan(asked(file_of(model, example_inputs), options), wanted, follower)
 
 
 def _words(numbers: Numbers) -> str:

@@ -5,6 +5,7 @@ from typing import Unpack
 
 from orchestrator.api.asking import asked
 from orchestrator.api.options import Place, ProfileWords
+from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.results.profile import Profile
@@ -15,7 +16,11 @@ from orchestrator.testbed.testbed import testbed
 
 
 def profile(
-    model: Place | None = None, *, out: Place | None = None, **options: Unpack[ProfileWords]
+    model: ModelLike | None = None,
+    *,
+    example_inputs: object = None,
+    out: Place | None = None,
+    **options: Unpack[ProfileWords],
 ) -> Profile:
     """Time the model and each of its layers on both nodes; `orchestrate profile` says more.
 
@@ -23,7 +28,7 @@ def profile(
     """
     file = None if out is None else Path(out)
     check_new(file)
-    taken, _, _ = run_profile(asked(model, options))
+    taken, _, _ = run_profile(asked(file_of(model, example_inputs), options))
     if file:
         write_new(file, taken.csv())
     return taken

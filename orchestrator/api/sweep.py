@@ -11,6 +11,7 @@ from orchestrator.api.asking import asked
 from orchestrator.api.options import Place, SweepWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
+from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.config import SweepConfig
 from orchestrator.measure import sweep as engine
 from orchestrator.measure.watcher import Watcher
@@ -20,8 +21,9 @@ from splitbed.errors import UsageError
 
 
 def sweep(
-    model: Place | None = None,
+    model: ModelLike | None = None,
     *,
+    example_inputs: object = None,
     config: Place | None = None,
     resume: Place | None = None,
     progress: Callable[[Step], None] | None = None,
@@ -29,15 +31,16 @@ def sweep(
 ) -> Run:
     """Measure every split over every link, both anchors included; `orchestrate sweep` says more.
 
-    `model` is the NAME of a model of the zoo or a FILE. `config` is a YAML file of options, which
-    those given here replace; `resume` the folder of a run to go on with, which takes no others.
-    `progress` is called with every :class:`Step`; what it raises ends the sweep.
+    `model` is the NAME of a model of the zoo, a FILE, or a `torch.nn.Module`, which is exported to
+    ONNX with its `example_inputs`. `config` is a YAML file of options, which those given here
+    replace; `resume` the folder of a run to go on with, which takes no others. `progress` is called
+    with every :class:`Step`; what it raises ends the sweep.
 
     A run that came to its end is given back, whatever its verdict. What stopped one is raised once
     all is cleaned up, with a note on how to go on: UsageError, MachineError, RunError, or
     KeyboardInterrupt for Ctrl-C.
     """
-    wanted = asked_of(model, config, resume, options)
+    wanted = asked_of(file_of(model, example_inputs), config, resume, options)
     follower = Follower(progress)
     with follower.raising():
         outcome = run_sweep(wanted, follower, None if resume is None else Path(resume))
@@ -49,8 +52,9 @@ def sweep(
 
 
 def follow(
-    model: Place | None = None,
+    model: ModelLike | None = None,
     *,
+    example_inputs: object = None,
     config: Place | None = None,
     resume: Place | None = None,
     **options: Unpack[SweepWords],
@@ -69,7 +73,13 @@ def follow(
 
     with ThreadPoolExecutor(1, "sweep") as pool:
         sweeping = pool.submit(
-            sweep, model, config=config, resume=resume, progress=hand_over, **options
+            sweep,
+            model,
+            example_inputs=example_inputs,
+            config=config,
+            resume=resume,
+            progress=hand_over,
+            **options,
         )
         sweeping.add_done_callback(lambda _: steps.put(None))
         try:
