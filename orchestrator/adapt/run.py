@@ -23,7 +23,8 @@ from orchestrator.ask.pace import paces
 from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.run_folder import RunFolder, check_free, create, csv_text
+from orchestrator.results.columns import csv_text
+from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
 from orchestrator.testbed.testbed import testbed
@@ -132,9 +133,9 @@ class _Traced:
         self._bed, self._folder = turns.engine.bed, turns.engine.folder
         self._facts = {
             "asked": config.model_dump(mode="json") | asdict(asked),
-            "model": self._bed.model.facts,
+            "model": self._bed.model.facts.plain(),
             "trace": asdict(trace),
-            "conditions": conditions(self._bed.pair, self._bed.link.backend),
+            "conditions": conditions(self._bed.pair, self._bed.link.backend).plain(),
         }
 
     def measure(self, names: Sequence[str]) -> TraceOutcome:

@@ -18,6 +18,7 @@ from orchestrator.ask.grid import Cell
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Choosing, Taken
 from orchestrator.measure.limits import window_bytes
+from orchestrator.results.run_folder import SAMPLES_FILE
 from splitbed.errors import NodeError
 from splitbed.timeline import Timeline
 
@@ -175,7 +176,7 @@ class Turns:
                 | {"start_s": choosing.start_s, "e2e_ms": taken.e2e_ms}
                 | {"uplink_ms": Timeline(list(taken.stages)).ms("uplink")}
             )
-            self.engine.folder.add_sample(frame.plain())
+            self.engine.folder.append(SAMPLES_FILE, frame.line())
             self._frames[name].append(frame)
 
         for _ in self.engine.frames(choosing, name, keep):
@@ -187,7 +188,7 @@ class Turns:
         self._lost[name] = LostFrame(
             attempt=name, k=asked.k, split=asked.split_name, start_s=start_s, error=reason
         )
-        self.engine.folder.add_sample(self._lost[name].plain())
+        self.engine.folder.append(SAMPLES_FILE, self._lost[name].line())
         self.engine.watcher.note(f"{name}: {reason}")
         self.engine.restart()
         self.engine.hold(self.cells)

@@ -9,7 +9,7 @@ from orchestrator.api.asking import asked
 from orchestrator.api.options import InferWords, Place
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.config import SweepConfig
-from orchestrator.measure.accuracy import Accuracy, Judge, check_classes
+from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.offline.infer import (
     VIDEO_SUFFIX,
     check_annotations,
@@ -18,6 +18,7 @@ from orchestrator.offline.infer import (
     write_predictions,
 )
 from orchestrator.offline.infer import infer as results_of
+from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.errors import UsageError
 from splitbed.media.datasets import open_dataset
@@ -85,7 +86,7 @@ def run_infer(
         if predictions:
             write_predictions(predictions, judge, kept)
         accuracy, why = _accuracy(local, judge)
-        weights = str(local.model.facts["weights"])
+        weights = local.model.facts.weights
     return Inference(weights, kept, drawn, precision, accuracy, why)
 
 

@@ -42,4 +42,4 @@ def run_profile(config: SweepConfig) -> tuple[Profile, str, str]:
         testbed(site, local.model, config.links) as bed,
     ):
         taken = take_profile(config, bed.model, bed.pair)
-        return taken, bed.model.name, str(bed.model.facts["weights"])
+        return taken, bed.model.name, bed.model.facts.weights

@@ -8,15 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from netem.spec import LinkSpec
-from orchestrator.reports.export import known
-from orchestrator.reports.html import refusing_damage
+from orchestrator.reports.export import with_all_columns
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.archive import extract
-from orchestrator.results.reading import sweep_folder
-from orchestrator.results.rows import Row, number
-from orchestrator.results.run_folder import Record, RunFolder
-from orchestrator.results.summary import rows, samples_by_attempt, timelines
+from orchestrator.results.reading import Reading, read_folder, sweep_folder
+from orchestrator.results.records import CellRecord
+from orchestrator.results.rows import COLUMNS, Row, known
+from orchestrator.results.run_folder import RunFolder
 from orchestrator.results.verdict import Verdict, judge_run
 from splitbed.errors import MachineError, UsageError
 
@@ -53,31 +51,23 @@ class Run:
     folder: Path
     _held: "TemporaryDirectory[str] | None" = field(default=None, repr=False, compare=False)
 
-    @cached_property
+    @property
     def rows(self) -> Sequence[Row]:
         """A row of summary.csv for each cell, in the order of the grid."""
-        with refusing_damage(self.folder):
-            return tuple(rows(self._files))
+        return tuple(self._reading.rows)
 
     @cached_property
     def frames(self) -> Sequence[Frame]:
         """Every frame that counts, cell by cell."""
-        with refusing_damage(self.folder):
-            samples = samples_by_attempt(self._files)
-            return tuple(
-                frame
-                for cell in self._files.counted()
-                for frame in _frames(cell, samples[cell["attempt"]])
-            )
+        return tuple(frame for cell in self._reading.cells for frame in self._frames(cell))
 
     @cached_property
     def verdict(self) -> Verdict:
         """VALID or not, with reasons and advice; a run that has not ended is not."""
-        run = self._files.read_run()
-        if "verdict" not in run:
-            return judge_run(self.rows, len(run.get("grid", ())), "the run has not ended")
-        told = (tuple(run.get(name, ())) for name in ("reasons", "advice"))
-        return Verdict(run["verdict"] == "VALID", *told)
+        run = self._reading.run
+        if run.verdict is None:
+            return judge_run(self.rows, len(run.grid), "the run has not ended")
+        return Verdict(run.verdict == "VALID", run.reasons, run.advice)
 
     def best(self, *, max_drop: float | None = None, **where: object) -> Row:
         """The valid row with the least end-to-end time, both anchors among them.
@@ -86,7 +76,7 @@ class Run:
         the accuracy that a codec may cost. Raises UsageError where no row is left.
         """
         asked = {_WORDS.get(name, name): value for name, value in where.items()}
-        if unknown := [name for name in asked if self.rows and name not in known(self.rows[0])]:
+        if unknown := [name for name in asked if name not in COLUMNS]:
             raise UsageError(f"best: rows have no column {', '.join(unknown)}")
         found = [row for row in self.rows if _is(row, asked) and _costs_at_most(row, max_drop)]
         if not found:
@@ -108,7 +98,7 @@ class Run:
         if frames:
             flat = ({**vars(one), **_in_columns(one.stages_ms)} for one in self.frames)
             return DataFrame(flat).drop(columns="stages_ms", errors="ignore")
-        return DataFrame([known(row) for row in self.rows])
+        return DataFrame([with_all_columns(row) for row in self.rows])
 
     def plot(self) -> "Figure":
         """Where the time of every split goes, a panel for each link and pace of the UE."""
@@ -122,9 +112,27 @@ class Run:
         table = sweep_table(self.rows).html() if self.rows else "<p>no cell has ended</p>"
         return f"{table}<p>{verdict}</p>"
 
-    @property
-    def _files(self) -> RunFolder:
-        return RunFolder(self.folder)
+    @cached_property
+    def _reading(self) -> Reading:
+        return read_folder(self.folder)
+
+    def _frames(self, cell: CellRecord) -> Iterator[Frame]:
+        frames = self._reading.frames_of(cell)
+        timelines = self._reading.timelines_of(cell)
+        for place, (frame, timeline) in enumerate(zip(frames, timelines, strict=True)):
+            yield Frame(
+                split=cell.split,
+                split_name=cell.split_name,
+                codec=cell.codec,
+                link=cell.link.words,
+                ue=cell.ue,
+                number=place,
+                e2e_ms=timeline.e2e_ms,
+                stages_ms={name: timeline.ms(name) for name in STAGES},
+                encoded_bytes=frame.encoded_bytes,
+                result_bytes=frame.result_bytes,
+                max_abs_diff=frame.max_abs_diff,
+            )
 
 
 def open_run(path: str | Path) -> Run:
@@ -143,44 +151,24 @@ def open_run(path: str | Path) -> Run:
     return run
 
 
-def _frames(cell: Record, samples: list[Record]) -> Iterator[Frame]:
-    link = LinkSpec.model_validate(cell["link"]).words
-    for place, (sample, timeline) in enumerate(zip(samples, timelines(cell, samples), strict=True)):
-        yield Frame(
-            split=cell["split"],
-            split_name=cell["split_name"],
-            codec=cell.get("codec", "raw"),
-            link=link,
-            ue=cell.get("ue", ""),
-            number=place,
-            e2e_ms=timeline.e2e_ms,
-            stages_ms={name: timeline.ms(name) for name in STAGES},
-            encoded_bytes=sample["encoded_bytes"],
-            result_bytes=sample["result_bytes"],
-            max_abs_diff=sample["max_abs_diff"],
-        )
-
-
 def _in_columns(stages_ms: Mapping[str, float]) -> dict[str, float]:
     return {f"{name}_ms": ms for name, ms in stages_ms.items()}
 
 
 def _is(row: Row, asked: Mapping[str, object]) -> bool:
-    if not row["valid"] or not isinstance(row.get("e2e_ms"), float):
+    if not row.valid or row.e2e_ms is None:
         return False
-    told = known(row)
     return all(
-        value in (told[name], told["split_name"] if name == "split" else told[name])
+        value in (getattr(row, name), row.split_name if name == "split" else getattr(row, name))
         for name, value in asked.items()
     )
 
 
 def _costs_at_most(row: Row, max_drop: float | None) -> bool:
-    if max_drop is None or row["lossless"]:
+    if max_drop is None or row.lossless:
         return True
-    drop = row.get("accuracy_drop")
-    return isinstance(drop, float) and drop <= max_drop
+    return row.accuracy_drop is not None and row.accuracy_drop <= max_drop
 
 
 def _e2e_ms(row: Row) -> float:
-    return number(row, "e2e_ms")
+    return known(row.e2e_ms)

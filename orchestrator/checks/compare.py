@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.measure.limits import STABLE_SHARE
-from orchestrator.results.intervals import Interval, median_interval, ratio_interval
-from orchestrator.results.reading import Point, Reading
-from orchestrator.results.rows import Row, number
+from orchestrator.results.reading import GridPoint, Reading
+from orchestrator.results.records import ModelFacts
+from orchestrator.results.rows import Row
+from orchestrator.results.statistics.intervals import Interval, median_interval, ratio_interval
 
 MIN_CHANGE = 0.01
 """A smaller change of a median is noise, however sure …"""
@@ -25,7 +26,7 @@ STAGES = ("part1", "encode", "uplink", "decode", "part2", "downlink")
 class Change:
     """One row in two runs; `ratio` is the second's median over the first's, `stage` what moved."""
 
-    point: Point
+    point: GridPoint
     base_ms: float
     base_interval: Interval
     other_ms: float
@@ -94,16 +95,17 @@ class Comparison:
 
 def compare(base: Reading, other: Reading) -> Comparison:
     """Every row that both runs measured."""
-    both = [point for point in base.rows if base.e2e_ms[point] and other.e2e_ms.get(point)]
-    told = [point for point in both if base.rows[point]["valid"] and other.rows[point]["valid"]]
+    mine, theirs = base.by_point, other.by_point
+    both = [point for point in mine if base.e2e_ms[point] and other.e2e_ms.get(point)]
+    told = [point for point in both if mine[point].valid and theirs[point].valid]
     changes = tuple(_change(point, base, other) for point in told)
     only = [f"not compared, INVALID in one: {point.words}" for point in both if point not in told]
-    only += [f"only in {base.name}: {point.words}" for point in base.rows if point not in both]
-    only += [f"only in {other.name}: {point.words}" for point in other.rows if point not in both]
+    only += [f"only in {base.name}: {point.words}" for point in mine if point not in both]
+    only += [f"only in {other.name}: {point.words}" for point in theirs if point not in both]
     return Comparison(base.name, other.name, changes, tuple(only), tuple(_remarks(base, other)))
 
 
-def _change(point: Point, base: Reading, other: Reading) -> Change:
+def _change(point: GridPoint, base: Reading, other: Reading) -> Change:
     before, after = base.e2e_ms[point], other.e2e_ms[point]
     ratio = statistics.median(after) / statistics.median(before)
     interval = ratio_interval(before, after)
@@ -118,7 +120,7 @@ def _change(point: Point, base: Reading, other: Reading) -> Change:
         ratio,
         interval,
         word,
-        "" if word == "noise" else _stage(base.rows[point], other.rows[point]),
+        "" if word == "noise" else _stage(base.by_point[point], other.by_point[point]),
     )
 
 
@@ -131,12 +133,12 @@ def _word(ratio: float, interval: Interval, least: float) -> str:
 
 def _stage(before: Row, after: Row) -> str:
     """The stage whose median changed most."""
-    changes_ms = {
-        stage: number(after, f"{stage}_ms") - number(before, f"{stage}_ms")
-        for stage in STAGES
+    changes_ms = {}
+    for stage in STAGES:
+        first_ms, second_ms = (getattr(row, f"{stage}_ms") for row in (before, after))
         # of two machines, one-way times may not be known
-        if all(isinstance(row.get(f"{stage}_ms"), float) for row in (before, after))
-    }
+        if first_ms is not None and second_ms is not None:
+            changes_ms[stage] = second_ms - first_ms
     if not changes_ms:
         return ""
     stage = max(changes_ms, key=lambda name: abs(changes_ms[name]))
@@ -145,39 +147,37 @@ def _stage(before: Row, after: Row) -> str:
 
 def _remarks(base: Reading, other: Reading) -> list[str]:
     """What makes the two runs other measurements than of the same thing."""
-    first, second = (reading.run.get("model") or {} for reading in (base, other))
+    first, second = base.run.model, other.run.model
     remarks = [*base.notes, *other.notes]
-    if first.get("sha256") != second.get("sha256"):
+    if first.sha256 != second.sha256:
         remarks.append(f"the models differ: {_model(first)} and {_model(second)}")
     if _inputs(first) != _inputs(second):
         remarks.append("the inputs differ")
     for reading in (base, other):
-        if reading.run.get("verdict") != "VALID":
-            verdict = reading.run.get("verdict", "not ended")
+        if reading.run.verdict != "VALID":
+            verdict = reading.run.verdict or "not ended"
             remarks.append(f"{reading.name} is {verdict}: see its run.json")
     return remarks + _machines(base, other)
 
 
 def _machines(base: Reading, other: Reading) -> list[str]:
-    before, after = (reading.run.get("conditions") or {} for reading in (base, other))
+    before, after = base.run.conditions, other.run.conditions
     remarks = []
-    for name in ("ue", "edge"):
-        cpus = [(facts.get(name) or {}).get("cpu") for facts in (before, after)]
-        if cpus[0] != cpus[1]:
-            remarks.append(f"the {name} is another machine: {cpus[0]} and {cpus[1]}")
+    for name, one, another in (("ue", before.ue, after.ue), ("edge", before.edge, after.edge)):
+        if one.cpu != another.cpu:
+            remarks.append(f"the {name} is another machine: {one.cpu} and {another.cpu}")
     for name in ("git_commit", "python", "kernel", "link_backend"):
-        if before.get(name) != after.get(name):
-            remarks.append(f"{name} differs: {before.get(name)} and {after.get(name)}")
+        if getattr(before, name) != getattr(after, name):
+            remarks.append(f"{name} differs: {getattr(before, name)} and {getattr(after, name)}")
     return remarks
 
 
-def _model(model: dict[str, object]) -> str:
-    return f"{model.get('name')}, {model.get('weights')}"
+def _model(model: ModelFacts) -> str:
+    return f"{model.name}, {model.weights}"
 
 
-def _inputs(model: dict[str, object]) -> list[object]:
-    inputs = model.get("inputs")
-    return [one.get("sha256", one) for one in inputs] if isinstance(inputs, list) else []
+def _inputs(model: ModelFacts) -> list[object]:
+    return [one.sha256 or one for one in model.inputs]
 
 
 def lines(comparison: Comparison) -> Sequence[dict[str, object]]:

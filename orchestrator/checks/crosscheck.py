@@ -4,15 +4,14 @@ Models and inputs by their hashes, sizes exactly, accuracy and times within tole
 Each row agrees or differs; the runs agree when everything does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.ask.config import SweepConfig
 from orchestrator.checks.tolerances import Tolerance, Tolerances
 from orchestrator.results.reading import Reading
+from orchestrator.results.records import Conditions, InputFacts
 from orchestrator.results.rows import Row
-from orchestrator.results.run_folder import Record
 from splitbed.errors import UsageError
 
 EXACT = ("intermediate_tensors", "intermediate_bytes", "part1_bytes", "part2_bytes")
@@ -25,7 +24,7 @@ NOT_COMPARED = (
 
 
 @dataclass(frozen=True)
-class Check:
+class Compared:
     """One thing compared; `differs` tells both values, each in words. Empty: they agree."""
 
     what: str
@@ -49,8 +48,8 @@ class CrossCheck:
 
     clause: str | None
     same_machine: bool
-    same: tuple[Check, ...]
-    rows: tuple[Check, ...]
+    same: tuple[Compared, ...]
+    rows: tuple[Compared, ...]
     listed: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
 
@@ -78,7 +77,7 @@ class CrossCheck:
             told.append("the machines differ: what processors take was not compared")
         return tuple(told)
 
-    def record(self) -> Record:
+    def record(self) -> dict[str, object]:
         """As JSON has it."""
         return {
             "agreed": self.agreed,
@@ -106,19 +105,21 @@ def crosscheck(
         )
     own = (name for name in (a.clause, b.clause) if name in tolerances.scenarios)
     clause = clause or next(own, None)
-    limits, same_machine = tolerances.of(clause), _machines(a.run) == _machines(b.run)
+    limits, same_machine = tolerances.of(clause), _machines(a) == _machines(b)
+    mine, theirs = a.by_point, b.by_point
     rows = [
-        Check(point.words, tuple(_row_differs(a.rows[point], b.rows[point], limits, same_machine)))
-        for point in a.rows
-        if point in b.rows
+        Compared(point.words, tuple(_row_differs(row, theirs[point], limits, same_machine)))
+        for point, row in mine.items()
+        if point in theirs
     ]
-    for here, there in ((a, b), (b, a)):
+    for here, there, name in ((mine, theirs, b.name), (theirs, mine, a.name)):
         rows += [
-            Check(point.words, (f"{there.name} does not have it",))
-            for point in here.rows
-            if point not in there.rows
+            Compared(point.words, (f"{name} does not have it",))
+            for point in here
+            if point not in there
         ]
-    same, listed = tuple(_same(a, b)), tuple(_listed(a.run, b.run))
+    same = tuple(_same(a, b))
+    listed = tuple(_listed(a.run.conditions, b.run.conditions))
     return CrossCheck(clause, same_machine, same, tuple(rows), listed, (*a.notes, *b.notes))
 
 
@@ -126,26 +127,24 @@ def _row_differs(
     a: Row, b: Row, limits: Mapping[str, Tolerance], same_machine: bool
 ) -> Iterator[str]:
     if faults := [
-        f"{name}: {row['reason']}"
-        for name, row in zip("AB", (a, b), strict=True)
-        if not row["valid"]
+        f"{name}: {row.reason}" for name, row in zip("AB", (a, b), strict=True) if not row.valid
     ]:
         yield f"not valid in {'; in '.join(faults)}"
     exact = [*EXACT]
     # of raw values it follows from the cut; else from values that other machines round otherwise
-    if a["codec"] == "raw" or (a["lossless"] and same_machine):
+    if a.codec == "raw" or (a.lossless and same_machine):
         exact.append("encoded_bytes")
     for name in exact:
-        if a.get(name) != b.get(name):
-            yield f"{name} {_told(a.get(name))} and {_told(b.get(name))} (exact)"
-    if a.get("accuracy_metric") != b.get("accuracy_metric"):
-        yield f"accuracy_metric {a.get('accuracy_metric')} and {b.get('accuracy_metric')}"
+        if getattr(a, name) != getattr(b, name):
+            yield f"{name} {_told(getattr(a, name))} and {_told(getattr(b, name))} (exact)"
+    if a.accuracy_metric != b.accuracy_metric:
+        yield f"accuracy_metric {a.accuracy_metric} and {b.accuracy_metric}"
     for name, limit in limits.items():
         if name in exact or (limit.same_machine and not same_machine):
             continue
-        if name == "max_abs_diff" and not a["lossless"]:  # what the codec costs, not the split
+        if name == "max_abs_diff" and not a.lossless:  # what the codec costs, not the split
             continue
-        first, second = a.get(name), b.get(name)
+        first, second = getattr(a, name), getattr(b, name)
         # what a side could not tell, as one-way times of two machines, is not held against it
         if not isinstance(first, int | float) or not isinstance(second, int | float):
             continue
@@ -157,67 +156,59 @@ def _told(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _same(a: Reading, b: Reading) -> Iterator[Check]:
+def _same(a: Reading, b: Reading) -> Iterator[Compared]:
     """Models, inputs, what codecs were calibrated on, and options."""
-    first, second = _facts(a, "model"), _facts(b, "model")
+    first, second = a.run.model, b.run.model
     for name in ("sha256", "md5", "bytes", "runtime"):
-        yield _equal(f"model {name}", first.get(name), second.get(name))
-    inputs = [_inputs(facts.get("inputs")) for facts in (first, second)]
+        yield _equal(f"model {name}", getattr(first, name), getattr(second, name))
+    inputs = [_inputs(first.inputs), _inputs(second.inputs)]
     if len(inputs[0]) != len(inputs[1]):
-        yield Check("inputs", (f"{len(inputs[0])} and {len(inputs[1])} of them",))
+        yield Compared("inputs", (f"{len(inputs[0])} and {len(inputs[1])} of them",))
     else:
         for place, (one, other) in enumerate(zip(*inputs, strict=True)):
             yield _equal(f"input {place}", one, other)
     truths = [
-        ((facts.get("dataset") or {}).get("truth") or {}).get("sha256") for facts in (first, second)
+        facts.dataset.truth.sha256 if facts.dataset and facts.dataset.truth else None
+        for facts in (first, second)
     ]
     if any(truths):
         yield _equal("ground truth sha256", *truths)
     yield _equal("calibration", _inputs(a.calibration), _inputs(b.calibration))
     usual = SweepConfig.model_construct(model="").model_dump(mode="json")
-    asked = [usual | _facts(reading, "asked") for reading in (a, b)]
+    asked = [{**usual, **reading.run.asked} for reading in (a, b)]
     for name in sorted(asked[0].keys() | asked[1].keys()):
         if name not in NOT_COMPARED and asked[0].get(name) != asked[1].get(name):
             yield _equal(f"option {name}", asked[0].get(name), asked[1].get(name))
 
 
-def _facts(reading: Reading, name: str) -> Record:
-    return dict(reading.run.get(name) or {})
+def _equal(what: str, a: object, b: object) -> Compared:
+    return Compared(what, () if a == b else (f"{a} and {b}",))
 
 
-def _equal(what: str, a: object, b: object) -> Check:
-    return Check(what, () if a == b else (f"{a} and {b}",))
-
-
-def _inputs(listed: object) -> list[str]:
+def _inputs(listed: Sequence[InputFacts]) -> list[str]:
     """Each by its hashes; a seeded one by its name."""
-    if not isinstance(listed, list):
-        return []
     return [
-        f"sha256 {one['sha256']} md5 {one.get('md5')} frame {one.get('frame', 0)}"
-        if "sha256" in one
-        else str(one.get("name"))
+        f"sha256 {one.sha256} md5 {one.md5} frame {one.frame or 0}" if one.sha256 else one.name
         for one in listed
     ]
 
 
-def _machines(run: Record) -> list[Any]:
-    facts = run.get("conditions") or {}
-    nodes = [facts.get(side) or {} for side in ("ue", "edge")]
-    return [(node.get("cpu"), node.get("cpus")) for node in nodes]
+def _machines(reading: Reading) -> list[object]:
+    facts = reading.run.conditions
+    return [(node.cpu, node.cpus) for node in (facts.ue, facts.edge)]
 
 
-def _listed(a: Record, b: Record) -> Iterator[tuple[str, str, str]]:
+def _listed(a: Conditions, b: Conditions) -> Iterator[tuple[str, str, str]]:
     """Versions and machines, side by side."""
-    sides = [_flat(run.get("conditions") or {}) for run in (a, b)]
+    sides = [_flat(a), _flat(b)]
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         yield name, sides[0].get(name, "–"), sides[1].get(name, "–")
 
 
-def _flat(facts: Record) -> dict[str, str]:
-    flat = {name: str(facts.get(name)) for name in ("git_commit", "python", "os", "link_backend")}
-    for side in ("ue", "edge"):
-        node = facts.get(side) or {}
-        flat[f"{side} cpu"] = f"{node.get('cpu')}, {node.get('cpus')} CPUs"
-        flat |= {f"{side} {name}": v for name, v in (node.get("packages") or {}).items()}
+def _flat(facts: Conditions) -> dict[str, str]:
+    names = ("git_commit", "python", "os", "link_backend")
+    flat = {name: str(getattr(facts, name)) for name in names}
+    for side, node in (("ue", facts.ue), ("edge", facts.edge)):
+        flat[f"{side} cpu"] = f"{node.cpu}, {node.cpus} CPUs"
+        flat |= {f"{side} {name}": version for name, version in node.packages.items()}
     return flat

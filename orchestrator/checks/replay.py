@@ -16,6 +16,7 @@ from orchestrator.reports.html import leave_report
 from orchestrator.results.archive import extract, read_config
 from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
+from orchestrator.results.records import ModelFacts
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
@@ -27,7 +28,7 @@ OWN = ("weights", "calibration")
 
 
 @dataclass(frozen=True)
-class Replay:
+class ArchivedSweep:
     """A sweep to run again, in the folder that its archive was unpacked into."""
 
     folder: Path
@@ -39,7 +40,7 @@ class Replay:
         return f"orchestrate crosscheck {self.folder / ARCHIVE_FOLDER} {self.folder / SWEEP_FOLDER}"
 
 
-def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> Replay:
+def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> ArchivedSweep:
     """Unpack and check an archive; `options` replace those of its sweep.
 
     Raises UsageError for an archive that is unsafe or damaged, for a model or inputs that are not
@@ -57,17 +58,17 @@ def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> Replay:
         packed = {"model": manifest.model, "input": manifest.input}
         files = {name: str(unpacked / path) for name, path in packed.items() if path}
         config = _config(asked, files | options | {"out": folder / SWEEP_FOLDER})
-        then = RunFolder(unpacked).read_run().get("model") or {}
+        then = RunFolder(unpacked).read_run().model
         _check_same(archive, then, _facts(config))
     except SplitbedError:
         shutil.rmtree(unpacked)
         raise
-    return Replay(folder, config)
+    return ArchivedSweep(folder, config)
 
 
-def run(replay: Replay, progress: Watcher) -> SweepOutcome:
+def run(archived: ArchivedSweep, progress: Watcher) -> SweepOutcome:
     """Run the sweep. Raises SplitbedError for what stops it before the first cell."""
-    outcome = sweep.run(replay.config, progress)
+    outcome = sweep.run(archived.config, progress)
     leave_report(outcome.folder, progress.note)
     return outcome
 
@@ -86,7 +87,7 @@ def _config(asked: dict[str, Any], options: dict[str, Any]) -> SweepConfig:
     return sweep_config({name: value for name, value in merged.items() if value is not None})
 
 
-def _facts(config: SweepConfig) -> dict[str, Any]:
+def _facts(config: SweepConfig) -> ModelFacts:
     """What identifies the model and inputs that would be used here."""
     try:
         with local_model(config) as local:
@@ -97,25 +98,21 @@ def _facts(config: SweepConfig) -> dict[str, Any]:
         ) from None
 
 
-def _check_same(archive: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+def _check_same(archive: Path, then: ModelFacts, now: ModelFacts) -> None:
     """Raise UsageError unless the model and inputs have the hashes that the archive tells."""
-    if then.get("sha256") != now["sha256"]:
+    if then.sha256 != now.sha256:
         raise UsageError(
-            f"the model here is not that of {archive}: sha256 {now['sha256']}, not "
-            f"{then.get('sha256')}; give its file as --model (or --weights), or have it packed "
-            "with --with-model"
+            f"the model here is not that of {archive}: sha256 {now.sha256}, not {then.sha256}; "
+            "give its file as --model (or --weights), or have it packed with --with-model"
         )
     if _identities(then) != _identities(now):
-        names = ", ".join(str(one["name"]) for one in then.get("inputs", ())[:5])
+        names = ", ".join(one.name for one in then.inputs[:5])
         raise UsageError(
             f"the inputs here are not those of {archive}, which begin with {names}; give them as "
             "--input, or have them packed with --with-input"
         )
 
 
-def _identities(model: dict[str, Any]) -> list[tuple[str, str]]:
+def _identities(model: ModelFacts) -> list[tuple[str, str]]:
     """What tells each input from others, in their order; a seeded one has its name alone."""
-    return [
-        (str(one.get("sha256") or one["name"]), str(one.get("frame", "")))
-        for one in model.get("inputs", ())
-    ]
+    return [(one.sha256 or one.name, str(one.frame or "")) for one in model.inputs]

@@ -14,21 +14,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from orchestrator.reports.export import TEXTS
-from orchestrator.results.rows import Row, cut_name
-from orchestrator.results.summary import COLUMNS
+from orchestrator.results.columns import Column
+from orchestrator.results.rows import COLUMNS, Row, cut_name
 from splitbed.errors import UsageError
 
 UNITS: dict[str, dict[str, float]] = {
-    "_ms": {"ms": 1, "s": 1e3, "us": 1e-3, "µs": 1e-3},
-    "_bytes": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20},
-    "_mbit": {"Mbit/s": 1, "kbit/s": 1e-3, "Gbit/s": 1e3},
-    "_kbit": {"kbit": 1, "Mbit": 1e3},
-    "_pct": {"%": 1},
-    "_ppm": {"ppm": 1},
+    "ms": {"ms": 1, "s": 1e3, "us": 1e-3, "µs": 1e-3},
+    "bytes": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20},
+    "Mbit/s": {"Mbit/s": 1, "kbit/s": 1e-3, "Gbit/s": 1e3},
+    "kbit": {"kbit": 1, "Mbit": 1e3},
+    "%": {"%": 1},
+    "ppm": {"ppm": 1},
     "": {"%": 1e-2},
 }
-"""How a column's name ends -> units that can be given, and how many of its own each is."""
+"""A column's unit -> units that can be given, and how many of its own each is."""
 
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -42,11 +41,6 @@ _GRAMMAR = re.compile(
     r"(?P<number>[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)\s*(?P<unit>[^\s@]*)\s*(@(?P<where>.+))?",
     re.IGNORECASE,
 )
-_HAVE_NONE: dict[str, Callable[[str], bool]] = {
-    "max_abs_diff": lambda split: split.endswith(":0"),  # nothing was cut
-    "ue_slowdown": lambda split: split.startswith("0:"),  # no part runs on the UE
-}
-"""Column -> whether a split is the anchor that cannot have it."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +55,19 @@ class Threshold:
 
     def is_for(self, row: Row) -> bool:
         """Whether this row must keep it."""
-        if self.column in _HAVE_NONE and _HAVE_NONE[self.column](str(row.get("split"))):
+        if row.anchor is not None and row.anchor == COLUMNS[self.column].never_of:
             return False
         return all(any(_is(row, column, one) for one in wanted) for column, wanted in self.where)
 
     def fault(self, row: Row) -> str | None:
         """What is wrong with the row, in words; None where it keeps the threshold."""
-        value = row.get(self.column)
+        value = getattr(row, self.column)
         if not isinstance(value, int | float):
             return f"it has no {self.column}{_because(row)}"
         if not _SIGNS[self.sign](value, self.limit):
             return f"{self.column} is {value:.6g}"
         # what was measured over another link than asked proves nothing
-        return f"the row is INVALID{_because(row)}" if row.get("valid") is False else None
+        return f"the row is INVALID{_because(row)}" if not row.valid else None
 
 
 def parse(text: str) -> Threshold:
@@ -85,7 +79,7 @@ def parse(text: str) -> Threshold:
             "with or without a unit, such as e2e_p95<250ms or e2e<0.1s@split_node_3,bw=20"
         )
     column, factor = _column(text, match["column"], match["unit"])
-    if column in TEXTS:
+    if COLUMNS[column].kind is str:
         raise UsageError(f"--threshold {text!r}: {column} is text: give a column of numbers")
     where: dict[str, tuple[str, ...]] = {}
     for part in match["where"].split(",") if match["where"] else ():
@@ -116,28 +110,28 @@ def broken(thresholds: Iterable[Threshold], rows: Sequence[Row]) -> list[str]:
 
 def _column(text: str, name: str, unit: str) -> tuple[str, float]:
     """The column that is meant, and how many of its own unit the given one is."""
-    meant = [name] if name in COLUMNS else [one for one in COLUMNS if _bare(one) == name]
+    columns = [*COLUMNS.values()]
+    meant = [COLUMNS[name]] if name in COLUMNS else [one for one in columns if one.bare == name]
     if not meant:  # the beginning of one alone will do: speedup
-        meant = [one for one in COLUMNS if one.startswith(f"{name}_")]
+        meant = [one for one in columns if one.name.startswith(f"{name}_")]
         if len(meant) != 1:
-            near = meant or get_close_matches(name, [*COLUMNS, *map(_bare, COLUMNS)], n=3)
+            bare = [one.bare for one in columns]
+            near = [one.name for one in meant] or get_close_matches(name, [*COLUMNS, *bare], n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(COLUMNS)}"
             raise UsageError(f"--threshold {text!r}: no column is called {name!r}; {hint}")
-    fitting = [column for column in meant if not unit or unit in UNITS[_unit(column)]]
+    return _in_unit(text, name, meant, unit)
+
+
+def _in_unit(text: str, name: str, meant: Sequence[Column], unit: str) -> tuple[str, float]:
+    """Of the columns that `name` may be, the one in this unit."""
+    fitting = [one for one in meant if not unit or unit in UNITS[one.unit]]
     if not fitting:
-        units = ", ".join(unit for column in meant for unit in UNITS[_unit(column)])
+        units = ", ".join(unit for one in meant for unit in UNITS[one.unit])
         raise UsageError(f"--threshold {text!r}: {name} is not in {unit!r} but in {units}")
     if len(fitting) > 1:
-        raise UsageError(f"--threshold {text!r}: say which, {' or '.join(fitting)}")
-    return fitting[0], UNITS[_unit(fitting[0])][unit] if unit else 1.0
-
-
-def _unit(column: str) -> str:
-    return next(ending for ending in UNITS if column.endswith(ending))
-
-
-def _bare(column: str) -> str:
-    return column.removesuffix(_unit(column))
+        names = " or ".join(one.name for one in fitting)
+        raise UsageError(f"--threshold {text!r}: say which, {names}")
+    return fitting[0].name, UNITS[fitting[0].unit][unit] if unit else 1.0
 
 
 def _condition(text: str, part: str) -> tuple[str, str]:
@@ -148,9 +142,9 @@ def _condition(text: str, part: str) -> tuple[str, str]:
 
 
 def _is(row: Row, column: str, wanted: str) -> bool:
-    value = row.get(column)
+    value = getattr(row, column)
     if column == "split":
-        return wanted in (value, row.get("split_name"))
+        return wanted in (row.split, row.split_name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return wanted.lower() == str("" if value is None else value).lower()
     try:
@@ -165,7 +159,7 @@ def _nobody(threshold: Threshold, rows: Sequence[Row]) -> str | None:
         for one in wanted:
             if not any(_is(row, column, one) for row in rows):
                 name = "split_name" if column == "split" else column
-                values = dict.fromkeys(str(row.get(name)) for row in rows)
+                values = dict.fromkeys(str(getattr(row, name)) for row in rows)
                 return (
                     f"{one!r} is no {column} of the rows: {', '.join(values) or 'there are none'}"
                 )
@@ -173,10 +167,9 @@ def _nobody(threshold: Threshold, rows: Sequence[Row]) -> str | None:
 
 
 def _because(row: Row) -> str:
-    return f" ({row['reason']})" if row.get("reason") else ""
+    return f" ({row.reason})" if row.reason else ""
 
 
 def _name(row: Row) -> str:
-    pace = f", UE {row['ue']}" if row.get("ue") else ""
-    cut = cut_name(str(row.get("split_name")), str(row.get("split")))
-    return f"{cut} {row.get('codec')} over {row.get('link')}{pace}"
+    pace = f", UE {row.ue}" if row.ue else ""
+    return f"{cut_name(row.split_name, row.split)} {row.codec} over {row.link}{pace}"

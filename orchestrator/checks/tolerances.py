@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
-from orchestrator.results.summary import COLUMNS
+from orchestrator.results.rows import COLUMNS
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 

@@ -1,13 +1,16 @@
 """Lossless verification (clause 10.2.8): the split model against the whole, picture by picture."""
 
+import csv
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.ask.config import SweepConfig
-from orchestrator.results.run_folder import csv_text
+from orchestrator.results.columns import csv_text
 from orchestrator.results.summary import MAX_ABS_DIFF
 from orchestrator.testbed.local import LocalModel
+from splitbed.errors import UsageError
 from splitbed.graphs.parts import extract
 from splitbed.graphs.splits import Split, resolve
 from splitbed.tensors import Tensors
@@ -16,11 +19,13 @@ from splitbed.wire import max_abs_diff
 COLUMNS = (
     "split", "split_name", "picture", "sha256", "verdict", "max_abs_diff", "differences",
 )  # fmt: skip
+NOT_KEPT = "not kept"
+"""The hash of a picture, by the first versions."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """One picture through one cut; `differences` are the largest of each result tensor.
+class Verification:
+    """One picture through one cut; ``differences`` says in words those of each result tensor.
 
     A difference is infinite where the shapes differ: another number of boxes, say.
     """
@@ -29,12 +34,8 @@ class Check:
     split_name: str
     picture: str
     sha256: str
-    differences: dict[str, float]
-
-    @property
-    def max_abs_diff(self) -> float:
-        """Largest difference of all."""
-        return max(self.differences.values(), default=0.0)
+    max_abs_diff: float
+    differences: str = ""
 
     @property
     def verdict(self) -> str:
@@ -43,13 +44,11 @@ class Check:
 
     def row(self) -> dict[str, object]:
         """With :data:`COLUMNS`."""
-        words = ", ".join(f"{name} {value:.3g}" for name, value in self.differences.items())
         most = min(self.max_abs_diff, sys.float_info.max)  # JSON has no infinity
-        told = {name: getattr(self, name) for name in COLUMNS}
-        return told | {"max_abs_diff": most, "differences": words}
+        return {name: getattr(self, name) for name in COLUMNS} | {"max_abs_diff": most}
 
 
-def verify(config: SweepConfig, local: LocalModel) -> Iterator[Check]:
+def verify(config: SweepConfig, local: LocalModel) -> Iterator[Verification]:
     """Check every split that `config` asks for, and both anchors, on every input.
 
     Raises UsageError for a split that is none, NodeError where the runtime fails.
@@ -63,9 +62,15 @@ def verify(config: SweepConfig, local: LocalModel) -> Iterator[Check]:
         with part1, part2:
             for given in local.inputs:
                 result = info.result_of(part2.run(part1.run(given.tensors)))
-                differences = _differences(whole[given.name], result)
-                names = (model.graph.cuts[split.k].name, split.label, given.name)
-                yield Check(*names, given.facts().get("sha256", ""), differences)
+                found = _differences(whole[given.name], result)
+                yield Verification(
+                    split=model.graph.cuts[split.k].name,
+                    split_name=split.label,
+                    picture=given.name,
+                    sha256=given.facts().get("sha256", ""),
+                    max_abs_diff=max(found.values(), default=0.0),
+                    differences=", ".join(f"{name} {ms:.3g}" for name, ms in found.items()),
+                )
 
 
 def _splits(config: SweepConfig, local: LocalModel) -> list[Split]:
@@ -81,6 +86,28 @@ def _differences(whole: Tensors, split: Tensors) -> dict[str, float]:
     return {name: max_abs_diff({name: whole[name]}, {name: split[name]}) for name in whole}
 
 
-def to_csv(checks: Sequence[Check]) -> str:
+def to_csv(checks: Sequence[Verification]) -> str:
     """The checks as CSV with :data:`COLUMNS`."""
     return csv_text(COLUMNS, [check.row() for check in checks])
+
+
+def read_csv(file: Path) -> list[Verification]:
+    """The checks that :func:`to_csv` wrote; UsageError for a file that is none."""
+    try:
+        with file.open(newline="") as stream:
+            return [_read(line) for line in csv.DictReader(stream)]
+    except (OSError, LookupError, TypeError, ValueError, csv.Error):
+        raise UsageError(
+            f"{file} is damaged: have the scenario verify again in a new folder"
+        ) from None
+
+
+def _read(line: dict[str, str]) -> Verification:
+    return Verification(
+        split=line["split"],
+        split_name=line["split_name"],
+        picture=line["picture"],
+        sha256=line.get("sha256", NOT_KEPT),
+        max_abs_diff=float(line["max_abs_diff"]),
+        differences=line.get("differences", ""),
+    )

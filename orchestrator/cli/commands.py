@@ -7,11 +7,11 @@ from pathlib import Path
 
 from orchestrator.api.infer import Inference
 from orchestrator.ask.config import SweepConfig
-from orchestrator.checks.verify import Check, to_csv, verify
-from orchestrator.measure.accuracy import Accuracy
+from orchestrator.checks.verify import Verification, to_csv, verify
 from orchestrator.offline.infer import as_lists
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.profile import NodeProfile, Profile
+from orchestrator.results.records import Accuracy
 from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import local_model
 from splitbed.command import say
@@ -22,13 +22,13 @@ from splitbed.graphs.graph import why_runs_differ
 def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
     """Print a line per picture and split; 0 when all passed, else 1."""
     check_new(out)
-    checks: list[Check] = []
+    checks: list[Verification] = []
     with local_model(config) as local:
         for check in verify(config, local):
             checks.append(check)
             if not as_json:
                 say(_words(check))
-        weights, graph = local.model.facts["weights"], local.model.graph
+        weights, graph = local.model.facts.weights, local.model.graph
     failed = sum(check.verdict == "FAILED" for check in checks)
     if out:
         write_new(out, to_csv(checks))
@@ -45,7 +45,7 @@ def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:
     return RunError.exit_code if failed else 0
 
 
-def _words(check: Check) -> str:
+def _words(check: Verification) -> str:
     where = check.split if check.split == check.split_name else f"{check.split_name} {check.split}"
     differences = check.row()["differences"]
     told = f" ({differences})" if check.max_abs_diff else ""

@@ -12,7 +12,7 @@ from splitbed.command import Commands, printable, say
 
 if TYPE_CHECKING:
     from orchestrator.checks.threshold import Threshold
-    from orchestrator.results.rows import Row
+    from orchestrator.results.reading import Reading
 
 report_app = Commands()
 
@@ -97,31 +97,25 @@ def _write_reports(runs: Sequence[Path], out: Path | None) -> None:
 
 def _table(run: Path, format_name: str) -> bytes:
     from orchestrator.reports.export import export, run_facts
-    from orchestrator.results.run_folder import RunFolder
 
-    return export(_rows(run), format_name, run_facts(RunFolder(run).read_run()))
+    reading = _read(run)
+    return export(reading.rows, format_name, run_facts(reading.run))
 
 
 def _tr(folder: Path, format_name: str) -> bytes:
-    from orchestrator.reports.html import refusing_damage
     from orchestrator.scenarios.tr import tr_tables
 
-    with refusing_damage(folder):
-        return tr_tables(folder, format_name).encode()
+    return tr_tables(folder, format_name).encode()
 
 
-def _rows(run: Path) -> "list[Row]":
-    """What can be read of them; what cannot is told on stderr."""
-    from orchestrator.reports.html import refusing_damage
-    from orchestrator.results.run_folder import RunFolder
-    from orchestrator.results.summary import rows
+def _read(run: Path) -> "Reading":
+    """What can be read of it; what cannot is told on stderr."""
+    from orchestrator.results.reading import read_folder
 
-    folder = RunFolder(run)
-    with refusing_damage(run):
-        table = rows(folder)
-    for line in folder.damage():
+    reading = read_folder(run)
+    for line in reading.damage:
         say(f"warning: {line}", stderr=True)
-    return table
+    return reading
 
 
 def _put(made: bytes, out: Path | None) -> None:
@@ -147,13 +141,12 @@ def _put(made: bytes, out: Path | None) -> None:
 def _broken(runs: Sequence[Path], limits: "Sequence[Threshold]") -> list[str]:
     """The rows of all runs together: a limit may be for those of one of them."""
     from orchestrator.checks.threshold import broken
-    from orchestrator.results.run_folder import RunFolder
 
     if not limits:
         return []
-    tables = {run: _rows(run) for run in runs}
-    lines = broken(limits, [row for table in tables.values() for row in table])
-    for run, table in tables.items():
-        if (lost := len(RunFolder(run).read_run().get("grid", ())) - len(table)) > 0:
+    readings = {run: _read(run) for run in runs}
+    lines = broken(limits, [row for reading in readings.values() for row in reading.rows])
+    for run, reading in readings.items():
+        if (lost := len(reading.run.grid) - len(reading.rows)) > 0:
             lines.append(f"{run}: {lost} cells were not measured, so that no limit is kept")
     return lines

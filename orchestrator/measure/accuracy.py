@@ -6,10 +6,10 @@ as every other result is.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.errors import UsageError
@@ -22,17 +22,6 @@ MIN_SCORE = 0.5
 """Above it a box counts for precision and recall, and as one of the whole model's."""
 NEAR_PX = 5.0
 """Key points are where the whole model has them, within this distance on its input."""
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """The metric that a row tells, and all others by name; None where there is nothing to judge."""
-
-    metric: str
-    value: float | None
-    more: dict[str, float | None] = field(default_factory=dict)
-    classes: dict[str, float | None] = field(default_factory=dict)
-    """Average precision of each class (clause 9.4)."""
 
 
 class Judge:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator.results.records import Conditions, NodeFacts
 from orchestrator.testbed.pair import Pair
 from splitbed.v1 import nodes_pb2
 
@@ -16,24 +17,24 @@ COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "t
 """What must not change between the cells of one run, since they are compared with one another."""
 
 
-def conditions(pair: Pair, link_backend: str) -> dict[str, object]:
+def conditions(pair: Pair, link_backend: str) -> Conditions:
     """Machine, kernel, versions, nodes and TCP settings, as run.json holds them."""
-    return {
-        "started": now(),
-        "command": sys.argv,
-        "git_commit": git_commit(),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "os": platform.platform(),
-        "cpus": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "load_average": os.getloadavg(),
-        "ue": _node(pair.ue),
-        "edge": _node(pair.edge),
-        "link_backend": link_backend,
-        "warnings": warnings(pair),
-        "tcp": {"ue": dict(pair.ue.tcp), "edge": dict(pair.edge.tcp)},
-    }
+    return Conditions(
+        started=now(),
+        command=tuple(sys.argv),
+        git_commit=git_commit(),
+        python=platform.python_version(),
+        kernel=platform.release(),
+        os=platform.platform(),
+        cpus=os.cpu_count(),
+        memory_bytes=psutil.virtual_memory().total,
+        load_average=os.getloadavg(),
+        ue=_node(pair.ue),
+        edge=_node(pair.edge),
+        link_backend=link_backend,
+        warnings=tuple(warnings(pair)),
+        tcp={"ue": dict(pair.ue.tcp), "edge": dict(pair.edge.tcp)},
+    )
 
 
 def warnings(pair: Pair) -> list[str]:
@@ -59,10 +60,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _node(node: nodes_pb2.NodeDescription) -> dict[str, object]:
-    return {"version": node.version, "cpu": node.cpu, "cpus": node.cpus} | {
-        "packages": dict(sorted(node.packages.items()))
-    }
+def _node(node: nodes_pb2.NodeDescription) -> NodeFacts:
+    packages = dict(sorted(node.packages.items()))
+    return NodeFacts(version=node.version, cpu=node.cpu, cpus=node.cpus, packages=packages)
 
 
 def git_commit() -> str | None:

@@ -20,17 +20,15 @@ from orchestrator.measure.judging import Judging
 from orchestrator.measure.limits import Limits
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
+from orchestrator.results.journal import Journal
 from orchestrator.results.profile import read_profile
 from orchestrator.results.records import CellRecord, ClockRecord
 from orchestrator.results.run_folder import (
-    ACCURACY_FILE,
     CALIBRATION_FILE,
     PROFILE_FILE,
     PROFILE_TABLE_FILE,
-    SUMMARY_FILE,
     RunFolder,
 )
-from orchestrator.results.summary import accuracy_csv, rows, to_csv
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.errors import NodeError, UsageError
@@ -61,7 +59,7 @@ class Engine:
     def _judging(self) -> Judging:
         return Judging(self.bed.model, self.bed.pair.references, self.folder)
 
-    def cells(self, cells: Sequence[Cell]) -> Iterator[CellRecord]:
+    def cells(self, cells: Sequence[Cell], journal: Journal) -> Iterator[CellRecord]:
         """Measure cells, one after another, and journal each; one that fails says why.
 
         It costs a restart of the nodes, not the others. Raises SplitbedError, KeyboardInterrupt and
@@ -71,12 +69,12 @@ class Engine:
             if self._config.profile:
                 self._profile()
             self.calibrate(cells)
-            self._judging.keep_whole()
+            self._judging.keep_whole(journal)
         for cell in cells:
             self.bed.interruption.check()
             self.watcher.cell(cell)
-            record = self._cell(cell)
-            self._add(record)
+            record = self._cell(cell, journal)
+            journal.add_cell(record)
             if record.error is not None:
                 self.parts.forget()
                 self.restart()
@@ -130,17 +128,17 @@ class Engine:
             self.folder.replace(CALIBRATION_FILE, found.text())
         self.parts.ranges = read_calibration(file.read_text()).ranges
 
-    def _cell(self, cell: Cell) -> CellRecord:
+    def _cell(self, cell: Cell, journal: Journal) -> CellRecord:
         """Measure one; what goes wrong is in the record."""
         asked, model = cell.configuration, self.bed.model
         attempt = f"{asked.key} at {now()} #{time.monotonic_ns()}"
         crossing = model.graph.cuts[asked.k].tensors if asked.crosses else ()
         record = cell_record(cell, attempt, self.bed.link.backend, crossing)
-        judging = self._judging.of_cell(sum(1 for _ in self.folder.cells()))
+        judging = self._judging.of_cell(journal.count)
         bench = CellMeasurement(self.bed, self.parts, self._config, self.limits, self.watcher)
 
         def keep(taken: Taken) -> None:
-            self.folder.add_sample(taken.record.plain())
+            journal.add_frame(taken.record)
             judging.keep(taken.record.input, taken.result)
 
         started = time.monotonic()
@@ -160,8 +158,3 @@ class Engine:
             clock=ClockRecord.of(clock, clocks.ue_epoch_ns) if clocks and clock else None,
             wall_ms=(time.monotonic() - started) * 1e3,
         )
-
-    def _add(self, record: CellRecord) -> None:
-        self.folder.add_cell(record.plain())
-        self.folder.replace(SUMMARY_FILE, to_csv(rows(self.folder)))
-        self.folder.replace(ACCURACY_FILE, accuracy_csv(self.folder))

@@ -3,6 +3,7 @@
 policy: which? ──> run the frame ──> record, on one clock ──> journal, watchers ──> policy: told
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -117,8 +118,10 @@ def frame_record(
         encoded_bytes=said.encoded_bytes,
         result_bytes=said.result_bytes,
         results=dict(said.results),
-        # JSON has no infinity
-        max_abs_diff=min(said.max_abs_diff, sys.float_info.max)
-        if said.HasField("max_abs_diff")
-        else None,
+        max_abs_diff=_finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
     )
+
+
+def _finite(difference: float) -> float:
+    """JSON has no infinity, nor what is no number; either is as far off as can be."""
+    return difference if math.isfinite(difference) else sys.float_info.max

@@ -1,9 +1,9 @@
 """Keeps what was found in each picture, and judges it: of the whole model, then of each cell."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from orchestrator.measure.accuracy import Judge
+from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.model import SweptModel
@@ -20,10 +20,9 @@ class Judging:
         self._model, self._whole, self._folder = model, whole, folder
         self.judge = Judge(model, whole)
 
-    def keep_whole(self) -> None:
+    def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
-        run = self._folder.read_run()
-        self._folder.write_run(run | {"whole_accuracy": asdict(self.judge.whole)})
+        journal.update(whole_accuracy=self.judge.whole)
         for place, result in enumerate(self._whole):
             self.predict(_WHOLE, place, result)
 
@@ -59,4 +58,4 @@ class CellJudging:
     @property
     def accuracy(self) -> Accuracy:
         """Of the results so far."""
-        return Accuracy.from_plain(asdict(self._judging.judge.judge(self._results)))
+        return self._judging.judge.judge(self._results)

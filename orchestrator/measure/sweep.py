@@ -4,9 +4,9 @@ model ──> link up ──> nodes up ──> for each split: load ──> for 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
+
+from msgspec.structs import replace
 
 from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.ask.grid import Cell, in_random_order, plan_cells
@@ -14,29 +14,22 @@ from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.drift import drift
+from orchestrator.results.journal import Journal
 from orchestrator.results.outcome import SweepOutcome
-from orchestrator.results.run_folder import (
-    SUMMARY_FILE,
-    Record,
-    RunFolder,
-    check_free,
-    create,
-)
-from orchestrator.results.summary import rows, to_csv
-from orchestrator.results.verdict import judge_run
+from orchestrator.results.records import Conditions, RunRecord
+from orchestrator.results.run_folder import RunFolder, check_free, create
+from orchestrator.results.statistics.drift import drift, drift_advice
+from orchestrator.results.verdict import Verdict, judge_run
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
 
-_OF_THE_END = ("ended", "verdict", "reasons", "advice", "drift")
-
 
 def read_config(run: Path) -> SweepConfig:
     """What the sweep of an earlier run folder was asked; UsageError when that cannot be told."""
-    asked = RunFolder(run).read_run().get("asked")
-    if not isinstance(asked, dict):
+    asked = RunFolder(run).read_run().asked
+    if not asked:
         raise UsageError(f"cannot resume {run}: its run.json does not say what was asked")
     return sweep_config({key: value for key, value in asked.items() if value is not None})
 
@@ -72,25 +65,25 @@ def measure_cells(
     Raises UsageError where its cells were measured under other conditions.
     """
     with folder.locked():
-        keys = [cell.configuration.key for cell in cells]
+        keys = tuple(cell.configuration.key for cell in cells)
         facts = conditions(bed.pair, bed.link.backend)
-        _begin(folder, config, bed.model, facts, keys)
-        ended = folder.ended()
-        ordered = in_random_order(cells, config.seed)
-        todo = [cell for cell in ordered if cell.configuration.key not in ended]
-        progress.begin(todo, folder.path, bed.link.backend)
-        for warning in cast(list[str], facts["warnings"]):
-            progress.note(f"warning: {warning}")
-        stopped = _measured(Engine(config, bed, folder, progress), todo)
-        if isinstance(stopped, SplitbedError):
-            progress.stopped(stopped)
-        return _end(folder, len(cells), stopped)
+        with Journal(folder, _begun(folder, config, bed.model, facts, keys)) as journal:
+            ended = journal.ended
+            ordered = in_random_order(cells, config.seed)
+            todo = [cell for cell in ordered if cell.configuration.key not in ended]
+            progress.begin(todo, folder.path, bed.link.backend)
+            for warning in facts.warnings:
+                progress.note(f"warning: {warning}")
+            stopped = _measured(Engine(config, bed, folder, progress), todo, journal)
+            if isinstance(stopped, SplitbedError):
+                progress.stopped(stopped)
+            return _end(journal, len(cells), stopped)
 
 
-def _measured(engine: Engine, cells: Sequence[Cell]) -> BaseException | None:
+def _measured(engine: Engine, cells: Sequence[Cell], journal: Journal) -> BaseException | None:
     """Measure the cells; gives back what stopped it before the last one."""
     try:
-        for _ in engine.cells(cells):
+        for _ in engine.cells(cells, journal):
             pass
     except OSError as error:
         return RunError(f"{error}: make room, then go on with --resume {engine.folder.path}")
@@ -99,47 +92,45 @@ def _measured(engine: Engine, cells: Sequence[Cell]) -> BaseException | None:
     return None
 
 
-def _begin(
-    folder: RunFolder, config: SweepConfig, model: SweptModel, facts: Record, grid: list[str]
-) -> None:
-    """Write run.json; or see that a resumed run goes on under the conditions that it began with."""
+def _begun(
+    folder: RunFolder,
+    config: SweepConfig,
+    model: SweptModel,
+    facts: Conditions,
+    grid: tuple[str, ...],
+) -> RunRecord:
+    """The record of a new run, or of one that goes on under the conditions that it began with."""
+    asked = config.model_dump(mode="json")
     if not folder.exists:
-        asked = config.model_dump(mode="json")
-        folder.write_run(
-            {"asked": asked, "model": model.facts, "conditions": facts}
-            | {"order": f"random (seed {config.seed})", "grid": grid}
-        )
-        return
+        order = f"random (seed {config.seed})"
+        return RunRecord(asked=asked, model=model.facts, conditions=facts, order=order, grid=grid)
     run = folder.read_run()
-    before = run.get("conditions", {})
-    changed = [key for key in COMPARABLE if before.get(key) != facts[key]]
-    changed += ["model or inputs"] if run.get("model") != model.facts else []
-    asked = {**run.get("asked", {}), "out": None}
-    changed += ["options"] if asked != config.model_dump(mode="json") | {"out": None} else []
+    changed = [k for k in COMPARABLE if getattr(run.conditions, k) != getattr(facts, k)]
+    changed += ["model or inputs"] if run.model != model.facts else []
+    changed += ["options"] if {**run.asked, "out": None} != asked | {"out": None} else []
     if changed:
         raise UsageError(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "
             "start a new sweep"
         )
-    run = {name: value for name, value in run.items() if name not in _OF_THE_END}
-    folder.write_run(run | {"resumed": [*run.get("resumed", []), facts["started"]]})
+    resumed = (*run.resumed, facts.started or now())
+    begun = replace(run, resumed=resumed, ended=None, verdict=None, drift=None)
+    return replace(begun, reasons=(), advice=())
 
 
-def _end(folder: RunFolder, cells: int, stopped: BaseException | None) -> SweepOutcome:
+def _end(journal: Journal, cells: int, stopped: BaseException | None) -> SweepOutcome:
     """Judge what was measured and write it down, as far as the disk lets us."""
-    table = rows(folder)
+    run, table = journal.run, journal.rows
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
-    warnings = folder.read_run()["conditions"].get("warnings", ())
-    verdict = judge_run(table, cells, reason)
-    found = drift(folder, table)
-    verdict = replace(verdict, advice=(*verdict.advice, *found.advice, *warnings))
+    judged = judge_run(table, cells, reason)
+    found = drift(table, journal.began_ns, resumed=bool(run.resumed))
+    advice = (*judged.advice, *drift_advice(found), *run.conditions.warnings)
+    verdict = Verdict(judged.valid, judged.reasons, advice)
     try:
-        folder.replace(SUMMARY_FILE, to_csv(table))
-        folder.write_run(
-            folder.read_run()
-            | {"ended": now(), "verdict": verdict.word}
-            | {"reasons": verdict.reasons, "advice": verdict.advice, "drift": found.record()}
+        journal.write_tables()
+        journal.update(
+            ended=now(), verdict=verdict.word, reasons=verdict.reasons, advice=advice, drift=found
         )
     except RunError as error:
         stopped = stopped or error
-    return SweepOutcome(folder.path, table, verdict, stopped)
+    return SweepOutcome(journal.folder.path, table, verdict, stopped)

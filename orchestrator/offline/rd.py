@@ -21,7 +21,8 @@ from orchestrator.ask.configuration import (
     NOTHING,
     Configuration,
 )
-from orchestrator.measure.accuracy import Accuracy, Judge
+from orchestrator.measure.accuracy import Judge
+from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder

@@ -8,7 +8,6 @@ rate-accuracy.png  both as a picture
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
@@ -28,12 +27,12 @@ from orchestrator.offline.rd import (
     plan,
 )
 from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
     RunFolder,
     check_free,
     create,
-    csv_text,
 )
 from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.command import say
@@ -67,17 +66,17 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
     from orchestrator.offline.plot import plot  # late: a second's work, which --help has not
 
     links = config.links
-    plot(points, links, str(facts["name"]), folder.path / PLOT_FILE)
+    plot(points, links, facts.name, folder.path / PLOT_FILE)
     failed = [point for point in points if point.error]
     if as_json:
         rows = [point.row(links, config.fps) for point in points]
-        answer = {"run": str(folder.path), "weights": facts["weights"]}
+        answer = {"run": str(folder.path), "weights": facts.weights}
         told = answer | {"points": rows, "bd_rate": curves}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
         _show(points, links, curves)
         stdout().print(
-            f"{facts['name']}, weights: {facts['weights']}. "
+            f"{facts.name}, weights: {facts.weights}. "
             "Latencies are bounds: node times measured on this machine, the link's computed.\n"
             f"Points, BD-rates and the picture: {folder.path}",
             soft_wrap=True,
@@ -107,9 +106,9 @@ def _measure(
     bench = Bench(config, local)
     asked = {
         "asked": config.model_dump(mode="json"),
-        "model": local.model.facts,
+        "model": local.model.facts.plain(),
         "calibration_frames": calibration.frames if calibration else [],
-        "whole_accuracy": asdict(bench.whole.accuracy) if bench.whole.accuracy else None,
+        "whole_accuracy": bench.whole.accuracy.plain() if bench.whole.accuracy else None,
         "times": "medians, measured in one process on one machine; latencies are bounds",
         "began": now(),
     }

@@ -113,8 +113,8 @@ def take_facts(
     return Facts(
         asked=_asked(config),
         model=model.name,
-        weights=str(told["weights"]),
-        sha256=str(told["sha256"]),
+        weights=told.weights,
+        sha256=told.sha256 or "",
         frames=tuple(one.name for one in bench.inputs),
         result_ms=bench.result_ms,
         result_bytes=bench.result_bytes,

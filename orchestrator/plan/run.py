@@ -24,8 +24,9 @@ from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.verify import Measured, probed, verify
 from orchestrator.reports.terminal import Line
+from orchestrator.results.columns import csv_text
 from orchestrator.results.profile import NodeProfile, Profile
-from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create, csv_text
+from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, opened_once
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Site, checked_site

@@ -19,8 +19,9 @@ from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Grid, GridPoint
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan
-from orchestrator.results.rows import Row, number
-from orchestrator.results.run_folder import RunFolder, create, csv_text
+from orchestrator.results.columns import csv_text
+from orchestrator.results.rows import Row
+from orchestrator.results.run_folder import RunFolder, create
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import testbed
@@ -55,7 +56,7 @@ class Measured:
             return None
         return 100 * (self.probe.predicted_ms / self.measured_ms - 1)
 
-    def row(self) -> Row:
+    def row(self) -> dict[str, object]:
         """For verify.csv and the terminal."""
         probe = self.probe
         return {
@@ -153,9 +154,8 @@ def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     asked = probe.configuration
     wanted = (asked.split, asked.codec, probe.point.link.words, asked.pace.words)
     for row in table:
-        if (row["split"], row["codec"], row["link"], row["ue"]) == wanted:
-            good = row["valid"] and "e2e_ms" in row
-            return Measured(probe, number(row, "e2e_ms") if good else None, str(row["reason"]))
+        if (row.split, row.codec, *row.conditions) == wanted:
+            return Measured(probe, row.e2e_ms if row.valid else None, row.reason)
     raise LinkError(f"{asked.key} was not measured")
 
 

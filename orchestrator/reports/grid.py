@@ -19,7 +19,7 @@ _AROUND = 3  # spaces and rules beside a column
 
 
 @dataclass(frozen=True)
-class Column:
+class GridColumn:
     """A heading, and the texts below it."""
 
     head: str
@@ -37,7 +37,7 @@ class Column:
 class Grid:
     """Columns of equal length; the first `keys` of them say what a line is of."""
 
-    columns: Sequence[Column]
+    columns: Sequence[GridColumn]
     keys: int = 1
     caption: str = ""
 
@@ -51,7 +51,7 @@ class Grid:
                 f"The table is folded into {len(parts)} parts, to fit in {console.width} columns."
             )
 
-    def _parts(self, width: int) -> Iterator[Sequence[Column]]:
+    def _parts(self, width: int) -> Iterator[Sequence[GridColumn]]:
         keys, rest = self.columns[: self.keys], self.columns[self.keys :]
         part, taken = [*keys], (start := 1 + sum(column.width for column in keys))
         for column in rest:
@@ -71,7 +71,7 @@ class Grid:
         return f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _table(columns: Sequence[Column], caption: str) -> Table:
+def _table(columns: Sequence[GridColumn], caption: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=caption or None, title_justify="left")
     for column in columns:
         side = "right" if column.right else "left"
@@ -81,7 +81,7 @@ def _table(columns: Sequence[Column], caption: str) -> Table:
     return table
 
 
-def _cell(text: Text, column: Column) -> str:
+def _cell(text: Text, column: GridColumn) -> str:
     styles = ["text-align: right"] if column.right else ["text-align: left"]
     if "bold" in str(text.style):
         styles.append("font-weight: bold")

@@ -13,25 +13,27 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from netem.proof import RATE_TOLERANCE
-from orchestrator.results.choice import Choice, choices, compression_needed, label
+from orchestrator.results.choice import Choice, choices, compression_needed
 from orchestrator.results.clock import EDGE_STAGES
-from orchestrator.results.rows import Row, is_anchor
-from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, Record, RunFolder
-from orchestrator.results.summary import rows, samples_by_attempt, timelines
+from orchestrator.results.reading import Reading, read_folder
+from orchestrator.results.records import CellRecord, RunRecord
+from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, RunFolder
 from orchestrator.results.verdict import judge_run
-from splitbed.errors import RunError, SplitbedError, UsageError
+from splitbed.errors import RunError, SplitbedError
 from splitbed.timeline import NS_PER_MS, Timeline
+
+Facts = dict[str, object]
+"""What the page is told, as JSON has it."""
 
 REPORT_FILE = "report.html"
 CURVE_POINTS = 200
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 _LISTED = 12  # of a long list, as of inputs, the rest is in run.json
 
 
@@ -40,8 +42,7 @@ def write_report(run: Path, file: Path | None = None) -> Path:
 
     Raises UsageError for what is no run or a newer one's, RunError where it cannot be written.
     """
-    folder = RunFolder(run)
-    page = html(facts(folder))
+    page = html(facts(run))
     target = file or run / REPORT_FILE
     try:
         RunFolder(target.parent).replace(target.name, page)
@@ -62,7 +63,7 @@ def leave_report(run: Path, say: Callable[[str], None]) -> None:
         say(f"no report: {error}")
 
 
-def html(told: Record) -> str:
+def html(told: Facts) -> str:
     """The page that draws `told`."""
     css = _asset("dashboards", "page.css") + _asset("page", "report.css")
     script = _asset("dashboards", "pictures.js")
@@ -93,72 +94,66 @@ def _hash(text: str) -> str:
 # ---------------------------------------------------------------- what the page is told
 
 
-def facts(folder: RunFolder) -> Record:
+def facts(run: Path) -> Facts:
     """All that the page tells, as plain JSON: numbers to 6 digits, times in ms, sizes in bytes.
 
-    Raises UsageError for what is no run, a newer one's, or damaged beyond single lines.
+    Raises UsageError for what is no run, or a newer one's.
     """
-    run, unread = folder.read_run(), _unread(folder)
-    with refusing_damage(folder.path):
-        table, samples = rows(folder), samples_by_attempt(folder)
-        told = {
-            "run": folder.path.resolve().name,
-            "model": run["model"]["name"],
-            "verdict": _verdict(run, table),
-            "unread": unread,
-            "choices": [_choice_facts(choice, table) for choice in choices(table)],
-            "cells": [
-                _cell_facts(row, cell, timelines(cell, samples[cell["attempt"]]))
-                for row, cell in zip(table, folder.counted(), strict=True)
-            ],
-            "rate_tolerance": RATE_TOLERANCE,
-            "conditions": _conditions(run),
-        }
+    reading = read_folder(run)
+    table = reading.rows
+    filled = [name for name in COLUMNS if any(getattr(row, name) is not None for row in table)]
+    told: Facts = {
+        "run": run.resolve().name,
+        "model": reading.run.model.name,
+        "verdict": _verdict(reading.run, table),
+        "unread": _unread(run, reading),
+        "choices": [_choice_facts(choice, table) for choice in choices(table)],
+        "cells": [
+            _cell_facts(row, cell, reading.timelines_of(cell))
+            | {"row": {name: getattr(row, name) for name in filled}}
+            for row, cell in zip(table, reading.cells, strict=True)
+        ],
+        "rate_tolerance": RATE_TOLERANCE,
+        "conditions": _conditions(reading.run),
+    }
     return {name: _plain(value) for name, value in told.items()}
 
 
-@contextmanager
-def refusing_damage(run: Path) -> Iterator[None]:
-    """Make a UsageError of records that lack what every run has: half-written lines are no such."""
-    try:
-        yield
-    except _DAMAGED as error:
-        what = f"a record lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(
-            f"cannot read {run}, its files are damaged: {what}; have them from a backup, or "
-            "measure again"
-        ) from None
-
-
-def _verdict(run: Record, table: Sequence[Row]) -> Record:
+def _verdict(run: RunRecord, table: Sequence[Row]) -> Facts:
     """As the run says; of one that has not ended, or lost some of its files, as its rows say."""
-    asked = max(len(table), len(run.get("grid", ())))
+    asked = max(len(table), len(run.grid))
     judged = judge_run(table, asked) if table else None
-    reasons = list(run.get("reasons") or ())
+    reasons = list(run.reasons)
     reasons += [one for one in (judged.reasons if judged else ()) if one not in reasons]
-    word = run.get("verdict", "NOT ENDED")
+    word = run.verdict or "NOT ENDED"
     if word == "VALID" and reasons:
         word = "INVALID"
     if not table:
         reasons.append("no cell has ended")
-    advice = run.get("advice") or (judged.advice if judged else ())
+    advice = run.advice or (judged.advice if judged else ())
     return {"word": word, "reasons": reasons, "advice": list(advice)}
 
 
-def _unread(folder: RunFolder) -> list[str]:
+def _unread(run: Path, reading: Reading) -> list[str]:
     """What is missing of the folder, or cannot be read."""
-    missing = [name for name in (CELLS_FILE, SAMPLES_FILE) if not (folder.path / name).exists()]
-    damage = [words.removeprefix(f"{folder.path}/") for words in folder.damage()]
+    missing = [name for name in (CELLS_FILE, SAMPLES_FILE) if not (run / name).exists()]
+    damage = [words.removeprefix(f"{run}/") for words in reading.damage]
     more = [f"… and {len(damage) - _LISTED} more lines"] if len(damage) > _LISTED else []
     return [f"{name} is missing" for name in missing] + damage[:_LISTED] + more
 
 
-def _choice_facts(choice: Choice, table: Sequence[Row]) -> Record:
+def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
     """Rows are told by their place in the table."""
     places = {id(row): place for place, row in enumerate(table)}
-    named = {name: getattr(choice, name) for name in ("best", "split", "anchor", "lossless")}
+
+    def place(row: Row | None) -> int | None:
+        return None if row is None else places[id(row)]
+
     return {
-        **{name: None if row is None else places[id(row)] for name, row in named.items()},
+        "best": place(choice.best),
+        "split": place(choice.split),
+        "anchor": place(choice.anchor),
+        "lossless": place(choice.lossless),
         "link": choice.link,
         "ue": choice.ue,
         "gain": choice.gain,
@@ -166,17 +161,16 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Record:
     }
 
 
-def _cell_facts(row: Row, cell: Record, frames: Sequence[Timeline]) -> Record:
+def _cell_facts(row: Row, cell: CellRecord, frames: Sequence[Timeline]) -> Facts:
     return {
-        "label": label(row),
-        "anchor": is_anchor(row),
-        "row": row,
-        "needed": compression_needed(row) if "e2e_ms" in row else None,
+        "label": row.label,
+        "anchor": row.is_anchor,
+        "needed": None if row.e2e_ms is None else compression_needed(row),
         "cdf": _curve([frame.e2e_ms for frame in frames]),
         "frame": _median_frame(frames),
         "proofs": [
-            [proof["uplink_mbit"], proof["downlink_mbit"], proof["rtt_min_ms"], proof["fault"]]
-            for proof in cell.get("proofs") or ()
+            [proof.uplink_mbit, proof.downlink_mbit, proof.rtt_min_ms, proof.fault]
+            for proof in cell.proofs
         ],
     }
 
@@ -189,7 +183,7 @@ def _curve(e2e_ms: Sequence[float]) -> list[tuple[float, float]]:
     return [(ranked[place], (int(place) + 1) / count) for place in places]
 
 
-def _median_frame(frames: Sequence[Timeline]) -> Record | None:
+def _median_frame(frames: Sequence[Timeline]) -> Facts | None:
     """The frame in the middle: stage, place, start and end since its first stage began."""
     if not frames:
         return None
@@ -215,19 +209,20 @@ def _place(stage: str, crosses: bool) -> str:
     return "edge" if crosses and stage in EDGE_STAGES else "UE"
 
 
-def _conditions(run: Record) -> list[Record]:
+def _conditions(run: RunRecord) -> list[Facts]:
     """Everything else in run.json, a table for each part of it."""
-    model, conditions = run["model"], run.get("conditions") or {}
-    apart = {name: conditions.get(name) for name in ("ue", "edge") if conditions.get(name)}
-    machine = {name: value for name, value in conditions.items() if name not in apart}
-    history = {name: run[name] for name in ("ended", "resumed") if run.get(name)}
+    machine = run.conditions.plain()
+    nodes = [machine.pop("ue"), machine.pop("edge")]
+    history = {"ended": run.ended, "resumed": run.resumed}
     parts: dict[str, object] = {
-        "What was asked": run.get("asked"),
-        "The model": model,
+        "What was asked": run.asked,
+        "The model": run.model.plain(),
         "The machine": machine | history,
-        **{f"The {name.replace('ue', 'UE')} node": value for name, value in apart.items()},
+        "The UE node": nodes[0],
+        "The edge node": nodes[1],
     }
-    return [{"title": title, "lines": list(_lines(part))} for title, part in parts.items() if part]
+    told = {title: list(_lines(part)) for title, part in parts.items()}
+    return [{"title": title, "lines": lines} for title, lines in told.items() if lines]
 
 
 def _lines(value: object, name: str = "") -> Iterator[tuple[str, str]]:

@@ -6,8 +6,7 @@ from io import BytesIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orchestrator.reports.export import known
-from orchestrator.results.rows import Row, conditions_of, with_codec
+from orchestrator.results.rows import Row
 
 _STAGES = {
     "part1_ms": "#4477aa",
@@ -30,8 +29,8 @@ class Picture(Figure):
 
 def run_picture(rows: Sequence[Row]) -> Picture:
     """Bars of the stages in ms, one for each split and codec, with the end-to-end time."""
-    conditions = [*dict.fromkeys(map(conditions_of, rows))] or [("", "")]
-    groups = [[known(row) for row in rows if conditions_of(row) == one] for one in conditions]
+    conditions = [*dict.fromkeys(row.conditions for row in rows)] or [("", "")]
+    groups = [[row for row in rows if row.conditions == one] for one in conditions]
     across = min(len(conditions), _ACROSS)
     down = -(-len(conditions) // across)
     high = 1.0 + 0.3 * max(map(len, groups))
@@ -50,21 +49,16 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     places = range(len(rows))
     ends = [0.0] * len(rows)
     for name, colour in _STAGES.items():
-        ms = [_ms(row, name) for row in rows]
+        ms = [getattr(row, name) or 0.0 for row in rows]
         axes.barh(places, ms, left=ends, color=colour, label=_words(name))
         ends = [end + own for end, own in zip(ends, ms, strict=True)]
     for place, end, row in zip(places, ends, rows, strict=True):
-        told = f" {_ms(row, 'e2e_ms'):.0f} ms" if row["e2e_ms"] else " failed"
-        axes.text(end, place, told + ("" if row["valid"] else " INVALID"), va="center", fontsize=8)
-    axes.set_yticks(places, [with_codec(row) for row in rows], fontsize=8, parse_math=False)
+        told = f" {row.e2e_ms:.0f} ms" if row.e2e_ms else " failed"
+        axes.text(end, place, told + ("" if row.valid else " INVALID"), va="center", fontsize=8)
+    axes.set_yticks(places, [row.with_codec for row in rows], fontsize=8, parse_math=False)
     axes.set_xlim(0, 1.25 * max(ends, default=0.0) or 1.0)
     axes.invert_yaxis()
     axes.set_xlabel("ms")
-
-
-def _ms(row: Row, name: str) -> float:
-    value = row[name]
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _words(column: str) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
-from orchestrator.reports.grid import Column, Grid
-from orchestrator.results.rows import Row, conditions_of, number
+from orchestrator.reports.export import UNKNOWN, figure, sent_bytes
+from orchestrator.reports.grid import Grid, GridColumn
+from orchestrator.results.rows import COLUMNS, Row
 
 
 def sweep_table(table: Sequence[Row]) -> Grid:
@@ -13,94 +14,79 @@ def sweep_table(table: Sequence[Row]) -> Grid:
 
     The best under each is bold. What a codec costs in accuracy stands beside it.
     """
-    conditions = list(dict.fromkeys(map(conditions_of, table)))
+    conditions = list(dict.fromkeys(row.conditions for row in table))
     lines = [
-        {conditions_of(row): row for row in table if (row["split"], row["codec"]) == key}
-        for key in dict.fromkeys((row["split"], row["codec"]) for row in table)
+        {row.conditions: row for row in table if (row.split, row.codec) == key}
+        for key in dict.fromkeys((row.split, row.codec) for row in table)
     ]
     firsts = [next(iter(line.values())) for line in lines]
-    texts = _text_columns(table)
+    keys, numbers = _keys(table), _numbers(table)
     columns = [
-        Column(head, [Text(str(row[name])) for row in firsts]) for head, name in texts.items()
-    ]
-    columns += [
-        Column(head, [Text(told(row)) for row in firsts], right=True)
-        for head, told in _number_columns(table).items()
+        GridColumn(head, [Text(told(row)) for row in firsts], right=head in numbers)
+        for head, told in (keys | numbers).items()
     ]
     for where in conditions:
         best = _best(table, where)
         times = [_time(line.get(where), best) for line in lines]
-        columns.append(Column(_heading(*where), times, right=True))
-    return Grid(columns, keys=len(texts), caption="End-to-end time, measured/bound")
+        columns.append(GridColumn(_heading(*where), times, right=True))
+    return Grid(columns, keys=len(keys), caption="End-to-end time, measured/bound")
 
 
-def _number_columns(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Heading -> what stands there, of the first row of a line."""
-    predicted = "\n(predicted)" if any("part1_predicted_ms" in row for row in table) else ""
+def _keys(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Heading -> what a line is of; the codec only where it is an axis."""
     told: dict[str, Callable[[Row], str]] = {
-        "tensors": lambda row: str(row["intermediate_tensors"]),
-        "MB": lambda row: _megabytes(_crossing(row)),
-        f"part 1 ms{predicted}": lambda row: _part_ms(row, "part1"),
-        f"part 2 ms{predicted}": lambda row: _part_ms(row, "part2"),
+        COLUMNS["split_name"].head: lambda row: row.split_name,
+        COLUMNS["split"].head: lambda row: row.split,
     }
-    if any(row.get("accuracy_drop") is not None for row in table if not row["lossless"]):
-        told["accuracy"] = lambda row: _share(row, "accuracy")
-        told["drop"] = lambda row: _share(row, "accuracy_drop")
+    if any(row.codec not in ("raw", "none") for row in table):
+        told[COLUMNS["codec"].head] = lambda row: row.codec
     return told
 
 
-def _text_columns(table: Sequence[Row]) -> dict[str, str]:
-    """Heading -> column; the codec only where it is an axis."""
-    axis = any(row["codec"] not in ("raw", "none") for row in table)
-    return {"split": "split_name", "k:n-k": "split"} | ({"codec": "codec"} if axis else {})
+def _numbers(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Heading -> what stands there, of the first row of a line."""
+    with_profile = any(row.part1_predicted_ms is not None for row in table)
+    predicted = "\n(predicted)" if with_profile else ""
+    told: dict[str, Callable[[Row], str]] = {
+        COLUMNS["intermediate_tensors"].head: lambda row: str(row.intermediate_tensors),
+        "MB": lambda row: _megabytes(sent_bytes(row)),
+        f"part 1 ms{predicted}": lambda row: _part_ms(row.part1_ms, row.part1_predicted_ms),
+        f"part 2 ms{predicted}": lambda row: _part_ms(row.part2_ms, row.part2_predicted_ms),
+    }
+    if any(row.accuracy_drop is not None for row in table if not row.lossless):
+        told[COLUMNS["accuracy"].head] = lambda row: figure(row.accuracy, 3)
+        told[COLUMNS["accuracy_drop"].head] = lambda row: figure(row.accuracy_drop, 3)
+    return told
 
 
-def _crossing(row: Row) -> float:
-    """Bytes as sent; of a cell that failed before its first frame, as they would be sent raw."""
-    if row["codec"] == "none":
-        return 0.0
-    return number(row, "encoded_bytes" if "encoded_bytes" in row else "intermediate_bytes")
+def _best(table: Sequence[Row], where: tuple[str, str]) -> float | None:
+    times = (row.e2e_ms for row in table if row.conditions == where and row.valid)
+    return min((time for time in times if time is not None), default=None)
 
 
-def _share(row: Row, name: str) -> str:
-    value = row.get(name)
-    return f"{value:.3f}" if isinstance(value, float) else "–"
-
-
-def _best(table: Sequence[Row], where: tuple[object, object]) -> float | None:
-    times = [row["e2e_ms"] for row in table if conditions_of(row) == where and row["valid"]]
-    return min((time for time in times if isinstance(time, float)), default=None)
-
-
-def _heading(link: object, ue: object) -> str:
+def _heading(link: str, ue: str) -> str:
     slowed = f"\nUE {ue}" if ue else ""
-    return str(link).replace(", ", "\n") + slowed
+    return link.replace(", ", "\n") + slowed
 
 
-def _megabytes(nbytes: float) -> str:
+def _megabytes(nbytes: int) -> str:
     return f"{nbytes / 1e6:.2f}" if nbytes >= 1e5 or not nbytes else f"{nbytes / 1e6:.4f}"
 
 
-def _part_ms(row: Row, part: str) -> str:
+def _part_ms(measured_ms: float | None, predicted_ms: float | None) -> str:
     """As measured over the first link, and as the profile predicted."""
-    measured, predicted = _ms(row, f"{part}_ms"), row.get(f"{part}_predicted_ms")
-    if measured == "–" or not isinstance(predicted, int | float):
-        return measured
-    return f"{measured} ({predicted:.1f})"
-
-
-def _ms(row: Row, name: str) -> str:
-    value = row.get(name)
-    return f"{value:.1f}" if isinstance(value, float) and value else "–"
+    if not measured_ms:
+        return UNKNOWN
+    measured = figure(measured_ms, 1)
+    return measured if predicted_ms is None else f"{measured} ({predicted_ms:.1f})"
 
 
 def _time(row: Row | None, best: float | None) -> Text:
     if row is None:
         return Text("")
-    e2e, over = row.get("e2e_ms"), row.get("e2e_over_bound")
-    if not isinstance(e2e, float):
+    if row.e2e_ms is None:
         return Text("failed", style="red")
-    words = f"{e2e:.0f} ms {over:.3f}"
-    if not row["valid"]:
+    words = f"{row.e2e_ms:.0f} ms {row.e2e_over_bound:.3f}"
+    if not row.valid:
         return Text(f"{words} INVALID", style="red")
-    return Text(words, style="bold green" if e2e == best else "")
+    return Text(words, style="bold green" if row.e2e_ms == best else "")

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.reports.grid import Column, Grid
+from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.outcome import SweepOutcome
 from orchestrator.results.rows import Row
@@ -49,7 +49,7 @@ def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
         _show_unfolded(lines)
         return
     columns = [
-        Column(
+        GridColumn(
             name, [Text(_cell(line[name])) for line in lines], right=isinstance(value, int | float)
         )
         for name, value in lines[0].items()
@@ -81,7 +81,7 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             "verdict": verdict.word,
             "reasons": verdict.reasons,
             "advice": verdict.advice,
-            "rows": outcome.rows,
+            "rows": [row.record() for row in outcome.rows],
         }
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return
@@ -89,8 +89,8 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
     if outcome.rows:
         first = outcome.rows[0]
         console.print(
-            f"{first['model']}, weights: {first['weights']}, codec {_codecs(outcome.rows)}, "
-            f"link shaped by {first['link_backend']}"
+            f"{first.model}, weights: {first.weights}, codec {_codecs(outcome.rows)}, "
+            f"link shaped by {first.link_backend}"
         )
         sweep_table(outcome.rows).show(console)
     console.print(Text(verdict.word, "bold green" if verdict.valid else "bold red"))
@@ -106,5 +106,5 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
 
 def _codecs(table: Sequence[Row]) -> str:
     """The codecs of the splits, or of the network anchor where nothing was split."""
-    used = dict.fromkeys(str(row["codec"]) for row in table if row["codec"] != "none")
+    used = dict.fromkeys(row.codec for row in table if row.codec != "none")
     return ", ".join(used)

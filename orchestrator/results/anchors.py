@@ -8,47 +8,51 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from orchestrator.results.rows import (
-    Row,
-    conditions_of,
-    is_anchor,
-    is_network_anchor,
-    number,
-    with_codec,
-)
+from msgspec.structs import replace
+
+from orchestrator.results.rows import Row, known
 
 EQUAL_ACCURACY = 0.005
 """An anchor is as accurate as a row whose accuracy is at most this much higher."""
 
 
-def add_comparisons(table: Sequence[Row]) -> None:
-    """Fill the columns that hold a row against the anchors."""
-    anchors: dict[object, list[Row]] = defaultdict(list)
+def compared(table: Sequence[Row]) -> list[Row]:
+    """The rows with the columns filled that hold them against the anchors among them."""
+    anchors: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in table:
-        if is_anchor(row) and row["valid"]:
-            anchors[conditions_of(row)].append(row)
-    for row in table:
-        measures = [a for a in anchors[conditions_of(row)] if as_accurate(a, row)]
-        if "e2e_ms" not in row or not measures:
-            continue
-        best = min(measures, key=lambda anchor: number(anchor, "e2e_ms"))
-        row["best_anchor"] = with_codec(best)
-        row["speedup_vs_best_anchor"] = number(best, "e2e_ms") / number(row, "e2e_ms")
-        if network := [anchor for anchor in measures if is_network_anchor(anchor)]:
-            least = min(number(anchor, "frame_kbit") for anchor in network)
-            row["kbit_vs_network_anchor"] = number(row, "frame_kbit") / least if least else None
-            fastest = min(number(anchor, "e2e_ms") for anchor in network)
-            row["frames_to_pay_delivery"] = _frames_to_pay(row, fastest)
+        if row.is_anchor and row.valid:
+            anchors[row.conditions].append(row)
+    return [_compared(row, anchors[row.conditions]) for row in table]
+
+
+def _compared(row: Row, anchors: Sequence[Row]) -> Row:
+    measures = [anchor for anchor in anchors if as_accurate(anchor, row)]
+    if not row.e2e_ms or not measures:
+        return row
+    best = min(measures, key=lambda anchor: known(anchor.e2e_ms))
+    network = [anchor for anchor in measures if anchor.is_network_anchor]
+    least = min((known(anchor.frame_kbit) for anchor in network), default=0.0)
+    fastest_ms = min((known(anchor.e2e_ms) for anchor in network), default=0.0)
+    return replace(
+        row,
+        best_anchor=best.with_codec,
+        speedup_vs_best_anchor=known(best.e2e_ms) / row.e2e_ms,
+        kbit_vs_network_anchor=known(row.frame_kbit) / least if least else None,
+        frames_to_pay_delivery=_frames_to_pay(row, fastest_ms),
+    )
 
 
 def as_accurate(anchor: Row, row: Row) -> bool:
     """Whether the anchor reaches what the row does; one that loses nothing always does."""
-    if anchor["lossless"]:
+    if anchor.lossless or _is(anchor, row):
         return True
-    reached, wanted = anchor.get("accuracy"), row.get("accuracy")
-    if not isinstance(reached, float) or not isinstance(wanted, float):
-        return anchor is row
-    return anchor is row or reached >= wanted - EQUAL_ACCURACY
+    if anchor.accuracy is None or row.accuracy is None:
+        return False
+    return anchor.accuracy >= row.accuracy - EQUAL_ACCURACY
+
+
+def _is(one: Row, other: Row) -> bool:
+    return (one.split, one.codec, one.conditions) == (other.split, other.codec, other.conditions)
 
 
 def _frames_to_pay(row: Row, network_ms: float) -> int | None:
@@ -57,7 +61,7 @@ def _frames_to_pay(row: Row, network_ms: float) -> int | None:
     The network anchor needs nothing delivered. None where the cut never pays, or nothing was
     delivered.
     """
-    if not row.get("part1_delivery_ms") or not row["part1_bytes"] or not row["valid"]:
+    if not row.part1_delivery_ms or not row.part1_bytes or not row.valid:
         return None
-    saved_ms = network_ms - number(row, "e2e_ms")
-    return math.ceil(number(row, "part1_delivery_ms") / saved_ms) if saved_ms > 0 else None
+    saved_ms = network_ms - known(row.e2e_ms)
+    return math.ceil(row.part1_delivery_ms / saved_ms) if saved_ms > 0 else None

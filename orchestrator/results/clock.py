@@ -6,9 +6,9 @@
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 from splitbed.timeline import NS_PER_MS, Stage
 
@@ -63,12 +63,6 @@ class ClockModel:
 
     readings: tuple[Offset, ...]
     origin: Offset
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Self:
-        """The model that `record()` has written down."""
-        readings = tuple(Offset(**reading) for reading in record["readings"])
-        return cls(readings, Offset(**record["origin"]))
 
     def at(self, at_ue_ns: int) -> Offset:
         """Estimated when the UE's clock says `at_ue_ns`; outside the readings ever less sure."""
@@ -134,20 +128,6 @@ class ClockModel:
     def rtt_ms(self) -> float:
         """The shortest round trip of these."""
         return min(reading.rtt_ns for reading in self.readings) / NS_PER_MS
-
-    def record(self) -> dict[str, Any]:
-        """For JSON: the estimate at the first reading, the drift, and all readings."""
-        drift = self.drift_ppm or (None, None)
-        return {
-            "offset_ms": self.offset_ms,
-            "uncertainty_ms": self.uncertainty_ms,
-            "drift_ppm": drift[0],
-            "drift_uncertainty_ppm": drift[1],
-            "exchanges": self.exchanges,
-            "rtt_ms": self.rtt_ms,
-            "origin": asdict(self.origin),
-            "readings": [asdict(reading) for reading in self.readings],
-        }
 
 
 def jumped(one: Offset, other: Offset) -> bool:

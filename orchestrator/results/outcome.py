@@ -1,5 +1,6 @@
 """What a sweep leaves: its folder, its rows, its verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ class SweepOutcome:
     """What a sweep leaves; `stopped` is what ended it before its last cell."""
 
     folder: Path
-    rows: list[Row]
+    rows: Sequence[Row]
     verdict: Verdict
     stopped: BaseException | None
 

@@ -8,7 +8,6 @@ The same run gives the same bytes.
 """
 
 import hashlib
-import json
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -26,10 +25,13 @@ from orchestrator.results.archive import (
     MAX_FILES,
     MODEL_FOLDER,
     SCHEMA,
+    Manifest,
+    Member,
     sha256_of,
 )
 from orchestrator.results.reading import sweep_folder
-from orchestrator.results.run_folder import SCENARIO_FILE, Record, RunFolder
+from orchestrator.results.records import Conditions
+from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from splitbed.errors import RunError, UsageError
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell
@@ -42,21 +44,21 @@ def pack(run: Path, out: Path | None, *, with_model: bool, with_input: bool) -> 
     archive that is there already; RunError when the disk is full.
     """
     folder = sweep_folder(run)
-    record = RunFolder(folder).read_run()
-    asked = record.get("asked") or {}
+    run_record = RunFolder(folder).read_run()
+    asked = run_record.asked
     files = dict(_of_run(folder))
-    manifest: Record = {"schema": SCHEMA, "versions": _versions(record)}
+    packed: dict[str, str] = {}
     if with_model:
-        manifest["model"] = _add(files, MODEL_FOLDER, _file(asked, "model", "--with-model"))
+        packed["model"] = _add(files, MODEL_FOLDER, _file(asked, "model", "--with-model"))
     if with_input:
-        manifest["input"] = _add(files, INPUT_FOLDER, _file(asked, "input", "--with-input"))
+        packed["input"] = _add(files, INPUT_FOLDER, _file(asked, "input", "--with-input"))
     if len(files) > MAX_FILES or sum(f.stat().st_size for f in files.values()) > MAX_BYTES:
         raise UsageError(
             f"{run} is too much for an archive, which has at most {MAX_FILES} files of "
             f"{MAX_BYTES / 1e6:.0f} MB together: pack it without its input or model"
         )
     target = out or run.resolve().with_name(f"{run.resolve().name}.zip")
-    _write(target, files, manifest, _config(asked))
+    _write(target, files, packed, _versions(run_record.conditions), _config(asked))
     return target
 
 
@@ -78,13 +80,11 @@ def _config(asked: Mapping[str, object]) -> bytes:
     return yaml.safe_dump(options, sort_keys=False).encode()
 
 
-def _versions(record: Record) -> dict[str, str]:
+def _versions(facts: Conditions) -> dict[str, str]:
     """What ran: versions of packages on both nodes, Python, kernel, commit."""
-    facts = record.get("conditions") or {}
-    plain = {key: str(facts.get(key)) for key in ("python", "kernel", "os", "git_commit")}
-    for side in ("ue", "edge"):
-        packages = (facts.get(side) or {}).get("packages") or {}
-        plain |= {f"{side} {name}": str(value) for name, value in packages.items()}
+    plain = {key: str(getattr(facts, key)) for key in ("python", "kernel", "os", "git_commit")}
+    for side, node in (("ue", facts.ue), ("edge", facts.edge)):
+        plain |= {f"{side} {name}": value for name, value in node.packages.items()}
     return plain | {"packed by splitbed": version("splitbed")}
 
 
@@ -109,18 +109,26 @@ def _add(files: dict[str, Path], folder: str, path: Path) -> str:
     return folder
 
 
-def _write(target: Path, files: Mapping[str, Path], manifest: Record, config: bytes) -> None:
+def _write(
+    target: Path,
+    files: Mapping[str, Path],
+    packed: Mapping[str, str],
+    versions: Mapping[str, str],
+    config: bytes,
+) -> None:
     if target.exists():
         raise UsageError(f"{target} is there already: choose another --out")
     draft = target.with_name(f".{target.name}.draft")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(draft, "w") as archive:
-            listed = {CONFIG: _facts(len(config), hashlib.sha256(config).hexdigest())}
+            listed = {CONFIG: Member(bytes=len(config), sha256=hashlib.sha256(config).hexdigest())}
             listed |= {
-                name: _facts(file.stat().st_size, sha256_of(file)) for name, file in files.items()
+                name: Member(bytes=file.stat().st_size, sha256=sha256_of(file))
+                for name, file in files.items()
             }
-            text = json.dumps({**manifest, "files": listed}, indent=1) + "\n"
+            manifest = Manifest(schema=SCHEMA, versions=versions, **packed, files=listed)
+            text = manifest.model_dump_json(indent=1, by_alias=True, exclude_none=True) + "\n"
             archive.writestr(_info(MANIFEST), text)
             archive.writestr(_info(CONFIG), config)
             for name, file in files.items():
@@ -133,10 +141,6 @@ def _write(target: Path, files: Mapping[str, Path], manifest: Record, config: by
         raise RunError(f"cannot write {target}: {error.strerror}; choose another --out") from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _facts(nbytes: int, sha256: str) -> Record:
-    return {"bytes": nbytes, "sha256": sha256}
 
 
 def _info(name: str) -> zipfile.ZipInfo:

@@ -7,7 +7,8 @@ frames; so much as the whole model is slower after a pause.
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, csv_text
+from orchestrator.results.columns import csv_text
+from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 
 PUBLISHED_COLUMNS = (
     "layers_on_client", "layers_on_server", "client_time_ms", "intermediate_model_size_KiB",

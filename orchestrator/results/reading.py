@@ -1,16 +1,19 @@
-"""A run as its readers have it: rows and raw times by what was measured, from a folder or archive.
+"""A run as its readers have it: records, rows and raw times, from a folder or an archive.
 
-Half-written lines are left out and told; what cannot be read at all is refused.
+Lines that are no records are left out and told; what cannot be read at all is refused.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from netem.spec import LinkSpec
 from orchestrator.results.archive import extract
+from orchestrator.results.clock import on_ue_clock
+from orchestrator.results.profile import Profile, read_profile
+from orchestrator.results.records import CellRecord, FrameRecord, InputFacts, RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
@@ -18,19 +21,19 @@ from orchestrator.results.run_folder import (
     RUN_FILE,
     SAMPLES_FILE,
     SCENARIO_FILE,
-    Record,
     RunFolder,
 )
-from orchestrator.results.summary import rows, samples_by_attempt, timelines
+from orchestrator.results.statistics.times import CellTimes, cell_times
+from orchestrator.results.summary import completed, measured_row
 from splitbed.checked import read_yaml
 from splitbed.errors import UsageError
+from splitbed.timeline import Timeline
 
 SWEEP_FOLDER = "sweep"  # of a scenario, or of a replay
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """What makes rows of two runs the same point of the grid."""
 
     split: str
@@ -48,30 +51,81 @@ class Point:
 
 @dataclass(frozen=True)
 class Reading:
-    """One run; `e2e_ms` has every frame's time of each row, `notes` what is wrong with its files.
+    """One run; its cells are those that ended, in the order of the grid, the last attempt of each.
 
-    `clause` names the scenario that it was measured for, `calibration` the frames of the codecs.
+    ``clause`` names the scenario that it was measured for, ``calibration`` the frames of the
+    codecs; ``damage`` says which lines are no records and left out.
     """
 
     name: str
-    run: Record
-    rows: Mapping[Point, Row]
-    e2e_ms: Mapping[Point, list[float]]
+    run: RunRecord
+    cells: Sequence[CellRecord]
+    frames: Mapping[str, Sequence[FrameRecord]]
+    """By the attempt at a cell that they are of."""
+    profile: Profile | None
     clause: str | None
-    calibration: object
-    notes: tuple[str, ...]
+    calibration: tuple[InputFacts, ...]
+    damage: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is wrong with its files."""
+        if self.frames or not self.cells:
+            return self.damage
+        return (*self.damage, f"{self.name} has no {SAMPLES_FILE}: its times are not known")
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """A row for each of the cells."""
+        table = [measured_row(self.run, cell, self.frames_of(cell)) for cell in self.cells]
+        return completed(table, self.profile)
+
+    @cached_property
+    def by_point(self) -> dict[GridPoint, Row]:
+        """The rows by what they measured."""
+        return {GridPoint(row.split, row.codec, row.link, row.ue): row for row in self.rows}
+
+    @cached_property
+    def e2e_ms(self) -> dict[GridPoint, list[float]]:
+        """The end-to-end time of every frame."""
+        times = (self.times_of(cell) for cell in self.cells)
+        found = [[] if one is None else one.e2e_ms.tolist() for one in times]
+        return dict(zip(self.by_point, found, strict=True))
+
+    def frames_of(self, cell: CellRecord) -> Sequence[FrameRecord]:
+        """The frames of a cell."""
+        return self.frames.get(cell.attempt, ())
+
+    def timelines_of(self, cell: CellRecord) -> list[Timeline]:
+        """The frames of a cell one by one, each on the UE's clock."""
+        clock, frames = cell.clock.model if cell.clock else None, self.frames_of(cell)
+        stages = (on_ue_clock(f.stages, clock) if clock else list(f.stages) for f in frames)
+        return [Timeline(one) for one in stages]
+
+    def times_of(self, cell: CellRecord) -> CellTimes | None:
+        """Their times; None where there is no frame."""
+        frames = self.frames_of(cell)
+        return cell_times(frames, cell.clock.model if cell.clock else None) if frames else None
 
 
 def read(path: Path) -> Reading:
     """The run in a folder, or in an archive of `orchestrate pack`.
 
-    Of the folder of a scenario, or of a replay, its sweep. Raises UsageError for what is none.
+    Of the folder of a scenario, or of a replay, its sweep. Raises UsageError for what is none, and
+    for one that no cell of has ended.
     """
     if path.is_file():
-        with TemporaryDirectory(prefix="splitbed-archive-") as folder:
-            extract(path, Path(folder))
-            return _read(Path(folder), str(path))
-    return _read(sweep_folder(path), str(path))
+        with TemporaryDirectory(prefix="splitbed-archive-") as unpacked:
+            extract(path, Path(unpacked))
+            return _with_cells(read_folder(Path(unpacked), str(path)), Path(unpacked))
+    folder = sweep_folder(path)
+    return _with_cells(read_folder(folder, str(path)), folder)
+
+
+def _with_cells(reading: Reading, path: Path) -> Reading:
+    if not (path / CELLS_FILE).exists():
+        raise UsageError(f"{reading.name} has no {CELLS_FILE}: no cell of that run has ended")
+    return reading
 
 
 def sweep_folder(path: Path) -> Path:
@@ -81,37 +135,38 @@ def sweep_folder(path: Path) -> Path:
     return inner if inside else path
 
 
-def _read(path: Path, name: str) -> Reading:
-    folder = RunFolder(path)
+def read_folder(path: Path, name: str | None = None) -> Reading:
+    """The run in a run folder, as far as it can be read. Raises UsageError for what is none."""
+    name, folder = name or str(path), RunFolder(path)
     run = folder.read_run()
-    notes = [note.replace(str(path), name) for note in folder.damage()]
-    if not (path / CELLS_FILE).exists():
-        raise UsageError(f"{name} has no {CELLS_FILE}: no cell of that run has ended")
-    if not (path / SAMPLES_FILE).exists():
-        notes.append(f"{name} has no {SAMPLES_FILE}: its times are not known")
-    try:
-        table, samples = rows(folder), samples_by_attempt(folder)
-        points = [_point(cell) for cell in folder.counted()]
-        times = {
-            point: [frame.e2e_ms for frame in timelines(cell, samples[cell["attempt"]])]
-            for point, cell in zip(points, folder.counted(), strict=True)
-        }
-        by_point = dict(zip(points, table, strict=True))
-        calibration = _calibration(path)
-    except _DAMAGED as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{name} cannot be read as a run, its files are damaged: {what}") from None
-    return Reading(name, run, by_point, times, _clause(path), calibration, tuple(notes))
+    if not run.model.name:
+        raise UsageError(
+            f"cannot read {name}, its files are damaged: a record lacks 'model'; have them from a "
+            "backup, or measure again"
+        )
+    contents = folder.contents()
+    return Reading(
+        name=name,
+        run=run,
+        cells=run.in_order({cell.key: cell for cell in contents.cells}),
+        frames=contents.frames,
+        profile=read_profile(folder),
+        clause=_clause(path),
+        calibration=_calibration(path),
+        damage=tuple(words.replace(str(path), name) for words in contents.damage),
+    )
 
 
-def _point(cell: Record) -> Point:
-    link = LinkSpec.model_validate(cell["link"]).words
-    return Point(cell["split"], cell.get("codec", "raw"), link, cell.get("ue", ""))
-
-
-def _calibration(path: Path) -> object:
+def _calibration(path: Path) -> tuple[InputFacts, ...]:
     file = path / CALIBRATION_FILE
-    return json.loads(file.read_bytes())["frames"] if file.exists() else None
+    if not file.exists():
+        return ()
+    try:
+        return tuple(map(InputFacts.from_plain, json.loads(file.read_bytes())["frames"]))
+    except (ValueError, LookupError, TypeError):
+        raise UsageError(
+            f"{file} is damaged; have it from a backup, or from an archive of `orchestrate pack`"
+        ) from None
 
 
 def _clause(path: Path) -> str | None:

@@ -53,6 +53,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         separators = (",", ":") if indent is None else None
         return json.dumps(self.plain(), indent=indent, separators=separators)
 
+    def line(self) -> bytes:
+        """As a line of a file, without its end."""
+        return self.json().encode()
+
 
 @cache
 def _decoder(kind: type[_T]) -> msgspec.json.Decoder[_T]:

@@ -5,8 +5,9 @@ samples.jsonl: FrameRecord     cells.jsonl: CellRecord     run.json: RunRecord
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import msgspec
 from msgspec import Meta, field
 
 from netem.spec import LinkSpec
@@ -16,6 +17,8 @@ from splitbed.timeline import END_TO_END, Stage
 
 SCHEMA = 1
 """Of run.json; the first runs did not say theirs."""
+
+T = TypeVar("T")
 
 _SPLIT = re.compile(r"\d+:\d+")
 
@@ -42,8 +45,14 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     max_abs_diff: float | None = None
 
     def __post_init__(self) -> None:
-        if not any(stage.name in END_TO_END for stage in self.stages):
+        if self.stages[-1].name not in END_TO_END and not any(
+            s.name in END_TO_END for s in self.stages
+        ):
             raise ValueError("a frame has a stage that counts")
+
+    def line(self) -> bytes:
+        """As a line of samples.jsonl; there are many, so that it is made without detours."""
+        return msgspec.json.encode(self)
 
 
 class TcpFacts(Record, frozen=True, kw_only=True):
@@ -120,7 +129,7 @@ class ClockRecord(Record, frozen=True, kw_only=True):
         return ClockModel(self.readings, self.origin)
 
 
-class Accuracy(Record, frozen=True, kw_only=True):
+class Accuracy(Record, frozen=True):
     """The metric that a row tells, and all others by name; None where there is nothing to judge.
 
     ``classes`` has the average precision of each class (clause 9.4).
@@ -275,6 +284,10 @@ class Drift(Record, frozen=True, kw_only=True):
     minutes: float = 0.0
     resumed: bool = False
 
+    def plain(self) -> dict[str, object]:
+        """As JSON has it, the finding in words with it."""
+        return super().plain() | {"words": self.words}
+
     @property
     def words(self) -> str:
         """The finding."""
@@ -310,3 +323,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     advice: tuple[str, ...] = ()
     drift: Drift | None = None
     schema: int = SCHEMA
+
+    def in_order(self, by_key: Mapping[str, T]) -> list[T]:
+        """What is kept by the keys of cells, in the order of the grid."""
+        places = {key: place for place, key in enumerate(self.grid)}
+        return [by_key[key] for key in sorted(by_key, key=lambda k: places.get(k, len(places)))]

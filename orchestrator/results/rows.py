@@ -1,13 +1,267 @@
-"""A row of summary.csv, and what is often asked of it."""
+"""A row of summary.csv: each column declared once, with its unit, meaning, and why it is empty.
 
-Row = dict[str, object]
+A new column is a field here, in its place, and filled in :mod:`orchestrator.results.summary`.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from msgspec import Struct
+from msgspec.structs import asdict, astuple
+
+from orchestrator.results.columns import Anchor, Column, columns_of, csv_lines, reference
+
+NO_FRAME = "no frame of the cell ended"
+NOT_LOADED = "the cell failed before its parts were loaded"
+NOT_PROVED = "the cell failed before its link was proved"
+NO_ANCHOR = "no valid anchor under the same conditions is as accurate, or no frame ended"
+NOT_DELIVERED = "nothing was delivered: --no-delivery"
+NO_PROFILE = "the run has no profile: --no-profile"
+NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
+NOT_TOLD = f"{NO_FRAME}, or the clocks of two machines do not tell it"
+ONE_CLOCK = "both nodes share a clock, or no frame ended"
+
+Text = str | None
+Count = int | None
+Number = float | None
 
 
-def number(row: Row, name: str) -> float:
-    """The number in a column that is filled."""
-    value = row[name]
-    assert isinstance(value, int | float)
-    return float(value)
+class Row(Struct, frozen=True, kw_only=True):
+    """What a cell came to. Times are medians of its frames unless the name says otherwise."""
+
+    model: Annotated[str, Column("name of the model")]
+    runtime: Annotated[str, Column("format of its file, which names the runtime")]
+    split: Annotated[str, Column("k:n-k, k of n layers are on the UE", head="k:n-k")]
+    split_name: Annotated[str, Column("the split as users know it", head="split")]
+    codec: Annotated[str, Column("codec of what crosses; none at the device anchor", head="codec")]
+    bw_mbit: Annotated[float, Column("rate of the uplink, as asked", "Mbit/s")]
+    delay_ms: Annotated[float, Column("one-way delay of the uplink, as asked", "ms")]
+    loss_pct: Annotated[float, Column("loss on the uplink, as asked", "%")]
+    frames: Annotated[int, Column("frames that ended and count")]
+    errors: Annotated[int, Column("1 where the cell failed, else 0")]
+    intermediate_tensors: Annotated[int, Column("tensors that cross the cut", head="tensors")]
+    intermediate_bytes: Annotated[int, Column("their size, raw", "bytes")]
+    encoded_bytes: Annotated[
+        Count, Column("their size as encoded, the mean of the frames", "bytes", NO_FRAME)
+    ] = None
+    part1_bytes: Annotated[Count, Column("size of part 1 as a model file", "bytes", NOT_LOADED)] = (
+        None
+    )
+    part2_bytes: Annotated[Count, Column("size of part 2 as a model file", "bytes", NOT_LOADED)] = (
+        None
+    )
+    part1_ms: Annotated[Number, Column("part 1 on the UE", "ms", NO_FRAME, "part 1")] = None
+    encode_ms: Annotated[Number, Column("encoding on the UE", "ms", NO_FRAME, "encode")] = None
+    uplink_ms: Annotated[Number, Column("the way to the edge", "ms", NOT_TOLD, "uplink")] = None
+    decode_ms: Annotated[Number, Column("decoding on the edge", "ms", NO_FRAME, "decode")] = None
+    part2_ms: Annotated[Number, Column("part 2 on the edge", "ms", NO_FRAME, "part 2")] = None
+    downlink_ms: Annotated[Number, Column("the way back", "ms", NOT_TOLD, "downlink")] = None
+    e2e_ms: Annotated[
+        Number,
+        Column("from the start of part 1 until the result is back", "ms", NO_FRAME, "end-to-end"),
+    ] = None
+    e2e_p95_ms: Annotated[Number, Column("95th percentile of it", "ms", NO_FRAME)] = None
+    e2e_p99_ms: Annotated[Number, Column("99th percentile of it", "ms", NO_FRAME)] = None
+    bound_ms: Annotated[
+        Number,
+        Column(
+            "the physical floor: the nodes' work, wire time with headers, delay", "ms", NO_FRAME
+        ),
+    ] = None
+    e2e_over_bound: Annotated[
+        Number, Column("end-to-end time over its floor", empty=NO_FRAME, head="over bound")
+    ] = None
+    speedup_vs_best_anchor: Annotated[
+        Number,
+        Column(
+            "how many times as fast as the fastest anchor under the same conditions that is as "
+            "accurate",
+            empty=NO_ANCHOR,
+            head="speed-up",
+        ),
+    ] = None
+    max_abs_diff: Annotated[
+        Number,
+        Column(
+            "largest difference of the split's output from the whole model's (clause 10.2.8)",
+            empty=f"{NO_FRAME}, or the whole model's output was not to be had",
+            never_of="device anchor",  # nothing was cut
+        ),
+    ] = None
+    link_backend: Annotated[str, Column("what shaped the link")]
+    link_mbit: Annotated[Number, Column("uplink as proved, mean", "Mbit/s", NOT_PROVED)] = None
+    link_rtt_ms: Annotated[Number, Column("least round trip as proved, mean", "ms", NOT_PROVED)] = (
+        None
+    )
+    link_retransmits: Annotated[
+        Count,
+        Column("TCP segments sent again while the cell ran", empty=f"{NOT_PROVED}, or not by TCP"),
+    ] = None
+    valid: Annotated[bool, Column("whether the row counts", head="verdict")]
+    # second block: what the first leaves out
+    reason: Annotated[str, Column("why it does not count, or what to know of it; else nothing")]
+    weights: Annotated[str, Column("where the weights are from")]
+    preprocess_ms: Annotated[
+        Number, Column("preprocessing, which end-to-end leaves out", "ms", NO_FRAME)
+    ] = None
+    result_ms: Annotated[Number, Column("making results of outputs", "ms", NO_FRAME)] = None
+    gap_pct: Annotated[
+        Number, Column("end-to-end time that no stage accounts for", "%", NO_FRAME)
+    ] = None
+    link: Annotated[str, Column("the link in words", head="link")]
+    jitter_ms: Annotated[float, Column("jitter of the uplink, as asked", "ms")]
+    queue_packets: Annotated[int, Column("what its queue holds, as asked")]
+    downlink_mbit: Annotated[float, Column("rate of the downlink, as asked", "Mbit/s")]
+    downlink_delay_ms: Annotated[float, Column("one-way delay of the downlink, as asked", "ms")]
+    downlink_jitter_ms: Annotated[float, Column("jitter of the downlink, as asked", "ms")]
+    downlink_loss_pct: Annotated[float, Column("loss on the downlink, as asked", "%")]
+    link_down_mbit: Annotated[Number, Column("downlink as proved, mean", "Mbit/s", NOT_PROVED)] = (
+        None
+    )
+    tcp: Annotated[
+        Text, Column("congestion control of TCP", empty=f"{NOT_PROVED}, or not by TCP")
+    ] = None
+    cwnd_segments: Annotated[
+        Count, Column("its congestion window at the end", empty=f"{NOT_PROVED}, or not by TCP")
+    ] = None
+    load_ms: Annotated[Number, Column("loading the slower part", "ms", NOT_LOADED)] = None
+    part1_delivery_ms: Annotated[
+        Number, Column("sending part 1 to the UE over the link", "ms", NOT_DELIVERED)
+    ] = None
+    frames_to_pay_delivery: Annotated[
+        Count,
+        Column(
+            "frames until that has paid, against sending every input from the start",
+            empty="nothing was delivered, or it never pays",
+        ),
+    ] = None
+    part1_predicted_ms: Annotated[
+        Number, Column("part 1 as the profile predicts it", "ms", NO_PROFILE)
+    ] = None
+    part2_predicted_ms: Annotated[
+        Number, Column("part 2 as the profile predicts it", "ms", NO_PROFILE)
+    ] = None
+    e2e_predicted_ms: Annotated[
+        Number, Column("the bound with these two in it", "ms", f"{NO_PROFILE}; or {NO_FRAME}")
+    ] = None
+    prediction_error_pct: Annotated[
+        Number,
+        Column("how far that is off, of what was measured", "%", f"{NO_PROFILE}; or {NO_FRAME}"),
+    ] = None
+    network_ms: Annotated[Number, Column("uplink and downlink together", "ms", NO_FRAME)] = None
+    one_way_uncertainty_ms: Annotated[
+        Number, Column("how unsure one-way times are", "ms", ONE_CLOCK)
+    ] = None
+    clock_drift_ppm: Annotated[
+        Number,
+        Column("by how much the edge's clock is faster", "ppm", f"{ONE_CLOCK}; or a clock jumped"),
+    ] = None
+    ue: Annotated[str, Column("pace of the UE in words; nothing for its own", head="UE")]
+    ue_slowdown: Annotated[
+        Number,
+        Column(
+            "how many times as long part 1 takes for it",
+            empty="the UE was not slowed, or that was not measured",
+            never_of="network anchor",  # no part runs on the UE
+        ),
+    ] = None
+    ue_cpus: Annotated[
+        Number, Column("processors that the UE was left", empty="the UE was not slowed")
+    ] = None
+    best_anchor: Annotated[
+        Text, Column("the anchor that the speed-up is against", empty=NO_ANCHOR)
+    ] = None
+    lossless: Annotated[bool, Column("whether the codec loses nothing")]
+    accuracy_metric: Annotated[Text, Column("what accuracy is", empty=NOT_JUDGED)] = None
+    accuracy: Annotated[
+        Number, Column("what the row reaches", empty=NOT_JUDGED, head="accuracy")
+    ] = None
+    accuracy_drop: Annotated[
+        Number, Column("how much less than the whole model that is", empty=NOT_JUDGED, head="drop")
+    ] = None
+    result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
+    frame_kbit: Annotated[Number, Column("what a frame sends both ways", "kbit", NO_FRAME)] = None
+    bitrate_mbit: Annotated[
+        Number, Column("that at the frame rate of --fps", "Mbit/s", NO_FRAME)
+    ] = None
+    kbit_vs_network_anchor: Annotated[
+        Number,
+        Column(
+            "what a frame sends over what the leanest network anchor does",
+            empty=f"{NO_ANCHOR}; or it sends nothing",
+        ),
+    ] = None
+    e2e_low_ms: Annotated[
+        Number, Column("lower end of the median's 95 % interval", "ms", NO_FRAME)
+    ] = None
+    e2e_high_ms: Annotated[Number, Column("upper end of it", "ms", NO_FRAME)] = None
+
+    @property
+    def layers(self) -> int:
+        """How many layers are on the UE."""
+        return int(self.split.partition(":")[0])
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """Which anchor it is: whether the input itself crosses the link, or nothing does."""
+        ue, _, edge = self.split.partition(":")
+        return "network anchor" if ue == "0" else "device anchor" if edge == "0" else None
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether one node does it all."""
+        return self.anchor is not None
+
+    @property
+    def is_network_anchor(self) -> bool:
+        """Whether the input itself crosses the link."""
+        return self.anchor == "network anchor"
+
+    @property
+    def conditions(self) -> tuple[str, str]:
+        """What must be equal for rows to be compared: the link and the pace of the UE."""
+        return self.link, self.ue
+
+    @property
+    def with_codec(self) -> str:
+        """Its name with the codec behind it, where that is not the usual one."""
+        return self.split_name + self._codec
+
+    @property
+    def label(self) -> str:
+        """The split as users know it, k:n-k with it, and the codec where something is encoded."""
+        name = self.split_name if self.is_anchor else cut_name(self.split_name, self.split)
+        return name + self._codec
+
+    @property
+    def _codec(self) -> str:
+        return "" if self.codec in ("raw", "none") else f" as {self.codec}"
+
+    def record(self) -> dict[str, object]:
+        """By the names of the columns, as JSON has it."""
+        return asdict(self)
+
+
+COLUMNS = columns_of(Row)
+"""By their names, in the order of summary.csv."""
+
+
+def to_csv(table: Iterable[Row], *, header: bool = True) -> str:
+    """The rows as CSV; what is not known is empty."""
+    lines = (map(_text, astuple(row)) for row in table)
+    return csv_lines([COLUMNS.keys(), *lines] if header else lines)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def known(value: float | None) -> float:
+    """A number that is there, as a caller has made sure."""
+    assert value is not None
+    return value
 
 
 def cut_name(label: str, split: str) -> str:
@@ -15,23 +269,13 @@ def cut_name(label: str, split: str) -> str:
     return label if label == split else f"{label} ({split})"
 
 
-def is_anchor(row: Row) -> bool:
-    """Whether the row is the device anchor (n:0) or a network anchor (0:n)."""
-    first, _, second = str(row["split"]).partition(":")
-    return "0" in (first, second)
-
-
-def is_network_anchor(row: Row) -> bool:
-    """Whether the input itself crosses the link."""
-    return str(row["split"]).startswith("0:")
-
-
-def with_codec(row: Row) -> str:
-    """Its label with the codec behind it, where that is not the usual one."""
-    codec = str(row["codec"])
-    return str(row["split_name"]) + ("" if codec in ("raw", "none") else f" as {codec}")
-
-
-def conditions_of(row: Row) -> tuple[object, object]:
-    """What must be equal for rows to be compared: the link and the pace of the UE."""
-    return row["link"], row["ue"]
+def markdown_reference() -> str:
+    """What docs/rows.md says: each column of summary.csv."""
+    return (
+        "# Rows and columns\n\n"
+        "`summary.csv` has a row per cell: a split and its codec over a link, at a pace of the UE. "
+        "It is recomputed from `samples.jsonl` and `cells.jsonl`, which have every frame. "
+        "Times are medians over the counted frames unless the name says otherwise; MB is 10^6 "
+        "bytes, Mbit/s is 10^6 bit/s. This page is made of the declarations in "
+        "`orchestrator/results/rows.py`.\n\n" + reference(COLUMNS)
+    )

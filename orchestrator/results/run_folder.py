@@ -11,20 +11,20 @@ again under a new attempt, and only the attempt that the journal names counts. C
 random order; run.json has the keys of all of them in the order of the grid.
 """
 
-import csv
 import fcntl
-import io
 import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from orchestrator.results.line_file import LineFile
+from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from splitbed.errors import RunError, UsageError
 
 RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
@@ -33,9 +33,20 @@ PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
 PREDICTIONS = "predictions"
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
-SCHEMA = 1
 
-Record = dict[str, Any]
+_Kept = TypeVar("_Kept", FrameRecord, CellRecord)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a run has measured: frames by the attempt at a cell, cells in the order of measurement.
+
+    ``damage`` says in words which lines are no records and are left out.
+    """
+
+    frames: dict[str, list[FrameRecord]]
+    cells: list[CellRecord]
+    damage: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,26 +72,18 @@ class RunFolder:
                 ) from None
             yield
 
-    def write_run(self, run: Record) -> None:
+    def write_run(self, run: RunRecord) -> None:
         """Replace run.json as a whole: a reader sees the old one or the new one."""
-        self.replace(RUN_FILE, json.dumps({**run, "schema": SCHEMA}, indent=2) + "\n")
+        self.replace(RUN_FILE, run.json(indent=2) + "\n")
 
-    def ended(self) -> set[str]:
-        """Keys of the cells that need not be measured again: no error, and all frames there."""
-        measured = Counter(sample["attempt"] for sample in self.samples())
-        return {
-            cell["key"]
-            for cell in self.cells()
-            # the first runs did not count their frames
-            if cell["error"] is None and measured[cell["attempt"]] >= (cell.get("frames") or 1)
-        }
-
-    def read_run(self) -> Record:
+    def read_run(self) -> RunRecord:
         """What run.json holds; UsageError when it is not there, damaged, or of a newer schema."""
         file = self.path / RUN_FILE
         try:
-            run = dict(json.loads(file.read_bytes()))
-            schema = int(run.get("schema", SCHEMA))  # the first runs did not say
+            told = dict(json.loads(file.read_bytes()))
+            schema = int(told.get("schema", SCHEMA))
+            if schema <= SCHEMA:
+                return RunRecord.from_plain({k: v for k, v in told.items() if v is not None})
         except OSError as error:
             raise UsageError(
                 f"{self.path} is no run: its {RUN_FILE} cannot be read ({error.strerror}); "
@@ -91,43 +94,35 @@ class RunFolder:
                 f"{self.path} is no run: its {RUN_FILE} is damaged; have it from a backup, or from "
                 "an archive of `orchestrate pack`"
             ) from None
-        if schema > SCHEMA:
-            raise UsageError(
-                f"{file} was made by a newer Splitbed: it has schema {schema}, this one reads up "
-                f"to {SCHEMA}; install the newer one"
-            )
-        return run
+        raise UsageError(
+            f"{file} was made by a newer Splitbed: it has schema {schema}, this one reads up "
+            f"to {SCHEMA}; install the newer one"
+        )
 
-    def add_sample(self, sample: Record) -> None:
-        """Append one frame."""
-        self._append(SAMPLES_FILE, sample)
-
-    def add_cell(self, cell: Record) -> None:
-        """Append one ended cell, and see that it is on the disk."""
-        self._append(CELLS_FILE, cell, sync=True)
-
-    def samples(self) -> Iterator[Record]:
+    def frames(self) -> Iterator[FrameRecord]:
         """Every frame, in the order of measurement."""
-        return self._lines(SAMPLES_FILE)
+        return self._kept(SAMPLES_FILE, FrameRecord, [])
 
-    def cells(self) -> Iterator[Record]:
+    def cells(self) -> Iterator[CellRecord]:
         """Every ended cell, in the order of measurement."""
-        return self._lines(CELLS_FILE)
+        return self._kept(CELLS_FILE, CellRecord, [])
 
-    def counted(self) -> list[Record]:
-        """The cells in the order of the grid; of one that was measured again, the last attempt."""
-        cells = {cell["key"]: cell for cell in self.cells()}
-        places = {key: place for place, key in enumerate(self.read_run().get("grid", ()))}
-        return sorted(cells.values(), key=lambda cell: places.get(cell["key"], len(places)))
+    def contents(self) -> Contents:
+        """Both, each file read once."""
+        damage: list[str] = []
+        frames: dict[str, list[FrameRecord]] = defaultdict(list)
+        for frame in self._kept(SAMPLES_FILE, FrameRecord, damage):
+            frames[frame.attempt].append(frame)
+        cells = [*self._kept(CELLS_FILE, CellRecord, damage)]
+        return Contents(dict(frames), cells, tuple(damage))
 
-    def damage(self) -> list[str]:
-        """What is left out of the samples and cells: each line that is no record, in words."""
-        return [
-            f"{self.path / name}, line {place}, is damaged and left out"
-            for name in (SAMPLES_FILE, CELLS_FILE)
-            for place, record in self._records(name)
-            if record is None
-        ]
+    def append(self, name: str, line: bytes) -> None:
+        """Append one line to the file `name`."""
+        try:
+            with LineFile(self.path / name) as file:
+                file.add(line)
+        except OSError as error:
+            raise self.unwritable(name, error) from error
 
     def replace(self, name: str, text: str) -> None:
         """Write the file `name` as a whole, or leave it as it was."""
@@ -137,7 +132,7 @@ class RunFolder:
             draft.replace(self.path / name)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            raise self._unwritable(name, error) from error
+            raise self.unwritable(name, error) from error
 
     def write_prediction(self, cell: str, name: str, text: str) -> None:
         """Write what was found in one picture, over what was found there before."""
@@ -146,63 +141,30 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
         except OSError as error:
-            raise self._unwritable(f"{PREDICTIONS}/{cell}/{name}", error) from error
+            raise self.unwritable(f"{PREDICTIONS}/{cell}/{name}", error) from error
 
     def drop_predictions(self, cell: str) -> None:
         """Remove what an interrupted attempt left."""
         shutil.rmtree(self.path / PREDICTIONS / cell, ignore_errors=True)
 
-    def _append(self, name: str, record: Record, *, sync: bool = False) -> None:
-        file = self.path / name
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
-        try:
-            with file.open("ab") as stream:
-                # a run that was killed, or ran out of disk, may have left half a line
-                if stream.tell() and not _ends_with_newline(file):
-                    line = b"\n" + line
-                stream.write(line)
-                stream.flush()
-                if sync:
-                    os.fsync(stream.fileno())
-        except OSError as error:
-            raise self._unwritable(name, error) from error
-
-    def _unwritable(self, name: str, error: OSError) -> RunError:
+    def unwritable(self, name: str, error: OSError) -> RunError:
+        """What to tell of a file of the folder that cannot be written."""
         return RunError(
             f"cannot write {self.path / name}: {error.strerror}; what was measured before is "
             f"readable there: make room and go on with `orchestrate sweep --resume {self.path}`"
         )
 
-    def _lines(self, name: str) -> Iterator[Record]:
-        return (record for _, record in self._records(name) if record is not None)
-
-    def _records(self, name: str) -> Iterator[tuple[int, Record | None]]:
-        """Each line with its number; None for half a line of a run that was cut off."""
+    def _kept(self, name: str, kind: type[_Kept], damage: list[str]) -> Iterator[_Kept]:
+        """The lines of a file; what is no such record, as half a line is, is told to `damage`."""
         file = self.path / name
         if not file.exists():
             return
         with file.open("rb") as stream:
             for place, line in enumerate(stream, 1):
                 try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    record = None
-                yield place, record if isinstance(record, dict) else None
-
-
-def _ends_with_newline(file: Path) -> bool:
-    with file.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Rows as CSV; what is not known is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: row.get(name) for name in columns} for row in rows)
-    return text.getvalue()
+                    yield kind.from_json(line)
+                except ValueError:
+                    damage.append(f"{file}, line {place}, is damaged and left out")
 
 
 def check_new(file: Path | None) -> None:

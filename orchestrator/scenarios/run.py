@@ -6,8 +6,8 @@ tables.md          the tables of the clause, and each as table-*.csv
 NAME/              the same of a scenario that belongs to it
 """
 
-import csv
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ import yaml
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.scenario_file import Scenario, load_scenario
-from orchestrator.checks.verify import Check, to_csv, verify
+from orchestrator.checks.verify import Verification, read_csv, to_csv, verify
 from orchestrator.measure import sweep
 from orchestrator.measure.watcher import Watcher
 from orchestrator.offline.infer import check_annotations, infer
 from orchestrator.reports.html import leave_report
 from orchestrator.results.outcome import SweepOutcome
-from orchestrator.results.profile import read_profile
+from orchestrator.results.reading import Reading, read_folder
+from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import (
     PREDICTIONS,
     SCENARIO_FILE,
@@ -31,9 +32,9 @@ from orchestrator.results.run_folder import (
     check_free,
     write_new,
 )
-from orchestrator.scenarios.detection_tables import detection_tables
+from orchestrator.results.verdict import Verdict
+from orchestrator.scenarios.clause_10_3 import detection_tables
 from orchestrator.scenarios.tables import (
-    Cells,
     Table,
     measured_table,
     model_table,
@@ -145,19 +146,22 @@ def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[Sweep
         checks = _verify(scenario, config, ready.local, folder)
         outcome = _sweep(config, ready, folder, progress)
         if outcome.rows:
-            found = _tables(scenario, ready.local, outcome, checks)
-            _write_tables(scenario, outcome, found, folder)
-    failed = any(check["verdict"] != "PASSED" for check in checks)
+            reading = read_folder(outcome.folder)
+            found = _tables(scenario, ready.local, RunFolder(outcome.folder), reading, checks)
+            _write_tables(scenario, outcome, reading.run, found, folder)
+    failed = any(check.verdict != "PASSED" for check in checks)
     return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
 
 
-def _verify(scenario: Scenario, config: SweepConfig, local: LocalModel, folder: Path) -> Cells:
+def _verify(
+    scenario: Scenario, config: SweepConfig, local: LocalModel, folder: Path
+) -> list[Verification]:
     file = folder / VERIFICATION_FILE
     if scenario.verify is None:
         return []
     if not file.exists():
         asked = config.replaced(split=scenario.verify.split)
-        checks: list[Check] = []
+        checks: list[Verification] = []
         for check in verify(asked, local):
             checks.append(check)
             if check.verdict != "PASSED":
@@ -165,8 +169,7 @@ def _verify(scenario: Scenario, config: SweepConfig, local: LocalModel, folder: 
         passed = sum(check.verdict == "PASSED" for check in checks)
         say(f"lossless: {passed} of {len(checks)} pictures and splits; {file}", stderr=True)
         RunFolder(folder).replace(VERIFICATION_FILE, to_csv(checks))
-    with file.open(newline="") as stream:
-        return [dict(row) for row in csv.DictReader(stream)]
+    return read_csv(file)
 
 
 def _sweep(config: SweepConfig, ready: Prepared, folder: Path, progress: Watcher) -> SweepOutcome:
@@ -181,18 +184,21 @@ def _sweep(config: SweepConfig, ready: Prepared, folder: Path, progress: Watcher
 
 
 def _tables(
-    scenario: Scenario, local: LocalModel, outcome: SweepOutcome, checks: Cells
+    scenario: Scenario,
+    local: LocalModel,
+    folder: RunFolder,
+    reading: Reading,
+    checks: Sequence[Verification],
 ) -> list[Table]:
-    folder = RunFolder(outcome.folder)
-    found = [model_table(folder.read_run()["model"], _precision(scenario, local))]
+    found = [model_table(reading.run.model, _precision(scenario, local))]
     if checks:
         found.append(verification_table(checks))
-    if profile := read_profile(folder):
-        found += profile_tables(profile)
-    if measured := [row for row in outcome.rows if "e2e_ms" in row]:
+    if reading.profile:
+        found += profile_tables(reading.profile)
+    if measured := [row for row in reading.rows if row.e2e_ms is not None]:
         found.append(measured_table(measured))
         if (folder.path / PREDICTIONS).is_dir():
-            found += detection_tables(folder, measured)
+            found += detection_tables(folder, reading, measured)
     return found
 
 
@@ -206,24 +212,24 @@ def _precision(scenario: Scenario, local: LocalModel) -> float | None:
 
 
 def _write_tables(
-    scenario: Scenario, outcome: SweepOutcome, found: list[Table], folder: Path
+    scenario: Scenario, outcome: SweepOutcome, run: RunRecord, found: Sequence[Table], folder: Path
 ) -> None:
     """Write each table and all of them; what an earlier part of the run wrote is written anew."""
     files = RunFolder(folder)
     for table in found:
         files.replace(f"table-{table.name}.csv", table.csv())
-    heading = f"# {scenario.clause} {scenario.name}: results\n\n{_circumstances(outcome)}"
+    told = _circumstances(outcome.verdict, run)
+    heading = f"# {scenario.clause} {scenario.name}: results\n\n{told}"
     files.replace(TABLES_FILE, "\n".join([heading, *(table.markdown() for table in found)]))
 
 
-def _circumstances(outcome: SweepOutcome) -> str:
+def _circumstances(verdict: Verdict, run: RunRecord) -> str:
     """What a table pasted elsewhere must not lose: the verdict, the machine, the weights."""
-    run = RunFolder(outcome.folder).read_run()
-    facts = run["conditions"]
+    facts = run.conditions
     lines = [
-        f"{outcome.verdict.word}. Started {facts['started']}; UE and edge: {facts['ue']['cpu']}, "
-        f"{facts['os']}, Python {facts['python']}; link shaped by {facts['link_backend']}; "
-        f"weights: {run['model']['weights']}; model sha256 {run['model']['sha256']}.",
-        *outcome.verdict.reasons,
+        f"{verdict.word}. Started {facts.started}; UE and edge: {facts.ue.cpu}, "
+        f"{facts.os}, Python {facts.python}; link shaped by {facts.link_backend}; "
+        f"weights: {run.model.weights}; model sha256 {run.model.sha256}.",
+        *verdict.reasons,
     ]
     return "\n\n".join(lines) + "\n"

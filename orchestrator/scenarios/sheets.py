@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.checks.verify import Verification
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.profile import Profile
-from orchestrator.results.rows import Row, cut_name, is_anchor
-from orchestrator.results.run_folder import Record
-from orchestrator.scenarios.tables import Cells, Table, profile_tables, verification_table
+from orchestrator.results.records import ModelFacts
+from orchestrator.results.rows import Row, cut_name
+from orchestrator.scenarios.tables import Table, profile_tables, verification_table
 
 CLAUSE_MB = 1_024_000
 """Bytes of the "MB" in which clause 10.3 prints sizes of model files (10.3.4, 10.3.8.1)."""
@@ -19,28 +20,32 @@ _CLAUSE_MB_NOTE = (
 )
 
 
-def model_sheet(model: Record, caption: str, precision: str, *, clause_mb: bool) -> Sheet:
-    """The anchor model; `model` is what run.json says of it, `clause_mb` as :class:`Layout` has."""
+def model_sheet(model: ModelFacts, caption: str, precision: str, *, clause_mb: bool) -> Sheet:
+    """The anchor model; `clause_mb` as :class:`Layout` has."""
     columns = {
-        "Model": str(model["name"]),
-        "Size (MB)": _size(model.get("bytes"), 1e6),
+        "Model": model.name,
+        "Size (MB)": _size(model.bytes, 1e6),
         "mAP": precision,
-        "No. of layers": str(model.get("layers", "")),
-        "No. of parameters": f"{model['parameters']:,}" if model.get("parameters") else "",
+        "No. of layers": "" if model.layers is None else str(model.layers),
+        "No. of parameters": f"{model.parameters:,}" if model.parameters else "",
     }
     if clause_mb:
-        columns["Size (units of 1,024,000 bytes)"] = _size(model.get("bytes"), CLAUSE_MB)
+        columns["Size (units of 1,024,000 bytes)"] = _size(model.bytes, CLAUSE_MB)
     return Sheet(caption, tuple(columns), [tuple(columns.values())], (_mb_note(clause_mb),))
 
 
 def part_sheet(rows: Sequence[Row], *, clause_mb: bool) -> Sheet:
     """Sizes of both halves of each split as model files of their own."""
     units = {"MB": 1e6} | ({"units of 1,024,000 bytes": CLAUSE_MB} if clause_mb else {})
-    own = {row["split"]: row for row in by_cut(rows) if not is_anchor(row)}
+    own = {row.split: row for row in by_cut(rows) if not row.is_anchor}
     lines = [
         [
-            cut_name(str(row["split_name"]), str(row["split"])),
-            *(_size(row.get(f"part{n}_bytes"), unit) for unit in units.values() for n in (1, 2)),
+            cut_name(row.split_name, row.split),
+            *(
+                _size(size, n)
+                for n in units.values()
+                for size in (row.part1_bytes, row.part2_bytes)
+            ),
         ]
         for row in own.values()
     ]
@@ -49,11 +54,10 @@ def part_sheet(rows: Sequence[Row], *, clause_mb: bool) -> Sheet:
     return Sheet(caption, heads, lines, (_mb_note(clause_mb),))
 
 
-def verification_sheet(checks: Cells) -> Sheet:
-    """A line per picture, of the rows of verification.csv."""
+def verification_sheet(checks: Sequence[Verification]) -> Sheet:
+    """A line per picture."""
     return headed(
-        # the first versions wrote no hash
-        verification_table([{"sha256": "not kept"} | check for check in checks]),
+        verification_table(checks),
         "Lossless model split inference verification (clause 10.2.8)",
         {
             "picture": "Input",
@@ -88,21 +92,21 @@ def headed(
     table: Table, caption: str, heads: Mapping[str, str], notes: Sequence[str] = ()
 ) -> Sheet:
     """Columns of a scenario's table under the document's headings."""
-    lines = [[_plain(row[name]) for name in heads] for row in table.rows]
+    lines = [[_plain(row[name]) for name in heads] for row in table.lines]
     return Sheet(caption, tuple(heads.values()), lines, notes)
 
 
 def by_cut(rows: Sequence[Row]) -> list[Row]:
     """From the network anchor to the device anchor."""
-    return sorted(rows, key=lambda row: int(str(row["split"]).partition(":")[0]))
+    return sorted(rows, key=lambda row: row.layers)
 
 
 def _plain(value: object) -> str:
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
-def _size(nbytes: object, unit: float) -> str:
-    return f"{nbytes / unit:.3f}" if isinstance(nbytes, int) else ""
+def _size(nbytes: int | None, unit: float) -> str:
+    return "" if nbytes is None else f"{nbytes / unit:.3f}"
 
 
 def _mb_note(clause_mb: bool) -> str:

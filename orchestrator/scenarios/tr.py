@@ -8,18 +8,19 @@ A folder of a scenario has all three, that of a plain sweep the last two.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import HEADINGS, Scenario, load_scenario
+from orchestrator.checks.verify import NOT_KEPT, read_csv
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
-from orchestrator.results.profile import read_profile
 from orchestrator.results.reading import read, sweep_folder
-from orchestrator.results.run_folder import SCENARIO_FILE, Record, RunFolder
-from orchestrator.scenarios.layouts import layout_of
+from orchestrator.results.records import InputFacts, ModelFacts, NodeFacts, RunRecord
+from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
+from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
+from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300
 from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
-from orchestrator.scenarios.tables import Cells
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
 
@@ -44,6 +45,10 @@ class Prose:
 
 Block = Heading | Prose | Sheet | str
 """A `str` is a paragraph of plain text."""
+
+
+LAYOUTS = {"posenet": POSENET, "ssd300": SSD300, "retinanet": RETINANET}
+"""Anchor model -> the clause that it is of; any other has the form of clause 10.2.13."""
 
 
 def tr_tables(folder: Path, format_name: str = "md") -> str:
@@ -81,54 +86,50 @@ def _results(path: Path, scenario: Path | None) -> list[Block]:
     """Conditions and tables of one run folder; `scenario` is the folder around it, if any."""
     path = sweep_folder(path)
     reading = read(path)
-    folder, run, table = RunFolder(path), reading.run, [*reading.rows.values()]
-    measured = [row for row in table if "e2e_ms" in row]
+    run, measured = reading.run, [row for row in reading.rows if row.e2e_ms is not None]
     if not measured:
         raise UsageError(f"{path} has no measured cell to lay out: let its sweep go on first")
-    layout = layout_of(str(run["model"]["name"]))
+    layout = LAYOUTS.get(run.model.name, ANY_MODEL)
     found: list[Block] = [Heading(2 if scenario else 1, f"Results ({layout.place})")]
     if scenario is None:
         found.append(f"This run was no scenario's. {layout.reason}")
     found += [*_conditions(run), *reading.notes]
     clause_mb, precision = layout.clause_mb, _precision(scenario)
-    found.append(model_sheet(run["model"], layout.model_caption, precision, clause_mb=clause_mb))
+    found.append(model_sheet(run.model, layout.model_caption, precision, clause_mb=clause_mb))
     found += _verification(scenario) if scenario else []
-    if profile := read_profile(folder):
-        found.append(node_sheet(profile))
+    if reading.profile:
+        found.append(node_sheet(reading.profile))
     found.append(part_sheet(measured, clause_mb=clause_mb))
-    found += layout.sheets(folder, measured)
-    failed = [row for row in table if "e2e_ms" not in row]
-    if failed:
-        names = (
-            f"{row['split_name']} {row['codec']} over {row['link']} ({row['reason']})"
-            for row in failed
-        )
-        found.append(f"Failed, and so in no table: {'; '.join(names)}.")
-    return found
+    found += layout.sheets(RunFolder(path), reading, measured)
+    failed = [
+        f"{row.split_name} {row.codec} over {row.link} ({row.reason})"
+        for row in reading.rows
+        if row.e2e_ms is None
+    ]
+    return [*found, f"Failed, and so in no table: {'; '.join(failed)}."] if failed else found
 
 
-def _conditions(run: Record) -> list[Block]:
+def _conditions(run: RunRecord) -> list[Block]:
     """What clause 2 asks of results, as sentences."""
-    facts, model = run.get("conditions", {}), run["model"]
-    ue, edge = facts.get("ue", {}), facts.get("edge", {})
-    verdict = run.get("verdict") or "none, since the run has not ended"
-    versions = [f"{name} {number}" for name, number in edge.get("packages", {}).items()]
+    facts, model = run.conditions, run.model
+    verdict = run.verdict or "none, since the run has not ended"
+    versions = [f"{name} {number}" for name, number in facts.edge.packages.items()]
     found = [
-        f"Measured {facts.get('started', 'at a time that was not kept')} with Splitbed, commit "
-        f"{facts.get('git_commit') or 'not known'}. Verdict of its own checks: {verdict}.",
-        *run.get("reasons", ()),
-        f"UE: {_node(ue)}; edge: {_node(edge)}; {facts.get('os', 'system not kept')}, Python "
-        f"{facts.get('python', 'not kept')}. Versions: {', '.join(versions) or 'not kept'}.",
-        f"Anchor model: {_title(model)}, weights: {model['weights']}, sha256 "
-        f"{model.get('sha256', 'not kept')}, md5 {model.get('md5', 'not kept')}.",
-        _inputs(model),
-        f"Link: shaped by {facts.get('link_backend', 'what was not kept')} in each direction, "
+        f"Measured {facts.started or 'at a time that was not kept'} with Splitbed, commit "
+        f"{facts.git_commit or 'not known'}. Verdict of its own checks: {verdict}.",
+        *run.reasons,
+        f"UE: {_node(facts.ue)}; edge: {_node(facts.edge)}; {facts.os or 'system not kept'}, "
+        f"Python {facts.python or NOT_KEPT}. Versions: {', '.join(versions) or NOT_KEPT}.",
+        f"Anchor model: {_title(model)}, weights: {model.weights}, sha256 "
+        f"{model.sha256 or NOT_KEPT}, md5 {model.md5 or NOT_KEPT}.",
+        _inputs(model.inputs),
+        f"Link: shaped by {facts.link_backend or 'what was not kept'} in each direction, "
         "its rate and round trip proved before and after each cell. Times are medians of the "
         "counted frames, with the 95 % interval of the median in brackets where there is one; "
         "pre-processing is left out of them (clause 10.2.6).",
-        *facts.get("warnings", ()),
+        *facts.warnings,
     ]
-    if str(model["weights"]).startswith("seeded"):
+    if model.weights.startswith("seeded"):
         found.append(
             "The weights are seeded, not trained: times and sizes hold, accuracies and what codecs "
             "cost of them do not."
@@ -136,46 +137,39 @@ def _conditions(run: Record) -> list[Block]:
     return [*found, "Note: these results have not yet been cross-checked."]
 
 
-def _node(facts: Record) -> str:
-    return f"{facts.get('cpu', 'processor not kept')}, {facts.get('cpus', '?')} CPUs"
+def _node(facts: NodeFacts) -> str:
+    cpus = "?" if facts.cpus is None else facts.cpus
+    return f"{facts.cpu or 'processor not kept'}, {cpus} CPUs"
 
 
-def _title(model: Record) -> str:
-    name = str(model["name"])
-    return f"{name} ({ZOO[name].title})" if name in ZOO else name
+def _title(model: ModelFacts) -> str:
+    return f"{model.name} ({ZOO[model.name].title})" if model.name in ZOO else model.name
 
 
-def _inputs(model: Record) -> str:
-    inputs = model.get("inputs", [])
-    named = [
-        f"{one.get('name')} (sha256 {one.get('sha256', 'not kept')})"
-        for one in inputs[:NAMED_INPUTS]
-    ]
+def _inputs(inputs: Sequence[InputFacts]) -> str:
+    named = [f"{one.name} (sha256 {one.sha256 or NOT_KEPT})" for one in inputs[:NAMED_INPUTS]]
     more = [f"and {left} more, in run.json"] if (left := len(inputs) - len(named)) > 0 else []
-    return f"Inputs: {', '.join(named + more) or 'not kept'}."
+    return f"Inputs: {', '.join(named + more) or NOT_KEPT}."
 
 
 def _verification(scenario: Path) -> list[Block]:
     file = scenario / VERIFICATION_FILE
+    if not file.is_file():
+        return []
     try:
-        checks = _table(file)
-        return [verification_sheet(checks)] if checks else []
-    except (LookupError, TypeError, ValueError, csv.Error):
-        return [f"The verification is left out: {file} is damaged."]
+        checks = read_csv(file)
+    except UsageError as error:
+        return [f"The verification is left out: {error}."]
+    return [verification_sheet(checks)] if checks else []
 
 
 def _precision(scenario: Path | None) -> str:
     """Average precision in per cent, as the scenario's own table has it."""
-    found = _table(scenario / MODEL_FILE) if scenario else []
-    return str(found[0].get("mAP", "not measured")) if found else "not measured"
-
-
-def _table(file: Path) -> Cells:
-    """A CSV that a scenario wrote; nothing where it wrote none."""
-    if not file.is_file():
-        return []
+    file = scenario / MODEL_FILE if scenario else None
+    if file is None or not file.is_file():
+        return "not measured"
     with file.open(newline="") as stream:
-        return [dict(row) for row in csv.DictReader(stream)]
+        return next((line.get("mAP", "") for line in csv.DictReader(stream)), "") or "not measured"
 
 
 def _markdown(block: Block) -> str:

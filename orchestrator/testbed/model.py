@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from orchestrator.ask.config import SweepConfig
+from orchestrator.results.records import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.model_file import model_file
 from splitbed.errors import UsageError
@@ -39,7 +39,7 @@ class SweptModel:
     """Of the ground truth."""
     runtime: str
     """What runs its parts."""
-    facts: dict[str, object]
+    facts: ModelFacts
     """For run.json: weights, sizes, hashes of model and inputs."""
 
     @property
@@ -50,7 +50,7 @@ class SweptModel:
     @property
     def file_bytes(self) -> int:
         """What its file measures."""
-        return cast(int, self.facts["bytes"])
+        return self.facts.bytes or 0
 
     @property
     def channels_last(self) -> bool:
@@ -83,22 +83,20 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     runtime = config.runtime or graph.format
     _check_runs(stored, task, runtime)
     name = anchor.name if anchor else file.stem
-    facts: dict[str, object] = {
-        "name": name,
-        "weights": weights,
-        "runtime": runtime,
-        "layers": graph.n,
-        "parameters": anchor.parameters
-        if anchor and config.width == 1
-        else graph.cuts[0].edge_params,
-        "macs": graph.cuts[0].edge_macs,
-        "bytes": file.stat().st_size,
+    facts = ModelFacts(
+        name=name,
+        weights=weights,
+        runtime=runtime,
+        layers=graph.n,
+        parameters=anchor.parameters if anchor and config.width == 1 else graph.cuts[0].edge_params,
+        macs=graph.cuts[0].edge_macs,
+        bytes=file.stat().st_size,
         **_hashes(file),
-        "dataset": given.dataset.facts() if given.dataset else None,
-        "inputs": [one.facts() for one in inputs],
-        "drawing": list(graph.drawing),
-        "conversion": graph.conversion,
-    }
+        dataset=DatasetFacts.from_plain(given.dataset.facts()) if given.dataset else None,
+        inputs=tuple(InputFacts.from_plain(one.facts()) for one in inputs),
+        drawing=tuple(graph.drawing),
+        conversion=graph.conversion,
+    )
     return SweptModel(
         name=name,
         stored=stored,

@@ -6,7 +6,6 @@ Beside them the codec that both nodes use, and the pace of the UE.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
 
 from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
@@ -153,7 +152,7 @@ class Parts:
             self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
 
     def _request(self, pace: Pace) -> nodes_pb2.LimitRequest:
-        return pace.request(cast(int, self._model.facts["macs"]), self.full_ms)
+        return pace.request(self._model.facts.macs or 0, self.full_ms)
 
     def _measured(self, pace: Pace) -> Slowed:
         request = self._request(pace)

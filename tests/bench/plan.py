@@ -6,11 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from orchestrator.results.rows import Row, number
-from orchestrator.results.run_folder import RunFolder
-from orchestrator.results.summary import rows
+from orchestrator.results.reading import read_folder
+from orchestrator.results.rows import Row, known
 from splitbed.errors import RunError
 from tests.bench.figure import Bar, Figure, median
 
@@ -31,7 +29,7 @@ def figures(folder: Path) -> Iterator[Figure]:
         _run("plan", *words, "--bw", _RATES, "--delay", "0", "--out", str(made))
         swept = ["--bw", _RATES, "--no-delivery", "--no-profile", "--out", str(run)]
         _run("sweep", *words, *swept)
-        errors = [*_errors(rows(RunFolder(run)), made / "plan.csv")]
+        errors = [*_errors(read_folder(run).rows, made / "plan.csv")]
         yield median(f"{model}: error of the prediction, median", "%", errors, Bar(most=3))
         yield Figure(f"{model}: error of the prediction, worst", max(errors), "%", Bar(most=10))
         # from the first plan's folder: nothing is measured or coded anew
@@ -43,14 +41,16 @@ def figures(folder: Path) -> Iterator[Figure]:
 def _errors(table: Sequence[Row], predictions: Path) -> Iterator[float]:
     """Of each valid row, how far the prediction is off, of the measured time in per cent."""
     with predictions.open() as file:
-        told = {_key(row): float(row["e2e_ms"]) for row in csv.DictReader(file)}
+        told = {
+            (line["split"], line["codec"], float(line["bw_mbit"]), float(line["delay_ms"])): float(
+                line["e2e_ms"]
+            )
+            for line in csv.DictReader(file)
+        }
     for row in table:
-        if row["valid"]:
-            yield 100 * abs(told[_key(row)] / number(row, "e2e_ms") - 1)
-
-
-def _key(row: "Row | dict[str, str]") -> tuple[Any, ...]:
-    return row["split"], row["codec"], float(str(row["bw_mbit"])), float(str(row["delay_ms"]))
+        if row.valid:
+            predicted_ms = told[row.split, row.codec, row.bw_mbit, row.delay_ms]
+            yield 100 * abs(predicted_ms / known(row.e2e_ms) - 1)
 
 
 def _run(command: str, *words: str) -> str:

@@ -31,7 +31,7 @@ def test_a_sweep_is_followed_and_given_back(model: Path, tmp_path: Path) -> None
         model, split="2:4", bw=[20, 50], profile=False, out=tmp_path / "run", progress=steps.append
     )
     assert run.verdict.valid, run.verdict.reasons
-    assert {row["split"] for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
+    assert {row.split for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
     done = [step.done for step in steps if step.kind == "done"]
     assert done == [1, 2, 3, 4, 5, 6]
     assert sum(step.kind == "frame" for step in steps) == len(run.frames)

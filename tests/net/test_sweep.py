@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.results.summary import COLUMNS
+from orchestrator.results.rows import COLUMNS
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 from tests.node.loopback import LAYERS
 

@@ -89,7 +89,7 @@ function answer() {
 // ---------------------------------------------------------------- end to end, by stage
 
 function pieces({ row }) {
-  const together = row.uplink_ms === null || row.downlink_ms === null;
+  const together = row.uplink_ms == null || row.downlink_ms == null;
   const apart = together ? { uplink_ms: 0, downlink_ms: 0 } : { network_ms: 0 };
   const stages = { ...row, ...apart };
   return STAGES.map((name) => ({ name, value: stages[`${name}_ms`] ?? 0 })).filter(({ value }) => value > 0);

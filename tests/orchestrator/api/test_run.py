@@ -8,9 +8,10 @@ import pytest
 
 import splitbed
 from orchestrator.results.pack import pack
-from orchestrator.results.summary import COLUMNS
+from orchestrator.results.rows import COLUMNS
 from splitbed.errors import UsageError
 from tests.orchestrator.made_runs import made_run
+from tests.orchestrator.written import change_run
 
 BOLD = '<b onclick="x()">[red]'
 
@@ -38,7 +39,7 @@ def test_every_name_of_the_door_is_there_and_no_other() -> None:
 
 def test_a_run_has_its_rows_and_every_frame(folder: Path) -> None:
     run = splitbed.open_run(folder)
-    assert [row["split"] for row in run.rows] == ["0:2", "1:1", "2:0"]
+    assert [row.split for row in run.rows] == ["0:2", "1:1", "2:0"]
     assert [frame.e2e_ms for frame in run.frames][:3] == [100, 101, 102]
     assert run.frames[0].stages_ms["uplink"] == pytest.approx(90)
     assert run.verdict.valid
@@ -46,9 +47,7 @@ def test_a_run_has_its_rows_and_every_frame(folder: Path) -> None:
 
 def test_a_run_that_has_not_ended_is_not_valid(tmp_path: Path) -> None:
     made = made_run(tmp_path)
-    told = made.read_run()
-    del told["verdict"]
-    made.write_run(told | {"grid": ["0:2", "1:1", "2:0", "3:0"]})
+    change_run(made, verdict=None, grid=["0:2", "1:1", "2:0", "3:0"])
     verdict = splitbed.open_run(tmp_path).verdict
     assert not verdict.valid
     assert "1 of 4 cells were not measured" in verdict.reasons
@@ -56,10 +55,10 @@ def test_a_run_that_has_not_ended_is_not_valid(tmp_path: Path) -> None:
 
 def test_the_best_row_is_the_fastest_of_those_that_are_asked_for(folder: Path) -> None:
     run = splitbed.open_run(folder)
-    assert run.best()["split"] == "1:1"
-    assert run.best(bw=8)["split"] == "1:1"
-    assert run.best(split="0:2")["split_name"] == "cut 0:2"
-    assert run.best(split="cut 2:0")["split"] == "2:0"
+    assert run.best().split == "1:1"
+    assert run.best(bw=8).split == "1:1"
+    assert run.best(split="0:2").split_name == "cut 0:2"
+    assert run.best(split="cut 2:0").split == "2:0"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,7 @@ def test_a_codec_that_costs_too_much_is_not_the_best(tmp_path: Path) -> None:
     whole = {"whole_accuracy": accuracy | {"value": 0.9}}
     made_run(tmp_path, run=whole, codec="int8", lossless=False, accuracy=accuracy)
     run = splitbed.open_run(tmp_path)
-    assert run.best(max_drop=0.5)["accuracy_drop"] == pytest.approx(0.4)
+    assert run.best(max_drop=0.5).accuracy_drop == pytest.approx(0.4)
     with pytest.raises(UsageError, match=r"max_drop=0\.1"):
         run.best(max_drop=0.1)
 

@@ -9,12 +9,13 @@ import pytest
 from orchestrator.checks.crosscheck import CrossCheck, crosscheck
 from orchestrator.checks.tolerances import Tolerance, read_tolerances
 from orchestrator.results.reading import read
+from orchestrator.results.rows import COLUMNS
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.results.summary import COLUMNS
 from splitbed.errors import UsageError
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import MODEL, NODE, PICTURE, made_run
 from tests.orchestrator.results.test_summary import add_cell
+from tests.orchestrator.written import change_run
 
 
 def checked(tmp_path: Path, **b: Any) -> CrossCheck:
@@ -81,15 +82,15 @@ def test_an_accuracy_beyond_its_tolerance_differs(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / name) for name in "ab"]
     whole = {"metric": "AP", "value": 1.0}
     for folder, value in zip(runs, (0.9, 0.88), strict=True):
-        folder.write_run(folder.read_run() | {"whole_accuracy": whole})
-        add_cell(folder, "lossy", [60.0] * 3, lossless=False, accuracy=whole | {"value": value})
+        change_run(folder, whole_accuracy=whole)
+        add_cell(folder, "2:2", [60.0] * 3, lossless=False, accuracy=whole | {"value": value})
     found = held(*runs)
     assert "accuracy 0.9 and 0.88 (± 0.005)" in differing(found)
 
 
 def test_a_row_that_one_lacks_or_that_is_not_valid_differs(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / name) for name in "ab"]
-    add_cell(runs[0], "more", [10.0] * 3)
+    add_cell(runs[0], "2:2", [10.0] * 3)
     add_cell(runs[1], "1:1", [], error="the ue node died")
     found = held(*runs)
     assert f"{runs[1].path} does not have it" in differing(found)

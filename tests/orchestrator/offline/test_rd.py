@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.ask.configuration import Configuration
-from orchestrator.measure.accuracy import Accuracy
 from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, ladder, plan
 from orchestrator.offline.run import bd_rows, run_rd
+from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import local_model
 from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError

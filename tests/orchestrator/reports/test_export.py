@@ -13,20 +13,20 @@ import pytest
 
 from orchestrator.reports.export import FORMATS, export, run_facts
 from orchestrator.reports.sheet import LINES_OF_A_PAGE, latex_text
-from orchestrator.results.rows import Row
-from orchestrator.results.summary import COLUMNS
+from orchestrator.results.records import Conditions, ModelFacts, RunRecord
+from orchestrator.results.rows import COLUMNS, Row
 from splitbed.errors import MachineError, UsageError
+from tests.orchestrator.written import made_row
 
 NASTY = r"a|b_c & 50% #1 $x$ {y} ~^\ <é> – 日 [z]*"
 FACTS = {"model": "m", "git commit": "it's 50% of_it"}
 
 
 def row(name: str = "cut", **changed: object) -> Row:
-    values: Row = {"model": "m", "split": "1:1", "split_name": name, "codec": "raw", "ue": ""}
-    values |= {"link": "20 Mbit/s", "intermediate_tensors": 2, "encoded_bytes": 5_760_000}
+    values = {"split_name": name, "intermediate_tensors": 2, "encoded_bytes": 5_760_000}
     values |= {"part1_ms": 12.34, "uplink_ms": 100.0, "part2_ms": 5.0, "e2e_ms": 120.04}
     values |= {"e2e_low_ms": 119.0, "e2e_high_ms": 121.5, "e2e_over_bound": 1.0123}
-    return values | {"speedup_vs_best_anchor": 1.5, "valid": True, "reason": ""} | changed
+    return made_row(**values | {"speedup_vs_best_anchor": 1.5} | changed)
 
 
 def text(rows: list[Row], name: str) -> str:
@@ -66,7 +66,7 @@ def test_accuracy_and_pace_are_columns_where_a_row_has_them() -> None:
 
 
 def test_a_cell_that_failed_has_dashes() -> None:
-    failed: Row = {"split": "1:1", "split_name": "cut", "codec": "raw", "valid": False}
+    failed = made_row(valid=False)
     head, _, line = text([failed], "md").splitlines()[:3]
     assert dict(zip(cells(head), cells(line), strict=True))["end-to-end (ms)"] == "–"
 
@@ -116,19 +116,19 @@ def test_the_facts_of_the_run_travel_with_the_table(name: str) -> None:
 
 def test_csv_is_summary_csv() -> None:
     (line,) = csv.DictReader(io.StringIO(text([row()], "csv")))
-    assert tuple(line) == COLUMNS
+    assert tuple(line) == tuple(COLUMNS)
     assert (line["e2e_ms"], line["valid"], line["reason"]) == ("120.04", "true", "")
 
 
 def test_json_has_every_column_with_null_for_what_is_not_known() -> None:
     (line,) = json.loads(text([row(accuracy=float("nan"))], "json"))["rows"]
-    assert tuple(line) == COLUMNS
+    assert tuple(line) == tuple(COLUMNS)
     assert (line["e2e_ms"], line["valid"]) == (120.04, True)
-    assert (line["reason"], line["accuracy"], line["loss_pct"]) == (None, None, None)
+    assert (line["reason"], line["accuracy"], line["tcp"]) == (None, None, None)
 
 
 def test_parquet_has_numbers_as_numbers_and_null_for_what_is_empty(tmp_path: Path) -> None:
-    query = "SELECT split_name, e2e_ms, encoded_bytes, valid, reason, loss_pct FROM FILE"
+    query = "SELECT split_name, e2e_ms, encoded_bytes, valid, reason, tcp FROM FILE"
     rows = [row(NASTY), row(e2e_ms=None, valid=False, reason="it's dead")]
     assert parquet(rows, tmp_path, query) == [
         (NASTY, 120.04, 5_760_000, True, None, None),
@@ -138,7 +138,7 @@ def test_parquet_has_numbers_as_numbers_and_null_for_what_is_empty(tmp_path: Pat
 
 def test_parquet_has_the_same_columns_whatever_the_run_filled(tmp_path: Path) -> None:
     kinds = {name: kind for name, kind, *_ in parquet([], tmp_path, "DESCRIBE FROM FILE")}
-    assert tuple(kinds) == COLUMNS
+    assert tuple(kinds) == tuple(COLUMNS)
     assert kinds["tcp"] == "VARCHAR"
 
 
@@ -167,5 +167,5 @@ def test_an_unknown_format_is_refused_with_the_choices() -> None:
 
 
 def test_facts_are_what_run_json_has() -> None:
-    run = {"model": {"name": "m", "sha256": "ab"}, "conditions": {"git_commit": None}}
+    run = RunRecord(model=ModelFacts(name="m", sha256="ab"), conditions=Conditions(git_commit=None))
     assert run_facts(run) == {"model": "m", "model sha256": "ab"}

@@ -15,10 +15,11 @@ from netem.wire import wire_ms
 from orchestrator.cli.report import report_app
 from orchestrator.reports.html import CURVE_POINTS, facts, write_report
 from orchestrator.results.choice import choices, compression_needed
-from orchestrator.results.run_folder import RUN_FILE, SAMPLES_FILE, Record, RunFolder
-from orchestrator.results.summary import rows
+from orchestrator.results.rows import known
+from orchestrator.results.run_folder import RUN_FILE, SAMPLES_FILE, RunFolder
 from splitbed.errors import RunError, UsageError
 from tests.browser import Page, browse
+from tests.orchestrator.written import add_cell_line, add_frame, change_run, rows, write_run
 
 MARKUP = "<b>x</b></script>"
 """A split whose name a page must not take for its own words."""
@@ -55,16 +56,18 @@ def add_cell(
                 start_ns += ahead_ns
             stages.append([stage, start_ns, end_ns])
             now_ns += int(ms * 1e6)
-        folder.add_sample(
+        add_frame(
+            folder,
             {"attempt": key, "frame": number, "stages": stages, "encoded_bytes": nbytes,
              "result_bytes": 100, "max_abs_diff": 0.0}
         )  # fmt: skip
     rate_mbit = link.uplink.rate_mbit
-    proof: Record = {"uplink_mbit": rate_mbit * 0.999, "downlink_mbit": rate_mbit * 1.001}
+    proof: dict[str, Any] = {"uplink_mbit": rate_mbit * 0.999, "downlink_mbit": rate_mbit * 1.001}
     proof |= {"rtt_min_ms": 0.3, "fault": "", "tcp": None}
     reading = {"at_ns": 0, "low_ns": AHEAD_NS - UNSURE_NS, "high_ns": AHEAD_NS + UNSURE_NS}
     reading |= {"rtt_ns": 2 * UNSURE_NS, "exchanges": 8}
-    folder.add_cell(
+    add_cell_line(
+        folder,
         {"key": key, "attempt": key, "split": split, "split_name": name or f"cut{split[0]}",
          "codec": "raw", "lossless": True, "intermediate_tensors": 1, "intermediate_bytes": nbytes,
          "link": link.model_dump(), "link_backend": "linkbox", "error": None, "part1_bytes": 1,
@@ -82,12 +85,14 @@ def made_up(base: Path) -> RunFolder:
     """Two splits and the anchors over two links, a codec, a failed cell, one of two clocks."""
     folder = RunFolder(base / "run")
     folder.path.mkdir()
-    folder.write_run(
-        {"model": {"name": "m", "weights": "a file", "inputs": [{"name": "a.jpg"}] * 20},
-         "asked": {"bw": [5, 20], "input": None}, "conditions": {"kernel": "6.1", "cpus": 2},
-         "whole_accuracy": {"metric": "AP", "value": 0.9, "more": {}, "classes": {}}}
-    )  # fmt: skip
-    lossy: Record = {"codec": "int8", "lossless": False}
+    write_run(
+        folder,
+        model={"name": "m", "weights": "a file", "inputs": [{"name": "a.jpg"}] * 20},
+        asked={"bw": [5, 20], "input": None},
+        conditions={"kernel": "6.1", "cpus": 2},
+        whole_accuracy={"metric": "AP", "value": 0.9, "more": {}, "classes": {}},
+    )
+    lossy: dict[str, Any] = {"codec": "int8", "lossless": False}
     lossy |= {"accuracy": {"metric": "AP", "value": 0.8, "more": {}, "classes": {}}}
     for link in (FAST, SLOW):
         add_cell(folder, "0:4", 0.1, 150_000, 20, link, "network anchor")
@@ -108,14 +113,24 @@ def told_in(page: Path) -> Any:
     return json.loads(found[1])
 
 
+def told_of(folder: RunFolder) -> Any:
+    """The facts as the page has them."""
+    return json.loads(json.dumps(facts(folder.path)))
+
+
 def test_the_page_tells_the_very_numbers_of_the_rows(folder: RunFolder) -> None:
     table, told = rows(folder), told_in(write_report(folder.path))["cells"]
     assert len(told) == len(table) == 10
     for row, cell in zip(table, told, strict=True):
-        assert cell["row"].keys() == row.keys()
-        for name, value in row.items():
+        for name, value in row.record().items():
             near = pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
-            assert cell["row"][name] == near, name
+            assert cell["row"].get(name) == near, name
+
+
+def test_a_column_that_no_row_fills_is_left_out_of_the_page(folder: RunFolder) -> None:
+    told = told_of(folder)["cells"]
+    assert "part1_predicted_ms" not in told[0]["row"]
+    assert "accuracy_drop" in told[-1]["row"]
 
 
 def test_the_best_configuration_of_each_link_is_told_and_by_how_much(folder: RunFolder) -> None:
@@ -132,45 +147,43 @@ def test_the_best_configuration_of_each_link_is_told_and_by_how_much(folder: Run
 
 
 def test_shrunk_by_what_is_told_a_split_takes_what_the_best_anchor_does(folder: RunFolder) -> None:
-    (row,) = [r for r in rows(folder) if (r["split"], r["bw_mbit"]) == ("1:3", 5)]
+    (row,) = [r for r in rows(folder) if (r.split, r.bw_mbit) == ("1:3", 5)]
     device_ms = 121.5  # part 1 of the second frame, and encode
     needed = compression_needed(row)
     assert needed is not None
-    assert row["e2e_ms"] == pytest.approx(
-        device_ms + row["uplink_ms"] * (1 - 1 / needed)  # type: ignore[operator]  # a float here
-    )
+    assert row.e2e_ms == pytest.approx(device_ms + known(row.uplink_ms) * (1 - 1 / needed))
 
 
 def test_no_compression_helps_where_the_nodes_alone_are_slower(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_run({"model": {"name": "m", "weights": "a file"}})
+    write_run(folder, model={"name": "m", "weights": "a file"})
     link = symmetric(rate_mbit=5, delay_ms=50)
     add_cell(folder, "0:2", 0, 150_000, 20, link)
     add_cell(folder, "1:1", 60, 9_000, 30, link)  # with the delays 190 ms, and 14 of wire
     add_cell(folder, "2:0", 160, 0, 0, link, codec="none")
-    (split,) = [cell for cell in facts(folder)["cells"] if not cell["anchor"]]
+    (split,) = [cell for cell in told_of(folder)["cells"] if not cell["anchor"]]
     assert split["needed"] == "inf"
 
 
 def test_without_an_anchor_the_fastest_is_told_and_that_one_is_missing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_run({"model": {"name": "m", "weights": "a file"}})
+    write_run(folder, model={"name": "m", "weights": "a file"})
     add_cell(folder, "1:2", 60, 9_000, 30, FAST)
     add_cell(folder, "2:1", 70, 9_000, 30, FAST)
     (choice,) = choices(rows(folder))
     assert choice.best is not None
-    assert (choice.best["split"], choice.complete, choice.gain) == ("1:2", False, None)
+    assert (choice.best.split, choice.complete, choice.gain) == ("1:2", False, None)
 
 
 def test_a_failed_cell_is_told_with_its_reason(folder: RunFolder) -> None:
-    told = facts(folder)
+    told = told_of(folder)
     (failed,) = [cell for cell in told["cells"] if not cell["row"]["valid"]]
     assert failed["row"]["reason"] == "the edge node died"
     assert any("the edge node died" in reason for reason in told["verdict"]["reasons"])
 
 
 def test_of_two_clocks_the_frame_is_told_on_the_clock_of_the_ue(folder: RunFolder) -> None:
-    (cell,) = [c for c in facts(folder)["cells"] if c["row"].get("one_way_uncertainty_ms")]
+    (cell,) = [c for c in told_of(folder)["cells"] if c["row"].get("one_way_uncertainty_ms")]
     assert cell["row"]["uplink_ms"] is None
     assert cell["row"]["network_ms"] == pytest.approx(wire_ms(100_000, FAST.uplink), abs=1)
     assert max(end for *_, end in cell["frame"]["spans"]) < 200
@@ -180,31 +193,31 @@ def test_of_two_clocks_the_frame_is_told_on_the_clock_of_the_ue(folder: RunFolde
 
 
 def test_the_frame_in_the_middle_is_told(folder: RunFolder) -> None:
-    frame = facts(folder)["cells"][0]["frame"]
+    frame = told_of(folder)["cells"][0]["frame"]
     assert (frame["number"], frame["of"]) == (2, 3)
 
 
 def test_a_curve_of_many_frames_has_few_points_and_both_ends(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_run({"model": {"name": "m", "weights": "a file"}})
+    write_run(folder, model={"name": "m", "weights": "a file"})
     add_cell(folder, "2:0", 1, 0, 0, FAST, codec="none", frames=1000)
-    curve = facts(folder)["cells"][0]["cdf"]
+    curve = told_of(folder)["cells"][0]["cdf"]
     assert len(curve) <= CURVE_POINTS
     assert curve[0] == [1.5, 0.001]
     assert curve[-1] == [1000.5, 1.0]
 
 
 def test_the_verdict_of_the_run_is_told_until_its_rows_say_otherwise(folder: RunFolder) -> None:
-    assert facts(folder)["verdict"]["word"] == "NOT ENDED"
-    folder.write_run(folder.read_run() | {"verdict": "VALID", "reasons": [], "advice": ["rest"]})
-    verdict = facts(folder)["verdict"]
+    assert told_of(folder)["verdict"]["word"] == "NOT ENDED"
+    change_run(folder, verdict="VALID", reasons=[], advice=["rest"])
+    verdict = told_of(folder)["verdict"]
     assert (verdict["word"], verdict["advice"]) == ("INVALID", ["rest"])
 
 
 def test_conditions_leave_out_what_was_not_asked_and_the_end_of_long_lists(
     folder: RunFolder,
 ) -> None:
-    lines = dict(line for part in facts(folder)["conditions"] for line in part["lines"])
+    lines = dict(line for part in told_of(folder)["conditions"] for line in part["lines"])
     assert lines["bw"] == "5, 20"
     assert "input" not in lines
     assert lines["inputs"] == "… and 8 more, which are in run.json"
@@ -233,7 +246,7 @@ def test_of_missing_samples_the_rows_are_told_without_times(folder: RunFolder) -
     ],
 )
 def test_a_run_that_cannot_be_read_is_refused_and_nothing_written(
-    folder: RunFolder, run: Record, says: str
+    folder: RunFolder, run: dict[str, Any], says: str
 ) -> None:
     (folder.path / RUN_FILE).write_text(json.dumps(run))
     with pytest.raises(UsageError, match=says):

@@ -4,7 +4,7 @@ import pytest
 
 from netem.spec import LinkSpec, Shape, symmetric
 from netem.wire import wire_bytes, wire_ms
-from orchestrator.results.bound import bound_ms
+from orchestrator.results.statistics.bound import bound_ms
 from splitbed.timeline import Stage, Timeline
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.results.drift import MAX_P, Drift, drift
+from orchestrator.results.journal import Journal
+from orchestrator.results.records import Drift
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
+from orchestrator.results.statistics.drift import MAX_P, drift, drift_advice
 from tests.orchestrator.measure.test_profile import profile
 from tests.orchestrator.results.test_summary import PROOF, SPEC
+from tests.orchestrator.written import add_cell_line, add_frame, write_run
 
 TCP = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
 CELLS, EVERY_S, LAYERS = 6, 20, 9
@@ -23,7 +26,7 @@ def measured(
     """
     path.mkdir(exist_ok=True)
     folder = RunFolder(path)
-    folder.write_run({"model": {"name": "m", "weights": "seeded (seed 0)"}})
+    write_run(folder, model={"name": "m", "weights": "seeded (seed 0)"})
     noise = np.random.default_rng(seed).normal(1, 0.02, splits * CELLS)
     for place, factor in enumerate(noise):
         start_ns = place * EVERY_S * 10**9
@@ -35,20 +38,23 @@ def measured(
         stages = [[n, int(a), int(b)] for n, a, b in zip(names, ends, ends[1:], strict=False)]
         k = place // CELLS
         key, split = f"{k}, {place % CELLS}", f"{k}:{LAYERS - k}"
-        folder.add_sample(
+        add_frame(
+            folder,
             {"attempt": key, "frame": 0, "stages": stages, "encoded_bytes": 1000}
-            | {"result_bytes": 0, "max_abs_diff": 0.0}
+            | {"result_bytes": 0, "max_abs_diff": 0.0},
         )
-        folder.add_cell(
+        add_cell_line(
+            folder,
             {"key": key, "attempt": key, "split": split, "split_name": key}
             | {"intermediate_tensors": 1, "intermediate_bytes": 1000, "error": None}
             | {
                 "link": SPEC.model_dump(),
                 "link_backend": "linkbox",
                 "proofs": [PROOF | {"tcp": TCP}],
-            }
+            },
         )
-    return drift(folder)
+    journal = Journal(folder, folder.read_run())
+    return drift(journal.rows, journal.began_ns)
 
 
 def profiled(folder: Path) -> None:
@@ -62,12 +68,12 @@ def test_a_run_whose_nodes_slow_down_is_told_so(tmp_path: Path) -> None:
     assert found.p is not None
     assert found.p < MAX_P
     assert found.pct_per_10_min == pytest.approx(40, abs=15)  # of 50, less as times grow
-    assert "drifted while the run measured" in found.advice[0]
+    assert "drifted while the run measured" in drift_advice(found)[0]
 
 
 def test_noise_is_no_drift(tmp_path: Path) -> None:
     found = [measured(tmp_path / str(seed), splits=4, seed=seed) for seed in range(5)]
-    assert [one.advice for one in found] == [()] * 5
+    assert [drift_advice(one) for one in found] == [()] * 5
     assert all(one.p is not None and one.p > MAX_P for one in found)
 
 
@@ -79,7 +85,7 @@ def test_splits_that_the_profile_tells_wrongly_are_no_drift(tmp_path: Path) -> N
     # four splits fall into the order of their errors once in twelve times, up or down
     assert found.p is not None
     assert found.p > MAX_P
-    assert found.advice == ()
+    assert drift_advice(found) == ()
 
 
 def test_a_profile_shows_a_drift_across_splits(tmp_path: Path) -> None:
@@ -94,4 +100,4 @@ def test_few_cells_tell_nothing(tmp_path: Path) -> None:
     found = measured(tmp_path / "run", splits=1, slope_per_min=1.0)
     assert found.p is None
     assert found.words == "too few cells to tell (6)"
-    assert found.advice == ()
+    assert drift_advice(found) == ()

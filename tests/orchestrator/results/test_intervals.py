@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orchestrator.results.intervals import median_interval, ratio_interval
+from orchestrator.results.statistics.intervals import median_interval, ratio_interval
 
 
 @pytest.mark.parametrize("count", [5, 6, 20, 101])

@@ -93,11 +93,14 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
         assert says in done.err
 
 
-def test_cells_that_lack_what_a_row_needs_are_refused_in_words(tmp_path: Path) -> None:
+def test_a_cell_that_lacks_what_a_row_needs_is_left_out_and_named(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run")
-    run.add_cell({"key": "x", "attempt": "x"})
-    with pytest.raises(UsageError, match="damaged: lacks 'link'"):
-        read(run.path)
+    cells = len(read(run.path).cells)
+    run.append("cells.jsonl", b'{"key":"x","attempt":"x"}')
+    found = read(run.path)
+    assert len(found.rows) == cells
+    (note,) = found.notes
+    assert note.endswith(f"cells.jsonl, line {cells + 1}, is damaged and left out")
 
 
 def test_a_run_with_a_damaged_line_is_read_and_the_line_is_named(run: RunFolder) -> None:

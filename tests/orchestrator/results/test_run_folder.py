@@ -1,36 +1,71 @@
 """What is measured stays readable, whatever happens to the run."""
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.results.run_folder import SCHEMA, RunFolder, create
+from netem.spec import symmetric
+from orchestrator.results.journal import Journal
+from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
+from orchestrator.results.run_folder import RunFolder, create
 from splitbed.errors import RunError, UsageError
+from splitbed.timeline import Stage
 
 
-def test_lines_come_back_in_order(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    for frame in range(3):
-        folder.add_sample({"frame": frame})
-    assert [sample["frame"] for sample in folder.samples()] == [0, 1, 2]
+def frame(number: int, attempt: str = "a") -> FrameRecord:
+    return FrameRecord(attempt=attempt, frame=number, stages=(Stage("part1", 0, 5),))
+
+
+def cell(key: str, attempt: str = "", **changed: Any) -> CellRecord:
+    """An ended cell, by default of two frames."""
+    told: dict[str, Any] = {
+        "key": key,
+        "attempt": attempt or key,
+        "split": "1:1",
+        "split_name": key,
+        "frames": 2,
+    }
+    return CellRecord(**told | {"link": symmetric(rate_mbit=8)} | changed)
+
+
+def journal(path: Path, *grid: str) -> Journal:
+    return Journal(RunFolder(path), RunRecord(grid=grid))
+
+
+def numbers(path: Path) -> list[int]:
+    return [one.frame for one in RunFolder(path).frames()]
+
+
+def test_frames_come_back_in_order(tmp_path: Path) -> None:
+    with journal(tmp_path) as written:
+        for number in range(3):
+            written.add_frame(frame(number))
+    assert numbers(tmp_path) == [0, 1, 2]
 
 
 def test_half_a_line_of_a_killed_run_costs_that_line_only(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    folder.add_sample({"frame": 0})
+    with journal(tmp_path) as written:
+        written.add_frame(frame(0))
     with (tmp_path / "samples.jsonl").open("a") as file:
         file.write('{"frame": 1, "e2')
-    folder.add_sample({"frame": 2})
-    assert [sample["frame"] for sample in folder.samples()] == [0, 2]
+    with journal(tmp_path) as written:
+        written.add_frame(frame(2))
+    assert numbers(tmp_path) == [0, 2]
 
 
-@pytest.mark.parametrize("name", ["samples.jsonl", "cells.jsonl"])
+@pytest.mark.parametrize("name", ["samples.jsonl", "cells.jsonl", "summary.csv"])
 def test_a_full_disk_is_named_with_the_way_to_go_on(tmp_path: Path, name: str) -> None:
-    folder = RunFolder(tmp_path)
-    (tmp_path / name).symlink_to("/dev/full")
-    with pytest.raises(RunError, match=r"No space left on device.*--resume"):
-        (folder.add_sample if name.startswith("samples") else folder.add_cell)({"frame": 0})
+    with journal(tmp_path) as written:
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).symlink_to("/dev/full")
+        with pytest.raises(RunError, match=r"No space left on device.*--resume"):
+            if name == "samples.jsonl":
+                written.add_frame(frame(0))
+            else:
+                written.add_cell(cell("a"))
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
@@ -46,42 +81,72 @@ def test_a_run_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_that_says_no_schema_is_one_of_the_first_and_is_read(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"asked": {}}')
-    assert RunFolder(tmp_path).read_run() == {"asked": {}}
+    assert RunFolder(tmp_path).read_run() == RunRecord()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"schema": []}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1, 2]", '{"schema": []}', '{"grid": 5}', "[" * 100_000],
+)
 def test_a_damaged_run_json_is_told_as_such(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(UsageError, match=r"run\.json is damaged"):
         RunFolder(tmp_path).read_run()
 
 
-@pytest.mark.parametrize("line", [b'{"frame": 1, "e2', b"\xff\xfe", b"7", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "line", [b'{"frame": 1, "e2', b"\xff\xfe", b"7", b'{"frame": 1}', b"[" * 100_000]
+)
 def test_a_damaged_line_is_left_out_and_named(tmp_path: Path, line: bytes) -> None:
     folder = RunFolder(tmp_path)
-    folder.add_sample({"frame": 0})
-    with (tmp_path / "samples.jsonl").open("ab") as file:
-        file.write(line)
-    folder.add_sample({"frame": 2})
-    assert [sample["frame"] for sample in folder.samples()] == [0, 2]
-    assert folder.damage() == [f"{tmp_path / 'samples.jsonl'}, line 2, is damaged and left out"]
+    folder.append("samples.jsonl", frame(0).line())
+    folder.append("samples.jsonl", line)
+    folder.append("samples.jsonl", frame(2).line())
+    assert numbers(tmp_path) == [0, 2]
+    assert folder.contents().damage == (
+        f"{tmp_path / 'samples.jsonl'}, line 2, is damaged and left out",
+    )
 
 
 def test_cells_come_in_the_order_of_the_grid_and_the_last_attempt_counts(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    folder.write_run({"grid": ["a", "b", "c"]})
-    for key, attempt in (("c", "1"), ("a", "2"), ("c", "3")):
-        folder.add_cell({"key": key, "attempt": attempt})
-    assert [(cell["key"], cell["attempt"]) for cell in folder.counted()] == [("a", "2"), ("c", "3")]
+    with journal(tmp_path, "a", "b", "c") as written:
+        for key, attempt in (("c", "1"), ("a", "2"), ("c", "3")):
+            written.add_cell(cell(key, attempt))
+    for found in (written, journal(tmp_path, "a", "b", "c")):
+        assert [(one.key, one.attempt) for one in found.cells] == [("a", "2"), ("c", "3")]
+        assert found.count == 3
 
 
-def test_a_cell_that_lost_a_frame_is_measured_again(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    for key, frames in (("a", 2), ("b", 3)):
-        folder.add_cell({"key": key, "attempt": key, "error": None, "frames": frames})
-        for frame in range(2):
-            folder.add_sample({"attempt": key, "frame": frame})
-    assert folder.ended() == {"a"}
+def test_a_cell_is_measured_again_unless_it_ended_with_all_its_frames(tmp_path: Path) -> None:
+    with journal(tmp_path) as written:
+        for key in ("a", "lost a frame", "lost them"):
+            for number in range(0 if key == "lost them" else 2):
+                written.add_frame(frame(number, key))
+            written.add_cell(cell(key, frames=3 if key == "lost a frame" else None))
+        written.add_cell(cell("failed", error="the ue node died"))
+    assert written.ended == journal(tmp_path).ended == {"a"}
+
+
+def summary(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((path / "summary.csv").open()))
+
+
+def test_a_run_that_is_killed_has_a_row_of_every_cell_that_ended(tmp_path: Path) -> None:
+    written = journal(tmp_path)
+    for key in ("a", "b"):
+        written.add_frame(frame(0, key))
+        written.add_cell(cell(key, frames=1))
+        written.add_frame(frame(1, "of a cell that never ends"))
+    assert [row["split_name"] for row in summary(tmp_path)] == ["a", "b"]
+
+
+def test_a_cell_that_is_measured_again_has_one_row(tmp_path: Path) -> None:
+    with journal(tmp_path) as written:
+        written.add_cell(cell("a", error="the ue node died"))
+    with journal(tmp_path) as written:
+        written.add_frame(frame(0, "again"))
+        written.add_cell(cell("a", "again", frames=1))
+    assert [row["frames"] for row in summary(tmp_path)] == ["1"]
 
 
 def test_only_one_sweep_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
@@ -106,12 +171,3 @@ def test_a_sweep_that_was_killed_as_it_began_leaves_its_folder_free(tmp_path: Pa
     (tmp_path / ".lock").touch()
     (tmp_path / ".run.json.draft").write_text("{")
     assert create(tmp_path, "m").path == tmp_path
-
-
-def test_a_cell_whose_frames_are_lost_is_measured_again(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    for key in ("a", "b"):
-        folder.add_cell({"key": key, "attempt": key, "error": None})
-    folder.add_cell({"key": "c", "attempt": "c", "error": "the ue node died"})
-    folder.add_sample({"attempt": "a", "frame": 0})
-    assert folder.ended() == {"a"}

@@ -1,71 +1,91 @@
 """Rows, verdict and advice, from samples made up to be known."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.results.run_folder import PROFILE_FILE, Record, RunFolder
-from orchestrator.results.summary import COLUMNS, rows, to_csv
+from orchestrator.results.records import CellRecord, FrameRecord
+from orchestrator.results.rows import COLUMNS, to_csv
+from orchestrator.results.run_folder import (
+    CELLS_FILE,
+    PROFILE_FILE,
+    SAMPLES_FILE,
+    RunFolder,
+)
 from orchestrator.results.verdict import judge_run
 from tests.orchestrator.measure.test_profile import profile
+from tests.orchestrator.written import add_frame, change_run, rows, write_run
 
 SPEC = symmetric(rate_mbit=8)
-PROOF: Record = {"uplink_mbit": 8.0, "downlink_mbit": 8.0, "rtt_min_ms": 0.2, "fault": ""}
+PROOF: dict[str, Any] = {"uplink_mbit": 8.0, "downlink_mbit": 8.0, "rtt_min_ms": 0.2, "fault": ""}
 
-TCP: Record = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
+TCP: dict[str, Any] = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
 
 
 OF_FRAMES = ("max_abs_diff", "encoded_bytes")
 
 
-def add_cell(folder: RunFolder, split: str, e2e_ms: list[float], **changed: Any) -> None:
+def add_cell(folder: RunFolder, split: str, e2e_ms: Sequence[float], **changed: Any) -> None:
+    """Write down a cell, and its frames before it."""
+    cell, frames = made_cell(split, e2e_ms, **changed)
+    for frame in frames:
+        folder.append(SAMPLES_FILE, frame.line())
+    folder.append(CELLS_FILE, cell.line())
+
+
+def made_cell(
+    split: str, e2e_ms: Sequence[float], **changed: Any
+) -> tuple[CellRecord, list[FrameRecord]]:
     """A cell whose uplink takes all but 10 ms; 1 KB of it per ms is the wire's."""
-    cell: Record = {
+    cell: dict[str, Any] = {
         "key": split, "attempt": split, "split": split, "split_name": f"cut {split}",
         "intermediate_tensors": 1, "intermediate_bytes": 1000, "link": SPEC.model_dump(),
         "link_backend": "linkbox", "error": None, "part1_bytes": 1, "part2_bytes": 2,
         "proofs": [PROOF | {"tcp": TCP}, PROOF | {"tcp": TCP | {"retransmits": 3}}],
     }  # fmt: skip
-    for frame, total_ms in enumerate(e2e_ms):
-        ends = [0, 5, 5, total_ms - 5, total_ms - 5, total_ms, total_ms, total_ms]
-        names = ["part1", "encode", "uplink", "decode", "part2", "result", "downlink"]
-        stages = [
-            [name, int(start * 1e6), int(end * 1e6)]
-            for name, start, end in zip(names, ends, ends[1:], strict=False)
-        ]
-        encoded = int((total_ms - 10) * 1000 / 1.06) - 200
-        folder.add_sample(
-            {"attempt": split, "frame": frame, "stages": stages, "encoded_bytes": encoded,
-             "result_bytes": 0, "max_abs_diff": 0.0}
-            | {key: value for key, value in changed.items() if key in OF_FRAMES}
-        )  # fmt: skip
-    folder.add_cell(cell | {k: v for k, v in changed.items() if k not in OF_FRAMES})
+    of_frames = {key: value for key, value in changed.items() if key in OF_FRAMES}
+    of_cell = {key: value for key, value in changed.items() if key not in OF_FRAMES}
+    frames = [_frame(split, place, total_ms, of_frames) for place, total_ms in enumerate(e2e_ms)]
+    return CellRecord.from_plain(cell | of_cell), frames
+
+
+def _frame(split: str, place: int, total_ms: float, changed: dict[str, Any]) -> FrameRecord:
+    ends = [0, 5, 5, total_ms - 5, total_ms - 5, total_ms, total_ms, total_ms]
+    names = ["part1", "encode", "uplink", "decode", "part2", "result", "downlink"]
+    stages = [
+        [name, int(start * 1e6), int(end * 1e6)]
+        for name, start, end in zip(names, ends, ends[1:], strict=False)
+    ]
+    told = {"attempt": split, "frame": place, "stages": stages, "max_abs_diff": 0.0}
+    told["encoded_bytes"] = int((total_ms - 10) * 1000 / 1.06) - 200
+    return FrameRecord.from_plain(told | changed)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path)
-    folder.write_run({"model": {"name": "m", "weights": "seeded (seed 0)"}})
+    write_run(folder, model={"name": "m", "weights": "seeded (seed 0)"})
     return folder
 
 
 def test_times_are_medians_and_percentiles_of_the_raw_samples(folder: RunFolder) -> None:
     add_cell(folder, "0:2", [100, 110, 200])
     (row,) = rows(folder)
-    assert row["e2e_ms"] == pytest.approx(110)
-    assert row["e2e_p95_ms"] == pytest.approx(191)
-    assert row["part1_ms"] == pytest.approx(5)
-    assert row["frames"] == 3
-    assert row["link_retransmits"] == 3
+    assert row.e2e_ms == pytest.approx(110)
+    assert row.e2e_p95_ms == pytest.approx(191)
+    assert row.part1_ms == pytest.approx(5)
+    assert row.frames == 3
+    assert row.link_retransmits == 3
 
 
 def test_speed_up_is_against_the_faster_anchor(folder: RunFolder) -> None:
     add_cell(folder, "0:2", [100] * 3)
     add_cell(folder, "1:1", [50] * 3)
     add_cell(folder, "2:0", [80] * 3)
-    assert [row["speedup_vs_best_anchor"] for row in rows(folder)] == pytest.approx([0.8, 1.6, 1])
+    assert [row.speedup_vs_best_anchor for row in rows(folder)] == pytest.approx([0.8, 1.6, 1])
 
 
 def test_an_invalid_anchor_is_no_measure_of_speed(folder: RunFolder) -> None:
@@ -73,7 +93,7 @@ def test_an_invalid_anchor_is_no_measure_of_speed(folder: RunFolder) -> None:
     add_cell(folder, "0:2", [10] * 3, proofs=[fault, fault])
     add_cell(folder, "1:1", [50] * 3)
     add_cell(folder, "2:0", [100] * 3)
-    assert rows(folder)[1]["speedup_vs_best_anchor"] == pytest.approx(2)
+    assert rows(folder)[1].speedup_vs_best_anchor == pytest.approx(2)
 
 
 def test_links_that_differ_only_in_the_downlink_are_not_compared(folder: RunFolder) -> None:
@@ -81,21 +101,21 @@ def test_links_that_differ_only_in_the_downlink_are_not_compared(folder: RunFold
     add_cell(folder, "0:2", [100] * 3)
     add_cell(folder, "1:1", [50] * 3, link=other.model_dump())
     first, second = rows(folder)
-    assert first["link"] != second["link"]
-    assert "speedup_vs_best_anchor" not in second
+    assert first.link != second.link
+    assert second.speedup_vs_best_anchor is None
 
 
 def test_a_cell_measured_again_counts_once_by_its_last_attempt(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [], error="the edge node died")
     add_cell(folder, "1:1", [50] * 3)
     (row,) = rows(folder)
-    assert row["valid"] is True
-    assert row["frames"] == 3
+    assert row.valid is True
+    assert row.frames == 3
 
 
 def test_samples_of_an_interrupted_cell_do_not_count(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [50] * 3)
-    folder.add_sample({"attempt": "2:0", "frame": 0})
+    add_frame(folder, {"attempt": "2:0", "stages": [["part1", 0, 1]]})
     assert len(rows(folder)) == 1
 
 
@@ -112,12 +132,12 @@ def test_samples_of_an_interrupted_cell_do_not_count(folder: RunFolder) -> None:
     ],
 )
 def test_a_broken_rule_makes_the_row_and_the_run_invalid(
-    folder: RunFolder, changed: Record, says: str
+    folder: RunFolder, changed: dict[str, Any], says: str
 ) -> None:
     add_cell(folder, "1:1", [100] * 3, **changed)
     table = rows(folder)
     verdict = judge_run(table, 1)
-    assert table[0]["valid"] is False
+    assert table[0].valid is False
     assert verdict.word == "INVALID"
     assert says in verdict.reasons[0]
 
@@ -164,9 +184,9 @@ def test_a_delivery_has_paid_once_the_frames_it_saves_add_up_to_it(folder: RunFo
     add_cell(folder, "1:1", [60] * 3, part1_delivery_ms=500.0)
     add_cell(folder, "2:0", [120] * 3, part1_delivery_ms=900.0)
     network, split, device = rows(folder)
-    assert split["frames_to_pay_delivery"] == 13  # 500 ms at 40 ms a frame
-    assert network["frames_to_pay_delivery"] is None  # nothing was delivered
-    assert device["frames_to_pay_delivery"] is None  # it never pays
+    assert split.frames_to_pay_delivery == 13  # 500 ms at 40 ms a frame
+    assert network.frames_to_pay_delivery is None  # nothing was delivered
+    assert device.frames_to_pay_delivery is None  # it never pays
 
 
 def test_advice_says_when_the_delivery_of_the_best_split_has_paid(folder: RunFolder) -> None:
@@ -181,8 +201,8 @@ def test_a_part_that_arrived_faster_than_physics_makes_the_row_invalid(folder: R
     # a megabyte at 8 Mbit/s takes a second
     add_cell(folder, "1:1", [60] * 3, part1_bytes=1_000_000, part1_delivery_ms=400.0)
     (row,) = rows(folder)
-    assert not row["valid"]
-    assert "part 1 was delivered faster than physics" in str(row["reason"])
+    assert not row.valid
+    assert "part 1 was delivered faster than physics" in row.reason
 
 
 def test_predictions_stand_beside_what_was_measured(folder: RunFolder) -> None:
@@ -191,11 +211,11 @@ def test_predictions_stand_beside_what_was_measured(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [110] * 3)
     (row,) = rows(folder)
     # after a pause half as much again
-    assert (row["part1_predicted_ms"], row["part2_predicted_ms"]) == (6, 12)
-    bound_ms = row["bound_ms"]
-    assert isinstance(bound_ms, float)
-    assert row["e2e_predicted_ms"] == pytest.approx(bound_ms + 8)
-    assert row["prediction_error_pct"] == pytest.approx(100 * (bound_ms + 8 - 110) / 110)
+    assert (row.part1_predicted_ms, row.part2_predicted_ms) == (6, 12)
+    bound_ms = row.bound_ms
+    assert bound_ms is not None
+    assert row.e2e_predicted_ms == pytest.approx(bound_ms + 8)
+    assert row.prediction_error_pct == pytest.approx(100 * (bound_ms + 8 - 110) / 110)
     assert "part 1 and part 2 alone within 80.0 %" in judge_run([row], 1).advice[0]
 
 
@@ -203,30 +223,30 @@ def test_a_profile_that_cannot_be_read_predicts_nothing(folder: RunFolder) -> No
     (folder.path / PROFILE_FILE).write_text('{"ue": 1}')
     add_cell(folder, "1:1", [110] * 3)
     (row,) = rows(folder)
-    assert "e2e_predicted_ms" not in row
+    assert row.e2e_predicted_ms is None
 
 
 def test_a_cell_without_its_frames_is_invalid(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [])
     (row,) = rows(folder)
-    assert not row["valid"]
-    assert "missing from samples.jsonl" in str(row["reason"])
+    assert not row.valid
+    assert "missing from samples.jsonl" in row.reason
 
 
 def test_a_cell_that_lost_a_frame_is_invalid(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [50] * 3, frames=4)
     (row,) = rows(folder)
-    assert row["reason"] == "1 of its frames are missing from samples.jsonl"
+    assert row.reason == "1 of its frames are missing from samples.jsonl"
 
 
 def test_rows_have_the_interval_of_their_median(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [50, 51, 52, 53, 60])
     (row,) = rows(folder)
-    assert (row["e2e_low_ms"], row["e2e_high_ms"]) == pytest.approx((50, 60))
+    assert (row.e2e_low_ms, row.e2e_high_ms) == pytest.approx((50, 60))
 
 
 def test_rows_are_in_the_order_of_the_grid(folder: RunFolder) -> None:
-    folder.write_run(folder.read_run() | {"grid": ["0:2", "1:1", "2:0"]})
+    change_run(folder, grid=["0:2", "1:1", "2:0"])
     for split in ("2:0", "0:2", "1:1"):
         add_cell(folder, split, [50] * 3)
-    assert [row["split"] for row in rows(folder)] == ["0:2", "1:1", "2:0"]
+    assert [row.split for row in rows(folder)] == ["0:2", "1:1", "2:0"]

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from orchestrator.ask.scenario_file import HEADINGS
-from orchestrator.results.run_folder import PROFILE_FILE, SCENARIO_FILE, Record, RunFolder
+from orchestrator.results.run_folder import PROFILE_FILE, SCENARIO_FILE, RunFolder
 from orchestrator.scenarios.tr import tr_tables
 from splitbed.errors import UsageError
+from tests.orchestrator import written
 from tests.orchestrator.measure.test_profile import profile
 from tests.orchestrator.results.test_summary import SPEC, add_cell
 
@@ -23,7 +24,7 @@ def write_run(path: Path, model: str, **changed: object) -> RunFolder:
     """A run over 8 Mbit/s of both anchors and of the split 1:1, which cuts 1.44 MB."""
     path.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(path)
-    run: Record = {
+    run: dict[str, object] = {
         "model": {
             "name": model, "weights": "seeded (seed 0)", "sha256": "ab12", "md5": "cd34",
             "bytes": 91_560_942, "layers": 2, "parameters": 22_894_902,
@@ -32,7 +33,7 @@ def write_run(path: Path, model: str, **changed: object) -> RunFolder:
         "conditions": {"git_commit": "0123abc", "ue": {"cpu": "Cortex", "cpus": 8}},
         "verdict": "VALID",
     }  # fmt: skip
-    folder.write_run(run | changed)
+    written.write_run(folder, **run | changed)
     add_cell(folder, "2:0", [80] * 3, codec="none", part1_bytes=91_560_942)
     add_cell(folder, "0:2", [100] * 3)
     sizes = {"intermediate_bytes": 1_440_000, "part1_bytes": 1_024_000, "part2_bytes": 2_048_000}
@@ -185,12 +186,9 @@ def test_results_say_that_they_have_not_been_cross_checked(tmp_path: Path) -> No
 def test_agreement_is_told_in_the_words_of_the_clause(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "ssd300")
     for cell in folder.cells():
-        folder.write_prediction(cell["key"], "cat.txt", "cat 0.9 1 2 3 4\n")
+        folder.write_prediction(cell.key, "cat.txt", "cat 0.9 1 2 3 4\n")
     folder.write_prediction("whole", "cat.txt", "cat 0.9 1 2 3 4\n")
-    cells = [
-        {"codec": "raw"} | cell | {"predictions": cell["key"], "tensors": MAPS}
-        for cell in folder.cells()
-    ]
+    cells = [cell.plain() | {"predictions": cell.key, "tensors": MAPS} for cell in folder.cells()]
     (folder.path / "cells.jsonl").write_text("".join(json.dumps(cell) + "\n" for cell in cells))
     text = tr_tables(tmp_path)
     assert "normalized MSE is less than 1e-5 for 100.00% of all frames" in text
@@ -270,7 +268,7 @@ def test_a_scenario_that_has_not_begun_its_sweep_is_refused(tmp_path: Path) -> N
 
 def test_a_run_of_which_every_cell_failed_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_run({"model": {"name": "ssd300", "weights": "seeded (seed 0)"}})
+    written.write_run(folder, model={"name": "ssd300", "weights": "seeded (seed 0)"})
     add_cell(folder, "1:1", [], error="it died")
     with pytest.raises(UsageError, match="no measured cell"):
         tr_tables(tmp_path)

@@ -1,7 +1,6 @@
 """What two clocks are apart is known within the uncertainty that is stated."""
 
 import itertools
-import json
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.results.clock import ClockModel, Offset, is_told, on_ue_clock, own_epoch_ns
+from orchestrator.results.records import ClockRecord
 from orchestrator.testbed.clocks import Clocks, between, read_offset
 from splitbed.errors import NodeError
 from splitbed.timeline import Stage, Timeline
@@ -240,13 +240,15 @@ def test_a_model_is_the_same_after_json() -> None:
     first = between(world.read(ue), world.read(edge))
     world.ns += 10 * S
     model = ClockModel((between(world.read(ue), world.read(edge)),), origin=first)
-    assert ClockModel.from_record(json.loads(json.dumps(model.record()))) == model
+    record = ClockRecord.of(model, ue_epoch_ns=0)
+    assert ClockRecord.from_json(record.line()).model == model
 
 
 def test_a_record_names_what_the_run_is_judged_by() -> None:
-    record = exact(25 * MS).record()
-    assert (record["offset_ms"], record["uncertainty_ms"]) == (25, pytest.approx(0.005))
-    assert (record["drift_ppm"], record["drift_uncertainty_ppm"]) == (0, 0)
+    record = ClockRecord.of(exact(25 * MS), ue_epoch_ns=0)
+    assert record.offset_ms == 25
+    assert record.uncertainty_ms == pytest.approx(0.005)
+    assert (record.drift_ppm, record.drift_uncertainty_ppm) == (0, 0)
 
 
 FRAME_MS = {

@@ -10,10 +10,18 @@ from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from splitbed.timeline import Timeline
 
+NODE_STAGES = ("part1", "encode", "decode", "part2", "result")
+"""What the nodes work on, between which bytes cross."""
+
 
 def bound_ms(timeline: Timeline, encoded_bytes: int, result_bytes: int, link: LinkSpec) -> float:
     """The floor for a frame whose node stages took what `timeline` says."""
-    on_nodes = sum(timeline.ms(stage) for stage in ("part1", "encode", "decode", "part2", "result"))
+    on_nodes = sum(timeline.ms(stage) for stage in NODE_STAGES)
     if not timeline.crosses:
         return on_nodes
-    return on_nodes + wire_ms(encoded_bytes, link.uplink) + wire_ms(result_bytes, link.downlink)
+    return on_nodes + crossing_ms(encoded_bytes, result_bytes, link)
+
+
+def crossing_ms(encoded_bytes: int, result_bytes: int, link: LinkSpec) -> float:
+    """What of it is the link's."""
+    return wire_ms(encoded_bytes, link.uplink) + wire_ms(result_bytes, link.downlink)

@@ -10,15 +10,14 @@ those of the same split alone, which shows only drift that is fast.
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.results.rows import Row, number
-from orchestrator.results.run_folder import Record, RunFolder
-from orchestrator.results.summary import rows, samples_by_attempt
+from orchestrator.results.records import Drift
+from orchestrator.results.rows import Row
 
 Array = NDArray[np.float64]
 
@@ -31,88 +30,58 @@ PAIRED_CELLS = 600
 
 
 @dataclass(frozen=True)
-class Drift:
-    """What was found over `cells`; all else None where they are too few.
-
-    ``rho`` is Spearman's, of the residuals with the place in the order of measurement.
-    """
-
-    cells: int
-    rho: float | None = None
-    p: float | None = None
-    pct_per_10_min: float | None = None
-    minutes: float = 0.0
-    resumed: bool = False
-
-    @property
-    def words(self) -> str:
-        """The finding."""
-        if self.resumed:
-            return "not tested: the run was resumed"
-        if self.rho is None or self.p is None or self.pct_per_10_min is None:
-            return f"too few cells to tell ({self.cells})"
-        return (
-            f"{self.pct_per_10_min:+.1f} % per 10 minutes over {self.minutes:.1f} minutes "
-            f"(Spearman's rho {self.rho:.2f}, p = {self.p:.2g}, {self.cells} cells)"
-        )
-
-    @property
-    def advice(self) -> tuple[str, ...]:
-        """A sentence where the run drifted; else nothing."""
-        if self.p is None or self.pct_per_10_min is None or self.p >= MAX_P:
-            return ()
-        if abs(self.pct_per_10_min) * self.minutes / 10 < MIN_PCT:
-            return ()
-        return (
-            f"Part 1 and part 2 drifted while the run measured: {self.words}. Cells measured early "
-            "and late are not alike; repeat the run on machines that do nothing else and do not "
-            "get hot.",
-        )
-
-    def record(self) -> Record:
-        """For run.json."""
-        return asdict(self) | {"words": self.words}
-
-
-@dataclass(frozen=True)
 class _Cell:
     split: str
     minutes: float
     residual: float
 
 
-def drift(folder: RunFolder, table: Sequence[Row] | None = None) -> Drift:
-    """The drift of a run, whose summary is `table`."""
-    table = rows(folder) if table is None else table
-    predicted = all("part1_predicted_ms" in row for row in table)
-    cells = _cells(folder, table)
+def drift(table: Sequence[Row], began_ns: Sequence[int | None], *, resumed: bool = False) -> Drift:
+    """The drift of a run with these rows; `began_ns` is when the first frame of each began.
+
+    By the UE's clock; None for a cell without frames.
+    """
+    cells = _cells(table, began_ns)
+    if resumed:
+        return Drift(cells=len(cells), resumed=True)  # its parts lie apart, on clocks of their own
+    predicted = all(row.part1_predicted_ms is not None for row in table)
     blocks = _blocks(cells)
-    if folder.read_run().get("resumed"):
-        return Drift(len(cells), resumed=True)  # its parts lie apart, on clocks of their own
     if len(cells) < MIN_CELLS or (not predicted and len(blocks) == len(cells)):
-        return Drift(len(cells))
+        return Drift(cells=len(cells))
     if not predicted:
         cells = _against_own_split(cells, blocks)
     rho, p = _tested(cells, blocks, whole=predicted)
-    minutes = cells[-1].minutes - cells[0].minutes
-    return Drift(len(cells), rho, p, _pct_per_10_min(cells, whole=predicted), minutes)
+    return Drift(
+        cells=len(cells),
+        rho=rho,
+        p=p,
+        pct_per_10_min=_pct_per_10_min(cells, whole=predicted),
+        minutes=cells[-1].minutes - cells[0].minutes,
+    )
 
 
-def _cells(folder: RunFolder, table: Sequence[Row]) -> list[_Cell]:
+def drift_advice(found: Drift) -> tuple[str, ...]:
+    """A sentence where the run drifted; else nothing."""
+    if found.p is None or found.pct_per_10_min is None or found.p >= MAX_P:
+        return ()
+    if abs(found.pct_per_10_min) * found.minutes / 10 < MIN_PCT:
+        return ()
+    return (
+        f"Part 1 and part 2 drifted while the run measured: {found.words}. Cells measured early "
+        "and late are not alike; repeat the run on machines that do nothing else and do not "
+        "get hot.",
+    )
+
+
+def _cells(table: Sequence[Row], began_ns: Sequence[int | None]) -> list[_Cell]:
     """The valid cells in the order of measurement, by the UE's clock."""
-    samples = samples_by_attempt(folder)
     found = []
-    for cell, row in zip(folder.counted(), table, strict=True):
-        if row["valid"] and (took_ms := _work_ms(row, "")):
-            minutes = samples[cell["attempt"]][0]["stages"][0][1] / 6e10
-            told_ms = _work_ms(row, "predicted_") or 1.0
-            found.append(_Cell(str(row["split"]), minutes, math.log(took_ms / told_ms)))
+    for row, at_ns in zip(table, began_ns, strict=True):
+        took_ms = (row.part1_ms or 0.0) + (row.part2_ms or 0.0)
+        if row.valid and took_ms and at_ns is not None:
+            told_ms = (row.part1_predicted_ms or 0.0) + (row.part2_predicted_ms or 0.0) or 1.0
+            found.append(_Cell(row.split, at_ns / 6e10, math.log(took_ms / told_ms)))
     return sorted(found, key=lambda cell: cell.minutes)
-
-
-def _work_ms(row: Row, kind: str) -> float:
-    names = (f"part1_{kind}ms", f"part2_{kind}ms")
-    return sum(number(row, name) for name in names if row.get(name) is not None)
 
 
 def _blocks(cells: Sequence[_Cell]) -> list[list[int]]:

@@ -9,6 +9,7 @@ of cases, that of 5 in 94 %.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ OUTSIDE_PCT = (2.5, 97.5)
 MIN_VALUES = 3
 
 Interval = tuple[float, float]
+Ranks = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def median_interval(values: Sequence[float], *, seed: int = 0) -> Interval:
@@ -28,33 +30,43 @@ def median_interval(values: Sequence[float], *, seed: int = 0) -> Interval:
     """
     if len(values) < MIN_VALUES:
         return min(values), max(values)
-    return _inner(_medians(values, np.random.default_rng(seed)))
+    return _inner(_medians(values, _ranks(len(values), seed)))
 
 
 def ratio_interval(base: Sequence[float], values: Sequence[float], *, seed: int = 0) -> Interval:
     """The 95 % interval of median(values) / median(base), all positive, drawn independently."""
-    rng = np.random.default_rng(seed)
-    return _inner(_medians(values, rng) / _medians(base, rng))
+    drawn = np.random.default_rng(seed)
+    others = _medians(values, _drawn(len(values), drawn))
+    return _inner(others / _medians(base, _drawn(len(base), drawn)))
 
 
-def _medians(values: Sequence[float], rng: np.random.Generator) -> NDArray[np.float64]:
+def _medians(values: Sequence[float], ranks: Ranks) -> NDArray[np.float64]:
     """Medians of bootstrap resamples."""
     ordered = np.sort(np.asarray(values, np.float64))
-    count = len(ordered)
+    below, above = ranks
+    found: NDArray[np.float64] = (ordered[below] + ordered[above]) / 2
+    return found
+
+
+@cache
+def _ranks(count: int, seed: int) -> Ranks:
+    """Of so many values, the same ones each time: most cells have as many frames."""
+    return _drawn(count, np.random.default_rng(seed))
+
+
+def _drawn(count: int, rng: np.random.Generator) -> Ranks:
+    """The ranks of the two values in the middle of each resample; of an odd number, one twice."""
     middle = (count + 1) // 2
     below = rng.beta(middle, count + 1 - middle, RESAMPLES)
-    medians = _at(ordered, below)
     if count % 2:
-        return medians
+        return _at(below, count), _at(below, count)
     # the draw next above, given the one below: the least of those that remain
     above = below + (1 - below) * rng.beta(1, count - middle, RESAMPLES)
-    return (medians + _at(ordered, above)) / 2
+    return _at(below, count), _at(above, count)
 
 
-def _at(ordered: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
-    last = len(ordered) - 1
-    found: NDArray[np.float64] = ordered[np.minimum((share * len(ordered)).astype(int), last)]
-    return found
+def _at(share: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    return np.minimum((share * count).astype(np.intp), count - 1)
 
 
 def _inner(drawn: NDArray[np.float64]) -> Interval:

@@ -1,0 +1,97 @@
+"""The times of a cell's frames as arrays, a value per frame, on the UE's clock.
+
+frames ──> starts and ends, frames × stages ──> what each stage took, end to end, what is left over
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netem.spec import LinkSpec
+from orchestrator.results.clock import ClockModel, on_ue_clock
+from orchestrator.results.records import FrameRecord
+from orchestrator.results.statistics.bound import NODE_STAGES, crossing_ms
+from splitbed.timeline import END_TO_END, NS_PER_MS, Stage
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellTimes:
+    """What each frame took, in ms; ``stages`` by the names of those that any frame has."""
+
+    stages: dict[str, Array]
+    e2e_ms: Array
+    gap_share: Array
+    """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
+    crosses: NDArray[np.bool_]
+    """Whether the frame crossed the link."""
+
+    def ms(self, *names: str) -> Array:
+        """What these stages took together; 0 where there were none."""
+        return sum((self.stages[n] for n in names if n in self.stages), np.zeros_like(self.e2e_ms))
+
+    def bound_ms(self, frames: Sequence[FrameRecord], link: LinkSpec) -> Array:
+        """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
+        sizes = [(frame.encoded_bytes, frame.result_bytes) for frame in frames]
+        known = {size: crossing_ms(*size, link) for size in set(sizes)}
+        on_link = np.array([known[size] for size in sizes])
+        return self.ms(*NODE_STAGES) + np.where(self.crosses, on_link, 0.0)
+
+
+def cell_times(frames: Sequence[FrameRecord], clock: ClockModel | None) -> CellTimes:
+    """The times of at least one frame; `clock` is the edge's, None where it is the UE's."""
+    if clock is None:
+        stages: Sequence[Sequence[Stage]] = [frame.stages for frame in frames]
+    else:
+        stages = [on_ue_clock(frame.stages, clock) for frame in frames]
+    kinds: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, of_frame in enumerate(stages):
+        kinds[tuple([stage.name for stage in of_frame])].append(place)
+    parts = [
+        (places, _alike(names, [stages[p] for p in places])) for names, places in kinds.items()
+    ]
+    if len(parts) == 1:
+        return parts[0][1]
+    return _joined(len(frames), parts)
+
+
+def _alike(names: tuple[str, ...], frames: Sequence[Sequence[Stage]]) -> CellTimes:
+    """Of frames whose stages have the same names, in the same order."""
+    ends = [ns for frame in frames for stage in frame for ns in (stage.start_ns, stage.end_ns)]
+    spans = np.array(ends, np.int64).reshape(len(frames), len(names), 2)
+    took_ms = (spans[:, :, 1] - spans[:, :, 0]) / NS_PER_MS
+    stages: dict[str, Array] = {}
+    for place, name in enumerate(names):
+        stages[name] = stages.get(name, 0.0) + took_ms[:, place]
+    counted = spans[:, [name in END_TO_END for name in names]]
+    e2e_ns = counted[:, :, 1].max(axis=1) - counted[:, :, 0].min(axis=1)
+    gap = 1 - _covered_ns(counted) / np.maximum(e2e_ns, 1)
+    crosses = np.full(len(frames), "uplink" in names)
+    return CellTimes(stages, e2e_ns / NS_PER_MS, np.where(e2e_ns > 0, gap, 0.0), crosses)
+
+
+def _covered_ns(spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What spans cover in each frame, overlap counted once."""
+    order = np.lexsort((spans[:, :, 1], spans[:, :, 0]), axis=1)
+    starts, ends = (np.take_along_axis(spans[:, :, end], order, axis=1) for end in (0, 1))
+    reached = np.maximum.accumulate(ends, axis=1)
+    before = np.concatenate((starts[:, :1], reached[:, :-1]), axis=1)
+    covered: NDArray[np.int64] = np.maximum(ends - np.maximum(starts, before), 0).sum(axis=1)
+    return covered
+
+
+def _joined(count: int, parts: Sequence[tuple[list[int], CellTimes]]) -> CellTimes:
+    """Of frames that went through other stages, each in its own place."""
+    names = dict.fromkeys(name for _, times in parts for name in times.stages)
+    stages = {name: np.zeros(count) for name in names}
+    e2e_ms, gap_share, crosses = np.zeros(count), np.zeros(count), np.zeros(count, np.bool_)
+    for places, times in parts:
+        for name, values in times.stages.items():
+            stages[name][places] = values
+        e2e_ms[places], gap_share[places] = times.e2e_ms, times.gap_share
+        crosses[places] = times.crosses
+    return CellTimes(stages, e2e_ms, gap_share, crosses)

@@ -1,0 +1,80 @@
+"""Clause 10.2, PoseNet: the table of clause 10.2.13, layer by layer. Its form fits any model."""
+
+from collections.abc import Sequence
+
+from orchestrator.reports.export import figure, with_interval
+from orchestrator.reports.sheet import Sheet
+from orchestrator.results.reading import Reading
+from orchestrator.results.rows import Row
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.scenarios.layout import (
+    SIDES_NOTE,
+    Layout,
+    TextColumns,
+    by_conditions,
+    codec_columns,
+    crossing,
+    judged_columns,
+    over,
+    row_sheet,
+    sides_ms,
+)
+from orchestrator.scenarios.sheets import headed
+from orchestrator.scenarios.tables import profile_tables
+
+_KB_NOTE = (
+    "As in the sheet attached to S4-231771, KB is 1024 bytes in sizes of models and 1000 bytes in "
+    "sizes of data."
+)
+_HEADS = (
+    "No. of layers on client", "No. of layers on server", "Client time (ms)",
+    "Intermediate model size (KB)", "Intermediate data size (KB)", "Server time (ms)",
+    "End-to-end processing time (ms)",
+)  # fmt: skip
+
+
+def _sheets(
+    folder: RunFolder,  # noqa: ARG001  other clauses have predictions in it
+    reading: Reading,
+    rows: Sequence[Row],
+) -> list[Sheet | str]:
+    """The table that clause 10.2.13 points to: as it is, of profiles; then as measured."""
+    found: list[Sheet | str] = []
+    if reading.profile:
+        *_, splits = profile_tables(reading.profile)
+        heads = dict(zip(splits.lines[0], _HEADS, strict=True))
+        caption = "Split inference from profiles of the layers, without network (clause 10.2.13)"
+        found.append(headed(splits, caption, heads, (_KB_NOTE,)))
+    for where, own in by_conditions(rows).items():
+        caption = f"Split inference as measured over {where} (clause 10.2.13)"
+        found.append(row_sheet(caption, own, _columns(own), (_KB_NOTE, SIDES_NOTE)))
+    return found
+
+
+def _columns(rows: Sequence[Row]) -> TextColumns:
+    return {
+        "No. of layers on client": lambda row: row.split.partition(":")[0],
+        "No. of layers on server": lambda row: row.split.partition(":")[2],
+        **codec_columns(rows),
+        "Client time (ms)": lambda row: f"{sides_ms(row)[0]:.3f}",
+        "Intermediate model size (KB)": lambda row: over(row.part1_bytes, 1024),
+        "Intermediate data size (KB)": lambda row: crossing(row, 1000),
+        "Server time (ms)": lambda row: f"{sides_ms(row)[1]:.3f}",
+        "Network (ms)": lambda row: figure(row.network_ms, 3),
+        "End-to-end processing time (ms)": lambda row: with_interval(row, 3),
+        **judged_columns(rows),
+    }
+
+
+POSENET = Layout(
+    "clause 10.2.13",
+    "Its model is that of clause 10.2, whose tables follow.",
+    "Table 10.2.4-1: Anchor model(s) for the scenario",
+    _sheets,
+)
+ANY_MODEL = Layout(
+    "in the form of clause 10.2.13",
+    "Its model is none of the document's: the form of clause 10.2.13, which fits any, is used.",
+    "Anchor model",
+    _sheets,
+)
