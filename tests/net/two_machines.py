@@ -13,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 
-from netem.namespace import Namespace, add_veth, new_namespace
+from netem.namespace import Namespace, add_veth, new_namespace, privileged
 from tests.shared_machine import until
 
 UE, EDGE = "10.88.0.1", "10.88.0.2"
@@ -118,6 +119,8 @@ class Machines:
 @contextmanager
 def two_machines(folder: Path, *, shaped: bool = True) -> Iterator[Machines]:
     """Both machines with certificates, configuration and running nodes; all of it goes again."""
+    if not privileged():
+        pytest.skip("needs root, whose namespaces need no other to join them")
     certs = folder / "certs"
     hosts = ["--ue", f"{CONTROL['ue']},{UE}", "--edge", f"{CONTROL['edge']},{EDGE}"]
     subprocess.run(
