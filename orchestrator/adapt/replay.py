@@ -13,8 +13,8 @@ from netem.spec import LinkSpec
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from splitbed.errors import SplitbedError
 
-REFRESH_S = 0.02
-"""By how much the end of an outage may be late for what is sent in it first."""
+REFRESH_S, REFRESH = 0.02, 0.02
+"""By how much the end of an outage may be late: so long, or that share of what was left of it."""
 
 _END_S = 10.0
 
@@ -29,7 +29,7 @@ class LinkReplay:
     then goes at the rate that follows: radio links hold it so. (A loss of 100 % would have TCP send
     it again a while after the end, and the longer the outage was the later; a tiny rate would plan
     what waits for long after.) netem plans when a packet leaves as it comes in, so it is told every
-    :data:`REFRESH_S` to delay what comes by what is left of the outage.
+    :data:`REFRESH_S` or so to delay what comes by what is left of the outage.
     """
 
     def __init__(
@@ -108,7 +108,8 @@ class LinkReplay:
         """Wait until then; False when the context ends before."""
         while (left_s := due[0] - self.now_s) > 0:
             out = self.is_out
-            if self._done.wait(min(left_s, REFRESH_S) if out else left_s):
+            wait_s = min(left_s, max(REFRESH_S, REFRESH * left_s)) if out else left_s
+            if self._done.wait(wait_s):
                 return False
             if out:
                 self._shape(0.0, due)
