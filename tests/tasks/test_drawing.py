@@ -126,7 +126,7 @@ def test_unlikely_boxes_are_left_out(tmp_path: Path) -> None:
 def test_the_names_are_the_tasks_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same box of a task with a longer name for it bears a longer label."""
     task = Task(lambda outputs, _: outputs, None, ("background", "a very long name indeed"))
-    monkeypatch.setitem(TASKS, "shapes", task)
+    monkeypatch.setitem(TASKS.own, "shapes", task)
     ends = []
     for name in ("ssd", "shapes"):
         out = tmp_path / f"{name}.png"
