@@ -4,10 +4,13 @@ A function of the door takes groups as keywords, a command takes them as options
 has the default that stands in [brackets]; :mod:`orchestrator.ask.config` holds and checks them.
 """
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, TypedDict, TypeVar, get_type_hints
+
+F = TypeVar("F", bound=Callable[..., object])
 
 Numbers = float | str | Sequence[float]
 Names = str | Sequence[str]
@@ -20,6 +23,26 @@ class Says:
 
     help: str
     as_path: bool = False
+
+
+def spelled_out(words: type) -> Callable[[F], F]:
+    """Let a function, which takes `words` as keywords, show each where its signature is asked for.
+
+    So a notebook completes them, and `help` tells what they are.
+    """
+
+    def decorate(function: F) -> F:
+        told = inspect.signature(function)
+        named = [one for one in told.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+            for name, hint in get_type_hints(words, include_extras=True).items()
+        ]
+        signature = told.replace(parameters=[*named, *options])
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 class ModelWords(TypedDict, total=False):

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import asked
-from orchestrator.api.options import Numbers, Place, PlanWords
+from orchestrator.api.options import Numbers, Place, PlanWords, spelled_out
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.plan.grid import grid
 from orchestrator.plan.run import PlanOptions, PlanOutcome, run_plan
 
 
+@spelled_out(PlanWords)
 def plan(
     model: ModelLike | None = None,
     *,

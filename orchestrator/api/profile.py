@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import asked
-from orchestrator.api.options import Place, ProfileWords
+from orchestrator.api.options import Place, ProfileWords, spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.config import SweepConfig
 from orchestrator.measure.profile import take_profile
@@ -15,6 +15,7 @@ from orchestrator.testbed.site import checked_site
 from orchestrator.testbed.testbed import testbed
 
 
+@spelled_out(ProfileWords)
 def profile(
     model: ModelLike | None = None,
     *,

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Unpack
 
 from orchestrator.api.asking import asked
-from orchestrator.api.options import Place, SweepWords
+from orchestrator.api.options import Place, SweepWords, spelled_out
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
 from orchestrator.api.torch_model import ModelLike, file_of
@@ -20,6 +20,7 @@ from orchestrator.results.outcome import SweepOutcome
 from splitbed.errors import UsageError
 
 
+@spelled_out(SweepWords)
 def sweep(
     model: ModelLike | None = None,
     *,

@@ -5,19 +5,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from netem.spec import LinkSpec
 from orchestrator.ask.config import MIN_FRAMES
+from orchestrator.ask.configuration import RAW
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.pace import Pace
 
-_Likeness = tuple[object, ...]
+
+@dataclass(frozen=True)
+class _Planned:
+    """A cell, and whether its split is loaded for it, and delivered over its link."""
+
+    cell: Cell
+    loads: bool
+    delivers: bool
+
+    def wire_s(self, frames: float, kept: float) -> float:
+        """Frames of which a codec keeps that share of bytes, and part 1 where it is delivered."""
+        delivery_ms = self.cell.delivery_ms if self.delivers else 0.0
+        return (frames * self.cell.wire_ms * kept + delivery_ms) / 1e3
 
 
 @dataclass(frozen=True)
 class _Measured:
     """What a cell took beside the wire, in s, its frames, and what its codec left of the bytes."""
 
-    cell: Cell
-    is_first: bool
+    planned: _Planned
     beside_s: float
     frames: int
     kept: float
@@ -26,24 +38,25 @@ class _Measured:
 class TimeLeft:
     """Told as cells begin and end. A cell takes what its like took, and its own time on the wire.
 
-    Like is first a cell of the same split, codec and pace that needed as much brought and loaded;
-    then any of the same pace that needed as much; then any.
+    Like is first a cell of the same split, codec and pace for which as much was
+    loaded; then any of the same pace for which as much was; then any.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._todo: list[tuple[Cell, bool]] = []
+        self._todo: list[_Planned] = []
         self._measured: list[_Measured] = []
         self._began_s: float | None = None
         self._encoded: list[int] = []
 
     def begin(self, cells: Sequence[Cell]) -> None:
         """The cells that will be measured, in their order."""
-        there: set[tuple[int, LinkSpec]] = set()
+        there: set[object] = set()
         self._todo = []
         for cell in cells:
-            self._todo.append((cell, (key := (cell.configuration.k, cell.link)) not in there))
-            there.add(key)
+            split, delivery = cell.configuration.k, (cell.configuration.k, cell.link)
+            self._todo.append(_Planned(cell, split not in there, delivery not in there))
+            there |= {split, delivery}
 
     def cell(self) -> None:
         """The next cell begins."""
@@ -55,59 +68,61 @@ class TimeLeft:
 
     def done(self) -> None:
         """It ended."""
-        cell, is_first = self._todo.pop(0)
-        frames = len(self._encoded)
+        planned, frames = self._todo.pop(0), len(self._encoded)
         if frames and self._began_s is not None:
-            kept = mean(self._encoded) / cell.crossing_bytes if cell.crossing_bytes else 0.0
-            wire_s = _wire_s(cell, is_first, frames, kept)
-            beside_s = max(0.0, self._clock() - self._began_s - wire_s)
-            self._measured.append(_Measured(cell, is_first, beside_s, frames, kept))
+            raw_bytes = planned.cell.crossing_bytes
+            kept = mean(self._encoded) / raw_bytes if raw_bytes else 0.0
+            took_s = self._clock() - self._began_s
+            beside_s = max(0.0, took_s - planned.wire_s(frames, kept))
+            self._measured.append(_Measured(planned, beside_s, frames, kept))
         self._began_s = None
 
     @property
     def least_s(self) -> float:
-        """What the wire alone will take, if codecs leave all bytes."""
-        return sum(_wire_s(cell, first, MIN_FRAMES, 1.0) for cell, first in self._todo)
+        """What the wire alone will take, not counting what a codec is yet to shrink."""
+        return sum(
+            planned.wire_s(MIN_FRAMES, 1.0 if _codec(planned) == RAW else 0.0)
+            for planned in self._todo
+        )
 
     @property
     def left_s(self) -> float | None:
         """What is left of the run; None until a cell has been measured."""
         if not self._measured:
             return None
-        left_s = [self._cell_s(cell, first) for cell, first in self._todo]
+        left_s = [*map(self._cell_s, self._todo)]
         if left_s and self._began_s is not None:
             left_s[0] = max(0.0, left_s[0] - (self._clock() - self._began_s))
         return sum(left_s)
 
-    def _cell_s(self, cell: Cell, is_first: bool) -> float:
-        like = self._like(cell, is_first)
-        kept = [one.kept for one in like if _codec(one.cell) == _codec(cell)] or [1.0]
+    def _cell_s(self, planned: _Planned) -> float:
+        like = self._like(planned)
+        same = [one.kept for one in like if _codec(one.planned) == _codec(planned)]
+        kept = mean(same or [one.kept for one in like])
         frames = mean(one.frames for one in like)
-        return mean(one.beside_s for one in like) + _wire_s(cell, is_first, frames, mean(kept))
+        return mean(one.beside_s for one in like) + planned.wire_s(frames, kept)
 
-    def _like(self, cell: Cell, is_first: bool) -> list[_Measured]:
+    def _like(self, planned: _Planned) -> list[_Measured]:
         for likeness in _LIKENESSES:
-            asked = likeness(cell, is_first)
-            if found := [m for m in self._measured if likeness(m.cell, m.is_first) == asked]:
+            asked = likeness(planned)
+            if found := [one for one in self._measured if likeness(one.planned) == asked]:
                 return found
         return self._measured
 
 
-def _codec(cell: Cell) -> str:
-    return cell.configuration.codec
+def _codec(planned: _Planned) -> str:
+    return planned.cell.configuration.codec
 
 
-_LIKENESSES: tuple[Callable[[Cell, bool], _Likeness], ...] = (
-    lambda c, first: (c.configuration.k, c.configuration.codec, c.configuration.pace, first),
-    lambda c, first: (c.configuration.k, c.configuration.pace, first),
-    lambda c, first: (c.configuration.pace, first),
+def _pace(planned: _Planned) -> Pace:
+    return planned.cell.configuration.pace
+
+
+_LIKENESSES: tuple[Callable[[_Planned], object], ...] = (
+    lambda one: (one.cell.configuration.k, _codec(one), _pace(one), one.loads),
+    lambda one: (one.cell.configuration.k, _pace(one), one.loads),
+    lambda one: (_pace(one), one.loads),
 )
-
-
-def _wire_s(cell: Cell, is_first: bool, frames: float, kept: float) -> float:
-    """Frames, and part 1 where it has not crossed this link before."""
-    delivery_ms = cell.delivery_ms if is_first else 0.0
-    return (frames * cell.wire_ms * kept + delivery_ms) / 1e3
 
 
 def duration(seconds: float) -> str:

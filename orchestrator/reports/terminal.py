@@ -94,10 +94,11 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
         )
         sweep_table(outcome.rows).show(console)
     console.print(Text(verdict.word, "bold green" if verdict.valid else "bold red"))
-    for reason in verdict.reasons:
-        console.print(f"  {reason}", soft_wrap=True)
-    for advice in verdict.advice:
-        console.print(f"- {advice}", soft_wrap=True)
+    for line in (
+        *(f"  {reason}" for reason in verdict.reasons),
+        *(f"- {a}" for a in verdict.advice),
+    ):
+        console.print(line, soft_wrap=not console.is_terminal)
     console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
     if outcome.stopped is not None:
         go_on = resume or f"orchestrate sweep --resume {outcome.folder}"

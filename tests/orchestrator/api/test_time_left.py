@@ -32,7 +32,7 @@ def cell(k: int, link: LinkSpec = FAST, codec: str = "raw", *, part1_bytes: int 
 
 
 def test_nothing_is_foretold_before_a_cell_was_measured_but_the_wire() -> None:
-    run = Run(cell(1, SLOW), cell(2, FAST, part1_bytes=10_000_000))
+    run = Run(cell(1, SLOW), cell(2, FAST, part1_bytes=10_000_000), cell(3, SLOW, "zstd"))
     assert run.left.left_s is None
     # three frames of 0.8 s, then three of 0.08 s and a delivery of 0.8 s, and some headers
     assert run.left.least_s == pytest.approx(3.44, rel=0.1)
@@ -64,6 +64,13 @@ def test_a_slower_link_takes_longer_and_a_codec_shortens_it_as_it_was_seen_to() 
     assert raw.left.left_s is not None
     assert shrunk.left.left_s is not None
     assert raw.left.left_s - shrunk.left.left_s == pytest.approx(2.0, abs=0.5)
+
+
+def test_a_split_is_loaded_once_and_delivered_once_over_each_link() -> None:
+    run = Run(*(cell(4, link, "none", part1_bytes=1_250_000) for link in (FAST, FAST, SLOW)))
+    run.measure(10.1, 0)  # 10 s beside its delivery, which takes a tenth
+    run.measure(2, 0)
+    assert run.left.left_s == pytest.approx(3.04, rel=0.02)
 
 
 def test_a_cell_that_failed_teaches_nothing() -> None:
