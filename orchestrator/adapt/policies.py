@@ -150,7 +150,7 @@ class Argmin:
         return self._goodput.choose(now_s, self._arms, lambda rate: fastest(self._arms, rate))
 
 
-class Threshold:
+class RateThreshold:
     """One arm below so many Mbit/s of measured goodput, another from there on."""
 
     def __init__(self, arms: Sequence[Arm], most_mbit: float, mbit: float | None = None) -> None:
@@ -207,7 +207,7 @@ def equal_mbit(low: Arm, high: Arm) -> float:
     return more_bytes * 8 / (gained_ms * 1e3) if gained_ms > 0 else math.inf
 
 
-KINDS = ("static", "threshold", "argmin", "bandit")
+POLICY_KINDS = ("static", "threshold", "argmin", "bandit")
 
 
 def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
@@ -221,8 +221,8 @@ def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
 def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
     for word in (word.strip() for word in text.split(",")):
         kind, _, value = word.partition(":")
-        if kind not in KINDS:
-            raise UsageError(f"no policy is called {word!r}: choose {', '.join(KINDS)}")
+        if kind not in POLICY_KINDS:
+            raise UsageError(f"no policy is called {word!r}: choose {', '.join(POLICY_KINDS)}")
         if kind == "static":
             split_of(value, splits) if value else None
             yield from [word] if value else (f"static:{name}" for name in splits)
@@ -260,7 +260,7 @@ def new_policy(
         case "static":
             return Static(split_of(value, splits))
         case "threshold":
-            return Threshold(arms, most_mbit, _threshold(name) if value else None)
+            return RateThreshold(arms, most_mbit, _threshold(name) if value else None)
         case "argmin":
             return Argmin(arms)
     return Bandit(arms, seed)
