@@ -22,8 +22,6 @@ IN_A_ROW = 3
 AGREES = 1.05
 """A choice is the oracle's when it costs no more than this many times the oracle's."""
 
-REHEARSAL = "rehearsal"
-
 
 class TracedFrame(FrameRecord, frozen=True, kw_only=True, gc=False):
     """A frame of a policy's turn, or of the rehearsal: it began at `start_s` of the trace."""

@@ -14,7 +14,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.frames import Frames, Taken, UntilStable
-from orchestrator.measure.limits import Limits, window_bytes
+from orchestrator.measure.limits import TimeLimits, window_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
 from orchestrator.testbed.parts import Parts
@@ -53,7 +53,7 @@ class CellMeasurement:
     bed: Testbed
     parts: Parts
     config: SweepConfig
-    limits: Limits
+    limits: TimeLimits
     watcher: Watcher
 
     def run(self, cell: Cell, record: CellRecord, keep: Callable[[Taken], None]) -> CellRecord:

@@ -17,7 +17,7 @@ from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.conditions import now
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
-from orchestrator.measure.limits import Limits
+from orchestrator.measure.limits import TimeLimits
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
@@ -51,7 +51,7 @@ class Engine:
         self.bed = bed
         self.folder = folder
         self.watcher = watcher
-        self.limits = Limits.of(config, bed.model, outage_s)
+        self.limits = TimeLimits.of(config, bed.model, outage_s)
         self.parts = Parts(bed.pair, bed.model, config)
         self._config = config
 

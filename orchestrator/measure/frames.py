@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.ask.grid import Cell
-from orchestrator.measure.limits import Limits, is_stable
+from orchestrator.measure.limits import TimeLimits, is_stable
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.records import FrameRecord
@@ -65,7 +65,7 @@ class UntilStable:
 class Frames:
     """Takes frames through a testbed, all under the same limits, and on one clock."""
 
-    def __init__(self, bed: Testbed, limits: Limits, watcher: Watcher) -> None:
+    def __init__(self, bed: Testbed, limits: TimeLimits, watcher: Watcher) -> None:
         self._bed, self._limits, self._watcher = bed, limits, watcher
 
     def take(

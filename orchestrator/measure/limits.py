@@ -22,7 +22,7 @@ _LATE_WITH_LOSS = 40.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class TimeLimits:
     """Of one model; a frame has `frame_timeout_s` where that was asked, else what its wire allows.
 
     All limits grow with the pace of the UE.
@@ -33,7 +33,7 @@ class Limits:
     outage_s: float = 0.0
 
     @classmethod
-    def of(cls, config: SweepConfig, model: SweptModel, outage_s: float) -> "Limits":
+    def of(cls, config: SweepConfig, model: SweptModel, outage_s: float) -> "TimeLimits":
         """Those of what `config` asks for, over a link that may be out for so long."""
         result_bytes = sum(max(output.nbytes, 0) for output in model.graph.outputs)
         return cls(result_bytes, config.frame_timeout_s, outage_s)

@@ -38,10 +38,10 @@ LADDERS: Mapping[str, tuple[int, ...]] = {
     "jpeg": (10, 30, 50, 75, 90),
     **dict.fromkeys(("avc", "avc-inter", "hevc", "hevc-inter", "hevc10", "hevc10-inter"), QPS),
 }
-STAGES = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
+TIMED = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
 POINT_COLUMNS = (
     "split", "split_name", "codec", "curve", "frames", "kbit_per_frame", "bitrate_mbit",
-    "accuracy_metric", "accuracy", "accuracy_drop", *STAGES,
+    "accuracy_metric", "accuracy", "accuracy_drop", *TIMED,
 )  # fmt: skip
 
 
@@ -242,7 +242,7 @@ class Bench:
             result_bytes=statistics.mean(_nbytes(result) for result in taken.results),
             accuracy=judged,
             drop=None if whole is None or judged.value is None else whole - judged.value,
-            times={stage: statistics.median(taken.ms.get(stage, [0.0])) for stage in STAGES},
+            times={stage: statistics.median(taken.ms.get(stage, [0.0])) for stage in TIMED},
         )
 
 

@@ -35,7 +35,7 @@ class GridPoint:
 
 
 @dataclass(frozen=True)
-class Grid:
+class PlanGrid:
     """Rates in Mbit/s, one-way delays, and how many times slower the UE is; both directions alike.
 
     Points are counted with the slow-down outermost, then the delay, then the rate.
@@ -51,7 +51,7 @@ class Grid:
         return len(self.ue_slowdown), len(self.delay_ms), len(self.bw_mbit)
 
     @classmethod
-    def of(cls, point: GridPoint) -> "Grid":
+    def of(cls, point: GridPoint) -> "PlanGrid":
         """The grid of one point."""
         return cls(
             *(np.array([value]) for value in (point.bw_mbit, point.delay_ms, point.ue_slowdown))
@@ -74,9 +74,9 @@ class Grid:
         return slowdown, delay_ms, bw_mbit
 
 
-def grid(bw: str, delay: str, ue_slowdown: str) -> Grid:
+def grid(bw: str, delay: str, ue_slowdown: str) -> PlanGrid:
     """The grid that options ask for; UsageError for what cannot be."""
-    made = Grid(
+    made = PlanGrid(
         np.array(RATES.read(bw)), np.array(DELAYS.read(delay)), np.array(PACES.read(ue_slowdown))
     )
     if made.ue_slowdown.min() < 1 or made.ue_slowdown.max() > 1000:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from orchestrator.ask.configuration import RAW, Configuration
 from orchestrator.plan.facts import Option
-from orchestrator.plan.grid import Floats, Grid
+from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.plan.prediction import Plan, Predictor, Work
 from orchestrator.results.profile import NodeProfile
 from splitbed.graphs.mincut import Partition, cost_ms, minimum_cut
@@ -109,7 +109,7 @@ PUBLISHED: Mapping[str, Callable[[Plan], Decisions]] = {
 }
 
 
-def partitions(predictor: Predictor, grid: Grid) -> dict[tuple[float, float], frozenset[int]]:
+def partitions(predictor: Predictor, grid: PlanGrid) -> dict[tuple[float, float], frozenset[int]]:
     """The units that the minimum cut leaves on the UE, at each slow-down and rate.
 
     A delay is the same for all that crosses.

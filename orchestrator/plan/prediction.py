@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from netem.wire import wire_bytes
 from orchestrator.plan.facts import Facts, Option
-from orchestrator.plan.grid import Floats, Grid
+from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.profile import NodeProfile, Profile
 
 UP_MS, DOWN_MS = 1.0, 0.9
@@ -74,7 +74,7 @@ class Predictor:
             crosses=np.array([option.configuration.crosses for option in options]),
         )
 
-    def e2e_ms(self, work: Work, grid: Grid) -> Floats:
+    def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, delay_ms, bw_mbit = grid.points()
         up_ms = _wire_ms(work.sent_bytes, bw_mbit) + delay_ms + UP_MS
@@ -109,7 +109,7 @@ class Plan:
     """Predictions of all options (rows) at all points of a grid (columns), and who is best."""
 
     predictor: Predictor
-    grid: Grid
+    grid: PlanGrid
     options: tuple[Option, ...]
     work: Work
     e2e_ms: Floats
@@ -130,7 +130,7 @@ class Plan:
         return np.asarray(second / self.best_ms - 1)
 
 
-def make_plan(predictor: Predictor, grid: Grid) -> Plan:
+def make_plan(predictor: Predictor, grid: PlanGrid) -> Plan:
     """Predict every configuration."""
     options = predictor.options
     work = predictor.work(options)

@@ -18,7 +18,7 @@ from orchestrator.ask.config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
-from orchestrator.plan.grid import Grid
+from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.plot import plot
 from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
@@ -45,7 +45,7 @@ class PlanOptions:
     The links; an earlier profile; cells to measure; the accuracy that a codec may cost.
     """
 
-    grid: Grid
+    grid: PlanGrid
     profile: Path | None = None
     verify: int = 0
     max_drop: float = math.inf

@@ -16,7 +16,7 @@ from orchestrator.ask.links import link_at
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
-from orchestrator.plan.grid import Grid, GridPoint
+from orchestrator.plan.grid import GridPoint, PlanGrid
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan
 from orchestrator.results.columns import csv_text
@@ -111,7 +111,7 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
             if option is not None:
                 same = [o for o in plan.options if o.configuration == option.configuration]
                 roles.setdefault(same[0] if same else option, []).append(name)
-        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), Grid.of(at))[:, 0]
+        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), PlanGrid.of(at))[:, 0]
         found += [
             Probe(option.configuration.over(at.link, at.pace), at, float(ms), tuple(names))
             for (option, names), ms in zip(roles.items(), told, strict=True)

@@ -6,7 +6,7 @@ from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
-from orchestrator.measure.limits import Limits, is_stable
+from orchestrator.measure.limits import TimeLimits, is_stable
 
 
 def cell(rate_mbit: float = 20, loss_pct: float = 0, pace: Pace | None = None) -> Cell:
@@ -15,16 +15,16 @@ def cell(rate_mbit: float = 20, loss_pct: float = 0, pace: Pace | None = None) -
 
 
 def test_a_frame_may_take_longer_where_its_link_or_its_ue_is_slower() -> None:
-    limits = Limits(result_bytes=100, frame_timeout_s=None)
+    limits = TimeLimits(result_bytes=100, frame_timeout_s=None)
     usual_s = limits.frame_s(cell())
     assert limits.frame_s(cell(rate_mbit=1)) > usual_s + 4 * 7
     assert limits.frame_s(cell(loss_pct=1)) > usual_s
     assert limits.frame_s(cell(pace=Pace(slowdown=10))) > 9 * usual_s
-    assert Limits(100, None, outage_s=60).frame_s(cell()) > usual_s + 60
+    assert TimeLimits(100, None, outage_s=60).frame_s(cell()) > usual_s + 60
 
 
 def test_a_limit_that_was_asked_for_holds_for_every_frame() -> None:
-    limits = Limits(result_bytes=100, frame_timeout_s=2.5)
+    limits = TimeLimits(result_bytes=100, frame_timeout_s=2.5)
     assert limits.frame_s(cell()) == limits.frame_s(cell(rate_mbit=1)) == 2.5
 
 

@@ -13,7 +13,7 @@ from orchestrator.ask.config import sweep_config
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.plan.facts import Facts, Option, take_facts
-from orchestrator.plan.grid import Grid, GridPoint, grid
+from orchestrator.plan.grid import GridPoint, PlanGrid, grid
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
@@ -117,7 +117,7 @@ def test_the_prediction_is_that_of_the_formula_at_every_point() -> None:
     rates, delays, paces = (
         np.sort(dice.uniform(*ends, 4)) for ends in ((1, 1000), (0, 50), (1, 8))
     )
-    axes = Grid(rates, delays, paces)
+    axes = PlanGrid(rates, delays, paces)
     plan = make_plan(predictor(), axes)
     for place, option in enumerate(plan.options):
         for point, (slowdown, delay_ms, bw_mbit) in enumerate(zip(*axes.points(), strict=True)):
