@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import asked
-from orchestrator.api.options import InferWords, Place
+from orchestrator.api.options import InferWords, Place, spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes
@@ -43,6 +43,7 @@ class Inference:
     no_accuracy: str = ""
 
 
+@spelled_out(InferWords)
 def infer(
     model: ModelLike | None = None,
     *,

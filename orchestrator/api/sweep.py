@@ -52,6 +52,7 @@ def sweep(
     return Run(outcome.folder)
 
 
+@spelled_out(SweepWords)
 def follow(
     model: ModelLike | None = None,
     *,

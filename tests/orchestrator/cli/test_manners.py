@@ -1,5 +1,6 @@
 """How every command behaves: help, version, completion, widths, names from elsewhere."""
 
+import inspect
 import io
 import os
 import subprocess
@@ -76,6 +77,15 @@ def test_a_program_can_ask_what_the_command_line_and_a_file_can() -> None:
     assert declared == {*SweepConfig.model_fields}
     told = orchestrate("sweep", "--help").out
     assert all(f"--{name.replace('_', '-')}" in told for name in declared)
+
+
+@pytest.mark.parametrize("name", ["sweep", "follow", "plan", "profile", "infer"])
+def test_a_notebook_completes_and_explains_every_option(name: str) -> None:
+    function = getattr(splitbed, name)
+    parameters = inspect.signature(function).parameters
+    assert {"model", "example_inputs", "weights", "input", "seed"} <= {*parameters}
+    assert not any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    assert "weights          Trained weights, a FILE." in function.__doc__
 
 
 @pytest.mark.parametrize("command", ["models", "links", "codecs", "datasets"])
