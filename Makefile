@@ -8,7 +8,7 @@ PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 
-.PHONY: help setup sweep test older check bench proto lock clean
+.PHONY: help setup sweep test older check bench proto docs lock clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -51,6 +51,10 @@ proto: setup  ## generate splitbed/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \
 		--mypy_out=. --mypy_grpc_out=. --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc $(PROTOS)
+
+docs: setup  ## docs/rows.md from what the columns declare
+	$(BIN)/python -c "from orchestrator.results.rows import markdown_reference; \
+		print(markdown_reference(), end='')" > docs/rows.md
 
 lock: setup  ## pin the newest dependencies in requirements.lock
 	$(BIN)/pip install --quiet uv

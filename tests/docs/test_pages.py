@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.results.rows import markdown_reference
 from tests.docs.pages import PAGES, ROOT
 
 PACKAGES = ("edge_node", "netem", "orchestrator", "splitbed", "topologies", "ue_node")
@@ -56,6 +57,11 @@ def test_each_group_of_entry_points_is_told() -> None:
     groups = {name for text in tables for name in re.findall(r'"(splitbed\.\w+)"', text)}
     told = re.findall(r"^\| `(splitbed\.\w+)` \|", EXTENDING.read_text(), re.MULTILINE)
     assert set(told) == groups
+
+
+def test_the_page_of_rows_is_that_of_their_declarations() -> None:
+    """`make docs` writes it anew."""
+    assert (ROOT / "docs" / "rows.md").read_text() == markdown_reference()
 
 
 def test_the_readme_leads_to_every_page() -> None:
