@@ -106,7 +106,9 @@ def _tell_version(asked: bool) -> None:
         told = version("splitbed")
     except PackageNotFoundError:
         told = "of a folder that was not installed"
-    sys.stdout.write(f"{Path(sys.argv[0]).name}, Splitbed {told}\n")
+    started = Path(sys.argv[0])
+    name = started.parent.name if started.stem == "__main__" else started.name
+    sys.stdout.write(f"{name}, Splitbed {told}\n")
     raise typer.Exit
 
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, get_args, get_type_hints
+from typing import Annotated, Concatenate, ParamSpec, get_args, get_type_hints
 
 import typer
 
@@ -30,10 +30,10 @@ def grouped(
         options = [one for one in declared if not only or one.name in only]
         names = [option.name for option in options]
 
-        def run(**given: Any) -> None:
+        def run(**given: object) -> None:
             asked = {name: given.pop(name) for name in names}
             bound = partial(command, {k: v for k, v in asked.items() if v is not None})
-            bound(**given)  # type: ignore[call-arg]  # Typer gives what the signature says
+            bound(**given)  # type: ignore[arg-type]  # Typer gives what the signature says
 
         parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in (*own, *options)]
         run.__name__, run.__doc__ = command.__name__, command.__doc__

@@ -10,6 +10,7 @@ import numpy as np
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
 from orchestrator.ask.config import SweepConfig
+from orchestrator.cli.heartbeat import alive
 from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
@@ -167,7 +168,8 @@ def get_dataset(name: str, sha256: Sequence[str], *, unchecked: bool) -> None:
         return
     shown = DownloadLine(name)
     try:
-        place = catalogue.get(dataset, sha256, shown.show, unchecked=unchecked)
+        with alive(f"getting {name}"):
+            place = catalogue.get(dataset, sha256, shown.show, unchecked=unchecked)
     finally:
         shown.end()
     say(f"{name} is in {place}; use it as: --input {name}")

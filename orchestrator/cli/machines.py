@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.heartbeat import alive
 from orchestrator.cli.options import option
-from splitbed.command import Commands
+from splitbed.command import Commands, say
 
 machines_app = Commands()
 
@@ -19,8 +20,9 @@ def up(topology: Topology) -> None:
     from orchestrator.ask.topology import load_machines
     from orchestrator.testbed import ssh as remote
 
-    for line in remote.up(load_machines(topology)):
-        typer.echo(line)
+    with alive("starting the nodes"):
+        for line in remote.up(load_machines(topology)):
+            say(line)
 
 
 @machines_app.command()
@@ -29,8 +31,9 @@ def down(topology: Topology) -> None:
     from orchestrator.ask.topology import load_machines
     from orchestrator.testbed import ssh as remote
 
-    for line in remote.down(load_machines(topology)):
-        typer.echo(line)
+    with alive("ending the nodes"):
+        for line in remote.down(load_machines(topology)):
+            say(line)
 
 
 @machines_app.command()

@@ -1,13 +1,13 @@
 """The options of commands that are not of a group: those that say what becomes of the answer."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 MODEL = "NAME (orchestrate models) or FILE (.onnx, .tflite)."
 
 
-def option(words: str, heading: str | None = None) -> Any:
+def option(words: str, heading: str | None = None) -> object:
     """An option that is told in these words, its default among them."""
     return typer.Option(help=words, show_default=False, rich_help_panel=heading)
 

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -26,9 +25,9 @@ class Plain(Console):
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
-    def render_str(self, text: str, **how: Any) -> Text:
+    def render_str(self, text: str, **how: object) -> Text:
         """The text, in which no character commands the terminal."""
-        return super().render_str(printable(text), **how)
+        return super().render_str(printable(text), **how)  # type: ignore[arg-type]
 
 
 def stdout() -> Plain:
