@@ -2,29 +2,26 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Concatenate, ParamSpec, get_args, get_type_hints
+from typing import Annotated, get_args, get_type_hints
 
 import typer
 
 from orchestrator.api.options import Says
 
-P = ParamSpec("P")
 Asked = dict[str, object]
 """By name, the options of the groups that were given."""
+Command = Callable[..., None]
 
 
-def grouped(
-    *groups: type, only: Sequence[str] = (), **words: str
-) -> Callable[[Callable[Concatenate[Asked, P], None]], Callable[..., None]]:
+def grouped(*groups: type, only: Sequence[str] = (), **words: str) -> Callable[[Command], Command]:
     """Give a command, which takes :data:`Asked` first, the options of `groups` beside its own.
 
     Of the options, those in `only`, if it names any; `words` say an option's help where that is
     another for this command.
     """
 
-    def decorate(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
+    def decorate(command: Command) -> Command:
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
         declared = (one for group in groups for one in _options(group, words))
         options = [one for one in declared if not only or one.name in only]
@@ -32,8 +29,7 @@ def grouped(
 
         def run(**given: object) -> None:
             asked = {name: given.pop(name) for name in names}
-            bound = partial(command, {k: v for k, v in asked.items() if v is not None})
-            bound(**given)  # type: ignore[arg-type]  # Typer gives what the signature says
+            command({k: v for k, v in asked.items() if v is not None}, **given)
 
         parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in (*own, *options)]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
