@@ -30,7 +30,7 @@ class Row(Struct, frozen=True, kw_only=True):
     """What a cell came to. Times are medians of its frames unless the name says otherwise."""
 
     model: Annotated[str, Column("name of the model")]
-    runtime: Annotated[str, Column("format of its file, which names the runtime")]
+    runtime: Annotated[str, Column("what runs it, onnx or tflite")]
     split: Annotated[str, Column("k:n-k, k of n layers are on the UE", head="k:n-k")]
     split_name: Annotated[str, Column("the split as users know it", head="split")]
     codec: Annotated[str, Column("codec of what crosses; none at the device anchor", head="codec")]
@@ -40,9 +40,9 @@ class Row(Struct, frozen=True, kw_only=True):
     frames: Annotated[int, Column("frames that ended and count")]
     errors: Annotated[int, Column("1 where the cell failed, else 0")]
     intermediate_tensors: Annotated[int, Column("tensors that cross the cut", head="tensors")]
-    intermediate_bytes: Annotated[int, Column("their size, raw", "bytes")]
+    intermediate_bytes: Annotated[int, Column("their size, dense", "bytes")]
     encoded_bytes: Annotated[
-        Count, Column("their size as encoded, the mean of the frames", "bytes", NO_FRAME)
+        Count, Column("their size as sent, the mean of the frames", "bytes", NO_FRAME)
     ] = None
     part1_bytes: Annotated[Count, Column("size of part 1 as a model file", "bytes", NOT_LOADED)] = (
         None
@@ -51,8 +51,15 @@ class Row(Struct, frozen=True, kw_only=True):
         None
     )
     part1_ms: Annotated[Number, Column("part 1 on the UE", "ms", NO_FRAME, "part 1")] = None
-    encode_ms: Annotated[Number, Column("encoding on the UE", "ms", NO_FRAME, "encode")] = None
-    uplink_ms: Annotated[Number, Column("the way to the edge", "ms", NOT_TOLD, "uplink")] = None
+    encode_ms: Annotated[
+        Number, Column("encoding on the UE; nothing with the codec raw", "ms", NO_FRAME, "encode")
+    ] = None
+    uplink_ms: Annotated[
+        Number,
+        Column(
+            "the way to the edge, putting tensors into messages with it", "ms", NOT_TOLD, "uplink"
+        ),
+    ] = None
     decode_ms: Annotated[Number, Column("decoding on the edge", "ms", NO_FRAME, "decode")] = None
     part2_ms: Annotated[Number, Column("part 2 on the edge", "ms", NO_FRAME, "part 2")] = None
     downlink_ms: Annotated[Number, Column("the way back", "ms", NOT_TOLD, "downlink")] = None
@@ -60,8 +67,12 @@ class Row(Struct, frozen=True, kw_only=True):
         Number,
         Column("from the start of part 1 until the result is back", "ms", NO_FRAME, "end-to-end"),
     ] = None
-    e2e_p95_ms: Annotated[Number, Column("95th percentile of it", "ms", NO_FRAME)] = None
-    e2e_p99_ms: Annotated[Number, Column("99th percentile of it", "ms", NO_FRAME)] = None
+    e2e_p95_ms: Annotated[
+        Number, Column("95th percentile of it; of few frames, nearly the slowest", "ms", NO_FRAME)
+    ] = None
+    e2e_p99_ms: Annotated[
+        Number, Column("99th percentile, likewise interpolated", "ms", NO_FRAME)
+    ] = None
     bound_ms: Annotated[
         Number,
         Column(
@@ -69,13 +80,18 @@ class Row(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     e2e_over_bound: Annotated[
-        Number, Column("end-to-end time over its floor", empty=NO_FRAME, head="over bound")
+        Number,
+        Column(
+            "end-to-end time over its floor: the instrument's own quality",
+            empty=NO_FRAME,
+            head="over bound",
+        ),
     ] = None
     speedup_vs_best_anchor: Annotated[
         Number,
         Column(
-            "how many times as fast as the fastest anchor under the same conditions that is as "
-            "accurate",
+            "how many times as fast as the fastest valid anchor over the same link, with the UE at "
+            "the same pace, that is as accurate; above 1, the row beats it",
             empty=NO_ANCHOR,
             head="speed-up",
         ),
@@ -83,28 +99,34 @@ class Row(Struct, frozen=True, kw_only=True):
     max_abs_diff: Annotated[
         Number,
         Column(
-            "largest difference of the split's output from the whole model's (clause 10.2.8)",
-            empty=f"{NO_FRAME}, or the whole model's output was not to be had",
+            "largest difference of the split's output from the whole model's on the edge; 0 is "
+            "bit-equal (clause 10.2.8)",
+            empty=f"{NO_FRAME}, nothing was cut, or the whole model's output was not to be had",
             never_of="device anchor",  # nothing was cut
         ),
     ] = None
     link_backend: Annotated[str, Column("what shaped the link")]
-    link_mbit: Annotated[Number, Column("uplink as proved, mean", "Mbit/s", NOT_PROVED)] = None
-    link_rtt_ms: Annotated[Number, Column("least round trip as proved, mean", "ms", NOT_PROVED)] = (
-        None
-    )
+    link_mbit: Annotated[
+        Number, Column("uplink as proved, the mean of before and after", "Mbit/s", NOT_PROVED)
+    ] = None
+    link_rtt_ms: Annotated[
+        Number, Column("least round trip as proved, likewise", "ms", NOT_PROVED)
+    ] = None
     link_retransmits: Annotated[
         Count,
         Column("TCP segments sent again while the cell ran", empty=f"{NOT_PROVED}, or not by TCP"),
     ] = None
-    valid: Annotated[bool, Column("whether the row counts", head="verdict")]
+    valid: Annotated[bool, Column("whether the row counts: no rule failed", head="verdict")]
     # second block: what the first leaves out
     reason: Annotated[str, Column("why it does not count, or what to know of it; else nothing")]
     weights: Annotated[str, Column("where the weights are from")]
     preprocess_ms: Annotated[
-        Number, Column("preprocessing, which end-to-end leaves out", "ms", NO_FRAME)
+        Number, Column("preprocessing, which end-to-end leaves out (clause 10.2.6)", "ms", NO_FRAME)
     ] = None
-    result_ms: Annotated[Number, Column("making results of outputs", "ms", NO_FRAME)] = None
+    result_ms: Annotated[
+        Number,
+        Column("making boxes or key points of outputs, on the node that has them", "ms", NO_FRAME),
+    ] = None
     gap_pct: Annotated[
         Number, Column("end-to-end time that no stage accounts for", "%", NO_FRAME)
     ] = None
@@ -115,18 +137,25 @@ class Row(Struct, frozen=True, kw_only=True):
     downlink_delay_ms: Annotated[float, Column("one-way delay of the downlink, as asked", "ms")]
     downlink_jitter_ms: Annotated[float, Column("jitter of the downlink, as asked", "ms")]
     downlink_loss_pct: Annotated[float, Column("loss on the downlink, as asked", "%")]
-    link_down_mbit: Annotated[Number, Column("downlink as proved, mean", "Mbit/s", NOT_PROVED)] = (
-        None
-    )
+    link_down_mbit: Annotated[
+        Number, Column("downlink as proved, likewise", "Mbit/s", NOT_PROVED)
+    ] = None
     tcp: Annotated[
         Text, Column("congestion control of TCP", empty=f"{NOT_PROVED}, or not by TCP")
     ] = None
     cwnd_segments: Annotated[
         Count, Column("its congestion window at the end", empty=f"{NOT_PROVED}, or not by TCP")
     ] = None
-    load_ms: Annotated[Number, Column("loading the slower part", "ms", NOT_LOADED)] = None
+    load_ms: Annotated[
+        Number, Column("cutting and opening a part, of the slower node", "ms", NOT_LOADED)
+    ] = None
     part1_delivery_ms: Annotated[
-        Number, Column("sending part 1 to the UE over the link", "ms", NOT_DELIVERED)
+        Number,
+        Column(
+            "from the UE's request for part 1 until all of it is there and checked",
+            "ms",
+            NOT_DELIVERED,
+        ),
     ] = None
     frames_to_pay_delivery: Annotated[
         Count,
@@ -142,7 +171,12 @@ class Row(Struct, frozen=True, kw_only=True):
         Number, Column("part 2 as the profile predicts it", "ms", NO_PROFILE)
     ] = None
     e2e_predicted_ms: Annotated[
-        Number, Column("the bound with these two in it", "ms", f"{NO_PROFILE}; or {NO_FRAME}")
+        Number,
+        Column(
+            "with these two, the link at its bound, all else as measured",
+            "ms",
+            f"{NO_PROFILE}; or {NO_FRAME}",
+        ),
     ] = None
     prediction_error_pct: Annotated[
         Number,
@@ -154,7 +188,9 @@ class Row(Struct, frozen=True, kw_only=True):
     ] = None
     clock_drift_ppm: Annotated[
         Number,
-        Column("by how much the edge's clock is faster", "ppm", f"{ONE_CLOCK}; or a clock jumped"),
+        Column(
+            "by how much the edge's clock runs faster", "ppm", f"{ONE_CLOCK}; or a clock jumped"
+        ),
     ] = None
     ue: Annotated[str, Column("pace of the UE in words; nothing for its own", head="UE")]
     ue_slowdown: Annotated[
@@ -180,14 +216,16 @@ class Row(Struct, frozen=True, kw_only=True):
         Number, Column("how much less than the whole model that is", empty=NOT_JUDGED, head="drop")
     ] = None
     result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
-    frame_kbit: Annotated[Number, Column("what a frame sends both ways", "kbit", NO_FRAME)] = None
+    frame_kbit: Annotated[
+        Number, Column("what crosses for a frame, both ways, without headers", "kbit", NO_FRAME)
+    ] = None
     bitrate_mbit: Annotated[
         Number, Column("that at the frame rate of --fps", "Mbit/s", NO_FRAME)
     ] = None
     kbit_vs_network_anchor: Annotated[
         Number,
         Column(
-            "what a frame sends over what the leanest network anchor does",
+            "that over the least of the network anchors that are as accurate",
             empty=f"{NO_ANCHOR}; or it sends nothing",
         ),
     ] = None
