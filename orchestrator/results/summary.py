@@ -1,6 +1,6 @@
 """The rows of a run: each made of one cell and its frames, then completed by what others say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -109,26 +109,21 @@ def _with_times(
     """The times, and why one-way times are not known, where they are not."""
     clock = cell.clock.model if cell.clock else None
     times = cell_times(frames, clock)
-    of_stage = {f"{name}_ms": times.ms(name) for name in ("preprocess", *STAGE_COLUMNS, "result")}
-    network, bound = times.ms("uplink", "downlink"), times.bound_ms(frames, cell.link)
-    columns = (network, times.e2e_ms, bound, _ratios(times.e2e_ms, bound), times.gap_share)
-    medians_ms = dict(zip(of_stage, _medians(of_stage.values()), strict=True))
-    network_ms, e2e_ms, bound_ms, over, gap_share = _medians(columns)
+    bound = times.bound_ms(frames, cell.link)
+    columns = {f"{name}_ms": times.ms(name) for name in ("preprocess", *STAGE_COLUMNS, "result")}
+    columns |= {"network_ms": times.ms("uplink", "downlink"), "gap_pct": 100 * times.gap_share}
+    columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
+    columns["e2e_over_bound"] = _ratios(times.e2e_ms, bound)
     low_ms, high_ms = median_interval(times.e2e_ms.tolist())
     p95_ms, p99_ms = np.percentile(times.e2e_ms, [95, 99]).tolist()
     diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
     row = replace(
         row,
-        **medians_ms,
-        network_ms=network_ms,
-        e2e_ms=e2e_ms,
+        **_medians(columns),
         e2e_low_ms=low_ms,
         e2e_high_ms=high_ms,
         e2e_p95_ms=p95_ms,
         e2e_p99_ms=p99_ms,
-        bound_ms=bound_ms,
-        e2e_over_bound=over,
-        gap_pct=100 * gap_share,
         # of a codec whose bytes depend on the content, the mean
         encoded_bytes=round(fmean([frame.encoded_bytes for frame in frames])),
         result_bytes=round(fmean([frame.result_bytes for frame in frames])),
@@ -144,10 +139,10 @@ def _ratios(values: Array, bounds: Array) -> Array:
     return np.divide(values, bounds, out=np.zeros_like(values), where=bounds > 0)
 
 
-def _medians(columns: Iterable[Array]) -> list[float]:
+def _medians(columns: Mapping[str, Array]) -> dict[str, float]:
     """Of each column, over the frames."""
-    found: list[float] = np.median(np.stack([*columns]), axis=1).tolist()
-    return found
+    found: list[float] = np.median(np.stack([*columns.values()]), axis=1).tolist()
+    return dict(zip(columns, found, strict=True))
 
 
 def _with_clock(row: Row, clock: ClockModel, fault: str | None) -> tuple[Row, str | None]:
