@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.measure.limits import STABLE_SHARE
+from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
-from orchestrator.results.records import ModelFacts
 from orchestrator.results.rows import Row
 from orchestrator.results.statistics.intervals import Interval, median_interval, ratio_interval
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from orchestrator.ask.config import SweepConfig
 from orchestrator.checks.tolerances import Tolerance, Tolerances
+from orchestrator.results.facts import Conditions, InputFacts
 from orchestrator.results.reading import Reading
-from orchestrator.results.records import Conditions, InputFacts
 from orchestrator.results.rows import Row
 from splitbed.errors import UsageError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from orchestrator.results.records import Conditions, NodeFacts
+from orchestrator.results.facts import Conditions, NodeFacts
 from orchestrator.testbed.pair import Pair
 from splitbed.v1 import nodes_pb2
 

@@ -29,8 +29,8 @@ from orchestrator.results.archive import (
     Member,
     sha256_of,
 )
+from orchestrator.results.facts import Conditions
 from orchestrator.results.reading import sweep_folder
-from orchestrator.results.records import Conditions
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from splitbed.errors import RunError, UsageError
 

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 
 from orchestrator.results.archive import extract
 from orchestrator.results.clock import on_ue_clock
+from orchestrator.results.facts import InputFacts
 from orchestrator.results.profile import Profile, read_profile
-from orchestrator.results.records import CellRecord, FrameRecord, InputFacts, RunRecord
+from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,

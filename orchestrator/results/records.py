@@ -12,6 +12,7 @@ from msgspec import Meta, field
 
 from netem.spec import LinkSpec
 from orchestrator.results.clock import ClockModel, Offset
+from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.record import Record
 from splitbed.timeline import END_TO_END, Stage
 
@@ -191,84 +192,6 @@ class CellRecord(Record, frozen=True, kw_only=True):
     def is_anchor(self) -> bool:
         """Whether one node does it all: the device anchor n:0, or a network anchor 0:n."""
         return 0 in self.layers
-
-
-class InputFacts(Record, frozen=True, kw_only=True):
-    """What identifies an input; of a seeded one, its name alone. ``frame`` is that of a video."""
-
-    name: str
-    source: str | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    frame: str | int | None = None
-
-
-class TruthFacts(Record, frozen=True, kw_only=True):
-    """The ground truth of a dataset: one sha256 over all of its files."""
-
-    files: int
-    sha256: str
-
-
-class DatasetFacts(Record, frozen=True, kw_only=True):
-    """The dataset that inputs are of."""
-
-    name: str
-    kind: str | None = None
-    source: str | None = None
-    frames: int | None = None
-    annotated: int | None = None
-    is_sequence: bool | None = None
-    truth: TruthFacts | None = None
-
-
-class ModelFacts(Record, frozen=True, kw_only=True):
-    """The model that was measured, and what it was fed; ``runtime`` is the format of its file.
-
-    ``drawing`` names its nodes that draw random numbers, ``conversion`` says how it was converted.
-    """
-
-    name: str = ""
-    weights: str = ""
-    runtime: str = "onnx"  # the only one of the first runs
-    layers: int | None = None
-    parameters: int | None = None
-    macs: int | None = None
-    bytes: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    dataset: DatasetFacts | None = None
-    inputs: tuple[InputFacts, ...] = ()
-    drawing: tuple[str, ...] = ()
-    conversion: str = ""
-
-
-class NodeFacts(Record, frozen=True, kw_only=True):
-    """A node: its version and that of packages, and the processor that it runs on."""
-
-    version: str | None = None
-    cpu: str | None = None
-    cpus: int | None = None
-    packages: dict[str, str] = field(default_factory=dict)
-
-
-class Conditions(Record, frozen=True, kw_only=True):
-    """What a cross-checker needs to repeat a run (clause 2)."""
-
-    started: str | None = None
-    command: tuple[str, ...] = ()
-    git_commit: str | None = None
-    python: str | None = None
-    kernel: str | None = None
-    os: str | None = None
-    cpus: int | None = None
-    memory_bytes: int | None = None
-    load_average: tuple[float, ...] = ()
-    ue: NodeFacts = NodeFacts()
-    edge: NodeFacts = NodeFacts()
-    link_backend: str | None = None
-    warnings: tuple[str, ...] = ()
-    tcp: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Drift(Record, frozen=True, kw_only=True):

@@ -10,11 +10,13 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from orchestrator.results.anchors import as_accurate
 from orchestrator.results.choice import compression_needed
 from orchestrator.results.rows import Row, known
+from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 
 MAX_OVER_BOUND = 1.05
 """Above this ratio a row is worth a look …"""
@@ -34,6 +36,26 @@ class Verdict:
     def word(self) -> str:
         """VALID or INVALID."""
         return "VALID" if self.valid else "INVALID"
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """What a sweep leaves; `stopped` is what ended it before its last cell."""
+
+    folder: Path
+    rows: Sequence[Row]
+    verdict: Verdict
+    stopped: BaseException | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a VALID run, 1 for an INVALID one, else what the cause of the stop asks for."""
+        match self.stopped:
+            case SplitbedError() as error:
+                return error.exit_code
+            case KeyboardInterrupt():
+                return INTERRUPTED
+        return 0 if self.verdict.valid else RunError.exit_code
 
 
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.checks.verify import Verification
 from orchestrator.reports.sheet import Sheet
+from orchestrator.results.facts import ModelFacts
 from orchestrator.results.profile import Profile
-from orchestrator.results.records import ModelFacts
 from orchestrator.results.rows import Row, cut_name
 from orchestrator.scenarios.tables import Table, profile_tables, verification_table
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from orchestrator.checks.verify import Verification
 from orchestrator.results.columns import csv_text
+from orchestrator.results.facts import ModelFacts
 from orchestrator.results.profile import NodeProfile, Profile
-from orchestrator.results.records import ModelFacts
 from orchestrator.results.rows import Row
 
 Line = Mapping[str, object]

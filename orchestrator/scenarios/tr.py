@@ -15,8 +15,9 @@ from pathlib import Path
 from orchestrator.ask.scenario_file import HEADINGS, Scenario, load_scenario
 from orchestrator.checks.verify import NOT_KEPT, read_csv
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
+from orchestrator.results.facts import InputFacts, ModelFacts, NodeFacts
 from orchestrator.results.reading import read, sweep_folder
-from orchestrator.results.records import InputFacts, ModelFacts, NodeFacts, RunRecord
+from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
 from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300

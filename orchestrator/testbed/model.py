@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.ask.config import SweepConfig
-from orchestrator.results.records import DatasetFacts, InputFacts, ModelFacts
+from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.model_file import model_file
 from splitbed.errors import UsageError

@@ -13,7 +13,8 @@ import pytest
 
 from orchestrator.reports.export import FORMATS, export, run_facts
 from orchestrator.reports.sheet import LINES_OF_A_PAGE, latex_text
-from orchestrator.results.records import Conditions, ModelFacts, RunRecord
+from orchestrator.results.facts import Conditions, ModelFacts
+from orchestrator.results.records import RunRecord
 from orchestrator.results.rows import COLUMNS, Row
 from splitbed.errors import MachineError, UsageError
 from tests.orchestrator.written import made_row

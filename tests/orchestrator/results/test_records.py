@@ -2,19 +2,20 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from netem.spec import symmetric
 from orchestrator.results.clock import ClockModel, Offset
+from orchestrator.results.facts import InputFacts, ModelFacts
+from orchestrator.results.reading import read_folder
 from orchestrator.results.records import (
     Accuracy,
     CellRecord,
     ClockRecord,
     CrossingTensor,
     FrameRecord,
-    InputFacts,
-    ModelFacts,
     ProofRecord,
     RunRecord,
     TcpFacts,
@@ -85,3 +86,21 @@ def test_what_is_no_frame_is_refused(text: bytes) -> None:
 def test_what_is_no_cell_is_refused(changed: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         CellRecord.from_plain(CELL.plain() | changed)
+
+
+def test_a_run_of_the_first_version_opens(tmp_path: Path) -> None:
+    shape = {"rate_mbit": 8.0, "delay_ms": 0.0, "jitter_ms": 0.0, "loss_pct": 0.0}
+    stages = [["part1", 0, 5_000_000], ["uplink", 5_000_000, 50_000_000]]
+    run = {"asked": {"model": "m"}, "model": {"name": "m", "weights": "a file"}}
+    frame = {"attempt": "a", "frame": 0, "stages": stages, "encoded_bytes": 40_000}
+    cell = {
+        "key": "1:1 over 8 Mbit/s", "attempt": "a", "split": "1:1", "split_name": "cut",
+        "link": {"uplink": shape, "downlink": shape}, "link_backend": "linkbox", "error": None,
+        "intermediate_tensors": 1, "intermediate_bytes": 40_000,
+    }  # fmt: skip
+    for name, told in (("run.json", run), ("samples.jsonl", frame), ("cells.jsonl", cell)):
+        (tmp_path / name).write_text(json.dumps(told) + "\n")
+    (row,) = read_folder(tmp_path).rows
+    assert (row.codec, row.lossless, row.runtime, row.ue) == ("raw", True, "onnx", "")
+    assert row.e2e_ms == 50
+    assert row.valid
