@@ -7,7 +7,8 @@ A line is of one of these forms, coordinates in pixels of the upright picture:
     truth     label x y w h
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -24,6 +25,7 @@ from splitbed.metrics.detection import DetectionAccuracy, detection_accuracy
 from splitbed.tasks.boxes import Box, read_boxes, read_corners
 from splitbed.tasks.classes import COCO_CLASSES
 
+_NUMBER = re.compile(r"\d{1,9}$")
 Columns = Literal["2.1.1.1", "10.3.8"]
 Boxes = Mapping[str, list[Box]]
 """By the name of their picture, without its suffix."""
@@ -60,7 +62,7 @@ def read_truth(place: Path | str) -> dict[str, list[Box]]:
 
 def score(predictions: Boxes, truth: Boxes, threshold: float) -> DetectionAccuracy:
     """How well the boxes are found; precision and recall are of those surer than `threshold`."""
-    return detection_accuracy(truth, predictions, threshold)
+    return detection_accuracy(truth, _aligned(predictions, truth), threshold)
 
 
 def draw(
@@ -72,6 +74,8 @@ def draw(
     Raises UsageError for boxes of no picture of it, and for what cannot be written.
     """
     frames = {_stem(Path(one.name)): one for one in dataset.frames}
+    predictions = _aligned(predictions, frames)
+    truth = None if truth is None else _aligned(truth, frames)
     if unknown := [name for name in (*predictions, *(truth or ())) if name not in frames]:
         raise UsageError(
             f"{dataset.source} has no picture {unknown[0]}, of which there are boxes: give the "
@@ -96,6 +100,16 @@ def draw(
     for frame, image in painted():
         save_painted(image, _free(out / drawing_name(frame.name), frame))
     return len(frames)
+
+
+def _aligned(boxes: Boxes, names: Collection[str]) -> Boxes:
+    """By `names`; where these are a video's numbers, of files NAME_NUMBER from 0 or 1, as SFU's."""
+    if all(name in names for name in boxes) or not all(name.isdigit() for name in names):
+        return boxes
+    numbers = {name: int(found[0]) for name in boxes if (found := _NUMBER.search(name))}
+    first = 0 if 0 in numbers.values() else 1
+    frames = {int(name): name for name in names}
+    return {frames.get(numbers.get(name, -1) - first, name): boxes[name] for name in boxes}
 
 
 def _free(place: Path, frame: Frame) -> Path:

@@ -57,6 +57,15 @@ def test_what_infer_writes_is_scored_against_the_dataset_itself(tmp_path: Path) 
     assert found["boxes"] == pytest.approx(found["objects"], rel=1)
 
 
+def test_files_that_are_numbered_from_1_are_those_of_a_videos_frames(tmp_path: Path) -> None:
+    words = ["--model", "shapesnet", "--input", "shapes", "--frames", "8"]
+    orchestrate("infer", *words, "--predictions", str(tmp_path / "found"))
+    own = scored(str(tmp_path / "found"), "shapes")
+    for number, file in enumerate(sorted((tmp_path / "found").iterdir()), start=1):
+        file.rename(file.with_name(f"clip_{number:03}.txt"))
+    assert scored(str(tmp_path / "found"), "shapes") == own
+
+
 @pytest.mark.parametrize(
     ("text", "words", "says"),
     [
