@@ -26,6 +26,12 @@ class Choice:
     """The fastest that loses nothing."""
     complete: bool
     """Whether both anchors were measured: else the comparison lacks one."""
+    device: Row | None
+    """The device anchor."""
+    network: Row | None
+    """The fastest network anchor that is as accurate as the split."""
+    lossier: tuple[Row, ...]
+    """The network anchors that are not, the fastest first."""
 
     @property
     def gain(self) -> float | None:
@@ -55,6 +61,7 @@ def _choice(measured: Sequence[Row]) -> Choice:
     split = max((row for row in ran if not row.is_anchor), key=_gain, default=None)
     measures = [a for a in anchors if split is None or as_accurate(a, split)]
     anchor = min(measures, key=_e2e_ms, default=None)
+    network = [row for row in anchors if row.is_network_anchor]
     return Choice(
         link=measured[0].link,
         ue=measured[0].ue,
@@ -63,6 +70,9 @@ def _choice(measured: Sequence[Row]) -> Choice:
         anchor=anchor,
         lossless=min((row for row in ran if row.lossless), key=_e2e_ms, default=None),
         complete=len({row.is_network_anchor for row in anchors}) == len(("device", "network")),
+        device=next((row for row in anchors if not row.is_network_anchor), None),
+        network=min((row for row in network if row in measures), key=_e2e_ms, default=None),
+        lossier=tuple(sorted((row for row in network if row not in measures), key=_e2e_ms)),
     )
 
 

@@ -48,7 +48,8 @@ def made_cell(
     }  # fmt: skip
     of_frames = {key: value for key, value in changed.items() if key in OF_FRAMES}
     of_cell = {key: value for key, value in changed.items() if key not in OF_FRAMES}
-    frames = [_frame(split, place, total_ms, of_frames) for place, total_ms in enumerate(e2e_ms)]
+    attempt = changed.get("attempt", split)
+    frames = [_frame(attempt, place, total_ms, of_frames) for place, total_ms in enumerate(e2e_ms)]
     return CellRecord.from_plain(cell | of_cell), frames
 
 
@@ -153,7 +154,8 @@ def test_advice_names_the_split_that_wins_and_by_how_much(folder: RunFolder) -> 
     add_cell(folder, "1:1", [50] * 3)
     add_cell(folder, "2:0", [80] * 3)
     assert judge_run(rows(folder), 3).advice == (
-        "At 8 Mbit/s cut at cut 1:1 (1:1): 50 ms, 1.60 times as fast as the cut 2:0.",
+        "At 8 Mbit/s cut at cut 1:1 (1:1): 50 ms, 1.60 times as fast as the cut 2:0 and 2.00 times "
+        "as fast as the cut 0:2 with its input raw.",
     )
 
 
@@ -167,6 +169,35 @@ def test_advice_says_how_much_smaller_the_data_must_be_where_no_split_wins(
     # the uplink takes 100 of the 110 ms and must shrink to 50
     assert "do not split" in advice
     assert "2.0 times smaller" in advice
+
+
+def test_advice_names_the_input_codec_that_was_beaten_and_those_that_lose_more(
+    folder: RunFolder,
+) -> None:
+    def judged(value: float) -> dict[str, Any]:
+        return {"lossless": False, "accuracy": {"metric": "AP", "value": value}}
+
+    change_run(folder, whole_accuracy={"metric": "AP", "value": 0.8})
+    add_cell(folder, "0:2", [90] * 3, key="a", attempt="a", codec="uint8")
+    add_cell(folder, "0:2", [30] * 3, key="b", attempt="b", codec="jpeg:75", **judged(0.6))
+    add_cell(folder, "1:1", [50] * 3, codec="int8+zstd", **judged(0.79))
+    add_cell(folder, "2:0", [80] * 3, codec="none")
+    assert judge_run(rows(folder), 4).advice[0] == (
+        "At 8 Mbit/s cut at cut 1:1 (1:1) as int8+zstd, at 0.010 less AP: 50 ms, 1.60 times as "
+        "fast as the cut 2:0 and 1.80 times as fast as the cut 0:2 with its input as uint8; as "
+        "jpeg:75 (0.200) the input loses more accuracy."
+    )
+
+
+def test_advice_names_the_input_codec_that_wins_where_no_split_does(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [40] * 3, codec="uint8")
+    add_cell(folder, "1:1", [50] * 3)
+    add_cell(folder, "2:0", [80] * 3, codec="none")
+    (advice,) = judge_run(rows(folder), 3).advice
+    assert advice.startswith(
+        "At 8 Mbit/s do not split: the cut 0:2 with its input as uint8 takes 40 ms, the best "
+        "split, cut 1:1 (1:1), 50 ms, the cut 2:0 80 ms; "
+    )
 
 
 def test_csv_has_the_columns_of_the_design_first_and_leaves_unknowns_empty(

@@ -1,0 +1,164 @@
+"""What to make of a run, as sentences: where to cut, and how far the numbers can be trusted.
+
+Each sentence is said of the same rows as the tables beside it.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from orchestrator.results.choice import Choice, choices, compression_needed
+from orchestrator.results.rows import Row, known
+
+MAX_OVER_BOUND = 1.05
+"""Above this ratio a row is worth a look …"""
+MAX_LATE_MS = 10.0
+"""… when it is also later than two processes and a round trip through the link box explain."""
+
+
+def advice(table: Sequence[Row]) -> list[str]:
+    """What the rows of a run advise, the conditions in their order."""
+    said = [line for choice in choices(table) for line in _where_to_cut(choice)]
+    said += _uncompressed_anchor(table)
+    said += _untrained(table)
+    said += _prediction(table)
+    said += _late(table)
+    return said
+
+
+def _where_to_cut(choice: Choice) -> list[str]:
+    split, anchor = choice.split, choice.anchor
+    if not choice.complete or split is None or anchor is None:
+        return []  # no advice on a comparison that is not complete
+    slowed = f" with the UE slowed ({choice.ue})" if choice.ue else ""
+    where = f"At {choice.link}{slowed}"
+    reached = f"{split.label}{_cost(split)}"
+    if choice.best is split:
+        anchors = [one for one in (choice.device, choice.network) if one]
+        gains = " and ".join(f"{_gain(one, split)} as fast as {_anchor(one)}" for one in anchors)
+        return [f"{where} cut at {reached}: {_ms(split)}{_paid(split)}, {gains}{_lossier(choice)}."]
+    other = choice.network if anchor is choice.device else choice.device
+    line = (
+        f"{where} do not split: {_anchor(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the best "
+        f"split, {reached}, {_ms(split)}{_paid(split)}"
+    ) + (f", {_anchor(other)} {_ms(other)}" if other else "")
+    line += _lossier(choice)
+    factor = compression_needed(split)
+    if factor is not None and math.isfinite(factor):
+        return [f"{line}; the split would win with intermediate data {factor:.1f} times smaller."]
+    work_ms = known(split.part1_ms) + known(split.part2_ms)
+    return [
+        f"{line}; part 1 and part 2 alone are {work_ms:.0f} ms: no smaller intermediate data would "
+        "make it win on these two nodes."
+    ]
+
+
+def _gain(anchor: Row, split: Row) -> str:
+    return f"{known(anchor.e2e_ms) / known(split.e2e_ms):.2f} times"
+
+
+def _ms(row: Row) -> str:
+    return f"{row.e2e_ms:.0f} ms"
+
+
+def _anchor(row: Row) -> str:
+    """An anchor by its name, a network anchor with how its input was sent."""
+    if not row.is_network_anchor:
+        return f"the {row.split_name}"
+    return f"the {row.split_name} with its input {'' if row.codec == 'raw' else 'as '}{row.codec}"
+
+
+def _lossier(choice: Choice) -> str:
+    """The codecs of the input with which the network anchor is less accurate than the split."""
+    if not choice.lossier:
+        return ""
+    named = [row.codec + _drop(row) for row in choice.lossier]
+    return f"; as {' or '.join(named)} the input loses more accuracy"
+
+
+def _drop(row: Row) -> str:
+    return "" if row.accuracy_drop is None else f" ({row.accuracy_drop:.3f})"
+
+
+def _cost(row: Row) -> str:
+    """What the codec costs in accuracy; empty where nothing was lost or judged."""
+    drop = row.accuracy_drop
+    if row.lossless or drop is None:
+        return ""
+    return f", at {drop:.3f} less {row.accuracy_metric}" if drop > 0 else ", at no loss"
+
+
+def _paid(row: Row) -> str:
+    """After how many frames what was delivered to the UE has paid; empty for nothing delivered."""
+    if (frames := row.frames_to_pay_delivery) is None:
+        return ""
+    count = "1 frame" if frames == 1 else f"{frames} frames"
+    return f" (its delivery, {known(row.part1_delivery_ms):.0f} ms, is paid after {count})"
+
+
+def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
+    """A comparison that favours the splits is told."""
+    codecs = {row.codec for row in table if not row.is_anchor} - {"raw"}
+    if not codecs or any(row.codec != "raw" for row in table if row.is_network_anchor):
+        return []
+    return [
+        "The splits' data were encoded, the network anchor's input was not: clause 5 sends it "
+        "compressed, as --input-codec uint8,jpeg,avc does."
+    ]
+
+
+def _untrained(table: Sequence[Row]) -> list[str]:
+    if all(row.lossless for row in table) or not table[0].weights.startswith("seeded"):
+        return []
+    return [
+        "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
+        "accuracy does not, since small errors grow in an untrained network; --weights FILE takes "
+        "trained ones."
+    ]
+
+
+def _prediction(table: Sequence[Row]) -> list[str]:
+    """How well the profiles predicted what was measured."""
+    predicted = [row for row in table if row.valid and row.prediction_error_pct is not None]
+    if not predicted:
+        return []
+
+    def error_pct(row: Row) -> float:
+        return abs(known(row.prediction_error_pct))
+
+    def nodes_error_pct(row: Row) -> float:
+        measured_ms = known(row.part1_ms) + known(row.part2_ms)
+        told_ms = known(row.part1_predicted_ms) + known(row.part2_predicted_ms)
+        return abs(100 * (told_ms / measured_ms - 1))
+
+    worst = max(predicted, key=error_pct)
+    nodes = median(map(nodes_error_pct, predicted))
+    return [
+        f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
+        f"(median; worst {error_pct(worst):.1f} %, {worst.split_name} at {worst.link}), part 1 and "
+        f"part 2 alone within {nodes:.1f} %."
+    ]
+
+
+def _over_bound(row: Row) -> float:
+    return known(row.e2e_over_bound)
+
+
+def _is_late(row: Row) -> bool:
+    # on a link that is random by request, lateness tells nothing of the instrument
+    random = row.loss_pct or row.jitter_ms or row.downlink_loss_pct or row.downlink_jitter_ms
+    if row.e2e_ms is None or random:
+        return False
+    return _over_bound(row) > MAX_OVER_BOUND and row.e2e_ms - known(row.bound_ms) > MAX_LATE_MS
+
+
+def _late(table: Sequence[Row]) -> list[str]:
+    late = [row for row in table if _is_late(row)]
+    if not late:
+        return []
+    worst = max(late, key=_over_bound)
+    return [
+        f"{len(late)} of {len(table)} cells took over {MAX_OVER_BOUND:g} times their physical "
+        f"floor, most of all {worst.with_codec} at {worst.link} ({_over_bound(worst):.2f}): "
+        "something else used this machine, or it is too slow for this link."
+    ]
