@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from orchestrator.reports.export import with_all_columns
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.archive import extract
+from orchestrator.results.judgement.verdict import Verdict, judge_run
 from orchestrator.results.reading import Reading, read_folder, sweep_folder
 from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import COLUMNS, Row, known
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.results.verdict import Verdict, judge_run
 from splitbed.errors import MachineError, UsageError
 
 if TYPE_CHECKING:

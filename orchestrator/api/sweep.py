@@ -16,7 +16,7 @@ from orchestrator.ask.config import SweepConfig
 from orchestrator.measure import sweep as engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report
-from orchestrator.results.verdict import SweepOutcome
+from orchestrator.results.judgement.verdict import SweepOutcome
 from splitbed.errors import UsageError
 
 

@@ -15,9 +15,9 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report
 from orchestrator.results.archive import extract, read_config
 from orchestrator.results.facts import ModelFacts
+from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
 from orchestrator.results.run_folder import RunFolder, check_free
-from orchestrator.results.verdict import SweepOutcome
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
 from splitbed.errors import SplitbedError, UsageError

@@ -16,10 +16,10 @@ from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.facts import Conditions
 from orchestrator.results.journal import Journal
+from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, judge_run
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift, drift_advice
-from orchestrator.results.verdict import SweepOutcome, Verdict, judge_run
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed

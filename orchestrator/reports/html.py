@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from netem.proof import RATE_TOLERANCE
-from orchestrator.results.choice import Choice, choices, compression_needed
 from orchestrator.results.clock import EDGE_STAGES
+from orchestrator.results.judgement.choice import Choice, choices, compression_needed
+from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.reading import Reading, read_folder
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, RunFolder
-from orchestrator.results.verdict import judge_run
 from splitbed.errors import RunError, SplitbedError
 from splitbed.timeline import NS_PER_MS, Timeline
 

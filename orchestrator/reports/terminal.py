@@ -10,8 +10,8 @@ from rich.text import Text
 
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.reports.table import sweep_table
+from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.rows import Row
-from orchestrator.results.verdict import SweepOutcome
 from splitbed.command import printable, say
 
 Line = dict[str, object]

@@ -7,8 +7,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from netem.wire import wire_ms
-from orchestrator.results.anchors import compared
 from orchestrator.results.clock import ClockModel, is_told
+from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
     Accuracy,

@@ -22,6 +22,7 @@ from orchestrator.measure import sweep
 from orchestrator.measure.watcher import Watcher
 from orchestrator.offline.infer import check_annotations, infer
 from orchestrator.reports.html import leave_report
+from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from orchestrator.results.reading import Reading, read_folder
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import (
@@ -31,7 +32,6 @@ from orchestrator.results.run_folder import (
     check_free,
     write_new,
 )
-from orchestrator.results.verdict import SweepOutcome, Verdict
 from orchestrator.scenarios.clause_10_3 import detection_tables
 from orchestrator.scenarios.tables import (
     Table,

@@ -19,7 +19,7 @@ from orchestrator.ask.config import SweepConfig
 from orchestrator.cli.heartbeat import Heartbeat
 from orchestrator.cli.progress import SweepProgress
 from orchestrator.reports.terminal import Plain, show, show_lines
-from orchestrator.results.verdict import SweepOutcome, Verdict
+from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from splitbed.command import printable, say
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import made_run

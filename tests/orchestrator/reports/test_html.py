@@ -14,7 +14,7 @@ from netem.spec import LinkSpec, symmetric
 from netem.wire import wire_ms
 from orchestrator.cli.report import report_app
 from orchestrator.reports.html import CURVE_POINTS, facts, write_report
-from orchestrator.results.choice import choices, compression_needed
+from orchestrator.results.judgement.choice import choices, compression_needed
 from orchestrator.results.rows import known
 from orchestrator.results.run_folder import RUN_FILE, SAMPLES_FILE, RunFolder
 from splitbed.errors import RunError, UsageError

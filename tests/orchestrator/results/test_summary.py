@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from netem.spec import symmetric
+from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.rows import COLUMNS, to_csv
 from orchestrator.results.run_folder import (
@@ -15,7 +16,6 @@ from orchestrator.results.run_folder import (
     SAMPLES_FILE,
     RunFolder,
 )
-from orchestrator.results.verdict import judge_run
 from tests.orchestrator.measure.test_profile import profile
 from tests.orchestrator.written import add_frame, change_run, rows, write_run
 

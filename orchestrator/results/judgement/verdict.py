@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.results.advice import advice
+from orchestrator.results.judgement.advice import advice
 from orchestrator.results.rows import Row
 from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 

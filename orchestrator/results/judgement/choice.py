@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netem.wire import wire_bytes
-from orchestrator.results.anchors import as_accurate
+from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from orchestrator.results.choice import Choice, choices, compression_needed
+from orchestrator.results.judgement.choice import Choice, choices, compression_needed
 from orchestrator.results.rows import Row, known
 
 MAX_OVER_BOUND = 1.05
