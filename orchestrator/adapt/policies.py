@@ -17,7 +17,7 @@ of the time, at most once in ten frames, and every 5 s at least.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from netem.wire import wire_bytes
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
+from splitbed.extensions import Extensible
 
 PROBE_SHARE, PROBE_MOST_S = 0.1, 5.0
 EWMA_WEIGHT = 0.5
@@ -207,7 +208,70 @@ def equal_mbit(low: Arm, high: Arm) -> float:
     return more_bytes * 8 / (gained_ms * 1e3) if gained_ms > 0 else math.inf
 
 
-POLICY_KINDS = ("static", "threshold", "argmin", "bandit")
+@dataclass(frozen=True)
+class Setting:
+    """What a policy is given before the trace begins, of which it knows nothing.
+
+    ``value`` is what stands behind the colon of its name; ``splits`` are names of cuts, and how
+    many layers each has before it; ``most_mbit`` is the greatest rate of the link.
+    """
+
+    arms: Sequence[Arm]
+    splits: Mapping[str, int]
+    most_mbit: float
+    seed: int
+    value: str = ""
+
+
+def _takes_nothing(value: str) -> None:
+    if value:
+        raise UsageError(f"it takes no {value!r}")
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """``make`` makes the policy; ``check`` raises UsageError for a value that cannot be."""
+
+    make: Callable[[Setting], Policy]
+    check: Callable[[str], object] = _takes_nothing
+
+
+def _threshold_mbit(value: str) -> float | None:
+    """Of the value of `threshold`, None where it has none."""
+    if not value:
+        return None
+    try:
+        mbit = float(value)
+    except ValueError:
+        mbit = math.nan
+    if not mbit > 0:
+        raise UsageError("give Mbit/s above 0, as in threshold:20")
+    return mbit
+
+
+def split_of(name: str, splits: Mapping[str, int]) -> int:
+    """The cut that a static policy names; UsageError unless it is held."""
+    if (k := splits.get(name)) is None:
+        raise UsageError(f"static:{name}: no such split is held; choose {', '.join(splits)}")
+    return k
+
+
+POLICIES = Extensible(
+    "splitbed.policies",
+    "policy",
+    {
+        "static": PolicyKind(lambda asked: Static(split_of(asked.value, asked.splits))),
+        "threshold": PolicyKind(
+            lambda asked: RateThreshold(asked.arms, asked.most_mbit, _threshold_mbit(asked.value)),
+            _threshold_mbit,
+        ),
+        "argmin": PolicyKind(lambda asked: Argmin(asked.arms)),
+        "bandit": PolicyKind(lambda asked: Bandit(asked.arms, asked.seed)),
+    },
+    kind="PolicyKind of orchestrator.adapt.policies",
+    needs=("make", "check"),
+)
+"""By name; of installed packages, too."""
 
 
 def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
@@ -220,47 +284,20 @@ def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
 
 def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
     for word in (word.strip() for word in text.split(",")):
-        kind, _, value = word.partition(":")
-        if kind not in POLICY_KINDS:
-            raise UsageError(f"no policy is called {word!r}: choose {', '.join(POLICY_KINDS)}")
-        if kind == "static":
+        name, _, value = word.partition(":")
+        kind = POLICIES.named(name)
+        if name == "static":
             split_of(value, splits) if value else None
-            yield from [word] if value else (f"static:{name}" for name in splits)
+            yield from [word] if value else (f"static:{split}" for split in splits)
             continue
-        if kind == "threshold" and value:
-            _threshold(word)
-        elif value:
-            raise UsageError(f"the policy {kind} takes no {value!r}")
+        try:
+            kind.check(value)
+        except UsageError as error:
+            raise UsageError(f"the policy {word}: {error}") from None
         yield word
 
 
-def split_of(name: str, splits: Mapping[str, int]) -> int:
-    """The cut that a static policy names; UsageError unless it is held."""
-    if (k := splits.get(name)) is None:
-        raise UsageError(f"static:{name}: no such split is held; choose {', '.join(splits)}")
-    return k
-
-
-def _threshold(word: str) -> float:
-    try:
-        mbit = float(word.partition(":")[2])
-    except ValueError:
-        mbit = math.nan
-    if not mbit > 0:
-        raise UsageError(f"{word}: give Mbit/s above 0, as in threshold:20")
-    return mbit
-
-
-def new_policy(
-    name: str, arms: Sequence[Arm], splits: Mapping[str, int], *, most_mbit: float, seed: int
-) -> Policy:
-    """The policy called ``name``, of :func:`policy_names`, which knows nothing of the trace yet."""
+def new_policy(name: str, setting: Setting) -> Policy:
+    """The policy called ``name``, of :func:`policy_names`."""
     kind, _, value = name.partition(":")
-    match kind:
-        case "static":
-            return Static(split_of(value, splits))
-        case "threshold":
-            return RateThreshold(arms, most_mbit, _threshold(name) if value else None)
-        case "argmin":
-            return Argmin(arms)
-    return Bandit(arms, seed)
+    return POLICIES[kind].make(replace(setting, value=value))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
-from orchestrator.adapt.policies import new_policy, policy_names
+from orchestrator.adapt.policies import Setting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.adapt.turns import Turns
 from orchestrator.ask.config import SweepConfig
@@ -149,7 +149,7 @@ class _Traced:
             turns.prepare()
             for name in names:
                 self._bed.interruption.check()
-                policy = new_policy(name, turns.arms, splits, most_mbit=most_mbit, seed=seed)
+                policy = new_policy(name, Setting(turns.arms, splits, most_mbit, seed))
                 try:
                     turns.turn(name, policy, seconds, self._asked.frames)
                 finally:

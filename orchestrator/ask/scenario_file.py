@@ -1,6 +1,7 @@
 """Scenarios of clause 10 as YAML files: the template of clause 3, filled in, and what to run."""
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from orchestrator.ask.config import Splits, SweepConfig, sweep_config
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
+from splitbed.extensions import Extensible
 
 HEADINGS = {
     "motivation": "Motivation and use case relevance",
@@ -67,19 +69,31 @@ class Scenario(Frozen):
         return "\n".join(told)
 
 
+SCENARIOS: Extensible[Traversable] = Extensible(
+    "splitbed.scenarios",
+    "scenario",
+    {
+        Path(item.name).stem: item
+        for item in files("orchestrator.scenarios").iterdir()
+        if item.name.endswith(".yaml")
+    },
+    kind="file of importlib.resources",
+    needs=("read_text",),
+)
+"""YAML files by their clause or name; of installed packages, too."""
+
+
 def scenario_text(name: str) -> str:
     """The YAML of a scenario: one that comes along, by its clause, or a file."""
-    folder = files("orchestrator.scenarios")
-    known = {Path(item.name).stem: item for item in folder.iterdir() if item.name.endswith(".yaml")}
-    if name in known:
-        return known[name].read_text()
+    if name in SCENARIOS:
+        return SCENARIOS[name].read_text()
     try:
         return Path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(
             f"no scenario is called {name!r}, and as a file it cannot be read ({reason}): "
-            f"choose {', '.join(sorted(known))}, or give a YAML file"
+            f"choose {', '.join(sorted(SCENARIOS))}, or give a YAML file"
         ) from None
 
 

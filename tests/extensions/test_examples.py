@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.adapt.policies import Arm, FrameOutcome, Setting, new_policy, policy_names
+from orchestrator.ask.configuration import Configuration
+from splitbed.errors import UsageError
 from tests.extensions.installing import installed
 
-PACKAGES = ("codec", "model", "task", "runtime", "dataset")
+PACKAGES = ("codec", "model", "task", "runtime", "dataset", "policy", "scenario")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,3 +68,27 @@ def test_an_installed_task_reads_a_models_outputs(tmp_path: Path) -> None:
         "infer", "--model", str(model), "--task", "brightest", "--input", "noise", "--json"
     )
     assert "place" in told
+
+
+def test_an_installed_policy_chooses_the_split_of_each_frame() -> None:
+    setting = Setting((arm(0), arm(2), arm(4)), {"network": 0, "device": 4}, 20, 0)
+    (name,) = policy_names("turns:2", setting.splits)
+    policy = new_policy(name, setting)
+    chosen = []
+    for _ in range(7):
+        chosen.append(policy.choose(0.0))
+        policy.tell(FrameOutcome(chosen[-1], 0.0, 1.0, None))
+    assert chosen == [0, 0, 2, 2, 4, 4, 0]
+
+
+def test_an_installed_policys_value_is_refused_before_a_trace_begins() -> None:
+    with pytest.raises(UsageError, match=r"turns:soon: give the frames of a turn"):
+        policy_names("turns:soon", {})
+
+
+def arm(k: int) -> Arm:
+    return Arm(Configuration(k, 4, f"{k}:{4 - k}"), 1000, 10, 5.0)
+
+
+def test_an_installed_scenario_is_shown_by_its_name() -> None:
+    assert orchestrate("scenario", "show", "quick").startswith("# quick A small detector")

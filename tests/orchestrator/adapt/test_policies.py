@@ -7,7 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.adapt.bandwidth import BandwidthTrace
-from orchestrator.adapt.policies import Arm, FrameOutcome, Policy, fastest, new_policy, policy_names
+from orchestrator.adapt.policies import (
+    Arm,
+    FrameOutcome,
+    Policy,
+    Setting,
+    fastest,
+    new_policy,
+    policy_names,
+)
 from orchestrator.adapt.rows import Cost, TracedFrame, policy_row
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
@@ -21,7 +29,7 @@ SPLITS = {"network": 0, "middle": 3, "3:3": 3, "device": 6}
 
 
 def policy(name: str, seed: int = 0) -> Policy:
-    return new_policy(name, ARMS, SPLITS, most_mbit=100, seed=seed)
+    return new_policy(name, Setting(ARMS, SPLITS, 100, seed))
 
 
 def played(
