@@ -13,8 +13,9 @@ from splitbed.errors import NodeError
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.parts import StoredModel, extract, open_stored
 from splitbed.logs import log
+from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, Parcel, info_of, pack
-from splitbed.node.host import NodeHost, answering
+from splitbed.node.host import NodeHost
 from splitbed.node.tcp import pin_cubic
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession

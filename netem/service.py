@@ -7,8 +7,8 @@ import grpc
 
 from netem.egress import Shaper
 from netem.spec import Shape, checked
+from splitbed.node.answering import answering
 from splitbed.node.config import ShaperConfig
-from splitbed.node.host import answering
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import LinkShape, Shaped
 

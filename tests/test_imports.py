@@ -30,7 +30,7 @@ MAY_IMPORT = {
 }
 # what both nodes serve
 ALSO = {
-    "netem/service.py": {"splitbed.node.host", "splitbed.node.config", "splitbed.v1"},
+    "netem/service.py": {"splitbed.node.answering", "splitbed.node.config", "splitbed.v1"},
     "splitbed/__init__.py": {"orchestrator.api"},  # the door for programs, opened when it is used
 }
 # rooms of the orchestrator, from the top; a room imports those below its floor, and its own

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("package", ["splitbed"])
+@pytest.mark.parametrize("package", ["orchestrator", "splitbed"])
 def test_no_public_signature_says_any(package: str) -> None:
     files = [f for f in (ROOT / package).rglob("*.py") if f.parent.name != "v1"]
     found = [

@@ -18,8 +18,9 @@ from netem.service import shape_of
 from netem.spec import LinkSpec
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import preprocess, random_inputs
+from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, receive
-from splitbed.node.host import NodeHost, answering
+from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import busy_cpus, measured_slowdown
 from splitbed.node.tcp import facts_to, pin_cubic

@@ -4,10 +4,10 @@ OUT/archive/   what the archive holds     OUT/sweep/   the run made here
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.measure import sweep
@@ -40,7 +40,7 @@ class ArchivedSweep:
         return f"orchestrate crosscheck {self.folder / ARCHIVE_FOLDER} {self.folder / SWEEP_FOLDER}"
 
 
-def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> ArchivedSweep:
+def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> ArchivedSweep:
     """Unpack and check an archive; `options` replace those of its sweep.
 
     Raises UsageError for an archive that is unsafe or damaged, for a model or inputs that are not
@@ -57,7 +57,7 @@ def begin(archive: Path, out: Path | None, options: dict[str, Any]) -> ArchivedS
     try:
         packed = {"model": manifest.model, "input": manifest.input}
         files = {name: str(unpacked / path) for name, path in packed.items() if path}
-        config = _config(asked, files | options | {"out": folder / SWEEP_FOLDER})
+        config = _config(asked, {**files, **options, "out": folder / SWEEP_FOLDER})
         then = RunFolder(unpacked).read_run().model
         _check_same(archive, then, _facts(config))
     except SplitbedError:
@@ -73,7 +73,7 @@ def run(archived: ArchivedSweep, progress: Watcher) -> SweepOutcome:
     return outcome
 
 
-def _config(asked: dict[str, Any], options: dict[str, Any]) -> SweepConfig:
+def _config(asked: Mapping[str, object], options: Mapping[str, object]) -> SweepConfig:
     """The archive's options, and those given here over them."""
     for name in OWN:
         named = asked.get(name) if name not in options else None
@@ -83,7 +83,7 @@ def _config(asked: dict[str, Any], options: dict[str, Any]) -> SweepConfig:
                 f"that sweep had --{name} {asked[name]}, which is not here: give --{name} FILE"
             )
     # whom to measure on, and where to write, is the business of this side alone
-    merged = asked | dict.fromkeys(("topology", "out")) | options
+    merged = {**asked, "topology": None, "out": None, **options}
     return sweep_config({name: value for name, value in merged.items() if value is not None})
 
 

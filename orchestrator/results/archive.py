@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -50,7 +49,7 @@ class Manifest(Frozen):
     files: Mapping[str, Member]
 
 
-def read_config(archive: Path) -> dict[str, Any]:
+def read_config(archive: Path) -> dict[str, object]:
     """The options of the archive's sweep; UsageError for an archive that is unsafe or damaged."""
     with _opened(archive) as (opened, manifest):
         if CONFIG not in manifest.files or manifest.files[CONFIG].bytes > MAX_CONFIG_BYTES:

@@ -7,10 +7,9 @@ NAME/              the same of a scenario that belongs to it
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -52,7 +51,9 @@ OF_ONE_MODEL = ("split", "weights", "width", "runtime", "codec")
 VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
 
 
-def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Path | None) -> Path:
+def begin(
+    name: str, options: Mapping[str, object], annotations: Path | None, out: Path | None
+) -> Path:
     """Write what will be run into a new folder: the scenario called `name`, `options` over its own.
 
     Raises UsageError for a scenario, options or a folder that cannot be.
@@ -74,11 +75,11 @@ def begin(name: str, options: dict[str, Any], annotations: Path | None, out: Pat
     return folder
 
 
-def _checked(name: str, options: dict[str, Any], annotations: Path | None) -> Scenario:
+def _checked(name: str, options: Mapping[str, object], annotations: Path | None) -> Scenario:
     """The scenario with `options` over its own. Raises UsageError for what cannot be run."""
     scenario = load_scenario(name)
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
-    changed: dict[str, Any] = {"sweep": scenario.sweep | given}
+    changed: dict[str, object] = {"sweep": scenario.sweep | given}
     if annotations:
         changed["annotations"] = annotations
     merged = scenario.replaced(**changed)

@@ -7,26 +7,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
-from inspect import isgeneratorfunction
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
 import grpc
 import numpy as np
 
 from splitbed.codecs import codec_named
 from splitbed.codecs.stage import Range, Setting
-from splitbed.errors import NodeError, SplitbedError, UsageError
-from splitbed.logs import log
+from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import random_inputs
+from splitbed.node.answering import CALLS, answering
 from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, receive_all
 from splitbed.node.lease import Lease
 from splitbed.node.serve import InFlight
 from splitbed.runtime.profiler import ProfiledPart, profile
 from splitbed.runtime.session import PartSession
-from splitbed.telemetry import ERRORS, SESSIONS
+from splitbed.telemetry import SESSIONS
 from splitbed.tensors import TensorInfo, Tensors, zeros
 from splitbed.timeline import NS_PER_MS, clock_id
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
@@ -37,61 +35,10 @@ PACKAGES = (
     "numpy", "pillow",
 )  # fmt: skip
 
-_MOST_WORDS = 2000
 _MOST_RUNS = 100_000
 _TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 
 Side = Literal["ue", "edge"]
-
-
-class Calls:
-    """How many calls are being answered, the frames' long stream not among them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.under_way = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self.under_way += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self.under_way -= 1
-
-
-CALLS = Calls()
-
-
-_Method = TypeVar("_Method", bound=Callable[..., object])
-
-
-def answering(method: _Method) -> _Method:
-    """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
-
-    def refuse(context: grpc.ServicerContext, error: SplitbedError) -> None:
-        ERRORS.labels(kind=type(error).__name__).inc()
-        log.warning("refused", method=method.__name__, reason=str(error))
-        # longer ones do not fit into the headers that carry them
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
-
-    @wraps(method)
-    def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
-        try:
-            with CALLS:
-                return method(self, request, context)
-        except SplitbedError as error:
-            refuse(context, error)
-            return None
-
-    @wraps(method)
-    def stream(self: object, request: object, context: grpc.ServicerContext) -> Iterator[Any]:
-        try:
-            yield from cast(Iterator[Any], method(self, request, context))
-        except SplitbedError as error:
-            refuse(context, error)
-
-    return cast(_Method, stream if isgeneratorfunction(method) else unary)
 
 
 class LoadedPart:

@@ -17,7 +17,7 @@ from splitbed.graphs.parts import (
     store,
     write_portable,
 )
-from splitbed.graphs.tflite.file import Model
+from splitbed.graphs.tflite.tables import Model
 from tests.graphs.models import run_part, sample
 from tests.graphs.tflite_models import DETECTION_OPTIONS, MODELS, data_dependent, stored_model
 

@@ -11,82 +11,15 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import flatbuffers
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
+from splitbed.graphs.tflite.tables import Buffer, Model, Operator, Tensor
 from splitbed.tensors import NUMPY_TYPES
-
-
-class Buffer(Protocol):
-    """``BufferT`` of the schema."""
-
-    data: npt.NDArray[np.uint8] | None
-    offset: int
-
-
-class Tensor(Protocol):
-    """``TensorT``: ``buffer`` is a place among the model's."""
-
-    name: bytes
-    type: int
-    shape: Sequence[int] | None
-    shapeSignature: Sequence[int] | None  # noqa: N815  the schema's name
-    buffer: int
-    isVariable: bool  # noqa: N815
-    sparsity: object
-    quantization: object
-    externalBuffer: int  # noqa: N815
-
-
-class Operator(Protocol):
-    """``OperatorT``: inputs and outputs are places among the subgraph's tensors."""
-
-    opcodeIndex: int  # noqa: N815
-    inputs: Sequence[int]
-    outputs: Sequence[int]
-    intermediates: Sequence[int]
-
-
-class OperatorCode(Protocol):
-    """``OperatorCodeT``."""
-
-    deprecatedBuiltinCode: int  # noqa: N815
-    builtinCode: int  # noqa: N815
-    customCode: bytes | None  # noqa: N815
-
-
-class SubGraph(Protocol):
-    """``SubGraphT``."""
-
-    tensors: list[Tensor]
-    operators: list[Operator]
-    inputs: list[int]
-    outputs: list[int]
-
-
-class Metadata(Protocol):
-    """``MetadataT``."""
-
-    name: bytes
-    buffer: int
-
-
-class Model(Protocol):
-    """``ModelT`` of the schema, with one subgraph, lists in place of None, unique tensor names."""
-
-    subgraphs: list[SubGraph]
-    operatorCodes: list[OperatorCode]  # noqa: N815
-    buffers: list[Buffer]
-    metadata: list[Metadata]
-
-    def Pack(self, builder: object) -> int:  # noqa: N802
-        """Write it."""
-
 
 _Table = TypeVar("_Table")
 

@@ -13,9 +13,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.tflite.file import Model, changed, has_data, parse, serialised
+from splitbed.graphs.tflite.file import changed, has_data, parse, serialised
 from splitbed.graphs.tflite.graph import build_graph
 from splitbed.graphs.tflite.shapes import fix_inputs, with_shapes
+from splitbed.graphs.tflite.tables import Model
 
 GRAPH_FILE = "graph.tflite"
 FILES: tuple[str, ...] = (GRAPH_FILE,)

@@ -1,0 +1,65 @@
+"""How a node answers calls: counted while they are under way, refused with the reason."""
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import wraps
+from inspect import isgeneratorfunction
+from typing import Any, TypeVar, cast
+
+import grpc
+
+from splitbed.errors import SplitbedError
+from splitbed.logs import log
+from splitbed.telemetry import ERRORS
+
+_MOST_WORDS = 2000
+
+
+class Calls:
+    """How many calls are being answered, the frames' long stream not among them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.under_way = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.under_way -= 1
+
+
+CALLS = Calls()
+
+
+_Method = TypeVar("_Method", bound=Callable[..., object])
+
+
+def answering(method: _Method) -> _Method:
+    """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
+
+    def refuse(context: grpc.ServicerContext, error: SplitbedError) -> None:
+        ERRORS.labels(kind=type(error).__name__).inc()
+        log.warning("refused", method=method.__name__, reason=str(error))
+        # longer ones do not fit into the headers that carry them
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
+
+    @wraps(method)
+    def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
+        try:
+            with CALLS:
+                return method(self, request, context)
+        except SplitbedError as error:
+            refuse(context, error)
+            return None
+
+    @wraps(method)
+    def stream(self: object, request: object, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from cast(Iterator[Any], method(self, request, context))
+        except SplitbedError as error:
+            refuse(context, error)
+
+    return cast(_Method, stream if isgeneratorfunction(method) else unary)
