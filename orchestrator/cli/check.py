@@ -132,7 +132,7 @@ def replay(
 ) -> None:
     """Run the sweep of an archive again here, once model and inputs proved to be the same."""
     from orchestrator.checks import replay
-    from orchestrator.cli.watching import watching
+    from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
 
     given = {

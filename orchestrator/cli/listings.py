@@ -10,7 +10,7 @@ import numpy as np
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
 from orchestrator.ask.config import SweepConfig
-from orchestrator.cli.heartbeat import alive
+from orchestrator.cli.watch.heartbeat import alive
 from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free

@@ -8,8 +8,8 @@ import typer
 
 from orchestrator.api.options import InputWords, ModelWords, SplitWords
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.heartbeat import alive
 from orchestrator.cli.options import Frames, Json, Model, option
+from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 local_app = Commands()

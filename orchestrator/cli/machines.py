@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.heartbeat import alive
 from orchestrator.cli.options import option
+from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 machines_app = Commands()

@@ -19,8 +19,8 @@ from orchestrator.api.options import (
     SplitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.heartbeat import alive
 from orchestrator.cli.options import Json, Metrics, Model, Otlp, option
+from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 measure_app = Commands()
@@ -55,7 +55,7 @@ def sweep(
     """Measure every split over every link, both anchors included."""
     from orchestrator.api.sweep import asked_of, run_sweep
     from orchestrator.checks.threshold import broken, parse
-    from orchestrator.cli.watching import watching
+    from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
 
     limits = [parse(text) for text in threshold or ()]

@@ -55,7 +55,7 @@ def plan(
 ) -> None:
     """Predict the best split over every link from one profile; draw the map; verify it."""
     from orchestrator.api.asking import asked as asked_of
-    from orchestrator.cli.watching import watching
+    from orchestrator.cli.watch.watching import watching
     from orchestrator.plan import grid as plan_grid
     from orchestrator.plan import run as plan_run
     from orchestrator.plan import show as plan_show

@@ -59,7 +59,7 @@ def scenario_run(
     otlp: Otlp = None,
 ) -> None:
     """Verify, deliver, sweep and profile, and leave one folder with the tables of the clause."""
-    from orchestrator.cli.watching import watching
+    from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
     from orchestrator.scenarios import run as scenario_run
     from splitbed.errors import UsageError

@@ -68,7 +68,7 @@ def trace(
     """Replay a bandwidth trace on the real link, once for each policy that chooses the split."""
     from orchestrator.adapt import run as trace_run
     from orchestrator.api.asking import asked as asked_of
-    from orchestrator.cli.watching import watching
+    from orchestrator.cli.watch.watching import watching
 
     own = {"ue_slowdown": ue_slowdown, "frame_timeout_s": frame_timeout_s, "out": out, "bw": "1"}
     wanted = trace_run.TraceOptions(bw_trace, policy or trace_run.USUAL_POLICIES, frames, seconds)

@@ -16,8 +16,8 @@ import pytest
 import splitbed
 from orchestrator.api.options import SweepWords
 from orchestrator.ask.config import SweepConfig
-from orchestrator.cli.heartbeat import Heartbeat
-from orchestrator.cli.progress import SweepProgress
+from orchestrator.cli.watch.heartbeat import Heartbeat
+from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain, show, show_lines
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from splitbed.command import printable, say

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
-from orchestrator.cli.progress import SweepProgress
+from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.measure.otlp import Attribute, Tracer, tracing
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.terminal import Plain
