@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from netem.wire import wire_bytes
-from orchestrator.adapt.fading import CELLS, Cell, faded_mbit
+from orchestrator.adapt.fading import UPLINKS, FadingUplink, faded_mbit
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 
@@ -135,7 +135,7 @@ def _named(text: str) -> BandwidthTrace:
         return _stepped(text, [each_s * place for place in range(len(rates))], rates, each_s)
     if not match["what"].isascii() or not match["what"].isdigit():
         raise UsageError(f"{text}: {match['what']!r} is no seed; give a number, as in lte:1")
-    return _faded(text, CELLS[match["kind"]], int(match["what"]), longest_s or _LENGTH_S)
+    return _faded(text, UPLINKS[match["kind"]], int(match["what"]), longest_s or _LENGTH_S)
 
 
 def _stepped(
@@ -160,8 +160,8 @@ def _positive(word: str, where: str, unit: str, which: str = "above 0") -> float
     return value
 
 
-def _faded(name: str, cell: Cell, seed: int, length_s: float) -> BandwidthTrace:
-    rates = faded_mbit(cell, seed, max(math.ceil(length_s / BIN_S), 1), BIN_S)
+def _faded(name: str, uplink: FadingUplink, seed: int, length_s: float) -> BandwidthTrace:
+    rates = faded_mbit(uplink, seed, max(math.ceil(length_s / BIN_S), 1), BIN_S)
     starts_s = tuple(round(place * BIN_S, 3) for place in range(len(rates)))
     return BandwidthTrace(f"{name} (generated)", starts_s, tuple(rates), len(rates) * BIN_S)
 

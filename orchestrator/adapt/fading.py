@@ -14,7 +14,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Cell:
+class FadingUplink:
     """How an uplink fades: its median and ends, the spread in dB, and its dips."""
 
     median_mbit: float
@@ -28,24 +28,24 @@ class Cell:
     dip_s: float
 
 
-CELLS = {
-    "lte": Cell(12, 0.5, 50, 4, 1.5, 5, 10, 20, 1),
-    "5g": Cell(60, 2, 150, 4, 1.5, 3, 14, 15, 1.5),
+UPLINKS = {
+    "lte": FadingUplink(12, 0.5, 50, 4, 1.5, 5, 10, 20, 1),
+    "5g": FadingUplink(60, 2, 150, 4, 1.5, 3, 14, 15, 1.5),
 }
 
 
-def faded_mbit(cell: Cell, seed: int, count: int, each_s: float) -> list[float]:
+def faded_mbit(uplink: FadingUplink, seed: int, count: int, each_s: float) -> list[float]:
     """So many rates, each for so many seconds; the same for the same seed."""
     random = np.random.default_rng(seed)
-    kept = math.exp(-each_s / cell.correlation_s)
-    fresh = random.normal(0, cell.shadow_db, count)
-    fading = random.normal(0, cell.fading_db, count)
+    kept = math.exp(-each_s / uplink.correlation_s)
+    fresh = random.normal(0, uplink.shadow_db, count)
+    fading = random.normal(0, uplink.fading_db, count)
     drawn = random.random(count)
     rates, shadow_db, dips = [], float(fresh[0]), False
     for place in range(count):
         shadow_db = kept * shadow_db + math.sqrt(1 - kept**2) * float(fresh[place])
-        dips = drawn[place] < (each_s / cell.between_s if not dips else 1 - each_s / cell.dip_s)
-        loss_db = cell.dip_db if dips else 0.0
-        rate = cell.median_mbit * 10 ** ((shadow_db + float(fading[place]) - loss_db) / 10)
-        rates.append(round(min(max(rate, cell.least_mbit), cell.most_mbit), 3))
+        dips = drawn[place] < (each_s / uplink.between_s if not dips else 1 - each_s / uplink.dip_s)
+        loss_db = uplink.dip_db if dips else 0.0
+        rate = uplink.median_mbit * 10 ** ((shadow_db + float(fading[place]) - loss_db) / 10)
+        rates.append(round(min(max(rate, uplink.least_mbit), uplink.most_mbit), 3))
     return rates

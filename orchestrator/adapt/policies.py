@@ -209,7 +209,7 @@ def equal_mbit(low: Arm, high: Arm) -> float:
 
 
 @dataclass(frozen=True)
-class Setting:
+class PolicySetting:
     """What a policy is given before the trace begins, of which it knows nothing.
 
     ``value`` is what stands behind the colon of its name; ``splits`` are names of cuts, and how
@@ -232,7 +232,7 @@ def _takes_nothing(value: str) -> None:
 class PolicyKind:
     """``make`` makes the policy; ``check`` raises UsageError for a value that cannot be."""
 
-    make: Callable[[Setting], Policy]
+    make: Callable[[PolicySetting], Policy]
     check: Callable[[str], object] = _takes_nothing
 
 
@@ -297,7 +297,7 @@ def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
         yield word
 
 
-def new_policy(name: str, setting: Setting) -> Policy:
+def new_policy(name: str, setting: PolicySetting) -> Policy:
     """The policy called ``name``, of :func:`policy_names`."""
     kind, _, value = name.partition(":")
     return POLICIES[kind].make(replace(setting, value=value))

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
-from orchestrator.adapt.policies import Setting, new_policy, policy_names
+from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.adapt.turns import Turns
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
@@ -149,7 +149,7 @@ class _Traced:
             turns.prepare()
             for name in names:
                 self._bed.interruption.check()
-                policy = new_policy(name, Setting(turns.arms, splits, most_mbit, seed))
+                policy = new_policy(name, PolicySetting(turns.arms, splits, most_mbit, seed))
                 try:
                     turns.turn(name, policy, seconds, self._asked.frames)
                 finally:

@@ -8,7 +8,7 @@ from typing import Unpack
 from orchestrator.api.asking import asked
 from orchestrator.api.options import InferWords, Place, spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.offline.infer import (
     VIDEO_SUFFIX,

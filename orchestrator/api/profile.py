@@ -6,7 +6,7 @@ from typing import Unpack
 from orchestrator.api.asking import asked
 from orchestrator.api.options import Place, ProfileWords, spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.results.profile import Profile
 from orchestrator.results.run_folder import check_new, write_new

@@ -12,7 +12,7 @@ from orchestrator.api.options import Place, SweepWords, spelled_out
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
 from orchestrator.api.torch_model import ModelLike, file_of
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure import sweep as engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report

@@ -11,7 +11,6 @@ import numpy as np
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import (
     DEVICE_ANCHOR,
     NETWORK_ANCHOR,
@@ -19,6 +18,7 @@ from orchestrator.ask.configuration import (
     Configuration,
 )
 from orchestrator.ask.pace import paces
+from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting

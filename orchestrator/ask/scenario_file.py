@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from orchestrator.ask.config import Splits, SweepConfig, sweep_config
+from orchestrator.ask.sweep_config import Splits, SweepConfig, sweep_config
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible

@@ -7,7 +7,7 @@ Each row agrees or differs; the runs agree when everything does.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.checks.tolerances import Tolerance, Tolerances
 from orchestrator.results.facts import Conditions, InputFacts
 from orchestrator.results.reading import Reading

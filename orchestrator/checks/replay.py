@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.ask.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure import sweep
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report

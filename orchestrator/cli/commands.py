@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.api.infer import Inference
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.checks.verify import Verification, to_csv, verify
 from orchestrator.offline.infer import as_lists
 from orchestrator.reports.terminal import Line, show_lines

@@ -9,7 +9,7 @@ import numpy as np
 
 from netem.backends import choose, diagnose
 from netem.profiles import PROFILES, SOURCES
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.cli.watch.heartbeat import alive
 from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
@@ -149,7 +149,7 @@ def datasets(*, as_json: bool) -> None:
     show_lines(lines, as_json=as_json)
 
 
-def _how(one: catalogue.Known) -> str:
+def _how(one: catalogue.KnownDataset) -> str:
     if one.embedded:
         return one.steps
     if one.present:

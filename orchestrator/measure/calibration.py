@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.calibration import calibrated, from_json, to_json

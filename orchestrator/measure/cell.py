@@ -11,8 +11,8 @@ from google.protobuf.json_format import MessageToDict
 from msgspec.structs import replace
 
 from netem.spec import LinkSpec
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilStable
 from orchestrator.measure.limits import TimeLimits, window_bytes
 from orchestrator.measure.watcher import Watcher

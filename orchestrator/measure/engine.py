@@ -10,8 +10,8 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.conditions import now
@@ -81,6 +81,18 @@ class Engine:
             self.watcher.done(record)
             yield record
 
+    def calibrate(self, cells: Sequence[Cell]) -> None:
+        """Have the ranges that codecs need, from an earlier part of this run if it has them."""
+        needing = [cell.configuration.k for cell in cells if cell.configuration.calibrated]
+        if not needing:
+            return
+        file = self.folder.path / CALIBRATION_FILE
+        if not file.exists():
+            cuts, note = dict.fromkeys(needing), self.watcher.note
+            found = calibrate(self._config, self.bed.model, cuts, note=note)
+            self.folder.replace(CALIBRATION_FILE, found.text())
+        self.parts.ranges = read_calibration(file.read_text()).ranges
+
     def hold(self, cells: Sequence[Cell]) -> None:
         """Have all cells open at once, so that each frame may be of another; NodeError."""
         # the device anchor comes last: the pace is measured on the part opened last
@@ -115,18 +127,6 @@ class Engine:
             self.folder.replace(PROFILE_TABLE_FILE, taken.csv())
         profile = read_profile(self.folder)
         self.parts.full_ms = profile.ue.steady_ms if profile else None
-
-    def calibrate(self, cells: Sequence[Cell]) -> None:
-        """Have the ranges that codecs need, from an earlier part of this run if it has them."""
-        needing = [cell.configuration.k for cell in cells if cell.configuration.calibrated]
-        if not needing:
-            return
-        file = self.folder.path / CALIBRATION_FILE
-        if not file.exists():
-            cuts, note = dict.fromkeys(needing), self.watcher.note
-            found = calibrate(self._config, self.bed.model, cuts, note=note)
-            self.folder.replace(CALIBRATION_FILE, found.text())
-        self.parts.ranges = read_calibration(file.read_text()).ranges
 
     def _cell(self, cell: Cell, journal: Journal) -> CellRecord:
         """Measure one; what goes wrong is in the record."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
-from orchestrator.ask.config import MIN_FRAMES, SweepConfig
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
 from orchestrator.testbed.model import SweptModel
 
 STABLE_SHARE = 0.05

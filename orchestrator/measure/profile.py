@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair, Side

@@ -1,6 +1,9 @@
 """A sweep: every split over every link, and the run folder it leaves.
 
-model ──> link up ──> nodes up ──> for each split: load ──> for each link: measure ──> journal
+model ──> link up ──> nodes up ──> profile, calibrate ──> for each split: load
+                 ──> for each of its codecs, links and paces: measure ──> journal
+
+Splits follow one another at random, and so do the cells of each, as the seed says.
 """
 
 from collections.abc import Sequence
@@ -8,8 +11,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.ask.grid import Cell, in_random_order, plan_cells
+from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.engine import Engine

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import (
     DEVICE_ANCHOR,
     NETWORK_ANCHOR,
     NOTHING,
     Configuration,
 )
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel

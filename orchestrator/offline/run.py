@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from netem.spec import LinkSpec
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import Calibration, calibrate
 from orchestrator.measure.conditions import now

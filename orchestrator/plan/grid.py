@@ -16,7 +16,7 @@ MOST_LINKS = 200_000
 
 
 @dataclass(frozen=True)
-class GridPoint:
+class PlanPoint:
     """One point of a grid."""
 
     ue_slowdown: float
@@ -51,7 +51,7 @@ class PlanGrid:
         return len(self.ue_slowdown), len(self.delay_ms), len(self.bw_mbit)
 
     @classmethod
-    def of(cls, point: GridPoint) -> "PlanGrid":
+    def of(cls, point: PlanPoint) -> "PlanGrid":
         """The grid of one point."""
         return cls(
             *(np.array([value]) for value in (point.bw_mbit, point.delay_ms, point.ue_slowdown))
@@ -62,10 +62,10 @@ class PlanGrid:
         """Number of points."""
         return int(np.prod(self.shape))
 
-    def at(self, point: int) -> GridPoint:
+    def at(self, point: int) -> PlanPoint:
         """The point of this number."""
         slowdown, delay_ms, bw_mbit = self.points()
-        return GridPoint(float(slowdown[point]), float(delay_ms[point]), float(bw_mbit[point]))
+        return PlanPoint(float(slowdown[point]), float(delay_ms[point]), float(bw_mbit[point]))
 
     def points(self) -> tuple[Floats, Floats, Floats]:
         """Slow-down, delay and rate of every point."""

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import cell_of
 from orchestrator.ask.links import link_at
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
-from orchestrator.plan.grid import GridPoint, PlanGrid
+from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan
 from orchestrator.results.columns import csv_text
@@ -36,7 +36,7 @@ class Probe:
     """A configuration to measure at a point of the grid; `roles` are who would choose it there."""
 
     configuration: Configuration
-    point: GridPoint
+    point: PlanPoint
     predicted_ms: float
     roles: tuple[str, ...]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.model_file import model_file

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.formats import format_of, load_graph
 from splitbed.graphs.graph import Graph

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from netem.spec import LinkSpec
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.codecs.stage import Range

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from netem.backends import AUTO, check_rates, choose
 from netem.spec import LinkSpec
-from orchestrator.ask.config import SweepConfig
 from orchestrator.ask.pace import paces
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import Namespaces, Topology, load_topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines

@@ -51,9 +51,7 @@ def canvas(info: TensorInfo, setting: Setting, bits: int) -> Canvas:
     Raises:
         UsageError: a tensor that makes no picture, or that has no range in ``setting``.
     """
-    made = (
-        PictureInput(info, setting.picture) if setting.picture else Mosaic.of(info, setting, bits)
-    )
+    made = PictureInput(info, setting.picture) if setting.picture else Tiles.of(info, setting, bits)
     height, width, _ = made.size
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         raise UsageError(
@@ -89,7 +87,7 @@ class PictureInput:
 
 
 @dataclass(frozen=True)
-class Mosaic:
+class Tiles:
     """Channels of a tensor, each quantised to its own range and laid out as tiles, near square.
 
     So do the anchors of MPEG's Feature Coding for Machines (ISO/IEC 23888-4). A tile is as wide as
@@ -105,7 +103,7 @@ class Mosaic:
     """Between neighbouring levels; 0 for a channel that never varied. Both are channels x 1 x 1."""
 
     @classmethod
-    def of(cls, info: TensorInfo, setting: Setting, bits: int) -> "Mosaic":
+    def of(cls, info: TensorInfo, setting: Setting, bits: int) -> "Tiles":
         """The mosaic of the tensor ``info``; UsageError as :func:`canvas`."""
         if min(info.shape, default=1) < 1:
             raise UsageError("the size of its channels is not known, or none")

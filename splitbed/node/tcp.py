@@ -14,7 +14,7 @@ _SND_MSS, _RTT_US, _SND_CWND, _TOTAL_RETRANS = 16, 68, 80, 100
 
 
 @dataclass(frozen=True)
-class TcpFacts:
+class TcpState:
     """Congestion control and what the connection has been through since it was opened."""
 
     congestion_control: str
@@ -24,7 +24,7 @@ class TcpFacts:
     mss_bytes: int
 
 
-def facts_to(peer: tuple[str, int]) -> TcpFacts | None:
+def facts_to(peer: tuple[str, int]) -> TcpState | None:
     """Facts of this process's connection to `peer`; None when there is none."""
     for connection in _connections():
         with suppress(OSError):  # not connected, or closed since it was listed
@@ -62,14 +62,14 @@ def _address(name: tuple[str, int]) -> tuple[str, int]:
     return host.removeprefix("::ffff:"), port  # gRPC reaches IPv4 through IPv6 sockets
 
 
-def _facts(connection: socket.socket) -> TcpFacts:
+def _facts(connection: socket.socket) -> TcpState:
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     name = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
 
     def word(offset: int) -> int:
         return int(struct.unpack_from("=I", info, offset)[0])
 
-    return TcpFacts(
+    return TcpState(
         congestion_control=name.split(b"\0")[0].decode(),
         retransmits=word(_TOTAL_RETRANS),
         cwnd_segments=word(_SND_CWND),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapt.policies import Arm, FrameOutcome, Setting, new_policy, policy_names
+from orchestrator.adapt.policies import Arm, FrameOutcome, PolicySetting, new_policy, policy_names
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 from tests.extensions.installing import installed
@@ -71,7 +71,7 @@ def test_an_installed_task_reads_a_models_outputs(tmp_path: Path) -> None:
 
 
 def test_an_installed_policy_chooses_the_split_of_each_frame() -> None:
-    setting = Setting((arm(0), arm(2), arm(4)), {"network": 0, "device": 4}, 20, 0)
+    setting = PolicySetting((arm(0), arm(2), arm(4)), {"network": 0, "device": 4}, 20, 0)
     (name,) = policy_names("turns:2", setting.splits)
     policy = new_policy(name, setting)
     chosen = []

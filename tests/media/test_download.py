@@ -13,7 +13,7 @@ import pytest
 
 from splitbed.errors import RunError, UsageError
 from splitbed.media.datasets import catalogue
-from splitbed.media.datasets.catalogue import Archive, Known
+from splitbed.media.datasets.catalogue import Archive, KnownDataset
 from splitbed.media.download import fetch
 
 DATA = bytes(range(256)) * 4000
@@ -188,8 +188,8 @@ def test_no_connection_is_said_so(tmp_path: Path) -> None:
         fetch("http://127.0.0.1:9/val.zip", tmp_path)
 
 
-def two(url: str, sha256: str | None) -> Known:
-    return Known(
+def two(url: str, sha256: str | None) -> KnownDataset:
+    return KnownDataset(
         name="tiny", title="", truth="", terms="", page="", steps="", needs=("a", "b"),
         archives=tuple(
             Archive(f"{url}/{name}/{name}.zip", mb=1, gives=name, sha256=sha256) for name in "ab"

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
-from orchestrator.ask.config import sweep_config
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.model import SweptModel, load_model
 from orchestrator.testbed.node_process import local_nodes
 from orchestrator.testbed.pair import Pair

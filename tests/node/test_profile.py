@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.config import sweep_config
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.profile import take_profile
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, loopback_pair

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from orchestrator.ask.config import sweep_config
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.profile import take_profile
 from splitbed.v1 import nodes_pb2
 from tests.graphs import models

@@ -25,7 +25,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownDataset:
     """A dataset of the catalogue.
 
     ``inside`` is the place in its folder that is opened.  ``steps`` say how to get it by hand;
@@ -61,10 +61,10 @@ _SFU_STEPS = (
     " as ground-truth/NAME/*.txt"
 )
 
-CATALOGUE: dict[str, Known] = {
+CATALOGUE: dict[str, KnownDataset] = {
     known.name: known
     for known in (
-        Known(
+        KnownDataset(
             name="shapes",
             title="moving shapes, generated: 100 frames, 6 classes",
             truth="boxes with tracks",
@@ -73,7 +73,7 @@ CATALOGUE: dict[str, Known] = {
             steps="nothing: it is made on the spot; another seed is shapes:SEED",
             embedded=True,
         ),
-        Known(
+        KnownDataset(
             name="sfu-hw-objects",
             title="SFU-HW-Objects: 18 sequences, 21 classes (clause 2.1.1.1)",
             truth="boxes",
@@ -82,7 +82,7 @@ CATALOGUE: dict[str, Known] = {
             steps=_SFU_STEPS,
             needs=("videos", "ground-truth"),
         ),
-        Known(
+        KnownDataset(
             name="sfu-hw-tracks",
             title="SFU-HW-Tracks (the SFU-HW-Tracking of clause 10.3): 13 sequences",
             truth="boxes with tracks",
@@ -91,7 +91,7 @@ CATALOGUE: dict[str, Known] = {
             steps=_SFU_STEPS,
             needs=("videos", "ground-truth"),
         ),
-        Known(
+        KnownDataset(
             name="coco-val2017",
             title="COCO 2017 validation: 5000 pictures, 80 classes",
             truth="boxes",
@@ -114,7 +114,7 @@ CATALOGUE: dict[str, Known] = {
             ),
             needs=("val2017", "annotations"),
         ),
-        Known(
+        KnownDataset(
             name="voc2007",
             title="PASCAL VOC 2007 test: 4952 pictures, 20 classes",
             truth="boxes",
@@ -142,14 +142,14 @@ def data_folder() -> Path:
     return Path(given) if given else Path.home() / ".cache/splitbed/datasets"
 
 
-def known(name: str) -> Known:
+def known(name: str) -> KnownDataset:
     """The dataset of that name; UsageError where the catalogue has none."""
     if name not in CATALOGUE:
         raise UsageError(f"no dataset is called {name!r}; known are: {', '.join(CATALOGUE)}")
     return CATALOGUE[name]
 
 
-def found(dataset: Known) -> Path:
+def found(dataset: KnownDataset) -> Path:
     """Where a dataset lies that is there.
 
     Raises:
@@ -164,7 +164,7 @@ def found(dataset: Known) -> Path:
 
 
 def get(
-    dataset: Known,
+    dataset: KnownDataset,
     sha256: Sequence[str] = (),
     progress: Progress | None = None,
     *,

@@ -1,11 +1,11 @@
 """A policy: every split in turn, the same one for as many frames as stand behind the colon."""
 
-from orchestrator.adapt.policies import FrameOutcome, PolicyKind, Setting
+from orchestrator.adapt.policies import FrameOutcome, PolicyKind, PolicySetting
 from splitbed.errors import UsageError
 
 
 class _Turns:
-    def __init__(self, asked: Setting) -> None:
+    def __init__(self, asked: PolicySetting) -> None:
         self._ks = [arm.configuration.k for arm in asked.arms]
         self._each = _frames(asked.value)
         self._frame = 0

@@ -11,7 +11,7 @@ from orchestrator.adapt.policies import (
     Arm,
     FrameOutcome,
     Policy,
-    Setting,
+    PolicySetting,
     fastest,
     new_policy,
     policy_names,
@@ -29,7 +29,7 @@ SPLITS = {"network": 0, "middle": 3, "3:3": 3, "device": 6}
 
 
 def policy(name: str, seed: int = 0) -> Policy:
-    return new_policy(name, Setting(ARMS, SPLITS, 100, seed))
+    return new_policy(name, PolicySetting(ARMS, SPLITS, 100, seed))
 
 
 def played(

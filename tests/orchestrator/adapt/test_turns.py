@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from orchestrator.adapt.bandwidth import bandwidth_trace
-from orchestrator.adapt.policies import FrameOutcome, Setting, new_policy
+from orchestrator.adapt.policies import FrameOutcome, PolicySetting, new_policy
 from orchestrator.adapt.turns import Turns
-from orchestrator.ask.config import sweep_config
 from orchestrator.ask.grid import plan_cells
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.run_folder import SAMPLES_FILE, RunFolder
@@ -45,7 +45,7 @@ def test_a_lost_frame_ends_its_policys_turn_and_the_next_has_all_splits_again(
         turns.prepare()
         turns.turn("unlucky", Ended(bed), seconds=60, frames=50)
         splits = {"2:4": 2, "device": 6}
-        wise = new_policy("static:2:4", Setting(turns.arms, splits, 20, 0))
+        wise = new_policy("static:2:4", PolicySetting(turns.arms, splits, 20, 0))
         turns.turn("static:2:4", wise, seconds=60, frames=3)
     unlucky, static = turns.rows()
     assert (unlucky.frames, unlucky.lost) == (2, 1)

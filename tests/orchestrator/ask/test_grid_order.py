@@ -4,8 +4,8 @@ from itertools import groupby
 
 import pytest
 
-from orchestrator.ask.config import sweep_config
 from orchestrator.ask.grid import Cell, in_random_order, plan_cells
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.model import load_model
 from tests.node.loopback import small_model
 

@@ -145,7 +145,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/two.zip"
-        known = catalogue.Known(
+        known = catalogue.KnownDataset(
             "two", "two pictures", "none", "ours", "http://example.org", "unpack it",
             archives=(catalogue.Archive(url, mb=1, gives="two"),), needs=("two",),
         )  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 
 import splitbed
 from orchestrator.api.options import SweepWords
-from orchestrator.ask.config import SweepConfig
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.cli.watch.heartbeat import Heartbeat
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain, show, show_lines

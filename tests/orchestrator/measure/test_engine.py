@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.config import sweep_config
 from orchestrator.ask.grid import Cell, plan_cells
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Taken
 from orchestrator.measure.watcher import Watcher

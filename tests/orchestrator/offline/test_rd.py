@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.ask.config import SweepConfig, sweep_config
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, ladder, plan
 from orchestrator.offline.run import bd_rows, run_rd
 from orchestrator.results.records import Accuracy

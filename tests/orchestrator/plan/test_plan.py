@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.ask.config import sweep_config
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.numbers import DELAYS, RATES
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.plan.facts import Facts, Option, take_facts
-from orchestrator.plan.grid import GridPoint, PlanGrid, grid
+from orchestrator.plan.grid import PlanGrid, PlanPoint, grid
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
@@ -324,7 +324,7 @@ def test_regret_is_against_the_measured_best() -> None:
 
 def test_an_invalid_row_is_no_measurement() -> None:
     asked = predictor().options[0].configuration
-    probe = Probe(asked, GridPoint(1, 0, 20), 100.0, ("plan",))
+    probe = Probe(asked, PlanPoint(1, 0, 20), 100.0, ("plan",))
     assert Measured(probe, 80.0, "").error_pct == pytest.approx(25)
     assert Measured(probe, None, "the link was not as asked").error_pct is None
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.config import sweep_config
+from orchestrator.ask.sweep_config import sweep_config
 from splitbed.errors import UsageError
 
 EVERY_OPTION = {
