@@ -47,10 +47,11 @@ def test_times_stand_by_node_with_the_network_between(scenario: Place) -> None:
         stages = ("part1", "encode", "decode", "part2", "result")
         stages_ms = sum(float(row[f"{name}_ms"] or 0) for name in stages)
         assert sum(parts) == pytest.approx(stages_ms + float(row["network_ms"]), abs=0.01)
-        # each is a median of the same frames, whose parts are shorter than they are
-        assert (
-            max(parts) <= float(line["total_ms"]) == pytest.approx(float(row["e2e_ms"]), abs=0.01)
-        )
+        assert float(line["total_ms"]) == pytest.approx(float(row["e2e_ms"]), abs=0.01)
+        # a stage is a median of the same frames, each longer than its stages; sums of medians
+        # need not be
+        longest_ms = max(float(row[f"{name}_ms"] or 0) for name in stages)
+        assert longest_ms <= float(row["e2e_ms"])
     assert lines[1]["node"] == "/stage2/1/relu_2/Relu:after"
     assert float(lines[1]["intermediate_MB"]) == 0.2
 

@@ -95,7 +95,7 @@ from tests.node.loopback import small_model
 home = Path.home()
 model = small_model(home / "small.onnx")
 run = splitbed.sweep(model, split="3:3", bw=20, runs=3, profile=False, out=home / "run")
-print(run.verdict, [row["split"] for row in run.rows])
+print(run.verdict, [row.split for row in run.rows])
 """
 
 
