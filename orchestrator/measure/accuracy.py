@@ -78,7 +78,7 @@ class Judge:
         if self._sequence:
             more |= tracking_accuracy(truth, found, MIN_SCORE).row()
         metric = "AP" if self.has_truth else "AP, the whole model's boxes as truth"
-        return Accuracy(metric, judged.ap, more, judged.class_row())
+        return Accuracy(metric, judged.ap, more, judged.class_row(), len(truth))
 
     def _truth(self, place: int, one: ModelInput) -> list[Box]:
         if self.has_truth:
@@ -94,7 +94,9 @@ class Judge:
             for place, result in results.items()
         ]
         near = float(np.mean(np.concatenate(moved) <= NEAR_PX))
-        return Accuracy(f"key points within {NEAR_PX:g} px of the whole model's", near)
+        return Accuracy(
+            f"key points within {NEAR_PX:g} px of the whole model's", near, frames=len(results)
+        )
 
     def _classification(self, results: Mapping[int, Tensors]) -> Accuracy:
         from splitbed.metrics.classification import TOP, classification_accuracy
@@ -113,7 +115,7 @@ class Judge:
             for given, count in zip(judged.labels, row, strict=True):
                 if count:
                     more[f"confusion {true} as {given}"] = count
-        return Accuracy(metric, judged.accuracy, more)
+        return Accuracy(metric, judged.accuracy, more, frames=len(truth))
 
     def _labels(self, result: Tensors) -> list[str]:
         """The classes, the likeliest first; the ground truth's names where it has as many."""
@@ -136,7 +138,9 @@ class Judge:
         psnr = [one.psnr_db for one in judged if one.psnr_db is not None]
         more = {"psnr_db": float(np.mean(psnr)) if psnr else None}
         value = float(np.mean(ssim)) if ssim else None
-        return Accuracy("SSIM against the whole model", value, {**more, "ssim": value})
+        return Accuracy(
+            "SSIM against the whole model", value, {**more, "ssim": value}, frames=len(results)
+        )
 
     def _regression(self, results: Mapping[int, Tensors]) -> Accuracy:
         from splitbed.metrics.regression import regression_accuracy
@@ -150,7 +154,8 @@ class Judge:
         if shapes != [{n: a.shape for n, a in one.items()} for one in results.values()]:
             return Accuracy("R2 against the whole model", None)
         judged = regression_accuracy(values(whole), values(list(results.values())))
-        return Accuracy("R2 against the whole model", judged.r2, dict(judged.row()))
+        more = dict(judged.row())
+        return Accuracy("R2 against the whole model", judged.r2, more, frames=len(results))
 
 
 def _outputs(model: SweptModel) -> int:

@@ -157,6 +157,7 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
         "link": choice.link,
         "ue": choice.ue,
         "gain": choice.gain,
+        "sure": choice.sure,
         "complete": choice.complete,
     }
 

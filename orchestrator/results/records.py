@@ -133,13 +133,15 @@ class ClockRecord(Record, frozen=True, kw_only=True):
 class Accuracy(Record, frozen=True):
     """The metric that a row tells, and all others by name; None where there is nothing to judge.
 
-    ``classes`` has the average precision of each class (clause 9.4).
+    ``classes`` has the average precision of each class (clause 9.4), ``frames`` is over how many
+    inputs these are; earlier runs did not say.
     """
 
     metric: str
     value: float | None = None
     more: dict[str, float | None] = field(default_factory=dict)
     classes: dict[str, float | None] = field(default_factory=dict)
+    frames: int | None = None
 
 
 class CellRecord(Record, frozen=True, kw_only=True):

@@ -215,6 +215,10 @@ class Row(Struct, frozen=True, kw_only=True):
     accuracy_drop: Annotated[
         Number, Column("how much less than the whole model that is", empty=NOT_JUDGED, head="drop")
     ] = None
+    accuracy_frames: Annotated[
+        Count,
+        Column("over how many inputs that is", empty=f"{NOT_JUDGED}; or by an earlier version"),
+    ] = None
     result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
     frame_kbit: Annotated[
         Number, Column("what crosses for a frame, both ways, without headers", "kbit", NO_FRAME)

@@ -100,7 +100,13 @@ def _with_accuracy(row: Row, cell: CellRecord, whole: Accuracy | None) -> Row:
         return row
     both = judged.value is not None and whole.value is not None
     drop = known(whole.value) - known(judged.value) if both else None
-    return replace(row, accuracy_metric=judged.metric, accuracy=judged.value, accuracy_drop=drop)
+    return replace(
+        row,
+        accuracy_metric=judged.metric,
+        accuracy=judged.value,
+        accuracy_drop=drop,
+        accuracy_frames=judged.frames,
+    )
 
 
 def _with_times(

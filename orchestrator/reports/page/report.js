@@ -65,9 +65,12 @@ function within({ row }) {
   return isNumber(low) && isNumber(high) ? `${ms(row.e2e_ms)} (${ms(low).replace(" ms", "")} – ${ms(high)})` : ms(row.e2e_ms);
 }
 
+const judged = ({ accuracy_frames: count }) => (isNumber(count)
+  ? ` over ${count} input${count === 1 ? "" : "s"}` : "");
+
 function cost({ row }) {
   if (row.lossless) return "none";
-  return isNumber(row.accuracy_drop) ? `${row.accuracy_drop.toFixed(3)} ${row.accuracy_metric}` : "not judged";
+  return isNumber(row.accuracy_drop) ? `${row.accuracy_drop.toFixed(3)} ${row.accuracy_metric}${judged(row)}` : "not judged";
 }
 
 function answer() {
@@ -76,7 +79,9 @@ function answer() {
     const [best, split, anchor, lossless] = ["best", "split", "anchor", "lossless"]
       .map((name) => cells[group[name]]);
     if (!best) return [group.name, "nothing valid was measured", null, null, null, null];
-    const held = split && anchor && (best === split
+    const held = split && anchor && (!group.sure
+      ? `${split.label}, ${within(split)}, and the ${anchor.label}, ${within(anchor)}, cannot be told apart`
+      : best === split
       ? `${times(group.gain)} as fast as the ${anchor.label} (${ms(anchor.e2e)})`
       : `the best split, ${split.label}, takes ${ms(split.e2e)}, ${times(group.gain)} as fast`);
     const lacking = group.complete ? "" : "an anchor is missing";

@@ -5,15 +5,10 @@ Each sentence is said of the same rows as the tables beside it.
 
 import math
 from collections.abc import Sequence
-from statistics import median
 
 from orchestrator.results.judgement.choice import Choice, choices, compression_needed
+from orchestrator.results.judgement.trust import trust, within
 from orchestrator.results.rows import Row, known
-
-MAX_OVER_BOUND = 1.05
-"""Above this ratio a row is worth a look …"""
-MAX_LATE_MS = 10.0
-"""… when it is also later than two processes and a round trip through the link box explain."""
 
 
 def advice(table: Sequence[Row]) -> list[str]:
@@ -21,9 +16,7 @@ def advice(table: Sequence[Row]) -> list[str]:
     said = [line for choice in choices(table) for line in _where_to_cut(choice)]
     said += _uncompressed_anchor(table)
     said += _untrained(table)
-    said += _prediction(table)
-    said += _late(table)
-    return said
+    return said + trust(table)
 
 
 def _where_to_cut(choice: Choice) -> list[str]:
@@ -33,16 +26,22 @@ def _where_to_cut(choice: Choice) -> list[str]:
     slowed = f" with the UE slowed ({choice.ue})" if choice.ue else ""
     where = f"At {choice.link}{slowed}"
     reached = f"{split.label}{_cost(split)}"
+    other = choice.network if anchor is choice.device else choice.device
+    beside = f", {_anchor(other)} {_ms(other)}" if other else ""
+    if not choice.sure:
+        return [
+            f"{where} the best split, {reached}, and {_anchor(anchor)} cannot be told apart: "
+            f"{within(split)}{_paid(split)} and {within(anchor)}{_paid(anchor)}{beside}"
+            f"{_lossier(choice)}; more --runs may tell."
+        ]
     if choice.best is split:
         anchors = [one for one in (choice.device, choice.network) if one]
         gains = " and ".join(f"{_gain(one, split)} as fast as {_anchor(one)}" for one in anchors)
         return [f"{where} cut at {reached}: {_ms(split)}{_paid(split)}, {gains}{_lossier(choice)}."]
-    other = choice.network if anchor is choice.device else choice.device
     line = (
         f"{where} do not split: {_anchor(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the best "
-        f"split, {reached}, {_ms(split)}{_paid(split)}"
-    ) + (f", {_anchor(other)} {_ms(other)}" if other else "")
-    line += _lossier(choice)
+        f"split, {reached}, {_ms(split)}{_paid(split)}{beside}{_lossier(choice)}"
+    )
     factor = compression_needed(split)
     if factor is not None and math.isfinite(factor):
         return [f"{line}; the split would win with intermediate data {factor:.1f} times smaller."]
@@ -85,7 +84,15 @@ def _cost(row: Row) -> str:
     drop = row.accuracy_drop
     if row.lossless or drop is None:
         return ""
-    return f", at {drop:.3f} less {row.accuracy_metric}" if drop > 0 else ", at no loss"
+    lost = f"{drop:.3f} less {row.accuracy_metric}" if drop > 0 else "no loss"
+    return f", at {lost}{_judged(row)}"
+
+
+def _judged(row: Row) -> str:
+    """Over how many inputs accuracy was judged; empty for runs that did not say."""
+    if (count := row.accuracy_frames) is None:
+        return ""
+    return f" over {count} input{'' if count == 1 else 's'}"
 
 
 def _paid(row: Row) -> str:
@@ -114,51 +121,4 @@ def _untrained(table: Sequence[Row]) -> list[str]:
         "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
         "accuracy does not, since small errors grow in an untrained network; --weights FILE takes "
         "trained ones."
-    ]
-
-
-def _prediction(table: Sequence[Row]) -> list[str]:
-    """How well the profiles predicted what was measured."""
-    predicted = [row for row in table if row.valid and row.prediction_error_pct is not None]
-    if not predicted:
-        return []
-
-    def error_pct(row: Row) -> float:
-        return abs(known(row.prediction_error_pct))
-
-    def nodes_error_pct(row: Row) -> float:
-        measured_ms = known(row.part1_ms) + known(row.part2_ms)
-        told_ms = known(row.part1_predicted_ms) + known(row.part2_predicted_ms)
-        return abs(100 * (told_ms / measured_ms - 1))
-
-    worst = max(predicted, key=error_pct)
-    nodes = median(map(nodes_error_pct, predicted))
-    return [
-        f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
-        f"(median; worst {error_pct(worst):.1f} %, {worst.split_name} at {worst.link}), part 1 and "
-        f"part 2 alone within {nodes:.1f} %."
-    ]
-
-
-def _over_bound(row: Row) -> float:
-    return known(row.e2e_over_bound)
-
-
-def _is_late(row: Row) -> bool:
-    # on a link that is random by request, lateness tells nothing of the instrument
-    random = row.loss_pct or row.jitter_ms or row.downlink_loss_pct or row.downlink_jitter_ms
-    if row.e2e_ms is None or random:
-        return False
-    return _over_bound(row) > MAX_OVER_BOUND and row.e2e_ms - known(row.bound_ms) > MAX_LATE_MS
-
-
-def _late(table: Sequence[Row]) -> list[str]:
-    late = [row for row in table if _is_late(row)]
-    if not late:
-        return []
-    worst = max(late, key=_over_bound)
-    return [
-        f"{len(late)} of {len(table)} cells took over {MAX_OVER_BOUND:g} times their physical "
-        f"floor, most of all {worst.with_codec} at {worst.link} ({_over_bound(worst):.2f}): "
-        "something else used this machine, or it is too slow for this link."
     ]

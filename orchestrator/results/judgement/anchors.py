@@ -1,7 +1,7 @@
 """Each row against the anchors under the same conditions that are at least as accurate (clause 5).
 
 The conditions are the link and the pace of the UE. An anchor whose input is compressed until it
-sees less is no measure for a split that sees more.
+sees less is no rival of a split that sees more.
 """
 
 import math
@@ -26,11 +26,11 @@ def compared(table: Sequence[Row]) -> list[Row]:
 
 
 def _compared(row: Row, anchors: Sequence[Row]) -> Row:
-    measures = [anchor for anchor in anchors if as_accurate(anchor, row)]
-    if not row.e2e_ms or not measures:
+    rivals = [anchor for anchor in anchors if as_accurate(anchor, row)]
+    if not row.e2e_ms or not rivals:
         return row
-    best = min(measures, key=lambda anchor: known(anchor.e2e_ms))
-    network = [anchor for anchor in measures if anchor.is_network_anchor]
+    best = min(rivals, key=lambda anchor: known(anchor.e2e_ms))
+    network = [anchor for anchor in rivals if anchor.is_network_anchor]
     least = min((known(anchor.frame_kbit) for anchor in network), default=0.0)
     fastest_ms = min((known(anchor.e2e_ms) for anchor in network), default=0.0)
     return replace(

@@ -1,4 +1,4 @@
-"""What to choose under each conditions, and what the other splits lack for it."""
+"""What to choose under the same conditions, and what the other splits lack for it."""
 
 import math
 from collections.abc import Sequence
@@ -34,6 +34,14 @@ class Choice:
     """The network anchors that are not, the fastest first."""
 
     @property
+    def sure(self) -> bool:
+        """Whether the 95 % intervals of the split and the anchor lie apart."""
+        if self.split is None or self.anchor is None:
+            return False
+        fast, slow = sorted((self.split, self.anchor), key=_e2e_ms)
+        return known(fast.e2e_high_ms) < known(slow.e2e_low_ms)
+
+    @property
     def gain(self) -> float | None:
         """How many times as fast as the best anchor the best split is."""
         if self.split is None or self.anchor is None:
@@ -42,7 +50,7 @@ class Choice:
 
 
 def choices(table: Sequence[Row]) -> list[Choice]:
-    """The choice under each conditions, from slow links to fast ones."""
+    """The choice for each link and pace of the UE, from slow links to fast ones."""
     ordered = sorted(table, key=_of_conditions)
     return [
         _choice([row for row in table if row.conditions == where])
@@ -59,8 +67,8 @@ def _choice(measured: Sequence[Row]) -> Choice:
     ran = [row for row in measured if row.valid and row.e2e_ms is not None]
     anchors = [row for row in ran if row.is_anchor]
     split = max((row for row in ran if not row.is_anchor), key=_gain, default=None)
-    measures = [a for a in anchors if split is None or as_accurate(a, split)]
-    anchor = min(measures, key=_e2e_ms, default=None)
+    rivals = [a for a in anchors if split is None or as_accurate(a, split)]
+    anchor = min(rivals, key=_e2e_ms, default=None)
     network = [row for row in anchors if row.is_network_anchor]
     return Choice(
         link=measured[0].link,
@@ -69,10 +77,10 @@ def _choice(measured: Sequence[Row]) -> Choice:
         split=split,
         anchor=anchor,
         lossless=min((row for row in ran if row.lossless), key=_e2e_ms, default=None),
-        complete=len({row.is_network_anchor for row in anchors}) == len(("device", "network")),
+        complete={row.is_network_anchor for row in anchors} == {True, False},
         device=next((row for row in anchors if not row.is_network_anchor), None),
-        network=min((row for row in network if row in measures), key=_e2e_ms, default=None),
-        lossier=tuple(sorted((row for row in network if row not in measures), key=_e2e_ms)),
+        network=min((row for row in network if row in rivals), key=_e2e_ms, default=None),
+        lossier=tuple(sorted((row for row in network if row not in rivals), key=_e2e_ms)),
     )
 
 

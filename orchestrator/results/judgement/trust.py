@@ -1,0 +1,115 @@
+"""How far the numbers of a run can be trusted, as sentences."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from orchestrator.results.rows import Row, known
+
+MAX_OVER_BOUND = 1.05
+"""Above this ratio a row is worth a look …"""
+MAX_LATE_MS = 10.0
+"""… when it is also later than two processes and a round trip through the link box explain."""
+MAX_SPREAD = 1.1
+"""What should be equal is told where the largest is more than so many times the least."""
+
+
+def trust(table: Sequence[Row]) -> list[str]:
+    """What speaks for the rows of a run, and against them."""
+    return [*_prediction(table), *_late(table), *_paces(table), *_disturbed(table)]
+
+
+def within(row: Row) -> str:
+    """Its end-to-end time with the 95 % interval, as 42 ms (40 to 44)."""
+    low, high = _ms(known(row.e2e_low_ms)), _ms(known(row.e2e_high_ms))
+    return f"{_ms(known(row.e2e_ms))} ms ({low} to {high})"
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
+
+
+def _prediction(table: Sequence[Row]) -> list[str]:
+    """How well the profiles predicted what was measured."""
+    predicted = [row for row in table if row.valid and row.prediction_error_pct is not None]
+    if not predicted:
+        return []
+
+    def error_pct(row: Row) -> float:
+        return abs(known(row.prediction_error_pct))
+
+    def nodes_error_pct(row: Row) -> float:
+        measured_ms = known(row.part1_ms) + known(row.part2_ms)
+        told_ms = known(row.part1_predicted_ms) + known(row.part2_predicted_ms)
+        return abs(100 * (told_ms / measured_ms - 1))
+
+    worst = max(predicted, key=error_pct)
+    nodes = median(map(nodes_error_pct, predicted))
+    return [
+        f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
+        f"(median; worst {error_pct(worst):.1f} %, {worst.split_name} at {worst.link}), part 1 and "
+        f"part 2 alone within {nodes:.1f} %."
+    ]
+
+
+def _over_bound(row: Row) -> float:
+    return known(row.e2e_over_bound)
+
+
+def _is_late(row: Row) -> bool:
+    # on a link that is random by request, lateness tells nothing of the instrument
+    random = row.loss_pct or row.jitter_ms or row.downlink_loss_pct or row.downlink_jitter_ms
+    if row.e2e_ms is None or random:
+        return False
+    return _over_bound(row) > MAX_OVER_BOUND and row.e2e_ms - known(row.bound_ms) > MAX_LATE_MS
+
+
+def _late(table: Sequence[Row]) -> list[str]:
+    late = [row for row in table if _is_late(row)]
+    if not late:
+        return []
+    worst = max(late, key=_over_bound)
+    return [
+        f"{len(late)} of {len(table)} cells took over {MAX_OVER_BOUND:g} times their physical "
+        f"floor and over {MAX_LATE_MS:g} ms more than it, most of all {worst.with_codec} at "
+        f"{worst.link} ({_over_bound(worst):.2f}): something else used this machine, or it is too "
+        "slow for this link."
+    ]
+
+
+def _paces(table: Sequence[Row]) -> list[str]:
+    """Where a UE that was asked for one pace had several."""
+    said = []
+    slowed = [row for row in table if row.valid and row.ue_slowdown]
+    for ue in dict.fromkeys(row.ue for row in slowed):
+        ranked = sorted((row for row in slowed if row.ue == ue), key=_slowdown)
+        least, most = ranked[0], ranked[-1]
+        if _slowdown(most) > MAX_SPREAD * _slowdown(least):
+            said.append(
+                f"Asked for {ue}, the UE was {_slowdown(least):.1f} times ({least.with_codec} at "
+                f"{least.link}) to {_slowdown(most):.1f} times ({most.with_codec} at {most.link}) "
+                "slower: times at that pace compare the less."
+            )
+    return said
+
+
+def _slowdown(row: Row) -> float:
+    return known(row.ue_slowdown)
+
+
+def _disturbed(table: Sequence[Row]) -> list[str]:
+    """Where the device anchor differs between links, none of which it uses."""
+    said = []
+    anchors = [row for row in table if row.valid and row.e2e_ms]
+    anchors = [row for row in anchors if row.is_anchor and not row.is_network_anchor]
+    for ue in dict.fromkeys(row.ue for row in anchors):
+        of_pace = [row for row in anchors if row.ue == ue]
+        fast = min(of_pace, key=lambda row: known(row.e2e_high_ms))
+        slow = max(of_pace, key=lambda row: known(row.e2e_low_ms))
+        apart = known(slow.e2e_low_ms) > known(fast.e2e_high_ms)
+        if apart and known(slow.e2e_ms) > MAX_SPREAD * known(fast.e2e_ms):
+            slowed = f" with the UE slowed ({ue})" if ue else ""
+            said.append(
+                f"The {fast.split_name}, which uses no link, took {within(fast)} at {fast.link} "
+                f"and {within(slow)} at {slow.link}{slowed}: the machine was disturbed."
+            )
+    return said

@@ -1,0 +1,110 @@
+"""What a run advises, and how far it says that its numbers can be trusted."""
+
+from typing import Any
+
+import pytest
+
+from orchestrator.results.judgement.advice import advice
+from orchestrator.results.run_folder import RunFolder
+from tests.orchestrator.reports.test_html import told_of
+from tests.orchestrator.results.test_summary import add_cell, folder
+from tests.orchestrator.written import change_run, made_row, rows
+
+__all__ = ["folder"]
+
+
+def anchor_row(link: str, low_ms: float, e2e_ms: float, high_ms: float, **changed: Any) -> Any:
+    """A row of the device anchor with its interval."""
+    told = {"split": "2:0", "split_name": "device anchor", "codec": "none", "link": link}
+    times = {"e2e_low_ms": low_ms, "e2e_ms": e2e_ms, "e2e_high_ms": high_ms}
+    bound = {"bound_ms": e2e_ms, "e2e_over_bound": 1.0}
+    return made_row(**told | times | bound | changed)
+
+
+def test_what_intervals_do_not_set_apart_is_neither_won_nor_lost(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [40, 42, 44])
+    add_cell(folder, "2:0", [41, 43, 45], codec="none")
+    assert advice(rows(folder)) == [
+        "At 8 Mbit/s the best split, cut 1:1 (1:1), and the cut 2:0 cannot be told apart: 42 ms "
+        "(40 to 44) and 43 ms (41 to 45), the cut 0:2 with its input raw 100 ms; more --runs may "
+        "tell."
+    ]
+    (choice,) = told_of(folder)["choices"]
+    assert choice["sure"] is False
+
+
+def test_the_page_is_as_sure_of_a_choice_as_the_advice(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [40, 42, 44])
+    add_cell(folder, "2:0", [46, 47, 48], codec="none")
+    assert "cut at" in advice(rows(folder))[0]
+    (choice,) = told_of(folder)["choices"]
+    assert choice["sure"] is True
+
+
+def test_late_cells_are_counted_by_both_limits_that_are_told(folder: RunFolder) -> None:
+    sent = {"encoded_bytes": 1000}
+    add_cell(folder, "0:2", [100] * 3, **sent)
+    add_cell(folder, "1:1", [19] * 3, **sent)  # late by its ratio, not by 10 ms
+    said = [line for line in advice(rows(folder)) if "physical floor" in line]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "1 of 2 cells took over 1.05 times their physical floor and over 10 ms more than it"
+    )
+    assert all((row.e2e_over_bound or 0) > 1.05 for row in rows(folder))
+
+
+def test_a_pace_that_was_not_one_pace_is_told() -> None:
+    slow = {"ue": "8x slower", "ue_cpus": 0.125}
+    table = [
+        anchor_row("20 Mbit/s", 40, 41, 42, ue_slowdown=5.5, **slow),
+        made_row(split_name="stage3", ue_slowdown=10.3, **slow),
+        made_row(split_name="failed", ue_slowdown=20.0, valid=False, **slow),
+    ]
+    said = (
+        "Asked for 8x slower, the UE was 5.5 times (device anchor at 20 Mbit/s) to 10.3 times "
+        "(stage3 at 20 Mbit/s) slower: times at that pace compare the less."
+    )
+    assert advice(table) == [said]
+    alike = [anchor_row("20 Mbit/s", 40, 41, 42, ue_slowdown=9.5, **slow), table[1]]
+    assert advice(alike) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (
+            (14.7, 14.8, 15.3),
+            [
+                "The device anchor, which uses no link, took 7.2 ms (5.4 to 12) at 5 Mbit/s and "
+                "15 ms (15 to 15) at 20 Mbit/s: the machine was disturbed."
+            ],
+        ),
+        ((11.9, 14.8, 15.3), []),
+    ],
+)
+def test_a_device_anchor_that_differs_between_links_is_told(
+    second: tuple[float, float, float], said: list[str]
+) -> None:
+    table = [anchor_row("5 Mbit/s", 5.4, 7.2, 12.1), anchor_row("20 Mbit/s", *second)]
+    assert advice(table) == said
+    slowed = [anchor_row("20 Mbit/s", *second, ue="8x slower"), table[0]]
+    assert advice(slowed) == []  # another pace
+
+
+def test_what_a_codec_costs_is_told_with_how_many_inputs_that_was(folder: RunFolder) -> None:
+    judged = {"metric": "AP", "value": 0.79, "frames": 10}
+    change_run(folder, whole_accuracy={"metric": "AP", "value": 0.8, "frames": 12})
+    add_cell(folder, "0:2", [90] * 3, codec="uint8")
+    add_cell(folder, "1:1", [50] * 3, codec="int8", lossless=False, accuracy=judged)
+    add_cell(folder, "2:0", [80] * 3, codec="none")
+    assert "as int8, at 0.010 less AP over 10 inputs: 50 ms" in advice(rows(folder))[0]
+    assert [row.accuracy_frames for row in rows(folder)] == [12, 10, 12]
+
+
+def test_a_row_of_an_earlier_version_does_not_say_how_many_inputs(folder: RunFolder) -> None:
+    change_run(folder, whole_accuracy={"metric": "AP", "value": 0.8})
+    add_cell(folder, "1:1", [50] * 3)
+    (row,) = rows(folder)
+    assert (row.accuracy, row.accuracy_frames) == (0.8, None)
