@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from typer._click.exceptions import NoSuchOption, UsageError
 from typer.core import TyperCommand, TyperGroup
 
 from splitbed.errors import INTERRUPTED, SplitbedError
@@ -88,7 +90,7 @@ def program(about: str) -> Commands:
                 "--version",
                 callback=_tell_version,
                 is_eager=True,
-                help="Say which it is, and exit.",
+                help="Print the version.",
             ),
         ] = False,
     ) -> None:
@@ -108,12 +110,32 @@ def _tell_version(asked: bool) -> None:
         told = "of a folder that was not installed"
     started = Path(sys.argv[0])
     name = started.parent.name if started.stem == "__main__" else started.name
-    sys.stdout.write(f"{name}, Splitbed {told}\n")
+    sys.stdout.write(f"{name} (Splitbed) {told}\n")
     raise typer.Exit
 
 
 class _Command(TyperCommand):
-    """Its help tells options under the headings that they have, those without any last."""
+    """Its help tells options under the headings that they have, those without any last.
+
+    What it refuses it refuses with a hint.
+    """
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except NoSuchOption as error:
+            like = error.possibilities or ()
+            error.possibilities = get_close_matches(error.option_name, like, n=1, cutoff=0.7)
+            raise
+        except UsageError as error:
+            takes = {one.name for one in self.params}
+            if "unexpected extra argument" in error.message and "model" in takes:
+                error.message += ": a model is given as --model NAME or --model FILE"
+            raise
+
+    def collect_usage_pieces(self, ctx: "Context") -> list[str]:
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "").upper() for piece in pieces]
 
     def format_options(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -121,7 +143,12 @@ class _Command(TyperCommand):
             usual = "Arguments" if param.param_type_name == "argument" else "Options"
             heading = getattr(param, "rich_help_panel", None) or usual
             if record := param.get_help_record(ctx):
-                sections.setdefault(heading, []).append(record)
+                name, words = record
+                if usual == "Arguments":
+                    name = name.partition(" ")[0].upper()
+                else:  # given again, an option of a list takes one more of them
+                    name = name.replace("<list[", "<").replace("]>", ">")
+                sections.setdefault(heading, []).append((name, words))
         last = {"Options": sections.pop("Options")}
         for heading, records in (sections | last).items():
             with formatter.section(heading):

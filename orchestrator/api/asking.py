@@ -7,7 +7,7 @@ from orchestrator.api.options import Place
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 
 
-def asked(
+def config_of(
     model: Place | None, options: Mapping[str, object], file: Place | None = None
 ) -> SweepConfig:
     """What is asked for, checked: the options given, over those of a YAML file.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.asking import asked
+from orchestrator.api.asking import config_of
 from orchestrator.api.options import InferWords, Place, spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
@@ -60,7 +60,7 @@ def infer(
     folder for boxes, `annotations` COCO key points. Raises UsageError.
     """
     places = (None if place is None else Path(place) for place in (draw, predictions, annotations))
-    return run_infer(asked(file_of(model, example_inputs), options), frames, *places)
+    return run_infer(config_of(file_of(model, example_inputs), options), frames, *places)
 
 
 def run_infer(

@@ -37,7 +37,9 @@ def spelled_out(words: type) -> Callable[[F], F]:
         named = [one for one in told.parameters.values() if one.kind is not one.VAR_KEYWORD]
         hints = {n: get_args(h) for n, h in get_type_hints(words, include_extras=True).items()}
         options = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind | None
+            )
             for name, (kind, _) in hints.items()
         ]
         signature = told.replace(parameters=[*named, *options])
@@ -50,7 +52,7 @@ def spelled_out(words: type) -> Callable[[F], F]:
 
 
 class ModelWords(TypedDict, total=False):
-    """Model"""
+    """The model, and how it is run."""
 
     task: Annotated[str, Says("Of a FILE: classification, image, tensors … [tensors]")]
     weights: Annotated[Place, Says("Trained weights, a FILE.", as_path=True)]
@@ -63,13 +65,13 @@ class ModelWords(TypedDict, total=False):
 
 
 class InputWords(TypedDict, total=False):
-    """Input"""
+    """What is fed to it."""
 
     input: Annotated[Place, Says("Picture, video, FOLDER or dataset (orchestrate datasets).")]
 
 
 class SplitWords(TypedDict, total=False):
-    """Splits"""
+    """Where it is cut."""
 
     split: Annotated[
         Names,
@@ -78,17 +80,19 @@ class SplitWords(TypedDict, total=False):
 
 
 class CodecWords(TypedDict, total=False):
-    """Codecs"""
+    """How what crosses is coded."""
 
     codec: Annotated[Names, Says("Of intermediate data, a list (orchestrate codecs). [raw]")]
     input_codec: Annotated[
         Names, Says("Of the network anchor's input: raw,uint8,jpeg:75,avc… [raw]")
     ]
-    calibration: Annotated[Place, Says("Frames that codecs are calibrated on, as for --input.")]
+    calibration: Annotated[
+        Place, Says("Frames that codecs are calibrated on, named as inputs are.")
+    ]
 
 
 class LinkWords(TypedDict, total=False):
-    """Link"""
+    """What the links are."""
 
     bw: Annotated[Numbers, Says("Mbit/s, a list. [5,20,100]")]
     link: Annotated[Names, Says("Profiles (orchestrate links) in place of a grid.")]
@@ -96,7 +100,7 @@ class LinkWords(TypedDict, total=False):
 
 
 class ImpairmentWords(TypedDict, total=False):
-    """Link"""
+    """What else the links do to packets, beside their rate."""
 
     delay_ms: Annotated[Numbers, Says("One-way, each direction, a list. [0]")]
     jitter_ms: Annotated[Numbers, Says("A list. [0]")]
@@ -106,7 +110,7 @@ class ImpairmentWords(TypedDict, total=False):
 
 
 class PaceWords(TypedDict, total=False):
-    """UE"""
+    """How slow the UE is."""
 
     ue_slowdown: Annotated[Numbers, Says("Times that the UE is slower, a list. [1]")]
     ue_cpu: Annotated[Numbers, Says("CPUs that the UE may use, a list, as 0.25,1.")]
@@ -116,7 +120,7 @@ class PaceWords(TypedDict, total=False):
 
 
 class NodeWords(TypedDict, total=False):
-    """Nodes"""
+    """The nodes, and what joins them."""
 
     ue_threads: Annotated[int, Says("0: all CPUs. [0]")]
     edge_threads: Annotated[int, Says("0: all CPUs. [0]")]
@@ -125,7 +129,7 @@ class NodeWords(TypedDict, total=False):
 
 
 class RunWords(TypedDict, total=False):
-    """Run"""
+    """How often, how long, and what else is measured."""
 
     runs: Annotated[int, Says("Frames per cell at most; 3 when stable. [5]")]
     warmup: Annotated[int, Says("Uncounted runs of each part. [1]")]
@@ -138,9 +142,24 @@ class RunWords(TypedDict, total=False):
 
 
 class OutWords(TypedDict, total=False):
-    """Run"""
+    """Where it is written."""
 
     out: Annotated[Place, Says("Folder. [runs/MODEL-TIME]", as_path=True)]
+
+
+GROUPS: Mapping[type, str] = {
+    InputWords: "Input",
+    ModelWords: "Model",
+    SplitWords: "Splits",
+    CodecWords: "Codecs",
+    LinkWords: "Link",
+    ImpairmentWords: "Link",
+    PaceWords: "UE",
+    NodeWords: "Nodes",
+    RunWords: "Run",
+    OutWords: "Run",
+}
+"""Every group that a sweep takes, and the heading of its options in a command's help."""
 
 
 class SweepWords(

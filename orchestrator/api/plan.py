@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.asking import asked
+from orchestrator.api.asking import config_of
 from orchestrator.api.options import Numbers, Place, PlanWords, spelled_out
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.torch_model import ModelLike, file_of
@@ -42,7 +42,7 @@ def plan(
     )
     follower = Follower(progress)
     with follower.raising():
-        return run_plan(asked(file_of(model, example_inputs), options), wanted, follower)
+        return run_plan(config_of(file_of(model, example_inputs), options), wanted, follower)
 
 
 def _words(numbers: Numbers) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.asking import asked
+from orchestrator.api.asking import config_of
 from orchestrator.api.options import Place, ProfileWords, spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
@@ -29,7 +29,7 @@ def profile(
     """
     file = None if out is None else Path(out)
     check_new(file)
-    taken, _, _ = run_profile(asked(file_of(model, example_inputs), options))
+    taken, _, _ = run_profile(config_of(file_of(model, example_inputs), options))
     if file:
         write_new(file, taken.csv())
     return taken

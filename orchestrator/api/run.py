@@ -17,14 +17,14 @@ from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import COLUMNS, Row, known
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import MachineError, UsageError
+from splitbed.timeline import STAGES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
-_WORDS = {"bw": "bw_mbit"}
-"""Options of a sweep whose column has another name."""
+_COLUMNS = {"bw": ("bw_mbit",), "split": ("split", "split_name")}
+"""Options of a sweep whose column has another name, or that two columns tell."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Run:
         `where` names columns and what they hold, as ``bw=20`` or ``split="1:5"``; `max_drop` is
         the accuracy that a codec may cost. Raises UsageError where no row is left.
         """
-        asked = {_WORDS.get(name, name): value for name, value in where.items()}
-        if unknown := [name for name in asked if name not in COLUMNS]:
+        asked = {_COLUMNS.get(name, (name,)): value for name, value in where.items()}
+        if unknown := [name for names in asked for name in names if name not in COLUMNS]:
             raise UsageError(f"best: rows have no column {', '.join(unknown)}")
         found = [row for row in self.rows if _is(row, asked) and _costs_at_most(row, max_drop)]
         if not found:
@@ -155,13 +155,10 @@ def _in_columns(stages_ms: Mapping[str, float]) -> dict[str, float]:
     return {f"{name}_ms": ms for name, ms in stages_ms.items()}
 
 
-def _is(row: Row, asked: Mapping[str, object]) -> bool:
+def _is(row: Row, asked: Mapping[tuple[str, ...], object]) -> bool:
     if not row.valid or row.e2e_ms is None:
         return False
-    return all(
-        value in (getattr(row, name), row.split_name if name == "split" else getattr(row, name))
-        for name, value in asked.items()
-    )
+    return all(any(getattr(row, name) == value for name in names) for names, value in asked.items())
 
 
 def _costs_at_most(row: Row, max_drop: float | None) -> bool:

@@ -7,13 +7,13 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Unpack
 
-from orchestrator.api.asking import asked
+from orchestrator.api.asking import config_of
 from orchestrator.api.options import Place, SweepWords, spelled_out
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.measure import sweep as engine
+from orchestrator.measure import sweep as measuring
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report
 from orchestrator.results.judgement.verdict import SweepOutcome
@@ -41,7 +41,7 @@ def sweep(
     all is cleaned up, with a note on how to go on: UsageError, MachineError, RunError, or
     KeyboardInterrupt for Ctrl-C.
     """
-    wanted = asked_of(file_of(model, example_inputs), config, resume, options)
+    wanted = config_or_resumed(file_of(model, example_inputs), config, resume, options)
     follower = Follower(progress)
     with follower.raising():
         outcome = run_sweep(wanted, follower, None if resume is None else Path(resume))
@@ -92,15 +92,15 @@ def follow(
         sweeping.result()
 
 
-def asked_of(
+def config_or_resumed(
     model: Place | None, config: Place | None, resume: Place | None, options: Mapping[str, object]
 ) -> SweepConfig:
     """What a sweep is asked for, or was, where one is gone on with. Raises UsageError."""
     if resume is None:
-        return asked(model, options, config)
+        return config_of(model, options, config)
     if model is not None or config is not None or options:
         raise UsageError("--resume goes on with the options of that run: give no others")
-    return engine.read_config(Path(resume))
+    return measuring.read_config(Path(resume))
 
 
 def run_sweep(wanted: SweepConfig, watcher: Watcher, resumed: Path | None = None) -> SweepOutcome:
@@ -108,6 +108,6 @@ def run_sweep(wanted: SweepConfig, watcher: Watcher, resumed: Path | None = None
 
     Raises SplitbedError for what stops it before the first cell.
     """
-    outcome = engine.run(wanted, watcher, resumed)
+    outcome = measuring.run(wanted, watcher, resumed)
     leave_report(outcome.folder, watcher.note)
     return outcome

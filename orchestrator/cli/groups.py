@@ -7,7 +7,7 @@ from typing import Annotated, get_args, get_type_hints
 
 import typer
 
-from orchestrator.api.options import Says
+from orchestrator.api.options import GROUPS, Says
 
 Asked = dict[str, object]
 """By name, the options of the groups that were given."""
@@ -46,7 +46,7 @@ def _options(group: type, words: dict[str, str]) -> Iterator[inspect.Parameter]:
         option = typer.Option(
             help=words.get(name, says.help),
             show_default=False,
-            rich_help_panel=(group.__doc__ or "").strip(),
+            rich_help_panel=GROUPS[group],
         )
         kind = Annotated[_kind(declared, says) | None, option]  # type: ignore[valid-type]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -2,22 +2,22 @@
 
 import os
 
-from orchestrator.cli.check import check_app
-from orchestrator.cli.local import local_app
-from orchestrator.cli.look import look_app
-from orchestrator.cli.machines import machines_app
-from orchestrator.cli.measure import measure_app
-from orchestrator.cli.plan import plan_app
-from orchestrator.cli.report import report_app
-from orchestrator.cli.scenario import scenarios
-from orchestrator.cli.trace import trace_app
+from orchestrator.cli.commands.check import check_app
+from orchestrator.cli.commands.listings import listings_app
+from orchestrator.cli.commands.machines import machines_app
+from orchestrator.cli.commands.measure import measure_app
+from orchestrator.cli.commands.offline import offline_app
+from orchestrator.cli.commands.plan import plan_app
+from orchestrator.cli.commands.report import report_app
+from orchestrator.cli.commands.scenario import scenarios
+from orchestrator.cli.commands.trace import trace_app
 from splitbed.command import program, run_command_line
 
 app = program("Where should this network be cut, over this link? Measured, not computed.")
-for more in (measure_app, local_app):
+for more in (measure_app, offline_app):
     app.add_typer(more)
 app.add_typer(scenarios, name="scenario")
-for more in (report_app, check_app, plan_app, trace_app, look_app, machines_app):
+for more in (report_app, check_app, plan_app, trace_app, listings_app, machines_app):
     app.add_typer(more)
 
 

@@ -45,7 +45,7 @@ class Heartbeat:
             now_s = time.monotonic()
             if now_s >= self._told_s + self._every_s:
                 self._told_s = now_s
-                self._say(f"{self._words()}, for {now_s - self._began_s:.0f} s")
+                self._say(f"still at it after {now_s - self._began_s:.0f} s: {self._words()}")
 
 
 def alive(words: str) -> AbstractContextManager[object]:

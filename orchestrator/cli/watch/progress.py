@@ -57,8 +57,9 @@ class SweepProgress(Watcher):
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
         self._time.begin(cells)
-        least = f"at least {duration(self._time.least_s)} on the wire"
-        what = f"{len(cells)} cells over links shaped by {backend}, {least}"
+        what = f"{len(cells)} cells over links shaped by {backend}"
+        if (least_s := self._time.least_s) >= 1:
+            what += f", at least {duration(least_s)} on the wire"
         self._say(f"{what if cells else 'nothing left to measure'}; run: {folder}")
         self._bar.update(self._task, total=len(cells))
         if cells and self._console.is_terminal:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import splitbed
-from orchestrator.api.asking import asked
+from orchestrator.api.asking import config_of
 from orchestrator.testbed.local import local_model
 from splitbed.errors import MachineError, UsageError
 from splitbed.wire import max_abs_diff
@@ -40,7 +40,7 @@ def test_a_module_is_exported_and_gives_what_torch_gives(module: Any) -> None:
     assert not module[1].training
     (exported,) = Path("runs/models").iterdir()
     assert exported.name.startswith("Sequential-")
-    with local_model(asked(exported, {})) as local:
+    with local_model(config_of(exported, {})) as local:
         (given,) = local.inputs[0].tensors.values()
     (told,) = found.results.values()
     (output,) = told.values()

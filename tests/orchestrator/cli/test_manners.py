@@ -3,18 +3,22 @@
 import inspect
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
 import splitbed
+from netem.spec import symmetric
 from orchestrator.api.options import SweepWords
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.cli.watch.heartbeat import Heartbeat
 from orchestrator.cli.watch.progress import SweepProgress
@@ -48,7 +52,7 @@ def run(program: str, *words: str, **environment: str) -> str:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_program_says_its_version_and_completes_itself(program: str) -> None:
-    assert run(program, "--version").startswith(f"{program}, Splitbed ")
+    assert run(program, "--version").startswith(f"{program} (Splitbed) ")
     assert "--install-completion" in run(program, "-h")
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     typed = {"COMP_WORDS": f"{program} --ver", "COMP_CWORD": "1"}
@@ -60,6 +64,7 @@ def test_help_is_had_with_h_and_fits_in_80_columns(command: str) -> None:
     done = orchestrate(*command.split(), "-h")
     assert done.code == 0
     assert max(map(len, done.out.splitlines())) <= 80
+    assert not re.search(r"list\[|[{}]", done.out)
     assert done.out == orchestrate(*command.split(), "--help").out
 
 
@@ -84,7 +89,23 @@ def test_a_notebook_completes_and_explains_every_option(name: str) -> None:
     parameters = inspect.signature(function).parameters
     assert {"model", "example_inputs", "weights", "input", "seed"} <= {*parameters}
     assert not any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    assert type(None) in get_args(parameters["weights"].annotation)
     assert "weights          Trained weights, a FILE." in function.__doc__
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("sweep shapesnet", "(shapesnet): a model is given as --model NAME or --model FILE\n"),
+        ("sweep --modle shapesnet", "No such option: --modle (Possible options: --model)\n"),
+        ("sweep --nonsense", "No such option: --nonsense\n"),
+        ("codecs zstd", "unexpected extra argument(s) (zstd)\n"),
+    ],
+)
+def test_what_is_mistyped_is_refused_with_what_was_meant(words: str, says: str) -> None:
+    done = orchestrate(*words.split())
+    assert done.code == 2
+    assert done.err.endswith(says)
 
 
 @pytest.mark.parametrize("command", ["models", "links", "codecs", "datasets"])
@@ -143,7 +164,7 @@ def test_who_sees_no_bar_is_told_what_goes_on() -> None:
 
     with Heartbeat(hear, "profiling", every_s=0.01):
         assert said.wait(5)
-    assert told[0].startswith("profiling, for ")
+    assert told[0] == "still at it after 0 s: profiling"
 
 
 def test_a_watcher_may_be_told_something_before_a_run_begins() -> None:
@@ -152,6 +173,18 @@ def test_a_watcher_may_be_told_something_before_a_run_begins() -> None:
     with SweepProgress(console) as progress:
         progress.note(f"no report: {UGLY}")
     assert told.getvalue() == f"no report: {PRETTY}\n"
+
+
+@pytest.mark.parametrize(("mbit", "told"), [(100, ""), (1, ", at least 25 s on the wire")])
+def test_a_run_begins_with_what_the_wire_takes_where_one_waits_for_it(
+    tmp_path: Path, mbit: float, told: str
+) -> None:
+    console = Plain(stderr=True)
+    console.file = out = io.StringIO()
+    cell = Cell(Configuration(1, 4, "cut 1", "raw", symmetric(rate_mbit=mbit)), 10**6, 0)
+    with SweepProgress(console) as progress:
+        progress.begin([cell], tmp_path, "native")
+    assert out.getvalue() == f"1 cells over links shaped by native{told}; run: {tmp_path}\n"
 
 
 def _shown(show: Callable[[], None]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from orchestrator.api.asking import asked
+from orchestrator.api.asking import config_of
 from orchestrator.testbed.local import local_model
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
@@ -31,7 +31,8 @@ def test_part_2_of_what_crosses_is_what_the_whole_model_gives(tmp_path: Path) ->
     assert {one.name for one in first.get_outputs()} == {*crosses}
     assert made["around"] == []
     results = run(Path(made["part2"]), crosses)
-    with local_model(asked("shapesnet", {"input": "shapes"})) as local, local.whole() as session:
+    config = config_of("shapesnet", {"input": "shapes"})
+    with local_model(config) as local, local.whole() as session:
         whole = session.run(local.inputs[0].tensors)
     assert {*results} == {*whole}
     assert max_abs_diff(results, whole) < 1e-4

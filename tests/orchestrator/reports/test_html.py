@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from netem.spec import LinkSpec, symmetric
 from netem.wire import wire_ms
-from orchestrator.cli.report import report_app
+from orchestrator.cli.commands.report import report_app
 from orchestrator.reports.html import CURVE_POINTS, facts, write_report
 from orchestrator.results.judgement.choice import choices, compression_needed
 from orchestrator.results.rows import known

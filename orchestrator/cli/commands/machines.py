@@ -1,17 +1,33 @@
-"""The commands of `orchestrate` for nodes on machines of their own."""
+"""The commands of `orchestrate` for machines: this one, and those that nodes run on."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import option
+from orchestrator.cli.options import Json, option
 from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 machines_app = Commands()
 
 Topology = Annotated[Path, typer.Argument(help="YAML like topologies/two-machines.yaml.")]
+
+
+@machines_app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine can do, which link it will use, and what to install for more."""
+    from orchestrator.cli.show import machine
+
+    raise typer.Exit(machine.doctor(as_json=json))
+
+
+@machines_app.command()
+def clean() -> None:
+    """Remove what killed runs left behind: this tool's own, and nothing of a run that lives."""
+    from orchestrator.cli.show import machine
+
+    machine.clean()
 
 
 @machines_app.command()

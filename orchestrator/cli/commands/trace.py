@@ -67,13 +67,13 @@ def trace(
 ) -> None:
     """Replay a bandwidth trace on the real link, once for each policy that chooses the split."""
     from orchestrator.adapt import run as trace_run
-    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.asking import config_of
     from orchestrator.cli.watch.watching import watching
 
     own = {"ue_slowdown": ue_slowdown, "frame_timeout_s": frame_timeout_s, "out": out, "bw": "1"}
     wanted = trace_run.TraceOptions(bw_trace, policy or trace_run.USUAL_POLICIES, frames, seconds)
     with watching(None, None) as watcher:
-        outcome = trace_run.run(asked_of(model, asked | own), wanted, watcher)
+        outcome = trace_run.run(config_of(model, asked | own), wanted, watcher)
     raise typer.Exit(_show(outcome, as_json=json))
 
 

@@ -6,40 +6,17 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.api.options import (
-    CodecWords,
-    ImpairmentWords,
-    InputWords,
-    LinkWords,
-    ModelWords,
-    NodeWords,
-    OutWords,
-    PaceWords,
-    RunWords,
-    SplitWords,
-)
+from orchestrator.api.options import GROUPS, ModelWords, NodeWords
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Json, Metrics, Model, Otlp, option
 from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 measure_app = Commands()
-SWEEP = (
-    InputWords,
-    ModelWords,
-    SplitWords,
-    CodecWords,
-    LinkWords,
-    ImpairmentWords,
-    PaceWords,
-    NodeWords,
-    RunWords,
-    OutWords,
-)
 
 
 @measure_app.command()
-@grouped(*SWEEP)
+@grouped(*GROUPS)
 def sweep(
     asked: Asked,
     model: Model = None,
@@ -53,13 +30,13 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Measure every split over every link, both anchors included."""
-    from orchestrator.api.sweep import asked_of, run_sweep
+    from orchestrator.api.sweep import config_or_resumed, run_sweep
     from orchestrator.checks.threshold import broken, parse
     from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
 
     limits = [parse(text) for text in threshold or ()]
-    wanted = asked_of(model, config, resume, asked)
+    wanted = config_or_resumed(model, config, resume, asked)
     with watching(metrics, otlp) as progress:
         outcome = run_sweep(wanted, progress, resume)
     report.show(outcome, as_json=json)
@@ -78,14 +55,14 @@ def profile(
     json: Json = False,
 ) -> None:
     """Time the model and each of its layers on both nodes (clause 10.2.7)."""
-    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.asking import config_of
     from orchestrator.api.profile import run_profile
-    from orchestrator.cli.commands import show_profile
+    from orchestrator.cli.show.profile import show_profile
     from orchestrator.results.run_folder import check_new, write_new
 
     check_new(out)
     with alive("profiling both nodes"):
-        taken, name, weights = run_profile(asked_of(model, asked))
+        taken, name, weights = run_profile(config_of(model, asked))
     file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
     write_new(file, taken.csv())
     if json:

@@ -54,14 +54,14 @@ def plan(
     json: Json = False,
 ) -> None:
     """Predict the best split over every link from one profile; draw the map; verify it."""
-    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.asking import config_of
     from orchestrator.cli.watch.watching import watching
     from orchestrator.plan import grid as plan_grid
     from orchestrator.plan import run as plan_run
     from orchestrator.plan import show as plan_show
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
-    config = asked_of(model, asked)
+    config = config_of(model, asked)
     most = math.inf if max_drop is None else max_drop
     wanted = plan_run.PlanOptions(grid, profile, verify, most)
     with watching(None, None) as watcher:

@@ -12,10 +12,10 @@ from orchestrator.cli.options import Frames, Json, Model, option
 from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
-local_app = Commands()
+offline_app = Commands()
 
 
-@local_app.command()
+@offline_app.command()
 @grouped(SplitWords, ModelWords, split="As for sweep. [all]")
 def verify(
     asked: Asked,
@@ -27,16 +27,16 @@ def verify(
     json: Json = False,
 ) -> None:
     """Hold every split against the whole model, picture by picture (clause 10.2.8)."""
-    from orchestrator.api.asking import asked as asked_of
-    from orchestrator.cli.commands import run_verify
+    from orchestrator.api.asking import config_of
+    from orchestrator.cli.show.verify import run_verify
 
-    config = asked_of(model, {"split": "all", "input": images} | asked)
+    config = config_of(model, {"split": "all", "input": images} | asked)
     with alive("verifying"):
         code = run_verify(config, out, as_json=json)
     raise typer.Exit(code)
 
 
-@local_app.command()
+@offline_app.command()
 @grouped(InputWords, ModelWords)
 def infer(
     asked: Asked,
@@ -54,11 +54,11 @@ def infer(
     json: Json = False,
 ) -> None:
     """Run the whole model here; draw and judge what it found."""
-    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.asking import config_of
     from orchestrator.api.infer import run_infer
-    from orchestrator.cli.commands import inference_json, show_inference
+    from orchestrator.cli.show.inference import inference_json, show_inference
 
-    config = asked_of(model, asked)
+    config = config_of(model, asked)
     with alive("running the model"):
         found = run_infer(config, frames, draw, predictions, annotations)
     if found.no_accuracy:
@@ -69,7 +69,7 @@ def infer(
         show_inference(found, config.model, {"drawn": draw, "boxes": predictions})
 
 
-@local_app.command()
+@offline_app.command()
 @grouped(InputWords, SplitWords, ModelWords, split="As for sweep. [named]")
 def rd(
     asked: Asked,
@@ -92,17 +92,17 @@ def rd(
     json: Json = False,
 ) -> None:
     """Hold codecs' rate against accuracy and latency, here, without a link."""
-    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.asking import config_of
     from orchestrator.offline.run import run_rd
 
     own = {"codec": codecs, "input_codec": input_codecs, "calibration": calibration, "bw": bw}
     more = {"runs": 50 if frames is None else frames, "fps": fps, "out": out}
     with alive("measuring codecs"):
-        code = run_rd(asked_of(model, asked | own | more), anchor, as_json=json)
+        code = run_rd(config_of(model, asked | own | more), anchor, as_json=json)
     raise typer.Exit(code)
 
 
-@local_app.command()
+@offline_app.command()
 @grouped(InputWords, ModelWords)
 def cut(
     asked: Asked,
@@ -113,11 +113,11 @@ def cut(
     json: Json = False,
 ) -> None:
     """Write both parts of a cut as model files; with --input, what crosses it, as .npz."""
-    from orchestrator.api.asking import asked as asked_of
+    from orchestrator.api.asking import config_of
     from orchestrator.offline.cutting import cut
     from orchestrator.testbed.local import local_model
 
-    config = asked_of(model, asked | {"split": split})
+    config = config_of(model, asked | {"split": split})
     with alive("cutting"), local_model(config) as local:
         given = local.inputs[: frames or 1] if config.input else ()
         made = cut(config, local, given, out)
@@ -142,7 +142,7 @@ ColumnsOf = Annotated[
 ]
 
 
-@local_app.command()
+@offline_app.command()
 def score(
     predictions: Predictions,
     truth: Annotated[
@@ -176,7 +176,7 @@ def score(
         say(found.reason)
 
 
-@local_app.command()
+@offline_app.command()
 def draw(
     predictions: Predictions,
     pictures: Annotated[

@@ -15,7 +15,7 @@ MOST_TENSORS = 16
 """Named of each cut; more of one cut are for a list of that cut alone."""
 
 
-def splits(config: SweepConfig, *, as_json: bool) -> None:
+def show_splits(config: SweepConfig, *, as_json: bool) -> None:
     """The cuts of a model, with what crosses and what each side computes."""
     with tempfile.TemporaryDirectory() as folder:
         graph, anchor = load_graph_of(config, Path(folder))
