@@ -8,6 +8,9 @@ SplitbedError          a message that says what was attempted, on what, and what
     └── NodeError      a UE or edge node that died, hung or answered wrongly
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 INTERRUPTED = 130
 """What a command exits with that Ctrl-C or SIGTERM ended."""
 
@@ -40,3 +43,9 @@ class RunError(SplitbedError):
 
 class NodeError(RunError):
     """A node that died, hung or answered wrongly."""
+
+
+def did_you_mean(name: str, choices: Iterable[str], *, most: int = 1, otherwise: str = ":") -> str:
+    """What follows "no codec is called 'zst'": ``; did you mean zstd?``, else ``otherwise``."""
+    close = get_close_matches(name, list(choices), n=most)
+    return f"; did you mean {', '.join(close)}?" if close else otherwise

@@ -10,10 +10,9 @@ and is installed wherever that is used: beside the orchestrator, and on both nod
 
 import importlib.metadata
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TypeVar
 
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 
 T = TypeVar("T")
 
@@ -62,10 +61,9 @@ class Extensible(Mapping[str, T]):
         """The one of that name; UsageError with the choices, and ``or_else`` beside them."""
         if name in self:
             return self[name]
-        close = get_close_matches(name, self, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ":"
         raise UsageError(
-            f"no {self._what} is called {name!r}{meant} choose {', '.join(self)}{or_else}"
+            f"no {self._what} is called {name!r}{did_you_mean(name, self)}"
+            f" choose {', '.join(self)}{or_else}"
         )
 
     def _installed(self) -> dict[str, importlib.metadata.EntryPoint]:

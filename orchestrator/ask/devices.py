@@ -1,23 +1,24 @@
 """Devices that a UE can be as slow as: YAML files, each with where its figure is from."""
 
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from splitbed.checked import Frozen, one_line
+from splitbed.checked import Frozen, one_line, text_named, yaml_mapping
 from splitbed.errors import UsageError
 
-_FOLDER = files("orchestrator.ask") / "devices"
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Text = Annotated[str, Field(min_length=1)]
 
-PROFILES = tuple(
-    sorted(Path(item.name).stem for item in _FOLDER.iterdir() if item.name.endswith(".yaml"))
-)
-"""The names of the profiles that come along."""
+PROFILES: dict[str, Traversable] = {
+    Path(item.name).stem: item
+    for item in (files("orchestrator.ask") / "devices").iterdir()
+    if item.name.endswith(".yaml")
+}
+"""The YAML files that come along, by name."""
 
 
 class UeProfile(Frozen):
@@ -43,18 +44,9 @@ class UeProfile(Frozen):
 
 def load_profile(name: str) -> UeProfile:
     """The profile called ``name``, or in the YAML file ``name``; UsageError for what is none."""
-    source = _FOLDER / f"{name}.yaml" if name in PROFILES else Path(name)
+    content = yaml_mapping(text_named(name, PROFILES, "UE profile"), f"the UE profile {name}")
     try:
-        return UeProfile.model_validate(yaml.safe_load(source.read_text()))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(
-            f"no UE profile is called {name!r}, and as a file it cannot be read ({reason}): "
-            f"choose {', '.join(PROFILES)}, or give a YAML file"
-        ) from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"the UE profile {name} is not YAML: {reason}") from None
+        return UeProfile.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{name} is no UE profile: {one_line(error)}") from None
 

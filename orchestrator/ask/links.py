@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from netem.profiles import PROFILES
 from netem.spec import FRAME_BYTES, LinkSpec, Shape, symmetric
-from orchestrator.ask.numbers import Numbers, Words
+from orchestrator.ask.numbers import Numbers, Words, comma_words
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 
@@ -27,7 +27,7 @@ _OF_GRID = ("bw", "delay_ms", "jitter_ms", "loss_pct", "queue_packets", "ul", "d
 def _key_values(value: object) -> object:
     if not isinstance(value, str):
         return value
-    pairs = [word.partition("=") for word in value.split(",") if word.strip()]
+    pairs = [word.partition("=") for word in comma_words(value)]
     return {key.strip().replace("-", "_"): number.strip() for key, _, number in pairs}
 
 
@@ -89,15 +89,22 @@ class LinkOptions(Frozen):
                 "queue_packets": self.queue_packets,
             }
             yield LinkSpec(
-                uplink=_shape("uplink", swept, self.ul), downlink=_shape("downlink", swept, self.dl)
+                uplink=_shape("ul", swept, self.ul), downlink=_shape("dl", swept, self.dl)
             )
 
 
 def _shape(direction: str, swept: dict[str, float], own: Override) -> Shape:
+    other = own.model_dump(exclude_none=True)
+    typed = {name: f"{_option(name)} {value:g}" for name, value in swept.items()}
+    typed |= {name: f"--{direction} {name}={value:g}" for name, value in other.items()}
     try:
-        return Shape.model_validate({**swept, **own.model_dump(exclude_none=True)})
+        return Shape.model_validate({**swept, **other})
     except ValidationError as error:
-        raise UsageError(f"no {direction} can be shaped like that: {one_line(error)}") from None
+        raise UsageError(one_line(error, typed)) from None
+
+
+def _option(name: str) -> str:
+    return "--bw" if name == "rate_mbit" else f"--{name.replace('_', '-')}"
 
 
 def queue_for(rate_mbit: float, held_ms: float) -> int:

@@ -19,10 +19,18 @@ Spacing = Literal["factors", "steps"]
 MOST_POINTS = 10_000
 
 
+def comma_words(text: str) -> list[str]:
+    """What stands between commas, none of it empty, else ValueError; nothing at all is no word."""
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    if not all(words):
+        raise ValueError("has a comma with nothing before or behind it")
+    return words
+
+
 def comma_list(value: object) -> object:
     """Words between commas as a list, a lone number as one; ValueError for what is no number."""
     if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
+        return comma_words(value)
     numbers = value if isinstance(value, list) else [value]
     if any(isinstance(number, bool) for number in numbers):
         raise ValueError("should be numbers")

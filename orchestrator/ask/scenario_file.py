@@ -4,11 +4,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from orchestrator.ask.sweep_config import Splits, SweepConfig, sweep_config
-from splitbed.checked import Frozen, one_line
+from splitbed.checked import Frozen, one_line, text_named, yaml_mapping
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible
 
@@ -85,24 +84,13 @@ SCENARIOS: Extensible[Traversable] = Extensible(
 
 def scenario_text(name: str) -> str:
     """The YAML of a scenario: one that comes along, by its clause, or a file."""
-    if name in SCENARIOS:
-        return SCENARIOS[name].read_text()
-    try:
-        return Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(
-            f"no scenario is called {name!r}, and as a file it cannot be read ({reason}): "
-            f"choose {', '.join(sorted(SCENARIOS))}, or give a YAML file"
-        ) from None
+    return text_named(name, SCENARIOS, "scenario")
 
 
 def load_scenario(name: str) -> Scenario:
     """The scenario called `name`, or in the file `name`; UsageError for what is none."""
+    content = yaml_mapping(scenario_text(name), f"the scenario {name}")
     try:
-        return Scenario.model_validate(yaml.safe_load(scenario_text(name)))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"the scenario {name} is not YAML: {reason}") from None
+        return Scenario.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"the scenario {name} cannot be run: {one_line(error)}") from None

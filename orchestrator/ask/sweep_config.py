@@ -1,18 +1,18 @@
 """What a sweep is asked to do: the options of `orchestrate sweep`, or the same as YAML."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
 from orchestrator.ask.links import LinkOptions
-from orchestrator.ask.numbers import Words, comma_list
+from orchestrator.ask.numbers import Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 
 MIN_FRAMES = 3
+_ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
 
 
 def _split(value: object) -> object:
@@ -28,7 +28,7 @@ def _shapes(value: object) -> object:
     """``NAME=1x3x300x300``, several after commas; or a mapping of lists."""
     if not isinstance(value, str):
         return value
-    pairs = [word.rpartition("=") for word in value.split(",") if word.strip()]
+    pairs = [word.rpartition("=") for word in comma_words(value)]
     if not all(name for name, _, _ in pairs):
         raise ValueError("should name the input, as in image=1x3x300x300")
     return {name.strip(): sizes.strip().split("x") for name, _, sizes in pairs}
@@ -85,12 +85,18 @@ def sweep_config(options: Mapping[str, object], file: Path | None = None) -> Swe
     asked = {**(read_yaml(file) if file else {}), **options}
     for key in asked:
         if key not in SweepConfig.model_fields:
-            close = get_close_matches(key, SweepConfig.model_fields, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            raise UsageError(f"a sweep has no option {key!r}{meant} See `orchestrate sweep --help`")
+            meant = did_you_mean(_ALSO.get(key, key), SweepConfig.model_fields, otherwise=";")
+            raise UsageError(f"a sweep has no option {key!r}{meant} see `orchestrate sweep --help`")
     if "model" not in asked:
         raise UsageError("no model is named: give --model NAME (orchestrate models) or FILE")
     try:
         return SweepConfig.model_validate(asked)
     except ValidationError as error:
-        raise UsageError(f"this sweep cannot be run: {one_line(error)}") from None
+        typed = {name: _typed(name, value) for name, value in asked.items()}
+        raise UsageError(one_line(error, typed)) from None
+
+
+def _typed(name: str, value: object) -> str:
+    """The option as a command has it."""
+    words = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"--{name.replace('_', '-')} {words}"

@@ -3,10 +3,9 @@
 import importlib.resources
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError
 
-from splitbed.checked import Frozen, one_line
+from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 from splitbed.node.config import Tls
 
@@ -49,14 +48,11 @@ def load_topology(file: Path | None) -> Topology:
     Paths in the file are relative to it.
     """
     source = file or importlib.resources.files("topologies") / "pair.yaml"
+    content = read_yaml(source, "topology")
     try:
-        content = yaml.safe_load(source.read_text())
-        machines = isinstance(content, dict) and {"ue", "edge"} & content.keys()
-        if machines and file:
+        if file and {"ue", "edge"} & content.keys():
             return Machines.model_validate(_anchored(content, file.parent))
         return Namespaces.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the topology {source}: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{source} is no topology: {one_line(error)}") from None
 

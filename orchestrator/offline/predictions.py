@@ -60,6 +60,12 @@ def read_truth(place: Path | str) -> dict[str, list[Box]]:
     return found
 
 
+def covered(predictions: Boxes, truth: Boxes) -> dict[str, list[Box]]:
+    """The truth of the pictures that have a file of predictions, which is empty of no object."""
+    known = _aligned(predictions, truth)
+    return {name: boxes for name, boxes in truth.items() if name in known}
+
+
 def score(predictions: Boxes, truth: Boxes, threshold: float) -> DetectionAccuracy:
     """How well the boxes are found; precision and recall are of those surer than `threshold`."""
     return detection_accuracy(truth, _aligned(predictions, truth), threshold)

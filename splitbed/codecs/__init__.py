@@ -6,7 +6,6 @@ entry-point group ``splitbed.codecs``, each a :class:`splitbed.codecs.stage.Stag
 """
 
 from contextlib import suppress
-from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from splitbed.codecs import exact, floats, integers, pictures, video, zstd
 from splitbed.codecs.codec import Codec, Coder, NamedKind
 from splitbed.codecs.stage import Range, Setting, StageKind
-from splitbed.errors import MachineError, UsageError
+from splitbed.errors import MachineError, UsageError, did_you_mean
 from splitbed.extensions import Extensible
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import TensorInfo
@@ -88,14 +87,13 @@ def codec_named(text: str) -> Codec:
 def _stage(word: str, codec: str) -> NamedKind:
     name, colon, number = word.partition(":")
     if name not in CODECS:
-        choices = [*CODECS]
-        close = get_close_matches(name, [RAW, *choices], n=1)
+        also = () if name == RAW else (RAW,)
         raise UsageError(
             f"no codec is called {name!r}"
             + (f", in {codec!r}" if name != codec else "")
             + (f" ({RAW} stands alone)" if name == RAW else "")
-            + (f"; did you mean {close[0]}?" if close and close[0] != name else ":")
-            + f" choose {RAW}, or of {', '.join(choices)}, joined by +"
+            + did_you_mean(name, (*also, *CODECS))
+            + f" choose {RAW}, or of {', '.join(CODECS)}, joined by +"
         )
     kind = CODECS[name]
     if not colon:

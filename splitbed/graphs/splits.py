@@ -13,9 +13,8 @@ import heapq
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 from splitbed.graphs.graph import Cut, Graph
 
 MOST_NAMED = 12
@@ -122,12 +121,11 @@ def _counted(graph: Graph, label: str, part1: int, part2: int) -> int:
 def _index(graph: Graph, label: str, node: str) -> int:
     names = [layer.name for layer in graph.layers]
     if node not in names:
-        close = get_close_matches(node, names, n=3)
-        known = ", ".join(close or [*names[:2], "…", names[-1]])
-        hint = f"{'close to it' if close else 'they are'}: {known}"
+        they = f", {', '.join([*names[:2], '…', names[-1]])};"
         raise UsageError(
-            f"--split {label}: no node is named {node!r} among this model's {graph.n}; {hint} "
-            "(`orchestrate splits` lists the cuts)."
+            f"--split {label}: no node is named {node!r} among this model's {graph.n}"
+            f"{did_you_mean(node, names, most=3, otherwise=they)} "
+            "`orchestrate splits` lists the cuts"
         )
     return names.index(node)
 
@@ -135,10 +133,10 @@ def _index(graph: Graph, label: str, node: str) -> int:
 def _unknown(graph: Graph, label: str, named: Mapping[str, str]) -> str:
     labels = [*named] or [split.label for split in _splits(paying(_inner(graph)))]
     shown = ", ".join([*labels[:5], "…"] if len(labels) > 5 else labels)
-    close = get_close_matches(label, [*named, *(layer.name for layer in graph.layers)], n=3)
-    meant = f" Did you mean {', '.join(close)}?" if close else ""
+    known = [*named, *(layer.name for layer in graph.layers)]
     return (
-        f"--split {label!r} is unknown.{meant} Choices: named, single, all, {len(labels)} labels "
+        f"--split {label!r} is unknown{did_you_mean(label, known, most=3)} "
+        f"choose named, single, all, {len(labels)} labels "
         f"({shown}), split_node_0 to split_node_{graph.n - 1}, 1:{graph.n - 1} to "
-        f"{graph.n - 1}:1, NODE:before, NODE:after."
+        f"{graph.n - 1}:1, NODE:before, NODE:after"
     )

@@ -102,7 +102,7 @@ def test_a_listed_cut_that_cannot_be_crossed_is_refused_with_the_reason(tmp_path
         ("split_node_5", r"nodes 0 to 4"),
         ("/b/Rleu:after", r"no node is named '/b/Rleu' .* /b/Relu"),
         ("nowhere:before", r"no node is named 'nowhere' .* /a/Conv, /b/Relu, …, /y/Relu"),
-        ("split_nod_3", r"unknown. Did you mean split_node_3.* 4 labels \(anchor, "),
+        ("split_nod_3", r"unknown; did you mean split_node_3.* 4 labels \(anchor, "),
         ("", "means no cut"),
         (" , ", "means no cut"),
     ],

@@ -152,17 +152,25 @@ def score(
     threshold: Annotated[
         float, option("Least confidence for precision, recall, F1 and overlap. [0.5]")
     ] = 0.5,
+    every: Annotated[
+        bool, typer.Option("--all", help="Count pictures without a file, as of nothing found.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say how well predictions in files find the objects (clause 6): average precision and more."""
     from orchestrator.offline import predictions as folders
     from orchestrator.reports.terminal import show_lines
 
-    found = folders.score(
-        folders.read_predictions(predictions, folders.columns_named(columns)),
-        folders.read_truth(truth),
-        threshold,
-    )
+    boxes = folders.read_predictions(predictions, folders.columns_named(columns))
+    real = folders.read_truth(truth)
+    judged = real if every else folders.covered(boxes, real)
+    if missing := len(real) - len(judged):
+        say(
+            f"{missing} of {len(real)} pictures have no file in {predictions} and are left out: "
+            "--all counts them, as of nothing found",
+            stderr=True,
+        )
+    found = folders.score(boxes, judged, threshold)
     classes = [{"class": name, **one.row()} for name, one in found.classes.items()]
     together = {"objects": found.objects, "boxes": found.boxes, **found.row()}
     if json:

@@ -21,7 +21,7 @@ checked at once.
 from collections.abc import Callable
 from pathlib import Path
 
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 from splitbed.extensions import Extensible
 from splitbed.media.datasets import catalogue, coco, folders, videos, voc
 from splitbed.media.datasets.frames import Dataset, Frame
@@ -71,7 +71,11 @@ def open_dataset(
     if not Path(name).exists() and (known := catalogue.CATALOGUE.get(name)):
         return _open(catalogue.found(known), part)
     if not Path(name).exists():
-        return folders.open_pictures(path, usual)
+        names = dict.fromkeys([*DATASETS, *catalogue.CATALOGUE])
+        raise UsageError(
+            f"cannot open {source}: neither a file, a folder nor a dataset ({', '.join(names)})"
+            + did_you_mean(name, names, otherwise="")
+        )
     return _open(Path(name), part, usual)
 
 

@@ -69,7 +69,7 @@ def test_a_profile_cannot_be_changed() -> None:
         (GOOD + "slowdown: 0.5\n", "slowdown"),
         (GOOD + "slowdown: 2\ncolour: red\n", "colour"),
         ("title: nameless\nslowdown: 2\n", "name"),
-        ("- a list\n", "no UE profile"),
+        ("- a list\n", "is not a mapping"),
         ("name: [\n", "not YAML"),
     ],
 )

@@ -112,6 +112,27 @@ def test_values_that_cannot_be_are_refused_in_one_line(option: dict[str, object]
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"bw": "-5"}, "--bw -5: should be greater than 0"),
+        ({"bw": "fast"}, "--bw fast: should be a valid number"),
+        ({"bw": "5,,20"}, "--bw 5,,20: has a comma with nothing"),
+        ({"ul": "loss_pct=1,"}, "--ul loss_pct=1,: has a comma with nothing"),
+        ({"ul": "rate_mbit=0"}, "--ul rate_mbit=0: should be greater than 0"),
+        ({"ue_slowdown": "x"}, "--ue-slowdown x: should be a valid number"),
+        ({"runs": 1}, "--runs 1: should be greater than or equal to 3"),
+        ({"bandwidth": 5}, "a sweep has no option 'bandwidth'; did you mean bw?"),
+    ],
+    ids=str,
+)
+def test_a_refusal_names_the_option_as_it_is_typed(option: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        sweep_config({"model": "m", **option})
+    assert str(refusal.value).startswith(says)
+    assert str(refusal.value).count("got") == 0
+
+
 def test_a_sweep_of_nothing_says_how_to_name_a_model() -> None:
     with pytest.raises(UsageError, match="orchestrate models"):
         sweep_config({})

@@ -16,6 +16,8 @@ from tests.orchestrator.commands import orchestrate
         (("--ue-slowdown", "0.5"), "greater than or equal to 1"),
         (("--ue-profile", "nokia-3310", "--profile"), "nokia-3310"),
         (("--input", "nowhere.mp4"), "nowhere.mp4"),
+        (("--input", "shape"), "did you mean shapes?"),
+        (("--topology", "nowhere.yaml"), "topology nowhere.yaml: No such file"),
         (("--calibration", "nowhere.png", "--codec", "int8"), "nowhere.png"),
     ],
 )

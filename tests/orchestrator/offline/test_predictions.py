@@ -57,6 +57,18 @@ def test_what_infer_writes_is_scored_against_the_dataset_itself(tmp_path: Path) 
     assert found["boxes"] == pytest.approx(found["objects"], rel=1)
 
 
+def test_a_picture_without_a_file_is_left_out_aloud_or_counted_as_empty(tmp_path: Path) -> None:
+    truth = folder(tmp_path / "truth", a=TRUTH, b=TRUTH)
+    found = folder(tmp_path / "found", a=FOUND)
+    done = orchestrate("score", found, truth, "--json")
+    assert "1 of 2 pictures have no file" in done.err
+    assert json.loads(done.out)["objects"] == 2
+    assert scored(found, truth, "--all")["objects"] == 4
+    (tmp_path / "found/b.txt").touch()  # as a detector that found nothing writes
+    done = orchestrate("score", found, truth, "--json")
+    assert (json.loads(done.out)["objects"], done.err) == (4, "")
+
+
 def test_files_that_are_numbered_from_1_are_those_of_a_videos_frames(tmp_path: Path) -> None:
     words = ["--model", "shapesnet", "--input", "shapes", "--frames", "8"]
     orchestrate("infer", *words, "--predictions", str(tmp_path / "found"))

@@ -43,7 +43,7 @@ def test_only_what_is_filled_in_is_shown(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("clause: [", "is not YAML"),
-        ("just words", "cannot be run"),
+        ("just words", "is not a mapping"),
         ("{clause: x, name: y}", "sweep"),
         ("{clause: x, name: y, sweep: {model: ssd300}, colour: red}", "colour"),
         ("{clause: x, name: y, sweep: {model: ssd300, speed: 5}}", "no option 'speed'"),
@@ -71,7 +71,7 @@ def test_a_scenario_that_cannot_be_run_is_refused_and_leaves_nothing(
     [
         (["show", "9.9"], "choose 10.2"),
         (["run", "10.2", "--images", "none.png"], "none.png"),
-        (["run", "10.2", "--bw", "0"], "rate_mbit"),
+        (["run", "10.2", "--bw", "0"], "--bw 0: "),
         (["run", "none", "--resume"], "no scenario was begun there"),
         (["run", "none", "--resume", "--bw", "5"], "give no others"),
     ],
