@@ -7,17 +7,22 @@ before it says::
     <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts
     <!-- stand-ins: NAME NAME -->    which files of the reader's own are made up (stand_ins.py)
 
-Blocks with a command that needs a link are run by tests/net/test_pages.py, the others by
-tests/docs/test_commands.py.
+Blocks with a command that needs a link are run by tests/net/test_pages.py, by a shell as a reader
+would, the others by tests/docs/test_commands.py: their plain lines of `orchestrate` in this very
+process, since it would take most of the time to begin.
 """
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.orchestrator.commands import Ended, orchestrate
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,6 +35,7 @@ _BLOCK = re.compile(
 )
 _MARK = re.compile(r"<!-- ([a-z -]+): (.*?) -->")
 _COMMENT = re.compile(r"\s+# .*|^# .*")
+_SHELL = re.compile(r"[][|&;<>()$`*?~\"\\]")
 
 
 @dataclass(frozen=True)
@@ -59,23 +65,39 @@ class Block:
     def stand_ins(self) -> list[str]:
         return self.marks.get("stand-ins", "").split()
 
-    def run(self, folder: Path) -> "subprocess.CompletedProcess[str]":
+    def run(self, folder: Path) -> Ended:
         """Run it in `folder`, up to the first command that fails."""
-        more = self.marks.get("run with", "")
-        script = "\n".join(f"{command} {more}" for command in self.commands)
-        argv = ["sh", "-eu", "-c", script]
         if self.language == "python":
-            argv = [sys.executable, "-c", self.text]
-        found = f"{Path(sys.prefix, 'bin')}:{os.environ['PATH']}"
-        return subprocess.run(
-            argv,
-            cwd=folder,
-            env={**os.environ, "PATH": found},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+            return _run([sys.executable, "-c", self.text], folder)
+        more = self.marks.get("run with", "")
+        for command in self.commands:
+            ended = _typed(f"{command} {more}", folder, here=not self.linked)
+            if ended.code:
+                break
+        return ended
+
+
+def _typed(line: str, folder: Path, *, here: bool) -> Ended:
+    """How a line ends; `here`, in this process, unless it takes another program or the shell."""
+    program, *words = shlex.split(line)
+    if not here or program != "orchestrate" or _SHELL.search(re.sub(r"'[^']*'", "", line)):
+        return _run(["sh", "-eu", "-c", line], folder)
+    with chdir(folder):
+        return orchestrate(*words)
+
+
+def _run(argv: list[str], folder: Path) -> Ended:
+    found = f"{Path(sys.prefix, 'bin')}:{os.environ['PATH']}"
+    done = subprocess.run(
+        argv,
+        cwd=folder,
+        env={**os.environ, "PATH": found},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def blocks(page: Path, *languages: str) -> Iterator[Block]:

@@ -37,7 +37,7 @@ DEPLOY = ROOT / "deploy" / "README.md"
 def test_what_a_page_has_typed_works(block: Block, tmp_path: Path) -> None:
     make(block.stand_ins, tmp_path)
     done = block.run(tmp_path)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.code == 0, f"{done.out}\n{done.err}"
 
 
 @pytest.mark.parametrize("page", [*PAGES, DEPLOY], ids=lambda page: page.name)

@@ -12,5 +12,5 @@ from tests.docs.stand_ins import make
 def test_what_a_page_has_typed_works(backend: str, block: Block, tmp_path: Path) -> None:
     make(block.stand_ins, tmp_path)
     done = block.run(tmp_path)
-    disturbed = done.returncode == 1 and "INVALID" in done.stdout.split()
-    assert done.returncode == 0 or disturbed, f"{done.stdout}\n{done.stderr}"
+    disturbed = done.code == 1 and "INVALID" in done.out.split()
+    assert done.code == 0 or disturbed, f"{done.out}\n{done.err}"

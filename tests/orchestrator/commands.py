@@ -20,7 +20,7 @@ class Ended:
 
 def orchestrate(*words: str) -> Ended:
     """Run `orchestrate` with these words."""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    out, err, argv = _Printed(), _Printed(), sys.argv
     sys.argv = ["orchestrate", *words]
     try:
         with redirect_stdout(out), redirect_stderr(err):
@@ -30,4 +30,16 @@ def orchestrate(*words: str) -> Ended:
         code = int(ended.code or 0)
     finally:
         sys.argv = argv
-    return Ended(code, out.getvalue(), err.getvalue())
+    return Ended(code, out.text, err.text)
+
+
+class _Printed(io.TextIOWrapper):
+    """A standard stream that is no terminal, for text and for bytes."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", write_through=True)
+
+    @property
+    def text(self) -> str:
+        return self._bytes.getvalue().decode()
