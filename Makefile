@@ -55,8 +55,8 @@ proto: setup  ## generate splitbed/v1 from proto/
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc $(PROTOS)
 
 docs: setup  ## docs/rows.md from what the columns declare
-	$(BIN)/python -c "from orchestrator.results.rows import markdown_reference; \
-		print(markdown_reference(), end='')" > docs/rows.md
+	$(BIN)/python -c "from orchestrator.reports.columns_page import columns_page; \
+		print(columns_page(), end='')" > docs/rows.md
 
 lock: setup  ## pin the newest dependencies in requirements.lock
 	$(BIN)/pip install --quiet uv

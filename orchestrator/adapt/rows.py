@@ -14,7 +14,7 @@ import numpy as np
 
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import Arm
-from orchestrator.results.record import Record
+from orchestrator.results.json_record import Record
 from orchestrator.results.records import FrameRecord
 
 STEP_RATIO = 2.0

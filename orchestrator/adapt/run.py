@@ -15,10 +15,10 @@ from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.adapt.turns import Turns
-from orchestrator.ask.configuration import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.engine import Engine

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.api.time_left import TimeLeft
-from orchestrator.ask.configuration import NOTHING, RAW
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.split_point import cut_name, encodes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord
-from orchestrator.results.rows import cut_name
 from splitbed.timeline import Stage
 
 Kind = Literal["begin", "note", "cell", "frame", "done", "failed", "stopped"]
@@ -107,6 +106,6 @@ class Follower(Watcher):
 def cell_words(cell: Cell) -> str:
     """A cell as users know it."""
     asked = cell.configuration
-    codec = f", {asked.codec}," if asked.codec not in (RAW, NOTHING) else ""
+    codec = f", {asked.codec}," if encodes(asked.codec) else ""
     pace = f", UE {asked.pace.words}" if asked.pace.limits else ""
     return f"{cut_name(asked.split_name, asked.split)}{codec} at {cell.link.words}{pace}"

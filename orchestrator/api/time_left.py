@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from orchestrator.ask.configuration import RAW
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import MIN_FRAMES
+from splitbed.codecs import RAW
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from dataclasses import dataclass, field, replace
 
 from netem.spec import LinkSpec
 from orchestrator.ask.pace import Pace
-from splitbed.codecs import codec_named
-
-NETWORK_ANCHOR, DEVICE_ANCHOR = "network anchor", "device anchor"
-RAW, NOTHING = "raw", "none"  # of the device anchor nothing crosses the link
+from orchestrator.ask.split_point import NOTHING
+from splitbed.codecs import RAW, codec_named
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,9 @@ import numpy as np
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
-from orchestrator.ask.configuration import (
-    DEVICE_ANCHOR,
-    NETWORK_ANCHOR,
-    NOTHING,
-    Configuration,
-)
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import paces
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis

@@ -12,6 +12,7 @@ from orchestrator.checks.tolerances import Tolerance, Tolerances
 from orchestrator.results.facts import Conditions, InputFacts
 from orchestrator.results.reading import Reading
 from orchestrator.results.rows import Row
+from splitbed.codecs import RAW
 from splitbed.errors import UsageError
 
 EXACT = ("intermediate_tensors", "intermediate_bytes", "part1_bytes", "part2_bytes")
@@ -132,7 +133,7 @@ def _row_differs(
         yield f"not valid in {'; in '.join(faults)}"
     exact = [*EXACT]
     # of raw values it follows from the cut; else from values that other machines round otherwise
-    if a.codec == "raw" or (a.lossless and same_machine):
+    if a.codec == RAW or (a.lossless and same_machine):
         exact.append("encoded_bytes")
     for name in exact:
         if getattr(a, name) != getattr(b, name):

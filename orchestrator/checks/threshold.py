@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
-from orchestrator.results.rows import COLUMNS, Row, cut_name
+from orchestrator.results.rows import COLUMNS, Row
 from splitbed.errors import UsageError
 
 UNITS: dict[str, dict[str, float]] = {

@@ -13,8 +13,8 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 
 from netem.proof import nominal_rtt_ms
 from netem.spec import LinkSpec
-from orchestrator.ask.configuration import NOTHING
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.split_point import NOTHING
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages

@@ -14,12 +14,8 @@ from dataclasses import dataclass, field
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
-from orchestrator.ask.configuration import (
-    DEVICE_ANCHOR,
-    NETWORK_ANCHOR,
-    NOTHING,
-    Configuration,
-)
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge
 from orchestrator.results.records import Accuracy

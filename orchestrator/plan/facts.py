@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.ask.configuration import DEVICE_ANCHOR, NOTHING, Configuration
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.measure.calibration import calibrate

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.ask.configuration import RAW, Configuration
+from orchestrator.ask.configuration import Configuration
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.plan.prediction import Plan, Predictor, Work
 from orchestrator.results.profile import NodeProfile
+from splitbed.codecs import RAW
 from splitbed.graphs.mincut import Partition, cost_ms, minimum_cut
 
 Choices = npt.NDArray[np.intp]

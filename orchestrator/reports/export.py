@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
 from orchestrator.results.columns import Kind
 from orchestrator.results.records import RunRecord
-from orchestrator.results.rows import COLUMNS, Row, to_csv
+from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.tables import summary_csv
 from splitbed.errors import MachineError, UsageError
 
 Facts = Mapping[str, str]
@@ -92,7 +94,7 @@ def _parquet(rows: Sequence[Row], facts: Facts) -> bytes:
 
 FORMATS: dict[str, Callable[[Sequence[Row], Facts], bytes]] = {
     "md": _markdown,
-    "csv": lambda rows, _: to_csv(rows).encode(),
+    "csv": lambda rows, _: summary_csv(rows).encode(),
     "json": _json,
     "latex": _latex,
     "parquet": _parquet,
@@ -101,7 +103,7 @@ FORMATS: dict[str, Callable[[Sequence[Row], Facts], bytes]] = {
 
 def with_all_columns(row: Row) -> dict[str, object]:
     """All columns of a row; None for what is empty or no number that JSON has."""
-    return {name: _value(value) for name, value in row.record().items()}
+    return {name: _value(value) for name, value in row.plain().items()}
 
 
 def _value(value: object) -> object:
@@ -143,7 +145,7 @@ def with_interval(row: Row, places: int) -> str:
 
 def sent_bytes(row: Row) -> int:
     """What crosses the link; of a cell that failed before its first frame, as it would raw."""
-    if row.codec == "none":
+    if row.codec == NOTHING:
         return 0
     return row.intermediate_bytes if row.encoded_bytes is None else row.encoded_bytes
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
+from orchestrator.ask.split_point import encodes
 from orchestrator.reports.export import UNKNOWN, figure, sent_bytes
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.results.rows import COLUMNS, Row
@@ -38,7 +39,7 @@ def _keys(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         COLUMNS["split_name"].head: lambda row: row.split_name,
         COLUMNS["split"].head: lambda row: row.split,
     }
-    if any(row.codec not in ("raw", "none") for row in table):
+    if any(encodes(row.codec) for row in table):
         told[COLUMNS["codec"].head] = lambda row: row.codec
     return told
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.judgement.verdict import SweepOutcome
@@ -80,7 +81,7 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             "verdict": verdict.word,
             "reasons": verdict.reasons,
             "advice": verdict.advice,
-            "rows": [row.record() for row in outcome.rows],
+            "rows": [row.plain() for row in outcome.rows],
         }
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return
@@ -106,5 +107,5 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
 
 def _codecs(table: Sequence[Row]) -> str:
     """The codecs of the splits, or of the network anchor where nothing was split."""
-    used = dict.fromkeys(row.codec for row in table if row.codec != "none")
+    used = dict.fromkeys(row.codec for row in table if row.codec != NOTHING)
     return ", ".join(used)

@@ -11,12 +11,12 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import get_args, get_origin, get_type_hints
+
+from orchestrator.ask.split_point import Anchor
 
 Kind = type[str] | type[int] | type[float] | type[bool]
 KINDS: dict[Kind, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-
-Anchor = Literal["network anchor", "device anchor"]
 
 UNITS = {"ms": "_ms", "bytes": "_bytes", "Mbit/s": "_mbit", "kbit": "_kbit", "%": "_pct"}
 UNITS |= {"ppm": "_ppm"}
@@ -73,14 +73,3 @@ def csv_lines(lines: Iterable[Iterable[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
-
-
-def reference(columns: Mapping[str, Column]) -> str:
-    """A table of Markdown that says what each column is."""
-    heads = ("column", "kind", "unit", "what it tells", "empty where")
-    lines = [
-        (f"`{one.name}`", KINDS[one.kind], one.unit, one.meaning, one.empty)
-        for one in columns.values()
-    ]
-    table = (heads, ("---",) * len(heads), *lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in table)

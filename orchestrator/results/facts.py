@@ -2,7 +2,7 @@
 
 from msgspec import field
 
-from orchestrator.results.record import Record
+from orchestrator.results.json_record import Record
 
 
 class InputFacts(Record, frozen=True, kw_only=True):

@@ -11,11 +11,10 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from orchestrator.results.accuracy import accuracy_csv
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.profile import read_profile
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
-from orchestrator.results.rows import Row, to_csv
+from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
     ACCURACY_FILE,
     CELLS_FILE,
@@ -24,6 +23,7 @@ from orchestrator.results.run_folder import (
     RunFolder,
 )
 from orchestrator.results.summary import completed, measured_row
+from orchestrator.results.tables import accuracy_csv, summary_csv
 
 
 class Journal:
@@ -95,7 +95,7 @@ class Journal:
         if again:
             self.write_tables()
             return
-        self._add(SUMMARY_FILE, to_csv([self._rows[cell.key]], header=False).encode()[:-1])
+        self._add(SUMMARY_FILE, summary_csv([self._rows[cell.key]], header=False).encode()[:-1])
         if lines := accuracy_csv([cell], header=False):
             self._add(ACCURACY_FILE, lines.encode()[:-1])
 
@@ -109,7 +109,7 @@ class Journal:
         for name in (SUMMARY_FILE, ACCURACY_FILE):  # which have another file in their place now
             if name in self._lines:
                 self._lines.pop(name).close()
-        self.folder.replace(SUMMARY_FILE, to_csv(self.rows))
+        self.folder.replace(SUMMARY_FILE, summary_csv(self.rows))
         self.folder.replace(ACCURACY_FILE, accuracy_csv(self.cells, self.run.whole_accuracy))
 
     def _take(self, cell: CellRecord) -> None:

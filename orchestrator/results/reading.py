@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from orchestrator.ask.split_point import as_codec
 from orchestrator.results.archive import extract
 from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.facts import InputFacts
@@ -45,9 +46,8 @@ class GridPoint:
     @property
     def words(self) -> str:
         """As messages name it."""
-        codec = "" if self.codec in ("raw", "none") else f" as {self.codec}"
         ue = f", UE {self.ue}" if self.ue else ""
-        return f"{self.split}{codec} at {self.link}{ue}"
+        return f"{self.split}{as_codec(self.codec)} at {self.link}{ue}"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ import msgspec
 from msgspec import Meta, field
 
 from netem.spec import LinkSpec
+from orchestrator.ask.split_point import anchor_of, layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
-from orchestrator.results.record import Record
+from orchestrator.results.json_record import Record
+from splitbed.codecs import RAW
 from splitbed.timeline import END_TO_END, Stage
 
 SCHEMA = 1
@@ -27,8 +29,9 @@ _SPLIT = re.compile(r"\d+:\d+")
 class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     """One measured frame: a line of samples.jsonl.
 
-    ``stages`` are as their nodes saw them, each on the clock of the node that did the work. Their
-    ends are told of ``e2e_ms`` on the UE's clock, by what was known of the clocks at that moment.
+    ``stages`` are as their nodes saw them, each on the clock of the node that did the work.
+    ``e2e_ms`` is on the UE's clock, as far as the clocks were known when the frame ended; rows are
+    made of ``stages``, with all that the cell's clock record knows.
     ``input`` is the place of the frame's input in run.json, ``results`` the rows in each result
     tensor. ``max_abs_diff`` is None where the whole model's output was not to be had.
     """
@@ -156,7 +159,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     attempt: str
     split: str
     split_name: str
-    codec: str = "raw"
+    codec: str = RAW
     lossless: bool = True
     ue: str = ""
     intermediate_tensors: int = 0
@@ -187,13 +190,12 @@ class CellRecord(Record, frozen=True, kw_only=True):
     @property
     def layers(self) -> tuple[int, int]:
         """How many layers are on the UE, and how many on the edge."""
-        ue, _, edge = self.split.partition(":")
-        return int(ue), int(edge)
+        return layers_of(self.split)
 
     @property
     def is_anchor(self) -> bool:
         """Whether one node does it all: the device anchor n:0, or a network anchor 0:n."""
-        return 0 in self.layers
+        return anchor_of(self.split) is not None
 
 
 class Drift(Record, frozen=True, kw_only=True):

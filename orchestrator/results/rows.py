@@ -3,13 +3,21 @@
 A new column is a field here, in its place, and filled in :mod:`orchestrator.results.summary`.
 """
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Struct
-from msgspec.structs import asdict, astuple
+from msgspec.structs import asdict
 
-from orchestrator.results.columns import Anchor, Column, columns_of, csv_lines, reference
+from orchestrator.ask.split_point import (
+    DEVICE_ANCHOR,
+    NETWORK_ANCHOR,
+    Anchor,
+    anchor_of,
+    as_codec,
+    cut_name,
+    layers_of,
+)
+from orchestrator.results.columns import Column, columns_of
 
 NO_FRAME = "no frame of the cell ended"
 NOT_LOADED = "the cell failed before its parts were loaded"
@@ -102,7 +110,7 @@ class Row(Struct, frozen=True, kw_only=True):
             "largest difference of the split's output from the whole model's on the edge; 0 is "
             "bit-equal (clause 10.2.8)",
             empty=f"{NO_FRAME}, nothing was cut, or the whole model's output was not to be had",
-            never_of="device anchor",  # nothing was cut
+            never_of=DEVICE_ANCHOR,  # nothing was cut
         ),
     ] = None
     link_backend: Annotated[str, Column("what shaped the link")]
@@ -198,7 +206,7 @@ class Row(Struct, frozen=True, kw_only=True):
         Column(
             "how many times as long part 1 takes for it",
             empty="the UE was not slowed, or that was not measured",
-            never_of="network anchor",  # no part runs on the UE
+            never_of=NETWORK_ANCHOR,  # no part runs on the UE
         ),
     ] = None
     ue_cpus: Annotated[
@@ -239,15 +247,14 @@ class Row(Struct, frozen=True, kw_only=True):
     e2e_high_ms: Annotated[Number, Column("upper end of it", "ms", NO_FRAME)] = None
 
     @property
-    def layers(self) -> int:
-        """How many layers are on the UE."""
-        return int(self.split.partition(":")[0])
+    def layers(self) -> tuple[int, int]:
+        """How many layers are on the UE, and how many on the edge."""
+        return layers_of(self.split)
 
     @property
     def anchor(self) -> Anchor | None:
         """Which anchor it is: whether the input itself crosses the link, or nothing does."""
-        ue, _, edge = self.split.partition(":")
-        return "network anchor" if ue == "0" else "device anchor" if edge == "0" else None
+        return anchor_of(self.split)
 
     @property
     def is_anchor(self) -> bool:
@@ -257,7 +264,7 @@ class Row(Struct, frozen=True, kw_only=True):
     @property
     def is_network_anchor(self) -> bool:
         """Whether the input itself crosses the link."""
-        return self.anchor == "network anchor"
+        return self.anchor == NETWORK_ANCHOR
 
     @property
     def conditions(self) -> tuple[str, str]:
@@ -267,19 +274,15 @@ class Row(Struct, frozen=True, kw_only=True):
     @property
     def with_codec(self) -> str:
         """Its name with the codec behind it, where that is not the usual one."""
-        return self.split_name + self._codec
+        return self.split_name + as_codec(self.codec)
 
     @property
     def label(self) -> str:
         """The split as users know it, k:n-k with it, and the codec where something is encoded."""
         name = self.split_name if self.is_anchor else cut_name(self.split_name, self.split)
-        return name + self._codec
+        return name + as_codec(self.codec)
 
-    @property
-    def _codec(self) -> str:
-        return "" if self.codec in ("raw", "none") else f" as {self.codec}"
-
-    def record(self) -> dict[str, object]:
+    def plain(self) -> dict[str, object]:
         """By the names of the columns, as JSON has it."""
         return asdict(self)
 
@@ -288,36 +291,7 @@ COLUMNS = columns_of(Row)
 """By their names, in the order of summary.csv."""
 
 
-def to_csv(table: Iterable[Row], *, header: bool = True) -> str:
-    """The rows as CSV; what is not known is empty."""
-    lines = (map(_text, astuple(row)) for row in table)
-    return csv_lines([COLUMNS.keys(), *lines] if header else lines)
-
-
-def _text(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
 def known(value: float | None) -> float:
     """A number that is there, as a caller has made sure."""
     assert value is not None
     return value
-
-
-def cut_name(label: str, split: str) -> str:
-    """A cut as users know it: its label with k:n-k behind it, unless the label is just that."""
-    return label if label == split else f"{label} ({split})"
-
-
-def markdown_reference() -> str:
-    """What docs/rows.md says: each column of summary.csv."""
-    return (
-        "# Rows and columns\n\n"
-        "`summary.csv` has a row per cell: a split and its codec over a link, at a pace of the UE. "
-        "It is recomputed from `samples.jsonl` and `cells.jsonl`, which have every frame. "
-        "Times are medians over the counted frames unless the name says otherwise; MB is 10^6 "
-        "bytes, Mbit/s is 10^6 bit/s. This page is made of the declarations in "
-        "`orchestrator/results/rows.py`.\n\n" + reference(COLUMNS)
-    )

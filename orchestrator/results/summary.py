@@ -7,6 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from netem.wire import wire_ms
+from orchestrator.ask.split_point import NOTHING
 from orchestrator.results.clock import ClockModel, is_told
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.profile import Profile
@@ -21,8 +22,7 @@ from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.intervals import median_interval
 from orchestrator.results.statistics.times import Array, cell_times
 from splitbed.graphs.graph import why_runs_differ
-
-STAGE_COLUMNS = ("part1", "encode", "uplink", "decode", "part2", "downlink")
+from splitbed.timeline import STAGES
 
 MAX_GAP_SHARE = 0.01
 """Stages add up to the end-to-end time within this share …"""
@@ -116,7 +116,7 @@ def _with_times(
     clock = cell.clock.model if cell.clock else None
     times = cell_times(frames, clock)
     bound = times.bound_ms(frames, cell.link)
-    columns = {f"{name}_ms": times.ms(name) for name in ("preprocess", *STAGE_COLUMNS, "result")}
+    columns = {f"{name}_ms": times.ms(name) for name in STAGES}
     columns |= {"network_ms": times.ms("uplink", "downlink"), "gap_pct": 100 * times.gap_share}
     columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
     columns["e2e_over_bound"] = _ratios(times.e2e_ms, bound)
@@ -170,7 +170,7 @@ def _with_clock(row: Row, clock: ClockModel, fault: str | None) -> tuple[Row, st
 
 def _with_rates(row: Row, run: RunRecord) -> Row:
     kbit = 8 * (known(row.encoded_bytes) + known(row.result_bytes)) / 1e3
-    frame_kbit = 0.0 if row.codec == "none" else kbit
+    frame_kbit = 0.0 if row.codec == NOTHING else kbit
     fps = run.asked.get("fps")
     rate_hz = fps if isinstance(fps, int | float) else FPS
     return replace(row, frame_kbit=frame_kbit, bitrate_mbit=frame_kbit / 1e3 * rate_hz)
@@ -255,7 +255,7 @@ def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
 
 def _with_prediction(row: Row, profile: Profile) -> Row:
     """What the profile says of part 1 and part 2; the link and the rest are those of the bound."""
-    part1_ms, part2_ms = profile.predicted_ms(row.layers)
+    part1_ms, part2_ms = profile.predicted_ms(row.layers[0])
     if row.ue_slowdown is not None:
         part1_ms *= row.ue_slowdown
     row = replace(row, part1_predicted_ms=part1_ms, part2_predicted_ms=part2_ms)

@@ -53,8 +53,8 @@ def _sheets(
 
 def _columns(rows: Sequence[Row]) -> TextColumns:
     return {
-        "No. of layers on client": lambda row: row.split.partition(":")[0],
-        "No. of layers on server": lambda row: row.split.partition(":")[2],
+        "No. of layers on client": lambda row: str(row.layers[0]),
+        "No. of layers on server": lambda row: str(row.layers[1]),
         **codec_columns(rows),
         "Client time (ms)": lambda row: f"{sides_ms(row)[0]:.3f}",
         "Intermediate model size (KB)": lambda row: over(row.part1_bytes, 1024),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, encodes
 from orchestrator.reports.export import figure, sent_mb, valid_word
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.reading import Reading
@@ -44,7 +45,7 @@ def row_sheet(
 
 def codec_columns(rows: Sequence[Row]) -> TextColumns:
     """Only where something is coded."""
-    if all(row.codec in ("raw", "none") for row in rows):
+    if not any(encodes(row.codec) for row in rows):
         return {}
     return {"Codec": lambda row: row.codec, "Sent data (MB)": sent_mb}
 
@@ -63,14 +64,14 @@ def judged_columns(rows: Sequence[Row]) -> TextColumns:
 def sides_ms(row: Row) -> tuple[float, float]:
     """What the UE and what the edge spend on a frame."""
     ue_ms = known(row.part1_ms) + known(row.encode_ms)
-    if row.anchor == "device anchor":
+    if row.anchor == DEVICE_ANCHOR:
         return ue_ms + known(row.result_ms), 0.0
     return ue_ms, known(row.decode_ms) + known(row.part2_ms) + known(row.result_ms)
 
 
 def crossing(row: Row, unit: float) -> str:
     """The intermediate data in this unit of bytes; nothing crosses at the device anchor."""
-    return "0" if row.codec == "none" else over(row.intermediate_bytes, unit)
+    return "0" if row.codec == NOTHING else over(row.intermediate_bytes, unit)
 
 
 def over(nbytes: int | None, unit: float) -> str:

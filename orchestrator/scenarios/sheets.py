@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.ask.split_point import cut_name
 from orchestrator.checks.verify import Verification
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.profile import Profile
-from orchestrator.results.rows import Row, cut_name
+from orchestrator.results.rows import Row
 from orchestrator.scenarios.tables import Table, profile_tables, verification_table
 
 CLAUSE_MB = 1_024_000

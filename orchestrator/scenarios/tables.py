@@ -116,7 +116,7 @@ def measured_table(rows: Sequence[Row]) -> Table:
 
 
 def _measured(row: Row) -> Line:
-    client, _, server = row.split.partition(":")
+    client, server = row.layers
     values = ((name, getattr(row, name)) for name in _MEASURED)
     return {
         "link": row.link,

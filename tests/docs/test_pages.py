@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.results.rows import markdown_reference
+from orchestrator.reports.columns_page import columns_page
 from tests.docs.pages import PAGES, ROOT
 
 PACKAGES = ("edge_node", "netem", "orchestrator", "splitbed", "topologies", "ue_node")
@@ -61,7 +61,7 @@ def test_each_group_of_entry_points_is_told() -> None:
 
 def test_the_page_of_rows_is_that_of_their_declarations() -> None:
     """`make docs` writes it anew."""
-    assert (ROOT / "docs" / "rows.md").read_text() == markdown_reference()
+    assert (ROOT / "docs" / "rows.md").read_text() == columns_page()
 
 
 def test_the_readme_leads_to_every_page() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from orchestrator.results.judgement.choice import Choice, choices, compression_needed
 from orchestrator.results.judgement.trust import trust, within
 from orchestrator.results.rows import Row, known
+from splitbed.codecs import RAW
 
 
 def advice(table: Sequence[Row]) -> list[str]:
@@ -64,7 +65,7 @@ def _anchor(row: Row) -> str:
     """An anchor by its name, a network anchor with how its input was sent."""
     if not row.is_network_anchor:
         return f"the {row.split_name}"
-    return f"the {row.split_name} with its input {'' if row.codec == 'raw' else 'as '}{row.codec}"
+    return f"the {row.split_name} with its input {'' if row.codec == RAW else 'as '}{row.codec}"
 
 
 def _lossier(choice: Choice) -> str:
@@ -105,8 +106,8 @@ def _paid(row: Row) -> str:
 
 def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
     """A comparison that favours the splits is told."""
-    codecs = {row.codec for row in table if not row.is_anchor} - {"raw"}
-    if not codecs or any(row.codec != "raw" for row in table if row.is_network_anchor):
+    codecs = {row.codec for row in table if not row.is_anchor} - {RAW}
+    if not codecs or any(row.codec != RAW for row in table if row.is_network_anchor):
         return []
     return [
         "The splits' data were encoded, the network anchor's input was not: clause 5 sends it "

@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.checks.threshold import UNITS as ACCEPTED
 from orchestrator.results.columns import UNITS, Column, columns_of
-from orchestrator.results.rows import COLUMNS, Row, to_csv
+from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.tables import summary_csv
 from tests.orchestrator.written import made_row
 
 FIRST_BLOCK = (
@@ -21,13 +22,13 @@ FIRST_BLOCK = (
 
 
 def test_the_first_block_of_the_csv_is_the_design_s() -> None:
-    (header,) = csv.reader(io.StringIO(to_csv([])))
+    (header,) = csv.reader(io.StringIO(summary_csv([])))
     assert header[: header.index("valid") + 1] == FIRST_BLOCK.split(", ")
     assert header == [*COLUMNS]
 
 
 def test_a_row_is_written_in_the_order_of_the_header() -> None:
-    (line,) = csv.DictReader(io.StringIO(to_csv([made_row(split="3:4", e2e_ms=1 / 3)])))
+    (line,) = csv.DictReader(io.StringIO(summary_csv([made_row(split="3:4", e2e_ms=1 / 3)])))
     assert (line["split"], line["e2e_ms"], line["valid"]) == ("3:4", "0.333333", "true")
     assert line["tcp"] == ""
 

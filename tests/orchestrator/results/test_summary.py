@@ -9,13 +9,14 @@ import pytest
 from netem.spec import symmetric
 from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.records import CellRecord, FrameRecord
-from orchestrator.results.rows import COLUMNS, to_csv
+from orchestrator.results.rows import COLUMNS
 from orchestrator.results.run_folder import (
     CELLS_FILE,
     PROFILE_FILE,
     SAMPLES_FILE,
     RunFolder,
 )
+from orchestrator.results.tables import summary_csv
 from tests.orchestrator.measure.test_profile import profile
 from tests.orchestrator.written import add_frame, change_run, rows, write_run
 
@@ -204,7 +205,7 @@ def test_csv_has_the_columns_of_the_design_first_and_leaves_unknowns_empty(
     folder: RunFolder,
 ) -> None:
     add_cell(folder, "2:0", [], error="the ue node died")
-    header, line = to_csv(rows(folder)).splitlines()
+    header, line = summary_csv(rows(folder)).splitlines()
     assert header.split(",")[:6] == ["model", "runtime", "split", "split_name", "codec", "bw_mbit"]
     assert len(header.split(",")) == len(COLUMNS)
     assert ",false,the ue node died," in line

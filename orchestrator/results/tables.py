@@ -1,19 +1,38 @@
-"""accuracy.csv: every metric of the whole model and of each lossy cell, and of each class."""
+"""The tables that a run leaves as CSV.
+
+summary.csv: a row per cell
+accuracy.csv: every metric of the whole model and of each lossy cell, and of each class
+"""
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import astuple
+
 from orchestrator.results.columns import csv_lines
 from orchestrator.results.records import Accuracy, CellRecord
+from orchestrator.results.rows import COLUMNS, Row
 
-COLUMNS = ("split_name", "codec", "cell", "metric", "class", "value")
+ACCURACY_COLUMNS = ("split_name", "codec", "cell", "metric", "class", "value")
 WHOLE_MODEL = "whole model"
+
+
+def summary_csv(table: Iterable[Row], *, header: bool = True) -> str:
+    """The rows; what is not known is empty."""
+    lines = (map(_text, astuple(row)) for row in table)
+    return csv_lines([COLUMNS.keys(), *lines] if header else lines)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def accuracy_csv(
     cells: Iterable[CellRecord], whole: Accuracy | None = None, *, header: bool = True
 ) -> str:
     """The metrics of each cell (clause 9.4), those of the whole model before them."""
-    lines: list[tuple[object, ...]] = [COLUMNS] if header else []
+    lines: list[tuple[object, ...]] = [ACCURACY_COLUMNS] if header else []
     lines += _lines((WHOLE_MODEL, "", ""), whole)
     for cell in cells:
         lines += _lines((cell.split_name, cell.codec, cell.key), cell.accuracy)

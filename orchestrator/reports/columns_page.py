@@ -1,0 +1,24 @@
+"""docs/rows.md: what each column of summary.csv is."""
+
+from orchestrator.results.columns import KINDS
+from orchestrator.results.rows import COLUMNS
+
+_HEAD = """# Rows and columns
+
+`summary.csv` has a row per cell: a split and its codec over a link, at a pace of the UE. \
+It is recomputed from `samples.jsonl` and `cells.jsonl`, which have every frame. \
+Times are medians over the counted frames unless the name says otherwise; MB is 10^6 bytes, \
+Mbit/s is 10^6 bit/s. This page is made of the declarations in `orchestrator/results/rows.py`.
+
+"""
+
+
+def columns_page() -> str:
+    """The page, in Markdown."""
+    heads = ("column", "kind", "unit", "what it tells", "empty where")
+    lines = [
+        (f"`{one.name}`", KINDS[one.kind], one.unit, one.meaning, one.empty)
+        for one in COLUMNS.values()
+    ]
+    table = (heads, ("---",) * len(heads), *lines)
+    return _HEAD + "".join(f"| {' | '.join(line)} |\n" for line in table)
