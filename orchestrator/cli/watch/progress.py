@@ -106,4 +106,4 @@ class SweepProgress(Watcher):
 
     def _left(self) -> str:
         left_s = self._time.left_s
-        return "" if left_s is None else f", {duration(left_s)} left"
+        return f", {duration(left_s)} left" if left_s else ""

@@ -187,6 +187,22 @@ def test_a_run_begins_with_what_the_wire_takes_where_one_waits_for_it(
     assert out.getvalue() == f"1 cells over links shaped by native{told}; run: {tmp_path}\n"
 
 
+def test_what_is_left_is_said_from_the_first_cell_on_while_there_is_any(tmp_path: Path) -> None:
+    console = Plain(stderr=True)
+    console.file = out = io.StringIO()
+    folder, link = made_run(tmp_path), symmetric(rate_mbit=1)
+    cells = [Cell(Configuration(k, 2, f"cut {k}", "raw", link), 10**6, 0) for k in (0, 1)]
+    with SweepProgress(console) as progress:
+        progress.begin(cells, tmp_path, "native")
+        for cell in cells:
+            progress.cell(cell)
+            progress.frame(next(folder.frames()), ())
+            progress.done(next(folder.cells()))
+    _, first, last = out.getvalue().splitlines()
+    assert re.search(r"cut 0.*: 1 frames, \d+ s left$", first)
+    assert re.search(r"cut 1.*: 1 frames$", last)
+
+
 def _shown(show: Callable[[], None]) -> str:
     with redirect_stdout(io.StringIO()) as out:
         show()
