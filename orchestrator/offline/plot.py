@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from netem.spec import LinkSpec
+from orchestrator.ask.split_point import DEVICE_ANCHOR
 from orchestrator.offline.rd import RatePoint, curve_of
 
 
@@ -35,7 +36,7 @@ def plot(points: Sequence[RatePoint], links: Sequence[LinkSpec], model: str, fil
     for whole in (point for point in good if not point.crosses):
         for axes in (by_rate, by_latency):
             axes.axhline(whole.value, color="grey", linestyle="--", label="whole model")
-        by_latency.plot([whole.bound_ms(link)], [whole.value], "k*", label="device anchor")
+        by_latency.plot([whole.bound_ms(link)], [whole.value], "k*", label=DEVICE_ANCHOR)
     metrics = {point.accuracy.metric for point in good if point.accuracy}
     by_rate.set_xscale("log")
     by_rate.set(xlabel="kbit per frame", ylabel=", ".join(metrics) or "accuracy", title=model)

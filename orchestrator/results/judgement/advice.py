@@ -86,7 +86,8 @@ def _cost(row: Row) -> str:
     if row.lossless or drop is None:
         return ""
     lost = f"{drop:.3f} less {row.accuracy_metric}" if drop > 0 else "no loss"
-    return f", at {lost}{_judged(row)}"
+    comma = "," if "," in lost and row.accuracy_frames else ""
+    return f", at {lost}{comma}{_judged(row)}"
 
 
 def _judged(row: Row) -> str:

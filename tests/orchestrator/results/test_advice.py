@@ -103,6 +103,15 @@ def test_what_a_codec_costs_is_told_with_how_many_inputs_that_was(folder: RunFol
     assert [row.accuracy_frames for row in rows(folder)] == [12, 10, 12]
 
 
+def test_a_metric_of_several_words_ends_before_how_many_inputs_it_is_of(folder: RunFolder) -> None:
+    judged = {"metric": "AP, boxes as truth", "value": 0.79, "frames": 1}
+    change_run(folder, whole_accuracy=judged | {"value": 0.8})
+    add_cell(folder, "0:2", [90] * 3)
+    add_cell(folder, "1:1", [50] * 3, codec="int8", lossless=False, accuracy=judged)
+    add_cell(folder, "2:0", [80] * 3, codec="none")
+    assert "at 0.010 less AP, boxes as truth, over 1 input: 50 ms" in advice(rows(folder))[0]
+
+
 def test_a_row_of_an_earlier_version_does_not_say_how_many_inputs(folder: RunFolder) -> None:
     change_run(folder, whole_accuracy={"metric": "AP", "value": 0.8})
     add_cell(folder, "1:1", [50] * 3)
