@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Self
 
 from netem.proof import (
@@ -36,6 +35,7 @@ from netem.proof import (
     Proof,
     faults,
     nominal_rtt_ms,
+    rate_mbit,
 )
 from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from splitbed.errors import LinkError, MachineError
@@ -43,7 +43,6 @@ from splitbed.errors import LinkError, MachineError
 _TRAIN_S, _TRAIN_LEAST, _TRAIN_MOST = 0.2, 20, 900
 _TRAIN_LONGEST_S = 30.0  # 20 full frames at the slowest rate take half of it
 _SEND_SPEED = 2  # times the asked rate, after loss
-_WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
 _PINGS = 10
 _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
@@ -118,7 +117,7 @@ class ProbeServer:
             self._socket.sendto(datagram, peer)
         elif kind == _ASK_REPORT and len(rest) == 8:
             seen = self._arrivals_ns if train == self._train else []
-            report = _REPORT.pack(_rate_mbit(seen, skip_ns=int.from_bytes(rest)))
+            report = _REPORT.pack(rate_mbit(seen, skip_ns=int.from_bytes(rest)))
             self._socket.sendto(datagram[: _HEADER.size] + report, peer)
         elif kind == _ASK_TRAIN and len(rest) == _REQUEST.size:
             frames, gap_ns = _REQUEST.unpack(rest)
@@ -214,8 +213,8 @@ class _Client:
             self.sock.send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
             with suppress(TimeoutError):
                 answer, _ = self._await(_ASK_REPORT, train, self._slack_s())
-                [rate_mbit] = _REPORT.unpack(answer[_HEADER.size :])
-                return float(rate_mbit)
+                [mbit] = _REPORT.unpack(answer[_HEADER.size :])
+                return float(mbit)
         raise LinkError(f"no report on the uplink train, asked {_TRIES} times")
 
     def _downlink_mbit(self) -> float:
@@ -232,7 +231,7 @@ class _Client:
                     arrivals_ns.append(arrival_ns)
                     index = _HEADER.unpack_from(frame)[3]
             if arrivals_ns:
-                return _rate_mbit(arrivals_ns, skip_ns)
+                return rate_mbit(arrivals_ns, skip_ns)
         raise LinkError(f"no downlink train, asked {_TRIES} times")
 
     def _await(self, kind: bytes, train: int, timeout_s: float) -> tuple[bytes, int]:
@@ -277,22 +276,6 @@ def _send_train(
         if ahead_s > 2e-4:  # sleep is no finer than this
             time.sleep(ahead_s)
         send(_HEADER.pack(token, _TRAIN, train, index) + padding)
-
-
-def _rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:
-    """The rate at which frames arrived once ``skip_ns`` had passed; 0 when too few did.
-
-    The median over windows, for a stall of the machine spoils one window and its end the next.
-    """
-    settled = [ns for ns in arrivals_ns if ns - arrivals_ns[0] >= skip_ns]
-    gaps = len(settled) - 1
-    windows = max(1, min(_WINDOWS, gaps // _WINDOW_LEAST))
-    edges = [gaps * window // windows for window in range(windows + 1)] if gaps > 0 else []
-    rates = [
-        (end - start) * FRAME_BYTES * 8e3 / max(1, settled[end] - settled[start])
-        for start, end in pairwise(edges)
-    ]
-    return statistics.median(rates) if rates else 0.0
 
 
 def _socket(opened: socket.socket | None) -> socket.socket:

@@ -1,8 +1,10 @@
 """Proof of a link: what was measured, and whether it is the link that was asked."""
 
+import statistics
 from dataclasses import dataclass
+from itertools import pairwise
 
-from netem.spec import LinkSpec
+from netem.spec import FRAME_BYTES, LinkSpec
 
 HEADERS_BYTES = 42
 """Ethernet, IPv4 and UDP headers before a datagram's payload."""
@@ -15,6 +17,8 @@ UPLINK, DOWNLINK, ROUND_TRIP = "uplink", "downlink", "round trip"
 RATE_TOLERANCE = 0.03  # a train of 0.2 s with its ends 3 ms off; the link itself keeps 1 %
 RTT_TOLERANCE_MS, RTT_TOLERANCE = 1.0, 0.02  # the link box adds 0.4 to 0.6 ms
 RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the units' rounding
+
+_WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,19 @@ def nominal_rtt_ms(spec: LinkSpec) -> float:
     """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
     frame_bytes = PING_BYTES + HEADERS_BYTES
     return sum(s.delay_ms + s.serialisation_ms(frame_bytes) for s in (spec.uplink, spec.downlink))
+
+
+def rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:
+    """The rate at which frames arrived once ``skip_ns`` had passed; 0 when too few did.
+
+    The median over windows, for a stall of the machine spoils one window and its end the next.
+    """
+    settled = [ns for ns in arrivals_ns if ns - arrivals_ns[0] >= skip_ns]
+    gaps = len(settled) - 1
+    windows = max(1, min(_WINDOWS, gaps // _WINDOW_LEAST))
+    edges = [gaps * window // windows for window in range(windows + 1)] if gaps > 0 else []
+    rates = [
+        (end - start) * FRAME_BYTES * 8e3 / max(1, settled[end] - settled[start])
+        for start, end in pairwise(edges)
+    ]
+    return statistics.median(rates) if rates else 0.0

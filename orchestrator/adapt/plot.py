@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.adapt.arms import Arm
 from orchestrator.adapt.bandwidth import BandwidthTrace
-from orchestrator.adapt.policies import Arm
 from orchestrator.adapt.rows import TracedFrame
 
 
@@ -29,9 +29,7 @@ def plot(
     ends_s = {policy: good[-1].start_s for policy, good in frames.items() if good}
     if ends_s:
         longest = max(ends_s, key=lambda policy: ends_s[policy])
-        trace, end_s = applied[longest], ends_s[longest]
-        times_s = [*trace.starts_s, max(end_s, trace.starts_s[-1])]
-        rate.step(times_s, [*trace.rates_mbit, trace.rates_mbit[-1]], "k", where="post")
+        rate.step(*_steps(applied[longest], ends_s[longest]), "k", where="post")
     places = {arm.configuration.k: place for place, arm in enumerate(arms)}
     for number, (policy, good) in enumerate(frames.items()):
         times_s = [frame.start_s for frame in good]
@@ -50,3 +48,9 @@ def plot(
     for axes in (rate, e2e, chosen):
         axes.grid(visible=True, alpha=0.3)
     figure.savefig(file, dpi=120)
+
+
+def _steps(trace: BandwidthTrace, end_s: float) -> tuple[list[float], list[float]]:
+    """Seconds and Mbit/s, to the end at least."""
+    times_s = [*trace.starts_s, max(end_s, trace.starts_s[-1])]
+    return times_s, [*trace.rates_mbit, trace.rates_mbit[-1]]

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from orchestrator.adapt.arms import Arm
 from orchestrator.adapt.bandwidth import BandwidthTrace
-from orchestrator.adapt.policies import Arm
 from orchestrator.results.json_record import Record
 from orchestrator.results.records import FrameRecord
 

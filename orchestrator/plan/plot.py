@@ -27,7 +27,7 @@ def text_map(plan: Plan) -> str:
     best = plan.ranks[0].reshape(axes.shape)
     told = []
     for slowdown, panel in zip(axes.ue_slowdown, best, strict=True):
-        told.append(f"UE {slowdown:g}x slower" if slowdown > 1 else "UE at its own pace")
+        told.append(_pace(slowdown))
         for delay_ms, line in zip(axes.delay_ms, panel, strict=True):
             told.append(f"{delay_ms:>7g} ms  {''.join(letters[one] for one in line.tolist())}")
         low, high = axes.bw_mbit[0], axes.bw_mbit[-1]
@@ -64,8 +64,7 @@ def plot(plan: Plan, file: Path) -> None:
             axes.set_axis_off()
             continue
         axes.pcolormesh(*edges, best[place], cmap=ListedColormap(colours), vmin=0, vmax=last)
-        slowdown = axes_of.ue_slowdown[place]
-        axes.set_title(f"UE {slowdown:g}x slower" if slowdown > 1 else "UE at its own pace")
+        axes.set_title(_pace(axes_of.ue_slowdown[place]))
     grid[0, 0].set_xscale("log")
     grid[0, 0].xaxis.set_minor_locator(NullLocator())
     for axes in grid[-1]:
@@ -79,6 +78,10 @@ def plot(plan: Plan, file: Path) -> None:
     figure.legend(handles=patches, loc="center right", fontsize="small")
     figure.suptitle(f"{plan.predictor.facts.model}: predicted best")
     figure.savefig(file, dpi=100)
+
+
+def _pace(slowdown: float) -> str:
+    return f"UE {slowdown:g}x slower" if slowdown > 1 else "UE at its own pace"
 
 
 def _colours(count: int) -> list[Any]:

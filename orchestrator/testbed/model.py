@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
@@ -71,8 +73,6 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     """
     file, weights, anchor = model_file(config, folder, config.seed)
     graph = load_graph(file, config.shape or None)
-    if graph.conversion:
-        weights = f"{weights}, {graph.conversion}"
     recipe = _recipe(graph, anchor)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.runs)
@@ -82,23 +82,14 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     task = _task(config, anchor)
     runtime = config.runtime or graph.format
     _check_runs(stored, task, runtime)
-    name = anchor.name if anchor else file.stem
-    facts = ModelFacts(
-        name=name,
-        weights=weights,
+    facts = replace(
+        _facts(config, file, weights, graph, anchor),
         runtime=runtime,
-        layers=graph.n,
-        parameters=anchor.parameters if anchor and config.width == 1 else graph.cuts[0].edge_params,
-        macs=graph.cuts[0].edge_macs,
-        bytes=file.stat().st_size,
-        **_hashes(file),
         dataset=DatasetFacts.from_plain(given.dataset.facts()) if given.dataset else None,
         inputs=tuple(InputFacts.from_plain(one.facts()) for one in inputs),
-        drawing=tuple(graph.drawing),
-        conversion=graph.conversion,
     )
     return SweptModel(
-        name=name,
+        name=facts.name,
         stored=stored,
         task=task,
         classes=given.dataset.classes if given.dataset else (),
@@ -110,6 +101,25 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         is_sequence=given.is_sequence,
         runtime=runtime,
         facts=facts,
+    )
+
+
+def _facts(
+    config: SweepConfig, file: Path, weights: str, graph: Graph, anchor: AnchorModel | None
+) -> ModelFacts:
+    """What is to be said of the model itself."""
+    whole, (sha256, md5) = graph.cuts[0], _hashes(file)
+    return ModelFacts(
+        name=anchor.name if anchor else file.stem,
+        weights=", ".join(filter(None, (weights, graph.conversion))),
+        layers=graph.n,
+        parameters=anchor.parameters if anchor and config.width == 1 else whole.edge_params,
+        macs=whole.edge_macs,
+        bytes=file.stat().st_size,
+        sha256=sha256,
+        md5=md5,
+        drawing=tuple(graph.drawing),
+        conversion=graph.conversion,
     )
 
 
@@ -137,10 +147,10 @@ def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
 
 
-def _hashes(file: Path) -> dict[str, str]:
+def _hashes(file: Path) -> tuple[str, str]:
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         stream.seek(0)
         # md5 because clause 2 asks for it; it protects nothing
         md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-    return {"sha256": sha256, "md5": md5.hexdigest()}
+    return sha256, md5.hexdigest()

@@ -69,11 +69,7 @@ def paint_features(
     tiles = _tiles(array, channels_last)
     shown = tiles[:MAX_TILES]
     count, (high, wide) = len(shown), shown[0].shape
-    if array.ndim < 3:
-        columns = 1
-    elif columns is None:  # as near to a square as can be
-        columns = math.ceil(math.sqrt(count * high / wide))
-    columns = min(columns, count)
+    columns = 1 if array.ndim < 3 else min(columns or _near_square(count, high, wide), count)
     rows = math.ceil(count / columns)
     size = _tile_size(wide, high, columns, rows)
     step_x, step_y = size[0] + 1, size[1] + 1
@@ -133,6 +129,11 @@ def _tiles(array: Array, channels_last: bool) -> Array:
     if channels_last and (array.ndim > 3 or array.shape[0] != 1):
         array = np.moveaxis(array, -1, 1 if array.ndim > 3 else 0)
     return array.reshape(-1, *array.shape[-2:])
+
+
+def _near_square(count: int, high: int, wide: int) -> int:
+    """Columns of so many tiles that make about a square."""
+    return math.ceil(math.sqrt(count * high / wide))
 
 
 def _tile_size(wide: int, high: int, columns: int, rows: int) -> tuple[int, int]:

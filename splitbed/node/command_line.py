@@ -18,6 +18,20 @@ Options = dict[str, str | bool | None]
 """By name, those not given None."""
 
 
+ConfigOption = Annotated[Path | None, typer.Option(help="YAML with these options as keys.")]
+ControlOption = Annotated[
+    str | None, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")
+]
+MetricsOption = Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")]
+LogOption = Annotated[str | None, typer.Option(help="console or json.")]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
+]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1.")
+]
+
+
 def node_app(
     about: str,
     address: tuple[str, str],
@@ -33,22 +47,13 @@ def node_app(
 
     @app.command("serve")
     def command(
-        config: Annotated[
-            Path | None, typer.Option(help="YAML with these options as keys.")
-        ] = None,
+        config: ConfigOption = None,
         place: Annotated[str | None, typer.Option(f"--{own}", help=own_help)] = None,
-        control: Annotated[
-            str | None, typer.Option(help="unix:PATH or IP:PORT for the orchestrator.")
-        ] = None,
-        metrics: Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")] = None,
-        log: Annotated[str | None, typer.Option(help="console or json.")] = None,
-        insecure: Annotated[
-            bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
-        ] = False,
-        check: Annotated[
-            bool,
-            typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1."),
-        ] = False,
+        control: ControlOption = None,
+        metrics: MetricsOption = None,
+        log: LogOption = None,
+        insecure: InsecureOption = False,
+        check: CheckOption = False,
     ) -> None:
         """Serve until SIGTERM; what is in flight is finished."""
         options: Options = {own: place, "control": control, "metrics": metrics, "log": log}

@@ -43,14 +43,7 @@ def modernise(model: onnx.ModelProto, weights: Weights) -> str:
             f"The model is of opset {old}; {OLDEST_OPSET} is the oldest that can be cut, and "
             f"onnx.version_converter cannot convert it: {error}. Export it again, of a newer opset."
         ) from error
-    kept = [*model.graph.initializer]
-    known = {tensor.name for tensor in kept}
-    made = [tensor for tensor in converted.graph.initializer if tensor.name not in known]
-    del model.opset_import[:], model.graph.node[:]
-    model.opset_import.extend(converted.opset_import)
-    model.graph.node.extend(converted.graph.node)
-    model.graph.initializer.extend(made)
-    normalise(model)
+    _take_over(model, converted)
     told = f"of opset {old}, converted to {OLDEST_OPSET}"
     before, after = _run(original, weights), _run(model, weights)
     if before is None:
@@ -64,6 +57,17 @@ def modernise(model: onnx.ModelProto, weights: Weights) -> str:
             f"differ by {worst:.2g} from the original's. Export it again, of a newer opset."
         )
     return told
+
+
+def _take_over(model: onnx.ModelProto, converted: onnx.ModelProto) -> None:
+    """Give ``model`` the opset and nodes of ``converted``, and the weights that are new there."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    made = [tensor for tensor in converted.graph.initializer if tensor.name not in known]
+    del model.opset_import[:], model.graph.node[:]
+    model.opset_import.extend(converted.opset_import)
+    model.graph.node.extend(converted.graph.node)
+    model.graph.initializer.extend(made)
+    normalise(model)
 
 
 def _spread_slopes(model: onnx.ModelProto) -> None:

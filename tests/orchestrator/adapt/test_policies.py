@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestrator.adapt.arms import Arm, fastest
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import (
-    Arm,
     FrameOutcome,
     Policy,
     PolicySetting,
-    fastest,
     new_policy,
     policy_names,
 )

@@ -1,0 +1,58 @@
+"""Arms: the configurations that a policy chooses from, and what each is predicted to take."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netem.wire import wire_bytes
+from orchestrator.ask.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A configuration that is held: `up_bytes` and `down_bytes` cross the link whose rate changes.
+
+    A frame takes `fixed_ms` beside the wire's own time; `uplink_ms` of it are in the stage uplink.
+    """
+
+    configuration: Configuration
+    up_bytes: int
+    down_bytes: int
+    fixed_ms: float
+    uplink_ms: float = 0.0
+
+    def plain(self) -> dict[str, object]:
+        """As JSON has it."""
+        told = {name: value for name, value in vars(self).items() if name != "configuration"}
+        asked = self.configuration
+        return {"k": asked.k, "name": asked.split_name, "codec": asked.codec} | told
+
+    @property
+    def crosses(self) -> bool:
+        """Whether a frame of it says anything of the link."""
+        return self.up_bytes > 0
+
+    def e2e_ms(self, rate_mbit: float) -> float:
+        """What a frame is predicted to take at a rate of the link."""
+        nbytes = wire_bytes(self.up_bytes) + wire_bytes(self.down_bytes)
+        return self.fixed_ms + (nbytes * 8 / (rate_mbit * 1e3) if nbytes else 0.0)
+
+    def goodput_mbit(self, up_bytes: int, uplink_ms: float) -> float | None:
+        """What the link gave a frame whose stage uplink took so long; None of the device anchor."""
+        if not up_bytes:
+            return None
+        wire_ms = max(uplink_ms - self.uplink_ms, uplink_ms / 10)
+        return wire_bytes(up_bytes) * 8 / (wire_ms * 1e3)
+
+
+def fastest(arms: Sequence[Arm], rate_mbit: float) -> Arm:
+    """The arm that is predicted to take least at a rate."""
+    return min(arms, key=lambda arm: arm.e2e_ms(rate_mbit))
+
+
+def equal_mbit(low: Arm, high: Arm) -> float:
+    """From which rate on `high` takes no longer than `low`, which sends less; infinity if never."""
+    gained_ms = low.fixed_ms - high.fixed_ms
+    sent = [wire_bytes(arm.up_bytes) + wire_bytes(arm.down_bytes) for arm in (low, high)]
+    more_bytes = max(sent[1] - sent[0], 0)
+    return more_bytes * 8 / (gained_ms * 1e3) if gained_ms > 0 else math.inf
