@@ -70,7 +70,7 @@ def format_of(path: Path) -> str:
             if file.read(place.stop)[place] == mark:
                 return "tflite"
     except OSError as error:
-        raise UsageError(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     return "tflite" if path.suffix.lower() == ".tflite" else "onnx"
 
 

@@ -63,10 +63,10 @@ def extract(stored: StoredModel, k: int) -> tuple[Part, Part]:
     """
     graph = stored.graph
     if not 0 <= k <= graph.n:
-        raise UsageError(f"Cannot cut at {k}: the model has {graph.n} layers.")
+        raise UsageError(f"cannot cut at {k}: the model has {graph.n} layers")
     cut = graph.cuts[k]
     if 0 < k < graph.n and not cut.crossable:
-        raise UsageError(f"Cannot cut at {cut.name}: {cut.obstacle}.")
+        raise UsageError(f"cannot cut at {cut.name}: {cut.obstacle}")
     crossing = graph.outputs if k == graph.n else cut.tensors
     stem = f"{k}-{graph.n - k}"
     return (
@@ -93,7 +93,7 @@ def extract_span(stored: StoredModel, first: int, last: int) -> Part:
 def write_portable(part: Part, path: Path) -> None:
     """Write ``part`` as one model file of ``part.nbytes`` bytes that holds its own weights."""
     if part.path is None:
-        raise UsageError(f"Cannot write {path}: this half of the model has no layers.")
+        raise UsageError(f"cannot write {path}: this half of the model has no layers")
     format_named(part.path.suffix[1:]).write_portable(part.path, path)
 
 

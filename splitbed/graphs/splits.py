@@ -51,7 +51,7 @@ def resolve(graph: Graph, text: str, named: Mapping[str, str] | None = None) -> 
             labels = [label.strip() for label in text.split(",") if label.strip()]
             splits = [Split(label, _find(graph, label, named)) for label in labels]
     if not splits and text not in ("named", "all"):
-        raise UsageError(f"--split {text!r} means no cut of this model of {graph.n} layers.")
+        raise UsageError(f"--split {text!r} means no cut of this model of {graph.n} layers")
     first: dict[int, Split] = {}
     for split in splits:
         first.setdefault(split.k, split)
@@ -93,7 +93,7 @@ def _find(graph: Graph, label: str, named: Mapping[str, str]) -> int:
         if k >= graph.n:
             raise UsageError(
                 f"--split {label}: this model has nodes 0 to {graph.n - 1}, "
-                f"so split_node_0 to split_node_{graph.n - 1}."
+                f"so split_node_0 to split_node_{graph.n - 1}"
             )
     elif place.endswith((":before", ":after")):
         node, _, side = place.rpartition(":")
@@ -102,7 +102,7 @@ def _find(graph: Graph, label: str, named: Mapping[str, str]) -> int:
         raise UsageError(_unknown(graph, label, named))
     cut = graph.cuts[k]
     if 0 < k < graph.n and not cut.crossable:
-        raise UsageError(f"--split {label}: cannot cut at {cut.name}: {cut.obstacle}.")
+        raise UsageError(f"--split {label}: cannot cut at {cut.name}: {cut.obstacle}")
     return k
 
 
@@ -113,7 +113,7 @@ def _counted(graph: Graph, label: str, part1: int, part2: int) -> int:
             repair = f"the last label is {graph.n}:0"
         raise UsageError(
             f"--split {label} adds up to {part1 + part2}, but this model has {graph.n} layers: "
-            f"{repair}."
+            f"{repair}"
         )
     return part1
 

@@ -86,8 +86,8 @@ def profile(
     """
     if min(threads, warmup, runs) < 1:
         raise UsageError(
-            f"Cannot profile with threads={threads}, warmup={warmup}, runs={runs}: none can be"
-            " below 1."
+            f"cannot profile with threads={threads}, warmup={warmup}, runs={runs}: none can be"
+            " below 1"
         )
     request = {
         "parts": [asdict(part) | {"path": str(part.path)} for part in parts],
@@ -126,16 +126,16 @@ def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
                 given = ""  # it was given all of it at once
             if given_up():
                 process.kill()
-                raise NodeError("Profiling was ended: nobody waits for it any more.")
+                raise NodeError("profiling was ended: nobody waits for it any more")
             if time.monotonic() > deadline:
                 process.kill()
                 raise NodeError(
-                    f"Profiling took over {timeout_s:g} s: the model is too slow for it on this"
-                    " machine; a sweep can do without (--no-profile)."
+                    f"profiling took over {timeout_s:g} s: the model is too slow for it on this"
+                    " machine; a sweep can do without (--no-profile)"
                 )
     if process.returncode:
         last = err.strip().rpartition("\n")[2]
-        raise NodeError(f"The process that profiled died with {process.returncode}: {last}")
+        raise NodeError(f"the process that profiled died with {process.returncode}: {last}")
     return out
 
 
@@ -229,7 +229,7 @@ def _memory_bytes(field: str) -> int:
         name, _, value = line.partition(":")
         if name == field:
             return int(value.split()[0]) * 1024
-    raise MachineError(f"Cannot read the memory in use: /proc/self/status has no {field}.")
+    raise MachineError(f"cannot read the memory in use: /proc/self/status has no {field}")
 
 
 def _profile(rounds: Sequence[_Round], before_bytes: int | None) -> PartProfile:

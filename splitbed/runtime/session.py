@@ -48,7 +48,7 @@ class PartSession:
         computed: Tensors = {}
         if self._computed:
             if self._runner is None:
-                raise NodeError("Cannot run the part: its session is closed.")
+                raise NodeError("cannot run the part: its session is closed")
             fed = {name: tensors[name] for name in self._runner.inputs}
             computed = self._runner.run(fed, self._computed)
         return {
@@ -87,14 +87,14 @@ class PartSession:
         expected = {info.name: info for info in self._inputs}
         if tensors.keys() != expected.keys():
             raise NodeError(
-                f"The part takes the tensors {sorted(expected)}, but got {sorted(tensors)}."
+                f"the part takes the tensors {sorted(expected)}, but got {sorted(tensors)}"
             )
         for name, info in expected.items():
             got, dtype = tensors[name], np.dtype(NUMPY_TYPES[info.datatype])
             if got.dtype != dtype or not info.fits(TensorInfo(name, info.datatype, got.shape)):
                 raise NodeError(
-                    f"The part takes {name!r} as {dtype} {list(info.shape)}, but got "
-                    f"{got.dtype} {list(got.shape)}."
+                    f"the part takes {name!r} as {dtype} {list(info.shape)}, but got "
+                    f"{got.dtype} {list(got.shape)}"
                 )
 
 
@@ -102,6 +102,6 @@ def _open(part_file: Path, threads: int, runtime: str | None) -> Runner:
     name = runtime or part_file.suffix[1:]
     if name not in RUNTIMES:
         raise UsageError(
-            f"No runtime here runs {part_file} as {name!r}: there are {', '.join(RUNTIMES)}."
+            f"no runtime here runs {part_file} as {name!r}: there are {', '.join(RUNTIMES)}"
         )
     return RUNTIMES[name].load()(part_file, threads)

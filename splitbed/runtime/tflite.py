@@ -148,8 +148,8 @@ def _module() -> str:
         if importlib.util.find_spec(module):
             return module
     raise MachineError(
-        "No package here runs .tflite files: run 'pip install ai-edge-litert',"
-        " or 'pip install tflite-runtime==2.14.0 \"numpy<2\"' on a device that has the older one."
+        "no package here runs .tflite files: run 'pip install ai-edge-litert',"
+        " or 'pip install tflite-runtime==2.14.0 \"numpy<2\"' on a device that has the older one"
     )
 
 
@@ -160,7 +160,7 @@ def _interpreter_module() -> Any:
     except ImportError as error:
         name = _PACKAGES[module]
         raise MachineError(
-            f"Cannot load {name}: {error}; 'pip install --force-reinstall {name}' repairs it."
+            f"cannot load {name}: {error}; 'pip install --force-reinstall {name}' repairs it"
         ) from error
 
 

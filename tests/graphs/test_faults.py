@@ -56,9 +56,9 @@ def test_a_fault_that_was_found_is_none_any_more(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("bf16_input", "Input 'x' cannot be fed: it is a tensor of BFLOAT16, .*: cast it to FLOAT"),
+        ("bf16_input", "input 'x' cannot be fed: it is a tensor of BFLOAT16, .*: cast it to FLOAT"),
         ("unknown_operator", "no operator DeformRoi of the domain 'acme', which node 'roi' needs"),
-        ("zipmap_output", r"Output 'probabilities' is a sequence, .* \(ZipMap\) .* at 'q', as skl"),
+        ("zipmap_output", r"output 'probabilities' is a sequence, .* \(ZipMap\) .* at 'q', as skl"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_by_name(name: str, reason: str) -> None:
@@ -307,5 +307,5 @@ def test_every_datatype_of_an_input_is_fed_or_refused_by_name(tmp_path: Path) ->
         if known:
             assert load(proto, tmp_path).n == 2
         else:
-            with pytest.raises(UsageError, match=r"Input 'x' cannot be fed"):
+            with pytest.raises(UsageError, match=r"input 'x' cannot be fed"):
                 load(proto, tmp_path)

@@ -256,7 +256,7 @@ def test_external_weights_that_are_missing_are_refused(tmp_path: Path) -> None:
 def test_external_weights_that_are_truncated_are_refused(tmp_path: Path) -> None:
     _, path = save_external(tmp_path)
     (tmp_path / "data" / "chain.bin").write_bytes(b"short")
-    with pytest.raises(UsageError, match="Is the file whole"):
+    with pytest.raises(UsageError, match="is the file whole"):
         load_graph(path)
 
 

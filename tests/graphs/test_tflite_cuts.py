@@ -165,7 +165,7 @@ def test_shapes_that_the_file_lacks_are_found(tmp_path: Path) -> None:
 def test_a_tensor_whose_shape_depends_on_the_data_cannot_cross(tmp_path: Path) -> None:
     graph = saved_graph(tflite_models.data_dependent(), tmp_path)
     assert [cut.crossable for cut in graph.cuts] == [True, True, False, False, True]
-    with pytest.raises(UsageError, match=r"Cannot cut at 2:2: the shape of 'places' depends"):
+    with pytest.raises(UsageError, match=r"cannot cut at 2:2: the shape of 'places' depends"):
         extract(store(graph, tmp_path / "stored"), 2)
 
 

@@ -159,7 +159,7 @@ def test_constant_text_is_refused(tmp_path: Path) -> None:
 
 def test_an_input_of_text_is_refused(tmp_path: Path) -> None:
     proto = changed("chain", set_field("tensors.0.type", schema.TensorType.STRING))
-    assert "Input 'x' is STRING, so it cannot be fed" in refusal_of(proto, tmp_path)
+    assert "input 'x' is STRING, so it cannot be fed" in refusal_of(proto, tmp_path)
 
 
 def test_an_output_that_the_wire_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_process_that_cannot_start_is_no_fault_of_the_file(
 
 def test_an_input_left_open_is_refused_with_the_repair(tmp_path: Path) -> None:
     message = refusal_of(computed_shape(), tmp_path)
-    assert message.endswith("Fix it, for example with --shape x=1x224x224x3.")
+    assert message.endswith("; fix it, for example with --shape x=1x224x224x3")
 
 
 @pytest.mark.parametrize(

@@ -156,5 +156,5 @@ def test_a_stored_model_with_a_dynamic_input_is_refused(tmp_path: Path) -> None:
     stored = stored_model(MODELS["chain"](), tmp_path)
     cast(Model, stored.graph.model).subgraphs[0].tensors[0].shapeSignature = [-1, 8, 8, 3]
     store(stored.graph, stored.folder)
-    with pytest.raises(UsageError, match="Input 'x' cannot be fed"):
+    with pytest.raises(UsageError, match="input 'x' cannot be fed"):
         open_stored(stored.folder, "tflite")

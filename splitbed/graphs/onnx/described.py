@@ -23,7 +23,7 @@ def describe_inputs(graph: onnx.GraphProto) -> tuple[TensorInfo, ...]:
     for info in graph.input:
         tensor = _describe(info.name, info)
         if isinstance(tensor, str):
-            raise UsageError(f"Input {info.name!r} cannot be fed: {tensor}.")
+            raise UsageError(f"input {info.name!r} cannot be fed: {tensor}")
         described.append(tensor)
     return tuple(described)
 
@@ -33,12 +33,12 @@ def describe_outputs(graph: onnx.GraphProto) -> tuple[TensorInfo, ...]:
     described = []
     for info in graph.output:
         if fault := kind_fault(info):
-            raise UsageError(f"Output {info.name!r} is {fault}: {_ending(graph, info.name)}")
+            raise UsageError(f"output {info.name!r} is {fault}: {_ending(graph, info.name)}")
         shape = shape_of(info)
         if shape is None:
             raise UsageError(
-                f"Output {info.name!r} is not of a known rank, and ONNX Runtime could not be run "
-                "on made-up inputs to learn it: end the model before it."
+                f"output {info.name!r} is not of a known rank, and ONNX Runtime could not be run "
+                "on made-up inputs to learn it: end the model before it"
             )
         described.append(TensorInfo(info.name, _datatype(info), shape))
     return tuple(described)
@@ -48,11 +48,11 @@ def _ending(graph: onnx.GraphProto, output: str) -> str:
     """How to end the model before ``output``, which cannot be had."""
     made = next((node for node in graph.node if output in node.output), None)
     if made is None:
-        return "end the model before it."
+        return "end the model before it"
     zipped = ", as skl2onnx does with options={'zipmap': False}" if made.op_type == "ZipMap" else ""
     return (
         f"node {made.name!r} ({made.op_type}) makes it; end the model before that node, at "
-        f"{', '.join(map(repr, made.input))}{zipped}."
+        f"{', '.join(map(repr, made.input))}{zipped}"
     )
 
 

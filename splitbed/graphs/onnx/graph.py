@@ -47,7 +47,7 @@ def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) ->
     try:
         return to_graph(model, path.parent, shapes)
     except UsageError as error:
-        raise UsageError(f"Cannot split {path}: {error}") from error
+        raise UsageError(f"cannot split {path}: {error}") from error
 
 
 def to_graph(
@@ -79,13 +79,13 @@ def parse(path: Path) -> onnx.ModelProto:
     try:
         model.ParseFromString(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     except DecodeError as error:
-        raise UsageError(f"{path} is not an ONNX file, or not a whole one.") from error
+        raise UsageError(f"{path} is not an ONNX file, or not a whole one") from error
     if not model.ir_version or not model.HasField("graph") or not model.opset_import:
-        raise UsageError(f"{path} is not an ONNX file: it holds no graph.")
+        raise UsageError(f"{path} is not an ONNX file: it holds no graph")
     if not _is_text(model):
-        raise UsageError(f"{path} is damaged: a name in it is not text.")
+        raise UsageError(f"{path} is damaged: a name in it is not text")
     return model
 
 

@@ -53,13 +53,13 @@ def _refuse_unsupported(model: onnx.ModelProto) -> None:
     ):
         if any(a.HasField("g") or a.graphs for a in node.attribute):
             raise UsageError(
-                f"Node {node.name or index!r} is control flow ({node.op_type}): which layers run "
-                "is decided by the data, so the model is not one list of layers to cut. "
-                "Export it with the branch or the number of turns fixed."
+                f"node {node.name or index!r} is control flow ({node.op_type}): which layers run "
+                "is decided by the data, so the model is not one list of layers to cut: "
+                "export it with the branch or the number of turns fixed"
             )
     if model.graph.sparse_initializer:
         name = model.graph.sparse_initializer[0].values.name
-        raise UsageError(f"Weight {name!r} is sparse; save it dense, parts are made of dense ones.")
+        raise UsageError(f"weight {name!r} is sparse; save it dense, parts are made of dense ones")
 
 
 def _constants_to_weights(graph: onnx.GraphProto) -> None:
@@ -129,14 +129,14 @@ def _sort(graph: onnx.GraphProto) -> None:
     if stuck:
         node = graph.node[stuck[0]]
         raise UsageError(
-            f"Node {node.name or stuck[0]!r} ({node.op_type}) reads {sorted(missing[stuck[0]])}, "
-            "which nothing before it produces."
+            f"node {node.name or stuck[0]!r} ({node.op_type}) reads {sorted(missing[stuck[0]])}, "
+            "which nothing before it produces"
         )
     _replace(graph.node, [graph.node[index] for index in order])
     produced = {name for node in graph.node for name in node.output}
     for output in graph.output:
         if output.name not in produced | available:
-            raise UsageError(f"Nothing produces the model's output {output.name!r}.")
+            raise UsageError(f"nothing produces the model's output {output.name!r}")
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
@@ -151,7 +151,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     _replace(graph.initializer, [t for t in graph.initializer if t.name in needed])
     _replace(graph.input, [i for i in graph.input if i.name in needed])
     if not kept:
-        raise UsageError("The model has no layers between its inputs and outputs.")
+        raise UsageError("the model has no layers between its inputs and outputs")
     _name(graph)
 
 

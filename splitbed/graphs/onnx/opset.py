@@ -40,8 +40,8 @@ def modernise(model: onnx.ModelProto, weights: Weights) -> str:
             _spread_slopes(converted)
     except Exception as error:  # the converter's errors share no other base
         raise UsageError(
-            f"The model is of opset {old}; {OLDEST_OPSET} is the oldest that can be cut, and "
-            f"onnx.version_converter cannot convert it: {error}. Export it again, of a newer opset."
+            f"the model is of opset {old}; {OLDEST_OPSET} is the oldest that can be cut, and "
+            f"onnx.version_converter cannot convert it: {error}; export it again, of a newer opset"
         ) from error
     _take_over(model, converted)
     told = f"of opset {old}, converted to {OLDEST_OPSET}"
@@ -53,8 +53,8 @@ def modernise(model: onnx.ModelProto, weights: Weights) -> str:
     worst = _difference(before, after) if after is not None else np.inf
     if worst > MAX_DIFFERENCE:
         raise UsageError(
-            f"The model is of opset {old}; converted to {OLDEST_OPSET}, it gives results that "
-            f"differ by {worst:.2g} from the original's. Export it again, of a newer opset."
+            f"the model is of opset {old}; converted to {OLDEST_OPSET}, it gives results that "
+            f"differ by {worst:.2g} from the original's; export it again, of a newer opset"
         )
     return told
 

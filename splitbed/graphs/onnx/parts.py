@@ -75,7 +75,7 @@ def write_portable(part: Path, path: Path) -> None:
     model = parse(part)
     nbytes = weights_file.embedded_bytes(model)
     if nbytes > weights_file.MODEL_LIMIT_BYTES:
-        raise UsageError(f"Cannot write {path}: {nbytes} bytes are over ONNX's limit of 2 GB.")
+        raise UsageError(f"cannot write {path}: {nbytes} bytes are over ONNX's limit of 2 GB")
     weights_file.embed(model, part.with_name(weights_file.FILE))
     path.write_bytes(_serialised(model))
 
@@ -85,7 +85,7 @@ def check_received(path: Path) -> None:
     model = parse(path)
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise UsageError(f"Weight {tensor.name!r} of a part that came lies in another file.")
+            raise UsageError(f"weight {tensor.name!r} of a part that came lies in another file")
     weights_file.refuse_external(model)
 
 

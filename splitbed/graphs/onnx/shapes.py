@@ -34,10 +34,10 @@ def fix_inputs(
     names = [*(info.name for info in graph.input), *unread]
     for name in shapes:
         if name not in names:
-            raise UsageError(f"--shape names {name!r}; the model's inputs are {', '.join(names)}.")
+            raise UsageError(f"--shape names {name!r}; the model's inputs are {', '.join(names)}")
     for info in graph.input:
         if fault := kind_fault(info):
-            raise UsageError(f"Input {info.name!r} cannot be fed: it is {fault}.")
+            raise UsageError(f"input {info.name!r} cannot be fed: it is {fault}")
         for dim in info.type.tensor_type.shape.dim:
             if dim.dim_value <= 0:  # some exporters write 0 or -1 for "any size"
                 dim.ClearField("dim_value")
@@ -53,8 +53,8 @@ def fix_inputs(
                 str(size if size >= 0 else 224 if i else 1) for i, size in enumerate(sizes)
             )
             raise UsageError(
-                f"Input {info.name!r} is dynamic: {text_of(info)}. Fix it, for example with "
-                f"--shape {info.name}={example}."
+                f"input {info.name!r} is dynamic: {text_of(info)}; fix it, for example with "
+                f"--shape {info.name}={example}"
             )
 
 
@@ -102,7 +102,7 @@ def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     try:
         inferred = onnx.shape_inference.infer_shapes(weights_file.as_inputs(model), data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise UsageError(f"The model's shapes contradict each other: {error}") from error
+        raise UsageError(f"the model's shapes contradict each other: {error}") from error
     infos = [*inferred.graph.value_info, *inferred.graph.output, *model.graph.input]
     return {info.name: info for info in infos}
 
@@ -190,7 +190,7 @@ def _check_shape(info: onnx.ValueInfoProto, asked: Shape) -> None:
     if not agree or any(dim < 0 for dim in asked):
         raise UsageError(
             f"--shape gives input {info.name!r} the shape {'x'.join(map(str, asked))}; the model "
-            f"needs {text_of(info)}, each dimension at least 0."
+            f"needs {text_of(info)}, each dimension at least 0"
         )
 
 

@@ -84,6 +84,6 @@ def refusal(said: str, model: onnx.ModelProto) -> str:
                 return (
                     f"ONNX Runtime has no operator {node.op_type} of the domain "
                     f"{node.domain or 'ai.onnx'!r}, which node {node.name!r} needs: export the "
-                    "model without it, or made of operators that the runtime has."
+                    "model without it, or made of operators that the runtime has"
                 )
     return f"ONNX Runtime cannot run it: {said}"

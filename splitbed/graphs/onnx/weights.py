@@ -75,8 +75,8 @@ def check(model: onnx.ModelProto, path: Path) -> None:
             location, offset, length = _reference(tensor)
             if location != path.name:
                 raise UsageError(
-                    f"Weight {tensor.name!r} refers to {location!r}: in a stored model only "
-                    f"{path.name} may be named."
+                    f"weight {tensor.name!r} refers to {location!r}: in a stored model only "
+                    f"{path.name} may be named"
                 )
             _check_extent(tensor, offset, length, file_bytes, path)
 
@@ -137,8 +137,8 @@ def refuse_external(model: onnx.ModelProto) -> None:
         for tensor in _tensors(message):
             if tensor.data_location == TensorProto.EXTERNAL:
                 raise UsageError(
-                    f"Constant {tensor.name!r} inside {getattr(message, 'name', '')!r} is kept in "
-                    "a file of its own: only weights of the graph may be."
+                    f"constant {tensor.name!r} inside {getattr(message, 'name', '')!r} is kept in "
+                    "a file of its own: only weights of the graph may be"
                 )
 
 
@@ -156,12 +156,12 @@ def _read_inline(tensor: TensorProto) -> bytes:
     try:
         raw = tensor.raw_data if tensor.HasField("raw_data") else _raw(tensor)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"Weight {tensor.name!r} is not valid: {error}") from error
+        raise UsageError(f"weight {tensor.name!r} is not valid: {error}") from error
     expected = _expected_bytes(tensor)
     if len(raw) != expected:
         raise UsageError(
-            f"Weight {tensor.name!r} is not valid: its shape {list(tensor.dims)} needs {expected} "
-            f"bytes, the file holds {len(raw)}."
+            f"weight {tensor.name!r} is not valid: its shape {list(tensor.dims)} needs {expected} "
+            f"bytes, the file holds {len(raw)}"
         )
     return raw
 
@@ -175,11 +175,11 @@ def _read_external(tensor: TensorProto, folder: Path) -> bytes:
     path = Path(os.path.realpath(folder / location))
     if not location or not path.is_relative_to(os.path.realpath(folder)):
         raise UsageError(
-            f"Weight {tensor.name!r} refers to {location!r}, outside the model's folder: put the "
-            "file beside the model and save the model again."
+            f"weight {tensor.name!r} refers to {location!r}, outside the model's folder: put the "
+            "file beside the model and save the model again"
         )
     if not path.is_file():
-        raise UsageError(f"Weight {tensor.name!r} is kept in {path}, which is missing.")
+        raise UsageError(f"weight {tensor.name!r} is kept in {path}, which is missing")
     length = _check_extent(tensor, offset, length, path.stat().st_size, path)
     with path.open("rb") as file:
         file.seek(offset)
@@ -192,7 +192,7 @@ def _reference(tensor: TensorProto) -> tuple[str, int, int | None]:
         length = int(entries["length"]) if "length" in entries else None
         return entries.get("location", ""), int(entries.get("offset", 0)), length
     except ValueError as error:
-        raise UsageError(f"Weight {tensor.name!r} has a damaged reference: {entries}.") from error
+        raise UsageError(f"weight {tensor.name!r} has a damaged reference: {entries}") from error
 
 
 def _check_extent(
@@ -201,19 +201,19 @@ def _check_extent(
     expected = _expected_bytes(tensor)
     if length not in (None, expected) or offset < 0 or offset + expected > file_bytes:
         raise UsageError(
-            f"Weight {tensor.name!r} needs {expected} bytes; its reference is to {length} bytes at "
-            f"{offset} of {path}, which has {file_bytes}. Is the file whole?"
+            f"weight {tensor.name!r} needs {expected} bytes; its reference is to {length} bytes at "
+            f"{offset} of {path}, which has {file_bytes}: is the file whole?"
         )
     return expected
 
 
 def _expected_bytes(tensor: TensorProto) -> int:
     if any(dim < 0 for dim in tensor.dims):
-        raise UsageError(f"Weight {tensor.name!r} has a negative dimension: {list(tensor.dims)}.")
+        raise UsageError(f"weight {tensor.name!r} has a negative dimension: {list(tensor.dims)}")
     try:
         itemsize = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except KeyError as error:
-        raise UsageError(f"Weight {tensor.name!r} has no known datatype.") from error
+        raise UsageError(f"weight {tensor.name!r} has no known datatype") from error
     elements = math.prod(tensor.dims)
     if tensor.data_type in PACKED:
         bits = 2 if "INT2" in TensorProto.DataType.Name(tensor.data_type) else 4

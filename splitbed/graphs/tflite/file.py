@@ -35,7 +35,7 @@ _MARK = b"TFL3"
 _ALIGNMENT_BYTES = 16  # the schema's `force_align`, which flatbuffers' Python leaves out
 _MOST_ENTRIES = 100_000  # of a list: a damaged length would keep us busy for minutes
 _MOST_BYTES = 1 << 31  # of a tensor, as in flatbuffers
-_DAMAGE = "Get the file again."
+_DAMAGE = "get the file again"
 
 
 def _names(enumeration: Any) -> dict[int, str]:
@@ -56,17 +56,17 @@ def parse(path: Path) -> Model:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"Cannot read the model {path}: {error.strerror}.") from error
+        raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     if data[4:8] != _MARK:
-        raise UsageError(f"{path} is not a TFLite file: it lacks the mark {_MARK.decode()}.")
+        raise UsageError(f"{path} is not a TFLite file: it lacks the mark {_MARK.decode()}")
     try:
         model = _unpacked(data)
     except (struct.error, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged, or not a whole file: {error}. {_DAMAGE}") from error
+        raise UsageError(f"{path} is damaged, or not a whole file: {error}; {_DAMAGE}") from error
     try:
         _check(model)
     except UsageError as error:
-        raise UsageError(f"Cannot split {path}: {error}") from error
+        raise UsageError(f"cannot split {path}: {error}") from error
     return model
 
 
@@ -161,12 +161,12 @@ def _check(model: Model) -> None:
     if len(model.subgraphs) != 1:
         raise UsageError(
             f"it has {len(model.subgraphs)} subgraphs (control flow, or several signatures): "
-            "convert one signature without loops and branches."
+            "convert one signature without loops and branches"
         )
     graph = model.subgraphs[0]
     _check_indices(model, graph)
     if any(b.offset for b in model.buffers) or any(t.externalBuffer for t in graph.tensors):
-        raise UsageError("its weights are outside the flatbuffer: convert it to one below 2 GB.")
+        raise UsageError("its weights are outside the flatbuffer: convert it to one below 2 GB")
     for tensor in graph.tensors:
         _check_tensor(model, tensor)
     _check_operators(model, graph)
@@ -187,37 +187,37 @@ def _check_indices(model: Model, graph: Any) -> None:
     _check_range("buffer", buffers, len(model.buffers))
     _check_range("operator code", codes, len(model.operatorCodes))
     if not graph.inputs or not graph.outputs:
-        raise UsageError("it has no inputs or no outputs, so there is nothing to run.")
+        raise UsageError("it has no inputs or no outputs, so there is nothing to run")
     for what, places in (("input", graph.inputs), ("output", graph.outputs)):
         if len(set(places)) < len(places):
-            raise UsageError(f"one of its tensors is an {what} twice: convert it with it once.")
+            raise UsageError(f"one of its tensors is an {what} twice: convert it with it once")
 
 
 def _check_range(what: str, indices: Iterable[int], count: int) -> None:
     for index in indices:
         if not 0 <= index < count:
-            raise UsageError(f"it is damaged: it names {what} {index} of {count}. {_DAMAGE}")
+            raise UsageError(f"it is damaged: it names {what} {index} of {count}; {_DAMAGE}")
 
 
 def _check_tensor(model: Model, tensor: Any) -> None:
     name, kind = tensor.name.decode(), type_name(tensor)
     dims = [int(dim) for dim in (() if tensor.shape is None else tensor.shape)]
     if any(dim < -1 for dim in dims) or kind not in _TYPES.values():
-        raise UsageError(f"it is damaged: {name!r} has the shape {dims} of type {kind}. {_DAMAGE}")
+        raise UsageError(f"it is damaged: {name!r} has the shape {dims} of type {kind}; {_DAMAGE}")
     if tensor.isVariable:
-        raise UsageError(f"{name!r} is kept from run to run: convert it without variables.")
+        raise UsageError(f"{name!r} is kept from run to run: convert it without variables")
     if math.prod(dims) * _BITS.get(kind, 8) > 8 * _MOST_BYTES:
         raise UsageError(f"{name!r} of shape {dims} is over 2 GB: is the file whole?")
     data = model.buffers[tensor.buffer]
     if not has_data(data) or tensor.sparsity is not None:
         return
     if kind not in _BITS:
-        raise UsageError(f"its constant {name!r} is {kind}, not numbers: convert it without text.")
+        raise UsageError(f"its constant {name!r} is {kind}, not numbers: convert it without text")
     needed = -(-math.prod(dims) * _BITS[kind] // 8)
     if needed != len(data.data):
         raise UsageError(
             f"it is damaged: {name!r} of shape {dims} and type {kind} needs {needed} bytes, but "
-            f"has {len(data.data)}. {_DAMAGE}"
+            f"has {len(data.data)}; {_DAMAGE}"
         )
 
 
@@ -231,12 +231,12 @@ def _check_operators(model: Model, graph: Any) -> None:
         if not known:
             raise UsageError(
                 f"its operator {name} is not in the schema of the installed ai-edge-litert: "
-                "run 'pip install --upgrade ai-edge-litert', or get the file again."
+                "run 'pip install --upgrade ai-edge-litert', or get the file again"
             )
         if name in _STATEFUL or _any(operator.mutatingVariableInputs):
-            raise UsageError(f"its operator {name} keeps state: convert it without variables.")
+            raise UsageError(f"its operator {name} keeps state: convert it without variables")
         if operator.largeCustomOptionsOffset > 1:
-            raise UsageError(f"the options of its {name} are outside the flatbuffer. {_DAMAGE}")
+            raise UsageError(f"the options of its {name} are outside the flatbuffer; {_DAMAGE}")
 
 
 def _check_order(model: Model, graph: Any) -> None:
@@ -246,24 +246,24 @@ def _check_order(model: Model, graph: Any) -> None:
     empty = {i for i, t in enumerate(tensors) if t.shape is not None and 0 in t.shape}
     known = constant.union(graph.inputs)
     if len(known) < len(constant) + len(graph.inputs):
-        raise UsageError(f"it is damaged: an input is a constant. {_DAMAGE}")
+        raise UsageError(f"it is damaged: an input is a constant; {_DAMAGE}")
     for number, operator in enumerate(graph.operators):
         name = f"{operator_name(model, operator)} (operator {number})"
         for index in operator.inputs:
             if index >= 0 and index not in known and index not in empty:
                 read = tensors[index].name.decode()
                 raise UsageError(
-                    f"it is damaged: {name} reads {read!r} before it is written. {_DAMAGE}"
+                    f"it is damaged: {name} reads {read!r} before it is written; {_DAMAGE}"
                 )
         for index in operator.outputs:
             if index in known:
                 written = tensors[index].name.decode()
-                raise UsageError(f"it is damaged: {name} writes {written!r} anew. {_DAMAGE}")
+                raise UsageError(f"it is damaged: {name} writes {written!r} anew; {_DAMAGE}")
             known.add(index)
     for index in graph.outputs:
         if index not in known and index not in empty:
             raise UsageError(
-                f"it is damaged: no operator writes the output {tensors[index].name.decode()!r}. "
+                f"it is damaged: no operator writes the output {tensors[index].name.decode()!r}; "
                 f"{_DAMAGE}"
             )
 

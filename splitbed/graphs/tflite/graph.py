@@ -131,12 +131,12 @@ def _described(tensor: Any) -> Described:
 def _input(tensor: Any) -> TensorInfo:
     described = _described(tensor)
     if isinstance(described, str):
-        raise UsageError(f"Input {tensor.name.decode()!r} cannot be fed: {described}.")
+        raise UsageError(f"input {tensor.name.decode()!r} cannot be fed: {described}")
     return described
 
 
 def _output(tensor: Any) -> TensorInfo:
     name, datatype = tensor.name.decode(), WIRE_TYPES.get(type_name(tensor))
     if datatype is None:
-        raise UsageError(f"Output {name!r} is {type_name(tensor)}: end the model before it.")
+        raise UsageError(f"output {name!r} is {type_name(tensor)}: end the model before it")
     return TensorInfo(name, datatype, shape_of(tensor))

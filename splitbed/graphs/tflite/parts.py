@@ -36,7 +36,7 @@ def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) ->
     try:
         return build_graph(with_shapes(model, fix_inputs(model, shapes or {})))
     except UsageError as error:
-        raise UsageError(f"Cannot split {path}: {error}") from error
+        raise UsageError(f"cannot split {path}: {error}") from error
 
 
 def store(graph: Graph, folder: Path) -> None:

@@ -51,13 +51,13 @@ def ask(content: bytes | memoryview, inputs: Mapping[int, Shape], written: Seque
             argv, input=content, capture_output=True, timeout=LONGEST_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"TFLite did not end within {LONGEST_S:g} s.") from error
+        raise UsageError(f"TFLite did not end within {LONGEST_S:g} s") from error
     if child.returncode < 0:
         name = signal.Signals(-child.returncode).name
-        raise UsageError(f"TFLite crashes on it ({name}): it is damaged. Get the file again.")
+        raise UsageError(f"TFLite crashes on it ({name}): it is damaged; get the file again")
     if child.returncode:
         last = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise MachineError(f"Cannot ask TFLite for shapes with {' '.join(argv[:3])}: {last}")
+        raise MachineError(f"cannot ask TFLite for shapes with {' '.join(argv[:3])}: {last}")
     answer = json.loads(child.stdout)
     if "error" in answer:
         raise UsageError(f"TFLite cannot run it: {answer['error']}")

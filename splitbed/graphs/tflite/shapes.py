@@ -31,12 +31,12 @@ def fix_inputs(model: Model, shapes: Mapping[str, Sequence[int]]) -> dict[int, S
     names = [tensor.name.decode() for tensor in inputs.values()]
     for name in shapes:
         if name not in names:
-            raise UsageError(f"--shape names {name!r}; the model's inputs are {', '.join(names)}.")
+            raise UsageError(f"--shape names {name!r}; the model's inputs are {', '.join(names)}")
     fixed = {}
     for place, tensor in inputs.items():
         name, own = tensor.name.decode(), _signature(tensor)
         if type_name(tensor) not in WIRE_TYPES:
-            raise UsageError(f"Input {name!r} is {type_name(tensor)}, so it cannot be fed.")
+            raise UsageError(f"input {name!r} is {type_name(tensor)}, so it cannot be fed")
         shape = tuple(shapes.get(name, own))
         agree = len(own) == len(shape) and all(
             size in (asked, -1) for size, asked in zip(own, shape, strict=True)
@@ -44,15 +44,15 @@ def fix_inputs(model: Model, shapes: Mapping[str, Sequence[int]]) -> dict[int, S
         if name in shapes and not (agree and all(size > 0 for size in shape)):
             raise UsageError(
                 f"--shape gives input {name!r} the shape {in_words(shape)}; the model needs "
-                f"{in_words(own)}, each dimension at least 1."
+                f"{in_words(own)}, each dimension at least 1"
             )
         if name not in shapes and shape[:1] == (-1,):
             shape = (1, *shape[1:])
         if -1 in shape:
             example = "x".join(str(size if size > 0 else 224) for size in shape)
             raise UsageError(
-                f"Input {name!r} is dynamic: {in_words(own)}. Fix it, for example with "
-                f"--shape {name}={example}."
+                f"input {name!r} is dynamic: {in_words(own)}; fix it, for example with "
+                f"--shape {name}={example}"
             )
         fixed[place] = shape
     return fixed

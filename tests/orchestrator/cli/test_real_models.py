@@ -35,7 +35,7 @@ def test_a_fault_that_was_found_is_none_in_any_command(name: str) -> None:
 def test_what_cannot_be_cut_is_refused_in_a_line(name: str, words: list[str]) -> None:
     done = orchestrate(*words, str(FAULTS / f"{name}.onnx"))
     assert done.code == 2
-    assert done.err.startswith("error: Cannot split ")
+    assert done.err.startswith("error: cannot split ")
     assert done.err.count("\n") == 1
 
 
