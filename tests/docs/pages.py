@@ -7,9 +7,9 @@ before it says::
     <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts
     <!-- stand-ins: NAME NAME -->    which files of the reader's own are made up (stand_ins.py)
 
-Blocks with a command that needs a link are run by tests/net/test_pages.py, by a shell as a reader
-would, the others by tests/docs/test_commands.py: their plain lines of `orchestrate` in this very
-process, since it would take most of the time to begin.
+Blocks with a command that needs a link are run by tests/net/test_pages.py, the others by
+tests/docs/test_commands.py. Plain lines of `orchestrate` run in the tests' own process: to begin
+would take most of their time.
 """
 
 import os
@@ -71,16 +71,16 @@ class Block:
             return _run([sys.executable, "-c", self.text], folder)
         more = self.marks.get("run with", "")
         for command in self.commands:
-            ended = _typed(f"{command} {more}", folder, here=not self.linked)
+            ended = _typed(f"{command} {more}", folder)
             if ended.code:
                 break
         return ended
 
 
-def _typed(line: str, folder: Path, *, here: bool) -> Ended:
-    """How a line ends; `here`, in this process, unless it takes another program or the shell."""
+def _typed(line: str, folder: Path) -> Ended:
+    """How a line ends: in this process, unless it takes another program or the shell."""
     program, *words = shlex.split(line)
-    if not here or program != "orchestrate" or _SHELL.search(re.sub(r"'[^']*'", "", line)):
+    if program != "orchestrate" or _SHELL.search(re.sub(r"'[^']*'", "", line)):
         return _run(["sh", "-eu", "-c", line], folder)
     with chdir(folder):
         return orchestrate(*words)
