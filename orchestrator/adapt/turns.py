@@ -21,7 +21,6 @@ from orchestrator.measure.frames import Choosing, Taken
 from orchestrator.measure.limits import window_bytes
 from orchestrator.results.run_folder import SAMPLES_FILE
 from splitbed.errors import NodeError
-from splitbed.timeline import Timeline
 
 REHEARSAL = "rehearsal"
 _REHEARSED = 4  # frames of each split; the first one is left out
@@ -66,8 +65,8 @@ class _Chosen(Choosing):
 
     def tell(self, taken: Taken) -> None:
         self._replay.check()
-        k, uplink_ms = taken.cell.configuration.k, Timeline(list(taken.stages)).ms("uplink")
-        met = self._arms[k].goodput_mbit(taken.record.encoded_bytes, uplink_ms)
+        k = taken.cell.configuration.k
+        met = self._arms[k].goodput_mbit(taken.record.encoded_bytes, taken.uplink_ms)
         self._policy.tell(FrameOutcome(k, self._replay.now_s, taken.e2e_ms, met))
 
 
@@ -175,7 +174,7 @@ class Turns:
                 **asdict(taken.record)
                 | {"k": taken.cell.configuration.k, "split": taken.cell.configuration.split_name}
                 | {"start_s": choosing.start_s, "e2e_ms": taken.e2e_ms}
-                | {"uplink_ms": Timeline(list(taken.stages)).ms("uplink")}
+                | {"uplink_ms": taken.uplink_ms}
             )
             self.engine.folder.append(SAMPLES_FILE, frame.line())
             self._frames[name].append(frame)

@@ -21,10 +21,8 @@ from orchestrator.offline.infer import infer as results_of
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.errors import UsageError
-from splitbed.media.datasets import open_dataset
 from splitbed.metrics.keypoints import keypoint_precision
 from splitbed.tensors import Tensors
-from splitbed.zoo import ZOO
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def run_infer(
             check_annotations(annotations, local)
         if predictions:
             check_predictions(predictions, local)
-        for given, results, count in results_of(local, draw, _rate_hz(config, draw)):
+        for given, results, count in results_of(local, draw, _rate_hz(local, draw)):
             kept[given.name], drawn[given.name] = results, count
         inputs = local.model.graph.inputs
         precision = keypoint_precision(annotations, kept, inputs) if annotations else None
@@ -91,12 +89,10 @@ def run_infer(
     return Inference(weights, kept, drawn, precision, accuracy, why)
 
 
-def _rate_hz(config: SweepConfig, out: Path | None) -> float | None:
+def _rate_hz(local: LocalModel, out: Path | None) -> float | None:
     """Of the frames that are to be drawn as a video."""
-    if out is None or out.suffix.lower() != VIDEO_SUFFIX:
-        return None
-    usual = ZOO[config.model].dataset if config.model in ZOO else None
-    return open_dataset(config.input or usual).rate_hz
+    as_video = out is not None and out.suffix.lower() == VIDEO_SUFFIX
+    return local.model.rate_hz if as_video else None
 
 
 def _accuracy(local: LocalModel, judge: Judge) -> tuple[Accuracy | None, str]:

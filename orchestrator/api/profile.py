@@ -10,8 +10,7 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.results.profile import Profile
 from orchestrator.results.run_folder import check_new, write_new
-from orchestrator.testbed.local import local_model
-from orchestrator.testbed.site import checked_site
+from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed
 
 
@@ -37,10 +36,9 @@ def profile(
 
 def run_profile(config: SweepConfig) -> tuple[Profile, str, str]:
     """The profile, the model's name, and what its weights are."""
-    site = checked_site(config)
     with (
-        local_model(config) as local,
-        testbed(site, local.model, config.links) as bed,
+        prepared(config) as ready,
+        testbed(ready.site, ready.local.model, config.links) as bed,
     ):
         taken = take_profile(config, bed.model, bed.pair)
         return taken, bed.model.name, bed.model.facts.weights

@@ -12,12 +12,11 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
 from orchestrator.results.rows import COLUMNS, Row
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 
 UNITS: dict[str, dict[str, float]] = {
     "ms": {"ms": 1, "s": 1e3, "us": 1e-3, "µs": 1e-3},
@@ -116,10 +115,12 @@ def _column(text: str, name: str, unit: str) -> tuple[str, float]:
     if not meant:  # the beginning of one alone will do: speedup
         meant = [one for one in columns if one.name.startswith(f"{name}_")]
         if len(meant) != 1:
-            bare = [one.bare for one in columns]
-            near = [one.name for one in meant] or get_close_matches(name, [*COLUMNS, *bare], n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(COLUMNS)}"
-            raise UsageError(f"--threshold {text!r}: no column is called {name!r}; {hint}")
+            if meant:
+                hint = f"; did you mean {', '.join(one.name for one in meant)}?"
+            else:
+                names, every = [*COLUMNS, *(one.bare for one in columns)], ", ".join(COLUMNS)
+                hint = did_you_mean(name, names, most=3, otherwise=f"; choose {every}")
+            raise UsageError(f"--threshold {text!r}: no column is called {name!r}{hint}")
     return _in_unit(text, name, meant, unit)
 
 

@@ -16,6 +16,9 @@ Model = Annotated[str | None, option(MODEL, "Model")]
 Frames = Annotated[
     int | None, typer.Option(help="Of a dataset or video, at most.", min=1, show_default=False)
 ]
+Images = Annotated[
+    str | None, option("Picture, video, FOLDER or dataset (orchestrate datasets).", "Input")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Metrics = Annotated[str | None, option("IP:PORT where Prometheus is told of it, 127.0.0.1:9100.")]
 Otlp = Annotated[str | None, option("HTTP address of a collector of traces.")]

@@ -23,17 +23,21 @@ from splitbed.wire import tensors_of
 
 @dataclass(frozen=True)
 class Taken:
-    """A frame that went through: its line of the journal, its stages on one clock, its result."""
+    """A frame that went through: its line of the journal, its stages on one clock, its result.
+
+    `e2e_ms` is from the start of the first counted stage to the end of the last.
+    """
 
     cell: Cell
     record: FrameRecord
     stages: Sequence[Stage]
+    e2e_ms: float
     result: Tensors
 
     @property
-    def e2e_ms(self) -> float:
-        """From the start of the first counted stage to the end of the last."""
-        return Timeline(list(self.stages)).e2e_ms
+    def uplink_ms(self) -> float:
+        """What it was on its way up; 0 for one that crosses no link."""
+        return Timeline(list(self.stages)).ms("uplink")
 
 
 class Choosing(Protocol):
@@ -99,8 +103,9 @@ class Frames:
         seen = [Stage(stage.name, stage.start_ns, stage.end_ns) for stage in said.stages]
         clock = pair.clock()
         stages = on_ue_clock(seen, clock) if clock else seen
-        record = frame_record(said, attempt, place, seen, Timeline(stages).e2e_ms)
-        return Taken(cell, record, stages, tensors_of(said.result))
+        e2e_ms = Timeline(stages).e2e_ms
+        record = frame_record(said, attempt, place, seen, e2e_ms)
+        return Taken(cell, record, stages, e2e_ms, tensors_of(said.result))
 
 
 def frame_record(

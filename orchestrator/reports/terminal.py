@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -55,6 +55,17 @@ def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
         for name, value in lines[0].items()
     ]
     Grid(columns).show(stdout())
+
+
+def rounded(line: Mapping[str, object]) -> Line:
+    """Its numbers to four places; what is not known is empty."""
+    return {name: _to_four_places(value) for name, value in line.items()}
+
+
+def _to_four_places(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 4)
+    return "" if value is None else value
 
 
 def _show_unfolded(lines: Sequence[Line]) -> None:

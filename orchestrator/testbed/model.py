@@ -37,6 +37,8 @@ class SweptModel:
     calibration: tuple[ModelInput, ...]
     """Those that codecs are to be calibrated on, where any were given."""
     is_sequence: bool
+    rate_hz: float | None
+    """How fast the inputs follow one another, where that is known."""
     classes: tuple[str, ...]
     """Of the ground truth."""
     runtime: str
@@ -99,6 +101,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         others=tuple(given.every[len(inputs) :]),
         calibration=tuple(given.calibration),
         is_sequence=given.is_sequence,
+        rate_hz=given.dataset.rate_hz if given.dataset else None,
         runtime=runtime,
         facts=facts,
     )

@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.api.options import InputWords, ModelWords, SplitWords
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.options import Frames, Json, Model, option
+from orchestrator.cli.options import Frames, Images, Json, Model, option
 from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
@@ -20,9 +20,7 @@ offline_app = Commands()
 def verify(
     asked: Asked,
     model: Model = None,
-    images: Annotated[
-        str | None, option("Picture, video, FOLDER or dataset (orchestrate datasets).", "Input")
-    ] = None,
+    images: Images = None,
     out: Annotated[Path | None, option("CSV with a row per picture and split.")] = None,
     json: Json = False,
 ) -> None:
@@ -159,7 +157,7 @@ def score(
 ) -> None:
     """Say how well predictions in files find the objects (clause 6): average precision and more."""
     from orchestrator.offline import predictions as folders
-    from orchestrator.reports.terminal import show_lines
+    from orchestrator.reports.terminal import rounded, show_lines
 
     boxes = folders.read_predictions(predictions, folders.columns_named(columns))
     real = folders.read_truth(truth)
@@ -176,10 +174,8 @@ def score(
     if json:
         typer.echo(dumps({**together, "classes": classes, "reason": found.reason}, indent=2))
         return
-    show_lines([{name: _told(value) for name, value in together.items()}], as_json=False)
-    show_lines(
-        [{name: _told(value) for name, value in one.items()} for one in classes], as_json=False
-    )
+    show_lines([rounded(together)], as_json=False)
+    show_lines([rounded(one) for one in classes], as_json=False)
     if found.reason:
         say(found.reason)
 
@@ -206,7 +202,3 @@ def draw(
     with alive("painting"):
         count = folders.draw(open_dataset(pictures), found, real, out, threshold)
     say(f"{count} pictures painted: {out}")
-
-
-def _told(value: object) -> object:
-    return "" if value is None else round(value, 4) if isinstance(value, float) else value

@@ -15,7 +15,7 @@ from orchestrator.api.options import (
     SplitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.options import Metrics, Otlp, option
+from orchestrator.cli.options import Images, Metrics, Otlp, option
 from splitbed.command import Commands, say
 from splitbed.errors import INTERRUPTED
 
@@ -47,9 +47,7 @@ def scenario_show(
 def scenario_run(
     options: Asked,
     name: ScenarioName,
-    images: Annotated[
-        str | None, option("Picture, video, FOLDER or dataset (orchestrate datasets).", "Input")
-    ] = None,
+    images: Images = None,
     annotations: Annotated[Path | None, option("COCO key points as JSON: mAP.", "Input")] = None,
     out: Annotated[Path | None, option("Folder for it all. [runs/scenario-NAME-TIME]")] = None,
     resume: Annotated[

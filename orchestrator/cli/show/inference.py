@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.api.infer import Inference
 from orchestrator.offline.infer import as_lists
-from orchestrator.reports.terminal import Line, show_lines
+from orchestrator.reports.terminal import Line, rounded, show_lines
 from orchestrator.results.records import Accuracy
 from splitbed.command import say
 
@@ -37,10 +37,7 @@ def inference_json(found: Inference) -> str:
 
 
 def _show_accuracy(accuracy: Accuracy) -> None:
-    rounded = {
-        name: "" if value is None else round(value, 4) for name, value in accuracy.more.items()
-    }
-    show_lines([{**rounded}], as_json=False)
+    show_lines([rounded(accuracy.more)], as_json=False)
     classes: list[Line] = [
         {"class": label, "AP": "not annotated" if ap is None else f"{ap:.4f}"}
         for label, ap in accuracy.classes.items()
