@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.columns import csv_text
-from orchestrator.results.summary import MAX_ABS_DIFF
+from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.testbed.local import LocalModel
 from splitbed.errors import UsageError
 from splitbed.graphs.parts import extract

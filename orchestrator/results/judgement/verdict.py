@@ -1,9 +1,7 @@
 """What a run amounts to: VALID, or INVALID with the rule that failed.
 
-A row is VALID when every frame ran, the link was proved before and after, the stages explain the
-end-to-end time, no frame beat its physical floor, and the split output is the whole model's
-(:mod:`orchestrator.results.summary` holds the limits). A run is VALID when all its cells are there
-and are.
+A row is VALID by the rules of :mod:`orchestrator.results.judgement.validity`, a run when all its
+cells are there and are.
 """
 
 from collections.abc import Sequence

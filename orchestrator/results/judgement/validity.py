@@ -1,0 +1,63 @@
+"""Whether a row counts: the rules that a measurement keeps, and what a valid row says of itself.
+
+A row is VALID when every frame ran, the link was proved before and after, the stages explain the
+end-to-end time, no frame beat its physical floor, and the split output is the whole model's.
+"""
+
+from collections.abc import Sequence
+
+from netem.wire import wire_ms
+from orchestrator.results.records import CellRecord, RunRecord
+from orchestrator.results.rows import Row, known
+from splitbed.graphs.graph import why_runs_differ
+
+MAX_GAP_SHARE = 0.01
+"""Stages add up to the end-to-end time within this share …"""
+MAX_GAP_MS = 0.5
+"""… or leave no more than this, which is Python going from one stage to the next."""
+MAX_ABS_DIFF = 1e-3
+"""Largest difference of split from whole output (clause 10.2.8)."""
+MIN_OVER_BOUND = 0.98
+"""Nothing beats physics: a frame faster than this was not over the link that was asked."""
+
+
+def faults_of(row: Row, run: RunRecord, cell: CellRecord) -> list[str]:
+    """Why the row does not count."""
+    faults = [cell.error] if cell.error else []
+    lost = (cell.frames or 1) - row.frames  # the first runs did not count their frames
+    if lost > 0 and not faults:
+        faults.append(f"{lost} of its frames are missing from samples.jsonl")
+    if row.e2e_ms is not None:
+        faults += _timing(row, run.model.drawing)
+    if row.part1_delivery_ms and row.part1_bytes:
+        floor_ms = wire_ms(row.part1_bytes, cell.link.downlink)
+        if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
+            faults.append("part 1 was delivered faster than physics: the link was not as asked")
+    return faults + [proof.fault for proof in cell.proofs if proof.fault]
+
+
+def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
+    faults: list[str] = []
+    gap, over, diff = known(row.gap_pct), known(row.e2e_over_bound), row.max_abs_diff
+    # a slowed UE is slower between its stages, too
+    slow = max(1.0, 1 / row.ue_cpus) if row.ue_cpus else 1.0
+    if gap > 100 * MAX_GAP_SHARE and _gap_ms(row) > MAX_GAP_MS * slow:
+        faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
+    if over < MIN_OVER_BOUND:
+        faults.append(f"faster than its physical floor ({over:.3f}): the link was not as asked")
+    if row.lossless and diff is not None and diff > MAX_ABS_DIFF:
+        why = f": {words}" if (words := why_runs_differ(drawing)) else ""
+        faults.append(f"split output differs from the whole model's by {diff:.2g}{why}")
+    return faults
+
+
+def _gap_ms(row: Row) -> float:
+    return known(row.gap_pct) / 100 * known(row.e2e_ms)
+
+
+def remarks_on(row: Row, clock_fault: str | None) -> list[str]:
+    """What a valid row says for itself."""
+    remarks = [f"valid, though {clock_fault}"] if clock_fault else []
+    if row.gap_pct is not None and row.gap_pct > 100 * MAX_GAP_SHARE:
+        remarks.append(f"valid, though Python took {_gap_ms(row):.2f} ms to go from stage to stage")
+    return remarks
