@@ -65,13 +65,28 @@ def _node(node: nodes_pb2.NodeDescription) -> NodeFacts:
     return NodeFacts(version=node.version, cpu=node.cpu, cpus=node.cpus, packages=packages)
 
 
-def git_commit() -> str | None:
-    """The commit of the checkout that this runs from, `+` when changed since; None outside one."""
-    here = Path(__file__).parent
+def git_commit(module: Path = Path(__file__)) -> str | None:
+    """The commit of Splitbed's checkout that `module` is of, `+` when changed since; else None.
+
+    An installed copy may lie in a repository of somebody else: a checkout is Splitbed's where its
+    top level is the folder of this very package, which it tracks.
+    """
+    top = module.parents[2]
+    if _git(top, "rev-parse", "--show-prefix") != "":
+        return None
+    if not _git(top, "ls-files", "--", str(module.relative_to(top))):
+        return None
+    return _git(top, "describe", "--always", "--abbrev=40", "--dirty=+")
+
+
+def _git(folder: Path, *argv: str) -> str | None:
+    # a hook's GIT_DIR would be that of another repository
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         return subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],  # noqa: S607  from PATH
-            cwd=here,
+            ["git", *argv],  # noqa: S607  from PATH
+            cwd=folder,
+            env=env,
             capture_output=True,
             text=True,
             check=True,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, field
 
 from netem.spec import LinkSpec
+from netem.wire import SEGMENT_BYTES
 from orchestrator.ask.split_point import anchor_of, layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
@@ -191,6 +192,12 @@ class CellRecord(Record, frozen=True, kw_only=True):
     def layers(self) -> tuple[int, int]:
         """How many layers are on the UE, and how many on the edge."""
         return layers_of(self.split)
+
+    @property
+    def segment_bytes(self) -> int:
+        """What a TCP segment of its path carried; that of an MTU of 1500 where nobody asked."""
+        told = [proof.tcp.mss_bytes for proof in self.proofs if proof.tcp and proof.tcp.mss_bytes]
+        return told[-1] if told else SEGMENT_BYTES
 
     @property
     def is_anchor(self) -> bool:

@@ -154,6 +154,21 @@ class Row(Struct, frozen=True, kw_only=True):
     cwnd_segments: Annotated[
         Count, Column("its congestion window at the end", empty=f"{NOT_PROVED}, or not by TCP")
     ] = None
+    mss_bytes: Annotated[
+        Count,
+        Column(
+            "payload of a TCP segment: 1448 at an MTU of 1500",
+            "bytes",
+            f"{NOT_PROVED}, or not by TCP",
+        ),
+    ] = None
+    link_attempts: Annotated[
+        Count,
+        Column(
+            "measurements until the link was as asked, the more of before and after",
+            empty=f"{NOT_PROVED}; or by an earlier version",
+        ),
+    ] = None
     load_ms: Annotated[
         Number, Column("cutting and opening a part, of the slower node", "ms", NOT_LOADED)
     ] = None

@@ -106,7 +106,7 @@ def _with_times(
     """The times, and why one-way times are not known, where they are not."""
     clock = cell.clock.model if cell.clock else None
     times = cell_times(frames, clock)
-    bound = times.bound_ms(frames, cell.link)
+    bound = times.bound_ms(frames, cell.link, cell.segment_bytes)
     columns = {f"{name}_ms": times.ms(name) for name in STAGES}
     columns |= {"network_ms": times.ms("uplink", "downlink"), "gap_pct": 100 * times.gap_share}
     columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
@@ -173,6 +173,7 @@ def _with_link(row: Row, proofs: Sequence[ProofRecord]) -> Row:
         link_mbit=fmean([proof.uplink_mbit for proof in proofs]),
         link_down_mbit=fmean([proof.downlink_mbit for proof in proofs]),
         link_rtt_ms=fmean([proof.rtt_min_ms for proof in proofs]),
+        link_attempts=max(proof.attempts or 0 for proof in proofs) or None,
     )
     first, last = proofs[0].tcp, proofs[-1].tcp
     if first is None or last is None:
@@ -182,6 +183,7 @@ def _with_link(row: Row, proofs: Sequence[ProofRecord]) -> Row:
         link_retransmits=last.retransmits - first.retransmits,
         tcp=last.congestion_control,
         cwnd_segments=last.cwnd_segments,
+        mss_bytes=last.mss_bytes,
     )
 
 

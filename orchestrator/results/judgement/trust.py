@@ -15,7 +15,7 @@ MAX_SPREAD = 1.1
 
 def trust(table: Sequence[Row]) -> list[str]:
     """What speaks for the rows of a run, and against them."""
-    return [*_prediction(table), *_late(table), *_paces(table), *_disturbed(table)]
+    return [*_prediction(table), *_late(table), *_links(table), *_paces(table), *_disturbed(table)]
 
 
 def within(row: Row) -> str:
@@ -73,6 +73,19 @@ def _late(table: Sequence[Row]) -> list[str]:
         f"floor and over {MAX_LATE_MS:g} ms more than it, most of all {worst.with_codec} at "
         f"{worst.link} ({_over_bound(worst):.2f}): something else used this machine, or it is too "
         "slow for this link."
+    ]
+
+
+def _links(table: Sequence[Row]) -> list[str]:
+    """Where a link was measured otherwise first, and then as asked."""
+    again = [row for row in table if row.valid and (row.link_attempts or 1) > 1]
+    if not again:
+        return []
+    worst = max(again, key=lambda row: known(row.link_attempts))
+    return [
+        f"{len(again)} of {len(table)} cells had a link that was as asked only when measured "
+        f"again, most often {worst.with_codec} at {worst.link} ({worst.link_attempts} times): "
+        "something else used the machine, or the link is not steady."
     ]
 
 

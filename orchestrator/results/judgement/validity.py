@@ -30,7 +30,7 @@ def faults_of(row: Row, run: RunRecord, cell: CellRecord) -> list[str]:
     if row.e2e_ms is not None:
         faults += _timing(row, run.model.drawing)
     if row.part1_delivery_ms and row.part1_bytes:
-        floor_ms = wire_ms(row.part1_bytes, cell.link.downlink)
+        floor_ms = wire_ms(row.part1_bytes, cell.link.downlink, cell.segment_bytes)
         if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
             faults.append("part 1 was delivered faster than physics: the link was not as asked")
     return faults + [proof.fault for proof in cell.proofs if proof.fault]

@@ -7,7 +7,7 @@ Wire time counts the headers (:mod:`netem.wire`).
 """
 
 from netem.spec import LinkSpec
-from netem.wire import wire_ms
+from netem.wire import SEGMENT_BYTES, wire_ms
 from splitbed.timeline import Timeline
 
 NODE_STAGES = ("part1", "encode", "decode", "part2", "result")
@@ -22,6 +22,9 @@ def bound_ms(timeline: Timeline, encoded_bytes: int, result_bytes: int, link: Li
     return on_nodes + crossing_ms(encoded_bytes, result_bytes, link)
 
 
-def crossing_ms(encoded_bytes: int, result_bytes: int, link: LinkSpec) -> float:
-    """What of it is the link's."""
-    return wire_ms(encoded_bytes, link.uplink) + wire_ms(result_bytes, link.downlink)
+def crossing_ms(
+    encoded_bytes: int, result_bytes: int, link: LinkSpec, segment_bytes: int = SEGMENT_BYTES
+) -> float:
+    """What of it is the link's, whose TCP segments carry `segment_bytes`."""
+    up_ms = wire_ms(encoded_bytes, link.uplink, segment_bytes)
+    return up_ms + wire_ms(result_bytes, link.downlink, segment_bytes)

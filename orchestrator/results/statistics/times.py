@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netem.spec import LinkSpec
+from netem.wire import SEGMENT_BYTES
 from orchestrator.results.clock import ClockModel, on_ue_clock
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.bound import NODE_STAGES, crossing_ms
@@ -34,10 +35,12 @@ class CellTimes:
         """What these stages took together; 0 where there were none."""
         return sum((self.stages[n] for n in names if n in self.stages), np.zeros_like(self.e2e_ms))
 
-    def bound_ms(self, frames: Sequence[FrameRecord], link: LinkSpec) -> Array:
+    def bound_ms(
+        self, frames: Sequence[FrameRecord], link: LinkSpec, segment_bytes: int = SEGMENT_BYTES
+    ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
         sizes = [(frame.encoded_bytes, frame.result_bytes) for frame in frames]
-        known = {size: crossing_ms(*size, link) for size in set(sizes)}
+        known = {size: crossing_ms(*size, link, segment_bytes) for size in set(sizes)}
         on_link = np.array([known[size] for size in sizes])
         return self.ms(*NODE_STAGES) + np.where(self.crosses, on_link, 0.0)
 

@@ -55,6 +55,15 @@ def test_late_cells_are_counted_by_both_limits_that_are_told(folder: RunFolder) 
     assert all((row.e2e_over_bound or 0) > 1.05 for row in rows(folder))
 
 
+def test_a_link_that_was_as_asked_only_when_measured_again_is_told() -> None:
+    table = [made_row(link_attempts=1), made_row(link_attempts=2), made_row(split_name="late")]
+    assert advice(table) == [
+        "1 of 3 cells had a link that was as asked only when measured again, most often cut at "
+        "20 Mbit/s (2 times): something else used the machine, or the link is not steady."
+    ]
+    assert advice(table[::2]) == []
+
+
 def test_a_pace_that_was_not_one_pace_is_told() -> None:
     slow = {"ue": "8x slower", "ue_cpus": 0.125}
     table = [

@@ -17,6 +17,11 @@ def test_wire_bytes_count_the_headers_of_every_segment(
     assert wire_bytes(payload_bytes) == frames_bytes
 
 
+def test_segments_of_a_larger_mtu_have_fewer_headers() -> None:
+    assert wire_bytes(8948, 8948) == 9014
+    assert wire_bytes(1_440_000, 8948) / wire_bytes(1_440_000) == pytest.approx(0.963, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("payload_bytes", "rate_mbit", "measured_ms"),
     # warm cubic through the link box, 10 ms each way: the ideal that it was compared with

@@ -121,6 +121,21 @@ def test_samples_of_an_interrupted_cell_do_not_count(folder: RunFolder) -> None:
     assert len(rows(folder)) == 1
 
 
+def test_the_floor_is_that_of_the_paths_own_segments(folder: RunFolder) -> None:
+    tcp = PROOF | {"tcp": TCP | {"mss_bytes": 8948}}
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [100] * 3, proofs=[tcp, tcp])
+    usual, jumbo = rows(folder)
+    assert (usual.mss_bytes, jumbo.mss_bytes) == (None, 8948)
+    assert (jumbo.bound_ms or 0) < (usual.bound_ms or 0) - 2
+
+
+def test_how_often_a_link_was_measured_is_in_the_row(folder: RunFolder) -> None:
+    add_cell(folder, "1:1", [50] * 3, proofs=[PROOF | {"attempts": 1}, PROOF | {"attempts": 3}])
+    (row,) = rows(folder)
+    assert row.link_attempts == 3
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
