@@ -14,6 +14,7 @@ from orchestrator.api.run import Run
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure import sweep as measuring
+from orchestrator.measure.sweep import Remeasure
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report
 from orchestrator.results.judgement.verdict import SweepOutcome
@@ -27,6 +28,7 @@ def sweep(
     example_inputs: object = None,
     config: Place | None = None,
     resume: Place | None = None,
+    remeasure: Remeasure | None = None,
     progress: Callable[[Step], None] | None = None,
     **options: Unpack[SweepWords],
 ) -> Run:
@@ -34,17 +36,19 @@ def sweep(
 
     `model` is the NAME of a model of the zoo, a FILE, or a `torch.nn.Module`, which is exported to
     ONNX with its `example_inputs`. `config` is a YAML file of options, which those given here
-    replace; `resume` the folder of a run to go on with, which takes no others. `progress` is called
-    with every :class:`Step`; what it raises ends the sweep.
+    replace; `resume` the folder of a run to go on with, which takes no others but
+    `remeasure="invalid"`: its INVALID cells are measured again. `progress` is called with every
+    :class:`Step`; what it raises ends the sweep.
 
     A run that came to its end is given back, whatever its verdict. What stopped one is raised once
     all is cleaned up, with a note on how to go on: UsageError, MachineError, RunError, or
     KeyboardInterrupt for Ctrl-C.
     """
+    again = remeasured(remeasure, resume)
     wanted = config_or_resumed(file_of(model, example_inputs), config, resume, options)
     follower = Follower(progress)
     with follower.raising():
-        outcome = run_sweep(wanted, follower, None if resume is None else Path(resume))
+        outcome = run_sweep(wanted, follower, Path(resume) if resume else None, again)
     if outcome.stopped is not None:
         go_on = f"go on with splitbed.sweep(resume={str(outcome.folder)!r})"
         outcome.stopped.add_note(f"what was measured is in {outcome.folder}; {go_on}")
@@ -59,6 +63,7 @@ def follow(
     example_inputs: object = None,
     config: Place | None = None,
     resume: Place | None = None,
+    remeasure: Remeasure | None = None,
     **options: Unpack[SweepWords],
 ) -> Iterator[Step]:
     """Every step of a sweep as it happens; the last one's `folder` is for `open_run`.
@@ -80,6 +85,7 @@ def follow(
             example_inputs=example_inputs,
             config=config,
             resume=resume,
+            remeasure=remeasure,
             progress=hand_over,
             **options,
         )
@@ -103,11 +109,27 @@ def config_or_resumed(
     return measuring.read_config(Path(resume))
 
 
-def run_sweep(wanted: SweepConfig, watcher: Watcher, resumed: Path | None = None) -> SweepOutcome:
+def remeasured(remeasure: str | None, resume: Place | None) -> Remeasure | None:
+    """Which cells of a run are measured again; UsageError for others, and without a run."""
+    if remeasure is None:
+        return None
+    if resume is None:
+        raise UsageError("--remeasure takes cells of a run that is there: give --resume RUN, too")
+    if remeasure != "invalid":
+        raise UsageError(f"cannot choose {remeasure!r} cells: give --remeasure invalid")
+    return "invalid"
+
+
+def run_sweep(
+    wanted: SweepConfig,
+    watcher: Watcher,
+    resumed: Path | None = None,
+    remeasure: Remeasure | None = None,
+) -> SweepOutcome:
     """Run it, or go on with it, and leave its report; the outcome says what stopped it, if any.
 
     Raises SplitbedError for what stops it before the first cell.
     """
-    outcome = measuring.run(wanted, watcher, resumed)
+    outcome = measuring.run(wanted, watcher, resumed, remeasure)
     leave_report(outcome.folder, watcher.note)
     return outcome

@@ -8,6 +8,7 @@ Splits follow one another at random, and so do the cells of each, as the seed sa
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -28,6 +29,9 @@ from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
 
+Remeasure = Literal["invalid"]
+"""Which cells of a run that is gone on with are measured again, as if they had not been."""
+
 
 def read_config(run: Path) -> SweepConfig:
     """What the sweep of an earlier run folder was asked; UsageError when that cannot be told."""
@@ -37,19 +41,29 @@ def read_config(run: Path) -> SweepConfig:
     return sweep_config({key: value for key, value in asked.items() if value is not None})
 
 
-def run(config: SweepConfig, progress: Watcher, resumed: Path | None = None) -> SweepOutcome:
+def run(
+    config: SweepConfig,
+    progress: Watcher,
+    resumed: Path | None = None,
+    remeasure: Remeasure | None = None,
+) -> SweepOutcome:
     """Run a sweep, or go on with one: cells that ended without an error are kept.
 
-    Raises SplitbedError for what stops it before the first cell.
+    With `remeasure`, of these those that are VALID. Raises SplitbedError for what stops it before
+    the first cell.
     """
     if config.out and not resumed:
         check_free(config.out)
     with prepared(config) as ready:
-        return run_prepared(config, ready, progress, resumed)
+        return run_prepared(config, ready, progress, resumed, remeasure)
 
 
 def run_prepared(
-    config: SweepConfig, ready: Prepared, progress: Watcher, resumed: Path | None = None
+    config: SweepConfig,
+    ready: Prepared,
+    progress: Watcher,
+    resumed: Path | None = None,
+    remeasure: Remeasure | None = None,
 ) -> SweepOutcome:
     """The same, of what was checked and opened before."""
     model = ready.local.model
@@ -57,11 +71,16 @@ def run_prepared(
     cells = plan_cells(config, model)
     with testbed(ready.site, model, config.links) as bed:
         folder = RunFolder(resumed) if resumed else create(config.out, model.name)
-        return measure_cells(config, cells, bed, folder, progress)
+        return measure_cells(config, cells, bed, folder, progress, remeasure)
 
 
 def measure_cells(
-    config: SweepConfig, cells: Sequence[Cell], bed: Testbed, folder: RunFolder, progress: Watcher
+    config: SweepConfig,
+    cells: Sequence[Cell],
+    bed: Testbed,
+    folder: RunFolder,
+    progress: Watcher,
+    remeasure: Remeasure | None = None,
 ) -> SweepOutcome:
     """Measure those that `folder` does not have yet, in random order, and judge them all.
 
@@ -71,9 +90,9 @@ def measure_cells(
         keys = tuple(cell.configuration.key for cell in cells)
         facts = conditions(bed.pair, bed.link.backend)
         with Journal(folder, _begun(folder, config, bed.model, facts, keys)) as journal:
-            ended = journal.ended
+            kept = journal.valid if remeasure else journal.ended
             ordered = in_random_order(cells, config.seed)
-            todo = [cell for cell in ordered if cell.configuration.key not in ended]
+            todo = [cell for cell in ordered if cell.configuration.key not in kept]
             progress.begin(todo, folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")

@@ -68,6 +68,11 @@ class Journal:
         }
 
     @property
+    def valid(self) -> set[str]:
+        """Keys of the cells whose rows count."""
+        return {key for key, row in self._rows.items() if row.valid}
+
+    @property
     def cells(self) -> list[CellRecord]:
         """The ended cells in the order of the grid; of one measured again, the last attempt."""
         return self.run.in_order(self._cells)

@@ -1,5 +1,6 @@
 """What a sweep does when something goes wrong: nothing measured is lost, nothing is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -167,3 +168,22 @@ def test_an_ordinary_user_can_sweep(place: Place, tmp_path: Path) -> None:
     done = as_nobody(["sh", "-c", script, write, *sweep], "0666")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "VALID" in done.stdout
+
+
+def test_the_invalid_cell_of_a_run_is_measured_again_alone(place: Place) -> None:
+    assert place.sweep("--split", "2:4", "--bw", "20").returncode == 0
+    file = place.out / "cells.jsonl"
+    cells = [json.loads(line) for line in file.read_text().splitlines()]
+    (bad,) = (cell for cell in cells if cell["split"] == "2:4")
+    bad["proofs"][1]["fault"] = "the uplink carries 19 of 20 Mbit/s"
+    file.write_text("".join(json.dumps(cell) + "\n" for cell in cells))
+    go_on = [*ORCHESTRATE, "sweep", "--resume", str(place.out)]
+
+    kept = ended(place.popen(go_on))
+    assert kept.returncode == 1
+    assert "the uplink carries 19 of 20 Mbit/s" in kept.stdout
+    again = ended(place.popen([*go_on, "--remeasure", "invalid"]))
+    assert again.returncode == 0, again.stderr + again.stdout
+    splits = [json.loads(line)["split"] for line in file.read_text().splitlines()]
+    assert splits == [*(cell["split"] for cell in cells), "2:4"]
+    assert [row["valid"] for row in place.rows()] == ["true"] * 3

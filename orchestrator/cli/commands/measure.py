@@ -22,6 +22,9 @@ def sweep(
     model: Model = None,
     config: Annotated[Path | None, option("YAML with these options as keys.")] = None,
     resume: Annotated[Path | None, option("Go on with this run folder; takes no other.")] = None,
+    remeasure: Annotated[
+        str | None, option("With --resume, measure cells that are there again: invalid.")
+    ] = None,
     threshold: Annotated[
         list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")
     ] = None,
@@ -30,15 +33,16 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Measure every split over every link, both anchors included."""
-    from orchestrator.api.sweep import config_or_resumed, run_sweep
+    from orchestrator.api.sweep import config_or_resumed, remeasured, run_sweep
     from orchestrator.checks.threshold import broken, parse
     from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
 
     limits = [parse(text) for text in threshold or ()]
+    again = remeasured(remeasure, resume)
     wanted = config_or_resumed(model, config, resume, asked)
     with watching(metrics, otlp) as progress:
-        outcome = run_sweep(wanted, progress, resume)
+        outcome = run_sweep(wanted, progress, resume, again)
     report.show(outcome, as_json=json)
     lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
     for line in lines:

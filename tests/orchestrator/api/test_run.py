@@ -127,6 +127,10 @@ def test_options_are_refused_as_the_command_line_refuses_them() -> None:
         splitbed.sweep(bw=5)
     with pytest.raises(UsageError, match="give no others"):
         splitbed.sweep(resume="runs/x", bw=5)
+    with pytest.raises(UsageError, match="give --resume RUN"):
+        splitbed.sweep("shapesnet", remeasure="invalid")
+    with pytest.raises(UsageError, match="give --remeasure invalid"):
+        splitbed.sweep(resume="runs/x", remeasure="slow")  # type: ignore[arg-type]
 
 
 def test_a_model_is_run_here_and_its_results_are_arrays() -> None:
