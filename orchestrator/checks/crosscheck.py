@@ -1,19 +1,23 @@
-"""Two runs of the same thing, made by different people: do they agree (clause 2)?
+"""Two runs of the same thing, made by different people: is the first reproduced (clause 2)?
 
-Models and inputs by their hashes, sizes exactly, accuracy and times within tolerances per metric.
-Each row agrees or differs; the runs agree when everything does.
+Two verdicts. Deterministic: models, inputs and options by what they are, sizes exactly, outputs and
+accuracy within their tolerances. Timing: what was taken, and whether rows count, within theirs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.checks.tolerances import Tolerance, Tolerances
 from orchestrator.results.facts import Conditions, InputFacts
+from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.results.reading import Reading
-from orchestrator.results.rows import Row
+from orchestrator.results.rows import COLUMNS, Row, known
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError
+
+REPRODUCED, DIFFERS = "REPRODUCED", "DIFFERS"
 
 EXACT = ("intermediate_tensors", "intermediate_bytes", "part1_bytes", "part2_bytes")
 """Sizes that the model and the cut make."""
@@ -26,48 +30,82 @@ NOT_COMPARED = (
 
 @dataclass(frozen=True)
 class Compared:
-    """One thing compared; `differs` tells both values, each in words. Empty: they agree."""
+    """One thing compared; what differs tells both values, each in words. Empty: reproduced.
+
+    `differs` is what is the same wherever it runs; `times` what was taken, and on what link.
+    """
 
     what: str
     differs: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        """``agreed`` or ``differs``."""
-        return "differs" if self.differs else "agreed"
+    times: tuple[str, ...] = ()
 
     def words(self, most: int | None = None) -> str:
-        """The verdict with both values of what differs, of `most` metrics."""
-        left = f"; and {len(self.differs) - most} more" if most and self.differs[most:] else ""
-        told = f": {'; '.join(self.differs[:most])}" if self.differs else ""
-        return f"{self.verdict}{told}{left}"
+        """Both verdicts with both values of what differs, of `most` metrics each."""
+        told = [_words(self.differs, most), _words(self.times, most)]
+        return f"deterministic {told[0]}; timing {told[1]}"
 
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """What came out: `same` are models, inputs and options; `listed` is told and not judged."""
+    """How far B reproduces A: `same` are models, inputs and options; `listed` is not judged."""
 
+    a: str
+    b: str
     clause: str | None
     same_machine: bool
     same: tuple[Compared, ...]
     rows: tuple[Compared, ...]
+    ratios: tuple[float, ...]
+    """B's end-to-end time over A's, of each row that is valid in both."""
     listed: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
 
     @property
-    def agreed(self) -> bool:
-        """Whether everything does."""
-        return bool(self.rows) and not any(check.differs for check in (*self.same, *self.rows))
+    def deterministic(self) -> bool:
+        """Whether B has A's bytes, hashes, outputs and accuracy."""
+        return bool(self.rows) and not any(one.differs for one in (*self.same, *self.rows))
 
     @property
-    def verdict(self) -> str:
-        """In a sentence."""
-        rows = sum(not check.differs for check in self.rows)
-        facts = sum(not check.differs for check in self.same)
-        return (
-            f"{'AGREED' if self.agreed else 'DIFFERS'}: {rows} of {len(self.rows)} rows, "
-            f"{facts} of {len(self.same)} facts of models, inputs and options"
-        )
+    def timing(self) -> bool:
+        """Whether B has A's times."""
+        return bool(self.rows) and not any(row.times for row in self.rows)
+
+    @property
+    def agreed(self) -> bool:
+        """Whether both verdicts are good."""
+        return self.deterministic and self.timing
+
+    @property
+    def verdicts(self) -> dict[str, tuple[str, str]]:
+        """By its name, each verdict's word, and in a sentence."""
+        rows = len(self.rows)
+        same = sum(not row.differs for row in self.rows)
+        facts = sum(not fact.differs for fact in self.same)
+        timed = sum(not row.times for row in self.rows)
+        told = {
+            "deterministic": (
+                self.deterministic,
+                "bytes, outputs and accuracy",
+                f"{same} of {rows} rows, and {facts} of {len(self.same)} facts of models, inputs "
+                "and options",
+            ),
+            "timing": (self.timing, "times", f"{timed} of {rows} rows{self._taken()}"),
+        }
+        return {
+            name: (
+                _word(kept),
+                f"{_word(kept)}: B ({self.b}) reproduces the {what} of A ({self.a}) in {count}",
+            )
+            for name, (kept, what, count) in told.items()
+        }
+
+    def _taken(self) -> str:
+        """By how much they differ."""
+        if not self.ratios:
+            return ""
+        least, most = min(self.ratios), max(self.ratios)
+        spread = f" ({least:.3f} to {most:.3f})" if len(self.ratios) > 1 else ""
+        return f"; B's end-to-end times are {median(self.ratios):.3f} times A's{spread}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -81,15 +119,37 @@ class CrossCheck:
     def record(self) -> dict[str, object]:
         """As JSON has it."""
         return {
+            "a": self.a,
+            "b": self.b,
             "agreed": self.agreed,
-            "verdict": self.verdict,
+            **{
+                name: {"verdict": word, "summary": summary}
+                for name, (word, summary) in self.verdicts.items()
+            },
+            "ratios": self.ratios,
             "scenario": self.clause,
             "same_machine": self.same_machine,
-            "facts": {check.what: check.differs or check.verdict for check in self.same},
-            "rows": {check.what: check.differs or check.verdict for check in self.rows},
+            "facts": {fact.what: fact.differs or REPRODUCED for fact in self.same},
+            "rows": {
+                row.what: {
+                    "deterministic": row.differs or REPRODUCED,
+                    "timing": row.times or REPRODUCED,
+                }
+                for row in self.rows
+            },
             "versions": [*self.listed],
             "notes": [*self.notes, *self.remarks],
         }
+
+
+def _word(kept: bool) -> str:
+    return REPRODUCED if kept else DIFFERS
+
+
+def _words(differs: Sequence[str], most: int | None = None) -> str:
+    left = f"; and {len(differs) - most} more" if most and differs[most:] else ""
+    told = f": {'; '.join(differs[:most])}" if differs else ""
+    return f"{_word(not differs)}{told}{left}"
 
 
 def crosscheck(
@@ -108,38 +168,74 @@ def crosscheck(
     clause = clause or next(own, None)
     limits, same_machine = tolerances.of(clause), _machines(a) == _machines(b)
     mine, theirs = a.by_point, b.by_point
-    rows = [
-        Compared(point.words, tuple(_row_differs(row, theirs[point], limits, same_machine)))
-        for point, row in mine.items()
-        if point in theirs
-    ]
+    both = [point for point in mine if point in theirs]
+    rows = [_row(p.words, mine[p], theirs[p], limits, same_machine) for p in both]
     for here, there, name in ((mine, theirs, b.name), (theirs, mine, a.name)):
-        rows += [
-            Compared(point.words, (f"{name} does not have it",))
-            for point in here
-            if point not in there
-        ]
-    same = tuple(_same(a, b))
-    listed = tuple(_listed(a.run.conditions, b.run.conditions))
-    return CrossCheck(clause, same_machine, same, tuple(rows), listed, (*a.notes, *b.notes))
+        lacks = (f"{name} does not have it",)
+        rows += [Compared(point.words, lacks, lacks) for point in here if point not in there]
+    pairs = [(mine[point], theirs[point]) for point in both]
+    return CrossCheck(
+        a=a.name,
+        b=b.name,
+        clause=clause,
+        same_machine=same_machine,
+        same=tuple(_same(a, b)),
+        rows=tuple(rows),
+        ratios=tuple(
+            known(other.e2e_ms) / row.e2e_ms
+            for row, other in pairs
+            if row.valid and other.valid and row.e2e_ms
+        ),
+        listed=tuple(_listed(a.run.conditions, b.run.conditions)),
+        notes=(*a.notes, *b.notes),
+    )
 
 
-def _row_differs(
-    a: Row, b: Row, limits: Mapping[str, Tolerance], same_machine: bool
-) -> Iterator[str]:
-    if faults := [
-        f"{name}: {row.reason}" for name, row in zip("AB", (a, b), strict=True) if not row.valid
-    ]:
-        yield f"not valid in {'; in '.join(faults)}"
+def _row(
+    what: str, a: Row, b: Row, limits: Mapping[str, Tolerance], same_machine: bool
+) -> Compared:
     exact = [*EXACT]
     # of raw values it follows from the cut; else from values that other machines round otherwise
     if a.codec == RAW or (a.lossless and same_machine):
         exact.append("encoded_bytes")
-    for name in exact:
-        if getattr(a, name) != getattr(b, name):
-            yield f"{name} {_told(getattr(a, name))} and {_told(getattr(b, name))} (exact)"
+    differs = [
+        f"{name} {_told(getattr(a, name))} and {_told(getattr(b, name))} (exact)"
+        for name in exact
+        if getattr(a, name) != getattr(b, name)
+    ]
     if a.accuracy_metric != b.accuracy_metric:
-        yield f"accuracy_metric {a.accuracy_metric} and {b.accuracy_metric}"
+        differs.append(f"accuracy_metric {a.accuracy_metric} and {b.accuracy_metric}")
+    times: list[str] = []
+    for name, row in (("A", a), ("B", b)):
+        if not row.valid:
+            fault = f"not valid in {name}: {row.reason}"
+            times.append(fault)
+            if row.errors or _is_wrong(row):
+                differs.append(fault)
+    beyond = dict(_beyond(a, b, limits, exact, same_machine))
+    differs += [words for name, words in beyond.items() if _is_deterministic(name)]
+    times += [words for name, words in beyond.items() if not _is_deterministic(name)]
+    return Compared(what, tuple(differs), tuple(times))
+
+
+def _is_wrong(row: Row) -> bool:
+    return row.lossless and (row.max_abs_diff or 0.0) > MAX_ABS_DIFF
+
+
+def _is_deterministic(column: str) -> bool:
+    """Whether it is sizes, outputs or accuracy: the rest is time, or follows from it."""
+    named = column == "max_abs_diff" or column.startswith("accuracy")
+    return named or COLUMNS[column].unit in ("bytes", "kbit")
+
+
+def _beyond(
+    a: Row,
+    b: Row,
+    limits: Mapping[str, Tolerance],
+    exact: Sequence[str],
+    same_machine: bool,
+) -> Iterator[tuple[str, str]]:
+    """The columns whose values lie further apart than their limit, each with both."""
     for name, limit in limits.items():
         if name in exact or (limit.same_machine and not same_machine):
             continue
@@ -150,7 +246,7 @@ def _row_differs(
         if not isinstance(first, int | float) or not isinstance(second, int | float):
             continue
         if not limit.agrees(first, second):
-            yield f"{name} {_told(first)} and {_told(second)} ({limit.words})"
+            yield name, f"{name} {_told(first)} and {_told(second)} ({limit.words})"
 
 
 def _told(value: object) -> str:

@@ -65,7 +65,7 @@ def crosscheck(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Hold two runs of different people against each other (clause 2); exit 1 if they differ."""
+    """Say whether B reproduces A (clause 2): what is deterministic, and times; exit 1 if not."""
     from orchestrator.checks import crosscheck
     from orchestrator.checks.tolerances import read_tolerances
     from orchestrator.results.reading import read
@@ -80,20 +80,22 @@ def crosscheck(
 
 
 def _show_crosscheck(found: "CrossCheck") -> None:
+    from orchestrator.checks import crosscheck
     from orchestrator.reports import terminal as report
 
     console = report.stdout()
-    for check in found.same:
-        console.print(f"{check.what}: {check.words()}", soft_wrap=True)
+    for fact in found.same:
+        told = "; ".join(fact.differs) or crosscheck.REPRODUCED
+        console.print(f"{fact.what}: {told}", soft_wrap=True)
     report.show_lines(
         [dict(zip(("", "A", "B"), v, strict=True)) for v in found.listed], as_json=False
     )
-    for check in found.rows:
-        words = check.words(MAX_DIFFERENCES)
-        console.print(f"{check.what}: {words}", soft_wrap=True)
+    for row in found.rows:
+        console.print(f"{row.what}: {row.words(MAX_DIFFERENCES)}", soft_wrap=True)
     for note in (*found.notes, *found.remarks):
         console.print(f"- {note}", soft_wrap=True)
-    console.print(found.verdict, soft_wrap=True)
+    for name, (_, summary) in found.verdicts.items():
+        console.print(f"{name}: {summary}", soft_wrap=True)
 
 
 @check_app.command()

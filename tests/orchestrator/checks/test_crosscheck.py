@@ -14,7 +14,7 @@ from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import MODEL, NODE, PICTURE, made_run
-from tests.orchestrator.results.test_summary import add_cell
+from tests.orchestrator.results.test_summary import PROOF, add_cell
 from tests.orchestrator.written import change_run
 
 
@@ -30,13 +30,39 @@ def held(a: RunFolder, b: RunFolder) -> CrossCheck:
 
 def differing(found: CrossCheck) -> str:
     """All that differs, in words."""
-    return " | ".join(f"{c.what}: {c.words()}" for c in (*found.same, *found.rows) if c.differs)
+    return " | ".join(
+        f"{c.what}: {c.words()}" for c in (*found.same, *found.rows) if c.differs or c.times
+    )
 
 
 def test_two_runs_of_the_same_agree(tmp_path: Path) -> None:
     found = checked(tmp_path, scale=1.04)
     assert found.agreed, differing(found)
-    assert found.verdict.startswith("AGREED: 3 of 3 rows")
+    assert found.verdicts["timing"][1] == (
+        f"REPRODUCED: B ({tmp_path / 'b'}) reproduces the times of A ({tmp_path / 'a'}) in 3 of 3 "
+        "rows; B's end-to-end times are 1.040 times A's (1.040 to 1.040)"
+    )
+
+
+def test_bytes_can_be_reproduced_where_times_are_not(tmp_path: Path) -> None:
+    found = checked(tmp_path, scale=1.3)
+    assert [word for word, _ in found.verdicts.values()] == ["REPRODUCED", "DIFFERS"]
+    other = held(RunFolder(tmp_path / "b"), RunFolder(tmp_path / "a"))
+    assert "B's end-to-end times are 1.300 times A's" in found.verdicts["timing"][1]
+    assert "B's end-to-end times are 0.769 times A's" in other.verdicts["timing"][1]
+
+
+def test_times_can_be_reproduced_where_bytes_are_not(tmp_path: Path) -> None:
+    found = checked(tmp_path, intermediate_bytes=1001)
+    assert [word for word, _ in found.verdicts.values()] == ["DIFFERS", "REPRODUCED"]
+
+
+def test_a_row_whose_link_failed_says_nothing_against_its_bytes(tmp_path: Path) -> None:
+    failed = PROOF | {"tcp": None, "fault": "uplink 19.2 of 20 Mbit/s"}
+    runs = [made_run(tmp_path / name) for name in "ab"]
+    add_cell(runs[1], "1:1", [51.0] * 3, encoded_bytes=30_000, proofs=[failed, failed])
+    found = held(*runs)
+    assert (found.deterministic, found.timing) == (True, False), differing(found)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +130,11 @@ def test_the_command_exits_1_when_runs_differ_and_0_when_they_agree(tmp_path: Pa
     assert orchestrate("crosscheck", a, b).code == 0
     done = orchestrate("crosscheck", a, c)
     assert done.code == 1
-    assert "DIFFERS: 0 of 3 rows" in done.out
-    assert json.loads(orchestrate("crosscheck", a, c, "--json").out)["agreed"] is False
+    assert f"timing: DIFFERS: B ({c}) reproduces the times of A ({a}) in 0 of 3 rows" in done.out
+    told = json.loads(orchestrate("crosscheck", a, c, "--json").out)
+    assert told["agreed"] is False
+    assert told["deterministic"]["verdict"] == "REPRODUCED"
+    assert told["timing"]["verdict"] == "DIFFERS"
 
 
 def test_tolerances_of_a_file_go_before_the_usual_ones(tmp_path: Path) -> None:
