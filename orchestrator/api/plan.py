@@ -1,6 +1,5 @@
 """The best split over every link, predicted from one profile, for programs."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
@@ -38,11 +37,13 @@ def plan(
         grid(*map(_words, (bw, delay, ue_slowdown))),
         None if profile is None else Path(profile),
         verify,
-        math.inf if max_drop is None else max_drop,
     )
     follower = Follower(progress)
     with follower.raising():
-        return run_plan(config_of(file_of(model, example_inputs), options), wanted, follower)
+        config = config_of(file_of(model, example_inputs), options)
+        if max_drop is not None:
+            config = config.replaced(max_drop=max_drop)
+        return run_plan(config, wanted, follower)
 
 
 def _words(numbers: Numbers) -> str:

@@ -8,9 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from orchestrator.reports.export import with_all_columns
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.archive import extract
+from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.verdict import Verdict, judge_run
 from orchestrator.results.reading import Reading, read_folder, sweep_folder
 from orchestrator.results.records import CellRecord
@@ -73,12 +76,13 @@ class Run:
         """The valid row with the least end-to-end time, both anchors among them.
 
         `where` names columns and what they hold, as ``bw=20`` or ``split="1:5"``; `max_drop` is
-        the accuracy that a codec may cost. Raises UsageError where no row is left.
+        the accuracy that a codec may cost, by default what the run was asked; infinity allows
+        whatever was lost. Raises UsageError where no row is left.
         """
         asked = {_COLUMNS.get(name, (name,)): value for name, value in where.items()}
         if unknown := [name for names in asked for name in names if name not in COLUMNS]:
             raise UsageError(f"best: rows have no column {', '.join(unknown)}")
-        found = [row for row in self.rows if _is(row, asked) and _costs_at_most(row, max_drop)]
+        found = [row for row in self.rows if _is(row, asked) and _is_fit(row, max_drop)]
         if not found:
             drop = "" if max_drop is None else f", max_drop={max_drop:g}"
             words = ", ".join(f"{name}={value!r}" for name, value in where.items()) + drop
@@ -161,10 +165,8 @@ def _is(row: Row, asked: Mapping[tuple[str, ...], object]) -> bool:
     return all(any(getattr(row, name) == value for name in names) for names, value in asked.items())
 
 
-def _costs_at_most(row: Row, max_drop: float | None) -> bool:
-    if max_drop is None or row.lossless:
-        return True
-    return row.accuracy_drop is not None and row.accuracy_drop <= max_drop
+def _is_fit(row: Row, max_drop: float | None) -> bool:
+    return is_fit(row if max_drop is None else replace(row, max_drop=max_drop))
 
 
 def _e2e_ms(row: Row) -> float:

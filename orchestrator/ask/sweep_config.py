@@ -12,6 +12,8 @@ from splitbed.checked import one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 
 MIN_FRAMES = 3
+MAX_DROP = 0.01
+"""Of the metric: what loses more is not recommended."""
 _ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
 
 
@@ -49,6 +51,7 @@ class SweepConfig(LinkOptions):
 
     model: str
     split: Splits = "named"
+    max_drop: float = Field(MAX_DROP, ge=0, allow_inf_nan=False)
     runs: int = Field(5, ge=MIN_FRAMES, le=100_000)
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from netem.wire import wire_bytes
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
+from orchestrator.results.judgement.accuracy import ROUNDING, drawn
 from orchestrator.results.profile import NodeProfile, Profile
 
 UP_MS, DOWN_MS = 1.0, 0.9
@@ -51,16 +52,19 @@ class Predictor:
     @property
     def options(self) -> tuple[Option, ...]:
         """All that can be chosen."""
-        every = self.facts.options
-        if self.max_drop == math.inf:
-            return tuple(every)
-        # a loss that nobody could judge is none that was allowed
-        return tuple(
-            one
-            for one in every
-            if not one.configuration.crosses
-            or (one.accuracy_drop is not None and one.accuracy_drop <= self.max_drop)
-        )
+        return tuple(one for one in self.facts.options if self._is_fit(one))
+
+    @property
+    def left_out(self) -> tuple[Option, ...]:
+        """Those that lose more, or nobody knows how much."""
+        return tuple(one for one in self.facts.options if not self._is_fit(one))
+
+    def _is_fit(self, option: Option) -> bool:
+        if self.max_drop == math.inf or option.configuration.lossless:
+            return True
+        if drawn(self.facts.weights) or option.accuracy_drop is None:
+            return False
+        return option.accuracy_drop <= self.max_drop + ROUNDING
 
     def work(self, options: Sequence[Option]) -> Work:
         """Of these options."""

@@ -6,7 +6,6 @@ profile.json, facts.json  what it is                 the Pareto set, each policy
 verify/      the run that --verify measured      verify.csv  predicted against measured
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,15 +39,11 @@ PLAN_FILE, BEST_FILE, MAP_FILE = "plan.csv", "best.csv", "map.png"
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a plan is asked for besides the model.
-
-    The links; an earlier profile; cells to measure; the accuracy that a codec may cost.
-    """
+    """What a plan is asked for besides the model: links; an earlier profile; cells to measure."""
 
     grid: PlanGrid
     profile: Path | None = None
     verify: int = 0
-    max_drop: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,7 @@ def _predictor(
     facts = read_facts(wanted.profile) if wanted.profile else None
     if facts is None or not facts.answer(config):
         facts = take_facts(config, local(), profile, watcher.note)
-    return Predictor(profile, facts, wanted.max_drop)
+    return Predictor(profile, facts, config.max_drop)
 
 
 def _profile(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:

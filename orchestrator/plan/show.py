@@ -9,10 +9,11 @@ import numpy as np
 
 from orchestrator.plan.plot import text_map
 from orchestrator.plan.policies import Decisions
-from orchestrator.plan.prediction import Plan
+from orchestrator.plan.prediction import Plan, Predictor
 from orchestrator.plan.run import PlanOutcome
 from orchestrator.plan.verify import summary
 from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.results.judgement.accuracy import drawn
 
 
 def show(outcome: PlanOutcome, *, as_json: bool) -> None:
@@ -26,6 +27,7 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
             "configurations": outcome.plan.e2e_ms.size,
             "planned_s": outcome.planned_s,
             "best": outcome.lines,
+            "left_out": [one.configuration.words for one in outcome.plan.predictor.left_out],
             "verified": [one.row() for one in outcome.measured],
         }
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
@@ -54,9 +56,20 @@ def _show(outcome: PlanOutcome) -> None:
             "its own costs (best.csv says where); this testbed measures cuts k:n-k only.",
             soft_wrap=True,
         )
+    if left_out := plan.predictor.left_out:
+        words = ", ".join(option.configuration.words for option in left_out)
+        console.print(_left_out(plan.predictor, words), soft_wrap=True, markup=False)
     if measured:
         show_lines([one.row() for one in measured], as_json=False)
         console.print(summary(measured), soft_wrap=True)
+
+
+def _left_out(predictor: Predictor, words: str) -> str:
+    if drawn(predictor.facts.weights):
+        why = "with seeded weights what they lose is unknown; --weights FILE takes trained ones"
+    else:
+        why = f"they lose more accuracy than --max-drop {predictor.max_drop:g}, or were not judged"
+    return f"Not planned, since {why}: {words}."
 
 
 def _stretches(plan: Plan) -> Iterator[Line]:

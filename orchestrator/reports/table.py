@@ -7,6 +7,7 @@ from rich.text import Text
 from orchestrator.ask.split_point import encodes
 from orchestrator.reports.export import UNKNOWN, figure, sent_bytes
 from orchestrator.reports.grid import Grid, GridColumn
+from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.rows import COLUMNS, Row
 
 
@@ -61,7 +62,7 @@ def _numbers(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
 
 
 def _best(table: Sequence[Row], where: tuple[str, str]) -> float | None:
-    times = (row.e2e_ms for row in table if row.conditions == where and row.valid)
+    times = (row.e2e_ms for row in table if row.conditions == where and row.valid and is_fit(row))
     return min((time for time in times if time is not None), default=None)
 
 

@@ -17,6 +17,7 @@ from orchestrator.ask.split_point import (
     cut_name,
     layers_of,
 )
+from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column, columns_of
 
 NO_FRAME = "no frame of the cell ended"
@@ -242,6 +243,9 @@ class Row(Struct, frozen=True, kw_only=True):
         Count,
         Column("over how many inputs that is", empty=f"{NOT_JUDGED}; or by an earlier version"),
     ] = None
+    max_drop: Annotated[
+        float, Column("how much less it may be for the row to be recommended, as asked")
+    ] = MAX_DROP
     result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
     frame_kbit: Annotated[
         Number, Column("what crosses for a frame, both ways, without headers", "kbit", NO_FRAME)

@@ -7,6 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from orchestrator.ask.split_point import NOTHING
+from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import ClockModel, is_told
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.validity import faults_of, remarks_on
@@ -79,9 +80,16 @@ def _asked(run: RunRecord, cell: CellRecord, frames: int) -> Row:
         part2_bytes=cell.part2_bytes,
         load_ms=cell.load_ms,
         part1_delivery_ms=cell.part1_delivery_ms,
+        max_drop=_asked_number(run, "max_drop", MAX_DROP),
         valid=False,
         reason="",
     )
+
+
+def _asked_number(run: RunRecord, name: str, otherwise: float) -> float:
+    """The option; of a run that does not say it, another number."""
+    value = run.asked.get(name)
+    return value if isinstance(value, int | float) else otherwise
 
 
 def _with_accuracy(row: Row, cell: CellRecord, whole: Accuracy | None) -> Row:
@@ -162,8 +170,7 @@ def _with_clock(row: Row, clock: ClockModel, fault: str | None) -> tuple[Row, st
 def _with_rates(row: Row, run: RunRecord) -> Row:
     kbit = 8 * (known(row.encoded_bytes) + known(row.result_bytes)) / 1e3
     frame_kbit = 0.0 if row.codec == NOTHING else kbit
-    fps = run.asked.get("fps")
-    rate_hz = fps if isinstance(fps, int | float) else FPS
+    rate_hz = _asked_number(run, "fps", FPS)
     return replace(row, frame_kbit=frame_kbit, bitrate_mbit=frame_kbit / 1e3 * rate_hz)
 
 

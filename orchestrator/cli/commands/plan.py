@@ -1,6 +1,5 @@
 """The command of `orchestrate` that plans."""
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +41,7 @@ def plan(
     max_drop: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Of accuracy, that a codec may cost here. [any]", show_default=False
+            min=0, help="Of accuracy: what loses more is not planned. [0.01]", show_default=False
         ),
     ] = None,
     verify: Annotated[
@@ -61,9 +60,8 @@ def plan(
     from orchestrator.plan import show as plan_show
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
-    config = config_of(model, asked)
-    most = math.inf if max_drop is None else max_drop
-    wanted = plan_run.PlanOptions(grid, profile, verify, most)
+    config = config_of(model, asked if max_drop is None else asked | {"max_drop": max_drop})
+    wanted = plan_run.PlanOptions(grid, profile, verify)
     with watching(None, None) as watcher:
         outcome = plan_run.run_plan(config, wanted, watcher)
     plan_show.show(outcome, as_json=json)

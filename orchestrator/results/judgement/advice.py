@@ -6,6 +6,7 @@ Each sentence is said of the same rows as the tables beside it.
 import math
 from collections.abc import Sequence
 
+from orchestrator.results.judgement.accuracy import passed_over, seeded, untrained
 from orchestrator.results.judgement.choice import Choice, choices, compression_needed
 from orchestrator.results.judgement.trust import trust, within
 from orchestrator.results.rows import Row, known
@@ -14,9 +15,12 @@ from splitbed.codecs import RAW
 
 def advice(table: Sequence[Row]) -> list[str]:
     """What the rows of a run advise, the conditions in their order."""
-    said = [line for choice in choices(table) for line in _where_to_cut(choice)]
+    said: list[str] = []
+    for choice in choices(table):
+        said += _where_to_cut(choice)
+        said += passed_over(table, choice.best) if choice.best else []
     said += _uncompressed_anchor(table)
-    said += _untrained(table)
+    said += untrained(table)
     return said + trust(table)
 
 
@@ -65,7 +69,9 @@ def _anchor(row: Row) -> str:
     """An anchor by its name, a network anchor with how its input was sent."""
     if not row.is_network_anchor:
         return f"the {row.split_name}"
-    return f"the {row.split_name} with its input {'' if row.codec == RAW else 'as '}{row.codec}"
+    sent = f"{'' if row.codec == RAW else 'as '}{row.codec}"
+    lost = f" ({_lost(row)})" if _lost(row) else ""
+    return f"the {row.split_name} with its input {sent}{lost}"
 
 
 def _lossier(choice: Choice) -> str:
@@ -77,17 +83,21 @@ def _lossier(choice: Choice) -> str:
 
 
 def _drop(row: Row) -> str:
-    return "" if row.accuracy_drop is None else f" ({row.accuracy_drop:.3f})"
+    return "" if row.accuracy_drop is None or seeded(row) else f" ({row.accuracy_drop:.3f})"
 
 
 def _cost(row: Row) -> str:
     """What the codec costs in accuracy; empty where nothing was lost or judged."""
+    return f", at {_lost(row)}" if _lost(row) else ""
+
+
+def _lost(row: Row) -> str:
     drop = row.accuracy_drop
     if row.lossless or drop is None:
         return ""
     lost = f"{drop:.3f} less {row.accuracy_metric}" if drop > 0 else "no loss"
     comma = "," if "," in lost and row.accuracy_frames else ""
-    return f", at {lost}{comma}{_judged(row)}"
+    return f"{lost}{comma}{_judged(row)}"
 
 
 def _judged(row: Row) -> str:
@@ -113,14 +123,4 @@ def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
     return [
         "The splits' data were encoded, the network anchor's input was not: clause 5 sends it "
         "compressed, as --input-codec uint8,jpeg,avc does."
-    ]
-
-
-def _untrained(table: Sequence[Row]) -> list[str]:
-    if all(row.lossless for row in table) or not table[0].weights.startswith("seeded"):
-        return []
-    return [
-        "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
-        "accuracy does not, since small errors grow in an untrained network; --weights FILE takes "
-        "trained ones."
     ]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.rows import Row, known
 
 EQUAL_ACCURACY = 0.005
@@ -43,9 +44,14 @@ def _compared(row: Row, anchors: Sequence[Row]) -> Row:
 
 
 def as_accurate(anchor: Row, row: Row) -> bool:
-    """Whether the anchor reaches what the row does; one that loses nothing always does."""
+    """Whether the anchor reaches what the row does; one that loses nothing always does.
+
+    One that may not be recommended is no rival of a row that may.
+    """
     if anchor.lossless or _is(anchor, row):
         return True
+    if is_fit(row) and not is_fit(anchor):
+        return False
     if anchor.accuracy is None or row.accuracy is None:
         return False
     return anchor.accuracy >= row.accuracy - EQUAL_ACCURACY

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netem.wire import wire_bytes
+from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The row to choose under the conditions `link` and `ue`, of the valid ones.
+    """The row to choose under the conditions `link` and `ue`, of the valid ones that are fit.
 
     `split` is the split that gains most on the anchors that are as accurate as it is, `anchor` the
     best of these; `best` is the faster one of the two. None where no such row was measured.
@@ -66,8 +67,9 @@ def _of_conditions(row: Row) -> tuple[object, ...]:
 def _choice(measured: Sequence[Row]) -> Choice:
     ran = [row for row in measured if row.valid and row.e2e_ms is not None]
     anchors = [row for row in ran if row.is_anchor]
-    split = max((row for row in ran if not row.is_anchor), key=_gain, default=None)
-    rivals = [a for a in anchors if split is None or as_accurate(a, split)]
+    fit = [row for row in ran if is_fit(row)]
+    split = max((row for row in fit if not row.is_anchor), key=_gain, default=None)
+    rivals = [a for a in fit if a.is_anchor and (split is None or as_accurate(a, split))]
     anchor = min(rivals, key=_e2e_ms, default=None)
     network = [row for row in anchors if row.is_network_anchor]
     return Choice(

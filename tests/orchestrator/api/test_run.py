@@ -9,6 +9,7 @@ import pytest
 import splitbed
 from orchestrator.results.pack import pack
 from orchestrator.results.rows import COLUMNS
+from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.made_runs import made_run
 from tests.orchestrator.written import change_run
@@ -77,6 +78,10 @@ def test_a_codec_that_costs_too_much_is_not_the_best(tmp_path: Path) -> None:
     assert run.best(max_drop=0.5).accuracy_drop == pytest.approx(0.4)
     with pytest.raises(UsageError, match=r"max_drop=0\.1"):
         run.best(max_drop=0.1)
+    with pytest.raises(UsageError, match="is left"):
+        run.best()  # what the run was asked, 0.01
+    change_run(RunFolder(tmp_path), asked={"model": "m.onnx", "max_drop": 0.5})
+    assert splitbed.open_run(tmp_path).best().accuracy_drop == pytest.approx(0.4)
 
 
 def test_an_archive_opens_as_its_folder_does(folder: Path, tmp_path: Path) -> None:

@@ -216,9 +216,19 @@ def test_ten_times_as_many_configurations_take_some_ten_times_as_long(tmp_path: 
 
 def test_a_codec_that_costs_too_much_accuracy_is_not_chosen() -> None:
     made, axes = predictor(), grid("3", "0", "3")
-    strict = make_plan(replace(made, max_drop=0.01), axes)
+    trained = replace(made, facts=made.facts.replaced(weights="a file"))
+    strict = make_plan(replace(trained, max_drop=0.01), axes)
+    loose = make_plan(replace(trained, max_drop=0.02), axes)
+    assert "int8+zstd" in {option.configuration.codec for option in loose.options}
     assert make_plan(made, axes).options[2].configuration.codec == "int8+zstd"
     assert "int8+zstd" not in {option.configuration.codec for option in strict.options}
+
+
+def test_a_lossy_codec_of_seeded_weights_is_planned_for_no_loss_that_has_a_limit() -> None:
+    made = replace(predictor(), max_drop=100.0)
+    (left_out,) = made.left_out
+    assert left_out.configuration.codec == "int8+zstd"
+    assert left_out not in made.options
 
 
 def test_every_configuration_and_every_link_has_its_row(tmp_path: Path) -> None:

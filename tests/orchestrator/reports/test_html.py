@@ -88,7 +88,7 @@ def made_up(base: Path) -> RunFolder:
     write_run(
         folder,
         model={"name": "m", "weights": "a file", "inputs": [{"name": "a.jpg"}] * 20},
-        asked={"bw": [5, 20], "input": None},
+        asked={"bw": [5, 20], "input": None, "max_drop": 0.2},
         conditions={"kernel": "6.1", "cpus": 2},
         whole_accuracy={"metric": "AP", "value": 0.9, "more": {}, "classes": {}},
     )

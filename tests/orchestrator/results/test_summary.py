@@ -69,7 +69,7 @@ def _frame(split: str, place: int, total_ms: float, changed: dict[str, Any]) -> 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path)
-    write_run(folder, model={"name": "m", "weights": "seeded (seed 0)"})
+    write_run(folder, model={"name": "m", "weights": "the file's own"})
     return folder
 
 

@@ -1,0 +1,104 @@
+"""Whether a row may be recommended, by what it loses of the whole model's accuracy.
+
+Nothing is recommended that loses more than `--max-drop` of the task's metric.
+"""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+from orchestrator.results.rows import Row, known
+
+ROUNDING = 1e-9
+"""Of decimal numbers in binary: 0.8 - 0.79 is no more than 0.01."""
+_NAMED = 3
+"""So many of the rows that were faster are named."""
+
+
+class Fitness(StrEnum):
+    """What accuracy says of a row: only one that is fit may be recommended."""
+
+    FIT = "fit"
+    TOO_LOSSY = "too lossy"
+    UNKNOWN = "unknown"
+
+
+def fitness(row: Row) -> Fitness:
+    """What accuracy says of the row; one that loses nothing is fit, whatever was judged."""
+    if row.lossless or row.max_drop == math.inf:
+        return Fitness.FIT
+    if seeded(row) or row.accuracy_drop is None:
+        return Fitness.UNKNOWN
+    fit = row.accuracy_drop <= row.max_drop + ROUNDING
+    return Fitness.FIT if fit else Fitness.TOO_LOSSY
+
+
+def is_fit(row: Row) -> bool:
+    """Whether it may be recommended."""
+    return fitness(row) is Fitness.FIT
+
+
+def seeded(row: Row) -> bool:
+    """Whether its weights are seeded: then nobody knows what a codec would cost trained ones."""
+    return drawn(row.weights)
+
+
+def drawn(weights: str) -> bool:
+    """Whether weights, as run.json tells them, are seeded ones."""
+    return weights.startswith("seeded")
+
+
+def why_unfit(row: Row) -> str:
+    """What keeps it from being recommended, as `loses 0.400 (AP over 10 inputs)`."""
+    match fitness(row):
+        case Fitness.FIT:
+            return ""
+        case Fitness.UNKNOWN:
+            return "loses nobody knows how much" if seeded(row) else "was not judged"
+    return f"loses {known(row.accuracy_drop):.3g} ({_judged(row)})"
+
+
+def _judged(row: Row) -> str:
+    """By which metric over how many inputs; runs of the first versions did not say how many."""
+    if (count := row.accuracy_frames) is None:
+        return row.accuracy_metric or ""
+    comma = "," if "," in (row.accuracy_metric or "") else ""
+    return f"{row.accuracy_metric}{comma} over {count} input{'' if count == 1 else 's'}"
+
+
+def passed_over(table: Sequence[Row], best: Row) -> list[str]:
+    """The rows under the same conditions that are faster than the best, and why they are not it.
+
+    Those of seeded weights are told by :func:`untrained` once.
+    """
+    faster = [
+        row
+        for row in table
+        if row.conditions == best.conditions
+        and row.valid
+        and row.e2e_ms is not None
+        and row.e2e_ms < known(best.e2e_ms)
+        and not is_fit(row)
+        and not seeded(row)
+    ]
+    if not faster:
+        return []
+    faster.sort(key=lambda row: known(row.e2e_ms))
+    named = [f"{row.label}, {row.e2e_ms:.0f} ms, {why_unfit(row)}" for row in faster[:_NAMED]]
+    more = [f"{len(faster) - _NAMED} more"] if len(faster) > _NAMED else []
+    slowed = f" with the UE slowed ({best.ue})" if best.ue else ""
+    return [
+        f"Faster at {best.link}{slowed}, and not recommended, since --max-drop is "
+        f"{best.max_drop:g}: {'; '.join([*named, *more])}."
+    ]
+
+
+def untrained(table: Sequence[Row]) -> list[str]:
+    """That lossy codecs are timed and never recommended with seeded weights."""
+    if all(row.lossless for row in table) or not seeded(table[0]):
+        return []
+    return [
+        "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
+        "accuracy is unknown, since small errors grow in an untrained network. Rows with lossy "
+        "codecs are timed and never recommended; --weights FILE takes trained ones."
+    ]
