@@ -18,10 +18,11 @@ from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import PlanGrid
+from orchestrator.plan.measured import Held, Measured, verdicts
 from orchestrator.plan.plot import plot
 from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
-from orchestrator.plan.verify import Measured, probed, verify
+from orchestrator.plan.verify import probed, verify
 from orchestrator.reports.terminal import Line
 from orchestrator.results.columns import csv_text
 from orchestrator.results.profile import NodeProfile, Profile
@@ -59,6 +60,12 @@ class PlanOutcome:
     lines: Sequence[Line]
     measured: Sequence[Measured]
     planned_s: float
+
+    @property
+    def exit_code(self) -> int:
+        """1 where measuring found a choice not to be the best, or could not tell; else 0."""
+        found = verdicts(self.measured).values()
+        return int(any(one in (Held.WRONG, Held.UNKNOWN) for one in found))
 
 
 def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> PlanOutcome:

@@ -3,16 +3,17 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import groupby
 
 import numpy as np
 
+from orchestrator.plan.measured import summary, verdicts
 from orchestrator.plan.plot import text_map
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan, Predictor
 from orchestrator.plan.run import PlanOutcome
-from orchestrator.plan.verify import summary
-from orchestrator.reports.terminal import Line, show_lines, stdout
+from orchestrator.reports.terminal import Line, rounded, show_lines, stdout
 from orchestrator.results.judgement.accuracy import drawn
 
 
@@ -29,6 +30,10 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
             "best": outcome.lines,
             "left_out": [one.configuration.words for one in outcome.plan.predictor.left_out],
             "verified": [one.row() for one in outcome.measured],
+            "verdicts": [
+                {**asdict(point), "choice": told}
+                for point, told in verdicts(outcome.measured).items()
+            ],
         }
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return
@@ -60,7 +65,7 @@ def _show(outcome: PlanOutcome) -> None:
         words = ", ".join(option.configuration.words for option in left_out)
         console.print(_left_out(plan.predictor, words), soft_wrap=True, markup=False)
     if measured:
-        show_lines([one.row() for one in measured], as_json=False)
+        show_lines([rounded(one.row()) for one in measured], as_json=False)
         console.print(summary(measured), soft_wrap=True)
 
 

@@ -3,20 +3,18 @@
 At each chosen point: the best and the second option, and what each policy would have chosen.
 """
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import cell_of
 from orchestrator.ask.links import link_at
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
-from orchestrator.plan.grid import PlanGrid, PlanPoint
+from orchestrator.plan.grid import PlanGrid
+from orchestrator.plan.measured import PLANNER, Measured, Probe
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan
 from orchestrator.results.columns import csv_text
@@ -28,46 +26,8 @@ from orchestrator.testbed.testbed import testbed
 from splitbed.errors import LinkError, UsageError
 
 VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
-PLANNER = "plan"
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A configuration to measure at a point of the grid; `roles` are who would choose it there."""
-
-    configuration: Configuration
-    point: PlanPoint
-    predicted_ms: float
-    roles: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of a probe; `measured_ms` is None where the row is not valid."""
-
-    probe: Probe
-    measured_ms: float | None
-    reason: str
-
-    @property
-    def error_pct(self) -> float | None:
-        """How far the prediction is off, of the measured time."""
-        if self.measured_ms is None:
-            return None
-        return 100 * (self.probe.predicted_ms / self.measured_ms - 1)
-
-    def row(self) -> dict[str, object]:
-        """For verify.csv and the terminal."""
-        probe = self.probe
-        return {
-            **asdict(probe.point),
-            "split": probe.configuration.split_name,
-            "codec": probe.configuration.codec,
-            "chosen by": ", ".join(probe.roles),
-            "predicted_ms": probe.predicted_ms,
-            "measured_ms": self.measured_ms if self.measured_ms is not None else self.reason,
-            "error_pct": self.error_pct if self.error_pct is not None else "",
-        }
+CLOSE = 0.1
+"""A margin that the errors of two predictions can turn round."""
 
 
 def probed(plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site) -> list[Probe]:
@@ -81,8 +41,8 @@ def probed(plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site)
 def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[int]:
     """Up to `count` points of the grid, those first where the second is nearest to the best.
 
-    Each pair of options is taken once at each pace of the UE, where it is closest, before any is
-    taken again; `possible` says which rates a link can have.
+    Where it is within :data:`CLOSE`, each pair of options is taken once at each pace of the UE
+    before any is taken again; `possible` says which rates a link can have.
     """
     slowdown, _, bw_mbit = plan.grid.points()
     able = {rate: possible(rate) for rate in plan.grid.bw_mbit.tolist()}
@@ -93,7 +53,8 @@ def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[i
         if not able[bw_mbit[point]]:
             continue
         pair = (slowdown[point], frozenset(plan.ranks[:, point].tolist()))
-        (again if pair in seen else first).append(point)
+        new = pair not in seen and plan.margin[point] <= CLOSE
+        (first if new else again).append(point)
         seen.add(pair)
     return [*first, *again][:count]
 
@@ -113,7 +74,13 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
                 roles.setdefault(same[0] if same else option, []).append(name)
         told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), PlanGrid.of(at))[:, 0]
         found += [
-            Probe(option.configuration.over(at.link, at.pace), at, float(ms), tuple(names))
+            Probe(
+                option.configuration.over(at.link, at.pace),
+                at,
+                float(ms),
+                tuple(names),
+                offered=option in plan.options,
+            )
             for (option, names), ms in zip(roles.items(), told, strict=True)
         ]
     return found
@@ -155,35 +122,5 @@ def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     wanted = (asked.split, asked.codec, probe.point.link.words, asked.pace.words)
     for row in table:
         if (row.split, row.codec, *row.conditions) == wanted:
-            return Measured(probe, row.e2e_ms if row.valid else None, row.reason)
+            return Measured(probe, row)
     raise LinkError(f"{asked.key} was not measured")
-
-
-def regrets(found: Sequence[Measured]) -> dict[str, list[float]]:
-    """Of the plan and each policy: by what share each choice was slower than the measured best."""
-    told: dict[str, list[float]] = {}
-    for point in dict.fromkeys(one.probe.point for one in found):
-        here = [one for one in found if one.probe.point == point and one.measured_ms is not None]
-        least = min((one.measured_ms or 0.0 for one in here), default=0.0)
-        for one in here:
-            for role in one.probe.roles:
-                told.setdefault(role, []).append((one.measured_ms or 0.0) / least - 1)
-    return told
-
-
-def summary(found: Sequence[Measured]) -> str:
-    """The prediction's error and the regrets in words."""
-    errors = [abs(one.error_pct) for one in found if one.error_pct is not None]
-    if not errors:
-        return "Nothing could be measured: see the reasons."
-    words = (
-        f"Prediction error over {len(errors)} measured cells: median "
-        f"{statistics.median(errors):.1f} %, worst {max(errors):.1f} %. Regret against the "
-        "measured best, median and worst: "
-    )
-    told = [
-        f"{name} {100 * statistics.median(shares):.1f} and {100 * max(shares):.1f} %"
-        for name, shares in regrets(found).items()
-        if name != "second"
-    ]
-    return words + "; ".join(told) + "."

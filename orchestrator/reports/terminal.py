@@ -50,9 +50,11 @@ def show_lines(lines: Sequence[Line], *, as_json: bool) -> None:
         return
     columns = [
         GridColumn(
-            name, [Text(_cell(line[name])) for line in lines], right=isinstance(value, int | float)
+            name,
+            [Text(_cell(line[name])) for line in lines],
+            right=any(isinstance(line[name], int | float) for line in lines),
         )
-        for name, value in lines[0].items()
+        for name in lines[0]
     ]
     Grid(columns).show(stdout())
 

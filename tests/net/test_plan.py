@@ -15,8 +15,11 @@ from tests.net.sweeps import ORCHESTRATE, Place, ended
 def verified(backend: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Any]:
     place = Place(tmp_path_factory.mktemp("plan"))
     done = plan(place, place.out, "--verify", "2")
-    assert done.returncode == 0, done.stderr
-    return place, json.loads(done.stdout)
+    assert done.returncode in (0, 1), done.stderr
+    told = json.loads(done.stdout)
+    wrong = [one for one in told["verdicts"] if one["choice"] in ("not the best", "not measured")]
+    assert done.returncode == bool(wrong)
+    return place, told
 
 
 def plan(place: Place, out: Path, *more: str) -> "subprocess.CompletedProcess[str]":

@@ -52,7 +52,10 @@ def plan(
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Predict the best split over every link from one profile; draw the map; verify it."""
+    """Predict the best split over every link from one profile; draw the map; verify it.
+
+    Exits with 1 where --verify finds a choice that is not the best, or could not measure one.
+    """
     from orchestrator.api.asking import config_of
     from orchestrator.cli.watch.watching import watching
     from orchestrator.plan import grid as plan_grid
@@ -65,3 +68,4 @@ def plan(
     with watching(None, None) as watcher:
         outcome = plan_run.run_plan(config, wanted, watcher)
     plan_show.show(outcome, as_json=json)
+    raise typer.Exit(outcome.exit_code)

@@ -13,11 +13,10 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.plan.facts import Facts, Option, take_facts
-from orchestrator.plan.grid import PlanGrid, PlanPoint, grid
+from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
-from orchestrator.plan.verify import Measured, Probe, closest, probes, regrets
 from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.local import local_model
@@ -294,49 +293,6 @@ def test_dads_splits_a_branch_where_no_cut_in_order_can() -> None:
     assert dads.options[dads.chosen[0]] is None
     # the UE's 1 ms, 10,100 bytes at 10 Mbit/s, the edge's 2 ms; in order, all but the first: 91 ms
     assert dads.gain_ms[0] == pytest.approx((82 + 8) - (1 + 8.08 + 2))
-
-
-def test_verification_looks_where_the_second_is_nearest() -> None:
-    plan = planned("0.5:500", "0:20:3", "1,4")
-    points = closest(plan, 5, lambda rate: rate >= 1)
-    slowdown, _, bw_mbit = plan.grid.points()
-    pairs = {(slowdown[one], frozenset(plan.ranks[:, one].tolist())) for one in points}
-    assert len(pairs) == 5
-    able = plan.margin[bw_mbit >= 1]
-    assert plan.margin[points[0]] == able.min()
-    assert min(bw_mbit[points]) >= 1
-
-
-def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> None:
-    plan = planned("20", slowdown="3")
-    asked = probes(plan, decisions(plan), [0])
-    roles = {role: one for one in asked for role in one.roles}
-    assert {"plan", "second", "device only", "network only", "neurosurgeon", "dads"} == {*roles}
-    at = plan.grid.at(0)
-    best = plan.options[plan.ranks[0, 0]].configuration
-    assert roles["plan"].configuration == best.over(at.link, at.pace)
-    assert roles["plan"].predicted_ms == pytest.approx(plan.best_ms[0])
-    assert len({one.configuration for one in asked}) == len(asked)
-
-
-def test_regret_is_against_the_measured_best() -> None:
-    plan = planned("20", slowdown="3")
-    asked = probes(plan, decisions(plan), [0])
-    found = [
-        Measured(one, 90.0 if "second" in one.roles else 99.0 if "plan" in one.roles else 180.0, "")
-        for one in asked
-    ]
-    told = regrets(found)
-    assert told["second"] == [0.0]
-    assert told["plan"] == [pytest.approx(0.1)]
-    assert told["network only"] == [pytest.approx(1.0)]
-
-
-def test_an_invalid_row_is_no_measurement() -> None:
-    asked = predictor().options[0].configuration
-    probe = Probe(asked, PlanPoint(1, 0, 20), 100.0, ("plan",))
-    assert Measured(probe, 80.0, "").error_pct == pytest.approx(25)
-    assert Measured(probe, None, "the link was not as asked").error_pct is None
 
 
 def test_a_range_rises_by_equal_factors_or_steps() -> None:

@@ -1,0 +1,149 @@
+"""What was measured of a plan, and whether its choices held.
+
+A choice is held against every other configuration that the plan could have chosen at that point.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from orchestrator.ask.configuration import Configuration
+from orchestrator.plan.grid import PlanPoint
+from orchestrator.results.rows import Row
+
+PLANNER = "plan"
+
+
+class Held(StrEnum):
+    """What measuring says of the plan's choice at a point."""
+
+    BEST = "the best"
+    OPEN = "open: intervals overlap"
+    WRONG = "not the best"
+    UNKNOWN = "not measured"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A configuration to measure at a point of the grid; `roles` are who would choose it there.
+
+    The plan could choose it where it is `offered`; policies may choose what it leaves out.
+    """
+
+    configuration: Configuration
+    point: PlanPoint
+    predicted_ms: float
+    roles: tuple[str, ...]
+    offered: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a probe: its row; one that is not valid is no measurement."""
+
+    probe: Probe
+    table_row: Row
+
+    @property
+    def measured_ms(self) -> float | None:
+        """The median; None where the row is not valid."""
+        return self.table_row.e2e_ms if self.table_row.valid else None
+
+    @property
+    def ends_ms(self) -> tuple[float, float] | None:
+        """The ends of the median's interval; None likewise."""
+        row = self.table_row
+        if not row.valid or row.e2e_low_ms is None or row.e2e_high_ms is None:
+            return None
+        return row.e2e_low_ms, row.e2e_high_ms
+
+    @property
+    def error_pct(self) -> float | None:
+        """How far the prediction is off, of the measured time."""
+        if self.measured_ms is None:
+            return None
+        return 100 * (self.probe.predicted_ms / self.measured_ms - 1)
+
+    def row(self) -> dict[str, object]:
+        """For verify.csv and the terminal; None for what was not measured."""
+        probe = self.probe
+        low_ms, high_ms = self.ends_ms or (None, None)
+        return {
+            **asdict(probe.point),
+            "split": probe.configuration.split_name,
+            "codec": probe.configuration.codec,
+            "chosen by": ", ".join(probe.roles),
+            "predicted_ms": probe.predicted_ms,
+            "measured_ms": self.measured_ms,
+            "low_ms": low_ms,
+            "high_ms": high_ms,
+            "error_pct": self.error_pct,
+            "reason": self.table_row.reason,
+        }
+
+
+def held(here: Iterable[Measured]) -> Held:
+    """Whether the plan's choice is the best of what was measured at its point.
+
+    It is not only where the interval of another lies below its own. What has no measurement may
+    be the best.
+    """
+    offered = [one for one in here if one.probe.offered]
+    choice = next((one for one in offered if PLANNER in one.probe.roles), None)
+    if choice is None or choice.ends_ms is None:
+        return Held.UNKNOWN
+    low_ms, high_ms = choice.ends_ms
+    others = [one for one in offered if one is not choice]
+    ends = [one.ends_ms for one in others if one.ends_ms is not None]
+    if any(high < low_ms for _, high in ends):
+        return Held.WRONG
+    if len(ends) < len(others):
+        return Held.UNKNOWN
+    return Held.OPEN if any(low <= high_ms for low, _ in ends) else Held.BEST
+
+
+def verdicts(found: Sequence[Measured]) -> dict[PlanPoint, Held]:
+    """Of each point that was measured."""
+    return {point: held(here) for point, here in _by_point(found).items()}
+
+
+def regrets(found: Sequence[Measured]) -> dict[str, list[float]]:
+    """Of the plan and each policy: by what share each choice was slower than the measured best."""
+    told: dict[str, list[float]] = {}
+    for here in _by_point(found).values():
+        timed = [(one, ms) for one in here if (ms := one.measured_ms) is not None]
+        least = min((ms for _, ms in timed), default=0.0)
+        for one, ms in timed:
+            for role in one.probe.roles:
+                told.setdefault(role, []).append(ms / least - 1)
+    return told
+
+
+def _by_point(found: Sequence[Measured]) -> dict[PlanPoint, list[Measured]]:
+    points: dict[PlanPoint, list[Measured]] = {}
+    for one in found:
+        points.setdefault(one.probe.point, []).append(one)
+    return points
+
+
+def summary(found: Sequence[Measured]) -> str:
+    """The verdicts, the prediction's error and the regrets in words."""
+    said = [*verdicts(found).values()]
+    words = "The plan's choice: " + "; ".join(
+        f"{one} at {said.count(one)} of {len(said)}" for one in Held if one in said
+    )
+    errors = [abs(one.error_pct) for one in found if one.error_pct is not None]
+    if not errors:
+        return f"{words}. Nothing could be measured: see the reasons."
+    words += (
+        f". Prediction error over {len(errors)} measured cells: median "
+        f"{statistics.median(errors):.1f} %, worst {max(errors):.1f} %. Regret against the "
+        "measured best, median and worst: "
+    )
+    told = [
+        f"{name} {100 * statistics.median(shares):.1f} and {100 * max(shares):.1f} %"
+        for name, shares in regrets(found).items()
+        if name != "second"
+    ]
+    return words + "; ".join(told) + "."
