@@ -21,6 +21,7 @@ def plan(
     delay: Numbers = "0:50",
     ue_slowdown: Numbers = "1",
     profile: Place | None = None,
+    ue_profile_csv: Place | None = None,
     max_drop: float | None = None,
     verify: int = 0,
     progress: Callable[[Step], None] | None = None,
@@ -29,7 +30,8 @@ def plan(
     """Predict the best split over every link from one profile; `orchestrate plan` says more.
 
     `bw` in Mbit/s, `delay` in ms and `ue_slowdown` are ranges FROM:TO or FROM:TO:COUNT, or lists.
-    `profile` is the folder of an earlier run, `max_drop` the accuracy that a codec may cost,
+    `profile` is the folder of an earlier run, `ue_profile_csv` what TFLite's `benchmark_model` told
+    of another UE, `max_drop` the accuracy that a codec may cost,
     `verify` the links to measure where it is closest, of which `progress` is told. Raises
     UsageError, MachineError and RunError.
     """
@@ -37,6 +39,7 @@ def plan(
         grid(*map(_words, (bw, delay, ue_slowdown))),
         None if profile is None else Path(profile),
         verify,
+        None if ue_profile_csv is None else Path(ue_profile_csv),
     )
     follower = Follower(progress)
     with follower.raising():

@@ -14,23 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.measured import Held, Measured, verdicts
+from orchestrator.plan.nodes import read_nodes, take_nodes, with_told_ue
 from orchestrator.plan.plot import plot
 from orchestrator.plan.policies import Decisions, decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.verify import probed, verify
 from orchestrator.reports.terminal import Line
 from orchestrator.results.columns import csv_text
-from orchestrator.results.profile import NodeProfile, Profile
+from orchestrator.results.profile import Profile
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, opened_once
-from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.site import Site, checked_site
-from orchestrator.testbed.testbed import testbed
+from orchestrator.testbed.site import checked_site
 from splitbed.errors import UsageError
 
 MOST_ROWS = 200_000
@@ -40,11 +38,15 @@ PLAN_FILE, BEST_FILE, MAP_FILE = "plan.csv", "best.csv", "map.png"
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a plan is asked for besides the model: links; an earlier profile; cells to measure."""
+    """What a plan is asked for besides the model.
+
+    The links; an earlier profile; a CSV of `benchmark_model` for the UE; cells to measure.
+    """
 
     grid: PlanGrid
     profile: Path | None = None
     verify: int = 0
+    ue_profile_csv: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,19 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
     if config.out:
         check_free(config.out)
     profile = read_nodes(wanted.profile) if wanted.profile else None
+    if wanted.verify and (told_by := _told_by(wanted, profile)):
+        raise UsageError(
+            f"--verify measures the UE of this testbed, and the plan's is of {told_by}: plan "
+            "without --verify, or without that profile"
+        )
     paces = tuple(wanted.grid.ue_slowdown.tolist()) if wanted.verify else None
     config = config.replaced(ue_slowdown=paces)
     site = checked_site(config) if wanted.verify or profile is None else None
     with opened_once(config) as local:
         if profile is None:
             assert site is not None
-            profile = _profile(config, site, local().model, watcher)
+            profile = take_nodes(config, site, local().model, watcher)
+        profile = with_told_ue(profile, wanted.ue_profile_csv, lambda: local().model.graph)
         predictor = _predictor(config, wanted, profile, local, watcher)
         outcome = _planned(config, wanted, predictor)
         if site is None or not wanted.verify:
@@ -90,6 +98,13 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
         probes = probed(outcome.plan, outcome.decided, wanted.verify, site)
         found = verify(config, probes, site, local().model, outcome.folder, watcher)
         return replace(outcome, measured=found)
+
+
+def _told_by(wanted: PlanOptions, profile: Profile | None) -> str:
+    """The file that another UE's profile is from, else nothing."""
+    if wanted.ue_profile_csv:
+        return wanted.ue_profile_csv.name
+    return profile.ue.source if profile else ""
 
 
 def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> PlanOutcome:
@@ -108,18 +123,6 @@ def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> 
     return PlanOutcome(folder, plan, decided, lines, (), planned_s)
 
 
-def read_nodes(place: Path) -> Profile:
-    """The profile in a run's or a plan's folder, or in a file of `orchestrate profile --json`."""
-    file = place / PROFILE_FILE if place.is_dir() else place
-    try:
-        return Profile.model_validate_json(file.read_text())
-    except (OSError, ValueError):
-        raise UsageError(
-            f"--profile {place} holds no profile: give the folder of a sweep or a plan, or what "
-            "`orchestrate profile --json` printed"
-        ) from None
-
-
 def _predictor(
     config: SweepConfig,
     wanted: PlanOptions,
@@ -132,21 +135,6 @@ def _predictor(
     if facts is None or not facts.answer(config):
         facts = take_facts(config, local(), profile, watcher.note)
     return Predictor(profile, facts, config.max_drop)
-
-
-def _profile(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:
-    """Of two profiles, the quicker of each node: what slows one of them is not the node."""
-    watcher.note("profiling both nodes, twice")
-    with testbed(site, model, config.links) as bed:
-        first, second = (take_profile(config, bed.model, bed.pair) for _ in range(2))
-    ue, edge = _quicker(first.ue, second.ue), _quicker(first.edge, second.edge)
-    return Profile(ue=ue, edge=edge, cuts=first.cuts)
-
-
-def _quicker(one: NodeProfile, other: NodeProfile) -> NodeProfile:
-    quick = min(one, other, key=lambda node: node.steady_ms)
-    paced_ms = min(one.paced_ms, other.paced_ms)
-    return NodeProfile.model_validate({**dict(quick), "paced_ms": paced_ms})
 
 
 def write(plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder) -> list[Line]:

@@ -15,6 +15,7 @@ from orchestrator.plan.prediction import Plan, Predictor
 from orchestrator.plan.run import PlanOutcome
 from orchestrator.reports.terminal import Line, rounded, show_lines, stdout
 from orchestrator.results.judgement.accuracy import drawn
+from splitbed.command import say
 
 
 def show(outcome: PlanOutcome, *, as_json: bool) -> None:
@@ -38,6 +39,8 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return
     _show(outcome)
+    if source := outcome.plan.predictor.profile.ue.source:
+        say(f"The UE's parts are those of {source}; coding was timed on this machine.")
     stdout().print(
         f"{facts.model}, weights: {facts.weights}. {outcome.plan.e2e_ms.size:,} "
         f"configurations predicted in {outcome.planned_s:.2f} s; no frame was sent for that.\n"

@@ -34,16 +34,18 @@ class Span(_Frozen):
 class NodeProfile(_Frozen):
     """What the whole model takes on one node; memory is the growth of the process.
 
-    `steady_ms` is one run after another, `paced_ms` a run after a pause.
+    `steady_ms` is one run after another, `paced_ms` a run after a pause. A profile that was told
+    has the file that told it as `source`, and not all of the rest.
     """
 
-    init_ms: float
-    warmup_ms: float
+    init_ms: float | None = None
+    warmup_ms: float | None = None
     steady_ms: float
     paced_ms: float
-    init_memory_bytes: int
-    overall_memory_bytes: int
+    init_memory_bytes: int | None = None
+    overall_memory_bytes: int | None = None
     layers: tuple[Span, ...]
+    source: str = ""
 
     def ms(self, first: int, last: int) -> float:
         """What the layers between two cuts take."""

@@ -38,6 +38,10 @@ def plan(
         Path | None,
         option("Of an earlier sweep or plan, its FOLDER; or FILE of profile --json. [taken now]"),
     ] = None,
+    ue_profile_csv: Annotated[
+        Path | None,
+        option("Operators' times of another UE, FILE of TFLite's benchmark_model.", "UE"),
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
@@ -64,7 +68,7 @@ def plan(
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
     config = config_of(model, asked if max_drop is None else asked | {"max_drop": max_drop})
-    wanted = plan_run.PlanOptions(grid, profile, verify)
+    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv)
     with watching(None, None) as watcher:
         outcome = plan_run.run_plan(config, wanted, watcher)
     plan_show.show(outcome, as_json=json)

@@ -30,6 +30,10 @@ def _node_line(node: str, profile: NodeProfile) -> Line:
         "warm-up ms": profile.warmup_ms,
         "steady state ms": profile.steady_ms,
         "after a pause ms": profile.paced_ms,
-        "memory at initialisation MB": profile.init_memory_bytes / 1e6,
-        "overall memory MB": profile.overall_memory_bytes / 1e6,
+        "memory at initialisation MB": _megabytes(profile.init_memory_bytes),
+        "overall memory MB": _megabytes(profile.overall_memory_bytes),
     }
+
+
+def _megabytes(nbytes: int | None) -> float | None:
+    return None if nbytes is None else nbytes / 1e6

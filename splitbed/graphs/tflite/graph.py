@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from itertools import chain, count
-from typing import Any
+from typing import Any, cast
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Described, Graph, Layer, find_cuts
@@ -48,6 +48,20 @@ def build_graph(model: Model) -> Graph:
         format="tflite",
         model=model,
     )
+
+
+def operators(graph: Graph) -> list[tuple[str, int | None]]:
+    """What each operator of the file computes, in order, and the layer that it is.
+
+    One that depends on constants only is none.
+    """
+    model = cast(Model, graph.model)
+    layer_of = {layer.outputs[0]: layer.index for layer in graph.layers}
+    tensors = model.subgraphs[0].tensors
+    return [
+        (operator_name(model, one), layer_of.get(tensors[one.outputs[0]].name.decode()))
+        for one in model.subgraphs[0].operators
+    ]
 
 
 def _names(tensors: Sequence[TensorInfo]) -> list[str]:

@@ -1,0 +1,55 @@
+"""Where the profile of a plan is from: an earlier one, or both nodes now; the UE's may be told."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.profile import take_profile
+from orchestrator.measure.watcher import Watcher
+from orchestrator.plan.benchmark_csv import ue_profile
+from orchestrator.results.profile import NodeProfile, Profile
+from orchestrator.results.run_folder import PROFILE_FILE
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.site import Site
+from orchestrator.testbed.testbed import testbed
+from splitbed.errors import UsageError
+from splitbed.graphs.graph import Graph
+
+
+def read_nodes(place: Path) -> Profile:
+    """The profile in a run's or a plan's folder, or in a file of `orchestrate profile --json`."""
+    file = place / PROFILE_FILE if place.is_dir() else place
+    try:
+        return Profile.model_validate_json(file.read_text())
+    except (OSError, ValueError):
+        raise UsageError(
+            f"--profile {place} holds no profile: give the folder of a sweep or a plan, or what "
+            "`orchestrate profile --json` printed"
+        ) from None
+
+
+def take_nodes(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:
+    """Of two profiles, the quicker of each node: what slows one of them is not the node."""
+    watcher.note("profiling both nodes, twice")
+    with testbed(site, model, config.links) as bed:
+        first, second = (take_profile(config, bed.model, bed.pair) for _ in range(2))
+    ue, edge = _quicker(first.ue, second.ue), _quicker(first.edge, second.edge)
+    return Profile(ue=ue, edge=edge, cuts=first.cuts)
+
+
+def _quicker(one: NodeProfile, other: NodeProfile) -> NodeProfile:
+    quick = min(one, other, key=lambda node: node.steady_ms)
+    paced_ms = min(one.paced_ms, other.paced_ms)
+    return quick.model_copy(update={"paced_ms": paced_ms})
+
+
+def with_told_ue(profile: Profile, file: Path | None, graph: Callable[[], Graph]) -> Profile:
+    """The same with the UE of `benchmark_model`'s CSV, if one is given. Raises UsageError."""
+    if file is None:
+        return profile
+    if profile.n != (n := graph().n):
+        raise UsageError(
+            f"the profile is of another model: it has {profile.n} layers, this one has {n}; give "
+            "a profile of this one, or none"
+        )
+    return profile.model_copy(update={"ue": ue_profile(file, graph(), profile.edge.layers)})
