@@ -10,6 +10,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from netem.spec import LinkSpec
@@ -26,7 +27,6 @@ from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import SplitbedError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.graphs.splits import resolve
-from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 
 QPS = (22, 27, 32, 37, 42)  # of the common test conditions of HEVC and VVC, and one more
@@ -175,62 +175,66 @@ class Bench:
         self._local = local
         self._model = local.model
         self._warmup = config.warmup
-        taken = _Taken()
+        taken, shared = _Taken(), _Taken()
         with local.whole() as session:
             session.warm(self._warmup)
             for one in self._model.inputs:
-                taken.begin()
-                outputs = taken.timed("part1_ms", session.run, one.tensors)
-                taken.end(0, taken.timed("result_ms", self._model.info.result_of, outputs))
+                outputs = shared.timed("part1_ms", session.run, one.tensors)
+                taken.end(0, shared.timed("result_ms", self._model.info.result_of, outputs))
         self._judge = Judge(self._model, taken.results)
+        self._result_ms = shared.ms["result_ms"]  # the same work at every cut
         n = self._model.graph.n
-        self.whole = self._point(Configuration(n, n, DEVICE_ANCHOR, NOTHING), taken)
+        self.whole = self._point(Configuration(n, n, DEVICE_ANCHOR, NOTHING), taken, shared)
 
     def points(
         self, setups: Sequence[Configuration], ranges: Mapping[str, Range]
     ) -> Iterator[RatePoint]:
-        """A point of each, in order; the parts of a cut stay open while it is measured."""
+        """A point of each, in order of the cuts; those of one cut share the times of its parts."""
         for k in dict.fromkeys(setup.k for setup in setups):
-            part1, part2 = map(self._local.session, extract(self._model.stored, k))
-            with part1, part2:
-                part1.warm(self._warmup)
-                part2.warm(self._warmup, part1.run(self._model.inputs[0].tensors))
-                for setup in setups:
-                    if setup.k == k:
-                        yield self._measure(setup, part1, part2, ranges)
+            here = [_Measured(setup) for setup in setups if setup.k == k]
+            shared = self._measure(k, here, ranges)
+            for one in here:
+                yield one.failed or self._point(one.setup, one.taken, shared)
 
     def _measure(
-        self,
-        setup: Configuration,
-        part1: PartSession,
-        part2: PartSession,
-        ranges: Mapping[str, Range],
-    ) -> RatePoint:
-        taken = _Taken()
-        try:
-            encoder, decoder = self._coder(setup, ranges), self._coder(setup, ranges)
-            for one in self._model.inputs:
-                taken.begin()
-                crossing = taken.timed("part1_ms", part1.run, one.tensors)
-                encoded = taken.timed("encode_ms", encoder.encode, crossing)
-                decoded = taken.timed("decode_ms", decoder.decode, encoded)
-                outputs = taken.timed("part2_ms", part2.run, decoded)
-                result = taken.timed("result_ms", self._model.info.result_of, outputs)
-                taken.end(_nbytes(encoded), result)
-            return self._point(setup, taken)
-        except SplitbedError as error:
-            frames = len(taken.results)
-            where = f"at {self._model.inputs[frames].name}: " if taken.begun > frames else ""
-            return RatePoint(setup, frames, error=f"{where}{error}")
+        self, k: int, here: Sequence["_Measured"], ranges: Mapping[str, Range]
+    ) -> "_Taken":
+        """Run every frame through part 1 once, then through each codec and part 2.
+
+        What the parts took, whose work is the same whatever the codec.
+        """
+        shared = _Taken()
+        part1, part2 = map(self._local.session, extract(self._model.stored, k))
+        with part1, part2:
+            part1.warm(self._warmup)
+            part2.warm(self._warmup, part1.run(self._model.inputs[0].tensors))
+            for one in here:
+                with one.failing():
+                    one.coders = self._coder(one.setup, ranges), self._coder(one.setup, ranges)
+            for frame in self._model.inputs:
+                crossing: Tensors | None = None
+                for one in here:
+                    if one.failed:
+                        continue
+                    with one.failing(f"at {frame.name}: "):
+                        if crossing is None:
+                            crossing = shared.timed("part1_ms", part1.run, frame.tensors)
+                        encoder, decoder = one.coders
+                        encoded = one.taken.timed("encode_ms", encoder.encode, crossing)
+                        decoded = one.taken.timed("decode_ms", decoder.decode, encoded)
+                        outputs = shared.timed("part2_ms", part2.run, decoded)
+                        one.taken.end(_nbytes(encoded), self._model.info.result_of(outputs))
+        return shared
 
     def _coder(self, setup: Configuration, ranges: Mapping[str, Range]) -> Coder:
         picture = self._model.recipe if setup.k == 0 else None
         setting = Setting(ranges, self._model.channels_last, picture)
         return codec_named(setup.codec).bind(self._model.graph.cuts[setup.k].tensors, setting)
 
-    def _point(self, setup: Configuration, taken: "_Taken") -> RatePoint:
+    def _point(self, setup: Configuration, taken: "_Taken", shared: "_Taken") -> RatePoint:
         judged = self._judge.judge(dict(enumerate(taken.results)))
         whole = judged.value if setup.codec == NOTHING else self.whole.value
+        took = taken.ms | shared.ms | {"result_ms": self._result_ms}
         return RatePoint(
             setup,
             frames=len(taken.results),
@@ -238,21 +242,17 @@ class Bench:
             result_bytes=statistics.mean(_nbytes(result) for result in taken.results),
             accuracy=judged,
             drop=None if whole is None or judged.value is None else whole - judged.value,
-            times={stage: statistics.median(taken.ms.get(stage, [0.0])) for stage in TIMED},
+            times={stage: statistics.median(took.get(stage, [0.0])) for stage in TIMED},
         )
 
 
 class _Taken:
-    """What the frames of one point took and gave."""
+    """What frames took and gave."""
 
     def __init__(self) -> None:
         self.ms: dict[str, list[float]] = {}
         self.results: list[Tensors] = []
         self.sizes: list[int] = []
-        self.begun = 0
-
-    def begin(self) -> None:
-        self.begun += 1
 
     def timed(self, stage: str, work: Callable[[Tensors], Tensors], given: Tensors) -> Tensors:
         start = time.perf_counter()
@@ -263,6 +263,25 @@ class _Taken:
     def end(self, nbytes: int, result: Tensors) -> None:
         self.sizes.append(nbytes)
         self.results.append(result)
+
+
+class _Measured:
+    """A codec at a cut while it is measured; `failed` says at which frame it ended, and why."""
+
+    def __init__(self, setup: Configuration) -> None:
+        self.setup = setup
+        self.taken = _Taken()
+        self.failed: RatePoint | None = None
+        self.coders: tuple[Coder, Coder]
+
+    @contextmanager
+    def failing(self, where: str = "") -> Iterator[None]:
+        """What goes wrong ends this codec and leaves the others."""
+        try:
+            yield
+        except SplitbedError as error:
+            frames = len(self.taken.results)
+            self.failed = RatePoint(self.setup, frames, error=f"{where}{error}")
 
 
 def _nbytes(tensors: Tensors) -> int:

@@ -99,7 +99,7 @@ def _measure(
     calibration: Calibration | None,
     folder: RunFolder,
 ) -> list[RatePoint]:
-    """The device anchor and all setups; each is on the disk before the next is begun."""
+    """The device anchor and all setups; those of a cut are on the disk before the next is begun."""
     if calibration:
         folder.replace(CALIBRATION_FILE, calibration.text())
     _say(f"running the whole model on {len(local.model.inputs)} frames")

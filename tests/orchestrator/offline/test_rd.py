@@ -71,6 +71,15 @@ def test_the_bound_is_the_node_times_and_the_wire(folder: Path) -> None:
     assert on_wire == pytest.approx(float(raw["kbit_per_frame"]) / 5 * 1514 / 1448, rel=0.01)
 
 
+def test_identical_work_is_measured_once(folder: Path) -> None:
+    first, *crossing = rows(folder)
+    for split in {row["split"] for row in crossing}:
+        here = [row for row in crossing if row["split"] == split]
+        assert len(here) > 1
+        assert len({(row["part1_ms"], row["part2_ms"]) for row in here}) == 1
+    assert {row["result_ms"] for row in crossing} == {first["result_ms"]}
+
+
 def test_the_folder_says_what_was_asked_of_which_weights_and_frames(folder: Path) -> None:
     told = json.loads((folder / "rd.json").read_text())
     assert told["asked"]["codec"] == ["raw", "int8+zstd"]
