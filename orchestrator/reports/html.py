@@ -158,6 +158,8 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
         "ue": choice.ue,
         "gain": choice.gain,
         "sure": choice.sure,
+        "doubt": choice.doubt,
+        "tied": [places[id(row)] for row in choice.tied],
         "complete": choice.complete,
     }
 

@@ -1,20 +1,21 @@
 """The table at the end of a sweep: a line per split, a column of times per link."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from rich.text import Text
 
 from orchestrator.ask.split_point import encodes
 from orchestrator.reports.export import UNKNOWN, figure, sent_bytes
 from orchestrator.reports.grid import Grid, GridColumn
-from orchestrator.results.judgement.accuracy import is_fit
+from orchestrator.results.judgement.choice import choices
 from orchestrator.results.rows import COLUMNS, Row
 
 
 def sweep_table(table: Sequence[Row]) -> Grid:
     """End-to-end time and measured/bound of every split and codec, under all conditions.
 
-    The best under each is bold. What a codec costs in accuracy stands beside it.
+    The best under each is bold, and so is what cannot be told from it.
+    What a codec costs in accuracy stands beside it.
     """
     conditions = list(dict.fromkeys(row.conditions for row in table))
     lines = [
@@ -27,8 +28,8 @@ def sweep_table(table: Sequence[Row]) -> Grid:
         GridColumn(head, [Text(told(row)) for row in firsts], right=head in numbers)
         for head, told in (keys | numbers).items()
     ]
+    best = {id(row) for choice in choices(table) for row in choice.tied}
     for where in conditions:
-        best = _best(table, where)
         times = [_time(line.get(where), best) for line in lines]
         columns.append(GridColumn(_heading(*where), times, right=True))
     return Grid(columns, keys=len(keys), caption="End-to-end time, measured/bound")
@@ -61,11 +62,6 @@ def _numbers(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     return told
 
 
-def _best(table: Sequence[Row], where: tuple[str, str]) -> float | None:
-    times = (row.e2e_ms for row in table if row.conditions == where and row.valid and is_fit(row))
-    return min((time for time in times if time is not None), default=None)
-
-
 def _heading(link: str, ue: str) -> str:
     slowed = f"\nUE {ue}" if ue else ""
     return link.replace(", ", "\n") + slowed
@@ -83,7 +79,7 @@ def _part_ms(measured_ms: float | None, predicted_ms: float | None) -> str:
     return measured if predicted_ms is None else f"{measured} ({predicted_ms:.1f})"
 
 
-def _time(row: Row | None, best: float | None) -> Text:
+def _time(row: Row | None, best: Collection[int]) -> Text:
     if row is None:
         return Text("")
     if row.e2e_ms is None:
@@ -91,4 +87,4 @@ def _time(row: Row | None, best: float | None) -> Text:
     words = f"{row.e2e_ms:.0f} ms {row.e2e_over_bound:.3f}"
     if not row.valid:
         return Text(f"{words} INVALID", style="red")
-    return Text(words, style="bold green" if row.e2e_ms == best else "")
+    return Text(words, style="bold green" if id(row) in best else "")

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import get_args, get_origin, get_type_hints
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 from orchestrator.ask.split_point import Anchor
 
@@ -52,9 +52,14 @@ class Column:
 
 
 def columns_of(row: type) -> dict[str, Column]:
-    """The columns that the fields of a class declare, by their names, in their order."""
+    """The columns that the fields of a class declare, by their names, in their order.
+
+    A field that is not Annotated is none.
+    """
     found = {}
     for name, hint in get_type_hints(row, include_extras=True).items():
+        if get_origin(hint) is not Annotated:
+            continue
         declared, column = get_args(hint)
         kinds = get_args(declared) if get_origin(declared) is UnionType else (declared,)
         assert (type(None) in kinds) == bool(column.empty), f"{name}: why may it be empty?"

@@ -6,7 +6,6 @@ A new column is a field here, in its place, and filled in :mod:`orchestrator.res
 from typing import Annotated
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from orchestrator.ask.split_point import (
     DEVICE_ANCHOR,
@@ -265,6 +264,9 @@ class Row(Struct, frozen=True, kw_only=True):
     ] = None
     e2e_high_ms: Annotated[Number, Column("upper end of it", "ms", NO_FRAME)] = None
 
+    samples_ms: tuple[float, ...] = ()
+    """End-to-end times of the frames, in order: no column, what comparisons of rows rest on."""
+
     @property
     def layers(self) -> tuple[int, int]:
         """How many layers are on the UE, and how many on the edge."""
@@ -303,7 +305,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
     def plain(self) -> dict[str, object]:
         """By the names of the columns, as JSON has it."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in COLUMNS}
 
 
 COLUMNS = columns_of(Row)

@@ -125,6 +125,7 @@ def _with_times(
     row = replace(
         row,
         **_medians(columns),
+        samples_ms=tuple(times.e2e_ms.tolist()),
         e2e_low_ms=low_ms,
         e2e_high_ms=high_ms,
         e2e_p95_ms=p95_ms,

@@ -6,8 +6,6 @@ accuracy.csv: every metric of the whole model and of each lossy cell, and of eac
 
 from collections.abc import Iterable, Iterator
 
-from msgspec.structs import astuple
-
 from orchestrator.results.columns import csv_lines
 from orchestrator.results.records import Accuracy, CellRecord
 from orchestrator.results.rows import COLUMNS, Row
@@ -18,7 +16,7 @@ WHOLE_MODEL = "whole model"
 
 def summary_csv(table: Iterable[Row], *, header: bool = True) -> str:
     """The rows; what is not known is empty."""
-    lines = (map(_text, astuple(row)) for row in table)
+    lines = (map(_text, row.plain().values()) for row in table)
     return csv_lines([COLUMNS.keys(), *lines] if header else lines)
 
 

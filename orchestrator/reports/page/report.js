@@ -36,7 +36,7 @@ function pick(group, split) {
   return ran.find(({ order }) => order === group.best) ?? ran[0] ?? ofSplit[0];
 }
 
-const isBest = (group, cell) => cell.order === group.best;
+const isBest = (group, cell) => group.tied.includes(cell.order);
 const failed = (cell) => !cell.row.valid;
 const outcome = (cell) => (isNumber(cell.e2e) ? ms(cell.e2e) : "failed")
   + (failed(cell) && isNumber(cell.e2e) ? " INVALID" : "");
@@ -80,7 +80,7 @@ function answer() {
       .map((name) => cells[group[name]]);
     if (!best) return [group.name, "nothing valid was measured", null, null, null, null];
     const held = split && anchor && (!group.sure
-      ? `${split.label}, ${within(split)}, and the ${anchor.label}, ${within(anchor)}, cannot be told apart`
+      ? `${split.label}, ${within(split)}, and the ${anchor.label}, ${within(anchor)}, cannot be told apart; ${group.doubt}`
       : best === split
       ? `${times(group.gain)} as fast as the ${anchor.label} (${ms(anchor.e2e)})`
       : `the best split, ${split.label}, takes ${ms(split.e2e)}, ${times(group.gain)} as fast`);
@@ -111,7 +111,8 @@ function stages() {
       !only.box.checked || failed(cell) || pick(group, cell.row.split) === cell)]);
   figure("stages", "End-to-end time by stage",
     "What a frame took over each link, made of its stages (medians, so they need not add up "
-    + "exactly); a thin line is the 95 % interval of the median, ★ the configuration to choose. Of "
+    + "exactly); a thin line is the 95 % interval of the median, ★ the configuration to choose, and those that cannot be "
+    + "told from it. Of "
     + "two machines, uplink and downlink may only be known together, as network.",
     {
       controls: several ? [links.control, only.control] : [links.control],
@@ -159,7 +160,8 @@ function crossover() {
   const several = cells.some((cell) => !cell.anchor && cell.row.codec !== "raw");
   figure("crossover", "Where to cut over which link",
     "End-to-end time of each split over each link, with the codec to choose for it; × is how many "
-    + "times as fast as the best anchor it is. The best over a link is outlined and has a ★.",
+    + "times as fast as the best anchor it is. The best over a link is outlined and has a ★, "
+    + "as has what cannot be told from it.",
     {
       draw: mapped(splits, (cell) => {
         const speedup = cell.row.speedup_vs_best_anchor;

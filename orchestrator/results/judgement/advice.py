@@ -7,7 +7,12 @@ import math
 from collections.abc import Sequence
 
 from orchestrator.results.judgement.accuracy import passed_over, seeded, untrained
-from orchestrator.results.judgement.choice import Choice, choices, compression_needed
+from orchestrator.results.judgement.choice import (
+    Choice,
+    choices,
+    compression_needed,
+    interval_of_gain,
+)
 from orchestrator.results.judgement.trust import trust, within
 from orchestrator.results.rows import Row, known
 from splitbed.codecs import RAW
@@ -37,7 +42,7 @@ def _where_to_cut(choice: Choice) -> list[str]:
         return [
             f"{where} the best split, {reached}, and {_anchor(anchor)} cannot be told apart: "
             f"{within(split)}{_paid(split)} and {within(anchor)}{_paid(anchor)}{beside}"
-            f"{_lossier(choice)}; more --runs may tell."
+            f"{_lossier(choice)}; {choice.doubt}."
         ]
     if choice.best is split:
         anchors = [one for one in (choice.device, choice.network) if one]
@@ -45,7 +50,8 @@ def _where_to_cut(choice: Choice) -> list[str]:
         return [f"{where} cut at {reached}: {_ms(split)}{_paid(split)}, {gains}{_lossier(choice)}."]
     line = (
         f"{where} do not split: {_anchor(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the best "
-        f"split, {reached}, {_ms(split)}{_paid(split)}{beside}{_lossier(choice)}"
+        f"split, {reached}, {_ms(split)}, {_gain(split, anchor)} as long"
+        f"{_paid(split)}{beside}{_lossier(choice)}"
     )
     factor = compression_needed(split)
     if factor is not None and math.isfinite(factor):
@@ -57,8 +63,9 @@ def _where_to_cut(choice: Choice) -> list[str]:
     ]
 
 
-def _gain(anchor: Row, split: Row) -> str:
-    return f"{known(anchor.e2e_ms) / known(split.e2e_ms):.2f} times"
+def _gain(slow: Row, fast: Row) -> str:
+    """With the interval over the frames."""
+    return f"{known(slow.e2e_ms) / known(fast.e2e_ms):.2f} times{interval_of_gain(slow, fast)}"
 
 
 def _ms(row: Row) -> str:

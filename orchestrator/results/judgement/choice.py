@@ -1,13 +1,21 @@
-"""What to choose under the same conditions, and what the other splits lack for it."""
+"""What to choose under the same conditions, how sure that is, and what other splits lack for it.
+
+The split that gains most is the luckiest of many, and so is its rival: the p of their difference
+is multiplied by the number of pairs that they were picked from (Bonferroni), and then corrected for
+the number of choices in the run (Holm).
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netem.wire import wire_bytes
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
+from orchestrator.results.statistics.comparison import MAX_MORE, Difference, difference, holm
+
+MAX_P = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,28 @@ class Choice:
     lossier: tuple[Row, ...]
     """The network anchors that are not, the fastest first."""
 
+    tied: tuple[Row, ...]
+    """The best and every fit row that cannot be told from it."""
+    difference: Difference | None
+    """Of the slower one of split and anchor over the faster one; None for too few frames."""
+    p: float = 1.0
+    """That they are equal, corrected for all that was compared."""
+    level: float = MAX_P
+    """What p would have to be, were it not corrected."""
+
     @property
     def sure(self) -> bool:
-        """Whether the 95 % intervals of the split and the anchor lie apart."""
-        if self.split is None or self.anchor is None:
-            return False
-        fast, slow = sorted((self.split, self.anchor), key=_e2e_ms)
-        return known(fast.e2e_high_ms) < known(slow.e2e_low_ms)
+        """Whether the split and the anchor can be told apart, as their medians are."""
+        return self.p <= MAX_P and _tells(self.difference)
+
+    @property
+    def doubt(self) -> str:
+        """What would tell them apart, as ``about 40 frames more would tell``."""
+        if self.difference is None:
+            return "that takes 2 frames of each at least: give more --runs"
+        if (more := self.difference.frames_to_tell(self.level)) is None:
+            return f"even {MAX_MORE} frames more would not tell"
+        return f"about {more} frame{'' if more == 1 else 's'} more would tell"
 
     @property
     def gain(self) -> float | None:
@@ -53,9 +76,19 @@ class Choice:
 def choices(table: Sequence[Row]) -> list[Choice]:
     """The choice for each link and pace of the UE, from slow links to fast ones."""
     ordered = sorted(table, key=_of_conditions)
-    return [
+    found = [
         _choice([row for row in table if row.conditions == where])
         for where in dict.fromkeys(row.conditions for row in ordered)
+    ]
+    compared = [choice for choice in found if choice.difference]
+    corrected = iter(holm([choice.p for choice in compared]))
+    return [
+        _with_tied(
+            replace(one, p=next(corrected), level=one.level / len(compared))
+            if one.difference
+            else one
+        )
+        for one in found
     ]
 
 
@@ -72,6 +105,8 @@ def _choice(measured: Sequence[Row]) -> Choice:
     rivals = [a for a in fit if a.is_anchor and (split is None or as_accurate(a, split))]
     anchor = min(rivals, key=_e2e_ms, default=None)
     network = [row for row in anchors if row.is_network_anchor]
+    apart = None if split is None or anchor is None else _difference(split, anchor)
+    pairs = max(1, sum(not row.is_anchor for row in fit) * len(rivals))
     return Choice(
         link=measured[0].link,
         ue=measured[0].ue,
@@ -83,7 +118,50 @@ def _choice(measured: Sequence[Row]) -> Choice:
         device=next((row for row in anchors if not row.is_network_anchor), None),
         network=min((row for row in network if row in rivals), key=_e2e_ms, default=None),
         lossier=tuple(sorted((row for row in network if row not in rivals), key=_e2e_ms)),
+        tied=tuple(fit),
+        difference=apart,
+        p=min(1.0, pairs * apart.p) if apart else 1.0,
+        level=MAX_P / pairs,
     )
+
+
+def _with_tied(choice: Choice) -> Choice:
+    """With those left of the fit rows that cannot be told from the best."""
+    best, pair = choice.best, (choice.split, choice.anchor)
+    if best is None:
+        return replace(choice, tied=())
+    others = [row for row in choice.tied if row is not best and _e2e_ms(row) >= _e2e_ms(best)]
+    found = [_difference(best, row) for row in others]
+    # the best was picked: any two of the rows could have been the pair
+    picked = (len(others) + 1) / 2
+    corrected = holm([one.p * picked if one else 1.0 for one in found])
+    tied = [best]
+    for row, apart, p in zip(others, found, corrected, strict=True):
+        told = choice.sure if row in pair else p <= MAX_P and _tells(apart)
+        tied += [] if told else [row]
+    return replace(choice, tied=tuple(tied))
+
+
+def _difference(a: Row, b: Row) -> Difference | None:
+    """Of the slower one over the faster one, by their medians."""
+    fast, slow = sorted((a, b), key=_e2e_ms)
+    return difference(fast.samples_ms, slow.samples_ms)
+
+
+def _tells(apart: Difference | None) -> bool:
+    return apart is not None and apart.low > 1
+
+
+def interval_of_gain(slow: Row, fast: Row) -> str:
+    """How many times as fast, frame by frame, as `` (1.50 to 1.70)``.
+
+    The ratio of the medians lies in it; empty for too few frames.
+    """
+    apart = difference(fast.samples_ms, slow.samples_ms)
+    if apart is None:
+        return ""
+    gain = _e2e_ms(slow) / _e2e_ms(fast)
+    return f" ({min(apart.low, gain):.2f} to {max(apart.high, gain):.2f})"
 
 
 def _e2e_ms(row: Row) -> float:

@@ -13,11 +13,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, ndtri, stdtr, stdtrit
-from scipy.stats import binom
 
 COVERAGE = 0.95
 MIN_SIGN_PAIRS = 6
@@ -61,7 +60,7 @@ class Difference:
         apart = abs(math.log(self.ratio))
         if apart == 0:
             return None
-        z = float(ndtri(1 - level / 2) + ndtri(POWER))
+        z = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(POWER)
         needed = max(MIN_SIGN_PAIRS, (z * math.sqrt(math.pi / 2) * self.spread / apart) ** 2)
         more = max(1, math.ceil(needed - self.pairs))
         return more if more <= MAX_MORE else None
@@ -98,6 +97,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _student(logs: Array) -> tuple[float, float, float]:
     """The p and the interval of a mean of 0; of logs that are all the same, without a doubt."""
+    from scipy.special import stdtr, stdtrit  # takes a while to import
+
     degrees = len(logs) - 1
     mean, error = float(np.mean(logs)), float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
     if error == 0:
@@ -114,10 +115,14 @@ def _order_interval(logs: Array) -> tuple[float, float]:
 @cache
 def _rank(count: int) -> int:
     """The largest k for which the k-th least to the k-th largest cover the median."""
+    from scipy.stats import binom
+
     return int(binom.ppf((1 - COVERAGE) / 2, count, 0.5))
 
 
 def _sign_p(logs: Array) -> float:
     """Ties tell nothing and are left out."""
+    from scipy.special import bdtr
+
     above, below = int(np.sum(logs > 0)), int(np.sum(logs < 0))
     return min(1.0, 2 * float(bdtr(min(above, below), above + below, 0.5)))
