@@ -1,9 +1,11 @@
 """Runs held against the first of them: what became faster, what slower, and what is noise.
 
-Ratios are of median end-to-end times, with 95 % intervals of the bootstrap over raw samples. A cell
-ends early once its last frames agree within 5 %: of so few frames, less than that is not told.
+Two runs of the same thing differ by more than their frames do: all rows share a shift, and scatter
+around it. Both are told on their own. A row is told when its frames, pair by pair, exclude that it
+only followed the shift (Holm over all rows), and its change is none that runs make by themselves.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +14,37 @@ from orchestrator.measure.limits import STABLE_SHARE
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
 from orchestrator.results.rows import Row
-from orchestrator.results.statistics.intervals import Interval, median_interval, ratio_interval
+from orchestrator.results.statistics.comparison import (
+    MIN_SIGN_PAIRS,
+    Difference,
+    difference,
+    holm,
+)
+from orchestrator.results.statistics.intervals import Interval, median_interval
 
 MIN_CHANGE = 0.01
-"""A smaller change of a median is noise, however sure …"""
-MANY_FRAMES = 6
-"""… and of fewer frames than these on either side, one below STABLE_SHARE."""
+"""A smaller change of a row is noise, however sure …"""
+SCATTER = 3.0
+"""… as is one within so many times what rows scatter by around the shift, STABLE_SHARE at most.
+
+Of fewer frames than 6 it is STABLE_SHARE: a cell ends early once its last ones agree so far."""
+MAX_SHIFT = 0.03
+"""So much of a shift that all rows share is the runs', not the rows'."""
+MAX_P = 0.05
 
 STAGES = ("part1", "encode", "uplink", "decode", "part2", "downlink")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Two samples of frames' times: `word` is faster, slower or noise.
+
+    `more` says about how many frames more would tell a change that is large enough.
+    """
+
+    word: str
+    difference: Difference | None
+    more: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,10 +56,24 @@ class Change:
     base_interval: Interval
     other_ms: float
     other_interval: Interval
-    ratio: float
-    ratio_interval: Interval
-    word: str
+    told: Told
     stage: str
+
+    @property
+    def word(self) -> str:
+        """faster, slower or noise."""
+        return self.told.word
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians."""
+        return self.other_ms / self.base_ms
+
+    @property
+    def ratio_interval(self) -> tuple[float, float] | None:
+        """Over the pairs of frames; None for a single frame."""
+        found = self.told.difference
+        return found.around(self.ratio) if found else None
 
     def line(self) -> dict[str, object]:
         """As JSON has it."""
@@ -51,6 +90,7 @@ class Change:
             "ratio": self.ratio,
             "ratio_interval": self.ratio_interval,
             "word": self.word,
+            "frames_to_tell": self.told.more,
             "stage": self.stage,
         }
 
@@ -70,15 +110,16 @@ class Comparison:
         """The median of all ratios, in a sentence."""
         if not self.changes:
             return "the runs have no row in common"
-        ratios = [change.ratio for change in self.changes]
-        low, high = median_interval(ratios)
         counts = dict.fromkeys(("faster", "slower", "noise"), 0)
         for change in self.changes:
             counts[change.word] += 1
         words = ", ".join(f"{count} {word}" for word, count in counts.items())
+        shift, scatter = (100 * math.expm1(log) for log in _shift(self.changes))
         return (
-            f"{words}; over all {len(ratios)} rows times are {statistics.median(ratios):.3f} "
-            f"({low:.3f} to {high:.3f}) of the first's"
+            f"{words}; of all {len(self.changes)} rows the median is {abs(shift):.1f} % "
+            f"{'slower' if shift > 0 else 'faster'} in B, around which they scatter by "
+            f"{scatter:.1f} %: runs of the same thing shift, too, and up to {100 * MAX_SHIFT:g} % "
+            "of that is told of no row"
         )
 
     def record(self) -> dict[str, object]:
@@ -98,37 +139,64 @@ def compare(base: Reading, other: Reading) -> Comparison:
     mine, theirs = base.by_point, other.by_point
     both = [point for point in mine if base.e2e_ms[point] and other.e2e_ms.get(point)]
     told = [point for point in both if mine[point].valid and theirs[point].valid]
-    changes = tuple(_change(point, base, other) for point in told)
+    words = told_apart([(base.e2e_ms[point], other.e2e_ms[point]) for point in told])
+    changes = tuple(_change(p, base, other, w) for p, w in zip(told, words, strict=True))
     only = [f"not compared, INVALID in one: {point.words}" for point in both if point not in told]
     only += [f"only in {base.name}: {point.words}" for point in mine if point not in both]
     only += [f"only in {other.name}: {point.words}" for point in theirs if point not in both]
     return Comparison(base.name, other.name, changes, tuple(only), tuple(_remarks(base, other)))
 
 
-def _change(point: GridPoint, base: Reading, other: Reading) -> Change:
+def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[Told]:
+    """What can be said of each row, its frames' times in A and in B, among all of them."""
+    logs = [math.log(statistics.median(b) / statistics.median(a)) for a, b in rows]
+    shift, scatter = _shifted(logs)
+    shared = min(max(shift, -math.log1p(MAX_SHIFT)), math.log1p(MAX_SHIFT))
+    found = [difference([ms * math.exp(shared) for ms in a], b) for a, b in rows]
+    corrected = holm([one.p if one else 1.0 for one in found])
+    told = []
+    for (a, b), own, log, p in zip(rows, found, logs, corrected, strict=True):
+        least = min(max(MIN_CHANGE, SCATTER * scatter), STABLE_SHARE)
+        if own is None or own.pairs < MIN_SIGN_PAIRS:
+            least = STABLE_SHARE
+        # what only follows the shift is no change of the row, nor is what only resists it
+        beyond = log - shared
+        large = log * beyond > 0 and min(abs(log), abs(beyond)) >= math.log1p(least)
+        word, more = "noise", None
+        if large and own and p <= MAX_P and own.excludes_1 and (own.ratio > 1) == (beyond > 0):
+            word = "slower" if beyond > 0 else "faster"
+        elif large and own:
+            more = own.frames_to_tell(MAX_P / len(rows))
+        told.append(Told(word, difference(a, b), more))
+    return told
+
+
+def _shift(changes: Sequence[Change]) -> tuple[float, float]:
+    return _shifted([math.log(change.ratio) for change in changes])
+
+
+def _shifted(logs: Sequence[float]) -> tuple[float, float]:
+    """The median of the rows' log ratios, and by what they scatter around it.
+
+    The latter is the median distance, as a standard deviation of normal ones.
+    """
+    shift = statistics.median(logs) if logs else 0.0
+    distances = [abs(log - shift) for log in logs]
+    return shift, 1.4826 * (statistics.median(distances) if distances else 0.0)
+
+
+def _change(point: GridPoint, base: Reading, other: Reading, told: Told) -> Change:
     before, after = base.e2e_ms[point], other.e2e_ms[point]
-    ratio = statistics.median(after) / statistics.median(before)
-    interval = ratio_interval(before, after)
-    few = min(len(before), len(after)) < MANY_FRAMES
-    word = _word(ratio, interval, STABLE_SHARE if few else MIN_CHANGE)
+    noise = told.word == "noise"
     return Change(
         point,
         statistics.median(before),
         median_interval(before),
         statistics.median(after),
         median_interval(after),
-        ratio,
-        interval,
-        word,
-        "" if word == "noise" else _stage(base.by_point[point], other.by_point[point]),
+        told,
+        "" if noise else _stage(base.by_point[point], other.by_point[point]),
     )
-
-
-def _word(ratio: float, interval: Interval, least: float) -> str:
-    low, high = interval
-    if low <= 1 <= high or abs(ratio - 1) < least:
-        return "noise"
-    return "slower" if ratio > 1 else "faster"
 
 
 def _stage(before: Row, after: Row) -> str:
@@ -190,9 +258,9 @@ def lines(comparison: Comparison) -> Sequence[dict[str, object]]:
             "UE": change.point.ue,
             "A ms": _with_interval(change.base_ms, change.base_interval),
             "B ms": _with_interval(change.other_ms, change.other_interval),
-            "B/A": f"{change.ratio:.3f} ({change.ratio_interval[0]:.3f}–"
-            f"{change.ratio_interval[1]:.3f})",
+            "B/A": _ratio(change),
             "verdict": change.word,
+            "frames to tell": "" if change.told.more is None else f"{change.told.more} more",
             "most of it": change.stage,
         }
         for change in comparison.changes
@@ -201,3 +269,10 @@ def lines(comparison: Comparison) -> Sequence[dict[str, object]]:
 
 def _with_interval(ms: float, interval: Interval) -> str:
     return f"{ms:.1f} ({interval[0]:.1f}–{interval[1]:.1f})"
+
+
+def _ratio(change: Change) -> str:
+    if change.ratio_interval is None:
+        return f"{change.ratio:.3f}"
+    low, high = change.ratio_interval
+    return f"{change.ratio:.3f} ({low:.3f}–{high:.3f})"

@@ -160,8 +160,8 @@ def interval_of_gain(slow: Row, fast: Row) -> str:
     apart = difference(fast.samples_ms, slow.samples_ms)
     if apart is None:
         return ""
-    gain = _e2e_ms(slow) / _e2e_ms(fast)
-    return f" ({min(apart.low, gain):.2f} to {max(apart.high, gain):.2f})"
+    low, high = apart.around(_e2e_ms(slow) / _e2e_ms(fast))
+    return f" ({low:.2f} to {high:.2f})"
 
 
 def _e2e_ms(row: Row) -> float:

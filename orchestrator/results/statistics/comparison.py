@@ -51,6 +51,10 @@ class Difference:
         """Whether the interval of this comparison alone tells the two apart."""
         return not self.low <= 1 <= self.high
 
+    def around(self, ratio: float) -> tuple[float, float]:
+        """The interval, with another measure of the ratio in it, as that of two medians."""
+        return min(self.low, ratio), max(self.high, ratio)
+
     def frames_to_tell(self, level: float = 1 - COVERAGE) -> int | None:
         """About how many frames more would tell them apart; None for more than MAX_MORE.
 

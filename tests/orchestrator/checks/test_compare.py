@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from orchestrator.checks.compare import compare
+from orchestrator.checks.compare import compare, told_apart
 from orchestrator.results.reading import read
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import FRAMES_MS, MODEL, made_run
@@ -60,3 +61,70 @@ def test_the_table_has_both_medians_with_their_intervals(tmp_path: Path) -> None
     assert done.code == 0, done.err
     assert "101.0 (100.0–102.0)" in done.out
     assert "3 slower" in done.out
+
+
+def runs(rng: np.random.Generator, *shifts: float, rows: int = 20) -> list[list[list[float]]]:
+    """Two runs of the same thing, 20 frames of each row; the second is slower by so much a row."""
+    medians = 20 * 1.3 ** np.arange(rows)
+    second = np.resize(shifts, rows)
+    return [
+        [
+            (ms * (1 + by) * np.exp(0.03 * rng.standard_normal(20))).tolist()
+            for ms, by in zip(medians, of_run, strict=True)
+        ]
+        for of_run in (np.zeros(rows), second)
+    ]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 20, 51])
+@pytest.mark.parametrize("shift", [0.0, 0.01, -0.01])
+def test_a_run_and_the_same_again_have_nothing_to_tell_in_95_of_100_pairs(
+    shift: float, rows: int
+) -> None:
+    rng = np.random.default_rng(rows)
+    pairs = [runs(rng, shift, rows=rows) for _ in range(100)]
+    found = [told_apart([*zip(*pair, strict=True)]) for pair in pairs]
+    assert sum(any(row.word != "noise" for row in told) for told in found) <= 5
+
+
+def test_rows_that_scatter_from_run_to_run_are_noise_too() -> None:
+    rng = np.random.default_rng(5)
+    pairs = [runs(rng, *rng.normal(0.01, 0.01, 20)) for _ in range(100)]
+    found = [told_apart([*zip(*pair, strict=True)]) for pair in pairs]
+    assert sum(any(row.word != "noise" for row in told) for told in found) <= 5
+
+
+def test_a_row_that_differs_is_told_beside_a_shift_that_all_share() -> None:
+    rng = np.random.default_rng(6)
+    told = told_apart([*zip(*runs(rng, *[0.01] * 19, 0.1), strict=True)])
+    assert [row.word for row in told] == ["noise"] * 19 + ["slower"]
+
+
+def test_what_all_rows_share_is_told_of_each_where_runs_do_not_shift_so_far() -> None:
+    rng = np.random.default_rng(7)
+    told = told_apart([*zip(*runs(rng, 0.2), strict=True)])
+    assert {row.word for row in told} == {"slower"}
+
+
+def test_of_few_frames_it_says_about_how_many_more_would_tell() -> None:
+    (told,) = told_apart([([100.0, 120, 110, 90], [130.0, 118, 140, 105])])
+    assert (told.word, told.more) == ("noise", 8)
+
+
+@pytest.mark.parametrize(
+    ("row", "others", "word"),
+    [
+        (1.009, 1.0, "noise"),
+        (1.011, 1.0, "slower"),
+        (0.991, 1.0, "noise"),
+        (0.989, 1.0, "faster"),
+        (1.03, 1.03, "noise"),
+        (1.039, 1.039, "noise"),
+        (1.041, 1.041, "slower"),
+        (1.0, 1.03, "noise"),  # it only resists what the others did
+    ],
+)
+def test_a_change_is_told_just_beyond_its_limits(row: float, others: float, word: str) -> None:
+    frames = [100 + 0.01 * place for place in range(20)]
+    pairs = [(frames, [ms * by for ms in frames]) for by in (row, others, others)]
+    assert told_apart(pairs)[0].word == word
