@@ -132,6 +132,9 @@ class RunWords(TypedDict, total=False):
     """How often, how long, and what else is measured."""
 
     runs: Annotated[int, Says("Frames per cell at most; 3 when stable. [5]")]
+    accuracy_frames: Annotated[
+        int, Says("Of the input, at most, that lossy codecs are judged on. [100]")
+    ]
     max_drop: Annotated[float, Says("Of accuracy: what loses more is not recommended. [0.01]")]
     warmup: Annotated[int, Says("Uncounted runs of each part. [1]")]
     delivery: Annotated[bool, Says("Send part 1 to the UE over the link, and time it. [yes]")]

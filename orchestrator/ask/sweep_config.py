@@ -51,6 +51,7 @@ class SweepConfig(LinkOptions):
 
     model: str
     split: Splits = "named"
+    accuracy_frames: int = Field(100, ge=1, le=100_000)
     max_drop: float = Field(MAX_DROP, ge=0, allow_inf_nan=False)
     runs: int = Field(5, ge=MIN_FRAMES, le=100_000)
     warmup: int = Field(1, ge=0, le=1000)

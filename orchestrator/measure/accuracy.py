@@ -5,15 +5,19 @@ as every other result is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from msgspec.structs import replace
 
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.errors import UsageError
 from splitbed.media.datasets.truth import class_named
+from splitbed.metrics.resampling import MIN_PICTURES, Array, inner, mean_of, resamples
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box, boxes_of
 from splitbed.tensors import Tensors
@@ -24,17 +28,48 @@ NEAR_PX = 5.0
 """Key points are where the whole model has them, within this distance on its input."""
 
 
-class Judge:
-    """Judges results by input; ``whole`` is what the whole model makes of each."""
+@dataclass(frozen=True)
+class Judged:
+    """An accuracy, and what it is of resamples of its pictures, where that can be told."""
 
-    def __init__(self, model: SweptModel, whole: Sequence[Tensors]) -> None:
-        self._inputs = model.inputs
+    accuracy: Accuracy
+    of: Callable[[Array], Array] | None
+
+
+def _with_drop(judged: Judged, whole: Judged, *, is_sequence: bool) -> Accuracy:
+    """How far it falls short of the whole model, on the very same resamples of the pictures."""
+    told, count = judged.accuracy, judged.accuracy.frames or 0
+    if told.value is None or whole.accuracy.value is None:
+        return told
+    ends = None
+    if judged.of and whole.of and count >= MIN_PICTURES:
+        drawn = resamples(count, is_sequence=is_sequence)
+        ends = inner(whole.of(drawn) - judged.of(drawn))
+    low, high = ends or (None, None)
+    drop = whole.accuracy.value - told.value
+    return replace(told, drop=drop, drop_low=low, drop_high=high)
+
+
+class Judge:
+    """Judges results by input; ``whole`` is what the whole model makes of each.
+
+    The inputs are those that are measured, unless others are given.
+    """
+
+    def __init__(
+        self,
+        model: SweptModel,
+        whole: Sequence[Tensors],
+        inputs: Sequence[ModelInput] | None = None,
+    ) -> None:
+        self._inputs = model.inputs if inputs is None else inputs
         self._task = model.task
         self._classes = TASKS[model.task].classes
         self._sequence = model.is_sequence
         self._names = model.classes if _outputs(model) == len(model.classes) else ()
         self._whole = whole
-        self._sizes = [one.size if self._classes else (0, 0) for one in self._inputs]
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._whole_drawn: dict[tuple[int, ...], Judged] = {}
         self.has_truth = bool(self._classes) and any(one.boxes is not None for one in self._inputs)
 
     @property
@@ -46,12 +81,21 @@ class Judge:
         """The boxes in the results for an input, in pixels; None for what gives none."""
         if not self._classes or "boxes" not in results:
             return None
+        if place not in self._sizes:
+            self._sizes[place] = self._inputs[place].size
         return boxes_of(results, self._classes, *self._sizes[place], min_score)
 
     def judge(self, results: Mapping[int, Tensors]) -> Accuracy:
-        """The accuracy of results by the places of their inputs."""
+        """The accuracy of results by the places of their inputs, and how far it falls short."""
         if not all(results.values()) or not results:
             return Accuracy("none: the results are too large to be brought back", None)
+        places = tuple(results)
+        if places not in self._whole_drawn:
+            self._whole_drawn[places] = self._judged({one: self._whole[one] for one in places})
+        whole, judged = self._whole_drawn[places], self._judged(results)
+        return _with_drop(judged, whole, is_sequence=self._sequence)
+
+    def _judged(self, results: Mapping[int, Tensors]) -> Judged:
         if self._classes:
             return self._detection(results)
         if self._task == "pose":
@@ -62,7 +106,7 @@ class Judge:
             return self._image(results)
         return self._regression(results)
 
-    def _detection(self, results: Mapping[int, Tensors]) -> Accuracy:
+    def _detection(self, results: Mapping[int, Tensors]) -> Judged:
         from splitbed.metrics.detection import detection_accuracy
         from splitbed.metrics.tracking import tracking_accuracy
 
@@ -78,7 +122,8 @@ class Judge:
         if self._sequence:
             more |= tracking_accuracy(truth, found, MIN_SCORE).row()
         metric = "AP" if self.has_truth else "AP, the whole model's boxes as truth"
-        return Accuracy(metric, judged.ap, more, judged.class_row(), len(truth))
+        told = Accuracy(metric, judged.ap, more, judged.class_row(), len(truth))
+        return Judged(told, judged.resampled_ap)
 
     def _truth(self, place: int, one: ModelInput) -> list[Box]:
         if self.has_truth:
@@ -86,19 +131,19 @@ class Judge:
         whole = self.boxes(place, self._whole[place], MIN_SCORE) or []
         return [Box(box.label, box.x, box.y, box.w, box.h) for box in whole]
 
-    def _pose(self, results: Mapping[int, Tensors]) -> Accuracy:
+    def _pose(self, results: Mapping[int, Tensors]) -> Judged:
         moved = [
             np.linalg.norm(
                 np.subtract(result["best_keypoints"], self._whole[place]["best_keypoints"]), axis=1
             )
             for place, result in results.items()
         ]
-        near = float(np.mean(np.concatenate(moved) <= NEAR_PX))
-        return Accuracy(
-            f"key points within {NEAR_PX:g} px of the whole model's", near, frames=len(results)
-        )
+        near = np.array([np.mean(one <= NEAR_PX) for one in moved])
+        metric = f"key points within {NEAR_PX:g} px of the whole model's"
+        told = Accuracy(metric, float(np.mean(near)), frames=len(results))
+        return Judged(told, partial(mean_of, near))
 
-    def _classification(self, results: Mapping[int, Tensors]) -> Accuracy:
+    def _classification(self, results: Mapping[int, Tensors]) -> Judged:
         from splitbed.metrics.classification import TOP, classification_accuracy
 
         told = [self._labels(result) for result in results.values()]
@@ -115,14 +160,16 @@ class Judge:
             for given, count in zip(judged.labels, row, strict=True):
                 if count:
                     more[f"confusion {true} as {given}"] = count
-        return Accuracy(metric, judged.accuracy, more, frames=len(truth))
+        right = np.array([true == labels[0] for true, labels in zip(truth, told, strict=True)])
+        accuracy = Accuracy(metric, judged.accuracy, more, frames=len(truth))
+        return Judged(accuracy, partial(mean_of, right.astype(np.float64)))
 
     def _labels(self, result: Tensors) -> list[str]:
         """The classes, the likeliest first; the ground truth's names where it has as many."""
         names = self._names
         return [names[i] if i < len(names) else str(i) for i in result["labels"].tolist()]
 
-    def _image(self, results: Mapping[int, Tensors]) -> Accuracy:
+    def _image(self, results: Mapping[int, Tensors]) -> Judged:
         """PSNR and SSIM of the first output against the whole model's, over its range; means."""
         from splitbed.metrics.images import image_quality
 
@@ -138,12 +185,13 @@ class Judge:
         psnr = [one.psnr_db for one in judged if one.psnr_db is not None]
         more = {"psnr_db": float(np.mean(psnr)) if psnr else None}
         value = float(np.mean(ssim)) if ssim else None
-        return Accuracy(
+        told = Accuracy(
             "SSIM against the whole model", value, {**more, "ssim": value}, frames=len(results)
         )
+        return Judged(told, partial(mean_of, np.array(ssim)) if len(ssim) == len(judged) else None)
 
-    def _regression(self, results: Mapping[int, Tensors]) -> Accuracy:
-        from splitbed.metrics.regression import regression_accuracy
+    def _regression(self, results: Mapping[int, Tensors]) -> Judged:
+        from splitbed.metrics.regression import regression_accuracy, resampled_r2
 
         def values(tensors: Sequence[Tensors]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
             arrays = [array.ravel() for one in tensors for array in one.values()]
@@ -152,10 +200,15 @@ class Judge:
         whole = [self._whole[place] for place in results]
         shapes = [{name: array.shape for name, array in one.items()} for one in whole]
         if shapes != [{n: a.shape for n, a in one.items()} for one in results.values()]:
-            return Accuracy("R2 against the whole model", None)
+            return Judged(Accuracy("R2 against the whole model", None), None)
         judged = regression_accuracy(values(whole), values(list(results.values())))
         more = dict(judged.row())
-        return Accuracy("R2 against the whole model", judged.r2, more, frames=len(results))
+        told = Accuracy("R2 against the whole model", judged.r2, more, frames=len(results))
+        of_pictures = [
+            (values([true]), values([said]))
+            for true, said in zip(whole, results.values(), strict=True)
+        ]
+        return Judged(told, None if judged.r2 is None else partial(resampled_r2, of_pictures))
 
 
 def _outputs(model: SweptModel) -> int:

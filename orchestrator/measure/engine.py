@@ -14,6 +14,7 @@ from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement, cell_record
+from orchestrator.measure.coded import AccuracySet
 from orchestrator.measure.conditions import now
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
@@ -69,6 +70,9 @@ class Engine:
             if self._config.profile:
                 self._profile()
             self.calibrate(cells)
+            self._judging.judge_codecs(
+                self._accuracy_set, [cell.configuration for cell in cells], self.parts.ranges
+            )
             self._judging.keep_whole(journal)
         for cell in cells:
             self.bed.interruption.check()
@@ -80,6 +84,10 @@ class Engine:
                 self.restart()
             self.watcher.done(record)
             yield record
+
+    def _accuracy_set(self) -> AccuracySet:
+        check, note = self.bed.interruption.check, self.watcher.note
+        return AccuracySet(self._config, self.bed.model, check, note)
 
     def calibrate(self, cells: Sequence[Cell]) -> None:
         """Have the ranges that codecs need, from an earlier part of this run if it has them."""
@@ -134,7 +142,7 @@ class Engine:
         attempt = f"{asked.key} at {now()} #{time.monotonic_ns()}"
         crossing = model.graph.cuts[asked.k].tensors if asked.crosses else ()
         record = cell_record(cell, attempt, self.bed.link.backend, crossing)
-        judging = self._judging.of_cell(journal.count)
+        judging = self._judging.of_cell(journal.count, asked)
         bench = CellMeasurement(self.bed, self.parts, self._config, self.limits, self.watcher)
 
         def keep(taken: Taken) -> None:

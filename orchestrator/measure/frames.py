@@ -123,10 +123,13 @@ def frame_record(
         encoded_bytes=said.encoded_bytes,
         result_bytes=said.result_bytes,
         results=dict(said.results),
-        max_abs_diff=_finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
+        max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
     )
 
 
-def _finite(difference: float) -> float:
-    """JSON has no infinity, nor what is no number; either is as far off as can be."""
+def finite(difference: float) -> float:
+    """A difference as a journal holds it.
+
+    JSON has no infinity, nor what is no number; either is as far off as can be.
+    """
     return difference if math.isfinite(difference) else sys.float_info.max

@@ -1,12 +1,23 @@
-"""Keeps what was found in each picture, and judges it: of the whole model, then of each cell."""
+"""Keeps what was found in each picture, and judges it: of the whole model, then of each cell.
 
-from collections.abc import Sequence
+What a lossy codec costs is judged before the cells (:mod:`orchestrator.measure.coded`); the frames
+of each prove that the same comes over the link.
+"""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from msgspec import structs
+
+from orchestrator.ask.configuration import Configuration
 from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.coded import AccuracySet, Coded
+from orchestrator.measure.frames import finite
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.model import SweptModel
+from splitbed.codecs.stage import Range
 from splitbed.tasks.boxes import write_boxes
 from splitbed.tensors import Tensors
 
@@ -19,18 +30,37 @@ class Judging:
     def __init__(self, model: SweptModel, whole: Sequence[Tensors], folder: RunFolder) -> None:
         self._model, self._whole, self._folder = model, whole, folder
         self.judge = Judge(model, whole)
+        self._accuracy = self.judge.whole
+        self._coded: dict[tuple[int, str], Coded] = {}
+
+    def judge_codecs(
+        self,
+        frames: Callable[[], AccuracySet],
+        asked: Sequence[Configuration],
+        ranges: Mapping[str, Range],
+    ) -> None:
+        """Judge every split with a lossy codec, where there is one, on the `frames`."""
+        if all(one.lossless for one in asked):
+            return
+        held = frames()
+        self._accuracy = held.judge.whole
+        measured = len(self._model.inputs)
+        for one, coded in held.coded(asked, ranges):
+            # the link's frames are of the first inputs; the others are judged and let go
+            near = {place: result for place, result in coded.results.items() if place < measured}
+            self._coded[one.k, one.codec] = replace(coded, results=near)
 
     def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
-        journal.update(whole_accuracy=self.judge.whole)
+        journal.update(whole_accuracy=self._accuracy)
         for place, result in enumerate(self._whole):
             self.predict(_WHOLE, place, result)
 
-    def of_cell(self, number: int) -> "CellJudging":
+    def of_cell(self, number: int, asked: Configuration) -> "CellJudging":
         """For the cell of this number, counted over all attempts."""
         folder = f"{number:04}"
         self._folder.drop_predictions(folder)  # of a cell that was interrupted
-        return CellJudging(self, folder)
+        return CellJudging(self, folder, self._coded.get((asked.k, asked.codec)))
 
     def predict(self, folder: str, place: int, result: Tensors) -> None:
         """Write the boxes of one frame as clause 2.1.1.1 has them."""
@@ -42,9 +72,10 @@ class Judging:
 class CellJudging:
     """The results of one cell; its predictions are in `folder`, under those of the run."""
 
-    def __init__(self, judging: Judging, folder: str) -> None:
+    def __init__(self, judging: Judging, folder: str, coded: Coded | None) -> None:
         self._judging = judging
-        self._results: dict[int, Tensors] = {}
+        self._coded = coded
+        self._differences: list[float] = []
         self.folder = folder
         self.frames = 0
         """How many were kept."""
@@ -52,10 +83,13 @@ class CellJudging:
     def keep(self, place: int, result: Tensors) -> None:
         """The result of a frame of the input at `place`."""
         self.frames += 1
-        self._results[place] = result
+        found = self._coded.difference(place, result) if self._coded else None
+        self._differences += [] if found is None else [finite(found)]
         self._judging.predict(self.folder, place, result)
 
     @property
-    def accuracy(self) -> Accuracy:
-        """Of the results so far."""
-        return self._judging.judge.judge(self._results)
+    def accuracy(self) -> Accuracy | None:
+        """Of its split and codec, and how far what came over the link was from it."""
+        if self._coded is None:
+            return None
+        return structs.replace(self._coded.accuracy, link_diff=max(self._differences, default=None))

@@ -9,17 +9,18 @@ import hashlib
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.measure.accuracy import Judge, check_classes
+from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import calibrate
+from orchestrator.measure.coded import AccuracySet
 from orchestrator.offline.rd import cuts_to_calibrate, plan
 from orchestrator.results.profile import Profile
+from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.checked import Frozen
 from splitbed.codecs import codec_named
@@ -27,7 +28,6 @@ from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.graphs.mincut import Dag, dag_of
 from splitbed.graphs.parts import extract
-from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 
 FACTS_FILE = "facts.json"
@@ -51,6 +51,8 @@ class Option(Frozen):
     encode_ms: float = 0.0
     decode_ms: float = 0.0
     accuracy_drop: float | None = None
+    accuracy_drop_low: float | None = None
+    accuracy_drop_high: float | None = None
 
 
 class Facts(Frozen):
@@ -105,10 +107,13 @@ def take_facts(
         )
     needing = cuts_to_calibrate(setups)
     ranges = calibrate(config, model, needing, note=note).ranges if needing else {}
+    accuracies: dict[Configuration, Accuracy] = {}
+    if any(not setup.lossless for setup in setups):
+        coded = AccuracySet(config, model, lambda: None, note).coded(setups, ranges)
+        accuracies = {setup: one.accuracy for setup, one in coded}
     bench = _Bench(local, ranges)
     note(f"coding what crosses, at {len(setups)} splits and codecs")
-    options = [bench.option(setup) for setup in setups]
-    bench.close()
+    options = [bench.option(setup, accuracies.get(setup)) for setup in setups]
     n = model.graph.n
     device = Option(configuration=Configuration(n, n, DEVICE_ANCHOR, NOTHING))
     return Facts(
@@ -124,22 +129,12 @@ def take_facts(
     )
 
 
-@dataclass
-class _Parts:
-    """Both parts of one cut, open, and what crosses it of every frame."""
-
-    k: int
-    part1: PartSession
-    part2: PartSession
-    crossing: list[Tensors]
-
-
 class _Bench:
-    """Measures options on one model; the parts of the last cut stay open."""
+    """Measures options on one model; what crosses the last cut is held."""
 
     def __init__(self, local: LocalModel, ranges: Mapping[str, Range]) -> None:
         self._local, self._model, self._ranges = local, local.model, ranges
-        self._parts: _Parts | None = None
+        self._crossing: tuple[int, list[Tensors]] = (-1, [])
         self.inputs = self._model.inputs[:FRAMES]
         with local.whole() as session:
             outputs = [session.run(one.tensors) for one in self.inputs]
@@ -148,55 +143,43 @@ class _Bench:
         timed = [_timed(result_of, one)[1] for _ in range(ROUNDS) for one in outputs]
         self.result_ms = statistics.median(timed)
         self.result_bytes = round(statistics.mean(_nbytes(one) for one in whole))
-        self._judge = Judge(self._model, whole)
 
-    def close(self) -> None:
-        """Close the parts that are open."""
-        if self._parts:
-            self._parts.part1.close()
-            self._parts.part2.close()
-
-    def option(self, setup: Configuration) -> Option:
+    def option(self, setup: Configuration, judged: Accuracy | None) -> Option:
         """What the codec makes of every frame at this cut."""
-        parts = self._at(setup.k)
         codec = codec_named(setup.codec)
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
-        decoded: dict[int, Tensors] = {}
         picture = self._model.recipe if setup.k == 0 else None
         setting = Setting(self._ranges, self._model.channels_last, picture)
         tensors = self._model.graph.cuts[setup.k].tensors
         encoder, decoder = (codec.bind(tensors, setting) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
         for _ in range(1 if codec.sequential else ROUNDS):
-            for place, crossing in enumerate(parts.crossing):
+            for crossing in self._crossing_at(setup.k):
                 encoded, took_ms = _timed(encoder.encode, crossing)
                 encode_ms.append(took_ms)
                 sizes.append(_nbytes(encoded))
-                decoded[place], took_ms = _timed(decoder.decode, encoded)
+                _, took_ms = _timed(decoder.decode, encoded)
                 decode_ms.append(took_ms)
         return Option(
             configuration=setup,
             encoded_bytes=round(statistics.mean(sizes)),
             encode_ms=statistics.median(encode_ms),
             decode_ms=statistics.median(decode_ms),
-            accuracy_drop=0.0 if codec.lossless else self._drop(parts, decoded),
+            accuracy_drop=0.0 if codec.lossless else judged.drop if judged else None,
+            accuracy_drop_low=judged.drop_low if judged else None,
+            accuracy_drop_high=judged.drop_high if judged else None,
         )
 
-    def _drop(self, parts: _Parts, decoded: Mapping[int, Tensors]) -> float | None:
-        result_of = self._model.info.result_of
-        results = {place: result_of(parts.part2.run(one)) for place, one in decoded.items()}
-        whole, judged = self._judge.whole.value, self._judge.judge(results).value
-        return None if whole is None or judged is None else whole - judged
-
-    def _at(self, k: int) -> _Parts:
-        if self._parts is None or self._parts.k != k:
-            self.close()
-            part1, part2 = map(self._local.session, extract(self._model.stored, k))
-            crossing = [part1.run(one.tensors) for one in self.inputs]
-            self._parts = _Parts(k, part1, part2, crossing)
-        return self._parts
+    def _crossing_at(self, k: int) -> list[Tensors]:
+        """What crosses the cut of every frame."""
+        if self._crossing[0] != k:
+            part1, rest = extract(self._model.stored, k)
+            rest.remove()
+            with self._local.session(part1) as session:
+                self._crossing = k, [session.run(one.tensors) for one in self.inputs]
+        return self._crossing[1]
 
 
 def _timed(work: Callable[[Tensors], Made], given: Tensors) -> tuple[Made, float]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from netem.wire import wire_bytes
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
-from orchestrator.results.judgement.accuracy import ROUNDING, drawn
+from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
 from orchestrator.results.profile import NodeProfile, Profile
 
 UP_MS, DOWN_MS = 1.0, 0.9
@@ -64,7 +64,8 @@ class Predictor:
             return True
         if drawn(self.facts.weights) or option.accuracy_drop is None:
             return False
-        return option.accuracy_drop <= self.max_drop + ROUNDING
+        ends = option.accuracy_drop_low, option.accuracy_drop_high
+        return fitness_of(option.accuracy_drop, *ends, self.max_drop) is Fitness.FIT
 
     def work(self, options: Sequence[Option]) -> Work:
         """Of these options."""

@@ -76,7 +76,8 @@ def _left_out(predictor: Predictor, words: str) -> str:
     if drawn(predictor.facts.weights):
         why = "with seeded weights what they lose is unknown; --weights FILE takes trained ones"
     else:
-        why = f"they lose more accuracy than --max-drop {predictor.max_drop:g}, or were not judged"
+        most = f"--max-drop {predictor.max_drop:g}"
+        why = f"it is not sure that they lose no more accuracy than {most}"
     return f"Not planned, since {why}: {words}."
 
 

@@ -138,7 +138,9 @@ class Accuracy(Record, frozen=True):
     """The metric that a row tells, and all others by name; None where there is nothing to judge.
 
     ``classes`` has the average precision of each class (clause 9.4), ``frames`` is over how many
-    inputs these are; earlier runs did not say.
+    inputs these are; earlier runs did not say. ``drop`` is how much less than the whole model that
+    is, on the same inputs, with its 95 % interval over pictures, where these are enough for one.
+    ``link_diff`` is the largest difference of what came over the link from what was judged.
     """
 
     metric: str
@@ -146,6 +148,10 @@ class Accuracy(Record, frozen=True):
     more: dict[str, float | None] = field(default_factory=dict)
     classes: dict[str, float | None] = field(default_factory=dict)
     frames: int | None = None
+    drop: float | None = None
+    drop_low: float | None = None
+    drop_high: float | None = None
+    link_diff: float | None = None
 
 
 class CellRecord(Record, frozen=True, kw_only=True):

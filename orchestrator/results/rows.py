@@ -18,6 +18,7 @@ from orchestrator.ask.split_point import (
 )
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column, columns_of
+from splitbed.metrics.resampling import MIN_PICTURES
 
 NO_FRAME = "no frame of the cell ended"
 NOT_LOADED = "the cell failed before its parts were loaded"
@@ -26,6 +27,7 @@ NO_ANCHOR = "no valid anchor under the same conditions is as accurate, or no fra
 NOT_DELIVERED = "nothing was delivered: --no-delivery"
 NO_PROFILE = "the run has no profile: --no-profile"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
+NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
 NOT_TOLD = f"{NO_FRAME}, or the clocks of two machines do not tell it"
 ONE_CLOCK = "both nodes share a clock, or no frame ended"
 
@@ -241,6 +243,17 @@ class Row(Struct, frozen=True, kw_only=True):
     accuracy_frames: Annotated[
         Count,
         Column("over how many inputs that is", empty=f"{NOT_JUDGED}; or by an earlier version"),
+    ] = None
+    accuracy_drop_low: Annotated[
+        Number, Column("lower end of its 95 % interval, over pictures", empty=NO_DROP)
+    ] = None
+    accuracy_drop_high: Annotated[Number, Column("upper end of it", empty=NO_DROP)] = None
+    accuracy_link_diff: Annotated[
+        Number,
+        Column(
+            "largest difference of a result that came over the link from the one that was judged",
+            empty="the row is lossless, no such frame was judged, or by an earlier version",
+        ),
     ] = None
     max_drop: Annotated[
         float, Column("how much less it may be for the row to be recommended, as asked")

@@ -97,13 +97,17 @@ def _with_accuracy(row: Row, cell: CellRecord, whole: Accuracy | None) -> Row:
     judged = whole if row.lossless else cell.accuracy
     if judged is None or whole is None:
         return row
-    both = judged.value is not None and whole.value is not None
-    drop = known(whole.value) - known(judged.value) if both else None
+    drop = judged.drop
+    if drop is None and judged.value is not None and whole.value is not None:
+        drop = whole.value - judged.value  # an earlier version did not write it down
     return replace(
         row,
         accuracy_metric=judged.metric,
         accuracy=judged.value,
         accuracy_drop=drop,
+        accuracy_drop_low=judged.drop_low,
+        accuracy_drop_high=judged.drop_high,
+        accuracy_link_diff=judged.link_diff,
         accuracy_frames=judged.frames,
     )
 

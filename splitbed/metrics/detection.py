@@ -7,7 +7,7 @@ a crowd count neither for nor against. Of an annotated class at most 100 boxes c
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isfinite
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from splitbed.errors import UsageError
 from splitbed.metrics.coco import Entry, Evaluation, evaluation, quiet
 from splitbed.metrics.pairs import Pictures, check_annotated
+from splitbed.metrics.resampling import Array
 from splitbed.tasks.boxes import Box
 
 MIN_SCORE = 0.5
@@ -68,10 +69,24 @@ class DetectionAccuracy(Scores):
     min_score: float
     reason: str | None
     """Why values are None."""
+    _annotated: tuple["_OfPictures", ...] = field(default=(), repr=False, compare=False)
 
     def class_row(self) -> dict[str, float | None]:
         """AP 0.50:0.95 by label: a row of clause 9.4's table, which has per cent."""
         return {label: scores.ap for label, scores in self.classes.items()}
+
+    def resampled_ap(self, drawn: Array) -> Array:
+        """``ap`` of each resample of the pictures; NaN where it has no object.
+
+        ``drawn`` is as :func:`splitbed.metrics.resampling.resamples` has it.
+        """
+        recalls = np.linspace(0, 1, 101)
+        if not self._annotated:
+            return np.full(len(drawn), np.nan)
+        of_classes = np.array([one.ap(drawn, recalls) for one in self._annotated])
+        there = ~np.isnan(of_classes)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.nansum(of_classes, axis=0) / there.sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,41 @@ class _Matched:
     aps: list[float]
     """At 0.50, 0.55 ... 0.95."""
     voc_ap50: float
+    of_pictures: "_OfPictures | None" = None
+
+
+@dataclass(frozen=True)
+class _OfPictures:
+    """Of one annotated class, what average precision takes from each picture.
+
+    ``objects`` has one number for each picture. At each threshold, ``hits`` and ``misses`` have a
+    row for each picture and a column for each hit, the surest first: how many of the picture's
+    there are up to that hit. Precision is highest, and recall grows, at hits alone.
+    """
+
+    objects: Array
+    hits: list[Array]
+    misses: list[Array]
+
+    def ap(self, drawn: Array, recalls: Array) -> Array:
+        """Of each resample; NaN where it has no object."""
+        objects = (drawn @ self.objects)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            aps = [
+                _ap(drawn @ hits, drawn @ misses, objects, recalls)
+                for hits, misses in zip(self.hits, self.misses, strict=True)
+            ]
+        return np.where(objects[:, 0] > 0, np.mean(aps, axis=0), np.nan)
+
+
+def _ap(hits: Array, misses: Array, objects: Array, recalls: Array) -> Array:
+    """The mean over ``recalls`` of the best precision at that recall or beyond."""
+    if not hits.shape[1]:
+        return np.zeros(len(hits))
+    precision = np.nan_to_num(hits / (hits + misses))
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    reached = np.searchsorted(recalls, hits / objects, side="right")
+    return np.asarray((best * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(recalls))
 
 
 def detection_accuracy(
@@ -101,8 +151,8 @@ def detection_accuracy(
     """
     _check(truth, found)
     labels = sorted({box.label for of in (truth, found) for boxes in of.values() for box in boxes})
-    matched = dict(zip(labels, _match(truth, found, labels, min_score), strict=True))
-    together = _scores(list(matched.values()))
+    matched = _match(truth, found, labels, min_score)
+    together = _scores(matched)
     reason = None
     if not together.objects:
         reason = f"no object is annotated in the {len(truth)} pictures"
@@ -112,9 +162,10 @@ def detection_accuracy(
         together.objects,
         together.boxes,
         **together.row(),
-        classes={label: _scores([one]) for label, one in matched.items()},
+        classes={label: _scores([one]) for label, one in zip(labels, matched, strict=True)},
         min_score=min_score,
         reason=reason,
+        _annotated=tuple(one.of_pictures for one in matched if one.of_pictures),
     )
 
 
@@ -191,7 +242,29 @@ def _class(
     judged.accumulate()
     voc = float(judged.eval["precision"][0, :, 0, 0, 0].mean())
     judged.params.recThrs = recalls
-    return _Matched(counted, shown, overlaps, aps, voc)
+    return _Matched(counted, shown, overlaps, aps, voc, _of_pictures(judged))
+
+
+def _of_pictures(judged: Evaluation) -> _OfPictures:
+    """What was evaluated last, taken apart; pycocotools orders it by picture."""
+    pictures = [(place, one) for place, one in enumerate(judged.evalImgs) if one is not None]
+    objects = np.zeros(len(judged.evalImgs))
+    for place, one in pictures:
+        objects[place] = np.count_nonzero(np.logical_not(one["gtIgnore"]))
+    of = np.concatenate([np.full(len(one["dtScores"]), place) for place, one in pictures])
+    scores = np.concatenate([np.asarray(one["dtScores"], np.float64) for _, one in pictures])
+    order = np.argsort(-scores, kind="mergesort")
+    matched, ignored = (
+        np.concatenate([one[name] for _, one in pictures], axis=1)[:, order].astype(bool)
+        for name in ("dtMatches", "dtIgnore")
+    )
+    mine = np.arange(len(objects))[:, None] == of[order]
+    hits, misses = [], []
+    for hit, left_out in zip(matched, ignored, strict=True):
+        true, false = hit & ~left_out, ~hit & ~left_out
+        hits.append(np.cumsum(mine & true, axis=1)[:, true].astype(np.float64))
+        misses.append(np.cumsum(mine & false, axis=1)[:, true].astype(np.float64))
+    return _OfPictures(objects, hits, misses)
 
 
 def _scores(classes: list[_Matched]) -> Scores:

@@ -5,6 +5,7 @@ points or classes ends with these.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,28 @@ def regression_accuracy(truth: Array, predicted: Array) -> RegressionAccuracy:
         normalised_mse(true, said),
         None if varies else "the true values are all the same, so R2 is not defined",
     )
+
+
+def resampled_r2(pairs: Sequence[tuple[Array, Array]], drawn: Array) -> Array:
+    """R2 of each resample of the ``pairs`` of true and predicted values, one pair a picture.
+
+    ``drawn`` is as :func:`splitbed.metrics.resampling.resamples` has it. NaN where the true values
+    of a resample are all the same.
+    """
+    centre = np.mean(np.concatenate([true for true, _ in pairs]))
+    sums = np.array(
+        [
+            (true.size, np.sum(true - centre), np.sum((true - centre) ** 2), _square(said - true))
+            for true, said in pairs
+        ]
+    )
+    count, total, squares, errors = (drawn @ sums).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(1 - errors / (squares - total**2 / count))
+
+
+def _square(errors: Array) -> float:
+    return float(np.sum(errors**2))
 
 
 def normalised_mse(reference: Array, other: Array) -> float | None:

@@ -181,3 +181,43 @@ def test_a_found_box_without_a_score_is_refused() -> None:
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     detection_accuracy(TRUTH, FOUND)
     assert capfd.readouterr() == ("", "")
+
+
+def drawn_pictures(seed: int, pictures: int = 12) -> tuple[dict[str, list[Box]], ...]:
+    """Truth of two classes and what was found of it: moved, missed, made up; a crowd among it."""
+    dice = np.random.default_rng(seed)
+    truth: dict[str, list[Box]] = {}
+    found: dict[str, list[Box]] = {}
+    for place in range(pictures):
+        name = f"{place}.png"
+        corners = dice.uniform(0, 80, (dice.integers(0, 5), 2))
+        truth[name] = [
+            Box("ab"[i % 2], x, y, 20, 20, crowd=i == 4) for i, (x, y) in enumerate(corners)
+        ]
+        moved = [
+            Box(box.label, box.x + dice.normal(0, 3), box.y, 20, 20, score=dice.uniform())
+            for box in truth[name]
+            if dice.uniform() < 0.8
+        ]
+        made_up = [Box("a", dice.uniform(0, 80), 9, 20, 20, score=dice.uniform()) for _ in "xx"]
+        found[name] = moved + made_up
+    return truth, found
+
+
+def test_a_resample_has_the_average_precision_of_its_pictures() -> None:
+    truth, found = drawn_pictures(1)
+    judged = detection_accuracy(truth, found)
+    dice = np.random.default_rng(2)
+    names = list(truth)
+    drawn = np.array([np.ones(12), *dice.multinomial(12, np.full(12, 1 / 12), 5)], np.float64)
+    for counts, ap in zip(drawn, judged.resampled_ap(drawn), strict=True):
+        again = [
+            (f"{turn} {name}", name)
+            for name, count in zip(names, counts, strict=True)
+            for turn in range(int(count))
+        ]
+        told = detection_accuracy(
+            {new: truth[old] for new, old in again}, {new: found[old] for new, old in again}
+        )
+        assert ap == pytest.approx(told.ap, abs=0.002)  # equal scores stand in another order
+    assert judged.resampled_ap(drawn)[0] == pytest.approx(judged.ap, abs=1e-12)

@@ -1,13 +1,16 @@
 """Whether a row may be recommended, by what it loses of the whole model's accuracy.
 
-Nothing is recommended that loses more than `--max-drop` of the task's metric.
+Nothing is recommended of which it is not sure that it loses no more than `--max-drop` of the task's
+metric: the upper end of the loss's 95 % interval has to be within it.
 """
 
 import math
 from collections.abc import Sequence
 from enum import StrEnum
 
+from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.results.rows import Row, known
+from splitbed.metrics.resampling import MIN_PICTURES
 
 ROUNDING = 1e-9
 """Of decimal numbers in binary: 0.8 - 0.79 is no more than 0.01."""
@@ -20,6 +23,7 @@ class Fitness(StrEnum):
 
     FIT = "fit"
     TOO_LOSSY = "too lossy"
+    UNDECIDED = "undecided"
     UNKNOWN = "unknown"
 
 
@@ -27,10 +31,24 @@ def fitness(row: Row) -> Fitness:
     """What accuracy says of the row; one that loses nothing is fit, whatever was judged."""
     if row.lossless or row.max_drop == math.inf:
         return Fitness.FIT
-    if seeded(row) or row.accuracy_drop is None:
+    if seeded(row) or row.accuracy_drop is None or _differs(row):
         return Fitness.UNKNOWN
-    fit = row.accuracy_drop <= row.max_drop + ROUNDING
-    return Fitness.FIT if fit else Fitness.TOO_LOSSY
+    return fitness_of(
+        row.accuracy_drop, row.accuracy_drop_low, row.accuracy_drop_high, row.max_drop
+    )
+
+
+def fitness_of(drop: float, low: float | None, high: float | None, max_drop: float) -> Fitness:
+    """What a loss says; one without an interval that is within the limit is undecided."""
+    limit = max_drop + ROUNDING
+    if high is not None and high <= limit:
+        return Fitness.FIT
+    return Fitness.TOO_LOSSY if (drop if low is None else low) > limit else Fitness.UNDECIDED
+
+
+def _differs(row: Row) -> bool:
+    """Whether frames over the link gave other results than those that were judged."""
+    return row.accuracy_link_diff is not None and row.accuracy_link_diff > MAX_ABS_DIFF
 
 
 def is_fit(row: Row) -> bool:
@@ -53,9 +71,43 @@ def why_unfit(row: Row) -> str:
     match fitness(row):
         case Fitness.FIT:
             return ""
+        case Fitness.UNKNOWN if _differs(row):
+            diff = known(row.accuracy_link_diff)
+            return f"gave results over the link that differ by {diff:.2g} from those judged"
         case Fitness.UNKNOWN:
             return "loses nobody knows how much" if seeded(row) else "was not judged"
-    return f"loses {known(row.accuracy_drop):.3g} ({_judged(row)})"
+        case Fitness.UNDECIDED:
+            return f"is undecided: {_lost(row)}; {_what_would_decide(row)}"
+    return f"loses {_lost(row)}"
+
+
+def _lost(row: Row) -> str:
+    ends = (row.accuracy_drop_low, row.accuracy_drop_high)
+    to = "" if None in ends else " [{:.3f} to {:.3f}]".format(*map(known, ends))
+    return f"{known(row.accuracy_drop):.3g}{to} ({_judged(row)})"
+
+
+def _what_would_decide(row: Row) -> str:
+    count = row.accuracy_frames
+    if row.accuracy_drop_high is None:
+        few = count is not None and count < MIN_PICTURES
+        return f"{MIN_PICTURES} pictures or more have an interval" if few else "it has no interval"
+    more = frames_missing(row)
+    return "it is too close for frames to tell" if more is None else f"about {more} more frames"
+
+
+def frames_missing(row: Row) -> int | None:
+    """About how many more frames decide whether the loss is within the limit.
+
+    The interval is taken to shrink as the root of the number of frames, around the loss that was
+    seen, until its end no longer holds the limit. None where that takes a million or more.
+    """
+    away = row.max_drop - known(row.accuracy_drop)
+    end = known(row.accuracy_drop_high if away > 0 else row.accuracy_drop_low)
+    reach = abs(end - known(row.accuracy_drop))
+    if abs(away) * 1e3 <= reach:
+        return None
+    return math.ceil(known(row.accuracy_frames) * ((reach / away) ** 2 - 1))
 
 
 def _judged(row: Row) -> str:

@@ -72,6 +72,7 @@ def test_what_no_row_is_is_refused(folder: Path, where: dict[str, object], says:
 
 def test_a_codec_that_costs_too_much_is_not_the_best(tmp_path: Path) -> None:
     accuracy = {"metric": "AP", "value": 0.5, "more": {}, "classes": {}}
+    accuracy |= {"frames": 100, "drop": 0.4, "drop_low": 0.3, "drop_high": 0.45}
     whole = {"whole_accuracy": accuracy | {"value": 0.9}}
     made_run(tmp_path, run=whole, codec="int8", lossless=False, accuracy=accuracy)
     run = splitbed.open_run(tmp_path)

@@ -73,6 +73,8 @@ def predictor(dag: Dag = CHAIN, paced: float = 1.1) -> Predictor:
             encode_ms=encode,
             decode_ms=decode,
             accuracy_drop=drop,
+            accuracy_drop_low=drop,
+            accuracy_drop_high=drop,
         )
         for name, k, codec, nbytes, encode, decode, drop in OPTIONS
     ]

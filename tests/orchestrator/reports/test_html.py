@@ -93,7 +93,7 @@ def made_up(base: Path) -> RunFolder:
         whole_accuracy={"metric": "AP", "value": 0.9, "more": {}, "classes": {}},
     )
     lossy: dict[str, Any] = {"codec": "int8", "lossless": False}
-    lossy |= {"accuracy": {"metric": "AP", "value": 0.8, "more": {}, "classes": {}}}
+    lossy |= {"accuracy": {"metric": "AP", "value": 0.8, "drop_high": 0.15}}
     for link in (FAST, SLOW):
         add_cell(folder, "0:4", 0.1, 150_000, 20, link, "network anchor")
         add_cell(folder, "1:3", 10, 90_000, 15, link, MARKUP)

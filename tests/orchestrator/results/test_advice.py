@@ -103,7 +103,7 @@ def test_a_device_anchor_that_differs_between_links_is_told(
 
 
 def test_what_a_codec_costs_is_told_with_how_many_inputs_that_was(folder: RunFolder) -> None:
-    judged = {"metric": "AP", "value": 0.79, "frames": 10}
+    judged = {"metric": "AP", "value": 0.79, "frames": 10, "drop_high": 0.01}
     change_run(folder, whole_accuracy={"metric": "AP", "value": 0.8, "frames": 12})
     add_cell(folder, "0:2", [90] * 3, codec="uint8")
     add_cell(folder, "1:1", [50] * 3, codec="int8", lossless=False, accuracy=judged)
@@ -114,6 +114,7 @@ def test_what_a_codec_costs_is_told_with_how_many_inputs_that_was(folder: RunFol
 
 def test_a_metric_of_several_words_ends_before_how_many_inputs_it_is_of(folder: RunFolder) -> None:
     judged = {"metric": "AP, boxes as truth", "value": 0.79, "frames": 1}
+    judged["drop_high"] = 0.01
     change_run(folder, whole_accuracy=judged | {"value": 0.8})
     add_cell(folder, "0:2", [90] * 3)
     add_cell(folder, "1:1", [50] * 3, codec="int8", lossless=False, accuracy=judged)

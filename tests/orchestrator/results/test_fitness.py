@@ -2,7 +2,12 @@
 
 import pytest
 
-from orchestrator.results.judgement.accuracy import Fitness, fitness
+from orchestrator.results.judgement.accuracy import (
+    Fitness,
+    fitness,
+    frames_missing,
+    why_unfit,
+)
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.run_folder import RunFolder
@@ -15,26 +20,71 @@ WHOLE = {"metric": "AP", "value": 0.8, "frames": 12}
 MODEL = {"name": "m", "weights": "seeded (0)"}
 
 
-def lossy(value: float | None) -> dict[str, object]:
-    """What a cell with a lossy codec says when it reaches this accuracy."""
-    return {"codec": "int8", "lossless": False, "accuracy": WHOLE | {"value": value}}
+def lossy(value: float, reach: float = 0.001) -> dict[str, object]:
+    """What a cell with a lossy codec says when it reaches this accuracy, give or take `reach`."""
+    drop = 0.8 - value
+    ends = {"drop": drop, "drop_low": drop - reach, "drop_high": drop + reach}
+    return {"codec": "int8", "lossless": False, "accuracy": WHOLE | ends | {"value": value}}
 
 
 @pytest.mark.parametrize(
-    ("drop", "max_drop", "said"),
+    ("low", "drop", "high", "max_drop", "said"),
     [
-        (0.0099, 0.01, Fitness.FIT),
-        (0.01, 0.01, Fitness.FIT),
-        (0.0101, 0.01, Fitness.TOO_LOSSY),
-        (-0.02, 0.0, Fitness.FIT),
-        (0.02, 0.02, Fitness.FIT),
-        (None, 0.01, Fitness.UNKNOWN),
+        (0.0, 0.005, 0.01, 0.01, Fitness.FIT),
+        (0.0, 0.005, 0.0101, 0.01, Fitness.UNDECIDED),
+        (0.0099, 0.02, 0.03, 0.01, Fitness.UNDECIDED),
+        (0.0101, 0.02, 0.03, 0.01, Fitness.TOO_LOSSY),
+        (-0.03, -0.02, 0.0, 0.0, Fitness.FIT),
+        (0.0, 0.005, 0.0101, 0.02, Fitness.FIT),
+        (None, 0.005, None, 0.01, Fitness.UNDECIDED),
+        (None, 0.0101, None, 0.01, Fitness.TOO_LOSSY),
+        (None, None, None, 0.01, Fitness.UNKNOWN),
     ],
 )
-def test_a_row_is_fit_up_to_the_drop_that_was_asked(
-    drop: float | None, max_drop: float, said: Fitness
+def test_a_row_is_fit_where_its_whole_interval_is_within_the_drop_that_was_asked(
+    low: float | None, drop: float | None, high: float | None, max_drop: float, said: Fitness
 ) -> None:
-    assert fitness(made_row(lossless=False, accuracy_drop=drop, max_drop=max_drop)) is said
+    ends = {"accuracy_drop_low": low, "accuracy_drop": drop, "accuracy_drop_high": high}
+    assert fitness(made_row(lossless=False, max_drop=max_drop, **ends)) is said
+
+
+@pytest.mark.parametrize(("diff", "said"), [(1e-3, Fitness.FIT), (1.01e-3, Fitness.UNKNOWN)])
+def test_a_row_whose_frames_gave_other_results_over_the_link_is_not_judged(
+    diff: float, said: Fitness
+) -> None:
+    ends = {"accuracy_drop_low": 0.0, "accuracy_drop": 0.0, "accuracy_drop_high": 0.0}
+    row = made_row(lossless=False, accuracy_link_diff=diff, **ends)
+    assert fitness(row) is said
+    assert ("differ by 0.001" in why_unfit(row)) is (said is Fitness.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("low", "drop", "high", "more"),
+    [
+        (-0.005, 0.005, 0.015, 300),  # has to shrink to a half
+        (0.0, 0.02, 0.03, 300),
+        (-0.01, 0.0, 0.02, 300),
+        (0.0, 0.01, 0.02, None),
+    ],
+)
+def test_frames_that_decide_are_told_by_the_root_of_their_number(
+    low: float, drop: float, high: float, more: int | None
+) -> None:
+    ends = {"accuracy_drop_low": low, "accuracy_drop": drop, "accuracy_drop_high": high}
+    row = made_row(lossless=False, accuracy_frames=100, accuracy_metric="AP", **ends)
+    assert frames_missing(row) == more
+    told = f"about {more} more frames" if more else "too close for frames to tell"
+    assert told in why_unfit(row)
+
+
+def test_a_single_picture_decides_nothing_and_says_so(folder: RunFolder) -> None:
+    judged = {"metric": "AP", "value": 0.8, "frames": 1, "drop": 0.0}
+    change_run(folder, whole_accuracy=WHOLE)
+    add_cell(folder, "0:2", [90] * 3)
+    add_cell(folder, "1:1", [20] * 3, codec="int8", lossless=False, accuracy=judged)
+    add_cell(folder, "2:0", [80] * 3, codec="none")
+    (said,) = [line for line in advice(rows(folder)) if "not recommended" in line]
+    assert "is undecided: 0 (AP over 1 input); 20 pictures or more have an interval" in said
 
 
 def test_seeded_weights_tell_nothing_of_a_lossy_codec_and_a_lossless_row_is_fit() -> None:
@@ -55,7 +105,7 @@ def test_a_split_that_lost_its_accuracy_is_named_and_not_recommended(folder: Run
     (said,) = [line for line in advice(rows(folder)) if "not recommended" in line]
     assert said == (
         "Faster at 8 Mbit/s, and not recommended, since --max-drop is 0.01: cut 1:1 (1:1) as int8, "
-        "20 ms, loses 0.8 (AP over 12 inputs)."
+        "20 ms, loses 0.8 [0.799 to 0.801] (AP over 12 inputs)."
     )
 
 
@@ -69,7 +119,7 @@ def test_a_network_anchor_that_sees_less_is_no_rival_and_says_what_it_lost(
     said = advice(rows(folder))
     assert "1.60 times (1.60 to 1.60) as fast as the cut 2:0" in said[0]
     assert "as int8 (0.100) the input loses more accuracy" in said[0]
-    assert "cut 0:2 as int8, 30 ms, loses 0.1 (AP over 12 inputs)" in said[1]
+    assert "cut 0:2 as int8, 30 ms, loses 0.1 [0.099 to 0.101] (AP over 12 inputs)" in said[1]
     by_split = {row.split: row for row in rows(folder)}
     assert by_split["1:1"].best_anchor == "cut 2:0"
 

@@ -191,7 +191,8 @@ def test_advice_names_the_input_codec_that_was_beaten_and_those_that_lose_more(
     folder: RunFolder,
 ) -> None:
     def judged(value: float) -> dict[str, Any]:
-        return {"lossless": False, "accuracy": {"metric": "AP", "value": value}}
+        ends = {"drop": 0.8 - value, "drop_high": 0.8 - value}
+        return {"lossless": False, "accuracy": {"metric": "AP", "value": value, **ends}}
 
     change_run(folder, whole_accuracy={"metric": "AP", "value": 0.8})
     add_cell(folder, "0:2", [90] * 3, key="a", attempt="a", codec="uint8")

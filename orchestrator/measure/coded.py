@@ -1,0 +1,153 @@
+"""What codecs cost in accuracy, judged here and off the clock, on a set of frames of its own.
+
+    frame ──> part 1 ──> encode ──> decode ──> part 2 ──> result     for each split and lossy codec
+
+Once for each split and codec: links and paces change no result, and what came over the link is held
+against it, frame by frame.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.calibration import FRAMES, calibration_inputs
+from orchestrator.results.judgement.accuracy import drawn
+from orchestrator.results.records import Accuracy
+from orchestrator.testbed.inputs import ModelInput
+from orchestrator.testbed.model import SweptModel
+from splitbed.codecs import codec_named
+from splitbed.codecs.codec import Coder
+from splitbed.codecs.stage import Range, Setting
+from splitbed.errors import SplitbedError
+from splitbed.graphs.parts import Part, extract
+from splitbed.runtime.session import PartSession
+from splitbed.tensors import Tensors
+from splitbed.wire import max_abs_diff
+
+MOST_BYTES = 256_000_000
+"""Of results that are held of one split and codec: of large ones, fewer frames are judged."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a split and a codec came to: results by the places of their inputs."""
+
+    accuracy: Accuracy
+    results: Mapping[int, Tensors]
+
+    def difference(self, place: int, result: Tensors) -> float | None:
+        """How far what came over the link is from what was judged; infinity where shapes differ.
+
+        None for a frame that was not judged, or whose result was too large to be brought back.
+        """
+        here = self.results.get(place)
+        return max_abs_diff(here, result) if here and result else None
+
+
+class AccuracySet:
+    """The frames that accuracy is judged on, and what the whole model makes of them.
+
+    The first `--accuracy-frames` of the dataset; with seeded weights, of which accuracy tells
+    nothing, those that are measured. Raises SplitbedError for frames that cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        model: SweptModel,
+        check: Callable[[], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._config, self._model, self._check, self._note = config, model, check, note
+        seeded = drawn(model.facts.weights)
+        every = model.inputs if seeded else (*model.inputs, *model.others)
+        self.inputs: Sequence[ModelInput] = every[: config.accuracy_frames]
+        with self._session(extract(model.stored, 0)[1]) as session:
+            whole = list(self._whole(session))
+        self.inputs = self.inputs[: len(whole)]
+        self.judge = Judge(model, whole, self.inputs)
+
+    def coded(
+        self, asked: Iterable[Configuration], ranges: Mapping[str, Range]
+    ) -> Iterator[tuple[Configuration, Coded]]:
+        """What each split and codec comes to; one that cannot be is told, and left out."""
+        once = {(one.k, one.codec): one for one in asked if not one.lossless}
+        for k in dict.fromkeys(k for k, _ in once):
+            own = [one for one in once.values() if one.k == k]
+            codecs = ", ".join(one.codec for one in own)
+            self._note(
+                f"judging the accuracy of {own[0].split_name} {codecs} on {len(self.inputs)} frames"
+            )
+            results = self._results(k, own, ranges)
+            for one in own:
+                if found := results.get(one.codec):
+                    yield one, Coded(self.judge.judge(found), found)
+
+    def _whole(self, session: PartSession) -> Iterator[Tensors]:
+        most = len(self.inputs)
+        for place, one in enumerate(self.inputs):
+            if place >= most:
+                return
+            self._check()
+            result = self._model.info.result_of(session.run(one.tensors))
+            if place == 0:
+                nbytes = sum(array.nbytes for array in result.values())
+                most = max(1, MOST_BYTES // max(nbytes, 1))
+            yield result
+
+    def _results(
+        self, k: int, own: Sequence[Configuration], ranges: Mapping[str, Range]
+    ) -> dict[str, dict[int, Tensors]]:
+        """By codec, in the order of the frames: a codec may know the frame before."""
+        seen = self._seen() if any(one.calibrated for one in own) else set()
+        found: dict[str, dict[int, Tensors]] = {one.codec: {} for one in own}
+        with self._parts(k) as (part1, part2):
+            coders = self._coders(own, ranges)
+            for place, one in enumerate(self.inputs):
+                self._check()
+                crossing = part1.run(one.tensors)
+                for asked in own:
+                    if asked.codec not in coders or (asked.calibrated and one.name in seen):
+                        continue
+                    encoder, decoder = coders[asked.codec]
+                    try:
+                        decoded = decoder.decode(encoder.encode(crossing))
+                        result = self._model.info.result_of(part2.run(decoded))
+                        found[asked.codec][place] = result
+                    except SplitbedError as error:
+                        self._note(f"{asked.words} at {one.name}: {error}")
+                        del coders[asked.codec], found[asked.codec]
+        return found
+
+    def _coders(
+        self, own: Sequence[Configuration], ranges: Mapping[str, Range]
+    ) -> dict[str, tuple[Coder, Coder]]:
+        coders = {}
+        for asked in own:
+            picture = self._model.recipe if asked.k == 0 else None
+            setting = Setting(ranges, self._model.channels_last, picture)
+            tensors, codec = self._model.graph.cuts[asked.k].tensors, codec_named(asked.codec)
+            try:
+                coders[asked.codec] = (codec.bind(tensors, setting), codec.bind(tensors, setting))
+            except SplitbedError as error:  # its cells will say so, too
+                self._note(f"{asked.words}: {error}")
+        return coders
+
+    def _seen(self) -> set[str]:
+        """Names of the frames that codecs were calibrated on: they are not judged by these."""
+        return {one.name for one in calibration_inputs(self._config, self._model, FRAMES)}
+
+    @contextmanager
+    def _parts(self, k: int) -> Iterator[tuple[PartSession, PartSession]]:
+        part1, part2 = map(self._session, extract(self._model.stored, k))
+        with part1, part2:
+            yield part1, part2
+
+    def _session(self, part: Part) -> PartSession:
+        files = (part.path, part.inputs, part.outputs, part.passthrough)
+        session = PartSession(*files, self._config.edge_threads, self._model.runtime)
+        part.remove()
+        return session
