@@ -44,13 +44,15 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._host = host
         self._stored: StoredModel | None = None
         self._task = self._runtime = ""
-        self._parcel: Parcel | None = None
+        self._parcels: dict[int, Parcel] = {}
+        """By the layers before the cut; of those that are held, too."""
         self._references: dict[int, Tensors] = {}
         host.forget.append(self.forget)
 
     def forget(self) -> None:
         """Forget the model and what it made of the inputs."""
-        self._stored = self._parcel = None
+        self._stored = None
+        self._drop()
         self._references.clear()
         MODELS.set(0)
 
@@ -110,12 +112,12 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:
         if not request.session.hold:
             self._host.drop()  # first, so that two parts are not in memory at once
-        self._parcel = None
+            self._drop()
         start_ns = time.monotonic_ns()
         part1, part2 = self._cut(request.layers)
         loaded = self._host.load(part2, request.session, start_ns, lambda: _crossing(part1))
         if request.deliver:
-            self._parcel = pack(part1, self._host.folder)
+            self._parcels[request.layers] = pack(part1, self._host.folder)
         part1.part.remove()
         part2.part.remove()
         loaded.part1_bytes = part1.part.nbytes
@@ -151,9 +153,13 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def parcel(self, layers: int) -> Parcel:
         """Part 1 of the cut after `layers` layers; NodeError unless it was made ready."""
-        if self._parcel is None or self._parcel.header.layers != layers:
+        if layers not in self._parcels:
             raise NodeError(f"part 1 of the cut after {layers} layers is not ready here")
-        return self._parcel
+        return self._parcels[layers]
+
+    def _drop(self) -> None:
+        while self._parcels:
+            self._parcels.popitem()[1].remove()
 
 
 def _crossing(cut: CutPart) -> Tensors | None:

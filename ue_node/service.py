@@ -44,7 +44,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self._host = host
         self._edge = edge
         self._inputs: list[Callable[[], Tensors]] = []
-        self._received: tuple[CutPart, bytes] | None = None
+        self._received: CutPart | None = None
         self._processor: Processor | None = None
         self._slowdown = 1.0
         host.forget.append(self.forget)
@@ -65,16 +65,14 @@ class UeService(nodes_pb2_grpc.UeServicer):
         return self._receive(request)
 
     def _receive(self, pieces: Iterator[PartPiece]) -> nodes_pb2.PartReceived:
-        before, self._received = self._received, None
+        self._received = None
         start_ns = time.monotonic_ns()
-        self._received = cut, digest = receive(
-            pieces, self._host.folder, self._host.limits.model_bytes
-        )
+        cut = receive(pieces, self._host.folder, self._host.limits.model_bytes)
         end_ns = time.monotonic_ns()
         MODELS.set(1)
-        changed = before is None or (before[0].layers, before[1]) != (cut.layers, digest)
+        self._received = cut
         return nodes_pb2.PartReceived(
-            bytes=cut.part.nbytes, receive_ms=(end_ns - start_ns) / NS_PER_MS, changed=changed
+            bytes=cut.part.nbytes, receive_ms=(end_ns - start_ns) / NS_PER_MS
         )
 
     @answering
@@ -84,7 +82,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         """Open a session on the part that came last and warm it up."""
         if self._received is None:
             raise NodeError("the ue node has no part: let it receive one first")
-        return self._host.load(self._received[0], request, time.monotonic_ns())
+        return self._host.load(self._received, request, time.monotonic_ns())
 
     @answering
     def LimitProcessor(

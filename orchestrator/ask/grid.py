@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import Protocol
 
 import numpy as np
@@ -108,18 +108,19 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     return cells
 
 
-def in_random_order(cells: Sequence[Cell], seed: int) -> list[Cell]:
-    """The cells as they are measured: in an order that `seed` alone decides.
+def in_random_order(cells: Sequence[Cell], seed: int, room: int) -> list[list[Cell]]:
+    """The cells as they are measured: in an order of the seed, in groups of `room` splits.
 
-    Splits follow one another at random, and so do the cells of each: a split is loaded once, and
-    delivered once over each link.
+    As many may be open at once. So a split is loaded once, and delivered once over each link.
     """
     dice = random.Random(seed)  # noqa: S311  it hides nothing
     splits: dict[int, list[Cell]] = defaultdict(list)
     for cell in cells:
         splits[cell.configuration.k].append(cell)
     order = dice.sample(list(splits.values()), len(splits))
-    return [cell for own in order for cell in dice.sample(own, len(own))]
+    firsts = range(0, len(order), room)
+    groups = ([*chain(*order[first : first + room])] for first in firsts)
+    return [dice.sample(group, len(group)) for group in groups]
 
 
 def _codecs(config: SweepConfig, model: CutModel, k: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ profile ──> calibrate codecs ──> for each cell: measure, judge, journal 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 
 from msgspec.structs import replace
 
@@ -60,13 +61,14 @@ class Engine:
     def _judging(self) -> Judging:
         return Judging(self.bed.model, self.bed.pair.references, self.folder)
 
-    def cells(self, cells: Sequence[Cell], journal: Journal) -> Iterator[CellRecord]:
+    def cells(self, groups: Sequence[Sequence[Cell]], journal: Journal) -> Iterator[CellRecord]:
         """Measure cells, one after another, and journal each; one that fails says why.
 
-        It costs a restart of the nodes, not the others. Raises SplitbedError, KeyboardInterrupt and
-        OSError for what stops it before the last one.
+        The cuts of a group are held together. A failure costs a restart of the nodes, not the
+        others. Raises SplitbedError, KeyboardInterrupt and OSError for what stops it before the
+        last one.
         """
-        if cells:
+        if cells := [*chain(*groups)]:
             if self._config.profile:
                 self._profile()
             self.calibrate(cells)
@@ -74,16 +76,21 @@ class Engine:
                 self._accuracy_set, [cell.configuration for cell in cells], self.parts.ranges
             )
             self._judging.keep_whole(journal)
-        for cell in cells:
-            self.bed.interruption.check()
-            self.watcher.cell(cell)
-            record = self._cell(cell, journal)
-            journal.add_cell(record)
-            if record.error is not None:
-                self.parts.forget()
-                self.restart()
-            self.watcher.done(record)
-            yield record
+        for group in groups:
+            self.parts.forget()
+            for cell in group:
+                yield self._journalled(cell, journal)
+
+    def _journalled(self, cell: Cell, journal: Journal) -> CellRecord:
+        self.bed.interruption.check()
+        self.watcher.cell(cell)
+        record = self._cell(cell, journal)
+        journal.add_cell(record)
+        if record.error is not None:
+            self.parts.forget()
+            self.restart()
+        self.watcher.done(record)
+        return record
 
     def _accuracy_set(self) -> AccuracySet:
         check, note = self.bed.interruption.check, self.watcher.note

@@ -1,12 +1,11 @@
 """A sweep: every split over every link, and the run folder it leaves.
 
-model ──> link up ──> nodes up ──> profile, calibrate ──> for each split: load
-                 ──> for each of its codecs, links and paces: measure ──> journal
-
-Splits follow one another at random, and so do the cells of each, as the seed says.
+model ──> link up ──> nodes up ──> profile, calibrate ──> for each cell, as the seed says:
+                 hold its split ──> over its link, with its codec and pace: measure ──> journal
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -18,13 +17,11 @@ from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.facts import Conditions
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, judge_run
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift, drift_advice
-from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
@@ -87,25 +84,41 @@ def measure_cells(
     Raises UsageError where its cells were measured under other conditions.
     """
     with folder.locked():
-        keys = tuple(cell.configuration.key for cell in cells)
+        engine = Engine(config, bed, folder, progress)
+        groups = in_random_order(cells, config.seed, engine.parts.room)
         facts = conditions(bed.pair, bed.link.backend)
-        with Journal(folder, _begun(folder, config, bed.model, facts, keys)) as journal:
+        fresh = RunRecord(
+            asked=config.model_dump(mode="json"),
+            model=bed.model.facts,
+            conditions=facts,
+            order=_order_words(config.seed, groups),
+            grid=tuple(cell.configuration.key for cell in cells),
+        )
+        with Journal(folder, _begun(folder, fresh)) as journal:
             kept = journal.valid if remeasure else journal.ended
-            ordered = in_random_order(cells, config.seed)
-            todo = [cell for cell in ordered if cell.configuration.key not in kept]
-            progress.begin(todo, folder.path, bed.link.backend)
+            todo = [[cell for cell in one if cell.configuration.key not in kept] for one in groups]
+            progress.begin([*chain(*todo)], folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")
-            stopped = _measured(Engine(config, bed, folder, progress), todo, journal)
+            stopped = _measured(engine, todo, journal)
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
-            return _end(journal, len(cells), stopped)
+            return _end(journal, groups, stopped)
 
 
-def _measured(engine: Engine, cells: Sequence[Cell], journal: Journal) -> BaseException | None:
+def _order_words(seed: int, groups: Sequence[Sequence[Cell]]) -> str:
+    """How run.json says in which order cells were measured."""
+    splits = (str(len({cell.configuration.k for cell in group})) for group in groups)
+    held = f", {' + '.join(splits)} splits at a time" if len(groups) > 1 else ""
+    return f"random (seed {seed}){held}"
+
+
+def _measured(
+    engine: Engine, groups: Sequence[Sequence[Cell]], journal: Journal
+) -> BaseException | None:
     """Measure the cells; gives back what stopped it before the last one."""
     try:
-        for _ in engine.cells(cells, journal):
+        for _ in engine.cells(groups, journal):
             pass
     except OSError as error:
         return RunError(f"{error}: make room, then go on with --resume {engine.folder.path}")
@@ -114,22 +127,14 @@ def _measured(engine: Engine, cells: Sequence[Cell], journal: Journal) -> BaseEx
     return None
 
 
-def _begun(
-    folder: RunFolder,
-    config: SweepConfig,
-    model: SweptModel,
-    facts: Conditions,
-    grid: tuple[str, ...],
-) -> RunRecord:
+def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
     """The record of a new run, or of one that goes on under the conditions that it began with."""
-    asked = config.model_dump(mode="json")
     if not folder.exists:
-        order = f"random (seed {config.seed})"
-        return RunRecord(asked=asked, model=model.facts, conditions=facts, order=order, grid=grid)
-    run = folder.read_run()
+        return fresh
+    run, facts = folder.read_run(), fresh.conditions
     changed = [k for k in COMPARABLE if getattr(run.conditions, k) != getattr(facts, k)]
-    changed += ["model or inputs"] if run.model != model.facts else []
-    changed += ["options"] if {**run.asked, "out": None} != asked | {"out": None} else []
+    changed += ["model or inputs"] if run.model != fresh.model else []
+    changed += ["options"] if {**run.asked, "out": None} != {**fresh.asked, "out": None} else []
     if changed:
         raise UsageError(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "
@@ -140,12 +145,16 @@ def _begun(
     return replace(begun, reasons=(), advice=())
 
 
-def _end(journal: Journal, cells: int, stopped: BaseException | None) -> SweepOutcome:
+def _end(
+    journal: Journal, groups: Sequence[Sequence[Cell]], stopped: BaseException | None
+) -> SweepOutcome:
     """Judge what was measured and write it down, as far as the disk lets us."""
     run, table = journal.run, journal.rows
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
-    judged = judge_run(table, cells, reason)
-    found = drift(table, journal.began_ns, resumed=bool(run.resumed))
+    judged = judge_run(table, sum(map(len, groups)), reason)
+    of = {cell.configuration.key: place for place, one in enumerate(groups) for cell in one}
+    together = [of[cell.key] for cell in journal.cells]
+    found = drift(table, journal.began_ns, together, resumed=bool(run.resumed))
     advice = (*judged.advice, *drift_advice(found), *run.conditions.warnings)
     verdict = Verdict(judged.valid, judged.reasons, advice)
     try:

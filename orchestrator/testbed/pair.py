@@ -147,9 +147,11 @@ class Pair:
             part2.remove()
         return opened, self._loaded_edge(layers, loading)
 
-    def load_edge(self, layers: int, *, threads: int, warmup: int) -> nodes_pb2.Loaded:
+    def load_edge(
+        self, layers: int, *, threads: int, warmup: int, hold: bool = False
+    ) -> nodes_pb2.Loaded:
         """Cut after `layers` layers; part 2 is open and warm, part 1 ready to be delivered."""
-        session = nodes_pb2.SessionOptions(threads=threads, warmup=warmup)
+        session = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, hold=hold)
         return self._loaded_edge(layers, self._loading_edge(layers, session, deliver=True))
 
     def _loading_edge(
@@ -177,6 +179,13 @@ class Pair:
         return self._ask_ue(
             lambda ue: ue.OpenPart(request, timeout=CONTROL_TIMEOUT_S), "load part 1"
         )
+
+    def use_part(self, layers: int, warmup: int) -> None:
+        """Come back to a cut that is held, on both nodes, and warm its parts up again."""
+        request = nodes_pb2.UsePartRequest(layers=layers, warmup=warmup)
+        for node in (self._ue, self._edge):
+            with node.asked(f"come back to its part of the cut after {layers} layers"):
+                nodes_pb2_grpc.NodeStub(node.channel).UsePart(request, timeout=CONTROL_TIMEOUT_S)
 
     def use_codec(self, request: nodes_pb2.CodecRequest) -> None:
         """Let both nodes encode and decode with another codec, from the next frame on."""

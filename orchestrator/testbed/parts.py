@@ -5,7 +5,7 @@ Beside them the codec that both nodes use, and the pace of the UE.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
@@ -16,6 +16,11 @@ from orchestrator.testbed.pair import Pair
 from splitbed.codecs.stage import Range
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import recipe_message
+
+HELD_BYTES = 1 << 30
+"""Model files of cuts that are open at once; runtimes take about as much again for each."""
+SPARE_SESSIONS = 2
+"""Of a node's, for what it runs beside the parts: the whole model."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,19 @@ class Slowed:
     ue_slowdown: float | None = None
 
 
+@dataclass
+class _Cut:
+    """A cut that is held on the nodes, and what has been done with it since it was loaded."""
+
+    loaded: LoadedParts
+    opened: bool
+    delivered_ms: dict[LinkSpec, float] = field(default_factory=dict)
+
+
 class Parts:
     """Loads cuts on a pair, each once; with delivery, part 1 crosses every link that is measured.
 
+    A cut stays open until all are forgotten: coming back to it costs a run of its parts.
     ``ranges`` are those of the calibration, ``full_ms`` what the UE takes for the whole model.
     Every method raises NodeError.
     """
@@ -48,41 +63,56 @@ class Parts:
         self._config = config
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
+        self._held: dict[int, _Cut] = {}
         self._layers: int | None = None
-        self._loaded: LoadedParts
-        self._opened = False
-        self._delivered_ms: dict[LinkSpec, float] = {}
-        self._slowed: dict[Pace, Slowed] = {}
+        self._slowed: dict[tuple[int | None, Pace], Slowed] = {}
+        """By the cut; those of all that are held for frames by turns have one, None."""
+
+    @property
+    def room(self) -> int:
+        """How many cuts may be held at once: both parts of one are about the whole model."""
+        nodes = (self._pair.ue, self._pair.edge)
+        fit = HELD_BYTES // max(self._model.file_bytes, 1)
+        return max(1, min(fit, *(node.sessions - SPARE_SESSIONS for node in nodes)))
 
     def forget(self) -> None:
-        """The nodes were restarted: nothing is loaded."""
+        """Nothing is held any more: the nodes were restarted, or the next cut takes all room."""
+        self._held.clear()
+        self._slowed.clear()
         self._layers = None
 
     @property
     def loaded(self) -> LoadedParts:
         """Those of the cut that was loaded last."""
-        return self._loaded
+        return self._cut.loaded
 
-    def load(self, layers: int) -> LoadedParts:
-        """Cut and load, unless the cell before was of the same cut."""
+    @property
+    def _cut(self) -> _Cut:
+        assert self._layers is not None
+        return self._held[self._layers]
+
+    def load(self, layers: int) -> None:
+        """Have the cut open on both nodes, and warm: cut and load it, unless it is held."""
         if self._layers == layers:
-            return self._loaded
-        self._layers = None
-        self._delivered_ms.clear()
-        self._slowed.clear()
+            return
         warmup, threads = self._config.warmup, (self._config.ue_threads, self._config.edge_threads)
-        if self._config.delivery:
-            edge = self._pair.load_edge(layers, threads=threads[1], warmup=warmup)
-            load_ms = edge.load_ms
+        hold = bool(self._held)
+        if layers in self._held:
+            self._pair.use_part(layers, warmup)
+        elif self._config.delivery:
+            edge = self._pair.load_edge(layers, threads=threads[1], warmup=warmup, hold=hold)
+            loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, edge.load_ms)
+            self._held[layers] = _Cut(loaded, opened=False)
         else:
-            ue, edge = self._pair.load(layers, threads=threads, warmup=warmup)
-            load_ms = max(ue.load_ms, edge.load_ms)
-        self._layers, self._opened = layers, not self._config.delivery
-        self._loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, load_ms)
-        return self._loaded
+            ue, edge = self._pair.load(layers, threads=threads, warmup=warmup, hold=hold)
+            took_ms = max(ue.load_ms, edge.load_ms)
+            loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, took_ms)
+            self._held[layers] = _Cut(loaded, opened=True)
+        self._layers = layers
 
     def hold(self, every: Sequence[Configuration]) -> None:
         """Have the cuts of them all open at once, each with its codec, without delivery."""
+        self._held.clear()
         self._layers = None
         threads = (self._config.ue_threads, self._config.edge_threads)
         for place, one in enumerate(every):
@@ -91,22 +121,23 @@ class Parts:
                 self.use_codec(one)
 
     def deliver(self, link: LinkSpec, timeout_s: float) -> float | None:
-        """Send part 1 to the UE over the link as it is now, and open it there if it is another.
+        """Send part 1 to the UE over the link as it is now, and open it there unless it is held.
 
         How long it took to come, in ms; None without delivery. A link that it has crossed already
         is not taken twice: codec and pace change nothing.
         """
         if not self._config.delivery or self._layers is None:
             return None
-        if link in self._delivered_ms:
-            return self._delivered_ms[link]
+        cut = self._cut
+        if link in cut.delivered_ms:
+            return cut.delivered_ms[link]
         received = self._pair.receive_part(self._layers, timeout_s)
-        if received.changed or not self._opened:
-            ue = self._pair.open_part(self._config.ue_threads, self._config.warmup)
-            load_ms = max(ue.load_ms, self._loaded.load_ms)
-            self._loaded = replace(self._loaded, load_ms=load_ms)
-            self._opened = True
-        self._delivered_ms[link] = received.receive_ms
+        if not cut.opened:
+            hold = any(held.opened for held in self._held.values())
+            ue = self._pair.open_part(self._config.ue_threads, self._config.warmup, hold=hold)
+            cut.loaded = replace(cut.loaded, load_ms=max(ue.load_ms, cut.loaded.load_ms))
+            cut.opened = True
+        cut.delivered_ms[link] = received.receive_ms
         return received.receive_ms
 
     def use_codec(self, asked: Configuration) -> None:
@@ -139,15 +170,16 @@ class Parts:
         if not pace.limits:
             yield Slowed()
             return
-        if (slowed := self._slowed.get(pace)) and slowed.ue_cpus:
+        of = self._layers, pace
+        if (slowed := self._slowed.get(of)) and slowed.ue_cpus:
             # the same limit for every codec and link, or their rows could not be compared
             again = self._request(pace)
             again.cpus = slowed.ue_cpus
             self._pair.limit_ue(again, pace.most)
         else:
-            self._slowed[pace] = self._measured(pace)
+            self._slowed[of] = self._measured(pace)
         try:
-            yield self._slowed[pace]
+            yield self._slowed[of]
         finally:
             self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
 

@@ -83,9 +83,14 @@ class Parcel:
                 while data := file.read(CHUNK_BYTES):
                     yield PartPiece(data=data)
 
+    def remove(self) -> None:
+        """Remove the file."""
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
 
 def pack(cut: CutPart, folder: Path) -> Parcel:
-    """Write the part as a model file of its own into ``folder``, over the one before."""
+    """Write the part as a model file of its own into ``folder``, over one of the same cut."""
     part = cut.part
     header = PartHeader(
         layers=cut.layers,
@@ -102,7 +107,7 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
     )
     if part.path is None:
         return Parcel(header, None)
-    file = folder / f"parcel{part.path.suffix}"
+    file = folder / f"parcel-{cut.layers}{part.path.suffix}"
     write_portable(part, file)
     with file.open("rb") as stream:
         header.sha256 = hashlib.file_digest(stream, "sha256").digest()
@@ -110,8 +115,8 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
     return Parcel(header, file)
 
 
-def receive(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> tuple[CutPart, bytes]:
-    """The part that comes in ``stream``, its file written into ``folder``, and its SHA-256.
+def receive(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> CutPart:
+    """The part that comes in ``stream``, its file written into ``folder``.
 
     Raises NodeError for anything but the part that the header says, of at most ``most_bytes``,
     before more is written.
@@ -120,7 +125,7 @@ def receive(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> tuple
     cut = _receive(header, stream, folder, "part1")
     if next(stream, None) is not None:
         raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
-    return cut, header.sha256
+    return cut
 
 
 def receive_all(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> list[CutPart]:

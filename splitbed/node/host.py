@@ -55,6 +55,8 @@ class LoadedPart:
             threads,
             cut.model.runtime,
         )
+        self.fed: Tensors | None = None
+        """What it is warmed up with, where made-up inputs might not suit."""
         self.crossing = part.outputs if side == "ue" else part.inputs
         if cut.is_whole:
             self.crossing = ()  # nothing crosses; sizes of outputs may depend on the input
@@ -93,6 +95,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             cpu=_cpu_name(),
             cpus=len(os.sched_getaffinity(0)),
             protocol=PROTOCOL,
+            sessions=self.limits.sessions,
             packages=dict(_versions()),
         )
         self.turn, self._profiling = threading.RLock(), threading.Lock()
@@ -215,12 +218,23 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             self._parts[cut.layers] = part
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             warmup = min(options.warmup, _MOST_RUNS)
-            _warm(part.session, warmup, cut.part.inputs, feed)
+            part.fed = _warm(part.session, warmup, cut.part.inputs, feed)
             for _ in range(warmup if cut.gives_outputs else 0):
                 cut.model.result_of(
                     random_inputs([info.least for info in cut.model.outputs], seed=0)
                 )
         return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
+
+    @answering
+    def UsePart(
+        self, request: nodes_pb2.UsePartRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.UsePartReply:
+        """Take a part that is held as the one opened last; its caches are cold, so warm it up."""
+        with self.turn:
+            part = self.part_of(request.layers)
+            self._parts[request.layers] = self._parts.pop(request.layers)
+            part.session.warm(min(request.warmup, _MOST_RUNS), part.fed)
+        return nodes_pb2.UsePartReply()
 
     def drop(self, layers: int | None = None) -> None:
         """Close the session of the part of the cut after ``layers`` layers; None: of every part."""
@@ -255,7 +269,8 @@ def _warm(
     runs: int,
     inputs: Sequence[TensorInfo],
     feed: Callable[[], Tensors | None],
-) -> None:
+) -> Tensors | None:
+    """Run it on made-up inputs, or on what `feed` gives, which is given back."""
     fed = feed() if runs and any(info.is_index for info in inputs) else None
     try:
         session.warm(runs, fed)
@@ -264,6 +279,7 @@ def _warm(
         if fed is not None or (fed := feed()) is None:
             raise
         session.warm(runs, fed)
+    return fed
 
 
 def _threads(asked: int) -> int:

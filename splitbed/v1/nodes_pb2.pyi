@@ -90,6 +90,7 @@ class NodeDescription(_message.Message):
     TCP_FIELD_NUMBER: _builtins.int
     SHAPER_FIELD_NUMBER: _builtins.int
     SHAPES_INGRESS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -104,6 +105,8 @@ class NodeDescription(_message.Message):
     shaper: _builtins.str
     """what shapes here: netem or tbf; empty where nothing does"""
     shapes_ingress: _builtins.bool
+    sessions: _builtins.int
+    """how many it may have open on parts of a model"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -125,10 +128,11 @@ class NodeDescription(_message.Message):
         tcp: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         shaper: _builtins.str = ...,
         shapes_ingress: _builtins.bool = ...,
+        sessions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "shaper", b"shaper", "shapes_ingress", b"shapes_ingress", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes_ingress", b"shapes_ingress", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -461,22 +465,18 @@ class PartReceived(_message.Message):
 
     BYTES_FIELD_NUMBER: _builtins.int
     RECEIVE_MS_FIELD_NUMBER: _builtins.int
-    CHANGED_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     receive_ms: _builtins.float
     """from the request until the whole file is here and checked"""
-    changed: _builtins.bool
-    """false: the same part was there already"""
     def __init__(
         self,
         *,
         bytes: _builtins.int = ...,
         receive_ms: _builtins.float = ...,
-        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "changed", b"changed", "receive_ms", b"receive_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "receive_ms", b"receive_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -509,6 +509,43 @@ class SessionOptions(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionOptions: _TypeAlias = SessionOptions  # noqa: Y015
+
+@_typing.final
+class UsePartRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYERS_FIELD_NUMBER: _builtins.int
+    WARMUP_FIELD_NUMBER: _builtins.int
+    layers: _builtins.int
+    warmup: _builtins.int
+    def __init__(
+        self,
+        *,
+        layers: _builtins.int = ...,
+        warmup: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers", b"layers", "warmup", b"warmup"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsePartRequest: _TypeAlias = UsePartRequest  # noqa: Y015
+
+@_typing.final
+class UsePartReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsePartReply: _TypeAlias = UsePartReply  # noqa: Y015
 
 @_typing.final
 class LoadRequest(_message.Message):

@@ -170,6 +170,11 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
                 _registered_method=True)
+        self.UsePart = channel.unary_unary(
+                '/splitbed.v1.Node/UsePart',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.UsePartRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.UsePartReply.FromString,
+                _registered_method=True)
         self.Reset = channel.unary_unary(
                 '/splitbed.v1.Node/Reset',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.ResetRequest.SerializeToString,
@@ -206,6 +211,13 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UsePart(self, request, context):
+        """Takes a part that is held as the one that was opened last, and warms it up again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reset(self, request, context):
         """Forgets models, parts, inputs and limits: a new run begins.
         """
@@ -237,6 +249,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.UseCodec,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.SerializeToString,
+            ),
+            'UsePart': grpc.unary_unary_rpc_method_handler(
+                    servicer.UsePart,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.UsePartRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.UsePartReply.SerializeToString,
             ),
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
@@ -331,6 +348,33 @@ class Node:
             '/splitbed.v1.Node/UseCodec',
             splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UsePart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Node/UsePart',
+            splitbed_dot_v1_dot_nodes__pb2.UsePartRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.UsePartReply.FromString,
             options,
             channel_credentials,
             insecure,

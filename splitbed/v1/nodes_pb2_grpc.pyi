@@ -79,6 +79,8 @@ class NodeStub:
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
     UseCodec: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]
     """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on."""
+    UsePart: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.UsePartRequest, _nodes_pb2.UsePartReply]
+    """Takes a part that is held as the one that was opened last, and warms it up again."""
     Reset: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ResetRequest, _nodes_pb2.ResetReply]
     """Forgets models, parts, inputs and limits: a new run begins."""
     ReadClock: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]
@@ -94,6 +96,8 @@ class NodeAsyncStub(NodeStub):
     """Runs parts alone, one after another, in a process of their own (clause 10.2.7)."""
     UseCodec: _aio.UnaryUnaryMultiCallable[_nodes_pb2.CodecRequest, _nodes_pb2.CodecReply]  # type: ignore[assignment]
     """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on."""
+    UsePart: _aio.UnaryUnaryMultiCallable[_nodes_pb2.UsePartRequest, _nodes_pb2.UsePartReply]  # type: ignore[assignment]
+    """Takes a part that is held as the one that was opened last, and warms it up again."""
     Reset: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ResetRequest, _nodes_pb2.ResetReply]  # type: ignore[assignment]
     """Forgets models, parts, inputs and limits: a new run begins."""
     ReadClock: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]  # type: ignore[assignment]
@@ -124,6 +128,14 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.CodecReply, _abc.Awaitable[_nodes_pb2.CodecReply]]:
         """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on."""
+
+    @_abc_1.abstractmethod
+    def UsePart(
+        self,
+        request: _nodes_pb2.UsePartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.UsePartReply, _abc.Awaitable[_nodes_pb2.UsePartReply]]:
+        """Takes a part that is held as the one that was opened last, and warms it up again."""
 
     @_abc_1.abstractmethod
     def Reset(

@@ -66,6 +66,27 @@ def test_a_codec_is_of_the_split_that_it_was_set_for(pair: Pair) -> None:
     assert halved.encoded_bytes == halved.intermediate_bytes // 2
 
 
+def test_a_split_that_is_held_is_come_back_to_without_loading_it(pair: Pair) -> None:
+    pair.use_part(HELD[0], warmup=1)
+    back = pair.run_frame(0, 0, FRAME_S)
+    assert back.intermediate_bytes == pair.run_frame(1, 0, FRAME_S, HELD[0]).intermediate_bytes
+    with pytest.raises(NodeError, match=r"no part of the cut after 4 layers"):
+        pair.use_part(4, warmup=0)
+
+
+def test_parts_of_splits_that_are_held_are_delivered_again_and_not_opened(shared: Pair) -> None:
+    for place, layers in enumerate((2, 3)):
+        shared.load_edge(layers, threads=1, warmup=0, hold=place > 0)
+        shared.receive_part(layers, FRAME_S)
+        shared.open_part(1, 0, hold=place > 0)
+    for layers in (2, 3):
+        shared.receive_part(layers, FRAME_S)
+        assert shared.run_frame(layers, 0, FRAME_S, layers).max_abs_diff <= 1e-6
+    shared.load_edge(4, threads=1, warmup=0)
+    with pytest.raises(NodeError, match="part 1 of the cut after 3 layers is not ready"):
+        shared.receive_part(3, FRAME_S)
+
+
 def test_more_splits_than_the_limit_are_refused_with_its_name(tmp_path: Path) -> None:
     stored = store(load_graph(small_model(tmp_path / "small.onnx")), tmp_path / "stored")
     host = NodeHost("ue", tmp_path, Limits(sessions=2))

@@ -2,14 +2,14 @@
 
 What part 1 and part 2 took in a cell is held against what the profile predicts. Cells are measured
 in random order, so p is simply the share of random orders in which these residuals go with the
-place as closely as they did (a randomisation test). Splits are moved as a whole, as the sweep does,
-since the cells of one share an error of the prediction. Without a profile, cells are held against
-those of the same split alone, which shows only drift that is fast.
+place as closely as they did (a randomisation test). Cells of splits that were held together are
+moved as a whole, as the sweep does, since those of a split share an error of the prediction.
+Without a profile, cells are held against those of the same split alone.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -32,25 +32,34 @@ PAIRED_CELLS = 600
 @dataclass(frozen=True)
 class _Cell:
     split: str
+    together: int
     minutes: float
     residual: float
 
 
-def drift(table: Sequence[Row], began_ns: Sequence[int | None], *, resumed: bool = False) -> Drift:
+def drift(
+    table: Sequence[Row],
+    began_ns: Sequence[int | None],
+    together: Sequence[int],
+    *,
+    resumed: bool = False,
+) -> Drift:
     """The drift of a run with these rows; `began_ns` is when the first frame of each began.
 
-    By the UE's clock; None for a cell without frames.
+    By the UE's clock; None for a cell without frames. `together` is the same number for cells that
+    were in random order among themselves.
     """
-    cells = _cells(table, began_ns)
+    cells = _cells(table, began_ns, together)
     if resumed:
         return Drift(cells=len(cells), resumed=True)  # its parts lie apart, on clocks of their own
     predicted = all(row.part1_predicted_ms is not None for row in table)
-    blocks = _blocks(cells)
-    if len(cells) < MIN_CELLS or (not predicted and len(blocks) == len(cells)):
+    splits = _places(cell.split for cell in cells)
+    if len(cells) < MIN_CELLS or (not predicted and len(splits) == len(cells)):
         return Drift(cells=len(cells))
     if not predicted:
-        cells = _against_own_split(cells, blocks)
-    rho, p = _tested(cells, blocks, whole=predicted)
+        cells = _against_own_split(cells, splits)
+    moved = _places(cell.together for cell in cells) if predicted else splits
+    rho, p = _tested(cells, moved, whole=predicted)
     return Drift(
         cells=len(cells),
         rho=rho,
@@ -73,23 +82,25 @@ def drift_advice(found: Drift) -> tuple[str, ...]:
     )
 
 
-def _cells(table: Sequence[Row], began_ns: Sequence[int | None]) -> list[_Cell]:
+def _cells(
+    table: Sequence[Row], began_ns: Sequence[int | None], together: Sequence[int]
+) -> list[_Cell]:
     """The valid cells in the order of measurement, by the UE's clock."""
     found = []
-    for row, at_ns in zip(table, began_ns, strict=True):
+    for row, at_ns, group in zip(table, began_ns, together, strict=True):
         took_ms = (row.part1_ms or 0.0) + (row.part2_ms or 0.0)
         if row.valid and took_ms and at_ns is not None:
             told_ms = (row.part1_predicted_ms or 0.0) + (row.part2_predicted_ms or 0.0) or 1.0
-            found.append(_Cell(row.split, at_ns / 6e10, math.log(took_ms / told_ms)))
+            found.append(_Cell(row.split, group, at_ns / 6e10, math.log(took_ms / told_ms)))
     return sorted(found, key=lambda cell: cell.minutes)
 
 
-def _blocks(cells: Sequence[_Cell]) -> list[list[int]]:
-    """The places of each split's cells."""
-    blocks: dict[str, list[int]] = defaultdict(list)
-    for place, cell in enumerate(cells):
-        blocks[cell.split].append(place)
-    return list(blocks.values())
+def _places(words: Iterable[Hashable]) -> list[list[int]]:
+    """Where each of them is."""
+    places: dict[Hashable, list[int]] = defaultdict(list)
+    for place, word in enumerate(words):
+        places[word].append(place)
+    return list(places.values())
 
 
 def _against_own_split(cells: Sequence[_Cell], blocks: Sequence[Sequence[int]]) -> list[_Cell]:
@@ -119,8 +130,13 @@ def _tested(
 
 def _order(blocks: Sequence[Sequence[int]], rng: np.random.Generator, *, whole: bool) -> list[int]:
     """Cells in another order that could have been; unless `whole`, splits stay where they are."""
-    those = rng.permutation(len(blocks)) if whole else range(len(blocks))
-    return [place for block in those for place in rng.permutation(blocks[block]).tolist()]
+    if whole:
+        those = rng.permutation(len(blocks))
+        return [place for block in those for place in rng.permutation(blocks[block]).tolist()]
+    order = np.arange(sum(map(len, blocks)))
+    for block in blocks:
+        order[block] = rng.permutation(block)
+    return [*order.tolist()]
 
 
 def _centred(values: Array) -> Array:

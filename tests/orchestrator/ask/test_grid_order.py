@@ -19,7 +19,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
 
 
 def test_each_cell_is_measured_once_in_an_order_of_the_seed(cells: list[Cell]) -> None:
-    first, again, other = (in_random_order(cells, seed) for seed in (1, 1, 2))
+    (first,), (again,), (other,) = (in_random_order(cells, seed, room=7) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     assert cells not in (first, other)
@@ -27,8 +27,19 @@ def test_each_cell_is_measured_once_in_an_order_of_the_seed(cells: list[Cell]) -
     assert set(first) == set(cells)
 
 
-def test_a_split_is_loaded_once_whatever_the_order(cells: list[Cell]) -> None:
+def test_no_split_stands_together_where_all_can_be_open(cells: list[Cell]) -> None:
+    (order,) = in_random_order(cells, 0, room=7)
+    splits = [k for k, _ in groupby(cell.configuration.k for cell in order)]
+    assert len(splits) > len(cells) / 2
+
+
+@pytest.mark.parametrize(("room", "groups"), [(1, [1] * 7), (3, [3, 3, 1]), (6, [6, 1])])
+def test_a_split_is_in_one_group_that_can_be_open(
+    cells: list[Cell], room: int, groups: list[int]
+) -> None:
     for seed in range(5):
-        order = in_random_order(cells, seed)
-        loaded = [k for k, _ in groupby(cell.configuration.k for cell in order)]
-        assert len(loaded) == len(set(loaded)) == 7
+        order = in_random_order(cells, seed, room)
+        held = [{cell.configuration.k for cell in group} for group in order]
+        assert [len(one) for one in held] == groups
+        assert len(set.union(*held)) == 7
+        assert {cell for group in order for cell in group} == set(cells)

@@ -18,19 +18,28 @@ CELLS, EVERY_S, LAYERS = 6, 20, 9
 
 
 def measured(
-    path: Path, splits: int, slope_per_min: float = 0, of_split: float = 0, seed: int = 0
+    path: Path,
+    splits: int,
+    slope_per_min: float = 0,
+    of_split: float = 0,
+    seed: int = 0,
+    room: int = 1,
 ) -> Drift:
     """The drift of a run whose parts take longer by a share a minute, beside noise of 2 %.
 
     Each split takes longer than the one before by the share `of_split`, without a cause in time.
+    So many splits as there is `room` for are measured in random order among themselves.
     """
     path.mkdir(exist_ok=True)
     folder = RunFolder(path)
     write_run(folder, model={"name": "m", "weights": "seeded (seed 0)"})
-    noise = np.random.default_rng(seed).normal(1, 0.02, splits * CELLS)
-    for place, factor in enumerate(noise):
-        start_ns = place * EVERY_S * 10**9
-        slower = slope_per_min * place * EVERY_S / 60 + of_split * (place // CELLS)
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(1, 0.02, splits * CELLS)
+    cells = np.arange(splits * CELLS)
+    order = [rng.permutation(group) for group in np.split(cells, cells[:: room * CELLS][1:])]
+    for turn, (place, factor) in enumerate(zip(np.concatenate(order).tolist(), noise, strict=True)):
+        start_ns = turn * EVERY_S * 10**9
+        slower = slope_per_min * turn * EVERY_S / 60 + of_split * (place // CELLS)
         took_ns = round(20e6 * factor * (1 + slower))
         names = ("part1", "encode", "uplink", "decode", "part2", "result", "downlink")
         lasts_ns = (took_ns // 2, 0, 40_000_000, 0, took_ns // 2, 0, 0)
@@ -54,7 +63,8 @@ def measured(
             },
         )
     journal = Journal(folder, folder.read_run())
-    return drift(journal.rows, journal.began_ns)
+    together = [cell.layers[0] // room for cell in journal.cells]
+    return drift(journal.rows, journal.began_ns, together)
 
 
 def profiled(folder: Path) -> None:
@@ -94,6 +104,27 @@ def test_a_profile_shows_a_drift_across_splits(tmp_path: Path) -> None:
     assert found.p is not None
     assert found.p < MAX_P
     assert found.pct_per_10_min == pytest.approx(10, abs=2)
+
+
+def test_a_drift_is_told_from_splits_that_the_profile_tells_wrongly(tmp_path: Path) -> None:
+    profiled(tmp_path)
+    drifted = measured(tmp_path, splits=5, slope_per_min=0.03, of_split=0.03, room=5)
+    assert drifted.p is not None
+    assert drifted.p < MAX_P
+
+
+def test_without_a_profile_a_slow_drift_shows_in_splits_that_come_back(tmp_path: Path) -> None:
+    found = measured(tmp_path, splits=5, slope_per_min=0.01, of_split=0.05, room=5)
+    assert found.p is not None
+    assert found.p < MAX_P
+    assert found.pct_per_10_min == pytest.approx(10, abs=5)
+
+
+@pytest.mark.parametrize("room", [1, 2, 5])
+def test_as_few_orders_go_with_the_time_by_chance_as_p_says(tmp_path: Path, room: int) -> None:
+    profiled(tmp_path)
+    p = [measured(tmp_path / str(i), 5, of_split=0.05, seed=i, room=room).p for i in range(20)]
+    assert sum(one is not None and one < 0.1 for one in p) <= 6  # 2 of 20; of more, 1 in 400
 
 
 def test_few_cells_tell_nothing(tmp_path: Path) -> None:
