@@ -120,6 +120,6 @@ def _policy_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line
             "policy": name,
             "regret, median": f"{np.median(regret):.1f} %",
             "worst": f"{regret.max():.1f} %",
-            "as good as the plan": f"{100 * np.mean(regret <= 0.5):.0f} % of links",
+            "within 0.5 % of the plan": f"{100 * np.mean(regret <= 0.5):.0f} % of links",
             "chooses": ", ".join(used[:3]) + (", …" if len(used) > 3 else ""),
         }

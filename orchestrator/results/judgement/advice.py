@@ -12,6 +12,7 @@ from orchestrator.results.judgement.choice import (
     choices,
     compression_needed,
     interval_of_gain,
+    without_data_ms,
 )
 from orchestrator.results.judgement.trust import trust, within
 from orchestrator.results.rows import Row, known
@@ -55,11 +56,10 @@ def _where_to_cut(choice: Choice) -> list[str]:
     )
     factor = compression_needed(split)
     if factor is not None and math.isfinite(factor):
-        return [f"{line}; the split would win with intermediate data {factor:.1f} times smaller."]
-    work_ms = known(split.part1_ms) + known(split.part2_ms)
+        return [f"{line}; the split would win with intermediate data {factor:#.3g} times smaller."]
     return [
-        f"{line}; part 1 and part 2 alone are {work_ms:.0f} ms: no smaller intermediate data would "
-        "make it win on these two nodes."
+        f"{line}; without its data it would still take {without_data_ms(split):.0f} ms: no smaller "
+        "intermediate data would make it win on these two nodes and with this delay."
     ]
 
 
@@ -83,14 +83,12 @@ def _anchor(row: Row) -> str:
 
 def _lossier(choice: Choice) -> str:
     """The codecs of the input with which the network anchor is less accurate than the split."""
-    if not choice.lossier:
-        return ""
-    named = [row.codec + _drop(row) for row in choice.lossier]
-    return f"; as {' or '.join(named)} the input loses more accuracy"
+    named = [row.codec + _drop(row) for row in choice.lossier if not seeded(row)]
+    return f"; as {' or '.join(named)} the input loses more accuracy" if named else ""
 
 
 def _drop(row: Row) -> str:
-    return "" if row.accuracy_drop is None or seeded(row) else f" ({row.accuracy_drop:.3f})"
+    return "" if row.accuracy_drop is None else f" ({row.accuracy_drop:.3f})"
 
 
 def _cost(row: Row) -> str:

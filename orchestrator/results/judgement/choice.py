@@ -186,6 +186,11 @@ def compression_needed(row: Row) -> float | None:
     return shrinks_ms / (shrinks_ms - late_ms) if shrinks_ms > late_ms else math.inf
 
 
+def without_data_ms(row: Row) -> float:
+    """What would be left of the end-to-end time if nothing but the delay were between the parts."""
+    return _e2e_ms(row) - _shrinking_ms(row)
+
+
 def _shrinking_ms(row: Row) -> float:
     """What of the end-to-end time goes with the encoded bytes: the uplink without its delay."""
     if row.uplink_ms is not None:

@@ -46,8 +46,8 @@ def _prediction(table: Sequence[Row]) -> list[str]:
     nodes = median(map(nodes_error_pct, predicted))
     return [
         f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
-        f"(median; worst {error_pct(worst):.1f} %, {worst.split_name} at {worst.link}), part 1 and "
-        f"part 2 alone within {nodes:.1f} %."
+        f"(median of {len(predicted)} valid cells; worst {error_pct(worst):.1f} %, "
+        f"{worst.split_name} at {worst.link}), part 1 and part 2 alone within {nodes:.1f} %."
     ]
 
 

@@ -184,7 +184,7 @@ def test_advice_says_how_much_smaller_the_data_must_be_where_no_split_wins(
     (advice,) = judge_run(rows(folder), 3).advice
     # the uplink takes 100 of the 110 ms and must shrink to 50
     assert "do not split" in advice
-    assert "2.0 times smaller" in advice
+    assert "2.00 times smaller" in advice
 
 
 def test_advice_names_the_input_codec_that_was_beaten_and_those_that_lose_more(
