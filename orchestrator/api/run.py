@@ -14,6 +14,7 @@ from orchestrator.reports.export import with_all_columns
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.archive import extract
 from orchestrator.results.judgement.accuracy import is_fit
+from orchestrator.results.judgement.choice import Choice, choices
 from orchestrator.results.judgement.verdict import Verdict, judge_run
 from orchestrator.results.reading import Reading, read_folder, sweep_folder
 from orchestrator.results.records import CellRecord
@@ -72,12 +73,18 @@ class Run:
             return judge_run(self.rows, len(run.grid), "the run has not ended")
         return Verdict(run.verdict == "VALID", run.reasons, run.advice)
 
+    @property
+    def choices(self) -> Sequence[Choice]:
+        """What to choose over each link and at each pace of the UE, and how sure that is."""
+        return choices(self.rows)
+
     def best(self, *, max_drop: float | None = None, **where: object) -> Row:
         """The valid row with the least end-to-end time, both anchors among them.
 
         `where` names columns and what they hold, as ``bw=20`` or ``split="1:5"``; `max_drop` is
         the accuracy that a codec may cost, by default what the run was asked; infinity allows
-        whatever was lost. Raises UsageError where no row is left.
+        whatever was lost. Whether others could be the best as well, :attr:`choices` says.
+        Raises UsageError where no row is left.
         """
         asked = {_COLUMNS.get(name, (name,)): value for name, value in where.items()}
         if unknown := [name for names in asked for name in names if name not in COLUMNS]:

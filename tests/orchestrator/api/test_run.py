@@ -70,6 +70,13 @@ def test_what_no_row_is_is_refused(folder: Path, where: dict[str, object], says:
         splitbed.open_run(folder).best(**where)  # type: ignore[arg-type]
 
 
+def test_a_run_says_how_sure_each_choice_is(folder: Path) -> None:
+    run = splitbed.open_run(folder)
+    (choice,) = run.choices
+    assert (choice.sure, choice.best) == (True, run.best())
+    assert [row.split for row in choice.tied] == ["1:1"]
+
+
 def test_a_codec_that_costs_too_much_is_not_the_best(tmp_path: Path) -> None:
     accuracy = {"metric": "AP", "value": 0.5, "more": {}, "classes": {}}
     accuracy |= {"frames": 100, "drop": 0.4, "drop_low": 0.3, "drop_high": 0.45}
