@@ -8,7 +8,7 @@ PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 
-.PHONY: help setup sweep test older check bench proto docs lock clean
+.PHONY: help setup sweep test older check bench mutants proto docs lock clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -48,6 +48,10 @@ check: setup  ## ruff and mypy
 bench: setup  ## how near the instrument comes to its bars (about 10 minutes); ARGS=some of them
 	@scripts/system-packages bench
 	$(BIN)/python -m tests.bench $(ARGS)
+
+mutants: setup  ## do tests notice changes of the modules that judge (half an hour); ARGS=some of them
+	@scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" mutants
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 proto: setup  ## generate splitbed/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \

@@ -4,25 +4,13 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
 from netem.probe import ProbeServer, prove
-from netem.proof import Proof, judge, nominal_rtt_ms
-from netem.spec import FRAME_BYTES, LinkSpec, Shape, symmetric
+from netem.proof import judge
+from netem.spec import FRAME_BYTES, symmetric
 from splitbed.errors import LinkError, MachineError
-
-SPEC = symmetric(rate_mbit=20, delay_ms=10)
-GOOD = Proof(
-    uplink_mbit=20.1,
-    downlink_mbit=19.9,
-    rtt_min_ms=20.6,
-    rtt_median_ms=21,
-    pings=10,
-    lost=0,
-    attempts=1,
-)
 
 
 @pytest.fixture
@@ -45,49 +33,6 @@ def answers(server: ProbeServer, datagram: bytes) -> list[bytes]:
                 while not seen or seen[-1] != ping:
                     seen.append(sock.recv(2048))
         return seen[:-1]
-
-
-def test_a_good_proof_is_judged_good() -> None:
-    assert judge(GOOD, SPEC) is None
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"uplink_mbit": 19.3}, "uplink 19.3 Mbit/s, asked 20"),
-        ({"uplink_mbit": 20.7}, "uplink"),
-        ({"downlink_mbit": 19.3}, "downlink"),
-        ({"downlink_mbit": 0.0}, "downlink"),
-        ({"rtt_min_ms": 21.2}, "round trip"),
-        ({"rtt_min_ms": 0.64}, "round trip"),
-        ({"rtt_min_ms": 19.8}, "round trip"),
-    ],
-)
-def test_a_proof_that_differs_is_judged_by_what_differs(
-    change: dict[str, float], told: str
-) -> None:
-    reason = judge(replace(GOOD, **change), SPEC)  # type: ignore[arg-type]  # floats only
-    assert reason is not None
-    assert reason.startswith(told)
-
-
-def test_jitter_widens_what_the_round_trip_may_be() -> None:
-    jittery = symmetric(rate_mbit=20, delay_ms=10, jitter_ms=3)
-    early, late = replace(GOOD, rtt_min_ms=15.0), replace(GOOD, rtt_min_ms=26.0)
-    assert judge(early, jittery) is None
-    assert judge(late, jittery) is None
-    assert judge(early, SPEC) is not None
-
-
-def test_a_long_delay_may_be_2_percent_off() -> None:
-    far = symmetric(rate_mbit=20, delay_ms=100)
-    assert judge(replace(GOOD, rtt_min_ms=203.9), far) is None
-    assert judge(replace(GOOD, rtt_min_ms=204.5), far) is not None
-
-
-def test_the_nominal_round_trip_counts_the_pings_own_time() -> None:
-    spec = LinkSpec(uplink=Shape(rate_mbit=1, delay_ms=3), downlink=Shape(rate_mbit=1, delay_ms=4))
-    assert 8 < nominal_rtt_ms(spec) < 8.2  # 67 bytes take 0.54 ms at 1 Mbit/s
 
 
 def test_loopback_carries_what_is_sent_at_the_rate_that_it_is_sent_at(
