@@ -1,6 +1,6 @@
 """The best split over every link, predicted from one profile, for programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -22,6 +22,7 @@ def plan(
     ue_slowdown: Numbers = "1",
     profile: Place | None = None,
     ue_profile_csv: Place | None = None,
+    learn: Sequence[Place] = (),
     max_drop: float | None = None,
     verify: int = 0,
     progress: Callable[[Step], None] | None = None,
@@ -31,15 +32,16 @@ def plan(
 
     `bw` in Mbit/s, `delay` in ms and `ue_slowdown` are ranges FROM:TO or FROM:TO:COUNT, or lists.
     `profile` is the folder of an earlier run, `ue_profile_csv` what TFLite's `benchmark_model` told
-    of another UE, `max_drop` the accuracy that a codec may cost,
-    `verify` the links to measure where it is closest, of which `progress` is told. Raises
-    UsageError, MachineError and RunError.
+    of another UE, `learn` folders of runs whose errors make the intervals, `max_drop` the accuracy
+    that a codec may cost, `verify` the links to measure where it is closest, of which `progress` is
+    told. Raises UsageError, MachineError and RunError.
     """
     wanted = PlanOptions(
         grid(*map(_words, (bw, delay, ue_slowdown))),
         None if profile is None else Path(profile),
         verify,
         None if ue_profile_csv is None else Path(ue_profile_csv),
+        tuple(Path(folder) for folder in learn),
     )
     follower = Follower(progress)
     with follower.raising():

@@ -28,12 +28,15 @@ class Held(StrEnum):
 class Probe:
     """A configuration to measure at a point of the grid; `roles` are who would choose it there.
 
-    The plan could choose it where it is `offered`; policies may choose what it leaves out.
+    `low_ms` and `high_ms` are the ends of what is expected. The plan could choose it where it is
+    `offered`; policies may choose what it leaves out.
     """
 
     configuration: Configuration
     point: PlanPoint
     predicted_ms: float
+    low_ms: float
+    high_ms: float
     roles: tuple[str, ...]
     offered: bool = True
 
@@ -59,6 +62,12 @@ class Measured:
         return row.e2e_low_ms, row.e2e_high_ms
 
     @property
+    def expected(self) -> bool:
+        """Whether the median lies in the interval that was predicted."""
+        ms = self.measured_ms
+        return ms is not None and self.probe.low_ms <= ms <= self.probe.high_ms
+
+    @property
     def error_pct(self) -> float | None:
         """How far the prediction is off, of the measured time."""
         if self.measured_ms is None:
@@ -75,9 +84,11 @@ class Measured:
             "codec": probe.configuration.codec,
             "chosen by": ", ".join(probe.roles),
             "predicted_ms": probe.predicted_ms,
+            "predicted_low_ms": probe.low_ms,
+            "predicted_high_ms": probe.high_ms,
             "measured_ms": self.measured_ms,
-            "low_ms": low_ms,
-            "high_ms": high_ms,
+            "measured_low_ms": low_ms,
+            "measured_high_ms": high_ms,
             "error_pct": self.error_pct,
             "reason": self.table_row.reason,
         }
@@ -136,10 +147,11 @@ def summary(found: Sequence[Measured]) -> str:
     errors = [abs(one.error_pct) for one in found if one.error_pct is not None]
     if not errors:
         return f"{words}. Nothing could be measured: see the reasons."
+    inside = sum(one.expected for one in found)
     words += (
         f". Prediction error over {len(errors)} measured cells: median "
-        f"{statistics.median(errors):.1f} %, worst {max(errors):.1f} %. Regret against the "
-        "measured best, median and worst: "
+        f"{statistics.median(errors):.1f} %, worst {max(errors):.1f} %; {inside} of them in their "
+        "intervals. Regret against the measured best, median and worst: "
     )
     told = [
         f"{name} {100 * statistics.median(shares):.1f} and {100 * max(shares):.1f} %"

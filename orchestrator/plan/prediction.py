@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netem.wire import wire_bytes
+from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
@@ -48,6 +49,7 @@ class Predictor:
     profile: Profile
     facts: Facts
     max_drop: float = math.inf
+    doubt: Doubt = ELSEWHERE
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -91,6 +93,15 @@ class Predictor:
         result_ms = np.where(crosses, 1.0, slowdown) * self.facts.result_ms
         return np.asarray(part1_ms + link_ms + part2_ms + result_ms)
 
+    def long_parts(self, work: Work, grid: PlanGrid) -> Bools:
+        """Whether all parts that there are take :data:`LONG_MS` or more; shaped as `e2e_ms`."""
+        slowdown, _, _ = grid.points()
+        part1_ms = _paced(self.profile.ue, work.part1_ms)[:, None] * slowdown
+        part2_ms = _paced(self.profile.edge, work.part2_ms)[:, None]
+        return np.asarray(
+            ((part1_ms == 0) | (part1_ms >= LONG_MS)) & ((part2_ms == 0) | (part2_ms >= LONG_MS))
+        )
+
     def ue_ms(self, work: Work, slowdown: Floats) -> Floats:
         """What options take of the UE, of shape (items of `work`, slow-downs)."""
         result_ms = np.where(work.crosses, 0.0, self.facts.result_ms)
@@ -118,6 +129,9 @@ class Plan:
     options: tuple[Option, ...]
     work: Work
     e2e_ms: Floats
+    low_ms: Floats
+    high_ms: Floats
+    """The ends of what will be measured, of the predictor's doubt."""
     ranks: npt.NDArray[np.intp]
     """Of each point, its two fastest options, or the only one twice."""
     pareto: Bools
@@ -134,18 +148,28 @@ class Plan:
         second = np.take_along_axis(self.e2e_ms, self.ranks[1:2], axis=0)[0]
         return np.asarray(second / self.best_ms - 1)
 
+    @property
+    def sure(self) -> Bools:
+        """Whether the best's interval is below that of every other, at each point."""
+        at_best = self.ranks[:1]
+        others_ms = self.low_ms.copy()
+        np.put_along_axis(others_ms, at_best, np.inf, axis=0)
+        best_high_ms = np.take_along_axis(self.high_ms, at_best, axis=0)[0]
+        return np.asarray(best_high_ms < others_ms.min(axis=0))
+
 
 def make_plan(predictor: Predictor, grid: PlanGrid) -> Plan:
     """Predict every configuration."""
     options = predictor.options
     work = predictor.work(options)
     e2e_ms = predictor.e2e_ms(work, grid)
+    low_ms, high_ms = predictor.doubt.ends_ms(e2e_ms, predictor.long_parts(work, grid))
     ranks = np.argsort(e2e_ms, axis=0, kind="stable")[:2]
     if len(ranks) < 2:
         ranks = np.concatenate([ranks, ranks])
     ue_ms = predictor.ue_ms(work, np.ones(1))[:, 0]
     front = _pareto(e2e_ms, work.sent_bytes, ue_ms)
-    return Plan(predictor, grid, options, work, e2e_ms, ranks, front)
+    return Plan(predictor, grid, options, work, e2e_ms, low_ms, high_ms, ranks, front)
 
 
 def _pareto(e2e_ms: Floats, sent_bytes: Floats, ue_ms: Floats) -> Bools:

@@ -15,8 +15,10 @@ import numpy as np
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.watcher import Watcher
+from orchestrator.plan.doubt import doubt_of
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import PlanGrid
+from orchestrator.plan.lessons import read_lessons
 from orchestrator.plan.measured import Held, Measured, verdicts
 from orchestrator.plan.nodes import read_nodes, take_nodes, with_told_ue
 from orchestrator.plan.plot import plot
@@ -33,6 +35,7 @@ from splitbed.errors import UsageError
 
 MOST_ROWS = 200_000
 MOST_CONFIGURATIONS = 5_000_000
+SURE, NOT_SURE = "sure", "not sure"
 PLAN_FILE, BEST_FILE, MAP_FILE = "plan.csv", "best.csv", "map.png"
 
 
@@ -40,13 +43,15 @@ PLAN_FILE, BEST_FILE, MAP_FILE = "plan.csv", "best.csv", "map.png"
 class PlanOptions:
     """What a plan is asked for besides the model.
 
-    The links; an earlier profile; a CSV of `benchmark_model` for the UE; cells to measure.
+    The links; an earlier profile; a CSV of `benchmark_model` for the UE; cells to measure; runs
+    whose errors make the intervals.
     """
 
     grid: PlanGrid
     profile: Path | None = None
     verify: int = 0
     ue_profile_csv: Path | None = None
+    learn: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
             f"--verify measures the UE of this testbed, and the plan's is of {told_by}: plan "
             "without --verify, or without that profile"
         )
+    doubt = doubt_of(read_lessons(wanted.learn))
     paces = tuple(wanted.grid.ue_slowdown.tolist()) if wanted.verify else None
     config = config.replaced(ue_slowdown=paces)
     site = checked_site(config) if wanted.verify or profile is None else None
@@ -92,7 +98,7 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
             profile = take_nodes(config, site, local().model, watcher)
         profile = with_told_ue(profile, wanted.ue_profile_csv, lambda: local().model.graph)
         predictor = _predictor(config, wanted, profile, local, watcher)
-        outcome = _planned(config, wanted, predictor)
+        outcome = _planned(config, wanted, replace(predictor, doubt=doubt))
         if site is None or not wanted.verify:
             return outcome
         probes = probed(outcome.plan, outcome.decided, wanted.verify, site)
@@ -149,7 +155,8 @@ def write(plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder) -> li
 
 def _configurations(plan: Plan) -> Iterator[str]:
     """Every configuration, or of very many those on the Pareto front."""
-    yield "split,split_name,codec,ue_slowdown,delay_ms,bw_mbit,e2e_ms,ue_ms,sent_bytes,pareto\n"
+    yield "split,split_name,codec,ue_slowdown,delay_ms,bw_mbit,"
+    yield "e2e_ms,low_ms,high_ms,ue_ms,sent_bytes,pareto\n"
     slowdown, delay_ms, bw_mbit = plan.grid.points()
     points = [f"{s:g},{d:g},{b:g}" for s, d, b in zip(slowdown, delay_ms, bw_mbit, strict=True)]
     ue_ms = plan.predictor.ue_ms(plan.work, slowdown)
@@ -160,18 +167,20 @@ def _configurations(plan: Plan) -> Iterator[str]:
         columns = zip(
             points,
             plan.e2e_ms[place].tolist(),
+            plan.low_ms[place].tolist(),
+            plan.high_ms[place].tolist(),
             ue_ms[place].tolist(),
             plan.pareto[place].tolist(),
             strict=True,
         )
-        for point, e2e, ue, front in columns:
+        for point, e2e, low, high, ue, front in columns:
             if everything or front:
-                told = f"{e2e:.3f},{ue:.3f},{option.encoded_bytes},{'true' if front else 'false'}"
-                yield f"{start},{point},{told}\n"
+                told = f"{e2e:.3f},{low:.3f},{high:.3f},{ue:.3f},{option.encoded_bytes}"
+                yield f"{start},{point},{told},{'true' if front else 'false'}\n"
 
 
 def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
-    best_ms, margin = plan.best_ms.tolist(), plan.margin.tolist()
+    best_ms, margin, sure = plan.best_ms.tolist(), plan.margin.tolist(), plan.sure.tolist()
     regrets = {name: made.regret(plan).tolist() for name, made in decided.items()}
     gains = decided["dads"].gain_ms.tolist()
     words = [option.configuration.words for option in plan.options]
@@ -185,8 +194,11 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
             "split_name": best.configuration.split_name,
             "codec": best.configuration.codec,
             "predicted_ms": round(best_ms[point], 3),
+            "low_ms": round(float(plan.low_ms[plan.ranks[0, point], point]), 3),
+            "high_ms": round(float(plan.high_ms[plan.ranks[0, point], point]), 3),
             "second": second.configuration.words,
             "margin_pct": round(100 * margin[point], 2),
+            "decision": SURE if sure[point] else NOT_SURE,
             "accuracy_drop": best.accuracy_drop,
             "pareto": "; ".join(words[one] for one in np.flatnonzero(plan.pareto[:, point])),
         }

@@ -26,6 +26,7 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
             "plan": str(outcome.folder.path),
             "model": facts.model,
             "weights": facts.weights,
+            "intervals": outcome.plan.predictor.doubt.words,
             "configurations": outcome.plan.e2e_ms.size,
             "planned_s": outcome.planned_s,
             "best": outcome.lines,
@@ -56,6 +57,7 @@ def _show(outcome: PlanOutcome) -> None:
     delay_ms = plan.grid.delay_ms[0]
     console.print(f"Best at a delay of {delay_ms:g} ms, predicted:")
     show_lines([*_stretches(plan)], as_json=False)
+    console.print(_doubt(plan), soft_wrap=True, markup=False)
     console.print(text_map(plan), markup=False)
     show_lines([*_policy_lines(plan, decided)], as_json=False)
     if (gain_ms := decided["dads"].gain_ms.max()) > 0:
@@ -72,6 +74,18 @@ def _show(outcome: PlanOutcome) -> None:
         console.print(summary(measured), soft_wrap=True)
 
 
+def _doubt(plan: Plan) -> str:
+    """Where the choice is not sure, and by which intervals."""
+    open_points = int((~plan.sure).sum())
+    words = plan.predictor.doubt.words
+    if not open_points:
+        return f"Sure at every link. {words}"
+    return (
+        f"Not sure at {open_points:,} of {plan.grid.size:,} links: another's interval overlaps the "
+        f"best's (best.csv says where; --verify N measures). {words}"
+    )
+
+
 def _left_out(predictor: Predictor, words: str) -> str:
     if drawn(predictor.facts.weights):
         why = "with seeded weights what they lose is unknown; --weights FILE takes trained ones"
@@ -86,7 +100,9 @@ def _stretches(plan: Plan) -> Iterator[Line]:
     shape, rates = plan.grid.shape, plan.grid.bw_mbit
     best = plan.ranks[0].reshape(shape)[:, 0]
     second = plan.ranks[1].reshape(shape)[:, 0]
-    best_ms, margin = (values.reshape(shape)[:, 0] for values in (plan.best_ms, plan.margin))
+    best_ms, margin, sure = (
+        values.reshape(shape)[:, 0] for values in (plan.best_ms, plan.margin, plan.sure)
+    )
     for pace, slowdown in enumerate(plan.grid.ue_slowdown):
         for option, group in groupby(range(len(rates)), key=best[pace].__getitem__):
             held = [*group]
@@ -99,6 +115,7 @@ def _stretches(plan: Plan) -> Iterator[Line]:
                 "ms": _span(best_ms[pace, first], best_ms[pace, last]),
                 "closest second": plan.options[second[pace, near]].configuration.words,
                 "margin": f"{100 * margin[pace, near]:.1f} % at {rates[near]:g}",
+                "sure at": f"{int(sure[pace, held].sum())} of {len(held)}",
                 "accuracy drop": _drop(plan.options[option].accuracy_drop),
             }
 

@@ -16,7 +16,7 @@ from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.measured import PLANNER, Measured, Probe
 from orchestrator.plan.policies import Decisions
-from orchestrator.plan.prediction import Plan
+from orchestrator.plan.prediction import Plan, Predictor
 from orchestrator.results.columns import csv_text
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder, create
@@ -26,8 +26,6 @@ from orchestrator.testbed.testbed import testbed
 from splitbed.errors import LinkError, UsageError
 
 VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
-CLOSE = 0.1
-"""A margin that the errors of two predictions can turn round."""
 
 
 def probed(plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site) -> list[Probe]:
@@ -41,10 +39,11 @@ def probed(plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site)
 def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[int]:
     """Up to `count` points of the grid, those first where the second is nearest to the best.
 
-    Where it is within :data:`CLOSE`, each pair of options is taken once at each pace of the UE
-    before any is taken again; `possible` says which rates a link can have.
+    Where the plan is not sure, each pair of options is taken once at each pace of the UE before any
+    is taken again; `possible` says which rates a link can have.
     """
     slowdown, _, bw_mbit = plan.grid.points()
+    sure = plan.sure
     able = {rate: possible(rate) for rate in plan.grid.bw_mbit.tolist()}
     first: list[int] = []
     again: list[int] = []
@@ -53,7 +52,7 @@ def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[i
         if not able[bw_mbit[point]]:
             continue
         pair = (slowdown[point], frozenset(plan.ranks[:, point].tolist()))
-        new = pair not in seen and plan.margin[point] <= CLOSE
+        new = pair not in seen and not sure[point]
         (first if new else again).append(point)
         seen.add(pair)
     return [*first, *again][:count]
@@ -72,18 +71,28 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
             if option is not None:
                 same = [o for o in plan.options if o.configuration == option.configuration]
                 roles.setdefault(same[0] if same else option, []).append(name)
-        told = plan.predictor.e2e_ms(plan.predictor.work([*roles]), PlanGrid.of(at))[:, 0]
+        told = _ends(plan.predictor, [*roles], PlanGrid.of(at))
         found += [
             Probe(
                 option.configuration.over(at.link, at.pace),
                 at,
-                float(ms),
+                *ends,
                 tuple(names),
                 offered=option in plan.options,
             )
-            for (option, names), ms in zip(roles.items(), told, strict=True)
+            for (option, names), ends in zip(roles.items(), told, strict=True)
         ]
     return found
+
+
+def _ends(
+    predictor: Predictor, options: Sequence[Option], grid: PlanGrid
+) -> list[tuple[float, float, float]]:
+    """Of each at the grid's one point: what is predicted, and the ends of its interval."""
+    work = predictor.work(options)
+    e2e_ms = predictor.e2e_ms(work, grid)
+    ends_ms = predictor.doubt.ends_ms(e2e_ms, predictor.long_parts(work, grid))
+    return [*zip(*(column[:, 0].tolist() for column in (e2e_ms, *ends_ms)), strict=True)]
 
 
 def verify(

@@ -42,6 +42,10 @@ def plan(
         Path | None,
         option("Operators' times of another UE, FILE of TFLite's benchmark_model.", "UE"),
     ] = None,
+    learn: Annotated[
+        str | None,
+        option("Sweeps and verified plans whose errors make the intervals, FOLDER,… [built in]"),
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
@@ -68,7 +72,8 @@ def plan(
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
     config = config_of(model, asked if max_drop is None else asked | {"max_drop": max_drop})
-    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv)
+    runs = tuple(Path(one) for one in learn.split(",")) if learn else ()
+    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv, runs)
     with watching(None, None) as watcher:
         outcome = plan_run.run_plan(config, wanted, watcher)
     plan_show.show(outcome, as_json=json)

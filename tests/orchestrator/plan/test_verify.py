@@ -5,7 +5,7 @@ import pytest
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.plan.measured import Held, Measured, Probe, held, regrets, summary, verdicts
 from orchestrator.plan.policies import decisions
-from orchestrator.plan.verify import CLOSE, closest, probes
+from orchestrator.plan.verify import closest, probes
 from tests.orchestrator.plan.test_plan import planned, predictor
 from tests.orchestrator.written import made_row
 
@@ -33,14 +33,16 @@ def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> N
     assert len({one.configuration for one in asked}) == len(asked)
 
 
-def test_a_wide_margin_is_never_measured_before_a_narrow_one() -> None:
+def test_what_is_sure_is_never_measured_before_what_is_not() -> None:
     plan = planned("0.5:500", "0:20:3", "1,4")
-    points = closest(plan, 40, lambda rate: True)
-    margins = plan.margin[points].tolist()
-    near = [one for one in margins if one <= CLOSE]
-    assert near == margins[: len(near)]
-    assert margins[len(near) :] == sorted(margins[len(near) :])
-    assert len(near) == min(40, int((plan.margin <= CLOSE).sum()))
+    points = closest(plan, plan.grid.size, lambda rate: True)
+    pairs = [(point, frozenset(plan.ranks[:, point].tolist())) for point in points]
+    slowdown, _, _ = plan.grid.points()
+    first = {(slowdown[point], pair) for point, pair in pairs if not plan.sure[point]}
+    assert 1 < len(first) < plan.grid.size
+    assert not plan.sure[points[: len(first)]].any()
+    rest = plan.margin[points[len(first) :]].tolist()
+    assert rest == sorted(rest)
 
 
 POINT = PlanPoint(1, 0, 20)
@@ -53,7 +55,7 @@ def measured(
     row = made_row(
         e2e_ms=(low_ms + high_ms) / 2, e2e_low_ms=low_ms, e2e_high_ms=high_ms, valid=valid
     )
-    return Measured(Probe(asked, POINT, 100.0, (role,), offered), row)
+    return Measured(Probe(asked, POINT, 100.0, 80.0, 120.0, (role,), offered), row)
 
 
 @pytest.mark.parametrize(
@@ -86,15 +88,22 @@ def test_what_the_plan_could_not_choose_is_no_rival() -> None:
 
 def test_numbers_and_reasons_have_columns_of_their_own() -> None:
     row = measured("plan", 90, 110, valid=False).row()
-    numbers = [row[name] for name in ("measured_ms", "low_ms", "high_ms", "error_pct")]
-    assert numbers == [None] * 4
+    names = ("measured_ms", "measured_low_ms", "measured_high_ms", "error_pct")
+    assert [row[name] for name in names] == [None] * 4
     assert isinstance(row["reason"], str)
 
 
 def test_the_summary_tells_each_verdict_with_its_count() -> None:
     found = [measured("plan", 90, 110), measured("second", 80, 85)]
     assert verdicts(found) == {POINT: Held.WRONG}
-    assert "The plan's choice: not the best at 1 of 1. Prediction error over 2" in summary(found)
+    told = summary(found)
+    assert "The plan's choice: not the best at 1 of 1. Prediction error over 2" in told
+    assert "2 of them in their intervals" in told
+
+
+@pytest.mark.parametrize(("ms", "inside"), [(79.9, 0), (80, 1), (120, 1), (120.1, 0)])
+def test_what_was_predicted_has_its_interval(ms: float, inside: int) -> None:
+    assert f"{inside} of them in their intervals" in summary([measured("plan", ms, ms)])
 
 
 def test_regret_is_against_the_measured_best() -> None:

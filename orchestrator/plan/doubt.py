@@ -1,0 +1,92 @@
+"""How wrong predictions are: intervals for new ones, from the errors of earlier ones.
+
+What is next is as likely in any place among n earlier errors as in any other, so that it lies from
+the i-th smallest to the i-th largest with probability 1 - 2i/(n + 1): order statistics, as in
+split conformal prediction (Papadopoulos et al., ECML 2002). Short parts have errors of their own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.plan.grid import Floats
+
+COVERAGE = 0.9
+LEAST = 19
+"""Fewer errors have no such interval."""
+LONG_MS = 5.0
+"""Parts that take less are lost among what threads and caches do."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """An earlier prediction: measured over predicted, and whether every part was a long one."""
+
+    ratio: float
+    long: bool
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Measured over predicted, from and to, of `cells` cells; `here` if learned on this machine."""
+
+    low: float
+    high: float
+    cells: int
+    here: bool = False
+
+    @property
+    def words(self) -> str:
+        """As a user is told it."""
+        where = "cells of --learn" if self.here else "cells of five models, not on this machine"
+        return (
+            f"{100 * (self.low - 1):+.0f} to {100 * (self.high - 1):+.0f} % ({self.cells} {where})"
+        )
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Of predictions whose parts all take :data:`LONG_MS` or more, and of the others."""
+
+    long: Errors
+    short: Errors
+
+    def ends_ms(self, e2e_ms: Floats, long: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """Lower and upper ends of what will be measured; all of one shape."""
+        low = np.where(long, self.long.low, self.short.low)
+        high = np.where(long, self.long.high, self.short.high)
+        return e2e_ms * low, e2e_ms * high
+
+    @property
+    def words(self) -> str:
+        """As a user is told it."""
+        return (
+            f"Intervals of {COVERAGE:.0%}, measured against predicted: {self.long.words} where "
+            f"every part takes {LONG_MS:g} ms, else {self.short.words}."
+        )
+
+
+def doubt_of(lessons: Iterable[Lesson]) -> Doubt:
+    """What lessons tell; of a kind with fewer than :data:`LEAST`, what is known from elsewhere."""
+    told = [*lessons]
+    return Doubt(
+        long=errors_of([one.ratio for one in told if one.long]) or ELSEWHERE.long,
+        short=errors_of([one.ratio for one in told if not one.long]) or ELSEWHERE.short,
+    )
+
+
+def errors_of(ratios: Iterable[float]) -> Errors | None:
+    """The interval of these, equally much outside on either side; None of too few."""
+    ordered = sorted(ratios)
+    # a hair more, so that 0.05 * 20 counts as 1
+    outside = int((1 - COVERAGE) / 2 * (len(ordered) + 1) + 1e-9)
+    if outside < 1:
+        return None
+    return Errors(ordered[outside - 1], ordered[-outside], len(ordered), here=True)
+
+
+ELSEWHERE = Doubt(Errors(0.833, 1.428, 34), Errors(0.949, 1.579, 34))
+"""Of SSD300, PoseNet, shapesnet, ESPCN and a quantised SSD at 5 to 100 Mbit/s, on two processors
+that others used too, 2026-11-29; a machine that is quiet does better."""
