@@ -3,6 +3,8 @@
 What is next is as likely in any place among n earlier errors as in any other, so that it lies from
 the i-th smallest to the i-th largest with probability 1 - 2i/(n + 1): order statistics, as in
 split conformal prediction (Papadopoulos et al., ECML 2002). Short parts have errors of their own.
+
+Cells of one run share the errors of its profile: of few runs, the intervals cover less than said.
 """
 
 from collections.abc import Iterable
