@@ -54,6 +54,12 @@ class Follower(Watcher):
         self._time.begin(cells)
         self._tell("begin", f"{len(cells)} cells over links shaped by {backend}")
 
+    def again(self, cells: Sequence[Cell]) -> None:
+        """All were measured; these will be once more."""
+        self._cells += len(cells)
+        self._time.begin(cells)
+        self._tell("note", f"{len(cells)} cells were disturbed and are measured again")
+
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
         self._tell("note", words)

@@ -15,6 +15,7 @@ from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilStable
 from orchestrator.measure.limits import TimeLimits, window_bytes
+from orchestrator.measure.machine import MachineMeter
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
 from orchestrator.testbed.parts import Parts
@@ -71,6 +72,7 @@ class CellMeasurement:
             # the first bytes of a connection travel slower; whole tensors would take too long
             warm_bytes = min(window_bytes(cell.link), cell.crossing_bytes)
             self.bed.pair.warm_link(warm_bytes, self.limits.frame_s(cell))
+        meter = MachineMeter(self.bed.pair)
         before = self._proved(cell.link)
         timeout_s = self.limits.delivery_s(cell, self.parts.loaded.part1_bytes)
         delivery_ms = self.parts.deliver(cell.link, timeout_s)
@@ -80,6 +82,7 @@ class CellMeasurement:
             self._frames(cell, record.attempt, keep)
         if clocks:
             clocks.read()
+        after = self._proved(cell.link)
         return replace(
             record,
             part1_bytes=self.parts.loaded.part1_bytes,
@@ -89,7 +92,8 @@ class CellMeasurement:
             ue_cpus=slowed.ue_cpus,
             ue_slowdown=slowed.ue_slowdown,
             link_read_back=read_back,
-            proofs=(before, self._proved(cell.link)),
+            proofs=(before, after),
+            machine=meter.read(),
         )
 
     def _frames(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:

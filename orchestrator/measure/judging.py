@@ -40,6 +40,7 @@ class Judging:
         ranges: Mapping[str, Range],
     ) -> None:
         """Judge every split with a lossy codec, where there is one, on the `frames`."""
+        asked = [one for one in asked if (one.k, one.codec) not in self._coded]
         if all(one.lossless for one in asked):
             return
         held = frames()

@@ -2,6 +2,7 @@
 
 model ──> link up ──> nodes up ──> profile, calibrate ──> for each cell, as the seed says:
                  hold its split ──> over its link, with its codec and pace: measure ──> journal
+                 ──> what was disturbed once more
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,10 @@ from splitbed.errors import RunError, SplitbedError, UsageError
 
 Remeasure = Literal["invalid"]
 """Which cells of a run that is gone on with are measured again, as if they had not been."""
+
+
+MOST_AGAIN = 2
+"""How often a cell that was disturbed is measured again."""
 
 
 def read_config(run: Path) -> SweepConfig:
@@ -100,7 +105,7 @@ def measure_cells(
             progress.begin([*chain(*todo)], folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")
-            stopped = _measured(engine, todo, journal)
+            stopped = _measured(engine, todo, groups, journal)
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
             return _end(journal, groups, stopped)
@@ -114,12 +119,27 @@ def _order_words(seed: int, groups: Sequence[Sequence[Cell]]) -> str:
 
 
 def _measured(
-    engine: Engine, groups: Sequence[Sequence[Cell]], journal: Journal
+    engine: Engine,
+    todo: Sequence[Sequence[Cell]],
+    groups: Sequence[Sequence[Cell]],
+    journal: Journal,
 ) -> BaseException | None:
-    """Measure the cells; gives back what stopped it before the last one."""
+    """Measure those to do, then whatever of all cells was disturbed, up to twice.
+
+    A second time only where not more than half still are: such a machine is busy all the time.
+    Gives back what stopped it before the last one.
+    """
     try:
-        for _ in engine.cells(groups, journal):
+        for _ in engine.cells(todo, journal):
             pass
+        for attempt in range(MOST_AGAIN):
+            disturbed = journal.disturbed
+            again = [[c for c in one if c.configuration.key in disturbed] for one in groups]
+            if not disturbed or (attempt and 2 * len(disturbed) > sum(map(len, groups))):
+                break
+            engine.watcher.again([*chain(*again)])
+            for _ in engine.cells(again, journal):
+                pass
     except OSError as error:
         return RunError(f"{error}: make room, then go on with --resume {engine.folder.path}")
     except (SplitbedError, KeyboardInterrupt) as stopped:

@@ -15,6 +15,9 @@ class Watcher:
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
 
+    def again(self, cells: Sequence[Cell]) -> None:
+        """All were measured; these will be once more, since they were disturbed."""
+
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
 

@@ -73,6 +73,12 @@ class Journal:
         return {key for key, row in self._rows.items() if row.valid}
 
     @property
+    def disturbed(self) -> set[str]:
+        """Keys of the cells that ended while the machine was disturbed."""
+        both = zip(self.cells, self.rows, strict=True)
+        return {cell.key for cell, row in both if row.disturbed and cell.error is None}
+
+    @property
     def cells(self) -> list[CellRecord]:
         """The ended cells in the order of the grid; of one measured again, the last attempt."""
         return self.run.in_order(self._cells)

@@ -154,6 +154,24 @@ class Accuracy(Record, frozen=True):
     link_diff: float | None = None
 
 
+class MachineRecord(Record, frozen=True, kw_only=True):
+    """What the machine of the orchestrator was at, from a cell's first proof to its last.
+
+    ``others_share`` and ``steal_share`` are of the time of all its processors, used by other
+    processes than the run's and given to other machines by a hypervisor; ``pressure_share`` is of
+    that time, while some task waited for a processor, the nodes' own threads among them; the load
+    at the end; how often a thread of the nodes was made to leave a processor. None where the
+    kernel does not tell, or the nodes are elsewhere.
+    """
+
+    others_share: float | None = None
+    steal_share: float | None = None
+    pressure_share: float | None = None
+    load_average: float | None = None
+    mhz: float | None = None
+    preemptions: int | None = None
+
+
 class CellRecord(Record, frozen=True, kw_only=True):
     """What became of a cell: a line of cells.jsonl, written when it ends.
 
@@ -188,6 +206,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     proofs: tuple[ProofRecord, ...] = ()
     accuracy: Accuracy | None = None
     clock: ClockRecord | None = None
+    machine: MachineRecord | None = None
     wall_ms: float | None = None
 
     def __post_init__(self) -> None:

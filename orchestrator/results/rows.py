@@ -20,6 +20,7 @@ from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column, columns_of
 from splitbed.metrics.resampling import MIN_PICTURES
 
+NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
 NO_FRAME = "no frame of the cell ended"
 NOT_LOADED = "the cell failed before its parts were loaded"
 NOT_PROVED = "the cell failed before its link was proved"
@@ -207,6 +208,15 @@ class Row(Struct, frozen=True, kw_only=True):
         Number,
         Column("how far that is off, of what was measured", "%", f"{NO_PROFILE}; or {NO_FRAME}"),
     ] = None
+    e2e_over_quiet: Annotated[
+        Number,
+        Column(
+            "end-to-end time over the floor of quiet nodes, e2e_predicted_ms: work that others "
+            "slow down does not hide in it",
+            empty=f"{NO_PROFILE}; or {NO_FRAME}",
+            head="over quiet bound",
+        ),
+    ] = None
     network_ms: Annotated[Number, Column("uplink and downlink together", "ms", NO_FRAME)] = None
     one_way_uncertainty_ms: Annotated[
         Number, Column("how unsure one-way times are", "ms", ONE_CLOCK)
@@ -276,6 +286,29 @@ class Row(Struct, frozen=True, kw_only=True):
         Number, Column("lower end of the median's 95 % interval", "ms", NO_FRAME)
     ] = None
     e2e_high_ms: Annotated[Number, Column("upper end of it", "ms", NO_FRAME)] = None
+    disturbed: Annotated[
+        str, Column("what else was at work on the machine while it was measured; else nothing")
+    ] = ""
+    others_pct: Annotated[
+        Number,
+        Column(
+            "of all processors' time, what other processes than the run's used", "%", NOT_COUNTED
+        ),
+    ] = None
+    steal_pct: Annotated[
+        Number, Column("what a hypervisor gave to other machines of it", "%", NOT_COUNTED)
+    ] = None
+    pressure_pct: Annotated[
+        Number,
+        Column("of the cell's time, how long a task waited for a processor", "%", NOT_COUNTED),
+    ] = None
+    load_average: Annotated[Number, Column("load at its end, over a minute", empty=NOT_COUNTED)] = (
+        None
+    )
+    cpu_mhz: Annotated[Number, Column("frequency of the processors, MHz", empty=NOT_COUNTED)] = None
+    preemptions: Annotated[
+        Count, Column("how often a node's thread had to leave a processor", empty=NOT_COUNTED)
+    ] = None
 
     samples_ms: tuple[float, ...] = ()
     """End-to-end times of the frames, in order: no column, what comparisons of rows rest on."""

@@ -10,12 +10,14 @@ from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import ClockModel, is_told
 from orchestrator.results.judgement.anchors import compared
+from orchestrator.results.judgement.disturbance import disturbed_by, marked
 from orchestrator.results.judgement.validity import faults_of, remarks_on
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
     Accuracy,
     CellRecord,
     FrameRecord,
+    MachineRecord,
     ProofRecord,
     RunRecord,
 )
@@ -31,7 +33,7 @@ FPS = 30.0
 def completed(table: Sequence[Row], profile: Profile | None) -> list[Row]:
     """The rows of all cells, each with what the others and the profile say of it."""
     done = compared(_with_slowdowns(table))
-    return [_with_prediction(row, profile) for row in done] if profile else done
+    return marked([_with_prediction(row, profile) for row in done] if profile else done)
 
 
 def measured_row(run: RunRecord, cell: CellRecord, frames: Sequence[FrameRecord]) -> Row:
@@ -43,9 +45,11 @@ def measured_row(run: RunRecord, cell: CellRecord, frames: Sequence[FrameRecord]
         row = _with_rates(row, run)
     if cell.proofs:
         row = _with_link(row, cell.proofs)
+    if cell.machine:
+        row = _with_machine(row, cell.machine)
     faults = faults_of(row, run, cell)
     reason = "; ".join(faults or remarks_on(row, clock_fault))
-    return replace(row, valid=not faults, reason=reason)
+    return replace(row, valid=not faults, reason=reason, disturbed=disturbed_by(cell))
 
 
 def _asked(run: RunRecord, cell: CellRecord, frames: int) -> Row:
@@ -199,6 +203,21 @@ def _with_link(row: Row, proofs: Sequence[ProofRecord]) -> Row:
     )
 
 
+def _with_machine(row: Row, machine: MachineRecord) -> Row:
+    def pct(share: float | None) -> float | None:
+        return None if share is None else 100 * share
+
+    return replace(
+        row,
+        others_pct=pct(machine.others_share),
+        steal_pct=pct(machine.steal_share),
+        pressure_pct=pct(machine.pressure_share),
+        load_average=machine.load_average,
+        cpu_mhz=machine.mhz,
+        preemptions=machine.preemptions,
+    )
+
+
 def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
     """What frames saw, where the run has the cell at the UE's own pace; else as tried alone."""
     own = {
@@ -229,5 +248,6 @@ def _with_prediction(row: Row, profile: Profile) -> Row:
     return replace(
         row,
         e2e_predicted_ms=predicted_ms,
+        e2e_over_quiet=row.e2e_ms / predicted_ms if predicted_ms else None,
         prediction_error_pct=100 * (predicted_ms / row.e2e_ms - 1),
     )

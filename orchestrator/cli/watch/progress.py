@@ -66,6 +66,12 @@ class SweepProgress(Watcher):
             self._bar.start()
             self._stack.callback(self._bar.stop)
 
+    def again(self, cells: Sequence[Cell]) -> None:
+        """All were measured; these will be once more."""
+        self._time.begin(cells)
+        self._say(f"{len(cells)} cells were disturbed and are measured again")
+        self._bar.update(self._task, total=(self._bar.tasks[0].total or 0) + len(cells))
+
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
         self._heart.at(lambda: words)

@@ -49,6 +49,11 @@ class Several(Watcher):
         for watcher in self._watchers:
             watcher.begin(cells, folder, backend)
 
+    def again(self, cells: Sequence[Cell]) -> None:
+        """All were measured; these will be once more."""
+        for watcher in self._watchers:
+            watcher.again(cells)
+
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
         for watcher in self._watchers:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from statistics import median
 
+from orchestrator.results.judgement.disturbance import MAX_SPREAD, anchors_apart
 from orchestrator.results.rows import Row, known
 
 MAX_OVER_BOUND = 1.05
 """Above this ratio a row is worth a look …"""
 MAX_LATE_MS = 10.0
 """… when it is also later than two processes and a round trip through the link box explain."""
-MAX_SPREAD = 1.1
-"""What should be equal is told where the largest is more than so many times the least."""
+MAX_NAMED = 3
+"""Of what was disturbed, so many are named."""
 
 
 def trust(table: Sequence[Row]) -> list[str]:
@@ -110,19 +111,28 @@ def _slowdown(row: Row) -> float:
 
 
 def _disturbed(table: Sequence[Row]) -> list[str]:
+    """What remained disturbed, and by what."""
+    found = [row for row in table if row.disturbed and row.e2e_ms is not None]
+    if not found:
+        return []
+    said = [f"{row.with_codec} at {row.link} ({row.disturbed})" for row in found[:MAX_NAMED]]
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return [
+        f"{len(found)} of {len(table)} cells were disturbed when last measured, their times are "
+        f"the machine's as well as the split's: {', '.join(said)}{more}. Let nothing else run, "
+        "then measure again."
+    ]
+
+
+def apart(table: Sequence[Row]) -> list[str]:
     """Where the device anchor differs between links, none of which it uses."""
-    said = []
-    anchors = [row for row in table if row.valid and row.e2e_ms]
-    anchors = [row for row in anchors if row.is_anchor and not row.is_network_anchor]
-    for ue in dict.fromkeys(row.ue for row in anchors):
-        of_pace = [row for row in anchors if row.ue == ue]
-        fast = min(of_pace, key=lambda row: known(row.e2e_high_ms))
-        slow = max(of_pace, key=lambda row: known(row.e2e_low_ms))
-        apart = known(slow.e2e_low_ms) > known(fast.e2e_high_ms)
-        if apart and known(slow.e2e_ms) > MAX_SPREAD * known(fast.e2e_ms):
-            slowed = f" with the UE slowed ({ue})" if ue else ""
-            said.append(
-                f"The {fast.split_name}, which uses no link, took {within(fast)} at {fast.link} "
-                f"and {within(slow)} at {slow.link}{slowed}: the machine was disturbed."
-            )
-    return said
+    said: dict[str, tuple[Row, Row]] = {}
+    for fast, slow in anchors_apart(table):
+        if slow.ue not in said or known(said[slow.ue][1].e2e_low_ms) < known(slow.e2e_low_ms):
+            said[slow.ue] = fast, slow
+    return [
+        f"the {fast.split_name}, which uses no link, took {within(fast)} at {fast.link} and "
+        f"{within(slow)} at {slow.link}{f' with the UE slowed ({ue})' if ue else ''}: the machine "
+        "was disturbed"
+        for ue, (fast, slow) in said.items()
+    ]

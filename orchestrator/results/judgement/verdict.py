@@ -1,7 +1,7 @@
 """What a run amounts to: VALID, or INVALID with the rule that failed.
 
 A row is VALID by the rules of :mod:`orchestrator.results.judgement.validity`, a run when all its
-cells are there and are.
+cells are there and are, and the device anchor took the same over every link.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.results.judgement.advice import advice
+from orchestrator.results.judgement.trust import apart
 from orchestrator.results.rows import Row
 from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 
@@ -50,6 +51,7 @@ class SweepOutcome:
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:
     """The verdict on the rows of a run that was to have `cells_asked` cells."""
     reasons = [f"{row.split_name} at {row.link}: {row.reason}" for row in table if not row.valid]
+    reasons += apart(table)
     if stopped:
         reasons.append(stopped)
     if len(table) < cells_asked:

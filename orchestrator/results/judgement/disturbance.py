@@ -1,0 +1,120 @@
+"""Whether something else than the run kept the machine busy while a cell was measured.
+
+    a cell by itself    others' processes, or other machines, used too much of the processors;
+                        its link was as asked before its frames and not after, or the reverse
+    against the rest    part 1 or part 2 took longer than the profile predicts, and longer than in
+                        other cells of the same split and pace; or far longer than predicted;
+                        the device anchor, which uses no link, took longer than over another
+
+Such a cell is measured again at the end of the run. The pressure that the kernel tells is no rule:
+on few processors the nodes' own threads make most of it.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+
+from msgspec.structs import replace
+
+from orchestrator.results.records import CellRecord
+from orchestrator.results.rows import Row, known
+
+MAX_OTHERS_SHARE, MAX_STEAL_SHARE = 0.25, 0.05
+"""Of the time of all processors."""
+MAX_OVER_USUAL = 1.25
+"""A part may take so many times what is predicted, and what it takes in other cells …"""
+MAX_OVER_ALONE = 1.5
+"""… or, where there is no prediction, so many times the latter …"""
+MAX_OVER_PREDICTED = 2.0
+"""… and never more than this: a machine that is busy all the time is so in every cell."""
+MAX_SPREAD = 1.1
+"""What should be equal is told where the largest is more than so many times the least."""
+MIN_LATE_MS = 1.0
+"""Less than this is what threads take to wake."""
+
+
+def disturbed_by(cell: CellRecord) -> str:
+    """What the cell says by itself, in words; nothing where it was not disturbed."""
+    found = []
+    for share, most, whose in (
+        (cell.machine.others_share if cell.machine else None, MAX_OTHERS_SHARE, "other processes"),
+        (cell.machine.steal_share if cell.machine else None, MAX_STEAL_SHARE, "other machines"),
+    ):
+        if share is not None and share > most:
+            found.append(f"{whose} used {share:.0%} of the processors")
+    faults = [bool(proof.fault) for proof in cell.proofs]
+    if any(faults) and not all(faults):
+        when = "before its frames and not after" if faults[-1] else "only after its frames"
+        found.append(f"its link was as asked {when}")
+    return "; ".join(found)
+
+
+def marked(table: Sequence[Row]) -> list[Row]:
+    """The rows, each with what it says of its disturbance when held against the others."""
+    slow = {id(row) for _, row in anchors_apart(table)}
+
+    def of(row: Row) -> Row:
+        found = [row.disturbed] if row.disturbed else []
+        if row.e2e_ms is not None:
+            found += [late for part in ("part1", "part2") if (late := _late(part, row, table))]
+        if id(row) in slow and len(found) == 0:
+            found.append("the device anchor took less over another link")
+        return replace(row, disturbed="; ".join(found))
+
+    return [of(row) for row in table]
+
+
+def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """The device anchor of each pace where it was fastest, and every one that cannot be as fast.
+
+    None of them uses its link: their intervals lie apart, by more than MAX_SPREAD.
+    """
+    anchors = [row for row in table if row.valid and row.e2e_ms]
+    anchors = [row for row in anchors if row.is_anchor and not row.is_network_anchor]
+    found = []
+    for ue in dict.fromkeys(row.ue for row in anchors):
+        of_pace = [row for row in anchors if row.ue == ue]
+        fast = min(of_pace, key=lambda row: known(row.e2e_high_ms))
+        found += [
+            (fast, row)
+            for row in of_pace
+            if known(row.e2e_low_ms) > known(fast.e2e_high_ms)
+            and _beyond(known(row.e2e_ms), known(fast.e2e_ms), MAX_SPREAD)
+        ]
+    return found
+
+
+def _late(part: str, row: Row, table: Sequence[Row]) -> str:
+    """Why this part took too long in the row; nothing where it did not."""
+    took_ms = known(_ms(row, part))
+    # how much slower a slowed UE is was measured on this very part
+    told_ms = None if row.ue and part == "part1" else _ms(row, f"{part}_predicted")
+    usual_ms = _usual_ms(part, row, table)
+    words = f"{part[:-1]} {part[-1]} took {took_ms:.3g} ms"
+    if told_ms is not None and _beyond(took_ms, told_ms, MAX_OVER_PREDICTED):
+        return f"{words}, the profile predicts {told_ms:.3g}"
+    most = MAX_OVER_ALONE if told_ms is None else MAX_OVER_USUAL
+    if usual_ms is None or not _beyond(took_ms, usual_ms, most):
+        return ""
+    if told_ms is not None and not _beyond(took_ms, told_ms, MAX_OVER_USUAL):
+        return ""
+    return f"{words}, {usual_ms:.3g} in other cells"
+
+
+def _usual_ms(part: str, row: Row, table: Sequence[Row]) -> float | None:
+    """What it takes in other cells of the same split and pace, the median; None without any."""
+    of_part = (_ms(other, part) for other in table if other is not row and _alike(row, other))
+    others = [ms for ms in of_part if ms is not None]
+    return median(others) if others else None
+
+
+def _alike(row: Row, other: Row) -> bool:
+    return (row.split, row.ue) == (other.split, other.ue)
+
+
+def _ms(row: Row, name: str) -> float | None:
+    ms: float | None = getattr(row, f"{name}_ms")
+    return ms
+
+
+def _beyond(took_ms: float, usual_ms: float, most: float) -> bool:
+    return took_ms > most * usual_ms and took_ms - usual_ms > MIN_LATE_MS
