@@ -6,8 +6,10 @@ uplink ──> decode ──> part2 ──> result ──> downlink, then a repo
 import hashlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
+import numpy as np
 
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import FORMATS, format_named
@@ -15,7 +17,7 @@ from splitbed.graphs.parts import StoredModel, extract, open_stored
 from splitbed.logs import log
 from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, Parcel, info_of, pack
-from splitbed.node.host import NodeHost
+from splitbed.node.host import LoadedPart, NodeHost
 from splitbed.node.tcp import pin_cubic
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession
@@ -46,13 +48,17 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._task = self._runtime = ""
         self._parcels: dict[int, Parcel] = {}
         """By the layers before the cut; of those that are held, too."""
-        self._references: dict[int, Tensors] = {}
+        self._whole: LoadedPart | None = None
+        self._references: dict[int, tuple[Path, tuple[str, ...]]] = {}
         host.forget.append(self.forget)
 
     def forget(self) -> None:
         """Forget the model and what it made of the inputs."""
         self._stored = None
         self._drop()
+        self._close_whole()
+        for file, _ in self._references.values():
+            file.unlink(missing_ok=True)
         self._references.clear()
         MODELS.set(0)
 
@@ -110,6 +116,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             return self._load(request)
 
     def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:
+        self._close_whole()
         if not request.session.hold:
             self._host.drop()  # first, so that two parts are not in memory at once
             self._drop()
@@ -134,22 +141,34 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def SetReference(
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceReply:
-        """Run the whole model on an input and keep its outputs."""
-        whole = self._host.opened(self._cut(0)[1], threads=0)
-        try:
+        """Run the whole model on an input and keep its outputs, in a file: there may be many.
+
+        The session stays open for the inputs that follow, until a part is loaded.
+        """
+        with self._host.turn:
+            whole = self._whole = self._whole or self._host.opened(self._cut(0)[1], threads=0)
             assembler = receive(request, whole.cut.model.inputs)
             outputs = whole.run(assembler.tensors)
-        finally:
-            self._host.close(whole)
-            whole.cut.part.remove()
-        self._references[assembler.header.input] = outputs
+            file = self._host.folder / f"reference-{assembler.header.input}.npz"
+            np.savez(file, *outputs.values())
+            self._references[assembler.header.input] = file, tuple(outputs)
         result = whole.cut.model.result_of(outputs)
         return nodes_pb2.ReferenceReply(result=whole_tensors(result))
 
+    def _close_whole(self) -> None:
+        if self._whole is not None:
+            self._host.close(self._whole)
+            self._whole.cut.part.remove()
+            self._whole = None
+
     def difference(self, input_: int, outputs: Tensors) -> float | None:
         """Largest absolute difference from the reference; None for an input without one."""
-        reference = self._references.get(input_)
-        return None if reference is None else max_abs_diff(outputs, reference)
+        if input_ not in self._references:
+            return None
+        file, names = self._references[input_]
+        with np.load(file) as held:
+            reference = {name: held[f"arr_{place}"] for place, name in enumerate(names)}
+        return max_abs_diff(outputs, reference)
 
     def parcel(self, layers: int) -> Parcel:
         """Part 1 of the cut after `layers` layers; NodeError unless it was made ready."""

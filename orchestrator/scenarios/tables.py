@@ -98,7 +98,11 @@ def profile_tables(profile: Profile) -> list[Table]:
 
 def _node(name: str, profile: NodeProfile) -> Line:
     values = profile.model_dump(exclude={"layers"})
-    return {"node": name, **{key: round(value, 4) for key, value in values.items()}}
+    return {"node": name, **{key: _rounded(value) for key, value in values.items()}}
+
+
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 _MEASURED = (
