@@ -126,16 +126,16 @@ def _measured(
 ) -> BaseException | None:
     """Measure those to do, then whatever of all cells was disturbed, up to twice.
 
-    A second time only where not more than half still are: such a machine is busy all the time.
+    Only where not more than half are: a machine that is busy all the time is no quieter later.
     Gives back what stopped it before the last one.
     """
     try:
         for _ in engine.cells(todo, journal):
             pass
-        for attempt in range(MOST_AGAIN):
+        for _ in range(MOST_AGAIN):
             disturbed = journal.disturbed
             again = [[c for c in one if c.configuration.key in disturbed] for one in groups]
-            if not disturbed or (attempt and 2 * len(disturbed) > sum(map(len, groups))):
+            if not disturbed or 2 * len(disturbed) > sum(map(len, groups)):
                 break
             engine.watcher.again([*chain(*again)])
             for _ in engine.cells(again, journal):

@@ -98,9 +98,7 @@ def ue_profile(file: Path, graph: Graph, spans: Sequence[Span]) -> NodeProfile:
     return NodeProfile(
         steady_ms=whole_ms,
         paced_ms=whole_ms,
-        layers=tuple(
-            span.model_copy(update={"ms": sum(layers_ms[span.first : span.last])}) for span in spans
-        ),
+        layers=tuple(span.replaced(ms=sum(layers_ms[span.first : span.last])) for span in spans),
         source=file.name,
     )
 

@@ -40,7 +40,7 @@ def take_nodes(config: SweepConfig, site: Site, model: SweptModel, watcher: Watc
 def _quicker(one: NodeProfile, other: NodeProfile) -> NodeProfile:
     quick = min(one, other, key=lambda node: node.steady_ms)
     paced_ms = min(one.paced_ms, other.paced_ms)
-    return quick.model_copy(update={"paced_ms": paced_ms})
+    return quick.replaced(paced_ms=paced_ms)
 
 
 def with_told_ue(profile: Profile, file: Path | None, graph: Callable[[], Graph]) -> Profile:
@@ -52,4 +52,4 @@ def with_told_ue(profile: Profile, file: Path | None, graph: Callable[[], Graph]
             f"the profile is of another model: it has {profile.n} layers, this one has {n}; give "
             "a profile of this one, or none"
         )
-    return profile.model_copy(update={"ue": ue_profile(file, graph(), profile.edge.layers)})
+    return profile.replaced(ue=ue_profile(file, graph(), profile.edge.layers))

@@ -5,10 +5,9 @@ network is in them. What a sweep will measure is slower, as its nodes wait for t
 frames; so much as the whole model is slower after a pause.
 """
 
-from pydantic import BaseModel, ConfigDict
-
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
+from splitbed.checked import Frozen
 
 PUBLISHED_COLUMNS = (
     "layers_on_client", "layers_on_server", "client_time_ms", "intermediate_model_size_KiB",
@@ -17,11 +16,7 @@ PUBLISHED_COLUMNS = (
 """Of the table of clause 10.2.13; KiB is 1024 bytes, kB is 1000, as there."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Span(_Frozen):
+class Span(Frozen):
     """Layers between neighbouring cuts, as a rule one: `ms` is their share of the whole's time."""
 
     first: int
@@ -31,7 +26,7 @@ class Span(_Frozen):
     ms: float
 
 
-class NodeProfile(_Frozen):
+class NodeProfile(Frozen):
     """What the whole model takes on one node; memory is the growth of the process.
 
     `steady_ms` is one run after another, `paced_ms` a run after a pause. A profile that was told
@@ -52,7 +47,7 @@ class NodeProfile(_Frozen):
         return sum(span.ms for span in self.layers if first <= span.first and span.last <= last)
 
 
-class CutSizes(_Frozen):
+class CutSizes(Frozen):
     """A cut that can be made, and what there is to send."""
 
     k: int
@@ -60,7 +55,7 @@ class CutSizes(_Frozen):
     intermediate_bytes: int
 
 
-class Profile(_Frozen):
+class Profile(Frozen):
     """Both nodes' profiles of one model."""
 
     ue: NodeProfile
