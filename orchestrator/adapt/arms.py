@@ -45,6 +45,16 @@ class Arm:
         return wire_bytes(up_bytes) * 8 / (wire_ms * 1e3)
 
 
+@dataclass(frozen=True)
+class FrameOutcome:
+    """What became of a frame; `now_s` is when it ended, of the trace."""
+
+    k: int
+    now_s: float
+    e2e_ms: float
+    goodput_mbit: float | None
+
+
 def fastest(arms: Sequence[Arm], rate_mbit: float) -> Arm:
     """The arm that is predicted to take least at a rate."""
     return min(arms, key=lambda arm: arm.e2e_ms(rate_mbit))

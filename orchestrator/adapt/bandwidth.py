@@ -86,16 +86,18 @@ class BandwidthTrace:
         A lone rate never changes.
         """
         round_ = int(from_s // self.length_s) if math.isfinite(self.length_s) else 0
-        before = self.rate_at(from_s)
+        before, first = self.rate_at(from_s), self._place(from_s)
         while True:
-            for start_s, rate_mbit in zip(self.starts_s, self.rates_mbit, strict=True):
+            for start_s, rate_mbit in zip(
+                self.starts_s[first:], self.rates_mbit[first:], strict=True
+            ):
                 at_s = start_s + (round_ * self.length_s if round_ else 0.0)
                 if at_s > from_s and rate_mbit != before:
                     yield at_s, rate_mbit
                     before = rate_mbit
             if not math.isfinite(self.length_s) or len(set(self.rates_mbit)) == 1:
                 return
-            round_ += 1
+            round_, first = round_ + 1, 0
 
     def air_ms(self, payload_bytes: int, from_s: float) -> float:
         """Milliseconds that `payload_bytes` and their headers take from then on.

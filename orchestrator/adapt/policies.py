@@ -4,6 +4,8 @@ static:SPLIT    always that one
 threshold       above so many Mbit/s the split that is fastest on a fast link, below it the device
                 anchor; `threshold:20` says how many, else it is where the two are predicted equal
 argmin          the split whose predicted time is least at the goodput that was measured last
+forecast        the split whose mean time is least over the rates that the link may now have, with
+                change detection: :mod:`orchestrator.adapt.forecast`
 bandit          learns from the times alone: discounted UCB1 on their logarithm, seeded
 
 A policy decides in the orchestrator, before each frame; the UE holds all splits open and runs the
@@ -12,7 +14,8 @@ rehearsed, before the trace began.
 
 Frames of the device anchor cross no link and measure no goodput. So `threshold` and `argmin` probe:
 they send a frame of the split that is then predicted to cost least, as often as that costs a tenth
-of the time, at most once in ten frames, and every 5 s at least.
+of the time, at most once in ten frames; each that leads to no switch doubles the wait for the next,
+up to 5 s. Neither leaves a split for a gain that the noise of a link could feign.
 """
 
 import math
@@ -22,7 +25,8 @@ from typing import Protocol
 
 import numpy as np
 
-from orchestrator.adapt.arms import Arm, equal_mbit, fastest
+from orchestrator.adapt.arms import Arm, FrameOutcome, equal_mbit, fastest
+from orchestrator.adapt.forecast import Forecast
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible
 
@@ -31,17 +35,11 @@ EWMA_WEIGHT = 0.5
 STEP = 1.5
 """A goodput so many times more, or less, than the mean is a step of the link and no noise."""
 
+STAYS = 0.05
+"""`argmin` leaves a split for one that gains more than this, `threshold` where the goodput is more
+than this beyond it."""
+
 DISCOUNT, EXPLORATION = 0.97, 0.5
-
-
-@dataclass(frozen=True)
-class FrameOutcome:
-    """What became of a frame; `now_s` is when it ended, of the trace."""
-
-    k: int
-    now_s: float
-    e2e_ms: float
-    goodput_mbit: float | None
 
 
 class Policy(Protocol):
@@ -74,6 +72,7 @@ class Goodput:
     def __init__(self) -> None:
         self.mbit: float | None = None
         self._measured_s = 0.0
+        self._waits = 1
 
     def tell(self, outcome: FrameOutcome) -> None:
         """Take in what a frame met, if it crossed the link."""
@@ -92,13 +91,15 @@ class Goodput:
             return min(crossing or arms, key=lambda arm: arm.up_bytes).configuration.k
         chosen = best(rate_mbit := self.mbit)
         if chosen.crosses or not crossing:
+            self._waits = 1
             return chosen.configuration.k
         probe = min(crossing, key=lambda arm: arm.e2e_ms(rate_mbit))
         more_s = (probe.e2e_ms(rate_mbit) - chosen.e2e_ms(rate_mbit)) / 1e3
-        due_s = min(max(more_s, chosen.fixed_ms / 1e3) / PROBE_SHARE, PROBE_MOST_S)
-        return (
-            probe.configuration.k if now_s - self._measured_s >= due_s else chosen.configuration.k
-        )
+        due_s = self._waits * max(more_s, chosen.fixed_ms / 1e3) / PROBE_SHARE
+        if now_s - self._measured_s < min(due_s, PROBE_MOST_S):
+            return chosen.configuration.k
+        self._waits *= 2
+        return probe.configuration.k
 
 
 class Argmin:
@@ -107,10 +108,18 @@ class Argmin:
     def __init__(self, arms: Sequence[Arm]) -> None:
         self._arms = arms
         self._goodput = Goodput()
+        self._current: Arm | None = None
         self.tell = self._goodput.tell
 
     def choose(self, now_s: float) -> int:
-        return self._goodput.choose(now_s, self._arms, lambda rate: fastest(self._arms, rate))
+        return self._goodput.choose(now_s, self._arms, self._best)
+
+    def _best(self, rate_mbit: float) -> Arm:
+        best = fastest(self._arms, rate_mbit)
+        stays_ms = best.e2e_ms(rate_mbit) * (1 + STAYS)
+        if self._current is None or self._current.e2e_ms(rate_mbit) > stays_ms:
+            self._current = best
+        return self._current
 
 
 class RateThreshold:
@@ -122,13 +131,18 @@ class RateThreshold:
         self.high = fastest(crossing or arms, most_mbit)
         self.mbit = mbit or equal_mbit(self.low, self.high)
         self._arms = arms
+        self._current: Arm | None = None
         self._goodput = Goodput()
         self.tell = self._goodput.tell
 
     def choose(self, now_s: float) -> int:
-        return self._goodput.choose(
-            now_s, self._arms, lambda rate: self.high if rate >= self.mbit else self.low
-        )
+        return self._goodput.choose(now_s, self._arms, self._best)
+
+    def _best(self, rate_mbit: float) -> Arm:
+        is_near = self.mbit / (1 + STAYS) <= rate_mbit < self.mbit * (1 + STAYS)
+        if self._current is None or not is_near:
+            self._current = self.high if rate_mbit >= self.mbit else self.low
+        return self._current
 
 
 class Bandit:
@@ -215,6 +229,7 @@ POLICIES = Extensible(
             _threshold_mbit,
         ),
         "argmin": PolicyKind(lambda asked: Argmin(asked.arms)),
+        "forecast": PolicyKind(lambda asked: Forecast(asked.arms, asked.most_mbit)),
         "bandit": PolicyKind(lambda asked: Bandit(asked.arms, asked.seed)),
     },
     kind="PolicyKind of orchestrator.adapt.policies",

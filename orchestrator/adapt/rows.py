@@ -66,6 +66,7 @@ class TraceRow(Record, frozen=True, kw_only=True):
     regret_pct: float | None = None
     switches: int | None = None
     steps: int | None = None
+    switches_per_step: float | None = None
     readapted: int | None = None
     readapt_s: float | None = None
     readapt_worst_s: float | None = None
@@ -135,6 +136,7 @@ def policy_row(
     mean_ms, oracle_ms = statistics.fmean(taken_ms), statistics.fmean(best_ms)
     diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
     times_s, steps = readapt_times_s(frames, applied, known)
+    switches = sum(a.k != b.k for a, b in pairwise(frames))
     return TraceRow(
         policy=policy,
         frames=len(frames),
@@ -145,8 +147,9 @@ def policy_row(
         p95_ms=float(np.percentile(taken_ms, 95)),
         oracle_mean_ms=oracle_ms,
         regret_pct=(mean_ms / oracle_ms - 1) * 100 if oracle_ms else None,
-        switches=sum(a.k != b.k for a, b in pairwise(frames)),
+        switches=switches,
         steps=steps,
+        switches_per_step=switches / steps if steps else None,
         readapted=len(times_s),
         readapt_s=statistics.median(times_s) if times_s else None,
         readapt_worst_s=max(times_s, default=None),

@@ -32,7 +32,7 @@ from splitbed.codecs import codec_named
 from splitbed.errors import SplitbedError, UsageError
 
 TRACE_FILE, TABLE_FILE, PLOT_FILE = "trace.json", "trace.csv", "trace.png"
-USUAL_POLICIES = "static:device,static:network,threshold,argmin,bandit"
+USUAL_POLICIES = "static:device,static:network,threshold,argmin,forecast,bandit"
 
 _QUEUE_MS, _LEAST_QUEUE = 100.0, 16
 

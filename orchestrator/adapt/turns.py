@@ -10,9 +10,9 @@ from msgspec.structs import asdict
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
-from orchestrator.adapt.arms import Arm
+from orchestrator.adapt.arms import Arm, FrameOutcome
 from orchestrator.adapt.bandwidth import BandwidthTrace
-from orchestrator.adapt.policies import FrameOutcome, Policy
+from orchestrator.adapt.policies import Policy
 from orchestrator.adapt.replay import REFRESH_S, LinkReplay
 from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, costs, policy_row
 from orchestrator.ask.grid import Cell

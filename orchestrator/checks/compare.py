@@ -84,9 +84,9 @@ class Change:
             "link": point.link,
             "ue": point.ue,
             "a_ms": self.base_ms,
-            "a_interval_ms": self.base_interval,
+            **_as_told("a", self.base_interval),
             "b_ms": self.other_ms,
-            "b_interval_ms": self.other_interval,
+            **_as_told("b", self.other_interval),
             "ratio": self.ratio,
             "ratio_interval": self.ratio_interval,
             "word": self.word,
@@ -268,7 +268,15 @@ def lines(comparison: Comparison) -> Sequence[dict[str, object]]:
 
 
 def _with_interval(ms: float, interval: Interval) -> str:
-    return f"{ms:.1f} ({interval[0]:.1f}–{interval[1]:.1f})"
+    return f"{ms:.1f} ({interval.low:.1f}–{interval.high:.1f})"
+
+
+def _as_told(name: str, interval: Interval) -> dict[str, object]:
+    covered = interval.coverage
+    return {
+        f"{name}_interval_ms": (interval.low, interval.high),
+        f"{name}_coverage_pct": None if covered is None else 100 * covered,
+    }
 
 
 def _ratio(change: Change) -> str:

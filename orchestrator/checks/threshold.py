@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
-from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.rows import COLUMNS, PERCENTILES, Row
+from orchestrator.results.statistics.intervals import frames_for
 from splitbed.errors import UsageError, did_you_mean
 
 UNITS: dict[str, dict[str, float]] = {
@@ -52,6 +53,20 @@ class Threshold:
     sign: str
     limit: float
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """How many frames of a cell it takes: of a percentile as many as tell of it, else 1."""
+        quantile = PERCENTILES.get(self.column)
+        return 1 if quantile is None else frames_for(quantile)
+
+    def check_frames(self, frames: int, whose: str) -> None:
+        """Raise UsageError where so many frames, those of `whose`, are too few for it."""
+        if frames < self.frames:
+            raise UsageError(
+                f"--threshold {self.text!r} takes {self.frames} frames of a cell, and {whose} has "
+                f"{frames}: measure with --runs {self.frames}"
+            )
 
     def is_for(self, row: Row) -> bool:
         """Whether this row must keep it."""
@@ -93,7 +108,7 @@ def broken(thresholds: Iterable[Threshold], rows: Sequence[Row]) -> list[str]:
     """For each row that breaks a threshold: the row, what was asked, what it has.
 
     A row without the value, or an INVALID one, breaks it. Raises UsageError for a threshold that
-    no row has to keep.
+    no row has to keep, and for one on a percentile of which the frames of a row are too few.
     """
     found = []
     for threshold in thresholds:
@@ -101,6 +116,9 @@ def broken(thresholds: Iterable[Threshold], rows: Sequence[Row]) -> list[str]:
         if (why := _nobody(threshold, rows)) or not judged:
             why = why or f"none of the {len(rows)} rows has to keep it"
             raise UsageError(f"--threshold {threshold.text!r} judges nothing: {why}")
+        for row in judged:
+            if row.frames:
+                threshold.check_frames(row.frames, _name(row))
         faults = ((row, threshold.fault(row)) for row in judged)
         found += [
             f"{_name(row)}: {threshold.text} is broken: {fault}" for row, fault in faults if fault

@@ -136,11 +136,11 @@ def figure(value: float | None, places: int) -> str:
 
 
 def with_interval(row: Row, places: int) -> str:
-    """Median end-to-end time with its 95 % interval, where the row has one."""
-    if row.e2e_low_ms is None or row.e2e_high_ms is None:
+    """Median end-to-end time with its interval and what that covers, where the row has one."""
+    if (interval := row.e2e_interval) is None:
         return figure(row.e2e_ms, places)
-    low, high = figure(row.e2e_low_ms, places), figure(row.e2e_high_ms, places)
-    return f"{figure(row.e2e_ms, places)} [{low}–{high}]"
+    low, high = figure(interval.low, places), figure(interval.high, places)
+    return f"{figure(row.e2e_ms, places)} [{low}–{high}, {interval.words(row.frames)}]"
 
 
 def sent_bytes(row: Row) -> int:
@@ -186,7 +186,8 @@ _PAPER: dict[str, Callable[[Row], str]] = {
 """Column, or what is made of several, -> its text."""
 _OPTIONAL = ("ue", "accuracy", "accuracy_drop")
 _NOTES = (
-    "Times are medians of the counted frames [95 % interval]; MB is 10^6 bytes; over bound is "
+    "Times are medians of the counted frames [exact interval, and in how many cases such a one "
+    "holds the median; of fewer frames than 6, their range]; MB is 10^6 bytes; over bound is "
     "the time over the physical floor of link and nodes; speed-up is against the fastest anchor "
     "under the same conditions that is as accurate.",
 )

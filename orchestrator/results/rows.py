@@ -18,6 +18,7 @@ from orchestrator.ask.split_point import (
 )
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column, columns_of
+from orchestrator.results.statistics.intervals import Interval, frames_for
 from splitbed.metrics.resampling import MIN_PICTURES
 
 NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
@@ -31,6 +32,14 @@ NOT_JUDGED = "nothing was judged: the results were too large to be brought back,
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
 NOT_TOLD = f"{NO_FRAME}, or the clocks of two machines do not tell it"
 ONE_CLOCK = "both nodes share a clock, or no frame ended"
+
+PERCENTILES = {"e2e_p95_ms": 0.95, "e2e_p99_ms": 0.99}
+"""Columns of percentiles, and which."""
+
+
+def _too_few(column: str) -> str:
+    return f"fewer frames than {frames_for(PERCENTILES[column])} tell nothing of it"
+
 
 Text = str | None
 Count = int | None
@@ -79,10 +88,10 @@ class Row(Struct, frozen=True, kw_only=True):
         Column("from the start of part 1 until the result is back", "ms", NO_FRAME, "end-to-end"),
     ] = None
     e2e_p95_ms: Annotated[
-        Number, Column("95th percentile of it; of few frames, nearly the slowest", "ms", NO_FRAME)
+        Number, Column("95th percentile of it, interpolated", "ms", _too_few("e2e_p95_ms"))
     ] = None
     e2e_p99_ms: Annotated[
-        Number, Column("99th percentile, likewise interpolated", "ms", NO_FRAME)
+        Number, Column("99th percentile, likewise", "ms", _too_few("e2e_p99_ms"))
     ] = None
     bound_ms: Annotated[
         Number,
@@ -283,9 +292,20 @@ class Row(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     e2e_low_ms: Annotated[
-        Number, Column("lower end of the median's 95 % interval", "ms", NO_FRAME)
+        Number,
+        Column("lower end of the median's interval; of a range, the fastest", "ms", NO_FRAME),
     ] = None
-    e2e_high_ms: Annotated[Number, Column("upper end of it", "ms", NO_FRAME)] = None
+    e2e_high_ms: Annotated[
+        Number, Column("upper end of it; of a range, the slowest", "ms", NO_FRAME)
+    ] = None
+    e2e_coverage_pct: Annotated[
+        Number,
+        Column(
+            "in how many cases such an interval holds the median, by its frames' ranks",
+            "%",
+            "a range: fewer frames than 6",
+        ),
+    ] = None
     disturbed: Annotated[
         str, Column("what else was at work on the machine while it was measured; else nothing")
     ] = ""
@@ -348,6 +368,16 @@ class Row(Struct, frozen=True, kw_only=True):
         """The split as users know it, k:n-k with it, and the codec where something is encoded."""
         name = self.split_name if self.is_anchor else cut_name(self.split_name, self.split)
         return name + as_codec(self.codec)
+
+    @property
+    def e2e_interval(self) -> Interval | None:
+        """That of the median end-to-end time; None for a cell without a frame."""
+        if self.e2e_low_ms is None or self.e2e_high_ms is None:
+            return None
+        covered = self.e2e_coverage_pct
+        return Interval(
+            self.e2e_low_ms, self.e2e_high_ms, None if covered is None else covered / 100
+        )
 
     def plain(self) -> dict[str, object]:
         """By the names of the columns, as JSON has it."""

@@ -21,8 +21,8 @@ from orchestrator.results.records import (
     ProofRecord,
     RunRecord,
 )
-from orchestrator.results.rows import Row, known
-from orchestrator.results.statistics.intervals import median_interval
+from orchestrator.results.rows import PERCENTILES, Row, known
+from orchestrator.results.statistics.intervals import frames_for, median_interval
 from orchestrator.results.statistics.times import Array, cell_times
 from splitbed.timeline import STAGES
 
@@ -127,17 +127,16 @@ def _with_times(
     columns |= {"network_ms": times.ms("uplink", "downlink"), "gap_pct": 100 * times.gap_share}
     columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
     columns["e2e_over_bound"] = _ratios(times.e2e_ms, bound)
-    low_ms, high_ms = median_interval(times.e2e_ms.tolist())
-    p95_ms, p99_ms = np.percentile(times.e2e_ms, [95, 99]).tolist()
+    interval = median_interval(times.e2e_ms.tolist())
     diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
     row = replace(
         row,
         **_medians(columns),
         samples_ms=tuple(times.e2e_ms.tolist()),
-        e2e_low_ms=low_ms,
-        e2e_high_ms=high_ms,
-        e2e_p95_ms=p95_ms,
-        e2e_p99_ms=p99_ms,
+        **_percentiles(times.e2e_ms),
+        e2e_low_ms=interval.low,
+        e2e_high_ms=interval.high,
+        e2e_coverage_pct=None if interval.coverage is None else 100 * interval.coverage,
         # of a codec whose bytes depend on the content, the mean
         encoded_bytes=round(fmean([frame.encoded_bytes for frame in frames])),
         result_bytes=round(fmean([frame.result_bytes for frame in frames])),
@@ -146,6 +145,15 @@ def _with_times(
     if clock is None or not times.crosses.any():
         return row, None
     return _with_clock(row, clock, clock.fault(frame.stages for frame in frames))
+
+
+def _percentiles(e2e_ms: Array) -> dict[str, float]:
+    """Those that so many frames support."""
+    return {
+        name: float(np.quantile(e2e_ms, quantile))
+        for name, quantile in PERCENTILES.items()
+        if len(e2e_ms) >= frames_for(quantile)
+    }
 
 
 def _ratios(values: Array, bounds: Array) -> Array:

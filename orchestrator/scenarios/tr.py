@@ -126,7 +126,7 @@ def _conditions(run: RunRecord) -> list[Block]:
         _inputs(model.inputs),
         f"Link: shaped by {facts.link_backend or 'what was not kept'} in each direction, "
         "its rate and round trip proved before and after each cell. Times are medians of the "
-        "counted frames, with the 95 % interval of the median in brackets where there is one; "
+        "counted frames, with the interval of the median in brackets, and what it covers; "
         "pre-processing is left out of them (clause 10.2.6).",
         *facts.warnings,
     ]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapt.arms import Arm
-from orchestrator.adapt.policies import FrameOutcome, PolicySetting, new_policy, policy_names
+from orchestrator.adapt.arms import Arm, FrameOutcome
+from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 from tests.extensions.installing import installed

@@ -26,7 +26,7 @@ trace_app = Commands()
 
 _SHOWN = (
     "policy", "frames", "lost", "held", "mean_ms", "p95_ms", "regret_pct", "switches", "steps",
-    "readapted", "readapt_s",
+    "switches_per_step", "readapted", "readapt_s",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def trace(
     model: Model = None,
     policy: Annotated[
         str | None,
-        option("static:SPLIT, threshold:MBIT, argmin, bandit, a list; static: of every split."),
+        option("A list: static (all), static:SPLIT, threshold:MBIT, argmin, forecast, bandit."),
     ] = None,
     frames: Annotated[
         int | None, typer.Option(help="Per policy, at most.", min=1, show_default=False)

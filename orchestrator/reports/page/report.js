@@ -56,13 +56,14 @@ function verdict() {
   if (reasons.length) report.append(list("reasons", first(reasons)));
   if (told.unread.length) report.append(list("reasons", told.unread));
   panel("What to choose", "The fastest valid configuration over each link, held against anchors "
-    + "that are at least as accurate; times are medians, with the 95 % interval of the median "
+    + "that are at least as accurate; times are medians, with the interval of the median and what it covers "
     + "where there is one.", answer(), list("advice", advice));
 }
 
 function within({ row }) {
-  const { e2e_low_ms: low, e2e_high_ms: high } = row;
-  return isNumber(low) && isNumber(high) ? `${ms(row.e2e_ms)} (${ms(low).replace(" ms", "")} – ${ms(high)})` : ms(row.e2e_ms);
+  const { e2e_low_ms: low, e2e_high_ms: high, e2e_coverage_pct: covered } = row;
+  const words = isNumber(covered) ? `${covered.toFixed(1)} %` : `range of ${row.frames}`;
+  return isNumber(low) && isNumber(high) ? `${ms(row.e2e_ms)} (${ms(low).replace(" ms", "")} – ${ms(high)}, ${words})` : ms(row.e2e_ms);
 }
 
 const judged = ({ accuracy_frames: count }) => (isNumber(count)
@@ -111,7 +112,8 @@ function stages() {
       !only.box.checked || failed(cell) || pick(group, cell.row.split) === cell)]);
   figure("stages", "End-to-end time by stage",
     "What a frame took over each link, made of its stages (medians, so they need not add up "
-    + "exactly); a thin line is the 95 % interval of the median, ★ the configuration to choose, and those that cannot be "
+    + "exactly); a thin line is the interval of the median, of fewer than 6 frames their "
+    + "range, ★ the configuration to choose, and those that cannot be "
     + "told from it. Of "
     + "two machines, uplink and downlink may only be known together, as network.",
     {
@@ -211,7 +213,8 @@ function latencies() {
   const fastest = () => new Set([...curves()].filter((cell) => pick(group(), cell.row.split) === cell)
     .sort((a, b) => isBest(group(), b) - isBest(group(), a) || a.e2e - b.e2e).slice(0, CURVES));
   const isOn = (cell) => on.get(cell.label) ?? fastest().has(cell);
-  const percentile = (cell) => `${ms(cell.e2e)} median, ${ms(cell.row.e2e_p95_ms)} p95`;
+  const percentile = (cell) => [`${ms(cell.e2e)} median`,
+    isNumber(cell.row.e2e_p95_ms) ? `${ms(cell.row.e2e_p95_ms)} p95` : ""].filter(Boolean).join(", ");
   function toggles(again) {
     return element("ul", { class: "legend toggles" }, ...curves().map((cell) => {
       const { control, box } = tick(cell.label + (failed(cell) ? " INVALID" : ""), isOn(cell));

@@ -20,9 +20,14 @@ def trust(table: Sequence[Row]) -> list[str]:
 
 
 def within(row: Row) -> str:
-    """Its end-to-end time with the 95 % interval, as 42 ms (40 to 44)."""
-    low, high = _ms(known(row.e2e_low_ms)), _ms(known(row.e2e_high_ms))
-    return f"{_ms(known(row.e2e_ms))} ms ({low} to {high})"
+    """Its end-to-end time with its interval, as 42 ms (40 to 44, 96.9 %); or the range of so many.
+
+    Of a row with a frame.
+    """
+    interval = row.e2e_interval
+    assert interval is not None
+    low, high = _ms(interval.low), _ms(interval.high)
+    return f"{_ms(known(row.e2e_ms))} ms ({low} to {high}, {interval.words(row.frames)})"
 
 
 def _ms(ms: float) -> str:

@@ -1,6 +1,7 @@
 """A policy: every split in turn, the same one for as many frames as stand behind the colon."""
 
-from orchestrator.adapt.policies import FrameOutcome, PolicyKind, PolicySetting
+from orchestrator.adapt.arms import FrameOutcome
+from orchestrator.adapt.policies import PolicyKind, PolicySetting
 from splitbed.errors import UsageError
 
 

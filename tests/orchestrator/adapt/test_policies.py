@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.adapt.arms import Arm, fastest
+from orchestrator.adapt.arms import Arm, FrameOutcome, fastest
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import (
-    FrameOutcome,
     Policy,
     PolicySetting,
     new_policy,
@@ -131,6 +130,7 @@ def test_who_does_as_the_oracle_has_no_regret_and_has_readapted_at_once() -> Non
     row = policy_row("wise", samples, STEP, COSTS)
     assert row.regret_pct == pytest.approx(0)
     assert (row.steps, row.readapted, row.readapt_s) == (1, 1, 0.5)
+    assert row.switches_per_step == 1
     assert (row.frames, row.lost, row.switches) == (5, 0, 1)
 
 

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from orchestrator.adapt.arms import FrameOutcome
 from orchestrator.adapt.bandwidth import bandwidth_trace
-from orchestrator.adapt.policies import FrameOutcome, PolicySetting, new_policy
+from orchestrator.adapt.policies import PolicySetting, new_policy
 from orchestrator.adapt.turns import Turns
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import sweep_config

@@ -94,6 +94,18 @@ def test_a_fault_names_the_row_what_was_asked_and_what_it_has() -> None:
     ]
 
 
+@pytest.mark.parametrize(("text", "frames"), [("e2e_p95<250ms", 59), ("e2e_p99<1s", 299)])
+def test_a_percentile_of_too_few_frames_is_refused_with_how_many_it_takes(
+    text: str, frames: int
+) -> None:
+    few = row("1:1", frames=frames - 1, e2e_p95_ms=None)
+    with pytest.raises(UsageError, match=f"takes {frames} frames .* has {frames - 1}: .*--runs"):
+        faults(text, [few])
+    assert faults(text, [row("1:1", frames=frames, e2e_p95_ms=1.0, e2e_p99_ms=1.0)]) == []
+    failed = row("1:1", frames=0, e2e_p95_ms=None, valid=False, reason="the ue node hung")
+    assert "the ue node hung" in faults(text, [failed])[0]
+
+
 def test_a_cell_that_failed_breaks_it_and_says_why() -> None:
     failed = row("1:1", valid=False, reason="the ue node hung", e2e_ms=None)
     (fault,) = faults("e2e<1s", [failed])

@@ -26,7 +26,12 @@ FACTS = {"model": "m", "git commit": "it's 50% of_it"}
 def row(name: str = "cut", **changed: object) -> Row:
     values = {"split_name": name, "intermediate_tensors": 2, "encoded_bytes": 5_760_000}
     values |= {"part1_ms": 12.34, "uplink_ms": 100.0, "part2_ms": 5.0, "e2e_ms": 120.04}
-    values |= {"e2e_low_ms": 119.0, "e2e_high_ms": 121.5, "e2e_over_bound": 1.0123}
+    values |= {
+        "e2e_low_ms": 119.0,
+        "e2e_high_ms": 121.5,
+        "e2e_coverage_pct": 96.875,
+        "e2e_over_bound": 1.0123,
+    }
     return made_row(**values | {"speedup_vs_best_anchor": 1.5} | changed)
 
 
@@ -53,8 +58,8 @@ def test_markdown_has_the_columns_of_a_paper_with_the_interval() -> None:
     assert found == {
         "split": "cut", "k:n-k": "1:1", "codec": "raw", "link": "20 Mbit/s", "tensors": "2",
         "sent (MB)": "5.76", "part 1 (ms)": "12.3", "uplink (ms)": "100.0",
-        "part 2 (ms)": "5.0", "end-to-end (ms)": "120.0 [119.0–121.5]", "over bound": "1.012",
-        "speed-up": "1.50", "verdict": "VALID",
+        "part 2 (ms)": "5.0", "end-to-end (ms)": "120.0 [119.0–121.5, 96.9 %]",
+        "over bound": "1.012", "speed-up": "1.50", "verdict": "VALID",
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ __all__ = ["folder"]
 def anchor_row(link: str, low_ms: float, e2e_ms: float, high_ms: float, **changed: Any) -> Any:
     """A row of the device anchor with its interval."""
     told = {"split": "2:0", "split_name": "device anchor", "codec": "none", "link": link}
-    times = {"e2e_low_ms": low_ms, "e2e_ms": e2e_ms, "e2e_high_ms": high_ms}
+    times = {"e2e_low_ms": low_ms, "e2e_ms": e2e_ms, "e2e_high_ms": high_ms, "frames": 3}
     bound = {"bound_ms": e2e_ms, "e2e_over_bound": 1.0}
     return made_row(**told | times | bound | changed)
 
@@ -28,8 +28,8 @@ def test_what_intervals_do_not_set_apart_is_neither_won_nor_lost(folder: RunFold
     add_cell(folder, "2:0", [43, 45, 41], codec="none")
     assert advice(rows(folder)) == [
         "At 8 Mbit/s the best split, cut 1:1 (1:1), and the cut 2:0 cannot be told apart: 42 ms "
-        "(40 to 44) and 43 ms (41 to 45), the cut 0:2 with its input raw 100 ms; about 176 "
-        "frames more would tell."
+        "(40 to 44, range of 3) and 43 ms (41 to 45, range of 3), the cut 0:2 with its input raw "
+        "100 ms; about 176 frames more would tell."
     ]
     (choice,) = told_of(folder)["choices"]
     assert choice["sure"] is False
@@ -87,8 +87,8 @@ def test_a_pace_that_was_not_one_pace_is_told() -> None:
         (
             (14.7, 14.8, 15.3),
             [
-                "the device anchor, which uses no link, took 7.2 ms (5.4 to 12) at 5 Mbit/s and "
-                "15 ms (15 to 15) at 20 Mbit/s: the machine was disturbed"
+                "the device anchor, which uses no link, took 7.2 ms (5.4 to 12, range of 3) at 5 "
+                "Mbit/s and 15 ms (15 to 15, range of 3) at 20 Mbit/s: the machine was disturbed"
             ],
         ),
         ((11.9, 14.8, 15.3), []),

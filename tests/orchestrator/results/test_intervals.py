@@ -1,45 +1,79 @@
-"""Intervals of medians: as resampling has them, and as wide as they have to be."""
+"""Intervals of medians and percentiles: that they hold what they are of as often as they say."""
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.stats import quantile_test
 
-from orchestrator.results.statistics.intervals import median_interval, ratio_interval
+from orchestrator.results.statistics.intervals import (
+    Interval,
+    coverage,
+    frames_for,
+    median_interval,
+    quantile_interval,
+    ranks_of,
+)
 
+Draw = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
+SAMPLES = 4000
 
-@pytest.mark.parametrize("count", [5, 6, 20, 101])
-def test_the_interval_is_that_of_medians_of_resamples(count: int) -> None:
-    rng = np.random.default_rng(count)
-    values = rng.lognormal(size=count)
-    medians = np.median(rng.choice(values, (10_000, count)), axis=1)
-    spread = float(np.ptp(values))
-    expected = np.percentile(medians, (2.5, 97.5))
-    # both are drawn at random
-    assert median_interval(list(values)) == pytest.approx(expected, abs=0.02 * spread)
-
-
-def test_nineteen_of_twenty_intervals_hold_the_median() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(300):
-        low, high = median_interval(list(rng.normal(10, 1, 25)))
-        held += low <= 10 <= high
-    # 285 are expected; four standard deviations are 15
-    assert 270 <= held <= 298
-
-
-def test_few_values_have_their_range_and_one_has_itself() -> None:
-    assert median_interval([3, 1]) == (1, 3)
-    assert median_interval([3, 1, 2]) == (1, 3)
-    assert median_interval([7]) == (7, 7)
+# a distribution of frames' times, and its median
+NORMAL: tuple[Draw, float] = (lambda rng, size: rng.normal(10, 1, size), 10)
+SKEWED: tuple[Draw, float] = (lambda rng, size: rng.lognormal(1, 1, size), math.e)
+BIMODAL: tuple[Draw, float] = (
+    lambda rng, size: np.where(rng.random(size) < 0.5, 10, 20) + rng.uniform(-1, 1, size),
+    15,  # half of all times lie below any time between the two
+)
 
 
-def test_the_same_values_have_the_same_interval() -> None:
-    values = list(np.random.default_rng(1).normal(size=30))
-    assert median_interval(values) == median_interval(values[::-1])
+@pytest.mark.parametrize("count", [6, 10, 30])
+@pytest.mark.parametrize("drawn", [NORMAL, SKEWED, BIMODAL], ids=["normal", "skewed", "bimodal"])
+def test_an_interval_holds_the_median_as_often_as_it_says(
+    drawn: tuple[Draw, float], count: int
+) -> None:
+    draw, median = drawn
+    samples = draw(np.random.default_rng(count), (SAMPLES, count))
+    found = [median_interval(sample.tolist()) for sample in samples]
+    held = sum(one.low <= median <= one.high for one in found) / SAMPLES
+    says = found[0].coverage
+    assert says is not None
+    assert says >= 0.95
+    assert held == pytest.approx(says, abs=4 * math.sqrt(says * (1 - says) / SAMPLES))
 
 
-def test_the_interval_of_a_ratio_is_about_the_ratio_of_the_medians() -> None:
-    rng = np.random.default_rng(2)
-    base, slower = rng.normal(100, 1, 40), rng.normal(110, 1, 40)
-    low, high = ratio_interval(list(base), list(slower))
-    assert 1.09 < low < np.median(slower) / np.median(base) < high < 1.11
+@pytest.mark.parametrize("quantile", [0.25, 0.5, 0.9])
+def test_the_ranks_are_those_of_the_quantile_test(quantile: float) -> None:
+    for count in range(1, 150):
+        told = quantile_test(np.arange(1.0, count + 1), p=quantile).confidence_interval(0.95)
+        expected = None if math.isnan(told.low + told.high) else (told.low, told.high)
+        assert ranks_of(count, quantile) == expected
+
+
+def test_five_values_have_their_range_and_six_an_interval() -> None:
+    assert median_interval([3, 1, 2, 5, 4]) == Interval(1, 5, None)
+    assert median_interval([3, 1, 2, 5, 4, 6]) == Interval(1, 6, 1 - 2 / 2**6)
+    assert median_interval([3, 1, 2, 5, 4]).words(5) == "range of 5"
+    assert median_interval([3, 1, 2, 5, 4, 6]).words(6) == "96.9 %"
+    assert median_interval([7]) == Interval(7, 7, None)
+
+
+def test_the_coverage_of_an_interval_is_that_of_its_ranks() -> None:
+    # of 9 values, the second to the eighth: all but 2 · (1 + 9) of 2^9 cases
+    assert median_interval(list(range(1, 10))) == Interval(2, 8, 1 - 20 / 2**9)
+    assert coverage(5) is None
+
+
+def test_a_percentile_has_no_interval_of_few_values() -> None:
+    assert quantile_interval(list(range(50)), 0.95).coverage is None
+    assert quantile_interval(list(range(200)), 0.95).coverage == pytest.approx(0.95, abs=0.025)
+
+
+@pytest.mark.parametrize(("quantile", "frames"), [(0.95, 59), (0.99, 299), (0.5, 5)])
+def test_a_percentile_takes_as_many_frames_as_bound_it_from_above(
+    quantile: float, frames: int
+) -> None:
+    assert frames_for(quantile) == frames
+    assert 1 - quantile**frames >= 0.95 > 1 - quantile ** (frames - 1)

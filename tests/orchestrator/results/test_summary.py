@@ -73,11 +73,10 @@ def folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_times_are_medians_and_percentiles_of_the_raw_samples(folder: RunFolder) -> None:
+def test_times_are_medians_of_the_raw_samples(folder: RunFolder) -> None:
     add_cell(folder, "0:2", [100, 110, 200])
     (row,) = rows(folder)
     assert row.e2e_ms == pytest.approx(110)
-    assert row.e2e_p95_ms == pytest.approx(191)
     assert row.part1_ms == pytest.approx(5)
     assert row.frames == 3
     assert row.link_retransmits == 3
@@ -291,6 +290,24 @@ def test_rows_have_the_interval_of_their_median(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [50, 51, 52, 53, 60])
     (row,) = rows(folder)
     assert (row.e2e_low_ms, row.e2e_high_ms) == pytest.approx((50, 60))
+    assert row.e2e_coverage_pct is None  # a range
+    add_cell(folder, "0:2", [50, 51, 52, 53, 60, 61])
+    row = next(row for row in rows(folder) if row.split == "0:2")
+    assert (row.e2e_low_ms, row.e2e_high_ms) == pytest.approx((50, 61))
+    assert row.e2e_coverage_pct == pytest.approx(96.875)
+
+
+@pytest.mark.parametrize(
+    ("frames", "p95", "p99"), [(58, 0, 0), (59, 1, 0), (298, 1, 0), (299, 1, 1)]
+)
+def test_percentiles_are_given_of_enough_frames(
+    folder: RunFolder, frames: int, p95: bool, p99: bool
+) -> None:
+    add_cell(folder, "1:1", [*range(50, 50 + frames)])
+    (row,) = rows(folder)
+    assert (row.e2e_p95_ms is not None, row.e2e_p99_ms is not None) == (p95, p99)
+    if p95:
+        assert row.e2e_p95_ms == pytest.approx(50 + 0.95 * (frames - 1))
 
 
 def test_rows_are_in_the_order_of_the_grid(folder: RunFolder) -> None:

@@ -72,7 +72,7 @@ def test_times_of_a_detector_are_laid_out_as_in_clause_10_3_9(tmp_path: Path) ->
         "Inference time: total (ms)": "10.000",
         "intermediate data size (Mbytes)": "1.44",
         "Network (ms)": "40.000",
-        "End-to-end (ms)": "50.000 [50.000–50.000]",
+        "End-to-end (ms)": "50.000 [50.000–50.000, range of 3]",
     }
 
 
@@ -118,7 +118,7 @@ def test_a_pose_estimator_is_laid_out_as_the_sheet_of_clause_10_2_13(tmp_path: P
         "Intermediate data size (KB)": "1440.00",
         "Server time (ms)": "5.000",
         "Network (ms)": "40.000",
-        "End-to-end processing time (ms)": "50.000 [50.000–50.000]",
+        "End-to-end processing time (ms)": "50.000 [50.000–50.000, range of 3]",
     }
     assert "KB is 1024 bytes in sizes of models and 1000 bytes in sizes of data" in text
 

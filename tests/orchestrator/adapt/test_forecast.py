@@ -1,0 +1,111 @@
+"""The policy `forecast` and the steadiness of the others, replayed in simulation: no wall time."""
+
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.adapt.arms import Arm
+from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
+from orchestrator.adapt.forecast import RateForecast
+from orchestrator.adapt.policies import PolicySetting, new_policy
+from orchestrator.adapt.rows import TraceRow
+from orchestrator.ask.configuration import Configuration
+from tests.orchestrator.adapt.simulation import row
+
+SECONDS = 60
+
+
+def arm(k: int, up_bytes: int, fixed_ms: float) -> Arm:
+    codec = "raw" if up_bytes else "none"
+    return Arm(Configuration(k, 6, f"{k}:{6 - k}", codec), up_bytes, 100, fixed_ms)
+
+
+DEVICE = {"few": 200, "many": 480, "light": 14}
+ARMS = {
+    "few": (arm(0, 500_000, 20), arm(3, 100_000, 60)),
+    "many": (arm(0, 270_000, 160), arm(2, 720_000, 190), arm(3, 180_000, 230), arm(4, 90_000, 300)),
+    "light": (arm(0, 49_000, 4), arm(3, 16_000, 6)),
+}
+ARMS = {name: (*arms, arm(6, 0, DEVICE[name])) for name, arms in ARMS.items()}
+
+
+def came_to(name: str, arms: tuple[Arm, ...], trace: BandwidthTrace) -> TraceRow:
+    splits = {one.configuration.split: one.configuration.k for one in arms}
+    setting = PolicySetting(arms, splits, max(trace.rates_mbit), 0)
+    return row(name, new_policy(name, setting), arms, trace, min(trace.length_s, SECONDS))
+
+
+def worse_than_static_pct(mine: TraceRow, arms: tuple[Arm, ...], trace: BandwidthTrace) -> float:
+    """By how much more a frame took than with the best split that never moves."""
+    static = [came_to(f"static:{one.configuration.split}", arms, trace) for one in arms]
+    best_ms = min(other.mean_ms for other in static if other.mean_ms)
+    assert mine.mean_ms
+    return (mine.mean_ms / best_ms - 1) * 100
+
+
+def recorded(kind: str, seed: int, folder: Path) -> BandwidthTrace:
+    """A generated trace as a file of mahimahi: a line for each chance to send 1500 bytes."""
+    made = bandwidth_trace(f"{kind}:{seed}")
+    sent = np.cumsum([0, *(rate * 0.1e6 / 8 / 1500 for rate in made.rates_mbit)])
+    at_ms = np.interp(np.arange(1, int(sent[-1]) + 1), sent, np.arange(len(sent)) * 100)
+    file = folder / f"{kind}-{seed}.up"
+    file.write_text("".join(f"{round(ms)}\n" for ms in at_ms))
+    return bandwidth_trace(str(file))
+
+
+@pytest.mark.parametrize("arms", ARMS.values(), ids=ARMS)
+@pytest.mark.parametrize("kind", ["lte", "5g"])
+@pytest.mark.parametrize("form", ["generated", "mahimahi"])
+def test_forecast_has_little_regret_and_over_seeds_no_split_that_stays_beats_it(
+    kind: str, arms: tuple[Arm, ...], form: str, tmp_path: Path
+) -> None:
+    regrets, worse = [], []
+    for seed in range(1, 4) if form == "generated" else range(11, 13):
+        named = f"{kind}:{seed}"
+        trace = bandwidth_trace(named) if form == "generated" else recorded(kind, seed, tmp_path)
+        mine = came_to("forecast", arms, trace)
+        assert mine.regret_pct is not None
+        regrets.append(mine.regret_pct)
+        worse.append(worse_than_static_pct(mine, arms, trace))
+    assert statistics.fmean(regrets) <= 10, regrets
+    assert max(regrets) <= 15, regrets
+    assert statistics.fmean(worse) <= 2, worse
+    assert max(worse) <= 4, worse  # of a single minute, which may be kind to one split
+
+
+@pytest.mark.parametrize("policy", ["threshold", "argmin", "forecast"])
+@pytest.mark.parametrize("arms", ARMS.values(), ids=ARMS)
+def test_two_steps_are_no_reason_for_many_switches(policy: str, arms: tuple[Arm, ...]) -> None:
+    trace = bandwidth_trace("steps:50,0.2,50@10s")
+    mine = came_to(policy, arms, trace)
+    assert mine.switches is not None
+    assert mine.steps
+    # a probe of a link that was left is two
+    assert mine.switches <= 24
+
+
+def test_a_rate_about_the_threshold_is_no_reason_to_switch() -> None:
+    rates = [23.2 * factor for factor in (1.03, 0.97)] * 50
+    trace = BandwidthTrace("near", tuple(0.2 * n for n in range(100)), tuple(rates), 20)
+    arms = (ARMS["few"][0], ARMS["few"][-1])
+    assert (came_to("threshold", arms, trace).switches or 0) <= 20
+
+
+def test_a_change_is_believed_at_once_and_noise_is_averaged() -> None:
+    rate = RateForecast(np.log(20))
+    for second in range(5):
+        rate.tell(second, 20.0)
+    rate.tell(5.0, 25.0)
+    assert 20 < np.exp(rate.at(5.0)[0]) < 25
+    rate.tell(6.0, 1.0)
+    assert np.exp(rate.at(6.0)[0]) == pytest.approx(1)
+
+
+def test_what_is_not_measured_returns_to_the_mean_and_is_doubted() -> None:
+    rate = RateForecast(np.log(20))
+    rate.tell(1.0, 1.0)
+    (soon, sure), (later, doubted) = rate.at(1.1), rate.at(20.0)
+    assert soon < later <= rate.mean
+    assert sure < doubted
