@@ -19,7 +19,6 @@ from splitbed.codecs.stage import Range
 from splitbed.errors import MachineError, NodeError, RunError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.media.datasets import open_dataset
-from splitbed.runtime.session import PartSession
 
 Item = TypeVar("Item")
 
@@ -67,9 +66,7 @@ def calibrate(
     for k in cuts:
         part, rest = extract(model.stored, k)
         rest.remove()
-        files = (part.path, part.inputs, part.outputs, part.passthrough)
-        with PartSession(*files, 0, model.runtime) as session:
-            part.remove()
+        with model.session(part, 0) as session:
             last = model.channels_last
             try:
                 ranges |= calibrated((session.run(one) for one in fed), channels_last=last)

@@ -18,9 +18,8 @@ from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
-from splitbed.codecs.stage import Range, Setting
+from splitbed.codecs.stage import Range
 from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import Part, extract
 from splitbed.runtime.session import PartSession
@@ -127,11 +126,9 @@ class AccuracySet:
     ) -> dict[str, tuple[Coder, Coder]]:
         coders = {}
         for asked in own:
-            picture = self._model.recipe if asked.k == 0 else None
-            setting = Setting(ranges, self._model.channels_last, picture)
-            tensors, codec = self._model.graph.cuts[asked.k].tensors, codec_named(asked.codec)
             try:
-                coders[asked.codec] = (codec.bind(tensors, setting), codec.bind(tensors, setting))
+                encoder, decoder = (self._model.coder(asked, ranges) for _ in range(2))
+                coders[asked.codec] = encoder, decoder
             except SplitbedError as error:  # its cells will say so, too
                 self._note(f"{asked.words}: {error}")
         return coders
@@ -147,7 +144,4 @@ class AccuracySet:
             yield part1, part2
 
     def _session(self, part: Part) -> PartSession:
-        files = (part.path, part.inputs, part.outputs, part.passthrough)
-        session = PartSession(*files, self._config.edge_threads, self._model.runtime)
-        part.remove()
-        return session
+        return self._model.session(part, self._config.edge_threads)

@@ -23,7 +23,7 @@ from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
-from splitbed.codecs.stage import Range, Setting
+from splitbed.codecs.stage import Range
 from splitbed.errors import SplitbedError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.graphs.splits import resolve
@@ -210,7 +210,8 @@ class Bench:
             part2.warm(self._warmup, part1.run(self._model.inputs[0].tensors))
             for one in here:
                 with one.failing():
-                    one.coders = self._coder(one.setup, ranges), self._coder(one.setup, ranges)
+                    encoder, decoder = (self._model.coder(one.setup, ranges) for _ in range(2))
+                    one.coders = encoder, decoder
             for frame in self._model.inputs:
                 crossing: Tensors | None = None
                 for one in here:
@@ -225,11 +226,6 @@ class Bench:
                         outputs = shared.timed("part2_ms", part2.run, decoded)
                         one.taken.end(_nbytes(encoded), self._model.info.result_of(outputs))
         return shared
-
-    def _coder(self, setup: Configuration, ranges: Mapping[str, Range]) -> Coder:
-        picture = self._model.recipe if setup.k == 0 else None
-        setting = Setting(ranges, self._model.channels_last, picture)
-        return codec_named(setup.codec).bind(self._model.graph.cuts[setup.k].tensors, setting)
 
     def _point(self, setup: Configuration, taken: "_Taken", shared: "_Taken") -> RatePoint:
         judged = self._judge.judge(dict(enumerate(taken.results)))

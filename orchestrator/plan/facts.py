@@ -24,7 +24,7 @@ from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.checked import Frozen
 from splitbed.codecs import codec_named
-from splitbed.codecs.stage import Range, Setting
+from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
 from splitbed.graphs.mincut import Dag, dag_of
 from splitbed.graphs.parts import extract
@@ -150,10 +150,7 @@ class _Bench:
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
-        picture = self._model.recipe if setup.k == 0 else None
-        setting = Setting(self._ranges, self._model.channels_last, picture)
-        tensors = self._model.graph.cuts[setup.k].tensors
-        encoder, decoder = (codec.bind(tensors, setting) for _ in range(2))
+        encoder, decoder = (self._model.coder(setup, self._ranges) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
         for _ in range(1 if codec.sequential else ROUNDS):
             for crossing in self._crossing_at(setup.k):

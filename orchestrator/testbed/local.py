@@ -23,10 +23,7 @@ class LocalModel:
 
     def session(self, part: Part) -> PartSession:
         """A session on one of its parts, whose file is not needed afterwards."""
-        files = (part.path, part.inputs, part.outputs, part.passthrough)
-        session = PartSession(*files, self.threads, self.model.runtime)
-        part.remove()
-        return session
+        return self.model.session(part, self.threads)
 
     def whole(self) -> PartSession:
         """A session on all of it."""

@@ -7,14 +7,18 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.model_file import model_file
+from splitbed.codecs import codec_named
+from splitbed.codecs.codec import Coder
+from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.parts import StoredModel, extract, store
+from splitbed.graphs.parts import Part, StoredModel, extract, store
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
@@ -65,6 +69,16 @@ class SweptModel:
     def info(self) -> ModelInfo:
         """What the nodes must know of it."""
         return info_of(self.graph, self.task, self.runtime)
+
+    def session(self, part: Part, threads: int) -> PartSession:
+        """A session on one of its parts, whose file is not needed afterwards."""
+        return _session(part, threads, self.runtime)
+
+    def coder(self, asked: Configuration, ranges: Mapping[str, Range]) -> Coder:
+        """The codec of a configuration, new, bound to what crosses its cut. Raises UsageError."""
+        picture = self.recipe if asked.k == 0 else None
+        setting = Setting(ranges, self.channels_last, picture)
+        return codec_named(asked.codec).bind(self.graph.cuts[asked.k].tensors, setting)
 
 
 def load_model(config: SweepConfig, folder: Path) -> SweptModel:
@@ -137,11 +151,15 @@ def _task(config: SweepConfig, anchor: AnchorModel | None) -> str:
 def _check_runs(stored: StoredModel, task: str, runtime: str) -> None:
     """Refuse what cannot be run, or read, before a link and two nodes are brought up for it."""
     _, whole = extract(stored, 0)
-    session = PartSession(whole.path, whole.inputs, whole.outputs, whole.passthrough, 0, runtime)
-    whole.remove()
-    with session:
+    with _session(whole, 0, runtime) as session:
         if task in ("classification", "image"):  # said of a file, which need not be one
             TASKS[task].decode(session.run(session.made_up()), whole.inputs)
+
+
+def _session(part: Part, threads: int, runtime: str) -> PartSession:
+    session = PartSession(part.path, part.inputs, part.outputs, part.passthrough, threads, runtime)
+    part.remove()
+    return session
 
 
 def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:

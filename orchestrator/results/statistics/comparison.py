@@ -12,21 +12,18 @@ once: p is Student's there, and the interval has to exclude 1 as well.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-COVERAGE = 0.95
+from orchestrator.results.statistics.intervals import COVERAGE, Array, median_interval
+
 MIN_SIGN_PAIRS = 6
 """Of fewer, not even the range of the ratios covers their median in 95 % of cases."""
 FINE_SIGN_PAIRS = 12
 POWER = 0.8
 MAX_MORE = 10_000
 """More frames than these are not asked for."""
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,8 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Difference | None:
     p_t, low, high = _student(logs)
     middle, p = float(np.mean(logs)), p_t
     if pairs >= MIN_SIGN_PAIRS:
-        middle, (low, high) = float(np.median(logs)), _order_interval(logs)
+        ends = median_interval(logs.tolist())
+        middle, low, high = float(np.median(logs)), ends.low, ends.high
     if pairs >= FINE_SIGN_PAIRS:
         p = _sign_p(logs)
     return Difference(
@@ -109,19 +107,6 @@ def _student(logs: Array) -> tuple[float, float, float]:
         return (1.0 if mean == 0 else 0.0), mean, mean
     half = float(stdtrit(degrees, (1 + COVERAGE) / 2)) * error
     return 2 * float(stdtr(degrees, -abs(mean) / error)), mean - half, mean + half
-
-
-def _order_interval(logs: Array) -> tuple[float, float]:
-    ranked, rank = np.sort(logs), _rank(len(logs))
-    return float(ranked[rank - 1]), float(ranked[-rank])
-
-
-@cache
-def _rank(count: int) -> int:
-    """The largest k for which the k-th least to the k-th largest cover the median."""
-    from scipy.stats import binom
-
-    return int(binom.ppf((1 - COVERAGE) / 2, count, 0.5))
 
 
 def _sign_p(logs: Array) -> float:
