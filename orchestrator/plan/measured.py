@@ -5,12 +5,14 @@ A choice is held against every other configuration that the plan could have chos
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.plan.grid import PlanPoint
+from orchestrator.results.judgement.choice import MAX_P
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.comparison import Difference, difference, holm
 
 PLANNER = "plan"
 
@@ -19,7 +21,7 @@ class Held(StrEnum):
     """What measuring says of the plan's choice at a point."""
 
     BEST = "the best"
-    OPEN = "open: intervals overlap"
+    OPEN = "open: frames do not tell"
     WRONG = "not the best"
     UNKNOWN = "not measured"
 
@@ -52,6 +54,11 @@ class Measured:
     def measured_ms(self) -> float | None:
         """The median; None where the row is not valid."""
         return self.table_row.e2e_ms if self.table_row.valid else None
+
+    @property
+    def samples_ms(self) -> tuple[float, ...]:
+        """Of each frame; none where the row is not valid."""
+        return self.table_row.samples_ms if self.table_row.valid else ()
 
     @property
     def ends_ms(self) -> tuple[float, float] | None:
@@ -94,29 +101,40 @@ class Measured:
         }
 
 
-def held(here: Iterable[Measured]) -> Held:
-    """Whether the plan's choice is the best of what was measured at its point.
-
-    It is not only where the interval of another lies below its own. What has no measurement may
-    be the best.
-    """
-    offered = [one for one in here if one.probe.offered]
-    choice = next((one for one in offered if PLANNER in one.probe.roles), None)
-    if choice is None or choice.ends_ms is None:
-        return Held.UNKNOWN
-    low_ms, high_ms = choice.ends_ms
-    others = [one for one in offered if one is not choice]
-    ends = [one.ends_ms for one in others if one.ends_ms is not None]
-    if any(high < low_ms for _, high in ends):
-        return Held.WRONG
-    if len(ends) < len(others):
-        return Held.UNKNOWN
-    return Held.OPEN if any(low <= high_ms for low, _ in ends) else Held.BEST
-
-
 def verdicts(found: Sequence[Measured]) -> dict[PlanPoint, Held]:
-    """Of each point that was measured."""
-    return {point: held(here) for point, here in _by_point(found).items()}
+    """Of each point that was measured, whether the plan's choice is the best of it.
+
+    Others are told from it by pairs of frames; all comparisons are corrected for their number.
+    """
+    points = _by_point(found)
+    rivals = {point: _over_choice(here) for point, here in points.items()}
+    compared = [one for over in rivals.values() for one in over if one]
+    corrected = iter(holm([one.p for one in compared]))
+    return {
+        point: _held(points[point], [one and replace(one, p=next(corrected)) for one in over])
+        for point, over in rivals.items()
+    }
+
+
+def _over_choice(here: Sequence[Measured]) -> list[Difference | None]:
+    """What every other that the plan could choose takes over its choice; None if not measured."""
+    offered = [one for one in here if one.probe.offered]
+    choice = _choice(offered)
+    return [difference(choice.samples_ms, one.samples_ms) for one in offered if one is not choice]
+
+
+def _choice(here: Iterable[Measured]) -> Measured:
+    return next(one for one in here if PLANNER in one.probe.roles)
+
+
+def _held(here: Sequence[Measured], over: Sequence[Difference | None]) -> Held:
+    """What has no measurement may be the best."""
+    sure = [one if one and one.p <= MAX_P and one.excludes_1 else None for one in over]
+    if any(one.high < 1 for one in sure if one):
+        return Held.WRONG
+    if not _choice(here).samples_ms or None in over:
+        return Held.UNKNOWN
+    return Held.OPEN if None in sure else Held.BEST
 
 
 def regrets(found: Sequence[Measured]) -> dict[str, list[float]]:

@@ -1,4 +1,7 @@
-"""The map of a plan: which option is best over which link, a panel for each pace of the UE."""
+"""The map of a plan: which option is best over which link, a panel for each pace of the UE.
+
+Where another may as well be the best, the text has a mark, and the picture is pale.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -10,6 +13,7 @@ from orchestrator.plan.prediction import Plan
 
 _ACROSS = 5
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+TIED, PALE = ".", 0.65
 
 
 def winners(plan: Plan) -> dict[int, str]:
@@ -22,20 +26,28 @@ def winners(plan: Plan) -> dict[int, str]:
 
 
 def text_map(plan: Plan) -> str:
-    """A letter for each link: delays downwards, rates to the right."""
+    """A letter for each link whose best is sure: delays downwards, rates to the right."""
     letters, axes = winners(plan), plan.grid
-    best = plan.ranks[0].reshape(axes.shape)
-    told = []
-    for slowdown, panel in zip(axes.ue_slowdown, best, strict=True):
-        told.append(_pace(slowdown))
-        for delay_ms, line in zip(axes.delay_ms, panel, strict=True):
-            told.append(f"{delay_ms:>7g} ms  {''.join(letters[one] for one in line.tolist())}")
-        low, high = axes.bw_mbit[0], axes.bw_mbit[-1]
-        told.append(f"{'':>11}{low:g} to {high:g} Mbit/s")
-    told += [
-        f"  {letter}  {plan.options[one].configuration.words}" for one, letter in letters.items()
+    told = [
+        letters[best] if sure else TIED
+        for best, sure in zip(plan.ranks[0].tolist(), plan.sure.tolist(), strict=True)
     ]
-    return "\n".join(told)
+    marks = np.array(told).reshape(axes.shape)
+    lines = []
+    for slowdown, panel in zip(axes.ue_slowdown, marks, strict=True):
+        lines.append(_pace(slowdown))
+        for delay_ms, line in zip(axes.delay_ms, panel, strict=True):
+            lines.append(f"{delay_ms:>7g} ms  {''.join(line.tolist())}")
+        low, high = axes.bw_mbit[0], axes.bw_mbit[-1]
+        lines.append(f"{'':>11}{low:g} to {high:g} Mbit/s")
+    lines += [
+        f"  {letter}  {plan.options[one].configuration.words}"
+        for one, letter in letters.items()
+        if letter in told
+    ]
+    if TIED in told:
+        lines.append(f"  {TIED}  not sure: another may be as fast (best.csv says which is fastest)")
+    return "\n".join(lines)
 
 
 def plot(plan: Plan, file: Path) -> None:
@@ -48,6 +60,7 @@ def plot(plan: Plan, file: Path) -> None:
     letters, axes_of = winners(plan), plan.grid
     order = {option: place for place, option in enumerate(letters)}
     best = np.vectorize(order.__getitem__)(plan.ranks[0]).reshape(axes_of.shape)
+    open_at = np.where(plan.sure, np.nan, 0.0).reshape(axes_of.shape)
     panels = len(axes_of.ue_slowdown)
     across = min(panels, _ACROSS)
     down = -(-panels // across)
@@ -64,6 +77,7 @@ def plot(plan: Plan, file: Path) -> None:
             axes.set_axis_off()
             continue
         axes.pcolormesh(*edges, best[place], cmap=ListedColormap(colours), vmin=0, vmax=last)
+        axes.pcolormesh(*edges, open_at[place], cmap=ListedColormap(["white"]), alpha=PALE)
         axes.set_title(_pace(axes_of.ue_slowdown[place]))
     grid[0, 0].set_xscale("log")
     grid[0, 0].xaxis.set_minor_locator(NullLocator())
@@ -76,7 +90,7 @@ def plot(plan: Plan, file: Path) -> None:
         Patch(color=colour, label=plan.options[one].configuration.words) for colour, one in named
     ]
     figure.legend(handles=patches, loc="center right", fontsize="small")
-    figure.suptitle(f"{plan.predictor.facts.model}: predicted best")
+    figure.suptitle(f"{plan.predictor.facts.model}: predicted best, pale where not sure")
     figure.savefig(file, dpi=100)
 
 

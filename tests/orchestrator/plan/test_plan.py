@@ -14,6 +14,7 @@ from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.plan.facts import Facts, Option, take_facts
 from orchestrator.plan.grid import PlanGrid, grid
+from orchestrator.plan.plot import TIED, text_map
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import write
@@ -351,3 +352,13 @@ def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
     assert (raw.accuracy_drop, coded.accuracy_drop is None) == (0.0, False)
     assert facts.answer(config)
     assert not facts.answer(config.replaced(seed=1))
+
+
+def test_the_map_has_letters_only_where_the_best_is_sure() -> None:
+    plan = planned("0.5:500", "0:20:3", "1,4")
+    pictured = "".join(
+        line[12:] for line in text_map(plan).splitlines() if line[:10].endswith(" ms")
+    )
+    assert 0 < plan.sure.sum() < plan.grid.size
+    assert [mark != TIED for mark in pictured] == plan.sure.tolist()
+    assert "not sure" in text_map(plan)

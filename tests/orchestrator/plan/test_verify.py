@@ -1,11 +1,14 @@
 """What `orchestrate plan --verify` measures, and when it says that a choice held."""
 
+from statistics import median
+
 import pytest
 
 from orchestrator.plan.grid import PlanPoint
-from orchestrator.plan.measured import Held, Measured, Probe, held, regrets, summary, verdicts
+from orchestrator.plan.measured import Held, Measured, Probe, regrets, summary, verdicts
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.verify import closest, probes
+from orchestrator.results.statistics.intervals import median_interval
 from tests.orchestrator.plan.test_plan import planned, predictor
 from tests.orchestrator.written import made_row
 
@@ -49,52 +52,72 @@ POINT = PlanPoint(1, 0, 20)
 
 
 def measured(
-    role: str, low_ms: float, high_ms: float, *, valid: bool = True, offered: bool = True
+    role: str, *frames_ms: float, valid: bool = True, offered: bool = True, point: PlanPoint = POINT
 ) -> Measured:
     asked = predictor().options[0].configuration
-    row = made_row(
-        e2e_ms=(low_ms + high_ms) / 2, e2e_low_ms=low_ms, e2e_high_ms=high_ms, valid=valid
-    )
-    return Measured(Probe(asked, POINT, 100.0, 80.0, 120.0, (role,), offered), row)
+    told = median_interval(frames_ms)
+    times = {"e2e_ms": median(frames_ms), "e2e_low_ms": told.low, "e2e_high_ms": told.high}
+    row = made_row(**times, samples_ms=frames_ms, valid=valid)
+    return Measured(Probe(asked, point, 100.0, 80.0, 120.0, (role,), offered), row)
+
+
+def held(*found: Measured) -> Held:
+    return verdicts(found)[POINT]
+
+
+CHOICE_MS = (100, 130, 90, 160, 110, 100, 150)
+"""They differ by more than any rival differs from them: the inputs do."""
 
 
 @pytest.mark.parametrize(
-    ("rival_ms", "told"),
+    ("over", "told"),
     [
-        ((80, 89.99), Held.WRONG),  # all of it below the choice's
-        ((80, 90), Held.OPEN),  # they touch: frames do not tell
-        ((110, 120), Held.OPEN),
-        ((110.01, 120), Held.BEST),
+        ((0.98, 0.97, 0.98, 0.99, 0.98, 0.97, 0.99), Held.WRONG),
+        ((0.98, 1.02, 0.98, 1.01, 0.99, 1.02, 0.99), Held.OPEN),
+        ((1.02, 1.01, 1.02, 1.03, 1.02, 1.01, 1.03), Held.BEST),
     ],
 )
-def test_a_choice_fails_only_where_the_intervals_lie_apart(
-    rival_ms: tuple[float, float], told: Held
-) -> None:
-    assert held([measured("plan", 90, 110), measured("second", *rival_ms)]) is told
+def test_a_choice_is_told_from_others_frame_by_frame(over: tuple[float, ...], told: Held) -> None:
+    rival_ms = [ms * ratio for ms, ratio in zip(CHOICE_MS, over, strict=True)]
+    assert held(measured("plan", *CHOICE_MS), measured("second", *rival_ms)) is told
+
+
+def test_many_points_fail_no_plan_by_chance() -> None:
+    """A p of 0.03 is enough for one comparison, and is expected among many."""
+    points = [PlanPoint(1, 0, rate) for rate in (1, 2, 4, 8)]
+    rival_ms = (99.0, 98.6, 99.3)
+    one = [measured("plan", 100, 100, 100), measured("second", *rival_ms)]
+    assert held(*one) is Held.WRONG
+    many = [
+        measured(role, *ms, point=point)
+        for point in points
+        for role, ms in (("plan", (100, 100, 100)), ("second", rival_ms))
+    ]
+    assert set(verdicts(many).values()) == {Held.OPEN}
 
 
 def test_what_was_not_measured_may_be_the_best() -> None:
-    choice, gone = measured("plan", 90, 110), measured("second", 150, 160, valid=False)
-    slower, faster = measured("dads", 150, 160), measured("dads", 50, 60)
-    assert held([choice, gone, slower]) is Held.UNKNOWN
-    assert held([choice, gone, faster]) is Held.WRONG  # whatever the other is
-    assert held([measured("plan", 1, 2, valid=False), slower]) is Held.UNKNOWN
+    choice, gone = measured("plan", 100, 101, 100), measured("second", 150, 150, valid=False)
+    slower, faster = measured("dads", 150, 152, 151), measured("dads", 50, 51, 50)
+    assert held(choice, gone, slower) is Held.UNKNOWN
+    assert held(choice, gone, faster) is Held.WRONG  # whatever the other is
+    assert held(measured("plan", 1, 1, valid=False), slower) is Held.UNKNOWN
 
 
 def test_what_the_plan_could_not_choose_is_no_rival() -> None:
-    choice, beyond = measured("plan", 90, 110), measured("dads", 50, 60, offered=False)
-    assert held([choice, beyond]) is Held.BEST
+    choice, beyond = measured("plan", 90, 91), measured("dads", 50, 50, offered=False)
+    assert held(choice, beyond) is Held.BEST
 
 
 def test_numbers_and_reasons_have_columns_of_their_own() -> None:
-    row = measured("plan", 90, 110, valid=False).row()
+    row = measured("plan", 90, 91, valid=False).row()
     names = ("measured_ms", "measured_low_ms", "measured_high_ms", "error_pct")
     assert [row[name] for name in names] == [None] * 4
     assert isinstance(row["reason"], str)
 
 
 def test_the_summary_tells_each_verdict_with_its_count() -> None:
-    found = [measured("plan", 90, 110), measured("second", 80, 85)]
+    found = [measured("plan", 110, 111, 110), measured("second", 82, 83, 82)]
     assert verdicts(found) == {POINT: Held.WRONG}
     told = summary(found)
     assert "The plan's choice: not the best at 1 of 1. Prediction error over 2" in told
