@@ -12,6 +12,7 @@ from orchestrator.results.clock import ClockModel, is_told
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.disturbance import disturbed_by, marked
 from orchestrator.results.judgement.validity import faults_of, remarks_on
+from orchestrator.results.main_columns import PERCENTILES
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
     Accuracy,
@@ -21,7 +22,7 @@ from orchestrator.results.records import (
     ProofRecord,
     RunRecord,
 )
-from orchestrator.results.rows import PERCENTILES, Row, known
+from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.intervals import frames_for, median_interval
 from orchestrator.results.statistics.times import Array, cell_times
 from splitbed.timeline import STAGES
