@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
-from orchestrator.results.main_columns import PERCENTILES
+from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.statistics.intervals import frames_for
 from splitbed.errors import UsageError, did_you_mean

@@ -1,6 +1,6 @@
 """A row of summary.csv: each column declared once, with its unit, meaning, and why it is empty.
 
-The first block is :mod:`orchestrator.results.main_columns`, the second one is here. A new column is
+The first block is :mod:`orchestrator.results.columns.main`, the second one is here. A new column is
 a field here, in its place, and filled in :mod:`orchestrator.results.summary`.
 """
 
@@ -16,7 +16,7 @@ from orchestrator.ask.split_point import (
 )
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column, columns_of
-from orchestrator.results.main_columns import (
+from orchestrator.results.columns.main import (
     NO_ANCHOR,
     NO_FRAME,
     NOT_LOADED,

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import ClockModel, is_told
+from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.disturbance import disturbed_by, marked
 from orchestrator.results.judgement.validity import faults_of, remarks_on
-from orchestrator.results.main_columns import PERCENTILES
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
     Accuracy,
