@@ -6,10 +6,8 @@ uplink ──> decode ──> part2 ──> result ──> downlink, then a repo
 import hashlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
-import numpy as np
 
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import FORMATS, format_named
@@ -23,6 +21,7 @@ from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.telemetry import MODELS, tell_bytes, tell_stages
+from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
@@ -49,7 +48,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._parcels: dict[int, Parcel] = {}
         """By the layers before the cut; of those that are held, too."""
         self._whole: LoadedPart | None = None
-        self._references: dict[int, tuple[Path, tuple[str, ...]]] = {}
+        self._references = TensorFiles(host.folder / "references")
         host.forget.append(self.forget)
 
     def forget(self) -> None:
@@ -57,8 +56,6 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self._stored = None
         self._drop()
         self._close_whole()
-        for file, _ in self._references.values():
-            file.unlink(missing_ok=True)
         self._references.clear()
         MODELS.set(0)
 
@@ -141,7 +138,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def SetReference(
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceReply:
-        """Run the whole model on an input and keep its outputs, in a file: there may be many.
+        """Run the whole model on an input and keep its outputs.
 
         The session stays open for the inputs that follow, until a part is loaded.
         """
@@ -149,9 +146,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             whole = self._whole = self._whole or self._host.opened(self._cut(0)[1], threads=0)
             assembler = receive(request, whole.cut.model.inputs)
             outputs = whole.run(assembler.tensors)
-            file = self._host.folder / f"reference-{assembler.header.input}.npz"
-            np.savez(file, *outputs.values())
-            self._references[assembler.header.input] = file, tuple(outputs)
+            self._references.put(assembler.header.input, outputs)
         result = whole.cut.model.result_of(outputs)
         return nodes_pb2.ReferenceReply(result=whole_tensors(result))
 
@@ -165,10 +160,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         """Largest absolute difference from the reference; None for an input without one."""
         if input_ not in self._references:
             return None
-        file, names = self._references[input_]
-        with np.load(file) as held:
-            reference = {name: held[f"arr_{place}"] for place, name in enumerate(names)}
-        return max_abs_diff(outputs, reference)
+        return max_abs_diff(outputs, self._references[input_])
 
     def parcel(self, layers: int) -> Parcel:
         """Part 1 of the cut after `layers` layers; NodeError unless it was made ready."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import grpc
+import numpy as np
 
 from netem.probe import prove
 from netem.proof import judge, nominal_rtt_ms
@@ -25,6 +26,7 @@ from splitbed.node.processor import Processor
 from splitbed.node.slowdown import busy_cpus, measured_slowdown
 from splitbed.node.tcp import facts_to, pin_cubic
 from splitbed.telemetry import MODELS, tell_bytes, tell_link, tell_stages
+from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
@@ -35,6 +37,7 @@ from ue_node.edge_client import Answer, EdgeClient
 
 MAX_INPUTS = 100_000
 MAX_WARM_BYTES = 1 << 30
+_PICTURE = "picture"
 
 
 class UeService(nodes_pb2_grpc.UeServicer):
@@ -43,7 +46,9 @@ class UeService(nodes_pb2_grpc.UeServicer):
     def __init__(self, host: NodeHost, edge: EdgeClient) -> None:
         self._host = host
         self._edge = edge
-        self._inputs: list[Callable[[], Tensors]] = []
+        self._inputs = TensorFiles(host.folder / "inputs")
+        self._prepare: list[Callable[[Tensors], Tensors]] = []
+        """What preprocessing makes of each."""
         self._received: CutPart | None = None
         self._processor: Processor | None = None
         self._slowdown = 1.0
@@ -115,6 +120,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
     def forget(self) -> None:
         """Forget inputs and part, give up what is in flight, give the processor back."""
         self._edge.cancel()
+        self._prepare.clear()
         self._inputs.clear()
         self._received = None
         MODELS.set(0)
@@ -138,12 +144,13 @@ class UeService(nodes_pb2_grpc.UeServicer):
     @answering
     def AddInput(self, request: nodes_pb2.Input, context: grpc.ServicerContext) -> Iterator[Packet]:
         """Add an input; the answer is what preprocessing makes of it."""
-        if len(self._inputs) >= MAX_INPUTS:
+        if (number := len(self._prepare)) >= MAX_INPUTS:
             raise NodeError(f"refused another input: {MAX_INPUTS} are here already")
-        prepare = _source(request, infos_of(request.tensors, open_sizes=False))
-        tensors = prepare()
-        self._inputs.append(prepare)
-        yield from packets(tensors, input_=len(self._inputs) - 1)
+        given, prepare = _source(request, infos_of(request.tensors, open_sizes=False))
+        tensors = prepare(given)
+        self._inputs.put(number, given)
+        self._prepare.append(prepare)
+        yield from packets(tensors, input_=number)
 
     @answering
     def WarmLink(
@@ -190,12 +197,12 @@ class UeService(nodes_pb2_grpc.UeServicer):
     def _run_frame(
         self, request: nodes_pb2.FrameRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.FrameRecord:
-        if request.input >= len(self._inputs):
-            raise NodeError(f"there is no input {request.input}: {len(self._inputs)} were added")
+        if request.input >= len(self._prepare):
+            raise NodeError(f"there is no input {request.input}: {len(self._prepare)} were added")
         part = self._host.part_of(request.layers if request.HasField("layers") else None)
         timeline = Timeline()
         with timeline.stage("preprocess"):
-            tensors = self._inputs[request.input]()
+            tensors = self._prepare[request.input](self._inputs[request.input])
         with timeline.stage("part1"), self._repaid():
             crossing = part.run(tensors)
         if part.cut.is_whole:
@@ -223,14 +230,19 @@ class UeService(nodes_pb2_grpc.UeServicer):
         return record
 
 
-def _source(request: nodes_pb2.Input, infos: tuple[TensorInfo, ...]) -> Callable[[], Tensors]:
+def _source(
+    request: nodes_pb2.Input, infos: tuple[TensorInfo, ...]
+) -> tuple[Tensors, Callable[[Tensors], Tensors]]:
+    """What is kept of an input, and how a frame is made of it."""
     if request.WhichOneof("source") == "random":
-        made_up = random_inputs(infos, request.random.seed)
-        return lambda: made_up
-    picture, recipe = request.picture, recipe_of(request.picture.recipe)
+        return random_inputs(infos, request.random.seed), lambda made_up: made_up
     if len(infos) != 1:
         raise UsageError(f"a picture is one input, the model takes {len(infos)}")
-    return lambda: {infos[0].name: preprocess(picture.data, recipe, request.name)}
+    name, called, recipe = infos[0].name, request.name, recipe_of(request.picture.recipe)
+    return (
+        {_PICTURE: np.frombuffer(request.picture.data, np.uint8)},
+        lambda kept: {name: preprocess(kept[_PICTURE].tobytes(), recipe, called)},
+    )
 
 
 def _add_edge_stages(timeline: Timeline, answer: Answer) -> None:

@@ -5,7 +5,7 @@ as every other result is.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,8 +24,22 @@ from splitbed.tensors import Tensors
 
 MIN_SCORE = 0.5
 """Above it a box counts for precision and recall, and as one of the whole model's."""
+MOST_BYTES = 256_000_000
+"""Of results that are held of one split and codec: of large ones, fewer frames are judged."""
 NEAR_PX = 5.0
 """Key points are where the whole model has them, within this distance on its input."""
+
+
+def held(results: Iterable[tuple[int, Tensors]]) -> dict[int, Tensors]:
+    """The first of them, at least one, up to MOST_BYTES."""
+    found: dict[int, Tensors] = {}
+    nbytes = 0
+    for place, result in results:
+        nbytes += sum(array.nbytes for array in result.values())
+        if found and nbytes > MOST_BYTES:
+            break
+        found[place] = result
+    return found
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class Judge:
     def __init__(
         self,
         model: SweptModel,
-        whole: Sequence[Tensors],
+        whole: Mapping[int, Tensors],
         inputs: Sequence[ModelInput] | None = None,
     ) -> None:
         self._inputs = model.inputs if inputs is None else inputs
@@ -74,8 +88,8 @@ class Judge:
 
     @property
     def whole(self) -> Accuracy:
-        """What the whole model reaches."""
-        return self.judge(dict(enumerate(self._whole)))
+        """What the whole model reaches, on as many inputs as are held at once."""
+        return self.judge(held(self._whole.items()))
 
     def boxes(self, place: int, results: Tensors, min_score: float = 0.0) -> list[Box] | None:
         """The boxes in the results for an input, in pixels; None for what gives none."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.accuracy import Judge, held
 from orchestrator.measure.calibration import FRAMES, calibration_inputs
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
@@ -25,9 +25,6 @@ from splitbed.graphs.parts import Part, extract
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
-
-MOST_BYTES = 256_000_000
-"""Of results that are held of one split and codec: of large ones, fewer frames are judged."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class AccuracySet:
         every = model.inputs if seeded else (*model.inputs, *model.others)
         self.inputs: Sequence[ModelInput] = every[: config.accuracy_frames]
         with self._session(extract(model.stored, 0)[1]) as session:
-            whole = list(self._whole(session))
+            whole = held(enumerate(self._whole(session)))
         self.inputs = self.inputs[: len(whole)]
         self.judge = Judge(model, whole, self.inputs)
 
@@ -86,16 +83,9 @@ class AccuracySet:
                     yield one, Coded(self.judge.judge(found), found)
 
     def _whole(self, session: PartSession) -> Iterator[Tensors]:
-        most = len(self.inputs)
-        for place, one in enumerate(self.inputs):
-            if place >= most:
-                return
+        for one in self.inputs:
             self._check()
-            result = self._model.info.result_of(session.run(one.tensors))
-            if place == 0:
-                nbytes = sum(array.nbytes for array in result.values())
-                most = max(1, MOST_BYTES // max(nbytes, 1))
-            yield result
+            yield self._model.info.result_of(session.run(one.tensors))
 
     def _results(
         self, k: int, own: Sequence[Configuration], ranges: Mapping[str, Range]

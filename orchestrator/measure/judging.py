@@ -19,6 +19,7 @@ from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
 from splitbed.tasks.boxes import write_boxes
+from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors
 
 _WHOLE = "whole"
@@ -27,7 +28,7 @@ _WHOLE = "whole"
 class Judging:
     """Of one model; `whole` is what all of it makes of each input."""
 
-    def __init__(self, model: SweptModel, whole: Sequence[Tensors], folder: RunFolder) -> None:
+    def __init__(self, model: SweptModel, whole: Mapping[int, Tensors], folder: RunFolder) -> None:
         self._model, self._whole, self._folder = model, whole, folder
         self.judge = Judge(model, whole)
         self._accuracy = self.judge.whole
@@ -48,13 +49,16 @@ class Judging:
         measured = len(self._model.inputs)
         for one, coded in held.coded(asked, ranges):
             # the link's frames are of the first inputs; the others are judged and let go
-            near = {place: result for place, result in coded.results.items() if place < measured}
+            near = TensorFiles(self._model.stored.folder / f"coded-{len(self._coded)}")
+            for place, result in coded.results.items():
+                if place < measured:
+                    near.put(place, result)
             self._coded[one.k, one.codec] = replace(coded, results=near)
 
     def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
         journal.update(whole_accuracy=self._accuracy)
-        for place, result in enumerate(self._whole):
+        for place, result in self._whole.items():
             self.predict(_WHOLE, place, result)
 
     def of_cell(self, number: int, asked: Configuration) -> "CellJudging":

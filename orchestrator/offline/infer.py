@@ -135,7 +135,7 @@ def drawing_name(picture: str) -> str:
 def judge_of(local: LocalModel, results: Mapping[str, Tensors]) -> Judge:
     """Judges the results of all the inputs; `results` are the whole model's, by name."""
     model = replace(local.model, inputs=local.inputs, others=())
-    return Judge(model, [results[one.name] for one in local.inputs])
+    return Judge(model, {place: results[one.name] for place, one in enumerate(local.inputs)})
 
 
 def check_predictions(folder: Path, local: LocalModel) -> None:

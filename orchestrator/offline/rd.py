@@ -181,7 +181,7 @@ class Bench:
             for one in self._model.inputs:
                 outputs = shared.timed("part1_ms", session.run, one.tensors)
                 taken.end(0, shared.timed("result_ms", self._model.info.result_of, outputs))
-        self._judge = Judge(self._model, taken.results)
+        self._judge = Judge(self._model, dict(enumerate(taken.results)))
         self._result_ms = shared.ms["result_ms"]  # the same work at every cut
         n = self._model.graph.n
         self.whole = self._point(Configuration(n, n, DEVICE_ANCHOR, NOTHING), taken, shared)

@@ -15,7 +15,7 @@ from splitbed.errors import NodeError, RunError
 from splitbed.graphs.formats import format_named
 from splitbed.graphs.parts import extract
 from splitbed.node.delivery import CutPart, pack
-from splitbed.tensors import Tensors
+from splitbed.tensor_files import TensorFiles
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import tensors_of
 
@@ -43,7 +43,7 @@ class Pair:
         self._model = model
         self.ue: nodes_pb2.NodeDescription
         self.edge: nodes_pb2.NodeDescription
-        self.references: list[Tensors] = []
+        self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
         self.clocks: Clocks | None = None
         """How far apart the nodes' clocks are; None where they share one."""
@@ -101,16 +101,17 @@ class Pair:
         with self._edge.asked("take the model"):
             stub = nodes_pb2_grpc.EdgeStub(self._edge.channel)
             stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
-        self.references = [self._add_input(one.message()) for one in self._model.inputs]
+        for place, one in enumerate(self._model.inputs):
+            self._add_input(place, one.message())
 
-    def _add_input(self, source: nodes_pb2.Input) -> Tensors:
+    def _add_input(self, place: int, source: nodes_pb2.Input) -> None:
         with self._ue.asked(f"take the input {source.name}"):
             stub = nodes_pb2_grpc.UeStub(self._ue.channel)
             tensors = list(stub.AddInput(source, timeout=CONTROL_TIMEOUT_S))
         with self._edge.asked(f"run the whole model on {source.name}"):
             edge = nodes_pb2_grpc.EdgeStub(self._edge.channel)
             reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
-        return tensors_of(reply.result)
+        self.references.put(place, tensors_of(reply.result))
 
     def profile(
         self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]

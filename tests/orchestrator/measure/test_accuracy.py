@@ -43,7 +43,7 @@ def ranked(*labels: int) -> Tensors:
 def test_classes_are_held_against_the_folders_that_pictures_lie_in(tmp_path: Path) -> None:
     model = loaded(tmp_path, task="classification", input=str(pictures(tmp_path)))
     right = {place: ranked(place, *(i for i in range(8) if i != place)) for place in range(8)}
-    judge = Judge(model, list(right.values()))
+    judge = Judge(model, dict(right))
     assert judge.whole.metric == "accuracy"
     assert judge.whole.value == 1
     right[7] = ranked(0, 1, 2, 3, 4)
@@ -56,7 +56,7 @@ def test_classes_are_held_against_the_folders_that_pictures_lie_in(tmp_path: Pat
 
 def test_without_ground_truth_the_whole_models_classes_are_it(tmp_path: Path) -> None:
     model = loaded(tmp_path, task="classification")
-    judged = Judge(model, [ranked(3, 1, 2, 4, 5)]).judge({0: ranked(1, 3, 2, 4, 5)})
+    judged = Judge(model, {0: ranked(3, 1, 2, 4, 5)}).judge({0: ranked(1, 3, 2, 4, 5)})
     assert judged.metric == "accuracy, the whole model's classes as truth"
     assert (judged.value, judged.more["top5"]) == (0, 1)
 
@@ -65,7 +65,7 @@ def test_images_are_judged_as_pictures(tmp_path: Path) -> None:
     model = loaded(tmp_path, task="image")
     rng = np.random.default_rng(0)
     whole = rng.random((1, 3, 32, 32)).astype(np.float32)
-    judge = Judge(model, [{"y": whole}])
+    judge = Judge(model, {0: {"y": whole}})
     assert judge.whole.value == pytest.approx(1)
     near = judge.judge({0: {"y": whole + np.float32(0.01)}})
     far = judge.judge({0: {"y": whole + rng.normal(0, 0.1, whole.shape).astype(np.float32)}})
@@ -78,7 +78,7 @@ def test_images_are_judged_as_pictures(tmp_path: Path) -> None:
 def test_other_outputs_are_numbers_to_come_near_to(tmp_path: Path) -> None:
     model = loaded(tmp_path)
     whole: Tensors = {"scores": np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1)}
-    judge = Judge(model, [whole])
+    judge = Judge(model, {0: whole})
     assert judge.whole.value == 1
     judged = judge.judge({0: {"scores": np.add(whole["scores"], 1)}})
     assert judged.more["mae"] == pytest.approx(1)

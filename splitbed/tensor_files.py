@@ -1,0 +1,50 @@
+"""Tensors by number, each set in a file: there may be more of them than memory has room for."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from splitbed.errors import MachineError
+from splitbed.tensors import Tensors
+
+
+class TensorFiles(Mapping[int, Tensors]):
+    """Keeps sets of named tensors under `folder`, which is its own; reads one when it is asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[int, tuple[str, ...]] = {}
+
+    def put(self, number: int, tensors: Tensors) -> None:
+        """Keep these under that number; MachineError where the disk is full."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with self._file(number).open("wb") as file:
+                for array in tensors.values():
+                    np.save(file, array, allow_pickle=False)
+        except OSError as error:
+            raise MachineError(
+                f"cannot keep tensors in {self._folder}: {error.strerror}: make room there, or "
+                "name a larger place by TMPDIR"
+            ) from None
+        self._names[number] = tuple(tensors)
+
+    def clear(self) -> None:
+        """Remove them all."""
+        while self._names:
+            self._file(self._names.popitem()[0]).unlink(missing_ok=True)
+
+    def __getitem__(self, number: int) -> Tensors:
+        names = self._names[number]
+        with self._file(number).open("rb") as file:
+            return {name: np.load(file, allow_pickle=False) for name in names}
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number}.npy"
