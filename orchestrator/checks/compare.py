@@ -152,10 +152,10 @@ def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[
     logs = [math.log(statistics.median(b) / statistics.median(a)) for a, b in rows]
     shift, scatter = _shifted(logs)
     shared = min(max(shift, -math.log1p(MAX_SHIFT)), math.log1p(MAX_SHIFT))
-    found = [difference([ms * math.exp(shared) for ms in a], b) for a, b in rows]
+    found = [difference(a, b, against=math.exp(shared)) for a, b in rows]
     corrected = holm([one.p if one else 1.0 for one in found])
     told = []
-    for (a, b), own, log, p in zip(rows, found, logs, corrected, strict=True):
+    for own, log, p in zip(found, logs, corrected, strict=True):
         least = min(max(MIN_CHANGE, SCATTER * scatter), STABLE_SHARE)
         if own is None or own.pairs < MIN_SIGN_PAIRS:
             least = STABLE_SHARE
@@ -163,11 +163,11 @@ def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[
         beyond = log - shared
         large = log * beyond > 0 and min(abs(log), abs(beyond)) >= math.log1p(least)
         word, more = "noise", None
-        if large and own and p <= MAX_P and own.excludes_1 and (own.ratio > 1) == (beyond > 0):
+        if large and own and p <= MAX_P and own.tells and (own.ratio > own.against) == (beyond > 0):
             word = "slower" if beyond > 0 else "faster"
         elif large and own:
             more = own.frames_to_tell(MAX_P / len(rows))
-        told.append(Told(word, difference(a, b), more))
+        told.append(Told(word, own, more))
     return told
 
 

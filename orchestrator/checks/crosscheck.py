@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.checks import origins
 from orchestrator.checks.tolerances import Tolerance, Tolerances
-from orchestrator.results.facts import Conditions, InputFacts
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.results.reading import Reading
 from orchestrator.results.rows import COLUMNS, Row, known
@@ -21,11 +20,6 @@ REPRODUCED, DIFFERS = "REPRODUCED", "DIFFERS"
 
 EXACT = ("intermediate_tensors", "intermediate_bytes", "part1_bytes", "part2_bytes")
 """Sizes that the model and the cut make."""
-NOT_COMPARED = (
-    "out", "topology", "link_backend", "frame_timeout_s",
-    "model", "input", "weights", "calibration",
-)  # fmt: skip
-"""Options that are each side's own; the last four are compared by what they lead to."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +160,7 @@ def crosscheck(
         )
     own = (name for name in (a.clause, b.clause) if name in tolerances.scenarios)
     clause = clause or next(own, None)
-    limits, same_machine = tolerances.of(clause), _machines(a) == _machines(b)
+    limits, same_machine = tolerances.of(clause), origins.same_machines(a, b)
     mine, theirs = a.by_point, b.by_point
     both = [point for point in mine if point in theirs]
     rows = [_row(p.words, mine[p], theirs[p], limits, same_machine) for p in both]
@@ -179,14 +173,14 @@ def crosscheck(
         b=b.name,
         clause=clause,
         same_machine=same_machine,
-        same=tuple(_same(a, b)),
+        same=tuple(Compared(*fact) for fact in origins.facts(a, b)),
         rows=tuple(rows),
         ratios=tuple(
             known(other.e2e_ms) / row.e2e_ms
             for row, other in pairs
             if row.valid and other.valid and row.e2e_ms
         ),
-        listed=tuple(_listed(a.run.conditions, b.run.conditions)),
+        listed=tuple(origins.versions(a, b)),
         notes=(*a.notes, *b.notes),
     )
 
@@ -251,61 +245,3 @@ def _beyond(
 
 def _told(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _same(a: Reading, b: Reading) -> Iterator[Compared]:
-    """Models, inputs, what codecs were calibrated on, and options."""
-    first, second = a.run.model, b.run.model
-    for name in ("sha256", "md5", "bytes", "runtime"):
-        yield _equal(f"model {name}", getattr(first, name), getattr(second, name))
-    inputs = [_inputs(first.inputs), _inputs(second.inputs)]
-    if len(inputs[0]) != len(inputs[1]):
-        yield Compared("inputs", (f"{len(inputs[0])} and {len(inputs[1])} of them",))
-    else:
-        for place, (one, other) in enumerate(zip(*inputs, strict=True)):
-            yield _equal(f"input {place}", one, other)
-    truths = [
-        facts.dataset.truth.sha256 if facts.dataset and facts.dataset.truth else None
-        for facts in (first, second)
-    ]
-    if any(truths):
-        yield _equal("ground truth sha256", *truths)
-    yield _equal("calibration", _inputs(a.calibration), _inputs(b.calibration))
-    usual = SweepConfig.model_construct(model="").model_dump(mode="json")
-    asked = [{**usual, **reading.run.asked} for reading in (a, b)]
-    for name in sorted(asked[0].keys() | asked[1].keys()):
-        if name not in NOT_COMPARED and asked[0].get(name) != asked[1].get(name):
-            yield _equal(f"option {name}", asked[0].get(name), asked[1].get(name))
-
-
-def _equal(what: str, a: object, b: object) -> Compared:
-    return Compared(what, () if a == b else (f"{a} and {b}",))
-
-
-def _inputs(listed: Sequence[InputFacts]) -> list[str]:
-    """Each by its hashes; a seeded one by its name."""
-    return [
-        f"sha256 {one.sha256} md5 {one.md5} frame {one.frame or 0}" if one.sha256 else one.name
-        for one in listed
-    ]
-
-
-def _machines(reading: Reading) -> list[object]:
-    facts = reading.run.conditions
-    return [(node.cpu, node.cpus) for node in (facts.ue, facts.edge)]
-
-
-def _listed(a: Conditions, b: Conditions) -> Iterator[tuple[str, str, str]]:
-    """Versions and machines, side by side."""
-    sides = [_flat(a), _flat(b)]
-    for name in dict.fromkeys([*sides[0], *sides[1]]):
-        yield name, sides[0].get(name, "–"), sides[1].get(name, "–")
-
-
-def _flat(facts: Conditions) -> dict[str, str]:
-    names = ("git_commit", "python", "os", "link_backend")
-    flat = {name: str(getattr(facts, name)) for name in names}
-    for side, node in (("ue", facts.ue), ("edge", facts.edge)):
-        flat[f"{side} cpu"] = f"{node.cpu}, {node.cpus} CPUs"
-        flat |= {f"{side} {name}": version for name, version in node.packages.items()}
-    return flat

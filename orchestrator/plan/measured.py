@@ -129,7 +129,7 @@ def _choice(here: Iterable[Measured]) -> Measured:
 
 def _held(here: Sequence[Measured], over: Sequence[Difference | None]) -> Held:
     """What has no measurement may be the best."""
-    sure = [one if one and one.p <= MAX_P and one.excludes_1 else None for one in over]
+    sure = [one if one and one.p <= MAX_P and one.tells else None for one in over]
     if any(one.high < 1 for one in sure if one):
         return Held.WRONG
     if not _choice(here).samples_ms or None in over:

@@ -35,8 +35,10 @@ class Difference:
     high: float
     pairs: int
     p: float
+    """That the ratio is `against`."""
     spread: float
     """Standard deviation of log(b / a) over the pairs."""
+    against: float = 1.0
 
     @property
     def by(self) -> str:
@@ -44,9 +46,9 @@ class Difference:
         return "sign test" if self.pairs >= MIN_SIGN_PAIRS else f"Student's t of {self.pairs} pairs"
 
     @property
-    def excludes_1(self) -> bool:
-        """Whether the interval of this comparison alone tells the two apart."""
-        return not self.low <= 1 <= self.high
+    def tells(self) -> bool:
+        """Whether the interval of this comparison alone excludes `against`."""
+        return not self.low <= self.against <= self.high
 
     def around(self, ratio: float) -> tuple[float, float]:
         """The interval, with another measure of the ratio in it, as that of two medians."""
@@ -58,7 +60,7 @@ class Difference:
         If ratio and spread stay what they are, in 80 % of cases: n = ((z(1 - level / 2) + z(0.8))
         · sqrt(π / 2) · spread / log ratio)², where sqrt(π / 2) is what a median costs over a mean.
         """
-        apart = abs(math.log(self.ratio))
+        apart = abs(math.log(self.ratio / self.against))
         if apart == 0:
             return None
         z = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(POWER)
@@ -67,22 +69,25 @@ class Difference:
         return more if more <= MAX_MORE else None
 
 
-def difference(a: Sequence[float], b: Sequence[float]) -> Difference | None:
-    """The difference of two samples of times, all positive; of fewer than 2 pairs, None."""
+def difference(a: Sequence[float], b: Sequence[float], against: float = 1.0) -> Difference | None:
+    """The difference of two samples of times, all positive; of fewer than 2 pairs, None.
+
+    What is asked is whether b takes other than `against` times what a does.
+    """
     pairs = min(len(a), len(b))
     if pairs < 2:
         return None
     logs = np.log(np.asarray(b, np.float64)[:pairs] / np.asarray(a, np.float64)[:pairs])
-    p_t, low, high = _student(logs)
-    middle, p = float(np.mean(logs)), p_t
+    beyond = logs - math.log(against)
+    p, low, high = _student(beyond)
+    middle = float(np.mean(beyond))
     if pairs >= MIN_SIGN_PAIRS:
-        ends = median_interval(logs.tolist())
-        middle, low, high = float(np.median(logs)), ends.low, ends.high
+        ends = median_interval(beyond.tolist())
+        middle, low, high = float(np.median(beyond)), ends.low, ends.high
     if pairs >= FINE_SIGN_PAIRS:
-        p = _sign_p(logs)
-    return Difference(
-        math.exp(middle), math.exp(low), math.exp(high), pairs, p, float(np.std(logs, ddof=1))
-    )
+        p = _sign_p(beyond)
+    ratio, least, most = (against * math.exp(log) for log in (middle, low, high))
+    return Difference(ratio, least, most, pairs, p, float(np.std(logs, ddof=1)), against)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
