@@ -36,6 +36,7 @@ def _planes(
     from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
     from netem.service import serve_shaper
+    from splitbed.node.offloads import offloads_towards
     from splitbed.node.serve import ORCHESTRATOR, UE, Plane
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
@@ -44,6 +45,8 @@ def _planes(
     host.description.probe_port = probe.address[1]
     host.description.probe_token = probe.token
     shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
+    dev = config.shaper.dev if config.shaper else None
+    host.description.offloads.update(offloads_towards(address[0], dev))
     models = ModelService(host)
     data = DataService(host, models, address[1])
     services = {

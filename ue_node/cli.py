@@ -26,12 +26,15 @@ def _serve(config: "NodeConfig") -> None:
 
     assert isinstance(config, UeConfig)
     allowed = config.tls is not None or config.insecure
-    _, port = ipv4_and_port(config.edge, allowed=allowed, doing="send to")
-    run_node("ue", config, lambda host, stack: _planes(config, port, host, stack))
+    address = ipv4_and_port(config.edge, allowed=allowed, doing="send to")
+    run_node("ue", config, lambda host, stack: _planes(config, address, host, stack))
 
 
-def _planes(config: "UeConfig", port: int, host: "NodeHost", stack: ExitStack) -> "Sequence[Plane]":
+def _planes(
+    config: "UeConfig", address: tuple[str, int], host: "NodeHost", stack: ExitStack
+) -> "Sequence[Plane]":
     from netem.service import serve_shaper
+    from splitbed.node.offloads import offloads_towards
     from splitbed.node.serve import ORCHESTRATOR, Plane
     from splitbed.security.access import read_token
     from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -39,7 +42,9 @@ def _planes(config: "UeConfig", port: int, host: "NodeHost", stack: ExitStack) -
     from ue_node.edge_client import EdgeClient
     from ue_node.service import UeService
 
-    shaper = stack.enter_context(serve_shaper(config.shaper, port, host.description))
+    shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
+    dev = config.shaper.dev if config.shaper else None
+    host.description.offloads.update(offloads_towards(address[0], dev))
     client = EdgeClient(config.edge, config.tls, read_token(config.token_file))
     stack.callback(client.close)
     service = UeService(host, client)

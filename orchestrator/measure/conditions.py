@@ -62,7 +62,13 @@ def now() -> str:
 
 def _node(node: nodes_pb2.NodeDescription) -> NodeFacts:
     packages = dict(sorted(node.packages.items()))
-    return NodeFacts(version=node.version, cpu=node.cpu, cpus=node.cpus, packages=packages)
+    return NodeFacts(
+        version=node.version,
+        cpu=node.cpu,
+        cpus=node.cpus,
+        packages=packages,
+        offloads=dict(sorted(node.offloads.items())) or None,
+    )
 
 
 def git_commit(module: Path = Path(__file__)) -> str | None:

@@ -1,0 +1,58 @@
+"""What an interface does with packets by itself, which decides what a CPU does for each byte."""
+
+import array
+import socket
+import struct
+from contextlib import suppress
+from fcntl import ioctl
+from ipaddress import IPv4Address
+
+import psutil
+
+# ethtool(7)'s ioctl of linux/ethtool.h: get a value, or flags of which one is large receive offload
+_SIOCETHTOOL, _GFLAGS, _FLAG_LRO = 0x8946, 0x25, 1 << 15
+_VALUES = {"tso": 0x1E, "gso": 0x23, "gro": 0x2B}
+_ANY_PORT = 9
+
+
+def offloads_towards(host: str, dev: str | None = None) -> dict[str, bool]:
+    """Those of `dev`; else of what has the IPv4 address `host`, or by which packets leave for it.
+
+    Empty where there is none, and for the address that stands for all of a machine's.
+    """
+    interface = dev or _interface_towards(host)
+    return offloads_of(interface) if interface else {}
+
+
+def offloads_of(interface: str) -> dict[str, bool]:
+    """Whether each of tso, gso, gro and lro is on, as ``ethtool -k`` has it.
+
+    Empty where the kernel does not tell: no such interface, or not Linux's own network.
+    """
+    found: dict[str, bool] = {}
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for name, command in _VALUES.items():
+            found[name] = _value(any_socket, interface, command) != 0
+        found["lro"] = _value(any_socket, interface, _GFLAGS) & _FLAG_LRO != 0
+    return found if len(found) > len(_VALUES) else {}
+
+
+def _interface_towards(host: str) -> str | None:
+    if IPv4Address(host).is_unspecified:
+        return None
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, _ANY_PORT))  # of UDP: nothing is sent
+        own = probe.getsockname()[0]
+        for name, addresses in psutil.net_if_addrs().items():
+            if own in (one.address for one in addresses):
+                return name
+    return None
+
+
+def _value(any_socket: socket.socket, interface: str, command: int) -> int:
+    """One value of struct ethtool_value, which the request points to."""
+    value = array.array("I", [command, 0])
+    address, _ = value.buffer_info()
+    request = struct.pack("16sP", interface.encode(), address)
+    ioctl(any_socket, _SIOCETHTOOL, request)
+    return value[1]

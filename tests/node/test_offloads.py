@@ -1,0 +1,49 @@
+"""Offloads of an interface, as its kernel has them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from splitbed.node.offloads import offloads_of, offloads_towards
+
+ROOT = Path(__file__).parents[2]
+SWITCHED = """
+import array, fcntl, socket, struct
+from splitbed.node.offloads import offloads_of
+SET_TSO, SET_GRO = 0x1F, 0x2C
+print(offloads_of("lo"))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+    for command in (SET_TSO, SET_GRO):
+        value = array.array("I", [command, 0])
+        request = struct.pack("16sP", b"lo", value.buffer_info()[0])
+        fcntl.ioctl(any_socket, 0x8946, request)
+print(offloads_of("lo"))
+"""
+
+
+def test_the_interface_of_an_address_says_what_is_on() -> None:
+    assert offloads_of("lo").keys() == {"tso", "gso", "gro", "lro"}
+    assert offloads_towards("127.0.0.1") == offloads_of("lo")
+    assert offloads_towards("192.0.2.1", dev="lo") == offloads_of("lo")
+
+
+def test_what_is_switched_off_is_told_as_off() -> None:
+    argv = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", SWITCHED]
+    ended = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
+    if "unshare" in ended.stderr:
+        pytest.skip(ended.stderr.strip())
+    assert ended.stdout.splitlines() == [
+        "{'tso': True, 'gso': True, 'gro': True, 'lro': False}",
+        "{'tso': False, 'gso': True, 'gro': False, 'lro': False}",
+    ], ended.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "255.255.255.255"])
+def test_an_address_of_no_interface_has_none(host: str) -> None:
+    assert offloads_towards(host) == {}
+
+
+def test_an_interface_that_is_not_there_has_none() -> None:
+    assert offloads_of("nowhere0") == {}
