@@ -131,7 +131,9 @@ class NodeWords(TypedDict, total=False):
 class RunWords(TypedDict, total=False):
     """How often, how long, and what else is measured."""
 
-    runs: Annotated[int, Says("Frames per cell at most; 3 when stable. [5]")]
+    runs: Annotated[int, Says("Frames per cell, exactly. [until its median is within 2 %]")]
+    min_runs: Annotated[int, Says("Frames per cell at least, and inputs that they take. [3]")]
+    max_runs: Annotated[int, Says("Frames per cell at most, where they do not agree. [24]")]
     accuracy_frames: Annotated[
         int, Says("Of the input, at most, that lossy codecs are judged on. [100]")
     ]

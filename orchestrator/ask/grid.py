@@ -130,10 +130,11 @@ def _codecs(config: SweepConfig, model: CutModel, k: int) -> Iterator[str]:
         return
     for name in dict.fromkeys(config.codec if k else config.input_codec):
         codec = codec_named(name)
-        if codec.sequential and len(model.inputs) < config.runs:
+        if codec.sequential and len(model.inputs) < config.most_runs:
             raise UsageError(
-                f"{name} codes a frame with what it knows of the one before: --runs {config.runs} "
-                f"would send some of {len(model.inputs)} inputs twice; give as many as --runs"
+                f"{name} codes a frame with what it knows of the one before: a cell of up to "
+                f"{config.most_runs} frames would send some of {len(model.inputs)} inputs twice; "
+                "give --runs N, and an input of as many frames"
             )
         codec.bind(model.graph.cuts[k].tensors, _made_up(model, k))  # refuse it now
         yield codec.name

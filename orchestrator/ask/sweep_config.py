@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from orchestrator.ask.links import LinkOptions
 from orchestrator.ask.numbers import Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 
-MIN_FRAMES = 3
+MIN_FRAMES, MAX_FRAMES = 3, 24
+"""Of a cell that ends when its frames are enough, where nothing else is asked."""
 MAX_DROP = 0.01
 """Of the metric: what loses more is not recommended."""
 _ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
@@ -37,6 +38,7 @@ def _shapes(value: object) -> object:
 
 
 Splits = Annotated[str, BeforeValidator(_split)]
+Frames = Annotated[int, Field(ge=MIN_FRAMES, le=100_000)]
 Source = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
 Slowdowns = Annotated[
     tuple[Annotated[float, Field(ge=1, le=1000)], ...], BeforeValidator(comma_list)
@@ -53,7 +55,9 @@ class SweepConfig(LinkOptions):
     split: Splits = "named"
     accuracy_frames: int = Field(100, ge=1, le=100_000)
     max_drop: float = Field(MAX_DROP, ge=0, allow_inf_nan=False)
-    runs: int = Field(5, ge=MIN_FRAMES, le=100_000)
+    runs: Frames | None = None
+    min_runs: Frames | None = None
+    max_runs: Frames | None = None
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)
@@ -79,6 +83,29 @@ class SweepConfig(LinkOptions):
     link_backend: str = "auto"
     topology: Path | None = None
     out: Path | None = None
+
+    @model_validator(mode="after")
+    def _frames_can_be(self) -> Self:
+        if self.runs and (self.min_runs or self.max_runs):
+            raise UsageError(
+                f"--runs {self.runs} is exactly so many frames: give it, or --min-runs and "
+                "--max-runs, not both"
+            )
+        if self.least_runs > self.most_runs:
+            raise UsageError(
+                f"--min-runs {self.min_runs} is more than --max-runs {self.max_runs}: give fewer"
+            )
+        return self
+
+    @property
+    def least_runs(self) -> int:
+        """The fewest frames of a cell, and how many of the inputs are measured."""
+        return self.runs or self.min_runs or MIN_FRAMES
+
+    @property
+    def most_runs(self) -> int:
+        """The most frames of a cell."""
+        return self.runs or self.max_runs or max(MAX_FRAMES, self.least_runs)
 
 
 def sweep_config(options: Mapping[str, object], file: Path | None = None) -> SweepConfig:

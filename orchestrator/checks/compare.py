@@ -10,7 +10,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.measure.limits import STABLE_SHARE
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
 from orchestrator.results.rows import Row
@@ -25,9 +24,9 @@ from orchestrator.results.statistics.intervals import Interval, median_interval
 MIN_CHANGE = 0.01
 """A smaller change of a row is noise, however sure …"""
 SCATTER = 3.0
-"""… as is one within so many times what rows scatter by around the shift, STABLE_SHARE at most.
-
-Of fewer frames than 6 it is STABLE_SHARE: a cell ends early once its last ones agree so far."""
+"""… as is one within so many times what rows scatter by around the shift, MAX_SCATTER at most …"""
+MAX_SCATTER = 0.05
+"""… and that of fewer frames than 6: older runs ended a cell once three of them agreed so far."""
 MAX_SHIFT = 0.03
 """So much of a shift that all rows share is the runs', not the rows'."""
 MAX_P = 0.05
@@ -156,9 +155,9 @@ def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[
     corrected = holm([one.p if one else 1.0 for one in found])
     told = []
     for own, log, p in zip(found, logs, corrected, strict=True):
-        least = min(max(MIN_CHANGE, SCATTER * scatter), STABLE_SHARE)
+        least = min(max(MIN_CHANGE, SCATTER * scatter), MAX_SCATTER)
         if own is None or own.pairs < MIN_SIGN_PAIRS:
-            least = STABLE_SHARE
+            least = MAX_SCATTER
         # what only follows the shift is no change of the row, nor is what only resists it
         beyond = log - shared
         large = log * beyond > 0 and min(abs(log), abs(beyond)) >= math.log1p(least)

@@ -66,7 +66,7 @@ class Threshold:
         if frames < self.frames:
             raise UsageError(
                 f"--threshold {self.text!r} takes {self.frames} frames of a cell, and {whose} has "
-                f"{frames}: measure with --runs {self.frames}"
+                f"{frames}: measure with --runs {self.frames} or --min-runs {self.frames}"
             )
 
     def is_for(self, row: Row) -> bool:

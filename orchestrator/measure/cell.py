@@ -1,8 +1,9 @@
-"""One cell: a configuration on its link, proved, warmed up and measured until it is stable.
+"""One cell: a configuration on its link, proved, warmed up, measured until frames are enough.
 
 shape link ──> warm it ──> prove it ──> deliver part 1 ──> slow the UE ──> frames … ──> prove again
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.measure.frames import Frames, Taken, UntilStable
+from orchestrator.measure.frames import Frames, Taken, UntilEnough
 from orchestrator.measure.limits import TimeLimits, window_bytes
 from orchestrator.measure.machine import MachineMeter
 from orchestrator.measure.watcher import Watcher
@@ -97,11 +98,13 @@ class CellMeasurement:
         )
 
     def _frames(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:
-        # frames of a lossy codec say what it costs in accuracy: each input has to be among them
-        most = self.config.runs
-        least = 0 if cell.configuration.lossless else min(len(self.bed.model.inputs), most)
+        # after whole rounds of the inputs, which every cell takes in the same order: so times and
+        # sizes of all cells rest on the same inputs, whatever their codec and however many frames
+        inputs = len(self.bed.model.inputs)
+        rounds = math.ceil(self.config.least_runs / inputs)
+        choosing = UntilEnough(cell, rounds * inputs, self.config.most_runs)
         frames = Frames(self.bed, self.limits, self.watcher)
-        for _ in frames.take(UntilStable(cell, least, most), attempt, keep):
+        for _ in frames.take(choosing, attempt, keep):
             pass
 
     def _proved(self, link: LinkSpec) -> ProofRecord:

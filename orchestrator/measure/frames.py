@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.ask.grid import Cell
-from orchestrator.measure.limits import TimeLimits, is_stable
+from orchestrator.measure.limits import TimeLimits, is_enough
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.records import FrameRecord
@@ -50,17 +50,19 @@ class Choosing(Protocol):
         """What became of the frame."""
 
 
-class UntilStable:
-    """One cell until its frames agree: at least `least` of them, at most `most`."""
+class UntilEnough:
+    """One cell until its frames are enough, looked at after `every` so many; at most `most`."""
 
-    def __init__(self, cell: Cell, least: int, most: int) -> None:
-        self._cell, self._least, self._most = cell, least, most
+    def __init__(self, cell: Cell, every: int, most: int) -> None:
+        self._cell, self._every, self._most = cell, every, most
         self._e2e_ms: list[float] = []
 
     def next(self) -> Cell | None:
         count = len(self._e2e_ms)
-        enough = count >= self._most or (count >= self._least and is_stable(self._e2e_ms))
-        return None if enough else self._cell
+        if count >= self._most:
+            return None
+        looking = count > 0 and count % self._every == 0
+        return None if looking and is_enough(self._e2e_ms) else self._cell
 
     def tell(self, taken: Taken) -> None:
         self._e2e_ms.append(taken.e2e_ms)

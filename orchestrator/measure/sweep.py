@@ -154,7 +154,9 @@ def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
     run, facts = folder.read_run(), fresh.conditions
     changed = [k for k in COMPARABLE if getattr(run.conditions, k) != getattr(facts, k)]
     changed += ["model or inputs"] if run.model != fresh.model else []
-    changed += ["options"] if {**run.asked, "out": None} != {**fresh.asked, "out": None} else []
+    # an earlier version did not know all options of today: it had their usual values
+    asked = read_config(folder.path).model_dump(mode="json")
+    changed += ["options"] if {**asked, "out": None} != {**fresh.asked, "out": None} else []
     if changed:
         raise UsageError(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "

@@ -23,6 +23,7 @@ from orchestrator.results.run_folder import RunFolder, create
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import testbed
+from splitbed.codecs import codec_named
 from splitbed.errors import LinkError, UsageError
 
 VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
@@ -115,6 +116,9 @@ def verify(
         delivery=False,
         out=folder.path / VERIFY_FOLDER,
     )
+    codecs = {one.configuration.codec for one in asked if one.configuration.crosses}
+    if any(codec_named(name).sequential for name in codecs):
+        config = config.replaced(runs=config.least_runs)  # which takes no input twice
     cells = [cell_of(probe.configuration, model, delivery=False) for probe in asked]
     with testbed(site, model, links) as bed:
         outcome = measure_cells(config, cells, bed, create(config.out, model.name), watcher)

@@ -83,9 +83,9 @@ class Inputs:
     calibration: Sequence[ModelInput] = ()
     """Those that codecs are to be calibrated on, where any were given."""
 
-    def measured(self, runs: int) -> tuple[ModelInput, ...]:
-        """Those that a sweep measures: no cell has more frames than `runs`."""
-        return tuple(self.every[:runs])
+    def measured(self, most: int) -> tuple[ModelInput, ...]:
+        """Those that a sweep measures: the first, as many as every cell has frames for."""
+        return tuple(self.every[:most])
 
     @property
     def is_sequence(self) -> bool:

@@ -91,7 +91,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     graph = load_graph(file, config.shape or None)
     recipe = _recipe(graph, anchor)
     given = open_inputs(config, graph, recipe, anchor)
-    inputs = given.measured(config.runs)
+    inputs = given.measured(config.least_runs)
     for one in inputs:  # refuse it now, not in the middle of a sweep
         one.check()
     stored = store(graph, folder)

@@ -41,6 +41,8 @@ def sweep(
     limits = [parse(text) for text in threshold or ()]
     again = remeasured(remeasure, resume)
     wanted = config_or_resumed(model, config, resume, asked)
+    for limit in limits:
+        limit.check_frames(wanted.least_runs, "a cell of this sweep")
     with watching(metrics, otlp) as progress:
         outcome = run_sweep(wanted, progress, resume, again)
     report.show(outcome, as_json=json)

@@ -6,7 +6,10 @@ Order Statistics, 7.1). These are the intervals of `scipy.stats.quantile_test`, 
 seconds. Of fewer than 6 values no two hold the median in 95 % of cases: then there is a range.
 
 The frames of one cell follow one another. An interval tells how well they agree, not what another
-run on another day would give. A cell that ends as soon as its frames agree ends a little too sure.
+run on another day would give. A cell that ends when its frames are enough was looked at often, and
+ends where they happen to agree: an interval with 97 or 98 % for its count then holds the median in
+95.5 to 97 % of cases (simulated: normal, skewed, two modes, long tails). Frames that go with the
+ones before are fewer than they seem: at a correlation of 0.3 it is 89 %, at 0.6 it is 74 %.
 """
 
 import math
@@ -36,39 +39,41 @@ class Interval:
         return f"range of {count}" if self.coverage is None else f"{100 * self.coverage:.1f} %"
 
 
-def median_interval(values: Sequence[float]) -> Interval:
-    """The interval of the median; of fewer than 6 values, their range.
+def median_interval(values: Sequence[float], least: float = COVERAGE) -> Interval:
+    """The interval of the median that covers `least`; of fewer than 6 values for 95 %, their range.
 
     Raises ValueError for no values.
     """
-    return quantile_interval(values, 0.5)
+    return quantile_interval(values, 0.5, least)
 
 
-def quantile_interval(values: Sequence[float], quantile: float) -> Interval:
+def quantile_interval(
+    values: Sequence[float], quantile: float, least: float = COVERAGE
+) -> Interval:
     """That of a quantile from 0 to 1, from both sides; else the range of the values.
 
     Raises ValueError for no values.
     """
-    ranks = ranks_of(len(values), quantile)
+    ranks = ranks_of(len(values), quantile, least)
     if ranks is None:
         return Interval(min(values), max(values), None)
-    ordered = sorted(values)
-    return Interval(ordered[ranks[0] - 1], ordered[ranks[1] - 1], coverage(len(values), quantile))
+    ordered, covers = sorted(values), coverage(len(values), quantile, least)
+    return Interval(ordered[ranks[0] - 1], ordered[ranks[1] - 1], covers)
 
 
-def coverage(count: int, quantile: float = 0.5) -> float | None:
+def coverage(count: int, quantile: float = 0.5, least: float = COVERAGE) -> float | None:
     """In how many cases of 1 an interval of so many values holds the quantile; None for a range."""
-    if (ranks := ranks_of(count, quantile)) is None:
+    if (ranks := ranks_of(count, quantile, least)) is None:
         return None
     below, above = _at_most(np.array(ranks) - 1.0, count, quantile)
     return float(above - below)
 
 
 @cache
-def ranks_of(count: int, quantile: float = 0.5) -> tuple[int, int] | None:
+def ranks_of(count: int, quantile: float = 0.5, least: float = COVERAGE) -> tuple[int, int] | None:
     """Which of so many values in order, from 1, are the ends of an interval; None for too few."""
     at_most = _at_most(np.arange(count, dtype=float), count, quantile)
-    tail = (1 - COVERAGE) / 2
+    tail = (1 - least) / 2
     low = int(np.searchsorted(at_most, tail, side="right"))
     high = int(np.searchsorted(at_most, 1 - tail, side="left")) + 1
     return (low, high) if low >= 1 and high <= count else None

@@ -121,6 +121,8 @@ def test_values_that_cannot_be_are_refused_in_one_line(option: dict[str, object]
         ({"ul": "loss_pct=1,"}, "--ul loss_pct=1,: has a comma with nothing"),
         ({"ul": "rate_mbit=0"}, "--ul rate_mbit=0: should be greater than 0"),
         ({"ue_slowdown": "x"}, "--ue-slowdown x: should be a valid number"),
+        ({"runs": 9, "max_runs": 9}, "--runs 9 is exactly so many frames: give it, or --min-runs"),
+        ({"min_runs": 9, "max_runs": 8}, "--min-runs 9 is more than --max-runs 8"),
         ({"runs": 1}, "--runs 1: should be greater than or equal to 3"),
         ({"bandwidth": 5}, "a sweep has no option 'bandwidth'; did you mean bw?"),
     ],
@@ -131,6 +133,24 @@ def test_a_refusal_names_the_option_as_it_is_typed(option: dict[str, object], sa
         sweep_config({"model": "m", **option})
     assert str(refusal.value).startswith(says)
     assert str(refusal.value).count("got") == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "frames"),
+    [
+        ({}, (3, 24)),
+        ({"runs": 7}, (7, 7)),
+        ({"min_runs": 6}, (6, 24)),
+        ({"min_runs": 30}, (30, 30)),
+        ({"max_runs": 3}, (3, 3)),
+        ({"min_runs": 4, "max_runs": 4}, (4, 4)),
+    ],
+)
+def test_runs_are_exact_or_between_the_least_and_the_most(
+    option: dict[str, object], frames: tuple[int, int]
+) -> None:
+    config = sweep_config({"model": "m", **option})
+    assert (config.least_runs, config.most_runs) == frames
 
 
 def test_a_sweep_of_nothing_says_how_to_name_a_model() -> None:
