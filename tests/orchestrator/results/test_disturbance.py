@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.results.judgement.disturbance import disturbed_by, marked
+from orchestrator.results.judgement.disturbance import anchors_apart, disturbed_by, marked
 from orchestrator.results.judgement.trust import trust
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.rows import Row
@@ -86,8 +87,74 @@ def test_without_a_profile_other_cells_alone_tell() -> None:
     assert said(row(30.1), row(20, split="2:0", split_name="device anchor")) == ["", ""]
 
 
-def test_less_than_a_millisecond_is_no_disturbance() -> None:
-    assert said(row(1.9), row(1.0)) == ["", ""]
+def test_a_millisecond_or_less_is_no_disturbance() -> None:
+    assert said(row(2.0), row(1.0)) == ["", ""]
+    assert said(row(2.01), row(1.0))[0] == "part 1 took 2.01 ms, 1 in other cells"
+
+
+def test_each_part_is_held_against_its_own_and_a_failed_cell_against_nothing() -> None:
+    both = row(50, part2_ms=70.0, **TOLD)
+    told = "part 1 took 50 ms, the profile predicts 20; part 2 took 70 ms, the profile predicts 20"
+    assert said(both, row(20, **TOLD)) == [told, ""]
+    failed = made_row(e2e_ms=None)
+    assert said(failed, row(20)) == ["", ""]
+
+
+def test_of_a_slowed_ue_the_profile_tells_nothing_of_part_1_and_all_of_part_2() -> None:
+    slowed = row(80, ue="4x slower", **TOLD)
+    assert said(slowed) == [""]
+    late = row(80, ue="4x slower", part2_ms=41.0, **TOLD)
+    assert said(late) == ["part 2 took 41 ms, the profile predicts 20"]
+
+
+def test_what_others_used_is_told_with_what_came_late() -> None:
+    busy = row(41, disturbed="other processes used 26% of the processors", **TOLD)
+    told = "other processes used 26% of the processors; part 1 took 41 ms, the profile predicts 20"
+    assert said(busy) == [told]
+
+
+def anchor(low_ms: float, e2e_ms: float, high_ms: float, **changed: Any) -> Row:
+    """The device anchor over one link."""
+    took = {"e2e_low_ms": low_ms, "e2e_ms": e2e_ms, "e2e_high_ms": high_ms}
+    device = {"split": "2:0", "split_name": "device anchor", "part1_ms": 20.0, "part2_ms": 0.0}
+    return made_row(**TOOK | device | took | {"valid": True} | changed)
+
+
+FAST = anchor(90, 100, 105)
+SLOWER = "the device anchor took less over another link"
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (anchor(105.1, 110, 120), ""),  # no more than a tenth
+        (anchor(105.1, 110.1, 120), SLOWER),
+        (anchor(105, 110.1, 120), ""),  # their intervals meet
+        (anchor(105.1, 110.1, 120, ue="4x slower"), ""),
+        (anchor(105.1, 110.1, 120, valid=False), ""),
+        (anchor(105.1, 110.1, 120, split="0:2", split_name="network anchor"), ""),
+        (anchor(105.1, 110.1, 120, split="1:1", split_name="cut"), ""),
+        (anchor(105.1, 110.1, 120, disturbed="others"), "others"),
+    ],
+)
+def test_the_device_anchor_takes_the_same_over_every_link(other: Row, reason: str) -> None:
+    assert said(FAST, other) == ["", reason]
+    assert said(other, FAST) == [reason, ""]
+    apart = [(FAST, other)] if reason else []
+    assert anchors_apart([FAST, other]) == anchors_apart([other, FAST]) == apart
+
+
+def test_every_anchor_is_held_against_the_one_whose_interval_ends_first() -> None:
+    first, wide = anchor(90, 100, 101), anchor(80, 99, 120)
+    slow = [anchor(111, 112, 113), anchor(130, 140, 150)]
+    assert anchors_apart([wide, *slow, first]) == [(first, one) for one in slow]
+    paces = [replace(one, ue="4x slower") for one in (first, slow[0])]
+    assert anchors_apart([first, *paces, slow[1]]) == [(first, slow[1]), tuple(paces)]
+
+
+def test_less_than_a_millisecond_between_anchors_is_what_threads_take_to_wake() -> None:
+    assert anchors_apart([anchor(1, 1, 1), anchor(1.9, 2, 2)]) == []
+    assert len(anchors_apart([anchor(1, 1, 1), anchor(1.9, 2.01, 2.1)])) == 1
 
 
 def test_what_remained_disturbed_is_told_by_name() -> None:
