@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from orchestrator.reports.export import with_all_columns
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.archive import extract
-from orchestrator.results.judgement.accuracy import is_fit
-from orchestrator.results.judgement.choice import Choice, choices
-from orchestrator.results.judgement.verdict import Verdict, judge_run
+from orchestrator.results.judgement.anchors import compared
+from orchestrator.results.judgement.choice import Best, Choice, choices
+from orchestrator.results.judgement.verdict import Verdict, advised, judge_run
 from orchestrator.results.reading import Reading, read_folder, sweep_folder
 from orchestrator.results.records import CellRecord
-from orchestrator.results.rows import COLUMNS, Row, known
+from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import STAGES
@@ -71,32 +71,44 @@ class Run:
         run = self._reading.run
         if run.verdict is None:
             return judge_run(self.rows, len(run.grid), "the run has not ended")
-        return Verdict(run.verdict == "VALID", run.reasons, run.advice)
+        return Verdict(run.verdict == "VALID", run.reasons, advised(run, self.rows))
 
     @property
     def choices(self) -> Sequence[Choice]:
         """What to choose over each link and at each pace of the UE, and how sure that is."""
         return choices(self.rows)
 
-    def best(self, *, max_drop: float | None = None, **where: object) -> Row:
-        """The valid row with the least end-to-end time, both anchors among them.
+    def best(self, *, max_drop: float | None = None, **where: object) -> Best:
+        """The row to choose, as advice chooses it, with what cannot be told from it.
 
         `where` names columns and what they hold, as ``bw=20`` or ``split="1:5"``; `max_drop` is
         the accuracy that a codec may cost, by default what the run was asked; infinity allows
-        whatever was lost. Whether others could be the best as well, :attr:`choices` says.
-        Raises UsageError where no row is left.
+        whatever was lost. Raises UsageError where no row is left, and where rows over several
+        links, or at several paces of the UE, are: no one choice holds for these.
         """
         asked = {_COLUMNS.get(name, (name,)): value for name, value in where.items()}
         if unknown := [name for names in asked for name in names if name not in COLUMNS]:
             raise UsageError(f"best: rows have no column {', '.join(unknown)}")
-        found = [row for row in self.rows if _is(row, asked) and _is_fit(row, max_drop)]
-        if not found:
-            drop = "" if max_drop is None else f", max_drop={max_drop:g}"
-            words = ", ".join(f"{name}={value!r}" for name, value in where.items()) + drop
+        table = self._reading.rows
+        if max_drop is not None:
+            table = compared([replace(row, max_drop=max_drop) for row in table])
+        found = [row for row in table if _is(row, asked)]
+        drop = "" if max_drop is None else f", max_drop={max_drop:g}"
+        words = ", ".join(f"{name}={value!r}" for name, value in where.items()) + drop
+        by = f"{words and ' by '}{words}"
+        conditions = dict.fromkeys(row.conditions for row in found)
+        if len(conditions) > 1:
+            under = "; ".join(", UE ".join(filter(None, one)) for one in conditions)
             raise UsageError(
-                f"best: no valid row of {self.folder} is left{words and ' by '}{words}"
+                f"best: several links or paces of {self.folder} are left{by} ({under}), each with "
+                "a best of its own: name one by bw=, link= or ue=, or see choices"
             )
-        return min(found, key=_e2e_ms)
+        # the choices under other conditions are compared at once with this one
+        others = [row for row in table if row.conditions not in conditions]
+        for choice in choices([*found, *others]):
+            if choice.best and (choice.link, choice.ue) in conditions:
+                return Best(choice.best, choice.rivals)
+        raise UsageError(f"best: no valid row of {self.folder} is left{by}")
 
     def to_pandas(self, *, frames: bool = False) -> "DataFrame":
         """The rows as a table of pandas, or every frame. Raises MachineError without pandas."""
@@ -170,11 +182,3 @@ def _is(row: Row, asked: Mapping[tuple[str, ...], object]) -> bool:
     if not row.valid or row.e2e_ms is None:
         return False
     return all(any(getattr(row, name) == value for name in names) for names, value in asked.items())
-
-
-def _is_fit(row: Row, max_drop: float | None) -> bool:
-    return is_fit(row if max_drop is None else replace(row, max_drop=max_drop))
-
-
-def _e2e_ms(row: Row) -> float:
-    return known(row.e2e_ms)

@@ -19,10 +19,10 @@ from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
-from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, judge_run
+from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, advised, judge_run
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder, check_free, create
-from orchestrator.results.statistics.drift import drift, drift_advice
+from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
@@ -177,7 +177,7 @@ def _end(
     of = {cell.configuration.key: place for place, one in enumerate(groups) for cell in one}
     together = [of[cell.key] for cell in journal.cells]
     found = drift(table, journal.began_ns, together, resumed=bool(run.resumed))
-    advice = (*judged.advice, *drift_advice(found), *run.conditions.warnings)
+    advice = advised(replace(run, drift=found), table)
     verdict = Verdict(judged.valid, judged.reasons, advice)
     try:
         journal.write_tables()

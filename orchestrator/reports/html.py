@@ -20,8 +20,9 @@ import numpy as np
 
 from netem.proof import RATE_TOLERANCE
 from orchestrator.results.clock import EDGE_STAGES
-from orchestrator.results.judgement.choice import Choice, choices, compression_needed
-from orchestrator.results.judgement.verdict import judge_run
+from orchestrator.results.judgement.choice import Choice, choices
+from orchestrator.results.judgement.compression import compression_needed
+from orchestrator.results.judgement.verdict import advised, judge_run
 from orchestrator.results.reading import Reading, read_folder
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import COLUMNS, Row
@@ -130,8 +131,7 @@ def _verdict(run: RunRecord, table: Sequence[Row]) -> Facts:
         word = "INVALID"
     if not table:
         reasons.append("no cell has ended")
-    advice = run.advice or (judged.advice if judged else ())
-    return {"word": word, "reasons": reasons, "advice": list(advice)}
+    return {"word": word, "reasons": reasons, "advice": list(advised(run, table))}
 
 
 def _unread(run: Path, reading: Reading) -> list[str]:

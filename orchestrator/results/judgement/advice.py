@@ -7,13 +7,8 @@ import math
 from collections.abc import Sequence
 
 from orchestrator.results.judgement.accuracy import passed_over, seeded, untrained
-from orchestrator.results.judgement.choice import (
-    Choice,
-    choices,
-    compression_needed,
-    interval_of_gain,
-    without_data_ms,
-)
+from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
+from orchestrator.results.judgement.compression import compression_needed, without_data_ms
 from orchestrator.results.judgement.trust import trust, within
 from orchestrator.results.rows import Row, known
 from splitbed.codecs import RAW

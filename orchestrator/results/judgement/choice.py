@@ -1,21 +1,48 @@
-"""What to choose under the same conditions, how sure that is, and what other splits lack for it.
+"""What to choose under the same conditions, and how sure that is.
 
 The split that gains most is the luckiest of many, and so is its rival: the p of their difference
 is multiplied by the number of pairs that they were picked from (Bonferroni), and then corrected for
 the number of choices in the run (Holm).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from netem.wire import wire_bytes
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.comparison import MAX_MORE, Difference, difference, holm
 
 MAX_P = 0.05
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A row that is fit, too, and no faster than the one to choose."""
+
+    row: Row
+    difference: Difference | None
+    """What it takes over what the one to choose takes; None for too few frames."""
+    told: bool
+    """Whether the two can be told apart, among all that were compared."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The row to choose, and how all others that are fit compare with it, the fastest first."""
+
+    row: Row
+    rivals: tuple[Rival, ...]
+
+    @property
+    def untold(self) -> tuple[Rival, ...]:
+        """What cannot be told from it."""
+        return tuple(rival for rival in self.rivals if not rival.told)
+
+    @property
+    def sure(self) -> bool:
+        """Whether it can be told from all others."""
+        return not self.untold
 
 
 @dataclass(frozen=True)
@@ -42,8 +69,8 @@ class Choice:
     lossier: tuple[Row, ...]
     """The network anchors that are not, the fastest first."""
 
-    tied: tuple[Row, ...]
-    """The best and every fit row that cannot be told from it."""
+    rivals: tuple[Rival, ...]
+    """Every other row that is fit and no faster than the best, the fastest first."""
     difference: Difference | None
     """Of the slower one of split and anchor over the faster one; None for too few frames."""
     p: float = 1.0
@@ -55,6 +82,12 @@ class Choice:
     def sure(self) -> bool:
         """Whether the split and the anchor can be told apart, as their medians are."""
         return self.p <= MAX_P and _tells(self.difference)
+
+    @property
+    def tied(self) -> tuple[Row, ...]:
+        """The best and every fit row that cannot be told from it."""
+        untold = (rival.row for rival in self.rivals if not rival.told)
+        return (self.best, *untold) if self.best else ()
 
     @property
     def doubt(self) -> str:
@@ -76,19 +109,21 @@ class Choice:
 def choices(table: Sequence[Row]) -> list[Choice]:
     """The choice for each link and pace of the UE, from slow links to fast ones."""
     ordered = sorted(table, key=_of_conditions)
-    found = [
-        _choice([row for row in table if row.conditions == where])
+    under = [
+        [row for row in table if row.conditions == where]
         for where in dict.fromkeys(row.conditions for row in ordered)
     ]
+    found = [_choice(measured) for measured in under]
     compared = [choice for choice in found if choice.difference]
     corrected = iter(holm([choice.p for choice in compared]))
     return [
-        _with_tied(
+        _with_rivals(
             replace(one, p=next(corrected), level=one.level / len(compared))
             if one.difference
-            else one
+            else one,
+            measured,
         )
-        for one in found
+        for one, measured in zip(found, under, strict=True)
     ]
 
 
@@ -98,7 +133,7 @@ def _of_conditions(row: Row) -> tuple[object, ...]:
 
 
 def _choice(measured: Sequence[Row]) -> Choice:
-    ran = [row for row in measured if row.valid and row.e2e_ms is not None]
+    ran = [row for row in measured if _ran(row)]
     anchors = [row for row in ran if row.is_anchor]
     fit = [row for row in ran if is_fit(row)]
     split = max((row for row in fit if not row.is_anchor), key=_gain, default=None)
@@ -118,28 +153,33 @@ def _choice(measured: Sequence[Row]) -> Choice:
         device=next((row for row in anchors if not row.is_network_anchor), None),
         network=min((row for row in network if row in rivals), key=_e2e_ms, default=None),
         lossier=tuple(sorted((row for row in network if row not in rivals), key=_e2e_ms)),
-        tied=tuple(fit),
+        rivals=(),
         difference=apart,
         p=min(1.0, pairs * apart.p) if apart else 1.0,
         level=MAX_P / pairs,
     )
 
 
-def _with_tied(choice: Choice) -> Choice:
-    """With those left of the fit rows that cannot be told from the best."""
+def _ran(row: Row) -> bool:
+    return row.valid and row.e2e_ms is not None
+
+
+def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:
+    """With the other fit rows among those measured under its conditions."""
     best, pair = choice.best, (choice.split, choice.anchor)
     if best is None:
-        return replace(choice, tied=())
-    others = [row for row in choice.tied if row is not best and _e2e_ms(row) >= _e2e_ms(best)]
+        return choice
+    others = [row for row in measured if row is not best and _ran(row) and is_fit(row)]
+    others = sorted((row for row in others if _e2e_ms(row) >= _e2e_ms(best)), key=_e2e_ms)
     found = [_difference(best, row) for row in others]
     # the best was picked: any two of the rows could have been the pair
     picked = (len(others) + 1) / 2
     corrected = holm([one.p * picked if one else 1.0 for one in found])
-    tied = [best]
-    for row, apart, p in zip(others, found, corrected, strict=True):
-        told = choice.sure if row in pair else p <= MAX_P and _tells(apart)
-        tied += [] if told else [row]
-    return replace(choice, tied=tuple(tied))
+    rivals = [
+        Rival(row, apart, choice.sure if row in pair else p <= MAX_P and _tells(apart))
+        for row, apart, p in zip(others, found, corrected, strict=True)
+    ]
+    return replace(choice, rivals=tuple(rivals))
 
 
 def _difference(a: Row, b: Row) -> Difference | None:
@@ -171,30 +211,3 @@ def _e2e_ms(row: Row) -> float:
 def _gain(row: Row) -> tuple[float, float]:
     """Where there is no anchor to gain on, the fastest comes first."""
     return row.speedup_vs_best_anchor or 0.0, -_e2e_ms(row)
-
-
-def compression_needed(row: Row) -> float | None:
-    """By what factor a split's encoded bytes must shrink until it takes what its best anchor does.
-
-    1 or less for one that is as fast already; infinite where no smaller data would do, since the
-    nodes and the delay alone take longer; None for an anchor, and where there is none to compare.
-    """
-    if row.is_anchor or row.speedup_vs_best_anchor is None:
-        return None
-    late_ms = _e2e_ms(row) * (1 - row.speedup_vs_best_anchor)
-    shrinks_ms = _shrinking_ms(row)
-    return shrinks_ms / (shrinks_ms - late_ms) if shrinks_ms > late_ms else math.inf
-
-
-def without_data_ms(row: Row) -> float:
-    """What would be left of the end-to-end time if nothing but the delay were between the parts."""
-    return _e2e_ms(row) - _shrinking_ms(row)
-
-
-def _shrinking_ms(row: Row) -> float:
-    """What of the end-to-end time goes with the encoded bytes: the uplink without its delay."""
-    if row.uplink_ms is not None:
-        return max(0.0, row.uplink_ms - row.delay_ms)
-    # of two machines, only both ways together may be known
-    back_ms = wire_bytes(int(known(row.result_bytes))) * 8 / row.downlink_mbit / 1e3
-    return max(0.0, known(row.network_ms) - row.delay_ms - row.downlink_delay_ms - back_ms)

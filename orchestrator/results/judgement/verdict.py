@@ -10,7 +10,9 @@ from pathlib import Path
 
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.trust import apart
+from orchestrator.results.records import RunRecord
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.drift import drift_advice
 from splitbed.errors import INTERRUPTED, RunError, SplitbedError
 
 
@@ -57,3 +59,9 @@ def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None
     if len(table) < cells_asked:
         reasons.append(f"{cells_asked - len(table)} of {cells_asked} cells were not measured")
     return Verdict(not reasons, tuple(reasons), tuple(advice(table)))
+
+
+def advised(run: RunRecord, table: Sequence[Row]) -> tuple[str, ...]:
+    """What its rows advise, and what is to be known of the run as a whole."""
+    drifted = drift_advice(run.drift) if run.drift else ()
+    return (*advice(table), *drifted, *run.conditions.warnings)

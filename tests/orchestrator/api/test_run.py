@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 import splitbed
+from netem.spec import symmetric
 from orchestrator.results.pack import pack
 from orchestrator.results.rows import COLUMNS
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.made_runs import made_run
+from tests.orchestrator.results.test_summary import add_cell
 from tests.orchestrator.written import change_run
 
 BOLD = '<b onclick="x()">[red]'
@@ -56,10 +58,34 @@ def test_a_run_that_has_not_ended_is_not_valid(tmp_path: Path) -> None:
 
 def test_the_best_row_is_the_fastest_of_those_that_are_asked_for(folder: Path) -> None:
     run = splitbed.open_run(folder)
-    assert run.best().split == "1:1"
-    assert run.best(bw=8).split == "1:1"
-    assert run.best(split="0:2").split_name == "cut 0:2"
-    assert run.best(split="cut 2:0").split == "2:0"
+    assert run.best().row.split == "1:1"
+    assert run.best(bw=8).row.split == "1:1"
+    assert run.best(split="0:2").row.split_name == "cut 0:2"
+    assert run.best(split="cut 2:0").row.split == "2:0"
+
+
+def test_the_best_is_told_with_what_cannot_be_told_from_it(folder: Path) -> None:
+    best = splitbed.open_run(folder).best()
+    assert best.sure
+    assert [rival.row.split for rival in best.rivals] == ["2:0", "0:2"]
+    assert best.rivals[0].difference and 1.5 < best.rivals[0].difference.low < 81 / 51
+    add_cell(RunFolder(folder), "1:2", [50.0, 51, 53.0])
+    best = splitbed.open_run(folder).best()
+    (rival,) = best.untold
+    assert (best.sure, rival.row.split) == (False, "1:2")
+    assert rival.difference and rival.difference.low <= 1 <= rival.difference.high
+
+
+def test_over_several_links_there_is_no_one_best(folder: Path) -> None:
+    wide = symmetric(rate_mbit=50).model_dump()
+    for split, ms in (("0:2", 30.0), ("1:1", 40.0), ("2:0", 80.0)):
+        key = f"{split} over another link"
+        frames_ms = [ms, ms + 1, ms + 2]
+        add_cell(RunFolder(folder), split, frames_ms, key=key, attempt=key, link=wide)
+    run = splitbed.open_run(folder)
+    with pytest.raises(UsageError, match=r"\(8 Mbit/s; 50 Mbit/s\), each with a best of its own"):
+        run.best()
+    assert [run.best(bw=bw).row for bw in (8, 50)] == [one.best for one in run.choices]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +99,7 @@ def test_what_no_row_is_is_refused(folder: Path, where: dict[str, object], says:
 def test_a_run_says_how_sure_each_choice_is(folder: Path) -> None:
     run = splitbed.open_run(folder)
     (choice,) = run.choices
-    assert (choice.sure, choice.best) == (True, run.best())
+    assert (choice.sure, choice.best) == (True, run.best().row)
     assert [row.split for row in choice.tied] == ["1:1"]
 
 
@@ -83,13 +109,13 @@ def test_a_codec_that_costs_too_much_is_not_the_best(tmp_path: Path) -> None:
     whole = {"whole_accuracy": accuracy | {"value": 0.9}}
     made_run(tmp_path, run=whole, codec="int8", lossless=False, accuracy=accuracy)
     run = splitbed.open_run(tmp_path)
-    assert run.best(max_drop=0.5).accuracy_drop == pytest.approx(0.4)
+    assert run.best(max_drop=0.5).row.accuracy_drop == pytest.approx(0.4)
     with pytest.raises(UsageError, match=r"max_drop=0\.1"):
         run.best(max_drop=0.1)
     with pytest.raises(UsageError, match="is left"):
         run.best()  # what the run was asked, 0.01
     change_run(RunFolder(tmp_path), asked={"model": "m.onnx", "max_drop": 0.5})
-    assert splitbed.open_run(tmp_path).best().accuracy_drop == pytest.approx(0.4)
+    assert splitbed.open_run(tmp_path).best().row.accuracy_drop == pytest.approx(0.4)
 
 
 def test_an_archive_opens_as_its_folder_does(folder: Path, tmp_path: Path) -> None:

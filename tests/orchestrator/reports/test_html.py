@@ -14,7 +14,9 @@ from netem.spec import LinkSpec, symmetric
 from netem.wire import wire_ms
 from orchestrator.cli.commands.report import report_app
 from orchestrator.reports.html import CURVE_POINTS, facts, write_report
-from orchestrator.results.judgement.choice import choices, compression_needed
+from orchestrator.results.judgement.choice import choices
+from orchestrator.results.judgement.compression import compression_needed
+from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.rows import known
 from orchestrator.results.run_folder import RUN_FILE, SAMPLES_FILE, RunFolder
 from splitbed.errors import RunError, UsageError
@@ -209,9 +211,14 @@ def test_a_curve_of_many_frames_has_few_points_and_both_ends(tmp_path: Path) -> 
 
 def test_the_verdict_of_the_run_is_told_until_its_rows_say_otherwise(folder: RunFolder) -> None:
     assert told_of(folder)["verdict"]["word"] == "NOT ENDED"
-    change_run(folder, verdict="VALID", reasons=[], advice=["rest"])
-    verdict = told_of(folder)["verdict"]
-    assert (verdict["word"], verdict["advice"]) == ("INVALID", ["rest"])
+    change_run(folder, verdict="VALID", reasons=[])
+    assert told_of(folder)["verdict"]["word"] == "INVALID"
+
+
+def test_advice_is_of_the_rows_beside_it_not_what_was_printed_once(folder: RunFolder) -> None:
+    change_run(folder, verdict="VALID", reasons=[], advice=["Cut somewhere else."])
+    advice = told_of(folder)["verdict"]["advice"]
+    assert advice == list(judge_run(rows(folder), 10).advice)
 
 
 def test_conditions_leave_out_what_was_not_asked_and_the_end_of_long_lists(

@@ -1,0 +1,33 @@
+"""How much smaller a split's data would have to be for it to take what its best anchor does."""
+
+import math
+
+from netem.wire import wire_bytes
+from orchestrator.results.rows import Row, known
+
+
+def compression_needed(row: Row) -> float | None:
+    """By what factor a split's encoded bytes must shrink until it takes what its best anchor does.
+
+    1 or less for one that is as fast already; infinite where no smaller data would do, since the
+    nodes and the delay alone take longer; None for an anchor, and where there is none to compare.
+    """
+    if row.is_anchor or row.speedup_vs_best_anchor is None:
+        return None
+    late_ms = known(row.e2e_ms) * (1 - row.speedup_vs_best_anchor)
+    shrinks_ms = _shrinking_ms(row)
+    return shrinks_ms / (shrinks_ms - late_ms) if shrinks_ms > late_ms else math.inf
+
+
+def without_data_ms(row: Row) -> float:
+    """What would be left of the end-to-end time if nothing but the delay were between the parts."""
+    return known(row.e2e_ms) - _shrinking_ms(row)
+
+
+def _shrinking_ms(row: Row) -> float:
+    """What of the end-to-end time goes with the encoded bytes: the uplink without its delay."""
+    if row.uplink_ms is not None:
+        return max(0.0, row.uplink_ms - row.delay_ms)
+    # of two machines, only both ways together may be known
+    back_ms = wire_bytes(int(known(row.result_bytes))) * 8 / row.downlink_mbit / 1e3
+    return max(0.0, known(row.network_ms) - row.delay_ms - row.downlink_delay_ms - back_ms)
