@@ -1,15 +1,22 @@
 """What may be recommended, by what it loses of the whole model's accuracy."""
 
+import math
+import re
+from typing import Any
+
 import pytest
 
 from orchestrator.results.judgement.accuracy import (
     Fitness,
     fitness,
     frames_missing,
+    passed_over,
+    untrained,
     why_unfit,
 )
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.choice import choices
+from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder
 from tests.orchestrator.results.test_summary import add_cell, folder
 from tests.orchestrator.written import change_run, made_row, rows
@@ -75,6 +82,95 @@ def test_frames_that_decide_are_told_by_the_root_of_their_number(
     assert frames_missing(row) == more
     told = f"about {more} more frames" if more else "too close for frames to tell"
     assert told in why_unfit(row)
+
+
+@pytest.mark.parametrize(
+    ("away", "reach", "more"), [(1e-4, 0.1, None), (1.001e-4, 0.1, 99_800_199), (0.003, 0.0031, 7)]
+)
+def test_a_loss_that_is_a_thousandth_of_its_interval_from_the_limit_is_too_close(
+    away: float, reach: float, more: int | None
+) -> None:
+    drop = 0.01 - away
+    ends = {"accuracy_drop": drop, "accuracy_drop_low": 0.0, "accuracy_drop_high": drop + reach}
+    missing = frames_missing(made_row(lossless=False, accuracy_frames=100, **ends))
+    assert missing == (more and pytest.approx(more, rel=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"lossless": True}, ""),
+        ({"max_drop": math.inf, "accuracy_drop": 1.0}, ""),
+        ({"weights": "seeded (0)", "accuracy_drop": 1.0}, "loses nobody knows how much"),
+        ({}, "was not judged"),
+        (
+            {"accuracy_drop": 0.001, "accuracy_frames": 19},
+            "is undecided: 0.001 (AP over 19 inputs); 20 pictures or more have an interval",
+        ),
+        (
+            {"accuracy_drop": 0.001, "accuracy_frames": 20},
+            "is undecided: 0.001 (AP over 20 inputs); it has no interval",
+        ),
+        (
+            {"accuracy_drop": 0.001, "accuracy_frames": None},
+            "is undecided: 0.001 (AP); it has no interval",
+        ),
+        (
+            {"accuracy_drop": 0.5, "accuracy_frames": 2, "accuracy_metric": "key points, near"},
+            "loses 0.5 (key points, near, over 2 inputs)",
+        ),
+    ],
+)
+def test_what_keeps_a_row_from_being_recommended(changed: dict[str, Any], said: str) -> None:
+    row = {"lossless": False, "accuracy_metric": "AP", "accuracy_frames": 1}
+    assert why_unfit(made_row(**row | changed)) == said
+
+
+LOST = {"lossless": False, "accuracy_drop": 0.5, "accuracy_metric": "AP", "accuracy_frames": 9}
+
+
+def faster(e2e_ms: float | None = 50.0, **changed: Any) -> Row:
+    return made_row(**LOST | {"e2e_ms": e2e_ms} | changed)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        faster(100.0),  # no faster
+        faster(lossless=True),
+        faster(valid=False),
+        faster(e2e_ms=None),
+        faster(link="5 Mbit/s"),
+        faster(ue="4x slower"),
+        faster(weights="seeded (0)"),
+    ],
+)
+def test_only_what_was_faster_under_the_same_conditions_is_passed_over(other: Row) -> None:
+    best = made_row(e2e_ms=100.0)
+    assert passed_over([best, other], best) == []
+    (said,) = passed_over([best, other, faster(99.9)], best)
+    assert said == (
+        "Faster at 20 Mbit/s, and not recommended, since --max-drop is 0.01: "
+        "cut (1:1), 100 ms, loses 0.5 (AP over 9 inputs)."
+    )
+
+
+def test_of_what_was_passed_over_the_three_fastest_are_named() -> None:
+    best = made_row(e2e_ms=100.0, ue="4x slower")
+    slowed = [faster(ms, ue="4x slower") for ms in (40.0, 10.0, 30.0)]
+    (said,) = passed_over(slowed, best)
+    assert re.findall("[0-9]+ ms", said) == ["10 ms", "30 ms", "40 ms"]
+    assert said.startswith("Faster at 20 Mbit/s with the UE slowed (4x slower), and")
+    assert "more" not in said
+    (said,) = passed_over([*slowed, faster(20.0, ue="4x slower")], best)
+    assert re.findall("[0-9]+ ms", said) == ["10 ms", "20 ms", "30 ms"]
+    assert said.endswith("; 1 more.")
+
+
+def test_seeded_weights_are_told_where_a_codec_is_lossy() -> None:
+    seeded = made_row(weights="seeded (0)")
+    assert untrained([seeded]) == untrained([made_row(), faster()]) == []
+    assert len(untrained([seeded, faster(weights="seeded (0)")])) == 1
 
 
 def test_a_single_picture_decides_nothing_and_says_so(folder: RunFolder) -> None:
