@@ -5,7 +5,7 @@ uplink ──> decode ──> part2 ──> result ──> downlink, then a repo
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import grpc
 
@@ -114,9 +114,9 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:
         self._close_whole()
-        if not request.session.hold:
-            self._host.drop()  # first, so that two parts are not in memory at once
-            self._drop()
+        keep = {*request.session.keep} - {request.layers}
+        self._host.drop(keep)  # first, so that two parts are not in memory at once
+        self._drop(keep)
         start_ns = time.monotonic_ns()
         part1, part2 = self._cut(request.layers)
         loaded = self._host.load(part2, request.session, start_ns, lambda: _crossing(part1))
@@ -168,9 +168,10 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             raise NodeError(f"part 1 of the cut after {layers} layers is not ready here")
         return self._parcels[layers]
 
-    def _drop(self) -> None:
-        while self._parcels:
-            self._parcels.popitem()[1].remove()
+    def _drop(self, keep: Collection[int] = ()) -> None:
+        for layers in [*self._parcels]:
+            if layers not in keep:
+                self._parcels.pop(layers).remove()
 
 
 def _crossing(cut: CutPart) -> Tensors | None:

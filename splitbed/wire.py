@@ -20,7 +20,7 @@ from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Chunk, Packet, Tensor, TensorHeader, TensorsHeader
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Of the messages; it changes when nodes of before could not follow any more."""
 
 CHUNK_BYTES = 256 * 1024

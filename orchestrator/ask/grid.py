@@ -80,6 +80,19 @@ class Cell:
         return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
 
 
+@dataclass(frozen=True)
+class Visit:
+    """A cell that is measured in a block: each block measures the whole grid once more."""
+
+    cell: Cell
+    block: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names it in a run."""
+        return self.cell.configuration.key, self.block
+
+
 def cell_of(configuration: Configuration, model: CutModel, *, delivery: bool) -> Cell:
     """The configuration as a cell of this model."""
     cut = model.graph.cuts[configuration.k]
@@ -108,15 +121,15 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     return cells
 
 
-def in_random_order(cells: Sequence[Cell], seed: int, room: int) -> list[list[Cell]]:
+def in_random_order(cells: Sequence[Cell], seed: int, room: int) -> list[list[Visit]]:
     """The cells as they are measured: in an order of the seed, in groups of `room` splits.
 
     As many may be open at once. So a split is loaded once, and delivered once over each link.
     """
     dice = random.Random(seed)  # noqa: S311  it hides nothing
-    splits: dict[int, list[Cell]] = defaultdict(list)
+    splits: dict[int, list[Visit]] = defaultdict(list)
     for cell in cells:
-        splits[cell.configuration.k].append(cell)
+        splits[cell.configuration.k].append(Visit(cell))
     order = dice.sample(list(splits.values()), len(splits))
     firsts = range(0, len(order), room)
     groups = ([*chain(*order[first : first + room])] for first in firsts)

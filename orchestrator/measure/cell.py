@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from msgspec.structs import replace
 
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
 from orchestrator.measure.limits import TimeLimits, window_bytes
@@ -25,12 +25,14 @@ from splitbed.tensors import TensorInfo
 
 
 def cell_record(
-    cell: Cell, attempt: str, backend: str, crossing: Sequence[TensorInfo]
+    visit: Visit, attempt: str, backend: str, crossing: Sequence[TensorInfo]
 ) -> CellRecord:
     """What is known of a cell before it is measured."""
+    cell = visit.cell
     asked = cell.configuration
     return CellRecord(
         key=asked.key,
+        block=visit.block,
         attempt=attempt,
         split=asked.split,
         split_name=asked.split_name,

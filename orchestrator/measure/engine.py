@@ -1,17 +1,16 @@
-"""The engine: whatever measures hands it cells, and reads typed records back.
+"""The engine: whatever measures hands it visits of cells, and reads typed records back.
 
-profile ──> calibrate codecs ──> for each cell: measure, judge, journal     (sweep, plan --verify)
+profile ──> calibrate codecs ──> for each visit: measure, judge, journal    (sweep, plan --verify)
             calibrate codecs ──> hold all cells ──> frames, as a policy chooses         (trace)
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement, cell_record
@@ -56,35 +55,40 @@ class Engine:
         self.limits = TimeLimits.of(config, bed.model, outage_s)
         self.parts = Parts(bed.pair, bed.model, config)
         self._config = config
+        self._prepared: set[tuple[int, str]] = set()
+        """The splits and codecs that need no more before they are measured."""
 
     @cached_property
     def _judging(self) -> Judging:
         return Judging(self.bed.model, self.bed.pair.references, self.folder)
 
-    def cells(self, groups: Sequence[Sequence[Cell]], journal: Journal) -> Iterator[CellRecord]:
-        """Measure cells, one after another, and journal each; one that fails says why.
+    def measure(self, visits: Iterable[Visit], journal: Journal) -> Iterator[CellRecord]:
+        """Measure one visit after another, and journal each; one that fails says why.
 
-        The cuts of a group are held together. A failure costs a restart of the nodes, not the
-        others. Raises SplitbedError, KeyboardInterrupt and OSError for what stops it before the
-        last one.
+        The next is asked for when the one before is in the journal, so that it may depend on it.
+        A failure costs a restart of the nodes, not the others. Raises SplitbedError,
+        KeyboardInterrupt and OSError for what stops it before the last one.
         """
-        if cells := [*chain(*groups)]:
-            if self._config.profile:
-                self._profile()
-            self.calibrate(cells)
-            self._judging.judge_codecs(
-                self._accuracy_set, [cell.configuration for cell in cells], self.parts.ranges
-            )
-            self._judging.keep_whole(journal)
-        for group in groups:
-            self.parts.forget()
-            for cell in group:
-                yield self._journalled(cell, journal)
+        for visit in visits:
+            self.prepare([visit.cell], journal)
+            yield self._journalled(visit, journal)
 
-    def _journalled(self, cell: Cell, journal: Journal) -> CellRecord:
+    def prepare(self, cells: Sequence[Cell], journal: Journal) -> None:
+        """Profile the nodes, calibrate and judge the codecs of these cells, unless it was done."""
+        asked = [cell.configuration for cell in cells]
+        if self._prepared.issuperset(new := {(one.k, one.codec) for one in asked}):
+            return
+        if self._config.profile:
+            self._profile()
+        self.calibrate(cells)
+        self._judging.judge_codecs(self._accuracy_set, asked, self.parts.ranges)
+        self._judging.keep_whole(journal)
+        self._prepared |= new
+
+    def _journalled(self, visit: Visit, journal: Journal) -> CellRecord:
         self.bed.interruption.check()
-        self.watcher.cell(cell)
-        record = self._cell(cell, journal)
+        self.watcher.cell(visit.cell)
+        record = self._cell(visit, journal)
         journal.add_cell(record)
         if record.error is not None:
             self.parts.forget()
@@ -143,12 +147,13 @@ class Engine:
         profile = read_profile(self.folder)
         self.parts.full_ms = profile.ue.steady_ms if profile else None
 
-    def _cell(self, cell: Cell, journal: Journal) -> CellRecord:
+    def _cell(self, visit: Visit, journal: Journal) -> CellRecord:
         """Measure one; what goes wrong is in the record."""
-        asked, model = cell.configuration, self.bed.model
+        cell, model = visit.cell, self.bed.model
+        asked = cell.configuration
         attempt = f"{asked.key} at {now()} #{time.monotonic_ns()}"
         crossing = model.graph.cuts[asked.k].tensors if asked.crosses else ()
-        record = cell_record(cell, attempt, self.bed.link.backend, crossing)
+        record = cell_record(visit, attempt, self.bed.link.backend, crossing)
         judging = self._judging.of_cell(journal.count, asked)
         bench = CellMeasurement(self.bed, self.parts, self._config, self.limits, self.watcher)
 

@@ -1,18 +1,18 @@
 """A sweep: every split over every link, and the run folder it leaves.
 
-model ──> link up ──> nodes up ──> profile, calibrate ──> for each cell, as the seed says:
+model ──> link up ──> nodes up ──> profile, calibrate ──> visits of cells, as the seed says:
                  hold its split ──> over its link, with its codec and pace: measure ──> journal
-                 ──> what was disturbed once more
+                 ──> visits of what was disturbed once more
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell, in_random_order, plan_cells
+from orchestrator.ask.grid import Cell, Visit, in_random_order, plan_cells
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
@@ -91,6 +91,7 @@ def measure_cells(
     with folder.locked():
         engine = Engine(config, bed, folder, progress)
         groups = in_random_order(cells, config.seed, engine.parts.room)
+        visits = [*chain(*groups)]
         facts = conditions(bed.pair, bed.link.backend)
         fresh = RunRecord(
             asked=config.model_dump(mode="json"),
@@ -101,50 +102,51 @@ def measure_cells(
         )
         with Journal(folder, _begun(folder, fresh)) as journal:
             kept = journal.valid if remeasure else journal.ended
-            todo = [[cell for cell in one if cell.configuration.key not in kept] for one in groups]
-            progress.begin([*chain(*todo)], folder.path, bed.link.backend)
+            todo = [visit for visit in visits if visit.key not in kept]
+            progress.begin([visit.cell for visit in todo], folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")
-            stopped = _measured(engine, todo, groups, journal)
+            stopped = _measured(engine, todo, visits, journal)
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
             return _end(journal, groups, stopped)
 
 
-def _order_words(seed: int, groups: Sequence[Sequence[Cell]]) -> str:
+def _order_words(seed: int, groups: Sequence[Sequence[Visit]]) -> str:
     """How run.json says in which order cells were measured."""
-    splits = (str(len({cell.configuration.k for cell in group})) for group in groups)
+    splits = (str(len({visit.cell.configuration.k for visit in group})) for group in groups)
     held = f", {' + '.join(splits)} splits at a time" if len(groups) > 1 else ""
     return f"random (seed {seed}){held}"
 
 
 def _measured(
-    engine: Engine,
-    todo: Sequence[Sequence[Cell]],
-    groups: Sequence[Sequence[Cell]],
-    journal: Journal,
+    engine: Engine, todo: Sequence[Visit], visits: Sequence[Visit], journal: Journal
 ) -> BaseException | None:
-    """Measure those to do, then whatever of all cells was disturbed, up to twice.
-
-    Only where not more than half are: a machine that is busy all the time is no quieter later.
-    Gives back what stopped it before the last one.
-    """
+    """Measure those to do, then whatever of all was disturbed; what stopped it before the last."""
+    again = _disturbed(visits, journal, engine.watcher)
     try:
-        for _ in engine.cells(todo, journal):
+        engine.prepare([visit.cell for visit in todo], journal)
+        for _ in engine.measure(chain(todo, again), journal):
             pass
-        for _ in range(MOST_AGAIN):
-            disturbed = journal.disturbed
-            again = [[c for c in one if c.configuration.key in disturbed] for one in groups]
-            if not disturbed or 2 * len(disturbed) > sum(map(len, groups)):
-                break
-            engine.watcher.again([*chain(*again)])
-            for _ in engine.cells(again, journal):
-                pass
     except OSError as error:
         return RunError(f"{error}: make room, then go on with --resume {engine.folder.path}")
     except (SplitbedError, KeyboardInterrupt) as stopped:
         return stopped
     return None
+
+
+def _disturbed(visits: Sequence[Visit], journal: Journal, watcher: Watcher) -> Iterator[Visit]:
+    """Those that were disturbed, up to twice, once the others are measured.
+
+    Only where not more than half are: a machine that is busy all the time is no quieter later.
+    """
+    for _ in range(MOST_AGAIN):
+        disturbed = journal.disturbed
+        again = [visit for visit in visits if visit.key in disturbed]
+        if not again or 2 * len(again) > len(visits):
+            return
+        watcher.again([visit.cell for visit in again])
+        yield from again
 
 
 def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
@@ -168,14 +170,14 @@ def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
 
 
 def _end(
-    journal: Journal, groups: Sequence[Sequence[Cell]], stopped: BaseException | None
+    journal: Journal, groups: Sequence[Sequence[Visit]], stopped: BaseException | None
 ) -> SweepOutcome:
     """Judge what was measured and write it down, as far as the disk lets us."""
     run, table = journal.run, journal.rows
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
     judged = judge_run(table, sum(map(len, groups)), reason)
-    of = {cell.configuration.key: place for place, one in enumerate(groups) for cell in one}
-    together = [of[cell.key] for cell in journal.cells]
+    of = {visit.key: place for place, one in enumerate(groups) for visit in one}
+    together = [of[cell.key, cell.block] for cell in journal.cells]
     found = drift(table, journal.began_ns, together, resumed=bool(run.resumed))
     advice = advised(replace(run, drift=found), table)
     verdict = Verdict(judged.valid, judged.reasons, advice)

@@ -58,25 +58,25 @@ class Journal:
             file.close()
 
     @property
-    def ended(self) -> set[str]:
-        """Keys of the cells that need not be measured again: no error, and all frames there."""
+    def ended(self) -> set[tuple[str, int]]:
+        """The keys and blocks that need not be measured again: no error, and all frames there."""
         return {
-            key
+            (key, cell.block)
             for key, cell in self._cells.items()
             # the first runs did not count their frames
             if cell.error is None and self._rows[key].frames >= (cell.frames or 1)
         }
 
     @property
-    def valid(self) -> set[str]:
-        """Keys of the cells whose rows count."""
-        return {key for key, row in self._rows.items() if row.valid}
+    def valid(self) -> set[tuple[str, int]]:
+        """Those of the cells whose rows count."""
+        return {(key, cell.block) for key, cell in self._cells.items() if self._rows[key].valid}
 
     @property
-    def disturbed(self) -> set[str]:
-        """Keys of the cells that ended while the machine was disturbed."""
+    def disturbed(self) -> set[tuple[str, int]]:
+        """Those that ended while the machine was disturbed."""
         both = zip(self.cells, self.rows, strict=True)
-        return {cell.key for cell, row in both if row.disturbed and cell.error is None}
+        return {(cell.key, cell.block) for cell, row in both if row.disturbed and not cell.error}
 
     @property
     def cells(self) -> list[CellRecord]:

@@ -177,11 +177,13 @@ class CellRecord(Record, frozen=True, kw_only=True):
 
     ``attempt`` names the frames that are its own, ``frames`` is how many these were; the first
     runs did not say. ``error`` is why it failed, None where it did not; ``error_kind`` the name of
-    its class. ``predictions`` is its folder of what was found in each picture.
+    its class. ``predictions`` is its folder of what was found in each picture. ``block`` says how
+    often the grid had been measured before; earlier runs did so once.
     """
 
     key: str
     attempt: str
+    block: int = 0
     split: str
     split_name: str
     codec: str = RAW

@@ -1,6 +1,6 @@
 """The UE node and the edge node of one run, at the two ends of a link."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal, Self, TypeVar
 
 import grpc
@@ -123,15 +123,15 @@ class Pair:
             return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)
 
     def load(
-        self, layers: int, *, threads: tuple[int, int], warmup: int, hold: bool = False
+        self, layers: int, *, threads: tuple[int, int], warmup: int, keep: Collection[int] = ()
     ) -> tuple[nodes_pb2.Loaded, nodes_pb2.Loaded]:
         """Cut after `layers` layers; sessions open and warm on both nodes at the end.
 
         `threads` are those of UE and edge.  Part 1 goes to the UE beside the link, while the edge
-        loads part 2.  With `hold`, the parts of other cuts stay open beside them.
+        loads part 2.  The parts of the cuts in `keep` stay open beside them.
         """
         part1, part2 = extract(self._model.stored, layers)
-        session = nodes_pb2.SessionOptions(threads=threads[1], warmup=warmup, hold=hold)
+        session = nodes_pb2.SessionOptions(threads=threads[1], warmup=warmup, keep=keep)
         loading = self._loading_edge(layers, session, deliver=False)
         parcel = pack(CutPart(part1, layers, self._model.info), self._model.stored.folder)
         try:
@@ -139,7 +139,7 @@ class Pair:
                 nodes_pb2_grpc.UeStub(self._ue.channel).TakePart(
                     parcel.pieces(), timeout=CONTROL_TIMEOUT_S
                 )
-            opened = self.open_part(threads[0], warmup, hold=hold)
+            opened = self.open_part(threads[0], warmup, keep)
         except BaseException:
             loading.cancel()  # or it would end in the midst of what comes next
             raise
@@ -149,10 +149,10 @@ class Pair:
         return opened, self._loaded_edge(layers, loading)
 
     def load_edge(
-        self, layers: int, *, threads: int, warmup: int, hold: bool = False
+        self, layers: int, *, threads: int, warmup: int, keep: Collection[int] = ()
     ) -> nodes_pb2.Loaded:
         """Cut after `layers` layers; part 2 is open and warm, part 1 ready to be delivered."""
-        session = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, hold=hold)
+        session = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, keep=keep)
         return self._loaded_edge(layers, self._loading_edge(layers, session, deliver=True))
 
     def _loading_edge(
@@ -174,9 +174,9 @@ class Pair:
         request = nodes_pb2.PartRequest(layers=layers)
         return self._ask_ue(lambda ue: ue.ReceivePart(request, timeout=timeout_s), what)
 
-    def open_part(self, threads: int, warmup: int, *, hold: bool = False) -> nodes_pb2.Loaded:
+    def open_part(self, threads: int, warmup: int, keep: Collection[int] = ()) -> nodes_pb2.Loaded:
         """Open a session on the part that the UE has, and warm it up."""
-        request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, hold=hold)
+        request = nodes_pb2.SessionOptions(threads=threads, warmup=warmup, keep=keep)
         return self._ask_ue(
             lambda ue: ue.OpenPart(request, timeout=CONTROL_TIMEOUT_S), "load part 1"
         )

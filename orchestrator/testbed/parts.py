@@ -5,7 +5,7 @@ Beside them the codec that both nodes use, and the pace of the UE.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
@@ -42,17 +42,17 @@ class Slowed:
 
 @dataclass
 class _Cut:
-    """A cut that is held on the nodes, and what has been done with it since it was loaded."""
+    """A cut that is held on the nodes, by the UE since part 1 was delivered to it."""
 
     loaded: LoadedParts
     opened: bool
-    delivered_ms: dict[LinkSpec, float] = field(default_factory=dict)
 
 
 class Parts:
-    """Loads cuts on a pair, each once; with delivery, part 1 crosses every link that is measured.
+    """Loads cuts on a pair; with delivery, part 1 crosses every link that is measured.
 
-    A cut stays open until all are forgotten: coming back to it costs a run of its parts.
+    A cut stays open while there is room, and the one used longest ago makes room for another.
+    Coming back to one that is open costs a run of its parts.
     ``ranges`` are those of the calibration, ``full_ms`` what the UE takes for the whole model.
     Every method raises NodeError.
     """
@@ -64,7 +64,9 @@ class Parts:
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
         self._held: dict[int, _Cut] = {}
+        """The one used longest ago comes first."""
         self._layers: int | None = None
+        self._delivered_ms: dict[tuple[int, LinkSpec], float] = {}
         self._slowed: dict[tuple[int | None, Pace], Slowed] = {}
         """By the cut; those of all that are held for frames by turns have one, None."""
 
@@ -76,7 +78,7 @@ class Parts:
         return max(1, min(fit, *(node.sessions - SPARE_SESSIONS for node in nodes)))
 
     def forget(self) -> None:
-        """Nothing is held any more: the nodes were restarted, or the next cut takes all room."""
+        """Nothing is held any more: the nodes were restarted."""
         self._held.clear()
         self._slowed.clear()
         self._layers = None
@@ -96,15 +98,21 @@ class Parts:
         if self._layers == layers:
             return
         warmup, threads = self._config.warmup, (self._config.ue_threads, self._config.edge_threads)
-        hold = bool(self._held)
+        self._layers = None
         if layers in self._held:
             self._pair.use_part(layers, warmup)
-        elif self._config.delivery:
-            edge = self._pair.load_edge(layers, threads=threads[1], warmup=warmup, hold=hold)
+            self._held[layers] = self._held.pop(layers)
+            self._layers = layers
+            return
+        while len(self._held) >= self.room:
+            del self._held[next(iter(self._held))]
+        keep = [*self._held]
+        if self._config.delivery:
+            edge = self._pair.load_edge(layers, threads=threads[1], warmup=warmup, keep=keep)
             loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, edge.load_ms)
             self._held[layers] = _Cut(loaded, opened=False)
         else:
-            ue, edge = self._pair.load(layers, threads=threads, warmup=warmup, hold=hold)
+            ue, edge = self._pair.load(layers, threads=threads, warmup=warmup, keep=keep)
             took_ms = max(ue.load_ms, edge.load_ms)
             loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, took_ms)
             self._held[layers] = _Cut(loaded, opened=True)
@@ -116,7 +124,8 @@ class Parts:
         self._layers = None
         threads = (self._config.ue_threads, self._config.edge_threads)
         for place, one in enumerate(every):
-            self._pair.load(one.k, threads=threads, warmup=self._config.warmup, hold=place > 0)
+            keep = [other.k for other in every[:place]]
+            self._pair.load(one.k, threads=threads, warmup=self._config.warmup, keep=keep)
             if one.crosses:
                 self.use_codec(one)
 
@@ -124,20 +133,20 @@ class Parts:
         """Send part 1 to the UE over the link as it is now, and open it there unless it is held.
 
         How long it took to come, in ms; None without delivery. A link that it has crossed already
-        is not taken twice: codec and pace change nothing.
+        is not taken twice, unless it is open no more: codec, pace and block change nothing.
         """
         if not self._config.delivery or self._layers is None:
             return None
-        cut = self._cut
-        if link in cut.delivered_ms:
-            return cut.delivered_ms[link]
+        cut, crossing = self._cut, (self._layers, link)
+        if cut.opened and crossing in self._delivered_ms:
+            return self._delivered_ms[crossing]
         received = self._pair.receive_part(self._layers, timeout_s)
         if not cut.opened:
-            hold = any(held.opened for held in self._held.values())
-            ue = self._pair.open_part(self._config.ue_threads, self._config.warmup, hold=hold)
+            keep = [layers for layers, held in self._held.items() if held.opened]
+            ue = self._pair.open_part(self._config.ue_threads, self._config.warmup, keep)
             cut.loaded = replace(cut.loaded, load_ms=max(ue.load_ms, cut.loaded.load_ms))
             cut.opened = True
-        cut.delivered_ms[link] = received.receive_ms
+        self._delivered_ms[crossing] = received.receive_ms
         return received.receive_ms
 
     def use_codec(self, asked: Configuration) -> None:

@@ -6,7 +6,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -120,7 +120,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             held = ", ".join(map(str, sorted(self._parts)))
             raise NodeError(
                 f"the {self.side} node holds no part of the cut after {layers} layers, only "
-                f"after {held}: load it first, with `hold` to keep the others"
+                f"after {held}: load it first, and let it keep the others"
             )
         return self._parts[layers]
 
@@ -209,11 +209,11 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up.
 
         Its inputs are then made up, or what `feed` gives, where these might not suit.
-        It takes the place of all that are open or, held, of the one of the same cut. Raises
-        NodeError when the limit of sessions leaves no room.
+        It takes the place of all that it is not asked to keep, and of the one of the same cut.
+        Raises NodeError when the limit of sessions leaves no room.
         """
         with self.turn:
-            self.drop(cut.layers if options.hold else None)
+            self.drop(keep={*options.keep} - {cut.layers})
             part = self.opened(cut, options.threads)
             self._parts[cut.layers] = part
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
@@ -236,11 +236,11 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             part.session.warm(min(request.warmup, _MOST_RUNS), part.fed)
         return nodes_pb2.UsePartReply()
 
-    def drop(self, layers: int | None = None) -> None:
-        """Close the session of the part of the cut after ``layers`` layers; None: of every part."""
-        for held in [*self._parts] if layers is None else [layers]:
-            if (part := self._parts.pop(held, None)) is not None:
-                self.close(part)
+    def drop(self, keep: Collection[int] = ()) -> None:
+        """Close the sessions of all parts, but of the cuts after so many layers as ``keep`` has."""
+        for layers in [*self._parts]:
+            if layers not in keep:
+                self.close(self._parts.pop(layers))
 
     def opened(self, cut: CutPart, threads: int) -> LoadedPart:
         """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""

@@ -514,23 +514,25 @@ class SessionOptions(_message.Message):
 
     THREADS_FIELD_NUMBER: _builtins.int
     WARMUP_FIELD_NUMBER: _builtins.int
-    HOLD_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
     threads: _builtins.int
     """0: as many as the node may use"""
     warmup: _builtins.int
     """runs on made-up data of the right shape"""
-    hold: _builtins.bool
-    """beside the parts of other cuts that are open, not in their place"""
+    @_builtins.property
+    def keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """layers of the cuts whose parts stay open beside it"""
+
     def __init__(
         self,
         *,
         threads: _builtins.int = ...,
         warmup: _builtins.int = ...,
-        hold: _builtins.bool = ...,
+        keep: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

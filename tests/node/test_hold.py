@@ -28,7 +28,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 @pytest.fixture
 def pair(shared: Pair) -> Pair:
     for place, layers in enumerate(HELD):
-        shared.load(layers, threads=(1, 1), warmup=0, hold=place > 0)
+        shared.load(layers, threads=(1, 1), warmup=0, keep=HELD[:place])
     return shared
 
 
@@ -52,10 +52,15 @@ def test_a_frame_of_a_split_that_is_not_held_is_refused_with_those_that_are(pair
     assert pair.run_frame(1, 0, FRAME_S, 2).max_abs_diff <= 1e-6
 
 
-def test_a_split_that_is_loaded_without_hold_takes_the_place_of_all(pair: Pair) -> None:
-    pair.load(2, threads=(1, 1), warmup=0)
+@pytest.mark.parametrize("keep", [(), (0, 2)])
+def test_a_split_that_is_loaded_takes_the_place_of_all_that_are_not_kept(
+    pair: Pair, keep: tuple[int, ...]
+) -> None:
+    pair.load(2, threads=(1, 1), warmup=0, keep=keep)
     with pytest.raises(NodeError, match="holds no part of the cut after 3"):
         pair.run_frame(0, 0, FRAME_S, 3)
+    for frame, layers in enumerate({2, *keep}):
+        assert pair.run_frame(frame, 0, FRAME_S, layers).max_abs_diff <= 1e-6
 
 
 def test_a_codec_is_of_the_split_that_it_was_set_for(pair: Pair) -> None:
@@ -76,9 +81,9 @@ def test_a_split_that_is_held_is_come_back_to_without_loading_it(pair: Pair) -> 
 
 def test_parts_of_splits_that_are_held_are_delivered_again_and_not_opened(shared: Pair) -> None:
     for place, layers in enumerate((2, 3)):
-        shared.load_edge(layers, threads=1, warmup=0, hold=place > 0)
+        shared.load_edge(layers, threads=1, warmup=0, keep=(2, 3)[:place])
         shared.receive_part(layers, FRAME_S)
-        shared.open_part(1, 0, hold=place > 0)
+        shared.open_part(1, 0, keep=(2, 3)[:place])
     for layers in (2, 3):
         shared.receive_part(layers, FRAME_S)
         assert shared.run_frame(layers, 0, FRAME_S, layers).max_abs_diff <= 1e-6
@@ -90,7 +95,7 @@ def test_parts_of_splits_that_are_held_are_delivered_again_and_not_opened(shared
 def test_more_splits_than_the_limit_are_refused_with_its_name(tmp_path: Path) -> None:
     stored = store(load_graph(small_model(tmp_path / "small.onnx")), tmp_path / "stored")
     host = NodeHost("ue", tmp_path, Limits(sessions=2))
-    options = nodes_pb2.SessionOptions(threads=1, hold=True)
+    options = nodes_pb2.SessionOptions(threads=1, keep=(2, 3))
     cuts = [
         CutPart(extract(stored, layers)[0], layers, info_of(stored.graph, "tensors", "onnx"))
         for layers in (2, 3, 4)

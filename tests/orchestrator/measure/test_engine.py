@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.grid import Cell, plan_cells
+from orchestrator.ask.grid import Cell, Visit, plan_cells
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Taken
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.records import FrameRecord
+from orchestrator.results.journal import Journal
+from orchestrator.results.records import FrameRecord, RunRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
@@ -86,6 +87,26 @@ def test_frames_are_taken_one_by_one_as_they_are_asked_for(engine: Engine) -> No
     choosing = InTurn(cells)
     assert len([*islice(engine.frames(choosing, "turn", lambda _: None), 2)]) == 2
     assert len(choosing.told) == 2
+
+
+def test_the_next_visit_may_depend_on_what_the_journal_says_of_the_one_before(
+    engine: Engine,
+) -> None:
+    cells = cells_of(engine)
+    seen: list[set[tuple[str, int]]] = []
+
+    def choosing(journal: Journal) -> Iterator[Visit]:
+        for cell in (cells[1], cells[0]):
+            yield Visit(cell)
+            seen.append(journal.ended)
+        yield Visit(cells[1], block=1)
+
+    with Journal(engine.folder, RunRecord(model=engine.bed.model.facts)) as journal:
+        records = [*engine.measure(choosing(journal), journal)]
+    first, second = (cell.configuration.key for cell in (cells[1], cells[0]))
+    assert seen == [{(first, 0)}, {(first, 0), (second, 0)}]
+    assert [(one.key, one.block) for one in records] == [(first, 0), (second, 0), (first, 1)]
+    assert [one.error for one in records] == [None] * 3
 
 
 @pytest.mark.parametrize(
