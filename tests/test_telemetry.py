@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.grid import Cell, Visit
 from orchestrator.measure.cell import cell_record
 from orchestrator.measure.telemetry import SweepTelemetry
 from orchestrator.results.records import CellRecord, FrameRecord
@@ -92,7 +92,7 @@ def test_buckets_go_from_1_ms_to_60_s(address: str) -> None:
 
 
 def record(**changes: str) -> CellRecord:
-    return replace(cell_record(CELL, "1", "native", ()), **changes)
+    return replace(cell_record(Visit(CELL), "1", "native", ()), **changes)
 
 
 def telling() -> SweepTelemetry:

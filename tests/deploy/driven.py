@@ -48,7 +48,7 @@ def orchestrator() -> None:
     from netem.proof import nominal_rtt_ms
     from netem.spec import symmetric
     from orchestrator.ask.configuration import Configuration
-    from orchestrator.ask.grid import Cell
+    from orchestrator.ask.grid import Cell, Visit
     from orchestrator.measure.cell import cell_record
     from orchestrator.measure.telemetry import SweepTelemetry
 
@@ -75,7 +75,7 @@ def orchestrator() -> None:
             time.sleep(0.1)
             timeline = _timeline(STAGES)
             told.frame(_frame(timeline), timeline.stages)
-        record = cell_record(cell, str(number), "native", ())
+        record = cell_record(Visit(cell), str(number), "native", ())
         failed = replace(record, error="the edge node died", error_kind="NodeError")
         told.done(failed if number == 1 else record)
 

@@ -124,7 +124,7 @@ def test_a_cell_is_measured_again_unless_it_ended_with_all_its_frames(tmp_path: 
                 written.add_frame(frame(number, key))
             written.add_cell(cell(key, frames=3 if key == "lost a frame" else None))
         written.add_cell(cell("failed", error="the ue node died"))
-    assert written.ended == journal(tmp_path).ended == {"a"}
+    assert written.ended == journal(tmp_path).ended == {("a", 0)}
 
 
 def summary(path: Path) -> list[dict[str, str]]:
