@@ -89,7 +89,8 @@ class Judge:
     @property
     def whole(self) -> Accuracy:
         """What the whole model reaches, on as many inputs as are held at once."""
-        return self.judge(held(self._whole.items()))
+        judged = self._judged(held(self._whole.items()))
+        return _with_drop(judged, judged, is_sequence=self._sequence)
 
     def boxes(self, place: int, results: Tensors, min_score: float = 0.0) -> list[Box] | None:
         """The boxes in the results for an input, in pixels; None for what gives none."""
@@ -101,8 +102,6 @@ class Judge:
 
     def judge(self, results: Mapping[int, Tensors]) -> Accuracy:
         """The accuracy of results by the places of their inputs, and how far it falls short."""
-        if not all(results.values()) or not results:
-            return Accuracy("none: the results are too large to be brought back", None)
         places = tuple(results)
         if places not in self._whole_drawn:
             self._whole_drawn[places] = self._judged({one: self._whole[one] for one in places})
@@ -110,6 +109,9 @@ class Judge:
         return _with_drop(judged, whole, is_sequence=self._sequence)
 
     def _judged(self, results: Mapping[int, Tensors]) -> Judged:
+        if not all(results.values()) or not results:
+            none = "none: the results are too large to be brought back"
+            return Judged(Accuracy(none, None), None)
         if self._classes:
             return self._detection(results)
         if self._task == "pose":

@@ -31,7 +31,7 @@ class Judging:
     def __init__(self, model: SweptModel, whole: Mapping[int, Tensors], folder: RunFolder) -> None:
         self._model, self._whole, self._folder = model, whole, folder
         self.judge = Judge(model, whole)
-        self._accuracy = self.judge.whole
+        self._accuracy: Accuracy | None = None
         self._coded: dict[tuple[int, str], Coded] = {}
 
     def judge_codecs(
@@ -57,7 +57,7 @@ class Judging:
 
     def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
-        journal.update(whole_accuracy=self._accuracy)
+        journal.update(whole_accuracy=self._accuracy or self.judge.whole)
         for place, result in self._whole.items():
             self.predict(_WHOLE, place, result)
 

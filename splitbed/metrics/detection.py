@@ -9,14 +9,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splitbed.errors import UsageError
 from splitbed.metrics.coco import Entry, Evaluation, evaluation, quiet
 from splitbed.metrics.pairs import Pictures, check_annotated
 from splitbed.metrics.resampling import Array
 from splitbed.tasks.boxes import Box
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 MIN_SCORE = 0.5
 MAX_BOXES = 100  # of a class in a picture, as COCO counts
@@ -107,21 +112,22 @@ class _Matched:
 class _OfPictures:
     """Of one annotated class, what average precision takes from each picture.
 
-    ``objects`` has one number for each picture. At each threshold, ``hits`` and ``misses`` have a
-    row for each picture and a column for each hit, the surest first: how many of the picture's
-    there are up to that hit. Precision is highest, and recall grows, at hits alone.
+    ``objects`` has one number for each picture. At each threshold, ``hits`` has the picture of each
+    hit, the surest first, and ``misses`` a row for each picture and a column for each hit: how many
+    of the picture's come between it and the hit before. Precision is highest, and recall grows, at
+    hits alone.
     """
 
     objects: Array
-    hits: list[Array]
-    misses: list[Array]
+    hits: list[NDArray[np.intp]]
+    misses: list["csr_array"]
 
     def ap(self, drawn: Array, recalls: Array) -> Array:
         """Of each resample; NaN where it has no object."""
         objects = (drawn @ self.objects)[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             aps = [
-                _ap(drawn @ hits, drawn @ misses, objects, recalls)
+                _ap(np.cumsum(drawn[:, hits], 1), np.cumsum(drawn @ misses, 1), objects, recalls)
                 for hits, misses in zip(self.hits, self.misses, strict=True)
             ]
         return np.where(objects[:, 0] > 0, np.mean(aps, axis=0), np.nan)
@@ -247,6 +253,8 @@ def _class(
 
 def _of_pictures(judged: Evaluation) -> _OfPictures:
     """What was evaluated last, taken apart; pycocotools orders it by picture."""
+    from scipy.sparse import coo_array  # takes a while to import
+
     pictures = [(place, one) for place, one in enumerate(judged.evalImgs) if one is not None]
     objects = np.zeros(len(judged.evalImgs))
     for place, one in pictures:
@@ -258,12 +266,15 @@ def _of_pictures(judged: Evaluation) -> _OfPictures:
         np.concatenate([one[name] for _, one in pictures], axis=1)[:, order].astype(bool)
         for name in ("dtMatches", "dtIgnore")
     )
-    mine = np.arange(len(objects))[:, None] == of[order]
-    hits, misses = [], []
+    of, hits, misses = of[order], [], []
     for hit, left_out in zip(matched, ignored, strict=True):
         true, false = hit & ~left_out, ~hit & ~left_out
-        hits.append(np.cumsum(mine & true, axis=1)[:, true].astype(np.float64))
-        misses.append(np.cumsum(mine & false, axis=1)[:, true].astype(np.float64))
+        hits.append(of[true])
+        surer = np.cumsum(true)[false]  # hits, than each miss
+        before = surer < len(hits[-1])  # those behind the last hit cost nothing
+        where = of[false][before], surer[before]
+        shape = len(objects), len(hits[-1])
+        misses.append(coo_array((np.ones(len(where[0])), where), shape).tocsr())
     return _OfPictures(objects, hits, misses)
 
 

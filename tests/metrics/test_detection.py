@@ -1,6 +1,7 @@
 """Accuracy of boxes, through pycocotools."""
 
 import io
+import tracemalloc
 from contextlib import redirect_stdout
 from dataclasses import replace
 from math import inf, nan
@@ -221,3 +222,17 @@ def test_a_resample_has_the_average_precision_of_its_pictures() -> None:
         )
         assert ap == pytest.approx(told.ap, abs=0.002)  # equal scores stand in another order
     assert judged.resampled_ap(drawn)[0] == pytest.approx(judged.ap, abs=1e-12)
+
+
+def test_four_times_the_pictures_take_four_times_the_memory() -> None:
+    def peak(count: int) -> int:
+        truth = {str(name): [CAR, replace(CAR, x=100)] for name in range(count)}
+        found = {name: [surely(box, 0.5) for box in boxes] for name, boxes in truth.items()}
+        tracemalloc.start()
+        detection_accuracy(truth, found)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # what is imported
+    assert peak(400) < 6 * peak(100)
