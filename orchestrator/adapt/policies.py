@@ -252,7 +252,10 @@ def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
         kind = POLICIES.named(name)
         if name == "static":
             split_of(value, splits) if value else None
-            yield from [word] if value else (f"static:{split}" for split in splits)
+            each = {k: split for split, k in reversed([*splits.items()])}  # of its names the first
+            yield from (
+                [word] if value else (f"static:{each[k]}" for k in dict.fromkeys(splits.values()))
+            )
             continue
         try:
             kind.check(value)

@@ -6,8 +6,8 @@ the median of all its frames in this run, so the oracle meets the same machine a
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,8 @@ from orchestrator.adapt.arms import Arm
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.results.json_record import Record
 from orchestrator.results.records import FrameRecord
+from orchestrator.results.statistics.intervals import frames_for
+from splitbed.timeline import Timeline
 
 STEP_RATIO = 2.0
 IN_A_ROW = 3
@@ -31,6 +33,13 @@ class TracedFrame(FrameRecord, frozen=True, kw_only=True, gc=False):
     start_s: float
     e2e_ms: float
     uplink_ms: float
+    gap_ms: float = 0.0
+    """What no stage accounts for."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """Its stages, each on the clock of its node."""
+        return Timeline(list(self.stages))
 
     @property
     def lead_ms(self) -> float:
@@ -49,8 +58,24 @@ class LostFrame(Record, frozen=True, kw_only=True):
     error: str
 
 
+@dataclass
+class Turn:
+    """A policy's frames over the trace, and the link that they had: `applied` is what it was.
+
+    `changes` say when each rate should have begun, when it had, and the rate.
+    """
+
+    applied: BandwidthTrace
+    frames: list[TracedFrame] = field(default_factory=list)
+    lost: LostFrame | None = None
+    changes: list[tuple[float, float, float]] = field(default_factory=list)
+
+
 class TraceRow(Record, frozen=True, kw_only=True):
     """What a policy came to; what cannot be told is None. Times are over the frames not lost.
+
+    `p95_ms` needs :func:`frames_for` so many frames. What the oracle took, and so the regret, the
+    steps and who readapted, rest on all turns: they are known when the last one has ended.
 
     `held` are frames that crossed the link and met an outage.
     """
@@ -74,14 +99,14 @@ class TraceRow(Record, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """In a few words."""
+        """In a few words, of which no later turn changes one."""
         if self.mean_ms is None:
             return f"{self.policy}: no frame"
-        regret = "" if self.regret_pct is None else f", {self.regret_pct:+.1f} % against the oracle"
         held = f", {self.held} held by outages" if self.held else ""
+        p95 = "" if self.p95_ms is None else f", p95 {self.p95_ms:.2f} ms"
         return (
             f"{self.policy}: {self.frames} frames, {self.lost} lost{held}, "
-            f"mean {self.mean_ms:.1f} ms, p95 {self.p95_ms:.1f} ms{regret}"
+            f"mean {self.mean_ms:.2f} ms{p95}"
         )
 
 
@@ -103,20 +128,19 @@ class Cost:
         return self.fixed_ms + up_ms + applied.air_ms(self.arm.down_bytes, back_s)
 
 
-def costs(
-    arms: Sequence[Arm], frames: Sequence[TracedFrame], applied: Mapping[str, BandwidthTrace]
-) -> list[Cost]:
+def costs(arms: Sequence[Arm], turns: Collection[Turn]) -> list[Cost]:
     """What each arm takes, by the frames of all policies and of the rehearsal."""
     found = []
     for arm in arms:
-        mine = [frame for frame in frames if frame.k == arm.configuration.k]
+        k = arm.configuration.k
+        mine = [(turn.applied, one) for turn in turns for one in turn.frames if one.k == k]
         beside = [
-            max(frame.e2e_ms - first.e2e_ms(applied[frame.attempt], frame.start_s), 0.0)
-            for frame in mine
+            max(frame.e2e_ms - first.e2e_ms(applied, frame.start_s), 0.0)
+            for applied, frame in mine
             if (first := Cost(arm, frame.lead_ms, 0.0))
         ]
         if mine:
-            lead_ms = statistics.median(frame.lead_ms for frame in mine)
+            lead_ms = statistics.median(frame.lead_ms for _, frame in mine)
             found.append(Cost(arm, lead_ms, statistics.median(beside)))
     return found
 
@@ -144,7 +168,7 @@ def policy_row(
         held=sum(_met_an_outage(frame, applied, known) for frame in frames),
         seconds=frames[-1].start_s + frames[-1].e2e_ms / 1e3,
         mean_ms=mean_ms,
-        p95_ms=float(np.percentile(taken_ms, 95)),
+        p95_ms=float(np.percentile(taken_ms, 95)) if len(frames) >= frames_for(0.95) else None,
         oracle_mean_ms=oracle_ms,
         regret_pct=(mean_ms / oracle_ms - 1) * 100 if oracle_ms else None,
         switches=switches,

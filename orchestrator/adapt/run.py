@@ -11,10 +11,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
+from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.adapt.turns import Turns
+from orchestrator.adapt.verdict import TraceAsked, judge_trace
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
@@ -24,6 +25,7 @@ from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.columns import csv_text
+from orchestrator.results.judgement.verdict import Verdict
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
@@ -43,6 +45,7 @@ class TraceOutcome:
 
     folder: RunFolder
     rows: list[TraceRow]
+    verdict: Verdict
     stopped: BaseException | None
 
 
@@ -83,7 +86,7 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
                 watcher.note(f"{trace.words}; {told}; run: {folder.path}")
                 engine = Engine(config, bed, folder, watcher, trace.longest_outage_s)
                 turns = Turns(engine, cells, trace, links)
-                return _Traced(config, asked, trace, turns).measure(names)
+                return TraceRun(config, asked, turns).measure(names)
 
 
 def _check(config: SweepConfig) -> None:
@@ -123,18 +126,17 @@ def splits_of(cells: Sequence[Cell]) -> dict[str, int]:
     return short | inner | {one.split: one.k for one in asked}
 
 
-class _Traced:
+class TraceRun:
     """Gives each policy its turn, and writes down what came of all of them after each."""
 
-    def __init__(
-        self, config: SweepConfig, asked: TraceOptions, trace: BandwidthTrace, turns: Turns
-    ) -> None:
-        self._config, self._asked, self._trace, self._turns = config, asked, trace, turns
+    def __init__(self, config: SweepConfig, asked: TraceOptions, turns: Turns) -> None:
+        self._config, self._asked, self._turns = config, asked, turns
+        self._trace = turns.trace
         self._bed, self._folder = turns.engine.bed, turns.engine.folder
         self._facts = {
             "asked": config.model_dump(mode="json") | asdict(asked),
             "model": self._bed.model.facts.plain(),
-            "trace": asdict(trace),
+            "trace": asdict(turns.trace),
             "conditions": conditions(self._bed.pair, self._bed.link.backend).plain(),
         }
 
@@ -145,7 +147,8 @@ class _Traced:
         splits, seed = splits_of(turns.cells), self._config.seed
         seconds = self._asked.seconds or self._trace.length_s
         try:
-            self._write()
+            self._write(names)
+            turns.prove()
             turns.prepare()
             for name in names:
                 self._bed.interruption.check()
@@ -153,15 +156,16 @@ class _Traced:
                 try:
                     turns.turn(name, policy, seconds, self._asked.frames)
                 finally:
-                    self._write()
-                for row in turns.rows():
+                    rows, _ = self._write(names)
+                for row in rows:
                     if row.policy == name:
                         turns.engine.watcher.note(row.words)
+            turns.prove()
         except (SplitbedError, KeyboardInterrupt) as error:
             stopped = self._why(error)
-        self._write(stopped)
-        self._plot()
-        return TraceOutcome(self._folder, turns.rows(), stopped)
+        rows, verdict = self._write(names, stopped)
+        self._plot(rows)
+        return TraceOutcome(self._folder, rows, verdict, stopped)
 
     def _why(self, error: BaseException) -> BaseException:
         """What stopped the run: nodes that an interruption ended are that interruption."""
@@ -171,24 +175,33 @@ class _Traced:
             return interrupted
         return error
 
-    def _write(self, stopped: BaseException | None = None) -> None:
-        """Write all but the samples and the picture, over what was there."""
+    def _write(
+        self, names: Sequence[str], stopped: BaseException | None = None
+    ) -> tuple[list[TraceRow], Verdict]:
+        """Write all but the samples and the picture, over what was there; what it came to."""
         said = None if stopped is None else str(stopped) or "interrupted"
-        rows = [row.plain() for row in self._turns.rows()]
+        turns, table = self._turns, self._turns.rows()
+        asked = TraceAsked(names, self._trace, turns.links, turns.cells)
+        verdict = judge_trace(asked, turns.ran, turns.proofs, said)
+        rows = [row.plain() for row in table]
         facts = self._facts | {
-            "splits": [arm.plain() for arm in self._turns.arms],
-            "changes": self._turns.changes,
+            "splits": [arm.plain() for arm in turns.arms],
+            "proofs": [{"link": link.words, **proof.plain()} for link, proof in turns.proofs],
+            "changes": {name: turn.changes for name, turn in turns.ran.items()},
             "rows": rows,
+            "verdict": verdict.word,
+            "reasons": verdict.reasons,
             "ended": now(),
             "stopped": said,
         }
         self._folder.replace(TRACE_FILE, json.dumps(facts, indent=1, default=str) + "\n")
         self._folder.replace(TABLE_FILE, csv_text(TraceRow.__struct_fields__, rows))
+        return table, verdict
 
-    def _plot(self) -> None:
+    def _plot(self, rows: Sequence[TraceRow]) -> None:
         from orchestrator.adapt.plot import plot  # late: a second's work, which --help has not
 
         if ran := self._turns.ran:
             title = f"{self._bed.model.name}, {self._trace.words}"
             file = self._folder.path / PLOT_FILE
-            plot(ran, self._turns.applied, self._turns.arms, title, file)
+            plot(ran, rows, self._turns.arms, title, file)

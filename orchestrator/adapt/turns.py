@@ -3,7 +3,6 @@
 import math
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import asdict
@@ -14,13 +13,16 @@ from orchestrator.adapt.arms import Arm, FrameOutcome
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.policies import Policy
 from orchestrator.adapt.replay import REFRESH_S, LinkReplay
-from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, costs, policy_row
+from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, Turn, costs, policy_row
 from orchestrator.ask.grid import Cell
+from orchestrator.measure.cell import proved
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Choosing, Taken
 from orchestrator.measure.limits import window_bytes
+from orchestrator.results.records import ProofRecord
 from orchestrator.results.run_folder import SAMPLES_FILE
-from splitbed.errors import NodeError
+from splitbed.errors import NodeError, UsageError
+from splitbed.timeline import Timeline
 
 REHEARSAL = "rehearsal"
 _REHEARSED = 4  # frames of each split; the first one is left out
@@ -60,8 +62,10 @@ class _Chosen(Choosing):
         if self.start_s >= self._seconds or self._left <= 0:
             return None
         self._left -= 1
-        self.cell = self._cells[self._policy.choose(self.start_s)]
-        return self.cell
+        if (cell := self._cells.get(k := self._policy.choose(self.start_s))) is None:
+            raise UsageError(f"the policy chose a cut after {k} layers, which is not held")
+        self.cell = cell
+        return cell
 
     def tell(self, taken: Taken) -> None:
         self._replay.check()
@@ -87,29 +91,30 @@ class Turns:
         self.cells = cells
         self.arms: list[Arm] = []
         """What each split takes, from the rehearsal on."""
-        self.applied: dict[str, BandwidthTrace] = {}
-        """What the link really was in each turn."""
-        self.changes: dict[str, list[tuple[float, float, float]]] = {}
-        """When each rate should have begun, when it had, and the rate."""
-        self._trace, self._links = trace, links
+        self.proofs: list[tuple[LinkSpec, ProofRecord]] = []
+        """The link at its least and its greatest rate, before the turns and after them."""
+        self.trace, self.links = trace, links
         self._pace = cells[-1].configuration.pace
-        self._frames: dict[str, list[TracedFrame]] = defaultdict(list)
-        self._lost: dict[str, LostFrame] = {}
-
-    @property
-    def ran(self) -> dict[str, list[TracedFrame]]:
-        """The frames of each policy that had any."""
-        return {name: f for name, f in self._frames.items() if name != REHEARSAL and f}
+        still = BandwidthTrace(REHEARSAL, (0.0,), (max(links),), math.inf)
+        self._rehearsal = Turn(still)
+        self.ran: dict[str, Turn] = {}
+        """The turn of each policy that had a frame, or lost one."""
 
     def rows(self) -> list[TraceRow]:
         """A row for each policy that ran."""
-        every = [frame for frames in self._frames.values() for frame in frames]
-        known = costs(self.arms, every, self.applied)
+        known = costs(self.arms, [self._rehearsal, *self.ran.values()])
         return [
-            policy_row(name, self._frames[name], applied, known, lost=int(name in self._lost))
-            for name, applied in self.applied.items()
-            if name != REHEARSAL and (self._frames[name] or name in self._lost)
+            policy_row(name, turn.frames, turn.applied, known, lost=int(turn.lost is not None))
+            for name, turn in self.ran.items()
         ]
+
+    def prove(self) -> None:
+        """Measure the link at its least and its greatest rate. Raises NodeError and LinkError."""
+        bed = self.engine.bed
+        for rate_mbit in sorted({min(self.links), max(self.links)}):
+            bed.interruption.check()
+            bed.link.shape(link := self.links[rate_mbit])
+            self.proofs.append((link, proved(bed, self.engine.watcher, link)))
 
     def prepare(self) -> None:
         """Hold the cells; run each over the fastest link: what does it take beside the wire?"""
@@ -117,29 +122,26 @@ class Turns:
         self.engine.calibrate(self.cells)
         self.engine.hold(self.cells)
         self.engine.watcher.note("rehearsing the splits")
-        most_mbit = max(self._links)
-        still = BandwidthTrace(REHEARSAL, (0.0,), (most_mbit,), math.inf)
-        self.applied[REHEARSAL] = still
+        still, fastest = self._rehearsal.applied, self.links[max(self.links)]
         if bed.pair.clocks:
             bed.pair.clocks.begin()
-        with LinkReplay(bed.link, still, self._links) as replay:
+        with LinkReplay(bed.link, still, self.links) as replay:
             timeout_s = self.engine.limits.frame_s(self.cells[0])
-            bed.pair.warm_link(window_bytes(self._links[most_mbit]), timeout_s)
+            bed.pair.warm_link(window_bytes(fastest), timeout_s)
             with self.engine.parts.paced(self._pace):
-                self._take(REHEARSAL, _InOrder(self.cells, replay))
-        taken = self._frames[REHEARSAL]
-        self._frames[REHEARSAL] = [one for place, one in enumerate(taken) if place % _REHEARSED]
+                self._take(REHEARSAL, self._rehearsal, _InOrder(self.cells, replay))
+        del self._rehearsal.frames[::_REHEARSED]
         bare = [self._arm(cell) for cell in self.cells]
-        known = costs(bare, self._frames[REHEARSAL], self.applied)
+        known = costs(bare, [self._rehearsal])
         fixed = {cost.arm.configuration.k: cost.fixed_ms for cost in known}
         self.arms = [self._arm(cell, fixed[cell.configuration.k]) for cell in self.cells]
 
     def _arm(self, cell: Cell, fixed_ms: float = 0.0) -> Arm:
-        asked, fastest = cell.configuration, self._links[max(self._links)]
-        mine = [frame for frame in self._frames[REHEARSAL] if frame.k == asked.k]
+        asked, fastest = cell.configuration, self.links[max(self.links)]
+        mine = [frame for frame in self._rehearsal.frames if frame.k == asked.k]
         up_bytes = int(statistics.median(frame.encoded_bytes for frame in mine))
         # the result travels in no time of the trace's where the downlink has a rate of its own
-        follows = all(link.downlink.rate_mbit == rate for rate, link in self._links.items())
+        follows = all(link.downlink.rate_mbit == rate for rate, link in self.links.items())
         back = asked.crosses and follows
         down_bytes = int(statistics.median(frame.result_bytes for frame in mine)) if back else 0
         air_ms = wire_ms(up_bytes, fastest.uplink) - fastest.uplink.delay_ms
@@ -149,11 +151,12 @@ class Turns:
 
     def turn(self, name: str, policy: Policy, seconds: float, frames: int | None) -> None:
         """One policy over the trace; a frame that is lost ends it, and the nodes begin anew."""
-        replay = LinkReplay(self.engine.bed.link, self._trace, self._links)
+        replay = LinkReplay(self.engine.bed.link, self.trace, self.links)
+        turn = Turn(self.trace)
         chosen = _Chosen(policy, self, replay, seconds, math.inf if frames is None else frames)
         try:
             with self.engine.parts.paced(self._pace), replay:
-                self._take(name, chosen)
+                self._take(name, turn, chosen)
                 while replay.is_out:  # what waits would be in the next policy's way
                     self.engine.bed.interruption.check()
                     replay.check()
@@ -162,33 +165,35 @@ class Turns:
             self.engine.bed.interruption.check()
             if chosen.cell is None:
                 raise  # nothing was asked of this policy: that stops the run
-            self._lose(name, chosen.cell, chosen.start_s, str(error))
+            turn.lost = self._lose(name, chosen.cell, chosen.start_s, str(error))
         finally:
-            self.changes[name] = replay.changes
-            if replay.changes:
-                self.applied[name] = replay.applied
+            if turn.frames or turn.lost:
+                turn.changes, turn.applied = replay.changes, replay.applied
+                self.ran[name] = turn
 
-    def _take(self, name: str, choosing: _InOrder | _Chosen) -> None:
+    def _take(self, name: str, turn: Turn, choosing: _InOrder | _Chosen) -> None:
         def keep(taken: Taken) -> None:
+            timeline = Timeline(list(taken.stages))
             frame = TracedFrame(
                 **asdict(taken.record)
                 | {"k": taken.cell.configuration.k, "split": taken.cell.configuration.split_name}
                 | {"start_s": choosing.start_s, "e2e_ms": taken.e2e_ms}
-                | {"uplink_ms": taken.uplink_ms}
+                | {"uplink_ms": taken.uplink_ms, "gap_ms": timeline.gap_share * taken.e2e_ms}
             )
             self.engine.folder.append(SAMPLES_FILE, frame.line())
-            self._frames[name].append(frame)
+            turn.frames.append(frame)
 
         for _ in self.engine.frames(choosing, name, keep):
             pass
 
-    def _lose(self, name: str, cell: Cell, start_s: float, reason: str) -> None:
+    def _lose(self, name: str, cell: Cell, start_s: float, reason: str) -> LostFrame:
         """Write down the frame that did not come back, and bring both nodes up again."""
         asked = cell.configuration
-        self._lost[name] = LostFrame(
+        lost = LostFrame(
             attempt=name, k=asked.k, split=asked.split_name, start_s=start_s, error=reason
         )
-        self.engine.folder.append(SAMPLES_FILE, self._lost[name].line())
+        self.engine.folder.append(SAMPLES_FILE, lost.line())
         self.engine.watcher.note(f"{name}: {reason}")
         self.engine.restart()
         self.engine.hold(self.cells)
+        return lost

@@ -76,7 +76,7 @@ class CellMeasurement:
             warm_bytes = min(window_bytes(cell.link), cell.crossing_bytes)
             self.bed.pair.warm_link(warm_bytes, self.limits.frame_s(cell))
         meter = MachineMeter(self.bed.pair)
-        before = self._proved(cell.link)
+        before = proved(self.bed, self.watcher, cell.link)
         timeout_s = self.limits.delivery_s(cell, self.parts.loaded.part1_bytes)
         delivery_ms = self.parts.deliver(cell.link, timeout_s)
         if asked.crosses:
@@ -85,7 +85,7 @@ class CellMeasurement:
             self._frames(cell, record.attempt, keep)
         if clocks:
             clocks.read()
-        after = self._proved(cell.link)
+        after = proved(self.bed, self.watcher, cell.link)
         return replace(
             record,
             part1_bytes=self.parts.loaded.part1_bytes,
@@ -109,14 +109,16 @@ class CellMeasurement:
         for _ in frames.take(choosing, attempt, keep):
             pass
 
-    def _proved(self, link: LinkSpec) -> ProofRecord:
-        started = time.monotonic()
-        said = MessageToDict(
-            self.bed.pair.prove_link(link),
-            preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
-        )
-        wall_ms = (time.monotonic() - started) * 1e3
-        proof = ProofRecord.from_plain({**said, "wall_ms": wall_ms})
-        self.watcher.proved(link, proof)
-        return proof
+
+def proved(bed: Testbed, watcher: Watcher, link: LinkSpec) -> ProofRecord:
+    """Measure the link, which is shaped so. Raises NodeError."""
+    started = time.monotonic()
+    said = MessageToDict(
+        bed.pair.prove_link(link),
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
+    wall_ms = (time.monotonic() - started) * 1e3
+    proof = ProofRecord.from_plain({**said, "wall_ms": wall_ms})
+    watcher.proved(link, proof)
+    return proof

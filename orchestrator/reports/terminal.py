@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.reports.table import sweep_table
-from orchestrator.results.judgement.verdict import SweepOutcome
+from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from orchestrator.results.rows import Row
 from splitbed.command import printable, say
 
@@ -106,16 +106,21 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             f"link shaped by {first.link_backend}"
         )
         sweep_table(outcome.rows).show(console)
+    show_verdict(verdict, console)
+    console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
+    if outcome.stopped is not None:
+        go_on = resume or f"orchestrate sweep --resume {outcome.folder}"
+        console.print(f"Go on with: {go_on}", soft_wrap=True)
+
+
+def show_verdict(verdict: Verdict, console: Plain) -> None:
+    """Print the word, its reasons and the advice."""
     console.print(Text(verdict.word, "bold green" if verdict.valid else "bold red"))
     for line in (
         *(f"  {reason}" for reason in verdict.reasons),
         *(f"- {a}" for a in verdict.advice),
     ):
         console.print(line, soft_wrap=not console.is_terminal)
-    console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
-    if outcome.stopped is not None:
-        go_on = resume or f"orchestrate sweep --resume {outcome.folder}"
-        console.print(f"Go on with: {go_on}", soft_wrap=True)
 
 
 def _codecs(table: Sequence[Row]) -> str:

@@ -84,23 +84,29 @@ def _shown(value: object) -> object:
 
 
 def _show(outcome: "TraceOutcome", *, as_json: bool) -> int:
-    """Print what came out; 1 where a frame was lost, or what ended the run asks for, else 0."""
-    from orchestrator.reports.terminal import show_lines
+    """Print what came out; 1 where it is INVALID, or what ended the run asks for, else 0."""
+    from orchestrator.reports.terminal import show_lines, show_verdict, stdout
 
     folder = str(outcome.folder.path)
     said = None if outcome.stopped is None else str(outcome.stopped) or "interrupted"
+    verdict = outcome.verdict
     if as_json:
-        answer = {"run": folder, "stopped": said, "rows": [row.plain() for row in outcome.rows]}
+        answer = {
+            "run": folder,
+            "verdict": verdict.word,
+            "reasons": verdict.reasons,
+            "stopped": said,
+            "rows": [row.plain() for row in outcome.rows],
+        }
         typer.echo(dumps(answer, indent=2))
     else:
         lines = [{name: _shown(getattr(row, name)) for name in _SHOWN} for row in outcome.rows]
         show_lines(lines, as_json=False)
-        told = f"Stopped: {said}\n" if said else ""
-        say(f"{told}Frames, rows and the picture over time: {folder}")
+        show_verdict(verdict, stdout())
+        say(f"Frames, rows and the picture over time: {folder}")
     match outcome.stopped:
         case SplitbedError() as error:
             return error.exit_code
         case KeyboardInterrupt():
             return INTERRUPTED
-    lost = any(row.lost for row in outcome.rows)
-    return RunError.exit_code if lost or not outcome.rows else 0
+    return 0 if verdict.valid else RunError.exit_code

@@ -94,7 +94,7 @@ def test_the_bandit_follows_a_link_that_changes() -> None:
 
 
 def test_static_alone_is_each_split() -> None:
-    names = policy_names("static,argmin", {"network": 0, "device": 6})
+    names = policy_names("static,argmin", {"network": 0, "device": 6, "0:6": 0})
     assert names == ("static:network", "static:device", "argmin")
 
 

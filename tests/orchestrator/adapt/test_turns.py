@@ -1,11 +1,13 @@
 """Turns of policies on real nodes, without a link."""
 
+import csv
 import json
 from pathlib import Path
 
 from orchestrator.adapt.arms import FrameOutcome
 from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.adapt.policies import PolicySetting, new_policy
+from orchestrator.adapt.run import TABLE_FILE, TRACE_FILE, TraceOptions, TraceRun
 from orchestrator.adapt.turns import Turns
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import sweep_config
@@ -32,6 +34,23 @@ class Ended:
             self._bed.pair.kill()
 
 
+class Heard(Watcher):
+    """Keeps the lines that a user sees."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, words: str) -> None:
+        self.lines.append(words)
+
+
+class Unproved(Turns):
+    """Over a link that shapes nothing."""
+
+    def prove(self) -> None:
+        """There is nothing to prove."""
+
+
 def test_a_lost_frame_ends_its_policys_turn_and_the_next_has_all_splits_again(
     tmp_path: Path,
 ) -> None:
@@ -54,3 +73,27 @@ def test_a_lost_frame_ends_its_policys_turn_and_the_next_has_all_splits_again(
     lines = [json.loads(line) for line in (tmp_path / SAMPLES_FILE).read_text().splitlines()]
     assert "died" in lines[-4]["error"]
     assert [line["k"] for line in lines[-6:]] == [0, 0, 0, 2, 2, 2]
+
+
+def test_what_the_live_lines_say_is_what_table_and_folder_say(tmp_path: Path) -> None:
+    heard, names = Heard(), ("static:2:4", "argmin")
+    with loopback_pair(tmp_path) as (pair, model):
+        config = sweep_config(
+            {"model": model.name, "split": "2:4", "delivery": False, "bw": "20", "seed": 1}
+        )
+        bed = Bed(model, loopback_link(), pair, Interruption())
+        engine = Engine(config, bed, RunFolder(tmp_path), heard)
+        trace, links = bandwidth_trace("steps:20@1s"), {20.0: config.links[0]}
+        turns = Unproved(engine, plan_cells(config, model), trace, links)
+        outcome = TraceRun(config, TraceOptions(trace.name, frames=8), turns).measure(names)
+    assert heard.lines[-2:] == [row.words for row in outcome.rows]
+    assert f"8 frames, 0 lost, mean {outcome.rows[1].mean_ms:.2f} ms" in heard.lines[-1]
+    told = json.loads((tmp_path / TRACE_FILE).read_text())
+    with (tmp_path / TABLE_FILE).open() as file:
+        means = [float(line["mean_ms"]) for line in csv.DictReader(file)]
+    assert means == [row.mean_ms for row in outcome.rows]
+    assert [row["mean_ms"] for row in told["rows"]] == means
+    assert outcome.rows[0].p95_ms is None  # of 8 frames
+    # nothing shapes this link, and nobody proved it
+    assert (told["verdict"], tuple(told["reasons"])) == ("INVALID", outcome.verdict.reasons)
+    assert "the link was not proved before the turns and after them" in outcome.verdict.reasons
