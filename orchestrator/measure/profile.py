@@ -1,44 +1,133 @@
-"""Takes the profiles of both nodes (clause 10.2.7).
+"""Takes the profiles of both nodes (clause 10.2.7), in processes of their own there.
 
-Each node runs the whole model, then each layer alone, in a process of its own.
+    whole model, then each layer alone       what a layer's share of the whole is
+    real parts, open at once, run by turns   what the ends of parts and waiting add to their layers
+
+Nodes on one machine with as many threads share the shares.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
+from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair, Side
-from splitbed.graphs.parts import Part, extract_span
+from splitbed.errors import NodeError
+from splitbed.graphs.parts import extract_span
+from splitbed.graphs.splits import resolve
 from splitbed.node.delivery import CutPart, Parcel, pack
 from splitbed.runtime.profiler import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
 
-RUNS, WARMUP = 12, 2
+RUNS, WARMUP = 6, 1
+TURNS = 7
+MOST_PARTS = 8
+"""Cuts whose parts are run; the whole model besides."""
+HELD_BYTES = 1 << 30
+"""Files of all that is open at once."""
+
+Range = tuple[int, int]
 
 
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
-    """Profile the model on both nodes, one after the other. Raises NodeError and UsageError."""
-    places = [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, model.graph.n)]
-    return Profile(
-        ue=_of_node("ue", config.ue_threads, places, model, pair),
-        edge=_of_node("edge", config.edge_threads, places, model, pair),
-        cuts=tuple(_sizes(model, k) for k in places),
+    """Profile the model on both nodes, one after the other. Raises NodeError and UsageError.
+
+    Of the cuts that `config` asks for some have their parts run: every one where they are few.
+    """
+    asked = [split.k for split in resolve(model.graph, config.split, model.named_splits)]
+    n = model.graph.n
+    places = [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, n)]
+    spans = [*pairwise(places)]
+    cuts = chosen(_runnable(model, asked) or _runnable(model, places), _most_parts(model))
+    edge_asked = _Asked("edge", config.edge_threads, [(k, n) for k in (0, *cuts)])
+    ue_asked = _Asked("ue", config.ue_threads, [(0, k) for k in (*cuts, n)])
+    edge = _of_node(edge_asked, spans, model, pair)
+    alike = pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
+    ue = _of_node(ue_asked, () if alike else spans, model, pair)
+    if alike:
+        scale = ue.steady_ms / edge.steady_ms
+        ue = ue.replaced(layers=tuple(one.replaced(ms=one.ms * scale) for one in edge.layers))
+    return Profile(ue=ue, edge=edge, cuts=tuple(_sizes(model, k) for k in places))
+
+
+def chosen(cuts: Sequence[int], most: int) -> list[int]:
+    """At most so many of these, evenly spread."""
+    if len(cuts) <= most:
+        return [*cuts]
+    return [cuts[(2 * place + 1) * len(cuts) // (2 * most)] for place in range(most)]
+
+
+def _runnable(model: SweptModel, cuts: Iterable[int]) -> list[int]:
+    """Those inside whose part 2 can be fed what is made up."""
+    inside = sorted({k for k in cuts if 0 < k < model.graph.n})
+    return [k for k in inside if not any(one.is_index for one in model.graph.cuts[k].tensors)]
+
+
+def _most_parts(model: SweptModel) -> int:
+    return min(MOST_PARTS, HELD_BYTES // max(model.file_bytes, 1))
+
+
+class _Asked:
+    """A node, and the parts that it is to run by turns, the whole model among them."""
+
+    def __init__(self, side: Side, threads: int, parts: Sequence[Range]) -> None:
+        self.side, self.threads, self.parts = side, threads, parts
+
+
+def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pair) -> NodeProfile:
+    whole, *alone = _run(asked, RUNS, [(0, model.graph.n), *spans], model, pair)
+    parts: list[PartTime] = []
+    waited: list[float] = []
+    # what a part computes a size from may not be made up: its layers predict it then
+    with suppress(NodeError):
+        ran = _run(asked, TURNS, asked.parts, model, pair, by_turns=True)
+        parts = [
+            PartTime(first=first, last=last, ms=one.steady_ms)
+            for (first, last), one in zip(asked.parts, ran, strict=True)
+        ]
+        waited = [one.waited_share for one in ran if one.waited_share is not None]
+    layers = zip(spans, layer_times(whole, alone) if alone else (), strict=True)
+    return NodeProfile(
+        init_ms=whole.init_ms,
+        warmup_ms=whole.first_ms,
+        steady_ms=whole.steady_ms,
+        paced_ms=whole.paced_ms or whole.steady_ms,
+        init_memory_bytes=whole.init_memory_bytes or 0,
+        overall_memory_bytes=whole.overall_memory_bytes or 0,
+        layers=tuple(_span(model, first, last, ms) for (first, last), ms in layers),
+        parts=tuple(parts),
+        waited_share=median(waited) if waited else 0.0,
     )
 
 
-def _of_node(
-    side: Side, threads: int, places: list[int], model: SweptModel, pair: Pair
-) -> NodeProfile:
-    options = nodes_pb2.ProfileOptions(threads=threads, warmup=WARMUP, runs=RUNS)
+def _span(model: SweptModel, first: int, last: int, ms: float) -> Span:
+    layers = model.graph.layers[first:last]
+    op = "+".join(layer.op for layer in layers)
+    return Span(first=first, last=last, name=layers[0].name, op=op, ms=ms)
+
+
+def _run(
+    asked: _Asked,
+    runs: int,
+    parts: Sequence[Range],
+    model: SweptModel,
+    pair: Pair,
+    *,
+    by_turns: bool = False,
+) -> list[PartProfile]:
+    options = nodes_pb2.ProfileOptions(
+        threads=asked.threads, warmup=WARMUP, runs=runs, by_turns=by_turns
+    )
     with TemporaryDirectory(dir=model.stored.folder) as folder:
         # packed before any is sent: gRPC would not say what went wrong in its iterator
-        parcels = [*_parcels(places, model, Path(folder))]
-        reply = pair.profile(side, _pieces(options, parcels))
-    whole, *alone = [
+        parcels = [*_parcels(parts, model, Path(folder))]
+        reply = pair.profile(asked.side, _pieces(options, parcels))
+    return [
         PartProfile(
             part.init_ms,
             part.first_ms,
@@ -47,27 +136,15 @@ def _of_node(
             part.paced_ms,
             part.init_memory_bytes,
             part.overall_memory_bytes,
+            part.waited_share if part.HasField("waited_share") else None,
         )
         for part in reply.parts
     ]
-    spans = []
-    for (first, last), ms in zip(pairwise(places), layer_times(whole, alone), strict=True):
-        layers = model.graph.layers[first:last]
-        name, op = layers[0].name, "+".join(layer.op for layer in layers)
-        spans.append(Span(first=first, last=last, name=name, op=op, ms=ms))
-    return NodeProfile(
-        init_ms=whole.init_ms,
-        warmup_ms=whole.first_ms,
-        steady_ms=whole.steady_ms,
-        paced_ms=whole.paced_ms or whole.steady_ms,
-        init_memory_bytes=whole.init_memory_bytes or 0,
-        overall_memory_bytes=whole.overall_memory_bytes or 0,
-        layers=tuple(spans),
-    )
 
 
-def _parcels(places: list[int], model: SweptModel, folder: Path) -> Iterator[Parcel]:
-    for index, part in enumerate(_parts(places, model)):
+def _parcels(parts: Sequence[Range], model: SweptModel, folder: Path) -> Iterator[Parcel]:
+    for index, (first, last) in enumerate(parts):
+        part = extract_span(model.stored, first, last)
         (own := folder / str(index)).mkdir()
         yield pack(CutPart(part, 0, model.info), own)
         part.remove()
@@ -80,13 +157,6 @@ def _pieces(
     for parcel in parcels:
         for piece in parcel.pieces():
             yield nodes_pb2.ProfilePiece(piece=piece)
-
-
-def _parts(places: list[int], model: SweptModel) -> Iterator[Part]:
-    """The whole model, then each span."""
-    yield extract_span(model.stored, 0, model.graph.n)
-    for first, last in pairwise(places):
-        yield extract_span(model.stored, first, last)
 
 
 def _sizes(model: SweptModel, k: int) -> CutSizes:

@@ -8,7 +8,7 @@ Cells of one run share the errors of its profile: of few runs, the intervals cov
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,14 @@ class Doubt:
         low = np.where(long, self.long.low, self.short.low)
         high = np.where(long, self.long.high, self.short.high)
         return e2e_ms * low, e2e_ms * high
+
+    def widened(self, share: float) -> "Doubt":
+        """Of a profile whose parts waited so much of their time: both ends so much farther out."""
+        long, short = (
+            replace(one, low=one.low * max(1 - share, 0.0), high=one.high * (1 + share))
+            for one in (self.long, self.short)
+        )
+        return Doubt(long, short)
 
     @property
     def words(self) -> str:

@@ -7,7 +7,7 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.benchmark_csv import ue_profile
-from orchestrator.results.profile import NodeProfile, Profile
+from orchestrator.results.profile import Profile
 from orchestrator.results.run_folder import PROFILE_FILE
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import Site
@@ -29,18 +29,10 @@ def read_nodes(place: Path) -> Profile:
 
 
 def take_nodes(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:
-    """Of two profiles, the quicker of each node: what slows one of them is not the node."""
-    watcher.note("profiling both nodes, twice")
+    """Profile both nodes, and the parts of the cuts that are planned."""
+    watcher.note("profiling both nodes")
     with testbed(site, model, config.links) as bed:
-        first, second = (take_profile(config, bed.model, bed.pair) for _ in range(2))
-    ue, edge = _quicker(first.ue, second.ue), _quicker(first.edge, second.edge)
-    return Profile(ue=ue, edge=edge, cuts=first.cuts)
-
-
-def _quicker(one: NodeProfile, other: NodeProfile) -> NodeProfile:
-    quick = min(one, other, key=lambda node: node.steady_ms)
-    paced_ms = min(one.paced_ms, other.paced_ms)
-    return quick.replaced(paced_ms=paced_ms)
+        return take_profile(config, bed.model, bed.pair)
 
 
 def with_told_ue(profile: Profile, file: Path | None, graph: Callable[[], Graph]) -> Profile:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from orchestrator.ask.configuration import Configuration
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, PlanGrid
-from orchestrator.plan.prediction import Plan, Predictor, Work
+from orchestrator.plan.prediction import Plan, Predictor
+from orchestrator.results.prediction import Work
 from orchestrator.results.profile import NodeProfile
 from splitbed.codecs import RAW
 from splitbed.graphs.mincut import Partition, cost_ms, minimum_cut
@@ -180,14 +181,21 @@ def _work(predictor: Predictor, kinds: list[frozenset[int]]) -> Work:
     on_ue = np.array([[unit in ue for unit in range(dag.n)] for ue in kinds])
     sent = [float(sum(wire.nbytes for wire in dag.crossing(ue))) for ue in kinds]
     nothing = np.zeros(len(kinds))
+    profile = predictor.profile
     return Work(
-        part1_ms=on_ue @ ue_ms,
+        part1_ms=_paced_ms(profile.ue, on_ue @ ue_ms),
         encode_ms=nothing,
         decode_ms=nothing,
-        part2_ms=~on_ue @ edge_ms,
+        part2_ms=_paced_ms(profile.edge, ~on_ue @ edge_ms),
         sent_bytes=np.array(sent),
         crosses=np.array([not on_ue[place][:-1].all() for place in range(len(kinds))]),
+        result_ms=predictor.facts.result_ms,
+        result_bytes=predictor.facts.result_bytes,
     )
+
+
+def _paced_ms(node: NodeProfile, layers_ms: Floats) -> Floats:
+    return np.array([node.paced_part_ms(ms) if ms > 0 else 0.0 for ms in layers_ms.tolist()])
 
 
 def _raw(predictor: Predictor, k: int) -> Option:

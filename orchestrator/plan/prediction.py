@@ -1,9 +1,7 @@
 """Predicts the end-to-end time of every option over every link, from a profile of both nodes.
 
-    slow-down * (part 1 + encode) + uplink + decode + part 2 + result + downlink
-
-The link is at its bound (:mod:`netem.wire`) with what a message costs besides. Parts and codecs are
-as slow as after a pause: a node waits between frames, if only for the next input.
+Parts and codecs are as slow as after a pause: a node waits between frames, if only for the next
+input.
 """
 
 import math
@@ -13,33 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from netem.wire import wire_bytes
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
-from orchestrator.results.profile import NodeProfile, Profile
-
-UP_MS, DOWN_MS = 1.0, 0.9
-"""What a message takes besides the wire, of gRPC, kernel and waking: measured in sweeps here."""
-FRAMING = 1.0005
-"""Bytes that gRPC sends for one of a large message: HTTP/2 frames of 16 KiB."""
-RUN_MS = 0.4
-"""What a part takes besides its layers, and Python from stage to stage: likewise."""
-
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What options take and send, an item for each; parts as the sums of their layers, at rest."""
-
-    part1_ms: Floats
-    encode_ms: Floats
-    decode_ms: Floats
-    part2_ms: Floats
-    sent_bytes: Floats
-    crosses: Bools
+from orchestrator.results.prediction import Bools, Way, Work, e2e_ms
+from orchestrator.results.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -71,53 +48,37 @@ class Predictor:
 
     def work(self, options: Sequence[Option]) -> Work:
         """Of these options."""
-        ue, edge, n = self.profile.ue, self.profile.edge, self.profile.n
+        parts = [self.profile.predicted_ms(option.configuration.k) for option in options]
+        part1_ms, part2_ms = np.array(parts).reshape(-1, 2).T
         return Work(
-            part1_ms=np.array([ue.ms(0, option.configuration.k) for option in options]),
+            part1_ms=part1_ms,
             encode_ms=np.array([option.encode_ms for option in options]),
             decode_ms=np.array([option.decode_ms for option in options]),
-            part2_ms=np.array([edge.ms(option.configuration.k, n) for option in options]),
+            part2_ms=part2_ms,
             sent_bytes=np.array([float(option.encoded_bytes) for option in options]),
             crosses=np.array([option.configuration.crosses for option in options]),
+            result_ms=self.facts.result_ms,
+            result_bytes=self.facts.result_bytes,
         )
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, delay_ms, bw_mbit = grid.points()
-        up_ms = _wire_ms(work.sent_bytes, bw_mbit) + delay_ms + UP_MS
-        down_ms = wire_bytes(self.facts.result_bytes) * 8 / (bw_mbit * 1e3) + delay_ms + DOWN_MS
-        crosses = work.crosses[:, None]
-        link_ms = np.where(crosses, up_ms + down_ms, 0.0)
-        part1_ms = slowdown * (_paced(self.profile.ue, work.part1_ms) + work.encode_ms)[:, None]
-        part2_ms = (_paced(self.profile.edge, work.part2_ms) + work.decode_ms)[:, None]
-        result_ms = np.where(crosses, 1.0, slowdown) * self.facts.result_ms
-        return np.asarray(part1_ms + link_ms + part2_ms + result_ms)
+        way = Way(bw_mbit, delay_ms)
+        return e2e_ms(work, slowdown, way, way)
 
     def long_parts(self, work: Work, grid: PlanGrid) -> Bools:
         """Whether all parts that there are take :data:`LONG_MS` or more; shaped as `e2e_ms`."""
         slowdown, _, _ = grid.points()
-        part1_ms = _paced(self.profile.ue, work.part1_ms)[:, None] * slowdown
-        part2_ms = _paced(self.profile.edge, work.part2_ms)[:, None]
+        part1_ms, part2_ms = work.part1_ms[:, None] * slowdown, work.part2_ms[:, None]
         return np.asarray(
             ((part1_ms == 0) | (part1_ms >= LONG_MS)) & ((part2_ms == 0) | (part2_ms >= LONG_MS))
         )
 
     def ue_ms(self, work: Work, slowdown: Floats) -> Floats:
         """What options take of the UE, of shape (items of `work`, slow-downs)."""
-        result_ms = np.where(work.crosses, 0.0, self.facts.result_ms)
-        part1_ms = _paced(self.profile.ue, work.part1_ms)
-        return np.asarray((part1_ms + work.encode_ms + result_ms)[:, None] * slowdown)
-
-
-def _wire_ms(sent_bytes: Floats, bw_mbit: Floats) -> Floats:
-    on_wire = np.array([wire_bytes(round(nbytes * FRAMING)) for nbytes in sent_bytes])
-    return np.asarray(on_wire[:, None] * 8 / (bw_mbit * 1e3))
-
-
-def _paced(node: NodeProfile, layers_ms: Floats) -> Floats:
-    """What a part of such layers takes after a pause; nothing without layers."""
-    slower = max(node.paced_ms / node.steady_ms, 1.0)
-    return np.where(layers_ms > 0, layers_ms * slower + RUN_MS, 0.0)
+        result_ms = np.where(work.crosses, 0.0, work.result_ms)
+        return np.asarray((work.part1_ms + work.encode_ms + result_ms)[:, None] * slowdown)
 
 
 @dataclass(frozen=True)

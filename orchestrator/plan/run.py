@@ -98,7 +98,8 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
             profile = take_nodes(config, site, local().model, watcher)
         profile = with_told_ue(profile, wanted.ue_profile_csv, lambda: local().model.graph)
         predictor = _predictor(config, wanted, profile, local, watcher)
-        outcome = _planned(config, wanted, replace(predictor, doubt=doubt))
+        predictor = replace(predictor, doubt=doubt.widened(profile.waited_share))
+        outcome = _planned(config, wanted, predictor)
         if site is None or not wanted.verify:
             return outcome
         probes = probed(outcome.plan, outcome.decided, wanted.verify, site)

@@ -17,6 +17,9 @@ from orchestrator.reports.terminal import Line, rounded, show_lines, stdout
 from orchestrator.results.judgement.accuracy import drawn
 from splitbed.command import say
 
+BUSY_SHARE = 0.05
+"""More waiting than this is told."""
+
 
 def show(outcome: PlanOutcome, *, as_json: bool) -> None:
     """Print the best options, the map, the policies, and what was measured."""
@@ -40,6 +43,11 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return
     _show(outcome)
+    if (waited := outcome.plan.predictor.profile.waited_share) > BUSY_SHARE:
+        say(
+            f"The machine was busy while it was profiled: parts waited {waited:.0%} of their time "
+            "for a processor. Intervals are so much wider; plan again when it is quiet."
+        )
     if source := outcome.plan.predictor.profile.ue.source:
         say(f"The UE's parts are those of {source}; coding was timed on this machine.")
     stdout().print(

@@ -1,9 +1,12 @@
 """Profiles of both nodes (clause 10.2.7), and the times that they predict for every cut.
 
 A cut's times are the sums over its layers, as in the table that clause 10.2.13 points to: no
-network is in them. What a sweep will measure is slower, as its nodes wait for the network between
-frames; so much as the whole model is slower after a pause.
+network is in them. What a sweep will measure differs: a runtime joins other layers where a part
+ends, and nodes wait for the network between frames. So some real parts are run, too, each after a
+pause; parts between two of them are predicted by the layers that they have more.
 """
+
+import numpy as np
 
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
@@ -16,6 +19,10 @@ PUBLISHED_COLUMNS = (
 """Of the table of clause 10.2.13; KiB is 1024 bytes, kB is 1000, as there."""
 
 
+RUN_MS = 0.4
+"""What the least part takes besides its layers, and Python from stage to stage: measured here."""
+
+
 class Span(Frozen):
     """Layers between neighbouring cuts, as a rule one: `ms` is their share of the whole's time."""
 
@@ -23,6 +30,14 @@ class Span(Frozen):
     last: int
     name: str
     op: str
+    ms: float
+
+
+class PartTime(Frozen):
+    """What a part of these layers takes after a pause."""
+
+    first: int
+    last: int
     ms: float
 
 
@@ -40,11 +55,33 @@ class NodeProfile(Frozen):
     init_memory_bytes: int | None = None
     overall_memory_bytes: int | None = None
     layers: tuple[Span, ...]
+    parts: tuple[PartTime, ...] = ()
+    """Of the UE those that begin the model, of the edge those that end it; earlier versions had
+    none."""
+    waited_share: float = 0.0
+    """By how much of their time these parts' threads waited for a processor that others had."""
     source: str = ""
 
     def ms(self, first: int, last: int) -> float:
         """What the layers between two cuts take."""
         return sum(span.ms for span in self.layers if first <= span.first and span.last <= last)
+
+    def part_ms(self, first: int, last: int) -> float:
+        """What the part between two cuts takes in a frame; nothing without layers."""
+        if first == last:
+            return 0.0
+        for part in self.parts:
+            if (part.first, part.last) == (first, last):
+                return part.ms
+        return self.paced_part_ms(self.ms(first, last))
+
+    def paced_part_ms(self, layers_ms: float) -> float:
+        """What a part takes after a pause whose layers take so long, by the parts that were run."""
+        known = {self.ms(part.first, part.last): part.ms for part in self.parts}
+        whole_ms = max(self.paced_ms, self.steady_ms) + RUN_MS
+        known = {0.0: RUN_MS, self.steady_ms: whole_ms} | known
+        at_ms = sorted(known)
+        return float(np.interp(layers_ms, at_ms, [known[ms] for ms in at_ms]))
 
 
 class CutSizes(Frozen):
@@ -67,12 +104,14 @@ class Profile(Frozen):
         """Number of layers."""
         return self.cuts[-1].k
 
+    @property
+    def waited_share(self) -> float:
+        """That of the node that others disturbed more."""
+        return max(self.ue.waited_share, self.edge.waited_share)
+
     def predicted_ms(self, k: int) -> tuple[float, float]:
         """What part 1 on the UE and part 2 on the edge will take in a sweep."""
-        if k == self.n:  # the device anchor waits for no network
-            return self.ue.ms(0, k), 0.0
-        ue, edge = (node.paced_ms / node.steady_ms for node in (self.ue, self.edge))
-        return ue * self.ue.ms(0, k), edge * self.edge.ms(k, self.n)
+        return self.ue.part_ms(0, k), self.edge.part_ms(k, self.n)
 
     def table(self) -> list[dict[str, float]]:
         """A row per cut with :data:`PUBLISHED_COLUMNS`."""

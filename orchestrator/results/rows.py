@@ -111,7 +111,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
     e2e_predicted_ms: Annotated[
         Number,
         Column(
-            "with these two, the link at its bound, all else as measured",
+            "with these two, coding as measured, the link at its bound and what messages cost",
             "ms",
             f"{NO_PROFILE}; or {NO_FRAME}",
         ),
@@ -123,7 +123,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
     e2e_over_quiet: Annotated[
         Number,
         Column(
-            "end-to-end time over the floor of quiet nodes, e2e_predicted_ms: work that others "
+            "end-to-end time over the bound with the two parts as predicted: work that others "
             "slow down does not hide in it",
             empty=f"{NO_PROFILE}; or {NO_FRAME}",
             head="over quiet bound",

@@ -173,6 +173,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                     _threads(options.threads) or len(os.sched_getaffinity(0)),
                     min(options.warmup, _MOST_RUNS),
                     min(options.runs, _MOST_RUNS),
+                    by_turns=options.by_turns,
                     given_up=lambda: not context.is_active(),
                 )
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
@@ -23,8 +25,10 @@ from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 
-_ROUNDS = 4
-_PACED_RUNS, _PAUSE_S = 4, 0.05
+_ROUNDS = 2
+_PACED_RUNS, _PAUSE_S = 2, 0.05
+_TURN_PAUSE_S = 0.02
+_TASKS = Path("/proc/self/task")
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
 _SMALL_BYTES = 1024
@@ -54,6 +58,9 @@ class PartProfile:
 
     Memory is what the process grew by: resident once the file was open, and at the peak of the
     runs; a later part has memory to use that the first one freed.
+
+    ``waited_share`` is what threads waited for a processor, all together, over the time of the runs
+    by turns that count; None of other runs, and where the kernel does not tell.
     """
 
     init_ms: float
@@ -63,6 +70,7 @@ class PartProfile:
     paced_ms: float | None
     init_memory_bytes: int | None
     overall_memory_bytes: int | None
+    waited_share: float | None = None
 
 
 def profile(
@@ -71,13 +79,20 @@ def profile(
     warmup: int,
     runs: int,
     timeout_s: float = 600.0,
+    *,
+    by_turns: bool = False,
     given_up: Callable[[], bool] = lambda: False,
 ) -> list[PartProfile]:
     """Profiles of ``parts``, taken in one fresh process.
 
-    The ``runs`` are spread over up to 4 rounds, so that what slows the machine for a while slows
+    The ``runs`` are spread over up to 2 rounds, so that what slows the machine for a while slows
     no single part.  In each round a part is opened, run ``warmup`` times and then its share of
     ``runs``, and closed before the next.  Inputs are seeded and random.
+
+    With ``by_turns`` all are open at once instead, and in each of ``runs`` rounds each is run once,
+    in an order of the round's own and after a pause: caches then hold what another part needed, and
+    threads sleep, as those of a node do that waits for its next frame.  ``steady_ms`` is the median
+    of the half of those runs that others disturbed least.
 
     Nobody wants them any more once ``given_up``.
 
@@ -92,6 +107,7 @@ def profile(
     request = {
         "parts": [asdict(part) | {"path": str(part.path)} for part in parts],
         "counts": {"threads": threads, "warmup": warmup, "runs": runs},
+        "by_turns": by_turns,
     }
     answer = json.loads(_child(json.dumps(request), timeout_s, given_up))
     if "error" in answer:
@@ -192,9 +208,8 @@ def _measured(
     the order in which they follow one another.
     """
     tensors = {name: small.get(name, value) for name, value in tensors.items()}
-    fed = [tensor.name for tensor in part.inputs]
     start_ns = time.monotonic_ns()
-    with PartSession(part.path, part.inputs, part.outputs, fed, threads, part.runtime) as session:
+    with _opened(part, threads) as session:
         init_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
         open_bytes = _memory_bytes("VmRSS")
         warmup_ms, runs_ms, paced_ms = (
@@ -205,6 +220,67 @@ def _measured(
         if any(_is_small(info) and info.name not in small for info in part.outputs):
             small |= _small(session.run(tensors), part.outputs)
     return _Round(init_ms, warmup_ms, runs_ms, paced_ms, open_bytes, peak_bytes)
+
+
+def _by_turns(
+    parts: Sequence[ProfiledPart], threads: int, warmup: int, runs: int
+) -> list[PartProfile]:
+    orders = np.random.default_rng(_SEED)
+    with ExitStack() as stack:
+        opened = []
+        for part in parts:
+            fed = random_inputs(part.inputs, _SEED)
+            start_ns = time.monotonic_ns()
+            session = stack.enter_context(_opened(part, threads))
+            init_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
+            first_ms, *_ = [_run_ms(session, fed, 0) for _ in range(warmup)]
+            opened.append((session, fed, init_ms, first_ms))
+        turns: list[list[_Turn]] = [[] for _ in parts]
+        for _ in range(runs):
+            for place in orders.permutation(len(parts)).tolist():
+                session, fed, *_ = opened[place]
+                waited_ms = _waited_ms()
+                took_ms = _run_ms(session, fed, _TURN_PAUSE_S)
+                turns[place].append(_Turn(took_ms, _waited_ms() - waited_ms))
+    return [
+        _of_turns(init_ms, first_ms, turns[place])
+        for place, (_, _, init_ms, first_ms) in enumerate(opened)
+    ]
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A run of a part, and what threads of this process waited for a processor meanwhile."""
+
+    ms: float
+    waited_ms: float
+
+    @property
+    def waited_share(self) -> float:
+        return self.waited_ms / self.ms
+
+
+def _of_turns(init_ms: float, first_ms: float, turns: Sequence[_Turn]) -> PartProfile:
+    least = sorted(turns, key=lambda turn: turn.waited_share)[: (len(turns) + 1) // 2]
+    steady_ms = statistics.median(turn.ms for turn in least)
+    share = statistics.median(turn.waited_share for turn in least)
+    shortest_ms = min(turn.ms for turn in turns)
+    told = share if _TASKS.is_dir() else None
+    return PartProfile(init_ms, first_ms, steady_ms, shortest_ms, None, None, None, told)
+
+
+def _waited_ms() -> float:
+    """How long the threads of this process were ready and had no processor (proc(5), schedstat)."""
+    waited_ns = 0
+    for stat in _TASKS.glob("*/schedstat"):
+        with suppress(OSError):  # gone
+            waited_ns += int(stat.read_text().split()[1])
+    return waited_ns / NS_PER_MS
+
+
+def _opened(part: ProfiledPart, threads: int) -> PartSession:
+    fed = [tensor.name for tensor in part.inputs]
+    return PartSession(part.path, part.inputs, part.outputs, fed, threads, part.runtime)
 
 
 def _small(tensors: Tensors, infos: Sequence[TensorInfo]) -> Tensors:
@@ -256,7 +332,8 @@ def _part(asked: Mapping[str, Any]) -> ProfiledPart:
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        profiles = _profiled([_part(asked) for asked in request["parts"]], **request["counts"])
+        take = _by_turns if request["by_turns"] else _profiled
+        profiles = take([_part(asked) for asked in request["parts"]], **request["counts"])
     except SplitbedError as error:
         return {"error": str(error), "exit_code": error.exit_code}
     return {"profiles": [asdict(profile) for profile in profiles]}

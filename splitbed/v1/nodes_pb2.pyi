@@ -638,20 +638,24 @@ class ProfileOptions(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     WARMUP_FIELD_NUMBER: _builtins.int
     RUNS_FIELD_NUMBER: _builtins.int
+    BY_TURNS_FIELD_NUMBER: _builtins.int
     threads: _builtins.int
     """0: as many as the node may use"""
     warmup: _builtins.int
     runs: _builtins.int
+    by_turns: _builtins.bool
+    """All parts are open at once, and run by turns, each run after a pause."""
     def __init__(
         self,
         *,
         threads: _builtins.int = ...,
         warmup: _builtins.int = ...,
         runs: _builtins.int = ...,
+        by_turns: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_turns", b"by_turns", "runs", b"runs", "threads", b"threads", "warmup", b"warmup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -694,6 +698,7 @@ class PartProfile(_message.Message):
     PACED_MS_FIELD_NUMBER: _builtins.int
     INIT_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     OVERALL_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    WAITED_SHARE_FIELD_NUMBER: _builtins.int
     init_ms: _builtins.float
     first_ms: _builtins.float
     steady_ms: _builtins.float
@@ -702,6 +707,8 @@ class PartProfile(_message.Message):
     """Of the first part only:"""
     init_memory_bytes: _builtins.int
     overall_memory_bytes: _builtins.int
+    waited_share: _builtins.float
+    """Of parts run by turns, where the kernel tells:"""
     def __init__(
         self,
         *,
@@ -712,10 +719,11 @@ class PartProfile(_message.Message):
         paced_ms: _builtins.float | None = ...,
         init_memory_bytes: _builtins.int | None = ...,
         overall_memory_bytes: _builtins.int | None = ...,
+        waited_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "_paced_ms", b"_paced_ms", "init_memory_bytes", b"init_memory_bytes", "overall_memory_bytes", b"overall_memory_bytes", "paced_ms", b"paced_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "_paced_ms", b"_paced_ms", "_waited_share", b"_waited_share", "init_memory_bytes", b"init_memory_bytes", "overall_memory_bytes", b"overall_memory_bytes", "paced_ms", b"paced_ms", "waited_share", b"waited_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "_paced_ms", b"_paced_ms", "first_ms", b"first_ms", "init_memory_bytes", b"init_memory_bytes", "init_ms", b"init_ms", "min_ms", b"min_ms", "overall_memory_bytes", b"overall_memory_bytes", "paced_ms", b"paced_ms", "steady_ms", b"steady_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes", "_overall_memory_bytes", b"_overall_memory_bytes", "_paced_ms", b"_paced_ms", "_waited_share", b"_waited_share", "first_ms", b"first_ms", "init_memory_bytes", b"init_memory_bytes", "init_ms", b"init_ms", "min_ms", b"min_ms", "overall_memory_bytes", b"overall_memory_bytes", "paced_ms", b"paced_ms", "steady_ms", b"steady_ms", "waited_share", b"waited_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__init_memory_bytes: _TypeAlias = _typing.Literal["init_memory_bytes"]  # noqa: Y015
     _WhichOneofArgType__init_memory_bytes: _TypeAlias = _typing.Literal["_init_memory_bytes", b"_init_memory_bytes"]  # noqa: Y015
@@ -723,12 +731,16 @@ class PartProfile(_message.Message):
     _WhichOneofArgType__overall_memory_bytes: _TypeAlias = _typing.Literal["_overall_memory_bytes", b"_overall_memory_bytes"]  # noqa: Y015
     _WhichOneofReturnType__paced_ms: _TypeAlias = _typing.Literal["paced_ms"]  # noqa: Y015
     _WhichOneofArgType__paced_ms: _TypeAlias = _typing.Literal["_paced_ms", b"_paced_ms"]  # noqa: Y015
+    _WhichOneofReturnType__waited_share: _TypeAlias = _typing.Literal["waited_share"]  # noqa: Y015
+    _WhichOneofArgType__waited_share: _TypeAlias = _typing.Literal["_waited_share", b"_waited_share"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__init_memory_bytes) -> _WhichOneofReturnType__init_memory_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__overall_memory_bytes) -> _WhichOneofReturnType__overall_memory_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__paced_ms) -> _WhichOneofReturnType__paced_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__waited_share) -> _WhichOneofReturnType__waited_share | None: ...
 
 Global___PartProfile: _TypeAlias = PartProfile  # noqa: Y015
 

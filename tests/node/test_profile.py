@@ -12,7 +12,7 @@ from tests.node.loopback import LAYERS, loopback_pair
 
 
 def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> None:
-    config = sweep_config({"model": "small", "ue_threads": 1, "edge_threads": 1})
+    config = sweep_config({"model": "small", "split": "all", "ue_threads": 1, "edge_threads": 1})
     with loopback_pair(tmp_path) as (pair, model):
         profile = take_profile(config, model, pair)
         pair.load(3, threads=(1, 1), warmup=0)  # a node that was profiled goes on serving
@@ -32,6 +32,17 @@ def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> Non
         assert min(known(node.init_ms), known(node.warmup_ms), node.steady_ms) > 0
         assert known(node.overall_memory_bytes) >= known(node.init_memory_bytes) > 0
         assert node.ms(0, LAYERS) == pytest.approx(node.steady_ms, rel=0.01)
+    inside = range(1, LAYERS)
+    assert [(one.first, one.last) for one in profile.ue.parts] == [
+        *((0, k) for k in inside),
+        (0, LAYERS),
+    ]
+    assert [(one.first, one.last) for one in profile.edge.parts] == [
+        (0, LAYERS),
+        *((k, LAYERS) for k in inside),
+    ]
+    for k in inside:
+        assert min(profile.predicted_ms(k)) > 0
 
 
 def test_a_part_that_cannot_be_run_is_refused_and_the_node_lives(tmp_path: Path) -> None:

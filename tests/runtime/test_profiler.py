@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.runtime.profiler import PartProfile, ProfiledPart, layer_times, profile
+from splitbed.runtime.profiler import (
+    PartProfile,
+    ProfiledPart,
+    _of_turns,
+    _Turn,
+    layer_times,
+    profile,
+)
 from splitbed.tensors import TensorInfo
 from tests.graphs import models, tflite_models
 
@@ -51,6 +58,23 @@ def test_times_of_every_part_are_taken_with_its_runtime(
     for part in taken:
         assert part.init_ms > 0
         assert 0 < part.min_ms <= part.steady_ms < part.init_ms + part.first_ms
+
+
+@pytest.mark.parametrize("chain", [onnx_chain, tflite_chain])
+def test_parts_run_by_turns_say_what_they_take_and_how_long_they_waited(
+    tmp_path: Path, chain: Callable[[Path], ProfiledPart]
+) -> None:
+    for part in profile([chain(tmp_path)] * 3, threads=1, warmup=1, runs=4, by_turns=True):
+        assert 0 < part.min_ms <= part.steady_ms
+        assert part.waited_share is not None
+        assert part.waited_share >= 0
+
+
+def test_a_part_counts_where_others_disturbed_it_least() -> None:
+    turns = [_Turn(30, 12), _Turn(10, 0), _Turn(20, 6), _Turn(12, 0.06), _Turn(11, 0.11)]
+    told = _of_turns(1, 2, turns)
+    assert (told.steady_ms, told.min_ms) == (11, 10)
+    assert told.waited_share == pytest.approx(0.005)
 
 
 def test_memory_is_that_of_the_first_part_alone(tmp_path: Path) -> None:

@@ -1,10 +1,19 @@
 """What profiles predict, and the published table that they fill."""
 
 import csv
+from collections.abc import Iterable
 
 import pytest
 
-from orchestrator.results.profile import PUBLISHED_COLUMNS, CutSizes, NodeProfile, Profile, Span
+from orchestrator.measure.profile import chosen
+from orchestrator.results.profile import (
+    PUBLISHED_COLUMNS,
+    CutSizes,
+    NodeProfile,
+    PartTime,
+    Profile,
+    Span,
+)
 
 
 def node(ms: tuple[float, ...]) -> NodeProfile:
@@ -32,15 +41,44 @@ def profile(ue_ms: tuple[float, ...], edge_ms: tuple[float, ...]) -> Profile:
     return Profile(ue=node(ue_ms), edge=node(edge_ms), cuts=tuple(cuts))
 
 
-@pytest.mark.parametrize(("k", "expected"), [(0, (0, 27)), (1, (15, 24))])
-def test_a_cut_is_predicted_by_the_layers_on_either_side_as_after_a_pause(
+@pytest.mark.parametrize(("k", "expected"), [(0, (0, 27.4)), (1, (15.4, 24.4)), (3, (90.4, 0))])
+def test_without_parts_a_cut_is_predicted_by_its_layers_as_slow_as_the_whole_after_a_pause(
     k: int, expected: tuple[float, float]
 ) -> None:
-    assert profile((10, 20, 30), (2, 4, 12)).predicted_ms(k) == expected
+    """And 0.4 ms to run a part at all."""
+    assert profile((10, 20, 30), (2, 4, 12)).predicted_ms(k) == pytest.approx(expected)
 
 
-def test_nothing_waits_at_the_device_anchor() -> None:
-    assert profile((10, 20, 30), (2, 4, 12)).predicted_ms(3) == (60, 0)
+def with_parts() -> Profile:
+    """Four layers, cut in the middle; the parts do not add up to the whole."""
+    told = profile((10, 20, 30, 40), (1, 2, 3, 4))
+    ue = [PartTime(first=0, last=2, ms=36), PartTime(first=0, last=4, ms=120)]
+    edge = [PartTime(first=0, last=4, ms=11), PartTime(first=2, last=4, ms=9)]
+    return told.replaced(
+        ue=told.ue.replaced(parts=tuple(ue)), edge=told.edge.replaced(parts=tuple(edge))
+    )
+
+
+@pytest.mark.parametrize(("k", "expected"), [(0, (0, 11)), (2, (36, 9)), (4, (120, 0))])
+def test_a_part_that_was_run_is_predicted_to_take_what_it_took(
+    k: int, expected: tuple[float, float]
+) -> None:
+    assert with_parts().predicted_ms(k) == expected
+
+
+def test_between_two_parts_the_layers_share_what_one_takes_more_than_the_other() -> None:
+    # on the UE 30 of the 70 ms between them; on the edge the first of three beside what is run
+    assert with_parts().predicted_ms(3) == pytest.approx(
+        (36 + 84 * 30 / 70, 0.4 + (9 - 0.4) * 4 / 7)
+    )
+    assert with_parts().predicted_ms(1)[1] == pytest.approx(9 + 2 * 2 / 3)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(9, range(1, 10)), (3, (2, 5, 8)), (1, (5,))])
+def test_the_parts_that_are_run_are_spread_over_the_model(
+    most: int, expected: Iterable[int]
+) -> None:
+    assert chosen(range(1, 10), most) == [*expected]
 
 
 def test_the_table_has_the_published_columns_with_their_units() -> None:

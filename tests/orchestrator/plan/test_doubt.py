@@ -52,6 +52,14 @@ def test_a_new_error_lies_inside_as_often_as_is_said(count: int) -> None:
     assert inside / 2000 >= COVERAGE - 3 * (0.9 * 0.1 / 2000) ** 0.5
 
 
+def test_a_profile_of_a_busy_machine_widens_both_ends() -> None:
+    told = Doubt(NARROW, WIDE).widened(0.1)
+    assert (told.long.low, told.long.high) == pytest.approx((0.81, 1.21))
+    assert (told.short.low, told.short.high) == pytest.approx((0.45, 2.2))
+    assert Doubt(NARROW, WIDE).widened(0) == Doubt(NARROW, WIDE)
+    assert Doubt(NARROW, WIDE).widened(3).short.low == 0
+
+
 def test_short_and_long_parts_have_intervals_of_their_own() -> None:
     made = replace(predictor(), doubt=Doubt(NARROW, WIDE))
     plan = make_plan(made, grid("5,20", "0", "1,2"))

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from netem.spec import symmetric
+from orchestrator.plan.lessons import _of_rows
 from orchestrator.results.judgement.verdict import judge_run
+from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.rows import COLUMNS
 from orchestrator.results.run_folder import (
@@ -257,13 +259,27 @@ def test_predictions_stand_beside_what_was_measured(folder: RunFolder) -> None:
     (folder.path / PROFILE_FILE).write_text(profile(ue_ms=(4, 2), edge_ms=(3, 8)).model_dump_json())
     add_cell(folder, "1:1", [110] * 3)
     (row,) = rows(folder)
-    # after a pause half as much again
-    assert (row.part1_predicted_ms, row.part2_predicted_ms) == (6, 12)
-    bound_ms = row.bound_ms
-    assert bound_ms is not None
-    assert row.e2e_predicted_ms == pytest.approx(bound_ms + 8)
-    assert row.prediction_error_pct == pytest.approx(100 * (bound_ms + 8 - 110) / 110)
-    assert "part 1 and part 2 alone within 80.0 %" in judge_run([row], 1).advice[0]
+    # after a pause half as much again, and 0.4 ms to run a part at all
+    assert (row.part1_predicted_ms, row.part2_predicted_ms) == (6.4, 12.4)
+    assert row.bound_ms is not None
+    assert row.e2e_ms is not None
+    # the bound with the predicted parts; the prediction has what messages cost, too
+    quiet_ms = row.bound_ms + 8.8
+    assert row.e2e_over_quiet == pytest.approx(row.e2e_ms / quiet_ms)
+    assert row.e2e_predicted_ms is not None
+    assert row.e2e_predicted_ms == pytest.approx(quiet_ms + UP_MS + DOWN_MS, rel=1e-3)
+    assert row.prediction_error_pct == pytest.approx(100 * (row.e2e_predicted_ms / 110 - 1))
+    assert "part 1 and part 2 alone within 88.0 %" in judge_run([row], 1).advice[0]
+
+
+def test_a_row_is_predicted_by_the_formula_of_plans(folder: RunFolder) -> None:
+    told = profile(ue_ms=(4, 2), edge_ms=(3, 8))
+    (folder.path / PROFILE_FILE).write_text(told.model_dump_json())
+    add_cell(folder, "1:1", [110] * 3)
+    (row,) = rows(folder)
+    (lesson,) = _of_rows([row], told)
+    assert row.e2e_ms is not None
+    assert row.e2e_predicted_ms == pytest.approx(row.e2e_ms / lesson.ratio)
 
 
 def test_a_profile_that_cannot_be_read_predicts_nothing(folder: RunFolder) -> None:

@@ -1,0 +1,63 @@
+"""What a configuration takes end to end, by what a profile says of its parts: one formula for plans
+and for the rows of a sweep.
+
+    slow-down * (part 1 + encode) + uplink + decode + part 2 + result + downlink
+
+The link is at its bound (:mod:`netem.wire`) with what a message costs besides.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from netem.wire import SEGMENT_BYTES, wire_bytes
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+UP_MS, DOWN_MS = 1.0, 0.9
+"""What a message takes besides the wire, of gRPC, kernel and waking: measured in sweeps here."""
+FRAMING = 1.0005
+"""Bytes that gRPC sends for one of a large message: HTTP/2 frames of 16 KiB."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What configurations take of the nodes and send, an item for each."""
+
+    part1_ms: Floats
+    encode_ms: Floats
+    decode_ms: Floats
+    part2_ms: Floats
+    sent_bytes: Floats
+    crosses: Bools
+    result_ms: float
+    result_bytes: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """One direction of links, an item for each."""
+
+    rate_mbit: Floats
+    delay_ms: Floats
+
+
+def e2e_ms(
+    work: Work, slowdown: Floats, up: Way, down: Way, segment_bytes: int = SEGMENT_BYTES
+) -> Floats:
+    """Predicted times of shape (items of `work`, links)."""
+    crosses = work.crosses[:, None]
+    sent_bits = 8.0 * np.array([_wire_bytes(nbytes, segment_bytes) for nbytes in work.sent_bytes])
+    result_bits = 8 * wire_bytes(work.result_bytes, segment_bytes)
+    up_ms = sent_bits[:, None] / (up.rate_mbit * 1e3) + up.delay_ms + UP_MS
+    down_ms = result_bits / (down.rate_mbit * 1e3) + down.delay_ms + DOWN_MS
+    part1_ms = slowdown * (work.part1_ms + work.encode_ms)[:, None]
+    part2_ms = (work.part2_ms + work.decode_ms)[:, None]
+    result_ms = np.where(crosses, 1.0, slowdown) * work.result_ms
+    return np.asarray(part1_ms + np.where(crosses, up_ms + down_ms, 0.0) + part2_ms + result_ms)
+
+
+def _wire_bytes(nbytes: float, segment_bytes: int) -> int:
+    return wire_bytes(round(nbytes * FRAMING), segment_bytes)
