@@ -151,7 +151,7 @@ def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[
     logs = [math.log(statistics.median(b) / statistics.median(a)) for a, b in rows]
     shift, scatter = _shifted(logs)
     shared = min(max(shift, -math.log1p(MAX_SHIFT)), math.log1p(MAX_SHIFT))
-    found = [difference(a, b, against=math.exp(shared)) for a, b in rows]
+    found = [difference(a, b, against=math.exp(shared), besides=0.0) for a, b in rows]
     corrected = holm([one.p if one else 1.0 for one in found])
     told = []
     for own, log, p in zip(found, logs, corrected, strict=True):

@@ -3,10 +3,14 @@
 The i-th frames of both are a pair: of the same inputs in the same order they share what the input
 costs; of others the pairing costs precision, not honesty. What is judged is log(b / a).
 
-From 6 pairs on the interval is the exact one of the median by order statistics (the sign test; as
-exact for skewed and bimodal times); of 2 to 5, Student's t of the mean, which takes the logs for
-normal. Below 12 pairs the least p of the sign test (2 / 2^n) is too coarse for many questions at
-once: p is Student's there, and the interval has to exclude 1 as well.
+From 6 pairs on the interval is the one of the median by order statistics (the sign test; exact for
+skewed and bimodal times, too); of 2 to 5, Student's t of the mean, which takes the logs for normal.
+Below 24 pairs the least p of the sign test is too coarse for many questions at once: p is Student's
+there, and the interval has to exclude 1 as well.
+
+Both take frames to be independent, and cells to differ by their frames alone. Neither is so: errors
+are widened by DEPENDENT, and never less than those of CELL_SHARE. So three frames that agree by
+chance, or by a coarse clock, are not sure of what they say.
 """
 
 import math
@@ -20,7 +24,13 @@ from orchestrator.results.statistics.intervals import COVERAGE, Array, median_in
 
 MIN_SIGN_PAIRS = 6
 """Of fewer, not even the range of the ratios covers their median in 95 % of cases."""
-FINE_SIGN_PAIRS = 12
+FINE_SIGN_PAIRS = 24
+FOLLOWING = 0.3
+"""How a frame follows the one before (lag-1 correlation): less in 3 of 4 cells of real runs …"""
+DEPENDENT = math.sqrt((1 + FOLLOWING) / (1 - FOLLOWING))
+"""… which makes the error of a median or mean so many times as large (Bartlett 1946)."""
+CELL_SHARE = 0.005
+"""By so much two cells of a run differ besides, as a standard deviation, however many frames."""
 POWER = 0.8
 MAX_MORE = 10_000
 """More frames than these are not asked for."""
@@ -39,6 +49,7 @@ class Difference:
     spread: float
     """Standard deviation of log(b / a) over the pairs."""
     against: float = 1.0
+    besides: float = CELL_SHARE
 
     @property
     def by(self) -> str:
@@ -58,21 +69,27 @@ class Difference:
         """About how many frames more would tell them apart; None for more than MAX_MORE.
 
         If ratio and spread stay what they are, in 80 % of cases: n = ((z(1 - level / 2) + z(0.8))
-        · sqrt(π / 2) · spread / log ratio)², where sqrt(π / 2) is what a median costs over a mean.
+        · DEPENDENT · sqrt(π / 2) · spread / log ratio)², where sqrt(π / 2) is what a median costs
+        over a mean. None, too, for what is within the error of `besides`.
         """
         apart = abs(math.log(self.ratio / self.against))
-        if apart == 0:
+        z_level = NormalDist().inv_cdf(1 - level / 2)
+        if apart <= z_level * self.besides:
             return None
-        z = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(POWER)
-        needed = max(MIN_SIGN_PAIRS, (z * math.sqrt(math.pi / 2) * self.spread / apart) ** 2)
+        z = z_level + NormalDist().inv_cdf(POWER)
+        error = DEPENDENT * math.sqrt(math.pi / 2) * self.spread
+        needed = max(MIN_SIGN_PAIRS, (z * error / apart) ** 2)
         more = max(1, math.ceil(needed - self.pairs))
         return more if more <= MAX_MORE else None
 
 
-def difference(a: Sequence[float], b: Sequence[float], against: float = 1.0) -> Difference | None:
+def difference(
+    a: Sequence[float], b: Sequence[float], against: float = 1.0, besides: float = CELL_SHARE
+) -> Difference | None:
     """The difference of two samples of times, all positive; of fewer than 2 pairs, None.
 
-    What is asked is whether b takes other than `against` times what a does.
+    What is asked is whether b takes other than `against` times what a does; `besides` is the share
+    by which cells differ however many frames they have, 0 for who deals with that by itself.
     """
     pairs = min(len(a), len(b))
     if pairs < 2:
@@ -83,11 +100,18 @@ def difference(a: Sequence[float], b: Sequence[float], against: float = 1.0) -> 
     middle = float(np.mean(beyond))
     if pairs >= MIN_SIGN_PAIRS:
         ends = median_interval(beyond.tolist())
-        middle, low, high = float(np.median(beyond)), ends.low, ends.high
+        middle = float(np.median(beyond))
+        low, high = (middle + DEPENDENT * (end - middle) for end in (ends.low, ends.high))
     if pairs >= FINE_SIGN_PAIRS:
         p = _sign_p(beyond)
-    ratio, least, most = (against * math.exp(log) for log in (middle, low, high))
-    return Difference(ratio, least, most, pairs, p, float(np.std(logs, ddof=1)), against)
+    if besides:
+        of_cells = NormalDist(sigma=besides)
+        least = of_cells.inv_cdf((1 + COVERAGE) / 2)
+        low, high = min(low, middle - least), max(high, middle + least)
+        p = max(p, 2 * of_cells.cdf(-abs(middle)))
+    ratio, from_, to = (against * math.exp(log) for log in (middle, low, high))
+    spread = float(np.std(logs, ddof=1))
+    return Difference(ratio, from_, to, pairs, p, spread, against, besides)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -103,11 +127,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _student(logs: Array) -> tuple[float, float, float]:
-    """The p and the interval of a mean of 0; of logs that are all the same, without a doubt."""
+    """The p and the interval of a mean of 0; of logs that are all the same, the mean alone."""
     from scipy.special import stdtr, stdtrit  # takes a while to import
 
     degrees = len(logs) - 1
-    mean, error = float(np.mean(logs)), float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
+    mean, spread = float(np.mean(logs)), float(np.std(logs, ddof=1))
+    error = DEPENDENT * spread / math.sqrt(len(logs))
     if error == 0:
         return (1.0 if mean == 0 else 0.0), mean, mean
     half = float(stdtrit(degrees, (1 + COVERAGE) / 2)) * error
@@ -115,8 +140,8 @@ def _student(logs: Array) -> tuple[float, float, float]:
 
 
 def _sign_p(logs: Array) -> float:
-    """Ties tell nothing and are left out."""
+    """Of as many pairs as would be independent; ties tell nothing and are left out."""
     from scipy.special import bdtr
 
-    above, below = int(np.sum(logs > 0)), int(np.sum(logs < 0))
+    above, below = (int(np.sum(side) / DEPENDENT**2) for side in (logs > 0, logs < 0))
     return min(1.0, 2 * float(bdtr(min(above, below), above + below, 0.5)))

@@ -1,7 +1,12 @@
 """How sure a choice is: of equals none is chosen surely, and what is bold is what might be best."""
 
-import numpy as np
+import math
 
+import numpy as np
+import pytest
+
+from orchestrator.ask.sweep_config import MAX_FRAMES, MIN_FRAMES
+from orchestrator.measure.limits import is_enough
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.rows import Row
@@ -36,6 +41,35 @@ def test_of_equals_a_choice_is_sure_in_5_of_100_runs_at_most() -> None:
         ]
         wrong += any(choice.sure for choice in choices(table))
     assert wrong <= 9  # 5 of 100, and twice its standard error
+
+
+@pytest.mark.parametrize(
+    ("noise", "following", "clock_ms"),
+    [(0.003, 0.0, 0.0), (0.01, 0.3, 0.0), (0.05, 0.3, 0.0), (0.002, 0.0, 0.5), (0.002, 0.3, 0.2)],
+)
+def test_of_equals_that_end_when_their_frames_agree_none_is_chosen_surely(
+    noise: float, following: float, clock_ms: float
+) -> None:
+    """However few frames that are, each like the one before it, by a coarse clock."""
+    rng, runs, wrong = np.random.default_rng(6), 60, 0
+    for _ in range(runs):
+        cells = [until_enough(rng, noise, following, clock_ms) for _ in range(8)]
+        (choice,) = choices([timed(f"{k}:{7 - k}", ms, n=7) for k, ms in enumerate(cells)])
+        wrong += len(choice.tied) < len(cells)
+    assert wrong <= 6  # 5 of 100, and twice its standard error
+
+
+def until_enough(
+    rng: np.random.Generator, noise: float, following: float, clock_ms: float
+) -> list[float]:
+    """Frames of a truth of about 100 ms, until a sweep would end the cell."""
+    frames_ms: list[float] = []
+    state = rng.standard_normal()
+    while len(frames_ms) < MIN_FRAMES or not (is_enough(frames_ms) or len(frames_ms) >= MAX_FRAMES):
+        state = following * state + (1 - following**2) ** 0.5 * rng.standard_normal()
+        ms = 100.1 * math.exp(noise * state)
+        frames_ms.append(round(ms / clock_ms) * clock_ms if clock_ms else ms)
+    return frames_ms
 
 
 def test_what_cannot_be_told_from_the_best_is_bold_with_it() -> None:

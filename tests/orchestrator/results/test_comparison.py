@@ -1,11 +1,12 @@
 """Frames held against frames: intervals that cover, and equals that are not told apart."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from orchestrator.results.statistics.comparison import difference, holm
+from orchestrator.results.statistics.comparison import DEPENDENT, difference, holm
 
 Noise = Callable[[np.random.Generator, int], "np.ndarray[tuple[int], np.dtype[np.float64]]"]
 
@@ -50,11 +51,17 @@ def test_the_cost_of_inputs_that_both_share_hides_no_difference() -> None:
 
 
 @pytest.mark.parametrize(("pairs", "rank"), [(6, 1), (8, 1), (9, 2), (20, 6), (100, 40)])
-def test_from_6_pairs_on_the_interval_is_that_of_the_sign_test(pairs: int, rank: int) -> None:
+def test_from_6_pairs_on_the_interval_is_that_of_the_sign_test_widened(
+    pairs: int, rank: int
+) -> None:
     """The ranks are those of a table of the sign test (Conover, table A3)."""
-    found = difference([1.0] * pairs, [float(place) for place in range(1, pairs + 1)])
+    logs = np.arange(1, pairs + 1) - (pairs + 1) / 2
+    found = difference([1.0] * pairs, np.exp(logs).tolist())
     assert found is not None
-    assert (round(found.low), round(found.high)) == (rank, pairs + 1 - rank)
+    reach = (pairs + 1) / 2 - rank
+    assert (found.low, found.high) == pytest.approx(
+        (math.exp(-DEPENDENT * reach), math.exp(DEPENDENT * reach))
+    )
 
 
 def test_of_fewer_pairs_it_is_said_to_be_students() -> None:
@@ -73,6 +80,15 @@ def test_as_many_frames_more_as_it_says_do_tell() -> None:
         found = difference(NORMAL(rng, n).tolist(), (1.02 * NORMAL(rng, n)).tolist())
         told += found is not None and found.tells
     assert told >= 70
+
+
+def test_frames_that_agree_tell_no_more_than_cells_do() -> None:
+    """Three frames are the same by a coarse clock, or by chance; cells differ all the same."""
+    close, apart = (difference([100.0] * 3, [ms] * 3) for ms in (100.9, 103.0))
+    assert close is not None and apart is not None
+    assert (close.tells, apart.tells) == (False, True)
+    assert 0.05 < close.p < 0.1 and close.frames_to_tell() is None
+    assert apart.low < 1.03 / 1.009
 
 
 def test_of_the_same_times_no_number_of_frames_would_tell() -> None:
