@@ -23,7 +23,7 @@ from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, receive
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
-from splitbed.node.slowdown import busy_cpus, measured_slowdown
+from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
 from splitbed.node.tcp import facts_to, pin_cubic
 from splitbed.telemetry import MODELS, tell_bytes, tell_link, tell_stages
 from splitbed.tensor_files import TensorFiles
@@ -51,7 +51,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         """What preprocessing makes of each."""
         self._received: CutPart | None = None
         self._processor: Processor | None = None
-        self._slowdown = 1.0
+        self._stretch = 1.0
         host.forget.append(self.forget)
 
     @answering
@@ -93,29 +93,38 @@ class UeService(nodes_pb2_grpc.UeServicer):
     def LimitProcessor(
         self, request: nodes_pb2.LimitRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.Limited:
-        """Give this node less of its processor, and measure what that does to part 1."""
+        """Slow this node, and measure what that does to part 1: by waiting, or by a quota."""
         part, limited = self._host.part, nodes_pb2.Limited()
-        if self._processor is not None:
-            self._processor.set(None)
-        self._slowdown = max(request.slowdown, 1.0)
-        if not request.cpus and request.slowdown <= 1:
-            return limited
-        if self._processor is None:
-            self._processor = Processor()
         fed = part.session.made_up()
-        busy = busy_cpus(lambda: part.run(fed)) if part.session.computes else 1.0
-        cpus = request.cpus or busy / request.slowdown
-        if request.measure and part.session.computes:
-            limited.full_ms, limited.limited_ms = measured_slowdown(
-                lambda: part.run(fed), self._processor, cpus
-            )
-        self._processor.set(cpus)
-        limited.cpus = self._processor.cpus or 0.0
+        measures = request.measure and part.session.computes
+        self._full_speed()
+        slowness: Slowness | None = None
+        if request.cpus:
+            self._processor = self._processor or Processor()
+            if measures:
+                limit = self._processor
+                slowness = limited_slowness(lambda: part.run(fed), limit, request.cpus)
+            self._processor.set(request.cpus)
+            limited.cpus = self._processor.cpus or 0.0
+        elif request.slowdown > 1:
+            times = request.slowdown
+            if measures:
+                times, slowness = steered(lambda: part.run(fed), times)
+            limited.stretch = self._stretch = times
+        if slowness is not None:
+            limited.full_ms, limited.limited_ms = slowness.full_ms, slowness.limited_ms
         return limited
 
-    def _repaid(self, most_cpus: float = float("inf")) -> AbstractContextManager[None]:
-        """What makes a short stage as slow as the limit says."""
-        return nullcontext() if self._processor is None else self._processor.repaid(most_cpus)
+    def _full_speed(self) -> None:
+        self._stretch = 1.0
+        if self._processor is not None:
+            self._processor.set(None)
+
+    def _slowed(self, threads: float = float("inf")) -> AbstractContextManager[None]:
+        """What makes a stage that computes with so many threads as slow as was asked."""
+        if self._stretch > 1:
+            return stretched(self._stretch)
+        return nullcontext() if self._processor is None else self._processor.repaid(threads)
 
     def forget(self) -> None:
         """Forget inputs and part, give up what is in flight, give the processor back."""
@@ -127,7 +136,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         if self._processor is not None:
             self._processor.close()
             self._processor = None
-        self._slowdown = 1.0
+        self._stretch = 1.0
 
     @contextmanager
     def _given_up(self, context: grpc.ServicerContext) -> Iterator[None]:
@@ -201,17 +210,24 @@ class UeService(nodes_pb2_grpc.UeServicer):
             raise NodeError(f"there is no input {request.input}: {len(self._prepare)} were added")
         part = self._host.part_of(request.layers if request.HasField("layers") else None)
         timeline = Timeline()
-        with timeline.stage("preprocess"):
+        # slowed, too: what a quota stalls here would else be a debt of the stage that counts first
+        with timeline.stage("preprocess"), self._slowed():
             tensors = self._prepare[request.input](self._inputs[request.input])
-        with timeline.stage("part1"), self._repaid():
-            crossing = part.run(tensors)
+        if part.session.computes:
+            with timeline.stage("part1"), self._slowed():
+                crossing = part.run(tensors)
+        else:
+            crossing, now_ns = tensors, time.monotonic_ns()
+            timeline.add("part1", now_ns, now_ns)
         if part.cut.is_whole:
-            with timeline.stage("result"):
+            with timeline.stage("result"), self._slowed(threads=1):
                 result = part.cut.model.result_of(crossing)
             tell_stages(timeline)
             return _record(request.frame, timeline, {}, result, None)
         # codecs have one thread: a limit for the threads of part 1 would hardly slow them
-        with timeline.stage("encode"), self._repaid(1 / self._slowdown):
+        with timeline.stage("encode"), self._slowed(threads=1):
+            if not part.session.computes:  # no part 1: what takes time or stalls is the encoder's
+                crossing = part.run(tensors)
             encoded = part.coder.encode(crossing)
         sending = packets(
             encoded,

@@ -94,6 +94,7 @@ class CellMeasurement:
             part1_delivery_ms=delivery_ms,
             ue_cpus=slowed.ue_cpus,
             ue_slowdown=slowed.ue_slowdown,
+            ue_slowdown_asked=slowed.asked,
             link_read_back=read_back,
             proofs=(before, after),
             machine=meter.read(),

@@ -204,6 +204,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     part1_delivery_ms: float | None = None
     ue_cpus: float | None = None
     ue_slowdown: float | None = None
+    ue_slowdown_asked: float | None = None
     link_read_back: LinkSpec | None = None
     proofs: tuple[ProofRecord, ...] = ()
     accuracy: Accuracy | None = None

@@ -148,8 +148,14 @@ class Row(MainColumns, frozen=True, kw_only=True):
             never_of=NETWORK_ANCHOR,  # no part runs on the UE
         ),
     ] = None
+    ue_slowdown_asked: Annotated[
+        Number,
+        Column(
+            "how many times as long it should take", empty="the UE was not slowed, or by a quota"
+        ),
+    ] = None
     ue_cpus: Annotated[
-        Number, Column("processors that the UE was left", empty="the UE was not slowed")
+        Number, Column("processors that the UE was left by a quota", empty="no quota was asked")
     ] = None
     best_anchor: Annotated[
         Text, Column("the anchor that the speed-up is against", empty=NO_ANCHOR)

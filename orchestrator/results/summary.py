@@ -13,7 +13,7 @@ from orchestrator.results.clock import ClockModel, is_told
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.disturbance import disturbed_by, marked
-from orchestrator.results.judgement.validity import faults_of, remarks_on
+from orchestrator.results.judgement.validity import faults_of, pace_remark, remarks_on
 from orchestrator.results.prediction import Way, Work, e2e_ms
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
@@ -65,6 +65,7 @@ def _asked(run: RunRecord, cell: CellRecord, frames: int) -> Row:
         lossless=cell.lossless,
         ue=cell.ue,
         ue_slowdown=cell.ue_slowdown,
+        ue_slowdown_asked=cell.ue_slowdown_asked,
         ue_cpus=cell.ue_cpus,
         split=cell.split,
         split_name=cell.split_name,
@@ -230,7 +231,10 @@ def _with_machine(row: Row, machine: MachineRecord) -> Row:
 
 
 def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
-    """What frames saw, where the run has the cell at the UE's own pace; else as tried alone."""
+    """What frames saw, where the run has the cell at the UE's own pace; else as tried alone.
+
+    A row whose pace is not what was asked says so.
+    """
     own = {
         (row.split, row.codec, row.link): row.part1_ms
         for row in table
@@ -239,9 +243,11 @@ def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
 
     def of(row: Row) -> Row:
         at_own_pace = own.get((row.split, row.codec, row.link))
-        if not row.ue or row.is_network_anchor or not row.part1_ms or at_own_pace is None:
-            return row
-        return replace(row, ue_slowdown=row.part1_ms / at_own_pace)
+        if row.ue and not row.is_network_anchor and row.part1_ms and at_own_pace is not None:
+            row = replace(row, ue_slowdown=row.part1_ms / at_own_pace)
+        if row.valid and (remark := pace_remark(row)):
+            row = replace(row, reason="; ".join(filter(None, (row.reason, remark))))
+        return row
 
     return [of(row) for row in table]
 

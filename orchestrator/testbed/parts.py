@@ -34,10 +34,16 @@ class LoadedParts:
 
 @dataclass(frozen=True)
 class Slowed:
-    """The CPUs that a slowed UE has, and how many times slower part 1 was then, where tried."""
+    """What slows the UE, a quota of CPUs or stages stretched so many times, and what came of it.
+
+    ``ue_slowdown`` is how many times slower part 1 was, where there is one, ``asked`` how many it
+    should be; None for a quota.
+    """
 
     ue_cpus: float | None = None
+    stretch: float | None = None
     ue_slowdown: float | None = None
+    asked: float | None = None
 
 
 @dataclass
@@ -180,10 +186,9 @@ class Parts:
             yield Slowed()
             return
         of = self._layers, pace
-        if (slowed := self._slowed.get(of)) and slowed.ue_cpus:
-            # the same limit for every codec and link, or their rows could not be compared
-            again = self._request(pace)
-            again.cpus = slowed.ue_cpus
+        if slowed := self._slowed.get(of):
+            # the same for every codec and link, or their rows could not be compared
+            again = nodes_pb2.LimitRequest(cpus=slowed.ue_cpus or 0, slowdown=slowed.stretch or 0)
             self._pair.limit_ue(again, pace.most)
         else:
             self._slowed[of] = self._measured(pace)
@@ -192,12 +197,13 @@ class Parts:
         finally:
             self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
 
-    def _request(self, pace: Pace) -> nodes_pb2.LimitRequest:
-        return pace.request(self._model.facts.macs or 0, self.full_ms)
-
     def _measured(self, pace: Pace) -> Slowed:
-        request = self._request(pace)
+        request = pace.request(self._model.facts.macs or 0, self.full_ms)
         request.measure = True
         limited = self._pair.limit_ue(request, max(pace.most, request.slowdown))
-        tried = limited.HasField("full_ms") and limited.full_ms > 0
-        return Slowed(limited.cpus, limited.limited_ms / limited.full_ms if tried else None)
+        return Slowed(
+            ue_cpus=limited.cpus if limited.HasField("cpus") else None,
+            stretch=limited.stretch if limited.HasField("stretch") else None,
+            ue_slowdown=limited.limited_ms / limited.full_ms if limited.full_ms else None,
+            asked=request.slowdown or None,
+        )

@@ -1,4 +1,4 @@
-"""The UE's processor made slower: a quota of CPU time for this whole process, by cgroup v1 or v2.
+"""The UE given less of its processor: a quota of CPU time for this process, by cgroup v1 or v2.
 
     the group that the process is in ── splitbed-ue-PID-START: the process, and its quota
 

@@ -1,43 +1,95 @@
-"""How much slower a limit of the processor makes some work."""
+"""Work that is made to take so many times as long, and how many times as long it then took.
 
-import os
+A stage that is slowed waits at its end until it has taken that many times its own time: time
+dilation (D. Gupta et al., "To Infinity and Beyond", NSDI 2006). A quota of CPU time cannot do that:
+the kernel hands it out in slices, and threads that spin while they wait for others use it up.
+"""
+
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from splitbed.node.processor import Processor
 
 _ROUNDS, _BLOCK_S, _PAUSE_S = 4, 0.25, 0.01
+_TRIES, _NEAR_ENOUGH, _LEAST_RUNS, _STEERING_S = 4, 0.05, 3, 20.0
+_SPUN_S = 0.0002
+"""The last of a wait is no sleep: the kernel wakes up who sleeps by some 0.1 ms too late."""
 
 
-def busy_cpus(run: Callable[[], object]) -> float:
-    """How many processors ``run`` keeps busy, unlimited: its CPU time over its time.
+@dataclass(frozen=True)
+class Slowness:
+    """Median milliseconds of some work by itself, and slowed."""
 
-    Divided by the slow-down wanted, it is the limit that gives it.  What this thread waited for
-    processors that others had is no time of its own.  The median of a quarter second's runs.
+    full_ms: float
+    limited_ms: float
+
+    @property
+    def times(self) -> float:
+        """How many times as long it took."""
+        return self.limited_ms / self.full_ms
+
+
+@contextmanager
+def stretched(times: float) -> Iterator[None]:
+    """What is done inside takes `times` as long as by itself: the rest is waited for at the end."""
+    start_s = time.monotonic()
+    yield
+    ends_s = start_s + times * (time.monotonic() - start_s)
+    time.sleep(max(ends_s - time.monotonic() - _SPUN_S, 0))
+    while time.monotonic() < ends_s:
+        pass
+
+
+def steered(run: Callable[[], object], slowdown: float) -> tuple[float, Slowness]:
+    """What to stretch `run` by until it takes `slowdown` times as long, and what was measured then.
+
+    Within 5 %, or the nearest of four tries, fewer where these take long: what is short, or on a
+    busy machine, is not as slow as it is made to be.
     """
-    busy: list[float] = []
-    end_s = time.monotonic() + _BLOCK_S
-    while len(busy) < 2 or time.monotonic() < end_s:
-        time.sleep(_PAUSE_S)
-        start_s, used_s = time.monotonic() - _waited_s(), time.process_time()
-        run()
-        used_s = time.process_time() - used_s
-        busy.append(used_s / (time.monotonic() - _waited_s() - start_s))
-    return min(statistics.median(busy), len(os.sched_getaffinity(0)))
+
+    def off(tried: tuple[float, Slowness]) -> float:
+        return abs(tried[1].times / slowdown - 1)
+
+    tries: list[tuple[float, Slowness]] = []
+    times, deadline_s = slowdown, time.monotonic() + _STEERING_S
+    while len(tries) < _TRIES:
+        tries.append((times, _stretched_slowness(run, times)))
+        if off(tries[-1]) <= _NEAR_ENOUGH or time.monotonic() > deadline_s:
+            break
+        times = max(times * slowdown / tries[-1][1].times, 1.0)
+    return min(tries, key=off)
 
 
-def measured_slowdown(
-    run: Callable[[], object], limit: Processor, cpus: float
-) -> tuple[float, float]:
-    """Median milliseconds of ``run`` without a limit, and limited to ``cpus``.
+def _stretched_slowness(run: Callable[[], object], times: float) -> Slowness:
+    """By turns, so that what others do to the machine is done to both; a second, three at least."""
 
-    Blocks of a quarter second alternate, four of each, two where a run takes longer; the first
-    run of a block is left out if there are others.  Each run comes after a pause, as a frame's
-    that waits for the network, and is repaid.  The limit before is set again at the end.
+    def slowed() -> None:
+        with stretched(times):
+            run()
+
+    full_ms: list[float] = []
+    limited_ms: list[float] = []
+    end_s = time.monotonic() + _ROUNDS * _BLOCK_S
+    while len(full_ms) < _LEAST_RUNS or time.monotonic() < end_s:
+        full_ms.append(_ms(run))
+        limited_ms.append(_ms(slowed))
+    return Slowness(statistics.median(full_ms), statistics.median(limited_ms))
+
+
+def limited_slowness(run: Callable[[], object], limit: Processor, cpus: float) -> Slowness:
+    """What `run` takes without a limit and limited to `cpus`; each run is repaid.
+
+    Blocks of a quarter second alternate, four of each, two where a run takes longer.  The limit
+    before is set again at the end.
     """
+
+    def repaid() -> None:
+        with limit.repaid():
+            run()
+
     before = limit.cpus
     full_ms: list[float] = []
     limited_ms: list[float] = []
@@ -47,28 +99,26 @@ def measured_slowdown(
             if index >= 2 and time.monotonic() > deadline_s:
                 break
             limit.set(None)
-            full_ms += _block_ms(run, limit)
+            full_ms += _block_ms(run)
             limit.set(cpus)
-            limited_ms += _block_ms(run, limit)
+            limited_ms += _block_ms(repaid)
     finally:
         limit.set(before)
-    return statistics.median(full_ms), statistics.median(limited_ms)
+    return Slowness(statistics.median(full_ms), statistics.median(limited_ms))
 
 
-def _block_ms(run: Callable[[], object], limit: Processor) -> list[float]:
+def _block_ms(run: Callable[[], object]) -> list[float]:
+    """Of a block's runs; the first is left out if there are others."""
     taken_ms: list[float] = []
     end_s = time.monotonic() + _BLOCK_S
     while not taken_ms or time.monotonic() < end_s:
-        time.sleep(_PAUSE_S)
-        start_ns = time.monotonic_ns()
-        with limit.repaid():
-            run()
-        taken_ms.append((time.monotonic_ns() - start_ns) / 1e6)
+        taken_ms.append(_ms(run))
     return taken_ms[1:] or taken_ms
 
 
-def _waited_s() -> float:
-    """How long this thread was ready and not running, where the kernel counts (sched-stats)."""
-    with suppress(OSError):
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    return 0.0
+def _ms(run: Callable[[], object]) -> float:
+    """What it takes after a pause, as a frame's part does that waits for the network."""
+    time.sleep(_PAUSE_S)
+    start_ns = time.monotonic_ns()
+    run()
+    return (time.monotonic_ns() - start_ns) / 1e6

@@ -1167,11 +1167,11 @@ class LimitRequest(_message.Message):
     CPUS_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
     slowdown: _builtins.float
-    """as many times less than a stage would use; up to 1: no limit"""
+    """how many times as long stages take; up to 1: no limit"""
     cpus: _builtins.float
-    """CPU seconds a second; 0: what slows part 1 as much"""
+    """instead, by a quota: CPU seconds a second"""
     measure: _builtins.bool
-    """run part 1 with and without the limit"""
+    """run part 1 with and without; where slowdown is asked, steer it"""
     def __init__(
         self,
         *,
@@ -1194,20 +1194,24 @@ class Limited(_message.Message):
     CPUS_FIELD_NUMBER: _builtins.int
     FULL_MS_FIELD_NUMBER: _builtins.int
     LIMITED_MS_FIELD_NUMBER: _builtins.int
+    STRETCH_FIELD_NUMBER: _builtins.int
     cpus: _builtins.float
-    """read back from the kernel; absent without a limit"""
+    """read back from the kernel; absent without a quota"""
     full_ms: _builtins.float
     limited_ms: _builtins.float
+    stretch: _builtins.float
+    """how many times their own time stages are made to take"""
     def __init__(
         self,
         *,
         cpus: _builtins.float | None = ...,
         full_ms: _builtins.float | None = ...,
         limited_ms: _builtins.float | None = ...,
+        stretch: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpus", b"_cpus", "_full_ms", b"_full_ms", "_limited_ms", b"_limited_ms", "cpus", b"cpus", "full_ms", b"full_ms", "limited_ms", b"limited_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cpus", b"_cpus", "_full_ms", b"_full_ms", "_limited_ms", b"_limited_ms", "_stretch", b"_stretch", "cpus", b"cpus", "full_ms", b"full_ms", "limited_ms", b"limited_ms", "stretch", b"stretch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpus", b"_cpus", "_full_ms", b"_full_ms", "_limited_ms", b"_limited_ms", "cpus", b"cpus", "full_ms", b"full_ms", "limited_ms", b"limited_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cpus", b"_cpus", "_full_ms", b"_full_ms", "_limited_ms", b"_limited_ms", "_stretch", b"_stretch", "cpus", b"cpus", "full_ms", b"full_ms", "limited_ms", b"limited_ms", "stretch", b"stretch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cpus: _TypeAlias = _typing.Literal["cpus"]  # noqa: Y015
     _WhichOneofArgType__cpus: _TypeAlias = _typing.Literal["_cpus", b"_cpus"]  # noqa: Y015
@@ -1215,12 +1219,16 @@ class Limited(_message.Message):
     _WhichOneofArgType__full_ms: _TypeAlias = _typing.Literal["_full_ms", b"_full_ms"]  # noqa: Y015
     _WhichOneofReturnType__limited_ms: _TypeAlias = _typing.Literal["limited_ms"]  # noqa: Y015
     _WhichOneofArgType__limited_ms: _TypeAlias = _typing.Literal["_limited_ms", b"_limited_ms"]  # noqa: Y015
+    _WhichOneofReturnType__stretch: _TypeAlias = _typing.Literal["stretch"]  # noqa: Y015
+    _WhichOneofArgType__stretch: _TypeAlias = _typing.Literal["_stretch", b"_stretch"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpus) -> _WhichOneofReturnType__cpus | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__full_ms) -> _WhichOneofReturnType__full_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limited_ms) -> _WhichOneofReturnType__limited_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stretch) -> _WhichOneofReturnType__stretch | None: ...
 
 Global___Limited: _TypeAlias = Limited  # noqa: Y015
 

@@ -656,7 +656,7 @@ class UeServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LimitProcessor(self, request, context):
-        """Gives this node less of its processor, as a slower UE has.
+        """Makes this node as slow as another UE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

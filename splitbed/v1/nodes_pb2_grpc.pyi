@@ -213,7 +213,7 @@ class UeStub:
     WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
     ProveLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]
     LimitProcessor: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]
-    """Gives this node less of its processor, as a slower UE has."""
+    """Makes this node as slow as another UE."""
     RunFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]
 
 @_typing.type_check_only
@@ -232,7 +232,7 @@ class UeAsyncStub(UeStub):
     WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
     ProveLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]  # type: ignore[assignment]
     LimitProcessor: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]  # type: ignore[assignment]
-    """Gives this node less of its processor, as a slower UE has."""
+    """Makes this node as slow as another UE."""
     RunFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
 
 class UeServicer(metaclass=_abc_1.ABCMeta):
@@ -290,7 +290,7 @@ class UeServicer(metaclass=_abc_1.ABCMeta):
         request: _nodes_pb2.LimitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.Limited, _abc.Awaitable[_nodes_pb2.Limited]]:
-        """Gives this node less of its processor, as a slower UE has."""
+        """Makes this node as slow as another UE."""
 
     @_abc_1.abstractmethod
     def RunFrame(

@@ -68,9 +68,19 @@ def test_fewer_bytes_are_sooner_across(swept: ShapesPlace) -> None:
 def test_the_slow_down_of_a_row_is_the_one_measured(swept: ShapesPlace) -> None:
     # two shared cores, parts of a few ms: 4 is asked, anything clearly slower is believed
     device = row(swept, "device anchor", "none", "4x slower")
-    assert 2 < float(device["ue_slowdown"]) < 8
+    was = float(device["ue_slowdown"])
+    assert 2 < was < 8
+    assert float(device["ue_slowdown_asked"]) == 4
+    assert abs(was / 4 - 1) <= 0.1 or f"the UE was {was:.2f} times slower" in device["reason"]
     full = float(row(swept, "device anchor", "none")["part1_ms"])
-    assert float(device["part1_ms"]) > 2 * full
+    assert float(device["part1_ms"]) == pytest.approx(was * full, rel=0.01)
+
+
+def test_a_network_anchor_has_no_part_1_that_could_be_slow(swept: ShapesPlace) -> None:
+    for pace in ("", "4x slower"):
+        anchor = row(swept, "network anchor", "raw", pace)
+        assert float(anchor["part1_ms"]) == 0
+        assert anchor["ue_slowdown"] == ""
 
 
 def test_an_anchor_that_sees_less_is_no_measure_for_a_split(swept: ShapesPlace) -> None:

@@ -20,6 +20,9 @@ MAX_ABS_DIFF = 1e-3
 MIN_OVER_BOUND = 0.98
 """Nothing beats physics: a frame faster than this was not over the link that was asked."""
 
+MAX_PACE_ERROR = 0.10
+"""A UE is as slow as was asked within this share of that."""
+
 
 def faults_of(row: Row, run: RunRecord, cell: CellRecord) -> list[str]:
     """Why the row does not count."""
@@ -61,3 +64,14 @@ def remarks_on(row: Row, clock_fault: str | None) -> list[str]:
     if row.gap_pct is not None and row.gap_pct > 100 * MAX_GAP_SHARE:
         remarks.append(f"valid, though Python took {_gap_ms(row):.2f} ms to go from stage to stage")
     return remarks
+
+
+def pace_remark(row: Row) -> str | None:
+    """What a row says whose UE was not as slow as was asked; None where it was, or nobody knows."""
+    asked, was = row.ue_slowdown_asked, row.ue_slowdown
+    if asked is None or was is None or abs(was - asked) <= MAX_PACE_ERROR * asked + 1e-9:
+        return None
+    return (
+        f"valid, though the UE was {was:.2f} times slower, not {asked:.3g} times: part 1 is too "
+        "short or the machine was too busy to steer it within 10 %"
+    )

@@ -9,7 +9,7 @@ import pytest
 from netem.spec import symmetric
 from netem.wire import wire_ms
 from orchestrator.results.judgement.trust import trust
-from orchestrator.results.judgement.validity import faults_of, remarks_on
+from orchestrator.results.judgement.validity import faults_of, pace_remark, remarks_on
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, judge_run
 from orchestrator.results.records import CellRecord, ProofRecord, RunRecord
 from orchestrator.results.rows import Row
@@ -171,3 +171,17 @@ def test_one_percent_of_a_long_frame_is_left_to_python_and_told() -> None:
     assert remarks_on(made_row(e2e_ms=1000.0, gap_pct=4.0), None) == [
         "valid, though Python took 40.00 ms to go from stage to stage"
     ]
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(4.4, 4.41), (3.6, 3.59)])
+def test_a_pace_is_as_asked_within_a_tenth(inside: float, outside: float) -> None:
+    asked = {"ue": "4x slower", "ue_slowdown_asked": 4.0}
+    assert pace_remark(made_row(**asked, ue_slowdown=inside)) is None
+    said = pace_remark(made_row(**asked, ue_slowdown=outside)) or ""
+    assert said.startswith(f"valid, though the UE was {outside:.2f} times slower, not 4 times")
+
+
+@pytest.mark.parametrize("unknown", ["ue_slowdown", "ue_slowdown_asked"])
+def test_a_pace_that_was_not_asked_or_not_measured_is_not_judged(unknown: str) -> None:
+    told = {"ue_slowdown": 1.0, "ue_slowdown_asked": 4.0} | {unknown: None}
+    assert pace_remark(made_row(ue="4x slower", **told)) is None
