@@ -8,7 +8,7 @@ only followed the shift (Holm over all rows), and its change is none that runs m
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
@@ -34,9 +34,13 @@ MAX_P = 0.05
 STAGES = ("part1", "encode", "uplink", "decode", "part2", "downlink")
 
 
+WORDS = ("faster", "slower", "noise", "disturbed")
+"""The last is of a row that would be faster or slower, had its machine done nothing else."""
+
+
 @dataclass(frozen=True)
 class Told:
-    """Two samples of frames' times: `word` is faster, slower or noise.
+    """Two samples of frames' times: `word` is faster, slower or noise, of rows also disturbed.
 
     `more` says about how many frames more would tell a change that is large enough.
     """
@@ -60,7 +64,7 @@ class Change:
 
     @property
     def word(self) -> str:
-        """faster, slower or noise."""
+        """One of WORDS."""
         return self.told.word
 
     @property
@@ -109,16 +113,15 @@ class Comparison:
         """The median of all ratios, in a sentence."""
         if not self.changes:
             return "the runs have no row in common"
-        counts = dict.fromkeys(("faster", "slower", "noise"), 0)
-        for change in self.changes:
-            counts[change.word] += 1
-        words = ", ".join(f"{count} {word}" for word, count in counts.items())
+        counts = {word: sum(one.word == word for one in self.changes) for word in WORDS}
+        words = ", ".join(f"{n} {word}" for word, n in counts.items() if n or word != "disturbed")
         shift, scatter = (100 * math.expm1(log) for log in _shift(self.changes))
         return (
             f"{words}; of all {len(self.changes)} rows the median is {abs(shift):.1f} % "
             f"{'slower' if shift > 0 else 'faster'} in B, around which they scatter by "
             f"{scatter:.1f} %: runs of the same thing shift, too, and up to {100 * MAX_SHIFT:g} % "
-            "of that is told of no row"
+            "of that is told of no row. Frames are of one run each, and runs differ by more than "
+            "their frames do: a change that matters is measured again"
         )
 
     def record(self) -> dict[str, object]:
@@ -186,7 +189,9 @@ def _shifted(logs: Sequence[float]) -> tuple[float, float]:
 
 def _change(point: GridPoint, base: Reading, other: Reading, told: Told) -> Change:
     before, after = base.e2e_ms[point], other.e2e_ms[point]
-    noise = told.word == "noise"
+    rows = base.by_point[point], other.by_point[point]
+    if told.word != "noise" and any(row.disturbed for row in rows):
+        told = replace(told, word="disturbed")
     return Change(
         point,
         statistics.median(before),
@@ -194,7 +199,7 @@ def _change(point: GridPoint, base: Reading, other: Reading, told: Told) -> Chan
         statistics.median(after),
         median_interval(after),
         told,
-        "" if noise else _stage(base.by_point[point], other.by_point[point]),
+        "" if told.word == "noise" else _stage(*rows),
     )
 
 
@@ -224,6 +229,11 @@ def _remarks(base: Reading, other: Reading) -> list[str]:
         if reading.run.verdict != "VALID":
             verdict = reading.run.verdict or "not ended"
             remarks.append(f"{reading.name} is {verdict}: see its run.json")
+        if count := sum(bool(row.disturbed) for row in reading.rows):
+            remarks.append(
+                f"{count} of {len(reading.rows)} rows of {reading.name} were disturbed: what they "
+                "took is the machine's as well"
+            )
     return remarks + _machines(base, other)
 
 

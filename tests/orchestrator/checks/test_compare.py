@@ -63,6 +63,15 @@ def test_the_table_has_both_medians_with_their_intervals(tmp_path: Path) -> None
     assert "3 slower" in done.out
 
 
+def test_a_disturbed_row_is_neither_faster_nor_slower(tmp_path: Path) -> None:
+    a, b = (made_run(tmp_path / name, scale=s) for name, s in (("a", 1), ("b", 1.5)))
+    add_cell(b, "1:1", [75.0, 76, 77], machine={"others_share": 0.9, "steal_share": 0.0})
+    found = compare(read(a.path), read(b.path))
+    assert {c.point.split: c.word for c in found.changes}["1:1"] == "disturbed"
+    assert "2 slower, 0 noise, 1 disturbed" in found.overall
+    assert any("1 of 3 rows of" in remark for remark in found.remarks)
+
+
 def runs(rng: np.random.Generator, *shifts: float, rows: int = 20) -> list[list[list[float]]]:
     """Two runs of the same thing, 20 frames of each row; the second is slower by so much a row."""
     medians = 20 * 1.3 ** np.arange(rows)
