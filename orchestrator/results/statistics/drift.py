@@ -2,9 +2,9 @@
 
 What part 1 and part 2 took in a cell is held against what the profile predicts. Cells are measured
 in random order, so p is simply the share of random orders in which these residuals go with the
-place as closely as they did (a randomisation test). Cells of splits that were held together are
-moved as a whole, as the sweep does, since those of a split share an error of the prediction.
-Without a profile, cells are held against those of the same split alone.
+place as closely as they did (a randomisation test). Cells of a split share an error of the
+prediction: where splits were held together, or there is no profile, they are held against one
+another alone; else those of a split are moved as a whole, as the sweep does.
 """
 
 import math
@@ -53,18 +53,19 @@ def drift(
     if resumed:
         return Drift(cells=len(cells), resumed=True)  # its parts lie apart, on clocks of their own
     predicted = all(row.part1_predicted_ms is not None for row in table)
-    splits = _places(cell.split for cell in cells)
+    splits, groups = (_places(getattr(c, name) for c in cells) for name in ("split", "together"))
     if len(cells) < MIN_CELLS or (not predicted and len(splits) == len(cells)):
         return Drift(cells=len(cells))
-    if not predicted:
+    apart = len(groups) == len(splits) or len(splits) == len(cells)
+    whole = predicted and apart
+    if not whole:
         cells = _against_own_split(cells, splits)
-    moved = _places(cell.together for cell in cells) if predicted else splits
-    rho, p = _tested(cells, moved, whole=predicted)
+    rho, p = _tested(cells, groups if whole else splits, whole=whole)
     return Drift(
         cells=len(cells),
         rho=rho,
         p=p,
-        pct_per_10_min=_pct_per_10_min(cells, whole=predicted),
+        pct_per_10_min=_pct_per_10_min(cells, whole=whole),
         minutes=cells[-1].minutes - cells[0].minutes,
     )
 
@@ -121,22 +122,25 @@ def _tested(
     for block in [range(len(cells))] if whole else blocks:
         places[block] = _centred(places[block])
     rng = np.random.default_rng(0)
-    orders = [[*range(len(cells))]] + [_order(blocks, rng, whole=whole) for _ in range(ORDERS)]
+    orders = np.vstack([np.arange(len(cells)), _orders(blocks, rng, whole=whole)])
     size = float(np.linalg.norm(ranks) * np.linalg.norm(places))
-    rhos = ranks[np.array(orders)] @ places / size
+    rhos = ranks[orders] @ places / size
     # the order that was is one of those that could have been
     return float(rhos[0]), float(np.mean(np.abs(rhos) >= abs(rhos[0]) - 1e-12))
 
 
-def _order(blocks: Sequence[Sequence[int]], rng: np.random.Generator, *, whole: bool) -> list[int]:
-    """Cells in another order that could have been; unless `whole`, splits stay where they are."""
-    if whole:
-        those = rng.permutation(len(blocks))
-        return [place for block in those for place in rng.permutation(blocks[block]).tolist()]
-    order = np.arange(sum(map(len, blocks)))
+def _orders(
+    blocks: Sequence[Sequence[int]], rng: np.random.Generator, *, whole: bool
+) -> NDArray[np.int_]:
+    """Orders of cells that could have been; unless `whole`, splits stay where they are."""
+    orders = np.tile(np.arange(sum(map(len, blocks))), (ORDERS, 1))
     for block in blocks:
-        order[block] = rng.permutation(block)
-    return [*order.tolist()]
+        orders[:, block] = rng.permuted(orders[:, block], axis=1)
+    if whole:
+        for row, order in enumerate(orders.copy()):
+            those = rng.permutation(len(blocks))
+            orders[row] = np.concatenate([order[blocks[block]] for block in those])
+    return orders
 
 
 def _centred(values: Array) -> Array:

@@ -11,7 +11,7 @@ from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from orchestrator.results.statistics.drift import MAX_P, drift, drift_advice
 from tests.orchestrator.measure.test_profile import profile
 from tests.orchestrator.results.test_summary import PROOF, SPEC
-from tests.orchestrator.written import add_cell_line, add_frame, write_run
+from tests.orchestrator.written import add_cell_line, add_frame, made_row, write_run
 
 TCP = {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
 CELLS, EVERY_S, LAYERS = 6, 20, 9
@@ -132,3 +132,44 @@ def test_few_cells_tell_nothing(tmp_path: Path) -> None:
     assert found.p is None
     assert found.words == "too few cells to tell (6)"
     assert drift_advice(found) == ()
+
+
+def share_told(slower: float, room: int, profile: bool) -> float:
+    """Of 100 runs of 17 splits over 3 links whose nodes got slower by so much: those told so.
+
+    Cells vary by 2 %, and the profile tells each split wrongly by 5 % or so.
+    """
+    rng, told = np.random.default_rng(1), 0
+    for _ in range(100):
+        firsts = range(0, 51, 3 * room)
+        order = np.concatenate([rng.permutation(np.arange(51)[i : i + 3 * room]) for i in firsts])
+        wrong = rng.normal(1, 0.05, 17)
+        rows = [
+            made_row(
+                valid=True,
+                split=f"{place // 3}:9",
+                part1_ms=100 * wrong[place // 3] * rng.normal(1, 0.02) * (1 + slower * turn / 50),
+                part2_ms=0.0,
+                **{f"part{part}_predicted_ms": 50.0 if profile else None for part in (1, 2)},
+            )
+            for turn, place in enumerate(order.tolist())
+        ]
+        began_ns = [turn * EVERY_S * 10**9 for turn in range(len(rows))]
+        found = drift(rows, began_ns, [place // (3 * room) for place in order.tolist()])
+        told += bool(drift_advice(found))
+    return told / 100
+
+
+WAYS = pytest.mark.parametrize(("room", "profile"), [(17, True), (17, False), (6, True)])
+
+
+@WAYS
+def test_of_runs_whose_nodes_get_slower_by_a_tenth_nearly_all_are_told(
+    room: int, profile: bool
+) -> None:
+    assert share_told(0.1, room, profile) >= (0.95 if room == 17 else 0.4)
+
+
+@WAYS
+def test_of_runs_whose_nodes_do_not_at_most_5_per_cent_are(room: int, profile: bool) -> None:
+    assert share_told(0.0, room, profile) <= 0.05
