@@ -6,17 +6,20 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.ask.grid import Cell, Visit, plan_cells
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Taken
+from orchestrator.measure.sweep import measure_cells, read_config
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import FrameRecord, RunRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
+from splitbed.errors import UsageError
 from splitbed.timeline import Stage
 from tests.node.loopback import loopback_link, loopback_pair
 
@@ -124,3 +127,18 @@ def test_what_drives_nodes_is_in_one_place(call: str, where: set[str]) -> None:
         if re.search(call, file.read_text())
     }
     assert files == where
+
+
+def test_a_run_of_an_earlier_version_is_gone_on_with_and_one_asked_otherwise_is_not(
+    engine: Engine, tmp_path: Path
+) -> None:
+    asked = {"model": "small", "runs": 5, "profile": False}
+    folder = RunFolder(tmp_path)
+    measure_cells(sweep_config(asked), [], engine.bed, folder, Watcher())
+    run = folder.read_run()
+    earlier = {k: v for k, v in run.asked.items() if k not in ("min_runs", "max_runs")}
+    folder.write_run(replace(run, asked=earlier))
+    measure_cells(read_config(tmp_path), [], engine.bed, folder, Watcher())
+    assert folder.read_run().resumed
+    with pytest.raises(UsageError, match="these have changed since: options"):
+        measure_cells(sweep_config(asked | {"runs": 6}), [], engine.bed, folder, Watcher())
