@@ -81,6 +81,7 @@ class CellMeasurement:
         delivery_ms = self.parts.deliver(cell.link, timeout_s)
         if asked.crosses:
             self.parts.use_codec(asked)
+        self.parts.warm()
         with self.parts.paced(asked.pace) as slowed:
             self._frames(cell, record.attempt, keep)
         if clocks:

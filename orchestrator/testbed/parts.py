@@ -100,16 +100,13 @@ class Parts:
         return self._held[self._layers]
 
     def load(self, layers: int) -> None:
-        """Have the cut open on both nodes, and warm: cut and load it, unless it is held."""
-        if self._layers == layers:
-            return
-        warmup, threads = self._config.warmup, (self._config.ue_threads, self._config.edge_threads)
-        self._layers = None
+        """Have the cut open on both nodes: cut and load it, unless it is held."""
         if layers in self._held:
-            self._pair.use_part(layers, warmup)
             self._held[layers] = self._held.pop(layers)
             self._layers = layers
             return
+        warmup, threads = self._config.warmup, (self._config.ue_threads, self._config.edge_threads)
+        self._layers = None
         while len(self._held) >= self.room:
             del self._held[next(iter(self._held))]
         keep = [*self._held]
@@ -123,6 +120,14 @@ class Parts:
             loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, took_ms)
             self._held[layers] = _Cut(loaded, opened=True)
         self._layers = layers
+
+    def warm(self) -> None:
+        """Come back to the cut that was loaded last, and run both parts as warm-up says.
+
+        Right before its frames: caches are cold again once its link was proved.
+        """
+        assert self._layers is not None
+        self._pair.use_part(self._layers, self._config.warmup)
 
     def hold(self, every: Sequence[Configuration]) -> None:
         """Have the cuts of them all open at once, each with its codec, without delivery."""
