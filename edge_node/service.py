@@ -216,11 +216,7 @@ class DataService(nodes_pb2_grpc.DataServicer):
 
     def _frame(self, first: Packet, stream: Iterator[Packet]) -> Iterator[Packet]:
         part = self._host.part_of(first.header.layers)
-        if first.header.codec != part.codec:
-            raise NodeError(
-                f"the frame was encoded with {first.header.codec!r}, this node decodes {part.codec}"
-            )
-        coder = part.coder
+        codec, coder = part.coder_of(first.header.codec)
         most_bytes = min(coder.most_bytes, self._host.limits.tensor_bytes)
         assembler = fill(Assembler(first.header, coder.encoded, most_bytes), stream)
         timeline = Timeline()
@@ -235,7 +231,7 @@ class DataService(nodes_pb2_grpc.DataServicer):
         # the result is on its way: what follows is off the clock
         timeline.add("downlink", sent_ns, time.monotonic_ns())
         tell_stages(timeline)
-        tell_bytes(part.codec, nbytes(assembler.tensors), nbytes(result))
+        tell_bytes(codec, nbytes(assembler.tensors), nbytes(result))
         difference = self._models.difference(first.header.input, outputs)
         stages = [
             Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)

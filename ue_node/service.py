@@ -224,17 +224,18 @@ class UeService(nodes_pb2_grpc.UeServicer):
                 result = part.cut.model.result_of(crossing)
             tell_stages(timeline)
             return _record(request.frame, timeline, {}, result, None)
+        codec, coder = part.coder_of(request.codec)
         # codecs have one thread: a limit for the threads of part 1 would hardly slow them
         with timeline.stage("encode"), self._slowed(threads=1):
             if not part.session.computes:  # no part 1: what takes time or stalls is the encoder's
                 crossing = part.run(tensors)
-            encoded = part.coder.encode(crossing)
+            encoded = coder.encode(crossing)
         sending = packets(
             encoded,
             frame=request.frame,
             input_=request.input,
             layers=part.cut.layers,
-            codec=part.codec,
+            codec=codec,
         )
         with self._given_up(context):
             answer = self._edge.exchange(sending, request.frame, part.cut.model.results)
@@ -242,7 +243,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         _add_edge_stages(timeline, answer)
         record = _record(request.frame, timeline, crossing, answer.result, answer)
         record.encoded_bytes = nbytes(encoded)
-        tell_bytes(part.codec, record.encoded_bytes, record.result_bytes)
+        tell_bytes(codec, record.encoded_bytes, record.result_bytes)
         return record
 
 

@@ -1,4 +1,4 @@
-"""Arms: the configurations that a policy chooses from, and what each is predicted to take."""
+"""Arms: splits with codecs that a policy chooses from, and what each is predicted to take."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from netem.wire import wire_bytes
 from orchestrator.ask.configuration import Configuration
+
+ArmKey = tuple[int, str]
+"""The layers before the cut, and the codec."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Arm:
         return {"k": asked.k, "name": asked.split_name, "codec": asked.codec} | told
 
     @property
+    def words(self) -> str:
+        """Its split and codec; two arms have different words."""
+        return self.configuration.words
+
+    @property
+    def key(self) -> ArmKey:
+        """What of it a frame's record has."""
+        return self.configuration.k, self.configuration.codec
+
+    @property
     def crosses(self) -> bool:
         """Whether a frame of it says anything of the link."""
         return self.up_bytes > 0
@@ -47,9 +60,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class FrameOutcome:
-    """What became of a frame; `now_s` is when it ended, of the trace."""
+    """What became of a frame of `arm`; `now_s` is when it ended, of the trace."""
 
-    k: int
+    arm: Arm
     now_s: float
     e2e_ms: float
     goodput_mbit: float | None

@@ -89,10 +89,10 @@ class Forecast:
         self._current: Arm | None = None
         self._purse_ms = 0.0
 
-    def choose(self, now_s: float) -> int:
+    def choose(self, now_s: float) -> Arm:
         if self._current is None:
             self._current = min(self._crossing or self._arms, key=lambda arm: arm.up_bytes)
-            return self._current.configuration.k
+            return self._current
         mean, doubt = self._rate.at(now_s)
         inverse = math.exp(mean - (doubt + NOISE) / 2)  # whose 1/rate is the mean of 1/rate
         best = min(self._arms, key=lambda arm: arm.e2e_ms(inverse))
@@ -104,8 +104,8 @@ class Forecast:
             costs_ms = look.e2e_ms(inverse) - self._current.fixed_ms
             if look.e2e_ms(hoped) < self._current.fixed_ms and costs_ms <= self._purse_ms:
                 self._purse_ms -= max(costs_ms, 0.0)
-                return look.configuration.k
-        return self._current.configuration.k
+                return look
+        return self._current
 
     def tell(self, outcome: FrameOutcome) -> None:
         self._purse_ms += SPENT * outcome.e2e_ms

@@ -1,4 +1,4 @@
-"""The picture of a bandwidth trace: the rate, what frames took, and which split each policy ran."""
+"""The picture of a bandwidth trace: the rate, what frames took, and which arm each policy ran."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ def plot(
     if ends_s:
         longest = max(ends_s, key=lambda policy: ends_s[policy])
         rate.step(*_steps(turns[longest].applied, ends_s[longest]), "k", where="post")
-    places = {arm.configuration.k: place for place, arm in enumerate(arms)}
+    places = {arm.key: place for place, arm in enumerate(arms)}
     for number, (row, good) in enumerate(frames.items()):
         times_s = [frame.start_s for frame in good]
         colour = f"C{number}"
@@ -40,12 +40,12 @@ def plot(
         e2e.plot(times_s, took_ms, ".-", color=colour, label=_label(row), lw=0.8)
         # beside one another, or the last would hide the others
         beside = (number - (len(frames) - 1) / 2) * 0.7 / len(frames)
-        heights = [places[frame.k] + beside for frame in good]
+        heights = [places[frame.key] + beside for frame in good]
         chosen.step(times_s, heights, ".-", where="post", color=colour, lw=0.8)
     rate.set(ylabel="Mbit/s", yscale="log", title=title)
     e2e.set(ylabel="end to end, ms", yscale="log")
-    chosen.set(xlabel="seconds of the trace", ylabel="split")
-    chosen.set_yticks(range(len(arms)), [arm.configuration.split_name for arm in arms])
+    chosen.set(xlabel="seconds of the trace", ylabel="split and codec")
+    chosen.set_yticks(range(len(arms)), [arm.words for arm in arms])
     e2e.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
     for axes in (rate, e2e, chosen):
         axes.grid(visible=True, alpha=0.3)

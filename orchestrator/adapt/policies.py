@@ -1,6 +1,6 @@
-"""Policies: which split the next frame takes, given what the frames before it met.
+"""Policies: which arm (split and codec) the next frame takes, given what those before it met.
 
-static:SPLIT    always that one
+static:SPLIT    always that one; of several codecs, SPLIT/CODEC
 threshold       above so many Mbit/s the split that is fastest on a fast link, below it the device
                 anchor; `threshold:20` says how many, else it is where the two are predicted equal
 argmin          the split whose predicted time is least at the goodput that was measured last
@@ -8,8 +8,8 @@ forecast        the split whose mean time is least over the rates that the link 
                 change detection: :mod:`orchestrator.adapt.forecast`
 bandit          learns from the times alone: discounted UCB1 on their logarithm, seeded
 
-A policy decides in the orchestrator, before each frame; the UE holds all splits open and runs the
-one that the frame names. What a split takes beside the wire was measured when the splits were
+A policy decides in the orchestrator, before each frame; the nodes hold all arms open and run the
+one that the frame names. What an arm takes beside the wire was measured when the arms were
 rehearsed, before the trace began.
 
 Frames of the device anchor cross no link and measure no goodput. So `threshold` and `argmin` probe:
@@ -27,6 +27,7 @@ import numpy as np
 
 from orchestrator.adapt.arms import Arm, FrameOutcome, equal_mbit, fastest
 from orchestrator.adapt.forecast import Forecast
+from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible
 
@@ -41,12 +42,15 @@ than this beyond it."""
 
 DISCOUNT, EXPLORATION = 0.97, 0.5
 
+Names = Mapping[str, Sequence[Configuration]]
+"""Of splits: what each may mean, one for each of its codecs."""
+
 
 class Policy(Protocol):
-    """Decides split by split."""
+    """Decides frame by frame."""
 
-    def choose(self, now_s: float) -> int:
-        """The cut of the next frame, one of those that are held."""
+    def choose(self, now_s: float) -> Arm:
+        """The arm of the next frame, one of those that it was given."""
 
     def tell(self, outcome: FrameOutcome) -> None:
         """What became of the frame that was chosen last."""
@@ -56,11 +60,11 @@ class Policy(Protocol):
 class Static:
     """Never moves."""
 
-    k: int
+    arm: Arm
 
-    def choose(self, now_s: float) -> int:
+    def choose(self, now_s: float) -> Arm:
         del now_s  # it is always the same
-        return self.k
+        return self.arm
 
     def tell(self, outcome: FrameOutcome) -> None:
         """Nothing to learn."""
@@ -84,22 +88,22 @@ class Goodput:
         else:
             self.mbit += EWMA_WEIGHT * (met - self.mbit)
 
-    def choose(self, now_s: float, arms: Sequence[Arm], best: Callable[[float], Arm]) -> int:
+    def choose(self, now_s: float, arms: Sequence[Arm], best: Callable[[float], Arm]) -> Arm:
         """The best arm at the goodput, or a probe where that would measure none and it is time."""
         crossing = [arm for arm in arms if arm.crosses]
         if self.mbit is None:
-            return min(crossing or arms, key=lambda arm: arm.up_bytes).configuration.k
+            return min(crossing or arms, key=lambda arm: arm.up_bytes)
         chosen = best(rate_mbit := self.mbit)
         if chosen.crosses or not crossing:
             self._waits = 1
-            return chosen.configuration.k
+            return chosen
         probe = min(crossing, key=lambda arm: arm.e2e_ms(rate_mbit))
         more_s = (probe.e2e_ms(rate_mbit) - chosen.e2e_ms(rate_mbit)) / 1e3
         due_s = self._waits * max(more_s, chosen.fixed_ms / 1e3) / PROBE_SHARE
         if now_s - self._measured_s < min(due_s, PROBE_MOST_S):
-            return chosen.configuration.k
+            return chosen
         self._waits *= 2
-        return probe.configuration.k
+        return probe
 
 
 class Argmin:
@@ -111,7 +115,7 @@ class Argmin:
         self._current: Arm | None = None
         self.tell = self._goodput.tell
 
-    def choose(self, now_s: float) -> int:
+    def choose(self, now_s: float) -> Arm:
         return self._goodput.choose(now_s, self._arms, self._best)
 
     def _best(self, rate_mbit: float) -> Arm:
@@ -135,7 +139,7 @@ class RateThreshold:
         self._goodput = Goodput()
         self.tell = self._goodput.tell
 
-    def choose(self, now_s: float) -> int:
+    def choose(self, now_s: float) -> Arm:
         return self._goodput.choose(now_s, self._arms, self._best)
 
     def _best(self, rate_mbit: float) -> Arm:
@@ -149,20 +153,20 @@ class Bandit:
     """Discounted UCB1: what frames took counts for less with every frame that followed."""
 
     def __init__(self, arms: Sequence[Arm], seed: int) -> None:
-        self._ks = [arm.configuration.k for arm in arms]
+        self._arms = arms
         self._weights = np.zeros(len(arms))
         self._sums = np.zeros(len(arms))
         self._untried = [int(place) for place in np.random.default_rng(seed).permutation(len(arms))]
 
-    def choose(self, now_s: float) -> int:
+    def choose(self, now_s: float) -> Arm:
         del now_s  # it counts frames, not seconds
         if self._untried:
-            return self._ks[self._untried[-1]]
+            return self._arms[self._untried[-1]]
         bonus = EXPLORATION * np.sqrt(np.log(max(self._weights.sum(), math.e)) / self._weights)
-        return self._ks[int(np.argmin(self._sums / self._weights - bonus))]
+        return self._arms[int(np.argmin(self._sums / self._weights - bonus))]
 
     def tell(self, outcome: FrameOutcome) -> None:
-        place = self._ks.index(outcome.k)
+        place = self._arms.index(outcome.arm)
         if place in self._untried:
             self._untried.remove(place)
         self._weights *= DISCOUNT
@@ -175,12 +179,14 @@ class Bandit:
 class PolicySetting:
     """What a policy is given before the trace begins, of which it knows nothing.
 
-    ``value`` is what stands behind the colon of its name; ``splits`` are names of cuts, and how
-    many layers each has before it; ``most_mbit`` is the greatest rate of the link.
+    It chooses among ``arms``; ``held`` are all, of which some may lose too much. ``value`` is what
+    stands behind the colon of its name, ``names`` are those of splits and what each may mean;
+    ``most_mbit`` is the greatest rate of the link.
     """
 
     arms: Sequence[Arm]
-    splits: Mapping[str, int]
+    held: Sequence[Arm]
+    names: Names
     most_mbit: float
     seed: int
     value: str = ""
@@ -212,18 +218,23 @@ def _threshold_mbit(value: str) -> float | None:
     return mbit
 
 
-def split_of(name: str, splits: Mapping[str, int]) -> int:
-    """The cut that a static policy names; UsageError unless it is held."""
-    if (k := splits.get(name)) is None:
-        raise UsageError(f"static:{name}: no such split is held; choose {', '.join(splits)}")
-    return k
+def named(name: str, names: Names) -> Sequence[Configuration]:
+    """What a static policy names, of each codec one; UsageError unless it is held."""
+    if (found := names.get(name)) is None:
+        raise UsageError(f"static:{name}: no such split is held; choose {', '.join(names)}")
+    return found
+
+
+def _static(asked: PolicySetting) -> Static:
+    [meant] = named(asked.value, asked.names)
+    return Static(next(arm for arm in asked.held if arm.configuration == meant))
 
 
 POLICIES = Extensible(
     "splitbed.policies",
     "policy",
     {
-        "static": PolicyKind(lambda asked: Static(split_of(asked.value, asked.splits))),
+        "static": PolicyKind(_static),
         "threshold": PolicyKind(
             lambda asked: RateThreshold(asked.arms, asked.most_mbit, _threshold_mbit(asked.value)),
             _threshold_mbit,
@@ -238,30 +249,38 @@ POLICIES = Extensible(
 """By name; of installed packages, too."""
 
 
-def policy_names(text: str, splits: Mapping[str, int]) -> tuple[str, ...]:
-    """The policies that a comma list names, `static` once for each of ``splits``, none twice.
+def policy_names(text: str, names: Names) -> tuple[str, ...]:
+    """The policies that a comma list names, `static` once for all that is held, none twice.
 
-    ``splits`` are names of cuts, and how many layers each has before it. Raises UsageError.
+    Raises UsageError.
     """
-    return tuple(dict.fromkeys(_named(text, splits)))
+    return tuple(dict.fromkeys(_named(text, names)))
 
 
-def _named(text: str, splits: Mapping[str, int]) -> Iterator[str]:
+def _named(text: str, names: Names) -> Iterator[str]:
     for word in (word.strip() for word in text.split(",")):
         name, _, value = word.partition(":")
         kind = POLICIES.named(name)
         if name == "static":
-            split_of(value, splits) if value else None
-            each = {k: split for split, k in reversed([*splits.items()])}  # of its names the first
-            yield from (
-                [word] if value else (f"static:{each[k]}" for k in dict.fromkeys(splits.values()))
-            )
+            yield from _statics(value, names)
             continue
         try:
             kind.check(value)
         except UsageError as error:
             raise UsageError(f"the policy {word}: {error}") from None
         yield word
+
+
+def _statics(value: str, names: Names) -> Iterator[str]:
+    """One for each that the value means; without a value one for each that is held."""
+    own = {name: meant[0] for name, meant in names.items() if len(meant) == 1}
+    if value:
+        meant = named(value, names)
+        called = [value] if len(meant) == 1 else [f"{value}/{one.codec}" for one in meant]
+    else:
+        first = {asked: name for name, asked in reversed([*own.items()])}
+        called = [first[asked] for asked in dict.fromkeys(own.values())]
+    yield from (f"static:{name}" for name in called)
 
 
 def new_policy(name: str, setting: PolicySetting) -> Policy:

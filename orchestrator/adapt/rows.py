@@ -1,7 +1,7 @@
 """What the policies of a bandwidth trace came to: rows, recomputed from the raw samples.
 
-The oracle knows the link: for each frame it takes the split that would have been fastest from that
-moment on, over the rates that were really applied. What a split takes beside the wire's own time is
+The oracle knows the link: for each frame it takes the arm that would have been fastest from that
+moment on, over the rates that were really applied. What an arm takes beside the wire's own time is
 the median of all its frames in this run, so the oracle meets the same machine as the policies do.
 """
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from orchestrator.adapt.arms import Arm
+from orchestrator.adapt.arms import Arm, ArmKey
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.results.json_record import Record
 from orchestrator.results.records import FrameRecord
@@ -30,11 +30,17 @@ class TracedFrame(FrameRecord, frozen=True, kw_only=True, gc=False):
 
     k: int
     split: str
+    codec: str
     start_s: float
     e2e_ms: float
     uplink_ms: float
     gap_ms: float = 0.0
     """What no stage accounts for."""
+
+    @property
+    def key(self) -> ArmKey:
+        """That of its arm."""
+        return self.k, self.codec
 
     @property
     def timeline(self) -> Timeline:
@@ -54,6 +60,7 @@ class LostFrame(Record, frozen=True, kw_only=True):
     attempt: str
     k: int
     split: str
+    codec: str
     start_s: float
     error: str
 
@@ -112,7 +119,7 @@ class TraceRow(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a split takes in this run: `lead_ms` until its bytes are sent, `fixed_ms` in all.
+    """What an arm takes in this run: `lead_ms` until its bytes are sent, `fixed_ms` in all.
 
     Neither has the wire's own time in it.
     """
@@ -132,8 +139,9 @@ def costs(arms: Sequence[Arm], turns: Collection[Turn]) -> list[Cost]:
     """What each arm takes, by the frames of all policies and of the rehearsal."""
     found = []
     for arm in arms:
-        k = arm.configuration.k
-        mine = [(turn.applied, one) for turn in turns for one in turn.frames if one.k == k]
+        mine = [
+            (turn.applied, frame) for turn in turns for frame in turn.frames if frame.key == arm.key
+        ]
         beside = [
             max(frame.e2e_ms - first.e2e_ms(applied, frame.start_s), 0.0)
             for applied, frame in mine
@@ -160,7 +168,7 @@ def policy_row(
     mean_ms, oracle_ms = statistics.fmean(taken_ms), statistics.fmean(best_ms)
     diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
     times_s, steps = readapt_times_s(frames, applied, known)
-    switches = sum(a.k != b.k for a, b in pairwise(frames))
+    switches = sum(a.key != b.key for a, b in pairwise(frames))
     return TraceRow(
         policy=policy,
         frames=len(frames),
@@ -182,7 +190,7 @@ def policy_row(
 
 
 def _met_an_outage(frame: TracedFrame, applied: BandwidthTrace, known: Sequence[Cost]) -> bool:
-    crosses = any(c.arm.up_bytes for c in known if c.arm.configuration.k == frame.k)
+    crosses = any(c.arm.up_bytes for c in known if c.arm.key == frame.key)
     return crosses and applied.is_out(frame.start_s, frame.start_s + frame.e2e_ms / 1e3)
 
 
@@ -199,7 +207,7 @@ def readapt_times_s(
     before the next, and so many have to agree one after another. The times of the steps where they
     did, and how many steps there were.
     """
-    by_k = {cost.arm.configuration.k: cost for cost in known}
+    by_key = {cost.arm.key: cost for cost in known}
     steps = steps_s(applied)
     times_s, counted = [], 0
     for begin_s, end_s in pairwise([*steps, float("inf")]):
@@ -208,7 +216,7 @@ def readapt_times_s(
             continue
         counted += 1
         agree = [
-            by_k[frame.k].e2e_ms(applied, frame.start_s)
+            by_key[frame.key].e2e_ms(applied, frame.start_s)
             <= AGREES * _best_ms(known, applied, frame.start_s)
             for frame in within
         ]

@@ -1,13 +1,14 @@
 """The command trace: each policy over the same bandwidth trace, and the folder that it leaves.
 
-hold all splits ──> rehearse each ──> for each policy: replay the trace; choose, run, tell, …
+hold all arms ──> rehearse each ──> for each policy: replay the trace; choose, run, tell, …
 
-trace.json     what was asked, the trace, conditions, splits, what was applied when, the rows
+trace.json     what was asked, the trace, conditions, arms, what was applied when, the rows
 samples.jsonl  a line per frame, as it happens
 trace.csv      a row per policy    trace.png  all of it over time
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -16,6 +17,7 @@ from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.adapt.turns import Turns
 from orchestrator.adapt.verdict import TraceAsked, judge_trace
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
@@ -36,6 +38,7 @@ from splitbed.errors import SplitbedError, UsageError
 TRACE_FILE, TABLE_FILE, PLOT_FILE = "trace.json", "trace.csv", "trace.png"
 USUAL_POLICIES = "static:device,static:network,threshold,argmin,forecast,bandit"
 
+_SHORT = {DEVICE_ANCHOR: "device", NETWORK_ANCHOR: "network"}
 _QUEUE_MS, _LEAST_QUEUE = 100.0, 16
 
 
@@ -72,7 +75,7 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
     site.check(links.values())
     with local_model(config) as local:
         cells = plan_cells(slowest, local.model)
-        names = policy_names(asked.policy, splits_of(cells))
+        names = policy_names(asked.policy, names_of(cells))
         with testbed(site, local.model, [links[max(links)], *links.values()]) as bed:
             if trace.longest_outage_s and not bed.link.rates.holds:
                 raise UsageError(
@@ -82,7 +85,7 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
                 )
             folder = create(config.out, f"trace-{bed.model.name}")
             with folder.locked():
-                told = f"{len(names)} policies, {len(cells)} splits"
+                told = f"{len(names)} policies, {len(cells)} arms"
                 watcher.note(f"{trace.words}; {told}; run: {folder.path}")
                 engine = Engine(config, bed, folder, watcher, trace.longest_outage_s)
                 turns = Turns(engine, cells, trace, links)
@@ -90,12 +93,10 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
 
 
 def _check(config: SweepConfig) -> None:
-    if len(config.codec) > 1 or len(config.input_codec) > 1:
-        raise UsageError("a trace holds each split with one codec: give --codec one")
     for name in (*config.codec, *config.input_codec):
         if codec_named(name).sequential:
             raise UsageError(
-                f"{name} codes a frame with the one before, which may be of another split"
+                f"{name} codes a frame with the one before, which may be of another arm"
             )
     if config.ul.rate_mbit is not None:
         raise UsageError("--ul rate_mbit: the uplink's rate is the trace's")
@@ -116,14 +117,21 @@ def _at(config: SweepConfig, rate_mbit: float) -> SweepConfig:
     return config.replaced(bw=(rate_mbit,), queue_packets=queue)
 
 
-def splits_of(cells: Sequence[Cell]) -> dict[str, int]:
-    """What a static policy may call each cut: its label or k:n-k; the anchors device, network."""
-    names = {"device": DEVICE_ANCHOR, "network": NETWORK_ANCHOR}
-    asked = [cell.configuration for cell in cells]
-    by_label = {one.split_name: one.k for one in asked}
-    short = {name: by_label[label] for name, label in names.items()}
-    inner = {label: k for label, k in by_label.items() if label not in names.values()}
-    return short | inner | {one.split: one.k for one in asked}
+def names_of(cells: Sequence[Cell]) -> dict[str, tuple[Configuration, ...]]:
+    """What a static policy may call each arm.
+
+    A split is its label or k:n-k, an anchor device or network; one with several codecs is all of
+    them, or one as SPLIT/CODEC.
+    """
+    names: dict[str, list[Configuration]] = defaultdict(list)
+    for one in (cell.configuration for cell in cells):
+        for name in dict.fromkeys((_SHORT.get(one.split_name, one.split_name), one.split)):
+            names[name].append(one)
+    found: dict[str, tuple[Configuration, ...]] = {}
+    for name, own in names.items():
+        found |= {f"{name}/{one.codec}": (one,) for one in own if len(own) > 1}
+        found[name] = tuple(own)
+    return found
 
 
 class TraceRun:
@@ -144,7 +152,7 @@ class TraceRun:
         """Measure; what was measured before an interruption, or a failure, is kept."""
         stopped: BaseException | None = None
         turns, most_mbit = self._turns, max(self._trace.rates_mbit)
-        splits, seed = splits_of(turns.cells), self._config.seed
+        called, seed = names_of(turns.cells), self._config.seed
         seconds = self._asked.seconds or self._trace.length_s
         try:
             self._write(names)
@@ -152,7 +160,9 @@ class TraceRun:
             turns.prepare()
             for name in names:
                 self._bed.interruption.check()
-                policy = new_policy(name, PolicySetting(turns.arms, splits, most_mbit, seed))
+                policy = new_policy(
+                    name, PolicySetting(turns.arms, turns.arms, called, most_mbit, seed)
+                )
                 try:
                     turns.turn(name, policy, seconds, self._asked.frames)
                 finally:
@@ -185,7 +195,7 @@ class TraceRun:
         verdict = judge_trace(asked, turns.ran, turns.proofs, said)
         rows = [row.plain() for row in table]
         facts = self._facts | {
-            "splits": [arm.plain() for arm in turns.arms],
+            "arms": [arm.plain() for arm in turns.arms],
             "proofs": [{"link": link.words, **proof.plain()} for link, proof in turns.proofs],
             "changes": {name: turn.changes for name, turn in turns.ran.items()},
             "rows": rows,

@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from msgspec.structs import asdict
 
@@ -25,7 +26,7 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.timeline import Timeline
 
 REHEARSAL = "rehearsal"
-_REHEARSED = 4  # frames of each split; the first one is left out
+_REHEARSED = 4  # frames of each arm; the first one is left out
 
 
 class _InOrder(Choosing):
@@ -52,8 +53,8 @@ class _Chosen(Choosing):
     ) -> None:
         self._policy, self._replay = policy, replay
         self._seconds, self._left = seconds, frames
-        self._arms = {arm.configuration.k: arm for arm in turns.arms}
-        self._cells = {cell.configuration.k: cell for cell in turns.cells}
+        self._cells = dict(zip(turns.arms, turns.cells, strict=True))
+        self._arm: Arm | None = None
         self.cell: Cell | None = None
         self.start_s = 0.0
 
@@ -62,16 +63,16 @@ class _Chosen(Choosing):
         if self.start_s >= self._seconds or self._left <= 0:
             return None
         self._left -= 1
-        if (cell := self._cells.get(k := self._policy.choose(self.start_s))) is None:
-            raise UsageError(f"the policy chose a cut after {k} layers, which is not held")
-        self.cell = cell
+        if (cell := self._cells.get(arm := self._policy.choose(self.start_s))) is None:
+            raise UsageError(f"the policy chose {arm!r}, which is none of the arms that are held")
+        self._arm, self.cell = arm, cell
         return cell
 
     def tell(self, taken: Taken) -> None:
         self._replay.check()
-        k = taken.cell.configuration.k
-        met = self._arms[k].goodput_mbit(taken.record.encoded_bytes, taken.uplink_ms)
-        self._policy.tell(FrameOutcome(k, self._replay.now_s, taken.e2e_ms, met))
+        assert self._arm is not None
+        met = self._arm.goodput_mbit(taken.record.encoded_bytes, taken.uplink_ms)
+        self._policy.tell(FrameOutcome(self._arm, self._replay.now_s, taken.e2e_ms, met))
 
 
 class Turns:
@@ -90,7 +91,7 @@ class Turns:
         self.engine = engine
         self.cells = cells
         self.arms: list[Arm] = []
-        """What each split takes, from the rehearsal on."""
+        """What each cell takes, in their order, from the rehearsal on."""
         self.proofs: list[tuple[LinkSpec, ProofRecord]] = []
         """The link at its least and its greatest rate, before the turns and after them."""
         self.trace, self.links = trace, links
@@ -121,7 +122,7 @@ class Turns:
         bed = self.engine.bed
         self.engine.calibrate(self.cells)
         self.engine.hold(self.cells)
-        self.engine.watcher.note("rehearsing the splits")
+        self.engine.watcher.note("rehearsing the arms")
         still, fastest = self._rehearsal.applied, self.links[max(self.links)]
         if bed.pair.clocks:
             bed.pair.clocks.begin()
@@ -131,14 +132,14 @@ class Turns:
             with self.engine.parts.paced(self._pace):
                 self._take(REHEARSAL, self._rehearsal, _InOrder(self.cells, replay))
         del self._rehearsal.frames[::_REHEARSED]
-        bare = [self._arm(cell) for cell in self.cells]
+        bare = [self._bare(cell) for cell in self.cells]
         known = costs(bare, [self._rehearsal])
-        fixed = {cost.arm.configuration.k: cost.fixed_ms for cost in known}
-        self.arms = [self._arm(cell, fixed[cell.configuration.k]) for cell in self.cells]
+        self.arms = [replace(cost.arm, fixed_ms=cost.fixed_ms) for cost in known]
 
-    def _arm(self, cell: Cell, fixed_ms: float = 0.0) -> Arm:
+    def _bare(self, cell: Cell) -> Arm:
+        """As an arm, but for what it takes beside the wire."""
         asked, fastest = cell.configuration, self.links[max(self.links)]
-        mine = [frame for frame in self._rehearsal.frames if frame.k == asked.k]
+        mine = [frame for frame in self._rehearsal.frames if frame.key == (asked.k, asked.codec)]
         up_bytes = int(statistics.median(frame.encoded_bytes for frame in mine))
         # the result travels in no time of the trace's where the downlink has a rate of its own
         follows = all(link.downlink.rate_mbit == rate for rate, link in self.links.items())
@@ -147,7 +148,7 @@ class Turns:
         air_ms = wire_ms(up_bytes, fastest.uplink) - fastest.uplink.delay_ms
         beside_ms = statistics.median(frame.uplink_ms - air_ms for frame in mine)
         uplink_ms = max(beside_ms, 0.0) if asked.crosses else 0.0
-        return Arm(asked, up_bytes, down_bytes, fixed_ms, uplink_ms)
+        return Arm(asked, up_bytes, down_bytes, 0.0, uplink_ms)
 
     def turn(self, name: str, policy: Policy, seconds: float, frames: int | None) -> None:
         """One policy over the trace; a frame that is lost ends it, and the nodes begin anew."""
@@ -173,10 +174,11 @@ class Turns:
 
     def _take(self, name: str, turn: Turn, choosing: _InOrder | _Chosen) -> None:
         def keep(taken: Taken) -> None:
+            asked = taken.cell.configuration
             timeline = Timeline(list(taken.stages))
             frame = TracedFrame(
                 **asdict(taken.record)
-                | {"k": taken.cell.configuration.k, "split": taken.cell.configuration.split_name}
+                | {"k": asked.k, "split": asked.split_name, "codec": asked.codec}
                 | {"start_s": choosing.start_s, "e2e_ms": taken.e2e_ms}
                 | {"uplink_ms": taken.uplink_ms, "gap_ms": timeline.gap_share * taken.e2e_ms}
             )
@@ -190,7 +192,12 @@ class Turns:
         """Write down the frame that did not come back, and bring both nodes up again."""
         asked = cell.configuration
         lost = LostFrame(
-            attempt=name, k=asked.k, split=asked.split_name, start_s=start_s, error=reason
+            attempt=name,
+            k=asked.k,
+            split=asked.split_name,
+            codec=asked.codec,
+            start_s=start_s,
+            error=reason,
         )
         self.engine.folder.append(SAMPLES_FILE, lost.line())
         self.engine.watcher.note(f"{name}: {reason}")

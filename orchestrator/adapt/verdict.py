@@ -72,11 +72,11 @@ def faults_of(turn: Turn, asked: TraceAsked, segment_bytes: int = SEGMENT_BYTES)
         yield f"a frame of {turn.lost.split} was lost: {turn.lost.error}"
     if not turn.frames:
         return
-    cells = {one.configuration.k: one for one in asked.cells}
+    cells = {(one.configuration.k, one.configuration.codec): one for one in asked.cells}
     behind = behind_share(asked.trace, turn.applied, turn.frames[-1].start_s)
     if behind > MAX_BEHIND:
         yield f"the link was a step away from the trace for {behind:.0%} of the time"
-    if other := sum(not _is_of(frame, cells[frame.k]) for frame in turn.frames):
+    if other := sum(not _is_of(frame, cells[frame.key]) for frame in turn.frames):
         yield f"{other} of its {len(turn.frames)} frames were not of the cut that it chose"
     fast = sum(
         frame.e2e_ms < MIN_OVER_BOUND * _floor_ms(frame, turn.applied, asked.links, segment_bytes)
@@ -89,7 +89,7 @@ def faults_of(turn: Turn, asked: TraceAsked, segment_bytes: int = SEGMENT_BYTES)
     slow = max(1.0, asked.cells[0].configuration.pace.most)  # also between its stages
     if share > MAX_GAP_SHARE and gap_ms > MAX_GAP_MS * slow:
         yield f"stages leave {share:.1%} of the end-to-end time unexplained"
-    diffs = [f.max_abs_diff or 0.0 for f in turn.frames if cells[f.k].configuration.lossless]
+    diffs = [f.max_abs_diff or 0.0 for f in turn.frames if cells[f.key].configuration.lossless]
     if (diff := max(diffs, default=0.0)) > MAX_ABS_DIFF:
         yield f"split output differs from the whole model's by {diff:.2g}"
 

@@ -101,7 +101,9 @@ class Frames:
         pair = self._bed.pair
         place = number % len(self._bed.model.inputs)
         timeout_s = self._limits.frame_s(cell)
-        said = pair.run_frame(number, place, timeout_s, cell.configuration.k)
+        asked = cell.configuration
+        codec = asked.codec if asked.crosses else ""
+        said = pair.run_frame(number, place, timeout_s, asked.k, codec)
         seen = [Stage(stage.name, stage.start_ns, stage.end_ns) for stage in said.stages]
         clock = pair.clock()
         stages = on_ue_clock(seen, clock) if clock else seen

@@ -220,13 +220,19 @@ class Pair:
         )
 
     def run_frame(
-        self, frame: int, input_: int, timeout_s: float, layers: int | None = None
+        self,
+        frame: int,
+        input_: int,
+        timeout_s: float,
+        layers: int | None = None,
+        codec: str = "",
     ) -> nodes_pb2.FrameRecord:
         """Take one input through the pipeline.
 
         `layers` says which of the cuts that are held; None is the one that was loaded last.
+        `codec` says which of that cut's; empty is the one that was used last.
         """
-        request = nodes_pb2.FrameRequest(frame=frame, input=input_, layers=layers)
+        request = nodes_pb2.FrameRequest(frame=frame, input=input_, layers=layers, codec=codec)
         what = f"run frame {frame} in {timeout_s:.0f} s"
         return self._ask_ue(lambda ue: ue.RunFrame(request, timeout=timeout_s), what)
 

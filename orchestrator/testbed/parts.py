@@ -130,15 +130,19 @@ class Parts:
         self._pair.use_part(self._layers, self._config.warmup)
 
     def hold(self, every: Sequence[Configuration]) -> None:
-        """Have the cuts of them all open at once, each with its codec, without delivery."""
+        """Have the cuts of them all open at once, each with its codecs, without delivery."""
         self._held.clear()
         self._layers = None
         threads = (self._config.ue_threads, self._config.edge_threads)
-        for place, one in enumerate(every):
-            keep = [other.k for other in every[:place]]
-            self._pair.load(one.k, threads=threads, warmup=self._config.warmup, keep=keep)
+        held: dict[int, list[str]] = {}
+        for one in every:
+            if one.k not in held:
+                keep = [*held]
+                self._pair.load(one.k, threads=threads, warmup=self._config.warmup, keep=keep)
+            codecs = held.setdefault(one.k, [])
             if one.crosses:
-                self.use_codec(one)
+                self.use_codec(one, keep=codecs)
+                codecs.append(one.codec)
 
     def deliver(self, link: LinkSpec, timeout_s: float) -> float | None:
         """Send part 1 to the UE over the link as it is now, and open it there unless it is held.
@@ -160,13 +164,14 @@ class Parts:
         self._delivered_ms[crossing] = received.receive_ms
         return received.receive_ms
 
-    def use_codec(self, asked: Configuration) -> None:
-        """Let both nodes use its codec, as new."""
+    def use_codec(self, asked: Configuration, keep: Sequence[str] = ()) -> None:
+        """Let both nodes use its codec, as new; of the cut's others only those to `keep`."""
         picture = self._model.recipe if asked.k == 0 else None
         self._pair.use_codec(
             nodes_pb2.CodecRequest(
                 codec=asked.codec,
                 layers=asked.k,
+                keep=keep,
                 channels_last=self._model.channels_last,
                 picture=recipe_message(picture) if picture else None,
                 ranges=[

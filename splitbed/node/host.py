@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 
 from splitbed.codecs import codec_named
+from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import random_inputs
@@ -42,7 +43,10 @@ Side = Literal["ue", "edge"]
 
 
 class LoadedPart:
-    """A part with an open session, and what encodes or decodes the intermediate data."""
+    """A part with an open session, and what encodes or decodes the intermediate data.
+
+    As a rule with one codec; frames by turns may have several.
+    """
 
     def __init__(self, cut: CutPart, threads: int, side: Side) -> None:
         self.cut = cut
@@ -60,19 +64,33 @@ class LoadedPart:
         self.crossing = part.outputs if side == "ue" else part.inputs
         if cut.is_whole:
             self.crossing = ()  # nothing crosses; sizes of outputs may depend on the input
+        self._coders: dict[str, Coder] = {}
+        """By codec; the one used last comes last."""
         self.use("raw", Setting())
 
     def run(self, tensors: Tensors) -> Tensors:
         """What this part makes of its inputs."""
         return self.session.run(tensors)
 
-    def use(self, name: str, setting: Setting) -> None:
-        """Encode or decode with the codec called `name` from now on.
+    def use(self, name: str, setting: Setting, keep: Collection[str] = ()) -> Coder:
+        """Encode or decode with the codec called `name` from now on, its state as new.
 
-        Raises UsageError for a codec that is not installed here or cannot take these tensors.
+        Of the others only those to `keep` may still be asked for. Raises UsageError for a codec
+        that is not installed here or cannot take these tensors.
         """
         codec = codec_named(name)
-        self.codec, self.coder = codec.name, codec.bind(self.crossing, setting)
+        coder = codec.bind(self.crossing, setting)
+        beside = {held: own for held, own in self._coders.items() if held in keep}
+        beside.pop(codec.name, None)
+        self._coders = beside | {codec.name: coder}
+        return coder
+
+    def coder_of(self, codec: str) -> tuple[str, Coder]:
+        """The codec called so and what it does here, empty for the one used last; NodeError."""
+        name = codec or next(reversed(self._coders))
+        if name not in self._coders:
+            raise NodeError(f"{name!r} was asked for, this cut has {', '.join(self._coders)}")
+        return name, self._coders[name]
 
 
 class NodeHost(nodes_pb2_grpc.NodeServicer):
@@ -193,9 +211,9 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         setting = Setting(ranges, request.channels_last, picture)
         part = self.part_of(request.layers if request.HasField("layers") else None)
         try:
-            part.use(request.codec, setting)
-            part.coder.decode(part.coder.encode(zeros(part.crossing)))
-            part.use(request.codec, setting)
+            tried = part.use(request.codec, setting, request.keep)
+            tried.decode(tried.encode(zeros(part.crossing)))
+            part.use(request.codec, setting, request.keep)
         except UsageError as error:
             raise NodeError(f"the {self.side} node cannot use {request.codec}: {error}") from None
         return nodes_pb2.CodecReply()

@@ -1115,6 +1115,7 @@ class CodecRequest(_message.Message):
     CHANNELS_LAST_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
     codec: _builtins.str
     channels_last: _builtins.bool
     layers: _builtins.int
@@ -1125,6 +1126,10 @@ class CodecRequest(_message.Message):
     def picture(self) -> Global___PictureRecipe:
         """where what crosses is the model's input, made of a picture"""
 
+    @_builtins.property
+    def keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """codecs of this cut that may still be used beside it"""
+
     def __init__(
         self,
         *,
@@ -1133,10 +1138,11 @@ class CodecRequest(_message.Message):
         channels_last: _builtins.bool = ...,
         picture: Global___PictureRecipe | None = ...,
         layers: _builtins.int | None = ...,
+        keep: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "layers", b"layers", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "channels_last", b"channels_last", "codec", b"codec", "layers", b"layers", "picture", b"picture", "ranges", b"ranges"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "channels_last", b"channels_last", "codec", b"codec", "keep", b"keep", "layers", b"layers", "picture", b"picture", "ranges", b"ranges"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__layers: _TypeAlias = _typing.Literal["layers"]  # noqa: Y015
     _WhichOneofArgType__layers: _TypeAlias = _typing.Literal["_layers", b"_layers"]  # noqa: Y015
@@ -1239,20 +1245,24 @@ class FrameRequest(_message.Message):
     FRAME_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     input: _builtins.int
     layers: _builtins.int
     """of the cut to run, among those held; absent: opened last"""
+    codec: _builtins.str
+    """of what crosses, among those of the cut; empty: used last"""
     def __init__(
         self,
         *,
         frame: _builtins.int = ...,
         input: _builtins.int = ...,
         layers: _builtins.int | None = ...,
+        codec: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "layers", b"layers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "frame", b"frame", "input", b"input", "layers", b"layers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layers", b"_layers", "codec", b"codec", "frame", b"frame", "input", b"input", "layers", b"layers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__layers: _TypeAlias = _typing.Literal["layers"]  # noqa: Y015
     _WhichOneofArgType__layers: _TypeAlias = _typing.Literal["_layers", b"_layers"]  # noqa: Y015

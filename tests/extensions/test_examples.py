@@ -72,14 +72,15 @@ def test_an_installed_task_reads_a_models_outputs(tmp_path: Path) -> None:
 
 
 def test_an_installed_policy_chooses_the_split_of_each_frame() -> None:
-    setting = PolicySetting((arm(0), arm(2), arm(4)), {"network": 0, "device": 4}, 20, 0)
-    (name,) = policy_names("turns:2", setting.splits)
+    arms = arm(0), arm(2), arm(4)
+    setting = PolicySetting(arms, arms, {}, 20, 0)
+    (name,) = policy_names("turns:2", setting.names)
     policy = new_policy(name, setting)
     chosen = []
     for _ in range(7):
         chosen.append(policy.choose(0.0))
         policy.tell(FrameOutcome(chosen[-1], 0.0, 1.0, None))
-    assert chosen == [0, 0, 2, 2, 4, 4, 0]
+    assert chosen == [arms[place] for place in (0, 0, 1, 1, 2, 2, 0)]
 
 
 def test_an_installed_policys_value_is_refused_before_a_trace_begins() -> None:

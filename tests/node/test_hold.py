@@ -106,3 +106,12 @@ def test_more_splits_than_the_limit_are_refused_with_its_name(tmp_path: Path) ->
         host.load(cuts[2], options, 0)
     assert [host.part_of(layers).cut.layers for layers in (2, 3)] == [2, 3]
     host.drop()
+
+
+def test_a_cut_has_the_codecs_that_were_kept_and_a_frame_names_one(pair: Pair) -> None:
+    pair.use_codec(nodes_pb2.CodecRequest(codec="fp16", layers=2, keep=["raw"]))
+    sizes = [pair.run_frame(0, 0, FRAME_S, 2, codec).encoded_bytes for codec in ("raw", "fp16", "")]
+    assert sizes[0] == 2 * sizes[1] == 2 * sizes[2]
+    pair.use_codec(nodes_pb2.CodecRequest(codec="zstd", layers=2))
+    with pytest.raises(NodeError, match="'raw' was asked for, this cut has zstd"):
+        pair.run_frame(0, 0, FRAME_S, 2, "raw")

@@ -1,4 +1,4 @@
-"""The command of `orchestrate` that lets policies choose the split while the link changes."""
+"""The command of `orchestrate` that lets policies choose split and codec while the link changes."""
 
 from json import dumps
 from pathlib import Path
@@ -34,8 +34,8 @@ _SHOWN = (
 @grouped(
     *(InputWords, ModelWords, SplitWords, CodecWords, ImpairmentWords, NodeWords),
     split="As for sweep; the anchors are held too. [named]",
-    codec="Of intermediate data, one. [raw]",
-    input_codec="Of the network anchor's input, one. [raw]",
+    codec="Of intermediate data, a list: each split is held with each. [raw]",
+    input_codec="Of the network anchor's input, a list. [raw]",
     calibration="As for sweep.",
     delay_ms="One-way, each direction. [0]",
     jitter_ms="Likewise. [0]",

@@ -18,16 +18,17 @@ def played(
     policy: Policy, arms: Sequence[Arm], trace: BandwidthTrace, seconds: float
 ) -> list[TracedFrame]:
     """The frames that `policy` has in so many seconds of the trace."""
-    by_k, now_s, frames = {cost.arm.configuration.k: cost for cost in costs_of(arms)}, 0.0, []
+    costs, now_s, frames = {cost.arm: cost for cost in costs_of(arms)}, 0.0, []
     while now_s < seconds:
-        cost = by_k[k := policy.choose(now_s)]
+        cost = costs[policy.choose(now_s)]
         arm, e2e_ms = cost.arm, cost.e2e_ms(trace, now_s)
         air_ms = trace.air_ms(arm.up_bytes, now_s + cost.lead_ms / 1e3)
         frames.append(
             TracedFrame(
                 attempt=trace.name,
                 stages=(Stage("part1", 0, 1),),
-                k=k,
+                k=arm.configuration.k,
+                codec=arm.configuration.codec,
                 split=arm.configuration.split_name,
                 start_s=now_s,
                 e2e_ms=e2e_ms,
@@ -37,7 +38,7 @@ def played(
         )
         now_s += e2e_ms / 1e3
         met = arm.goodput_mbit(arm.up_bytes, frames[-1].uplink_ms)
-        policy.tell(FrameOutcome(k, now_s, e2e_ms, met))
+        policy.tell(FrameOutcome(arm, now_s, e2e_ms, met))
     return frames
 
 

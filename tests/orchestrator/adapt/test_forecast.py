@@ -32,8 +32,8 @@ ARMS = {name: (*arms, arm(6, 0, DEVICE[name])) for name, arms in ARMS.items()}
 
 
 def came_to(name: str, arms: tuple[Arm, ...], trace: BandwidthTrace) -> TraceRow:
-    splits = {one.configuration.split: one.configuration.k for one in arms}
-    setting = PolicySetting(arms, splits, max(trace.rates_mbit), 0)
+    names = {one.configuration.split: (one.configuration,) for one in arms}
+    setting = PolicySetting(arms, arms, names, max(trace.rates_mbit), 0)
     return row(name, new_policy(name, setting), arms, trace, min(trace.length_s, SECONDS))
 
 

@@ -23,24 +23,29 @@ NETWORK = Arm(Configuration(0, 6, "network anchor"), 500_000, 100, 20)
 SPLIT = Arm(Configuration(3, 6, "middle"), 100_000, 100, 60)
 DEVICE = Arm(Configuration(6, 6, "device anchor", "none"), 0, 0, 200)
 ARMS = (NETWORK, SPLIT, DEVICE)
-SPLITS = {"network": 0, "middle": 3, "3:3": 3, "device": 6}
+NAMES = {
+    "network": (NETWORK.configuration,),
+    "middle": (SPLIT.configuration,),
+    "3:3": (SPLIT.configuration,),
+    "device": (DEVICE.configuration,),
+}
 
 
 def policy(name: str, seed: int = 0) -> Policy:
-    return new_policy(name, PolicySetting(ARMS, SPLITS, 100, seed))
+    return new_policy(name, PolicySetting(ARMS, ARMS, NAMES, 100, seed))
 
 
 def played(
     asked: Policy, rate_at: Callable[[float], float], frames: int
 ) -> list[tuple[float, int]]:
     """When each frame began, and which cut it took."""
-    by_k, now_s, chosen = {arm.configuration.k: arm for arm in ARMS}, 0.0, []
+    now_s, chosen = 0.0, []
     for _ in range(frames):
-        arm, rate = by_k[asked.choose(now_s)], rate_at(now_s)
+        arm, rate = asked.choose(now_s), rate_at(now_s)
         chosen.append((now_s, arm.configuration.k))
         now_s += arm.e2e_ms(rate) / 1e3
         met = rate if arm.crosses else None
-        asked.tell(FrameOutcome(arm.configuration.k, now_s, arm.e2e_ms(rate), met))
+        asked.tell(FrameOutcome(arm, now_s, arm.e2e_ms(rate), met))
     return chosen
 
 
@@ -52,8 +57,8 @@ def test_static_never_moves() -> None:
 def test_argmin_follows_a_step_with_the_next_frame_after_a_measured_one() -> None:
     asked = policy("argmin")
     for rate in (100.0, 10.0, 100.0, 10.0):
-        asked.tell(FrameOutcome(3, 0.0, 1.0, rate))
-        assert asked.choose(0.0) == fastest(ARMS, rate).configuration.k
+        asked.tell(FrameOutcome(SPLIT, 0.0, 1.0, rate))
+        assert asked.choose(0.0) == fastest(ARMS, rate)
 
 
 def test_argmin_probes_a_link_that_it_left_and_comes_back_to_it() -> None:
@@ -64,18 +69,18 @@ def test_argmin_probes_a_link_that_it_left_and_comes_back_to_it() -> None:
 
 def test_threshold_takes_the_device_anchor_below_and_the_fast_split_above() -> None:
     asked = policy("threshold:30")
-    asked.tell(FrameOutcome(0, 0.0, 1.0, 31.0))
-    assert asked.choose(0.0) == 0
-    asked.tell(FrameOutcome(0, 0.0, 1.0, 5.0))
-    assert asked.choose(0.0) == 6
+    asked.tell(FrameOutcome(NETWORK, 0.0, 1.0, 31.0))
+    assert asked.choose(0.0) is NETWORK
+    asked.tell(FrameOutcome(NETWORK, 0.0, 1.0, 5.0))
+    assert asked.choose(0.0) is DEVICE
 
 
 def test_the_usual_threshold_is_where_both_are_predicted_equal() -> None:
     low, high = policy("threshold"), policy("threshold")
     mbit = 23.3  # 0.5 MB and headers in the 180 ms that the device anchor takes longer
-    for asked, rate, k in ((low, mbit * 0.9, 6), (high, mbit * 1.1, 0)):
-        asked.tell(FrameOutcome(0, 0.0, 1.0, rate))
-        assert asked.choose(0.0) == k
+    for asked, rate, arm in ((low, mbit * 0.9, DEVICE), (high, mbit * 1.1, NETWORK)):
+        asked.tell(FrameOutcome(NETWORK, 0.0, 1.0, rate))
+        assert asked.choose(0.0) is arm
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -94,14 +99,14 @@ def test_the_bandit_follows_a_link_that_changes() -> None:
 
 
 def test_static_alone_is_each_split() -> None:
-    names = policy_names("static,argmin", {"network": 0, "device": 6, "0:6": 0})
-    assert names == ("static:network", "static:device", "argmin")
+    names = policy_names("static,argmin", NAMES)
+    assert names == ("static:network", "static:middle", "static:device", "argmin")
 
 
 @pytest.mark.parametrize("text", ["best", "static:nowhere", "threshold:fast", "argmin:3", ""])
 def test_a_policy_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        policy_names(text, SPLITS)
+        policy_names(text, NAMES)
 
 
 STEP = BandwidthTrace("step", (0.0, 2.0), (100.0, 0.5), math.inf)
@@ -115,6 +120,7 @@ def frames(*chosen: tuple[float, int], applied: BandwidthTrace = STEP) -> list[T
             attempt="step",
             stages=(Stage("part1", 0, 1),),
             k=k,
+            codec=by_k[k].arm.configuration.codec,
             split=str(k),
             start_s=at_s,
             e2e_ms=by_k[k].e2e_ms(applied, at_s),

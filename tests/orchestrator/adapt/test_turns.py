@@ -4,10 +4,10 @@ import csv
 import json
 from pathlib import Path
 
-from orchestrator.adapt.arms import FrameOutcome
+from orchestrator.adapt.arms import Arm, FrameOutcome
 from orchestrator.adapt.bandwidth import bandwidth_trace
-from orchestrator.adapt.policies import PolicySetting, new_policy
-from orchestrator.adapt.run import TABLE_FILE, TRACE_FILE, TraceOptions, TraceRun
+from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
+from orchestrator.adapt.run import TABLE_FILE, TRACE_FILE, TraceOptions, TraceRun, names_of
 from orchestrator.adapt.turns import Turns
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import sweep_config
@@ -22,11 +22,11 @@ from tests.node.loopback import loopback_link, loopback_pair
 class Ended:
     """Chooses the network anchor, and ends both nodes when it is told of its second frame."""
 
-    def __init__(self, bed: Bed) -> None:
-        self._bed, self._frames = bed, 0
+    def __init__(self, bed: Bed, arm: Arm) -> None:
+        self._bed, self._arm, self._frames = bed, arm, 0
 
-    def choose(self, now_s: float) -> int:
-        return 0
+    def choose(self, now_s: float) -> Arm:
+        return self._arm
 
     def tell(self, outcome: FrameOutcome) -> None:
         self._frames += 1
@@ -63,9 +63,9 @@ def test_a_lost_frame_ends_its_policys_turn_and_the_next_has_all_splits_again(
         engine = Engine(slow, bed, RunFolder(tmp_path), Watcher())
         turns = Turns(engine, plan_cells(slow, model), trace, links)
         turns.prepare()
-        turns.turn("unlucky", Ended(bed), seconds=60, frames=50)
-        splits = {"2:4": 2, "device": 6}
-        wise = new_policy("static:2:4", PolicySetting(turns.arms, splits, 20, 0))
+        turns.turn("unlucky", Ended(bed, turns.arms[0]), seconds=60, frames=50)
+        names = names_of(turns.cells)
+        wise = new_policy("static:2:4", PolicySetting(turns.arms, turns.arms, names, 20, 0))
         turns.turn("static:2:4", wise, seconds=60, frames=3)
     unlucky, static = turns.rows()
     assert (unlucky.frames, unlucky.lost) == (2, 1)
@@ -97,3 +97,21 @@ def test_what_the_live_lines_say_is_what_table_and_folder_say(tmp_path: Path) ->
     # nothing shapes this link, and nobody proved it
     assert (told["verdict"], tuple(told["reasons"])) == ("INVALID", outcome.verdict.reasons)
     assert "the link was not proved before the turns and after them" in outcome.verdict.reasons
+
+
+def test_a_split_is_held_with_several_codecs_and_each_is_an_arm(tmp_path: Path) -> None:
+    asked = {"split": "2:4", "delivery": False, "bw": "20", "codec": "raw,fp16"}
+    with loopback_pair(tmp_path) as (pair, model):
+        config = sweep_config({"model": model.name, **asked})
+        bed = Bed(model, loopback_link(), pair, Interruption())
+        engine = Engine(config, bed, RunFolder(tmp_path), Watcher())
+        trace, links = bandwidth_trace("steps:20@1s"), {20.0: config.links[0]}
+        turns = Unproved(engine, plan_cells(config, model), trace, links)
+        names = policy_names("static:2:4,static:device", names_of(turns.cells))
+        TraceRun(config, TraceOptions(trace.name, frames=3), turns).measure(names)
+    assert names == ("static:2:4/raw", "static:2:4/fp16", "static:device")
+    raw, half, device = (turns.ran[name].frames[-1] for name in names)
+    assert (raw.split, raw.codec, half.codec, device.codec) == ("2:4", "raw", "fp16", "none")
+    assert raw.encoded_bytes == raw.intermediate_bytes == 2 * half.encoded_bytes
+    words = ["network anchor raw", "2:4 raw", "2:4 fp16", "device anchor"]
+    assert [arm.words for arm in turns.arms] == words

@@ -38,6 +38,7 @@ def crossing(start_s: float = 1.0, air_ms: float = AIR_MS, idle_ms: float = 0.0)
         attempt="static:middle",
         stages=(Stage("part1", 0, ns(10.0)), Stage("uplink", ns(ends_ms[0]), ns(ends_ms[1]))),
         k=3,
+        codec="raw",
         split="middle",
         start_s=start_s,
         e2e_ms=ends_ms[1],
@@ -69,7 +70,9 @@ def test_a_policy_without_a_turn_and_what_stopped_the_run_are_told() -> None:
 
 
 def test_a_lost_frame_is_told_with_what_became_of_it() -> None:
-    lost = LostFrame(attempt="", k=3, split="middle", start_s=2, error="the edge node died")
+    lost = LostFrame(
+        attempt="", k=3, split="middle", codec="raw", start_s=2, error="the edge node died"
+    )
     assert "of middle was lost: the edge node died" in reasons(Turn(TRACE, [crossing()], lost))
 
 
@@ -93,7 +96,10 @@ def test_a_link_that_was_not_as_asked_in_one_proof_is_told_with_its_rate() -> No
         (lambda: structs.replace(crossing(), max_abs_diff=0.9e-3), ""),
         (lambda: structs.replace(crossing(), max_abs_diff=1.1e-3), "differs from the whole"),
         (lambda: structs.replace(crossing(), intermediate_bytes=49_999), "not of the cut"),
-        (lambda: structs.replace(crossing(), k=6, split="device anchor"), "not of the cut"),
+        (
+            lambda: structs.replace(crossing(), k=6, split="device anchor", codec="none"),
+            "not of the cut",
+        ),
     ],
 )
 def test_what_a_frame_may_be(frame: Callable[[], TracedFrame], says: str) -> None:
