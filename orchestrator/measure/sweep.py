@@ -32,7 +32,9 @@ Remeasure = Literal["invalid"]
 
 
 MOST_AGAIN = 2
-"""How often a cell that was disturbed is measured again."""
+"""How often a cell that was disturbed is measured again …"""
+MOST_IN_VAIN = 3
+"""… until so many in a row were disturbed once more: the machine is as busy as before."""
 
 
 def read_config(run: Path) -> SweepConfig:
@@ -123,7 +125,7 @@ def _measured(
     engine: Engine, todo: Sequence[Visit], visits: Sequence[Visit], journal: Journal
 ) -> BaseException | None:
     """Measure those to do, then whatever of all was disturbed; what stopped it before the last."""
-    again = _disturbed(visits, journal, engine.watcher)
+    again = disturbed_again(visits, journal, engine.watcher)
     try:
         engine.prepare([visit.cell for visit in todo], journal)
         for _ in engine.measure(chain(todo, again), journal):
@@ -135,18 +137,21 @@ def _measured(
     return None
 
 
-def _disturbed(visits: Sequence[Visit], journal: Journal, watcher: Watcher) -> Iterator[Visit]:
-    """Those that were disturbed, up to twice, once the others are measured.
-
-    Only where not more than half are: a machine that is busy all the time is no quieter later.
-    """
+def disturbed_again(visits: Sequence[Visit], journal: Journal, watcher: Watcher) -> Iterator[Visit]:
+    """Those that were disturbed, up to twice, once the others are measured; see MOST_IN_VAIN."""
+    in_vain = 0
     for _ in range(MOST_AGAIN):
         disturbed = journal.disturbed
         again = [visit for visit in visits if visit.key in disturbed]
-        if not again or 2 * len(again) > len(visits):
+        if not again:
             return
         watcher.again([visit.cell for visit in again])
-        yield from again
+        for visit in again:
+            yield visit
+            in_vain = in_vain + 1 if visit.key in journal.disturbed else 0
+            if in_vain == MOST_IN_VAIN:
+                watcher.note("the machine stays as busy: what was disturbed is not measured again")
+                return
 
 
 def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:

@@ -1,48 +1,111 @@
-"""A machine on which something else is at work: noticed and told."""
+"""A machine on which something else is at work: noticed, measured again, told."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
-from tests.net.sweeps import Place
+from orchestrator.measure.sweep import MOST_IN_VAIN
+from orchestrator.results.judgement.disturbance import MAX_OTHERS_SHARE
+from tests.net.sweeps import Place, ended
+from tests.shared_machine import until
 
 pytestmark = pytest.mark.measures
 
-BUSY = [sys.executable, "-c", "while True: pass"]
+SHORT = ("--split", "1:5,2:4,4:2", "--bw", "5,20", "--runs", "3")
+CELLS = 10
+BEFORE, DURING = 3, 3
+"""So many cells end before the load comes, and before it goes again."""
+BUSY = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); sys.stdin.read(1)\nwhile 1: 0"
 
 
 @contextmanager
-def loaded() -> Iterator[None]:
-    """One core busy, and on a larger machine as many as a third of them."""
-    busy = [subprocess.Popen(BUSY) for _ in range(1 + (psutil.cpu_count() or 1) // 3)]
+def load() -> Iterator[Callable[[], None]]:
+    """What makes every processor busy at once, when it is called."""
+    cpus = map(str, os.sched_getaffinity(0))
+    busy = [
+        subprocess.Popen([sys.executable, "-c", BUSY, one], stdin=subprocess.PIPE) for one in cpus
+    ]
+
+    def start() -> None:
+        for process in busy:
+            assert process.stdin is not None
+            process.stdin.close()
+
     try:
-        yield
+        yield start
     finally:
         for process in busy:
             process.kill()
             process.wait()
 
 
-def visits(place: Place) -> list[str]:
-    """The keys of the cells that ended, in their order."""
-    lines = (place.out / "cells.jsonl").read_text().splitlines()
-    return [json.loads(line)["key"] for line in lines]
+def visits(place: Place) -> list[dict[str, Any]]:
+    """The cells that ended, in their order."""
+    return [json.loads(line) for line in (place.out / "cells.jsonl").read_text().splitlines()]
 
 
-def test_a_machine_that_is_busy_all_the_time_is_told_and_nothing_measured_again(
+def others_share(visit: dict[str, Any]) -> float:
+    return float(visit["machine"]["others_share"])
+
+
+def remained(place: Place, stdout: str) -> set[str]:
+    """Keys of the cells that were disturbed when last measured: that counts, and is told."""
+    rows = dict(zip(place.run_json()["grid"], place.rows(), strict=True))
+    for key, visit in {visit["key"]: visit for visit in visits(place)}.items():
+        assert float(rows[key]["others_pct"]) == pytest.approx(100 * others_share(visit), abs=0.1)
+    found = {key for key, row in rows.items() if row["disturbed"]}
+    words = f"{len(found)} of {len(rows)} cells were disturbed when last measured"
+    assert (words in stdout) is bool(found), stdout
+    return found
+
+
+def test_cells_in_which_every_core_is_busy_are_noticed_measured_again_and_told(
     tmp_path: Path, backend: str
 ) -> None:
     place = Place(tmp_path)
-    with loaded():
-        done = place.sweep("--split", "3:3", "--bw", "2", "--link-backend", backend)
-    rows = place.rows()
-    assert all("other processes used" in row["disturbed"] for row in rows)
-    assert all(float(row["others_pct"]) > 25 for row in rows)
-    assert len(visits(place)) == 3
-    assert "3 of 3 cells were disturbed when last measured" in done.stdout
+    with load() as start:
+        process = place.start(*SHORT, "--link-backend", backend)
+        until(lambda: place.cells() >= BEFORE, process)
+        start()
+        began_ns = time.monotonic_ns()
+        until(lambda: place.cells() >= BEFORE + DURING, process)
+    gone_ns = time.monotonic_ns()
+    done = ended(process)
+    found = visits(place)
+    assert len(found) > CELLS, done.stdout + done.stderr
+    beside = [
+        visit
+        for visit in found[BEFORE : BEFORE + DURING]
+        if began_ns < (at_ns := int(visit["attempt"].rpartition("#")[2]))
+        and at_ns + visit["wall_ms"] * 1e6 < gone_ns
+    ]
+    assert len(beside) >= DURING - 1
+    assert all(others_share(visit) > MAX_OTHERS_SHARE for visit in beside)
+    assert "were disturbed and are measured again" in done.stderr
+    # all of them, unless something else kept the machine as busy
+    again = [visit["key"] for visit in found[CELLS:]]
+    in_vain = {*again[-MOST_IN_VAIN:]} <= remained(place, done.stdout)
+    assert {visit["key"] for visit in beside} <= {*again} or in_vain, found
+
+
+def test_a_machine_that_is_busy_all_the_time_is_told_and_given_up_soon(
+    tmp_path: Path, backend: str
+) -> None:
+    place = Place(tmp_path)
+    with load() as start:
+        start()
+        done = place.sweep(
+            "--split", "3:3", "--bw", "2,20", "--runs", "3", "--link-backend", backend
+        )
+    assert all(others_share(visit) > MAX_OTHERS_SHARE for visit in visits(place))
+    assert all("other processes used" in row["disturbed"] for row in place.rows())
+    assert len(visits(place)) == 6 + MOST_IN_VAIN
+    assert len(remained(place, done.stdout)) == 6
