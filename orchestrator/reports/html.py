@@ -20,9 +20,12 @@ import numpy as np
 
 from netem.proof import RATE_TOLERANCE
 from orchestrator.results.clock import EDGE_STAGES
+from orchestrator.results.judgement.accuracy import is_fit
+from orchestrator.results.judgement.advice import held
 from orchestrator.results.judgement.choice import Choice, choices
 from orchestrator.results.judgement.compression import compression_needed
 from orchestrator.results.judgement.verdict import advised, judge_run
+from orchestrator.results.judgement.words import listed, lost_words, within
 from orchestrator.results.reading import Reading, read_folder
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import COLUMNS, Row
@@ -108,6 +111,7 @@ def facts(run: Path) -> Facts:
         "model": reading.run.model.name,
         "verdict": _verdict(reading.run, table),
         "unread": _unread(run, reading),
+        "answer": ANSWER,
         "choices": [_choice_facts(choice, table) for choice in choices(table)],
         "cells": [
             _cell_facts(row, cell, reading.timelines_of(cell))
@@ -156,18 +160,42 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
         "lossless": place(choice.lossless),
         "link": choice.link,
         "ue": choice.ue,
-        "gain": choice.gain,
         "sure": choice.sure,
-        "doubt": choice.doubt,
         "tied": [places[id(row)] for row in choice.tied],
-        "complete": choice.complete,
+        "answer": _answer(choice),
     }
+
+
+ANSWER = (
+    "link", "choose", "end to end", "may be as fast", "by how much", "accuracy lost",
+    "fastest without loss",
+)  # fmt: skip
+"""Headings of what to choose."""
+
+
+def _answer(choice: Choice) -> list[str]:
+    """A line below them, in words that are those of the advice."""
+    name = f"{choice.link}, UE {choice.ue}" if choice.ue else choice.link
+    best, lossless = choice.best, choice.lossless
+    if best is None:
+        return [name, "nothing valid that may be recommended was measured", *[""] * 5]
+    same = lossless is not None and lossless.label == best.label
+    return [
+        name,
+        best.label,
+        within(best),
+        listed([row.label for row in choice.tied[1:]] or ["nothing"], "and"),
+        held(choice),
+        lost_words(best) or "none",
+        "the same" if same else f"{lossless.label}, {within(lossless)}" if lossless else "none",
+    ]
 
 
 def _cell_facts(row: Row, cell: CellRecord, frames: Sequence[Timeline]) -> Facts:
     return {
         "label": row.label,
         "anchor": row.is_anchor,
+        "fit": is_fit(row),
         "needed": None if row.e2e_ms is None else compression_needed(row),
         "cdf": _curve([frame.e2e_ms for frame in frames]),
         "frame": _median_frame(frames),

@@ -27,12 +27,13 @@ const nameOfSplit = (split) => {
   return anchor || row.split_name === split ? row.split_name : `${row.split_name} (${split})`;
 };
 
-// Of the codecs of a split, the one to choose; of those that all failed, the first.
+// Of the codecs of a split, the one to choose: of those that may be recommended, where there are any;
+// of those that all failed, the first.
 function pick(group, split) {
   const ofSplit = group.cells.filter((cell) => cell.row.split === split);
   const ran = ofSplit.filter((cell) => cell.row.valid && isNumber(cell.e2e));
   const gain = (cell) => cell.row.speedup_vs_best_anchor ?? 0;
-  ran.sort((a, b) => gain(b) - gain(a) || a.e2e - b.e2e);
+  ran.sort((a, b) => b.fit - a.fit || gain(b) - gain(a) || a.e2e - b.e2e);
   return ran.find(({ order }) => order === group.best) ?? ran[0] ?? ofSplit[0];
 }
 
@@ -55,41 +56,13 @@ function verdict() {
     element("span", {}, `run ${told.run}, ${cells.length} cells`)));
   if (reasons.length) report.append(list("reasons", first(reasons)));
   if (told.unread.length) report.append(list("reasons", told.unread));
-  panel("What to choose", "The fastest valid configuration over each link, held against anchors "
-    + "that are at least as accurate; times are medians, with the interval of the median and what it covers "
-    + "where there is one.", answer(), list("advice", advice));
-}
-
-function within({ row }) {
-  const { e2e_low_ms: low, e2e_high_ms: high, e2e_coverage_pct: covered } = row;
-  const words = isNumber(covered) ? `${covered.toFixed(1)} %` : `range of ${row.frames}`;
-  return isNumber(low) && isNumber(high) ? `${ms(row.e2e_ms)} (${ms(low).replace(" ms", "")} – ${ms(high)}, ${words})` : ms(row.e2e_ms);
-}
-
-const judged = ({ accuracy_frames: count }) => (isNumber(count)
-  ? ` over ${count} input${count === 1 ? "" : "s"}` : "");
-
-function cost({ row }) {
-  if (row.lossless) return "none";
-  return isNumber(row.accuracy_drop) ? `${row.accuracy_drop.toFixed(3)} ${row.accuracy_metric}${judged(row)}` : "not judged";
+  panel("What to choose", "Over each link the configuration that gains most on the anchors that are as accurate, of "
+    + "those that are sure to lose no more accuracy than --max-drop; times are medians, with the interval of "
+    + "the median and what it covers, or the range of fewer than 6 frames.", answer(), list("advice", advice));
 }
 
 function answer() {
-  const head = ["link", "choose", "end to end", "by how much", "accuracy lost", "fastest without loss"];
-  return table(head, groups.map((group) => {
-    const [best, split, anchor, lossless] = ["best", "split", "anchor", "lossless"]
-      .map((name) => cells[group[name]]);
-    if (!best) return [group.name, "nothing valid was measured", null, null, null, null];
-    const held = split && anchor && (!group.sure
-      ? `${split.label}, ${within(split)}, and the ${anchor.label}, ${within(anchor)}, cannot be told apart; ${group.doubt}`
-      : best === split
-      ? `${times(group.gain)} as fast as the ${anchor.label} (${ms(anchor.e2e)})`
-      : `the best split, ${split.label}, takes ${ms(split.e2e)}, ${times(group.gain)} as fast`);
-    const lacking = group.complete ? "" : "an anchor is missing";
-    const other = lossless === best ? "the same" : lossless && `${lossless.label}, ${ms(lossless.e2e)}`;
-    const words = [held, lacking].filter(Boolean).join("; ") || null;
-    return [group.name, best.label, within(best), words, cost(best), other];
-  }));
+  return table(told.answer, groups.map((group) => group.answer));
 }
 
 // ---------------------------------------------------------------- end to end, by stage
@@ -161,14 +134,15 @@ function mapped(some, field) {
 function crossover() {
   const several = cells.some((cell) => !cell.anchor && cell.row.codec !== "raw");
   figure("crossover", "Where to cut over which link",
-    "End-to-end time of each split over each link, with the codec to choose for it; × is how many "
+    "End-to-end time of each split over each link, with the codec to choose for it, or its fastest one, as lossy, "
+    + "where none may be recommended; × is how many "
     + "times as fast as the best anchor it is. The best over a link is outlined and has a ★, "
     + "as has what cannot be told from it.",
     {
       draw: mapped(splits, (cell) => {
         const speedup = cell.row.speedup_vs_best_anchor;
         const best = groups.some((group) => isBest(group, cell));
-        const codec = several && cell.row.codec !== "none" ? ` ${cell.row.codec}` : "";
+        const codec = (several && cell.row.codec !== "none" ? ` ${cell.row.codec}` : "") + (cell.fit ? "" : ", lossy");
         return {
           words: [`${ms(cell.e2e)}${best ? " ★" : ""}`, `${times(speedup)}${codec}`],
           tint: isNumber(speedup) ? Math.log2(speedup) / 2 : NaN,

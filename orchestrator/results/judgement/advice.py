@@ -6,10 +6,20 @@ Each sentence is said of the same rows as the tables beside it.
 import math
 from collections.abc import Sequence
 
-from orchestrator.results.judgement.accuracy import passed_over, seeded, untrained
+from orchestrator.results.judgement.accuracy import passed_over, untrained
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
-from orchestrator.results.judgement.trust import trust, within
+from orchestrator.results.judgement.trust import trust
+from orchestrator.results.judgement.words import (
+    anchor_words,
+    listed,
+    lossier_words,
+    lost_words,
+    ms_words,
+    named,
+    times_words,
+    within,
+)
 from orchestrator.results.rows import Row, known
 from splitbed.codecs import RAW
 
@@ -25,37 +35,60 @@ def advice(table: Sequence[Row]) -> list[str]:
     return said + trust(table)
 
 
+def held(choice: Choice) -> str:
+    """How the best split and the best anchor compare, as a table of choices has it beside them."""
+    split, anchor = choice.split, choice.anchor
+    if split is None or anchor is None:
+        return "" if choice.complete else "an anchor is missing"
+    if not choice.sure:
+        told = f"{named(split)}, {within(split)}, and {anchor_words(anchor)}, {within(anchor)}, "
+        told += f"cannot be told apart; {choice.doubt}"
+    elif choice.best is split:
+        told = f"{_gain(anchor, split)} as fast as {anchor_words(anchor)}, {_ms(anchor)}"
+    else:
+        told = f"the best split, {named(split)}, takes {_ms(split)}, "
+        told += f"{_gain(split, anchor)} as long"
+    return told if choice.complete else f"{told}; an anchor is missing"
+
+
 def _where_to_cut(choice: Choice) -> list[str]:
     split, anchor = choice.split, choice.anchor
     if not choice.complete or split is None or anchor is None:
         return []  # no advice on a comparison that is not complete
     slowed = f" with the UE slowed ({choice.ue})" if choice.ue else ""
     where = f"At {choice.link}{slowed}"
-    reached = f"{split.label}{_cost(split)}"
+    besides = _lossier(choice) + _tied(choice) + _faster(choice)
     other = choice.network if anchor is choice.device else choice.device
-    beside = f", {_anchor(other)} {_ms(other)}" if other else ""
+    beside = f", {anchor_words(other)} {_ms(other)}" if other else ""
     if not choice.sure:
         return [
-            f"{where} the best split, {reached}, and {_anchor(anchor)} cannot be told apart: "
-            f"{within(split)}{_paid(split)} and {within(anchor)}{_paid(anchor)}{beside}"
-            f"{_lossier(choice)}; {choice.doubt}."
+            f"{where} the best split, {named(split)}, and {anchor_words(anchor)} cannot be told "
+            f"apart: {within(split)}{_paid(split)} and {within(anchor)}{_paid(anchor)}{beside}"
+            f"{besides}; {choice.doubt}."
         ]
     if choice.best is split:
         anchors = [one for one in (choice.device, choice.network) if one]
-        gains = " and ".join(f"{_gain(one, split)} as fast as {_anchor(one)}" for one in anchors)
-        return [f"{where} cut at {reached}: {_ms(split)}{_paid(split)}, {gains}{_lossier(choice)}."]
-    line = (
-        f"{where} do not split: {_anchor(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the best "
-        f"split, {reached}, {_ms(split)}, {_gain(split, anchor)} as long"
-        f"{_paid(split)}{beside}{_lossier(choice)}"
-    )
-    factor = compression_needed(split)
-    if factor is not None and math.isfinite(factor):
-        return [f"{line}; the split would win with intermediate data {factor:#.3g} times smaller."]
+        gains = " and ".join(
+            f"{_gain(one, split)} as fast as {anchor_words(one)}" for one in anchors
+        )
+        return [f"{where} cut at {named(split)}: {_ms(split)}{_paid(split)}, {gains}{besides}."]
     return [
-        f"{line}; without its data it would still take {without_data_ms(split):.0f} ms: no smaller "
-        "intermediate data would make it win on these two nodes and with this delay."
+        f"{where} do not split: {anchor_words(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the "
+        f"best split, {named(split)}, {_ms(split)}, {_gain(split, anchor)} as long"
+        f"{_paid(split)}{beside}{besides}; {_compression(split)}."
     ]
+
+
+def _compression(split: Row) -> str:
+    """What less data would do for a split that its best anchor beats."""
+    factor = known(compression_needed(split))
+    if math.isfinite(factor):
+        return f"the split would win with intermediate data {times_words(factor)} smaller"
+    left = ms_words(without_data_ms(split))
+    return (
+        f"without its data it would still take {left}: no smaller intermediate data would make it "
+        "win on these two nodes and with this delay"
+    )
 
 
 def _gain(slow: Row, fast: Row) -> str:
@@ -64,47 +97,29 @@ def _gain(slow: Row, fast: Row) -> str:
 
 
 def _ms(row: Row) -> str:
-    return f"{row.e2e_ms:.0f} ms"
-
-
-def _anchor(row: Row) -> str:
-    """An anchor by its name, a network anchor with how its input was sent."""
-    if not row.is_network_anchor:
-        return f"the {row.split_name}"
-    sent = f"{'' if row.codec == RAW else 'as '}{row.codec}"
-    lost = f" ({_lost(row)})" if _lost(row) else ""
-    return f"the {row.split_name} with its input {sent}{lost}"
+    return ms_words(known(row.e2e_ms))
 
 
 def _lossier(choice: Choice) -> str:
-    """The codecs of the input with which the network anchor is less accurate than the split."""
-    named = [row.codec + _drop(row) for row in choice.lossier if not seeded(row)]
-    return f"; as {' or '.join(named)} the input loses more accuracy" if named else ""
+    """The codecs of the input with which the network anchor is no rival of the split."""
+    return "".join(f"; {words}" for words in lossier_words(choice.lossier))
 
 
-def _drop(row: Row) -> str:
-    return "" if row.accuracy_drop is None else f" ({row.accuracy_drop:.3f})"
-
-
-def _cost(row: Row) -> str:
-    """What the codec costs in accuracy; empty where nothing was lost or judged."""
-    return f", at {_lost(row)}" if _lost(row) else ""
-
-
-def _lost(row: Row) -> str:
-    drop = row.accuracy_drop
-    if row.lossless or drop is None:
+def _tied(choice: Choice) -> str:
+    """What else may be the best."""
+    pair = (choice.split, choice.anchor)
+    others = [rival.row for rival in choice.rivals if not rival.told and rival.row not in pair]
+    if not others:
         return ""
-    lost = f"{drop:.3f} less {row.accuracy_metric}" if drop > 0 else "no loss"
-    comma = "," if "," in lost and row.accuracy_frames else ""
-    return f"{lost}{comma}{_judged(row)}"
+    return f"; may be as fast: {listed([f'{row.label} {_ms(row)}' for row in others], 'and')}"
 
 
-def _judged(row: Row) -> str:
-    """Over how many inputs accuracy was judged; empty for runs that did not say."""
-    if (count := row.accuracy_frames) is None:
+def _faster(choice: Choice) -> str:
+    """What is faster and loses more, within what may be lost."""
+    if not choice.faster:
         return ""
-    return f" over {count} input{'' if count == 1 else 's'}"
+    told = [f"{row.label} {_ms(row)} ({lost_words(row)})" for row in choice.faster]
+    return f"; faster, less accurate, and within --max-drop: {listed(told, 'and')}"
 
 
 def _paid(row: Row) -> str:

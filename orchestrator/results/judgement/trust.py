@@ -4,34 +4,18 @@ from collections.abc import Sequence
 from statistics import median
 
 from orchestrator.results.judgement.disturbance import MAX_SPREAD, anchors_apart
+from orchestrator.results.judgement.words import MAX_NAMED, within
 from orchestrator.results.rows import Row, known
 
 MAX_OVER_BOUND = 1.05
 """Above this ratio a row is worth a look …"""
 MAX_LATE_MS = 10.0
 """… when it is also later than two processes and a round trip through the link box explain."""
-MAX_NAMED = 3
-"""Of what was disturbed, so many are named."""
 
 
 def trust(table: Sequence[Row]) -> list[str]:
     """What speaks for the rows of a run, and against them."""
     return [*_prediction(table), *_late(table), *_links(table), *_paces(table), *_disturbed(table)]
-
-
-def within(row: Row) -> str:
-    """Its end-to-end time with its interval, as 42 ms (40 to 44, 96.9 %); or the range of so many.
-
-    Of a row with a frame.
-    """
-    interval = row.e2e_interval
-    assert interval is not None
-    low, high = _ms(interval.low), _ms(interval.high)
-    return f"{_ms(known(row.e2e_ms))} ms ({low} to {high}, {interval.words(row.frames)})"
-
-
-def _ms(ms: float) -> str:
-    return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
 
 
 def _prediction(table: Sequence[Row]) -> list[str]:

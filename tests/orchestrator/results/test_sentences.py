@@ -14,7 +14,7 @@ from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.anchors import as_accurate, compared
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
-from orchestrator.results.judgement.trust import within
+from orchestrator.results.judgement.words import within
 from orchestrator.results.rows import Row, known
 from tests.orchestrator.written import made_row
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.results.judgement.trust import apart, trust, within
+from orchestrator.results.judgement.trust import apart, trust
+from orchestrator.results.judgement.words import within
 from orchestrator.results.rows import Row
 from tests.orchestrator.written import made_row
 
