@@ -100,10 +100,12 @@ class Journal:
 
     def add_cell(self, cell: CellRecord) -> None:
         """Write down how a cell ended, and see that it is on the disk."""
-        again = cell.key in self._cells
+        before = self._cells.get(cell.key)
+        if before and before.block == cell.block:
+            cell = replace(cell, measured=before.measured + 1)
         self._add(CELLS_FILE, cell.line(), sync=True)
         self._take(cell)
-        if again:
+        if before:
             self.write_tables()
             return
         self._add(SUMMARY_FILE, summary_csv([self._rows[cell.key]], header=False).encode()[:-1])

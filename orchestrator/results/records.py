@@ -178,12 +178,14 @@ class CellRecord(Record, frozen=True, kw_only=True):
     ``attempt`` names the frames that are its own, ``frames`` is how many these were; the first
     runs did not say. ``error`` is why it failed, None where it did not; ``error_kind`` the name of
     its class. ``predictions`` is its folder of what was found in each picture. ``block`` says how
-    often the grid had been measured before; earlier runs did so once.
+    often the grid had been measured before; earlier runs did so once. ``measured`` says how often
+    the cell was, with this time.
     """
 
     key: str
     attempt: str
     block: int = 0
+    measured: int = 1
     split: str
     split_name: str
     codec: str = RAW

@@ -218,6 +218,9 @@ class Row(MainColumns, frozen=True, kw_only=True):
     disturbed: Annotated[
         str, Column("what else was at work on the machine while it was measured; else nothing")
     ] = ""
+    measured: Annotated[
+        int, Column("how often it was: again where it was disturbed or had failed, the last counts")
+    ] = 1
     others_pct: Annotated[
         Number,
         Column(

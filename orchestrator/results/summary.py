@@ -80,6 +80,7 @@ def _asked(run: RunRecord, cell: CellRecord, frames: int) -> Row:
         downlink_jitter_ms=down.jitter_ms,
         downlink_loss_pct=down.loss_pct,
         link_backend=cell.link_backend,
+        measured=cell.measured,
         frames=frames,
         errors=0 if cell.error is None else 1,
         intermediate_tensors=cell.intermediate_tensors,

@@ -89,9 +89,10 @@ def test_cells_in_which_every_core_is_busy_are_noticed_measured_again_and_told(
     ]
     assert len(beside) >= DURING - 1
     assert all(others_share(visit) > MAX_OTHERS_SHARE for visit in beside)
-    assert "were disturbed and are measured again" in done.stderr
-    # all of them, unless something else kept the machine as busy
     again = [visit["key"] for visit in found[CELLS:]]
+    assert "were disturbed and are measured again" in done.stderr
+    assert f"{len({*again})} of {CELLS} cells were measured again" in done.stdout
+    # all of them, unless something else kept the machine as busy
     in_vain = {*again[-MOST_IN_VAIN:]} <= remained(place, done.stdout)
     assert {visit["key"] for visit in beside} <= {*again} or in_vain, found
 

@@ -15,7 +15,8 @@ MAX_LATE_MS = 10.0
 
 def trust(table: Sequence[Row]) -> list[str]:
     """What speaks for the rows of a run, and against them."""
-    return [*_prediction(table), *_late(table), *_links(table), *_paces(table), *_disturbed(table)]
+    machine = (*_again(table), *_disturbed(table))
+    return [*_prediction(table), *_late(table), *_links(table), *_paces(table), *machine]
 
 
 def _prediction(table: Sequence[Row]) -> list[str]:
@@ -97,6 +98,17 @@ def _paces(table: Sequence[Row]) -> list[str]:
 
 def _slowdown(row: Row) -> float:
     return known(row.ue_slowdown)
+
+
+def _again(table: Sequence[Row]) -> list[str]:
+    """How many cells were measured more than once."""
+    again = [row for row in table if row.measured > 1]
+    if not again:
+        return []
+    return [
+        f"{len(again)} of {len(table)} cells were measured again, since they were disturbed or had "
+        "failed; the last time counts."
+    ]
 
 
 def _disturbed(table: Sequence[Row]) -> list[str]:

@@ -88,6 +88,7 @@ def test_what_was_disturbed_is_visited_up_to_twice_until_three_in_a_row_were_in_
         make(visit)
     assert (again, watcher.counts) == (made, counts)
     assert len(watcher.notes) == given_up
+    assert [row.measured for row in journal.rows] == [1 + again.count(k) for k in range(6)]
 
 
 def test_a_visit_that_failed_is_for_resume(journal: Journal) -> None:

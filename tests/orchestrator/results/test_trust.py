@@ -138,3 +138,11 @@ def test_anchors_that_lie_apart_are_told_once_a_pace_with_the_slowest() -> None:
     first, second = apart([fast, slow[0], *paced])
     assert "UE slowed" not in first
     assert "at 20 Mbit/s with the UE slowed (4x slower): the machine" in second
+
+
+def test_how_many_cells_were_measured_again_is_told() -> None:
+    assert said("again", row(), row(measured=1)) == []
+    assert said("again", row(), row(measured=2), row(measured=3)) == [
+        "2 of 3 cells were measured again, since they were disturbed or had failed; the last time "
+        "counts."
+    ]
