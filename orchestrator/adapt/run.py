@@ -1,6 +1,7 @@
 """The command trace: each policy over the same bandwidth trace, and the folder that it leaves.
 
-hold all arms ──> rehearse each ──> for each policy: replay the trace; choose, run, tell, …
+judge codecs ──> hold all arms ──> rehearse each ──> for each policy: replay the trace
+                                                     (choose, run, tell, choose, …)
 
 trace.json     what was asked, the trace, conditions, arms, what was applied when, the rows
 samples.jsonl  a line per frame, as it happens
@@ -10,9 +11,10 @@ trace.csv      a row per policy    trace.png  all of it over time
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.adapt.losses import least
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.adapt.turns import Turns
@@ -88,7 +90,7 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
                 told = f"{len(names)} policies, {len(cells)} arms"
                 watcher.note(f"{trace.words}; {told}; run: {folder.path}")
                 engine = Engine(config, bed, folder, watcher, trace.longest_outage_s)
-                turns = Turns(engine, cells, trace, links)
+                turns = Turns(engine, cells, trace, links, config.max_drop)
                 return TraceRun(config, asked, turns).measure(names)
 
 
@@ -161,7 +163,7 @@ class TraceRun:
             for name in names:
                 self._bed.interruption.check()
                 policy = new_policy(
-                    name, PolicySetting(turns.arms, turns.arms, called, most_mbit, seed)
+                    name, PolicySetting(turns.fit, turns.arms, called, most_mbit, seed)
                 )
                 try:
                     turns.turn(name, policy, seconds, self._asked.frames)
@@ -193,20 +195,34 @@ class TraceRun:
         turns, table = self._turns, self._turns.rows()
         asked = TraceAsked(names, self._trace, turns.links, turns.cells)
         verdict = judge_trace(asked, turns.ran, turns.proofs, said)
+        verdict = replace(verdict, advice=tuple(self._advice(table) if verdict.valid else ()))
         rows = [row.plain() for row in table]
         facts = self._facts | {
-            "arms": [arm.plain() for arm in turns.arms],
+            "arms": [arm.plain() | turns.losses.plain(arm.configuration) for arm in turns.arms],
             "proofs": [{"link": link.words, **proof.plain()} for link, proof in turns.proofs],
             "changes": {name: turn.changes for name, turn in turns.ran.items()},
             "rows": rows,
             "verdict": verdict.word,
             "reasons": verdict.reasons,
+            "advice": verdict.advice,
             "ended": now(),
             "stopped": said,
         }
         self._folder.replace(TRACE_FILE, json.dumps(facts, indent=1, default=str) + "\n")
         self._folder.replace(TABLE_FILE, csv_text(TraceRow.__struct_fields__, rows))
         return table, verdict
+
+    def _advice(self, rows: Sequence[TraceRow]) -> list[str]:
+        """What took least, of all that is sure to be accurate enough, and what is not."""
+        turns = self._turns
+        called = names_of(turns.cells).items()
+        unfit = [
+            f"static:{name}"
+            for name, meant in called
+            if not all(turns.losses.is_fit(one) for one in meant)
+        ]
+        told = turns.losses.told([cell.configuration for cell in turns.cells])
+        return [*least(rows, unfit), *told]
 
     def _plot(self, rows: Sequence[TraceRow]) -> None:
         from orchestrator.adapt.plot import plot  # late: a second's work, which --help has not

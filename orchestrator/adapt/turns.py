@@ -12,14 +12,17 @@ from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.adapt.arms import Arm, FrameOutcome
 from orchestrator.adapt.bandwidth import BandwidthTrace
+from orchestrator.adapt.losses import Losses
 from orchestrator.adapt.policies import Policy
 from orchestrator.adapt.replay import REFRESH_S, LinkReplay
 from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, Turn, costs, policy_row
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.measure.cell import proved
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Choosing, Taken
 from orchestrator.measure.limits import window_bytes
+from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import ProofRecord
 from orchestrator.results.run_folder import SAMPLES_FILE
 from splitbed.errors import NodeError, UsageError
@@ -87,11 +90,14 @@ class Turns:
         cells: Sequence[Cell],
         trace: BandwidthTrace,
         links: Mapping[float, LinkSpec],
+        max_drop: float = MAX_DROP,
     ) -> None:
         self.engine = engine
         self.cells = cells
         self.arms: list[Arm] = []
         """What each cell takes, in their order, from the rehearsal on."""
+        self.losses = Losses("", max_drop, {})
+        """What each loses, likewise."""
         self.proofs: list[tuple[LinkSpec, ProofRecord]] = []
         """The link at its least and its greatest rate, before the turns and after them."""
         self.trace, self.links = trace, links
@@ -100,6 +106,11 @@ class Turns:
         self._rehearsal = Turn(still)
         self.ran: dict[str, Turn] = {}
         """The turn of each policy that had a frame, or lost one."""
+
+    @property
+    def fit(self) -> list[Arm]:
+        """The arms that a policy may choose."""
+        return [arm for arm in self.arms if self.losses.is_fit(arm.configuration)]
 
     def rows(self) -> list[TraceRow]:
         """A row for each policy that ran."""
@@ -121,6 +132,9 @@ class Turns:
         """Hold the cells; run each over the fastest link: what does it take beside the wire?"""
         bed = self.engine.bed
         self.engine.calibrate(self.cells)
+        weights = bed.model.facts.weights
+        judged = {} if drawn(weights) else self.engine.judged(self.cells)
+        self.losses = replace(self.losses, weights=weights, accuracy=judged)
         self.engine.hold(self.cells)
         self.engine.watcher.note("rehearsing the arms")
         still, fastest = self._rehearsal.applied, self.links[max(self.links)]

@@ -23,7 +23,7 @@ from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 from orchestrator.results.profile import read_profile
-from orchestrator.results.records import CellRecord, ClockRecord
+from orchestrator.results.records import Accuracy, CellRecord, ClockRecord
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
     PROFILE_FILE,
@@ -111,6 +111,13 @@ class Engine:
             found = calibrate(self._config, self.bed.model, cuts, note=note)
             self.folder.replace(CALIBRATION_FILE, found.text())
         self.parts.ranges = read_calibration(file.read_text()).ranges
+
+    def judged(self, cells: Sequence[Cell]) -> dict[tuple[int, str], Accuracy]:
+        """What lossy codecs of these cells cost, by the cut and the codec."""
+        asked = [cell.configuration for cell in cells]
+        self._judging.judge_codecs(self._accuracy_set, asked, self.parts.ranges)
+        found = {(one.k, one.codec): self._judging.accuracy_of(one) for one in asked}
+        return {key: accuracy for key, accuracy in found.items() if accuracy}
 
     def hold(self, cells: Sequence[Cell]) -> None:
         """Have all cells open at once, so that each frame may be of another; NodeError."""

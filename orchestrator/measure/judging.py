@@ -55,6 +55,11 @@ class Judging:
                     near.put(place, result)
             self._coded[one.k, one.codec] = replace(coded, results=near)
 
+    def accuracy_of(self, asked: Configuration) -> Accuracy | None:
+        """Of a split and a lossy codec, where it was judged."""
+        coded = self._coded.get((asked.k, asked.codec))
+        return coded.accuracy if coded else None
+
     def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
         journal.update(whole_accuracy=self._accuracy or self.judge.whole)

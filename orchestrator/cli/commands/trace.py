@@ -60,6 +60,20 @@ def trace(
         float | None,
         typer.Option(help="Per policy. [the trace's length]", min=0.1, show_default=False),
     ] = None,
+    accuracy_frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of the input, at most, that lossy codecs are judged on. [100]",
+            show_default=False,
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Of accuracy: what loses more no policy chooses. [0.01]", show_default=False
+        ),
+    ] = None,
     ue_slowdown: Annotated[str | None, option("Times that the UE is slower. [1]")] = None,
     frame_timeout_s: Annotated[float | None, option("When a frame counts as lost.")] = None,
     out: Annotated[Path | None, option("Folder. [runs/trace-MODEL-TIME]")] = None,
@@ -71,6 +85,7 @@ def trace(
     from orchestrator.cli.watch.watching import watching
 
     own = {"ue_slowdown": ue_slowdown, "frame_timeout_s": frame_timeout_s, "out": out, "bw": "1"}
+    own |= {"accuracy_frames": accuracy_frames, "max_drop": max_drop}
     wanted = trace_run.TraceOptions(bw_trace, policy or trace_run.USUAL_POLICIES, frames, seconds)
     with watching(None, None) as watcher:
         outcome = trace_run.run(config_of(model, asked | own), wanted, watcher)
@@ -95,6 +110,7 @@ def _show(outcome: "TraceOutcome", *, as_json: bool) -> int:
             "run": folder,
             "verdict": verdict.word,
             "reasons": verdict.reasons,
+            "advice": verdict.advice,
             "stopped": said,
             "rows": [row.plain() for row in outcome.rows],
         }

@@ -115,3 +115,6 @@ def test_a_split_is_held_with_several_codecs_and_each_is_an_arm(tmp_path: Path) 
     assert raw.encoded_bytes == raw.intermediate_bytes == 2 * half.encoded_bytes
     words = ["network anchor raw", "2:4 raw", "2:4 fp16", "device anchor"]
     assert [arm.words for arm in turns.arms] == words
+    # one frame tells too little of what halves cost: measured where asked for, never chosen
+    assert [arm.words for arm in turns.fit] == [words[0], words[1], words[3]]
+    assert "is undecided" in turns.losses.words(turns.cells[2].configuration)

@@ -1,0 +1,87 @@
+"""What arms lose of the whole model's accuracy: which may be chosen, and what is said of others.
+
+As in a sweep: only an arm of which it is sure that it loses no more than `--max-drop` is fit.
+Others are measured where a static policy asks for them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.adapt.arms import ArmKey
+from orchestrator.adapt.rows import TraceRow
+from orchestrator.ask.configuration import Configuration
+from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
+from orchestrator.results.records import Accuracy
+
+
+@dataclass(frozen=True)
+class Losses:
+    """`accuracy` is that of lossy arms, as it was judged; `weights` as run.json tells them."""
+
+    weights: str
+    max_drop: float
+    accuracy: Mapping[ArmKey, Accuracy]
+
+    def fitness(self, asked: Configuration) -> Fitness:
+        """What accuracy says of an arm; one that loses nothing is fit."""
+        if asked.lossless:
+            return Fitness.FIT
+        judged = self.accuracy.get((asked.k, asked.codec))
+        if drawn(self.weights) or judged is None or judged.drop is None:
+            return Fitness.UNKNOWN
+        return fitness_of(judged.drop, judged.drop_low, judged.drop_high, self.max_drop)
+
+    def is_fit(self, asked: Configuration) -> bool:
+        """Whether a policy may choose it."""
+        return self.fitness(asked) is Fitness.FIT
+
+    def plain(self, asked: Configuration) -> dict[str, object]:
+        """As trace.json has it."""
+        judged = self.accuracy.get((asked.k, asked.codec))
+        return {"fitness": self.fitness(asked), "accuracy": judged.plain() if judged else None}
+
+    def words(self, asked: Configuration) -> str:
+        """Why an arm that is not fit is not."""
+        judged = self.accuracy.get((asked.k, asked.codec))
+        if judged is None or judged.drop is None:
+            return f"{asked.words} was not judged"
+        known = judged.drop_low is not None and judged.drop_high is not None
+        to = f" [{judged.drop_low:.3f} to {judged.drop_high:.3f}]" if known else ""
+        lost = f"{judged.drop:.3g}{to} of {judged.metric} over {judged.frames} inputs"
+        doubt = " and is undecided" if self.fitness(asked) is Fitness.UNDECIDED else ""
+        return f"{asked.words} loses {lost}{doubt}"
+
+    def told(self, asked: Sequence[Configuration]) -> list[str]:
+        """Which arms no policy chooses, and why."""
+        if not (unfit := [one for one in asked if not self.is_fit(one)]):
+            return []
+        if drawn(self.weights):
+            named = ", ".join(one.words for one in unfit)
+            return [
+                "The weights are seeded, not trained: what lossy codecs cost in accuracy is "
+                f"unknown, so no policy chooses {named}; --weights FILE takes trained ones."
+            ]
+        named = "; ".join(map(self.words, unfit))
+        return [f"No policy chooses what may lose more than --max-drop {self.max_drop:g}: {named}."]
+
+
+def least(rows: Sequence[TraceRow], unfit: Sequence[str]) -> list[str]:
+    """Which policy took least, and which arm that stays, but for those statics that are unfit."""
+    ranked = sorted(
+        (row.mean_ms, row.policy)
+        for row in rows
+        if row.mean_ms is not None and row.policy not in unfit
+    )
+    if len(ranked) < 2:
+        return []
+    (best_ms, best), still = ranked[0], [one for one in ranked if one[1].startswith("static:")]
+    sentence = f"In one pass over the trace {best} took least: {best_ms:.2f} ms a frame"
+    if not still or still[0][1] == best:
+        next_ms, following = ranked[1]
+        return [f"{sentence}; then {following}, {_more(next_ms, best_ms)}."]
+    still_ms, name = still[0]
+    return [f"{sentence}; {name}, the best arm that stays, took {_more(still_ms, best_ms)}."]
+
+
+def _more(ms: float, than_ms: float) -> str:
+    return f"{ms:.2f} ms, {(ms / than_ms - 1) * 100:.1f} % more"
