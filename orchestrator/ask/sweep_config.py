@@ -11,7 +11,7 @@ from orchestrator.ask.numbers import Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 
-MIN_FRAMES, MAX_FRAMES = 3, 24
+MIN_FRAMES, MAX_FRAMES = 3, 15
 """Of a cell that ends when its frames are enough, where nothing else is asked."""
 MAX_DROP = 0.01
 """Of the metric: what loses more is not recommended."""

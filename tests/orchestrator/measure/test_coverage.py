@@ -15,7 +15,7 @@ from orchestrator.results.statistics.intervals import COVERAGE, median_interval
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Array]
 
-CELLS = 400
+CELLS = 600
 SPREADS = (0.004, 0.01, 0.02, 0.03, 0.06)
 """Of the frames around their median, of which cells of each end at all counts there are."""
 
@@ -41,7 +41,7 @@ FRAMES: dict[str, Draw] = {
 
 def covered(draw: Draw, spread: float) -> list[bool]:
     """Of each cell that ends with an interval: whether it holds the median of what was drawn."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng([7, round(1e4 * spread)])
     median = float(np.median(draw(rng, (1000, 1000))))
     found = []
     for times in 100 * (1 + spread * (draw(rng, (CELLS, MAX_FRAMES)) - median)):
