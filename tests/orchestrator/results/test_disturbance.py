@@ -28,6 +28,7 @@ def said(*table: Row) -> list[str]:
     ("machine", "reason"),
     [
         ({"others_share": 0.25, "steal_share": 0.05, "pressure_share": 1.0}, ""),
+        ({"others_share": 0.1, "steal_share": 0.01}, ""),
         ({"others_share": 0.26}, "other processes used 26% of the processors"),
         ({"steal_share": 0.06}, "other machines used 6% of the processors"),
         ({}, ""),
@@ -89,6 +90,7 @@ def test_without_a_profile_other_cells_alone_tell() -> None:
 
 def test_a_millisecond_or_less_is_no_disturbance() -> None:
     assert said(row(2.0), row(1.0)) == ["", ""]
+    assert said(row(1.5), row(1.0)) == ["", ""]
     assert said(row(2.01), row(1.0))[0] == "part 1 took 2.01 ms, 1 in other cells"
 
 
@@ -130,6 +132,7 @@ SLOWER = "the device anchor took less over another link"
         (anchor(105.1, 110, 120), ""),  # no more than a tenth
         (anchor(105.1, 110.1, 120), SLOWER),
         (anchor(105, 110.1, 120), ""),  # their intervals meet
+        (anchor(104, 110.1, 120), ""),
         (anchor(105.1, 110.1, 120, ue="4x slower"), ""),
         (anchor(105.1, 110.1, 120, valid=False), ""),
         (anchor(105.1, 110.1, 120, split="0:2", split_name="network anchor"), ""),
