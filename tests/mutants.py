@@ -29,7 +29,7 @@ JUDGES = {
     "orchestrator/results/statistics/intervals.py": f"{RESULTS}/test_intervals.py",
     "orchestrator/results/statistics/comparison.py": f"{RESULTS}/test_comparison.py",
     "orchestrator/checks/threshold.py": "tests/orchestrator/checks/test_threshold.py",
-    "orchestrator/checks/tolerances.py": "tests/orchestrator/checks/test_crosscheck.py",
+    "orchestrator/checks/tolerances.py": "tests/orchestrator/checks/test_tolerances.py",
     "netem/proof.py": "tests/netem/test_proof.py",
 }
 """Each module that judges, and the tests that hold its rules."""
