@@ -36,7 +36,7 @@ def _planes(
     from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
     from netem.service import serve_shaper
-    from splitbed.node.offloads import offloads_towards
+    from splitbed.node.interface import tell_interface
     from splitbed.node.serve import ORCHESTRATOR, UE, Plane
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
@@ -46,7 +46,7 @@ def _planes(
     host.description.probe_token = probe.token
     shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
     dev = config.shaper.dev if config.shaper else None
-    host.description.offloads.update(offloads_towards(address[0], dev))
+    tell_interface(host.description, address[0], dev)
     models = ModelService(host)
     data = DataService(host, models, address[1])
     services = {

@@ -7,9 +7,15 @@ counts; at 9000 it carries 8948.
 from netem.spec import Shape
 
 SEGMENT_BYTES = 1448
-"""What a segment carries where the path was not asked."""
+"""What a segment carries where no path was measured: that of an MTU of 1500."""
 
 HEADER_BYTES = 66  # Ethernet 14, IPv4 20, TCP 20, timestamps 12
+_ETHERNET_BYTES = 14
+
+
+def segment_bytes_of(mtu: int) -> int:
+    """What a TCP segment carries over a path of this MTU."""
+    return mtu + _ETHERNET_BYTES - HEADER_BYTES
 
 
 def wire_bytes(payload_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> int:

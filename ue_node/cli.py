@@ -34,7 +34,7 @@ def _planes(
     config: "UeConfig", address: tuple[str, int], host: "NodeHost", stack: ExitStack
 ) -> "Sequence[Plane]":
     from netem.service import serve_shaper
-    from splitbed.node.offloads import offloads_towards
+    from splitbed.node.interface import tell_interface
     from splitbed.node.serve import ORCHESTRATOR, Plane
     from splitbed.security.access import read_token
     from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -44,7 +44,7 @@ def _planes(
 
     shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
     dev = config.shaper.dev if config.shaper else None
-    host.description.offloads.update(offloads_towards(address[0], dev))
+    tell_interface(host.description, address[0], dev)
     client = EdgeClient(config.edge, config.tls, read_token(config.token_file))
     stack.callback(client.close)
     service = UeService(host, client)

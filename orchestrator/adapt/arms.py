@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netem.wire import wire_bytes
+from netem.wire import SEGMENT_BYTES, wire_bytes
 from orchestrator.ask.configuration import Configuration
 
 ArmKey = tuple[int, str]
@@ -16,6 +16,7 @@ class Arm:
     """A configuration that is held: `up_bytes` and `down_bytes` cross the link whose rate changes.
 
     A frame takes `fixed_ms` beside the wire's own time; `uplink_ms` of it are in the stage uplink.
+    A TCP segment carries `segment_bytes`.
     """
 
     configuration: Configuration
@@ -23,6 +24,7 @@ class Arm:
     down_bytes: int
     fixed_ms: float
     uplink_ms: float = 0.0
+    segment_bytes: int = SEGMENT_BYTES
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""
@@ -45,9 +47,14 @@ class Arm:
         """Whether a frame of it says anything of the link."""
         return self.up_bytes > 0
 
+    @property
+    def wire_bytes(self) -> int:
+        """What crosses the link, with headers, both ways."""
+        return sum(wire_bytes(n, self.segment_bytes) for n in (self.up_bytes, self.down_bytes))
+
     def e2e_ms(self, rate_mbit: float) -> float:
         """What a frame is predicted to take at a rate of the link."""
-        nbytes = wire_bytes(self.up_bytes) + wire_bytes(self.down_bytes)
+        nbytes = self.wire_bytes
         return self.fixed_ms + (nbytes * 8 / (rate_mbit * 1e3) if nbytes else 0.0)
 
     def goodput_mbit(self, up_bytes: int, uplink_ms: float) -> float | None:
@@ -55,7 +62,7 @@ class Arm:
         if not up_bytes:
             return None
         wire_ms = max(uplink_ms - self.uplink_ms, uplink_ms / 10)
-        return wire_bytes(up_bytes) * 8 / (wire_ms * 1e3)
+        return wire_bytes(up_bytes, self.segment_bytes) * 8 / (wire_ms * 1e3)
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,5 @@ def fastest(arms: Sequence[Arm], rate_mbit: float) -> Arm:
 def equal_mbit(low: Arm, high: Arm) -> float:
     """From which rate on `high` takes no longer than `low`, which sends less; infinity if never."""
     gained_ms = low.fixed_ms - high.fixed_ms
-    sent = [wire_bytes(arm.up_bytes) + wire_bytes(arm.down_bytes) for arm in (low, high)]
-    more_bytes = max(sent[1] - sent[0], 0)
+    more_bytes = max(high.wire_bytes - low.wire_bytes, 0)
     return more_bytes * 8 / (gained_ms * 1e3) if gained_ms > 0 else math.inf

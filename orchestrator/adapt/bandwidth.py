@@ -24,7 +24,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from netem.wire import wire_bytes
+from netem.wire import SEGMENT_BYTES, wire_bytes
 from orchestrator.adapt.fading import UPLINKS, FadingUplink, faded_mbit
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
@@ -99,12 +99,14 @@ class BandwidthTrace:
                 return
             round_, first = round_ + 1, 0
 
-    def air_ms(self, payload_bytes: int, from_s: float) -> float:
+    def air_ms(
+        self, payload_bytes: int, from_s: float, segment_bytes: int = SEGMENT_BYTES
+    ) -> float:
         """Milliseconds that `payload_bytes` and their headers take from then on.
 
         Without end where the trace ends in an outage.
         """
-        left_mbit = wire_bytes(payload_bytes) * 8 / 1e6
+        left_mbit = wire_bytes(payload_bytes, segment_bytes) * 8 / 1e6
         if not left_mbit:
             return 0.0
         now_s, rate_mbit = from_s, self.rate_at(from_s)

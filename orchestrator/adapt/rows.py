@@ -130,9 +130,10 @@ class Cost:
 
     def e2e_ms(self, applied: BandwidthTrace, start_s: float) -> float:
         """What a frame that begins at `start_s` of the trace takes."""
-        up_ms = applied.air_ms(self.arm.up_bytes, start_s + self.lead_ms / 1e3)
+        carried, sent_s = self.arm.segment_bytes, start_s + self.lead_ms / 1e3
+        up_ms = applied.air_ms(self.arm.up_bytes, sent_s, carried)
         back_s = start_s + (self.fixed_ms + up_ms) / 1e3
-        return self.fixed_ms + up_ms + applied.air_ms(self.arm.down_bytes, back_s)
+        return self.fixed_ms + up_ms + applied.air_ms(self.arm.down_bytes, back_s, carried)
 
 
 def costs(arms: Sequence[Arm], turns: Collection[Turn]) -> list[Cost]:

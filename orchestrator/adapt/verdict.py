@@ -24,7 +24,7 @@ from orchestrator.results.judgement.validity import (
     MIN_OVER_BOUND,
 )
 from orchestrator.results.judgement.verdict import Verdict
-from orchestrator.results.records import ProofRecord
+from orchestrator.results.records import ProofRecord, segment_bytes
 from orchestrator.results.statistics.bound import NODE_STAGES, crossing_ms
 
 MAX_BEHIND = 0.1
@@ -53,10 +53,9 @@ def judge_trace(
 ) -> Verdict:
     """The verdict on the turns that there were."""
     reasons = [f"the link of {link.words}: {proof.fault}" for link, proof in proofs if proof.fault]
-    sizes = [proof.tcp.mss_bytes for _, proof in proofs if proof.tcp and proof.tcp.mss_bytes]
-    segment_bytes = sizes[-1] if sizes else SEGMENT_BYTES
+    carried = segment_bytes([proof for _, proof in proofs])
     for policy, turn in turns.items():
-        reasons += [f"{policy}: {fault}" for fault in faults_of(turn, asked, segment_bytes)]
+        reasons += [f"{policy}: {fault}" for fault in faults_of(turn, asked, carried)]
     if stopped:
         reasons.append(stopped)
     elif len(proofs) < 2 * len({min(asked.links), max(asked.links)}):
@@ -66,7 +65,7 @@ def judge_trace(
     return Verdict(not reasons, tuple(reasons), ())
 
 
-def faults_of(turn: Turn, asked: TraceAsked, segment_bytes: int = SEGMENT_BYTES) -> Iterator[str]:
+def faults_of(turn: Turn, asked: TraceAsked, carried: int = SEGMENT_BYTES) -> Iterator[str]:
     """Why a policy's turn does not count."""
     if turn.lost:
         yield f"a frame of {turn.lost.split} was lost: {turn.lost.error}"
@@ -79,7 +78,7 @@ def faults_of(turn: Turn, asked: TraceAsked, segment_bytes: int = SEGMENT_BYTES)
     if other := sum(not _is_of(frame, cells[frame.key]) for frame in turn.frames):
         yield f"{other} of its {len(turn.frames)} frames were not of the cut that it chose"
     fast = sum(
-        frame.e2e_ms < MIN_OVER_BOUND * _floor_ms(frame, turn.applied, asked.links, segment_bytes)
+        frame.e2e_ms < MIN_OVER_BOUND * _floor_ms(frame, turn.applied, asked.links, carried)
         for frame in turn.frames
     )
     if fast > MAX_FAST * len(turn.frames):
@@ -122,7 +121,7 @@ def _floor_ms(
     frame: TracedFrame,
     applied: BandwidthTrace,
     links: Mapping[float, LinkSpec],
-    segment_bytes: int,
+    carried: int,
 ) -> float:
     """What the frame takes at least: its work, and the wire at the best rate that it can have met.
 
@@ -139,5 +138,5 @@ def _floor_ms(
         return math.inf
     link = links[best_mbit]
     early_ms = link.uplink.jitter_ms + link.downlink.jitter_ms
-    wire_ms = crossing_ms(frame.encoded_bytes, frame.result_bytes, link, segment_bytes)
+    wire_ms = crossing_ms(frame.encoded_bytes, frame.result_bytes, link, carried)
     return work_ms + wire_ms - early_ms

@@ -67,6 +67,7 @@ def _node(node: nodes_pb2.NodeDescription) -> NodeFacts:
         cpu=node.cpu,
         cpus=node.cpus,
         packages=packages,
+        mtu=node.mtu or None,
         offloads=dict(sorted(node.offloads.items())) or None,
     )
 

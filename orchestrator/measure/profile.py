@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from netem.wire import SEGMENT_BYTES, segment_bytes_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
 from orchestrator.testbed.model import SweptModel
@@ -52,7 +53,13 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     if alike:
         scale = ue.steady_ms / edge.steady_ms
         ue = ue.replaced(layers=tuple(one.replaced(ms=one.ms * scale) for one in edge.layers))
-    return Profile(ue=ue, edge=edge, cuts=tuple(_sizes(model, k) for k in places))
+    mtus = [node.mtu for node in (pair.ue, pair.edge) if node.mtu]
+    return Profile(
+        ue=ue,
+        edge=edge,
+        cuts=tuple(_sizes(model, k) for k in places),
+        segment_bytes=segment_bytes_of(min(mtus)) if mtus else SEGMENT_BYTES,
+    )
 
 
 def chosen(cuts: Sequence[int], most: int) -> list[int]:

@@ -70,7 +70,10 @@ class RatePoint:
         return self.configuration.crosses
 
     def bound_ms(self, link: LinkSpec) -> float:
-        """The least that a frame takes over the link, at the median times and the mean sizes."""
+        """The least that a frame takes over the link, at the median times and the mean sizes.
+
+        No path is measured here: its MTU is taken to be 1500.
+        """
         on_nodes = sum(self.times.values())
         if not self.crosses:
             return on_nodes

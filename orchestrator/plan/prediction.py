@@ -65,7 +65,7 @@ class Predictor:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, delay_ms, bw_mbit = grid.points()
         way = Way(bw_mbit, delay_ms)
-        return e2e_ms(work, slowdown, way, way)
+        return e2e_ms(work, slowdown, way, way, self.profile.segment_bytes)
 
     def long_parts(self, work: Work, grid: PlanGrid) -> Bools:
         """Whether all parts that there are take :data:`LONG_MS` or more; shaped as `e2e_ms`."""

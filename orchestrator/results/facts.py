@@ -58,14 +58,15 @@ class ModelFacts(Record, frozen=True, kw_only=True):
 class NodeFacts(Record, frozen=True, kw_only=True):
     """A node: its version and that of packages, and the processor that it runs on.
 
-    ``offloads`` says which of tso, gso, gro and lro are on at its end of the link; None where the
-    kernel does not tell, and of earlier runs.
+    ``mtu`` is that of its end of the link, ``offloads`` says which of tso, gso, gro and lro are on
+    there; None where the kernel does not tell, and of earlier runs.
     """
 
     version: str | None = None
     cpu: str | None = None
     cpus: int | None = None
     packages: dict[str, str] = field(default_factory=dict)
+    mtu: int | None = None
     offloads: dict[str, bool] | None = None
 
 

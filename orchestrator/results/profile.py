@@ -8,6 +8,7 @@ pause; parts between two of them are predicted by the layers that they have more
 
 import numpy as np
 
+from netem.wire import SEGMENT_BYTES
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from splitbed.checked import Frozen
@@ -93,11 +94,15 @@ class CutSizes(Frozen):
 
 
 class Profile(Frozen):
-    """Both nodes' profiles of one model."""
+    """Both nodes' profiles of one model, and what a TCP segment carries between the two.
+
+    The latter by the MTU of their interfaces; where they do not tell, that of an MTU of 1500.
+    """
 
     ue: NodeProfile
     edge: NodeProfile
     cuts: tuple[CutSizes, ...]
+    segment_bytes: int = SEGMENT_BYTES
 
     @property
     def n(self) -> int:

@@ -4,7 +4,7 @@ samples.jsonl: FrameRecord     cells.jsonl: CellRecord     run.json: RunRecord
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -86,6 +86,12 @@ class ProofRecord(Record, frozen=True, kw_only=True):
     fault: str = ""
     tcp: TcpFacts | None = None
     wall_ms: float | None = None
+
+
+def segment_bytes(proofs: Sequence[ProofRecord]) -> int:
+    """What a TCP segment carried when the link was last proved; SEGMENT_BYTES if it never was."""
+    told = [proof.tcp.mss_bytes for proof in proofs if proof.tcp and proof.tcp.mss_bytes]
+    return told[-1] if told else SEGMENT_BYTES
 
 
 class CrossingTensor(Record, frozen=True, kw_only=True):
@@ -225,9 +231,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
 
     @property
     def segment_bytes(self) -> int:
-        """What a TCP segment of its path carried; that of an MTU of 1500 where nobody asked."""
-        told = [proof.tcp.mss_bytes for proof in self.proofs if proof.tcp and proof.tcp.mss_bytes]
-        return told[-1] if told else SEGMENT_BYTES
+        """What a TCP segment of its path carried."""
+        return segment_bytes(self.proofs)
 
     @property
     def is_anchor(self) -> bool:

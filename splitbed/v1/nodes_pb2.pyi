@@ -112,6 +112,7 @@ class NodeDescription(_message.Message):
     SHAPES_INGRESS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     OFFLOADS_FIELD_NUMBER: _builtins.int
+    MTU_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -128,6 +129,8 @@ class NodeDescription(_message.Message):
     shapes_ingress: _builtins.bool
     sessions: _builtins.int
     """how many it may have open on parts of a model"""
+    mtu: _builtins.int
+    """of that interface; 0: not known"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -155,10 +158,11 @@ class NodeDescription(_message.Message):
         shapes_ingress: _builtins.bool = ...,
         sessions: _builtins.int = ...,
         offloads: _abc.Mapping[_builtins.str, _builtins.bool] | None = ...,
+        mtu: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes_ingress", b"shapes_ingress", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "mtu", b"mtu", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes_ingress", b"shapes_ingress", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,6 +98,7 @@ def test_the_run_says_what_it_takes_to_repeat_it(place: Place) -> None:
     assert conditions["kernel"]
     assert conditions["ue"]["packages"]["onnxruntime"]
     for side in ("ue", "edge"):
+        assert conditions[side]["mtu"] == 1500
         assert conditions[side]["offloads"].keys() == {"tso", "gso", "gro", "lro"}
     assert conditions["tcp"]["ue"]["tcp_slow_start_after_idle"] == "0"
     assert conditions["link_backend"] == place.rows()[0]["link_backend"]

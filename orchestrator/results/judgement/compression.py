@@ -2,7 +2,7 @@
 
 import math
 
-from netem.wire import wire_bytes
+from netem.wire import SEGMENT_BYTES, wire_bytes
 from orchestrator.results.rows import Row, known
 
 
@@ -29,5 +29,6 @@ def _shrinking_ms(row: Row) -> float:
     if row.uplink_ms is not None:
         return max(0.0, row.uplink_ms - row.delay_ms)
     # of two machines, only both ways together may be known
-    back_ms = wire_bytes(int(known(row.result_bytes))) * 8 / row.downlink_mbit / 1e3
+    back_bytes = wire_bytes(int(known(row.result_bytes)), row.mss_bytes or SEGMENT_BYTES)
+    back_ms = back_bytes * 8 / row.downlink_mbit / 1e3
     return max(0.0, known(row.network_ms) - row.delay_ms - row.downlink_delay_ms - back_ms)

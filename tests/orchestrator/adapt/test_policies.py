@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,17 @@ NAMES = {
     "3:3": (SPLIT.configuration,),
     "device": (DEVICE.configuration,),
 }
+
+
+def test_an_arm_counts_the_headers_of_its_path() -> None:
+    jumbo = replace(NETWORK, segment_bytes=8948)
+    assert NETWORK.wire_bytes == 500_000 + 346 * 66 + 166
+    assert jumbo.wire_bytes == 500_000 + 56 * 66 + 166
+    assert jumbo.e2e_ms(8) == pytest.approx(20 + jumbo.wire_bytes / 1e3)
+    assert jumbo.goodput_mbit(500_000, 500.0) == pytest.approx((500_000 + 56 * 66) * 8 / 5e5)
+    alone = Cost(jumbo, lead_ms=5, fixed_ms=20)
+    steady = BandwidthTrace("steady", (0.0,), (8.0,), math.inf)
+    assert alone.e2e_ms(steady, 0.0) == pytest.approx(jumbo.e2e_ms(8))
 
 
 def policy(name: str, seed: int = 0) -> Policy:

@@ -114,6 +114,17 @@ def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float)
     return slowdown * (part1 + option.encode_ms) + up_ms + on_edge_ms + down_ms
 
 
+def test_a_plan_counts_the_headers_of_the_path_that_was_profiled() -> None:
+    usual = predictor()
+    profile = usual.profile.replaced(segment_bytes=8948)
+    jumbo = replace(usual, profile=profile)
+    axes, place = grid("8", "0", "1"), 0
+    nbytes = round(usual.options[place].encoded_bytes * 1.0005)
+    fewer = sum(math.ceil(n / 1448) - math.ceil(n / 8948) for n in (nbytes, 1000))
+    took_ms = [one.e2e_ms(one.work(one.options), axes)[place, 0] for one in (usual, jumbo)]
+    assert took_ms[0] - took_ms[1] == pytest.approx(fewer * 66 * 8 / 8e3) != 0
+
+
 def test_the_prediction_is_that_of_the_formula_at_every_point() -> None:
     dice = np.random.default_rng(0)
     rates, delays, paces = (

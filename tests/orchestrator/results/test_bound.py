@@ -3,9 +3,11 @@
 import pytest
 
 from netem.spec import LinkSpec, Shape, symmetric
-from netem.wire import wire_bytes, wire_ms
+from netem.wire import segment_bytes_of, wire_bytes, wire_ms
+from orchestrator.results.judgement.compression import without_data_ms
 from orchestrator.results.statistics.bound import bound_ms
 from splitbed.timeline import Stage, Timeline
+from tests.orchestrator.written import made_row
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,20 @@ def test_the_end_to_end_time_leaves_preprocessing_out() -> None:
 def test_time_that_no_stage_explains_is_a_gap_and_overlap_is_counted_once() -> None:
     overlapping = [Stage("part1", 0, 60), Stage("encode", 50, 70), Stage("uplink", 80, 100)]
     assert Timeline(overlapping).gap_share == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("mss_bytes", "segments"), [(None, 62), (1448, 62), (8948, 10)])
+def test_what_compression_can_save_counts_the_headers_of_the_path(
+    mss_bytes: int | None, segments: int
+) -> None:
+    # of two machines, whose one-way times are not known
+    row = made_row(
+        e2e_ms=300.0, network_ms=200.0, uplink_ms=None, delay_ms=10.0, downlink_delay_ms=10.0,
+        downlink_mbit=8.0, result_bytes=89_480, mss_bytes=mss_bytes,
+    )  # fmt: skip
+    back_ms = 89.48 + segments * 0.066
+    assert without_data_ms(row) == pytest.approx(300 - (200 - 20 - back_ms))
+
+
+def test_the_segment_of_an_mtu() -> None:
+    assert [segment_bytes_of(mtu) for mtu in (1500, 9000)] == [1448, 8948]

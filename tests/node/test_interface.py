@@ -1,4 +1,4 @@
-"""Offloads of an interface, as its kernel has them."""
+"""The interface that data crosses, as its kernel has it."""
 
 import subprocess
 import sys
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from splitbed.node.offloads import offloads_of, offloads_towards
+from splitbed.node.interface import offloads_of, tell_interface
+from splitbed.v1.nodes_pb2 import NodeDescription
 
 ROOT = Path(__file__).parents[2]
 SWITCHED = """
 import array, fcntl, socket, struct
-from splitbed.node.offloads import offloads_of
+from splitbed.node.interface import offloads_of
 SET_TSO, SET_GRO = 0x1F, 0x2C
 print(offloads_of("lo"))
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -23,10 +24,18 @@ print(offloads_of("lo"))
 """
 
 
-def test_the_interface_of_an_address_says_what_is_on() -> None:
+def told(host: str, dev: str | None = None) -> NodeDescription:
+    description = NodeDescription()
+    tell_interface(description, host, dev)
+    return description
+
+
+def test_the_interface_of_an_address_says_its_mtu_and_what_is_on() -> None:
+    lo = told("127.0.0.1")
+    assert lo.mtu == int(Path("/sys/class/net/lo/mtu").read_text())
+    assert dict(lo.offloads) == offloads_of("lo")
     assert offloads_of("lo").keys() == {"tso", "gso", "gro", "lro"}
-    assert offloads_towards("127.0.0.1") == offloads_of("lo")
-    assert offloads_towards("192.0.2.1", dev="lo") == offloads_of("lo")
+    assert told("192.0.2.1", dev="lo") == lo
 
 
 def test_what_is_switched_off_is_told_as_off() -> None:
@@ -41,9 +50,10 @@ def test_what_is_switched_off_is_told_as_off() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "255.255.255.255"])
-def test_an_address_of_no_interface_has_none(host: str) -> None:
-    assert offloads_towards(host) == {}
+def test_an_address_of_no_interface_says_nothing(host: str) -> None:
+    assert told(host) == NodeDescription()
 
 
-def test_an_interface_that_is_not_there_has_none() -> None:
+def test_an_interface_that_is_not_there_says_nothing() -> None:
     assert offloads_of("nowhere0") == {}
+    assert told("127.0.0.1", dev="nowhere0") == NodeDescription()

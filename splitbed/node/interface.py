@@ -1,4 +1,4 @@
-"""What an interface does with packets by itself, which decides what a CPU does for each byte."""
+"""The interface that data crosses: how large its packets are, and what it does with them itself."""
 
 import array
 import socket
@@ -9,19 +9,25 @@ from ipaddress import IPv4Address
 
 import psutil
 
+from splitbed.v1.nodes_pb2 import NodeDescription
+
 # ethtool(7)'s ioctl of linux/ethtool.h: get a value, or flags of which one is large receive offload
 _SIOCETHTOOL, _GFLAGS, _FLAG_LRO = 0x8946, 0x25, 1 << 15
 _VALUES = {"tso": 0x1E, "gso": 0x23, "gro": 0x2B}
 _ANY_PORT = 9
 
 
-def offloads_towards(host: str, dev: str | None = None) -> dict[str, bool]:
-    """Those of `dev`; else of what has the IPv4 address `host`, or by which packets leave for it.
+def tell_interface(told: NodeDescription, host: str, dev: str | None = None) -> None:
+    """Have a node say MTU and offloads of `dev`; else of what has the IPv4 address `host`.
 
-    Empty where there is none, and for the address that stands for all of a machine's.
+    Or of that by which packets leave for it. Nothing is said where there is none, and of the
+    address that stands for all of a machine's.
     """
     interface = dev or _interface_towards(host)
-    return offloads_of(interface) if interface else {}
+    facts = psutil.net_if_stats().get(interface or "")
+    if interface and facts:
+        told.mtu = facts.mtu
+        told.offloads.update(offloads_of(interface))
 
 
 def offloads_of(interface: str) -> dict[str, bool]:
