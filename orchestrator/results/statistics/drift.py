@@ -56,7 +56,8 @@ def drift(
     splits, groups = (_places(getattr(c, name) for c in cells) for name in ("split", "together"))
     if len(cells) < MIN_CELLS or (not predicted and len(splits) == len(cells)):
         return Drift(cells=len(cells))
-    apart = len(groups) == len(splits) or len(splits) == len(cells)
+    both = {(cell.split, cell.together) for cell in cells}
+    apart = len(both) == len(splits) == len(groups) or len(splits) == len(cells)
     whole = predicted and apart
     if not whole:
         cells = _against_own_split(cells, splits)
