@@ -56,8 +56,8 @@ function verdict() {
     element("span", {}, `run ${told.run}, ${cells.length} cells`)));
   if (reasons.length) report.append(list("reasons", first(reasons)));
   if (told.unread.length) report.append(list("reasons", told.unread));
-  panel("What to choose", "Over each link the configuration that gains most on the anchors that are as accurate, of "
-    + "those that are sure to lose no more accuracy than --max-drop; times are medians, with the interval of "
+  panel("What to choose", "Over each link the fastest valid configuration of those that are sure to lose no more accuracy than "
+    + "--max-drop; times are medians, with the interval of "
     + "the median and what it covers, or the range of fewer than 6 frames.", answer(), list("advice", advice));
 }
 

@@ -94,7 +94,8 @@ class MainColumns(Struct, frozen=True, kw_only=True):
         Number,
         Column(
             "how many times as fast as the fastest valid anchor over the same link, with the UE at "
-            "the same pace, that is as accurate; above 1, the row beats it",
+            "the same pace, that is as accurate, or as sure to lose no more than max_drop; above "
+            "1, the row beats it",
             empty=NO_ANCHOR,
             head="speed-up",
         ),

@@ -5,7 +5,6 @@ metric: the upper end of the loss's 95 % interval has to be within it.
 """
 
 import math
-from collections.abc import Sequence
 from enum import StrEnum
 
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF
@@ -14,8 +13,6 @@ from splitbed.metrics.resampling import MIN_PICTURES
 
 ROUNDING = 1e-9
 """Of decimal numbers in binary: 0.8 - 0.79 is no more than 0.01."""
-_NAMED = 3
-"""So many of the rows that were faster are named."""
 
 
 class Fitness(StrEnum):
@@ -116,41 +113,3 @@ def _judged(row: Row) -> str:
         return row.accuracy_metric or ""
     comma = "," if "," in (row.accuracy_metric or "") else ""
     return f"{row.accuracy_metric}{comma} over {count} input{'' if count == 1 else 's'}"
-
-
-def passed_over(table: Sequence[Row], best: Row) -> list[str]:
-    """The rows under the same conditions that are faster than the best, and why they are not it.
-
-    Those of seeded weights are told by :func:`untrained` once.
-    """
-    faster = [
-        row
-        for row in table
-        if row.conditions == best.conditions
-        and row.valid
-        and row.e2e_ms is not None
-        and row.e2e_ms < known(best.e2e_ms)
-        and not is_fit(row)
-        and not seeded(row)
-    ]
-    if not faster:
-        return []
-    faster.sort(key=lambda row: known(row.e2e_ms))
-    named = [f"{row.label}, {row.e2e_ms:.0f} ms, {why_unfit(row)}" for row in faster[:_NAMED]]
-    more = [f"{len(faster) - _NAMED} more"] if len(faster) > _NAMED else []
-    slowed = f" with the UE slowed ({best.ue})" if best.ue else ""
-    return [
-        f"Faster at {best.link}{slowed}, and not recommended, since --max-drop is "
-        f"{best.max_drop:g}: {'; '.join([*named, *more])}."
-    ]
-
-
-def untrained(table: Sequence[Row]) -> list[str]:
-    """That lossy codecs are timed and never recommended with seeded weights."""
-    if all(row.lossless for row in table) or not seeded(table[0]):
-        return []
-    return [
-        "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
-        "accuracy is unknown, since small errors grow in an untrained network. Rows with lossy "
-        "codecs are timed and never recommended; --weights FILE takes trained ones."
-    ]

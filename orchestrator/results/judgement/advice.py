@@ -6,15 +6,15 @@ Each sentence is said of the same rows as the tables beside it.
 import math
 from collections.abc import Sequence
 
-from orchestrator.results.judgement.accuracy import passed_over, untrained
+from orchestrator.results.judgement.accuracy import is_fit, seeded, why_unfit
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
 from orchestrator.results.judgement.trust import trust
 from orchestrator.results.judgement.words import (
+    MAX_NAMED,
     anchor_words,
     listed,
     lossier_words,
-    lost_words,
     ms_words,
     named,
     times_words,
@@ -57,7 +57,7 @@ def _where_to_cut(choice: Choice) -> list[str]:
         return []  # no advice on a comparison that is not complete
     slowed = f" with the UE slowed ({choice.ue})" if choice.ue else ""
     where = f"At {choice.link}{slowed}"
-    besides = _lossier(choice) + _tied(choice) + _faster(choice)
+    besides = _lossier(choice) + _tied(choice)
     other = choice.network if anchor is choice.device else choice.device
     beside = f", {anchor_words(other)} {_ms(other)}" if other else ""
     if not choice.sure:
@@ -114,14 +114,6 @@ def _tied(choice: Choice) -> str:
     return f"; may be as fast: {listed([f'{row.label} {_ms(row)}' for row in others], 'and')}"
 
 
-def _faster(choice: Choice) -> str:
-    """What is faster and loses more, within what may be lost."""
-    if not choice.faster:
-        return ""
-    told = [f"{row.label} {_ms(row)} ({lost_words(row)})" for row in choice.faster]
-    return f"; faster, less accurate, and within --max-drop: {listed(told, 'and')}"
-
-
 def _paid(row: Row) -> str:
     """After how many frames what was delivered to the UE has paid; empty for nothing delivered."""
     if (frames := row.frames_to_pay_delivery) is None:
@@ -138,4 +130,42 @@ def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
     return [
         "The splits' data were encoded, the network anchor's input was not: clause 5 sends it "
         "compressed, as --input-codec uint8,jpeg,avc does."
+    ]
+
+
+def passed_over(table: Sequence[Row], best: Row) -> list[str]:
+    """The rows under the same conditions that are faster than the best, and why they are not it.
+
+    Those of seeded weights are told by :func:`untrained` once.
+    """
+    faster = [
+        row
+        for row in table
+        if row.conditions == best.conditions
+        and row.valid
+        and row.e2e_ms is not None
+        and row.e2e_ms < known(best.e2e_ms)
+        and not is_fit(row)
+        and not seeded(row)
+    ]
+    if not faster:
+        return []
+    faster.sort(key=lambda row: known(row.e2e_ms))
+    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in faster[:MAX_NAMED]]
+    more = [f"{len(faster) - MAX_NAMED} more"] if len(faster) > MAX_NAMED else []
+    slowed = f" with the UE slowed ({best.ue})" if best.ue else ""
+    return [
+        f"Faster at {best.link}{slowed}, and not recommended, since --max-drop is "
+        f"{best.max_drop:g}: {'; '.join([*told, *more])}."
+    ]
+
+
+def untrained(table: Sequence[Row]) -> list[str]:
+    """That lossy codecs are timed and never recommended with seeded weights."""
+    if all(row.lossless for row in table) or not seeded(table[0]):
+        return []
+    return [
+        "The weights are seeded, not trained: times and sizes hold, but what codecs cost in "
+        "accuracy is unknown, since small errors grow in an untrained network. Rows with lossy "
+        "codecs are timed and never recommended; --weights FILE takes trained ones."
     ]

@@ -46,12 +46,12 @@ def _compared(row: Row, anchors: Sequence[Row]) -> Row:
 def as_accurate(anchor: Row, row: Row) -> bool:
     """Whether the anchor reaches what the row does; one that loses nothing always does.
 
-    One that may not be recommended is no rival of a row that may.
+    Rows that may be recommended are as accurate as one another: they lose no more than was allowed.
     """
     if anchor.lossless or _is(anchor, row):
         return True
-    if is_fit(row) and not is_fit(anchor):
-        return False
+    if is_fit(row):
+        return is_fit(anchor)
     if anchor.accuracy is None or row.accuracy is None:
         return False
     return anchor.accuracy >= row.accuracy - EQUAL_ACCURACY

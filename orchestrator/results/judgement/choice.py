@@ -49,8 +49,8 @@ class Best:
 class Choice:
     """The row to choose under the conditions `link` and `ue`, of the valid ones that are fit.
 
-    `split` is the split that gains most on the anchors that are as accurate as it is, `anchor` the
-    best of these; `best` is the faster one of the two. None where no such row was measured.
+    `split` is the fastest split, `anchor` the fastest anchor, `best` the faster one of the two;
+    None where no such row was measured.
     """
 
     link: str
@@ -70,9 +70,7 @@ class Choice:
     """The network anchors that are not, the fastest first."""
 
     rivals: tuple[Rival, ...]
-    """Every other row that is fit and no faster than the best, the fastest first."""
-    faster: tuple[Row, ...]
-    """The fit ones that are: less accurate than the best, and beaten by anchors that are, too."""
+    """Every other row that is fit, the fastest first."""
     difference: Difference | None
     """Of the slower one of split and anchor over the faster one; None for too few frames."""
     p: float = 1.0
@@ -156,7 +154,6 @@ def _choice(measured: Sequence[Row]) -> Choice:
         network=min((row for row in network if row in rivals), key=_e2e_ms, default=None),
         lossier=tuple(sorted((row for row in network if row not in rivals), key=_e2e_ms)),
         rivals=(),
-        faster=(),
         difference=apart,
         p=min(1.0, pairs * apart.p) if apart else 1.0,
         level=MAX_P / pairs,
@@ -172,8 +169,8 @@ def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:
     best, pair = choice.best, (choice.split, choice.anchor)
     if best is None:
         return choice
-    fit = sorted((row for row in measured if _ran(row) and is_fit(row)), key=_e2e_ms)
-    others = [row for row in fit if row is not best and _e2e_ms(row) >= _e2e_ms(best)]
+    others = [row for row in measured if row is not best and _ran(row) and is_fit(row)]
+    others.sort(key=_e2e_ms)
     found = [_difference(best, row) for row in others]
     # the best was picked: any two of the rows could have been the pair
     picked = (len(others) + 1) / 2
@@ -182,8 +179,7 @@ def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:
         Rival(row, apart, choice.sure if row in pair else p <= MAX_P and _tells(apart))
         for row, apart, p in zip(others, found, corrected, strict=True)
     ]
-    faster = tuple(row for row in fit if _e2e_ms(row) < _e2e_ms(best))
-    return replace(choice, rivals=tuple(rivals), faster=faster)
+    return replace(choice, rivals=tuple(rivals))
 
 
 def _difference(a: Row, b: Row) -> Difference | None:

@@ -52,7 +52,11 @@ class SweepOutcome:
 
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:
     """The verdict on the rows of a run that was to have `cells_asked` cells."""
-    reasons = [f"{row.split_name} at {row.link}: {row.reason}" for row in table if not row.valid]
+    reasons = [
+        f"{row.with_codec} at {', UE '.join(filter(None, row.conditions))}: {row.reason}"
+        for row in table
+        if not row.valid
+    ]
     reasons += apart(table)
     if stopped:
         reasons.append(stopped)

@@ -10,11 +10,9 @@ from orchestrator.results.judgement.accuracy import (
     Fitness,
     fitness,
     frames_missing,
-    passed_over,
-    untrained,
     why_unfit,
 )
-from orchestrator.results.judgement.advice import advice
+from orchestrator.results.judgement.advice import advice, passed_over, untrained
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder
