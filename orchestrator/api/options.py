@@ -134,6 +134,7 @@ class RunWords(TypedDict, total=False):
     runs: Annotated[int, Says("Frames per cell, exactly. [until its median is within 2 %]")]
     min_runs: Annotated[int, Says("Frames per cell at least, and inputs that they take. [3]")]
     max_runs: Annotated[int, Says("Frames per cell at most, where they do not agree. [15]")]
+    blocks: Annotated[int, Says("How often the grid is measured, each time in another order. [1]")]
     accuracy_frames: Annotated[
         int, Says("Of the input, at most, that lossy codecs are judged on. [100]")
     ]

@@ -121,19 +121,28 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     return cells
 
 
-def in_random_order(cells: Sequence[Cell], seed: int, room: int) -> list[list[Visit]]:
-    """The cells as they are measured: in an order of the seed, in groups of `room` splits.
+def in_random_order(
+    cells: Sequence[Cell], seed: int, room: int, blocks: int = 1
+) -> list[list[Visit]]:
+    """The cells as they are measured: in each block in an order of its own, all of the seed.
 
-    As many may be open at once. So a split is loaded once, and delivered once over each link.
+    In groups of `room` splits: as many may be open at once. So in a block a split is loaded once at
+    most, and where all may be open, once in all.
     """
     dice = random.Random(seed)  # noqa: S311  it hides nothing
+    return [group for block in range(blocks) for group in _in_groups(cells, block, room, dice)]
+
+
+def _in_groups(
+    cells: Sequence[Cell], block: int, room: int, dice: random.Random
+) -> Iterator[list[Visit]]:
     splits: dict[int, list[Visit]] = defaultdict(list)
     for cell in cells:
-        splits[cell.configuration.k].append(Visit(cell))
+        splits[cell.configuration.k].append(Visit(cell, block))
     order = dice.sample(list(splits.values()), len(splits))
-    firsts = range(0, len(order), room)
-    groups = ([*chain(*order[first : first + room])] for first in firsts)
-    return [dice.sample(group, len(group)) for group in groups]
+    for first in range(0, len(order), room):
+        group = [*chain(*order[first : first + room])]
+        yield dice.sample(group, len(group))
 
 
 def _codecs(config: SweepConfig, model: CutModel, k: int) -> Iterator[str]:

@@ -58,6 +58,7 @@ class SweepConfig(LinkOptions):
     runs: Frames | None = None
     min_runs: Frames | None = None
     max_runs: Frames | None = None
+    blocks: int = Field(1, ge=1, le=1000)
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
-from orchestrator.results.rows import Row
+from orchestrator.results.rows import Row, known, known_interval
+from orchestrator.results.statistics.blocks import Pairs, beside
 from orchestrator.results.statistics.comparison import (
     MIN_SIGN_PAIRS,
     Difference,
     difference,
     holm,
 )
-from orchestrator.results.statistics.intervals import Interval, median_interval
+from orchestrator.results.statistics.intervals import Interval
 
 MIN_CHANGE = 0.01
 """A smaller change of a row is noise, however sure …"""
@@ -139,9 +140,9 @@ class Comparison:
 def compare(base: Reading, other: Reading) -> Comparison:
     """Every row that both runs measured."""
     mine, theirs = base.by_point, other.by_point
-    both = [point for point in mine if base.e2e_ms[point] and other.e2e_ms.get(point)]
+    both = [p for p in mine if p in theirs and mine[p].samples_ms and theirs[p].samples_ms]
     told = [point for point in both if mine[point].valid and theirs[point].valid]
-    words = told_apart([(base.e2e_ms[point], other.e2e_ms[point]) for point in told])
+    words = told_apart([beside(mine[point], theirs[point]) for point in told])
     changes = tuple(_change(p, base, other, w) for p, w in zip(told, words, strict=True))
     only = [f"not compared, INVALID in one: {point.words}" for point in both if point not in told]
     only += [f"only in {base.name}: {point.words}" for point in mine if point not in both]
@@ -149,17 +150,17 @@ def compare(base: Reading, other: Reading) -> Comparison:
     return Comparison(base.name, other.name, changes, tuple(only), tuple(_remarks(base, other)))
 
 
-def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[Told]:
-    """What can be said of each row, its frames' times in A and in B, among all of them."""
-    logs = [math.log(statistics.median(b) / statistics.median(a)) for a, b in rows]
+def told_apart(rows: Sequence[Pairs]) -> list[Told]:
+    """What can be said of each row, its times in A and in B, among all of them."""
+    logs = [math.log(statistics.median(row[1]) / statistics.median(row[0])) for row in rows]
     shift, scatter = _shifted(logs)
     shared = min(max(shift, -math.log1p(MAX_SHIFT)), math.log1p(MAX_SHIFT))
-    found = [difference(a, b, against=math.exp(shared), besides=0.0) for a, b in rows]
+    found = [difference(*row, against=math.exp(shared), besides=0.0) for row in rows]
     corrected = holm([one.p if one else 1.0 for one in found])
     told = []
     for own, log, p in zip(found, logs, corrected, strict=True):
         least = min(max(MIN_CHANGE, SCATTER * scatter), MAX_SCATTER)
-        if own is None or own.pairs < MIN_SIGN_PAIRS:
+        if own is None or (own.pairs < MIN_SIGN_PAIRS and own.of == "frame"):
             least = MAX_SCATTER
         # what only follows the shift is no change of the row, nor is what only resists it
         beyond = log - shared
@@ -168,7 +169,7 @@ def told_apart(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[
         if large and own and p <= MAX_P and own.tells and (own.ratio > own.against) == (beyond > 0):
             word = "slower" if beyond > 0 else "faster"
         elif large and own:
-            more = own.frames_to_tell(MAX_P / len(rows))
+            more = own.more_to_tell(MAX_P / len(rows))
         told.append(Told(word, own, more))
     return told
 
@@ -188,18 +189,17 @@ def _shifted(logs: Sequence[float]) -> tuple[float, float]:
 
 
 def _change(point: GridPoint, base: Reading, other: Reading, told: Told) -> Change:
-    before, after = base.e2e_ms[point], other.e2e_ms[point]
-    rows = base.by_point[point], other.by_point[point]
-    if told.word != "noise" and any(row.disturbed for row in rows):
+    before, after = base.by_point[point], other.by_point[point]
+    if told.word != "noise" and (before.disturbed or after.disturbed):
         told = replace(told, word="disturbed")
     return Change(
         point,
-        statistics.median(before),
-        median_interval(before),
-        statistics.median(after),
-        median_interval(after),
+        known(before.e2e_ms),
+        known_interval(before),
+        known(after.e2e_ms),
+        known_interval(after),
         told,
-        "" if told.word == "noise" else _stage(*rows),
+        "" if told.word == "noise" else _stage(before, after),
     )
 
 
@@ -269,11 +269,17 @@ def lines(comparison: Comparison) -> Sequence[dict[str, object]]:
             "B ms": _with_interval(change.other_ms, change.other_interval),
             "B/A": _ratio(change),
             "verdict": change.word,
-            "frames to tell": "" if change.told.more is None else f"{change.told.more} more",
+            "frames to tell": _more(change.told),
             "most of it": change.stage,
         }
         for change in comparison.changes
     ]
+
+
+def _more(told: Told) -> str:
+    if told.more is None or told.difference is None:
+        return ""
+    return f"{told.more} {'more' if told.difference.of == 'frame' else 'more blocks'}"
 
 
 def _with_interval(ms: float, interval: Interval) -> str:

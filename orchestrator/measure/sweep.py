@@ -92,14 +92,14 @@ def measure_cells(
     """
     with folder.locked():
         engine = Engine(config, bed, folder, progress)
-        groups = in_random_order(cells, config.seed, engine.parts.room)
+        groups = in_random_order(cells, config.seed, engine.parts.room, config.blocks)
         visits = [*chain(*groups)]
         facts = conditions(bed.pair, bed.link.backend)
         fresh = RunRecord(
             asked=config.model_dump(mode="json"),
             model=bed.model.facts,
             conditions=facts,
-            order=_order_words(config.seed, groups),
+            order=_order_words(config, groups),
             grid=tuple(cell.configuration.key for cell in cells),
         )
         with Journal(folder, _begun(folder, fresh)) as journal:
@@ -114,11 +114,13 @@ def measure_cells(
             return _end(journal, groups, stopped)
 
 
-def _order_words(seed: int, groups: Sequence[Sequence[Visit]]) -> str:
+def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:
     """How run.json says in which order cells were measured."""
-    splits = (str(len({visit.cell.configuration.k for visit in group})) for group in groups)
-    held = f", {' + '.join(splits)} splits at a time" if len(groups) > 1 else ""
-    return f"random (seed {seed}){held}"
+    first = [group for group in groups if group[0].block == 0]
+    splits = (str(len({visit.cell.configuration.k for visit in group})) for group in first)
+    held = f", {' + '.join(splits)} splits at a time" if len(first) > 1 else ""
+    again = f", in each of {config.blocks} blocks anew" if config.blocks > 1 else ""
+    return f"random (seed {config.seed}){held}{again}"
 
 
 def _measured(
@@ -180,10 +182,11 @@ def _end(
     """Judge what was measured and write it down, as far as the disk lets us."""
     run, table = journal.run, journal.rows
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
-    judged = judge_run(table, sum(map(len, groups)), reason)
+    judged = judge_run(table, len(run.grid), reason)
     of = {visit.key: place for place, one in enumerate(groups) for visit in one}
-    together = [of[cell.key, cell.block] for cell in journal.cells]
-    found = drift(table, journal.began_ns, together, resumed=bool(run.resumed))
+    together = [of[visit.cell.key, visit.cell.block] for visit in journal.visits]
+    began_ns = [visit.began_ns for visit in journal.visits]
+    found = drift(journal.visit_rows, began_ns, together, resumed=bool(run.resumed))
     advice = advised(replace(run, drift=found), table)
     verdict = Verdict(judged.valid, judged.reasons, advice)
     try:

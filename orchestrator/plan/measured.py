@@ -12,6 +12,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.results.judgement.choice import MAX_P
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.blocks import beside
 from orchestrator.results.statistics.comparison import Difference, difference, holm
 
 PLANNER = "plan"
@@ -120,7 +121,13 @@ def _over_choice(here: Sequence[Measured]) -> list[Difference | None]:
     """What every other that the plan could choose takes over its choice; None if not measured."""
     offered = [one for one in here if one.probe.offered]
     choice = _choice(offered)
-    return [difference(choice.samples_ms, one.samples_ms) for one in offered if one is not choice]
+    return [_over(choice, one) for one in offered if one is not choice]
+
+
+def _over(choice: Measured, one: Measured) -> Difference | None:
+    if not (choice.samples_ms and one.samples_ms):
+        return None
+    return difference(*beside(choice.table_row, one.table_row))
 
 
 def _choice(here: Iterable[Measured]) -> Measured:

@@ -140,7 +140,7 @@ def with_interval(row: Row, places: int) -> str:
     if (interval := row.e2e_interval) is None:
         return figure(row.e2e_ms, places)
     low, high = figure(interval.low, places), figure(interval.high, places)
-    return f"{figure(row.e2e_ms, places)} [{low}–{high}, {interval.words(row.frames)}]"
+    return f"{figure(row.e2e_ms, places)} [{low}–{high}, {row.interval_words}]"
 
 
 def sent_bytes(row: Row) -> int:

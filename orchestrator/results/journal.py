@@ -22,8 +22,9 @@ from orchestrator.results.run_folder import (
     SUMMARY_FILE,
     RunFolder,
 )
-from orchestrator.results.summary import completed, measured_row
+from orchestrator.results.summary import measured_row, rows_of, visit_rows
 from orchestrator.results.tables import accuracy_csv, summary_csv
+from orchestrator.results.visit import MeasuredVisit, measured_visit, standing_for
 
 
 class Journal:
@@ -39,9 +40,7 @@ class Journal:
         self.count = 0
         """How many cells have ended; one that was measured again has ended twice."""
         self._lines: dict[str, LineFile] = {}
-        self._cells: dict[str, CellRecord] = {}
-        self._rows: dict[str, Row] = {}
-        self._began_ns: dict[str, int] = {}
+        self._visits: dict[str, dict[int, MeasuredVisit]] = {}
         contents = folder.contents()
         self._frames = contents.frames
         folder.write_run(run)
@@ -59,39 +58,45 @@ class Journal:
 
     @property
     def ended(self) -> set[tuple[str, int]]:
-        """The keys and blocks that need not be measured again: no error, and all frames there."""
-        return {
-            (key, cell.block)
-            for key, cell in self._cells.items()
-            # the first runs did not count their frames
-            if cell.error is None and self._rows[key].frames >= (cell.frames or 1)
-        }
+        """The visits that need not be made again, each by its key and its block."""
+        return {_named(visit) for visit in self.visits if visit.ended}
 
     @property
     def valid(self) -> set[tuple[str, int]]:
-        """Those of the cells whose rows count."""
-        return {(key, cell.block) for key, cell in self._cells.items() if self._rows[key].valid}
+        """Those that count: no rule failed."""
+        alone = zip(self.visits, self.visit_rows, strict=True)
+        return {_named(visit) for visit, row in alone if row.valid}
 
     @property
     def disturbed(self) -> set[tuple[str, int]]:
         """Those that ended while the machine was disturbed."""
-        both = zip(self.cells, self.rows, strict=True)
-        return {(cell.key, cell.block) for cell, row in both if row.disturbed and not cell.error}
+        alone = zip(self.visits, self.visit_rows, strict=True)
+        return {_named(one) for one, row in alone if row.disturbed and one.cell.error is None}
 
     @property
     def cells(self) -> list[CellRecord]:
-        """The ended cells in the order of the grid; of one measured again, the last attempt."""
-        return self.run.in_order(self._cells)
+        """The ended cells in the order of the grid, each by the visit that stands for it."""
+        return [standing_for([visit.cell for visit in visits]) for visits in self._by_cell]
 
     @property
     def rows(self) -> list[Row]:
         """Their rows."""
-        return completed(self.run.in_order(self._rows), read_profile(self.folder))
+        return rows_of(self.run, self._by_cell, read_profile(self.folder))
 
     @property
-    def began_ns(self) -> list[int | None]:
-        """When the first frame of each began, on the UE's clock; None for one without frames."""
-        return [self._began_ns.get(cell.key) for cell in self.cells]
+    def visits(self) -> list[MeasuredVisit]:
+        """Those that count, cell by cell: of one that was made again, the last."""
+        return [visit for visits in self._by_cell for visit in visits]
+
+    @property
+    def visit_rows(self) -> list[Row]:
+        """Theirs, each as if it were all of its cell."""
+        return visit_rows(self.run, self.visits, read_profile(self.folder))
+
+    @property
+    def _by_cell(self) -> list[list[MeasuredVisit]]:
+        every = self.run.in_order(self._visits)
+        return [[visits[block] for block in sorted(visits)] for visits in every]
 
     def add_frame(self, frame: FrameRecord) -> None:
         """Write down a frame of the cell that is measured."""
@@ -100,15 +105,16 @@ class Journal:
 
     def add_cell(self, cell: CellRecord) -> None:
         """Write down how a cell ended, and see that it is on the disk."""
-        before = self._cells.get(cell.key)
-        if before and before.block == cell.block:
-            cell = replace(cell, measured=before.measured + 1)
+        visits = {**self._visits.get(cell.key, {})}
+        if before := visits.get(cell.block):
+            cell = replace(cell, measured=before.cell.measured + 1)
         self._add(CELLS_FILE, cell.line(), sync=True)
         self._take(cell)
-        if before:
+        if visits:
             self.write_tables()
             return
-        self._add(SUMMARY_FILE, summary_csv([self._rows[cell.key]], header=False).encode()[:-1])
+        row = measured_row(self.run, [*self._visits[cell.key].values()])
+        self._add(SUMMARY_FILE, summary_csv([row], header=False).encode()[:-1])
         if lines := accuracy_csv([cell], header=False):
             self._add(ACCURACY_FILE, lines.encode()[:-1])
 
@@ -127,11 +133,7 @@ class Journal:
 
     def _take(self, cell: CellRecord) -> None:
         frames = self._frames.pop(cell.attempt, [])
-        self._cells[cell.key] = cell
-        self._rows[cell.key] = measured_row(self.run, cell, frames)
-        self._began_ns.pop(cell.key, None)
-        if frames:
-            self._began_ns[cell.key] = frames[0].stages[0].start_ns
+        self._visits.setdefault(cell.key, {})[cell.block] = measured_visit(cell, frames)
         self.count += 1
 
     def _add(self, name: str, line: bytes, *, sync: bool = False) -> None:
@@ -141,3 +143,7 @@ class Journal:
             self._lines[name].add(line, sync=sync)
         except OSError as error:
             raise self.folder.unwritable(name, error) from error
+
+
+def _named(visit: MeasuredVisit) -> tuple[str, int]:
+    return visit.cell.key, visit.cell.block

@@ -25,8 +25,9 @@ from orchestrator.results.run_folder import (
     SCENARIO_FILE,
     RunFolder,
 )
-from orchestrator.results.statistics.times import CellTimes, cell_times
-from orchestrator.results.summary import completed, measured_row
+from orchestrator.results.statistics.times import CellTimes, cell_times, pooled
+from orchestrator.results.summary import rows_of
+from orchestrator.results.visit import counting, measured_visit, standing_for
 from splitbed.checked import read_yaml
 from splitbed.errors import UsageError
 from splitbed.timeline import Timeline
@@ -52,15 +53,16 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class Reading:
-    """One run; its cells are those that ended, in the order of the grid, the last attempt of each.
+    """One run; its cells are those that ended, in the order of the grid.
 
+    ``visits`` has, of each, those that count, block by block: the last attempt at each.
     ``clause`` names the scenario that it was measured for, ``calibration`` the frames of the
     codecs; ``damage`` says which lines are no records and left out.
     """
 
     name: str
     run: RunRecord
-    cells: Sequence[CellRecord]
+    visits: Sequence[Sequence[CellRecord]]
     frames: Mapping[str, Sequence[FrameRecord]]
     """By the attempt at a cell that they are of."""
     profile: Profile | None
@@ -68,45 +70,60 @@ class Reading:
     calibration: tuple[InputFacts, ...]
     damage: tuple[str, ...]
 
+    @cached_property
+    def cells(self) -> list[CellRecord]:
+        """One visit of each, which stands for all: the first, or the first that failed."""
+        return [standing_for(visits) for visits in self.visits]
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What is wrong with its files."""
-        if self.frames or not self.cells:
+        if self.frames or not self.visits:
             return self.damage
         return (*self.damage, f"{self.name} has no {SAMPLES_FILE}: its times are not known")
 
     @cached_property
     def rows(self) -> list[Row]:
         """A row for each of the cells."""
-        table = [measured_row(self.run, cell, self.frames_of(cell)) for cell in self.cells]
-        return completed(table, self.profile)
+        every = [
+            [measured_visit(visit, self._frames(visit)) for visit in visits]
+            for visits in self.visits
+        ]
+        return rows_of(self.run, every, self.profile)
 
     @cached_property
     def by_point(self) -> dict[GridPoint, Row]:
         """The rows by what they measured."""
         return {GridPoint(row.split, row.codec, row.link, row.ue): row for row in self.rows}
 
-    @cached_property
-    def e2e_ms(self) -> dict[GridPoint, list[float]]:
-        """The end-to-end time of every frame."""
-        times = (self.times_of(cell) for cell in self.cells)
-        found = [[] if one is None else one.e2e_ms.tolist() for one in times]
-        return dict(zip(self.by_point, found, strict=True))
-
-    def frames_of(self, cell: CellRecord) -> Sequence[FrameRecord]:
-        """The frames of a cell."""
-        return self.frames.get(cell.attempt, ())
+    def frames_of(self, cell: CellRecord) -> list[FrameRecord]:
+        """The frames of a cell, visit by visit."""
+        return [frame for visit in self._visits_of(cell) for frame in self._frames(visit)]
 
     def timelines_of(self, cell: CellRecord) -> list[Timeline]:
         """The frames of a cell one by one, each on the UE's clock."""
-        clock, frames = cell.clock.model if cell.clock else None, self.frames_of(cell)
-        stages = (on_ue_clock(f.stages, clock) if clock else list(f.stages) for f in frames)
-        return [Timeline(one) for one in stages]
+        found = []
+        for visit in self._visits_of(cell):
+            clock = visit.clock.model if visit.clock else None
+            for frame in self._frames(visit):
+                stages = on_ue_clock(frame.stages, clock) if clock else list(frame.stages)
+                found.append(Timeline(stages))
+        return found
 
     def times_of(self, cell: CellRecord) -> CellTimes | None:
         """Their times; None where there is no frame."""
-        frames = self.frames_of(cell)
-        return cell_times(frames, cell.clock.model if cell.clock else None) if frames else None
+        found = [
+            cell_times(frames, visit.clock.model if visit.clock else None)
+            for visit in self._visits_of(cell)
+            if (frames := self._frames(visit))
+        ]
+        return pooled(found) if found else None
+
+    def _visits_of(self, cell: CellRecord) -> Sequence[CellRecord]:
+        return next(visits for visits in self.visits if visits[0].key == cell.key)
+
+    def _frames(self, visit: CellRecord) -> Sequence[FrameRecord]:
+        return self.frames.get(visit.attempt, ())
 
 
 def read(path: Path) -> Reading:
@@ -149,7 +166,7 @@ def read_folder(path: Path, name: str | None = None) -> Reading:
     return Reading(
         name=name,
         run=run,
-        cells=run.in_order({cell.key: cell for cell in contents.cells}),
+        visits=run.in_order(counting(contents.cells)),
         frames=contents.frames,
         profile=read_profile(folder),
         clause=_clause(path),

@@ -4,7 +4,7 @@ The first block is :mod:`orchestrator.results.columns.main`, the second one is h
 a field here, in its place, and filled in :mod:`orchestrator.results.summary`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from orchestrator.ask.split_point import (
     NETWORK_ANCHOR,
@@ -36,6 +36,8 @@ NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlie
 ONE_CLOCK = "both nodes share a clock, or no frame ended"
 
 Text = str | None
+
+Covers = Literal["frames of this run", "blocks of this run", "runs"]
 
 
 class Row(MainColumns, frozen=True, kw_only=True):
@@ -212,9 +214,20 @@ class Row(MainColumns, frozen=True, kw_only=True):
         Column(
             "in how many cases such an interval holds the median, by its frames' ranks",
             "%",
-            "a range: fewer frames than 6",
+            "a range: fewer frames than 6, or 2 to 4 blocks",
         ),
     ] = None
+    e2e_covers: Annotated[
+        Text,
+        Column(
+            "what the interval is over: the frames of this run; of 2 to 4 blocks, the range of "
+            "their medians; from 5 on, runs",
+            empty=NO_FRAME,
+        ),
+    ] = None
+    blocks: Annotated[
+        int, Column("in how many blocks it was measured, besides once more at the end")
+    ] = 0
     disturbed: Annotated[
         str, Column("what else was at work on the machine while it was measured; else nothing")
     ] = ""
@@ -244,6 +257,8 @@ class Row(MainColumns, frozen=True, kw_only=True):
 
     samples_ms: tuple[float, ...] = ()
     """End-to-end times of the frames, in order: no column, what comparisons of rows rest on."""
+    block_frames: tuple[tuple[int, int], ...] = ()
+    """How many of them are of which block, in order."""
 
     @property
     def layers(self) -> tuple[int, int]:
@@ -291,6 +306,16 @@ class Row(MainColumns, frozen=True, kw_only=True):
             self.e2e_low_ms, self.e2e_high_ms, None if covered is None else covered / 100
         )
 
+    @property
+    def interval_words(self) -> str:
+        """What the interval is, as 96.9 %, range of 3, range of 3 blocks, 95.0 % over runs."""
+        if (interval := self.e2e_interval) is None:
+            return ""
+        if self.e2e_covers == "blocks of this run":
+            return f"{interval.words(self.blocks)} blocks"
+        over = " over runs" if self.e2e_covers == "runs" else ""
+        return interval.words(self.frames) + over
+
     def plain(self) -> dict[str, object]:
         """By the names of the columns, as JSON has it."""
         return {name: getattr(self, name) for name in COLUMNS}
@@ -298,6 +323,13 @@ class Row(MainColumns, frozen=True, kw_only=True):
 
 COLUMNS = columns_of(Row)
 """By their names, in the order of summary.csv."""
+
+
+def known_interval(row: Row) -> Interval:
+    """That of a row with a frame."""
+    interval = row.e2e_interval
+    assert interval is not None
+    return interval
 
 
 def known(value: float | None) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
+from orchestrator.results.statistics.blocks import beside
 from orchestrator.results.statistics.comparison import MAX_MORE, Difference, difference, holm
 
 MAX_P = 0.05
@@ -94,9 +95,9 @@ class Choice:
         """What would tell them apart, as ``about 40 frames more would tell``."""
         if self.difference is None:
             return "that takes 2 frames of each at least: give more --runs"
-        if (more := self.difference.frames_to_tell(self.level)) is None:
-            return f"even {MAX_MORE} frames more would not tell"
-        return f"about {more} frame{'' if more == 1 else 's'} more would tell"
+        if (more := self.difference.more_to_tell(self.level)) is None:
+            return f"even {MAX_MORE} {self.difference.of}s more would not tell"
+        return f"about {more} {self.difference.of}{'' if more == 1 else 's'} more would tell"
 
     @property
     def gain(self) -> float | None:
@@ -185,7 +186,7 @@ def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:
 def _difference(a: Row, b: Row) -> Difference | None:
     """Of the slower one over the faster one, by their medians."""
     fast, slow = sorted((a, b), key=_e2e_ms)
-    return difference(fast.samples_ms, slow.samples_ms)
+    return difference(*beside(fast, slow))
 
 
 def _tells(apart: Difference | None) -> bool:
@@ -197,7 +198,7 @@ def interval_of_gain(slow: Row, fast: Row) -> str:
 
     The ratio of the medians lies in it; empty for too few frames.
     """
-    apart = difference(fast.samples_ms, slow.samples_ms)
+    apart = difference(*beside(fast, slow))
     if apart is None:
         return ""
     low, high = apart.around(_e2e_ms(slow) / _e2e_ms(fast))

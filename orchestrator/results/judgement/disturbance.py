@@ -57,7 +57,7 @@ def marked(table: Sequence[Row]) -> list[Row]:
         if row.e2e_ms is not None:
             found += [late for part in ("part1", "part2") if (late := _late(part, row, table))]
         if id(row) in slow and len(found) == 0:
-            found.append("the device anchor took less over another link")
+            found.append("the device anchor took less at another time")
         return replace(row, disturbed="; ".join(found))
 
     return [of(row) for row in table]

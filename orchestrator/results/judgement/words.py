@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from orchestrator.results.judgement.accuracy import Fitness, fitness, seeded, why_unfit
-from orchestrator.results.rows import Row, known
+from orchestrator.results.rows import Row, known, known_interval
 from splitbed.codecs import RAW
 
 MAX_NAMED = 3
@@ -31,10 +31,9 @@ def within(row: Row) -> str:
 
     Of a row with a frame.
     """
-    interval = row.e2e_interval
-    assert interval is not None
+    interval = known_interval(row)
     low, high = _figure(interval.low), _figure(interval.high)
-    return f"{ms_words(known(row.e2e_ms))} ({low} to {high}, {interval.words(row.frames)})"
+    return f"{ms_words(known(row.e2e_ms))} ({low} to {high}, {row.interval_words})"
 
 
 def listed(words: Sequence[str], last: str) -> str:

@@ -10,13 +10,15 @@ there, and the interval has to exclude 1 as well.
 
 Both take frames to be independent, and cells to differ by their frames alone. Neither is so: errors
 are widened by DEPENDENT, and never less than those of CELL_SHARE. So three frames that agree by
-chance, or by a coarse clock, are not sure of what they say.
+chance, or by a coarse clock, are not sure of what they say. The medians of blocks have in them by
+how much cells differ from run to run, and are as they are.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
@@ -36,6 +38,10 @@ MAX_MORE = 10_000
 """More frames than these are not asked for."""
 
 
+Counted = Literal["frame", "block"]
+"""What is paired: a frame of each, or the median of a block of each."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """What `b` takes over what `a` takes, pair by pair, with its interval of 95 % or more."""
@@ -50,6 +56,7 @@ class Difference:
     """Standard deviation of log(b / a) over the pairs."""
     against: float = 1.0
     besides: float = CELL_SHARE
+    of: Counted = "frame"
 
     @property
     def by(self) -> str:
@@ -65,26 +72,31 @@ class Difference:
         """The interval, with another measure of the ratio in it, as that of two medians."""
         return min(self.low, ratio), max(self.high, ratio)
 
-    def frames_to_tell(self, level: float = 1 - COVERAGE) -> int | None:
-        """About how many frames more would tell them apart; None for more than MAX_MORE.
+    def more_to_tell(self, level: float = 1 - COVERAGE) -> int | None:
+        """About how many pairs more would tell them apart; None for more than MAX_MORE.
 
         If ratio and spread stay what they are, in 80 % of cases: n = ((z(1 - level / 2) + z(0.8))
         · DEPENDENT · sqrt(π / 2) · spread / log ratio)², where sqrt(π / 2) is what a median costs
-        over a mean. None, too, for what is within the error of `besides`.
+        over a mean, and blocks are independent. None, too, for what is within the error of `besides`.
         """
         apart = abs(math.log(self.ratio / self.against))
         z_level = NormalDist().inv_cdf(1 - level / 2)
         if apart <= z_level * self.besides:
             return None
         z = z_level + NormalDist().inv_cdf(POWER)
-        error = DEPENDENT * math.sqrt(math.pi / 2) * self.spread
+        error = _wider(self.of) * math.sqrt(math.pi / 2) * self.spread
         needed = max(MIN_SIGN_PAIRS, (z * error / apart) ** 2)
         more = max(1, math.ceil(needed - self.pairs))
         return more if more <= MAX_MORE else None
 
 
 def difference(
-    a: Sequence[float], b: Sequence[float], against: float = 1.0, besides: float = CELL_SHARE
+    a: Sequence[float],
+    b: Sequence[float],
+    of: Counted = "frame",
+    *,
+    against: float = 1.0,
+    besides: float = CELL_SHARE,
 ) -> Difference | None:
     """The difference of two samples of times, all positive; of fewer than 2 pairs, None.
 
@@ -96,14 +108,15 @@ def difference(
         return None
     logs = np.log(np.asarray(b, np.float64)[:pairs] / np.asarray(a, np.float64)[:pairs])
     beyond = logs - math.log(against)
-    p, low, high = _student(beyond)
+    wider, besides = _wider(of), besides if of == "frame" else 0.0
+    p, low, high = student(beyond, wider)
     middle = float(np.mean(beyond))
     if pairs >= MIN_SIGN_PAIRS:
         ends = median_interval(beyond.tolist())
         middle = float(np.median(beyond))
-        low, high = (middle + DEPENDENT * (end - middle) for end in (ends.low, ends.high))
+        low, high = (middle + wider * (end - middle) for end in (ends.low, ends.high))
     if pairs >= FINE_SIGN_PAIRS:
-        p = _sign_p(beyond)
+        p = _sign_p(beyond, wider)
     if besides:
         of_cells = NormalDist(sigma=besides)
         least = of_cells.inv_cdf((1 + COVERAGE) / 2)
@@ -111,7 +124,7 @@ def difference(
         p = max(p, 2 * of_cells.cdf(-abs(middle)))
     ratio, from_, to = (against * math.exp(log) for log in (middle, low, high))
     spread = float(np.std(logs, ddof=1))
-    return Difference(ratio, from_, to, pairs, p, spread, against, besides)
+    return Difference(ratio, from_, to, pairs, p, spread, against, besides, of)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -126,22 +139,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _student(logs: Array) -> tuple[float, float, float]:
-    """The p and the interval of a mean of 0; of logs that are all the same, the mean alone."""
+def student(logs: Array, wider: float = 1.0) -> tuple[float, float, float]:
+    """The p and the interval of a mean of 0; of logs that are all the same, the mean alone.
+
+    The error is taken to be `wider` times as large as that of independent ones.
+    """
     from scipy.special import stdtr, stdtrit  # takes a while to import
 
     degrees = len(logs) - 1
     mean, spread = float(np.mean(logs)), float(np.std(logs, ddof=1))
-    error = DEPENDENT * spread / math.sqrt(len(logs))
+    error = wider * spread / math.sqrt(len(logs))
     if error == 0:
         return (1.0 if mean == 0 else 0.0), mean, mean
     half = float(stdtrit(degrees, (1 + COVERAGE) / 2)) * error
     return 2 * float(stdtr(degrees, -abs(mean) / error)), mean - half, mean + half
 
 
-def _sign_p(logs: Array) -> float:
+def _wider(of: Counted) -> float:
+    """Blocks are measured in random orders: they do not follow one another."""
+    return DEPENDENT if of == "frame" else 1.0
+
+
+def _sign_p(logs: Array, wider: float) -> float:
     """Of as many pairs as would be independent; ties tell nothing and are left out."""
     from scipy.special import bdtr
 
-    above, below = (int(np.sum(side) / DEPENDENT**2) for side in (logs > 0, logs < 0))
+    above, below = (int(np.sum(side) / wider**2) for side in (logs > 0, logs < 0))
     return min(1.0, 2 * float(bdtr(min(above, below), above + below, 0.5)))

@@ -6,6 +6,7 @@ frames ──> starts and ends, frames × stages ──> what each stage took, e
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,13 @@ def _covered_ns(spans: NDArray[np.int64]) -> NDArray[np.int64]:
     before = np.concatenate((starts[:, :1], reached[:, :-1]), axis=1)
     covered: NDArray[np.int64] = np.maximum(ends - np.maximum(starts, before), 0).sum(axis=1)
     return covered
+
+
+def pooled(every: Sequence[CellTimes]) -> CellTimes:
+    """The frames of several visits of a cell, one after another."""
+    ends = [*accumulate((len(one.e2e_ms) for one in every), initial=0)]
+    places = [[*range(*span)] for span in pairwise(ends)]
+    return _joined(ends[-1], [*zip(places, every, strict=True)])
 
 
 def _joined(count: int, parts: Sequence[tuple[list[int], CellTimes]]) -> CellTimes:

@@ -28,6 +28,18 @@ def test_each_cell_is_measured_once_in_an_order_of_the_seed(cells: list[Cell]) -
     assert set(measured[0]) == set(cells)
 
 
+def test_each_block_measures_each_cell_once_in_an_order_of_its_own(cells: list[Cell]) -> None:
+    one, both = (in_random_order(cells, 3, 7, blocks) for blocks in (1, 2))
+    first, second = both
+    assert [first] == one
+    assert [{visit.block for visit in order} for order in both] == [{0}, {1}]
+    orders = [[visit.cell for visit in order] for order in both]
+    assert orders[0] != orders[1]
+    assert set(orders[0]) == set(orders[1]) == set(cells)
+    assert both == in_random_order(cells, 3, 7, 2) != in_random_order(cells, 4, 7, 2)
+    assert len(second) == len(cells)
+
+
 def test_no_split_stands_together_where_all_can_be_open(cells: list[Cell]) -> None:
     (order,) = in_random_order(cells, 0, room=7)
     splits = [k for k, _ in groupby(visit.cell.configuration.k for visit in order)]

@@ -75,7 +75,7 @@ def test_as_many_frames_more_as_it_says_do_tell() -> None:
     rng, told = np.random.default_rng(2), 0
     for _ in range(100):
         few = difference(NORMAL(rng, 8).tolist(), (1.02 * NORMAL(rng, 8)).tolist())
-        more = few.frames_to_tell() if few and abs(few.ratio - 1.02) < 0.01 else None
+        more = few.more_to_tell() if few and abs(few.ratio - 1.02) < 0.01 else None
         n = 8 + (more or 100)
         found = difference(NORMAL(rng, n).tolist(), (1.02 * NORMAL(rng, n)).tolist())
         told += found is not None and found.tells
@@ -87,14 +87,14 @@ def test_frames_that_agree_tell_no_more_than_cells_do() -> None:
     close, apart = (difference([100.0] * 3, [ms] * 3) for ms in (100.9, 103.0))
     assert close is not None and apart is not None
     assert (close.tells, apart.tells) == (False, True)
-    assert 0.05 < close.p < 0.1 and close.frames_to_tell() is None
+    assert 0.05 < close.p < 0.1 and close.more_to_tell() is None
     assert apart.low < 1.03 / 1.009
 
 
 def test_of_the_same_times_no_number_of_frames_would_tell() -> None:
     found = difference([10.0] * 8, [10.0] * 8)
     assert found is not None
-    assert (found.tells, found.p, found.frames_to_tell()) == (False, 1.0, None)
+    assert (found.tells, found.p, found.more_to_tell()) == (False, 1.0, None)
 
 
 def test_holm_corrects_the_least_most() -> None:

@@ -123,7 +123,7 @@ def anchor(low_ms: float, e2e_ms: float, high_ms: float, **changed: Any) -> Row:
 
 
 FAST = anchor(90, 100, 105)
-SLOWER = "the device anchor took less over another link"
+SLOWER = "the device anchor took less at another time"
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def measured(
             },
         )
     journal = Journal(folder, folder.read_run())
-    together = [cell.layers[0] // room for cell in journal.cells]
-    return drift(journal.rows, journal.began_ns, together)
+    together = [visit.cell.layers[0] // room for visit in journal.visits]
+    return drift(journal.visit_rows, [visit.began_ns for visit in journal.visits], together)
 
 
 def profiled(folder: Path) -> None:

@@ -1,0 +1,79 @@
+"""A visit of a cell that has ended: its record, and its frames as arrays.
+
+A block of a run visits every cell once. Visited again in the same block, as when the machine was
+disturbed, the last visit counts; a cell is all its visits that count, and its row pools them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.results.clock import ClockModel
+from orchestrator.results.records import CellRecord, FrameRecord
+from orchestrator.results.statistics.times import Array, CellTimes, cell_times
+
+
+@dataclass(frozen=True)
+class MeasuredVisit:
+    """What a visit came to; arrays have a value per frame. Without a frame there are no times."""
+
+    cell: CellRecord
+    times: CellTimes | None
+    bound_ms: Array
+    encoded_bytes: Array
+    result_bytes: Array
+    max_abs_diff: float | None
+    began_ns: int | None
+    """When its first frame began, on the UE's clock."""
+    clock_fault: str | None
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self.bound_ms)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it need not be made again: no error, and all frames there."""
+        # the first runs did not count their frames
+        return self.cell.error is None and self.frames >= (self.cell.frames or 1)
+
+    @property
+    def clock(self) -> ClockModel | None:
+        """How far the edge's clock is from the UE's; None where they share one."""
+        return self.cell.clock.model if self.cell.clock else None
+
+
+def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredVisit:
+    """A visit and its frames."""
+    clock = cell.clock.model if cell.clock else None
+    times = cell_times(frames, clock) if frames else None
+    fault = None
+    if clock and times and times.crosses.any():
+        fault = clock.fault(frame.stages for frame in frames)
+    diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
+    return MeasuredVisit(
+        cell,
+        times,
+        times.bound_ms(frames, cell.link, cell.segment_bytes) if times else np.empty(0),
+        np.array([frame.encoded_bytes for frame in frames], np.float64),
+        np.array([frame.result_bytes for frame in frames], np.float64),
+        max(diffs, default=None),
+        frames[0].stages[0].start_ns if frames else None,
+        fault,
+    )
+
+
+def counting(cells: Iterable[CellRecord]) -> Mapping[str, Sequence[CellRecord]]:
+    """The visits that count of those that ended, in this order: by key, block by block."""
+    last = {(cell.key, cell.block): cell for cell in cells}
+    found: dict[str, list[CellRecord]] = {}
+    for (key, _), cell in sorted(last.items(), key=lambda item: item[0][1]):
+        found.setdefault(key, []).append(cell)
+    return found
+
+
+def standing_for(visits: Sequence[CellRecord]) -> CellRecord:
+    """The one that tells what the cell is: the first, or the first that failed."""
+    return next((cell for cell in visits if cell.error is not None), visits[0])

@@ -1,0 +1,59 @@
+"""A real sweep of several blocks: killed, gone on with, and what its rows say."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.results.reading import read
+from orchestrator.results.visit import counting
+from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.shared_machine import until
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+CELLS, BLOCKS = 3, 2
+ASKED = ("--split", "3:3", "--bw", "20", "--runs", "3", "--blocks", str(BLOCKS))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, backend: str) -> tuple[Place, str]:
+    """A run that was killed in its second block and gone on with; its journal at the kill."""
+    place = Place(tmp_path_factory.mktemp("blocks"))
+    process = place.start(*ASKED)
+    until(lambda: place.cells() > CELLS, process)
+    process.kill()
+    process.communicate()
+    before = (place.out / "cells.jsonl").read_text().rpartition("\n")[0]
+    done = ended(place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)]))
+    assert done.returncode in (0, 1), done.stderr + done.stdout  # 1 of a disturbed machine
+    return place, before
+
+
+def test_each_block_has_each_cell_and_goes_on_where_it_was(run: tuple[Place, str]) -> None:
+    place, before = run
+    assert (place.out / "cells.jsonl").read_text().startswith(before)
+    reading = read(place.out)
+    assert len(reading.visits) == CELLS
+    assert [[visit.block for visit in visits] for visits in reading.visits] == [[0, 1]] * CELLS
+    assert all(visit.error is None for visits in reading.visits for visit in visits)
+
+
+def test_a_row_has_the_frames_of_both_blocks(run: tuple[Place, str]) -> None:
+    place, _ = run
+    for row in place.rows():
+        assert (row["frames"], row["blocks"]) == (str(3 * BLOCKS), str(BLOCKS))
+        assert row["e2e_covers"] == "blocks of this run"
+        assert row["e2e_coverage_pct"] == ""
+
+
+def test_run_json_says_that_each_block_had_an_order_of_its_own(run: tuple[Place, str]) -> None:
+    place, _ = run
+    assert "in each of 2 blocks anew" in place.run_json()["order"]
+
+
+def test_a_part_is_delivered_once_over_each_link(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    done = place.sweep(*ASKED)
+    assert done.returncode in (0, 1), done.stderr + done.stdout
+    for visits in counting(read(place.out).visits[0]).values():
+        assert len({visit.part1_delivery_ms for visit in visits}) == 1
