@@ -109,7 +109,12 @@ def visited(path: Path, blocks: int, *visits: dict[str, Any]) -> Journal:
     run = RunRecord(asked={"blocks": blocks}, model=ModelFacts(name="m"), grid=("a",))
     journal = Journal(RunFolder(path), run)
     for number, visit in enumerate(visits):
-        told = {"key": "a", "split": "1:0", "split_name": "a", "link": symmetric(rate_mbit=8)}
+        told: dict[str, Any] = {
+            "key": "a",
+            "split": "1:0",
+            "split_name": "a",
+            "link": symmetric(rate_mbit=8),
+        }
         frames = visit.pop("ms", ())
         for place, ms in enumerate(frames):
             stages = (Stage("part1", 0, int(ms * 1e6)),)
