@@ -77,7 +77,7 @@ class Difference:
 
         If ratio and spread stay what they are, in 80 % of cases: n = ((z(1 - level / 2) + z(0.8))
         · DEPENDENT · sqrt(π / 2) · spread / log ratio)², where sqrt(π / 2) is what a median costs
-        over a mean, and blocks are independent. None, too, for what is within the error of `besides`.
+        over a mean; blocks are independent. None, too, for what is within the error of `besides`.
         """
         apart = abs(math.log(self.ratio / self.against))
         z_level = NormalDist().inv_cdf(1 - level / 2)
