@@ -22,9 +22,9 @@ from orchestrator.results.run_folder import (
     SUMMARY_FILE,
     RunFolder,
 )
+from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit, standing_for
 from orchestrator.results.summary import measured_row, rows_of, visit_rows
 from orchestrator.results.tables import accuracy_csv, summary_csv
-from orchestrator.results.visit import MeasuredVisit, measured_visit, standing_for
 
 
 class Journal:

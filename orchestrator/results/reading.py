@@ -26,8 +26,8 @@ from orchestrator.results.run_folder import (
     RunFolder,
 )
 from orchestrator.results.statistics.times import CellTimes, cell_times, pooled
+from orchestrator.results.statistics.visit import counting, measured_visit, standing_for
 from orchestrator.results.summary import rows_of
-from orchestrator.results.visit import counting, measured_visit, standing_for
 from splitbed.checked import read_yaml
 from splitbed.errors import UsageError
 from splitbed.timeline import Timeline

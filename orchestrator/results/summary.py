@@ -26,7 +26,7 @@ from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.intervals import frames_for
 from orchestrator.results.statistics.times import Array, pooled
-from orchestrator.results.visit import MeasuredVisit, standing_for
+from orchestrator.results.statistics.visit import MeasuredVisit, standing_for
 from splitbed.timeline import STAGES
 
 FPS = 30.0
