@@ -143,10 +143,11 @@ def disturbed_again(visits: Sequence[Visit], journal: Journal, watcher: Watcher)
     """Those that were disturbed, up to twice, once the others are measured; see MOST_IN_VAIN."""
     in_vain = 0
     for _ in range(MOST_AGAIN):
-        disturbed = journal.disturbed
+        disturbed, valid = journal.disturbed, journal.valid
         again = [visit for visit in visits if visit.key in disturbed]
         if not again:
             return
+        again.sort(key=lambda visit: visit.key in valid)  # first those that the verdict waits for
         watcher.again([visit.cell for visit in again])
         for visit in again:
             yield visit

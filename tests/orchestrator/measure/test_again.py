@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
@@ -11,9 +12,17 @@ from orchestrator.ask.grid import Cell, Visit
 from orchestrator.measure.sweep import disturbed_again
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
-from orchestrator.results.records import CellRecord, MachineRecord, RunRecord
+from orchestrator.results.records import (
+    CellRecord,
+    FrameRecord,
+    MachineRecord,
+    ProofRecord,
+    RunRecord,
+)
 from orchestrator.results.run_folder import RunFolder
+from splitbed.timeline import Stage
 
+MS = 1_000_000
 LINK = symmetric(rate_mbit=8)
 GRID = [Visit(Cell(Configuration(k, 9, "cut", link=LINK), 1)) for k in range(6)]
 
@@ -43,6 +52,10 @@ def ended(visit: Visit, *, busy: bool, error: str | None = None) -> CellRecord:
         error=error,
         machine=MachineRecord(others_share=0.9 if busy else 0.0),
     )
+
+
+def proof(fault: str) -> ProofRecord:
+    return ProofRecord(uplink_mbit=8, downlink_mbit=8, rtt_min_ms=0.2, fault=fault)
 
 
 @pytest.fixture
@@ -89,6 +102,18 @@ def test_what_was_disturbed_is_visited_up_to_twice_until_three_in_a_row_were_in_
     assert (again, watcher.counts) == (made, counts)
     assert len(watcher.notes) == given_up
     assert [row.measured for row in journal.rows] == [1 + again.count(k) for k in range(6)]
+
+
+def test_one_whose_link_met_a_stall_is_first(journal: Journal) -> None:
+    stages = (Stage("part1", 0, MS), Stage("result", MS, 2 * MS))
+    for visit in GRID:
+        key = visit.cell.configuration.key
+        journal.add_frame(FrameRecord(attempt=key, frame=0, stages=stages))
+        journal.add_cell(replace(ended(visit, busy=True), codec="none"))
+    assert journal.valid == {visit.key for visit in GRID}
+    stalled = (proof(""), proof("uplink 3"))
+    journal.add_cell(replace(ended(GRID[4], busy=False), proofs=stalled))
+    assert next(disturbed_again(GRID, journal, Told())) is GRID[4]
 
 
 def test_a_visit_that_failed_is_for_resume(journal: Journal) -> None:
