@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import PERCENTILES
+from orchestrator.results.judgement.validity import pace_words
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.statistics.intervals import frames_for
 from splitbed.errors import UsageError, did_you_mean
@@ -192,5 +193,5 @@ def _because(row: Row) -> str:
 
 
 def _name(row: Row) -> str:
-    pace = f", UE {row.ue}" if row.ue else ""
+    pace = f", UE {pace_words([row])}" if row.ue else ""
     return f"{cut_name(row.split_name, row.split)} {row.codec} over {row.link}{pace}"

@@ -10,6 +10,7 @@ from orchestrator.results.judgement.accuracy import is_fit, seeded, why_unfit
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
 from orchestrator.results.judgement.trust import trust
+from orchestrator.results.judgement.validity import pace_words
 from orchestrator.results.judgement.words import (
     MAX_NAMED,
     anchor_words,
@@ -55,7 +56,7 @@ def _where_to_cut(choice: Choice) -> list[str]:
     split, anchor = choice.split, choice.anchor
     if not choice.complete or split is None or anchor is None:
         return []  # no advice on a comparison that is not complete
-    slowed = f" with the UE slowed ({choice.ue})" if choice.ue else ""
+    slowed = f" with the UE slowed ({pace_words([split, anchor])})" if choice.ue else ""
     where = f"At {choice.link}{slowed}"
     besides = _lossier(choice) + _tied(choice)
     other = choice.network if anchor is choice.device else choice.device
@@ -153,7 +154,7 @@ def passed_over(table: Sequence[Row], best: Row) -> list[str]:
     faster.sort(key=lambda row: known(row.e2e_ms))
     told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in faster[:MAX_NAMED]]
     more = [f"{len(faster) - MAX_NAMED} more"] if len(faster) > MAX_NAMED else []
-    slowed = f" with the UE slowed ({best.ue})" if best.ue else ""
+    slowed = f" with the UE slowed ({pace_words([best])})" if best.ue else ""
     return [
         f"Faster at {best.link}{slowed}, and not recommended, since --max-drop is "
         f"{best.max_drop:g}: {'; '.join([*told, *more])}."

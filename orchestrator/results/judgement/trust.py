@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from orchestrator.results.judgement.disturbance import MAX_SPREAD, anchors_apart
+from orchestrator.results.judgement.validity import is_off_pace
 from orchestrator.results.judgement.words import MAX_NAMED, within
 from orchestrator.results.rows import Row, known
 
@@ -81,13 +82,14 @@ def _links(table: Sequence[Row]) -> list[str]:
 
 
 def _paces(table: Sequence[Row]) -> list[str]:
-    """Where a UE that was asked for one pace had several."""
+    """Where a UE that was asked for one pace had several, or another."""
     said = []
     slowed = [row for row in table if row.valid and row.ue_slowdown]
     for ue in dict.fromkeys(row.ue for row in slowed):
         ranked = sorted((row for row in slowed if row.ue == ue), key=_slowdown)
         least, most = ranked[0], ranked[-1]
-        if _slowdown(most) > MAX_SPREAD * _slowdown(least):
+        apart = _slowdown(most) > MAX_SPREAD * _slowdown(least)
+        if apart or any(is_off_pace(row) for row in ranked):
             said.append(
                 f"Asked for {ue}, the UE was {_slowdown(least):.1f} times ({least.with_codec} at "
                 f"{least.link}) to {_slowdown(most):.1f} times ({most.with_codec} at {most.link}) "

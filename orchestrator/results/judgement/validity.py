@@ -66,12 +66,32 @@ def remarks_on(row: Row, clock_fault: str | None) -> list[str]:
     return remarks
 
 
-def pace_remark(row: Row) -> str | None:
-    """What a row says whose UE was not as slow as was asked; None where it was, or nobody knows."""
+def is_off_pace(row: Row) -> bool:
+    """Whether the UE was not as slow as was asked; not where nobody knows."""
     asked, was = row.ue_slowdown_asked, row.ue_slowdown
-    if asked is None or was is None or abs(was - asked) <= MAX_PACE_ERROR * asked + 1e-9:
+    if asked is None or was is None:
+        return False
+    return abs(was - asked) > MAX_PACE_ERROR * asked + 1e-9
+
+
+def pace_remark(row: Row) -> str | None:
+    """What a row says whose UE was not as slow as was asked; else None."""
+    if not is_off_pace(row):
         return None
     return (
-        f"valid, though the UE was {was:.2f} times slower, not {asked:.3g} times: part 1 is too "
-        "short or the machine was too busy to steer it within 10 %"
+        f"valid, though the UE was {known(row.ue_slowdown):.2f} times slower, not "
+        f"{known(row.ue_slowdown_asked):.3g} times: part 1 is too short or the machine was too "
+        "busy to steer it within 10 %"
     )
+
+
+def pace_words(rows: Sequence[Row]) -> str:
+    """The pace of the UE in rows for which the same was asked, as measured; empty: its own.
+
+    ``4x slower``; or ``1.9x to 3.5x slower, asked 4x slower`` where one was off.
+    """
+    if not any(is_off_pace(row) for row in rows):
+        return rows[0].ue
+    was = sorted(row.ue_slowdown for row in rows if row.ue_slowdown is not None)
+    ends = dict.fromkeys((f"{was[0]:.1f}x", f"{was[-1]:.1f}x"))
+    return f"{' to '.join(ends)} slower, asked {rows[0].ue}"

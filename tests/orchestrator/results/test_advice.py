@@ -79,6 +79,8 @@ def test_a_pace_that_was_not_one_pace_is_told() -> None:
     assert advice(table) == [said]
     alike = [anchor_row("20 Mbit/s", 40, 41, 42, ue_slowdown=9.5, **slow), table[1]]
     assert advice(alike) == []
+    (off,) = advice([made_row(ue="4x slower", ue_slowdown=3.5, ue_slowdown_asked=4.0)])
+    assert off.startswith("Asked for 4x slower, the UE was 3.5 times (cut at 20 Mbit/s)")
 
 
 @pytest.mark.parametrize(

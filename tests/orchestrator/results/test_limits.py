@@ -1,5 +1,6 @@
 """The rules that make a row count, each just inside its limit and just outside."""
 
+from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from netem.spec import symmetric
 from netem.wire import wire_ms
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.judgement.trust import trust
-from orchestrator.results.judgement.validity import faults_of, pace_remark, remarks_on
+from orchestrator.results.judgement.validity import faults_of, pace_remark, pace_words, remarks_on
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, judge_run
 from orchestrator.results.records import CellRecord, ProofRecord, RunRecord
 from orchestrator.results.rows import Row
@@ -196,3 +197,17 @@ def test_a_pace_is_as_asked_within_a_tenth(inside: float, outside: float) -> Non
 def test_a_pace_that_was_not_asked_or_not_measured_is_not_judged(unknown: str) -> None:
     told = {"ue_slowdown": 1.0, "ue_slowdown_asked": 4.0} | {unknown: None}
     assert pace_remark(made_row(ue="4x slower", **told)) is None
+
+
+@pytest.mark.parametrize(
+    ("slowdowns", "words"),
+    [
+        ((4.4, 3.6), "4x slower"),
+        ((None, 4.0), "4x slower"),
+        ((1.9, 3.5), "1.9x to 3.5x slower, asked 4x slower"),
+        ((None, 3.5), "3.5x slower, asked 4x slower"),
+    ],
+)
+def test_a_pace_is_told_as_it_was_measured(slowdowns: Sequence[float | None], words: str) -> None:
+    table = [made_row(ue="4x slower", ue_slowdown=one, ue_slowdown_asked=4.0) for one in slowdowns]
+    assert pace_words(table) == words

@@ -331,3 +331,17 @@ def test_rows_are_in_the_order_of_the_grid(folder: RunFolder) -> None:
     for split in ("2:0", "0:2", "1:1"):
         add_cell(folder, split, [50] * 3)
     assert [row.split for row in rows(folder)] == ["0:2", "1:1", "2:0"]
+
+
+@pytest.mark.parametrize(("asked", "told"), [(1.05, ""), (4.0, "valid, though the UE was 1.00 ")])
+def test_a_row_says_that_the_ue_was_not_as_slow_as_was_asked(
+    folder: RunFolder, asked: float, told: str
+) -> None:
+    slow = {"ue": f"{asked:g}x slower", "ue_slowdown": asked, "ue_slowdown_asked": asked}
+    add_cell(folder, "1:1", [100] * 3)
+    add_cell(folder, "1:1", [100] * 3, key="slow", attempt="slow", **slow)
+    _, row = rows(folder)
+    assert row.valid
+    assert row.ue_slowdown == 1  # part 1 took as long as at the UE's own pace, whatever was tried
+    assert row.reason.startswith(told)
+    assert bool(row.reason) == bool(told)

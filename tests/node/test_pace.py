@@ -1,0 +1,84 @@
+"""A UE that is slowed, by real nodes: part 1 takes what was asked, a network anchor has none."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.parts import Parts
+from splitbed.errors import MachineError
+from splitbed.node.processor import Processor
+from tests.node.loopback import loopback_pair, small_model
+from tests.shared_machine import within
+
+pytestmark = pytest.mark.measures
+FRAME_S = 60.0
+SIDE = 700
+"""Part 1 takes some 30 ms on one thread."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
+    folder: Path = tmp_path_factory.mktemp("pair")
+    with loopback_pair(folder, file=small_model(folder / "large.onnx", SIDE)) as both:
+        yield both
+
+
+def loaded(shared: tuple[Pair, SweptModel], layers: int) -> Parts:
+    pair, model = shared
+    one_thread = {"ue_threads": 1, "edge_threads": 1}
+    config = sweep_config({"model": model.name, "warmup": 1, "delivery": False, **one_thread})
+    parts = Parts(pair, model, config)
+    parts.load(layers)
+    return parts
+
+
+def stages_ms(pair: Pair) -> dict[str, float]:
+    record = pair.run_frame(0, 0, FRAME_S)
+    return {stage.name: (stage.end_ns - stage.start_ns) / 1e6 for stage in record.stages}
+
+
+def test_part_1_takes_so_many_times_as_long_in_frames(shared: tuple[Pair, SweptModel]) -> None:
+    pair, _ = shared
+
+    def times() -> float:
+        parts = loaded(shared, 4)
+        own: list[float] = []
+        slow: list[float] = []
+        for _ in range(5):  # by turns: others use the machine, too
+            own.append(stages_ms(pair)["part1"])
+            with parts.paced(Pace(slowdown=3)) as slowed:
+                slow.append(stages_ms(pair)["part1"])
+        assert slowed.asked == 3
+        assert slowed.ue_cpus is None
+        assert slowed.ue_slowdown is not None
+        return statistics.median(slow) / statistics.median(own)
+
+    within(2.7, times, 3.3)
+
+
+def paces() -> Sequence[Pace]:
+    return [Pace(slowdown=4), Pace(cpus=0.25)]
+
+
+@pytest.mark.parametrize("pace", paces(), ids=lambda pace: pace.words)
+def test_a_network_anchor_has_no_part_1_for_a_stall_to_be_booked_in(
+    shared: tuple[Pair, SweptModel], pace: Pace
+) -> None:
+    if pace.cpus:
+        try:
+            Processor().close()
+        except MachineError as error:
+            pytest.skip(str(error))
+    pair, _ = shared
+    parts = loaded(shared, 0)
+    with parts.paced(pace) as slowed:
+        frames = [stages_ms(pair) for _ in range(4)]
+    assert slowed.ue_slowdown is None
+    assert {frame["part1"] for frame in frames} == {0.0}
+    assert all(frame["encode"] > 0 for frame in frames)
