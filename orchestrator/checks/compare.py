@@ -166,12 +166,17 @@ def told_apart(rows: Sequence[Pairs]) -> list[Told]:
         beyond = log - shared
         large = log * beyond > 0 and min(abs(log), abs(beyond)) >= math.log1p(least)
         word, more = "noise", None
-        if large and own and p <= MAX_P and own.tells and (own.ratio > own.against) == (beyond > 0):
+        if large and own and p <= MAX_P and _tells(own, slower=beyond > 0):
             word = "slower" if beyond > 0 else "faster"
         elif large and own:
             more = own.more_to_tell(MAX_P / len(rows))
         told.append(Told(word, own, more))
     return told
+
+
+def _tells(own: Difference, *, slower: bool) -> bool:
+    """Whether its interval excludes both that the row is as it was and that it only followed."""
+    return own.low > max(own.against, 1) if slower else own.high < min(own.against, 1)
 
 
 def _shift(changes: Sequence[Change]) -> tuple[float, float]:

@@ -112,11 +112,15 @@ class Plan:
     @property
     def sure(self) -> Bools:
         """Whether the best's interval is below that of every other, at each point."""
+        return np.asarray(~self.may_be_best.any(axis=0))
+
+    @property
+    def may_be_best(self) -> Bools:
+        """Of each option besides the best, whether its interval overlaps the best's."""
         at_best = self.ranks[:1]
-        others_ms = self.low_ms.copy()
-        np.put_along_axis(others_ms, at_best, np.inf, axis=0)
-        best_high_ms = np.take_along_axis(self.high_ms, at_best, axis=0)[0]
-        return np.asarray(best_high_ms < others_ms.min(axis=0))
+        overlap = self.low_ms <= np.take_along_axis(self.high_ms, at_best, axis=0)
+        np.put_along_axis(overlap, at_best, False, axis=0)
+        return np.asarray(overlap)
 
 
 def make_plan(predictor: Predictor, grid: PlanGrid) -> Plan:

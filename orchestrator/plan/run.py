@@ -181,7 +181,7 @@ def _configurations(plan: Plan) -> Iterator[str]:
 
 
 def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
-    best_ms, margin, sure = plan.best_ms.tolist(), plan.margin.tolist(), plan.sure.tolist()
+    best_ms, margin, rivals = plan.best_ms.tolist(), plan.margin.tolist(), plan.may_be_best
     regrets = {name: made.regret(plan).tolist() for name, made in decided.items()}
     gains = decided["dads"].gain_ms.tolist()
     words = [option.configuration.words for option in plan.options]
@@ -199,7 +199,8 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
             "high_ms": round(float(plan.high_ms[plan.ranks[0, point], point]), 3),
             "second": second.configuration.words,
             "margin_pct": round(100 * margin[point], 2),
-            "decision": SURE if sure[point] else NOT_SURE,
+            "decision": NOT_SURE if rivals[:, point].any() else SURE,
+            "may_be_best": "; ".join(words[one] for one in np.flatnonzero(rivals[:, point])),
             "accuracy_drop": best.accuracy_drop,
             "pareto": "; ".join(words[one] for one in np.flatnonzero(plan.pareto[:, point])),
         }

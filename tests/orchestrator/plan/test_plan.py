@@ -257,6 +257,9 @@ def test_every_configuration_and_every_link_has_its_row(tmp_path: Path) -> None:
             least = min(here, key=lambda row: float(row["e2e_ms"]))
             assert (best["split_name"], best["codec"]) == (least["split_name"], least["codec"])
             assert float(best["predicted_ms"]) == pytest.approx(float(least["e2e_ms"]), abs=0.01)
+            rivals = [row for row in here if float(row["low_ms"]) <= float(best["high_ms"])]
+            assert len(rivals) - 1 == len(list(filter(None, best["may_be_best"].split("; "))))
+            assert (best["decision"] == "sure") == (best["may_be_best"] == "")
 
 
 def test_a_plan_can_be_made_again_from_what_it_left(tmp_path: Path) -> None:
