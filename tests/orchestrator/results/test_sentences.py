@@ -94,6 +94,7 @@ def row(
         "part2_predicted_ms": part2_ms * rng.uniform(0.8, 1.2),
         "prediction_error_pct": float(rng.normal(0, 5)),
         "ue_slowdown": float(rng.uniform(3, 5)) if ue and name != "network anchor" else None,
+        "ue_slowdown_asked": 4.0 if ue else None,
         "part1_bytes": 1000,
         "part1_delivery_ms": float(rng.uniform(100, 2000)),
         "valid": bool(rng.random() > 0.07),
@@ -115,7 +116,8 @@ def under(sentence: str, table: Sequence[Row]) -> list[Row]:
     where = r"(?:At|Faster at) (.+?)(?: with the UE slowed \((.+?)\))?"
     found = re.match(where + "(?: cut at | do not split: | the best split, |, and not )", sentence)
     assert found, sentence
-    return [r for r in table if r.conditions == (found[1], found[2] or "")]
+    asked = (found[2] or "").rpartition("asked ")[2]  # beside what was measured, if that is off
+    return [r for r in table if r.conditions == (found[1], asked)]
 
 
 LOST = r"(?:,? \(?(?:at )?(?:[\d.]+ less AP|under 0\.001 less AP|no loss|a loss that is not known)"
