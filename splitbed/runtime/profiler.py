@@ -22,13 +22,13 @@ from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession
+from splitbed.runtime.turns import TELLS, Turn, least_disturbed, waited_ms
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 
 _ROUNDS = 2
 _PACED_RUNS, _PAUSE_S = 2, 0.05
 _TURN_PAUSE_S = 0.02
-_TASKS = Path("/proc/self/task")
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
 _SMALL_BYTES = 1024
@@ -235,47 +235,24 @@ def _by_turns(
             init_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             first_ms, *_ = [_run_ms(session, fed, 0) for _ in range(warmup)]
             opened.append((session, fed, init_ms, first_ms))
-        turns: list[list[_Turn]] = [[] for _ in parts]
+        turns: list[list[Turn]] = [[] for _ in parts]
         for _ in range(runs):
             for place in orders.permutation(len(parts)).tolist():
                 session, fed, *_ = opened[place]
-                waited_ms = _waited_ms()
+                before_ms = waited_ms()
                 took_ms = _run_ms(session, fed, _TURN_PAUSE_S)
-                turns[place].append(_Turn(took_ms, _waited_ms() - waited_ms))
+                turns[place].append(Turn(took_ms, waited_ms() - before_ms))
     return [
         _of_turns(init_ms, first_ms, turns[place])
         for place, (_, _, init_ms, first_ms) in enumerate(opened)
     ]
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """A run of a part, and what threads of this process waited for a processor meanwhile."""
-
-    ms: float
-    waited_ms: float
-
-    @property
-    def waited_share(self) -> float:
-        return self.waited_ms / self.ms
-
-
-def _of_turns(init_ms: float, first_ms: float, turns: Sequence[_Turn]) -> PartProfile:
-    least = sorted(turns, key=lambda turn: turn.waited_share)[: (len(turns) + 1) // 2]
-    steady_ms = statistics.median(turn.ms for turn in least)
-    share = statistics.median(turn.waited_share for turn in least)
+def _of_turns(init_ms: float, first_ms: float, turns: Sequence[Turn]) -> PartProfile:
+    quiet = least_disturbed(turns)
     shortest_ms = min(turn.ms for turn in turns)
-    told = share if _TASKS.is_dir() else None
-    return PartProfile(init_ms, first_ms, steady_ms, shortest_ms, None, None, None, told)
-
-
-def _waited_ms() -> float:
-    """How long the threads of this process were ready and had no processor (proc(5), schedstat)."""
-    waited_ns = 0
-    for stat in _TASKS.glob("*/schedstat"):
-        with suppress(OSError):  # gone
-            waited_ns += int(stat.read_text().split()[1])
-    return waited_ns / NS_PER_MS
+    share = quiet.waited_share if TELLS else None
+    return PartProfile(init_ms, first_ms, quiet.ms, shortest_ms, None, None, None, share)
 
 
 def _opened(part: ProfiledPart, threads: int) -> PartSession:

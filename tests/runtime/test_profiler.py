@@ -11,11 +11,10 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.runtime.profiler import (
     PartProfile,
     ProfiledPart,
-    _of_turns,
-    _Turn,
     layer_times,
     profile,
 )
+from splitbed.runtime.turns import Turn, least_disturbed
 from splitbed.tensors import TensorInfo
 from tests.graphs import models, tflite_models
 
@@ -71,9 +70,9 @@ def test_parts_run_by_turns_say_what_they_take_and_how_long_they_waited(
 
 
 def test_a_part_counts_where_others_disturbed_it_least() -> None:
-    turns = [_Turn(30, 12), _Turn(10, 0), _Turn(20, 6), _Turn(12, 0.06), _Turn(11, 0.11)]
-    told = _of_turns(1, 2, turns)
-    assert (told.steady_ms, told.min_ms) == (11, 10)
+    turns = [Turn(30, 12), Turn(10, 0), Turn(20, 6), Turn(12, 0.06), Turn(11, 0.11)]
+    told = least_disturbed(turns)
+    assert told.ms == 11
     assert told.waited_share == pytest.approx(0.005)
 
 
