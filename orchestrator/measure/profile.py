@@ -22,7 +22,7 @@ from splitbed.errors import NodeError
 from splitbed.graphs.parts import extract_span
 from splitbed.graphs.splits import resolve
 from splitbed.node.delivery import CutPart, Parcel, pack
-from splitbed.runtime.profiler import PartProfile, layer_times
+from splitbed.runtime.part_profile import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
 
 RUNS, WARMUP = 6, 1

@@ -24,7 +24,10 @@ LONG_MS = 5.0
 
 @dataclass(frozen=True)
 class Lesson:
-    """An earlier prediction: measured over predicted, and whether every part was a long one."""
+    """An earlier prediction: measured over predicted, without what the link takes at its bound.
+
+    `long` if every part was a long one.
+    """
 
     ratio: float
     long: bool
@@ -32,7 +35,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Errors:
-    """Measured over predicted, from and to, of `cells` cells; `here` if learned on this machine."""
+    """Such ratios, from and to, of `cells` cells; `here` if learned on this machine."""
 
     low: float
     high: float
@@ -55,11 +58,14 @@ class Doubt:
     long: Errors
     short: Errors
 
-    def ends_ms(self, e2e_ms: Floats, long: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """Lower and upper ends of what will be measured; all of one shape."""
+    def ends_ms(
+        self, e2e_ms: Floats, wire_ms: Floats, long: npt.NDArray[np.bool_]
+    ) -> tuple[Floats, Floats]:
+        """Lower and upper ends of what will be measured, of which the link takes `wire_ms`."""
+        nodes_ms = e2e_ms - wire_ms
         low = np.where(long, self.long.low, self.short.low)
         high = np.where(long, self.long.high, self.short.high)
-        return e2e_ms * low, e2e_ms * high
+        return wire_ms + nodes_ms * low, wire_ms + nodes_ms * high
 
     def widened(self, share: float) -> "Doubt":
         """Of a profile whose parts waited so much of their time: both ends so much farther out."""
@@ -73,8 +79,8 @@ class Doubt:
     def words(self) -> str:
         """As a user is told it."""
         return (
-            f"Intervals of {COVERAGE:.0%}, measured against predicted: {self.long.words} where "
-            f"every part takes {LONG_MS:g} ms, else {self.short.words}."
+            f"Intervals of {COVERAGE:.0%}, measured against predicted, the wire aside: "
+            f"{self.long.words} where every part takes {LONG_MS:g} ms, else {self.short.words}."
         )
 
 

@@ -47,8 +47,9 @@ def _of_rows(rows: Sequence[Row], profile: Profile) -> Iterator[Lesson]:
             predictor = Predictor(profile, _facts(row, option))
             work, grid = predictor.work([option]), PlanGrid.of(_point(row))
             predicted_ms = predictor.e2e_ms(work, grid).item()
+            wire_ms = predictor.wire_ms(work, grid).item()
             long = predictor.long_parts(work, grid).item()
-            yield Lesson(row.e2e_ms / predicted_ms, bool(long))
+            yield Lesson((row.e2e_ms - wire_ms) / (predicted_ms - wire_ms), bool(long))
 
 
 def _is_plain(row: Row) -> bool:

@@ -15,7 +15,7 @@ from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
-from orchestrator.results.prediction import Bools, Way, Work, e2e_ms
+from orchestrator.results.prediction import Bools, Way, Work, e2e_ms, on_wire_ms
 from orchestrator.results.profile import Profile
 
 
@@ -66,6 +66,17 @@ class Predictor:
         slowdown, delay_ms, bw_mbit = grid.points()
         way = Way(bw_mbit, delay_ms)
         return e2e_ms(work, slowdown, way, way, self.profile.segment_bytes)
+
+    def wire_ms(self, work: Work, grid: PlanGrid) -> Floats:
+        """What of that the link takes; shaped alike."""
+        _, delay_ms, bw_mbit = grid.points()
+        way = Way(bw_mbit, delay_ms)
+        return on_wire_ms(work, way, way)
+
+    def ends_ms(self, work: Work, grid: PlanGrid) -> tuple[Floats, Floats]:
+        """The ends of what will be measured; shaped alike."""
+        long = self.long_parts(work, grid)
+        return self.doubt.ends_ms(self.e2e_ms(work, grid), self.wire_ms(work, grid), long)
 
     def long_parts(self, work: Work, grid: PlanGrid) -> Bools:
         """Whether all parts that there are take :data:`LONG_MS` or more; shaped as `e2e_ms`."""
@@ -128,7 +139,7 @@ def make_plan(predictor: Predictor, grid: PlanGrid) -> Plan:
     options = predictor.options
     work = predictor.work(options)
     e2e_ms = predictor.e2e_ms(work, grid)
-    low_ms, high_ms = predictor.doubt.ends_ms(e2e_ms, predictor.long_parts(work, grid))
+    low_ms, high_ms = predictor.ends_ms(work, grid)
     ranks = np.argsort(e2e_ms, axis=0, kind="stable")[:2]
     if len(ranks) < 2:
         ranks = np.concatenate([ranks, ranks])

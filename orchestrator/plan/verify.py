@@ -92,7 +92,7 @@ def _ends(
     """Of each at the grid's one point: what is predicted, and the ends of its interval."""
     work = predictor.work(options)
     e2e_ms = predictor.e2e_ms(work, grid)
-    ends_ms = predictor.doubt.ends_ms(e2e_ms, predictor.long_parts(work, grid))
+    ends_ms = predictor.ends_ms(work, grid)
     return [*zip(*(column[:, 0].tolist() for column in (e2e_ms, *ends_ms)), strict=True)]
 
 

@@ -23,7 +23,8 @@ from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, receive_all
 from splitbed.node.lease import Lease
 from splitbed.node.serve import InFlight
-from splitbed.runtime.profiler import ProfiledPart, profile
+from splitbed.runtime.part_profile import ProfiledPart
+from splitbed.runtime.profiler import profile
 from splitbed.runtime.session import PartSession
 from splitbed.telemetry import SESSIONS
 from splitbed.tensors import TensorInfo, Tensors, zeros

@@ -21,56 +21,21 @@ import numpy as np
 from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES
+from splitbed.runtime.part_profile import PartProfile, ProfiledPart
 from splitbed.runtime.session import PartSession
-from splitbed.runtime.turns import TELLS, Turn, least_disturbed, waited_ms
+from splitbed.runtime.turns import QUIET_SHARE, TELLS, Turn, least_disturbed, waited_ms
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 
 _ROUNDS = 2
 _PACED_RUNS, _PAUSE_S = 2, 0.05
 _TURN_PAUSE_S = 0.02
+_MOST_ROUNDS = 3  # times those asked for, where others disturb them
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
 _SMALL_BYTES = 1024
 _LOOK_S = 0.5  # how often to see whether anybody waits
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
-
-
-@dataclass(frozen=True)
-class ProfiledPart:
-    """A model file to profile, and the tensors that go in and come out."""
-
-    path: Path
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    runtime: str
-
-
-@dataclass(frozen=True)
-class PartProfile:
-    """What it took to open and to run a part.
-
-    ``first_ms`` is the very first run.  Of those after the warm-up, ``steady_ms`` is the median in
-    the quietest round, since what slows another round is not the part, and ``min_ms`` the fastest.
-    ``paced_ms`` is the median of runs after a pause of 50 ms, as a node's are that waits for the
-    network: caches are cold then, and processors asleep.  It and memory are None for a part that
-    was not the first in its process.
-
-    Memory is what the process grew by: resident once the file was open, and at the peak of the
-    runs; a later part has memory to use that the first one freed.
-
-    ``waited_share`` is what threads waited for a processor, all together, over the time of the runs
-    by turns that count; None of other runs, and where the kernel does not tell.
-    """
-
-    init_ms: float
-    first_ms: float
-    steady_ms: float
-    min_ms: float
-    paced_ms: float | None
-    init_memory_bytes: int | None
-    overall_memory_bytes: int | None
-    waited_share: float | None = None
 
 
 def profile(
@@ -91,8 +56,9 @@ def profile(
 
     With ``by_turns`` all are open at once instead, and in each of ``runs`` rounds each is run once,
     in an order of the round's own and after a pause: caches then hold what another part needed, and
-    threads sleep, as those of a node do that waits for its next frame.  ``steady_ms`` is the median
-    of the half of those runs that others disturbed least.
+    threads sleep, as those of a node do that waits for its next frame.  Where others disturb the
+    runs there are up to three times as many rounds.  ``steady_ms`` is the median of those that were
+    disturbed least, half as many as ``runs``.
 
     Nobody wants them any more once ``given_up``.
 
@@ -113,19 +79,6 @@ def profile(
     if "error" in answer:
         raise _ERRORS.get(answer["exit_code"], NodeError)(answer["error"])
     return [PartProfile(**profile) for profile in answer["profiles"]]
-
-
-def layer_times(whole: PartProfile, layers: Sequence[PartProfile]) -> list[float]:
-    """Milliseconds that each layer takes in the whole model; they add up to its ``steady_ms``.
-
-    A layer alone pays for a call, and for a boundary that its neighbours would share with it.
-    What the layers' fastest runs together take more than the whole's is taken off each alike, and
-    the rest is scaled.
-    """
-    alone = [layer.min_ms for layer in layers]
-    call_ms = max(sum(alone) - whole.min_ms, 0) / len(alone)
-    inside = [max(layer_ms - call_ms, 0.0) for layer_ms in alone]
-    return [layer_ms * whole.steady_ms / sum(inside) for layer_ms in inside]
 
 
 def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
@@ -236,20 +189,22 @@ def _by_turns(
             first_ms, *_ = [_run_ms(session, fed, 0) for _ in range(warmup)]
             opened.append((session, fed, init_ms, first_ms))
         turns: list[list[Turn]] = [[] for _ in parts]
-        for _ in range(runs):
+        for count in range(1, _MOST_ROUNDS * runs + 1):
             for place in orders.permutation(len(parts)).tolist():
                 session, fed, *_ = opened[place]
                 before_ms = waited_ms()
                 took_ms = _run_ms(session, fed, _TURN_PAUSE_S)
                 turns[place].append(Turn(took_ms, waited_ms() - before_ms))
+            quiet = [least_disturbed(of_part, runs // 2 + 1) for of_part in turns]
+            if count >= runs and all(one.waited_share < QUIET_SHARE for one in quiet):
+                break
     return [
-        _of_turns(init_ms, first_ms, turns[place])
+        _of_turns(init_ms, first_ms, turns[place], quiet[place])
         for place, (_, _, init_ms, first_ms) in enumerate(opened)
     ]
 
 
-def _of_turns(init_ms: float, first_ms: float, turns: Sequence[Turn]) -> PartProfile:
-    quiet = least_disturbed(turns)
+def _of_turns(init_ms: float, first_ms: float, turns: Sequence[Turn], quiet: Turn) -> PartProfile:
     shortest_ms = min(turn.ms for turn in turns)
     share = quiet.waited_share if TELLS else None
     return PartProfile(init_ms, first_ms, quiet.ms, shortest_ms, None, None, None, share)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from splitbed.timeline import NS_PER_MS
 
-_TASKS = Path("/proc/self/task")
-TELLS = _TASKS.is_dir()
+QUIET_SHARE = 0.02
+"""A run that waited less of its time counts as undisturbed."""
+TELLS = Path("/proc/self/schedstat").is_file()
 """Whether the kernel tells how long threads waited."""
 
 
@@ -26,17 +27,17 @@ class Turn:
         return self.waited_ms / self.ms
 
 
-def least_disturbed(turns: Sequence[Turn]) -> Turn:
-    """The medians of the half of them that waited least for their time."""
-    least = sorted(turns, key=lambda turn: turn.waited_share)[: (len(turns) + 1) // 2]
+def least_disturbed(turns: Sequence[Turn], count: int) -> Turn:
+    """The medians of the `count` of them that waited least for their time."""
+    least = sorted(turns, key=lambda turn: turn.waited_share)[:count]
     ms = statistics.median(turn.ms for turn in least)
     return Turn(ms, ms * statistics.median(turn.waited_share for turn in least))
 
 
-def waited_ms() -> float:
-    """How long threads of this process were ready to run without a processor (proc(5))."""
+def waited_ms(process: int | str = "self") -> float:
+    """How long threads of a process were ready to run without a processor (proc(5))."""
     waited_ns = 0
-    for stat in _TASKS.glob("*/schedstat"):
+    for stat in Path(f"/proc/{process}/task").glob("*/schedstat"):
         with suppress(OSError):  # gone
             waited_ns += int(stat.read_text().split()[1])
     return waited_ns / NS_PER_MS

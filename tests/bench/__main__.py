@@ -10,7 +10,18 @@ from pathlib import Path
 from rich.console import Console
 
 from splitbed.command import run_command_line
-from tests.bench import codecs, command, crossover, link, plan, results, split, sweep, transport
+from tests.bench import (
+    codecs,
+    command,
+    crossover,
+    link,
+    parts,
+    plan,
+    results,
+    split,
+    sweep,
+    transport,
+)
 from tests.bench.figure import Figure, table
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
@@ -19,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "split": split.figures,
     "codecs": codecs.figures,
     "crossover": crossover.figures,
+    "parts": parts.figures,
     "plan": plan.figures,
     "link": link.figures,
     "transport": transport.figures,

@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.runtime.profiler import (
-    PartProfile,
-    ProfiledPart,
-    layer_times,
-    profile,
-)
+from splitbed.runtime.part_profile import PartProfile, ProfiledPart, layer_times
+from splitbed.runtime.profiler import profile
 from splitbed.runtime.turns import Turn, least_disturbed
 from splitbed.tensors import TensorInfo
 from tests.graphs import models, tflite_models
@@ -71,7 +67,7 @@ def test_parts_run_by_turns_say_what_they_take_and_how_long_they_waited(
 
 def test_a_part_counts_where_others_disturbed_it_least() -> None:
     turns = [Turn(30, 12), Turn(10, 0), Turn(20, 6), Turn(12, 0.06), Turn(11, 0.11)]
-    told = least_disturbed(turns)
+    told = least_disturbed(turns, 3)
     assert told.ms == 11
     assert told.waited_share == pytest.approx(0.005)
 

@@ -70,8 +70,10 @@ def test_short_and_long_parts_have_intervals_of_their_own() -> None:
     # 1.1 times and 0.4 ms more is below 5 ms, unless the UE is twice as slow
     early = short.long_parts(told.work, told.grid)[1]
     assert early.tolist() == [False, False, True, True]
-    assert np.allclose(told.low_ms[1] / told.e2e_ms[1], [0.5, 0.5, 0.9, 0.9])
-    assert np.allclose(told.high_ms[1] / told.e2e_ms[1], [2.0, 2.0, 1.1, 1.1])
+    wire_ms = short.wire_ms(told.work, told.grid)[1]
+    nodes_ms = told.e2e_ms[1] - wire_ms
+    assert np.allclose((told.low_ms[1] - wire_ms) / nodes_ms, [0.5, 0.5, 0.9, 0.9])
+    assert np.allclose((told.high_ms[1] - wire_ms) / nodes_ms, [2.0, 2.0, 1.1, 1.1])
 
 
 def test_a_choice_is_sure_only_below_every_other_interval() -> None:
@@ -82,8 +84,20 @@ def test_a_choice_is_sure_only_below_every_other_interval() -> None:
     )
     assert exact.sure.all()
     assert 0 < loose.sure.sum() < axes.size
-    apart = 1.1 / 0.9 - 1
-    assert (loose.sure == (loose.margin > apart)).all()
+    wire_ms = made.wire_ms(loose.work, axes)
+    best, nodes_ms = loose.ranks[0], loose.e2e_ms - wire_ms
+    for point in range(axes.size):
+        low_ms, high_ms = (wire_ms + of * nodes_ms for of in (0.9, 1.1))
+        rivals = np.delete(low_ms[:, point], best[point])
+        assert loose.sure[point] == (high_ms[best[point], point] < rivals.min())
+
+
+def test_what_a_link_takes_is_not_in_doubt() -> None:
+    low_ms, high_ms = Doubt(NARROW, WIDE).ends_ms(
+        np.array([1000.0, 1000.0]), np.array([900.0, 0.0]), np.array([True, True])
+    )
+    assert low_ms == pytest.approx([990, 900])
+    assert high_ms == pytest.approx([1010, 1100])
 
 
 def test_a_run_teaches_what_a_plan_would_have_got_wrong() -> None:
@@ -92,10 +106,11 @@ def test_a_run_teaches_what_a_plan_would_have_got_wrong() -> None:
     profile = Profile(ue=made.profile.ue, edge=made.profile.edge, cuts=tuple(cuts))
     option = made.options[1]
     told = by_hand_ms(option, 1, 10, 20)
+    wire_ms = made.wire_ms(made.work([option]), grid("20", "10", "1")).item()
     row = made_row(
         split="1:2", split_name="early", bw_mbit=20.0, downlink_mbit=20.0, delay_ms=10.0,
         downlink_delay_ms=10.0, encoded_bytes=option.encoded_bytes, encode_ms=0.1, decode_ms=0.1,
-        result_ms=4.0, result_bytes=1000, e2e_ms=1.25 * told,
+        result_ms=4.0, result_bytes=1000, e2e_ms=wire_ms + 1.25 * (told - wire_ms),
     )  # fmt: skip
     (lesson,) = _of_rows([row], profile)
     assert lesson.ratio == pytest.approx(1.25)
