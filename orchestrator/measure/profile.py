@@ -3,7 +3,7 @@
     whole model, then each layer alone       what a layer's share of the whole is
     real parts, open at once, run by turns   what the ends of parts and waiting add to their layers
 
-Nodes on one machine with as many threads share the shares.
+Nodes on one machine with as many threads share what is of the whole model and of its layers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,8 +51,13 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     alike = pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
     ue = _of_node(ue_asked, () if alike else spans, model, pair)
     if alike:
-        scale = ue.steady_ms / edge.steady_ms
-        ue = ue.replaced(layers=tuple(one.replaced(ms=one.ms * scale) for one in edge.layers))
+        # what slowed one of them for a while was not the node
+        quick_ms, paced_ms = min(ue.steady_ms, edge.steady_ms), min(ue.paced_ms, edge.paced_ms)
+        layers = tuple(one.replaced(ms=one.ms * quick_ms / edge.steady_ms) for one in edge.layers)
+        ue, edge = (
+            node.replaced(steady_ms=quick_ms, paced_ms=paced_ms, layers=layers)
+            for node in (ue, edge)
+        )
     mtus = [node.mtu for node in (pair.ue, pair.edge) if node.mtu]
     return Profile(
         ue=ue,
