@@ -105,5 +105,5 @@ def errors_of(ratios: Iterable[float]) -> Errors | None:
 
 ELSEWHERE = Doubt(Errors(0.75, 1.64, 34), Errors(0.92, 1.87, 34))
 """Of SSD300, PoseNet, shapesnet, ESPCN and a quantised SSD at 5 to 100 Mbit/s, on two processors
-that others used too, 2026-11-29. The wire was in these times, so that the ends are half as far again
+that others used too, 2026-11-29. The wire was in these times, so both ends are half as far again
 from 1 as they were; a machine that is quiet does better."""

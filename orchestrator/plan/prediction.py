@@ -71,7 +71,7 @@ class Predictor:
         """What of that the link takes; shaped alike."""
         _, delay_ms, bw_mbit = grid.points()
         way = Way(bw_mbit, delay_ms)
-        return on_wire_ms(work, way, way)
+        return on_wire_ms(work, way, way, self.profile.segment_bytes)
 
     def ends_ms(self, work: Work, grid: PlanGrid) -> tuple[Floats, Floats]:
         """The ends of what will be measured; shaped alike."""
