@@ -3,7 +3,9 @@
 The logarithm of the rate is taken to wander about its long-run mean and to return to it (an
 Ornstein-Uhlenbeck process), as shadowing does. A Kalman filter follows it from what frames met: the
 longer nothing crossed, the nearer the forecast is to the mean and the wider its doubt. A frame that
-met far more or less than that allows is a change, and the forecast begins anew from it.
+met far more or less than that allows is a change, and the forecast begins anew from it. The first
+frame, too, is of the arm that is best for what the link may be: where the best that is to be hoped
+for would gain nothing, none ever crosses.
 """
 
 import math
@@ -85,18 +87,18 @@ class Forecast:
         self._arms = arms
         self._crossing = [arm for arm in arms if arm.crosses]
         self._still = min((a.fixed_ms for a in arms if not a.crosses), default=math.inf)
-        self._rate = RateForecast(math.log(most_mbit) - BELOW)
+        prior = math.log(most_mbit) - BELOW
+        self._rate = RateForecast(prior, state=prior)
         self._current: Arm | None = None
         self._purse_ms = 0.0
 
     def choose(self, now_s: float) -> Arm:
-        if self._current is None:
-            self._current = min(self._crossing or self._arms, key=lambda arm: arm.up_bytes)
-            return self._current
         mean, doubt = self._rate.at(now_s)
         inverse = math.exp(mean - (doubt + NOISE) / 2)  # whose 1/rate is the mean of 1/rate
         best = min(self._arms, key=lambda arm: arm.e2e_ms(inverse))
-        if self._current.e2e_ms(inverse) > best.e2e_ms(inverse) * (1 + STAYS):
+        if self._current is None or self._current.e2e_ms(inverse) > best.e2e_ms(inverse) * (
+            1 + STAYS
+        ):
             self._current = best
         if not self._current.crosses and self._crossing:
             hoped = inverse * math.exp(HOPE * math.sqrt(doubt))

@@ -71,8 +71,7 @@ def test_forecast_has_little_regret_and_over_seeds_no_split_that_stays_beats_it(
         worse.append(worse_than_static_pct(mine, arms, trace))
     assert statistics.fmean(regrets) <= 10, regrets
     assert max(regrets) <= 15, regrets
-    assert statistics.fmean(worse) <= 2, worse
-    assert max(worse) <= 4, worse  # of a single minute, which may be kind to one split
+    assert max(worse) <= 2, worse
 
 
 @pytest.mark.parametrize("policy", ["threshold", "argmin", "forecast"])
@@ -91,6 +90,11 @@ def test_a_rate_about_the_threshold_is_no_reason_to_switch() -> None:
     trace = BandwidthTrace("near", tuple(0.2 * n for n in range(100)), tuple(rates), 20)
     arms = (ARMS["few"][0], ARMS["few"][-1])
     assert (came_to("threshold", arms, trace).switches or 0) <= 20
+
+
+def test_a_link_that_cannot_be_worth_it_is_not_even_tried() -> None:
+    trace = bandwidth_trace("steps:1,0,1,0.5@5s")
+    assert came_to("forecast", ARMS["few"], trace).regret_pct == pytest.approx(0)
 
 
 def test_a_change_is_believed_at_once_and_noise_is_averaged() -> None:
