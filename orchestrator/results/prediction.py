@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
+from orchestrator.ask.split_point import NOTHING
+from orchestrator.results.profile import Profile
+from orchestrator.results.rows import Row, known
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -68,3 +72,42 @@ def on_wire_ms(work: Work, up: Way, down: Way, segment_bytes: int = SEGMENT_BYTE
 
 def _wire_bytes(nbytes: float, segment_bytes: int) -> int:
     return wire_bytes(round(nbytes * FRAMING), segment_bytes)
+
+
+def with_prediction(row: Row, profile: Profile) -> Row:
+    """The row with what the profile says of part 1 and part 2, and of all with these."""
+    part1_ms, part2_ms = profile.predicted_ms(row.layers[0])
+    if row.ue_slowdown is not None:
+        part1_ms *= row.ue_slowdown
+    row = replace(row, part1_predicted_ms=part1_ms, part2_predicted_ms=part2_ms)
+    if not row.e2e_ms:
+        return row
+    nodes_ms = known(row.part1_ms) + known(row.part2_ms)
+    quiet_ms = known(row.bound_ms) - nodes_ms + part1_ms + part2_ms
+    predicted_ms = _predicted_ms(row, part1_ms, part2_ms)
+    return replace(
+        row,
+        e2e_predicted_ms=predicted_ms,
+        e2e_over_quiet=row.e2e_ms / quiet_ms if quiet_ms else None,
+        prediction_error_pct=100 * (predicted_ms / row.e2e_ms - 1),
+    )
+
+
+def _predicted_ms(row: Row, part1_ms: float, part2_ms: float) -> float:
+    """End to end, with parts that take so long on a UE of this pace."""
+    of = np.array
+    work = Work(
+        part1_ms=of([part1_ms]),
+        encode_ms=of([known(row.encode_ms)]),
+        decode_ms=of([known(row.decode_ms)]),
+        part2_ms=of([part2_ms]),
+        sent_bytes=of([known(row.encoded_bytes)]),
+        crosses=of([row.codec != NOTHING]),
+        result_ms=known(row.result_ms),
+        result_bytes=row.result_bytes or 0,
+    )
+    up = Way(of([row.bw_mbit]), of([row.delay_ms]))
+    down = Way(of([row.downlink_mbit]), of([row.downlink_delay_ms]))
+    # what was measured is at the UE's pace already
+    predicted = e2e_ms(work, np.ones(1), up, down, row.mss_bytes or SEGMENT_BYTES)
+    return float(predicted.item())

@@ -6,7 +6,6 @@ from statistics import fmean
 import numpy as np
 from msgspec.structs import replace
 
-from netem.wire import SEGMENT_BYTES
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
@@ -14,7 +13,7 @@ from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.disturbance import disturbed_by, marked
 from orchestrator.results.judgement.validity import faults_of, pace_remark, remarks_on
-from orchestrator.results.prediction import Way, Work, e2e_ms
+from orchestrator.results.prediction import with_prediction
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
     Accuracy,
@@ -61,7 +60,7 @@ def visit_rows(
 def completed(table: Sequence[Row], profile: Profile | None) -> list[Row]:
     """The rows of all cells, each with what the others and the profile say of it."""
     done = compared(_with_slowdowns(table))
-    return marked([_with_prediction(row, profile) for row in done] if profile else done)
+    return marked([with_prediction(row, profile) for row in done] if profile else done)
 
 
 def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
@@ -344,42 +343,3 @@ def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
         return row
 
     return [of(row) for row in table]
-
-
-def _with_prediction(row: Row, profile: Profile) -> Row:
-    """What the profile says of part 1 and part 2; the formula of plans makes the rest of it."""
-    part1_ms, part2_ms = profile.predicted_ms(row.layers[0])
-    if row.ue_slowdown is not None:
-        part1_ms *= row.ue_slowdown
-    row = replace(row, part1_predicted_ms=part1_ms, part2_predicted_ms=part2_ms)
-    if not row.e2e_ms:
-        return row
-    nodes_ms = known(row.part1_ms) + known(row.part2_ms)
-    quiet_ms = known(row.bound_ms) - nodes_ms + part1_ms + part2_ms
-    predicted_ms = _predicted_ms(row, part1_ms, part2_ms)
-    return replace(
-        row,
-        e2e_predicted_ms=predicted_ms,
-        e2e_over_quiet=row.e2e_ms / quiet_ms if quiet_ms else None,
-        prediction_error_pct=100 * (predicted_ms / row.e2e_ms - 1),
-    )
-
-
-def _predicted_ms(row: Row, part1_ms: float, part2_ms: float) -> float:
-    """End to end, with parts that take so long on a UE of this pace."""
-    of = np.array
-    work = Work(
-        part1_ms=of([part1_ms]),
-        encode_ms=of([known(row.encode_ms)]),
-        decode_ms=of([known(row.decode_ms)]),
-        part2_ms=of([part2_ms]),
-        sent_bytes=of([known(row.encoded_bytes)]),
-        crosses=of([row.codec != NOTHING]),
-        result_ms=known(row.result_ms),
-        result_bytes=row.result_bytes or 0,
-    )
-    up = Way(of([row.bw_mbit]), of([row.delay_ms]))
-    down = Way(of([row.downlink_mbit]), of([row.downlink_delay_ms]))
-    # what was measured is at the UE's pace already
-    predicted = e2e_ms(work, np.ones(1), up, down, row.mss_bytes or SEGMENT_BYTES)
-    return float(predicted.item())
