@@ -12,7 +12,7 @@ from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import beside
-from orchestrator.results.statistics.comparison import MAX_MORE, Difference, difference, holm
+from orchestrator.results.statistics.comparison import Difference, difference, holm
 
 MAX_P = 0.05
 
@@ -96,7 +96,7 @@ class Choice:
         if self.difference is None:
             return "that takes 2 frames of each at least: give more --runs"
         if (more := self.difference.more_to_tell(self.level)) is None:
-            return f"even {MAX_MORE} {self.difference.of}s more would not tell"
+            return f"more {self.difference.of}s of this run would not tell so little"
         return f"about {more} {self.difference.of}{'' if more == 1 else 's'} more would tell"
 
     @property

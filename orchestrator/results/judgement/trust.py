@@ -39,7 +39,7 @@ def _prediction(table: Sequence[Row]) -> list[str]:
     return [
         f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
         f"(median of {len(predicted)} valid cells; worst {error_pct(worst):.1f} %, "
-        f"{worst.split_name} at {worst.link}), part 1 and part 2 alone within {nodes:.1f} %."
+        f"{worst.with_codec} at {worst.link}), part 1 and part 2 alone within {nodes:.1f} %."
     ]
 
 
