@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 MIN_SCORE = 0.5
+MOST_AT_ONCE = 1 << 18  # counts of pictures in resamples: more would be hundreds of MB
 MAX_BOXES = 100  # of a class in a picture, as COCO counts
 
 
@@ -88,7 +89,10 @@ class DetectionAccuracy(Scores):
         recalls = np.linspace(0, 1, 101)
         if not self._annotated:
             return np.full(len(drawn), np.nan)
-        of_classes = np.array([one.ap(drawn, recalls) for one in self._annotated])
+        parts = np.array_split(drawn, -(-drawn.size // MOST_AT_ONCE))
+        of_classes = np.array(
+            [np.concatenate([one.ap(part, recalls) for part in parts]) for one in self._annotated]
+        )
         there = ~np.isnan(of_classes)
         with np.errstate(invalid="ignore"):
             return np.asarray(np.nansum(of_classes, axis=0) / there.sum(axis=0))

@@ -13,6 +13,7 @@ from splitbed.errors import UsageError
     [
         (0, 0, 5, 5, True),
         (0, 0, 5, 5.0001, False),
+        (3, 0, 10, 12, True),
         (3, 0, 10, 13, True),
         (3, 0, 10, 13.01, False),
         (3, 0, 13, 10, True),
@@ -31,6 +32,10 @@ def test_either_bound_suffices(
     absolute: float, relative: float, a: float, b: float, agree: bool
 ) -> None:
     assert Tolerance(absolute=absolute, relative=relative).agrees(a, b) is agree
+
+
+def test_what_is_not_said_is_no_room() -> None:
+    assert Tolerance() == Tolerance(absolute=0.0, relative=0.0, same_machine=False)
 
 
 @pytest.mark.parametrize(
