@@ -121,8 +121,18 @@ class Comparison:
             f"{words}; of all {len(self.changes)} rows the median is {abs(shift):.1f} % "
             f"{'slower' if shift > 0 else 'faster'} in B, around which they scatter by "
             f"{scatter:.1f} %: runs of the same thing shift, too, and up to {100 * MAX_SHIFT:g} % "
-            "of that is told of no row. Frames are of one run each, and runs differ by more than "
-            "their frames do: a change that matters is measured again"
+            f"of that is told of no row{self._of_frames}"
+        )
+
+    @property
+    def _of_frames(self) -> str:
+        """What to know of rows that are not of several blocks."""
+        found = [change.told.difference for change in self.changes]
+        if not any(one and one.of == "frame" for one in found):
+            return ""
+        return (
+            ". Frames are of one run each, and runs differ by more than their frames do: a change "
+            "that matters is measured again, with --blocks 5"
         )
 
     def record(self) -> dict[str, object]:

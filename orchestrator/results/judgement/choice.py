@@ -96,7 +96,9 @@ class Choice:
         if self.difference is None:
             return "that takes 2 frames of each at least: give more --runs"
         if (more := self.difference.more_to_tell(self.level)) is None:
-            return f"more {self.difference.of}s of this run would not tell so little"
+            of = self.difference.of
+            blocks = "; --blocks 5 may" if of == "frame" else ""
+            return f"more {of}s of this run would not tell so little{blocks}"
         return f"about {more} {self.difference.of}{'' if more == 1 else 's'} more would tell"
 
     @property
