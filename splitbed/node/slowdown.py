@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from splitbed.node.processor import Processor
 
 _ROUNDS, _BLOCK_S, _PAUSE_S = 4, 0.25, 0.01
-_TRIES, _NEAR_ENOUGH, _LEAST_RUNS, _STEERING_S = 4, 0.05, 3, 20.0
+_TRIES, _NEAR_ENOUGH, _LEAST_RUNS, _STEERING_S = 4, 0.05, 5, 20.0
+_MOST_CORRECTED = 1.5
+"""What waiting does to a part, by cold caches and threads asleep, is less; the rest is others'."""
 _SPUN_S = 0.0002
 """The last of a wait is no sleep: the kernel wakes up who sleeps by some 0.1 ms too late."""
 
@@ -46,37 +48,40 @@ def stretched(times: float) -> Iterator[None]:
 def steered(run: Callable[[], object], slowdown: float) -> tuple[float, Slowness]:
     """What to stretch `run` by until it takes `slowdown` times as long, and what was measured then.
 
-    Within 5 %, or the nearest of four tries, fewer where these take long: what is short, or on a
-    busy machine, is not as slow as it is made to be.
+    Within 5 %, or the nearest of four tries, fewer where these take long.  Only what runs agree on
+    is corrected, and by half at most: on a busy machine the one half is fast and the other slow.
     """
 
     def off(tried: tuple[float, Slowness]) -> float:
         return abs(tried[1].times / slowdown - 1)
 
     tries: list[tuple[float, Slowness]] = []
-    times, deadline_s = slowdown, time.monotonic() + _STEERING_S
+    times, least = slowdown, max(slowdown / _MOST_CORRECTED, 1.0)
+    deadline_s = time.monotonic() + _STEERING_S
     while len(tries) < _TRIES:
-        tries.append((times, _stretched_slowness(run, times)))
-        if off(tries[-1]) <= _NEAR_ENOUGH or time.monotonic() > deadline_s:
+        pairs = _by_turns(run, times)
+        full_ms, limited_ms = (statistics.median(ms) for ms in zip(*pairs, strict=True))
+        tries.append((times, found := Slowness(full_ms, limited_ms)))
+        quarters = statistics.quantiles((slow / full for full, slow in pairs), n=4)
+        agreed = not quarters[0] <= slowdown <= quarters[2]
+        if off(tries[-1]) <= _NEAR_ENOUGH or not agreed or time.monotonic() > deadline_s:
             break
-        times = max(times * slowdown / tries[-1][1].times, 1.0)
+        times = min(max(times * slowdown / found.times, least), slowdown * _MOST_CORRECTED)
     return min(tries, key=off)
 
 
-def _stretched_slowness(run: Callable[[], object], times: float) -> Slowness:
-    """By turns, so that what others do to the machine is done to both; a second, three at least."""
+def _by_turns(run: Callable[[], object], times: float) -> list[tuple[float, float]]:
+    """Milliseconds by itself and stretched, in pairs, for a second; five at least."""
 
     def slowed() -> None:
         with stretched(times):
             run()
 
-    full_ms: list[float] = []
-    limited_ms: list[float] = []
+    pairs: list[tuple[float, float]] = []
     end_s = time.monotonic() + _ROUNDS * _BLOCK_S
-    while len(full_ms) < _LEAST_RUNS or time.monotonic() < end_s:
-        full_ms.append(_ms(run))
-        limited_ms.append(_ms(slowed))
-    return Slowness(statistics.median(full_ms), statistics.median(limited_ms))
+    while len(pairs) < _LEAST_RUNS or time.monotonic() < end_s:
+        pairs.append((_ms(run), _ms(slowed)))
+    return pairs
 
 
 def limited_slowness(run: Callable[[], object], limit: Processor, cpus: float) -> Slowness:
