@@ -135,6 +135,11 @@ class RunWords(TypedDict, total=False):
     min_runs: Annotated[int, Says("Frames per cell at least, and inputs that they take. [3]")]
     max_runs: Annotated[int, Says("Frames per cell at most, where they do not agree. [15]")]
     blocks: Annotated[int, Says("How often the grid is measured, each time in another order. [1]")]
+    budget: Annotated[
+        str | float,
+        Says("90s, 3m, 1h: measure what decides, and predict the rest. [measure all]"),
+    ]
+    until_sure: Annotated[bool, Says("Likewise, until each link's best is sure. [no]")]
     accuracy_frames: Annotated[
         int, Says("Of the input, at most, that lossy codecs are judged on. [100]")
     ]

@@ -13,7 +13,7 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord
 from splitbed.timeline import Stage
 
-Kind = Literal["begin", "note", "cell", "frame", "done", "failed", "stopped"]
+Kind = Literal["begin", "note", "answer", "cell", "frame", "done", "failed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Follower(Watcher):
         self._time.begin(cells)
         self._tell("begin", f"{len(cells)} cells over links shaped by {backend}")
 
+    def race(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells of which some will be measured: how many is not known."""
+        self._folder = folder
+        self._tell("begin", f"those of {len(cells)} cells that decide")
+
     def again(self, cells: Sequence[Cell]) -> None:
         """All were measured; these will be once more."""
         self._cells += len(cells)
@@ -63,6 +68,10 @@ class Follower(Watcher):
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
         self._tell("note", words)
+
+    def answer(self, words: str) -> None:
+        """A question of a race has another answer, or a surer one."""
+        self._tell("answer", words)
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""

@@ -130,6 +130,9 @@ def run_sweep(
 
     Raises SplitbedError for what stops it before the first cell.
     """
-    outcome = measuring.run(wanted, watcher, resumed, remeasure)
+    # plans take a while to import
+    from orchestrator.plan.forecasts import forecasts
+
+    outcome = measuring.run(wanted, watcher, resumed, remeasure, forecasts)
     leave_report(outcome.folder, watcher.note)
     return outcome

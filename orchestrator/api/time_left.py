@@ -67,7 +67,9 @@ class TimeLeft:
         self._encoded.append(encoded_bytes)
 
     def done(self) -> None:
-        """It ended."""
+        """It ended; one that was not said to come teaches nothing."""
+        if not self._todo:
+            return
         planned, frames = self._todo.pop(0), len(self._encoded)
         if frames and self._began_s is not None:
             raw_bytes = planned.cell.crossing_bytes

@@ -1,11 +1,13 @@
-"""Numbers as options give them: a list; for a plan also a range.
+"""Numbers as options give them: a list; for a plan also a range; a time with its unit.
 
 5,20,100     a list
 1:1000       a range of as many points as is usual: by equal factors, or by equal steps
 1:1000:50    50 points of it
+90s, 3.5m    a time, or 1h; without a unit in seconds
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -40,6 +42,22 @@ def comma_list(value: object) -> object:
 Numbers = Annotated[tuple[float, ...], BeforeValidator(comma_list), Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(comma_list), Field(min_length=1)]
 _NUMBERS = TypeAdapter[tuple[float, ...]](Numbers)
+
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_TIME = re.compile(r"(\d+\.?\d*|\.\d+)\s*([smh]?)")
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not (read := _TIME.fullmatch(value.strip())):
+        raise ValueError("should be a time, as 90s, 3m or 1h")
+    return float(read[1]) * _UNITS_S[read[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=604_800)]
+"""Given as text with a unit, or as a number."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from orchestrator.ask.links import LinkOptions
-from orchestrator.ask.numbers import Words, comma_list, comma_words
+from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 
 MIN_FRAMES, MAX_FRAMES = 3, 15
 """Of a cell that ends when its frames are enough, where nothing else is asked."""
+RACE_FRAMES = 6
+"""The most of a cell in a race: no fewer have an interval."""
 MAX_DROP = 0.01
 """Of the metric: what loses more is not recommended."""
 _ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
@@ -59,6 +61,8 @@ class SweepConfig(LinkOptions):
     min_runs: Frames | None = None
     max_runs: Frames | None = None
     blocks: int = Field(1, ge=1, le=1000)
+    budget: Seconds | None = None
+    until_sure: bool = False
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)
@@ -96,7 +100,25 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"--min-runs {self.min_runs} is more than --max-runs {self.max_runs}: give fewer"
             )
+        if self.races and self.blocks > 1:
+            raise UsageError(
+                f"{self._race} leaves cells out, --blocks {self.blocks} measures each so often: "
+                "give one of them"
+            )
+        if self.races and not self.profile:
+            raise UsageError(
+                f"{self._race} chooses by what a profile predicts: give no --no-profile"
+            )
         return self
+
+    @property
+    def _race(self) -> str:
+        return "--until-sure" if self.budget is None else "--budget"
+
+    @property
+    def races(self) -> bool:
+        """Whether it is to measure no more than its answers take."""
+        return self.budget is not None or self.until_sure
 
     @property
     def least_runs(self) -> int:
@@ -106,7 +128,8 @@ class SweepConfig(LinkOptions):
     @property
     def most_runs(self) -> int:
         """The most frames of a cell."""
-        return self.runs or self.max_runs or max(MAX_FRAMES, self.least_runs)
+        usual = RACE_FRAMES if self.races else MAX_FRAMES
+        return self.runs or self.max_runs or max(usual, self.least_runs)
 
 
 def sweep_config(options: Mapping[str, object], file: Path | None = None) -> SweepConfig:
@@ -119,6 +142,8 @@ def sweep_config(options: Mapping[str, object], file: Path | None = None) -> Swe
         if key not in SweepConfig.model_fields:
             meant = did_you_mean(_ALSO.get(key, key), SweepConfig.model_fields, otherwise=";")
             raise UsageError(f"a sweep has no option {key!r}{meant} see `orchestrate sweep --help`")
+    if (asked.get("budget") or asked.get("until_sure")) and asked.get("delivery") is None:
+        asked["delivery"] = False  # over a slow link it takes minutes, and answers nothing
     if "model" not in asked:
         raise UsageError("no model is named: give --model NAME (orchestrate models) or FILE")
     try:

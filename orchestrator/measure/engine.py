@@ -22,7 +22,7 @@ from orchestrator.measure.limits import TimeLimits
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
-from orchestrator.results.profile import read_profile
+from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.records import Accuracy, CellRecord, ClockRecord
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
@@ -32,7 +32,7 @@ from orchestrator.results.run_folder import (
 )
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed
-from splitbed.errors import NodeError, UsageError
+from splitbed.errors import NodeError, RunError, UsageError
 
 
 class Engine:
@@ -81,7 +81,7 @@ class Engine:
         if self._config.profile:
             self._profile()
         self.calibrate(cells)
-        self._judging.judge_codecs(self._accuracy_set, asked, self.parts.ranges)
+        self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)
         self._judging.keep_whole(journal)
         self._prepared |= new
 
@@ -96,6 +96,7 @@ class Engine:
         self.watcher.done(record)
         return record
 
+    @cached_property
     def _accuracy_set(self) -> AccuracySet:
         check, note = self.bed.interruption.check, self.watcher.note
         return AccuracySet(self._config, self.bed.model, check, note)
@@ -115,7 +116,7 @@ class Engine:
     def judged(self, cells: Sequence[Cell]) -> dict[tuple[int, str], Accuracy]:
         """What lossy codecs of these cells cost, by the cut and the codec."""
         asked = [cell.configuration for cell in cells]
-        self._judging.judge_codecs(self._accuracy_set, asked, self.parts.ranges)
+        self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)
         found = {(one.k, one.codec): self._judging.accuracy_of(one) for one in asked}
         return {key: accuracy for key, accuracy in found.items() if accuracy}
 
@@ -138,6 +139,22 @@ class Engine:
         except NodeError:  # a machine that is busy dying may need a second try
             self.bed.pair.restart()
 
+    def profiled(self) -> Profile:
+        """The profile of both nodes, taken now unless it was. Raises RunError where none can be."""
+        self._profile()
+        if (profile := read_profile(self.folder)) is None:
+            raise RunError(
+                "no cell can be chosen by what is predicted: the nodes could not be profiled; "
+                "measure every cell, without --budget and --until-sure"
+            )
+        return profile
+
+    def record(self, visit: Visit, attempt: str) -> CellRecord:
+        """What is known of a cell before it is measured."""
+        asked = visit.cell.configuration
+        crossing = self.bed.model.graph.cuts[asked.k].tensors if asked.crosses else ()
+        return cell_record(visit, attempt, self.bed.link.backend, crossing)
+
     def _profile(self) -> None:
         """Profile both nodes, unless an earlier part of this run has; a sweep can do without."""
         if not (self.folder.path / PROFILE_FILE).exists():
@@ -156,11 +173,9 @@ class Engine:
 
     def _cell(self, visit: Visit, journal: Journal) -> CellRecord:
         """Measure one; what goes wrong is in the record."""
-        cell, model = visit.cell, self.bed.model
-        asked = cell.configuration
+        cell, asked = visit.cell, visit.cell.configuration
         attempt = f"{asked.key} at {now()} #{time.monotonic_ns()}"
-        crossing = model.graph.cuts[asked.k].tensors if asked.crosses else ()
-        record = cell_record(visit, attempt, self.bed.link.backend, crossing)
+        record = self.record(visit, attempt)
         judging = self._judging.of_cell(journal.count, asked)
         bench = CellMeasurement(self.bed, self.parts, self._config, self.limits, self.watcher)
 

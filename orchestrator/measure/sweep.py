@@ -5,7 +5,9 @@ model ──> link up ──> nodes up ──> profile, calibrate ──> visits
                  ──> visits of what was disturbed once more
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -17,12 +19,17 @@ from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.engine import Engine
+from orchestrator.measure.racing.beliefs import Prediction
+from orchestrator.measure.racing.visits import Forecast, Racing
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
+from orchestrator.results.judgement.raced import nothing_raced
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, advised, judge_run
+from orchestrator.results.profile import Profile
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift
+from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
 from splitbed.errors import RunError, SplitbedError, UsageError
@@ -31,6 +38,11 @@ Remeasure = Literal["invalid"]
 """Which cells of a run that is gone on with are measured again, as if they had not been."""
 
 
+Predicting = Callable[
+    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell]],
+    Mapping[str, Prediction],
+]
+"""Predicts the times of cells from a profile, by their keys; is told what to say meanwhile."""
 MOST_AGAIN = 2
 """How often a cell that was disturbed is measured again …"""
 MOST_IN_VAIN = 3
@@ -50,16 +62,21 @@ def run(
     progress: Watcher,
     resumed: Path | None = None,
     remeasure: Remeasure | None = None,
+    predicting: Predicting | None = None,
 ) -> SweepOutcome:
     """Run a sweep, or go on with one: cells that ended without an error are kept.
 
-    With `remeasure`, of these those that are VALID. Raises SplitbedError for what stops it before
-    the first cell.
+    With `remeasure`, of these those that are VALID. A race takes `predicting`. Raises SplitbedError
+    for what stops it before the first cell.
     """
     if config.out and not resumed:
         check_free(config.out)
+    began_s = time.monotonic()
     with prepared(config) as ready:
-        return run_prepared(config, ready, progress, resumed, remeasure)
+        if not config.races or predicting is None:
+            return run_prepared(config, ready, progress, resumed, remeasure)
+        forecast = partial(predicting, config, ready.local, progress.note)
+        return run_prepared(config, ready, progress, resumed, remeasure, (forecast, began_s))
 
 
 def run_prepared(
@@ -68,6 +85,7 @@ def run_prepared(
     progress: Watcher,
     resumed: Path | None = None,
     remeasure: Remeasure | None = None,
+    race: tuple[Forecast, float] | None = None,
 ) -> SweepOutcome:
     """The same, of what was checked and opened before."""
     model = ready.local.model
@@ -75,7 +93,7 @@ def run_prepared(
     cells = plan_cells(config, model)
     with testbed(ready.site, model, config.links) as bed:
         folder = RunFolder(resumed) if resumed else create(config.out, model.name)
-        return measure_cells(config, cells, bed, folder, progress, remeasure)
+        return measure_cells(config, cells, bed, folder, progress, remeasure, race)
 
 
 def measure_cells(
@@ -85,8 +103,11 @@ def measure_cells(
     folder: RunFolder,
     progress: Watcher,
     remeasure: Remeasure | None = None,
+    race: tuple[Forecast, float] | None = None,
 ) -> SweepOutcome:
     """Measure those that `folder` does not have yet, in random order, and judge them all.
+
+    Or as a `race` chooses, which a forecast and the time at which its budget began make.
 
     Raises UsageError where its cells were measured under other conditions.
     """
@@ -99,16 +120,18 @@ def measure_cells(
             asked=config.model_dump(mode="json"),
             model=bed.model.facts,
             conditions=facts,
-            order=_order_words(config, groups),
+            order="raced" if race else _order_words(config, groups),
             grid=tuple(cell.configuration.key for cell in cells),
         )
         with Journal(folder, _begun(folder, fresh)) as journal:
             kept = journal.valid if remeasure else journal.ended
             todo = [visit for visit in visits if visit.key not in kept]
-            progress.begin([visit.cell for visit in todo], folder.path, bed.link.backend)
+            begun = progress.race if race else progress.begin
+            begun([visit.cell for visit in todo], folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")
-            stopped = _measured(engine, todo, visits, journal)
+            racing = Racing(config, cells, engine, journal, *race) if race else None
+            stopped = _measured(engine, todo, visits, journal, racing)
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
             return _end(journal, groups, stopped)
@@ -124,13 +147,19 @@ def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:
 
 
 def _measured(
-    engine: Engine, todo: Sequence[Visit], visits: Sequence[Visit], journal: Journal
+    engine: Engine,
+    todo: Sequence[Visit],
+    visits: Sequence[Visit],
+    journal: Journal,
+    racing: Racing | None,
 ) -> BaseException | None:
     """Measure those to do, then whatever of all was disturbed; what stopped it before the last."""
     again = disturbed_again(visits, journal, engine.watcher)
     try:
-        engine.prepare([visit.cell for visit in todo], journal)
-        for _ in engine.measure(chain(todo, again), journal):
+        if racing is None:
+            engine.prepare([visit.cell for visit in todo], journal)
+        chosen = racing.visits() if racing else chain(todo, again)
+        for _ in engine.measure(chosen, journal):
             pass
     except OSError as error:
         return RunError(f"{error}: make room, then go on with --resume {engine.folder.path}")
@@ -174,7 +203,7 @@ def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
         )
     resumed = (*run.resumed, facts.started or now())
     begun = replace(run, resumed=resumed, ended=None, verdict=None, drift=None)
-    return replace(begun, reasons=(), advice=())
+    return replace(begun, reasons=(), advice=(), raced=(), predicted=())
 
 
 def _end(
@@ -183,7 +212,8 @@ def _end(
     """Judge what was measured and write it down, as far as the disk lets us."""
     run, table = journal.run, journal.rows
     reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
-    judged = judge_run(table, len(run.grid), reason)
+    reason = reason or nothing_raced(run, table)
+    judged = judge_run(table, run.cells_asked, reason)
     of = {visit.key: place for place, one in enumerate(groups) for visit in one}
     together = [of[visit.cell.key, visit.cell.block] for visit in journal.visits]
     began_ns = [visit.began_ns for visit in journal.visits]
@@ -197,4 +227,4 @@ def _end(
         )
     except RunError as error:
         stopped = stopped or error
-    return SweepOutcome(journal.folder.path, table, verdict, stopped)
+    return SweepOutcome(journal.folder.path, table, verdict, stopped, journal.every)

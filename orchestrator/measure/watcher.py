@@ -15,11 +15,17 @@ class Watcher:
     def begin(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
         """The cells that will be measured."""
 
+    def race(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells of which some will be measured, one chosen after another."""
+
     def again(self, cells: Sequence[Cell]) -> None:
         """All were measured; these will be once more, since they were disturbed."""
 
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
+
+    def answer(self, words: str) -> None:
+        """A question of a race has another answer, or a surer one."""
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""

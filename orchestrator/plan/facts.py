@@ -23,7 +23,7 @@ from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.checked import Frozen
-from splitbed.codecs import codec_named
+from splitbed.codecs import RAW, codec_named
 from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
 from splitbed.graphs.mincut import Dag, dag_of
@@ -90,9 +90,17 @@ def read_facts(folder: Path) -> Facts | None:
 
 
 def take_facts(
-    config: SweepConfig, local: LocalModel, profile: Profile, note: Callable[[str], None]
+    config: SweepConfig,
+    local: LocalModel,
+    profile: Profile,
+    note: Callable[[str], None],
+    *,
+    judge: bool = True,
 ) -> Facts:
-    """Code what crosses at each split, here. Raises UsageError for codecs that cannot be."""
+    """Code what crosses at each split, here, and `judge` what that costs in accuracy.
+
+    Raises UsageError for codecs that cannot be.
+    """
     model, told = local.model, local.model.facts
     check_classes(model)
     setups = plan(config, local)
@@ -108,7 +116,7 @@ def take_facts(
     needing = cuts_to_calibrate(setups)
     ranges = calibrate(config, model, needing, note=note).ranges if needing else {}
     accuracies: dict[Configuration, Accuracy] = {}
-    if any(not setup.lossless for setup in setups):
+    if judge and any(not setup.lossless for setup in setups):
         coded = AccuracySet(config, model, lambda: None, note).coded(setups, ranges)
         accuracies = {setup: one.accuracy for setup, one in coded}
     bench = _Bench(local, ranges)
@@ -145,7 +153,9 @@ class _Bench:
         self.result_bytes = round(statistics.mean(_nbytes(one) for one in whole))
 
     def option(self, setup: Configuration, judged: Accuracy | None) -> Option:
-        """What the codec makes of every frame at this cut."""
+        """What the codec makes of every frame at this cut; raw data is sent as it is."""
+        if setup.codec == RAW and (nbytes := self._model.graph.cuts[setup.k].nbytes) > 0:
+            return Option(configuration=setup, encoded_bytes=nbytes, accuracy_drop=0.0)
         codec = codec_named(setup.codec)
         encode_ms: list[float] = []
         decode_ms: list[float] = []

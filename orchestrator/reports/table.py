@@ -8,21 +8,22 @@ from orchestrator.ask.split_point import encodes
 from orchestrator.reports.export import UNKNOWN, figure, sent_bytes
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.results.judgement.choice import choices
-from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.rows import COLUMNS, Row, known
 
 
 def sweep_table(table: Sequence[Row]) -> Grid:
     """End-to-end time and measured/bound of every split and codec, under all conditions.
 
     The best under each is bold, and so is what cannot be told from it.
-    What a codec costs in accuracy stands beside it.
+    What a codec costs in accuracy stands beside it. What was not measured says `predicted`, with
+    its interval.
     """
     conditions = list(dict.fromkeys(row.conditions for row in table))
     lines = [
         {row.conditions: row for row in table if (row.split, row.codec) == key}
         for key in dict.fromkeys((row.split, row.codec) for row in table)
     ]
-    firsts = [next(iter(line.values())) for line in lines]
+    firsts = [min(line.values(), key=lambda row: row.predicted) for line in lines]
     keys, numbers = _keys(table), _numbers(table)
     columns = [
         GridColumn(head, [Text(told(row)) for row in firsts], right=head in numbers)
@@ -82,9 +83,17 @@ def _part_ms(measured_ms: float | None, predicted_ms: float | None) -> str:
 def _time(row: Row | None, best: Collection[int]) -> Text:
     if row is None:
         return Text("")
+    if row.predicted:
+        return Text(f"predicted {_span(row)}", style="dim")
     if row.e2e_ms is None:
         return Text("failed", style="red")
     words = f"{row.e2e_ms:.0f} ms {row.e2e_over_bound:.3f}"
     if not row.valid:
         return Text(f"{words} INVALID", style="red")
     return Text(words, style="bold green" if id(row) in best else "")
+
+
+def _span(row: Row) -> str:
+    """What is predicted, with its interval."""
+    ms, low, high = row.e2e_predicted_ms, row.e2e_predicted_low_ms, row.e2e_predicted_high_ms
+    return f"{known(ms):.0f} ms\n({known(low):.0f} to {known(high):.0f})"

@@ -95,17 +95,18 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             "reasons": verdict.reasons,
             "advice": verdict.advice,
             "rows": [row.plain() for row in outcome.rows],
+            "predicted": [row.plain() for row in outcome.every if row.predicted],
         }
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return
     console = stdout()
-    if outcome.rows:
-        first = outcome.rows[0]
+    if table := outcome.every or outcome.rows:
+        first = table[0]
         console.print(
-            f"{first.model}, weights: {first.weights}, codec {_codecs(outcome.rows)}, "
+            f"{first.model}, weights: {first.weights}, codec {_codecs(table)}, "
             f"link shaped by {first.link_backend}"
         )
-        sweep_table(outcome.rows).show(console)
+        sweep_table(table).show(console)
     show_verdict(verdict, console)
     console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
     if outcome.stopped is not None:

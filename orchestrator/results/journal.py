@@ -23,7 +23,7 @@ from orchestrator.results.run_folder import (
     RunFolder,
 )
 from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit, standing_for
-from orchestrator.results.summary import measured_row, rows_of, visit_rows
+from orchestrator.results.summary import measured_row, rows_of, visit_rows, with_predicted
 from orchestrator.results.tables import accuracy_csv, summary_csv
 
 
@@ -98,6 +98,12 @@ class Journal:
         every = self.run.in_order(self._visits)
         return [[visits[block] for block in sorted(visits)] for visits in every]
 
+    @property
+    def every(self) -> list[Row]:
+        """Those of the cells that were not measured with them, as a race predicts them."""
+        measured = dict(zip((cell.key for cell in self.cells), self.rows, strict=True))
+        return with_predicted(self.run, measured, read_profile(self.folder))
+
     def add_frame(self, frame: FrameRecord) -> None:
         """Write down a frame of the cell that is measured."""
         self._frames.setdefault(frame.attempt, []).append(frame)
@@ -128,7 +134,7 @@ class Journal:
         for name in (SUMMARY_FILE, ACCURACY_FILE):  # which have another file in their place now
             if name in self._lines:
                 self._lines.pop(name).close()
-        self.folder.replace(SUMMARY_FILE, summary_csv(self.rows))
+        self.folder.replace(SUMMARY_FILE, summary_csv(self.every))
         self.folder.replace(ACCURACY_FILE, accuracy_csv(self.cells, self.run.whole_accuracy))
 
     def _take(self, cell: CellRecord) -> None:

@@ -27,7 +27,7 @@ from orchestrator.results.run_folder import (
 )
 from orchestrator.results.statistics.times import CellTimes, cell_times, pooled
 from orchestrator.results.statistics.visit import counting, measured_visit, standing_for
-from orchestrator.results.summary import rows_of
+from orchestrator.results.summary import rows_of, with_predicted
 from splitbed.checked import read_yaml
 from splitbed.errors import UsageError
 from splitbed.timeline import Timeline
@@ -90,6 +90,12 @@ class Reading:
             for visits in self.visits
         ]
         return rows_of(self.run, every, self.profile)
+
+    @cached_property
+    def every(self) -> list[Row]:
+        """The rows, and those that a race predicts of cells that were not measured."""
+        measured = dict(zip((cell.key for cell in self.cells), self.rows, strict=True))
+        return with_predicted(self.run, measured, self.profile)
 
     @cached_property
     def by_point(self) -> dict[GridPoint, Row]:

@@ -16,6 +16,7 @@ from orchestrator.ask.split_point import anchor_of, layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.json_record import Record
+from orchestrator.results.question import RacedQuestion
 from splitbed.codecs import RAW
 from splitbed.timeline import END_TO_END, Stage
 
@@ -270,13 +271,26 @@ class Drift(Record, frozen=True, kw_only=True):
         )
 
 
+class PredictedCell(Record, frozen=True, kw_only=True):
+    """A cell of a race that was not measured: what is believed of it, from all that was.
+
+    ``e2e_ms`` is in its interval in 90 % of cases.
+    """
+
+    cell: CellRecord
+    e2e_ms: float
+    low_ms: float
+    high_ms: float
+
+
 class RunRecord(Record, frozen=True, kw_only=True):
     """What was asked, under which conditions, and what came of it: run.json.
 
     ``asked`` are the options as JSON has them, which :class:`SweepConfig` checks. ``grid`` has the
     keys of all cells in the order of the grid, ``order`` says how they were measured. ``verdict``
     is VALID or INVALID, None for a run that has not ended; ``reasons`` and ``advice`` are
-    sentences. ``resumed`` has the times at which the run was gone on with.
+    sentences. ``resumed`` has the times at which the run was gone on with. ``raced`` are the
+    questions of a run with a budget, ``predicted`` its cells that were not measured.
     """
 
     asked: Mapping[str, object] = field(default_factory=dict)
@@ -286,12 +300,19 @@ class RunRecord(Record, frozen=True, kw_only=True):
     grid: tuple[str, ...] = ()
     whole_accuracy: Accuracy | None = None
     resumed: tuple[str, ...] = ()
+    raced: tuple[RacedQuestion, ...] = ()
+    predicted: tuple[PredictedCell, ...] = ()
     ended: str | None = None
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     drift: Drift | None = None
     schema: int = SCHEMA
+
+    @property
+    def cells_asked(self) -> int:
+        """How many of the grid were to be measured: what a race leaves out is predicted."""
+        return len(self.grid) - len(self.predicted)
 
     def in_order(self, by_key: Mapping[str, T]) -> list[T]:
         """What is kept by the keys of cells, in the order of the grid."""

@@ -30,6 +30,7 @@ from splitbed.metrics.resampling import MIN_PICTURES
 
 NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
 NOT_DELIVERED = "nothing was delivered: --no-delivery"
+MEASURED = "the cell was measured"
 NO_PROFILE = "the run has no profile: --no-profile"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
@@ -254,6 +255,15 @@ class Row(MainColumns, frozen=True, kw_only=True):
     preemptions: Annotated[
         Count, Column("how often a node's thread had to leave a processor", empty=NOT_COUNTED)
     ] = None
+
+    predicted: Annotated[
+        bool,
+        Column("whether the cell was not measured: its e2e_predicted_ms rests on all that was"),
+    ] = False
+    e2e_predicted_low_ms: Annotated[
+        Number, Column("lower end of the prediction's interval of 90 %", "ms", MEASURED)
+    ] = None
+    e2e_predicted_high_ms: Annotated[Number, Column("upper end of it", "ms", MEASURED)] = None
 
     samples_ms: tuple[float, ...] = ()
     """End-to-end times of the frames, in order: no column, what comparisons of rows rest on."""

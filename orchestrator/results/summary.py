@@ -18,6 +18,7 @@ from orchestrator.results.profile import Profile
 from orchestrator.results.records import (
     Accuracy,
     MachineRecord,
+    PredictedCell,
     ProofRecord,
     RunRecord,
 )
@@ -25,7 +26,7 @@ from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.intervals import frames_for
 from orchestrator.results.statistics.times import Array, pooled
-from orchestrator.results.statistics.visit import MeasuredVisit, standing_for
+from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit, standing_for
 from splitbed.timeline import STAGES
 
 FPS = 30.0
@@ -61,6 +62,27 @@ def completed(table: Sequence[Row], profile: Profile | None) -> list[Row]:
     """The rows of all cells, each with what the others and the profile say of it."""
     done = compared(_with_slowdowns(table))
     return marked([with_prediction(row, profile) for row in done] if profile else done)
+
+
+def with_predicted(
+    run: RunRecord, measured: Mapping[str, Row], profile: Profile | None
+) -> list[Row]:
+    """The rows of all cells in the order of the grid: the `measured`, by key, and the predicted."""
+    predicted = {one.cell.key: _predicted(run, one, profile) for one in run.predicted}
+    return run.in_order({**predicted, **measured})
+
+
+def _predicted(run: RunRecord, one: PredictedCell, profile: Profile | None) -> Row:
+    row = replace(
+        _asked(run, [measured_visit(one.cell, [])]),
+        measured=0,
+        predicted=True,
+        reason="predicted, not measured",
+        e2e_predicted_ms=one.e2e_ms,
+        e2e_predicted_low_ms=one.low_ms,
+        e2e_predicted_high_ms=one.high_ms,
+    )
+    return _with_prediction(row, profile) if profile else row
 
 
 def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:

@@ -46,7 +46,7 @@ def sweep(
     with watching(metrics, otlp) as progress:
         outcome = run_sweep(wanted, progress, resume, again)
     report.show(outcome, as_json=json)
-    lines = broken(limits, outcome.rows) if limits and outcome.stopped is None else []
+    lines = broken(limits, outcome.every) if limits and outcome.stopped is None else []
     for line in lines:
         say(line, stderr=True)
     raise typer.Exit(outcome.exit_code or bool(lines))

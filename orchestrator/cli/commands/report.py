@@ -145,8 +145,8 @@ def _broken(runs: Sequence[Path], limits: "Sequence[Threshold]") -> list[str]:
     if not limits:
         return []
     readings = {run: _read(run) for run in runs}
-    lines = broken(limits, [row for reading in readings.values() for row in reading.rows])
+    lines = broken(limits, [row for reading in readings.values() for row in reading.every])
     for run, reading in readings.items():
-        if (lost := len(reading.run.grid) - len(reading.rows)) > 0:
+        if (lost := reading.run.cells_asked - len(reading.rows)) > 0:
             lines.append(f"{run}: {lost} cells were not measured, so that no limit is kept")
     return lines

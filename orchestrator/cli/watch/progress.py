@@ -66,6 +66,14 @@ class SweepProgress(Watcher):
             self._bar.start()
             self._stack.callback(self._bar.stop)
 
+    def race(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells of which some will be measured."""
+        what = f"those of {len(cells)} cells that decide, over links shaped by {backend}"
+        self._say(f"{what}; run: {folder}")
+        if self._console.is_terminal:
+            self._bar.start()
+            self._stack.callback(self._bar.stop)
+
     def again(self, cells: Sequence[Cell]) -> None:
         """All were measured; these will be once more."""
         self._time.begin(cells)
@@ -78,6 +86,10 @@ class SweepProgress(Watcher):
         self._bar.update(self._task, description=printable(words))
         if not self._bar.live.is_started:
             self._say(words)
+
+    def answer(self, words: str) -> None:
+        """A question of a race has another answer, or a surer one."""
+        self._say(words)
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""

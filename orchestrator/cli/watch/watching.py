@@ -49,6 +49,11 @@ class Several(Watcher):
         for watcher in self._watchers:
             watcher.begin(cells, folder, backend)
 
+    def race(self, cells: Sequence[Cell], folder: Path, backend: str) -> None:
+        """The cells of which some will be measured."""
+        for watcher in self._watchers:
+            watcher.race(cells, folder, backend)
+
     def again(self, cells: Sequence[Cell]) -> None:
         """All were measured; these will be once more."""
         for watcher in self._watchers:
@@ -58,6 +63,11 @@ class Several(Watcher):
         """Something that the user may wait for, or wonder about."""
         for watcher in self._watchers:
             watcher.note(words)
+
+    def answer(self, words: str) -> None:
+        """A question of a race has another answer, or a surer one."""
+        for watcher in self._watchers:
+            watcher.answer(words)
 
     def cell(self, cell: Cell) -> None:
         """A cell begins."""

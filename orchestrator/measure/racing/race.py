@@ -27,7 +27,8 @@ FIXED_S = 4.0
 class Entrant:
     """A cell of the race: what it may answer, which anchor it is, and what is predicted of it.
 
-    A visit takes `frames` frames, and `more_s` besides what every visit takes.
+    A visit takes `frames` frames, and `more_s` besides what every visit takes. One that is not
+    `fit` will not be recommended, whatever it takes.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Entrant:
     anchor: Anchor | None
     predicted: Prediction
     frames: int
+    fit: bool = True
     more_s: float = 0.0
 
 
@@ -88,7 +90,7 @@ class Race:
         self, seen: Mapping[str, Seen], failed: Set[str], believed: Mapping[str, Belief]
     ) -> list[Answer]:
         found = []
-        running = [one for one in self._entrants.values() if one.key not in failed]
+        running = [one for one in self._entrants.values() if one.fit and one.key not in failed]
         for question in dict.fromkeys(one.question for one in running):
             own = [one for one in running if one.question == question]
             own = [one for one in own if one.key not in seen or seen[one.key].fit]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.results.judgement.advice import advice
+from orchestrator.results.judgement.raced import raced
 from orchestrator.results.judgement.trust import apart
 from orchestrator.results.records import RunRecord
 from orchestrator.results.rows import Row
@@ -38,6 +39,8 @@ class SweepOutcome:
     rows: Sequence[Row]
     verdict: Verdict
     stopped: BaseException | None
+    every: Sequence[Row] = ()
+    """The rows, and those of the cells that a race did not measure."""
 
     @property
     def exit_code(self) -> int:
@@ -68,4 +71,4 @@ def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None
 def advised(run: RunRecord, table: Sequence[Row]) -> tuple[str, ...]:
     """What its rows advise, and what is to be known of the run as a whole."""
     drifted = drift_advice(run.drift) if run.drift else ()
-    return (*advice(table), *drifted, *run.conditions.warnings)
+    return (*advice(table), *raced(run, table), *drifted, *run.conditions.warnings)

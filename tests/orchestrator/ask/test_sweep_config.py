@@ -156,3 +156,28 @@ def test_runs_are_exact_or_between_the_least_and_the_most(
 def test_a_sweep_of_nothing_says_how_to_name_a_model() -> None:
     with pytest.raises(UsageError, match="orchestrate models"):
         sweep_config({})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("3m", 180), ("3.5m", 210), ("1h", 3600), ("45", 45)]
+)
+def test_a_budget_is_a_time_with_its_unit(text: str, seconds: float) -> None:
+    assert sweep_config({"model": "shapesnet", "budget": text}).budget == seconds
+
+
+@pytest.mark.parametrize("text", ["", "3 minutes", "-1m", "0s", "3m30s", "nan"])
+def test_a_budget_that_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--budget"):
+        sweep_config({"model": "shapesnet", "budget": text})
+
+
+def test_a_race_delivers_nothing_over_its_links_unless_it_is_asked_to() -> None:
+    asked = {"model": "shapesnet", "until_sure": True}
+    assert not sweep_config(asked).delivery
+    assert sweep_config({**asked, "delivery": True}).delivery
+    assert sweep_config({"model": "shapesnet"}).delivery
+
+
+def test_a_race_without_a_profile_is_refused() -> None:
+    with pytest.raises(UsageError, match="--no-profile"):
+        sweep_config({"model": "shapesnet", "budget": "3m", "profile": False})

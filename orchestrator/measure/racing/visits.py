@@ -1,0 +1,155 @@
+"""The visits of a sweep that has a budget, or goes on until it is sure: each chosen by a race.
+
+profile ──> predictions of all cells ──> race: which? ──> visit, and look at the journal ──> race …
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.split_point import anchor_of, as_codec, cut_name
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.engine import Engine
+from orchestrator.measure.racing.beliefs import Belief, Prediction
+from orchestrator.measure.racing.race import Answer, Entrant, Race, Seen
+from orchestrator.results.journal import Journal
+from orchestrator.results.judgement.accuracy import drawn, is_fit
+from orchestrator.results.profile import Profile
+from orchestrator.results.question import RacedQuestion
+from orchestrator.results.records import PredictedCell
+
+Forecast = Callable[[Profile, Sequence[Cell]], Mapping[str, Prediction]]
+"""What a profile says of cells, by their keys."""
+
+END_S = 4.0
+"""Kept of a budget for judging, and for taking the testbed down."""
+MOST_VISITS = 3
+"""A cell that was disturbed is visited so often at most."""
+
+
+class Racing:
+    """Chooses one visit after another; the budget began to run at `began_s`, monotonic."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        cells: Sequence[Cell],
+        engine: Engine,
+        journal: Journal,
+        forecast: Forecast,
+        began_s: float,
+    ) -> None:
+        self._cells = {cell.configuration.key: cell for cell in cells}
+        self._engine, self._journal, self._forecast = engine, journal, forecast
+        self._most_runs, self._budget_s, self._began_s = config.most_runs, config.budget, began_s
+        self._visits = Counter[str]()
+        self._told: dict[tuple[str, str], str] = {}
+
+    def visits(self) -> Iterator[Visit]:
+        """Until every question is sure, or the budget is spent; tells where they stand.
+
+        Raises SplitbedError where nothing can be predicted.
+        """
+        race = self._race()
+        self._write(race)
+        while (key := race.next(self._seen, self._left_s, self._failed)) is not None:
+            self._visits[key] += 1
+            yield Visit(self._cells[key])
+            self._write(race)
+
+    def _race(self) -> Race:
+        cells = [*self._cells.values()]
+        profile = self._engine.profiled()
+        self._engine.calibrate(cells)
+        predicted = self._forecast(profile, cells)
+        seeded = drawn(self._journal.run.model.weights)
+        return Race([_entrant(cell, predicted, self._most_runs, seeded) for cell in cells])
+
+    def _write(self, race: Race) -> None:
+        """Where the questions stand, and what is believed of what was not measured."""
+        seen, failed = self._seen, self._failed
+        questions = tuple(self._question(one) for one in race.answers(seen, failed))
+        ended = {cell.key for cell in self._journal.cells}
+        predicted = tuple(
+            self._predicted(self._cells[key], belief)
+            for key, belief in race.beliefs(seen).items()
+            if key not in ended
+        )
+        self._journal.update(raced=questions, predicted=predicted)
+        for one in questions:
+            if self._told.get((one.link, one.ue)) != one.words:
+                self._told[one.link, one.ue] = one.words
+                self._engine.watcher.answer(one.words)
+
+    def _predicted(self, cell: Cell, belief: Belief) -> PredictedCell:
+        record = self._engine.record(Visit(cell), "")
+        return PredictedCell(
+            cell=record, e2e_ms=belief.ms, low_ms=belief.low_ms, high_ms=belief.high_ms
+        )
+
+    @property
+    def _left_s(self) -> float:
+        if self._budget_s is None:
+            return float("inf")
+        return self._budget_s - END_S - (time.monotonic() - self._began_s)
+
+    @property
+    def _again(self) -> set[str]:
+        """What was disturbed and may be visited again.
+
+        Only where not more than half are: a machine that is busy all the time is no quieter later.
+        """
+        disturbed = {key for key, _ in self._journal.disturbed}
+        if 2 * len(disturbed) > len(self._journal.cells):
+            return set()
+        return {key for key in disturbed if self._visits[key] < MOST_VISITS}
+
+    @property
+    def _seen(self) -> dict[str, Seen]:
+        again = self._again
+        return {
+            cell.key: Seen(row.e2e_ms, is_fit(row), (cell.wall_ms or 0.0) / 1e3)
+            for cell, row in zip(self._journal.cells, self._journal.rows, strict=True)
+            if row.valid and row.e2e_ms and cell.key not in again
+        }
+
+    @property
+    def _failed(self) -> set[str]:
+        """What was measured in vain, and is not tried again."""
+        ended = {cell.key for cell in self._journal.cells}
+        return ended - {key for key, _ in self._journal.valid} - self._again
+
+    def _question(self, answer: Answer) -> RacedQuestion:
+        best = self._cells[answer.best].configuration
+        assert best.link is not None
+        likeliest = sorted(answer.open, key=answer.open.__getitem__, reverse=True)
+        return RacedQuestion(
+            link=best.link.words,
+            ue=best.pace.words,
+            best=_label(self._cells[answer.best]),
+            best_ms=answer.ms,
+            low_ms=None if answer.measured else answer.low_ms,
+            high_ms=None if answer.measured else answer.high_ms,
+            not_seen=tuple(_label(self._cells[key]) for key in answer.needed),
+            may_win=tuple(_label(self._cells[key]) for key in likeliest),
+        )
+
+
+def _entrant(cell: Cell, predicted: Mapping[str, Prediction], frames: int, seeded: bool) -> Entrant:
+    asked = cell.configuration
+    return Entrant(
+        key=asked.key,
+        question=(cell.link.words, asked.pace.words),
+        anchor=anchor_of(asked.split),
+        predicted=predicted[asked.key],
+        frames=frames,
+        fit=asked.lossless or not seeded,
+        more_s=cell.delivery_ms / 1e3,
+    )
+
+
+def _label(cell: Cell) -> str:
+    asked = cell.configuration
+    named = asked.split_name if anchor_of(asked.split) else cut_name(asked.split_name, asked.split)
+    return named + as_codec(asked.codec)

@@ -1,0 +1,88 @@
+"""What a plan says of the cells of a sweep, for a race among them (:mod:`orchestrator.measure`).
+
+As in a plan, with each cell's own link and pace. Where a plan knows too little, as what a link that
+loses packets does to TCP, errors may be large, until the first such cell has been measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from netem.spec import LinkSpec
+from netem.wire import wire_ms
+from orchestrator.ask.grid import Cell
+from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.racing.beliefs import Errors, Prediction
+from orchestrator.plan.doubt import ELSEWHERE
+from orchestrator.plan.facts import Facts, Option, take_facts
+from orchestrator.plan.grid import PlanGrid, PlanPoint
+from orchestrator.plan.prediction import Predictor
+from orchestrator.results.profile import Profile
+from orchestrator.testbed.local import LocalModel
+
+STEADY = Errors(0.97, 1.06)
+"""Of the network, over a link that drops and delays nothing at random …"""
+RANDOM = Errors(0.9, 10.0)
+"""… and over one that does."""
+PACED = Errors(0.6, 1.8)
+"""Of how much slower a UE is that was asked for some processors: in addition."""
+
+
+def forecasts(
+    config: SweepConfig,
+    local: LocalModel,
+    note: Callable[[str], None],
+    profile: Profile,
+    cells: Sequence[Cell],
+) -> Mapping[str, Prediction]:
+    """Of each cell, by its key. Raises UsageError for codecs that cannot be."""
+    facts = take_facts(config, local, profile, note, judge=False)
+    predictor = Predictor(profile, facts)
+    options = {(one.configuration.k, one.configuration.codec): one for one in facts.options}
+    full_ms, macs = profile.ue.steady_ms, local.model.facts.macs or 0
+
+    def of(cell: Cell) -> Prediction:
+        option = options[cell.configuration.k, cell.configuration.codec]
+        slowdown = _slowdown(cell.configuration.pace, macs, full_ms)
+        return _prediction(predictor, option, cell, slowdown)
+
+    return {cell.configuration.key: of(cell) for cell in cells}
+
+
+def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: float) -> Prediction:
+    asked, link = cell.configuration, cell.link
+    # over a link without end, what is left is the nodes'
+    at_once = PlanGrid.of(PlanPoint(slowdown, 0.0, np.inf))
+    work = predictor.work([option])
+    nodes_ms = predictor.e2e_ms(work, at_once).item()
+    told = ELSEWHERE.long if predictor.long_parts(work, at_once).item() else ELSEWHERE.short
+    nodes = Errors(told.low, told.high)
+    if asked.pace.cpus is not None:
+        nodes = Errors(nodes.low * PACED.low, nodes.high * PACED.high)
+    return Prediction(
+        nodes_ms=nodes_ms,
+        network_ms=_network_ms(predictor.facts, option, link) if asked.crosses else 0.0,
+        nodes=nodes,
+        network=RANDOM if _is_random(link) else STEADY,
+        pace=asked.pace.words,
+        work=(asked.k, asked.codec, asked.pace.words),
+        link=link.words,
+    )
+
+
+def _network_ms(facts: Facts, option: Option, link: LinkSpec) -> float:
+    up_ms = wire_ms(option.encoded_bytes, link.uplink)
+    return up_ms + wire_ms(facts.result_bytes, link.downlink)
+
+
+def _is_random(link: LinkSpec) -> bool:
+    ways = (link.uplink, link.downlink)
+    return any(way.loss_pct or way.jitter_ms for way in ways)
+
+
+def _slowdown(pace: Pace, macs: int, full_ms: float) -> float:
+    """How many times slower the UE will be, about."""
+    if pace.cpus is not None:
+        return max(1.0, 1 / pace.cpus)
+    return max(1.0, pace.request(macs, full_ms).slowdown)
