@@ -88,6 +88,8 @@ def run_prepared(
     race: tuple[Forecast, float] | None = None,
 ) -> SweepOutcome:
     """The same, of what was checked and opened before."""
+    if config.races and race is None:
+        raise UsageError("budget and until_sure are for `orchestrate sweep`: leave them out")
     model = ready.local.model
     check_classes(model)
     cells = plan_cells(config, model)
