@@ -16,7 +16,7 @@ from orchestrator.ask.split_point import anchor_of, layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.json_record import Record
-from orchestrator.results.question import RacedQuestion
+from orchestrator.results.judgement.question import RacedQuestion
 from splitbed.codecs import RAW
 from splitbed.timeline import END_TO_END, Stage
 

@@ -15,8 +15,8 @@ from orchestrator.measure.racing.beliefs import Belief, Prediction
 from orchestrator.measure.racing.race import Answer, Entrant, Race, Seen
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.accuracy import drawn, is_fit
+from orchestrator.results.judgement.question import RacedQuestion
 from orchestrator.results.profile import Profile
-from orchestrator.results.question import RacedQuestion
 from orchestrator.results.records import PredictedCell
 
 Forecast = Callable[[Profile, Sequence[Cell]], Mapping[str, Prediction]]
