@@ -15,7 +15,7 @@ from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.racing.beliefs import Errors, Prediction
 from orchestrator.plan.doubt import ELSEWHERE
-from orchestrator.plan.facts import Facts, Option, take_facts
+from orchestrator.plan.facts import Option, take_facts
 from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.prediction import Predictor
 from orchestrator.results.profile import Profile
@@ -25,6 +25,8 @@ STEADY = Errors(0.97, 1.06)
 """Of the network, over a link that drops and delays nothing at random …"""
 RANDOM = Errors(0.9, 10.0)
 """… and over one that does."""
+LEAST = 0.1
+"""A part takes no less of what is predicted, however busy its machine was while profiled."""
 PACED = Errors(0.6, 1.8)
 """Of how much slower a UE is that was asked for some processors: in addition."""
 
@@ -56,13 +58,14 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
     at_once = PlanGrid.of(PlanPoint(slowdown, 0.0, np.inf))
     work = predictor.work([option])
     nodes_ms = predictor.e2e_ms(work, at_once).item()
-    told = ELSEWHERE.long if predictor.long_parts(work, at_once).item() else ELSEWHERE.short
-    nodes = Errors(told.low, told.high)
+    doubt = ELSEWHERE.widened(predictor.profile.waited_share)
+    told = doubt.long if predictor.long_parts(work, at_once).item() else doubt.short
+    nodes = Errors(max(told.low, LEAST), told.high)
     if asked.pace.cpus is not None:
         nodes = Errors(nodes.low * PACED.low, nodes.high * PACED.high)
     return Prediction(
         nodes_ms=nodes_ms,
-        network_ms=_network_ms(predictor.facts, option, link) if asked.crosses else 0.0,
+        network_ms=_network_ms(predictor, option, link) if asked.crosses else 0.0,
         nodes=nodes,
         network=RANDOM if _is_random(link) else STEADY,
         pace=asked.pace.words,
@@ -71,9 +74,10 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
     )
 
 
-def _network_ms(facts: Facts, option: Option, link: LinkSpec) -> float:
-    up_ms = wire_ms(option.encoded_bytes, link.uplink)
-    return up_ms + wire_ms(facts.result_bytes, link.downlink)
+def _network_ms(predictor: Predictor, option: Option, link: LinkSpec) -> float:
+    segment_bytes = predictor.profile.segment_bytes
+    up_ms = wire_ms(option.encoded_bytes, link.uplink, segment_bytes)
+    return up_ms + wire_ms(predictor.facts.result_bytes, link.downlink, segment_bytes)
 
 
 def _is_random(link: LinkSpec) -> bool:

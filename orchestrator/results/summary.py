@@ -82,7 +82,7 @@ def _predicted(run: RunRecord, one: PredictedCell, profile: Profile | None) -> R
         e2e_predicted_low_ms=one.low_ms,
         e2e_predicted_high_ms=one.high_ms,
     )
-    return _with_prediction(row, profile) if profile else row
+    return with_prediction(row, profile) if profile else row
 
 
 def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
