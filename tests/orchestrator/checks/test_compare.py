@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.checks.compare import compare, told_apart
+from orchestrator.checks.compare import compare
+from orchestrator.checks.told import told_apart
 from orchestrator.results.reading import read
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import FRAMES_MS, MODEL, made_run

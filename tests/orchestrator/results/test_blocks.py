@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.checks.compare import told_apart
+from orchestrator.checks.told import told_apart
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.words import within
