@@ -65,8 +65,12 @@ class Losses:
         return [f"No policy chooses what may lose more than --max-drop {self.max_drop:g}: {named}."]
 
 
-def least(rows: Sequence[TraceRow], unfit: Sequence[str]) -> list[str]:
-    """Which policy took least, and which arm that stays, but for those statics that are unfit."""
+def least(rows: Sequence[TraceRow], unfit: Sequence[str], unsteady: float) -> list[str]:
+    """Which policy took least, and which arm that stays, but for those statics that are unfit.
+
+    Turns follow one another: where the machine was `unsteady` by as much between them as policies
+    differ, none is named.
+    """
     ranked = sorted(
         (row.mean_ms, row.policy)
         for row in rows
@@ -75,6 +79,12 @@ def least(rows: Sequence[TraceRow], unfit: Sequence[str]) -> list[str]:
     if len(ranked) < 2:
         return []
     (best_ms, best), still = ranked[0], [one for one in ranked if one[1].startswith("static:")]
+    beaten_ms = still[0][0] if still and still[0][1] != best else ranked[1][0]
+    if beaten_ms < best_ms * (1 + unsteady):
+        return [
+            f"Which policy took least cannot be told: the same arm took up to {unsteady:.0%} more "
+            "in one turn than in another. A quiet machine tells."
+        ]
     sentence = f"In one pass over the trace {best} took least: {best_ms:.2f} ms a frame"
     if not still or still[0][1] == best:
         next_ms, following = ranked[1]

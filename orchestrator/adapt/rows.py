@@ -154,6 +154,20 @@ def costs(arms: Sequence[Arm], turns: Collection[Turn]) -> list[Cost]:
     return found
 
 
+def unsteadiness(arms: Sequence[Arm], turns: Collection[Turn]) -> float:
+    """By which share an arm took more beside the wire in one turn than in another, at most.
+
+    Of turns that had enough frames of it. Policies can be compared on the same machine alone.
+    """
+    shares = [0.0]
+    for arm in arms:
+        own = [turn for turn in turns if sum(f.key == arm.key for f in turn.frames) >= IN_A_ROW]
+        took_ms = [cost.fixed_ms for turn in own for cost in costs([arm], [turn])]
+        if len(took_ms) > 1 and min(took_ms) > 0:
+            shares.append(max(took_ms) / min(took_ms) - 1)
+    return max(shares)
+
+
 def policy_row(
     policy: str,
     frames: Sequence[TracedFrame],

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.adapt.losses import least
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
-from orchestrator.adapt.rows import TraceRow
+from orchestrator.adapt.rows import TraceRow, unsteadiness
 from orchestrator.adapt.turns import Turns
 from orchestrator.adapt.verdict import TraceAsked, judge_trace
 from orchestrator.ask.configuration import Configuration
@@ -222,7 +222,8 @@ class TraceRun:
             if not all(turns.losses.is_fit(one) for one in meant)
         ]
         told = turns.losses.told([cell.configuration for cell in turns.cells])
-        return [*least(rows, unfit), *told]
+        unsteady = unsteadiness(turns.arms, turns.ran.values())
+        return [*least(rows, unfit, unsteady), *told]
 
     def _plot(self, rows: Sequence[TraceRow]) -> None:
         from orchestrator.adapt.plot import plot  # late: a second's work, which --help has not

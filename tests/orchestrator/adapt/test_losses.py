@@ -54,11 +54,13 @@ def row(policy: str, mean_ms: float) -> TraceRow:
 
 def test_what_took_least_is_told_without_the_statics_that_lose_too_much() -> None:
     table = [row("static:a/fp16", 10), row("static:a/raw", 22), row("argmin", 20)]
-    [told] = least(table, ["static:a/fp16"])
+    [told] = least(table, ["static:a/fp16"], 0.09)
     assert told == (
         "In one pass over the trace argmin took least: 20.00 ms a frame; static:a/raw, the best "
         "arm that stays, took 22.00 ms, 10.0 % more."
     )
-    [stays] = least(table, [])
+    [stays] = least(table, [], 0.0)
     assert "static:a/fp16 took least: 10.00 ms a frame; then argmin, 20.00 ms, 100.0 %" in stays
-    assert least(table[:1], []) == []
+    assert least(table[:1], [], 0.0) == []
+    [doubt] = least(table, ["static:a/fp16"], 0.11)
+    assert "cannot be told: the same arm took up to 11% more" in doubt

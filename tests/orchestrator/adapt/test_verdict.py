@@ -8,8 +8,9 @@ import pytest
 from msgspec import structs
 
 from netem.spec import symmetric
+from orchestrator.adapt.arms import Arm
 from orchestrator.adapt.bandwidth import BandwidthTrace
-from orchestrator.adapt.rows import LostFrame, TracedFrame, Turn
+from orchestrator.adapt.rows import LostFrame, TracedFrame, Turn, unsteadiness
 from orchestrator.adapt.verdict import TraceAsked, behind_share, judge_trace
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell
@@ -129,3 +130,11 @@ def test_a_link_that_is_a_step_away_from_the_trace_for_long_is_told() -> None:
     slow = crossing(start_s=9.0, air_ms=4 * AIR_MS)
     assert reasons(Turn(late(0.89), [slow])) == ""
     assert "a step away from the trace for 11%" in reasons(Turn(late(1.0), [slow]))
+
+
+def test_how_unsteady_the_machine_was_is_told_by_the_same_arm_in_two_turns() -> None:
+    arm = Arm(SPLIT.configuration, 50_000, 0, 10.0)
+    quiet, busy = (Turn(TRACE, [crossing(idle_ms=ms)] * 3) for ms in (0.0, 5.0))
+    assert unsteadiness([arm], [quiet, quiet]) == pytest.approx(0)
+    assert unsteadiness([arm], [quiet, busy]) == pytest.approx(0.5)
+    assert unsteadiness([arm], [quiet]) == 0
