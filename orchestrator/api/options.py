@@ -133,7 +133,7 @@ class RunWords(TypedDict, total=False):
 
     runs: Annotated[int, Says("Frames per cell, exactly. [until its median is within 2 %]")]
     min_runs: Annotated[int, Says("Frames per cell at least, and inputs that they take. [3]")]
-    max_runs: Annotated[int, Says("Frames per cell at most, where they do not agree. [15]")]
+    max_runs: Annotated[int, Says("Frames per cell at most, where they do not agree. [9]")]
     blocks: Annotated[int, Says("How often the grid is measured, each time in another order. [1]")]
     budget: Annotated[
         str | float,

@@ -11,7 +11,7 @@ from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 
-MIN_FRAMES, MAX_FRAMES = 3, 15
+MIN_FRAMES, MAX_FRAMES = 3, 9
 """Of a cell that ends when its frames are enough, where nothing else is asked."""
 RACE_FRAMES = 6
 """The most of a cell in a race: no fewer have an interval."""

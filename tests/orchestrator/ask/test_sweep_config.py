@@ -138,9 +138,9 @@ def test_a_refusal_names_the_option_as_it_is_typed(option: dict[str, object], sa
 @pytest.mark.parametrize(
     ("option", "frames"),
     [
-        ({}, (3, 15)),
+        ({}, (3, 9)),
         ({"runs": 7}, (7, 7)),
-        ({"min_runs": 6}, (6, 15)),
+        ({"min_runs": 6}, (6, 9)),
         ({"min_runs": 30}, (30, 30)),
         ({"max_runs": 3}, (3, 3)),
         ({"min_runs": 4, "max_runs": 4}, (4, 4)),
