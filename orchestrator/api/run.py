@@ -70,7 +70,7 @@ class Run:
         """VALID or not, with reasons and advice; a run that has not ended is not."""
         run = self._reading.run
         if run.verdict is None:
-            return judge_run(self.rows, len(run.grid), "the run has not ended")
+            return judge_run(self.rows, run.cells_asked, "the run has not ended")
         return Verdict(run.verdict == "VALID", run.reasons, advised(run, self.rows))
 
     @property

@@ -118,15 +118,21 @@ def facts(run: Path) -> Facts:
             | {"row": {name: getattr(row, name) for name in filled}}
             for row, cell in zip(table, reading.cells, strict=True)
         ],
+        "predicted": [_predicted_line(row) for row in reading.every if row.predicted],
         "rate_tolerance": RATE_TOLERANCE,
         "conditions": _conditions(reading.run),
     }
     return {name: _plain(value) for name, value in told.items()}
 
 
+def _predicted_line(row: Row) -> tuple[object, ...]:
+    ends = row.e2e_predicted_low_ms, row.e2e_predicted_high_ms
+    return row.link, row.ue, row.label, row.e2e_predicted_ms, *ends
+
+
 def _verdict(run: RunRecord, table: Sequence[Row]) -> Facts:
     """As the run says; of one that has not ended, or lost some of its files, as its rows say."""
-    asked = max(len(table), len(run.grid))
+    asked = max(len(table), run.cells_asked)
     judged = judge_run(table, asked) if table else None
     reasons = list(run.reasons)
     reasons += [one for one in (judged.reasons if judged else ()) if one not in reasons]

@@ -3,9 +3,11 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.reports.html import facts
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -38,7 +40,9 @@ def test_a_sweep_until_sure_measures_some_cells_and_predicts_the_others(tmp_path
     assert any("are predicted, none of which" in line for line in said["advice"])
     table = [*csv.DictReader((place.out / "summary.csv").open())]
     assert [row["predicted"] for row in table].count("true") == len(said["predicted"])
-    assert (place.out / "report.html").exists()
+    page: dict[str, Any] = facts(place.out)
+    assert page["verdict"]["word"] == "VALID"
+    assert len(page["predicted"]) == len(said["predicted"])
 
 
 def test_a_first_answer_is_told_before_any_cell_is_measured(tmp_path: Path) -> None:

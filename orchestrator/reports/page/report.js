@@ -350,7 +350,14 @@ function conditions() {
   panel("Conditions of the run", "What it takes to run it again.", ...parts);
 }
 
+function predicted() {
+  if (told.predicted.length) panel("Predicted, not measured", "What decides was measured; of the others this is believed, "
+    + "from the profiles and all that was measured, in intervals of 90 %. Nothing else on this page counts them.",
+  table(["link", "UE", "configuration", "end to end ms", "from", "to"], told.predicted));
+}
+
 verdict();
+predicted();
 if (cells.length) [stages, crossover, compression, latencies, frame, accuracy, link, allRows].forEach((make) => make());
 conditions();
 
