@@ -226,9 +226,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
             empty=NO_FRAME,
         ),
     ] = None
-    blocks: Annotated[
-        int, Column("in how many blocks it was measured, besides once more at the end")
-    ] = 0
+    blocks: Annotated[int, Column("in how many blocks it was measured")] = 0
     disturbed: Annotated[
         str, Column("what else was at work on the machine while it was measured; else nothing")
     ] = ""
