@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from msgspec.structs import replace
@@ -88,8 +89,12 @@ class Judge:
 
     @property
     def whole(self) -> Accuracy:
-        """What the whole model reaches, on as many inputs as are held at once."""
-        judged = self._judged(held(self._whole.items()))
+        """What the whole model reaches."""
+        return self.whole_of(len(self._whole))
+
+    def whole_of(self, frames: int) -> Accuracy:
+        """The same, on so many of the first inputs, or as many as are held at once."""
+        judged = self._judged(held(islice(self._whole.items(), frames)))
         return _with_drop(judged, judged, is_sequence=self._sequence)
 
     def boxes(self, place: int, results: Tensors, min_score: float = 0.0) -> list[Box] | None:

@@ -60,7 +60,8 @@ class Engine:
 
     @cached_property
     def _judging(self) -> Judging:
-        return Judging(self.bed.model, self.bed.pair.references, self.folder)
+        pair, frames = self.bed.pair, self._config.accuracy_frames
+        return Judging(self.bed.model, pair.references, self.folder, frames)
 
     def measure(self, visits: Iterable[Visit], journal: Journal) -> Iterator[CellRecord]:
         """Measure one visit after another, and journal each; one that fails says why.

@@ -26,10 +26,12 @@ _WHOLE = "whole"
 
 
 class Judging:
-    """Of one model; `whole` is what all of it makes of each input."""
+    """Of one model; `whole` is what all of it makes of each input, judged on the first `frames`."""
 
-    def __init__(self, model: SweptModel, whole: Mapping[int, Tensors], folder: RunFolder) -> None:
-        self._model, self._whole, self._folder = model, whole, folder
+    def __init__(
+        self, model: SweptModel, whole: Mapping[int, Tensors], folder: RunFolder, frames: int
+    ) -> None:
+        self._model, self._whole, self._folder, self._frames = model, whole, folder, frames
         self.judge = Judge(model, whole)
         self._accuracy: Accuracy | None = None
         self._coded: dict[tuple[int, str], Coded] = {}
@@ -62,7 +64,7 @@ class Judging:
 
     def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
-        journal.update(whole_accuracy=self._accuracy or self.judge.whole)
+        journal.update(whole_accuracy=self._accuracy or self.judge.whole_of(self._frames))
         for place, result in self._whole.items():
             self.predict(_WHOLE, place, result)
 

@@ -52,6 +52,7 @@ def test_classes_are_held_against_the_folders_that_pictures_lie_in(tmp_path: Pat
     assert judged.more["top5"] == pytest.approx(7 / 8)
     assert judged.more["confusion hen as ant"] == 1
     assert (judged.frames, judge.judge({7: right[7]}).frames) == (8, 1)
+    assert (judge.whole.frames, judge.whole_of(3).frames) == (8, 3)
 
 
 def test_without_ground_truth_the_whole_models_classes_are_it(tmp_path: Path) -> None:
