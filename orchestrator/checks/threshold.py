@@ -138,7 +138,8 @@ def _column(text: str, name: str, unit: str) -> tuple[str, float]:
             if meant:
                 hint = f"; did you mean {', '.join(one.name for one in meant)}?"
             else:
-                names, every = [*COLUMNS, *(one.bare for one in columns)], ", ".join(COLUMNS)
+                names = dict.fromkeys((*COLUMNS, *(one.bare for one in columns)))
+                every = ", ".join(COLUMNS)
                 hint = did_you_mean(name, names, most=3, otherwise=f"; choose {every}")
             raise UsageError(f"--threshold {text!r}: no column is called {name!r}{hint}")
     return _in_unit(text, name, meant, unit)

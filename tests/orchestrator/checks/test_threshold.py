@@ -46,6 +46,39 @@ def test_a_limit_is_held_in_the_unit_of_its_column(text: str, column: str, limit
 
 
 @pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("e2e<8us", 0.008), ("e2e<8µs", 0.008), ("e2e<8ms", 8), ("e2e<8s", 8000),
+        ("encoded<8B", 8), ("encoded<8kB", 8e3), ("encoded<8MB", 8e6), ("encoded<8GB", 8e9),
+        ("encoded<8KiB", 8 * 1024), ("encoded<8MiB", 8 * 1024**2),
+        ("bw<8kbit/s", 0.008), ("bw<8Mbit/s", 8), ("bw<8Gbit/s", 8000),
+        ("frame<8kbit", 8), ("frame<8Mbit", 8000), ("loss<8%", 8), ("clock_drift<8ppm", 8),
+        ("accuracy<8%", 0.08), ("accuracy<8", 8),
+    ],
+)  # fmt: skip
+def test_each_unit_is_so_many_of_the_columns_own(text: str, limit: float) -> None:
+    assert parse(text).limit == pytest.approx(limit, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("e2e_ms", "equal"),
+    [(100, True), (100 + 9e-8, True), (100 + 2e-7, False), (100 - 2e-7, False), (50, False)],
+)
+def test_equal_is_what_decimals_make_of_it(e2e_ms: float, equal: bool) -> None:
+    assert (faults("e2e==100", [row("1:1", e2e_ms=e2e_ms)]) == []) is equal
+
+
+@pytest.mark.parametrize(("diff", "equal"), [(0.0, True), (9e-13, True), (2e-12, False)])
+def test_zero_is_a_zero_that_was_computed(diff: float, equal: bool) -> None:
+    assert (faults("max_abs_diff==0", [row("1:1", max_abs_diff=diff)]) == []) is equal
+
+
+def test_what_is_no_percentile_takes_one_frame_and_a_percentile_may_have_more() -> None:
+    assert faults("e2e<1s", [row("1:1", frames=1)]) == []
+    assert faults("e2e_p95<250ms", [row("1:1", frames=60)]) == []
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("e2e_p95", "give COLUMN"),
@@ -54,6 +87,8 @@ def test_a_limit_is_held_in_the_unit_of_its_column(text: str, column: str, limit
         ("<5ms", "give COLUMN"),
         ("e2ep95<250ms", "did you mean e2e_p95"),
         ("colour<5", "choose model"),
+        ("e2e_over<5", "did you mean e2e_over_bound, e2e_over_quiet"),
+        ("link_<5", r"did you mean link, (?!link[,?])"),  # each once
         ("e2e<250MB", "not in 'MB' but in ms, s"),
         ("part1<5", "part1_bytes or part1_ms"),
         ("codec<5", "is text"),
@@ -132,6 +167,7 @@ def test_the_device_anchor_needs_no_difference_since_nothing_is_cut() -> None:
         ("e2e<1s@nobody", "'nobody' is no split of the rows: cut 0:2, cut 1:1, cut 2:0"),
         ("e2e<1s@1:1,nobody", "'nobody' is no split"),
         ("e2e<1s@bw=100", "'100' is no bw_mbit of the rows: 20.0, 5.0"),
+        ("e2e<1s@bw=fast", "'fast' is no bw_mbit of the rows: 20.0, 5.0"),
         ("e2e<1s@bw=5,codec=lz4", "none of the 3 rows"),
     ],
 )
