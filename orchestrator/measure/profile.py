@@ -38,15 +38,18 @@ Range = tuple[int, int]
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     """Profile the model on both nodes, one after the other. Raises NodeError and UsageError.
 
-    Of the cuts that `config` asks for some have their parts run: every one where they are few.
+    Of the cuts that `config` asks for some have their parts run: every one where they are few. For
+    a race none has, its first answer is waited for: layers predict it, and what it measures
+    corrects them.
     """
     asked = [split.k for split in resolve(model.graph, config.split, model.named_splits)]
     n = model.graph.n
     places = [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, n)]
     spans = [*pairwise(places)]
     cuts = chosen(_runnable(model, asked) or _runnable(model, places), _most_parts(model))
-    edge_asked = _Asked("edge", config.edge_threads, [(k, n) for k in (0, *cuts)])
-    ue_asked = _Asked("ue", config.ue_threads, [(0, k) for k in (*cuts, n)])
+    part1s, part2s = [(0, k) for k in (*cuts, n)], [(k, n) for k in (0, *cuts)]
+    edge_asked = _Asked("edge", config.edge_threads, [] if config.races else part2s)
+    ue_asked = _Asked("ue", config.ue_threads, [] if config.races else part1s)
     edge = _of_node(edge_asked, spans, model, pair)
     alike = pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
     ue = _of_node(ue_asked, () if alike else spans, model, pair)
@@ -97,7 +100,7 @@ def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pai
     waited: list[float] = []
     # what a part computes a size from may not be made up: its layers predict it then
     with suppress(NodeError):
-        ran = _run(asked, TURNS, asked.parts, model, pair, by_turns=True)
+        ran = _run(asked, TURNS, asked.parts, model, pair, by_turns=True) if asked.parts else []
         parts = [
             PartTime(first=first, last=last, ms=one.steady_ms)
             for (first, last), one in zip(asked.parts, ran, strict=True)
