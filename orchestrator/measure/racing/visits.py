@@ -22,7 +22,7 @@ from orchestrator.results.records import PredictedCell
 Forecast = Callable[[Profile, Sequence[Cell]], Mapping[str, Prediction]]
 """What a profile says of cells, by their keys."""
 
-END_S = 4.0
+END_S = 6.0
 """Kept of a budget for judging, and for taking the testbed down."""
 MOST_VISITS = 3
 """A cell that was disturbed is visited so often at most."""
