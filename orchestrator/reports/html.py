@@ -185,7 +185,6 @@ def _answer(choice: Choice) -> list[str]:
     best, lossless = choice.best, choice.lossless
     if best is None:
         return [name, "nothing valid that may be recommended was measured", *[""] * 5]
-    same = lossless is not None and lossless.label == best.label
     return [
         name,
         best.label,
@@ -193,7 +192,11 @@ def _answer(choice: Choice) -> list[str]:
         listed([row.label for row in choice.tied[1:]] or ["nothing"], "and"),
         held(choice),
         lost_words(best) or "none",
-        "the same" if same else f"{lossless.label}, {within(lossless)}" if lossless else "none",
+        "the same"
+        if best.lossless
+        else f"{lossless.label}, {within(lossless)}"
+        if lossless
+        else "none",
     ]
 
 

@@ -316,9 +316,11 @@ class Row(MainColumns, frozen=True, kw_only=True):
 
     @property
     def interval_words(self) -> str:
-        """What the interval is, as 96.9 %, range of 3, range of 3 blocks, 95.0 % over runs."""
+        """What the interval is, as 96.9 %, 1 frame, range of 3 blocks, 95.0 % over runs."""
         if (interval := self.e2e_interval) is None:
             return ""
+        if self.frames == 1:
+            return "1 frame"
         if self.e2e_covers == "blocks of this run":
             return f"{interval.words(self.blocks)} blocks"
         over = " over runs" if self.e2e_covers == "runs" else ""

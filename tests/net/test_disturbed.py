@@ -62,7 +62,8 @@ def remained(place: Place, stdout: str) -> set[str]:
     for key, visit in {visit["key"]: visit for visit in visits(place)}.items():
         assert float(rows[key]["others_pct"]) == pytest.approx(100 * others_share(visit), abs=0.1)
     found = {key for key, row in rows.items() if row["disturbed"]}
-    words = f"{len(found)} of {len(rows)} cells were disturbed when last measured"
+    were = "was" if len(found) == 1 else "were"
+    words = f"{len(found)} of {len(rows)} cells {were} disturbed when last measured"
     assert (words in stdout) is bool(found), stdout
     return found
 
@@ -91,7 +92,8 @@ def test_cells_in_which_every_core_is_busy_are_noticed_measured_again_and_told(
     assert all(others_share(visit) > MAX_OTHERS_SHARE for visit in beside)
     again = [visit["key"] for visit in found[CELLS:]]
     assert "were disturbed and are measured again" in done.stderr
-    assert f"{len({*again})} of {CELLS} cells were measured again" in done.stdout
+    were = "was" if len({*again}) == 1 else "were"
+    assert f"{len({*again})} of {CELLS} cells {were} measured again" in done.stdout
     # all of them, unless something else kept the machine as busy
     in_vain = {*again[-MOST_IN_VAIN:]} <= remained(place, done.stdout)
     assert {visit["key"] for visit in beside} <= {*again} or in_vain, found

@@ -74,7 +74,7 @@ def why_unfit(row: Row) -> str:
         case Fitness.UNKNOWN:
             return "loses nobody knows how much" if seeded(row) else "was not judged"
         case Fitness.UNDECIDED:
-            return f"is undecided: {_lost(row)}; {_what_would_decide(row)}"
+            return f"is undecided, losing {_lost(row)}: {_what_would_decide(row)}"
     return f"loses {_lost(row)}"
 
 
@@ -89,8 +89,9 @@ def _what_would_decide(row: Row) -> str:
     if row.accuracy_drop_high is None:
         few = count is not None and count < MIN_PICTURES
         return f"{MIN_PICTURES} pictures or more have an interval" if few else "it has no interval"
-    more = frames_missing(row)
-    return "it is too close for frames to tell" if more is None else f"about {more} more frames"
+    if (more := frames_missing(row)) is None:
+        return "it is too close for frames to tell"
+    return f"about {more} more frame{'' if more == 1 else 's'} would decide"
 
 
 def frames_missing(row: Row) -> int | None:

@@ -40,7 +40,8 @@ def held(choice: Choice) -> str:
     """How the best split and the best anchor compare, as a table of choices has it beside them."""
     split, anchor = choice.split, choice.anchor
     if split is None or anchor is None:
-        return "" if choice.complete else "an anchor is missing"
+        no_split = "no split that may be recommended has a valid row"
+        return no_split if choice.complete else "an anchor is missing"
     if not choice.sure:
         told = f"{named(split)}, {within(split)}, and {anchor_words(anchor)}, {within(anchor)}, "
         told += f"cannot be told apart; {choice.doubt}"
@@ -62,9 +63,11 @@ def _where_to_cut(choice: Choice) -> list[str]:
     other = choice.network if anchor is choice.device else choice.device
     beside = f", {anchor_words(other)} {_ms(other)}" if other else ""
     if not choice.sure:
+        # nobody knows whether what cannot be told from the network anchor saves anything
+        paid = "" if anchor is choice.network else _paid(split)
         return [
             f"{where} the best split, {named(split)}, and {anchor_words(anchor)} cannot be told "
-            f"apart: {within(split)}{_paid(split)} and {within(anchor)}{_paid(anchor)}{beside}"
+            f"apart: {within(split)}{paid} and {within(anchor)}{_paid(anchor)}{beside}"
             f"{besides}; {choice.doubt}."
         ]
     if choice.best is split:
@@ -156,8 +159,8 @@ def passed_over(table: Sequence[Row], best: Row) -> list[str]:
     more = [f"{len(faster) - MAX_NAMED} more"] if len(faster) > MAX_NAMED else []
     slowed = f" with the UE slowed ({pace_words([best])})" if best.ue else ""
     return [
-        f"Faster at {best.link}{slowed}, and not recommended, since --max-drop is "
-        f"{best.max_drop:g}: {'; '.join([*told, *more])}."
+        f"Faster at {best.link}{slowed} than {best.label}, {_ms(best)}, by their medians, and not "
+        f"recommended, since --max-drop is {best.max_drop:g}: {'; '.join([*told, *more])}."
     ]
 
 

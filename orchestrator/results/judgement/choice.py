@@ -94,7 +94,7 @@ class Choice:
     def doubt(self) -> str:
         """What would tell them apart, as ``about 40 frames more would tell``."""
         if self.difference is None:
-            return "that takes 2 frames of each at least: give more --runs"
+            return "to tell takes 2 frames of each at least: give more --runs"
         if (more := self.difference.more_to_tell(self.level)) is None:
             of = self.difference.of
             blocks = "; --blocks 5 may" if of == "frame" else ""

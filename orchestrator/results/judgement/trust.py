@@ -5,7 +5,7 @@ from statistics import median
 
 from orchestrator.results.judgement.disturbance import MAX_SPREAD, anchors_apart
 from orchestrator.results.judgement.validity import is_off_pace
-from orchestrator.results.judgement.words import MAX_NAMED, within
+from orchestrator.results.judgement.words import MAX_NAMED, place_words, within
 from orchestrator.results.rows import Row, known
 
 MAX_OVER_BOUND = 1.05
@@ -39,7 +39,7 @@ def _prediction(table: Sequence[Row]) -> list[str]:
     return [
         f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
         f"(median of {len(predicted)} valid cells; worst {error_pct(worst):.1f} %, "
-        f"{worst.with_codec} at {worst.link}), part 1 and part 2 alone within {nodes:.1f} %."
+        f"{place_words(worst)}), part 1 and part 2 alone within {nodes:.1f} %."
     ]
 
 
@@ -60,11 +60,12 @@ def _late(table: Sequence[Row]) -> list[str]:
     if not late:
         return []
     worst = max(late, key=_over_bound)
+    its, most = ("its", "") if len(late) == 1 else ("their", "most of all ")
     return [
-        f"{len(late)} of {len(table)} cells took over {MAX_OVER_BOUND:g} times their physical "
-        f"floor and over {MAX_LATE_MS:g} ms more than it, most of all {worst.with_codec} at "
-        f"{worst.link} ({_over_bound(worst):.2f}): something else used this machine, or it is too "
-        "slow for this link."
+        f"{len(late)} of {len(table)} cells took over {MAX_OVER_BOUND:g} times {its} physical "
+        f"floor and over {MAX_LATE_MS:g} ms more than it, {most}{place_words(worst)} "
+        f"({_over_bound(worst):.2f}): something else used this machine, or it is too slow for this "
+        "link."
     ]
 
 
@@ -74,9 +75,10 @@ def _links(table: Sequence[Row]) -> list[str]:
     if not again:
         return []
     worst = max(again, key=lambda row: known(row.link_attempts))
+    most = "" if len(again) == 1 else "most often "
     return [
         f"{len(again)} of {len(table)} cells had a link that was as asked only when measured "
-        f"again, most often {worst.with_codec} at {worst.link} ({worst.link_attempts} times): "
+        f"again, {most}{place_words(worst)} ({worst.link_attempts} measurements): "
         "something else used the machine, or the link is not steady."
     ]
 
@@ -107,8 +109,9 @@ def _again(table: Sequence[Row]) -> list[str]:
     again = [row for row in table if row.measured > 1]
     if not again:
         return []
+    were, they = ("was", "it was") if len(again) == 1 else ("were", "they were")
     return [
-        f"{len(again)} of {len(table)} cells were measured again, since they were disturbed or had "
+        f"{len(again)} of {len(table)} cells {were} measured again, since {they} disturbed or had "
         "failed; the last time counts."
     ]
 
@@ -118,10 +121,11 @@ def _disturbed(table: Sequence[Row]) -> list[str]:
     found = [row for row in table if row.disturbed and row.e2e_ms is not None]
     if not found:
         return []
-    said = [f"{row.with_codec} at {row.link} ({row.disturbed})" for row in found[:MAX_NAMED]]
+    said = [f"{place_words(row)} ({row.disturbed})" for row in found[:MAX_NAMED]]
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    were, their = ("was", "its time is") if len(found) == 1 else ("were", "their times are")
     return [
-        f"{len(found)} of {len(table)} cells were disturbed when last measured, their times are "
+        f"{len(found)} of {len(table)} cells {were} disturbed when last measured, {their} "
         f"the machine's as well as the split's: {', '.join(said)}{more}. Let nothing else run, "
         "then measure again."
     ]

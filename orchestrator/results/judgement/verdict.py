@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.raced import raced
 from orchestrator.results.judgement.trust import apart
+from orchestrator.results.judgement.words import place_words
 from orchestrator.results.records import RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.statistics.drift import drift_advice
@@ -55,11 +56,7 @@ class SweepOutcome:
 
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:
     """The verdict on the rows of a run that was to have `cells_asked` cells."""
-    reasons = [
-        f"{row.with_codec} at {', UE '.join(filter(None, row.conditions))}: {row.reason}"
-        for row in table
-        if not row.valid
-    ]
+    reasons = [f"{place_words(row)}: {row.reason}" for row in table if not row.valid]
     reasons += apart(table)
     if stopped:
         reasons.append(stopped)

@@ -87,5 +87,5 @@ def test_a_single_frame_of_each_tells_nothing() -> None:
     table = [timed("0:9", [200.0]), timed("1:8", [50.0]), timed("9:0", [100.0])]
     (choice,) = choices(table)
     assert not choice.sure
-    assert choice.doubt == "that takes 2 frames of each at least: give more --runs"
+    assert choice.doubt == "to tell takes 2 frames of each at least: give more --runs"
     assert bold(table) == {"0:9", "1:8", "9:0"}

@@ -163,5 +163,5 @@ def test_less_than_a_millisecond_between_anchors_is_what_threads_take_to_wake() 
 def test_what_remained_disturbed_is_told_by_name() -> None:
     table = marked([row(40.1, **TOLD), row(20, **TOLD)])
     (sentence,) = [line for line in trust(table) if "disturbed" in line]
-    assert sentence.startswith("1 of 2 cells were disturbed")
+    assert sentence.startswith("1 of 2 cells was disturbed")
     assert "cut at 20 Mbit/s (part 1 took 40.1 ms, the profile predicts 20)" in sentence

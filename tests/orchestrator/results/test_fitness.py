@@ -80,7 +80,7 @@ def test_frames_that_decide_are_told_by_the_root_of_their_number(
     ends = {"accuracy_drop_low": low, "accuracy_drop": drop, "accuracy_drop_high": high}
     row = made_row(lossless=False, accuracy_frames=100, accuracy_metric="AP", **ends)
     assert frames_missing(row) == more
-    told = f"about {more} more frames" if more else "too close for frames to tell"
+    told = f"about {more} more frames would decide" if more else "too close for frames to tell"
     assert told in why_unfit(row)
 
 
@@ -105,15 +105,15 @@ def test_a_loss_that_is_a_thousandth_of_its_interval_from_the_limit_is_too_close
         ({}, "was not judged"),
         (
             {"accuracy_drop": 0.001, "accuracy_frames": 19},
-            "is undecided: 0.001 (AP over 19 inputs); 20 pictures or more have an interval",
+            "is undecided, losing 0.001 (AP over 19 inputs): 20 pictures or more have an interval",
         ),
         (
             {"accuracy_drop": 0.001, "accuracy_frames": 20},
-            "is undecided: 0.001 (AP over 20 inputs); it has no interval",
+            "is undecided, losing 0.001 (AP over 20 inputs): it has no interval",
         ),
         (
             {"accuracy_drop": 0.001, "accuracy_frames": None},
-            "is undecided: 0.001 (AP); it has no interval",
+            "is undecided, losing 0.001 (AP): it has no interval",
         ),
         (
             {"accuracy_drop": 0.5, "accuracy_frames": 2, "accuracy_metric": "key points, near"},
@@ -150,8 +150,8 @@ def test_only_what_was_faster_under_the_same_conditions_is_passed_over(other: Ro
     assert passed_over([best, other], best) == []
     (said,) = passed_over([best, other, faster(99.9)], best)
     assert said == (
-        "Faster at 20 Mbit/s, and not recommended, since --max-drop is 0.01: "
-        "cut (1:1), 100 ms, loses 0.5 (AP over 9 inputs)."
+        "Faster at 20 Mbit/s than cut (1:1), 100 ms, by their medians, and not recommended, since "
+        "--max-drop is 0.01: cut (1:1), 100 ms, loses 0.5 (AP over 9 inputs)."
     )
 
 
@@ -159,11 +159,11 @@ def test_of_what_was_passed_over_the_three_fastest_are_named() -> None:
     best = made_row(e2e_ms=100.0, ue="4x slower")
     slowed = [faster(ms, ue="4x slower") for ms in (40.0, 10.0, 30.0)]
     (said,) = passed_over(slowed, best)
-    assert re.findall("[0-9]+ ms", said) == ["10 ms", "30 ms", "40 ms"]
-    assert said.startswith("Faster at 20 Mbit/s with the UE slowed (4x slower), and")
+    assert re.findall("[0-9]+ ms", said) == ["100 ms", "10 ms", "30 ms", "40 ms"]
+    assert said.startswith("Faster at 20 Mbit/s with the UE slowed (4x slower) than")
     assert "more" not in said
     (said,) = passed_over([*slowed, faster(20.0, ue="4x slower")], best)
-    assert re.findall("[0-9]+ ms", said) == ["10 ms", "20 ms", "30 ms"]
+    assert re.findall("[0-9]+ ms", said) == ["100 ms", "10 ms", "20 ms", "30 ms"]
     assert said.endswith("; 1 more.")
 
 
@@ -180,7 +180,7 @@ def test_a_single_picture_decides_nothing_and_says_so(folder: RunFolder) -> None
     add_cell(folder, "1:1", [20] * 3, codec="int8", lossless=False, accuracy=judged)
     add_cell(folder, "2:0", [80] * 3, codec="none")
     (said,) = [line for line in advice(rows(folder)) if "not recommended" in line]
-    assert "is undecided: 0 (AP over 1 input); 20 pictures or more have an interval" in said
+    assert "is undecided, losing 0 (AP over 1 input): 20 pictures or more have an interval" in said
 
 
 def test_seeded_weights_tell_nothing_of_a_lossy_codec_and_a_lossless_row_is_fit() -> None:
@@ -200,8 +200,9 @@ def test_a_split_that_lost_its_accuracy_is_named_and_not_recommended(folder: Run
     assert choice.split is None
     (said,) = [line for line in advice(rows(folder)) if "not recommended" in line]
     assert said == (
-        "Faster at 8 Mbit/s, and not recommended, since --max-drop is 0.01: cut 1:1 (1:1) as int8, "
-        "20 ms, loses 0.8 [0.799 to 0.801] (AP over 12 inputs)."
+        "Faster at 8 Mbit/s than cut 2:0, 80 ms, by their medians, and not recommended, since "
+        "--max-drop is 0.01: cut 1:1 (1:1) as int8, 20 ms, loses 0.8 [0.799 to 0.801] "
+        "(AP over 12 inputs)."
     )
 
 

@@ -18,7 +18,7 @@ from orchestrator.results.judgement.anchors import as_accurate, compared
 from orchestrator.results.judgement.choice import Choice, choices
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
 from orchestrator.results.judgement.verdict import judge_run
-from orchestrator.results.judgement.words import MAX_NAMED, ms_words, within
+from orchestrator.results.judgement.words import MAX_NAMED, ms_words, place_words, within
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.comparison import difference
 from orchestrator.results.statistics.intervals import median_interval
@@ -114,7 +114,7 @@ def row(
 def under(sentence: str, table: Sequence[Row]) -> list[Row]:
     """The rows under the conditions that the sentence begins with."""
     where = r"(?:At|Faster at) (.+?)(?: with the UE slowed \((.+?)\))?"
-    found = re.match(where + "(?: cut at | do not split: | the best split, |, and not )", sentence)
+    found = re.match(where + "(?: cut at | do not split: | the best split, | than )", sentence)
     assert found, sentence
     asked = (found[2] or "").rpartition("asked ")[2]  # beside what was measured, if that is off
     return [r for r in table if r.conditions == (found[1], asked)]
@@ -158,6 +158,7 @@ def test_what_advice_says_is_true_of_the_rows(table: list[Row]) -> None:
     milliseconds |= {
         ms_words(without_data_ms(r)) for r in ran(table) if compression_needed(r) is not None
     }
+    milliseconds |= {within(r).partition(" (")[0] for r in ran(table)}
     for sentence in said:
         bare = sentence
         for link in LINKS:
@@ -256,7 +257,9 @@ def check_compression(sentence: str, split: Row) -> None:
 
 def check_faster(sentence: str, here: list[Row]) -> None:
     """What is told to be faster and not recommended may not be, and is; none is forgotten."""
-    named = rows_in(sentence, here)
+    than, _, passed = sentence.partition(", by their medians, and not recommended")
+    assert re.search(r" than (.+)$", than)
+    named = rows_in(passed, here)
     told = {f"{one.label} {fitness(one)}" for one in named}
     unfit = sorted((one for one in ran(here) if not is_fit(one)), key=lambda r: known(r.e2e_ms))
     assert named and not any(is_fit(one) for one in named)
@@ -280,13 +283,14 @@ def check_counts(said: Sequence[str], table: Sequence[Row]) -> None:
             if known(r.e2e_over_bound) > 1.05 and known(r.e2e_ms) - known(r.bound_ms) > 10
         ],
         "had a link that was": [r for r in rows if r.valid and (r.link_attempts or 1) > 1],
-        "were disturbed": [r for r in rows if r.disturbed],
+        "disturbed when last measured": [r for r in rows if r.disturbed],
     }  # fmt: skip
     for words, those in counted.items():
         told = [sentence for sentence in said if words in sentence]
         assert len(told) == bool(those)
         for sentence in told:
             assert sentence.startswith(f"{len(those)} of {len(table)} cells ")
+            assert any(f"{place_words(one)} (" in sentence for one in those)
     predicted = [r for r in rows if r.valid]
     for sentence in said:
         if sentence.startswith("The profiles predicted"):

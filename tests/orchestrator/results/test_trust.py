@@ -70,7 +70,24 @@ def test_a_link_that_needed_more_than_one_proof_is_told_of_valid_rows() -> None:
     (sentence,) = said("as asked only when measured again", *table)
     assert sentence.startswith("2 of 5 cells had a link")
     assert "most often worst" in sentence
-    assert "at 20 Mbit/s (3 times)" in sentence
+    assert "at 20 Mbit/s (3 measurements)" in sentence
+
+
+def test_a_cell_is_named_with_its_pace_and_one_cell_is_told_in_the_singular() -> None:
+    slow = {"ue": "4x slower", "disturbed": "its link stalled", "measured": 2, "link_attempts": 2}
+    at = "cut at 20 Mbit/s, UE 4x slower"
+    found = trust([row(), made_row(**late(1.5).plain() | slow)])
+    assert [sentence.partition(":")[0] for sentence in found] == [
+        "1 of 2 cells took over 1.05 times its physical floor and over 10 ms more than it, "
+        f"{at} (1.50)",
+        "1 of 2 cells had a link that was as asked only when measured again, "
+        f"{at} (2 measurements)",
+        "1 of 2 cells was measured again, since it was disturbed or had failed; the last time "
+        "counts.",
+        "1 of 2 cells was disturbed when last measured, its time is the machine's as well as the "
+        "split's",
+    ]
+    assert f"{at} (its link stalled)" in found[-1]
 
 
 def slowed(name: str, times: float, **changed: Any) -> Row:
@@ -117,6 +134,10 @@ def interval(e2e_ms: float, low_ms: float, high_ms: float, **changed: Any) -> Ro
     [
         (interval(10.0, 9.95, 10.4), "10 ms (9.9 to 10, "),
         (interval(9.99, 9.04, 12.6), "10.0 ms (9.0 to 13, "),
+        (interval(62.93, 62.85, 63.1), "62.9 ms (62.9 to 63.1, "),
+        (interval(3.0004, 3.0001, 3.0006), "3.000 ms (3.000 to 3.001, "),
+        (interval(63.0, 63.0, 63.0), "63 ms (63 to 63, "),
+        (interval(63.0, 63.0, 63.0, frames=1, e2e_coverage_pct=None), "63 ms (1 frame)"),
     ],
 )
 def test_a_time_is_told_with_its_interval(row_: Row, words: str) -> None:
