@@ -21,7 +21,7 @@ RULES = f"{RESULTS}/test_limits.py {RESULTS}/test_summary.py {RESULTS}/test_advi
 JUDGES = {
     f"{JUDGEMENT}/validity.py": RULES,
     f"{JUDGEMENT}/verdict.py": RULES,
-    f"{JUDGEMENT}/anchors.py": RULES,
+    f"{JUDGEMENT}/anchors.py": f"{RESULTS}/test_anchors.py",
     f"{JUDGEMENT}/disturbance.py": f"{RESULTS}/test_disturbance.py",
     f"{JUDGEMENT}/accuracy.py": f"{RESULTS}/test_fitness.py",
     f"{JUDGEMENT}/trust.py": f"{RESULTS}/test_trust.py {RESULTS}/test_limits.py",
