@@ -91,7 +91,21 @@ class Comparison:
             f"{words}; of all {len(self.changes)} rows the median is {abs(shift):.1f} % "
             f"{'slower' if shift > 0 else 'faster'} in B, around which they scatter by "
             f"{scatter:.1f} %: runs of the same thing shift, too, and up to {100 * MAX_SHIFT:g} % "
-            f"of that is told of no row{self._of_frames}"
+            f"of that is told of no row{self._of_noise}{self._of_frames}"
+        )
+
+    @property
+    def _of_noise(self) -> str:
+        """Why rows are noise whose interval alone would tell a change."""
+        found = [c for c in self.changes if c.word == "noise" and c.told.difference]
+        beyond = sum(
+            not low <= 1 <= high for c in found for low, high in [c.ratio_interval or (1, 1)]
+        )
+        if not beyond:
+            return ""
+        return (
+            f". The intervals of {beyond} in noise exclude 1: told is only what is sure among all "
+            "rows (Holm), not shared by them, and large beside how they scatter"
         )
 
     @property
@@ -125,8 +139,11 @@ def compare(base: Reading, other: Reading) -> Comparison:
     words = told_apart([beside(mine[point], theirs[point]) for point in told])
     changes = tuple(_change(p, base, other, w) for p, w in zip(told, words, strict=True))
     only = [f"not compared, INVALID in one: {point.words}" for point in both if point not in told]
-    only += [f"only in {base.name}: {point.words}" for point in mine if point not in both]
-    only += [f"only in {other.name}: {point.words}" for point in theirs if point not in both]
+    for reading, points, others in ((base, mine, theirs), (other, theirs, mine)):
+        alone = [p for p in points if p not in others or (points[p].samples_ms and p not in both)]
+        only += [f"only in {reading.name}: {point.words}" for point in alone]
+    failed = [p for p in mine if p in theirs and not (mine[p].samples_ms or theirs[p].samples_ms)]
+    only += [f"without a frame in both: {point.words}" for point in failed]
     return Comparison(base.name, other.name, changes, tuple(only), tuple(_remarks(base, other)))
 
 

@@ -24,6 +24,8 @@ from orchestrator.results.judgement.words import (
 from orchestrator.results.rows import Row, known
 from splitbed.codecs import RAW
 
+NO_SPLIT = "no valid split that may be recommended was measured"
+
 
 def advice(table: Sequence[Row]) -> list[str]:
     """What the rows of a run advise, the conditions in their order."""
@@ -40,8 +42,7 @@ def held(choice: Choice) -> str:
     """How the best split and the best anchor compare, as a table of choices has it beside them."""
     split, anchor = choice.split, choice.anchor
     if split is None or anchor is None:
-        no_split = "no split that may be recommended has a valid row"
-        return no_split if choice.complete else "an anchor is missing"
+        return NO_SPLIT if choice.complete else "an anchor is missing"
     if not choice.sure:
         told = f"{named(split)}, {within(split)}, and {anchor_words(anchor)}, {within(anchor)}, "
         told += f"cannot be told apart; {choice.doubt}"
@@ -55,8 +56,14 @@ def held(choice: Choice) -> str:
 
 def _where_to_cut(choice: Choice) -> list[str]:
     split, anchor = choice.split, choice.anchor
-    if not choice.complete or split is None or anchor is None:
+    if not choice.complete or anchor is None:
         return []  # no advice on a comparison that is not complete
+    if split is None:
+        slowed = f" with the UE slowed ({pace_words([anchor])})" if choice.ue else ""
+        takes = f"{anchor_words(anchor)} takes {within(anchor)}"
+        return [
+            f"No split is advised at {choice.link}{slowed}: {takes}, {NO_SPLIT}{_tied(choice)}."
+        ]
     slowed = f" with the UE slowed ({pace_words([split, anchor])})" if choice.ue else ""
     where = f"At {choice.link}{slowed}"
     besides = _lossier(choice) + _tied(choice)

@@ -5,7 +5,7 @@ from statistics import median
 
 from orchestrator.results.judgement.disturbance import MAX_SPREAD, anchors_apart
 from orchestrator.results.judgement.validity import is_off_pace
-from orchestrator.results.judgement.words import MAX_NAMED, place_words, within
+from orchestrator.results.judgement.words import listed, place_words, within
 from orchestrator.results.rows import Row, known
 
 MAX_OVER_BOUND = 1.05
@@ -121,12 +121,11 @@ def _disturbed(table: Sequence[Row]) -> list[str]:
     found = [row for row in table if row.disturbed and row.e2e_ms is not None]
     if not found:
         return []
-    said = [f"{place_words(row)} ({row.disturbed})" for row in found[:MAX_NAMED]]
-    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    said = [f"{place_words(row)} ({row.disturbed})" for row in found]
     were, their = ("was", "its time is") if len(found) == 1 else ("were", "their times are")
     return [
         f"{len(found)} of {len(table)} cells {were} disturbed when last measured, {their} "
-        f"the machine's as well as the split's: {', '.join(said)}{more}. Let nothing else run, "
+        f"the machine's as well as the split's: {listed(said, 'and')}. Let nothing else run, "
         "then measure again."
     ]
 

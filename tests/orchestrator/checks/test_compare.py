@@ -48,6 +48,19 @@ def test_rows_that_one_run_lacks_and_another_model_are_said(tmp_path: Path) -> N
     assert "the inputs differ" in found.remarks
 
 
+def test_a_row_that_failed_is_in_the_run_that_has_frames_of_it_and_in_no_other(
+    tmp_path: Path,
+) -> None:
+    a, b = (made_run(tmp_path / name) for name in "ab")
+    for folder, split in ((a, "3:0"), (b, "3:0"), (b, "2:2")):
+        add_cell(folder, split, [], error="the edge node died")
+    add_cell(a, "2:2", [10.0] * 3)
+    assert [*compare(read(a.path), read(b.path)).only] == [
+        f"only in {a.path}: 2:2 at 8 Mbit/s",
+        "without a frame in both: 3:0 at 8 Mbit/s",
+    ]
+
+
 def test_several_runs_are_each_held_against_the_first(tmp_path: Path) -> None:
     folders = [made_run(tmp_path / str(scale), scale=scale).path for scale in (1, 2, 3)]
     done = orchestrate("compare", *map(str, folders), "--json")

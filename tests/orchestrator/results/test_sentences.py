@@ -168,6 +168,13 @@ def test_what_advice_says_is_true_of_the_rows(table: list[Row]) -> None:
             check_where_to_cut(sentence, under(sentence, table))
         elif sentence.startswith("Faster at "):
             check_faster(sentence, under(sentence, table))
+    for choice in choices(table):
+        here = [one for one in ran(table) if one.conditions == (choice.link, choice.ue)]
+        sides = {one.is_network_anchor for one in here if one.is_anchor}
+        no_split = not any(is_fit(one) and not one.is_anchor for one in here)
+        where = f"{choice.link}{' with the UE slowed' if choice.ue else ':'}"
+        told = any(one.startswith(f"No split is advised at {where}") for one in said)
+        assert told == (no_split and sides == {True, False})
     check_counts(said, table)
 
 
