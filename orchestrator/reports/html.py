@@ -196,7 +196,7 @@ def _answer(choice: Choice) -> list[str]:
         if best.lossless
         else f"{lossless.label}, {within(lossless)}"
         if lossless
-        else "none",
+        else "none was measured",
     ]
 
 

@@ -91,8 +91,8 @@ def test_what_compare_says_is_true_of_both_runs(runs: tuple[Reading, Reading]) -
     shift = 100 * (math.exp(median(math.log(change.ratio) for change in found.changes)) - 1)
     side = "slower" if shift > 0 else "faster"
     assert f"of all {len(words)} rows the median is {abs(shift):.1f} % {side} in B" in found.overall
-    ends = [one.ratio_interval for one in found.changes if one.word == "noise"]
-    beyond = sum(not low <= 1 <= high for low, high in filter(None, ends))
+    noisy = [one.ratio_interval for one in found.changes if one.word == "noise"]
+    beyond = sum(not one[0] <= 1 <= one[1] for one in noisy if one)
     assert (f"intervals of {beyond} in noise exclude 1" in found.overall) == bool(beyond)
     assert len(words) + len(found.only) == len({*a.by_point, *b.by_point})
     for reading in runs:
