@@ -174,7 +174,8 @@ def summary(found: Sequence[Measured]) -> str:
         return f"{words}. Nothing could be measured: see the reasons."
     inside = sum(one.expected for one in found)
     words += (
-        f". Prediction error over {len(errors)} measured cells: median "
+        f". Prediction error over {len(errors)} measured cell{'' if len(errors) == 1 else 's'}: "
+        "median "
         f"{statistics.median(errors):.1f} %, worst {max(errors):.1f} %; {inside} of them in their "
         "intervals. Regret against the measured best, median and worst: "
     )

@@ -96,10 +96,10 @@ def _doubt(plan: Plan) -> str:
 
 def _left_out(predictor: Predictor, words: str) -> str:
     if drawn(predictor.facts.weights):
-        why = "with seeded weights what they lose is unknown; --weights FILE takes trained ones"
+        why = "with seeded weights what that loses is unknown; --weights FILE takes trained ones"
     else:
         most = f"--max-drop {predictor.max_drop:g}"
-        why = f"it is not sure that they lose no more accuracy than {most}"
+        why = f"it is not sure that no more accuracy is lost than {most}"
     return f"Not planned, since {why}: {words}."
 
 

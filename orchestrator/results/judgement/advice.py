@@ -4,7 +4,7 @@ Each sentence is said of the same rows as the tables beside it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from orchestrator.results.judgement.accuracy import is_fit, seeded, why_unfit
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
@@ -27,11 +27,14 @@ from splitbed.codecs import RAW
 NO_SPLIT = "no valid split that may be recommended was measured"
 
 
-def advice(table: Sequence[Row]) -> list[str]:
-    """What the rows of a run advise, the conditions in their order."""
+def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> list[str]:
+    """What the rows of a run advise, the conditions in their order.
+
+    Under those of `unsure` a race has left rows to measure that may be faster: that is told.
+    """
     said: list[str] = []
     for choice in choices(table):
-        said += _where_to_cut(choice)
+        said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
         said += passed_over(table, choice.best) if choice.best else []
     said += _uncompressed_anchor(table)
     said += untrained(table)
@@ -54,7 +57,7 @@ def held(choice: Choice) -> str:
     return told if choice.complete else f"{told}; an anchor is missing"
 
 
-def _where_to_cut(choice: Choice) -> list[str]:
+def _where_to_cut(choice: Choice, *, sure: bool) -> list[str]:
     split, anchor = choice.split, choice.anchor
     if not choice.complete or anchor is None:
         return []  # no advice on a comparison that is not complete
@@ -62,10 +65,11 @@ def _where_to_cut(choice: Choice) -> list[str]:
         slowed = f" with the UE slowed ({pace_words([anchor])})" if choice.ue else ""
         takes = f"{anchor_words(anchor)} takes {within(anchor)}"
         return [
-            f"No split is advised at {choice.link}{slowed}: {takes}, {NO_SPLIT}{_tied(choice)}."
+            f"No split is advised at {choice.link}{slowed}, since {NO_SPLIT}: {takes}"
+            f"{_tied(choice)}."
         ]
     slowed = f" with the UE slowed ({pace_words([split, anchor])})" if choice.ue else ""
-    where = f"At {choice.link}{slowed}"
+    where = f"{'At' if sure else 'Of what was measured, at'} {choice.link}{slowed}"
     besides = _lossier(choice) + _tied(choice)
     other = choice.network if anchor is choice.device else choice.device
     beside = f", {anchor_words(other)} {_ms(other)}" if other else ""

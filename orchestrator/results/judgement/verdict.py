@@ -68,4 +68,5 @@ def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None
 def advised(run: RunRecord, table: Sequence[Row]) -> tuple[str, ...]:
     """What its rows advise, and what is to be known of the run as a whole."""
     drifted = drift_advice(run.drift) if run.drift else ()
-    return (*advice(table), *raced(run, table), *drifted, *run.conditions.warnings)
+    unsure = {(one.link, one.ue) for one in run.raced if not one.sure}
+    return (*advice(table, unsure), *raced(run, table), *drifted, *run.conditions.warnings)

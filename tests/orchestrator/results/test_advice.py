@@ -56,6 +56,19 @@ def test_late_cells_are_counted_by_both_limits_that_are_told(folder: RunFolder) 
     assert all((row.e2e_over_bound or 0) > 1.05 for row in rows(folder))
 
 
+def test_where_a_race_is_not_sure_advice_is_only_of_what_was_measured(folder: RunFolder) -> None:
+    add_cell(folder, "0:2", [100] * 3)
+    add_cell(folder, "1:1", [40, 42, 44])
+    add_cell(folder, "2:0", [47, 49, 52], codec="none")
+    asked = {"link": "8 Mbit/s", "ue": "", "best": "cut 1:1 (1:1)", "best_ms": 42.0}
+    change_run(folder, raced=[asked])
+    assert told_of(folder)["verdict"]["advice"][0].startswith("At 8 Mbit/s cut at")
+    change_run(folder, raced=[asked | {"may_win": ["another"]}])
+    said = told_of(folder)["verdict"]["advice"]
+    assert said[0].startswith("Of what was measured, at 8 Mbit/s cut at")
+    assert any("another may be faster" in one for one in said)
+
+
 def test_a_link_that_was_as_asked_only_when_measured_again_is_told() -> None:
     table = [made_row(link_attempts=1), made_row(link_attempts=2), made_row(split_name="late")]
     assert advice(table) == [

@@ -172,7 +172,7 @@ def test_what_advice_says_is_true_of_the_rows(table: list[Row]) -> None:
         here = [one for one in ran(table) if one.conditions == (choice.link, choice.ue)]
         sides = {one.is_network_anchor for one in here if one.is_anchor}
         no_split = not any(is_fit(one) and not one.is_anchor for one in here)
-        where = f"{choice.link}{' with the UE slowed' if choice.ue else ':'}"
+        where = f"{choice.link}{' with the UE slowed' if choice.ue else ','}"
         told = any(one.startswith(f"No split is advised at {where}") for one in said)
         assert told == (no_split and sides == {True, False})
     check_counts(said, table)
