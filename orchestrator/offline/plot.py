@@ -31,7 +31,10 @@ def plot(points: Sequence[RatePoint], links: Sequence[LinkSpec], model: str, fil
         values = [point.value for point in held]
         look: dict[str, Any] = {"marker": "o" if len(held) > 1 else "D", "label": curve}
         (line,) = by_rate.plot([point.kbit_per_frame for point in held], values, **look)
+        # more bits are not always more time: coders differ in what they take, too
+        held.sort(key=lambda point: point.bound_ms(link))
         latencies = [point.bound_ms(link) for point in held]
+        values = [point.value for point in held]
         by_latency.plot(latencies, values, **look | {"color": line.get_color()})
     for whole in (point for point in good if not point.crosses):
         for axes in (by_rate, by_latency):
