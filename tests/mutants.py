@@ -27,7 +27,7 @@ JUDGES = {
     f"{JUDGEMENT}/trust.py": f"{RESULTS}/test_trust.py {RESULTS}/test_limits.py",
     f"{JUDGEMENT}/choice.py": f"{RULES} {RESULTS}/test_choice.py",
     "orchestrator/results/statistics/intervals.py": f"{RESULTS}/test_intervals.py",
-    "orchestrator/results/statistics/comparison.py": f"{RESULTS}/test_comparison.py",
+    "orchestrator/results/statistics/comparison.py": f"{RESULTS}/test_difference.py",
     "orchestrator/checks/threshold.py": "tests/orchestrator/checks/test_threshold.py",
     "orchestrator/checks/tolerances.py": "tests/orchestrator/checks/test_tolerances.py",
     "netem/proof.py": "tests/netem/test_proof.py",

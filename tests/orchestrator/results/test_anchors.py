@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.results.judgement.anchors import EQUAL_ACCURACY, as_accurate, compared
+from orchestrator.results.judgement.anchors import as_accurate, compared
 from orchestrator.results.rows import Row
 from tests.orchestrator.written import made_row
 
@@ -65,7 +65,7 @@ def lossy(split: str, accuracy: float | None, drop: float | None = 0.0, **change
     return row(split, 40, **values | changed)
 
 
-BETTER, UNFIT = 0.5 + EQUAL_ACCURACY, 0.02
+UNFIT = 0.02
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,9 @@ BETTER, UNFIT = 0.5 + EQUAL_ACCURACY, 0.02
         (DEVICE, lossy("1:1", 0.9), True),  # it loses nothing
         (lossy("0:2", 0.5), lossy("1:1", 0.9), True),  # both lose no more than is allowed
         (lossy("0:2", 0.9, UNFIT), lossy("1:1", 0.5), False),
-        (lossy("0:2", 0.5, UNFIT), lossy("1:1", BETTER, UNFIT), True),
-        (lossy("0:2", 0.5), lossy("1:1", BETTER + 1e-4, UNFIT), False),
+        (lossy("0:2", 0.5, UNFIT), lossy("1:1", 0.5049, UNFIT), True),
+        (lossy("0:2", 0.5), lossy("1:1", 0.5051, UNFIT), False),
+        (lossy("0:2", 0.9), lossy("1:1", 0.5, UNFIT), True),
         (lossy("0:2", None), lossy("1:1", 0.5, UNFIT), False),
         (lossy("0:2", 0.5), lossy("1:1", None, UNFIT), False),
         (lossy("0:2", None, UNFIT), lossy("0:2", None, UNFIT), True),  # itself
@@ -107,3 +108,8 @@ def test_what_was_not_delivered_or_does_not_count_has_nothing_to_pay(
 ) -> None:
     delivered: dict[str, Any] = {"part1_delivery_ms": 400.0, "part1_bytes": 1}
     assert against(row("1:1", 40, **delivered | changed), NETWORK).frames_to_pay_delivery is None
+
+
+def test_without_a_network_anchor_a_delivery_never_pays() -> None:
+    delivered: dict[str, Any] = {"part1_delivery_ms": 400.0, "part1_bytes": 1}
+    assert against(row("1:1", 0.5, **delivered), DEVICE).frames_to_pay_delivery is None
