@@ -25,7 +25,7 @@ JUDGES = {
     f"{JUDGEMENT}/disturbance.py": f"{RESULTS}/test_disturbance.py",
     f"{JUDGEMENT}/accuracy.py": f"{RESULTS}/test_fitness.py",
     f"{JUDGEMENT}/trust.py": f"{RESULTS}/test_trust.py {RESULTS}/test_limits.py",
-    f"{JUDGEMENT}/choice.py": f"{RULES} {RESULTS}/test_choice.py",
+    f"{JUDGEMENT}/choice.py": f"{RESULTS}/test_choosing.py",
     "orchestrator/results/statistics/intervals.py": f"{RESULTS}/test_intervals.py",
     "orchestrator/results/statistics/comparison.py": f"{RESULTS}/test_difference.py",
     "orchestrator/checks/threshold.py": "tests/orchestrator/checks/test_threshold.py",
