@@ -63,7 +63,9 @@ class Follower(Watcher):
         """All were measured; these will be once more."""
         self._cells += len(cells)
         self._time.begin(cells)
-        self._tell("note", f"{len(cells)} cells were disturbed and are measured again")
+        self._tell(
+            "note", f"{len(cells)} cells were disturbed and are measured again, as long as it helps"
+        )
 
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""

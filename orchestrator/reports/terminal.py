@@ -117,8 +117,10 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
 def show_verdict(verdict: Verdict, console: Plain) -> None:
     """Print the word, its reasons and the advice."""
     console.print(Text(verdict.word, "bold green" if verdict.valid else "bold red"))
+    though = ["What its rows say, though the run is INVALID:"]
     for line in (
         *(f"  {reason}" for reason in verdict.reasons),
+        *(though if verdict.advice and not verdict.valid else []),
         *(f"- {a}" for a in verdict.advice),
     ):
         console.print(line, soft_wrap=not console.is_terminal)

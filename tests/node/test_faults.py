@@ -15,6 +15,7 @@ from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet, Padding
+from splitbed.wire import PROTOCOL
 from tests.node.loopback import free_port, loopback_pair
 
 
@@ -40,7 +41,9 @@ def test_a_node_of_another_protocol_is_refused_with_what_repairs_it(
 ) -> None:
     monkeypatch.setenv("OTHER", "protocol")
     with (
-        pytest.raises(NodeError, match="protocol 2, this orchestrator 3: install the same"),
+        pytest.raises(
+            NodeError, match=f"protocol 2, this orchestrator {PROTOCOL}: install the same"
+        ),
         loopback_pair(tmp_path, edge_module="tests.node.other_node"),
     ):
         pass

@@ -77,7 +77,7 @@ class SweepProgress(Watcher):
     def again(self, cells: Sequence[Cell]) -> None:
         """All were measured; these will be once more."""
         self._time.begin(cells)
-        self._say(f"{len(cells)} cells were disturbed and are measured again")
+        self._say(f"{len(cells)} cells were disturbed and are measured again, as long as it helps")
         self._bar.update(self._task, total=(self._bar.tasks[0].total or 0) + len(cells))
 
     def note(self, words: str) -> None:

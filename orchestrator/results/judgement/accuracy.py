@@ -90,14 +90,14 @@ def _what_would_decide(row: Row) -> str:
         few = count is not None and count < MIN_PICTURES
         return f"{MIN_PICTURES} pictures or more have an interval" if few else "it has no interval"
     if (more := frames_missing(row)) is None:
-        return "it is too close for frames to tell"
-    return f"about {more} more frame{'' if more == 1 else 's'} would decide"
+        return "it is too close for more inputs to tell"
+    return f"about {more} more input{'' if more == 1 else 's'} (--accuracy-frames) would decide"
 
 
 def frames_missing(row: Row) -> int | None:
-    """About how many more frames decide whether the loss is within the limit.
+    """About how many more inputs decide whether the loss is within the limit.
 
-    The interval is taken to shrink as the root of the number of frames, around the loss that was
+    The interval is taken to shrink as the root of the number of inputs, around the loss that was
     seen, until its end no longer holds the limit. None where that takes a million or more.
     """
     away = row.max_drop - known(row.accuracy_drop)

@@ -23,4 +23,7 @@ def nothing_raced(run: RunRecord, table: Sequence[Row]) -> str | None:
     """Why a race is INVALID that had no time for a cell."""
     if table or not run.predicted:
         return None
-    return "nothing was measured, every time is predicted: no cell would have ended in the budget"
+    return (
+        "nothing was measured, every time is predicted: no cell would have ended in the budget, "
+        "give a longer --budget"
+    )

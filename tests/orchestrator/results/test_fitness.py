@@ -80,7 +80,11 @@ def test_frames_that_decide_are_told_by_the_root_of_their_number(
     ends = {"accuracy_drop_low": low, "accuracy_drop": drop, "accuracy_drop_high": high}
     row = made_row(lossless=False, accuracy_frames=100, accuracy_metric="AP", **ends)
     assert frames_missing(row) == more
-    told = f"about {more} more frames would decide" if more else "too close for frames to tell"
+    told = (
+        f"about {more} more inputs (--accuracy-frames) would decide"
+        if more
+        else "too close for more"
+    )
     assert told in why_unfit(row)
 
 
