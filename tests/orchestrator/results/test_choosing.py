@@ -133,6 +133,9 @@ def test_doubt_is_multiplied_by_the_pairs_that_were_picked_from() -> None:
     assert found.difference.ratio == pytest.approx(1.025, rel=0.02)
     same = choice(NETWORK, row("2:0", 40), CUT, row("3:1", 45))
     assert same.p == 1
+    alone = choice(CUT)
+    assert (alone.p, alone.level, alone.sure) == (1.0, 0.05, False)
+    assert choice(DEVICE, CUT).level == 0.05
 
 
 def test_doubt_is_corrected_for_the_links_that_were_asked() -> None:

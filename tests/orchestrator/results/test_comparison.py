@@ -95,8 +95,3 @@ def test_of_the_same_times_no_number_of_frames_would_tell() -> None:
     found = difference([10.0] * 8, [10.0] * 8)
     assert found is not None
     assert (found.tells, found.p, found.more_to_tell()) == (False, 1.0, None)
-
-
-def test_holm_corrects_the_least_most() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []

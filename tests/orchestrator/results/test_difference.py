@@ -14,6 +14,7 @@ from orchestrator.results.statistics.comparison import (
     MAX_MORE,
     Difference,
     difference,
+    holm,
     student,
 )
 
@@ -183,3 +184,11 @@ def test_more_than_ten_thousand_are_not_asked_for(more: int, told: int | None) -
 def test_a_difference_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         one().p = 1.0  # type: ignore[misc]
+
+
+def test_holm_corrects_the_least_most() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.3, 0.4]) == pytest.approx([0.6, 0.6])  # none before one that is less
+    assert holm([0.9, 0.6, 1.0]) == [1.0, 1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
