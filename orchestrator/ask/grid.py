@@ -133,6 +133,19 @@ def in_random_order(
     return [group for block in range(blocks) for group in _in_groups(cells, block, room, dice)]
 
 
+def anchors_again(cells: Sequence[Cell], blocks: int) -> list[Visit]:
+    """The anchors once more, after all blocks: over each link and at each pace, of each the first.
+
+    The network anchor with the first of its codecs: what is looked at is the machine.
+    """
+    found: dict[object, Cell] = {}
+    for cell in cells:
+        asked = cell.configuration
+        if asked.k in (0, asked.n):
+            found.setdefault((asked.k, asked.link, asked.pace), cell)
+    return [Visit(cell, blocks) for cell in found.values()]
+
+
 def _in_groups(
     cells: Sequence[Cell], block: int, room: int, dice: random.Random
 ) -> Iterator[list[Visit]]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell, Visit, in_random_order, plan_cells
+from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order, plan_cells
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
@@ -116,7 +116,7 @@ def measure_cells(
     with folder.locked():
         engine = Engine(config, bed, folder, progress)
         groups = in_random_order(cells, config.seed, engine.parts.room, config.blocks)
-        visits = [*chain(*groups)]
+        visits = [*chain(*groups), *anchors_again(cells, config.blocks)]
         facts = conditions(bed.pair, bed.link.backend)
         fresh = RunRecord(
             asked=config.model_dump(mode="json"),
@@ -145,7 +145,7 @@ def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:
     splits = (str(len({visit.cell.configuration.k for visit in group})) for group in first)
     held = f", {' + '.join(splits)} splits at a time" if len(first) > 1 else ""
     again = f", in each of {config.blocks} blocks anew" if config.blocks > 1 else ""
-    return f"random (seed {config.seed}){held}{again}"
+    return f"random (seed {config.seed}){held}{again}, the anchors once more at the end"
 
 
 def _measured(
@@ -217,9 +217,12 @@ def _end(
     reason = reason or nothing_raced(run, table)
     judged = judge_run(table, run.cells_asked, reason)
     of = {visit.key: place for place, one in enumerate(groups) for visit in one}
-    together = [of[visit.cell.key, visit.cell.block] for visit in journal.visits]
-    began_ns = [visit.began_ns for visit in journal.visits]
-    found = drift(journal.visit_rows, began_ns, together, resumed=bool(run.resumed))
+    # the anchors at the end are not there by chance, which the test of a drift takes for granted
+    both = zip(journal.visits, journal.visit_rows, strict=True)
+    drawn = [(visit, row) for visit, row in both if visit.key in of]
+    together = [of[visit.key] for visit, _ in drawn]
+    began_ns = [visit.began_ns for visit, _ in drawn]
+    found = drift([row for _, row in drawn], began_ns, together, resumed=bool(run.resumed))
     advice = advised(replace(run, drift=found), table)
     verdict = Verdict(judged.valid, judged.reasons, advice)
     try:

@@ -59,19 +59,19 @@ class Journal:
     @property
     def ended(self) -> set[tuple[str, int]]:
         """The visits that need not be made again, each by its key and its block."""
-        return {_named(visit) for visit in self.visits if visit.ended}
+        return {visit.key for visit in self.visits if visit.ended}
 
     @property
     def valid(self) -> set[tuple[str, int]]:
         """Those that count: no rule failed."""
         alone = zip(self.visits, self.visit_rows, strict=True)
-        return {_named(visit) for visit, row in alone if row.valid}
+        return {visit.key for visit, row in alone if row.valid}
 
     @property
     def disturbed(self) -> set[tuple[str, int]]:
         """Those that ended while the machine was disturbed."""
         alone = zip(self.visits, self.visit_rows, strict=True)
-        return {_named(one) for one, row in alone if row.disturbed and one.cell.error is None}
+        return {one.key for one, row in alone if row.disturbed and one.cell.error is None}
 
     @property
     def cells(self) -> list[CellRecord]:
@@ -149,7 +149,3 @@ class Journal:
             self._lines[name].add(line, sync=sync)
         except OSError as error:
             raise self.folder.unwritable(name, error) from error
-
-
-def _named(visit: MeasuredVisit) -> tuple[str, int]:
-    return visit.cell.key, visit.cell.block

@@ -59,8 +59,12 @@ def others_share(visit: dict[str, Any]) -> float:
 def remained(place: Place, stdout: str) -> set[str]:
     """Keys of the cells that were disturbed when last measured: that counts, and is told."""
     rows = dict(zip(place.run_json()["grid"], place.rows(), strict=True))
-    for key, visit in {visit["key"]: visit for visit in visits(place)}.items():
-        assert float(rows[key]["others_pct"]) == pytest.approx(100 * others_share(visit), abs=0.1)
+    # of the anchors, which come once more at the end, the worse
+    shares: dict[str, list[float]] = {}
+    for (key, _), visit in {(one["key"], one["block"]): one for one in visits(place)}.items():
+        shares.setdefault(key, []).append(others_share(visit))
+    for key, share in shares.items():
+        assert float(rows[key]["others_pct"]) == pytest.approx(100 * max(share), abs=0.1)
     found = {key for key, row in rows.items() if row["disturbed"]}
     were = "was" if len(found) == 1 else "were"
     words = f"{len(found)} of {len(rows)} cells {were} disturbed when last measured"
@@ -90,7 +94,7 @@ def test_cells_in_which_every_core_is_busy_are_noticed_measured_again_and_told(
     ]
     assert len(beside) >= DURING - 1
     assert all(others_share(visit) > MAX_OTHERS_SHARE for visit in beside)
-    again = [visit["key"] for visit in found[CELLS:]]
+    again = [visit["key"] for visit in found if visit["measured"] > 1]
     assert "were disturbed and are measured again" in done.stderr
     were = "was" if len({*again}) == 1 else "were"
     assert f"{len({*again})} of {CELLS} cells {were} measured again" in done.stdout
@@ -110,5 +114,5 @@ def test_a_machine_that_is_busy_all_the_time_is_told_and_given_up_soon(
         )
     assert all(others_share(visit) > MAX_OTHERS_SHARE for visit in visits(place))
     assert all("other processes used" in row["disturbed"] for row in place.rows())
-    assert len(visits(place)) == 6 + MOST_IN_VAIN
+    assert len(visits(place)) == 6 + 4 + MOST_IN_VAIN  # the anchors come once more
     assert len(remained(place, done.stdout)) == 6

@@ -29,6 +29,11 @@ class MeasuredVisit:
     clock_fault: str | None
 
     @property
+    def key(self) -> tuple[str, int]:
+        """What names it in a run: its cell, and the block."""
+        return self.cell.key, self.cell.block
+
+    @property
     def frames(self) -> int:
         """How many there are."""
         return len(self.bound_ms)

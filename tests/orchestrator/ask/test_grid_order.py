@@ -4,7 +4,7 @@ from itertools import groupby
 
 import pytest
 
-from orchestrator.ask.grid import Cell, in_random_order, plan_cells
+from orchestrator.ask.grid import Cell, anchors_again, in_random_order, plan_cells
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.model import load_model
 from tests.node.loopback import small_model
@@ -38,6 +38,15 @@ def test_each_block_measures_each_cell_once_in_an_order_of_its_own(cells: list[C
     assert set(orders[0]) == set(orders[1]) == set(cells)
     assert both == in_random_order(cells, 3, 7, 2) != in_random_order(cells, 4, 7, 2)
     assert len(second) == len(cells)
+
+
+def test_the_anchors_are_visited_once_more_over_each_link_after_all_blocks(
+    cells: list[Cell],
+) -> None:
+    again = anchors_again(cells, 2)
+    assert {visit.block for visit in again} == {2}
+    found = [(visit.cell.configuration.split, visit.cell.link.uplink.rate_mbit) for visit in again]
+    assert sorted(found) == [(split, mbit) for split in ("0:6", "6:0") for mbit in (5, 20, 100)]
 
 
 def test_no_split_stands_together_where_all_can_be_open(cells: list[Cell]) -> None:
