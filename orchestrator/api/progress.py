@@ -61,7 +61,6 @@ class Follower(Watcher):
 
     def again(self, cells: Sequence[Cell]) -> None:
         """All were measured; these will be once more."""
-        self._cells += len(cells)
         self._time.begin(cells)
         self._tell(
             "note", f"{len(cells)} cells were disturbed and are measured again, as long as it helps"
@@ -78,6 +77,8 @@ class Follower(Watcher):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         self._where, self._frame = cell_words(cell), 0
+        if self._cells:  # of those that are measured again nobody knows how many it will be
+            self._cells = max(self._cells, self._done + 1)
         self._time.cell()
         self._tell("cell", self._where)
 

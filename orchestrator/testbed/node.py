@@ -104,6 +104,10 @@ class Node(ABC):
         except grpc.RpcError as error:
             assert isinstance(error, grpc.Call)
             raise NodeError(f"{self._reason(error)} (asked to {what})") from None
+        except ValueError as error:  # an interruption may close a channel that is about to be used
+            if "closed channel" not in str(error):
+                raise
+            raise NodeError(f"the {self.side} node was let go (asked to {what})") from None
 
     def _reason(self, error: grpc.Call) -> str:
         match error.code():
@@ -152,7 +156,7 @@ class RemoteNode(Node):
 
     def stop(self, *, last: bool = True) -> None:
         if self._ours:
-            with suppress(grpc.RpcError):
+            with suppress(grpc.RpcError, ValueError):
                 nodes_pb2_grpc.NodeStub(self.channel).Reset(
                     nodes_pb2.ResetRequest(last=last), timeout=_RESET_S
                 )

@@ -49,6 +49,19 @@ def test_a_node_of_another_protocol_is_refused_with_what_repairs_it(
         pass
 
 
+def test_a_channel_that_was_closed_before_it_was_used_is_a_node_that_was_let_go(
+    tmp_path: Path,
+) -> None:
+    with (
+        loopback_pair(tmp_path) as (pair, _),
+        pytest.raises(NodeError, match=r"the edge node was let go \(asked to say what it is\)"),
+        pair.edge.asked("say what it is"),
+    ):
+        stub = nodes_pb2_grpc.NodeStub(pair.edge.channel)
+        pair.edge.channel.close()
+        stub.Describe(nodes_pb2.DescribeRequest())
+
+
 def test_other_versions_of_packages_are_warned_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
