@@ -36,7 +36,7 @@ def test_a_sweep_is_followed_and_given_back(model: Path, tmp_path: Path) -> None
     # six cells, the anchors once more, and what was disturbed
     assert done == [*range(1, len(done) + 1)]
     assert len(done) >= 10
-    assert sum(step.kind == "frame" for step in steps) == len(run.frames)
+    assert sum(step.kind == "frame" for step in steps) >= len(run.frames) >= 30
     assert nothing_is_left(tmp_path)
 
 

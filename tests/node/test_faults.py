@@ -55,10 +55,10 @@ def test_a_channel_that_was_closed_before_it_was_used_is_a_node_that_was_let_go(
     with (
         loopback_pair(tmp_path) as (pair, _),
         pytest.raises(NodeError, match=r"the edge node was let go \(asked to say what it is\)"),
-        pair.edge.asked("say what it is"),
+        pair._edge.asked("say what it is"),
     ):
-        stub = nodes_pb2_grpc.NodeStub(pair.edge.channel)
-        pair.edge.channel.close()
+        stub = nodes_pb2_grpc.NodeStub(pair._edge.channel)
+        pair._edge.channel.close()
         stub.Describe(nodes_pb2.DescribeRequest())
 
 
