@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from orchestrator.adapt.arms import ArmKey
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.ask.configuration import Configuration
-from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
+from orchestrator.results.judgement.accuracy import (
+    Fitness,
+    drawn,
+    drop_words,
+    fitness_of,
+    over_inputs,
+)
 from orchestrator.results.records import Accuracy
 
 
@@ -45,9 +51,8 @@ class Losses:
         judged = self.accuracy.get((asked.k, asked.codec))
         if judged is None or judged.drop is None:
             return f"{asked.words} was not judged"
-        known = judged.drop_low is not None and judged.drop_high is not None
-        to = f" [{judged.drop_low:.3f} to {judged.drop_high:.3f}]" if known else ""
-        lost = f"{judged.drop:.3g}{to} of {judged.metric} over {judged.frames} inputs"
+        drop = drop_words(judged.drop, judged.drop_low, judged.drop_high)
+        lost = f"{drop} of {judged.metric}{over_inputs(judged.frames)}"
         doubt = " and is undecided" if self.fitness(asked) is Fitness.UNDECIDED else ""
         return f"{asked.words} loses {lost}{doubt}"
 

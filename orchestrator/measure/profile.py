@@ -8,6 +8,7 @@ Nodes on one machine with as many threads share what is of the whole model and o
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -87,11 +88,13 @@ def _most_parts(model: SweptModel) -> int:
     return min(MOST_PARTS, HELD_BYTES // max(model.file_bytes, 1))
 
 
+@dataclass(frozen=True)
 class _Asked:
     """A node, and the parts that it is to run by turns, the whole model among them."""
 
-    def __init__(self, side: Side, threads: int, parts: Sequence[Range]) -> None:
-        self.side, self.threads, self.parts = side, threads, parts
+    side: Side
+    threads: int
+    parts: Sequence[Range]
 
 
 def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pair) -> NodeProfile:

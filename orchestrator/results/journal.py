@@ -11,6 +11,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.profile import read_profile
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
@@ -23,7 +24,7 @@ from orchestrator.results.run_folder import (
     RunFolder,
 )
 from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit, standing_for
-from orchestrator.results.summary import measured_row, rows_of, visit_rows, with_predicted
+from orchestrator.results.summary import rows_of, visit_rows, with_predicted
 from orchestrator.results.tables import accuracy_csv, summary_csv
 
 
@@ -41,6 +42,7 @@ class Journal:
         """How many cells have ended; one that was measured again has ended twice."""
         self._lines: dict[str, LineFile] = {}
         self._visits: dict[str, dict[int, MeasuredVisit]] = {}
+        self._alone: list[Row] | None = None
         contents = folder.contents()
         self._frames = contents.frames
         folder.write_run(run)
@@ -91,7 +93,9 @@ class Journal:
     @property
     def visit_rows(self) -> list[Row]:
         """Theirs, each as if it were all of its cell."""
-        return visit_rows(self.run, self.visits, read_profile(self.folder))
+        if self._alone is None:
+            self._alone = visit_rows(self.run, self.visits, read_profile(self.folder))
+        return self._alone
 
     @property
     def _by_cell(self) -> list[list[MeasuredVisit]]:
@@ -101,8 +105,7 @@ class Journal:
     @property
     def every(self) -> list[Row]:
         """Those of the cells that were not measured with them, as a race predicts them."""
-        measured = dict(zip((cell.key for cell in self.cells), self.rows, strict=True))
-        return with_predicted(self.run, measured, read_profile(self.folder))
+        return with_predicted(self.run, self.cells, self.rows, read_profile(self.folder))
 
     def add_frame(self, frame: FrameRecord) -> None:
         """Write down a frame of the cell that is measured."""
@@ -126,7 +129,7 @@ class Journal:
 
     def update(self, **changes: object) -> None:
         """Change these fields of run.json."""
-        self.run = replace(self.run, **changes)
+        self.run, self._alone = replace(self.run, **changes), None
         self.folder.write_run(self.run)
 
     def write_tables(self) -> None:
@@ -140,6 +143,7 @@ class Journal:
     def _take(self, cell: CellRecord) -> None:
         frames = self._frames.pop(cell.attempt, [])
         self._visits.setdefault(cell.key, {})[cell.block] = measured_visit(cell, frames)
+        self._alone = None
         self.count += 1
 
     def _add(self, name: str, line: bytes, *, sync: bool = False) -> None:

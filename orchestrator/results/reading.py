@@ -94,8 +94,7 @@ class Reading:
     @cached_property
     def every(self) -> list[Row]:
         """The rows, and those that a race predicts of cells that were not measured."""
-        measured = dict(zip((cell.key for cell in self.cells), self.rows, strict=True))
-        return with_predicted(self.run, measured, self.profile)
+        return with_predicted(self.run, self.cells, self.rows, self.profile)
 
     @cached_property
     def by_point(self) -> dict[GridPoint, Row]:

@@ -1,7 +1,7 @@
 """A row of summary.csv: each column declared once, with its unit, meaning, and why it is empty.
 
 The first block is :mod:`orchestrator.results.columns.main`, the second one is here. A new column is
-a field here, in its place, and filled in :mod:`orchestrator.results.summary`.
+a field here, in its place, and filled in :mod:`orchestrator.results.columns.measured`.
 """
 
 from typing import Annotated, Literal

@@ -5,7 +5,7 @@ profile ──> predictions of all cells ──> race: which? ──> visit, and
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.split_point import anchor_of, as_codec, cut_name
@@ -52,11 +52,11 @@ class Racing:
         Raises SplitbedError where nothing can be predicted.
         """
         race = self._race()
-        self._write(race)
-        while (key := race.next(self._seen, self._left_s, self._failed)) is not None:
+        seen, failed = self._written(race)
+        while (key := race.next(seen, self._left_s, failed)) is not None:
             self._visits[key] += 1
             yield Visit(self._cells[key])
-            self._write(race)
+            seen, failed = self._written(race)
 
     def _race(self) -> Race:
         cells = [*self._cells.values()]
@@ -66,9 +66,9 @@ class Racing:
         seeded = drawn(self._journal.run.model.weights)
         return Race([_entrant(cell, predicted, self._most_runs, seeded) for cell in cells])
 
-    def _write(self, race: Race) -> None:
-        """Where the questions stand, and what is believed of what was not measured."""
-        seen, failed = self._seen, self._failed
+    def _written(self, race: Race) -> tuple[Mapping[str, Seen], Set[str]]:
+        """What was seen and what failed; where questions stand with that is written down."""
+        seen, failed = self._standing()
         questions = tuple(self._question(one) for one in race.answers(seen, failed))
         ended = {cell.key for cell in self._journal.cells}
         predicted = tuple(
@@ -81,6 +81,7 @@ class Racing:
             if self._told.get((one.link, one.ue)) != one.words:
                 self._told[one.link, one.ue] = one.words
                 self._engine.watcher.answer(one.words)
+        return seen, failed
 
     def _predicted(self, cell: Cell, belief: Belief) -> PredictedCell:
         record = self._engine.record(Visit(cell), "")
@@ -94,31 +95,23 @@ class Racing:
             return float("inf")
         return self._budget_s - END_S - (time.monotonic() - self._began_s)
 
-    @property
-    def _again(self) -> set[str]:
-        """What was disturbed and may be visited again.
+    def _standing(self) -> tuple[dict[str, Seen], set[str]]:
+        """The cells that count, and those measured in vain that are not tried again.
 
-        Only where not more than half are: a machine that is busy all the time is no quieter later.
+        What was disturbed may be visited again, and then is neither. Only where not more than half
+        are: a machine that is busy all the time is no quieter later.
         """
+        cells = self._journal.cells
         disturbed = {key for key, _ in self._journal.disturbed}
-        if 2 * len(disturbed) > len(self._journal.cells):
-            return set()
-        return {key for key in disturbed if self._visits[key] < MOST_VISITS}
-
-    @property
-    def _seen(self) -> dict[str, Seen]:
-        again = self._again
-        return {
+        few = 2 * len(disturbed) <= len(cells)
+        again = {key for key in disturbed if few and self._visits[key] < MOST_VISITS}
+        valid = {key for key, _ in self._journal.valid}
+        seen = {
             cell.key: Seen(row.e2e_ms, is_fit(row), (cell.wall_ms or 0.0) / 1e3)
-            for cell, row in zip(self._journal.cells, self._journal.rows, strict=True)
+            for cell, row in zip(cells, self._journal.rows, strict=True)
             if row.valid and row.e2e_ms and cell.key not in again
         }
-
-    @property
-    def _failed(self) -> set[str]:
-        """What was measured in vain, and is not tried again."""
-        ended = {cell.key for cell in self._journal.cells}
-        return ended - {key for key, _ in self._journal.valid} - self._again
+        return seen, {cell.key for cell in cells} - valid - again
 
     def _question(self, answer: Answer) -> RacedQuestion:
         best = self._cells[answer.best].configuration

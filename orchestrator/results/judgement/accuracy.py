@@ -79,9 +79,19 @@ def why_unfit(row: Row) -> str:
 
 
 def _lost(row: Row) -> str:
-    ends = (row.accuracy_drop_low, row.accuracy_drop_high)
-    to = "" if None in ends else " [{:.3f} to {:.3f}]".format(*map(known, ends))
-    return f"{known(row.accuracy_drop):.3g}{to} ({_judged(row)})"
+    ends = row.accuracy_drop_low, row.accuracy_drop_high
+    return f"{drop_words(known(row.accuracy_drop), *ends)} ({_judged(row)})"
+
+
+def drop_words(drop: float, low: float | None, high: float | None) -> str:
+    """As 0.0551 [0.000 to 0.078]; without an interval the drop alone."""
+    to = "" if low is None or high is None else f" [{low:.3f} to {high:.3f}]"
+    return f"{drop:.3g}{to}"
+
+
+def over_inputs(count: int | None) -> str:
+    """Over how many inputs accuracy was judged; empty for runs that did not say."""
+    return "" if count is None else f" over {count} input{'' if count == 1 else 's'}"
 
 
 def _what_would_decide(row: Row) -> str:
@@ -110,7 +120,8 @@ def frames_missing(row: Row) -> int | None:
 
 def _judged(row: Row) -> str:
     """By which metric over how many inputs; runs of the first versions did not say how many."""
-    if (count := row.accuracy_frames) is None:
-        return row.accuracy_metric or ""
-    comma = "," if "," in (row.accuracy_metric or "") else ""
-    return f"{row.accuracy_metric}{comma} over {count} input{'' if count == 1 else 's'}"
+    over, metric = over_inputs(row.accuracy_frames), row.accuracy_metric
+    if not over:
+        return metric or ""
+    comma = "," if "," in (metric or "") else ""
+    return f"{metric}{comma}{over}"

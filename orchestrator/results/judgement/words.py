@@ -3,7 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from orchestrator.results.judgement.accuracy import Fitness, fitness, seeded, why_unfit
+from orchestrator.results.judgement.accuracy import (
+    Fitness,
+    fitness,
+    over_inputs,
+    seeded,
+    why_unfit,
+)
 from orchestrator.results.rows import Row, known, known_interval
 from splitbed.codecs import RAW
 
@@ -85,14 +91,7 @@ def lost_words(row: Row) -> str:
         lost = f"{drop:.3f}" if drop >= 5e-4 else "under 0.001"
         lost += f" less {row.accuracy_metric}"
     comma = "," if "," in lost and row.accuracy_frames else ""
-    return f"{lost}{comma}{_judged(row)}"
-
-
-def _judged(row: Row) -> str:
-    """Over how many inputs accuracy was judged; empty for runs that did not say."""
-    if (count := row.accuracy_frames) is None:
-        return ""
-    return f" over {count} input{'' if count == 1 else 's'}"
+    return f"{lost}{comma}{over_inputs(row.accuracy_frames)}"
 
 
 def lossier_words(anchors: Sequence[Row]) -> list[str]:

@@ -1,0 +1,285 @@
+"""The columns of a row that the visits of its cell fill by themselves, pooled."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+from msgspec.structs import replace
+
+from orchestrator.ask.split_point import NOTHING
+from orchestrator.ask.sweep_config import MAX_DROP
+from orchestrator.results.clock import is_told
+from orchestrator.results.columns.main import PERCENTILES
+from orchestrator.results.judgement.disturbance import disturbed_by
+from orchestrator.results.judgement.validity import faults_of, remarks_on
+from orchestrator.results.records import Accuracy, MachineRecord, ProofRecord, RunRecord
+from orchestrator.results.rows import Row, known
+from orchestrator.results.statistics.blocks import interval_of
+from orchestrator.results.statistics.intervals import frames_for
+from orchestrator.results.statistics.times import Array, pooled
+from orchestrator.results.statistics.visit import MeasuredVisit, standing_for
+from splitbed.timeline import STAGES
+
+FPS = 30.0
+"""Of the first runs, which did not say."""
+
+
+def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
+    """What the visits of a cell say by themselves.
+
+    Times are of the frames of all. A fault of any makes the row INVALID, and what disturbed any is
+    told, with the block where there are several; so is the most that was used of the machine.
+    """
+    if len(visits) > 1:
+        return _pooled(run, visits)
+    row, visit = _measured(run, visits), visits[0]
+    faults = faults_of(row, run, visit.cell)
+    reason = "; ".join(faults or remarks_on(row, visit.clock_fault))
+    return replace(row, valid=not faults, reason=reason, disturbed=disturbed_by(visit.cell))
+
+
+def _pooled(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
+    alone = [measured_row(run, [visit]) for visit in visits]
+    valid = all(row.valid for row in alone)
+
+    def told(name: str, of: Sequence[Row]) -> str:
+        both = zip(visits, alone, strict=True)
+        words = [(visit, getattr(row, name)) for visit, row in both if row in of]
+        return "; ".join(f"{when(run, visit)}{word}" for visit, word in words if word)
+
+    reason = told("reason", [row for row in alone if row.valid == valid])
+    row = _measured(run, visits)
+    return replace(row, valid=valid, reason=reason, disturbed=told("disturbed", alone))
+
+
+def when(run: RunRecord, visit: MeasuredVisit) -> str:
+    """Which visit it was, in front of what is told of it; nothing of the first of one block."""
+    blocks = _blocks(run)
+    if visit.cell.block >= blocks:
+        return "at the end "
+    return f"in block {visit.cell.block + 1} " if blocks > 1 else ""
+
+
+def _blocks(run: RunRecord) -> int:
+    return int(_asked_number(run, "blocks", 1))
+
+
+def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
+    """The row, but for its judgement."""
+    row = asked_row(run, visits)
+    row = _with_accuracy(row, visits, run.whole_accuracy)
+    if timed := [visit for visit in visits if visit.times is not None]:
+        row = _with_rates(_with_times(row, timed, _blocks(run)), run)
+    if proofs := [visit.cell.proofs for visit in visits if visit.cell.proofs]:
+        row = _with_link(row, proofs)
+    if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
+        row = _with_machine(row, machines)
+    return row
+
+
+def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
+    """What was asked of the cell; it has no times, and is not judged."""
+    cell = standing_for([visit.cell for visit in visits])
+    blocks = {visit.cell.block for visit in visits if visit.times is not None}
+    up, down = cell.link.uplink, cell.link.downlink
+    return Row(
+        model=run.model.name,
+        weights=run.model.weights,
+        runtime=run.model.runtime,
+        codec=cell.codec,
+        lossless=cell.lossless,
+        ue=cell.ue,
+        ue_slowdown=cell.ue_slowdown,
+        ue_slowdown_asked=cell.ue_slowdown_asked,
+        ue_cpus=cell.ue_cpus,
+        split=cell.split,
+        split_name=cell.split_name,
+        bw_mbit=up.rate_mbit,
+        delay_ms=up.delay_ms,
+        jitter_ms=up.jitter_ms,
+        loss_pct=up.loss_pct,
+        link=cell.link.words,
+        queue_packets=up.queue_packets,
+        downlink_mbit=down.rate_mbit,
+        downlink_delay_ms=down.delay_ms,
+        downlink_jitter_ms=down.jitter_ms,
+        downlink_loss_pct=down.loss_pct,
+        link_backend=cell.link_backend,
+        measured=1 + sum(visit.cell.measured - 1 for visit in visits),
+        frames=sum(visit.frames for visit in visits),
+        blocks=sum(block < _blocks(run) for block in blocks),
+        errors=sum(visit.cell.error is not None for visit in visits),
+        intermediate_tensors=cell.intermediate_tensors,
+        intermediate_bytes=cell.intermediate_bytes,
+        part1_bytes=cell.part1_bytes,
+        part2_bytes=cell.part2_bytes,
+        load_ms=cell.load_ms,
+        part1_delivery_ms=cell.part1_delivery_ms,
+        max_drop=_asked_number(run, "max_drop", MAX_DROP),
+        valid=False,
+        reason="",
+    )
+
+
+def _asked_number(run: RunRecord, name: str, otherwise: float) -> float:
+    """The option; of a run that does not say it, another number."""
+    value = run.asked.get(name)
+    return value if isinstance(value, int | float) else otherwise
+
+
+def _with_accuracy(row: Row, visits: Sequence[MeasuredVisit], whole: Accuracy | None) -> Row:
+    """Of a lossless row, that of the whole model, which its difference proves."""
+    found = [visit.cell.accuracy for visit in visits if visit.cell.accuracy]
+    diffs = [one.link_diff for one in found if one.link_diff is not None]
+    judged = whole if row.lossless else next(iter(found), None)
+    if judged is None or whole is None:
+        return row
+    drop = judged.drop
+    if drop is None and judged.value is not None and whole.value is not None:
+        drop = whole.value - judged.value  # an earlier version did not write it down
+    return replace(
+        row,
+        accuracy_metric=judged.metric,
+        accuracy=judged.value,
+        accuracy_drop=drop,
+        accuracy_drop_low=judged.drop_low,
+        accuracy_drop_high=judged.drop_high,
+        accuracy_link_diff=max(diffs, default=None),
+        accuracy_frames=judged.frames,
+    )
+
+
+def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
+    """The times of all frames."""
+    every = [visit.times for visit in visits if visit.times is not None]
+    times = pooled(every)
+    bound = np.concatenate([visit.bound_ms for visit in visits])
+    columns = {f"{name}_ms": times.ms(name) for name in STAGES}
+    columns |= {"network_ms": times.ms("uplink", "downlink"), "gap_pct": 100 * times.gap_share}
+    columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
+    columns["e2e_over_bound"] = _ratios(times.e2e_ms, bound)
+    diffs = [visit.max_abs_diff for visit in visits if visit.max_abs_diff is not None]
+    row = replace(
+        row,
+        **_medians(columns),
+        samples_ms=tuple(times.e2e_ms.tolist()),
+        block_frames=tuple((visit.cell.block, visit.frames) for visit in visits),
+        **_percentiles(times.e2e_ms),
+        # of a codec whose bytes depend on the content, the mean
+        encoded_bytes=_mean([visit.encoded_bytes for visit in visits]),
+        result_bytes=_mean([visit.result_bytes for visit in visits]),
+        max_abs_diff=max(diffs, default=None),
+    )
+    row = _with_interval(row, visits, blocks)
+    return _with_clock(row, visits) if times.crosses.any() else row
+
+
+def _with_interval(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
+    """Of one block, that of all frames, those measured again at the end with them."""
+    middle_ms = known(row.e2e_ms)
+    found: list[Sequence[float]] = [
+        visit.times.e2e_ms.tolist()
+        for visit in visits
+        if visit.times is not None and visit.cell.block < blocks
+    ]
+    interval, covers = interval_of(found if len(found) > 1 else [row.samples_ms], middle_ms)
+    return replace(
+        row,
+        e2e_low_ms=interval.low,
+        e2e_high_ms=interval.high,
+        e2e_coverage_pct=None if interval.coverage is None else 100 * interval.coverage,
+        e2e_covers=covers,
+    )
+
+
+def _mean(sizes: Sequence[Array]) -> int:
+    return round(float(np.concatenate(sizes).mean()))
+
+
+def _percentiles(e2e_ms: Array) -> dict[str, float]:
+    """Those that so many frames support."""
+    return {
+        name: float(np.quantile(e2e_ms, quantile))
+        for name, quantile in PERCENTILES.items()
+        if len(e2e_ms) >= frames_for(quantile)
+    }
+
+
+def _ratios(values: Array, bounds: Array) -> Array:
+    """Of frames that took no time at all, 0."""
+    return np.divide(values, bounds, out=np.zeros_like(values), where=bounds > 0)
+
+
+def _medians(columns: Mapping[str, Array]) -> dict[str, float]:
+    """Of each column, over the frames."""
+    found: list[float] = np.median(np.stack([*columns.values()]), axis=1).tolist()
+    return dict(zip(columns, found, strict=True))
+
+
+def _with_clock(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
+    """Say how sure one-way times are, and leave out those that may as well be nothing."""
+    clocks = [visit.clock for visit in visits if visit.clock]
+    if not clocks:
+        return row
+    unsure_ms = max(clock.uncertainty_ms for clock in clocks)
+    drifts = [drift[0] for clock in clocks if (drift := clock.drift_ppm)]
+    sound = all(visit.clock_fault is None for visit in visits)
+
+    def told(ms: float | None) -> float | None:
+        return ms if sound and is_told(known(ms), unsure_ms) else None
+
+    return replace(
+        row,
+        uplink_ms=told(row.uplink_ms),
+        downlink_ms=told(row.downlink_ms),
+        one_way_uncertainty_ms=unsure_ms,
+        clock_drift_ppm=fmean(drifts) if drifts else None,
+    )
+
+
+def _with_rates(row: Row, run: RunRecord) -> Row:
+    kbit = 8 * (known(row.encoded_bytes) + known(row.result_bytes)) / 1e3
+    frame_kbit = 0.0 if row.codec == NOTHING else kbit
+    rate_hz = _asked_number(run, "fps", FPS)
+    return replace(row, frame_kbit=frame_kbit, bitrate_mbit=frame_kbit / 1e3 * rate_hz)
+
+
+def _with_link(row: Row, visits: Sequence[Sequence[ProofRecord]]) -> Row:
+    proofs = [proof for one in visits for proof in one]
+    row = replace(
+        row,
+        link_mbit=fmean([proof.uplink_mbit for proof in proofs]),
+        link_down_mbit=fmean([proof.downlink_mbit for proof in proofs]),
+        link_rtt_ms=fmean([proof.rtt_min_ms for proof in proofs]),
+        link_attempts=max(proof.attempts or 0 for proof in proofs) or None,
+    )
+    ends = [(one[0].tcp, one[-1].tcp) for one in visits]
+    told = [(first, last) for first, last in ends if first and last]
+    if not told:
+        return row
+    _, last = told[-1]
+    return replace(
+        row,
+        link_retransmits=sum(last.retransmits - first.retransmits for first, last in told),
+        tcp=last.congestion_control,
+        cwnd_segments=last.cwnd_segments,
+        mss_bytes=last.mss_bytes,
+    )
+
+
+def _with_machine(row: Row, machines: Sequence[MachineRecord]) -> Row:
+    def most(name: str, times: float = 1) -> float | None:
+        found = [told for one in machines if (told := getattr(one, name)) is not None]
+        return max(found) * times if found else None
+
+    clocked = [one.mhz for one in machines if one.mhz is not None]
+    preempted = [one.preemptions for one in machines if one.preemptions is not None]
+    return replace(
+        row,
+        others_pct=most("others_share", 100),
+        steal_pct=most("steal_share", 100),
+        pressure_pct=most("pressure_share", 100),
+        load_average=most("load_average"),
+        cpu_mhz=min(clocked, default=None),
+        preemptions=sum(preempted) if preempted else None,
+    )
