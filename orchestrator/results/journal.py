@@ -42,7 +42,9 @@ class Journal:
         """How many cells have ended; one that was measured again has ended twice."""
         self._lines: dict[str, LineFile] = {}
         self._visits: dict[str, dict[int, MeasuredVisit]] = {}
+        self._own: dict[str, Row] = {}
         self._alone: list[Row] | None = None
+        """Rows as they are now: of cells, before others complete them, and of visits."""
         contents = folder.contents()
         self._frames = contents.frames
         folder.write_run(run)
@@ -83,7 +85,15 @@ class Journal:
     @property
     def rows(self) -> list[Row]:
         """Their rows."""
-        return rows_of(self.run, self._by_cell, read_profile(self.folder))
+        own = [self._row(cell.key) for cell in self.cells]
+        return rows_of(self.run, self._by_cell, own, read_profile(self.folder))
+
+    def _row(self, key: str) -> Row:
+        """What the cell's visits say by themselves."""
+        if key not in self._own:
+            visits = self._visits[key]
+            self._own[key] = measured_row(self.run, [visits[block] for block in sorted(visits)])
+        return self._own[key]
 
     @property
     def visits(self) -> list[MeasuredVisit]:
@@ -122,14 +132,14 @@ class Journal:
         if visits:
             self.write_tables()
             return
-        row = measured_row(self.run, [*self._visits[cell.key].values()])
-        self._add(SUMMARY_FILE, summary_csv([row], header=False).encode()[:-1])
+        self._add(SUMMARY_FILE, summary_csv([self._row(cell.key)], header=False).encode()[:-1])
         if lines := accuracy_csv([cell], header=False):
             self._add(ACCURACY_FILE, lines.encode()[:-1])
 
     def update(self, **changes: object) -> None:
         """Change these fields of run.json."""
         self.run, self._alone = replace(self.run, **changes), None
+        self._own.clear()
         self.folder.write_run(self.run)
 
     def write_tables(self) -> None:
@@ -143,6 +153,7 @@ class Journal:
     def _take(self, cell: CellRecord) -> None:
         frames = self._frames.pop(cell.attempt, [])
         self._visits.setdefault(cell.key, {})[cell.block] = measured_visit(cell, frames)
+        self._own.pop(cell.key, None)
         self._alone = None
         self.count += 1
 

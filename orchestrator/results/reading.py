@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from orchestrator.ask.split_point import as_codec
 from orchestrator.results.archive import extract
 from orchestrator.results.clock import on_ue_clock
+from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.facts import InputFacts
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
@@ -89,7 +90,8 @@ class Reading:
             [measured_visit(visit, self._frames(visit)) for visit in visits]
             for visits in self.visits
         ]
-        return rows_of(self.run, every, self.profile)
+        own = [measured_row(self.run, visits) for visits in every]
+        return rows_of(self.run, every, own, self.profile)
 
     @cached_property
     def every(self) -> list[Row]:

@@ -16,10 +16,14 @@ from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit
 
 
 def rows_of(
-    run: RunRecord, cells: Sequence[Sequence[MeasuredVisit]], profile: Profile | None
+    run: RunRecord,
+    cells: Sequence[Sequence[MeasuredVisit]],
+    own: Sequence[Row],
+    profile: Profile | None,
 ) -> list[Row]:
-    """A row for each of the cells, of its visits that count; see :func:`measured_row`."""
-    table = completed([measured_row(run, visits) for visits in cells], profile)
+    """A row for each of the cells, of its visits that count: its `own` (:func:`measured_row`),
+    completed."""
+    table = completed(own, profile)
     if all(len(visits) == 1 for visits in cells):
         return table
     every = [visit for visits in cells for visit in visits]

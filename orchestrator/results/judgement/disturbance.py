@@ -51,11 +51,15 @@ def disturbed_by(cell: CellRecord) -> str:
 def marked(table: Sequence[Row]) -> list[Row]:
     """The rows, each with what it says of its disturbance when held against the others."""
     slow = {id(row) for _, row in anchors_apart(table)}
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in table:
+        alike.setdefault((row.split, row.ue), []).append(row)
 
     def of(row: Row) -> Row:
         found = [row.disturbed] if row.disturbed else []
         if row.e2e_ms is not None:
-            found += [late for part in ("part1", "part2") if (late := _late(part, row, table))]
+            same = alike[row.split, row.ue]
+            found += [late for part in ("part1", "part2") if (late := _late(part, row, same))]
         if id(row) in slow and len(found) == 0:
             found.append("the device anchor took less at another time")
         return replace(row, disturbed="; ".join(found))
@@ -83,12 +87,15 @@ def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
     return found
 
 
-def _late(part: str, row: Row, table: Sequence[Row]) -> str:
-    """Why this part took too long in the row; nothing where it did not."""
+def _late(part: str, row: Row, alike: Sequence[Row]) -> str:
+    """Why this part took too long in the row; nothing where it did not.
+
+    Those `alike` are of the same split and pace.
+    """
     took_ms = known(_ms(row, part))
     # how much slower a slowed UE is was measured on this very part
     told_ms = None if row.ue and part == "part1" else _ms(row, f"{part}_predicted")
-    usual_ms = _usual_ms(part, row, table)
+    usual_ms = _usual_ms(part, row, alike)
     words = f"{part[:-1]} {part[-1]} took {took_ms:.3g} ms"
     if told_ms is not None and _beyond(took_ms, told_ms, MAX_OVER_PREDICTED):
         return f"{words}, the profile predicts {told_ms:.3g}"
@@ -100,15 +107,11 @@ def _late(part: str, row: Row, table: Sequence[Row]) -> str:
     return f"{words}, {usual_ms:.3g} in other cells"
 
 
-def _usual_ms(part: str, row: Row, table: Sequence[Row]) -> float | None:
-    """What it takes in other cells of the same split and pace, the median; None without any."""
-    of_part = (_ms(other, part) for other in table if other is not row and _alike(row, other))
+def _usual_ms(part: str, row: Row, alike: Sequence[Row]) -> float | None:
+    """What it takes in the others, the median; None without any."""
+    of_part = (_ms(other, part) for other in alike if other is not row)
     others = [ms for ms in of_part if ms is not None]
     return median(others) if others else None
-
-
-def _alike(row: Row, other: Row) -> bool:
-    return (row.split, row.ue) == (other.split, other.ue)
 
 
 def _ms(row: Row, name: str) -> float | None:

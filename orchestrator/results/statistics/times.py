@@ -90,6 +90,8 @@ def _covered_ns(spans: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def pooled(every: Sequence[CellTimes]) -> CellTimes:
     """The frames of several visits of a cell, one after another."""
+    if len(every) == 1:
+        return every[0]
     ends = [*accumulate((len(one.e2e_ms) for one in every), initial=0)]
     places = [[*range(*span)] for span in pairwise(ends)]
     return _joined(ends[-1], [*zip(places, every, strict=True)])
