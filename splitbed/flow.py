@@ -1,0 +1,58 @@
+"""Flows: stations in order, from the source to where the result is wanted, and hops between them.
+
+[source] or [decode] ──> [layers first..last] ──> [result] ──> [encode] ── hop ──> the next station
+
+What is in brackets may be absent. A frame follows an itinerary: a flow of one cut and its codecs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+Span = tuple[int, int]
+"""Layers, the first up to the last, which is not among them."""
+
+RESULT_CODEC = "raw"
+"""What carries results."""
+
+
+@dataclass(frozen=True)
+class Station:
+    """A node, and what it does with a frame, in this order.
+
+    Layers ``first`` up to ``last`` run here; where they are equal nothing is computed. ``gives``
+    is the codec of the hop that follows, empty at the last station: what a station takes is what
+    the one before it gives. ``part`` is the number of the part in the split, 0 where the split
+    has none here; a part may be of no layers.
+    """
+
+    node: str
+    first: int = 0
+    last: int = 0
+    source: bool = False
+    result: bool = False
+    gives: str = ""
+    part: int = 0
+
+    @property
+    def span(self) -> Span:
+        """Its layers."""
+        return self.first, self.last
+
+
+Itinerary = tuple[Station, ...]
+
+
+def hops(itinerary: Sequence[Station]) -> tuple[tuple[Station, Station], ...]:
+    """Each hop: the station that sends, and the one that receives."""
+    return tuple(pairwise(itinerary))
+
+
+def source(itinerary: Sequence[Station]) -> Station:
+    """Where frames begin."""
+    return itinerary[0]
+
+
+def sink(itinerary: Sequence[Station]) -> Station:
+    """Where the result is wanted."""
+    return itinerary[-1]
