@@ -57,7 +57,7 @@ def _planes(
         Plane(
             config.listen,
             UE,
-            {"splitbed.v1.Data": lambda s: rpc.add_DataServicer_to_server(data, s)},
+            {"splitbed.v1.Data": data.add_to},
         ),
         Plane(config.control, ORCHESTRATOR, services | shaper, CONTROL_OPTIONS, host.lease),
     ]

@@ -1,6 +1,6 @@
 """The edge node's services: the model and its cuts, and part 2 for the frames that come in.
 
-uplink ──> decode ──> part2 ──> result ──> downlink, then a report of the times
+uplink ──> decode ──> part2 ──> result ──> downlink, then a report where there is a reference
 """
 
 import hashlib
@@ -13,9 +13,11 @@ from splitbed.errors import NodeError
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.parts import StoredModel, extract, open_stored
 from splitbed.logs import log
+from splitbed.messages import Received, receive
 from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, Parcel, info_of, pack
 from splitbed.node.host import LoadedPart, NodeHost
+from splitbed.node.stream import Stream, streams
 from splitbed.node.tcp import pin_cubic
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession
@@ -26,16 +28,8 @@ from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
-from splitbed.v1.tensors_pb2 import EdgeReport, Packet, Padding, Stage
-from splitbed.wire import (
-    Assembler,
-    fill,
-    max_abs_diff,
-    nbytes,
-    packets,
-    receive,
-    whole_tensors,
-)
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Packet, Report
+from splitbed.wire import max_abs_diff, nbytes, stage_messages, whole_tensors
 
 
 class ModelService(nodes_pb2_grpc.EdgeServicer):
@@ -144,9 +138,9 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         """
         with self._host.turn:
             whole = self._whole = self._whole or self._host.opened(self._cut(0)[1], threads=0)
-            assembler = receive(request, whole.cut.model.inputs)
-            outputs = whole.run(assembler.tensors)
-            self._references.put(assembler.header.input, outputs)
+            received = receive(packet.data for packet in request)
+            outputs = whole.run(received.tensors(whole.cut.model.inputs))
+            self._references.put(received.header.frame.input, outputs)
         result = whole.cut.model.result_of(outputs)
         return nodes_pb2.ReferenceReply(result=whole_tensors(result))
 
@@ -156,10 +150,12 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             self._whole.cut.part.remove()
             self._whole = None
 
-    def difference(self, input_: int, outputs: Tensors) -> float | None:
-        """Largest absolute difference from the reference; None for an input without one."""
-        if input_ not in self._references:
-            return None
+    def has_reference(self, input_: int) -> bool:
+        """Whether it is known what the whole model makes of this input."""
+        return input_ in self._references
+
+    def difference(self, input_: int, outputs: Tensors) -> float:
+        """Largest absolute difference from the reference of an input that has one."""
         return max_abs_diff(outputs, self._references[input_])
 
     def parcel(self, layers: int) -> Parcel:
@@ -192,6 +188,11 @@ class DataService(nodes_pb2_grpc.DataServicer):
         self._models = models
         self._port = port
 
+    def add_to(self, server: grpc.Server) -> None:
+        """Have a server answer with this."""
+        nodes_pb2_grpc.add_DataServicer_to_server(self, server)
+        server.add_generic_rpc_handlers((streams(self.serve),))
+
     @answering
     def DeliverPart(
         self, request: nodes_pb2.PartRequest, context: grpc.ServicerContext
@@ -199,42 +200,45 @@ class DataService(nodes_pb2_grpc.DataServicer):
         """Send part 1."""
         yield from self._models.parcel(request.layers).pieces()
 
-    @answering
-    def Frames(self, request: Iterator[Packet], context: grpc.ServicerContext) -> Iterator[Packet]:
+    def serve(self, stream: Stream) -> None:
         """Answer each frame with its result and a report, each padding with an echo."""
         pin_cubic(self._port)
-        for packet in request:
-            match packet.WhichOneof("body"):
-                case "header":
+        for received in stream:
+            match received.header.WhichOneof("body"):
+                case "frame":
                     with self._host.in_flight.frame():
-                        yield from self._frame(packet, request)
+                        self._frame(received, stream)
                 case "padding":
-                    if packet.padding.last:
-                        yield Packet(padding=Padding(last=True))
+                    stream.answer_padding(received)
                 case other:
                     raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
 
-    def _frame(self, first: Packet, stream: Iterator[Packet]) -> Iterator[Packet]:
-        part = self._host.part_of(first.header.layers)
-        codec, coder = part.coder_of(first.header.codec)
+    def _frame(self, received: Received, stream: Stream) -> None:
+        asked = received.header.frame
+        part = self._host.part_of(asked.layers)
+        codec, coder = part.coder_of(asked.codec)
         most_bytes = min(coder.most_bytes, self._host.limits.tensor_bytes)
-        assembler = fill(Assembler(first.header, coder.encoded, most_bytes), stream)
+        encoded = received.tensors(coder.encoded, most_bytes)
         timeline = Timeline()
         with timeline.stage("decode"):
-            tensors = coder.decode(assembler.tensors)
+            tensors = coder.decode(encoded)
         with timeline.stage("part2"):
             outputs = part.run(tensors)
         with timeline.stage("result"):
             result = part.cut.model.result_of(outputs)
-        sent_ns = time.monotonic_ns()
-        yield from packets(result, frame=first.header.frame, input_=first.header.input)
+        compares = self._models.has_reference(asked.input)
+        answer = FrameHeader(
+            frame=asked.frame,
+            input=asked.input,
+            stages=stage_messages(timeline),
+            sent_ns=time.monotonic_ns(),
+            report_follows=compares,
+        )
+        stream.send(Header(frame=answer), result)
         # the result is on its way: what follows is off the clock
-        timeline.add("downlink", sent_ns, time.monotonic_ns())
+        timeline.add("downlink", answer.sent_ns, time.monotonic_ns())
         tell_stages(timeline)
-        tell_bytes(codec, nbytes(assembler.tensors), nbytes(result))
-        difference = self._models.difference(first.header.input, outputs)
-        stages = [
-            Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)
-            for stage in timeline.stages
-        ]
-        yield Packet(report=EdgeReport(stages=stages, max_abs_diff=difference))
+        tell_bytes(codec, nbytes(encoded), nbytes(result))
+        if compares:
+            difference = self._models.difference(asked.input, outputs)
+            stream.send(Header(report=Report(max_abs_diff=difference)))

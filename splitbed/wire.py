@@ -1,14 +1,10 @@
-"""Tensors <-> messages: a header, then raw little-endian C-order bytes in chunks.
+"""Tensors as they are described between processes, and what of it is believed.
 
-The first bytes travel with the header, so that a small result is one message: each message costs
-some 0.2 ms until Python at the other end has it. One protobuf message for a whole tensor was
-measured 11 to 15 times slower than raw TCP; chunks on a long-lived stream come within a few per
-cent of the link. Sizes follow from datatype and shape, are checked against what the receiver
-expects, and only then is memory taken.
+Sizes follow from datatype and shape, and are checked against what the receiver expects.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -17,14 +13,13 @@ import numpy.typing as npt
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Chunk, Packet, Tensor, TensorHeader, TensorsHeader
+from splitbed.v1.tensors_pb2 import Stage, Tensor, TensorHeader
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Of the messages; it changes when nodes of before could not follow any more."""
 
-CHUNK_BYTES = 256 * 1024
-FIRST_BYTES = 32 * 1024
 MAX_TENSORS_BYTES = 1 << 30
 MAX_TENSORS = 4096
 MAX_RANK = 16
@@ -41,7 +36,7 @@ def _options(most_bytes: int) -> list[tuple[str, int]]:
 
 
 CHANNEL_OPTIONS = _options(4 << 20)
-"""For both ends of a data plane's channel: no message is larger than a few chunks."""
+"""For both ends of a data plane's channel: header and payload of a message."""
 
 CONTROL_OPTIONS = _options(MAX_PICTURE_BYTES + (1 << 20))
 """For both ends of a control plane's channel, over which pictures come in one message."""
@@ -80,6 +75,24 @@ def infos_of(headers: Iterable[TensorHeader], *, open_sizes: bool) -> tuple[Tens
     return infos
 
 
+def believed(
+    headers: Sequence[TensorHeader], expected: Sequence[TensorInfo] | None, most_bytes: int
+) -> list[TensorInfo]:
+    """Tensors that are to be received, as they are described.
+
+    Raises NodeError for others than are expected, or than can be, and for more than `most_bytes`.
+    """
+    infos = [_believable(tensor) for tensor in headers[: MAX_TENSORS + 1]]
+    if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
+        raise NodeError(f"refused {len(headers)} tensors: too many, or a name twice")
+    if expected is not None:
+        _check_expected(infos, expected)
+    most_bytes = min(most_bytes, MAX_TENSORS_BYTES)
+    if (total := sum(info.nbytes for info in infos)) > most_bytes:
+        raise NodeError(f"refused {total} bytes of tensors: the limit is {most_bytes}")
+    return infos
+
+
 def whole_tensors(tensors: Tensors) -> list[Tensor]:
     """Small tensors, each a message; none of them where together they are no small message."""
     infos = describe(tensors)
@@ -103,6 +116,14 @@ def tensors_of(messages: Iterable[Tensor]) -> Tensors:
     return tensors
 
 
+def stage_messages(timeline: Timeline) -> list[Stage]:
+    """The stages of a frame as they travel."""
+    return [
+        Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)
+        for stage in timeline.stages
+    ]
+
+
 def recipe_message(recipe: PictureRecipe) -> nodes_pb2.PictureRecipe:
     """A recipe as it travels."""
     return nodes_pb2.PictureRecipe(**vars(recipe))
@@ -122,135 +143,6 @@ def recipe_of(message: nodes_pb2.PictureRecipe) -> PictureRecipe:
         std=tuple(message.std),
         datatype=message.datatype,
     )
-
-
-def packets(
-    tensors: Tensors, *, frame: int = 0, input_: int = 0, layers: int = 0, codec: str = ""
-) -> Iterator[Packet]:
-    """The messages that carry `tensors`; bytes are copied as each chunk is taken, not before."""
-    header = TensorsHeader(
-        tensors=tensor_headers(describe(tensors)),
-        frame=frame,
-        input=input_,
-        layers=layers,
-        codec=codec,
-    )
-    chunks = _chunks(tensors)
-    room = FIRST_BYTES
-    for chunk in chunks:
-        header.chunks.append(chunk)
-        room -= len(chunk.data)
-        if room <= 0:
-            break
-    yield Packet(header=header)
-    for chunk in chunks:
-        yield Packet(chunk=chunk)
-
-
-def _chunks(tensors: Tensors) -> Iterator[Chunk]:
-    """The bytes in order: the first in small chunks, so that the link is busy early, and the last.
-
-    What is left to copy when the last byte has come is then little, too.
-    """
-    begun = 0
-    for index, array in enumerate(tensors.values()):
-        flat = _bytes_of(np.ascontiguousarray(array))
-        offset = 0
-        while offset < len(flat):
-            half = max((len(flat) - offset) // 2, FIRST_BYTES)
-            size = FIRST_BYTES if begun < FIRST_BYTES else min(half, CHUNK_BYTES)
-            data = bytes(flat[offset : offset + size])
-            yield Chunk(tensor=index, offset=offset, data=data)
-            offset += len(data)
-            begun += len(data)
-
-
-class Assembler:
-    """Puts one set of tensors together from its messages.
-
-    Raises NodeError for anything that the header or a chunk gets wrong, before memory is taken.
-    """
-
-    def __init__(
-        self,
-        header: TensorsHeader,
-        expected: Sequence[TensorInfo] | None = None,
-        most_bytes: int = MAX_TENSORS_BYTES,
-    ) -> None:
-        infos = [_believable(tensor) for tensor in header.tensors[: MAX_TENSORS + 1]]
-        if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
-            raise NodeError(f"refused {len(header.tensors)} tensors: too many, or a name twice")
-        if expected is not None:
-            _check_expected(infos, expected)
-        if (total := sum(info.nbytes for info in infos)) > min(most_bytes, MAX_TENSORS_BYTES):
-            raise NodeError(
-                f"refused {total} bytes of tensors: "
-                f"the limit is {min(most_bytes, MAX_TENSORS_BYTES)}"
-            )
-        self.header = header
-        self._arrays = [np.empty(info.shape, NUMPY_TYPES[info.datatype]) for info in infos]
-        self._names = [info.name for info in infos]
-        self._views = [_bytes_of(array) for array in self._arrays]
-        self._tensor, self._offset = 0, 0
-        self._skip_complete()
-        for chunk in header.chunks:
-            self.add(chunk)
-
-    def add(self, chunk: Chunk) -> None:
-        """Take the next chunk; NodeError when it is not the next one or too long."""
-        if (chunk.tensor, chunk.offset) != (self._tensor, self._offset) or self.complete:
-            raise NodeError(
-                f"expected bytes {self._offset} of tensor {self._tensor}, "
-                f"got bytes {chunk.offset} of tensor {chunk.tensor}"
-            )
-        end = self._offset + len(chunk.data)
-        view = self._views[self._tensor]
-        if end > len(view) or not chunk.data:
-            raise NodeError(
-                f"tensor {self._names[self._tensor]} holds {len(view)} bytes, got {end}"
-            )
-        view[self._offset : end] = chunk.data
-        self._offset = end
-        self._skip_complete()
-
-    def _skip_complete(self) -> None:
-        while not self.complete and self._offset == len(self._views[self._tensor]):
-            self._tensor, self._offset = self._tensor + 1, 0
-
-    @property
-    def complete(self) -> bool:
-        """All bytes of all tensors are here."""
-        return self._tensor == len(self._views)
-
-    @property
-    def tensors(self) -> Tensors:
-        """The tensors; NodeError while bytes are missing."""
-        if not self.complete:
-            raise NodeError(f"bytes of tensor {self._names[self._tensor]} are missing")
-        return dict(zip(self._names, self._arrays, strict=True))
-
-
-def _bytes_of(array: npt.NDArray[np.generic]) -> memoryview:
-    # reshape first: an array without dimensions cannot be viewed as bytes
-    return array.reshape(-1).view(np.uint8).data
-
-
-def receive(stream: Iterator[Packet], expected: Sequence[TensorInfo] | None = None) -> Assembler:
-    """Read one whole set of tensors from `stream`."""
-    first = next(stream, None)
-    if first is None or first.WhichOneof("body") != "header":
-        raise NodeError("a stream of tensors begins with their header")
-    return fill(Assembler(first.header, expected), stream)
-
-
-def fill(assembler: Assembler, stream: Iterator[Packet]) -> Assembler:
-    """Read from `stream` until the assembler has all its bytes."""
-    while not assembler.complete:
-        packet = next(stream, None)
-        if packet is None:
-            raise NodeError("the stream ended before the tensors did")
-        assembler.add(packet.chunk)
-    return assembler
 
 
 def max_abs_diff(left: Tensors, right: Tensors) -> float:

@@ -36,18 +36,18 @@ def _planes(
     from netem.service import serve_shaper
     from splitbed.node.interface import tell_interface
     from splitbed.node.serve import ORCHESTRATOR, Plane
+    from splitbed.node.stream import Dialled
     from splitbed.security.access import read_token
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
-    from ue_node.edge_client import EdgeClient
     from ue_node.service import UeService
 
     shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
     dev = config.shaper.dev if config.shaper else None
     tell_interface(host.description, address[0], dev)
-    client = EdgeClient(config.edge, config.tls, read_token(config.token_file))
-    stack.callback(client.close)
-    service = UeService(host, client)
+    edge = Dialled("edge", config.edge, config.tls, read_token(config.token_file))
+    stack.callback(edge.close)
+    service = UeService(host, edge)
     stack.callback(service.forget)
     services = {
         "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),

@@ -7,7 +7,7 @@ media ──> preprocess ──> part1 ──> encode ──> uplink …  edge �
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import grpc
@@ -19,21 +19,22 @@ from netem.service import shape_of
 from netem.spec import LinkSpec
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import preprocess, random_inputs
+from splitbed.messages import messages
 from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, receive
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
+from splitbed.node.stream import Dialled
 from splitbed.node.tcp import facts_to, pin_cubic
 from splitbed.telemetry import MODELS, tell_bytes, tell_link, tell_stages
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
-from splitbed.v1 import nodes_pb2, nodes_pb2_grpc, tensors_pb2
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
-from splitbed.v1.tensors_pb2 import Packet
-from splitbed.wire import infos_of, nbytes, packets, recipe_of, whole_tensors
-from ue_node.edge_client import Answer, EdgeClient
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Packet, Report
+from splitbed.wire import infos_of, nbytes, recipe_of, stage_messages, whole_tensors
 
 MAX_INPUTS = 100_000
 MAX_WARM_BYTES = 1 << 30
@@ -43,7 +44,7 @@ _PICTURE = "picture"
 class UeService(nodes_pb2_grpc.UeServicer):
     """Runs one frame when told to, and says how long each stage took."""
 
-    def __init__(self, host: NodeHost, edge: EdgeClient) -> None:
+    def __init__(self, host: NodeHost, edge: Dialled) -> None:
         self._host = host
         self._edge = edge
         self._inputs = TensorFiles(host.folder / "inputs")
@@ -159,7 +160,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
         tensors = prepare(given)
         self._inputs.put(number, given)
         self._prepare.append(prepare)
-        yield from packets(tensors, input_=number)
+        for message in messages(Header(frame=FrameHeader(input=number)), tensors):
+            yield Packet(data=message)
 
     @answering
     def WarmLink(
@@ -168,7 +170,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
         """Open the congestion window with bytes that mean nothing."""
         if request.bytes > MAX_WARM_BYTES:
             raise NodeError(f"refused to warm the link with {request.bytes} bytes")
-        self._edge.warm(request.bytes)
+        with self._edge.stream() as stream:
+            stream.warm(request.bytes)
         return nodes_pb2.WarmLinkReply()
 
     @answering
@@ -180,6 +183,7 @@ class UeService(nodes_pb2_grpc.UeServicer):
         if not 0 < request.probe_port < 1 << 16:
             raise NodeError(f"there is no port {request.probe_port} to prove the link against")
         spec = LinkSpec(uplink=shape_of(request.uplink), downlink=shape_of(request.downlink))
+        self._edge.rate_mbit = spec.uplink.rate_mbit
         pin_cubic(int(port))
         proof = prove((host, request.probe_port), request.probe_token, spec)
         facts = facts_to((host, int(port)))
@@ -223,28 +227,44 @@ class UeService(nodes_pb2_grpc.UeServicer):
             with timeline.stage("result"), self._slowed(threads=1):
                 result = part.cut.model.result_of(crossing)
             tell_stages(timeline)
-            return _record(request.frame, timeline, {}, result, None)
+            return _record(request.frame, timeline, {}, result)
         codec, coder = part.coder_of(request.codec)
         # codecs have one thread: a limit for the threads of part 1 would hardly slow them
         with timeline.stage("encode"), self._slowed(threads=1):
             if not part.session.computes:  # no part 1: what takes time or stalls is the encoder's
                 crossing = part.run(tensors)
             encoded = coder.encode(crossing)
-        sending = packets(
-            encoded,
-            frame=request.frame,
-            input_=request.input,
-            layers=part.cut.layers,
-            codec=codec,
+        header = FrameHeader(
+            frame=request.frame, input=request.input, layers=part.cut.layers, codec=codec
         )
         with self._given_up(context):
-            answer = self._edge.exchange(sending, request.frame, part.cut.model.results)
-        tell_stages(timeline)
-        _add_edge_stages(timeline, answer)
-        record = _record(request.frame, timeline, crossing, answer.result, answer)
+            result, report = self._exchange(header, encoded, part.cut.model.results, timeline)
+        record = _record(request.frame, timeline, crossing, result)
         record.encoded_bytes = nbytes(encoded)
+        if report is not None:
+            record.max_abs_diff = report.max_abs_diff
         tell_bytes(codec, record.encoded_bytes, record.result_bytes)
         return record
+
+    def _exchange(
+        self,
+        header: FrameHeader,
+        encoded: Tensors,
+        expected: Sequence[TensorInfo],
+        timeline: Timeline,
+    ) -> tuple[Tensors, Report | None]:
+        """Send a frame, wait for its result, which must be `expected`, and for what follows it."""
+        with self._edge.stream() as stream:
+            sent_ns = time.monotonic_ns()
+            stream.send(Header(frame=header), encoded)
+            received = stream.receive_frame(header.frame)
+            result = received.tensors(expected)
+            received_ns = time.monotonic_ns()
+            answer = received.header.frame
+            report = stream.receive("report").header.report if answer.report_follows else None
+        tell_stages(timeline)
+        _add_crossing(timeline, sent_ns, answer, received_ns)
+        return result, report
 
 
 def _source(
@@ -262,31 +282,26 @@ def _source(
     )
 
 
-def _add_edge_stages(timeline: Timeline, answer: Answer) -> None:
-    stages = {stage.name: stage for stage in answer.report.stages}
-    if missing := {"decode", "part2", "result", "downlink"} - stages.keys():
-        raise NodeError(f"the edge's report lacks the stages {', '.join(sorted(missing))}")
-    timeline.add("uplink", answer.sent_ns, stages["decode"].start_ns)
-    for name in ("decode", "part2", "result"):
-        timeline.add(name, stages[name].start_ns, stages[name].end_ns)
-    timeline.add("downlink", stages["downlink"].start_ns, answer.received_ns)
+def _add_crossing(timeline: Timeline, sent_ns: int, answer: FrameHeader, received_ns: int) -> None:
+    """Add what the frame was at since it was sent; NodeError where the edge does not say."""
+    if [stage.name for stage in answer.stages] != ["decode", "part2", "result"]:
+        names = ", ".join(stage.name for stage in answer.stages)
+        raise NodeError(f"the edge says of stages {names or 'none'}, not decode, part2, result")
+    timeline.add("uplink", sent_ns, answer.stages[0].start_ns)
+    for stage in answer.stages:
+        timeline.add(stage.name, stage.start_ns, stage.end_ns)
+    timeline.add("downlink", answer.sent_ns, received_ns)
 
 
 def _record(
-    frame: int, timeline: Timeline, crossing: Tensors, result: Tensors, answer: Answer | None
+    frame: int, timeline: Timeline, crossing: Tensors, result: Tensors
 ) -> nodes_pb2.FrameRecord:
-    record = nodes_pb2.FrameRecord(
+    return nodes_pb2.FrameRecord(
         frame=frame,
-        stages=[
-            tensors_pb2.Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)
-            for stage in timeline.stages
-        ],
+        stages=stage_messages(timeline),
         intermediate_tensors=len(crossing),
         intermediate_bytes=nbytes(crossing),
         result_bytes=nbytes(result),
         results={name: array.shape[0] if array.ndim else 1 for name, array in result.items()},
         result=whole_tensors(result),
     )
-    if answer is not None and answer.report.HasField("max_abs_diff"):
-        record.max_abs_diff = answer.report.max_abs_diff
-    return record

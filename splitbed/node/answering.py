@@ -37,14 +37,16 @@ CALLS = Calls()
 _Method = TypeVar("_Method", bound=Callable[..., object])
 
 
+def refuse(method: str, context: grpc.ServicerContext, error: SplitbedError) -> None:
+    """End a call of `method` with the reason."""
+    ERRORS.labels(kind=type(error).__name__).inc()
+    log.warning("refused", method=method, reason=str(error))
+    # longer ones do not fit into the headers that carry them
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
+
+
 def answering(method: _Method) -> _Method:
     """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
-
-    def refuse(context: grpc.ServicerContext, error: SplitbedError) -> None:
-        ERRORS.labels(kind=type(error).__name__).inc()
-        log.warning("refused", method=method.__name__, reason=str(error))
-        # longer ones do not fit into the headers that carry them
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
 
     @wraps(method)
     def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
@@ -52,7 +54,7 @@ def answering(method: _Method) -> _Method:
             with CALLS:
                 return method(self, request, context)
         except SplitbedError as error:
-            refuse(context, error)
+            refuse(method.__name__, context, error)
             return None
 
     @wraps(method)
@@ -60,6 +62,6 @@ def answering(method: _Method) -> _Method:
         try:
             yield from cast(Iterator[Any], method(self, request, context))
         except SplitbedError as error:
-            refuse(context, error)
+            refuse(method.__name__, context, error)
 
     return cast(_Method, stream if isgeneratorfunction(method) else unary)

@@ -14,10 +14,12 @@ from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.nodes_pb2 import PartHeader, PartPiece
-from splitbed.wire import CHUNK_BYTES, infos_of, tensor_headers
+from splitbed.wire import infos_of, tensor_headers
 
 MAX_PARTS = 100_000
 """Layers of one model, profiled at once."""
+
+_PIECE_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Parcel:
         yield PartPiece(header=self.header)
         if self.file is not None:
             with self.file.open("rb") as file:
-                while data := file.read(CHUNK_BYTES):
+                while data := file.read(_PIECE_BYTES):
                     yield PartPiece(data=data)
 
     def remove(self) -> None:

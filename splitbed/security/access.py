@@ -157,10 +157,11 @@ class Guard(grpc.ServerInterceptor):
         )
         behave = getattr(handler, kind)
 
-        def checked(request: Any, context: grpc.ServicerContext) -> Any:
+        def checked(request: Any, context: grpc.ServicerContext, *send: Any) -> Any:
             self._check_role(context)
-            return behave(request, context)
+            return behave(request, context, *send)
 
+        vars(checked).update(vars(behave))  # among them whether gRPC hands it a way to send
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         made: _Handler = make(checked, handler.request_deserializer, handler.response_serializer)
         return made

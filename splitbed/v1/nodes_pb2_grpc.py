@@ -28,6 +28,7 @@ if _version_not_supported:
 
 class DataStub:
     """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
+    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
     """
 
     def __init__(self, channel):
@@ -36,11 +37,6 @@ class DataStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Frames = channel.stream_stream(
-                '/splitbed.v1.Data/Frames',
-                request_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
-                _registered_method=True)
         self.DeliverPart = channel.unary_stream(
                 '/splitbed.v1.Data/DeliverPart',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
@@ -50,13 +46,8 @@ class DataStub:
 
 class DataServicer:
     """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
+    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
     """
-
-    def Frames(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def DeliverPart(self, request, context):
         """Part 1 of the cut that the edge has loaded (clause 10.2.2).
@@ -68,11 +59,6 @@ class DataServicer:
 
 def add_DataServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Frames': grpc.stream_stream_rpc_method_handler(
-                    servicer.Frames,
-                    request_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
-                    response_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
-            ),
             'DeliverPart': grpc.unary_stream_rpc_method_handler(
                     servicer.DeliverPart,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.FromString,
@@ -88,34 +74,8 @@ def add_DataServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Data:
     """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
+    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
     """
-
-    @staticmethod
-    def Frames(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/splitbed.v1.Data/Frames',
-            splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
-            splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def DeliverPart(request,

@@ -28,34 +28,31 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DataStub:
-    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down."""
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
+    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DataAsyncStub: ...
-    Frames: _grpc.StreamStreamMultiCallable[_tensors_pb2.Packet, _tensors_pb2.Packet]
     DeliverPart: _grpc.UnaryStreamMultiCallable[_nodes_pb2.PartRequest, _nodes_pb2.PartPiece]
     """Part 1 of the cut that the edge has loaded (clause 10.2.2)."""
 
 @_typing.type_check_only
 class DataAsyncStub(DataStub):
-    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down."""
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
+    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Frames: _aio.StreamStreamMultiCallable[_tensors_pb2.Packet, _tensors_pb2.Packet]  # type: ignore[assignment]
     DeliverPart: _aio.UnaryStreamMultiCallable[_nodes_pb2.PartRequest, _nodes_pb2.PartPiece]  # type: ignore[assignment]
     """Part 1 of the cut that the edge has loaded (clause 10.2.2)."""
 
 class DataServicer(metaclass=_abc_1.ABCMeta):
-    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down."""
-
-    @_abc_1.abstractmethod
-    def Frames(
-        self,
-        request_iterator: _MaybeAsyncIterator[_tensors_pb2.Packet],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_tensors_pb2.Packet], _abc.AsyncIterator[_tensors_pb2.Packet]]: ...
+    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
+    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
+    """
 
     @_abc_1.abstractmethod
     def DeliverPart(

@@ -13,10 +13,11 @@ from orchestrator.measure.conditions import warnings
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
+from splitbed.messages import messages
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-from splitbed.v1.tensors_pb2 import Packet, Padding
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, TensorHeader
 from splitbed.wire import PROTOCOL
-from tests.node.loopback import free_port, loopback_pair
+from tests.node.loopback import SIDE, free_port, loopback_pair
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +77,35 @@ def test_the_same_versions_are_not_warned_about(shared: tuple[Pair, SweptModel])
     assert warnings(shared[0]) == []
 
 
+def refusal(pair: Pair, sent: list[bytes]) -> grpc.StatusCode:
+    """How the edge's data plane ends a stream of these messages."""
+    with grpc.insecure_channel(data_address(pair)) as channel:
+        call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+            "/splitbed.v1.Data/Frames", None, None
+        )
+        with pytest.raises(grpc.RpcError) as refused:
+            list(call(iter(sent)))
+    code: grpc.StatusCode = refused.value.code()
+    return code
+
+
 def test_a_message_that_is_too_large_is_refused_and_the_next_frame_is_fine(
     shared: tuple[Pair, SweptModel],
 ) -> None:
-    pair, _ = shared
-    with grpc.insecure_channel(data_address(pair)) as channel:
-        stub = nodes_pb2_grpc.DataStub(channel)
-        huge = Packet(padding=Padding(data=bytes(5 << 20), last=True))
-        with pytest.raises(grpc.RpcError) as refused:
-            list(stub.Frames(iter([huge])))
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert frame_is_fine(pair)
+    assert refusal(shared[0], [bytes(5 << 20)]) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert frame_is_fine(shared[0])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [[bytes(1)], [b"\xff" * 100], [bytes(4), b""], [*messages(Header())]],
+    ids=["too short", "no header", "empty", "of nothing"],
+)
+def test_a_message_that_means_nothing_is_refused_and_the_next_frame_is_fine(
+    sent: list[bytes], shared: tuple[Pair, SweptModel]
+) -> None:
+    assert refusal(shared[0], sent) is grpc.StatusCode.FAILED_PRECONDITION
+    assert frame_is_fine(shared[0])
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 300, b"PRI * HTTP/2.0\r\n"])
@@ -103,18 +122,9 @@ def test_a_frame_that_breaks_off_is_given_up_and_the_next_one_is_fine(
     shared: tuple[Pair, SweptModel],
 ) -> None:
     pair, _ = shared
-
-    def half() -> Iterator[Packet]:
-        header = Packet()
-        header.header.layers, header.header.codec = 3, "raw"
-        yield header
-
-    with (
-        grpc.insecure_channel(data_address(pair)) as channel,
-        pytest.raises(grpc.RpcError) as refused,
-    ):
-        list(nodes_pb2_grpc.DataStub(channel).Frames(half()))
-    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    tensors = [TensorHeader(name="d", datatype="FP32", shape=[1, 8, SIDE, SIDE])]
+    half = FrameHeader(layers=3, codec="raw", tensors=tensors)
+    assert refusal(pair, [*messages(Header(frame=half))]) is grpc.StatusCode.FAILED_PRECONDITION
     assert frame_is_fine(pair)
 
 

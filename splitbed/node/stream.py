@@ -1,0 +1,214 @@
+"""The data plane: a long-lived gRPC stream between two nodes, on which frames go either way.
+
+    node that dials                               node that is dialled
+      Dialled.stream() ──▶ Stream ── messages ──▶ Stream ──▶ what `streams` was given
+
+gRPC has nothing to make of the messages, which are bytes. Whoever waits for what comes reads the
+stream himself; whoever sends on the dialled node hands his messages to gRPC himself, too.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from splitbed.errors import NodeError, SplitbedError
+from splitbed.messages import Received, messages, padding
+from splitbed.node.answering import refuse
+from splitbed.node.config import Tls
+from splitbed.security.access import open_channel, why_unreachable
+from splitbed.tensors import Tensors
+from splitbed.v1 import nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
+from splitbed.v1.tensors_pb2 import Header
+from splitbed.wire import CHANNEL_OPTIONS
+
+_SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
+
+
+class Stream:
+    """One end of a stream.
+
+    ``put`` takes messages on their way and makes each when it is to be sent: arrays must not change
+    until they are. Both it and ``incoming`` raise NodeError once the peer, ``peer`` in words, is
+    gone.
+    """
+
+    def __init__(
+        self, peer: str, incoming: Iterator[bytes], put: Callable[[Iterator[bytes]], None]
+    ) -> None:
+        self.peer = peer
+        self.rate_mbit: float | None = None
+        """Of the link in the direction that this end sends, infinity without one; None: unknown."""
+        self._incoming = incoming
+        self._put = put
+
+    def send(self, header: Header, tensors: Tensors | None = None) -> None:
+        """Send what `header` says, and a frame's `tensors`."""
+        self._put(messages(header, tensors, self.rate_mbit))
+
+    def receive(self, body: str) -> Received:
+        """What the peer sends next, which must be a `body` of :class:`Header`."""
+        if (received := next(self, None)) is None:
+            raise NodeError(f"{self.peer} ended the stream")
+        if (got := received.header.WhichOneof("body")) != body:
+            raise NodeError(f"{self.peer} sent {got}, not {body}")
+        return received
+
+    def receive_frame(self, frame: int) -> Received:
+        """The frame of this number, which must come next."""
+        received = self.receive("frame")
+        if (got := received.header.frame.frame) != frame:
+            raise NodeError(f"{self.peer} sent frame {got}, {frame} was asked")
+        return received
+
+    def warm(self, nbytes: int) -> None:
+        """Send `nbytes` that mean nothing, so that the congestion window is open."""
+        self._put(padding(nbytes))
+        self.receive("padding").skip_padding()
+
+    def answer_padding(self, received: Received) -> None:
+        """Take what :meth:`warm` sent."""
+        received.skip_padding()
+        self._put(padding(0))
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> Received:
+        return Received(next(self._incoming), self._incoming)
+
+
+class Dialled:
+    """The node at ``address``, ``name`` in words; the connection outlives streams and stays warm.
+
+    Everything raises NodeError when that node is gone, or refuses.
+    """
+
+    def __init__(
+        self, name: str, address: str, tls: Tls | None = None, token: str | None = None
+    ) -> None:
+        self.name = name
+        self.address = address
+        self._tls = tls
+        # a frame sent twice would be measured as one: a node that goes away is told, not retried
+        options = [*CHANNEL_OPTIONS, ("grpc.enable_retries", 0)]
+        self._channel = open_channel(address, tls, token, options)
+        self._call_stream: grpc.StreamStreamMultiCallable[bytes, bytes] = (
+            self._channel.stream_stream(f"/{_SERVICE}/{_METHOD}", None, None)
+        )
+        self._lock = threading.Lock()
+        self._open: tuple[grpc.Call, Stream] | None = None
+        self._delivery: grpc.Call | None = None
+        self.rate_mbit: float | None = None
+        """As of a stream, for those that are opened."""
+
+    @contextmanager
+    def stream(self) -> Iterator[Stream]:
+        """The stream, for one at a time; opened where none is, closed when an error leaves it."""
+        with self._lock:
+            _, stream = self._open = self._open or self._opened()
+            stream.rate_mbit = self.rate_mbit
+            try:
+                yield stream
+            except BaseException:
+                self.cancel()
+                raise
+
+    def part(self, layers: int) -> Iterator[PartPiece]:
+        """Part 1 of the cut after `layers` layers, on the same connection as the frames."""
+        call = nodes_pb2_grpc.DataStub(self._channel).DeliverPart(PartRequest(layers=layers))
+        self._delivery = call
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise self._failure(error) from None
+        finally:
+            self._delivery = None
+
+    def cancel(self) -> None:
+        """Give up what is under way; the next stream is a new one."""
+        if (delivery := self._delivery) is not None:
+            delivery.cancel()
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened[0].cancel()
+
+    def close(self) -> None:
+        """Close stream and connection."""
+        self.cancel()
+        self._channel.close()
+
+    def _opened(self) -> tuple[grpc.Call, Stream]:
+        outgoing: queue.SimpleQueue[Iterator[bytes] | None] = queue.SimpleQueue()
+        # gRPC takes messages as it can send them: each is made while others are on the wire
+        call = self._call_stream(message for sent in iter(outgoing.get, None) for message in sent)
+        if not call.add_callback(lambda: outgoing.put(None)):
+            outgoing.put(None)
+
+        def incoming() -> Iterator[bytes]:
+            try:
+                yield from call
+            except grpc.RpcError as error:
+                raise self._failure(error) from None
+
+        return call, Stream(f"the {self.name} at {self.address}", incoming(), outgoing.put)
+
+    def _failure(self, error: grpc.RpcError) -> NodeError:
+        # every error of a call is also the call itself
+        assert isinstance(error, grpc.Call)
+        if self._tls and error.code() is grpc.StatusCode.UNAVAILABLE:
+            why = why_unreachable(error, self.address, self._tls)
+            return NodeError(f"the {self.name} failed: {why}")
+        what = f"{error.code().name}: {error.details()}"
+        return NodeError(f"the {self.name} at {self.address} failed: {what}")
+
+
+def streams(serve: Callable[[Stream], None]) -> grpc.GenericRpcHandler:
+    """What answers :class:`Dialled` nodes: each stream is `serve`d until that returns.
+
+    Its NodeErrors end the stream with the reason.
+    """
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(
+        _Served(serve), None, None
+    )
+    return grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler})
+
+
+class _Served:
+    """Calls of a stream, which gRPC hands a way to send from any thread."""
+
+    def __init__(self, serve: Callable[[Stream], None]) -> None:
+        self._serve = serve
+        self.experimental_non_blocking = True  # as the health service of gRPC's own has it
+
+    def __call__(
+        self,
+        requests: Iterator[bytes],
+        context: grpc.ServicerContext,
+        send: Callable[[bytes | None], None],
+    ) -> None:
+        peer, sending = f"the node at {context.peer()}", threading.Lock()
+
+        def incoming() -> Iterator[bytes]:
+            try:
+                yield from requests
+            except grpc.RpcError:
+                raise NodeError(f"{peer} hung up") from None
+
+        def put(sent: Iterator[bytes]) -> None:
+            with sending:
+                for message in sent:
+                    send(message)
+            if not context.is_active():
+                raise NodeError(f"{peer} hung up")
+
+        try:
+            self._serve(Stream(peer, incoming(), put))
+        except SplitbedError as error:
+            if context.is_active():
+                refuse(_METHOD, context, error)
+        else:
+            send(None)

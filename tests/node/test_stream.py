@@ -1,0 +1,176 @@
+"""Both ends of a stream: what goes either way, and what is said of a peer that sends wrongly."""
+
+import math
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import grpc
+import numpy as np
+import pytest
+
+from splitbed.errors import NodeError
+from splitbed.messages import messages
+from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.tensors import TensorInfo, Tensors
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, TensorHeader
+from splitbed.wire import CHANNEL_OPTIONS
+from tests.node.loopback import free_port
+
+FRAME: Tensors = {"x": np.ones((2, 2), np.float32)}
+RESULT = [TensorInfo("x", "FP32", (-1, 2))]
+LARGE: Tensors = {"x": np.arange(1_000_000, dtype=np.float32)}
+
+
+def of_frame(number: int) -> Header:
+    return Header(frame=FrameHeader(frame=number))
+
+
+@contextmanager
+def dialled(serve: Callable[[Stream], None]) -> Iterator[Dialled]:
+    """A node that `serve`s streams, as one that dials it sees it."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers((streams(serve),))
+    node = Dialled("edge", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    server.start()
+    try:
+        yield node
+    finally:
+        node.close()
+        server.stop(0).wait()
+
+
+def echo(stream: Stream) -> None:
+    for received in stream:
+        if received.header.WhichOneof("body") == "padding":
+            stream.answer_padding(received)
+        else:
+            stream.send(of_frame(received.header.frame.frame), received.tensors())
+
+
+@pytest.mark.parametrize("rate_mbit", [None, 5.0, math.inf])
+def test_frames_go_there_and_back_one_after_another(rate_mbit: float | None) -> None:
+    with dialled(echo) as node:
+        node.rate_mbit = rate_mbit
+        for number, tensors in enumerate([FRAME, LARGE, FRAME]):
+            with node.stream() as stream:
+                stream.send(of_frame(number), tensors)
+                came = stream.receive_frame(number).tensors()
+                stream.warm(100_000)
+            assert np.array_equal(came["x"], tensors["x"])
+
+
+def test_the_dialled_node_sends_first_and_from_any_thread() -> None:
+    def serve(stream: Stream) -> None:
+        sending = threading.Thread(target=stream.send, args=(of_frame(1), LARGE))
+        sending.start()
+        sending.join()
+        assert stream.receive("report").header.report.max_abs_diff == 2
+
+    with dialled(serve) as node, node.stream() as stream:
+        came = stream.receive_frame(1).tensors()
+        stream.send(Header(report=Report(max_abs_diff=2)))
+        assert np.array_equal(came["x"], LARGE["x"])
+        assert next(stream, None) is None  # the end, without an error
+
+
+def test_a_peer_that_hangs_up_is_told_to_who_waits_and_to_who_sends() -> None:
+    told: list[str] = []
+    came, done = threading.Event(), threading.Event()
+
+    def serve(stream: Stream) -> None:
+        stream.receive_frame(1).tensors()
+        came.set()
+        try:
+            stream.receive("report")
+        except NodeError as error:
+            told.append(str(error))
+        with suppress(NodeError):
+            stream.send(of_frame(2), FRAME)
+            told.append("sent")
+        done.set()
+
+    with dialled(serve) as node:
+        with node.stream() as stream:
+            stream.send(of_frame(1), FRAME)
+        assert came.wait(5)
+        node.cancel()
+        assert done.wait(5)
+    (said,) = told
+    assert re.search(r"the node at .* (hung up|ended the stream)", said)
+
+
+def test_after_an_error_the_next_stream_is_a_new_one() -> None:
+    def refuses_once(stream: Stream) -> None:
+        for received in stream:
+            received.tensors(RESULT)
+            stream.send(of_frame(7), FRAME)
+
+    with dialled(refuses_once) as node:
+        with (
+            pytest.raises(NodeError, match=r"FAILED_PRECONDITION: the peer sent y .*; expected x"),
+            node.stream() as stream,
+        ):
+            stream.send(of_frame(7), {"y": np.ones(1, np.int8)})
+            stream.receive_frame(7)
+        with node.stream() as stream:
+            stream.send(of_frame(7), FRAME)
+            assert stream.receive_frame(7).tensors(RESULT)
+
+
+Answer = Callable[[], Iterator[bytes]]
+
+
+def answering(answer: Answer) -> Callable[[Stream], None]:
+    def serve(stream: Stream) -> None:
+        stream.receive_frame(1).tensors()
+        stream._put(answer())
+
+    return serve
+
+
+def described(shape: list[int]) -> Iterator[bytes]:
+    tensor = TensorHeader(name="x", datatype="FP32", shape=shape)
+    return messages(Header(frame=FrameHeader(tensors=[tensor], frame=1)))
+
+
+def no_header() -> Iterator[bytes]:
+    yield bytes(3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda: messages(of_frame(2), FRAME), "sent frame 2, 1 was asked"),
+        (lambda: described([-5]), "impossible shape"),
+        (lambda: described([1 << 50]), "limit|expected"),
+        (
+            lambda: messages(of_frame(1), {"x": np.ones((2, 3), np.float32)}),
+            r"sent x FP32\[2, 3\]; expected x FP32\[-1, 2\]",
+        ),
+        (lambda: messages(of_frame(1), {"y": np.ones((2, 2))}), "sent y .* expected x"),
+        (lambda: messages(Header(report=Report())), "sent report, not frame"),
+        (lambda: messages(Header()), "sent None, not frame"),
+        (lambda: described([2, 2]), "ended before the tensors did"),
+        (no_header, "refused a message of 3 bytes"),
+        (lambda: iter(()), "ended the stream"),
+    ],
+)
+def test_a_wrong_answer_is_an_error_that_says_what_was_wrong(answer: Answer, says: str) -> None:
+    with (
+        dialled(answering(answer)) as node,
+        pytest.raises(NodeError, match=says),
+        node.stream() as stream,
+    ):
+        stream.send(of_frame(1), FRAME)
+        stream.receive_frame(1).tensors(RESULT)
+
+
+def test_a_node_that_is_not_there_is_an_error_not_a_wait() -> None:
+    node = Dialled("edge", f"127.0.0.1:{free_port()}")
+    with pytest.raises(NodeError, match=r"the edge at .* UNAVAILABLE"), node.stream() as stream:
+        stream.send(of_frame(1), FRAME)
+        stream.receive_frame(1)
+    node.close()
