@@ -2,6 +2,7 @@
 
 media ──> preprocess ──> part1 ──> encode ──> uplink ──> decode ──> part2 ──> result ──> downlink
 
+That is the flow uplink; others have these in another order, some twice, and hops over more links.
 Times are CLOCK_MONOTONIC nanoseconds of the node that did the work. Stages of one frame follow
 one another, so their durations add up to the end-to-end time when both nodes share a clock.
 Preprocessing is recorded and left out of the end-to-end time (clause 10.2.6).
@@ -16,8 +17,14 @@ from pathlib import Path
 from msgspec import Struct
 
 STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
-END_TO_END = STAGES[1:]
+PREPROCESS, *_COUNTED = STAGES
+END_TO_END = tuple(_COUNTED)
 NS_PER_MS = 1e6
+
+
+def is_hop(name: str) -> bool:
+    """Whether a stage is a way between nodes: uplink, downlink; uplink2 over a second link."""
+    return name.startswith(("uplink", "downlink"))
 
 
 class Stage(Struct, frozen=True, array_like=True, gc=False):
@@ -56,19 +63,19 @@ class Timeline:
 
     @property
     def crosses(self) -> bool:
-        """Whether the frame crossed the link; that of the device anchor does not."""
-        return any(stage.name == "uplink" for stage in self.stages)
+        """Whether the frame crossed a link; that of a device anchor may not."""
+        return any(is_hop(stage.name) for stage in self.stages)
 
     @property
     def e2e_ms(self) -> float:
         """From the start of the first counted stage to the end of the last."""
-        counted = [stage for stage in self.stages if stage.name in END_TO_END]
+        counted = [stage for stage in self.stages if stage.name != PREPROCESS]
         return (max(s.end_ns for s in counted) - min(s.start_ns for s in counted)) / NS_PER_MS
 
     @property
     def gap_share(self) -> float:
         """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
-        counted = sorted((s.start_ns, s.end_ns) for s in self.stages if s.name in END_TO_END)
+        counted = sorted((s.start_ns, s.end_ns) for s in self.stages if s.name != PREPROCESS)
         covered, reached = 0, counted[0][0]
         for start_ns, end_ns in counted:
             covered += max(0, end_ns - max(start_ns, reached))

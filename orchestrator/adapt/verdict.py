@@ -25,7 +25,7 @@ from orchestrator.results.judgement.validity import (
 )
 from orchestrator.results.judgement.verdict import Verdict
 from orchestrator.results.records import ProofRecord, segment_bytes
-from orchestrator.results.statistics.bound import NODE_STAGES, crossing_ms
+from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
 
 MAX_BEHIND = 0.1
 """For so much of a turn the link may be a step away from the trace: at twice its rate, or half."""
@@ -128,7 +128,7 @@ def _floor_ms(
     A frame that crossed in an outage has none that it may take.
     """
     timeline = frame.timeline
-    work_ms = sum(timeline.ms(stage) for stage in NODE_STAGES)
+    work_ms = sum(stage.ms for stage in timeline.stages if is_node_stage(stage.name))
     if not timeline.crosses:
         return work_ms
     end_s = frame.start_s + frame.e2e_ms / 1e3 + MAX_LATE_S
@@ -138,5 +138,5 @@ def _floor_ms(
         return math.inf
     link = links[best_mbit]
     early_ms = link.uplink.jitter_ms + link.downlink.jitter_ms
-    wire_ms = crossing_ms(frame.encoded_bytes, frame.result_bytes, link, carried)
+    wire_ms = crossing_ms(frame.sent, link, carried)
     return work_ms + wire_ms - early_ms

@@ -79,12 +79,21 @@ class SplitWords(TypedDict, total=False):
     ]
 
 
+class FlowWords(TypedDict, total=False):
+    """Which node does what."""
+
+    flow: Annotated[str, Says("uplink, downlink or remote-source (docs/flows.md). [uplink]")]
+    private_layers: Annotated[
+        int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
+    ]
+
+
 class CodecWords(TypedDict, total=False):
     """How what crosses is coded."""
 
     codec: Annotated[Names, Says("Of intermediate data, a list (orchestrate codecs). [raw]")]
     input_codec: Annotated[
-        Names, Says("Of the network anchor's input: raw,uint8,jpeg:75,avc… [raw]")
+        Names, Says("Of an input that crosses, a list: raw,uint8,jpeg:75,avc… [raw]")
     ]
     calibration: Annotated[
         Place, Says("Frames that codecs are calibrated on, named as inputs are.")
@@ -163,6 +172,7 @@ GROUPS: Mapping[type, str] = {
     InputWords: "Input",
     ModelWords: "Model",
     SplitWords: "Splits",
+    FlowWords: "Flow",
     CodecWords: "Codecs",
     LinkWords: "Link",
     ImpairmentWords: "Link",
@@ -178,6 +188,7 @@ class SweepWords(
     InputWords,
     ModelWords,
     SplitWords,
+    FlowWords,
     CodecWords,
     LinkWords,
     ImpairmentWords,
@@ -198,5 +209,14 @@ class ProfileWords(InputWords, ModelWords, NodeWords, total=False):
     """All that a profile can be asked."""
 
 
-class PlanWords(InputWords, ModelWords, SplitWords, CodecWords, NodeWords, OutWords, total=False):
+class PlanWords(
+    InputWords,
+    ModelWords,
+    SplitWords,
+    FlowWords,
+    CodecWords,
+    NodeWords,
+    OutWords,
+    total=False,
+):
     """All that a plan can be asked beside the links and paces that it is for."""

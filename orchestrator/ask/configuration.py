@@ -1,16 +1,23 @@
 """What is measured: a split of the model with a codec, over a link, at a pace of the UE."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from netem.spec import LinkSpec
+from orchestrator.ask.flow import UPLINK, anchor_of, crossings, itinerary
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.split_point import NOTHING
+from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
+from splitbed.flow import Itinerary
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A split point ``k:n-k`` as the user calls it, its codec; ``link`` None is any link."""
+    """A split point ``k:n-k`` as the user calls it, its codec; ``link`` None is any link.
+
+    ``codec`` is that of intermediate data; where none crosses, that of the input, or of results,
+    or none. ``input_codec`` is that of an input that crosses besides.
+    """
 
     k: int
     n: int
@@ -18,6 +25,8 @@ class Configuration:
     codec: str = RAW
     link: LinkSpec | None = None
     pace: Pace = field(default_factory=Pace)
+    flow: str = UPLINK
+    input_codec: str = ""
 
     @property
     def split(self) -> str:
@@ -27,30 +36,62 @@ class Configuration:
     @property
     def key(self) -> str:
         """Names it in a journal: the split and all that is asked of it."""
+        flow = "" if self.flow == UPLINK else f"{self.flow} "
         link = f" over {self.link.words}" if self.link else ""
         pace = f" on UE {self.pace.words}" if self.pace.limits else ""
-        return f"{self.split} {self.codec}{link}{pace}"
+        return f"{flow}{self.split} {self.codecs}{link}{pace}"
 
     @property
     def words(self) -> str:
-        """Its split as the user calls it, with the codec where something crosses."""
-        return f"{self.split_name} {self.codec}" if self.crosses else self.split_name
+        """Its split as the user calls it, with the codecs where something crosses."""
+        return f"{self.split_name} {self.codecs}" if self.crosses else self.split_name
+
+    @property
+    def codecs(self) -> str:
+        """Its codec; behind that of the input, where that is encoded and crosses besides."""
+        return codecs_words(self.codec, self.input_codec)
+
+    @cached_property
+    def itinerary(self) -> Itinerary:
+        """The stations of its frames."""
+        of_input = self.input_codec or self.codec
+        return itinerary(self.flow, (self.k,), self.n, self.codec, of_input)
+
+    @cached_property
+    def crossings(self) -> tuple[tuple[str, int], ...]:
+        """Each hop's stage, and the cut whose tensors cross; of n, results do."""
+        return crossings(self.flow, self.itinerary)
+
+    @cached_property
+    def coding(self) -> tuple[tuple[int, str], ...]:
+        """Each cut whose tensors cross, and the codec: the input is what crosses cut 0."""
+        return tuple((one.last, one.gives) for one in self.itinerary if one.last < self.n)
+
+    @property
+    def cut(self) -> int | None:
+        """The cut whose tensors are its intermediate data, or its input; None where neither."""
+        return self.coding[-1][0] if self.coding else None
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """Which anchor it is; None for a split."""
+        return anchor_of(self.flow, self.split, self.split_name)
 
     @property
     def crosses(self) -> bool:
-        """Whether anything crosses the link."""
+        """Whether anything crosses a link."""
         return self.codec != NOTHING
 
     @property
     def lossless(self) -> bool:
-        """Whether the edge gets the very tensors that the UE had."""
-        return not self.crosses or codec_named(self.codec).lossless
+        """Whether every part gets the very tensors that the one before it gave."""
+        return all(codec_named(codec).lossless for _, codec in self.coding)
 
     @property
     def calibrated(self) -> bool:
-        """Whether its codec needs the ranges of what crosses."""
-        return self.crosses and codec_named(self.codec).calibrated
+        """Whether a codec needs the ranges of what crosses."""
+        return any(codec_named(codec).calibrated for _, codec in self.coding)
 
     def over(self, link: LinkSpec, pace: Pace) -> "Configuration":
-        """The same split and codec over this link, at this pace."""
+        """The same split and codecs over this link, at this pace."""
         return replace(self, link=link, pace=pace)

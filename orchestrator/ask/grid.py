@@ -2,9 +2,9 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, product
 from typing import Protocol
 
 import numpy as np
@@ -12,14 +12,15 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.flow import FLOWS, ends_of, shape_of
 from orchestrator.ask.pace import paces
-from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
+from orchestrator.ask.split_point import NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
-from splitbed.graphs.graph import Cut, Graph
+from splitbed.graphs.graph import Graph
 from splitbed.graphs.splits import resolve
 from splitbed.media.recipes import PictureRecipe
 
@@ -56,12 +57,14 @@ class CutModel(Protocol):
 class Cell:
     """A configuration that is measured over its link, and about what it sends.
 
-    `crossing_bytes` of intermediate data, not encoded; of part 1, before them, `delivery_bytes`.
+    `crossing_bytes` of intermediate data, not encoded; of the UE's part, before them,
+    `delivery_bytes`; of an input that crosses besides, `input_bytes`.
     """
 
     configuration: Configuration
     crossing_bytes: int
     delivery_bytes: int = 0
+    input_bytes: int = 0
 
     @property
     def link(self) -> LinkSpec:
@@ -71,12 +74,20 @@ class Cell:
 
     @property
     def wire_ms(self) -> float:
-        """What the intermediate data takes on the wire, not encoded."""
-        return wire_ms(self.crossing_bytes, self.link.uplink) if self.configuration.crosses else 0.0
+        """What input and intermediate data take on the wire, not encoded."""
+        asked = self.configuration
+        return sum(
+            wire_ms(
+                self.crossing_bytes if cut == asked.cut else self.input_bytes,
+                shape_of(self.link, hop),
+            )
+            for hop, cut in asked.crossings
+            if cut < asked.n
+        )
 
     @property
     def delivery_ms(self) -> float:
-        """What the delivery of part 1 takes on the wire, about."""
+        """What the delivery of the UE's part takes on the wire, about."""
         return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
 
 
@@ -95,9 +106,13 @@ class Visit:
 
 def cell_of(configuration: Configuration, model: CutModel, *, delivery: bool) -> Cell:
     """The configuration as a cell of this model."""
-    cut = model.graph.cuts[configuration.k]
-    crossing_bytes = cut.nbytes if configuration.crosses else 0
-    return Cell(configuration, crossing_bytes, _part1_bytes(model, cut) if delivery else 0)
+    cuts, cut = model.graph.cuts, configuration.cut
+    return Cell(
+        configuration,
+        0 if cut is None else cuts[cut].nbytes,
+        _part_bytes(model, configuration) if delivery else 0,
+        cuts[0].nbytes if configuration.input_codec else 0,
+    )
 
 
 def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
@@ -105,20 +120,58 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
 
     Raises UsageError.
     """
+    asked = configurations(config, model, lambda cut: _codecs(config, model, cut))
+    cells = []
+    for _, of_split in groupby(asked, key=lambda one: one.k):
+        for pace, link, one in product(paces(config), config.links, [*of_split]):
+            cells.append(cell_of(one.over(link, pace), model, delivery=config.delivery))
+    return cells
+
+
+def configurations(
+    config: SweepConfig, model: CutModel, codecs: Callable[[int], Sequence[str]]
+) -> list[Configuration]:
+    """The anchors and the splits, each with all `codecs` of what crosses, over no link yet.
+
+    `codecs` are told of a cut: the input is what crosses cut 0. Raises UsageError.
+    """
+    n, found = model.graph.n, []
+    for k, label in _labels(config, model).items():
+        bare = Configuration(k, n, label, flow=config.flow)
+        match [codecs(cut) for cut, _ in bare.coding]:
+            case [of_input, of_data]:
+                found += [
+                    replace(bare, codec=codec, input_codec=one)
+                    for codec, one in product(of_data, of_input)
+                ]
+            case [own]:
+                found += [replace(bare, codec=codec) for codec in own]
+            case _:  # results alone cross, or nothing does
+                found.append(bare if bare.crossings else replace(bare, codec=NOTHING))
+    return found
+
+
+def _labels(config: SweepConfig, model: CutModel) -> dict[int, str]:
+    """By the cut, in the order of tables: the network anchor first, the device anchor last."""
     graph = model.graph
     splits = resolve(graph, config.split, model.named_splits)
-    labels = {split.k: split.label for split in splits} | {
-        0: NETWORK_ANCHOR,
-        graph.n: DEVICE_ANCHOR,
-    }
-    inner = [split.k for split in splits if 0 < split.k < graph.n]
-    cells = []
-    for k in (0, *inner, graph.n):
-        codecs = [*_codecs(config, model, k)]
-        for pace, link, codec in product(paces(config), config.links, codecs):
-            asked = Configuration(k, graph.n, labels[k], codec, link, pace)
-            cells.append(cell_of(asked, model, delivery=config.delivery))
-    return cells
+    inner = {split.k: split.label for split in splits if 0 < split.k < graph.n}
+    (network, first), (device, last) = ends_of(config.flow, graph.n).items()
+    labels: dict[int, str] = {first: network}
+    if config.private_layers is not None:
+        labels[_private(graph, config.private_layers)] = PRIVATE_ANCHOR
+    return {**labels, **{k: inner[k] for k in inner if k not in labels}, last: device}
+
+
+def _private(graph: Graph, layers: int) -> int:
+    """The earliest cut that leaves so many layers on the UE (clause 10.3.5)."""
+    for cut in graph.cuts[layers : graph.n]:
+        if cut.k > 0 and cut.crossable:
+            return cut.k
+    raise UsageError(
+        f"--private-layers {layers}: no cut leaves so many of this model's {graph.n} layers on "
+        "the UE, and any on the edge: give fewer"
+    )
 
 
 def in_random_order(
@@ -141,7 +194,7 @@ def anchors_again(cells: Sequence[Cell], blocks: int) -> list[Visit]:
     found: dict[object, Cell] = {}
     for cell in cells:
         asked = cell.configuration
-        if asked.k in (0, asked.n):
+        if asked.k in ends_of(asked.flow, asked.n).values():
             found.setdefault((asked.k, asked.link, asked.pace), cell)
     return [Visit(cell, blocks) for cell in found.values()]
 
@@ -158,11 +211,9 @@ def _in_groups(
         yield dice.sample(group, len(group))
 
 
-def _codecs(config: SweepConfig, model: CutModel, k: int) -> Iterator[str]:
-    """The codecs of a cut; UsageError for one that does not exist or cannot be used there."""
-    if k == model.graph.n:
-        yield NOTHING
-        return
+def _codecs(config: SweepConfig, model: CutModel, k: int) -> list[str]:
+    """Those of what crosses a cut; UsageError for one that does not exist or cannot be used."""
+    found = []
     for name in dict.fromkeys(config.codec if k else config.input_codec):
         codec = codec_named(name)
         if codec.sequential and len(model.inputs) < config.most_runs:
@@ -172,7 +223,8 @@ def _codecs(config: SweepConfig, model: CutModel, k: int) -> Iterator[str]:
                 "give --runs N, and an input of as many frames"
             )
         codec.bind(model.graph.cuts[k].tensors, _made_up(model, k))  # refuse it now
-        yield codec.name
+        found.append(codec.name)
+    return found
 
 
 def _made_up(model: CutModel, k: int) -> Setting:
@@ -185,7 +237,9 @@ def _made_up(model: CutModel, k: int) -> Setting:
     return Setting(ranges, model.channels_last, model.recipe if k == 0 else None)
 
 
-def _part1_bytes(model: CutModel, cut: Cut) -> int:
-    """About what part 1 measures: its share of the parameters, of the file's bytes."""
-    share = cut.ue_params / max(model.graph.cuts[-1].ue_params, 1)
-    return int(share * model.file_bytes)
+def _part_bytes(model: CutModel, asked: Configuration) -> int:
+    """About what the user's node's part measures: its share of the parameters, of the bytes."""
+    cuts, user = model.graph.cuts, FLOWS[asked.flow].user
+    own = [one for one in asked.itinerary if one.node == user]
+    parameters = sum(cuts[one.last].ue_params - cuts[one.first].ue_params for one in own)
+    return int(parameters / max(cuts[-1].ue_params, 1) * model.file_bytes)

@@ -4,25 +4,21 @@ from typing import Final, Literal
 
 from splitbed.codecs import RAW
 
-Anchor = Literal["network anchor", "device anchor"]
+Anchor = Literal["network anchor", "device anchor", "private anchor"]
 NETWORK_ANCHOR: Final = "network anchor"
-"""0:n, where the input itself crosses the link."""
+"""All layers are in the network; in the flow uplink 0:n, where the input itself crosses."""
 DEVICE_ANCHOR: Final = "device anchor"
-"""n:0, where nothing does."""
+"""All are on the device; in the flow uplink n:0, where nothing crosses."""
+PRIVATE_ANCHOR: Final = "private anchor"
+"""The earliest cut that leaves as many on the device as privacy asks for (clause 10.3.5)."""
 NOTHING = "none"
-"""The codec of the device anchor."""
+"""The codec where nothing crosses."""
 
 
 def layers_of(split: str) -> tuple[int, int]:
-    """How many layers are on the UE, and how many on the edge, of a split k:n-k."""
-    ue, _, edge = split.partition(":")
-    return int(ue), int(edge)
-
-
-def anchor_of(split: str) -> Anchor | None:
-    """Which anchor a split k:n-k is, where one node does it all."""
-    ue, edge = layers_of(split)
-    return NETWORK_ANCHOR if ue == 0 else DEVICE_ANCHOR if edge == 0 else None
+    """How many layers are in part 1, and how many in part 2, of a split k:n-k."""
+    part1, _, part2 = split.partition(":")
+    return int(part1), int(part2)
 
 
 def cut_name(label: str, split: str) -> str:
@@ -33,6 +29,20 @@ def cut_name(label: str, split: str) -> str:
 def encodes(codec: str) -> bool:
     """Whether what crosses is encoded: neither sent as it is, nor nothing."""
     return codec not in (RAW, NOTHING)
+
+
+_THEN = " then "
+
+
+def codecs_words(codec: str, input_codec: str = "") -> str:
+    """Both codecs as one name, in the order in which they are used: `jpeg:75 then int8`."""
+    return f"{input_codec}{_THEN}{codec}" if encodes(input_codec or RAW) else codec
+
+
+def codecs_of(words: str) -> tuple[str, str]:
+    """The codec, and that of an input that crosses besides, of such a name."""
+    first, then, last = words.partition(_THEN)
+    return (last, first) if then else (first, "")
 
 
 def as_codec(codec: str) -> str:

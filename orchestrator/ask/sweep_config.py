@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from orchestrator.ask.flow import UPLINK, flow_named
 from orchestrator.ask.links import LinkOptions
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
@@ -55,6 +56,8 @@ class SweepConfig(LinkOptions):
 
     model: str
     split: Splits = "named"
+    flow: str = UPLINK
+    private_layers: int | None = Field(None, ge=1, le=1_000_000)
     accuracy_frames: int = Field(100, ge=1, le=100_000)
     max_drop: float = Field(MAX_DROP, ge=0, allow_inf_nan=False)
     runs: Frames | None = None
@@ -90,7 +93,7 @@ class SweepConfig(LinkOptions):
     out: Path | None = None
 
     @model_validator(mode="after")
-    def _frames_can_be(self) -> Self:
+    def _can_be_measured(self) -> Self:
         if self.runs and (self.min_runs or self.max_runs):
             raise UsageError(
                 f"--runs {self.runs} is exactly so many frames: give it, or --min-runs and "
@@ -99,6 +102,12 @@ class SweepConfig(LinkOptions):
         if self.least_runs > self.most_runs:
             raise UsageError(
                 f"--min-runs {self.min_runs} is more than --max-runs {self.max_runs}: give fewer"
+            )
+        flow_named(self.flow)
+        if self.private_layers is not None and self.flow != UPLINK:
+            raise UsageError(
+                f"--private-layers leaves the first layers on the UE, and in the flow {self.flow} "
+                "the first are on the edge: give it with --flow uplink"
             )
         if self.races and self.blocks > 1:
             raise UsageError(

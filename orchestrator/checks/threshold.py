@@ -17,7 +17,7 @@ from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.validity import pace_words
-from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.rows import EVERY_COLUMN, Row
 from orchestrator.results.statistics.intervals import frames_for
 from splitbed.errors import UsageError, did_you_mean
 
@@ -72,13 +72,13 @@ class Threshold:
 
     def is_for(self, row: Row) -> bool:
         """Whether this row must keep it."""
-        if row.anchor is not None and row.anchor == COLUMNS[self.column].never_of:
+        if row.anchor is not None and row.anchor == EVERY_COLUMN[self.column].never_of:
             return False
         return all(any(_is(row, column, one) for one in wanted) for column, wanted in self.where)
 
     def fault(self, row: Row) -> str | None:
         """What is wrong with the row, in words; None where it keeps the threshold."""
-        value = getattr(row, self.column)
+        value = row.value(self.column)
         if not isinstance(value, int | float):
             return f"it has no {self.column}{_because(row)}"
         if not _SIGNS[self.sign](value, self.limit):
@@ -96,7 +96,7 @@ def parse(text: str) -> Threshold:
             "with or without a unit, such as e2e_p95<250ms or e2e<0.1s@split_node_3,bw=20"
         )
     column, factor = _column(text, match["column"], match["unit"])
-    if COLUMNS[column].kind is str:
+    if EVERY_COLUMN[column].kind is str:
         raise UsageError(f"--threshold {text!r}: {column} is text: give a column of numbers")
     where: dict[str, tuple[str, ...]] = {}
     for part in match["where"].split(",") if match["where"] else ():
@@ -130,16 +130,17 @@ def broken(thresholds: Iterable[Threshold], rows: Sequence[Row]) -> list[str]:
 
 def _column(text: str, name: str, unit: str) -> tuple[str, float]:
     """The column that is meant, and how many of its own unit the given one is."""
-    columns = [*COLUMNS.values()]
-    meant = [COLUMNS[name]] if name in COLUMNS else [one for one in columns if one.bare == name]
+    columns = [*EVERY_COLUMN.values()]
+    named = EVERY_COLUMN.get(name)
+    meant = [named] if named else [one for one in columns if one.bare == name]
     if not meant:  # the beginning of one alone will do: speedup
         meant = [one for one in columns if one.name.startswith(f"{name}_")]
         if len(meant) != 1:
             if meant:
                 hint = f"; did you mean {', '.join(one.name for one in meant)}?"
             else:
-                names = dict.fromkeys((*COLUMNS, *(one.bare for one in columns)))
-                every = ", ".join(COLUMNS)
+                names = dict.fromkeys((*EVERY_COLUMN, *(one.bare for one in columns)))
+                every = ", ".join(EVERY_COLUMN)
                 hint = did_you_mean(name, names, most=3, otherwise=f"; choose {every}")
             raise UsageError(f"--threshold {text!r}: no column is called {name!r}{hint}")
     return _in_unit(text, name, meant, unit)
@@ -165,7 +166,7 @@ def _condition(text: str, part: str) -> tuple[str, str]:
 
 
 def _is(row: Row, column: str, wanted: str) -> bool:
-    value = getattr(row, column)
+    value = row.value(column)
     if column == "split":
         return wanted in (row.split, row.split_name)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -182,7 +183,7 @@ def _nobody(threshold: Threshold, rows: Sequence[Row]) -> str | None:
         for one in wanted:
             if not any(_is(row, column, one) for row in rows):
                 name = "split_name" if column == "split" else column
-                values = dict.fromkeys(str(getattr(row, name)) for row in rows)
+                values = dict.fromkeys(str(row.value(name)) for row in rows)
                 return (
                     f"{one!r} is no {column} of the rows: {', '.join(values) or 'there are none'}"
                 )

@@ -18,13 +18,16 @@ from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range
 from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import Part, extract
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
+
+Coding = tuple[tuple[int, str], ...]
+"""Of a configuration: each cut whose tensors cross, and the codec."""
+Crossing = Callable[[Tensors], Tensors]
 
 
 @dataclass(frozen=True)
@@ -70,16 +73,16 @@ class AccuracySet:
         self, asked: Iterable[Configuration], ranges: Mapping[str, Range]
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
-        once = {(one.k, one.codec): one for one in asked if not one.lossless}
-        for k in dict.fromkeys(k for k, _ in once):
-            own = [one for one in once.values() if one.k == k]
-            codecs = ", ".join(one.codec for one in own)
+        once = {one.coding: one for one in asked if not one.lossless}
+        for k in dict.fromkeys(one.cut for one in once.values()):
+            own = [one for one in once.values() if one.cut == k]
+            codecs = ", ".join(one.codecs for one in own)
             self._note(
                 f"judging the accuracy of {own[0].split_name} {codecs} on {len(self.inputs)} frames"
             )
-            results = self._results(k, own, ranges)
+            results = self._results(k or 0, own, ranges)
             for one in own:
-                if found := results.get(one.codec):
+                if found := results.get(one.coding):
                     yield one, Coded(self.judge.judge(found), found)
 
     def _whole(self, session: PartSession) -> Iterator[Tensors]:
@@ -89,39 +92,43 @@ class AccuracySet:
 
     def _results(
         self, k: int, own: Sequence[Configuration], ranges: Mapping[str, Range]
-    ) -> dict[str, dict[int, Tensors]]:
-        """By codec, in the order of the frames: a codec may know the frame before."""
+    ) -> dict[Coding, dict[int, Tensors]]:
+        """By the codecs, in the order of the frames: a codec may know the frame before."""
         seen = self._seen() if any(one.calibrated for one in own) else set()
-        found: dict[str, dict[int, Tensors]] = {one.codec: {} for one in own}
+        found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
         with self._parts(k) as (part1, part2):
             coders = self._coders(own, ranges)
             for place, one in enumerate(self.inputs):
                 self._check()
                 crossing = part1.run(one.tensors)
                 for asked in own:
-                    if asked.codec not in coders or (asked.calibrated and one.name in seen):
+                    if asked.coding not in coders or (asked.calibrated and one.name in seen):
                         continue
-                    encoder, decoder = coders[asked.codec]
+                    *of_input, of_data = coders[asked.coding]
                     try:
-                        decoded = decoder.decode(encoder.encode(crossing))
-                        result = self._model.info.result_of(part2.run(decoded))
-                        found[asked.codec][place] = result
+                        given = part1.run(of_input[0](one.tensors)) if of_input else crossing
+                        result = self._model.info.result_of(part2.run(of_data(given)))
+                        found[asked.coding][place] = result
                     except SplitbedError as error:
                         self._note(f"{asked.words} at {one.name}: {error}")
-                        del coders[asked.codec], found[asked.codec]
+                        del coders[asked.coding], found[asked.coding]
         return found
 
     def _coders(
         self, own: Sequence[Configuration], ranges: Mapping[str, Range]
-    ) -> dict[str, tuple[Coder, Coder]]:
+    ) -> dict[Coding, list[Crossing]]:
         coders = {}
         for asked in own:
             try:
-                encoder, decoder = (self._model.coder(asked, ranges) for _ in range(2))
-                coders[asked.codec] = encoder, decoder
+                coders[asked.coding] = [self._there(k, codec, ranges) for k, codec in asked.coding]
             except SplitbedError as error:  # its cells will say so, too
                 self._note(f"{asked.words}: {error}")
         return coders
+
+    def _there(self, k: int, codec: str, ranges: Mapping[str, Range]) -> Crossing:
+        """What a codec makes of what crosses a cut, as the node that gets it has it."""
+        encoder, decoder = (self._model.coder(k, codec, ranges) for _ in range(2))
+        return lambda crossing: decoder.decode(encoder.encode(crossing))
 
     def _seen(self) -> set[str]:
         """Names of the frames that codecs were calibrated on: they are not judged by these."""

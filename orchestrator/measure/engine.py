@@ -14,7 +14,7 @@ from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement, cell_record
-from orchestrator.measure.coded import AccuracySet
+from orchestrator.measure.coded import AccuracySet, Coding
 from orchestrator.measure.conditions import now
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
@@ -32,6 +32,7 @@ from orchestrator.results.run_folder import (
 )
 from orchestrator.testbed.parts import Parts
 from orchestrator.testbed.testbed import Testbed
+from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, RunError, UsageError
 
 
@@ -55,8 +56,8 @@ class Engine:
         self.limits = TimeLimits.of(config, bed.model, outage_s)
         self.parts = Parts(bed.pair, bed.model, config)
         self._config = config
-        self._prepared: set[tuple[int, str]] = set()
-        """The splits and codecs that need no more before they are measured."""
+        self._prepared: set[Coding] = set()
+        """The cuts and codecs that need no more before they are measured."""
 
     @cached_property
     def _judging(self) -> Judging:
@@ -77,7 +78,7 @@ class Engine:
     def prepare(self, cells: Sequence[Cell], journal: Journal) -> None:
         """Profile the nodes, calibrate and judge the codecs of these cells, unless it was done."""
         asked = [cell.configuration for cell in cells]
-        if self._prepared.issuperset(new := {(one.k, one.codec) for one in asked}):
+        if self._prepared.issuperset(new := {one.coding for one in asked}):
             return
         if self._config.profile:
             self._profile()
@@ -104,7 +105,8 @@ class Engine:
 
     def calibrate(self, cells: Sequence[Cell]) -> None:
         """Have the ranges that codecs need, from an earlier part of this run if it has them."""
-        needing = [cell.configuration.k for cell in cells if cell.configuration.calibrated]
+        coding = [one for cell in cells for one in cell.configuration.coding]
+        needing = [k for k, codec in coding if codec_named(codec).calibrated]
         if not needing:
             return
         file = self.folder.path / CALIBRATION_FILE
@@ -153,7 +155,7 @@ class Engine:
     def record(self, visit: Visit, attempt: str) -> CellRecord:
         """What is known of a cell before it is measured."""
         asked = visit.cell.configuration
-        crossing = self.bed.model.graph.cuts[asked.k].tensors if asked.crosses else ()
+        crossing = () if asked.cut is None else self.bed.model.graph.cuts[asked.cut].tensors
         return cell_record(visit, attempt, self.bed.link.backend, crossing)
 
     def _profile(self) -> None:

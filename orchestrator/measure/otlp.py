@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orchestrator.results.clock import EDGE_STAGES
+from orchestrator.results.clock import on_edge
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import Stage, Timeline
 
@@ -111,10 +111,8 @@ class OtlpTracer(Tracer):
             },
         )
         within = set_span_in_context(frame)
-        crosses = any(stage.name == "uplink" for stage in stages)
-        for stage in stages:
-            on_edge = crosses and stage.name in EDGE_STAGES
-            maker = self._makers[EDGE if on_edge else UE]
+        for stage, (from_edge, _) in zip(stages, on_edge(stages), strict=True):
+            maker = self._makers[EDGE if from_edge else UE]
             span = maker.start_span(
                 stage.name, context=within, start_time=ue_epoch_ns + stage.start_ns
             )

@@ -15,6 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from netem.wire import SEGMENT_BYTES, segment_bytes_of
+from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
 from orchestrator.testbed.model import SweptModel
@@ -48,9 +49,10 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     places = [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, n)]
     spans = [*pairwise(places)]
     cuts = chosen(_runnable(model, asked) or _runnable(model, places), _most_parts(model))
-    part1s, part2s = [(0, k) for k in (*cuts, n)], [(k, n) for k in (0, *cuts)]
-    edge_asked = _Asked("edge", config.edge_threads, [] if config.races else part2s)
-    ue_asked = _Asked("ue", config.ue_threads, [] if config.races else part1s)
+    firsts, lasts = [(0, k) for k in (*cuts, n)], [(k, n) for k in (0, *cuts)]
+    own = {FLOWS[config.flow].node_of(part): run for part, run in ((1, firsts), (2, lasts))}
+    edge_asked = _Asked("edge", config.edge_threads, [] if config.races else own["edge"])
+    ue_asked = _Asked("ue", config.ue_threads, [] if config.races else own["ue"])
     edge = _of_node(edge_asked, spans, model, pair)
     alike = pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
     ue = _of_node(ue_asked, () if alike else spans, model, pair)

@@ -14,11 +14,10 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 from netem.proof import nominal_rtt_ms
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
-from orchestrator.ask.split_point import NOTHING
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages
-from splitbed.timeline import END_TO_END, Stage, Timeline
+from splitbed.timeline import END_TO_END, PREPROCESS, Stage, Timeline
 
 FRAME_BUCKETS = (*(round(10 ** (tenth / 10) / 1e3, 6) for tenth in range(48)), 60.0)
 """Upper ends in seconds, each 1.26 times the one before: percentiles are within 13 %."""
@@ -72,7 +71,7 @@ class SweepTelemetry(Watcher):
     def cell(self, cell: Cell) -> None:
         """A cell begins."""
         LAST_PROGRESS.set_to_current_time()
-        self._split, self._codec = cell.configuration.split_name, cell.configuration.codec
+        self._split, self._codec = cell.configuration.split_name, cell.configuration.codecs
         self._bw_mbit = f"{cell.link.uplink.rate_mbit:g}"
         CELL_INFO.clear()
         CELL_INFO.labels(split=self._split, codec=self._codec, bw_mbit=self._bw_mbit).set(1)
@@ -100,12 +99,10 @@ class SweepTelemetry(Watcher):
         seconds.observe(timeline.e2e_ms / 1e3)
         tell_stages(timeline)
         for stage in timeline.stages:
-            if stage.name in END_TO_END:
+            if stage.name != PREPROCESS:
                 self._stage(stage.name).observe(max(stage.ms, 0.0) / 1e3)
-        # of the device anchor nothing crosses, though it has a result
-        crossed = (frame.encoded_bytes, frame.result_bytes if self._codec != NOTHING else 0)
-        for direction, nbytes in zip(DIRECTIONS, crossed, strict=True):
-            SWEEP_BYTES.labels(direction=direction, codec=self._codec).inc(nbytes)
+        for hop in frame.sent:
+            SWEEP_BYTES.labels(direction=hop.name, codec=self._codec).inc(hop.bytes)
 
     def done(self, record: CellRecord) -> None:
         """A cell ended, or failed."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.grid import configurations
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge
@@ -26,7 +27,6 @@ from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range
 from splitbed.errors import SplitbedError, UsageError
 from splitbed.graphs.parts import extract
-from splitbed.graphs.splits import resolve
 from splitbed.tensors import Tensors
 
 QPS = (22, 27, 32, 37, 42)  # of the common test conditions of HEVC and VVC, and one more
@@ -126,15 +126,11 @@ def family(name: str) -> str:
 
 def plan(config: SweepConfig, local: LocalModel) -> list[Configuration]:
     """The input's codecs, then those of every split. Raises UsageError for what cannot be named."""
-    graph = local.model.graph
-    splits = resolve(graph, config.split, local.model.named_splits)
-    places = [(NETWORK_ANCHOR, 0, config.input_codec)]
-    places += [(split.label, split.k, config.codec) for split in splits if 0 < split.k < graph.n]
-    return [
-        Configuration(k, graph.n, label, name)
-        for label, k, names in places
-        for name in _expanded(names)
-    ]
+
+    def codecs(cut: int) -> list[str]:
+        return _expanded(config.codec if cut else config.input_codec)
+
+    return [one for one in configurations(config, local.model, codecs) if one.coding]
 
 
 def _expanded(names: Sequence[str]) -> list[str]:
@@ -168,7 +164,8 @@ def anchor_curve(asked: str, setups: Sequence[Configuration]) -> str:
 
 def cuts_to_calibrate(setups: Sequence[Configuration]) -> list[int]:
     """The cuts where a codec needs the ranges of what crosses."""
-    return list(dict.fromkeys(setup.k for setup in setups if setup.calibrated))
+    coding = (one for setup in setups for one in setup.coding)
+    return list(dict.fromkeys(k for k, codec in coding if codec_named(codec).calibrated))
 
 
 class Bench:
@@ -213,7 +210,9 @@ class Bench:
             part2.warm(self._warmup, part1.run(self._model.inputs[0].tensors))
             for one in here:
                 with one.failing():
-                    encoder, decoder = (self._model.coder(one.setup, ranges) for _ in range(2))
+                    encoder, decoder = (
+                        self._model.coder(k, one.setup.codec, ranges) for _ in range(2)
+                    )
                     one.coders = encoder, decoder
             for frame in self._model.inputs:
                 crossing: Tensors | None = None

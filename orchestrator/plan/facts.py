@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
+from orchestrator.ask.flow import UPLINK
+from orchestrator.ask.grid import configurations
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import calibrate
@@ -36,7 +37,7 @@ PAUSE_S = 0.02
 """Before each work that is timed: a node waits for its turn, and caches are cold then."""
 ASKED = (
     "model", "weights", "width", "runtime", "shape", "seed", "task", "input", "split", "codec",
-    "input_codec", "calibration",
+    "input_codec", "calibration", "flow", "private_layers",
 )  # fmt: skip
 """What facts depend on."""
 
@@ -44,15 +45,34 @@ Made = TypeVar("Made")
 
 
 class Option(Frozen):
-    """What a configuration sends, and what coding that takes on a UE at its own pace."""
+    """What a configuration sends, and what coding that takes on a UE at its own pace.
+
+    Of an input that crosses besides, likewise.
+    """
 
     configuration: Configuration
     encoded_bytes: int = 0
     encode_ms: float = 0.0
     decode_ms: float = 0.0
+    input_bytes: int = 0
+    input_encode_ms: float = 0.0
+    input_decode_ms: float = 0.0
     accuracy_drop: float | None = None
     accuracy_drop_low: float | None = None
     accuracy_drop_high: float | None = None
+
+    @property
+    def coded(self) -> list[tuple[int, float, float]]:
+        """Of each hop but that of results: bytes, what encoding and decoding takes, in ms."""
+        asked = self.configuration
+        of_input = (self.input_bytes, self.input_encode_ms, self.input_decode_ms)
+        own = (self.encoded_bytes, self.encode_ms, self.decode_ms)
+        return [of_input, own] if asked.input_codec else [own] if asked.coding else []
+
+    @property
+    def sent_bytes(self) -> int:
+        """All of that."""
+        return self.encoded_bytes + self.input_bytes
 
 
 class Facts(Frozen):
@@ -71,7 +91,8 @@ class Facts(Frozen):
     def answer(self, config: SweepConfig) -> bool:
         """Whether they are what `config` asks for, of the very same model."""
         file = Path(config.model)
-        return self.asked == _asked(config) and (
+        asked = {"flow": UPLINK, "private_layers": None} | self.asked  # of an earlier version
+        return asked == _asked(config) and (
             not file.is_file() or self.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
         )
 
@@ -107,7 +128,7 @@ def take_facts(
     places = [cut.k for cut in profile.cuts]
     sizes = {cut.k: cut.intermediate_bytes for cut in profile.cuts}
     if profile.n != model.graph.n or any(
-        sizes.get(setup.k) != model.graph.cuts[setup.k].nbytes for setup in setups
+        sizes.get(k) != model.graph.cuts[k].nbytes for setup in setups for k, _ in setup.coding
     ):
         raise UsageError(
             f"the profile is of another model: it has {profile.n} layers, {model.name} has "
@@ -122,8 +143,7 @@ def take_facts(
     bench = _Bench(local, ranges)
     note(f"coding what crosses, at {len(setups)} splits and codecs")
     options = [bench.option(setup, accuracies.get(setup)) for setup in setups]
-    n = model.graph.n
-    device = Option(configuration=Configuration(n, n, DEVICE_ANCHOR, NOTHING))
+    uncoded = configurations(config, model, lambda _: [])
     return Facts(
         asked=_asked(config),
         model=model.name,
@@ -132,7 +152,7 @@ def take_facts(
         frames=tuple(one.name for one in bench.inputs),
         result_ms=bench.result_ms,
         result_bytes=bench.result_bytes,
-        options=(*options, device),
+        options=(*options, *(Option(configuration=one) for one in uncoded)),
         dag=dag_of(model.graph, places),
     )
 
@@ -143,6 +163,7 @@ class _Bench:
     def __init__(self, local: LocalModel, ranges: Mapping[str, Range]) -> None:
         self._local, self._model, self._ranges = local, local.model, ranges
         self._crossing: tuple[int, list[Tensors]] = (-1, [])
+        self._known: dict[tuple[int, str], tuple[int, float, float]] = {}
         self.inputs = self._model.inputs[:FRAMES]
         with local.whole() as session:
             outputs = [session.run(one.tensors) for one in self.inputs]
@@ -153,31 +174,46 @@ class _Bench:
         self.result_bytes = round(statistics.mean(_nbytes(one) for one in whole))
 
     def option(self, setup: Configuration, judged: Accuracy | None) -> Option:
-        """What the codec makes of every frame at this cut; raw data is sent as it is."""
-        if setup.codec == RAW and (nbytes := self._model.graph.cuts[setup.k].nbytes) > 0:
-            return Option(configuration=setup, encoded_bytes=nbytes, accuracy_drop=0.0)
-        codec = codec_named(setup.codec)
+        """What its codecs make of every frame; raw data is sent as it is."""
+        *of_input, own = (self._coded(k, codec) for k, codec in setup.coding)
+        input_bytes, input_encode_ms, input_decode_ms = of_input[0] if of_input else (0, 0.0, 0.0)
+        return Option(
+            configuration=setup,
+            encoded_bytes=own[0],
+            encode_ms=own[1],
+            decode_ms=own[2],
+            input_bytes=input_bytes,
+            input_encode_ms=input_encode_ms,
+            input_decode_ms=input_decode_ms,
+            accuracy_drop=0.0 if setup.lossless else judged.drop if judged else None,
+            accuracy_drop_low=judged.drop_low if judged else None,
+            accuracy_drop_high=judged.drop_high if judged else None,
+        )
+
+    def _coded(self, k: int, name: str) -> tuple[int, float, float]:
+        """Bytes of what crosses the cut, and what encoding and decoding takes, in ms."""
+        if (k, name) not in self._known:
+            self._known[k, name] = self._timed(k, name)
+        return self._known[k, name]
+
+    def _timed(self, k: int, name: str) -> tuple[int, float, float]:
+        if name == RAW and (nbytes := self._model.graph.cuts[k].nbytes) > 0:
+            return nbytes, 0.0, 0.0
+        codec = codec_named(name)
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
-        encoder, decoder = (self._model.coder(setup, self._ranges) for _ in range(2))
+        encoder, decoder = (self._model.coder(k, name, self._ranges) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
         for _ in range(1 if codec.sequential else ROUNDS):
-            for crossing in self._crossing_at(setup.k):
+            for crossing in self._crossing_at(k):
                 encoded, took_ms = _timed(encoder.encode, crossing)
                 encode_ms.append(took_ms)
                 sizes.append(_nbytes(encoded))
                 _, took_ms = _timed(decoder.decode, encoded)
                 decode_ms.append(took_ms)
-        return Option(
-            configuration=setup,
-            encoded_bytes=round(statistics.mean(sizes)),
-            encode_ms=statistics.median(encode_ms),
-            decode_ms=statistics.median(decode_ms),
-            accuracy_drop=0.0 if codec.lossless else judged.drop if judged else None,
-            accuracy_drop_low=judged.drop_low if judged else None,
-            accuracy_drop_high=judged.drop_high if judged else None,
-        )
+        medians = statistics.median(encode_ms), statistics.median(decode_ms)
+        return round(statistics.mean(sizes)), *medians
 
     def _crossing_at(self, k: int) -> list[Tensors]:
         """What crosses the cut of every frame."""

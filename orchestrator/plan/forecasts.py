@@ -10,6 +10,7 @@ import numpy as np
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
+from orchestrator.ask.flow import shape_of
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
@@ -41,11 +42,11 @@ def forecasts(
     """Of each cell, by its key. Raises UsageError for codecs that cannot be."""
     facts = take_facts(config, local, profile, note, judge=False)
     predictor = Predictor(profile, facts)
-    options = {(one.configuration.k, one.configuration.codec): one for one in facts.options}
+    options = {(one.configuration.k, one.configuration.coding): one for one in facts.options}
     full_ms, macs = profile.ue.steady_ms, local.model.facts.macs or 0
 
     def of(cell: Cell) -> Prediction:
-        option = options[cell.configuration.k, cell.configuration.codec]
+        option = options[cell.configuration.k, cell.configuration.coding]
         slowdown = _slowdown(cell.configuration.pace, macs, full_ms)
         return _prediction(predictor, option, cell, slowdown)
 
@@ -69,15 +70,21 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
         nodes=nodes,
         network=RANDOM if _is_random(link) else STEADY,
         pace=asked.pace.words,
-        work=(asked.k, asked.codec, asked.pace.words),
+        work=(asked.k, asked.codecs, asked.pace.words),
         link=link.words,
     )
 
 
 def _network_ms(predictor: Predictor, option: Option, link: LinkSpec) -> float:
-    segment_bytes = predictor.profile.segment_bytes
-    up_ms = wire_ms(option.encoded_bytes, link.uplink, segment_bytes)
-    return up_ms + wire_ms(predictor.facts.result_bytes, link.downlink, segment_bytes)
+    asked, coded = option.configuration, iter(option.coded)
+    return sum(
+        wire_ms(
+            predictor.facts.result_bytes if cut == asked.n else next(coded)[0],
+            shape_of(link, hop),
+            predictor.profile.segment_bytes,
+        )
+        for hop, cut in asked.crossings
+    )
 
 
 def _is_random(link: LinkSpec) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.flow import crossings_of
+from orchestrator.ask.split_point import codecs_of
 from orchestrator.plan.doubt import Lesson
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import PlanGrid, PlanPoint
@@ -16,6 +18,7 @@ from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.reading import read_folder
 from orchestrator.results.rows import Row, known
 from orchestrator.results.run_folder import RunFolder
+from splitbed.codecs import RAW
 from splitbed.errors import UsageError
 from splitbed.graphs.mincut import Dag
 
@@ -66,10 +69,16 @@ def _point(row: Row) -> PlanPoint:
 
 
 def _option(row: Row) -> Option:
-    first, rest = row.layers
+    first, n = row.layers[0], sum(row.layers)
+    codec, input_codec = codecs_of(row.codec)
+    hop, *besides = [hop for hop, cut in crossings_of(row.flow, row.split) if cut < n] or [""]
+    of_input = (input_codec or RAW) if besides else ""
     return Option(
-        configuration=Configuration(first, first + rest, row.split_name, row.codec),
+        configuration=Configuration(
+            first, n, row.split_name, codec, flow=row.flow, input_codec=of_input
+        ),
         encoded_bytes=row.encoded_bytes or 0,
+        input_bytes=dict(row.of_flow)[f"{hop}_bytes"] or 0 if besides else 0,
         encode_ms=known(row.encode_ms),
         decode_ms=known(row.decode_ms),
     )

@@ -89,7 +89,7 @@ class Measured:
         return {
             **asdict(probe.point),
             "split": probe.configuration.split_name,
-            "codec": probe.configuration.codec,
+            "codec": probe.configuration.codecs,
             "chosen by": ", ".join(probe.roles),
             "predicted_ms": probe.predicted_ms,
             "predicted_low_ms": probe.low_ms,

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.flow import UPLINK
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, Anchor
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.plan.prediction import Plan, Predictor
-from orchestrator.results.prediction import Work
+from orchestrator.results.prediction import FRAMING, Work
 from orchestrator.results.profile import NodeProfile
 from splitbed.codecs import RAW
 from splitbed.graphs.mincut import Partition, cost_ms, minimum_cut
@@ -46,22 +48,23 @@ class Decisions:
 
 
 def decisions(plan: Plan) -> dict[str, Decisions]:
-    """Of every policy, by its name."""
-    return {name: decide(plan) for name, decide in PUBLISHED.items()}
+    """Of every policy, by its name; two know a UE that runs the first layers alone."""
+    flow = plan.options[0].configuration.flow
+    names = PUBLISHED if flow == UPLINK else ANYWHERE
+    return {name: PUBLISHED[name](plan) for name in names}
 
 
 def _device_only(plan: Plan) -> Decisions:
-    return _always(
-        plan, next(o for o in plan.predictor.facts.options if not o.configuration.crosses)
-    )
+    return _always(plan, DEVICE_ANCHOR)
 
 
 def _network_only(plan: Plan) -> Decisions:
+    return _always(plan, NETWORK_ANCHOR)
+
+
+def _always(plan: Plan, anchor: Anchor) -> Decisions:
     options = plan.predictor.facts.options
-    return _always(plan, next(o for o in options if o.configuration.k == 0))
-
-
-def _always(plan: Plan, option: Option) -> Decisions:
+    option = next(one for one in options if one.configuration.anchor == anchor)
     e2e_ms = plan.predictor.e2e_ms(plan.predictor.work([option]), plan.grid)[0]
     nowhere = np.zeros(plan.grid.size, np.intp)
     return Decisions(
@@ -74,7 +77,7 @@ def _neurosurgeon(plan: Plan) -> Decisions:
     work = plan.predictor.work(raw)
     slowdown, _, bw_mbit = plan.grid.points()
     wire_ms = work.sent_bytes[:, None] * 8 / (bw_mbit * 1e3)
-    told_ms = work.part1_ms[:, None] * slowdown + wire_ms + work.part2_ms[:, None]
+    told_ms = work.parts_ms["ue"][:, None] * slowdown + wire_ms + work.parts_ms["edge"][:, None]
     chosen = told_ms.argmin(axis=0)
     e2e_ms = plan.predictor.e2e_ms(work, plan.grid)
     picked = np.take_along_axis(e2e_ms, chosen[None], axis=0)[0]
@@ -109,6 +112,8 @@ PUBLISHED: Mapping[str, Callable[[Plan], Decisions]] = {
     "neurosurgeon": _neurosurgeon,
     "dads": _dads,
 }
+ANYWHERE = ("device only", "network only")
+"""Those that know every flow."""
 
 
 def partitions(predictor: Predictor, grid: PlanGrid) -> dict[tuple[float, float], frozenset[int]]:
@@ -180,17 +185,22 @@ def _work(predictor: Predictor, kinds: list[frozenset[int]]) -> Work:
     dag, (ue_ms, edge_ms) = predictor.facts.dag, _unit_ms(predictor)
     on_ue = np.array([[unit in ue for unit in range(dag.n)] for ue in kinds])
     sent = [float(sum(wire.nbytes for wire in dag.crossing(ue))) for ue in kinds]
-    nothing = np.zeros(len(kinds))
-    profile = predictor.profile
+    profile, facts = predictor.profile, predictor.facts
+    crosses = ~on_ue[:, :-1].all(axis=1)
     return Work(
-        part1_ms=_paced_ms(profile.ue, on_ue @ ue_ms),
-        encode_ms=nothing,
-        decode_ms=nothing,
-        part2_ms=_paced_ms(profile.edge, ~on_ue @ edge_ms),
+        parts_ms={
+            "ue": _paced_ms(profile.ue, on_ue @ ue_ms),
+            "edge": _paced_ms(profile.edge, ~on_ue @ edge_ms),
+        },
+        others_ms={
+            "ue": np.where(crosses, 0.0, facts.result_ms),
+            "edge": np.where(crosses, facts.result_ms, 0.0),
+        },
+        sent={
+            "uplink": np.where(crosses, FRAMING * np.array(sent), np.nan),
+            "downlink": np.where(crosses, facts.result_bytes, np.nan),
+        },
         sent_bytes=np.array(sent),
-        crosses=np.array([not on_ue[place][:-1].all() for place in range(len(kinds))]),
-        result_ms=predictor.facts.result_ms,
-        result_bytes=predictor.facts.result_bytes,
     )
 
 

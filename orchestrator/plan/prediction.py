@@ -15,8 +15,12 @@ from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
-from orchestrator.results.prediction import Bools, Way, Work, e2e_ms, on_wire_ms
+from orchestrator.results.prediction import FRAMING, Bools, Way, Work, e2e_ms, on_wire_ms
 from orchestrator.results.profile import Profile
+from splitbed.flow import hops
+
+NODES, HOPS = ("ue", "edge"), ("uplink", "downlink")
+"""That a plan is made for."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +52,39 @@ class Predictor:
 
     def work(self, options: Sequence[Option]) -> Work:
         """Of these options."""
-        parts = [self.profile.predicted_ms(option.configuration.k) for option in options]
-        part1_ms, part2_ms = np.array(parts).reshape(-1, 2).T
-        return Work(
-            part1_ms=part1_ms,
-            encode_ms=np.array([option.encode_ms for option in options]),
-            decode_ms=np.array([option.decode_ms for option in options]),
-            part2_ms=part2_ms,
-            sent_bytes=np.array([float(option.encoded_bytes) for option in options]),
-            crosses=np.array([option.configuration.crosses for option in options]),
-            result_ms=self.facts.result_ms,
-            result_bytes=self.facts.result_bytes,
-        )
+        count = len(options)
+        parts_ms, others_ms = ({node: np.zeros(count) for node in NODES} for _ in range(2))
+        sent = {hop: np.full(count, np.nan) for hop in HOPS}
+        for place, option in enumerate(options):
+            asked, coded = option.configuration, iter(option.coded)
+            for station in asked.itinerary:
+                node = self.profile.node(station.node)
+                parts_ms[station.node][place] += node.part_ms(station.first, station.last)
+                if station.result:
+                    others_ms[station.node][place] += self.facts.result_ms
+            ways = zip(asked.crossings, hops(asked.itinerary), strict=True)
+            for (hop, cut), (sender, receiver) in ways:
+                if cut == asked.n:
+                    sent[hop][place] = self.facts.result_bytes
+                    continue
+                nbytes, encode_ms, decode_ms = next(coded)
+                sent[hop][place] = nbytes * FRAMING
+                others_ms[sender.node][place] += encode_ms
+                others_ms[receiver.node][place] += decode_ms
+        sent_bytes = np.array([float(option.sent_bytes) for option in options])
+        return Work(parts_ms, others_ms, sent, sent_bytes)
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, delay_ms, bw_mbit = grid.points()
-        way = Way(bw_mbit, delay_ms)
-        return e2e_ms(work, slowdown, way, way, self.profile.segment_bytes)
+        ways = dict.fromkeys(HOPS, Way(bw_mbit, delay_ms))
+        return e2e_ms(work, slowdown, ways, self.profile.segment_bytes)
 
     def wire_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """What of that the link takes; shaped alike."""
         _, delay_ms, bw_mbit = grid.points()
-        way = Way(bw_mbit, delay_ms)
-        return on_wire_ms(work, way, way, self.profile.segment_bytes)
+        ways = dict.fromkeys(HOPS, Way(bw_mbit, delay_ms))
+        return on_wire_ms(work, ways, self.profile.segment_bytes)
 
     def ends_ms(self, work: Work, grid: PlanGrid) -> tuple[Floats, Floats]:
         """The ends of what will be measured; shaped alike."""
@@ -81,15 +94,14 @@ class Predictor:
     def long_parts(self, work: Work, grid: PlanGrid) -> Bools:
         """Whether all parts that there are take :data:`LONG_MS` or more; shaped as `e2e_ms`."""
         slowdown, _, _ = grid.points()
-        part1_ms, part2_ms = work.part1_ms[:, None] * slowdown, work.part2_ms[:, None]
+        ue_ms, edge_ms = work.parts_ms["ue"][:, None] * slowdown, work.parts_ms["edge"][:, None]
         return np.asarray(
-            ((part1_ms == 0) | (part1_ms >= LONG_MS)) & ((part2_ms == 0) | (part2_ms >= LONG_MS))
+            ((ue_ms == 0) | (ue_ms >= LONG_MS)) & ((edge_ms == 0) | (edge_ms >= LONG_MS))
         )
 
     def ue_ms(self, work: Work, slowdown: Floats) -> Floats:
         """What options take of the UE, of shape (items of `work`, slow-downs)."""
-        result_ms = np.where(work.crosses, 0.0, work.result_ms)
-        return np.asarray((work.part1_ms + work.encode_ms + result_ms)[:, None] * slowdown)
+        return np.asarray((work.parts_ms["ue"] + work.others_ms["ue"])[:, None] * slowdown)
 
 
 @dataclass(frozen=True)

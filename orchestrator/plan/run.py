@@ -164,7 +164,7 @@ def _configurations(plan: Plan) -> Iterator[str]:
     everything = plan.e2e_ms.size <= MOST_ROWS
     for place, option in enumerate(plan.options):
         asked = option.configuration
-        start = f"{asked.split},{asked.split_name},{asked.codec}"
+        start = f"{asked.split},{asked.split_name},{asked.codecs}"
         columns = zip(
             points,
             plan.e2e_ms[place].tolist(),
@@ -176,14 +176,14 @@ def _configurations(plan: Plan) -> Iterator[str]:
         )
         for point, e2e, low, high, ue, front in columns:
             if everything or front:
-                told = f"{e2e:.3f},{low:.3f},{high:.3f},{ue:.3f},{option.encoded_bytes}"
+                told = f"{e2e:.3f},{low:.3f},{high:.3f},{ue:.3f},{option.sent_bytes}"
                 yield f"{start},{point},{told},{'true' if front else 'false'}\n"
 
 
 def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
     best_ms, margin, rivals = plan.best_ms.tolist(), plan.margin.tolist(), plan.may_be_best
     regrets = {name: made.regret(plan).tolist() for name, made in decided.items()}
-    gains = decided["dads"].gain_ms.tolist()
+    gains = decided["dads"].gain_ms.tolist() if "dads" in decided else []
     words = [option.configuration.words for option in plan.options]
     for point, (slowdown, delay_ms, bw_mbit) in enumerate(zip(*plan.grid.points(), strict=True)):
         best, second = (plan.options[rank] for rank in plan.ranks[:, point])
@@ -193,7 +193,7 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
             "bw_mbit": float(bw_mbit),
             "split": best.configuration.split,
             "split_name": best.configuration.split_name,
-            "codec": best.configuration.codec,
+            "codec": best.configuration.codecs,
             "predicted_ms": round(best_ms[point], 3),
             "low_ms": round(float(plan.low_ms[plan.ranks[0, point], point]), 3),
             "high_ms": round(float(plan.high_ms[plan.ranks[0, point], point]), 3),
@@ -208,4 +208,4 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
             column = name.replace(" ", "_")
             line[column] = made.labels[made.chosen[point]]
             line[f"{column}_regret_pct"] = round(100 * regrets[name][point], 2)
-        yield line | {"dads_gain_ms": round(gains[point], 3)}
+        yield line | ({"dads_gain_ms": round(gains[point], 3)} if gains else {})

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
+from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.plan.measured import summary, verdicts
 from orchestrator.plan.plot import text_map
 from orchestrator.plan.policies import Decisions
@@ -51,8 +52,9 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
     if source := outcome.plan.predictor.profile.ue.source:
         say(f"The UE's parts are those of {source}; coding was timed on this machine.")
     stdout().print(
-        f"{facts.model}, weights: {facts.weights}. {outcome.plan.e2e_ms.size:,} "
-        f"configurations predicted in {outcome.planned_s:.2f} s; no frame was sent for that.\n"
+        f"{facts.model}, weights: {facts.weights}{_flow(outcome.plan)}. "
+        f"{outcome.plan.e2e_ms.size:,} configurations predicted in {outcome.planned_s:.2f} s; no "
+        "frame was sent for that.\n"
         f"All of them, the map and the Pareto sets: {outcome.folder.path}",
         soft_wrap=True,
         markup=False,
@@ -68,7 +70,7 @@ def _show(outcome: PlanOutcome) -> None:
     console.print(_doubt(plan), soft_wrap=True, markup=False)
     console.print(text_map(plan), markup=False)
     show_lines([*_policy_lines(plan, decided)], as_json=False)
-    if (gain_ms := decided["dads"].gain_ms.max()) > 0:
+    if "dads" in decided and (gain_ms := decided["dads"].gain_ms.max()) > 0:
         console.print(
             f"The minimum cut over the graph beats every cut k:n-k by up to {gain_ms:.3g} ms by "
             "its own costs (best.csv says where); this testbed measures cuts k:n-k only.",
@@ -80,6 +82,12 @@ def _show(outcome: PlanOutcome) -> None:
     if measured:
         show_lines([rounded(one.row()) for one in measured], as_json=False)
         console.print(summary(measured), soft_wrap=True)
+
+
+def _flow(plan: Plan) -> str:
+    """The flow in words, where it is not the usual one."""
+    flow = plan.options[0].configuration.flow
+    return "" if flow == UPLINK else f"; flow {flow}: {FLOWS[flow].words}"
 
 
 def _doubt(plan: Plan) -> str:

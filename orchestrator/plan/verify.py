@@ -116,7 +116,7 @@ def verify(
         delivery=False,
         out=folder.path / VERIFY_FOLDER,
     )
-    codecs = {one.configuration.codec for one in asked if one.configuration.crosses}
+    codecs = {codec for one in asked for _, codec in one.configuration.coding}
     if any(codec_named(name).sequential for name in codecs):
         config = config.replaced(runs=config.least_runs)  # which takes no input twice
     cells = [cell_of(probe.configuration, model, delivery=False) for probe in asked]
@@ -132,7 +132,7 @@ def verify(
 
 def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     asked = probe.configuration
-    wanted = (asked.split, asked.codec, probe.point.link.words, asked.pace.words)
+    wanted = (asked.split, asked.codecs, probe.point.link.words, asked.pace.words)
     for row in table:
         if (row.split, row.codec, *row.conditions) == wanted:
             return Measured(probe, row)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
 from orchestrator.results.columns import Kind
+from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.records import RunRecord
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.tables import summary_csv
@@ -76,9 +78,8 @@ def _parquet(rows: Sequence[Row], facts: Facts) -> bytes:
             "cannot write Parquet: DuckDB is not installed; "
             "repair: pip install 'splitbed[parquet]', or take the format csv"
         ) from None
-    kinds = ", ".join(
-        f"{_quoted(column.name)}: {_quoted(_DUCKDB[column.kind])}" for column in COLUMNS.values()
-    )
+    columns = [*COLUMNS.values(), *flow_columns(_flow_of(rows)).values()]
+    kinds = ", ".join(f"{_quoted(one.name)}: {_quoted(_DUCKDB[one.kind])}" for one in columns)
     metadata = ", ".join(f"{_quoted(name)}: {_quoted(value)}" for name, value in facts.items())
     with TemporaryDirectory(prefix="splitbed-") as folder, duckdb.connect() as database:
         lines, table = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
@@ -94,11 +95,16 @@ def _parquet(rows: Sequence[Row], facts: Facts) -> bytes:
 
 FORMATS: dict[str, Callable[[Sequence[Row], Facts], bytes]] = {
     "md": _markdown,
-    "csv": lambda rows, _: summary_csv(rows).encode(),
+    "csv": lambda rows, _: summary_csv(rows, _flow_of(rows)).encode(),
     "json": _json,
     "latex": _latex,
     "parquet": _parquet,
 }
+
+
+def _flow_of(rows: Sequence[Row]) -> str:
+    """That of a run's rows, which have one."""
+    return rows[0].flow if rows else UPLINK
 
 
 def with_all_columns(row: Row) -> dict[str, object]:

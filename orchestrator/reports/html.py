@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from netem.proof import RATE_TOLERANCE
-from orchestrator.results.clock import EDGE_STAGES
+from orchestrator.ask.flow import nodes_of
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.advice import held
 from orchestrator.results.judgement.choice import Choice, choices
@@ -31,7 +31,7 @@ from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, RunFolder
 from splitbed.errors import RunError, SplitbedError
-from splitbed.timeline import NS_PER_MS, Timeline
+from splitbed.timeline import NS_PER_MS, Timeline, is_hop
 
 Facts = dict[str, object]
 """What the page is told, as JSON has it."""
@@ -115,7 +115,7 @@ def facts(run: Path) -> Facts:
         "choices": [_choice_facts(choice, table) for choice in choices(table)],
         "cells": [
             _cell_facts(row, cell, reading.timelines_of(cell))
-            | {"row": {name: getattr(row, name) for name in filled}}
+            | {"row": {name: getattr(row, name) for name in filled} | dict(row.of_flow)}
             for row, cell in zip(table, reading.cells, strict=True)
         ],
         "predicted": [_predicted_line(row) for row in reading.every if row.predicted],
@@ -207,7 +207,7 @@ def _cell_facts(row: Row, cell: CellRecord, frames: Sequence[Timeline]) -> Facts
         "fit": is_fit(row),
         "needed": None if row.e2e_ms is None else compression_needed(row),
         "cdf": _curve([frame.e2e_ms for frame in frames]),
-        "frame": _median_frame(frames),
+        "frame": _median_frame(frames, row.flow),
         "proofs": [
             [proof.uplink_mbit, proof.downlink_mbit, proof.rtt_min_ms, proof.fault]
             for proof in cell.proofs
@@ -223,7 +223,7 @@ def _curve(e2e_ms: Sequence[float]) -> list[tuple[float, float]]:
     return [(ranked[place], (int(place) + 1) / count) for place in places]
 
 
-def _median_frame(frames: Sequence[Timeline]) -> Facts | None:
+def _median_frame(frames: Sequence[Timeline], flow: str) -> Facts | None:
     """The frame in the middle: stage, place, start and end since its first stage began."""
     if not frames:
         return None
@@ -231,22 +231,17 @@ def _median_frame(frames: Sequence[Timeline]) -> Facts | None:
     number = next(number for number, frame in enumerate(frames) if frame.e2e_ms == middle)
     frame = frames[number]
     began_ns = min(stage.start_ns for stage in frame.stages)
+    nodes = nodes_of(flow, [stage.name for stage in frame.stages])
     spans = [
         [
             stage.name,
-            _place(stage.name, frame.crosses),
+            "link" if is_hop(stage.name) else {"ue": "UE"}.get(node, node),
             (stage.start_ns - began_ns) / NS_PER_MS,
             (stage.end_ns - began_ns) / NS_PER_MS,
         ]
-        for stage in frame.stages
+        for stage, node in zip(frame.stages, nodes, strict=True)
     ]
     return {"number": number + 1, "of": len(frames), "e2e_ms": middle, "spans": spans}
-
-
-def _place(stage: str, crosses: bool) -> str:
-    if stage in ("uplink", "downlink"):
-        return "link"
-    return "edge" if crosses and stage in EDGE_STAGES else "UE"
 
 
 def _conditions(run: RunRecord) -> list[Facts]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
-from splitbed.timeline import NS_PER_MS, Stage
+from splitbed.timeline import NS_PER_MS, Stage, is_hop
 
 MAX_RATE_PPM = 500
 """Clocks run apart no faster than this: what NTP may pull (Linux's MAXFREQ); quartz does 100."""
@@ -18,9 +18,6 @@ MAX_RATE_PPM = 500
 
 WANDER_PPM = 20
 """By how much the rate may change between two readings: temperature, and NTP at work."""
-
-
-EDGE_STAGES = ("decode", "part2", "result")
 
 
 @dataclass(frozen=True)
@@ -109,10 +106,10 @@ class ClockModel:
         return None
 
     def _agrees(self, stages: Sequence[Stage]) -> bool:
-        if (bounds := _bounds_ns(stages)) is None:
+        if (ways := _ways(stages)) is None:
             return True
-        offset = self.at(_named(stages)["uplink"].start_ns)
-        return offset.low_ns <= bounds[1] and offset.high_ns >= bounds[0]
+        offset = self.at(ways.at_ns)
+        return offset.low_ns <= ways.high_ns and offset.high_ns >= ways.low_ns
 
     @property
     def offset_ms(self) -> float:
@@ -151,32 +148,54 @@ def on_ue_clock(stages: Sequence[Stage], model: ClockModel) -> list[Stage]:
 
     The edge's own stages keep their durations, uplink and downlink together theirs; only how much
     of it is uplink depends on the estimate. A frame knows more than the clocks: it came in after
-    it was sent, so the estimate goes no further than to a one-way time of 0.
+    it was sent, so the estimate goes no further than to a one-way time of 0. Of a frame that goes
+    one way only, so long as that is unsure, its end-to-end time is.
     """
-    if (bounds := _bounds_ns(stages)) is None:
+    if (ways := _ways(stages)) is None:
         return list(stages)
-    estimate_ns = model.at(_named(stages)["uplink"].start_ns).offset_ns
-    offset_ns = max(bounds[0], min(bounds[1], estimate_ns))
-    return [_moved(stage, offset_ns) for stage in stages]
+    offset_ns = max(ways.low_ns, min(ways.high_ns, model.at(ways.at_ns).offset_ns))
+    sides = zip(stages, on_edge(stages), strict=True)
+    return [
+        Stage(stage.name, stage.start_ns - started * offset_ns, stage.end_ns - ended * offset_ns)
+        for stage, (started, ended) in sides
+    ]
 
 
-def _moved(stage: Stage, offset_ns: int) -> Stage:
-    start_ns, end_ns = stage.start_ns, stage.end_ns
-    if stage.name in (*EDGE_STAGES, "downlink"):
-        start_ns -= offset_ns
-    if stage.name in (*EDGE_STAGES, "uplink"):
-        end_ns -= offset_ns
-    return Stage(stage.name, start_ns, end_ns)
+def on_edge(stages: Sequence[Stage]) -> list[tuple[bool, bool]]:
+    """Of each stage, whether it started, and whether it ended, on the edge."""
+    first = next((stage.name for stage in stages if is_hop(stage.name)), "")
+    at_edge, found = first == "downlink", []
+    for stage in stages:
+        before = at_edge
+        at_edge = stage.name == "uplink" if is_hop(stage.name) else at_edge
+        found.append((before, at_edge))
+    return found
 
 
-def _bounds_ns(stages: Sequence[Stage]) -> tuple[int, int] | None:
-    """Limits of the edge's lead by this frame: no way took less than no time; None: no edge."""
-    named = _named(stages)
-    if "uplink" not in named:
+_FAR_NS = 1 << 63
+"""No clock of this kind reaches it."""
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Limits of the edge's lead by a frame's ways, none of which took less than no time.
+
+    `at_ns` is when, on the UE's clock.
+    """
+
+    at_ns: int
+    low_ns: int
+    high_ns: int
+
+
+def _ways(stages: Sequence[Stage]) -> _Ways | None:
+    """None of a frame that crossed no link."""
+    up = [stage for stage in stages if stage.name == "uplink"]
+    down = [stage for stage in stages if stage.name == "downlink"]
+    if not (up or down):
         return None
-    uplink, downlink = named["uplink"], named["downlink"]
-    return downlink.start_ns - downlink.end_ns, uplink.end_ns - uplink.start_ns
-
-
-def _named(stages: Sequence[Stage]) -> dict[str, Stage]:
-    return {stage.name: stage for stage in stages}
+    return _Ways(
+        up[0].start_ns if up else down[0].end_ns,
+        max((stage.start_ns - stage.end_ns for stage in down), default=-_FAR_NS),
+        min((stage.end_ns - stage.start_ns for stage in up), default=_FAR_NS),
+    )

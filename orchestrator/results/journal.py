@@ -147,7 +147,7 @@ class Journal:
         for name in (SUMMARY_FILE, ACCURACY_FILE):  # which have another file in their place now
             if name in self._lines:
                 self._lines.pop(name).close()
-        self.folder.replace(SUMMARY_FILE, summary_csv(self.every))
+        self.folder.replace(SUMMARY_FILE, summary_csv(self.every, self.run.flow))
         self.folder.replace(ACCURACY_FILE, accuracy_csv(self.cells, self.run.whole_accuracy))
 
     def _take(self, cell: CellRecord) -> None:

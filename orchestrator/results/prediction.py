@@ -1,11 +1,12 @@
 """What a configuration takes end to end, by what a profile says of its parts: one formula for plans
 and for the rows of a sweep.
 
-    slow-down * (part 1 + encode) + uplink + decode + part 2 + result + downlink
+    of every node, its pace * (parts + coding + results) + of every hop, wire and delay
 
-The link is at its bound (:mod:`netem.wire`) with what a message costs besides.
+A link is at its bound (:mod:`netem.wire`) with what a message costs besides.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.split_point import NOTHING
+from orchestrator.ask.flow import crossings_of
 from orchestrator.results.profile import Profile
 from orchestrator.results.rows import Row, known
 
@@ -28,16 +29,17 @@ FRAMING = 1.0005
 
 @dataclass(frozen=True)
 class Work:
-    """What configurations take of the nodes and send, an item for each."""
+    """What configurations take of the nodes and send, an item for each.
 
-    part1_ms: Floats
-    encode_ms: Floats
-    decode_ms: Floats
-    part2_ms: Floats
+    ``parts_ms`` and ``others_ms``, which is coding and results, are by the node, at its own pace.
+    ``sent`` is by the stage of the hop, in bytes of messages, and no number where nothing crosses
+    it; ``sent_bytes`` is what of it is input and intermediate data, encoded.
+    """
+
+    parts_ms: Mapping[str, Floats]
+    others_ms: Mapping[str, Floats]
+    sent: Mapping[str, Floats]
     sent_bytes: Floats
-    crosses: Bools
-    result_ms: float
-    result_bytes: int
 
 
 @dataclass(frozen=True)
@@ -49,36 +51,37 @@ class Way:
 
 
 def e2e_ms(
-    work: Work, slowdown: Floats, up: Way, down: Way, segment_bytes: int = SEGMENT_BYTES
+    work: Work, slowdown: Floats, ways: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES
 ) -> Floats:
-    """Predicted times of shape (items of `work`, links)."""
-    crosses = work.crosses[:, None]
-    messages_ms = np.where(crosses, UP_MS + DOWN_MS, 0.0)
-    part1_ms = slowdown * (work.part1_ms + work.encode_ms)[:, None]
-    part2_ms = (work.part2_ms + work.decode_ms)[:, None]
-    result_ms = np.where(crosses, 1.0, slowdown) * work.result_ms
-    wire_ms = on_wire_ms(work, up, down, segment_bytes)
-    return np.asarray(part1_ms + wire_ms + messages_ms + part2_ms + result_ms)
+    """Predicted times of shape (items of `work`, links); the UE is so many times slower."""
+    taken = on_wire_ms(work, ways, segment_bytes)
+    for node, parts_ms in work.parts_ms.items():
+        pace = slowdown if node == "ue" else np.ones(1)
+        taken = taken + pace * (parts_ms + work.others_ms[node])[:, None]
+    for hop, sent in work.sent.items():
+        message_ms = UP_MS if hop.startswith("uplink") else DOWN_MS
+        taken = taken + np.where(np.isnan(sent), 0.0, message_ms)[:, None]
+    return taken
 
 
-def on_wire_ms(work: Work, up: Way, down: Way, segment_bytes: int = SEGMENT_BYTES) -> Floats:
+def on_wire_ms(work: Work, ways: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES) -> Floats:
     """What of them links take at their bound, which is proved: no doubt is in it."""
-    sent_bits = 8.0 * np.array([_wire_bytes(nbytes, segment_bytes) for nbytes in work.sent_bytes])
-    result_bits = 8 * wire_bytes(work.result_bytes, segment_bytes)
-    up_ms = sent_bits[:, None] / (up.rate_mbit * 1e3) + up.delay_ms
-    down_ms = result_bits / (down.rate_mbit * 1e3) + down.delay_ms
-    return np.where(work.crosses[:, None], up_ms + down_ms, 0.0)
-
-
-def _wire_bytes(nbytes: float, segment_bytes: int) -> int:
-    return wire_bytes(round(nbytes * FRAMING), segment_bytes)
+    links = len(next(iter(ways.values())).rate_mbit)
+    taken = np.zeros((len(work.sent_bytes), links))
+    for hop, sent in work.sent.items():
+        crosses = ~np.isnan(sent)
+        on_wire = [wire_bytes(round(nbytes), segment_bytes) for nbytes in sent[crosses].tolist()]
+        way, bits = ways[hop], 8.0 * np.array(on_wire)
+        taken[crosses] += bits[:, None] / (way.rate_mbit * 1e3) + way.delay_ms
+    return taken
 
 
 def with_prediction(row: Row, profile: Profile) -> Row:
     """The row with what the profile says of part 1 and part 2, and of all with these."""
-    part1_ms, part2_ms = profile.predicted_ms(row.layers[0])
+    part1_ms, part2_ms = profile.predicted_ms(row.layers[0], row.flow)
     if row.ue_slowdown is not None:
-        part1_ms *= row.ue_slowdown
+        part1_ms *= row.ue_slowdown if row.ue_part == 1 else 1
+        part2_ms *= row.ue_slowdown if row.ue_part == 2 else 1
     row = replace(row, part1_predicted_ms=part1_ms, part2_predicted_ms=part2_ms)
     if not row.e2e_ms:
         return row
@@ -94,20 +97,30 @@ def with_prediction(row: Row, profile: Profile) -> Row:
 
 
 def _predicted_ms(row: Row, part1_ms: float, part2_ms: float) -> float:
-    """End to end, with parts that take so long on a UE of this pace."""
-    of = np.array
+    """End to end, with parts that take so long, and the rest as measured, at the UE's pace."""
+    others_ms = known(row.encode_ms) + known(row.decode_ms) + known(row.result_ms)
     work = Work(
-        part1_ms=of([part1_ms]),
-        encode_ms=of([known(row.encode_ms)]),
-        decode_ms=of([known(row.decode_ms)]),
-        part2_ms=of([part2_ms]),
-        sent_bytes=of([known(row.encoded_bytes)]),
-        crosses=of([row.codec != NOTHING]),
-        result_ms=known(row.result_ms),
-        result_bytes=row.result_bytes or 0,
+        parts_ms={"edge": np.array([part1_ms + part2_ms])},
+        others_ms={"edge": np.array([others_ms])},
+        sent={hop: np.array([nbytes]) for hop, nbytes in sent_of(row).items()},
+        sent_bytes=np.array([float(known(row.encoded_bytes))]),
     )
-    up = Way(of([row.bw_mbit]), of([row.delay_ms]))
-    down = Way(of([row.downlink_mbit]), of([row.downlink_delay_ms]))
-    # what was measured is at the UE's pace already
-    predicted = e2e_ms(work, np.ones(1), up, down, row.mss_bytes or SEGMENT_BYTES)
+    predicted = e2e_ms(work, np.ones(1), ways_of(row), row.mss_bytes or SEGMENT_BYTES)
     return float(predicted.item())
+
+
+def sent_of(row: Row) -> dict[str, float]:
+    """What crossed on each hop, in bytes of messages."""
+    found, layers = {}, sum(row.layers)
+    for hop, cut in crossings_of(row.flow, row.split):
+        of_input = dict(row.of_flow).get(f"{hop}_bytes") if cut < row.layers[0] else None
+        nbytes = row.encoded_bytes if of_input is None else of_input
+        found[hop] = known(row.result_bytes) if cut == layers else FRAMING * known(nbytes)
+    return found
+
+
+def ways_of(row: Row) -> dict[str, Way]:
+    """Both directions of its link."""
+    up = Way(np.array([row.bw_mbit]), np.array([row.delay_ms]))
+    down = Way(np.array([row.downlink_mbit]), np.array([row.downlink_delay_ms]))
+    return {"uplink": up, "downlink": down}

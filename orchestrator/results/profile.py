@@ -9,6 +9,7 @@ pause; parts between two of them are predicted by the layers that they have more
 import numpy as np
 
 from netem.wire import SEGMENT_BYTES
+from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from splitbed.checked import Frozen
@@ -57,8 +58,8 @@ class NodeProfile(Frozen):
     overall_memory_bytes: int | None = None
     layers: tuple[Span, ...]
     parts: tuple[PartTime, ...] = ()
-    """Of the UE those that begin the model, of the edge those that end it; earlier versions had
-    none."""
+    """Those that the node runs in the flow: of the UE in the flow uplink, those that begin the
+    model. Earlier versions had none."""
     waited_share: float = 0.0
     """By how much of their time these parts' threads waited for a processor that others had."""
     source: str = ""
@@ -114,9 +115,14 @@ class Profile(Frozen):
         """That of the node that others disturbed more."""
         return max(self.ue.waited_share, self.edge.waited_share)
 
-    def predicted_ms(self, k: int) -> tuple[float, float]:
-        """What part 1 on the UE and part 2 on the edge will take in a sweep."""
-        return self.ue.part_ms(0, k), self.edge.part_ms(k, self.n)
+    def node(self, name: str) -> NodeProfile:
+        """That of the UE, or of the edge."""
+        return self.ue if name == "ue" else self.edge
+
+    def predicted_ms(self, k: int, flow: str = UPLINK) -> tuple[float, float]:
+        """What part 1 and part 2 will take in a sweep, each on the node that the flow has it on."""
+        first, second = (self.node(FLOWS[flow].node_of(part)) for part in (1, 2))
+        return first.part_ms(0, k), second.part_ms(k, self.n)
 
     def table(self) -> list[dict[str, float]]:
         """A row per cut with :data:`PUBLISHED_COLUMNS`."""

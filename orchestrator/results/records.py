@@ -12,13 +12,14 @@ from msgspec import Meta, field
 
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES
-from orchestrator.ask.split_point import anchor_of, layers_of
+from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
+from orchestrator.ask.split_point import layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.question import RacedQuestion
 from splitbed.codecs import RAW
-from splitbed.timeline import END_TO_END, Stage
+from splitbed.timeline import PREPROCESS, Stage, is_hop
 
 SCHEMA = 1
 """Of run.json; the first runs did not say theirs."""
@@ -28,6 +29,13 @@ T = TypeVar("T")
 _SPLIT = re.compile(r"\d+:\d+")
 
 
+class Hop(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a frame sent over a hop, by the name of its stage; in JSON, a list of the two."""
+
+    name: str
+    bytes: int
+
+
 class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     """One measured frame: a line of samples.jsonl.
 
@@ -35,7 +43,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     ``e2e_ms`` is on the UE's clock, as far as the clocks were known when the frame ended; rows are
     made of ``stages``, with all that the cell's clock record knows.
     ``input`` is the place of the frame's input in run.json, ``results`` the rows in each result
-    tensor. ``max_abs_diff`` is None where the whole model's output was not to be had.
+    tensor. ``max_abs_diff`` is None where the whole model's output was not to be had. ``hops`` is
+    what was sent, encoded; earlier versions told it of the flow uplink alone, see :attr:`sent`.
     """
 
     attempt: str
@@ -49,12 +58,18 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     result_bytes: int = 0
     results: dict[str, int] = field(default_factory=dict)
     max_abs_diff: float | None = None
+    hops: tuple[Hop, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.stages[-1].name not in END_TO_END and not any(
-            s.name in END_TO_END for s in self.stages
-        ):
+        if all(stage.name == PREPROCESS for stage in self.stages):
             raise ValueError("a frame has a stage that counts")
+
+    @property
+    def sent(self) -> tuple[Hop, ...]:
+        """What went over each hop."""
+        if self.hops or not any(is_hop(stage.name) for stage in self.stages):
+            return self.hops
+        return Hop("uplink", self.encoded_bytes), Hop("downlink", self.result_bytes)
 
     def line(self) -> bytes:
         """As a line of samples.jsonl; there are many, so that it is made without detours."""
@@ -186,7 +201,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     runs did not say. ``error`` is why it failed, None where it did not; ``error_kind`` the name of
     its class. ``predictions`` is its folder of what was found in each picture. ``block`` says how
     often the grid had been measured before; earlier runs did so once. ``measured`` says how often
-    the cell was, with this time.
+    the cell was, with this time. ``codec`` names all that is encoded, as a configuration does.
     """
 
     key: str
@@ -196,6 +211,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     split: str
     split_name: str
     codec: str = RAW
+    flow: str = UPLINK
     lossless: bool = True
     ue: str = ""
     intermediate_tensors: int = 0
@@ -224,10 +240,12 @@ class CellRecord(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not _SPLIT.fullmatch(self.split):
             raise ValueError(f"{self.split!r} is no split k:n-k")
+        if self.flow not in FLOWS:
+            raise ValueError(f"{self.flow!r} is no flow")
 
     @property
     def layers(self) -> tuple[int, int]:
-        """How many layers are on the UE, and how many on the edge."""
+        """How many layers are in part 1, and how many in part 2."""
         return layers_of(self.split)
 
     @property
@@ -237,8 +255,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
 
     @property
     def is_anchor(self) -> bool:
-        """Whether one node does it all: the device anchor n:0, or a network anchor 0:n."""
-        return anchor_of(self.split) is not None
+        """Whether it is what splits are held against."""
+        return anchor_of(self.flow, self.split, self.split_name) is not None
 
 
 class Drift(Record, frozen=True, kw_only=True):
@@ -308,6 +326,11 @@ class RunRecord(Record, frozen=True, kw_only=True):
     advice: tuple[str, ...] = ()
     drift: Drift | None = None
     schema: int = SCHEMA
+
+    @property
+    def flow(self) -> str:
+        """The flow that was asked for; earlier versions had one."""
+        return str(self.asked.get("flow") or UPLINK)
 
     @property
     def cells_asked(self) -> int:

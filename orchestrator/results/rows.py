@@ -6,16 +6,17 @@ a field here, in its place, and filled in :mod:`orchestrator.results.columns.mea
 
 from typing import Annotated, Literal
 
+from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of, sends_input
 from orchestrator.ask.split_point import (
     NETWORK_ANCHOR,
     Anchor,
-    anchor_of,
     as_codec,
     cut_name,
     layers_of,
 )
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column, columns_of
+from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.columns.main import (
     NO_ANCHOR,
     NO_FRAME,
@@ -93,7 +94,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
     part1_delivery_ms: Annotated[
         Number,
         Column(
-            "from the UE's request for part 1 until all of it is there and checked",
+            "from the UE's request for its part until all of it is there and checked",
             "ms",
             NOT_DELIVERED,
         ),
@@ -132,7 +133,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
             head="over quiet bound",
         ),
     ] = None
-    network_ms: Annotated[Number, Column("uplink and downlink together", "ms", NO_FRAME)] = None
+    network_ms: Annotated[Number, Column("all hops together", "ms", NO_FRAME)] = None
     one_way_uncertainty_ms: Annotated[
         Number, Column("how unsure one-way times are", "ms", ONE_CLOCK)
     ] = None
@@ -146,7 +147,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
     ue_slowdown: Annotated[
         Number,
         Column(
-            "how many times as long part 1 takes for it",
+            "how many times as long its part takes for it",
             empty="the UE was not slowed, or that was not measured",
             never_of=NETWORK_ANCHOR,  # no part runs on the UE
         ),
@@ -191,7 +192,7 @@ class Row(MainColumns, frozen=True, kw_only=True):
     ] = MAX_DROP
     result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
     frame_kbit: Annotated[
-        Number, Column("what crosses for a frame, both ways, without headers", "kbit", NO_FRAME)
+        Number, Column("what crosses for a frame, on all hops, without headers", "kbit", NO_FRAME)
     ] = None
     bitrate_mbit: Annotated[
         Number, Column("that at the frame rate of --fps", "Mbit/s", NO_FRAME)
@@ -262,6 +263,10 @@ class Row(MainColumns, frozen=True, kw_only=True):
         Number, Column("lower end of the prediction's interval of 90 %", "ms", MEASURED)
     ] = None
     e2e_predicted_high_ms: Annotated[Number, Column("upper end of it", "ms", MEASURED)] = None
+    flow: Annotated[str, Column("which node does what with a frame (flows.md)")] = UPLINK
+
+    of_flow: tuple[tuple[str, float | None], ...] = ()
+    """What its flow has besides, by the columns of :mod:`orchestrator.results.columns.flow`."""
 
     samples_ms: tuple[float, ...] = ()
     """End-to-end times of the frames, in order: no column, what comparisons of rows rest on."""
@@ -270,23 +275,43 @@ class Row(MainColumns, frozen=True, kw_only=True):
 
     @property
     def layers(self) -> tuple[int, int]:
-        """How many layers are on the UE, and how many on the edge."""
+        """How many layers are in part 1, and how many in part 2."""
         return layers_of(self.split)
 
     @property
     def anchor(self) -> Anchor | None:
-        """Which anchor it is: whether the input itself crosses the link, or nothing does."""
-        return anchor_of(self.split)
+        """Which anchor it is; None for a split that is held against these."""
+        return anchor_of(self.flow, self.split, self.split_name)
 
     @property
     def is_anchor(self) -> bool:
-        """Whether one node does it all."""
+        """Whether it is one."""
         return self.anchor is not None
 
     @property
     def is_network_anchor(self) -> bool:
-        """Whether the input itself crosses the link."""
+        """Whether all layers are in the network."""
         return self.anchor == NETWORK_ANCHOR
+
+    @property
+    def sends_input(self) -> bool:
+        """Whether the input itself crosses a link."""
+        return sends_input(self.flow, self.split)
+
+    @property
+    def ue_part(self) -> int:
+        """The number of the part that the UE runs."""
+        return 1 if FLOWS[self.flow].node_of(1) == "ue" else 2
+
+    @property
+    def ue_part_ms(self) -> float | None:
+        """What that took."""
+        return self.part1_ms if self.ue_part == 1 else self.part2_ms
+
+    @property
+    def ue_part_bytes(self) -> int | None:
+        """What it measures as a model file."""
+        return self.part1_bytes if self.ue_part == 1 else self.part2_bytes
 
     @property
     def conditions(self) -> tuple[str, str]:
@@ -326,13 +351,19 @@ class Row(MainColumns, frozen=True, kw_only=True):
         over = " over runs" if self.e2e_covers == "runs" else ""
         return interval.words(self.frames) + over
 
+    def value(self, column: str) -> object:
+        """What it has in a column; None in one of another flow."""
+        return getattr(self, column) if column in COLUMNS else dict(self.of_flow).get(column)
+
     def plain(self) -> dict[str, object]:
         """By the names of the columns, as JSON has it."""
-        return {name: getattr(self, name) for name in COLUMNS}
+        return {name: getattr(self, name) for name in COLUMNS} | dict(self.of_flow)
 
 
 COLUMNS = columns_of(Row)
 """By their names, in the order of summary.csv."""
+EVERY_COLUMN = {**COLUMNS, **{k: v for flow in FLOWS for k, v in flow_columns(flow).items()}}
+"""Those of all rows, and those that some flow has besides."""
 
 
 def known_interval(row: Row) -> Interval:

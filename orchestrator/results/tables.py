@@ -6,7 +6,9 @@ accuracy.csv: every metric of the whole model and of each lossy cell, and of eac
 
 from collections.abc import Iterable, Iterator
 
+from orchestrator.ask.flow import UPLINK
 from orchestrator.results.columns import csv_lines
+from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.records import Accuracy, CellRecord
 from orchestrator.results.rows import COLUMNS, Row
 
@@ -14,10 +16,10 @@ ACCURACY_COLUMNS = ("split_name", "codec", "cell", "metric", "class", "value")
 WHOLE_MODEL = "whole model"
 
 
-def summary_csv(table: Iterable[Row], *, header: bool = True) -> str:
-    """The rows; what is not known is empty."""
+def summary_csv(table: Iterable[Row], flow: str = UPLINK, *, header: bool = True) -> str:
+    """The rows, all of this flow; what is not known is empty."""
     lines = (map(_text, row.plain().values()) for row in table)
-    return csv_lines([COLUMNS.keys(), *lines] if header else lines)
+    return csv_lines([[*COLUMNS, *flow_columns(flow)], *lines] if header else lines)
 
 
 def _text(value: object) -> object:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
@@ -74,11 +73,10 @@ class SweptModel:
         """A session on one of its parts, whose file is not needed afterwards."""
         return _session(part, threads, self.runtime)
 
-    def coder(self, asked: Configuration, ranges: Mapping[str, Range]) -> Coder:
-        """The codec of a configuration, new, bound to what crosses its cut. Raises UsageError."""
-        picture = self.recipe if asked.k == 0 else None
-        setting = Setting(ranges, self.channels_last, picture)
-        return codec_named(asked.codec).bind(self.graph.cuts[asked.k].tensors, setting)
+    def coder(self, k: int, codec: str, ranges: Mapping[str, Range]) -> Coder:
+        """A codec, new, bound to what crosses a cut: of cut 0, the input. Raises UsageError."""
+        setting = Setting(ranges, self.channels_last, self.recipe if k == 0 else None)
+        return codec_named(codec).bind(self.graph.cuts[k].tensors, setting)
 
 
 def load_model(config: SweepConfig, folder: Path) -> SweptModel:

@@ -7,6 +7,7 @@ import typer
 
 from orchestrator.api.options import (
     CodecWords,
+    FlowWords,
     InputWords,
     ModelWords,
     NodeWords,
@@ -22,7 +23,7 @@ plan_app = Commands()
 
 @plan_app.command()
 @grouped(
-    *(InputWords, ModelWords, SplitWords, CodecWords, NodeWords, OutWords),
+    *(InputWords, ModelWords, SplitWords, FlowWords, CodecWords, NodeWords, OutWords),
     split="As for sweep. [named]",
     out="Folder. [runs/plan-MODEL-TIME]",
 )

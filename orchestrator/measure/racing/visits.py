@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from orchestrator.ask.grid import Cell, Visit
-from orchestrator.ask.split_point import anchor_of, as_codec, cut_name
+from orchestrator.ask.split_point import as_codec, cut_name
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.racing.beliefs import Belief, Prediction
@@ -134,7 +134,7 @@ def _entrant(cell: Cell, predicted: Mapping[str, Prediction], frames: int, seede
     return Entrant(
         key=asked.key,
         question=(cell.link.words, asked.pace.words),
-        anchor=anchor_of(asked.split),
+        anchor=asked.anchor,
         predicted=predicted[asked.key],
         frames=frames,
         fit=asked.lossless or not seeded,
@@ -144,5 +144,5 @@ def _entrant(cell: Cell, predicted: Mapping[str, Prediction], frames: int, seede
 
 def _label(cell: Cell) -> str:
     asked = cell.configuration
-    named = asked.split_name if anchor_of(asked.split) else cut_name(asked.split_name, asked.split)
-    return named + as_codec(asked.codec)
+    named = asked.split_name if asked.anchor else cut_name(asked.split_name, asked.split)
+    return named + as_codec(asked.codecs)

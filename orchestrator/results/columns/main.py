@@ -34,9 +34,16 @@ class MainColumns(Struct, frozen=True, kw_only=True):
 
     model: Annotated[str, Column("name of the model")]
     runtime: Annotated[str, Column("what runs it, onnx or tflite")]
-    split: Annotated[str, Column("k:n-k, k of n layers are on the UE", head="k:n-k")]
+    split: Annotated[str, Column("k:n-k, k of n layers are in part 1", head="k:n-k")]
     split_name: Annotated[str, Column("the split as users know it", head="split")]
-    codec: Annotated[str, Column("codec of what crosses; none at the device anchor", head="codec")]
+    codec: Annotated[
+        str,
+        Column(
+            "codec of what crosses, `none` where nothing does; of an encoded input and of what "
+            "crosses after it, both, as `jpeg:75 then int8`",
+            head="codec",
+        ),
+    ]
     bw_mbit: Annotated[float, Column("rate of the uplink, as asked", "Mbit/s")]
     delay_ms: Annotated[float, Column("one-way delay of the uplink, as asked", "ms")]
     loss_pct: Annotated[float, Column("loss on the uplink, as asked", "%")]
@@ -53,22 +60,37 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     part2_bytes: Annotated[Count, Column("size of part 2 as a model file", "bytes", NOT_LOADED)] = (
         None
     )
-    part1_ms: Annotated[Number, Column("part 1 on the UE", "ms", NO_FRAME, "part 1")] = None
+    part1_ms: Annotated[
+        Number, Column("part 1, in the flow uplink on the UE", "ms", NO_FRAME, "part 1")
+    ] = None
     encode_ms: Annotated[
-        Number, Column("encoding on the UE; nothing with the codec raw", "ms", NO_FRAME, "encode")
+        Number,
+        Column("encoding, on all nodes; nothing with the codec raw", "ms", NO_FRAME, "encode"),
     ] = None
     uplink_ms: Annotated[
         Number,
         Column(
-            "the way to the edge, putting tensors into messages with it", "ms", NOT_TOLD, "uplink"
+            "the way to the edge, putting tensors into messages with it; 0 without one",
+            "ms",
+            NOT_TOLD,
+            "uplink",
         ),
     ] = None
-    decode_ms: Annotated[Number, Column("decoding on the edge", "ms", NO_FRAME, "decode")] = None
-    part2_ms: Annotated[Number, Column("part 2 on the edge", "ms", NO_FRAME, "part 2")] = None
-    downlink_ms: Annotated[Number, Column("the way back", "ms", NOT_TOLD, "downlink")] = None
+    decode_ms: Annotated[Number, Column("decoding, on all nodes", "ms", NO_FRAME, "decode")] = None
+    part2_ms: Annotated[
+        Number, Column("part 2, in the flow uplink on the edge", "ms", NO_FRAME, "part 2")
+    ] = None
+    downlink_ms: Annotated[
+        Number, Column("the way to the UE, likewise", "ms", NOT_TOLD, "downlink")
+    ] = None
     e2e_ms: Annotated[
         Number,
-        Column("from the start of part 1 until the result is back", "ms", NO_FRAME, "end-to-end"),
+        Column(
+            "from the source, preprocessing left out, until the result is where it is wanted",
+            "ms",
+            NO_FRAME,
+            "end-to-end",
+        ),
     ] = None
     e2e_p95_ms: Annotated[
         Number, Column("95th percentile of it, interpolated", "ms", _too_few("e2e_p95_ms"))

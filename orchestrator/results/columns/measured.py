@@ -6,9 +6,9 @@ from statistics import fmean
 import numpy as np
 from msgspec.structs import replace
 
-from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
+from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.disturbance import disturbed_by
 from orchestrator.results.judgement.validity import faults_of, remarks_on
@@ -16,9 +16,9 @@ from orchestrator.results.records import Accuracy, MachineRecord, ProofRecord, R
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.intervals import frames_for
-from orchestrator.results.statistics.times import Array, pooled
+from orchestrator.results.statistics.times import Array, CellTimes, pooled
 from orchestrator.results.statistics.visit import MeasuredVisit, standing_for
-from splitbed.timeline import STAGES
+from splitbed.timeline import STAGES, is_hop
 
 FPS = 30.0
 """Of the first runs, which did not say."""
@@ -69,7 +69,7 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     row = asked_row(run, visits)
     row = _with_accuracy(row, visits, run.whole_accuracy)
     if timed := [visit for visit in visits if visit.times is not None]:
-        row = _with_rates(_with_times(row, timed, _blocks(run)), run)
+        row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
     if proofs := [visit.cell.proofs for visit in visits if visit.cell.proofs]:
         row = _with_link(row, proofs)
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
@@ -94,6 +94,8 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         ue_cpus=cell.ue_cpus,
         split=cell.split,
         split_name=cell.split_name,
+        flow=cell.flow,
+        of_flow=tuple((name, None) for name in flow_columns(cell.flow)),
         bw_mbit=up.rate_mbit,
         delay_ms=up.delay_ms,
         jitter_ms=up.jitter_ms,
@@ -155,7 +157,8 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
     times = pooled(every)
     bound = np.concatenate([visit.bound_ms for visit in visits])
     columns = {f"{name}_ms": times.ms(name) for name in STAGES}
-    columns |= {"network_ms": times.ms("uplink", "downlink"), "gap_pct": 100 * times.gap_share}
+    columns |= {"network_ms": times.ms(*filter(is_hop, times.stages))}
+    columns |= {"gap_pct": 100 * times.gap_share}
     columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
     columns["e2e_over_bound"] = _ratios(times.e2e_ms, bound)
     diffs = [visit.max_abs_diff for visit in visits if visit.max_abs_diff is not None]
@@ -169,9 +172,28 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
         encoded_bytes=_mean([visit.encoded_bytes for visit in visits]),
         result_bytes=_mean([visit.result_bytes for visit in visits]),
         max_abs_diff=max(diffs, default=None),
+        of_flow=_of_flow(row.flow, times, visits),
     )
     row = _with_interval(row, visits, blocks)
     return _with_clock(row, visits) if times.crosses.any() else row
+
+
+def _of_flow(
+    flow: str, times: CellTimes, visits: Sequence[MeasuredVisit]
+) -> tuple[tuple[str, float | None], ...]:
+    """What the flow has besides: stages that several nodes have, what was sent on each hop."""
+    nothing = np.zeros_like(times.e2e_ms)
+    return tuple(
+        (name, _sent_bytes(visits, column.bare))
+        if column.unit == "bytes"
+        else (name, float(np.median(times.by_node.get(column.bare, nothing))))
+        for name, column in flow_columns(flow).items()
+    )
+
+
+def _sent_bytes(visits: Sequence[MeasuredVisit], hop: str) -> int:
+    """What was sent on the hop, the mean of the frames."""
+    return _mean([visit.sent_bytes.get(hop, np.zeros(visit.frames)) for visit in visits])
 
 
 def _with_interval(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
@@ -237,9 +259,9 @@ def _with_clock(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
     )
 
 
-def _with_rates(row: Row, run: RunRecord) -> Row:
-    kbit = 8 * (known(row.encoded_bytes) + known(row.result_bytes)) / 1e3
-    frame_kbit = 0.0 if row.codec == NOTHING else kbit
+def _with_rates(row: Row, visits: Sequence[MeasuredVisit], run: RunRecord) -> Row:
+    hops = dict.fromkeys(hop for visit in visits for hop in visit.sent_bytes)
+    frame_kbit = 8 * sum(_sent_bytes(visits, hop) for hop in hops) / 1e3
     rate_hz = _asked_number(run, "fps", FPS)
     return replace(row, frame_kbit=frame_kbit, bitrate_mbit=frame_kbit / 1e3 * rate_hz)
 

@@ -6,6 +6,8 @@ Each sentence is said of the same rows as the tables beside it.
 import math
 from collections.abc import Collection, Sequence
 
+from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.split_point import PRIVATE_ANCHOR
 from orchestrator.results.judgement.accuracy import is_fit, seeded, why_unfit
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
@@ -32,13 +34,19 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
 
     Under those of `unsure` a race has left rows to measure that may be faster: that is told.
     """
-    said: list[str] = []
+    said = [*_which_flow(table)]
     for choice in choices(table):
         said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
         said += passed_over(table, choice.best) if choice.best else []
     said += _uncompressed_anchor(table)
     said += untrained(table)
     return said + trust(table)
+
+
+def _which_flow(table: Sequence[Row]) -> list[str]:
+    """The flow in words, where it is not the usual one."""
+    flows = dict.fromkeys(row.flow for row in table if row.flow != UPLINK)
+    return [f"Flow {flow}: {FLOWS[flow].words}." for flow in flows]
 
 
 def held(choice: Choice) -> str:
@@ -71,24 +79,23 @@ def _where_to_cut(choice: Choice, *, sure: bool) -> list[str]:
     slowed = f" with the UE slowed ({pace_words([split, anchor])})" if choice.ue else ""
     where = f"{'At' if sure else 'Of what was measured, at'} {choice.link}{slowed}"
     besides = _lossier(choice) + _tied(choice)
-    other = choice.network if anchor is choice.device else choice.device
-    beside = f", {anchor_words(other)} {_ms(other)}" if other else ""
+    beside = "".join(f", {anchor_words(one)} {_ms(one)}" for one in choice.others)
     if not choice.sure:
         # nobody knows whether what cannot be told from the network anchor saves anything
-        paid = "" if anchor is choice.network else _paid(split)
+        paid = "" if anchor.is_network_anchor else _paid(split)
         return [
             f"{where} the best split, {named(split)}, and {anchor_words(anchor)} cannot be told "
             f"apart: {within(split)}{paid} and {within(anchor)}{_paid(anchor)}{beside}"
             f"{besides}; {choice.doubt}."
         ]
     if choice.best is split:
-        anchors = [one for one in (choice.device, choice.network) if one]
         gains = " and ".join(
-            f"{_gain(one, split)} as fast as {anchor_words(one)}" for one in anchors
+            f"{_gain(one, split)} as fast as {anchor_words(one)}" for one in choice.anchors
         )
         return [f"{where} cut at {named(split)}: {_ms(split)}{_paid(split)}, {gains}{besides}."]
+    advised = "cut for privacy alone" if anchor.anchor == PRIVATE_ANCHOR else "do not split"
     return [
-        f"{where} do not split: {anchor_words(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the "
+        f"{where} {advised}: {anchor_words(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the "
         f"best split, {named(split)}, {_ms(split)}, {_gain(split, anchor)} as long"
         f"{_paid(split)}{beside}{besides}; {_compression(split)}."
     ]
@@ -140,11 +147,12 @@ def _paid(row: Row) -> str:
 def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
     """A comparison that favours the splits is told."""
     codecs = {row.codec for row in table if not row.is_anchor} - {RAW}
-    if not codecs or any(row.codec != RAW for row in table if row.is_network_anchor):
+    senders = [row for row in table if row.is_anchor and row.sends_input]
+    if not codecs or not senders or any(row.codec != RAW for row in senders):
         return []
     return [
-        "The splits' data were encoded, the network anchor's input was not: clause 5 sends it "
-        "compressed, as --input-codec uint8,jpeg,avc does."
+        f"The splits' data were encoded, the {senders[0].split_name}'s input was not: clause 5 "
+        "sends it compressed, as --input-codec uint8,jpeg,avc does."
     ]
 
 

@@ -67,7 +67,7 @@ def _frames_to_pay(row: Row, network_ms: float) -> int | None:
     The network anchor needs nothing delivered. None where the cut never pays, or nothing was
     delivered.
     """
-    if not row.part1_delivery_ms or not row.part1_bytes or not row.valid:
+    if not row.part1_delivery_ms or not row.ue_part_bytes or not row.valid:
         return None
     saved_ms = network_ms - known(row.e2e_ms)
     return math.ceil(row.part1_delivery_ms / saved_ms) if saved_ms > 0 else None

@@ -8,6 +8,7 @@ the number of choices in the run (Holm).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, PRIVATE_ANCHOR
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
@@ -15,6 +16,7 @@ from orchestrator.results.statistics.blocks import beside
 from orchestrator.results.statistics.comparison import Difference, difference, holm
 
 MAX_P = 0.05
+KINDS = (DEVICE_ANCHOR, NETWORK_ANCHOR, PRIVATE_ANCHOR)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,11 @@ class Choice:
     lossless: Row | None
     """The fastest that loses nothing."""
     complete: bool
-    """Whether both anchors were measured: else the comparison lacks one."""
-    device: Row | None
-    """The device anchor."""
-    network: Row | None
-    """The fastest network anchor that is as accurate as the split."""
+    """Whether device and network anchor were measured: else the comparison lacks one."""
+    anchors: tuple[Row, ...]
+    """Of each kind the fastest that is as accurate as the split: device, network, private."""
     lossier: tuple[Row, ...]
-    """The network anchors that are not, the fastest first."""
+    """Those whose input is compressed until they are not, the fastest first."""
 
     rivals: tuple[Rival, ...]
     """Every other row that is fit, the fastest first."""
@@ -100,6 +100,11 @@ class Choice:
             blocks = "; --blocks 5 may" if of == "frame" else ""
             return f"more {of}s of this run would not tell so little{blocks}"
         return f"about {more} {self.difference.of}{'' if more == 1 else 's'} more would tell"
+
+    @property
+    def others(self) -> tuple[Row, ...]:
+        """The anchors beside the fastest one."""
+        return tuple(row for row in self.anchors if row is not self.anchor)
 
     @property
     def gain(self) -> float | None:
@@ -142,7 +147,8 @@ def _choice(measured: Sequence[Row]) -> Choice:
     split = max((row for row in fit if not row.is_anchor), key=_gain, default=None)
     rivals = [a for a in fit if a.is_anchor and (split is None or as_accurate(a, split))]
     anchor = min(rivals, key=_e2e_ms, default=None)
-    network = [row for row in anchors if row.is_network_anchor]
+    kinds = {kind: [row for row in rivals if row.anchor == kind] for kind in KINDS}
+    lossier = [row for row in anchors if row.sends_input and row not in rivals]
     apart = None if split is None or anchor is None else _difference(split, anchor)
     pairs = max(1, sum(not row.is_anchor for row in fit) * len(rivals))
     return Choice(
@@ -152,10 +158,9 @@ def _choice(measured: Sequence[Row]) -> Choice:
         split=split,
         anchor=anchor,
         lossless=min((row for row in ran if row.lossless), key=_e2e_ms, default=None),
-        complete={row.is_network_anchor for row in anchors} == {True, False},
-        device=next((row for row in anchors if not row.is_network_anchor), None),
-        network=min((row for row in network if row in rivals), key=_e2e_ms, default=None),
-        lossier=tuple(sorted((row for row in network if row not in rivals), key=_e2e_ms)),
+        complete={DEVICE_ANCHOR, NETWORK_ANCHOR} <= {row.anchor for row in anchors},
+        anchors=tuple(min(own, key=_e2e_ms) for own in kinds.values() if own),
+        lossier=tuple(sorted(lossier, key=_e2e_ms)),
         rivals=(),
         difference=apart,
         p=min(1.0, pairs * apart.p) if apart else 1.0,

@@ -3,6 +3,7 @@
 import math
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
+from orchestrator.ask.flow import crossings_of
 from orchestrator.results.rows import Row, known
 
 
@@ -25,10 +26,22 @@ def without_data_ms(row: Row) -> float:
 
 
 def _shrinking_ms(row: Row) -> float:
-    """What of the end-to-end time goes with the encoded bytes: the uplink without its delay."""
-    if row.uplink_ms is not None:
-        return max(0.0, row.uplink_ms - row.delay_ms)
-    # of two machines, only both ways together may be known
-    back_bytes = wire_bytes(int(known(row.result_bytes)), row.mss_bytes or SEGMENT_BYTES)
-    back_ms = back_bytes * 8 / row.downlink_mbit / 1e3
-    return max(0.0, known(row.network_ms) - row.delay_ms - row.downlink_delay_ms - back_ms)
+    """What of the end-to-end time goes with the encoded bytes: their hop without its delay."""
+    ways = {
+        "uplink": (row.uplink_ms, row.delay_ms, row.bw_mbit),
+        "downlink": (row.downlink_ms, row.downlink_delay_ms, row.downlink_mbit),
+    }
+    layers = sum(row.layers)
+    hops = crossings_of(row.flow, row.split)
+    (carrying,) = [hop for hop, cut in hops if 0 < cut < layers]
+    took_ms, delay_ms, _ = ways[carrying]
+    if took_ms is not None:
+        return max(0.0, took_ms - delay_ms)
+    # of two machines, only all hops together may be known
+    left_ms = known(row.network_ms) - delay_ms
+    for hop, cut in hops:
+        if hop != carrying:
+            nbytes = row.result_bytes if cut == layers else row.value(f"{hop}_bytes")
+            on_wire = wire_bytes(int(known(nbytes)), row.mss_bytes or SEGMENT_BYTES)
+            left_ms -= on_wire * 8 / ways[hop][2] / 1e3 + ways[hop][1]
+    return max(0.0, left_ms)

@@ -15,6 +15,7 @@ from statistics import median
 
 from msgspec.structs import replace
 
+from orchestrator.ask.split_point import NOTHING
 from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import Row, known
 
@@ -72,8 +73,7 @@ def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
 
     None of them uses its link: their intervals lie apart, by more than MAX_SPREAD.
     """
-    anchors = [row for row in table if row.valid and row.e2e_ms]
-    anchors = [row for row in anchors if row.is_anchor and not row.is_network_anchor]
+    anchors = [row for row in table if row.valid and row.e2e_ms and row.codec == NOTHING]
     found = []
     for ue in dict.fromkeys(row.ue for row in anchors):
         of_pace = [row for row in anchors if row.ue == ue]
@@ -94,7 +94,7 @@ def _late(part: str, row: Row, alike: Sequence[Row]) -> str:
     """
     took_ms = known(_ms(row, part))
     # how much slower a slowed UE is was measured on this very part
-    told_ms = None if row.ue and part == "part1" else _ms(row, f"{part}_predicted")
+    told_ms = None if row.ue and part == f"part{row.ue_part}" else _ms(row, f"{part}_predicted")
     usual_ms = _usual_ms(part, row, alike)
     words = f"{part[:-1]} {part[-1]} took {took_ms:.3g} ms"
     if told_ms is not None and _beyond(took_ms, told_ms, MAX_OVER_PREDICTED):

@@ -32,10 +32,12 @@ def faults_of(row: Row, run: RunRecord, cell: CellRecord) -> list[str]:
         faults.append(f"{lost} of its frames are missing from samples.jsonl")
     if row.e2e_ms is not None:
         faults += _timing(row, run.model.drawing)
-    if row.part1_delivery_ms and row.part1_bytes:
-        floor_ms = wire_ms(row.part1_bytes, cell.link.downlink, cell.segment_bytes)
+    if row.part1_delivery_ms and row.ue_part_bytes:
+        floor_ms = wire_ms(row.ue_part_bytes, cell.link.downlink, cell.segment_bytes)
         if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
-            faults.append("part 1 was delivered faster than physics: the link was not as asked")
+            faults.append(
+                f"part {row.ue_part} was delivered faster than physics: the link was not as asked"
+            )
     return faults + [proof.fault for proof in cell.proofs if proof.fault]
 
 
@@ -80,8 +82,8 @@ def pace_remark(row: Row) -> str | None:
         return None
     return (
         f"valid, though the UE was {known(row.ue_slowdown):.2f} times slower, not "
-        f"{known(row.ue_slowdown_asked):.3g} times: part 1 is too short or the machine was too "
-        "busy to steer it within 10 %"
+        f"{known(row.ue_slowdown_asked):.3g} times: part {row.ue_part} is too short or the machine "
+        "was too busy to steer it within 10 %"
     )
 
 

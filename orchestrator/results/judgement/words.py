@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from orchestrator.ask.split_point import PRIVATE_ANCHOR, as_codec
 from orchestrator.results.judgement.accuracy import (
     Fitness,
     fitness,
@@ -66,11 +67,13 @@ def named(row: Row) -> str:
 
 
 def anchor_words(row: Row) -> str:
-    """An anchor by its name, a network anchor with how its input was sent, and what that lost."""
-    if not row.is_network_anchor:
+    """An anchor by its name, with what it sends: its input, or a cut; and what that lost."""
+    lost = f" ({lost_words(row)})" if lost_words(row) else ""
+    if row.anchor == PRIVATE_ANCHOR:
+        return f"the {row.split_name}, {row.split}{as_codec(row.codec)}{lost}"
+    if not row.sends_input:
         return f"the {row.split_name}"
     sent = f"{'' if row.codec == RAW else 'as '}{row.codec}"
-    lost = f" ({lost_words(row)})" if lost_words(row) else ""
     return f"the {row.split_name} with its input {sent}{lost}"
 
 

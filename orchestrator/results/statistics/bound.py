@@ -1,30 +1,30 @@
 """The physical floor of one frame: what it would take if nothing but the work took time.
 
-    bound = part1 + encode + uplink wire time + one-way delay + decode + part2 + result
-            + downlink wire time + one-way delay
+    bound = every stage on a node + of every hop, wire time + one-way delay
 
 Wire time counts the headers (:mod:`netem.wire`).
 """
 
+from collections.abc import Iterable
+
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES, wire_ms
-from splitbed.timeline import Timeline
-
-NODE_STAGES = ("part1", "encode", "decode", "part2", "result")
-"""What the nodes work on, between which bytes cross."""
-
-
-def bound_ms(timeline: Timeline, encoded_bytes: int, result_bytes: int, link: LinkSpec) -> float:
-    """The floor for a frame whose node stages took what `timeline` says."""
-    on_nodes = sum(timeline.ms(stage) for stage in NODE_STAGES)
-    if not timeline.crosses:
-        return on_nodes
-    return on_nodes + crossing_ms(encoded_bytes, result_bytes, link)
+from orchestrator.ask.flow import shape_of
+from orchestrator.results.records import Hop
+from splitbed.timeline import PREPROCESS, Timeline, is_hop
 
 
-def crossing_ms(
-    encoded_bytes: int, result_bytes: int, link: LinkSpec, segment_bytes: int = SEGMENT_BYTES
-) -> float:
+def is_node_stage(name: str) -> bool:
+    """Whether a stage is work of a node that counts, between which bytes cross."""
+    return name != PREPROCESS and not is_hop(name)
+
+
+def bound_ms(timeline: Timeline, sent: Iterable[Hop], link: LinkSpec) -> float:
+    """The floor for a frame whose stages on nodes took what `timeline` says."""
+    stages = (stage for stage in timeline.stages if is_node_stage(stage.name))
+    return sum(stage.ms for stage in stages) + crossing_ms(sent, link)
+
+
+def crossing_ms(sent: Iterable[Hop], link: LinkSpec, segment_bytes: int = SEGMENT_BYTES) -> float:
     """What of it is the link's, whose TCP segments carry `segment_bytes`."""
-    up_ms = wire_ms(encoded_bytes, link.uplink, segment_bytes)
-    return up_ms + wire_ms(result_bytes, link.downlink, segment_bytes)
+    return sum(wire_ms(hop.bytes, shape_of(link, hop.name), segment_bytes) for hop in sent)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES
+from orchestrator.ask.flow import UPLINK, nodes_of
 from orchestrator.results.clock import ClockModel, on_ue_clock
 from orchestrator.results.records import FrameRecord
-from orchestrator.results.statistics.bound import NODE_STAGES, crossing_ms
-from splitbed.timeline import END_TO_END, NS_PER_MS, Stage
+from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
+from splitbed.timeline import NS_PER_MS, PREPROCESS, Stage, is_hop
 
 Array = NDArray[np.float64]
 
@@ -29,8 +30,10 @@ class CellTimes:
     e2e_ms: Array
     gap_share: Array
     """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
+    by_node: dict[str, Array]
+    """Stages on a node, as `ue_encode`; none of the flow uplink, where each is on one node."""
     crosses: NDArray[np.bool_]
-    """Whether the frame crossed the link."""
+    """Whether the frame crossed a link."""
 
     def ms(self, *names: str) -> Array:
         """What these stages took together; 0 where there were none."""
@@ -40,13 +43,15 @@ class CellTimes:
         self, frames: Sequence[FrameRecord], link: LinkSpec, segment_bytes: int = SEGMENT_BYTES
     ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
-        sizes = [(frame.encoded_bytes, frame.result_bytes) for frame in frames]
-        known = {size: crossing_ms(*size, link, segment_bytes) for size in set(sizes)}
-        on_link = np.array([known[size] for size in sizes])
-        return self.ms(*NODE_STAGES) + np.where(self.crosses, on_link, 0.0)
+        every = [frame.sent for frame in frames]
+        known = {sent: crossing_ms(sent, link, segment_bytes) for sent in set(every)}
+        on_nodes = self.ms(*filter(is_node_stage, self.stages))
+        return on_nodes + np.array([known[sent] for sent in every])
 
 
-def cell_times(frames: Sequence[FrameRecord], clock: ClockModel | None) -> CellTimes:
+def cell_times(
+    frames: Sequence[FrameRecord], clock: ClockModel | None, flow: str = UPLINK
+) -> CellTimes:
     """The times of at least one frame; `clock` is the edge's, None where it is the UE's."""
     if clock is None:
         stages: Sequence[Sequence[Stage]] = [frame.stages for frame in frames]
@@ -56,26 +61,36 @@ def cell_times(frames: Sequence[FrameRecord], clock: ClockModel | None) -> CellT
     for place, of_frame in enumerate(stages):
         kinds[tuple([stage.name for stage in of_frame])].append(place)
     parts = [
-        (places, _alike(names, [stages[p] for p in places])) for names, places in kinds.items()
+        (places, _alike(names, [stages[p] for p in places], flow))
+        for names, places in kinds.items()
     ]
     if len(parts) == 1:
         return parts[0][1]
     return _joined(len(frames), parts)
 
 
-def _alike(names: tuple[str, ...], frames: Sequence[Sequence[Stage]]) -> CellTimes:
+def _alike(names: tuple[str, ...], frames: Sequence[Sequence[Stage]], flow: str) -> CellTimes:
     """Of frames whose stages have the same names, in the same order."""
     ends = [ns for frame in frames for stage in frame for ns in (stage.start_ns, stage.end_ns)]
     spans = np.array(ends, np.int64).reshape(len(frames), len(names), 2)
     took_ms = (spans[:, :, 1] - spans[:, :, 0]) / NS_PER_MS
-    stages: dict[str, Array] = {}
-    for place, name in enumerate(names):
-        stages[name] = stages.get(name, 0.0) + took_ms[:, place]
-    counted = spans[:, [name in END_TO_END for name in names]]
+    stages = _summed(names, took_ms)
+    nodes = [] if flow == UPLINK else nodes_of(flow, names)
+    by_node = _summed([f"{node}_{name}" for node, name in zip(nodes, names, strict=False)], took_ms)
+    counted = spans[:, [name != PREPROCESS for name in names]]
     e2e_ns = counted[:, :, 1].max(axis=1) - counted[:, :, 0].min(axis=1)
     gap = 1 - _covered_ns(counted) / np.maximum(e2e_ns, 1)
-    crosses = np.full(len(frames), "uplink" in names)
-    return CellTimes(stages, e2e_ns / NS_PER_MS, np.where(e2e_ns > 0, gap, 0.0), crosses)
+    crosses = np.full(len(frames), any(map(is_hop, names)))
+    e2e_ms, gap_share = e2e_ns / NS_PER_MS, np.where(e2e_ns > 0, gap, 0.0)
+    return CellTimes(stages, e2e_ms, gap_share, by_node, crosses)
+
+
+def _summed(names: Sequence[str], took_ms: Array) -> dict[str, Array]:
+    """What all stages of a name took together."""
+    found: dict[str, Array] = {}
+    for place, name in enumerate(names):
+        found[name] = found.get(name, 0.0) + took_ms[:, place]
+    return found
 
 
 def _covered_ns(spans: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -99,12 +114,19 @@ def pooled(every: Sequence[CellTimes]) -> CellTimes:
 
 def _joined(count: int, parts: Sequence[tuple[list[int], CellTimes]]) -> CellTimes:
     """Of frames that went through other stages, each in its own place."""
-    names = dict.fromkeys(name for _, times in parts for name in times.stages)
-    stages = {name: np.zeros(count) for name in names}
+    stages = _in_places(count, [(places, times.stages) for places, times in parts])
+    by_node = _in_places(count, [(places, times.by_node) for places, times in parts])
     e2e_ms, gap_share, crosses = np.zeros(count), np.zeros(count), np.zeros(count, np.bool_)
     for places, times in parts:
-        for name, values in times.stages.items():
-            stages[name][places] = values
         e2e_ms[places], gap_share[places] = times.e2e_ms, times.gap_share
         crosses[places] = times.crosses
-    return CellTimes(stages, e2e_ms, gap_share, crosses)
+    return CellTimes(stages, e2e_ms, gap_share, by_node, crosses)
+
+
+def _in_places(count: int, parts: Sequence[tuple[list[int], dict[str, Array]]]) -> dict[str, Array]:
+    """By their names, each value in its place; 0 where there is none."""
+    found: dict[str, Array] = {}
+    for places, named in parts:
+        for name, values in named.items():
+            found.setdefault(name, np.zeros(count))[places] = values
+    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.ask.flow import crossings_of
 from orchestrator.results.clock import ClockModel
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
@@ -22,7 +23,10 @@ class MeasuredVisit:
     times: CellTimes | None
     bound_ms: Array
     encoded_bytes: Array
+    """What crossed of intermediate data, or of the input where none did."""
     result_bytes: Array
+    sent_bytes: Mapping[str, Array]
+    """What was sent on each hop."""
     max_abs_diff: float | None
     began_ns: int | None
     """When its first frame began, on the UE's clock."""
@@ -53,7 +57,8 @@ class MeasuredVisit:
 def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredVisit:
     """A visit and its frames."""
     clock = cell.clock.model if cell.clock else None
-    times = cell_times(frames, clock) if frames else None
+    times = cell_times(frames, clock, cell.flow) if frames else None
+    sent_bytes = _sent_bytes(frames)
     fault = None
     if clock and times and times.crosses.any():
         fault = clock.fault(frame.stages for frame in frames)
@@ -62,12 +67,30 @@ def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredV
         cell,
         times,
         times.bound_ms(frames, cell.link, cell.segment_bytes) if times else np.empty(0),
-        np.array([frame.encoded_bytes for frame in frames], np.float64),
+        _encoded_bytes(cell, frames, sent_bytes),
         np.array([frame.result_bytes for frame in frames], np.float64),
+        sent_bytes,
         max(diffs, default=None),
         frames[0].stages[0].start_ns if frames else None,
         fault,
     )
+
+
+def _sent_bytes(frames: Sequence[FrameRecord]) -> dict[str, Array]:
+    every = [{hop.name: hop.bytes for hop in frame.sent} for frame in frames]
+    names = dict.fromkeys(name for sent in every for name in sent)
+    return {name: np.array([sent.get(name, 0) for sent in every], np.float64) for name in names}
+
+
+def _encoded_bytes(
+    cell: CellRecord, frames: Sequence[FrameRecord], sent_bytes: Mapping[str, Array]
+) -> Array:
+    """What went over the last hop that carries no results."""
+    layers = sum(cell.layers)
+    carrying = [hop for hop, cut in crossings_of(cell.flow, cell.split) if cut < layers]
+    if carrying and carrying[-1] in sent_bytes:
+        return sent_bytes[carrying[-1]]
+    return np.zeros(len(frames))
 
 
 def counting(cells: Iterable[CellRecord]) -> Mapping[str, Sequence[CellRecord]]:

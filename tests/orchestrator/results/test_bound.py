@@ -5,6 +5,7 @@ import pytest
 from netem.spec import LinkSpec, Shape, symmetric
 from netem.wire import segment_bytes_of, wire_bytes, wire_ms
 from orchestrator.results.judgement.compression import without_data_ms
+from orchestrator.results.records import Hop
 from orchestrator.results.statistics.bound import bound_ms
 from splitbed.timeline import Stage, Timeline
 from tests.orchestrator.written import made_row
@@ -51,12 +52,14 @@ def test_the_bound_is_the_nodes_work_and_the_wire_both_ways() -> None:
     frame = timeline(part1=5, encode=6, uplink=200, decode=202, part2=222, result=223, downlink=230)
     # up: (1448 + 66) * 8 / 8000 = 1.514 ms + 10; down: 1514 * 8 / 80000 = 0.1514 ms + 1
     on_nodes_ms = 5 + 1 + 2 + 20 + 1
-    assert bound_ms(frame, 1448, 1448, link) == pytest.approx(on_nodes_ms + 11.514 + 1.1514)
+    assert bound_ms(frame, (Hop("uplink", 1448), Hop("downlink", 1448)), link) == pytest.approx(
+        on_nodes_ms + 11.514 + 1.1514
+    )
 
 
 def test_the_device_anchor_is_bound_by_its_own_work_alone() -> None:
     frame = timeline(part1=5, result=6)
-    assert bound_ms(frame, 0, 1000, symmetric(rate_mbit=5, delay_ms=50)) == pytest.approx(6)
+    assert bound_ms(frame, (), symmetric(rate_mbit=5, delay_ms=50)) == pytest.approx(6)
 
 
 def test_the_end_to_end_time_leaves_preprocessing_out() -> None:

@@ -1,0 +1,214 @@
+"""Flows: which node does what with a frame, in order, and what crosses between them (clause 3).
+
+    uplink         ue: source, part 1    ─▲─  edge: part 2, result  ─▼─  ue
+    downlink       ue: source            ─▲─  edge: part 1          ─▼─  ue: part 2, result
+    remote-source  edge: source, part 1  ─▼─  ue: part 2, result
+
+A flow is one entry of :data:`FLOWS`: its anchors, hops, columns and predictions follow from it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import accumulate
+
+from netem.spec import LinkSpec, Shape
+from orchestrator.ask.split_point import (
+    DEVICE_ANCHOR,
+    NETWORK_ANCHOR,
+    PRIVATE_ANCHOR,
+    Anchor,
+    layers_of,
+)
+from splitbed.codecs import RAW
+from splitbed.errors import UsageError, did_you_mean
+from splitbed.flow import RESULT_CODEC, Itinerary, Station, hops
+from splitbed.timeline import is_hop
+
+UPLINK = "uplink"
+"""The flow of whoever asks for none."""
+
+Place = tuple[str, int]
+"""A node, and the number of the part that it runs; 0: none."""
+Link = tuple[str, str]
+"""The node nearer the user, which dials, and the one farther away."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The places that a frame comes to, from the source to where the result is wanted.
+
+    ``links`` join their nodes. What goes to the farther node of a link is its uplink.
+    """
+
+    words: str
+    way: tuple[Place, ...]
+    links: tuple[Link, ...] = (("ue", "edge"),)
+
+    @cached_property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node that it needs."""
+        return tuple(dict.fromkeys(node for node, _ in self.way))
+
+    @cached_property
+    def hops(self) -> tuple[str, ...]:
+        """The stage of each hop, in order."""
+        senders = zip(self.way, self.way[1:], strict=False)
+        return tuple(self.hop(one, other) for (one, _), (other, _) in senders)
+
+    def hop(self, sender: str, receiver: str) -> str:
+        """The stage of a hop: uplink, downlink; uplink2 over the second link."""
+        for number, link in enumerate(self.links, start=1):
+            if {sender, receiver} == {*link}:
+                way = "uplink" if receiver == link[1] else "downlink"
+                return way if number == 1 else f"{way}{number}"
+        raise AssertionError(f"no link joins {sender} and {receiver}")
+
+    def receiver(self, hop: str) -> str:
+        """The node that a hop goes to."""
+        way = hop.rstrip("0123456789")
+        near, far = self.links[int(hop.removeprefix(way) or 1) - 1]
+        return far if way == "uplink" else near
+
+    @property
+    def user(self) -> str:
+        """The node where the result is wanted."""
+        return self.way[-1][0]
+
+    def node_of(self, part: int) -> str:
+        """Who runs the part of this number."""
+        return next(node for node, number in self.way if number == part)
+
+
+FLOWS: dict[str, Flow] = {
+    UPLINK: Flow(
+        "the UE has the source and runs part 1, the edge part 2",
+        (("ue", 1), ("edge", 2), ("ue", 0)),
+    ),
+    "downlink": Flow(
+        "the UE has the source and sends it up, the edge runs part 1, the UE part 2",
+        (("ue", 0), ("edge", 1), ("ue", 2)),
+    ),
+    "remote-source": Flow(
+        "the edge has the source and runs part 1, the UE part 2",
+        (("edge", 1), ("ue", 2)),
+    ),
+}
+
+
+def flow_named(name: str) -> Flow:
+    """Raises UsageError for a name that means none."""
+    if name not in FLOWS:
+        meant = did_you_mean(name, FLOWS)
+        raise UsageError(f"no flow is called {name!r}{meant} choose {', '.join(FLOWS)}")
+    return FLOWS[name]
+
+
+def check_flow(name: str, nodes: Collection[str], links: Collection[Link], topology: str) -> None:
+    """Raise UsageError for a flow that needs a node or a link that this topology does not have."""
+    flow = flow_named(name)
+    missing = [f"a node {node}" for node in flow.nodes if node not in nodes]
+    missing += [
+        f"a link from {near} to {far}" for near, far in flow.links if (near, far) not in links
+    ]
+    if missing:
+        raise UsageError(
+            f"--flow {name} needs {' and '.join(missing)}, which the topology {topology} does not "
+            "have: give a --topology that has, or another flow"
+        )
+
+
+def itinerary(
+    name: str,
+    cuts: Sequence[int],
+    n: int,
+    codec: str = RAW,
+    input_codec: str = RAW,
+    output_codec: str = "",
+) -> Itinerary:
+    """The stations of a frame of a model of `n` layers that is cut at `cuts`.
+
+    ``input_codec`` is what the input crosses with, ``codec`` what intermediate data does. Results
+    cross raw, made where the last layer runs; with an ``output_codec`` outputs cross, and the
+    result is made where it is wanted. Where nothing crosses there is one station.
+    """
+    ends, done = (0, *cuts, n), 0
+    way: list[Station] = []
+    for node, part in FLOWS[name].way:
+        first, done = (ends[part - 1], ends[part]) if part else (done, done)
+        way.append(Station(node, first, done, part=part))
+    way = _straight(way)
+    result = len(way) - 1 if output_codec else [one.last for one in way].index(n)
+    gives = {0: input_codec, n: output_codec or RESULT_CODEC}
+    return tuple(
+        replace(
+            one,
+            source=place == 0,
+            result=place == result,
+            gives=gives.get(one.last, codec) if place < len(way) - 1 else "",
+        )
+        for place, one in enumerate(way)
+    )
+
+
+def _straight(way: list[Station]) -> list[Station]:
+    """Without detours: from a node back to itself, by way of others that would run nothing."""
+    for start, one in enumerate(way):
+        for end in range(len(way) - 1, start, -1):
+            other, between = way[end], way[start + 1 : end]
+            if other.node == one.node and all(idle.first == idle.last for idle in between):
+                both = replace(one, last=other.last, part=one.part or other.part)
+                return [*way[:start], *_straight([both, *way[end + 1 :]])]
+    return way
+
+
+def crossings(name: str, stations: Itinerary) -> tuple[tuple[str, int], ...]:
+    """What crosses on each hop, by its stage: the tensors of a cut; of the last one, results."""
+    flow = FLOWS[name]
+    return tuple((flow.hop(one.node, other.node), one.last) for one, other in hops(stations))
+
+
+@cache
+def sends_input(name: str, split: str) -> bool:
+    """Whether the input itself crosses a link."""
+    return 0 in (cut for _, cut in crossings_of(name, split))
+
+
+@cache
+def crossings_of(name: str, split: str) -> tuple[tuple[str, int], ...]:
+    """As :func:`crossings`, of a split k:n-k."""
+    *cuts, n = accumulate(layers_of(split))
+    return crossings(name, itinerary(name, cuts, n))
+
+
+def shape_of(link: LinkSpec, hop: str) -> Shape:
+    """The direction of a link that a hop takes."""
+    return link.uplink if hop == "uplink" else link.downlink
+
+
+def anchor_of(name: str, split: str, label: str = "") -> Anchor | None:
+    """Which anchor a split k:n-k under this label is in a flow: one node does it all.
+
+    Or it is the one that leaves as many layers on the UE as privacy asks for (clause 10.3.5).
+    """
+    layers, flow = layers_of(split), FLOWS[name]
+    at = {node for node, part in flow.way if part and layers[part - 1]}
+    if len(at) == 1:
+        return DEVICE_ANCHOR if at == {flow.user} else NETWORK_ANCHOR
+    return PRIVATE_ANCHOR if label == PRIVATE_ANCHOR else None
+
+
+def ends_of(name: str, n: int) -> dict[Anchor, int]:
+    """The cuts where one node does it all: of the network anchor first, of the device anchor."""
+    found = {anchor_of(name, f"{k}:{n - k}"): k for k in (0, n)}
+    return {anchor: found[anchor] for anchor in (NETWORK_ANCHOR, DEVICE_ANCHOR)}
+
+
+def nodes_of(name: str, stages: Sequence[str]) -> list[str]:
+    """Where each stage of a frame was done; a hop is told by the node that sends."""
+    flow = FLOWS[name]
+    at, found = flow.way[0][0], []
+    for stage in stages:
+        found.append(at)
+        at = flow.receiver(stage) if is_hop(stage) else at
+    return found

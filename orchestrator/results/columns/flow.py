@@ -1,0 +1,46 @@
+"""The columns that a flow has besides those of all rows: they follow from its places and hops.
+
+    ue_encode_ms, uplink_bytes, edge_decode_ms …     of `downlink`, where both nodes encode
+
+None for the flow uplink, whose stages all rows have. They stand behind the others.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+
+from orchestrator.ask.flow import FLOWS, UPLINK, Flow
+from orchestrator.results.columns import Column
+from orchestrator.results.columns.main import NO_FRAME
+
+_DOING = {"encode": "encoding", "decode": "decoding"}
+
+
+@cache
+def flow_columns(flow: str) -> dict[str, Column]:
+    """By their names, in the order in which a frame comes by."""
+    if flow == UPLINK:
+        return {}
+    return {column.name: column for column in _columns(FLOWS[flow])}
+
+
+def _columns(flow: Flow) -> Iterator[Column]:
+    coding = Counter(stage for place in range(len(flow.way)) for stage in _coding(flow, place))
+    for place, (node, _) in enumerate(flow.way):
+        for stage in _coding(flow, place):
+            if coding[stage] > 1:  # else the column of all rows has it
+                meaning = f"{_DOING[stage]} on the node {node}"
+                yield Column(meaning, "ms", NO_FRAME, name=f"{node}_{stage}_ms", kind=float)
+        if place < len(flow.hops):
+            hop = flow.hops[place]
+            meaning = f"what {node} sends on the {hop}, the mean of the frames"
+            yield Column(meaning, "bytes", NO_FRAME, name=f"{hop}_bytes", kind=int)
+
+
+def _coding(flow: Flow, place: int) -> Iterator[str]:
+    """What is done there with tensors that cross: results cross as they are."""
+    _, part = flow.way[place]
+    if part and place:
+        yield "decode"
+    if any(part for _, part in flow.way[place + 1 :]):
+        yield "encode"

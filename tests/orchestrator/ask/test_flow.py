@@ -1,0 +1,132 @@
+"""Flows: what their stations do with a split, what crosses between them, which ends are anchors."""
+
+import pytest
+
+from orchestrator.ask.flow import (
+    FLOWS,
+    Flow,
+    anchor_of,
+    check_flow,
+    crossings,
+    ends_of,
+    flow_named,
+    itinerary,
+    nodes_of,
+)
+from splitbed.errors import UsageError
+from splitbed.flow import Itinerary
+
+CODED = {"codec": "int8", "input_codec": "jpeg:75"}
+CHAIN = Flow(
+    "three nodes",
+    (("ue", 1), ("edge", 2), ("cloud", 3), ("edge", 0), ("ue", 0)),
+    (("ue", "edge"), ("edge", "cloud")),
+)
+
+
+def told(stations: Itinerary) -> str:
+    """As a table of flows writes it: `ue: source, 0-3, int8 | edge: 3-8, result, raw | ue`."""
+    words = []
+    for one in stations:
+        does = ["source"] if one.source else []
+        does += [f"{one.first}-{one.last}"] if one.last > one.first else []
+        does += (["result"] if one.result else []) + ([one.gives] if one.gives else [])
+        words.append(": ".join(filter(None, (one.node, ", ".join(does)))))
+    return " | ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("flow", "k", "stations"),
+    [
+        ("uplink", 3, "ue: source, 0-3, int8 | edge: 3-8, result, raw | ue"),
+        ("uplink", 0, "ue: source, jpeg:75 | edge: 0-8, result, raw | ue"),
+        ("uplink", 8, "ue: source, 0-8, result"),
+        ("downlink", 3, "ue: source, jpeg:75 | edge: 0-3, int8 | ue: 3-8, result"),
+        ("downlink", 0, "ue: source, 0-8, result"),
+        ("downlink", 8, "ue: source, jpeg:75 | edge: 0-8, result, raw | ue"),
+        ("remote-source", 3, "edge: source, 0-3, int8 | ue: 3-8, result"),
+        ("remote-source", 0, "edge: source, jpeg:75 | ue: 0-8, result"),
+        ("remote-source", 8, "edge: source, 0-8, result, raw | ue"),
+    ],
+)
+def test_stations_follow_from_the_flow_and_the_cut(flow: str, k: int, stations: str) -> None:
+    assert told(itinerary(flow, [k], 8, **CODED)) == stations
+
+
+def test_the_part_of_a_station_is_that_of_the_split_wherever_it_runs() -> None:
+    parts = {k: [one.part for one in itinerary("downlink", [k], 8)] for k in (0, 3, 8)}
+    assert parts == {0: [2], 3: [0, 1, 2], 8: [0, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("cuts", "stations", "hops"),
+    [
+        (
+            (2, 5),
+            "ue: source, 0-2, int8 | edge: 2-5, int8 | cloud: 5-8, result, raw | edge: raw | ue",
+            "uplink uplink2 downlink2 downlink",
+        ),
+        ((2, 8), "ue: source, 0-2, int8 | edge: 2-8, result, raw | ue", "uplink downlink"),
+        ((8, 8), "ue: source, 0-8, result", ""),
+    ],
+)
+def test_one_entry_of_the_table_makes_a_flow_of_more_nodes(
+    monkeypatch: pytest.MonkeyPatch, cuts: tuple[int, ...], stations: str, hops: str
+) -> None:
+    monkeypatch.setitem(FLOWS, "chain", CHAIN)
+    found = itinerary("chain", cuts, 8, **CODED)
+    assert told(found) == stations
+    assert " ".join(hop for hop, _ in crossings("chain", found)) == hops
+
+
+def test_outputs_that_cross_encoded_are_made_results_where_they_are_wanted() -> None:
+    found = itinerary("remote-source", [8], 8, output_codec="hevc:30")
+    assert told(found) == "edge: source, 0-8, hevc:30 | ue: result"
+
+
+def test_a_hop_carries_a_cut_or_results() -> None:
+    of = {flow: crossings(flow, itinerary(flow, [3], 8)) for flow in FLOWS}
+    assert of["uplink"] == (("uplink", 3), ("downlink", 8))
+    assert of["downlink"] == (("uplink", 0), ("downlink", 3))
+    assert of["remote-source"] == (("downlink", 3),)
+
+
+def test_the_anchors_are_where_one_node_does_it_all() -> None:
+    assert {flow: [*ends_of(flow, 8).values()] for flow in FLOWS} == {
+        "uplink": [0, 8],
+        "downlink": [8, 0],
+        "remote-source": [8, 0],
+    }
+    assert anchor_of("downlink", "3:5") is None
+    assert anchor_of("uplink", "3:5", "private anchor") == "private anchor"
+
+
+def test_each_stage_is_told_with_its_node() -> None:
+    stages = [
+        "preprocess",
+        "encode",
+        "uplink",
+        "decode",
+        "part1",
+        "encode",
+        "downlink",
+        "decode",
+        "part2",
+        "result",
+    ]
+    nodes = ["ue", "ue", "ue", "edge", "edge", "edge", "edge", "ue", "ue", "ue"]
+    assert nodes_of("downlink", stages) == nodes
+    assert nodes_of("remote-source", ["part1", "downlink", "part2"]) == ["edge", "edge", "ue"]
+
+
+def test_a_flow_says_which_node_or_link_a_topology_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FLOWS, "chain", CHAIN)
+    pair = [("ue", "edge")]
+    for flow in ("uplink", "downlink", "remote-source"):
+        check_flow(flow, ["ue", "edge"], pair, "pair")
+    with pytest.raises(UsageError, match="chain needs a node cloud and a link from edge to cloud"):
+        check_flow("chain", ["ue", "edge"], pair, "pair")
+    with pytest.raises(UsageError, match="which the topology trio does not have"):
+        check_flow("chain", ["ue", "edge", "cloud"], pair, "trio")
+    with pytest.raises(UsageError, match="no flow is called 'downlnik'; did you mean downlink"):
+        flow_named("downlnik")

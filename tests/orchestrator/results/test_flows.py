@@ -1,0 +1,217 @@
+"""Rows of flows other than uplink: columns, the bound over all hops, anchors, words."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netem.wire import wire_ms
+from orchestrator.ask.flow import FLOWS
+from orchestrator.results.clock import ClockModel, Offset, on_ue_clock
+from orchestrator.results.columns.flow import flow_columns
+from orchestrator.results.journal import Journal
+from orchestrator.results.judgement.advice import advice
+from orchestrator.results.judgement.verdict import judge_run
+from orchestrator.results.records import FrameRecord
+from orchestrator.results.rows import Row
+from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, SUMMARY_FILE, RunFolder
+from splitbed.timeline import Stage
+from tests.orchestrator.results.test_summary import SPEC, made_cell
+from tests.orchestrator.written import change_run, rows, write_run
+
+INPUT, DATA, RESULT = 100_000, 20_000, 500
+UP_MS, DOWN_MS = wire_ms(INPUT, SPEC.uplink), wire_ms(DATA, SPEC.downlink)
+BACK_MS = wire_ms(RESULT, SPEC.downlink)
+
+Stages = list[tuple[str, float]]
+Hops = list[tuple[str, int]]
+
+
+def add(folder: RunFolder, flow: str, split: str, stages: Stages, hops: Hops, **of: Any) -> None:
+    """A cell of three frames whose stages follow one another, each of so many ms."""
+    at_ns, timed = 1_000_000, []
+    for name, ms in stages:
+        timed.append([name, at_ns, at_ns := at_ns + int(ms * 1e6)])
+    cell, _ = made_cell(split, [], flow=flow, frames=3, **of)
+    told = {"attempt": split, "stages": timed, "result_bytes": RESULT, "hops": hops}
+    frames = [FrameRecord.from_plain(told | {"frame": n, "max_abs_diff": 0.0}) for n in range(3)]
+    for frame in frames:
+        folder.append(SAMPLES_FILE, frame.line())
+    folder.append(CELLS_FILE, cell.line())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A run of the flow downlink: both anchors and a split."""
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m", "weights": "the file's own"}, asked={"flow": "downlink"})
+    add(
+        folder,
+        "downlink",
+        "2:0",
+        [
+            ("encode", 1),
+            ("uplink", UP_MS + 1),
+            ("decode", 2),
+            ("part1", 20),
+            ("result", 1),
+            ("downlink", BACK_MS),
+        ],
+        [("uplink", INPUT), ("downlink", RESULT)],
+        split_name="network anchor",
+    )
+    add(
+        folder,
+        "downlink",
+        "1:1",
+        [
+            ("preprocess", 9),
+            ("encode", 1),
+            ("uplink", UP_MS),
+            ("decode", 2),
+            ("part1", 10),
+            ("encode", 3),
+            ("downlink", DOWN_MS),
+            ("decode", 4),
+            ("part2", 5),
+            ("result", 1),
+        ],
+        [("uplink", INPUT), ("downlink", DATA)],
+        codec="jpeg:75 then int8",
+    )
+    device = {"split_name": "device anchor", "codec": "none", "intermediate_tensors": 0}
+    add(folder, "downlink", "0:2", [("part2", 400), ("result", 2)], [], **device)
+    return folder
+
+
+def test_a_row_has_the_columns_of_its_flow(folder: RunFolder) -> None:
+    network, split, device = rows(folder)
+    assert dict(split.of_flow) == {
+        "ue_encode_ms": 1,
+        "uplink_bytes": INPUT,
+        "edge_decode_ms": 2,
+        "edge_encode_ms": 3,
+        "downlink_bytes": DATA,
+        "ue_decode_ms": 4,
+    }
+    assert (split.part1_ms, split.part2_ms, split.encode_ms, split.decode_ms) == (10, 5, 4, 6)
+    assert (split.encoded_bytes, network.encoded_bytes, device.encoded_bytes) == (DATA, INPUT, 0)
+    assert split.frame_kbit == 8 * (INPUT + DATA) / 1e3
+    assert network.frame_kbit == 8 * (INPUT + RESULT) / 1e3
+    assert device.frame_kbit == 0
+
+
+def test_the_bound_is_over_all_hops(folder: RunFolder) -> None:
+    network, split, device = rows(folder)
+    assert split.bound_ms == pytest.approx(26 + UP_MS + DOWN_MS)
+    assert split.e2e_over_bound == pytest.approx(1)
+    assert network.bound_ms == pytest.approx(24 + UP_MS + BACK_MS)
+    assert device.bound_ms == 402
+    assert split.network_ms == pytest.approx(UP_MS + DOWN_MS)
+
+
+def test_anchors_are_those_of_the_flow_and_the_run_is_valid(folder: RunFolder) -> None:
+    table = rows(folder)
+    assert [row.anchor for row in table] == ["network anchor", None, "device anchor"]
+    assert judge_run(table, 3).valid
+    assert [row.best_anchor for row in table] == ["network anchor"] * 3
+
+
+def test_advice_names_the_flow_and_what_was_sent(folder: RunFolder) -> None:
+    first, where, *_ = advice(rows(folder))
+    assert first == f"Flow downlink: {FLOWS['downlink'].words}."
+    assert "the network anchor with its input raw" in where
+    assert "the device anchor" in where
+
+
+def test_summary_has_the_flow_s_columns_from_its_first_line_on(folder: RunFolder) -> None:
+    with Journal(folder, folder.read_run()) as journal:
+        cell, _ = made_cell("1:1", [], flow="downlink", key="late", attempt="late", error="no")
+        journal.add_cell(cell)
+        lines = [*csv.DictReader((folder.path / SUMMARY_FILE).open())]
+        written = (folder.path / SUMMARY_FILE).read_text()
+        journal.write_tables()
+    assert [line["flow"] for line in lines] == ["downlink"] * 4
+    assert [line["uplink_bytes"] for line in lines] == [str(INPUT), str(INPUT), "0", ""]
+    assert list(lines[0])[-6:] == list(flow_columns("downlink"))
+    assert (folder.path / SUMMARY_FILE).read_text() == written
+
+
+def test_rows_of_the_flow_uplink_have_no_more_columns(folder: RunFolder) -> None:
+    assert flow_columns("uplink") == {}
+    assert list(flow_columns("remote-source")) == ["downlink_bytes"]
+
+
+def test_a_remote_source_sends_results_or_data_down(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m"}, asked={"flow": "remote-source"})
+    named = ("2:0", "network anchor"), ("1:1", "cut"), ("0:2", "device anchor")
+    sent = RESULT, DATA, INPUT
+    for (split, name), nbytes in zip(named, sent, strict=True):
+        part1 = [] if split == "0:2" else [("part1", 10.0)]
+        wire = wire_ms(nbytes, SPEC.downlink)
+        stages = [*part1, ("downlink", wire + 1), ("part2", 10.0)]
+        add(folder, "remote-source", split, stages, [("downlink", nbytes)], split_name=name)
+    network, split, device = rows(folder)
+    assert [row.encoded_bytes for row in (network, split, device)] == [0, DATA, INPUT]
+    assert [row.sends_input for row in (network, split, device)] == [False, False, True]
+    assert network.e2e_ms == pytest.approx(21 + BACK_MS)
+    assert network.e2e_over_bound == pytest.approx((21 + BACK_MS) / (20 + BACK_MS))
+    assert all(row.valid for row in (network, split, device))
+    words = " ".join(advice([network, split, device]))
+    assert "the network anchor " in words
+    assert "the network anchor with its input" not in words
+
+
+def test_a_third_anchor_is_where_privacy_lets_the_cut_be(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m", "weights": "the file's own"})
+    for split, name, ms in (
+        ("0:3", "network anchor", 50.0),
+        ("1:2", "private anchor", 60.0),
+        ("2:1", "cut", 80.0),
+        ("3:0", "device anchor", 100.0),
+    ):
+        cell, frames = made_cell(split, [ms] * 3, split_name=name)
+        for frame in frames:
+            folder.append(SAMPLES_FILE, frame.line())
+        folder.append(CELLS_FILE, cell.line())
+    table = rows(folder)
+    assert [row.anchor for row in table][1:3] == ["private anchor", None]
+    (line, *_) = advice(table)
+    assert "do not split: the network anchor with its input raw" in line
+    assert "the private anchor, 1:2 60 ms" in line
+    (line, *_) = advice([row for row in table if row.split != "0:3"] + [slower(table[0])])
+    assert "cut for privacy alone: the private anchor, 1:2 takes 60 ms" in line
+
+
+def slower(row: Row) -> Row:
+    """The same, ten times as slow."""
+    from msgspec.structs import replace
+
+    ms = 10 * (row.e2e_ms or 0)
+    told = {"e2e_ms": ms, "e2e_low_ms": ms, "e2e_high_ms": ms, "samples_ms": (ms,) * 3}
+    return replace(row, **told)
+
+
+def test_the_edge_s_stages_are_moved_onto_the_ue_s_clock_whatever_the_flow() -> None:
+    lead = 10**12
+    offset = Offset(at_ns=0, low_ns=lead - 5, high_ns=lead + 5, rtt_ns=10, exchanges=1)
+    clock = ClockModel((offset,), offset)
+    down = [Stage("part1", lead, lead + 10), Stage("downlink", lead + 10, 30)]
+    moved = on_ue_clock([*down, Stage("part2", 30, 40)], clock)
+    assert [(s.start_ns, s.end_ns) for s in moved] == [(0, 10), (10, 30), (30, 40)]
+    there = [Stage("uplink", 0, lead + 5), Stage("part1", lead + 5, lead + 9)]
+    back = [Stage("downlink", lead + 9, 20), Stage("decode", 20, 21)]
+    moved = on_ue_clock([Stage("encode", -1, 0), *there, *back], clock)
+    ends = [(-1, 0), (0, 5), (5, 9), (9, 20), (20, 21)]
+    assert [(s.start_ns, s.end_ns) for s in moved] == ends
+    early = [Stage("part1", lead + 10, lead + 20), Stage("downlink", lead + 20, 17)]
+    assert on_ue_clock(early, clock)[1].ms == 0  # it came in after it was sent
+
+
+def test_runs_say_their_flow(folder: RunFolder) -> None:
+    assert folder.read_run().flow == "downlink"
+    change_run(folder, asked={})
+    assert folder.read_run().flow == "uplink"
