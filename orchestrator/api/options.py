@@ -82,7 +82,6 @@ class SplitWords(TypedDict, total=False):
 class FlowWords(TypedDict, total=False):
     """Which node does what."""
 
-    flow: Annotated[str, Says("uplink, downlink or remote-source (docs/flows.md). [uplink]")]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
     ]

@@ -1,6 +1,10 @@
 """docs/rows.md: what each column of summary.csv is."""
 
+from collections.abc import Iterable, Sequence
+
+from orchestrator.ask.flow import FLOWS
 from orchestrator.results.columns import KINDS
+from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.rows import COLUMNS
 
 _HEAD = """# Rows and columns
@@ -12,6 +16,11 @@ Mbit/s is 10^6 bit/s. This page is made of the declarations in \
 `orchestrator/results/columns/main.py` and `orchestrator/results/rows.py`.
 
 """
+_OF_FLOWS = """
+Flows other than uplink have more, behind these: what each hop carries, and stages that several \
+nodes have, each alone.
+
+"""
 
 
 def columns_page() -> str:
@@ -21,5 +30,14 @@ def columns_page() -> str:
         (f"`{one.name}`", KINDS[one.kind], one.unit, one.meaning, one.empty)
         for one in COLUMNS.values()
     ]
+    more = [
+        (flow, f"`{one.name}`", KINDS[one.kind], one.unit, one.meaning, one.empty)
+        for flow in FLOWS
+        for one in flow_columns(flow).values()
+    ]
+    return _HEAD + _table(heads, lines) + _OF_FLOWS + _table(("flow", *heads), more)
+
+
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     table = (heads, ("---",) * len(heads), *lines)
-    return _HEAD + "".join(f"| {' | '.join(line)} |\n" for line in table)
+    return "".join(f"| {' | '.join(line)} |\n" for line in table)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import as_codec
 from orchestrator.results.archive import extract
 from orchestrator.results.clock import on_ue_clock
@@ -44,12 +45,14 @@ class GridPoint:
     codec: str
     link: str
     ue: str
+    flow: str = UPLINK
 
     @property
     def words(self) -> str:
         """As messages name it."""
+        flow = "" if self.flow == UPLINK else f"{self.flow} "
         ue = f", UE {self.ue}" if self.ue else ""
-        return f"{self.split}{as_codec(self.codec)} at {self.link}{ue}"
+        return f"{flow}{self.split}{as_codec(self.codec)} at {self.link}{ue}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,9 @@ class Reading:
     @cached_property
     def by_point(self) -> dict[GridPoint, Row]:
         """The rows by what they measured."""
-        return {GridPoint(row.split, row.codec, row.link, row.ue): row for row in self.rows}
+        return {
+            GridPoint(row.split, row.codec, row.link, row.ue, row.flow): row for row in self.rows
+        }
 
     def frames_of(self, cell: CellRecord) -> list[FrameRecord]:
         """The frames of a cell, visit by visit."""

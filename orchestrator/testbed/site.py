@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from netem.backends import AUTO, check_rates, choose
 from netem.spec import LinkSpec
+from orchestrator.ask.flow import UPLINK, check_flow
 from orchestrator.ask.pace import paces
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import Namespaces, Topology, load_topology
@@ -13,6 +14,10 @@ from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
 from splitbed.node.processor import Processor
+
+
+NODES, LINKS = ("ue", "edge"), (("ue", "edge"),)
+"""Of every topology."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,9 @@ def checked_site(config: SweepConfig) -> Site:
     Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
     topology = load_topology(config.topology)
+    check_flow(config.flow, NODES, LINKS, topology.name)
+    if config.flow != UPLINK:
+        raise UsageError(f"--flow {config.flow}: nodes cannot run it yet; leave it out")
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         site = Site(topology, choose(topology.link_backend if wanted == AUTO else wanted))
