@@ -15,7 +15,6 @@ from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
 from splitbed.node.processor import Processor
 
-
 NODES, LINKS = ("ue", "edge"), (("ue", "edge"),)
 """Of every topology."""
 
