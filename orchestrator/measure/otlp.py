@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.results.clock import on_edge
 from splitbed.errors import MachineError, UsageError
-from splitbed.timeline import Stage, Timeline
+from splitbed.timeline import Stage, Timeline, is_hop
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -112,7 +112,7 @@ class OtlpTracer(Tracer):
         )
         within = set_span_in_context(frame)
         for stage, (from_edge, _) in zip(stages, on_edge(stages), strict=True):
-            maker = self._makers[EDGE if from_edge else UE]
+            maker = self._makers[EDGE if from_edge and not is_hop(stage.name) else UE]
             span = maker.start_span(
                 stage.name, context=within, start_time=ue_epoch_ns + stage.start_ns
             )

@@ -8,7 +8,7 @@ the number of choices in the run (Holm).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, PRIVATE_ANCHOR
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, PRIVATE_ANCHOR, Anchor
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
 from orchestrator.results.rows import Row, known
@@ -100,6 +100,19 @@ class Choice:
             blocks = "; --blocks 5 may" if of == "frame" else ""
             return f"more {of}s of this run would not tell so little{blocks}"
         return f"about {more} {self.difference.of}{'' if more == 1 else 's'} more would tell"
+
+    @property
+    def device(self) -> Row | None:
+        """The device anchor."""
+        return self._of(DEVICE_ANCHOR)
+
+    @property
+    def network(self) -> Row | None:
+        """The fastest network anchor that is as accurate as the split."""
+        return self._of(NETWORK_ANCHOR)
+
+    def _of(self, kind: Anchor) -> Row | None:
+        return next((row for row in self.anchors if row.anchor == kind), None)
 
     @property
     def others(self) -> tuple[Row, ...]:

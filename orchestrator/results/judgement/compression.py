@@ -41,7 +41,7 @@ def _shrinking_ms(row: Row) -> float:
     left_ms = known(row.network_ms) - delay_ms
     for hop, cut in hops:
         if hop != carrying:
-            nbytes = row.result_bytes if cut == layers else row.value(f"{hop}_bytes")
+            nbytes = row.result_bytes if cut == layers else dict(row.of_flow)[f"{hop}_bytes"]
             on_wire = wire_bytes(int(known(nbytes)), row.mss_bytes or SEGMENT_BYTES)
             left_ms -= on_wire * 8 / ways[hop][2] / 1e3 + ways[hop][1]
     return max(0.0, left_ms)

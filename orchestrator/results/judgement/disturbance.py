@@ -15,7 +15,7 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from orchestrator.ask.split_point import NOTHING
+from orchestrator.ask.flow import crossings_of
 from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import Row, known
 
@@ -73,7 +73,8 @@ def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
 
     None of them uses its link: their intervals lie apart, by more than MAX_SPREAD.
     """
-    anchors = [row for row in table if row.valid and row.e2e_ms and row.codec == NOTHING]
+    anchors = [row for row in table if row.valid and row.e2e_ms]
+    anchors = [row for row in anchors if not crossings_of(row.flow, row.split)]
     found = []
     for ue in dict.fromkeys(row.ue for row in anchors):
         of_pace = [row for row in anchors if row.ue == ue]

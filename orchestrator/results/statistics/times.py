@@ -46,7 +46,8 @@ class CellTimes:
         every = [frame.sent for frame in frames]
         known = {sent: crossing_ms(sent, link, segment_bytes) for sent in set(every)}
         on_nodes = self.ms(*filter(is_node_stage, self.stages))
-        return on_nodes + np.array([known[sent] for sent in every])
+        on_links: Array = np.array([known[sent] for sent in every])
+        return on_nodes + on_links
 
 
 def cell_times(

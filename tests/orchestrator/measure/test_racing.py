@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, anchor_of
+from orchestrator.ask.flow import anchor_of
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.measure.racing.beliefs import Beliefs, Errors, Prediction
 from orchestrator.measure.racing.race import Entrant, Race, Seen
 
@@ -40,7 +41,7 @@ class World:
                 key = f"{split} at {rate}"
                 late = np.exp(self.dice.normal(0.01, 0.01))
                 self.true_ms[key] = nodes_ms * own + network_ms * late
-                anchor = anchor_of(f"{split}:{SPLITS - 1 - split}")
+                anchor = anchor_of("uplink", f"{split}:{SPLITS - 1 - split}")
                 told = Prediction(nodes_ms, network_ms, NODES, NETWORK, "", split, rate)
                 self.entrants.append(Entrant(key, rate, anchor, told, FRAMES))
 

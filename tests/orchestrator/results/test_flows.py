@@ -153,13 +153,14 @@ def test_a_remote_source_sends_results_or_data_down(tmp_path: Path) -> None:
         wire = wire_ms(nbytes, SPEC.downlink)
         stages = [*part1, ("downlink", wire + 1), ("part2", 10.0)]
         add(folder, "remote-source", split, stages, [("downlink", nbytes)], split_name=name)
-    network, split, device = rows(folder)
-    assert [row.encoded_bytes for row in (network, split, device)] == [0, DATA, INPUT]
-    assert [row.sends_input for row in (network, split, device)] == [False, False, True]
+    table = rows(folder)
+    network = table[0]
+    assert [row.encoded_bytes for row in table] == [0, DATA, INPUT]
+    assert [row.sends_input for row in table] == [False, False, True]
     assert network.e2e_ms == pytest.approx(21 + BACK_MS)
     assert network.e2e_over_bound == pytest.approx((21 + BACK_MS) / (20 + BACK_MS))
-    assert all(row.valid for row in (network, split, device))
-    words = " ".join(advice([network, split, device]))
+    assert all(row.valid for row in table)
+    words = " ".join(advice(table))
     assert "the network anchor " in words
     assert "the network anchor with its input" not in words
 
