@@ -9,9 +9,9 @@ Below 24 pairs the least p of the sign test is too coarse for many questions at 
 there, and the interval has to exclude 1 as well.
 
 Both take frames to be independent, and cells to differ by their frames alone. Neither is so: errors
-are widened by DEPENDENT, and never less than those of CELL_SHARE. So three frames that agree by
-chance, or by a coarse clock, are not sure of what they say. The medians of blocks have in them by
-how much cells differ from run to run, and are as they are.
+are widened by DEPENDENT, and never less than those of CELL_SHARE and CELL_MS. So three frames that
+agree by chance, or by a coarse clock, are not sure of what they say. The medians of blocks have in
+them by how much cells differ from run to run, and are as they are.
 """
 
 import math
@@ -32,7 +32,10 @@ FOLLOWING = 0.3
 DEPENDENT = math.sqrt((1 + FOLLOWING) / (1 - FOLLOWING))
 """… which makes the error of a median or mean so many times as large (Bartlett 1946)."""
 CELL_SHARE = 0.005
-"""By so much two cells of a run differ besides, as a standard deviation, however many frames."""
+"""By so much two cells differ besides, as a standard deviation, however many frames they have …"""
+CELL_MS = 1.0
+"""… and by so much each: where its threads and pages lie makes a cell of milliseconds slower for as
+long as it lasts (here 0.4 to 1.3 ms over six runs, of 12 cells of 4 to 1000 ms)."""
 POWER = 0.8
 MAX_MORE = 10_000
 """More frames than these are not asked for."""
@@ -97,18 +100,22 @@ def difference(
     *,
     against: float = 1.0,
     besides: float = CELL_SHARE,
+    cell_ms: float = CELL_MS,
 ) -> Difference | None:
-    """The difference of two samples of times, all positive; of fewer than 2 pairs, None.
+    """The difference of two samples of times in ms, all positive; of fewer than 2 pairs, None.
 
-    What is asked is whether b takes other than `against` times what a does; `besides` is the share
-    by which cells differ however many frames they have, 0 for who deals with that by itself.
+    What is asked is whether b takes other than `against` times what a does; `besides` is the share,
+    `cell_ms` the time by which cells differ however many frames they have, 0 for who deals with
+    that by itself.
     """
     pairs = min(len(a), len(b))
     if pairs < 2:
         return None
     logs = np.log(np.asarray(b, np.float64)[:pairs] / np.asarray(a, np.float64)[:pairs])
     beyond = logs - math.log(against)
-    wider, besides = _wider(of), besides if of == "frame" else 0.0
+    medians = [float(np.median(sample)) for sample in (a, b)]
+    shares = besides, *(cell_ms / median_ms for median_ms in medians)
+    wider, besides = _wider(of), math.hypot(*shares) if of == "frame" else 0.0
     p, low, high = student(beyond, wider)
     middle = float(np.mean(beyond))
     if pairs >= MIN_SIGN_PAIRS:

@@ -26,8 +26,8 @@ def test_a_row_is_faster_slower_or_noise(tmp_path: Path, scale: float, word: str
 
 def test_of_many_frames_a_smaller_change_is_told(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / name) for name in "ab"]
-    for folder, ms in zip(runs, (100, 103), strict=True):
-        add_cell(folder, "3:3", [ms + 0.1 * place for place in range(10)])
+    for folder, ms in zip(runs, (1000, 1030), strict=True):
+        add_cell(folder, "3:3", [ms + place for place in range(10)])
     words = {c.point.split: c.word for c in compare(*(read(run.path) for run in runs)).changes}
     assert words == dict.fromkeys(FRAMES_MS, "noise") | {"3:3": "slower"}
 
@@ -148,6 +148,6 @@ def test_of_few_frames_it_says_about_how_many_more_would_tell() -> None:
     ],
 )
 def test_a_change_is_told_just_beyond_its_limits(row: float, others: float, word: str) -> None:
-    frames = [100 + 0.01 * place for place in range(20)]
+    frames = [1e4 + place for place in range(20)]
     pairs = [(frames, [ms * by for ms in frames]) for by in (row, others, others)]
     assert told_apart(pairs)[0].word == word

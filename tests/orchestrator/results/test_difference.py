@@ -24,7 +24,7 @@ Z = float(norm.ppf(0.975))
 
 def found(logs: Any, **how: Any) -> Difference:
     """Of pairs whose ratios have these logs."""
-    told = difference([100.0] * len(logs), (100 * np.exp(logs)).tolist(), **how)
+    told = difference([100.0] * len(logs), (100 * np.exp(logs)).tolist(), **{"cell_ms": 0.0} | how)
     assert told is not None
     return told
 
@@ -101,6 +101,9 @@ def test_cells_differ_besides_however_many_frames_agree() -> None:
     blocks = found([0.004] * 8, of="block")
     assert (blocks.low, blocks.high) == pytest.approx((math.exp(0.004),) * 2)
     assert (blocks.besides, blocks.tells) == (0.0, True)
+    short = found([0.004] * 8, besides=0.0, cell_ms=1.0)  # 1 ms of 100, and of 100.4
+    assert short.besides == pytest.approx(0.01 * math.hypot(1, 1 / 1.004), rel=1e-3)
+    assert found([0.004] * 8, of="block", cell_ms=1.0).besides == 0.0
     wide = found(LOGS)  # what frames do not agree on is more
     assert (wide.low, wide.high) == (found(LOGS, besides=0.0).low, found(LOGS, besides=0.0).high)
     assert wide.p == pytest.approx(student(LOGS, DEPENDENT)[0])
