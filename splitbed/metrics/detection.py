@@ -9,22 +9,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitbed.errors import UsageError
 from splitbed.metrics.coco import Entry, Evaluation, evaluation, quiet
 from splitbed.metrics.pairs import Pictures, check_annotated
+from splitbed.metrics.resampled_ap import OfPictures, mean_ap, of_pictures
 from splitbed.metrics.resampling import Array
 from splitbed.tasks.boxes import Box
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
 MIN_SCORE = 0.5
-MOST_AT_ONCE = 1 << 18  # counts of pictures in resamples: more would be hundreds of MB
 MAX_BOXES = 100  # of a class in a picture, as COCO counts
 
 
@@ -75,7 +70,7 @@ class DetectionAccuracy(Scores):
     min_score: float
     reason: str | None
     """Why values are None."""
-    _annotated: tuple["_OfPictures", ...] = field(default=(), repr=False, compare=False)
+    _annotated: tuple[OfPictures, ...] = field(default=(), repr=False, compare=False)
 
     def class_row(self) -> dict[str, float | None]:
         """AP 0.50:0.95 by label: a row of clause 9.4's table, which has per cent."""
@@ -86,16 +81,7 @@ class DetectionAccuracy(Scores):
 
         ``drawn`` is as :func:`splitbed.metrics.resampling.resamples` has it.
         """
-        recalls = np.linspace(0, 1, 101)
-        if not self._annotated:
-            return np.full(len(drawn), np.nan)
-        parts = np.array_split(drawn, -(-drawn.size // MOST_AT_ONCE))
-        of_classes = np.array(
-            [np.concatenate([one.ap(part, recalls) for part in parts]) for one in self._annotated]
-        )
-        there = ~np.isnan(of_classes)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(np.nansum(of_classes, axis=0) / there.sum(axis=0))
+        return mean_ap(self._annotated, drawn)
 
 
 @dataclass(frozen=True)
@@ -109,42 +95,7 @@ class _Matched:
     aps: list[float]
     """At 0.50, 0.55 ... 0.95."""
     voc_ap50: float
-    of_pictures: "_OfPictures | None" = None
-
-
-@dataclass(frozen=True)
-class _OfPictures:
-    """Of one annotated class, what average precision takes from each picture.
-
-    ``objects`` has one number for each picture. At each threshold, ``hits`` has the picture of each
-    hit, the surest first, and ``misses`` a row for each picture and a column for each hit: how many
-    of the picture's come between it and the hit before. Precision is highest, and recall grows, at
-    hits alone.
-    """
-
-    objects: Array
-    hits: list[NDArray[np.intp]]
-    misses: list["csr_array"]
-
-    def ap(self, drawn: Array, recalls: Array) -> Array:
-        """Of each resample; NaN where it has no object."""
-        objects = (drawn @ self.objects)[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            aps = [
-                _ap(np.cumsum(drawn[:, hits], 1), np.cumsum(drawn @ misses, 1), objects, recalls)
-                for hits, misses in zip(self.hits, self.misses, strict=True)
-            ]
-        return np.where(objects[:, 0] > 0, np.mean(aps, axis=0), np.nan)
-
-
-def _ap(hits: Array, misses: Array, objects: Array, recalls: Array) -> Array:
-    """The mean over ``recalls`` of the best precision at that recall or beyond."""
-    if not hits.shape[1]:
-        return np.zeros(len(hits))
-    precision = np.nan_to_num(hits / (hits + misses))
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    reached = np.searchsorted(recalls, hits / objects, side="right")
-    return np.asarray((best * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(recalls))
+    of_pictures: OfPictures | None = None
 
 
 def detection_accuracy(
@@ -252,34 +203,7 @@ def _class(
     judged.accumulate()
     voc = float(judged.eval["precision"][0, :, 0, 0, 0].mean())
     judged.params.recThrs = recalls
-    return _Matched(counted, shown, overlaps, aps, voc, _of_pictures(judged))
-
-
-def _of_pictures(judged: Evaluation) -> _OfPictures:
-    """What was evaluated last, taken apart; pycocotools orders it by picture."""
-    from scipy.sparse import coo_array  # takes a while to import
-
-    pictures = [(place, one) for place, one in enumerate(judged.evalImgs) if one is not None]
-    objects = np.zeros(len(judged.evalImgs))
-    for place, one in pictures:
-        objects[place] = np.count_nonzero(np.logical_not(one["gtIgnore"]))
-    of = np.concatenate([np.full(len(one["dtScores"]), place) for place, one in pictures])
-    scores = np.concatenate([np.asarray(one["dtScores"], np.float64) for _, one in pictures])
-    order = np.argsort(-scores, kind="mergesort")
-    matched, ignored = (
-        np.concatenate([one[name] for _, one in pictures], axis=1)[:, order].astype(bool)
-        for name in ("dtMatches", "dtIgnore")
-    )
-    of, hits, misses = of[order], [], []
-    for hit, left_out in zip(matched, ignored, strict=True):
-        true, false = hit & ~left_out, ~hit & ~left_out
-        hits.append(of[true])
-        surer = np.cumsum(true)[false]  # hits, than each miss
-        before = surer < len(hits[-1])  # those behind the last hit cost nothing
-        where = of[false][before], surer[before]
-        shape = len(objects), len(hits[-1])
-        misses.append(coo_array((np.ones(len(where[0])), where), shape).tocsr())
-    return _OfPictures(objects, hits, misses)
+    return _Matched(counted, shown, overlaps, aps, voc, of_pictures(judged))
 
 
 def _scores(classes: list[_Matched]) -> Scores:
