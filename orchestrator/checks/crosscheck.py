@@ -1,7 +1,8 @@
 """Two runs of the same thing, made by different people: is the first reproduced (clause 2)?
 
 Two verdicts. Deterministic: models, inputs and options by what they are, sizes exactly, outputs and
-accuracy within their tolerances. Timing: what was taken, and whether rows count, within theirs.
+accuracy within their tolerances. Timing: what was taken, and whether rows count, within theirs; of
+rows with blocks in both by the interval over these.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from orchestrator.checks import origins
+from orchestrator.checks.blocks import CommonBlocks, may_agree
 from orchestrator.checks.tolerances import Tolerance, Tolerances
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.results.reading import Reading
@@ -163,7 +165,8 @@ def crosscheck(
     limits, same_machine = tolerances.of(clause), origins.same_machines(a, b)
     mine, theirs = a.by_point, b.by_point
     both = [point for point in mine if point in theirs]
-    rows = [_row(p.words, mine[p], theirs[p], limits, same_machine) for p in both]
+    blocks = {point: CommonBlocks(a.blocks_of(point), b.blocks_of(point)) for point in both}
+    rows = [_row(p.words, mine[p], theirs[p], blocks[p], limits, same_machine) for p in both]
     for here, there, name in ((mine, theirs, b.name), (theirs, mine, a.name)):
         lacks = (f"{name} does not have it",)
         rows += [Compared(point.words, lacks, lacks) for point in here if point not in there]
@@ -186,7 +189,12 @@ def crosscheck(
 
 
 def _row(
-    what: str, a: Row, b: Row, limits: Mapping[str, Tolerance], same_machine: bool
+    what: str,
+    a: Row,
+    b: Row,
+    blocks: CommonBlocks,
+    limits: Mapping[str, Tolerance],
+    same_machine: bool,
 ) -> Compared:
     exact = [*EXACT]
     # of raw values it follows from the cut; else from values that other machines round otherwise
@@ -206,7 +214,8 @@ def _row(
             times.append(fault)
             if row.errors or _is_wrong(row):
                 differs.append(fault)
-    beyond = dict(_beyond(a, b, limits, exact, same_machine))
+    judged = {name: limit for name, limit in limits.items() if name not in exact}
+    beyond = dict(_beyond(a, b, blocks, judged, same_machine))
     differs += [words for name, words in beyond.items() if _is_deterministic(name)]
     times += [words for name, words in beyond.items() if not _is_deterministic(name)]
     return Compared(what, tuple(differs), tuple(times))
@@ -225,13 +234,13 @@ def _is_deterministic(column: str) -> bool:
 def _beyond(
     a: Row,
     b: Row,
+    blocks: CommonBlocks,
     limits: Mapping[str, Tolerance],
-    exact: Sequence[str],
     same_machine: bool,
 ) -> Iterator[tuple[str, str]]:
     """The columns whose values lie further apart than their limit, each with both."""
     for name, limit in limits.items():
-        if name in exact or (limit.same_machine and not same_machine):
+        if limit.same_machine and not same_machine:
             continue
         if name == "max_abs_diff" and not a.lossless:  # what the codec costs, not the split
             continue
@@ -239,8 +248,15 @@ def _beyond(
         # what a side could not tell, as one-way times of two machines, is not held against it
         if not isinstance(first, int | float) or not isinstance(second, int | float):
             continue
-        if not limit.agrees(first, second):
-            yield name, f"{name} {_told(first)} and {_told(second)} ({limit.words})"
+        if limit.agrees(first, second):
+            continue
+        over = ""
+        if apart := blocks.apart(name):
+            if may_agree(apart, limit, first):
+                continue
+            over = f", {apart.ratio:.3f} times ({apart.low:.3f} to {apart.high:.3f}) over "
+            over += f"{apart.pairs} blocks"
+        yield name, f"{name} {_told(first)} and {_told(second)} ({limit.words}){over}"
 
 
 def _told(value: object) -> str:

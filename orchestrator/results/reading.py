@@ -47,6 +47,11 @@ class GridPoint:
     ue: str
     flow: str = UPLINK
 
+    @classmethod
+    def of(cls, row: Row) -> "GridPoint":
+        """That of a row."""
+        return cls(row.split, row.codec, row.link, row.ue, row.flow)
+
     @property
     def words(self) -> str:
         """As messages name it."""
@@ -59,9 +64,9 @@ class GridPoint:
 class Reading:
     """One run; its cells are those that ended, in the order of the grid.
 
-    ``visits`` has, of each, those that count, block by block: the last attempt at each.
-    ``clause`` names the scenario that it was measured for, ``calibration`` the frames of the
-    codecs; ``damage`` says which lines are no records and left out.
+    ``visits`` has, of each, those that count, block by block: of several attempts at one, the last
+    without a fault. ``clause`` names the scenario that it was measured for, ``calibration`` the
+    frames of the codecs; ``damage`` says which lines are no records and left out.
     """
 
     name: str
@@ -104,9 +109,7 @@ class Reading:
     @cached_property
     def by_point(self) -> dict[GridPoint, Row]:
         """The rows by what they measured."""
-        return {
-            GridPoint(row.split, row.codec, row.link, row.ue, row.flow): row for row in self.rows
-        }
+        return {GridPoint.of(row): row for row in self.rows}
 
     def frames_of(self, cell: CellRecord) -> list[FrameRecord]:
         """The frames of a cell, visit by visit."""
@@ -130,6 +133,18 @@ class Reading:
             if (frames := self._frames(visit))
         ]
         return pooled(found) if found else None
+
+    def blocks_of(self, point: GridPoint) -> dict[int, CellTimes]:
+        """The times of a row in each of its blocks that has a frame."""
+        return {
+            visit.block: cell_times(frames, visit.clock.model if visit.clock else None, visit.flow)
+            for visit in self._visits_by_point[point]
+            if (frames := self._frames(visit))
+        }
+
+    @cached_property
+    def _visits_by_point(self) -> dict[GridPoint, Sequence[CellRecord]]:
+        return dict(zip(map(GridPoint.of, self.rows), self.visits, strict=True))
 
     def _visits_of(self, cell: CellRecord) -> Sequence[CellRecord]:
         return next(visits for visits in self.visits if visits[0].key == cell.key)

@@ -15,7 +15,7 @@ from splitbed.errors import UsageError
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import MODEL, NODE, PICTURE, made_run
 from tests.orchestrator.results.test_summary import PROOF, add_cell
-from tests.orchestrator.written import change_run
+from tests.orchestrator.written import change_run, write_run
 
 
 def checked(tmp_path: Path, **b: Any) -> CrossCheck:
@@ -60,7 +60,8 @@ def test_times_can_be_reproduced_where_bytes_are_not(tmp_path: Path) -> None:
 def test_a_row_whose_link_failed_says_nothing_against_its_bytes(tmp_path: Path) -> None:
     failed = PROOF | {"tcp": None, "fault": "uplink 19.2 of 20 Mbit/s"}
     runs = [made_run(tmp_path / name) for name in "ab"]
-    add_cell(runs[1], "1:1", [51.0] * 3, encoded_bytes=30_000, proofs=[failed, failed])
+    for folder, proofs in zip(runs, (PROOF, failed), strict=True):
+        add_cell(folder, "2:2", [51.0] * 3, encoded_bytes=30_000, proofs=[proofs, proofs])
     found = held(*runs)
     assert (found.deterministic, found.timing) == (True, False), differing(found)
 
@@ -90,6 +91,39 @@ def test_a_time_beyond_its_tolerance_differs_with_both_values(tmp_path: Path) ->
     assert "e2e_ms 101 and 131.3 (± 5 or 10 %)" in differing(found)
 
 
+BLOCKS = 5
+
+
+@pytest.mark.parametrize(
+    ("slower", "kept"),
+    [
+        ((1.15, 1.14, 1.16, 1.15, 1.14), False),
+        ((1.15, 1.45, 0.95, 1.3, 0.9), True),  # 15 % in the middle, and anything from run to run
+        ((1.05, 1.04, 1.06, 1.05, 1.04), True),
+    ],
+)
+def test_of_rows_with_blocks_in_both_runs_a_time_differs_where_the_blocks_say_so(
+    tmp_path: Path, slower: tuple[float, ...], kept: bool
+) -> None:
+    runs = [in_blocks(tmp_path / "a", (1.0,) * BLOCKS), in_blocks(tmp_path / "b", slower)]
+    found = held(*runs)
+    assert found.timing is kept, differing(found)
+    assert ("over 5 blocks" in differing(found)) is not kept
+
+
+def in_blocks(path: Path, scales: tuple[float, ...]) -> RunFolder:
+    """A run of one cell, whose frames in each block take so many times as long."""
+    path.mkdir()
+    folder = RunFolder(path)
+    asked = {"model": "m.onnx", "bw": [8], "blocks": BLOCKS}
+    told = {"model": MODEL, "conditions": {"ue": NODE, "edge": NODE}, "verdict": "VALID"}
+    write_run(folder, asked=asked, **told)
+    for block, scale in enumerate(scales):
+        times_ms = [scale * ms for ms in (300.0, 301.0, 302.0)]
+        add_cell(folder, "1:1", times_ms, block=block, attempt=f"block {block}", encoded_bytes=1000)
+    return folder
+
+
 def test_of_a_lossless_codec_the_bytes_sent_differ_by_a_single_one(tmp_path: Path) -> None:
     found = checked(tmp_path, encoded_bytes=30_001)
     assert "encoded_bytes 30000 and 30001 (exact)" in differing(found)
@@ -117,7 +151,8 @@ def test_an_accuracy_beyond_its_tolerance_differs(tmp_path: Path) -> None:
 def test_a_row_that_one_lacks_or_that_is_not_valid_differs(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / name) for name in "ab"]
     add_cell(runs[0], "2:2", [10.0] * 3)
-    add_cell(runs[1], "1:1", [], error="the ue node died")
+    add_cell(runs[0], "3:1", [10.0] * 3)
+    add_cell(runs[1], "3:1", [], error="the ue node died")
     found = held(*runs)
     assert f"{runs[1].path} does not have it" in differing(found)
     assert "not valid in B: the ue node died" in differing(found)

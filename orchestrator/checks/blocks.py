@@ -1,0 +1,48 @@
+"""What the blocks of two runs say of how far a row's times lie apart.
+
+A median is of one run, and runs differ by more than their frames do. Where both have 5 blocks or
+more of a row, two times lie further apart than a tolerance only if the interval over the blocks
+says so, as `compare` has it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestrator.checks.tolerances import Tolerance
+from orchestrator.results.statistics.blocks import BLOCKS_FOR_RUNS
+from orchestrator.results.statistics.comparison import Difference, difference
+from orchestrator.results.statistics.times import CellTimes
+from splitbed.timeline import STAGES
+
+OF_STAGES = {f"{name}_ms": (name,) for name in STAGES} | {"network_ms": ("uplink", "downlink")}
+"""Columns that are times, but for end to end, and the stages that they are of."""
+
+
+@dataclass(frozen=True)
+class CommonBlocks:
+    """A row in two runs, by its blocks."""
+
+    a: Mapping[int, CellTimes] = field(default_factory=dict)
+    b: Mapping[int, CellTimes] = field(default_factory=dict)
+
+    def apart(self, column: str) -> Difference | None:
+        """How many times as long the column takes in B; None where blocks do not tell."""
+        common = [block for block in self.a if block in self.b]
+        if len(common) < BLOCKS_FOR_RUNS or column not in (*OF_STAGES, "e2e_ms"):
+            return None
+        mine, theirs = (
+            [_median_ms(run[one], column) for one in common] for run in (self.a, self.b)
+        )
+        return difference(mine, theirs, "block") if min(*mine, *theirs) > 0 else None
+
+
+def _median_ms(times: CellTimes, column: str) -> float:
+    values = times.e2e_ms if column == "e2e_ms" else times.ms(*OF_STAGES[column])
+    return float(np.median(values))
+
+
+def may_agree(apart: Difference, limit: Tolerance, a: float) -> bool:
+    """Whether the interval holds a ratio with which B is within the limit of A's value `a`."""
+    return limit.agrees(a, a * min(max(1.0, apart.low), apart.high))

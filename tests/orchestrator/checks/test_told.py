@@ -1,0 +1,102 @@
+"""Each limit that a change of a row has to pass, from just inside and just outside."""
+
+import math
+
+import pytest
+
+from orchestrator.checks.told import MAX_SCATTER, MAX_SHIFT, MIN_CHANGE, shifted, told_apart
+
+FRAMES = 30
+STILL = [100.0] * FRAMES
+
+
+def rows(*ratios: float, frames: int = FRAMES) -> list[tuple[list[float], list[float]]]:
+    """Rows whose frames all take so many times as long in B."""
+    return [([100.0] * frames, [100.0 * ratio] * frames) for ratio in ratios]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "word"),
+    [
+        (1 + MIN_CHANGE + 1e-4, "slower"),
+        (1 + MIN_CHANGE - 1e-4, "noise"),
+        (1 / (1 + MIN_CHANGE + 1e-4), "faster"),
+        (1 / (1 + MIN_CHANGE - 1e-4), "noise"),
+    ],
+)
+def test_a_change_of_one_per_cent_is_told_where_rows_do_not_scatter(
+    ratio: float, word: str
+) -> None:
+    first, *others = told_apart(rows(ratio, *[1.0] * 9))
+    assert first.word == word
+    assert {one.word for one in others} == {"noise"}
+
+
+@pytest.mark.parametrize(
+    ("scatter", "ratio", "word"),
+    [
+        (0.01, 1.032, "slower"),
+        (0.01, 1.028, "noise"),
+        (0.1, 1 + MAX_SCATTER + 2e-3, "slower"),  # no more than that is asked of any row
+        (0.1, 1 + MAX_SCATTER - 2e-3, "noise"),
+    ],
+)
+def test_a_change_is_told_beyond_three_times_what_rows_scatter(
+    scatter: float, ratio: float, word: str
+) -> None:
+    spread = [math.exp(scatter / 1.4826 * step) for step in (-1, 1) * 10]
+    assert told_apart(rows(ratio, 1.0, 1.0, *spread))[0].word == word
+
+
+@pytest.mark.parametrize(
+    ("frames", "ratio", "word"),
+    [(5, 1.049, "noise"), (5, 1.052, "slower"), (6, 1.049, "slower"), (2, 1.2, "noise")],
+)
+def test_of_fewer_frames_than_6_only_a_large_change_is_told(
+    frames: int, ratio: float, word: str
+) -> None:
+    """And of 2 that agree, none: cells differ by more."""
+    found = told_apart(rows(ratio, *[1.0] * 9, frames=frames))[0]
+    if frames > 2:
+        assert found.word == word
+
+
+@pytest.mark.parametrize(
+    ("shift", "ratio", "word"),
+    [
+        (1.02, 1.02, "noise"),  # what all rows share
+        (1.02, 1.05, "slower"),
+        (1.02, 1.0, "noise"),  # what only resists it
+        (1 + MAX_SHIFT, 1 + MAX_SHIFT + 0.005, "noise"),
+        (1.1, 1.1, "slower"),  # runs do not shift so far
+        (0.9, 0.9, "faster"),
+        (1 / (1 + MAX_SHIFT), 1 / (1 + MAX_SHIFT), "noise"),
+    ],
+)
+def test_what_all_rows_share_is_told_of_none_up_to_three_per_cent(
+    shift: float, ratio: float, word: str
+) -> None:
+    assert told_apart(rows(ratio, *[shift] * 9))[0].word == word
+
+
+def test_a_large_change_that_frames_do_not_tell_says_how_many_more_would() -> None:
+    first, *_ = told_apart([([100.0, 120, 110, 90], [130.0, 118, 140, 105]), *rows(*[1.0] * 9)])
+    assert (first.word, first.more is None) == ("noise", False)
+    assert all(one.more is None for one in told_apart(rows(1.005, *[1.0] * 9)))
+
+
+def test_one_frame_tells_nothing() -> None:
+    (found,) = told_apart([([100.0], [200.0])])
+    assert (found.word, found.difference, found.more) == ("noise", None, None)
+
+
+@pytest.mark.parametrize(
+    ("logs", "shift", "scatter"),
+    [
+        ([], 0.0, 0.0),
+        ([0.1], 0.1, 0.0),
+        ([0.0, 0.1, 0.3], 0.1, 1.4826 * 0.1),
+    ],
+)
+def test_shift_and_scatter_are_medians(logs: list[float], shift: float, scatter: float) -> None:
+    assert shifted(logs) == pytest.approx((shift, scatter))
