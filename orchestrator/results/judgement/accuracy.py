@@ -64,7 +64,10 @@ def drawn(weights: str) -> bool:
 
 
 def why_unfit(row: Row) -> str:
-    """What keeps it from being recommended, as `loses 0.400 (AP over 10 inputs)`."""
+    """What keeps it from being recommended, as `loses 0.400 (AP over 10 inputs)`.
+
+    What would decide one that is undecided, :func:`what_decides` says.
+    """
     match fitness(row):
         case Fitness.FIT:
             return ""
@@ -74,8 +77,13 @@ def why_unfit(row: Row) -> str:
         case Fitness.UNKNOWN:
             return "loses nobody knows how much" if seeded(row) else "was not judged"
         case Fitness.UNDECIDED:
-            return f"is undecided, losing {_lost(row)}: {_what_would_decide(row)}"
+            return "is undecided"
     return f"loses {_lost(row)}"
+
+
+def what_decides(row: Row) -> str:
+    """Of an undecided row, as `loses 0.01 (AP over 9 inputs): about 9 more would decide`."""
+    return f"loses {_lost(row)}: {_what_would_decide(row)}"
 
 
 def _lost(row: Row) -> str:

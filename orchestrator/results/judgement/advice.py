@@ -8,7 +8,14 @@ from collections.abc import Collection, Sequence
 
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.split_point import PRIVATE_ANCHOR
-from orchestrator.results.judgement.accuracy import is_fit, seeded, why_unfit
+from orchestrator.results.judgement.accuracy import (
+    Fitness,
+    fitness,
+    is_fit,
+    seeded,
+    what_decides,
+    why_unfit,
+)
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
 from orchestrator.results.judgement.trust import trust
@@ -35,9 +42,11 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
     Under those of `unsure` a race has left rows to measure that may be faster: that is told.
     """
     said = [*_which_flow(table)]
-    for choice in choices(table):
+    chosen = choices(table)
+    for choice in chosen:
         said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
         said += passed_over(table, choice.best) if choice.best else []
+    said += undecided(table, chosen)
     said += _uncompressed_anchor(table)
     said += untrained(table)
     return said + trust(table)
@@ -161,6 +170,19 @@ def passed_over(table: Sequence[Row], best: Row) -> list[str]:
 
     Those of seeded weights are told by :func:`untrained` once.
     """
+    if not (faster := _faster_unfit(table, best)):
+        return []
+    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in faster[:MAX_NAMED]]
+    more = [f"{len(faster) - MAX_NAMED} more"] if len(faster) > MAX_NAMED else []
+    slowed = f" with the UE slowed ({pace_words([best])})" if best.ue else ""
+    return [
+        f"Faster at {best.link}{slowed} than {best.label}, {_ms(best)}, by their medians, and not "
+        f"recommended, since --max-drop is {best.max_drop:g}: {'; '.join([*told, *more])}."
+    ]
+
+
+def _faster_unfit(table: Sequence[Row], best: Row) -> list[Row]:
+    """The fastest first."""
     faster = [
         row
         for row in table
@@ -171,15 +193,26 @@ def passed_over(table: Sequence[Row], best: Row) -> list[str]:
         and not is_fit(row)
         and not seeded(row)
     ]
-    if not faster:
+    return sorted(faster, key=lambda row: known(row.e2e_ms))
+
+
+def undecided(table: Sequence[Row], chosen: Sequence[Choice]) -> list[str]:
+    """Of what was left out since nobody knows whether it loses too much: what would decide it.
+
+    Links and paces change no accuracy, so that each split and codec is told once.
+    """
+    left_out = [
+        row
+        for choice in chosen
+        for row in (*choice.lossier, *(_faster_unfit(table, choice.best) if choice.best else ()))
+    ]
+    found = {row.label: row for row in left_out if fitness(row) is Fitness.UNDECIDED}
+    if not found:
         return []
-    faster.sort(key=lambda row: known(row.e2e_ms))
-    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in faster[:MAX_NAMED]]
-    more = [f"{len(faster) - MAX_NAMED} more"] if len(faster) > MAX_NAMED else []
-    slowed = f" with the UE slowed ({pace_words([best])})" if best.ue else ""
+    told = [f"{label} {what_decides(row)}" for label, row in found.items()]
     return [
-        f"Faster at {best.link}{slowed} than {best.label}, {_ms(best)}, by their medians, and not "
-        f"recommended, since --max-drop is {best.max_drop:g}: {'; '.join([*told, *more])}."
+        f"Undecided is whether more is lost than --max-drop, {table[0].max_drop:g}: "
+        f"{'; '.join(told)}."
     ]
 
 

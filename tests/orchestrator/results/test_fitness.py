@@ -10,6 +10,7 @@ from orchestrator.results.judgement.accuracy import (
     Fitness,
     fitness,
     frames_missing,
+    what_decides,
     why_unfit,
 )
 from orchestrator.results.judgement.advice import advice, passed_over, untrained
@@ -85,7 +86,7 @@ def test_frames_that_decide_are_told_by_the_root_of_their_number(
         if more
         else "too close for more"
     )
-    assert told in why_unfit(row)
+    assert told in what_decides(row)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +108,7 @@ def test_a_loss_that_is_a_thousandth_of_its_interval_from_the_limit_is_too_close
         ({"max_drop": math.inf, "accuracy_drop": 1.0}, ""),
         ({"weights": "seeded (0)", "accuracy_drop": 1.0}, "loses nobody knows how much"),
         ({}, "was not judged"),
-        (
-            {"accuracy_drop": 0.001, "accuracy_frames": 19},
-            "is undecided, losing 0.001 (AP over 19 inputs): 20 pictures or more have an interval",
-        ),
-        (
-            {"accuracy_drop": 0.001, "accuracy_frames": 20},
-            "is undecided, losing 0.001 (AP over 20 inputs): it has no interval",
-        ),
-        (
-            {"accuracy_drop": 0.001, "accuracy_frames": None},
-            "is undecided, losing 0.001 (AP): it has no interval",
-        ),
+        ({"accuracy_drop": 0.001, "accuracy_frames": 19}, "is undecided"),
         (
             {"accuracy_drop": 0.5, "accuracy_frames": 2, "accuracy_metric": "key points, near"},
             "loses 0.5 (key points, near, over 2 inputs)",
@@ -128,6 +118,19 @@ def test_a_loss_that_is_a_thousandth_of_its_interval_from_the_limit_is_too_close
 def test_what_keeps_a_row_from_being_recommended(changed: dict[str, Any], said: str) -> None:
     row = {"lossless": False, "accuracy_metric": "AP", "accuracy_frames": 1}
     assert why_unfit(made_row(**row | changed)) == said
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        (19, "loses 0.001 (AP over 19 inputs): 20 pictures or more have an interval"),
+        (20, "loses 0.001 (AP over 20 inputs): it has no interval"),
+        (None, "loses 0.001 (AP): it has no interval"),
+    ],
+)
+def test_what_would_decide_a_row_is_told_with_what_it_loses(frames: int | None, said: str) -> None:
+    row = {"lossless": False, "accuracy_metric": "AP", "accuracy_drop": 0.001}
+    assert what_decides(made_row(**row, accuracy_frames=frames)) == said
 
 
 LOST = {"lossless": False, "accuracy_drop": 0.5, "accuracy_metric": "AP", "accuracy_frames": 9}
@@ -183,8 +186,10 @@ def test_a_single_picture_decides_nothing_and_says_so(folder: RunFolder) -> None
     add_cell(folder, "0:2", [90] * 3)
     add_cell(folder, "1:1", [20] * 3, codec="int8", lossless=False, accuracy=judged)
     add_cell(folder, "2:0", [80] * 3, codec="none")
-    (said,) = [line for line in advice(rows(folder)) if "not recommended" in line]
-    assert "is undecided, losing 0 (AP over 1 input): 20 pictures or more have an interval" in said
+    said = advice(rows(folder))
+    assert any("not recommended" in one and one.endswith("is undecided.") for one in said)
+    (told,) = [one for one in said if one.startswith("Undecided")]
+    assert "loses 0 (AP over 1 input): 20 pictures or more have an interval" in told
 
 
 def test_seeded_weights_tell_nothing_of_a_lossy_codec_and_a_lossless_row_is_fit() -> None:
