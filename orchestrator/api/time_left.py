@@ -7,7 +7,6 @@ from statistics import mean
 
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import MIN_FRAMES
 from splitbed.codecs import RAW
 
 
@@ -83,7 +82,7 @@ class TimeLeft:
     def least_s(self) -> float:
         """What the wire alone will take, not counting what a codec is yet to shrink."""
         return sum(
-            planned.wire_s(MIN_FRAMES, 1.0 if _codec(planned) == RAW else 0.0)
+            planned.wire_s(planned.cell.frames, 1.0 if _codec(planned) == RAW else 0.0)
             for planned in self._todo
         )
 

@@ -15,7 +15,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, ends_of, shape_of
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import NOTHING, PRIVATE_ANCHOR
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
@@ -58,13 +58,15 @@ class Cell:
     """A configuration that is measured over its link, and about what it sends.
 
     `crossing_bytes` of intermediate data, not encoded; of the UE's part, before them,
-    `delivery_bytes`; of an input that crosses besides, `input_bytes`.
+    `delivery_bytes`; of an input that crosses besides, `input_bytes`. It has so many `frames` at
+    least.
     """
 
     configuration: Configuration
     crossing_bytes: int
     delivery_bytes: int = 0
     input_bytes: int = 0
+    frames: int = MIN_FRAMES
 
     @property
     def link(self) -> LinkSpec:
@@ -124,7 +126,8 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     cells = []
     for _, of_split in groupby(asked, key=lambda one: one.k):
         for pace, link, one in product(paces(config), config.links, [*of_split]):
-            cells.append(cell_of(one.over(link, pace), model, delivery=config.delivery))
+            cell = cell_of(one.over(link, pace), model, delivery=config.delivery)
+            cells.append(replace(cell, frames=config.least_runs))
     return cells
 
 

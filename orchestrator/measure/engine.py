@@ -19,7 +19,7 @@ from orchestrator.measure.conditions import now
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
 from orchestrator.measure.limits import TimeLimits
-from orchestrator.measure.profile import take_profile
+from orchestrator.measure.profile import take_outline, take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 from orchestrator.results.profile import Profile, read_profile
@@ -80,7 +80,7 @@ class Engine:
         asked = [cell.configuration for cell in cells]
         if self._prepared.issuperset(new := {one.coding for one in asked}):
             return
-        if self._config.profile:
+        if self._config.profile and not self._config.races:
             self._profile()
         self.calibrate(cells)
         self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)
@@ -142,15 +142,19 @@ class Engine:
         except NodeError:  # a machine that is busy dying may need a second try
             self.bed.pair.restart()
 
-    def profiled(self) -> Profile:
-        """The profile of both nodes, taken now unless it was. Raises RunError where none can be."""
-        self._profile()
-        if (profile := read_profile(self.folder)) is None:
+    def outlined(self) -> Profile:
+        """What a race goes by: the whole model on both nodes. Raises RunError where none can be."""
+        self.watcher.note("timing the model on both nodes")
+        try:
+            taken = take_outline(self._config, self.bed.model, self.bed.pair)
+        except (NodeError, UsageError) as error:
+            self.bed.interruption.check()
             raise RunError(
-                "no cell can be chosen by what is predicted: the nodes could not be profiled; "
-                "measure every cell, without --budget and --until-sure"
-            )
-        return profile
+                f"no cell can be chosen by what is predicted: {error}; measure every cell, without "
+                "--budget and --until-sure"
+            ) from error
+        self.parts.full_ms = taken.ue.steady_ms
+        return taken
 
     def record(self, visit: Visit, attempt: str) -> CellRecord:
         """What is known of a cell before it is measured."""

@@ -2,6 +2,7 @@
 
     whole model, then each layer alone       what a layer's share of the whole is
     real parts, open at once, run by turns   what the ends of parts and waiting add to their layers
+    whole model alone, for a race            its layers' shares are told by what they compute
 
 Nodes on one machine with as many threads share what is of the whole model and of its layers.
 """
@@ -28,6 +29,7 @@ from splitbed.runtime.part_profile import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
 
 RUNS, WARMUP = 6, 1
+OUTLINE_RUNS = 2
 TURNS = 7
 MOST_PARTS = 8
 """Cuts whose parts are run; the whole model besides."""
@@ -40,21 +42,17 @@ Range = tuple[int, int]
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     """Profile the model on both nodes, one after the other. Raises NodeError and UsageError.
 
-    Of the cuts that `config` asks for some have their parts run: every one where they are few. For
-    a race none has, its first answer is waited for: layers predict it, and what it measures
-    corrects them.
+    Of the cuts that `config` asks for some have their parts run: every one where they are few.
     """
     asked = [split.k for split in resolve(model.graph, config.split, model.named_splits)]
-    n = model.graph.n
-    places = [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, n)]
+    n, places = model.graph.n, _places(model)
     spans = [*pairwise(places)]
     cuts = chosen(_runnable(model, asked) or _runnable(model, places), _most_parts(model))
     firsts, lasts = [(0, k) for k in (*cuts, n)], [(k, n) for k in (0, *cuts)]
     own = {FLOWS[config.flow].node_of(part): run for part, run in ((1, firsts), (2, lasts))}
-    edge_asked = _Asked("edge", config.edge_threads, [] if config.races else own["edge"])
-    ue_asked = _Asked("ue", config.ue_threads, [] if config.races else own["ue"])
-    edge = _of_node(edge_asked, spans, model, pair)
-    alike = pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
+    edge = _of_node(_Asked("edge", config.edge_threads, own["edge"]), spans, model, pair)
+    alike = _alike(config, pair)
+    ue_asked = _Asked("ue", config.ue_threads, own["ue"])
     ue = _of_node(ue_asked, () if alike else spans, model, pair)
     if alike:
         # what slowed one of them for a while was not the node
@@ -64,13 +62,61 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
             node.replaced(steady_ms=quick_ms, paced_ms=paced_ms, layers=layers)
             for node in (ue, edge)
         )
-    mtus = [node.mtu for node in (pair.ue, pair.edge) if node.mtu]
-    return Profile(
-        ue=ue,
-        edge=edge,
-        cuts=tuple(_sizes(model, k) for k in places),
-        segment_bytes=segment_bytes_of(min(mtus)) if mtus else SEGMENT_BYTES,
+    cuts_made = tuple(_sizes(model, k) for k in places)
+    return Profile(ue=ue, edge=edge, cuts=cuts_made, segment_bytes=_segment_bytes(pair))
+
+
+def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
+    """A profile for a race, whose first answer is waited for. Raises NodeError and UsageError.
+
+    The whole model is run and no layer: their shares of it are those of their multiply-accumulates
+    (:data:`orchestrator.results.profile.SHARE_DOUBT`). Parts are not cut, so that their sizes are
+    not known.
+    """
+    edge = _outline("edge", config.edge_threads, model, pair)
+    alike = _alike(config, pair)
+    ue = edge if alike else _outline("ue", config.ue_threads, model, pair)
+    sizes = [CutSizes(k=k, intermediate_bytes=_crossing(model, k)) for k in _places(model)]
+    segment_bytes = _segment_bytes(pair)
+    return Profile(ue=ue, edge=edge, cuts=tuple(sizes), segment_bytes=segment_bytes, outline=True)
+
+
+def _outline(side: Side, threads: int, model: SweptModel, pair: Pair) -> NodeProfile:
+    (whole,) = _run(_Asked(side, threads, ()), OUTLINE_RUNS, [(0, model.graph.n)], model, pair)
+    layers = [
+        _span(model, first, last, (_share(model, last) - _share(model, first)) * whole.steady_ms)
+        for first, last in pairwise(_places(model))
+    ]
+    return NodeProfile(
+        steady_ms=whole.steady_ms,
+        paced_ms=whole.paced_ms or whole.steady_ms,
+        layers=tuple(layers),
     )
+
+
+def _share(model: SweptModel, k: int) -> float:
+    """What the layers before this cut take of the whole's time.
+
+    Of a model that multiplies nothing, by how many they are.
+    """
+    whole = model.graph.cuts[0].edge_macs
+    return model.graph.cuts[k].ue_macs / whole if whole else k / model.graph.n
+
+
+def _places(model: SweptModel) -> list[int]:
+    """The cuts that can be made."""
+    n = model.graph.n
+    return [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, n)]
+
+
+def _alike(config: SweepConfig, pair: Pair) -> bool:
+    """Whether both nodes are one machine with as many threads."""
+    return pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
+
+
+def _segment_bytes(pair: Pair) -> int:
+    mtus = [node.mtu for node in (pair.ue, pair.edge) if node.mtu]
+    return segment_bytes_of(min(mtus)) if mtus else SEGMENT_BYTES
 
 
 def chosen(cuts: Sequence[int], most: int) -> list[int]:
@@ -180,9 +226,13 @@ def _pieces(
 
 
 def _sizes(model: SweptModel, k: int) -> CutSizes:
-    crossing = 0 if k == model.graph.n else model.graph.cuts[k].nbytes
+    crossing = _crossing(model, k)
     if k == 0:
         return CutSizes(k=k, part1_bytes=0, intermediate_bytes=crossing)
     part1 = extract_span(model.stored, 0, k)
     part1.remove()
     return CutSizes(k=k, part1_bytes=part1.nbytes, intermediate_bytes=crossing)
+
+
+def _crossing(model: SweptModel, k: int) -> int:
+    return 0 if k == model.graph.n else model.graph.cuts[k].nbytes

@@ -6,7 +6,7 @@ model ──> link up ──> nodes up ──> profile, calibrate ──> visits
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.engine import Engine
+from orchestrator.measure.racing.again import disturbed_again
 from orchestrator.measure.racing.beliefs import Prediction
 from orchestrator.measure.racing.visits import Forecast, Racing
 from orchestrator.measure.watcher import Watcher
@@ -43,10 +44,6 @@ Predicting = Callable[
     Mapping[str, Prediction],
 ]
 """Predicts the times of cells from a profile, by their keys; is told what to say meanwhile."""
-MOST_AGAIN = 2
-"""How often a cell that was disturbed is measured again …"""
-MOST_IN_VAIN = 3
-"""… until so many in a row were disturbed once more: the machine is as busy as before."""
 
 
 def read_config(run: Path) -> SweepConfig:
@@ -116,7 +113,7 @@ def measure_cells(
     with folder.locked():
         engine = Engine(config, bed, folder, progress)
         groups = in_random_order(cells, config.seed, engine.parts.room, config.blocks)
-        visits = [*chain(*groups), *anchors_again(cells, config.blocks)]
+        visits = [*chain(*groups), *([] if race else anchors_again(cells, config.blocks))]
         facts = conditions(bed.pair, bed.link.backend)
         fresh = RunRecord(
             asked=config.model_dump(mode="json"),
@@ -132,7 +129,9 @@ def measure_cells(
             begun([visit.cell for visit in todo], folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")
-            racing = Racing(config, cells, engine, journal, *race) if race else None
+            tried = {visit.key for visit in journal.visits}
+            failed = [visit for visit in todo if visit.key in tried]
+            racing = Racing(config, cells, engine, journal, failed, *race) if race else None
             stopped = _measured(engine, todo, visits, journal, racing)
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
@@ -156,10 +155,10 @@ def _measured(
     racing: Racing | None,
 ) -> BaseException | None:
     """Measure those to do, then whatever of all was disturbed; what stopped it before the last."""
-    again = disturbed_again(visits, journal, engine.watcher)
     try:
         if racing is None:
             engine.prepare([visit.cell for visit in todo], journal)
+        again = disturbed_again(visits, journal, engine.watcher)
         chosen = racing.visits() if racing else chain(todo, again)
         for _ in engine.measure(chosen, journal):
             pass
@@ -168,24 +167,6 @@ def _measured(
     except (SplitbedError, KeyboardInterrupt) as stopped:
         return stopped
     return None
-
-
-def disturbed_again(visits: Sequence[Visit], journal: Journal, watcher: Watcher) -> Iterator[Visit]:
-    """Those that were disturbed, up to twice, once the others are measured; see MOST_IN_VAIN."""
-    in_vain = 0
-    for _ in range(MOST_AGAIN):
-        disturbed, valid = journal.disturbed, journal.valid
-        again = [visit for visit in visits if visit.key in disturbed]
-        if not again:
-            return
-        again.sort(key=lambda visit: visit.key in valid)  # first those that the verdict waits for
-        watcher.again([visit.cell for visit in again])
-        for visit in again:
-            yield visit
-            in_vain = in_vain + 1 if visit.key in journal.disturbed else 0
-            if in_vain == MOST_IN_VAIN:
-                watcher.note("the machine stays as busy: what was disturbed is not measured again")
-                return
 
 
 def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:

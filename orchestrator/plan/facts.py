@@ -120,7 +120,8 @@ def take_facts(
 ) -> Facts:
     """Code what crosses at each split, here, and `judge` what that costs in accuracy.
 
-    Raises UsageError for codecs that cannot be.
+    Who does not, as a race, is in a hurry: each frame is coded once then. Raises UsageError for
+    codecs that cannot be.
     """
     model, told = local.model, local.model.facts
     check_classes(model)
@@ -140,7 +141,7 @@ def take_facts(
     if judge and any(not setup.lossless for setup in setups):
         coded = AccuracySet(config, model, lambda: None, note).coded(setups, ranges)
         accuracies = {setup: one.accuracy for setup, one in coded}
-    bench = _Bench(local, ranges)
+    bench = _Bench(local, ranges, ROUNDS if judge else 1)
     note(f"coding what crosses, at {len(setups)} splits and codecs")
     options = [bench.option(setup, accuracies.get(setup)) for setup in setups]
     uncoded = configurations(config, model, lambda _: [])
@@ -160,8 +161,9 @@ def take_facts(
 class _Bench:
     """Measures options on one model; what crosses the last cut is held."""
 
-    def __init__(self, local: LocalModel, ranges: Mapping[str, Range]) -> None:
+    def __init__(self, local: LocalModel, ranges: Mapping[str, Range], rounds: int) -> None:
         self._local, self._model, self._ranges = local, local.model, ranges
+        self._rounds = rounds
         self._crossing: tuple[int, list[Tensors]] = (-1, [])
         self._known: dict[tuple[int, str], tuple[int, float, float]] = {}
         self.inputs = self._model.inputs[:FRAMES]
@@ -169,7 +171,7 @@ class _Bench:
             outputs = [session.run(one.tensors) for one in self.inputs]
         result_of = self._model.info.result_of
         whole = [result_of(one) for one in outputs]
-        timed = [_timed(result_of, one)[1] for _ in range(ROUNDS) for one in outputs]
+        timed = [_timed(result_of, one)[1] for _ in range(rounds) for one in outputs]
         self.result_ms = statistics.median(timed)
         self.result_bytes = round(statistics.mean(_nbytes(one) for one in whole))
 
@@ -205,7 +207,7 @@ class _Bench:
         sizes: list[int] = []
         encoder, decoder = (self._model.coder(k, name, self._ranges) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
-        for _ in range(1 if codec.sequential else ROUNDS):
+        for _ in range(1 if codec.sequential else self._rounds):
             for crossing in self._crossing_at(k):
                 encoded, took_ms = _timed(encoder.encode, crossing)
                 encode_ms.append(took_ms)

@@ -61,7 +61,8 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
     nodes_ms = predictor.e2e_ms(work, at_once).item()
     doubt = ELSEWHERE.widened(predictor.profile.waited_share)
     told = doubt.long if predictor.long_parts(work, at_once).item() else doubt.short
-    nodes = Errors(max(told.low, LEAST), told.high)
+    low, high = predictor.profile.share_errors(asked.k, slowdown, asked.flow)
+    nodes = Errors(max(told.low * low, LEAST), told.high * high)
     if asked.pace.cpus is not None:
         nodes = Errors(nodes.low * PACED.low, nodes.high * PACED.high)
     return Prediction(

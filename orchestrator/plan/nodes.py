@@ -24,7 +24,7 @@ def read_nodes(place: Path) -> Profile:
     except (OSError, ValueError):
         raise UsageError(
             f"--profile {place} holds no profile: give the folder of a sweep or a plan, or what "
-            "`orchestrate profile --json` printed"
+            "`orchestrate profile --json` printed; --budget and --until-sure leave none"
         ) from None
 
 

@@ -7,6 +7,7 @@ tables are added to, and written anew when a run is gone on with and when it end
 one another, as the speed-up does, stands in them then.
 """
 
+import dataclasses
 from typing import Self
 
 from msgspec.structs import replace
@@ -23,7 +24,12 @@ from orchestrator.results.run_folder import (
     SUMMARY_FILE,
     RunFolder,
 )
-from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit, standing_for
+from orchestrator.results.statistics.visit import (
+    MeasuredVisit,
+    counting_of,
+    measured_visit,
+    standing_for,
+)
 from orchestrator.results.summary import rows_of, visit_rows, with_predicted
 from orchestrator.results.tables import accuracy_csv, summary_csv
 
@@ -97,7 +103,7 @@ class Journal:
 
     @property
     def visits(self) -> list[MeasuredVisit]:
-        """Those that count, cell by cell: of one that was made again, the last."""
+        """Those that count, cell by cell: of one that was made again, the last without a fault."""
         return [visit for visits in self._by_cell for visit in visits]
 
     @property
@@ -152,7 +158,13 @@ class Journal:
 
     def _take(self, cell: CellRecord) -> None:
         frames = self._frames.pop(cell.attempt, [])
-        self._visits.setdefault(cell.key, {})[cell.block] = measured_visit(cell, frames)
+        visits = self._visits.setdefault(cell.key, {})
+        before = visits.get(cell.block)
+        counts = counting_of(before.cell if before else None, cell)
+        if before and counts is not cell:
+            visits[cell.block] = dataclasses.replace(before, cell=counts)
+        else:
+            visits[cell.block] = measured_visit(cell, frames)
         self._own.pop(cell.key, None)
         self._alone = None
         self.count += 1

@@ -201,13 +201,15 @@ class CellRecord(Record, frozen=True, kw_only=True):
     runs did not say. ``error`` is why it failed, None where it did not; ``error_kind`` the name of
     its class. ``predictions`` is its folder of what was found in each picture. ``block`` says how
     often the grid had been measured before; earlier runs did so once. ``measured`` says how often
-    the cell was, with this time. ``codec`` names all that is encoded, as a configuration does.
+    the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
+    does not count. ``codec`` names all that is encoded, as a configuration does.
     """
 
     key: str
     attempt: str
     block: int = 0
     measured: int = 1
+    failed_again: str = ""
     split: str
     split_name: str
     codec: str = RAW
@@ -242,6 +244,11 @@ class CellRecord(Record, frozen=True, kw_only=True):
             raise ValueError(f"{self.split!r} is no split k:n-k")
         if self.flow not in FLOWS:
             raise ValueError(f"{self.flow!r} is no flow")
+
+    @property
+    def fault(self) -> str:
+        """Why it failed, or in what its link was not as asked; nothing where all went well."""
+        return self.error or next((proof.fault for proof in self.proofs if proof.fault), "")
 
     @property
     def layers(self) -> tuple[int, int]:

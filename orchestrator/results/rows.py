@@ -32,7 +32,7 @@ from splitbed.metrics.resampling import MIN_PICTURES
 NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
 NOT_DELIVERED = "nothing was delivered: --no-delivery"
 MEASURED = "the cell was measured"
-NO_PROFILE = "the run has no profile: --no-profile"
+NO_PROFILE = "the run has no profile: --no-profile, or a race"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
 ONE_CLOCK = "both nodes share a clock, or no frame ended"
@@ -232,7 +232,10 @@ class Row(MainColumns, frozen=True, kw_only=True):
         str, Column("what else was at work on the machine while it was measured; else nothing")
     ] = ""
     measured: Annotated[
-        int, Column("how often it was: again where it was disturbed or had failed, the last counts")
+        int,
+        Column(
+            "how often it was: again where disturbed or failed; the last without a fault counts"
+        ),
     ] = 1
     others_pct: Annotated[
         Number,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from orchestrator.reports.html import facts
 from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -54,7 +56,9 @@ def test_a_first_answer_is_told_before_any_cell_is_measured(tmp_path: Path) -> N
     assert answered < measured
 
 
-def test_a_budget_that_is_spent_on_the_profile_leaves_predictions_alone(tmp_path: Path) -> None:
+def test_a_budget_that_is_spent_before_a_cell_leaves_predictions_alone(
+    tmp_path: Path,
+) -> None:
     place = Place(tmp_path)
     code, out, _ = raced(place, "--budget", "1s")
     assert code == 1
@@ -63,3 +67,50 @@ def test_a_budget_that_is_spent_on_the_profile_leaves_predictions_alone(tmp_path
     assert "predicted" in out
     table = [*csv.DictReader((place.out / "summary.csv").open())]
     assert {row["predicted"] for row in table} == {"true"}
+
+
+def test_codecs_that_lose_nobody_knows_how_much_are_timed_and_win_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    code, out, err = raced(place, "--until-sure", "--codec", "raw,int8+zstd", "--json")
+    assert code == 0, out + err
+    said = json.loads(out)
+    asked = {(row["split"], row["codec"]) for row in (*said["rows"], *said["predicted"])}
+    assert {"raw", "int8+zstd"} <= {codec for _, codec in asked}
+    raced_to = place.run_json()["raced"]
+    assert len(raced_to) == 2
+    for one in raced_to:
+        assert "int8" not in one["best"]
+        assert not one["not_seen"] and not one["may_win"], err
+
+
+def test_each_pace_of_the_ue_is_a_question_of_its_own(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    code, out, err = raced(place, "--until-sure", "--ue-slowdown", "1,6", "--json")
+    assert code in (0, 1), out + err  # a small part may be too short to be steered
+    rows = [row for row in json.loads(out)["rows"] if row["valid"]]
+    assert {(one["link"], one["ue"]) for one in place.run_json()["raced"]} == {
+        (link, ue) for link in ("2 Mbit/s", "20 Mbit/s") for ue in ("", "6x slower")
+    }
+    for where in {(row["link"], row["ue"]) for row in rows}:
+        kinds = {row["split"] for row in rows if (row["link"], row["ue"]) == where}
+        assert {"0:6", "6:0"} < kinds
+
+
+def test_a_race_that_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    argv = [*ORCHESTRATE, "sweep", "--model", place.model, "--out", str(place.out), "--until-sure"]
+    process = place.popen([*argv, "--split", "all", "--bw", "2,20"])
+    until(lambda: place.cells() >= 2, process)
+    process.send_signal(signal.SIGINT)
+    stopped = ended(process)
+    assert stopped.returncode == 130, stopped.stderr
+    before = (place.out / "cells.jsonl").read_text()
+    assert {row["predicted"] for row in place.rows()} == {"true", "false"}
+    done = ended(place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out)]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = (place.out / "cells.jsonl").read_text()
+    assert after.startswith(before)
+    run = place.run_json()
+    assert all(not one["not_seen"] and not one["may_win"] for one in run["raced"])
+    assert len(run["resumed"]) == 1
+    assert len(place.rows()) == len(run["grid"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.measure.sweep import MOST_IN_VAIN
+from orchestrator.measure.racing.again import MOST_IN_VAIN
 from orchestrator.results.judgement.disturbance import MAX_OTHERS_SHARE
 from tests.net.sweeps import Place, ended
 from tests.shared_machine import until

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ask.sweep_config import sweep_config
-from orchestrator.measure.profile import take_profile
+from orchestrator.measure.profile import take_outline, take_profile
 from orchestrator.results.rows import known
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, loopback_pair
@@ -43,6 +43,25 @@ def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> Non
     ]
     for k in inside:
         assert min(profile.predicted_ms(k)) > 0
+
+
+@pytest.mark.parametrize("ue_threads", [1, 2])
+def test_for_a_race_the_whole_model_is_timed_and_layers_share_it_by_what_they_compute(
+    tmp_path: Path, ue_threads: int
+) -> None:
+    asked = {"model": "small", "split": "all", "ue_threads": ue_threads, "edge_threads": 1}
+    with loopback_pair(tmp_path) as (pair, model):
+        outline = take_outline(sweep_config({**asked, "until_sure": True}), model, pair)
+    assert outline.outline
+    assert (outline.ue == outline.edge) is (ue_threads == 1)  # alike, and run once then
+    first, second = 3 * 8, 8 * 8  # channels in and out of both convolutions
+    for node in (outline.ue, outline.edge):
+        shares = [span.ms / node.steady_ms for span in node.layers]
+        expected = [first / (first + second), 0, second / (first + second), 0, 0, 0]
+        assert shares == pytest.approx(expected)
+        assert node.paced_ms > 0
+    crossing = [cut.intermediate_bytes for cut in outline.cuts]
+    assert crossing == [*(model.graph.cuts[k].nbytes for k in range(LAYERS)), 0]
 
 
 def test_a_part_that_cannot_be_run_is_refused_and_the_node_lives(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """The visits of a sweep that has a budget, or goes on until it is sure: each chosen by a race.
 
-profile ──> predictions of all cells ──> race: which? ──> visit, and look at the journal ──> race …
+whole model ──> predictions of all cells ──> race: which? ──> visit, look at the journal ──> …
+                     nothing more to ask ──> what was disturbed again ──> race …
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.split_point import as_codec, cut_name
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.engine import Engine
+from orchestrator.measure.racing.again import disturbed_again
 from orchestrator.measure.racing.beliefs import Belief, Prediction
 from orchestrator.measure.racing.race import Answer, Entrant, Race, Seen
 from orchestrator.results.journal import Journal
@@ -24,12 +25,13 @@ Forecast = Callable[[Profile, Sequence[Cell]], Mapping[str, Prediction]]
 
 END_S = 6.0
 """Kept of a budget for judging, and for taking the testbed down."""
-MOST_VISITS = 3
-"""A cell that was disturbed is visited so often at most."""
 
 
 class Racing:
-    """Chooses one visit after another; the budget began to run at `began_s`, monotonic."""
+    """Chooses one visit after another; the budget began to run at `began_s`, monotonic.
+
+    First come those that `failed` in an earlier part of the run.
+    """
 
     def __init__(
         self,
@@ -37,13 +39,14 @@ class Racing:
         cells: Sequence[Cell],
         engine: Engine,
         journal: Journal,
+        failed: Sequence[Visit],
         forecast: Forecast,
         began_s: float,
     ) -> None:
         self._cells = {cell.configuration.key: cell for cell in cells}
         self._engine, self._journal, self._forecast = engine, journal, forecast
         self._most_runs, self._budget_s, self._began_s = config.most_runs, config.budget, began_s
-        self._visits = Counter[str]()
+        self._failed = failed
         self._told: dict[tuple[str, str], str] = {}
 
     def visits(self) -> Iterator[Visit]:
@@ -52,15 +55,27 @@ class Racing:
         Raises SplitbedError where nothing can be predicted.
         """
         race = self._race()
+        self._written(race)
+        yield from filter(self._fits, self._failed)
+        visits = [Visit(cell) for cell in self._cells.values()]
+        again = disturbed_again(visits, self._journal, self._engine.watcher, self._fits)
+        while (visit := self._next(race) or next(again, None)) is not None:
+            yield visit
+
+    def _next(self, race: Race) -> Visit | None:
+        """What the race asks for next, of what fits into the time that is left."""
         seen, failed = self._written(race)
-        while (key := race.next(seen, self._left_s, failed)) is not None:
-            self._visits[key] += 1
-            yield Visit(self._cells[key])
-            seen, failed = self._written(race)
+        key = race.next(seen, self._left_s, failed)
+        return None if key is None else Visit(self._cells[key])
+
+    def _fits(self, visit: Visit) -> bool:
+        """Whether a cell that was measured can be once more in the time that is left."""
+        took_ms = max(one.wall_ms or 0.0 for one in self._journal.cells if one.key == visit.key[0])
+        return took_ms / 1e3 <= self._left_s
 
     def _race(self) -> Race:
         cells = [*self._cells.values()]
-        profile = self._engine.profiled()
+        profile = self._engine.outlined()
         self._engine.calibrate(cells)
         predicted = self._forecast(profile, cells)
         seeded = drawn(self._journal.run.model.weights)
@@ -96,22 +111,14 @@ class Racing:
         return self._budget_s - END_S - (time.monotonic() - self._began_s)
 
     def _standing(self) -> tuple[dict[str, Seen], set[str]]:
-        """The cells that count, and those measured in vain that are not tried again.
-
-        What was disturbed may be visited again, and then is neither. Only where not more than half
-        are: a machine that is busy all the time is no quieter later.
-        """
+        """The cells that count, and those measured in vain."""
         cells = self._journal.cells
-        disturbed = {key for key, _ in self._journal.disturbed}
-        few = 2 * len(disturbed) <= len(cells)
-        again = {key for key in disturbed if few and self._visits[key] < MOST_VISITS}
-        valid = {key for key, _ in self._journal.valid}
         seen = {
             cell.key: Seen(row.e2e_ms, is_fit(row), (cell.wall_ms or 0.0) / 1e3)
             for cell, row in zip(cells, self._journal.rows, strict=True)
-            if row.valid and row.e2e_ms and cell.key not in again
+            if row.valid and row.e2e_ms
         }
-        return seen, {cell.key for cell in cells} - valid - again
+        return seen, {cell.key for cell in cells} - seen.keys()
 
     def _question(self, answer: Answer) -> RacedQuestion:
         best = self._cells[answer.best].configuration

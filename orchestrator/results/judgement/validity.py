@@ -60,9 +60,11 @@ def _gap_ms(row: Row) -> float:
     return known(row.gap_pct) / 100 * known(row.e2e_ms)
 
 
-def remarks_on(row: Row, clock_fault: str | None) -> list[str]:
-    """What a valid row says for itself."""
+def remarks_on(row: Row, clock_fault: str | None, failed_again: str = "") -> list[str]:
+    """What a valid row says for itself; it counts though a later attempt at it failed."""
     remarks = [f"valid, though {clock_fault}"] if clock_fault else []
+    if failed_again:
+        remarks.append(f"valid, though it failed when measured again: {failed_again}")
     if row.gap_pct is not None and row.gap_pct > 100 * MAX_GAP_SHARE:
         remarks.append(f"valid, though Python took {_gap_ms(row):.2f} ms to go from stage to stage")
     return remarks

@@ -1,13 +1,15 @@
 """A visit of a cell that has ended: its record, and its frames as arrays.
 
 A block of a run visits every cell once. Visited again in the same block, as when the machine was
-disturbed, the last visit counts; a cell is all its visits that count, and its row pools them.
+disturbed, the last visit counts that did not fail; a cell is all its visits that count, and its row
+pools them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from orchestrator.ask.flow import crossings_of
 from orchestrator.results.clock import ClockModel
@@ -95,11 +97,23 @@ def _encoded_bytes(
 
 def counting(cells: Iterable[CellRecord]) -> Mapping[str, Sequence[CellRecord]]:
     """The visits that count of those that ended, in this order: by key, block by block."""
-    last = {(cell.key, cell.block): cell for cell in cells}
+    last: dict[tuple[str, int], CellRecord] = {}
+    for cell in cells:
+        last[cell.key, cell.block] = counting_of(last.get((cell.key, cell.block)), cell)
     found: dict[str, list[CellRecord]] = {}
     for (key, _), cell in sorted(last.items(), key=lambda item: item[0][1]):
         found.setdefault(key, []).append(cell)
     return found
+
+
+def counting_of(before: CellRecord | None, again: CellRecord) -> CellRecord:
+    """Which of two visits in a block counts: the later one, or the one before if it alone failed.
+
+    That is told.
+    """
+    if before is None or before.fault or not again.fault:
+        return again
+    return replace(before, measured=again.measured, failed_again=again.fault)
 
 
 def standing_for(visits: Sequence[CellRecord]) -> CellRecord:

@@ -1,5 +1,7 @@
 """What is left of a run is learned from its cells."""
 
+from dataclasses import replace
+
 import pytest
 
 from netem.spec import LinkSpec, symmetric
@@ -36,6 +38,11 @@ def test_nothing_is_foretold_before_a_cell_was_measured_but_the_wire() -> None:
     assert run.left.left_s is None
     # three frames of 0.8 s, then three of 0.08 s and a delivery of 0.8 s, and some headers
     assert run.left.least_s == pytest.approx(3.44, rel=0.1)
+
+
+def test_the_wire_takes_as_many_frames_as_were_asked_for_at_least() -> None:
+    three, thirty = (Run(replace(cell(1, SLOW), frames=frames)) for frames in (3, 30))
+    assert thirty.left.least_s == pytest.approx(10 * three.left.least_s)
 
 
 def test_a_cell_takes_what_its_like_took_beside_the_wire() -> None:

@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell, Visit
-from orchestrator.measure.sweep import disturbed_again
+from orchestrator.measure.racing.again import disturbed_again
 from orchestrator.measure.watcher import Watcher
+from orchestrator.results.facts import ModelFacts
 from orchestrator.results.journal import Journal
+from orchestrator.results.reading import read_folder
 from orchestrator.results.records import (
     CellRecord,
     FrameRecord,
@@ -61,7 +63,7 @@ def proof(fault: str) -> ProofRecord:
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     grid = tuple(visit.cell.configuration.key for visit in GRID)
-    with Journal(RunFolder(tmp_path), RunRecord(grid=grid)) as journal:
+    with Journal(RunFolder(tmp_path), RunRecord(grid=grid, model=ModelFacts(name="m"))) as journal:
         yield journal
 
 
@@ -108,11 +110,10 @@ def test_one_whose_link_met_a_stall_is_first(journal: Journal) -> None:
     stages = (Stage("part1", 0, MS), Stage("result", MS, 2 * MS))
     for visit in GRID:
         key = visit.cell.configuration.key
+        proofs = (proof(""), proof("uplink 3")) if visit is GRID[4] else ()
         journal.add_frame(FrameRecord(attempt=key, frame=0, stages=stages))
-        journal.add_cell(replace(ended(visit, busy=True), codec="none"))
-    assert journal.valid == {visit.key for visit in GRID}
-    stalled = (proof(""), proof("uplink 3"))
-    journal.add_cell(replace(ended(GRID[4], busy=False), proofs=stalled))
+        journal.add_cell(replace(ended(visit, busy=True), codec="none", proofs=proofs))
+    assert journal.valid == {visit.key for visit in GRID if visit is not GRID[4]}
     assert next(disturbed_again(GRID, journal, Told())) is GRID[4]
 
 
@@ -120,3 +121,47 @@ def test_a_visit_that_failed_is_for_resume(journal: Journal) -> None:
     for visit in GRID:
         journal.add_cell(ended(visit, busy=True, error="the edge died"))
     assert [*disturbed_again(GRID, journal, Told())] == []
+
+
+def test_what_does_not_fit_into_the_time_that_is_left_is_not_made_again(journal: Journal) -> None:
+    for visit in GRID:
+        journal.add_cell(ended(visit, busy=True))
+    small = [*disturbed_again(GRID, journal, Told(), lambda visit: visit is GRID[3])]
+    assert small == [GRID[3]] * 2
+    assert [*disturbed_again(GRID, journal, Told(), lambda _: False)] == []
+
+
+FRAME = (Stage("part1", 0, MS), Stage("result", MS, 2 * MS))
+
+
+def visited(journal: Journal, visit: Visit, attempt: str, **changed: object) -> None:
+    """One visit of a device anchor, with a frame."""
+    journal.add_frame(FrameRecord(attempt=attempt, stages=FRAME))
+    cell = replace(ended(visit, busy=True), attempt=attempt, codec="none", frames=1)
+    journal.add_cell(replace(cell, **changed))
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        {"error": "the edge died", "frames": 0},
+        {"proofs": (proof(""), proof("uplink 3"))},
+    ],
+)
+def test_a_measurement_counts_though_measuring_it_again_failed_which_is_told(
+    journal: Journal, failed: dict[str, object]
+) -> None:
+    visited(journal, GRID[0], "first")
+    visited(journal, GRID[0], "second", **failed)
+    why = str(failed.get("error", "uplink 3"))
+    for row in (*journal.rows, *read_folder(journal.folder.path).rows):
+        assert (row.valid, row.measured, row.frames) == (True, 2, 1)
+        assert row.reason == f"valid, though it failed when measured again: {why}"
+    visited(journal, GRID[0], "third")  # and the last that did not fail counts
+    assert [(row.valid, row.measured, row.reason) for row in journal.rows] == [(True, 3, "")]
+
+
+def test_one_that_failed_twice_is_invalid_for_what_failed_last(journal: Journal) -> None:
+    visited(journal, GRID[0], "first", proofs=(proof("uplink 3"), proof("uplink 3")))
+    visited(journal, GRID[0], "second", error="the edge died")
+    assert [(row.valid, row.reason) for row in journal.rows] == [(False, "the edge died")]

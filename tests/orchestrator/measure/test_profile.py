@@ -1,19 +1,25 @@
 """What profiles predict, and the published table that they fill."""
 
 import csv
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from orchestrator.measure.profile import chosen
+from orchestrator.plan.nodes import read_nodes
 from orchestrator.results.profile import (
     PUBLISHED_COLUMNS,
+    SHARE_DOUBT,
     CutSizes,
     NodeProfile,
     PartTime,
     Profile,
     Span,
+    read_profile,
 )
+from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 
 
 def node(ms: tuple[float, ...]) -> NodeProfile:
@@ -102,3 +108,43 @@ def test_a_layer_behind_a_cut_that_cannot_be_made_counts_with_its_neighbour() ->
     )
     ue = node((1,)).model_copy(update={"layers": spans})
     assert (ue.ms(0, 1), ue.ms(1, 3), ue.ms(0, 3)) == (1, 5, 6)
+
+
+def test_a_profile_of_the_first_version_is_read(tmp_path: Path) -> None:
+    told = profile((10, 20), (2, 4)).model_dump()
+    new = ("paced_ms", "parts", "waited_share", "source")
+    first = {
+        side: {name: value for name, value in told[side].items() if name not in new}
+        for side in ("ue", "edge")
+    }
+    (tmp_path / PROFILE_FILE).write_text(json.dumps(first | {"cuts": told["cuts"]}))
+    for read in (read_profile(RunFolder(tmp_path)), read_nodes(tmp_path)):
+        assert read is not None
+        assert read.predicted_ms(1) == pytest.approx((10.4, 4.4))
+
+
+ENDS = pytest.mark.parametrize(("k", "slowdown"), [(0, 10), (3, 10), (1, 1), (2, 1)])
+
+
+@ENDS
+def test_shares_of_layers_that_nobody_ran_matter_to_no_anchor_nor_where_nodes_are_alike(
+    k: int, slowdown: float
+) -> None:
+    told = profile((10, 20, 30), (10, 20, 30)).replaced(outline=True)
+    assert told.share_errors(k, slowdown) == pytest.approx((1.0, 1.0))
+
+
+def test_the_slower_one_node_is_the_more_a_share_that_is_not_sure_matters() -> None:
+    told = profile((10, 20, 30), (10, 20, 30))
+    assert told.share_errors(1, 10) == (1.0, 1.0)  # its layers were run
+    outline = told.replaced(outline=True)
+    widths = [high - low for low, high in (outline.share_errors(1, by) for by in (2, 5, 20))]
+    assert widths == sorted(widths)
+    low, high = outline.share_errors(1, 5)
+    # part 1 is a sixth of 90 ms after a pause, five times slower; part 2 the rest; and 0.4 ms each
+    share, whole_ms = 1 / 6, 90
+    both_ms = [
+        5 * (whole_ms * (share + off) + 0.4) + whole_ms * (1 - share - off) + 0.4
+        for off in (-SHARE_DOUBT, 0, SHARE_DOUBT)
+    ]
+    assert (low, high) == pytest.approx((both_ms[0] / both_ms[1], both_ms[2] / both_ms[1]))
