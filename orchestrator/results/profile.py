@@ -25,8 +25,9 @@ RUN_MS = 0.4
 """What the least part takes besides its layers, and Python from stage to stage: measured here."""
 SHARE_DOUBT = 0.2
 """By how much of the whole's time the share of part 1 may differ from that of its
-multiply-accumulates. Of real parts of SSD300, shapesnet, PoseNet on either runtime and ESPCN 90 %
-of 38 cuts were within 0.16, the worst 0.24 (2026-11-29, two processors that others used too)."""
+multiply-accumulates: of real parts at 54 cuts, of SSD300, ShapesNet, PoseNet on either runtime,
+ESPCN and two quantised models, 50 were within that and the worst at 0.24 (2026-11-29, on two
+processors that others used, too)."""
 
 
 class Span(Frozen):

@@ -144,7 +144,7 @@ def test_the_slower_one_node_is_the_more_a_share_that_is_not_sure_matters() -> N
     # part 1 is a sixth of 90 ms after a pause, five times slower; part 2 the rest; and 0.4 ms each
     share, whole_ms = 1 / 6, 90
     both_ms = [
-        5 * (whole_ms * (share + off) + 0.4) + whole_ms * (1 - share - off) + 0.4
-        for off in (-SHARE_DOUBT, 0, SHARE_DOUBT)
+        5 * (whole_ms * one + 0.4) + whole_ms * (1 - one) + 0.4
+        for one in (max(share - SHARE_DOUBT, 0), share, share + SHARE_DOUBT)
     ]
     assert (low, high) == pytest.approx((both_ms[0] / both_ms[1], both_ms[2] / both_ms[1]))

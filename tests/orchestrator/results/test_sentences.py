@@ -50,7 +50,8 @@ def tables(draw: st.DrawFn) -> list[Row]:
     missing = draw(st.sets(st.sampled_from(CONFIGURATIONS), max_size=3))
     paces = PACES[: draw(st.integers(1, 2))]
     asked = [one for one in CONFIGURATIONS if one not in missing]
-    told = {one: {"weights": weights, "max_drop": max_drop} | judged(one[2], rng) for one in asked}
+    shared: dict[str, Any] = {"weights": weights, "max_drop": max_drop}
+    told = {one: shared | judged(one[2], rng) for one in asked}
     return compared([
         row(link, ue, *one, rng, frames, noise, apart, **told[one])
         for link in LINKS
