@@ -142,14 +142,15 @@ class Profile(Frozen):
         if not self.outline or k in (0, self.n):
             return 1.0, 1.0
         told = self.ue.ms(0, k) / self.ue.steady_ms
-        nodes = [self.node(FLOWS[flow].node_of(part)) for part in (1, 2)]
+        names = [FLOWS[flow].node_of(part) for part in (1, 2)]
 
         def both_ms(share: float) -> float:
-            took_ms = [
-                node.paced_part_ms(part * node.steady_ms) * (slowdown if node is self.ue else 1)
-                for node, part in zip(nodes, (share, 1 - share), strict=True)
-            ]
-            return sum(took_ms)
+            total_ms = 0.0
+            for name, part in zip(names, (share, 1 - share), strict=True):
+                node = self.node(name)
+                slower = slowdown if name == "ue" else 1.0
+                total_ms += slower * node.paced_part_ms(part * node.steady_ms)
+            return total_ms
 
         ends = (max(told - SHARE_DOUBT, 0.0), told, min(told + SHARE_DOUBT, 1.0))
         ratios = [both_ms(share) / both_ms(told) for share in ends]

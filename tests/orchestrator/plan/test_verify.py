@@ -65,7 +65,7 @@ def held(*found: Measured) -> Held:
     return verdicts(found)[POINT]
 
 
-CHOICE_MS = (100, 130, 90, 160, 110, 100, 150)
+CHOICE_MS = (10_000, 13_000, 9_000, 16_000, 11_000, 10_000, 15_000)
 """They differ by more than any rival differs from them: the inputs do."""
 
 
@@ -85,13 +85,13 @@ def test_a_choice_is_told_from_others_frame_by_frame(over: tuple[float, ...], to
 def test_many_points_fail_no_plan_by_chance() -> None:
     """A p of 0.03 is enough for one comparison, and is expected among many."""
     points = [PlanPoint(1, 0, rate) for rate in (1, 2, 4, 8)]
-    rival_ms = (98.95, 98.85, 98.9)
-    one = [measured("plan", 100, 100, 100), measured("second", *rival_ms)]
+    choice_ms, rival_ms = (10_000, 10_000, 10_000), (9_895, 9_885, 9_890)
+    one = [measured("plan", *choice_ms), measured("second", *rival_ms)]
     assert held(*one) is Held.WRONG
     many = [
         measured(role, *ms, point=point)
         for point in points
-        for role, ms in (("plan", (100, 100, 100)), ("second", rival_ms))
+        for role, ms in (("plan", choice_ms), ("second", rival_ms))
     ]
     assert set(verdicts(many).values()) == {Held.OPEN}
 
