@@ -1,5 +1,6 @@
 """What codecs cost in accuracy, judged on a set of frames of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_every_codec_is_judged_once_on_more_frames_than_are_measured(tmp_path: P
     assert video.drop is not None
     assert video.drop_high is not None
     assert 0.01 < video.drop <= video.drop_high
+
+
+def test_what_codes_the_input_before_part_1_is_judged_with_it(tmp_path: Path) -> None:
+    _, frames = loaded(tmp_path)
+    split = Configuration(19, N, "stage2", flow="downlink")
+    fine = replace(split, codec="fp16", input_codec="raw")
+    poor = replace(split, codec="raw", input_codec="avc:50")
+    whole = Configuration(N, N, "network anchor", "avc:50", flow="downlink")
+    found = {one: coded.accuracy.drop for one, coded in frames.coded([fine, poor, whole], {})}
+    assert found[fine] == pytest.approx(0, abs=0.01)
+    assert found[poor] == found[whole]
+    assert (found[poor] or 0) > 0.01
 
 
 def test_of_few_pictures_a_loss_has_no_interval(tmp_path: Path) -> None:

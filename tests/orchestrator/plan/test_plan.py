@@ -3,6 +3,7 @@
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +137,48 @@ def test_the_prediction_is_that_of_the_formula_at_every_point() -> None:
         for point, (slowdown, delay_ms, bw_mbit) in enumerate(zip(*axes.points(), strict=True)):
             told = by_hand_ms(option, slowdown, delay_ms, bw_mbit)
             assert plan.e2e_ms[place, point] == pytest.approx(told, rel=1e-9)
+
+
+FLOWS_MS: dict[str, Callable[[float, float], float]] = {
+    # each part where the flow has it, a tenth slower after a pause and 0.4 ms to run it; results
+    # and decoding on the UE, which is slowed, where part 2 is
+    "downlink": lambda up, down: 1 + up + 1.0 + 2 + 5.9 + 3 + down + 0.9 + 2 * (4 + 55.4 + 4) + 1,
+    "remote-source": lambda _, down: 5.9 + 3 + down + 0.9 + 2 * (4 + 55.4 + 4),
+}
+
+
+@pytest.mark.parametrize("flow", FLOWS_MS)
+def test_the_formula_takes_the_stations_and_hops_of_every_flow(flow: str) -> None:
+    of_input = "jpeg:75" if flow == "downlink" else ""
+    split = Option(
+        configuration=Configuration(1, 3, "early", "int8", flow=flow, input_codec=of_input),
+        encoded_bytes=9_000,
+        encode_ms=3.0,
+        decode_ms=4.0,
+        input_bytes=50_000 if of_input else 0,
+        input_encode_ms=1.0,
+        input_decode_ms=2.0,
+    )
+    ends = [
+        Option(
+            configuration=Configuration(3, 3, "network anchor", flow=flow), encoded_bytes=400_000
+        ),
+        Option(configuration=Configuration(0, 3, "device anchor", "none", flow=flow)),
+    ]
+    bare = predictor()
+    told = replace(bare, facts=bare.facts.replaced(options=(*ends, split)))
+    plan = make_plan(told, grid("8", "5", "2"))
+
+    def wire_ms(nbytes: float) -> float:
+        nbytes = round(nbytes * 1.0005)
+        return (nbytes + 66 * math.ceil(nbytes / 1448)) * 8 / 8e3 + 5
+
+    by_hand_ms = FLOWS_MS[flow](wire_ms(50_000), wire_ms(9_000))
+    assert plan.e2e_ms[2, 0] == pytest.approx(by_hand_ms)
+    down_ms = 0 if flow == "downlink" else wire_ms(0) + 0.9  # where the input is at the edge
+    assert plan.e2e_ms[1, 0] == pytest.approx(2 * (1.1 * 60 + 0.4 + 4) + down_ms)
+    assert [*decisions(plan)] == ["device only", "network only"]
+    assert plan.work.sent_bytes[2] == 9_000 + (50_000 if of_input else 0)
 
 
 SSD300_MS = {  # measured end to end, of SSD300 cut after 3 and 39 of 143 layers, 2026-11-23
@@ -366,6 +409,29 @@ def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
     assert (raw.accuracy_drop, coded.accuracy_drop is None) == (0.0, False)
     assert facts.answer(config)
     assert not facts.answer(config.replaced(seed=1))
+
+
+def test_an_input_that_crosses_besides_is_coded_too() -> None:
+    codecs = {"codec": "fp16", "input_codec": "raw,jpeg:50"}
+    config = sweep_config({"model": "shapesnet", "split": "stage3", "flow": "downlink"} | codecs)
+    with local_model(config) as local:
+        graph = local.model.graph
+        sizes = [
+            CutSizes(k=cut.k, part1_bytes=0, intermediate_bytes=cut.nbytes) for cut in graph.cuts
+        ]
+        layers = node((1.0,) * graph.n)
+        profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes))
+        facts = take_facts(config, local, profile, lambda _: None, judge=False)
+    assert [one.configuration.codecs for one in facts.options] == [
+        "raw", "jpeg:50", "fp16", "jpeg:50 then fp16", "none",
+    ]  # fmt: skip
+    network, _, raw, coded, device = facts.options
+    assert network.encoded_bytes == raw.input_bytes == graph.cuts[0].nbytes > coded.input_bytes > 0
+    assert raw.encoded_bytes == coded.encoded_bytes > 0
+    assert coded.input_encode_ms > raw.input_encode_ms == 0
+    assert device.sent_bytes == 0
+    assert facts.answer(config)
+    assert not facts.answer(config.replaced(flow="uplink"))
 
 
 def test_the_map_has_letters_only_where_the_best_is_sure() -> None:
