@@ -22,11 +22,13 @@ def _configured(file: Path | None, options: Options) -> "NodeConfig":
 
 def _serve(config: "NodeConfig") -> None:
     from splitbed.node.config import EdgeConfig
-    from splitbed.security.addresses import ipv4_and_port
+    from splitbed.security.addresses import data_address
 
     assert isinstance(config, EdgeConfig)
     allowed = config.tls is not None or config.insecure
-    address = ipv4_and_port(config.listen, allowed=allowed)
+    address = data_address(config.listen, allowed=allowed)
+    for far in config.dials.values():
+        data_address(far, allowed=allowed, doing="send to")
     run_node("edge", config, lambda host, stack: _planes(config, address, host, stack))
 
 
@@ -35,17 +37,18 @@ def _planes(
 ) -> "Sequence[Plane]":
     from edge_node.service import DataService, ModelService
     from netem.probe import ProbeServer
-    from netem.service import serve_shaper
+    from netem.service import links_service, serve_shapers
     from splitbed.node.interface import tell_interface
-    from splitbed.node.serve import ORCHESTRATOR, UE, Plane
+    from splitbed.node.serve import NODES, ORCHESTRATOR, Plane
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
 
     probe = stack.enter_context(ProbeServer(*address))
     host.description.probe_port = probe.address[1]
     host.description.probe_token = probe.token
-    shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
-    dev = config.shaper.dev if config.shaper else None
+    links = stack.enter_context(serve_shapers(config, host.description))
+    links |= links_service(config.dials)
+    dev = config.shaper[0].dev if config.shaper else None
     tell_interface(host.description, address[0], dev)
     models = ModelService(host)
     data = DataService(host, models, address[1])
@@ -56,10 +59,10 @@ def _planes(
     return [
         Plane(
             config.listen,
-            UE,
+            NODES,
             {"splitbed.v1.Data": data.add_to},
         ),
-        Plane(config.control, ORCHESTRATOR, services | shaper, CONTROL_OPTIONS, host.lease),
+        Plane(config.control, ORCHESTRATOR, services | links, CONTROL_OPTIONS, host.lease),
     ]
 
 

@@ -1,6 +1,6 @@
 """Run by its path, in a namespace: makes something there and hands its descriptors over.
 
-    inside.py FD namespace | socket KIND | tap DEVICE
+    inside.py FD namespace | socket FAMILY KIND | tap DEVICE
 
 A process with threads cannot enter a user namespace, but it can use what a child made in there.
 Nothing but the standard library is imported: it starts in 15 ms.
@@ -15,14 +15,15 @@ import sys
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
-def _made(what: str, detail: str = "") -> list[int]:
+def _made(what: str, *details: str) -> list[int]:
     if what == "namespace":
         return [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "user")]
     if what == "socket":
-        return [socket.socket(socket.AF_INET, int(detail)).detach()]
+        return [socket.socket(*map(int, details)).detach()]
     # without the header that would bring offloads along
     tap = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", detail.encode(), _IFF_TAP | _IFF_NO_PI))
+    name = details[0].encode()
+    fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", name, _IFF_TAP | _IFF_NO_PI))
     return [tap]
 
 

@@ -46,7 +46,7 @@ class Rates:
 
 
 DEVICE = "data0"
-"""Name of the link's interface in either namespace."""
+"""Name of a link's interface in a namespace, where it has no other."""
 
 
 class Egress(Protocol):
@@ -99,7 +99,10 @@ class ShapedLink(ABC):
 
 @dataclass(kw_only=True)
 class Link(ShapedLink):
-    """Two namespaces joined by a shaped link. Opened by :func:`netem.backends.open_link`."""
+    """Two namespaces joined by a shaped link. Opened by :func:`netem.backends.open_link`.
+
+    ``ue`` is the end nearer the user, ``edge`` the other, whatever their nodes are called.
+    """
 
     backend: str
     rates: Rates = Rates()
@@ -107,6 +110,8 @@ class Link(ShapedLink):
     edge: Namespace
     ue_address: str
     edge_address: str
+    ue_device: str = DEVICE
+    edge_device: str = DEVICE
     uplink: Egress
     downlink: Egress
 

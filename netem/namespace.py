@@ -13,9 +13,9 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from netem import shell
@@ -36,6 +36,21 @@ _SYSCTLS = {
     # Interfaces made later speak IPv4 only: no router solicitations on a measured link.
     "net/ipv6/conf/default/disable_ipv6": "1",
 }
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What an interface has carried by its kernel's count: bytes are those of Ethernet frames."""
+
+    sent_bytes: int
+    sent_packets: int
+    received_bytes: int
+    received_packets: int
+
+    def since(self, earlier: "Counters") -> "Counters":
+        """What it has carried after `earlier`."""
+        both = zip(astuple(self), astuple(earlier), strict=True)
+        return Counters(*(now - then for now, then in both))
 
 
 @dataclass(frozen=True)
@@ -62,10 +77,17 @@ class Namespace:
         """:func:`netem.shell.run` inside the namespace."""
         return shell.run(argv, within=self.command([]), given=given, passed=passed)
 
-    def open_socket(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """An IPv4 socket of this namespace, for this process: to bind, to connect, to close."""
-        [fd] = _handed_over(self.command([]), "socket", str(int(kind)))
+    def open_socket(
+        self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET
+    ) -> socket.socket:
+        """A socket of this namespace, for this process: to bind, to connect, to close."""
+        [fd] = _handed_over(self.command([]), "socket", str(int(family)), str(int(kind)))
         return socket.socket(fileno=fd)
+
+    def counters(self) -> dict[str, Counters]:
+        """What each interface has carried since it is there, by its name."""
+        shown = json.loads(self.run(["ip", "-s", "-j", "link", "show"]))
+        return {one["ifname"]: _counters(one["stats64"]) for one in shown}
 
     def open_tap(self, device: str) -> int:
         """The descriptor of a new TAP, which lasts as long as it. Raises LinkError."""
@@ -77,8 +99,8 @@ class Namespace:
 def new_namespace(beside: Namespace | None = None) -> Iterator[Namespace]:
     """A fresh namespace, prepared. Raises MachineError, LinkError.
 
-    An ordinary user's are of one user namespace, so that a veth can join them, where the second is
-    made ``beside`` the first.
+    An ordinary user's are of one user namespace, so that a veth can join them, where each is made
+    ``beside`` the first.
     """
     root = privileged()
     enter = ["unshare", "--net", *([] if root or beside else ["--user", "--map-root-user"]), "--"]
@@ -92,6 +114,17 @@ def new_namespace(beside: Namespace | None = None) -> Iterator[Namespace]:
             os.close(fd)
 
 
+@contextmanager
+def new_namespaces(names: Iterable[str]) -> Iterator[dict[str, Namespace]]:
+    """A fresh namespace for each name, which a veth can join; raises as :func:`new_namespace`."""
+    made: dict[str, Namespace] = {}
+    with ExitStack() as stack:
+        for name in dict.fromkeys(names):
+            beside = next(iter(made.values()), None)
+            made[name] = stack.enter_context(new_namespace(beside))
+        yield made
+
+
 def prepare(namespace: Namespace) -> None:
     """Bring the loopback up, and set the TCP facts of a measured link."""
     for key, value in _SYSCTLS.items():
@@ -101,20 +134,20 @@ def prepare(namespace: Namespace) -> None:
     namespace.run(["ip", "link", "set", "lo", "up"])
 
 
-def join(ends: Sequence[tuple[Namespace, str]], device: str, prefix_bits: int) -> None:
-    """Bring up ``device`` in both namespaces of ``ends``, each with its IPv4 address.
+def join(ends: Sequence[tuple[Namespace, str, str]], prefix_bits: int) -> None:
+    """Bring up both ``ends`` of a link: in a namespace a device, which gets that IPv4 address.
 
     cubic is pinned on the route: the sysctl for congestion control is refused inside a namespace.
     Each end is told the other's hardware address, for a lost ARP would stall a frame for a second.
     """
-    for namespace, address in ends:
+    for namespace, device, address in ends:
         namespace.run(["ip", "address", "add", f"{address}/{prefix_bits}", "dev", device])
         namespace.run(["ip", "link", "set", device, "up"])
         subnet = str(ipaddress.ip_interface(f"{address}/{prefix_bits}").network)
         route = [subnet, "dev", device, "scope", "link", "src", address, "proto", "kernel"]
         namespace.run(["ip", "route", "replace", *route, "congctl", "cubic"])
-    for (namespace, _), (peer, address) in (ends, ends[::-1]):
-        [shown] = json.loads(peer.run(["ip", "-j", "link", "show", "dev", device]))
+    for (namespace, device, _), (peer, far, address) in (ends, ends[::-1]):
+        [shown] = json.loads(peer.run(["ip", "-j", "link", "show", "dev", far]))
         known = ["lladdr", shown["address"], "nud", "permanent"]
         namespace.run(["ip", "neighbour", "replace", address, *known, "dev", device])
 
@@ -130,6 +163,11 @@ def privileged() -> bool:
     status = Path("/proc/self/status").read_text()
     effective = int(status.split("CapEff:")[1].split()[0], 16)
     return all(effective >> capability & 1 for capability in (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))
+
+
+def _counters(stats: Mapping[str, Mapping[str, int]]) -> Counters:
+    sent, received = stats["tx"], stats["rx"]
+    return Counters(sent["bytes"], sent["packets"], received["bytes"], received["packets"])
 
 
 def _handed_over(enter: Sequence[str], *made: str) -> list[int]:

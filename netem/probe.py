@@ -29,7 +29,7 @@ from typing import Self
 from netem.proof import (
     DOWNLINK,
     HEADERS_BYTES,
-    PING_BYTES,
+    PING_FRAME_BYTES,
     ROUND_TRIP,
     UPLINK,
     Proof,
@@ -39,6 +39,7 @@ from netem.proof import (
 )
 from netem.spec import FRAME_BYTES, LinkSpec, Shape
 from splitbed.errors import LinkError, MachineError
+from splitbed.security.addresses import ip_port
 
 _TRAIN_S, _TRAIN_LEAST, _TRAIN_MOST = 0.2, 20, 900
 _TRAIN_LONGEST_S = 30.0  # 20 full frames at the slowest rate take half of it
@@ -49,7 +50,7 @@ _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen t
 _PAUSE_S = 0.1  # before the second attempt
 _UNMEASURED = Proof(math.inf, math.inf, math.inf, math.inf, pings=0, lost=0, attempts=0)
 _HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index in it
-assert _HEADER.size == PING_BYTES
+assert _HEADER.size <= PING_FRAME_BYTES - max(HEADERS_BYTES.values())
 _REQUEST = struct.Struct("!IQ")  # frames to send, ns between them
 _REPORT = struct.Struct("!d")  # Mbit/s
 _PING, _TRAIN, _ASK_REPORT, _ASK_TRAIN = b"P", b"T", b"R", b"D"
@@ -72,17 +73,17 @@ class ProbeServer:
         opened: socket.socket | None = None,
     ) -> None:
         self.token = token or secrets.token_bytes(16)
-        self._socket = _socket(opened)
+        self._socket = _socket(address, opened)
         try:
             self._socket.bind((address, port))
         except OSError as error:
             self._socket.close()
             raise MachineError(
-                f"cannot listen on UDP {address}:{port}: {error.strerror}; "
+                f"cannot listen on UDP {ip_port(address, port)}: {error.strerror}; "
                 "repair: choose an address of this machine and a free port"
             ) from None
         self._socket.settimeout(0.1)
-        self.address: tuple[str, int] = self._socket.getsockname()
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._train = -1
         self._arrivals_ns: list[int] = []
         self._stop = threading.Event()
@@ -123,6 +124,7 @@ class ProbeServer:
             frames, gap_ns = _REQUEST.unpack(rest)
             _send_train(
                 lambda frame: self._socket.sendto(frame, peer),
+                _payload_bytes(FRAME_BYTES, peer[0]),
                 self.token,
                 train,
                 min(frames, _TRAIN_MOST),
@@ -147,22 +149,23 @@ def prove(
     ``opened`` is as for the server. Raises LinkError when nothing comes back.
     """
     proof = _UNMEASURED
-    with _socket(opened) as sock:
+    with _socket(server[0], opened) as sock:
         try:
             sock.connect(server)
-            client = _Client(sock, token, spec)
+            client = _Client(sock, server[0], token, spec)
             while (wrong := faults(proof, spec)) and proof.attempts < attempts:
                 if proof.attempts:
                     time.sleep(_PAUSE_S * 2 ** (proof.attempts - 1))
                 proof = client.measure(wrong, proof)
         except OSError as error:
-            raise LinkError(f"cannot probe {server[0]}:{server[1]}: {error}") from None
+            raise LinkError(f"cannot probe {ip_port(*server)}: {error}") from None
     return proof
 
 
 @dataclass
 class _Client:
     sock: socket.socket
+    host: str
     token: bytes
     spec: LinkSpec
 
@@ -188,24 +191,24 @@ class _Client:
         rtts_ms: list[float] = []
         for sent in range(1, 5 * _PINGS + 1):
             start_ns = time.time_ns()
-            self.sock.send(self._message(_PING, train := secrets.randbits(32)))
+            ping = self._message(_PING, train := secrets.randbits(32))
+            self.sock.send(ping.ljust(_payload_bytes(PING_FRAME_BYTES, self.host), b"\0"))
             with suppress(TimeoutError):
                 _, arrival_ns = self._await(_PING, train, self._slack_s())
                 rtts_ms.append((arrival_ns - start_ns) / 1e6)
             if len(rtts_ms) == _PINGS or (sent >= 2 * _PINGS and not rtts_ms):
                 break
         if not rtts_ms:
-            host, port = self.sock.getpeername()
-            raise LinkError(
-                f"no answer from {host}:{port} to {sent} pings: the link carries nothing"
-            )
+            peer = ip_port(*self.sock.getpeername()[:2])
+            raise LinkError(f"no answer from {peer} to {sent} pings: the link carries nothing")
         return rtts_ms, sent
 
     def _uplink_mbit(self) -> float:
         shape = self.spec.uplink
         frames, gap_ns, skip_ns = _sizes(shape)
         train = secrets.randbits(32)
-        _send_train(self.sock.send, self.token, train, frames, gap_ns)
+        size = _payload_bytes(FRAME_BYTES, self.host)
+        _send_train(self.sock.send, size, self.token, train, frames, gap_ns)
         # Asked once the queue has drained, or a short queue would drop the question.
         queued = min(frames * (1 - 1 / _SEND_SPEED), shape.queue_packets)
         time.sleep(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
@@ -267,9 +270,9 @@ def _sizes(shape: Shape) -> tuple[int, int, int]:
 
 
 def _send_train(
-    send: Callable[[bytes], int], token: bytes, train: int, frames: int, gap_ns: int
+    send: Callable[[bytes], int], size: int, token: bytes, train: int, frames: int, gap_ns: int
 ) -> None:
-    padding = bytes(FRAME_BYTES - HEADERS_BYTES - _HEADER.size)
+    padding = bytes(size - _HEADER.size)
     start_ns = time.monotonic_ns()
     for index in range(frames):
         ahead_s = (start_ns + index * gap_ns - time.monotonic_ns()) / 1e9
@@ -278,8 +281,16 @@ def _send_train(
         send(_HEADER.pack(token, _TRAIN, train, index) + padding)
 
 
-def _socket(opened: socket.socket | None) -> socket.socket:
-    sock = opened or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def _payload_bytes(frame_bytes: int, host: str) -> int:
+    """What a datagram to or from ``host`` holds that makes an Ethernet frame of so many bytes."""
+    # a socket for both has the others' IPv4 addresses mapped into IPv6
+    version = 6 if ":" in host and not host.startswith("::ffff:") else 4
+    return frame_bytes - HEADERS_BYTES[version]
+
+
+def _socket(host: str, opened: socket.socket | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = opened or socket.socket(family, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     # Room for a train while this process waits for a CPU; the kernel caps it for ordinary users.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 from netem.spec import FRAME_BYTES, LinkSpec
 
-HEADERS_BYTES = 42
-"""Ethernet, IPv4 and UDP headers before a datagram's payload."""
+HEADERS_BYTES = {4: 42, 6: 62}
+"""Ethernet, IP and UDP headers before a datagram's payload, by IP's version."""
 
-PING_BYTES = 25
-"""Payload of a ping."""
+PING_FRAME_BYTES = 87
+"""A ping's Ethernet frame, whatever the version."""
 
 UPLINK, DOWNLINK, ROUND_TRIP = "uplink", "downlink", "round trip"
 
@@ -69,8 +69,8 @@ def faults(proof: Proof, spec: LinkSpec) -> dict[str, str]:
 
 def nominal_rtt_ms(spec: LinkSpec) -> float:
     """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
-    frame_bytes = PING_BYTES + HEADERS_BYTES
-    return sum(s.delay_ms + s.serialisation_ms(frame_bytes) for s in (spec.uplink, spec.downlink))
+    both = (spec.uplink, spec.downlink)
+    return sum(s.delay_ms + s.serialisation_ms(PING_FRAME_BYTES) for s in both)
 
 
 def rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from splitbed.errors import MachineError, UsageError
 from splitbed.node.config import Tls
-from splitbed.security.addresses import checked_address
+from splitbed.security.addresses import checked_address, host_and_port
 
 _SILENT_S = 10.0  # a peer that says nothing is hung up on
 
@@ -35,13 +35,13 @@ def listening(
     if address.startswith("unix:"):
         raise UsageError(f"cannot serve {what} on {address}: give IP:PORT, HTTP takes no Unix path")
     context = _context(tls) if tls else None
-    host, _, port = address.rpartition(":")
+    place = host_and_port(address)
     try:
-        server = _Server((host.strip("[]"), int(port)), _hanging_up(handler))
+        server = _Server(place, _hanging_up(handler))
     except OSError as error:
         raise MachineError(
             f"cannot serve {what} on {address}: {error.strerror}; "
-            f"`ss -ltnp 'sport = :{port}'` names who has that port, or choose another"
+            f"`ss -ltnp 'sport = :{place[1]}'` names who has that port, or choose another"
         ) from None
     if context:
         # the handshake is the handling thread's: a peer that is slow at it must not hold up others

@@ -15,22 +15,27 @@ MOST_MODULES = 16  # 15, and a face
 ROUGHLY = ("splitbed", "ue_node", "edge_node", "netem", "orchestrator")
 MAY_IMPORT = {
     "splitbed": set(),
-    "netem": {"splitbed.errors", "splitbed.command", "splitbed.checked", "splitbed.extensions"},
-    "ue_node": {
-        "splitbed",
-        "netem.probe",
-        "netem.proof",
-        "netem.spec",
-        "netem.service",
-        "netem.egress",
+    "netem": {
+        "splitbed.errors",
+        "splitbed.command",
+        "splitbed.checked",
+        "splitbed.extensions",
+        "splitbed.security.addresses",
     },
+    "ue_node": {"splitbed", "netem.service", "netem.egress"},
     "edge_node": {"splitbed", "netem.probe", "netem.service", "netem.egress"},
     "orchestrator": {"splitbed", "netem"},
     "topologies": {"netem", "splitbed"},
 }
 # what both nodes serve
 ALSO = {
-    "netem/service.py": {"splitbed.node.answering", "splitbed.node.config", "splitbed.v1"},
+    "netem/service.py": {
+        "splitbed.node.answering",
+        "splitbed.node.config",
+        "splitbed.node.tcp",
+        "splitbed.telemetry",
+        "splitbed.v1",
+    },
     "splitbed/__init__.py": {"orchestrator.api"},  # the door for programs, opened when it is used
 }
 # rooms of the orchestrator, from the top; a room imports those below its floor, and its own

@@ -22,38 +22,40 @@ def _configured(file: Path | None, options: Options) -> "NodeConfig":
 
 def _serve(config: "NodeConfig") -> None:
     from splitbed.node.config import UeConfig
-    from splitbed.security.addresses import ipv4_and_port
+    from splitbed.security.addresses import data_address
 
     assert isinstance(config, UeConfig)
     allowed = config.tls is not None or config.insecure
-    address = ipv4_and_port(config.edge, allowed=allowed, doing="send to")
-    run_node("ue", config, lambda host, stack: _planes(config, address, host, stack))
+    for address in config.dials.values():
+        data_address(address, allowed=allowed, doing="send to")
+    run_node("ue", config, lambda host, stack: _planes(config, host, stack))
 
 
-def _planes(
-    config: "UeConfig", address: tuple[str, int], host: "NodeHost", stack: ExitStack
-) -> "Sequence[Plane]":
-    from netem.service import serve_shaper
+def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence[Plane]":
+    from netem.service import links_service, serve_shapers
     from splitbed.node.interface import tell_interface
     from splitbed.node.serve import ORCHESTRATOR, Plane
     from splitbed.node.stream import Dialled
     from splitbed.security.access import read_token
+    from splitbed.security.addresses import host_and_port
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
     from ue_node.service import UeService
 
-    shaper = stack.enter_context(serve_shaper(config.shaper, address[1], host.description))
-    dev = config.shaper.dev if config.shaper else None
-    tell_interface(host.description, address[0], dev)
-    edge = Dialled("edge", config.edge, config.tls, read_token(config.token_file))
-    stack.callback(edge.close)
-    service = UeService(host, edge)
+    links = stack.enter_context(serve_shapers(config, host.description))
+    links |= links_service(config.dials)
+    name, address = next(iter(config.dials.items()))
+    dev = config.shaper[0].dev if config.shaper else None
+    tell_interface(host.description, host_and_port(address)[0], dev)
+    dialled = Dialled(name, address, config.tls, read_token(config.token_file))
+    stack.callback(dialled.close)
+    service = UeService(host, dialled)
     stack.callback(service.forget)
     services = {
         "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
         "splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s),
     }
-    control = (config.control, ORCHESTRATOR, services | shaper, CONTROL_OPTIONS, host.lease)
+    control = (config.control, ORCHESTRATOR, services | links, CONTROL_OPTIONS, host.lease)
     return [Plane(*control)]
 
 

@@ -13,10 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import grpc
 import numpy as np
 
-from netem.probe import prove
-from netem.proof import judge, nominal_rtt_ms
-from netem.service import shape_of
-from netem.spec import LinkSpec
+from netem.service import proved
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import preprocess, random_inputs
 from splitbed.messages import messages
@@ -26,8 +23,7 @@ from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
 from splitbed.node.stream import Dialled
-from splitbed.node.tcp import facts_to, pin_cubic
-from splitbed.telemetry import MODELS, tell_bytes, tell_link, tell_stages
+from splitbed.telemetry import MODELS, tell_bytes, tell_stages
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS, Timeline
@@ -179,25 +175,8 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.ProveLinkRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.LinkProof:
         """Measure rate and round trip of the link, and say what TCP has been through."""
-        host, _, port = self._edge.address.rpartition(":")
-        if not 0 < request.probe_port < 1 << 16:
-            raise NodeError(f"there is no port {request.probe_port} to prove the link against")
-        spec = LinkSpec(uplink=shape_of(request.uplink), downlink=shape_of(request.downlink))
-        self._edge.rate_mbit = spec.uplink.rate_mbit
-        pin_cubic(int(port))
-        proof = prove((host, request.probe_port), request.probe_token, spec)
-        facts = facts_to((host, int(port)))
-        tell_link(
-            (spec.uplink.rate_mbit, spec.downlink.rate_mbit),
-            (proof.uplink_mbit, proof.downlink_mbit),
-            (nominal_rtt_ms(spec), proof.rtt_min_ms),
-            facts.retransmits if facts else None,
-        )
-        return nodes_pb2.LinkProof(
-            **vars(proof),
-            fault=judge(proof, spec) or "",
-            tcp=nodes_pb2.TcpFacts(**vars(facts)) if facts else None,
-        )
+        self._edge.rate_mbit = request.uplink.rate_mbit
+        return proved(self._edge.address, request)
 
     @answering
     def RunFrame(

@@ -4,14 +4,15 @@ A user's package adds one through the entry-point group ``splitbed.link_backends
 what :class:`Backend` has.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netem.backends.linkbox import open_linkbox
 from netem.backends.native import open_native
+from netem.backends.network import Cable, Network, cables
 from netem.doctor import (
     Finding,
     cubic_in_kernel,
@@ -26,15 +27,28 @@ from netem.doctor import (
     tc,
     tun,
 )
-from netem.link import Addresses, Link, Rates
+from netem.link import DEVICE, Addresses, Link, Rates
 from netem.spec import LinkSpec
 from splitbed.errors import MachineError, UsageError
 from splitbed.extensions import Extensible
 
-__all__ = ["AUTO", "BACKENDS", "GROUP", "Backend", "check_rates", "choose", "diagnose", "open_link"]
+__all__ = [
+    "AUTO",
+    "BACKENDS",
+    "GROUP",
+    "Backend",
+    "Network",
+    "check_links",
+    "check_rates",
+    "choose",
+    "diagnose",
+    "open_link",
+    "open_network",
+]
 
 AUTO = "auto"
 GROUP = "splitbed.link_backends"
+_LINK = "link"  # of the two nodes that have one
 
 # Measured on two shared cores: TCP got 0.99 to 1.00 of the rate at 150 Mbit/s and 0.73 to 1.00 at
 # 200, where the box's one CPU is full.
@@ -60,10 +74,20 @@ class Backend(Protocol):
         """
 
 
+@runtime_checkable
+class NetworkBackend(Backend, Protocol):
+    """One that can join more than two nodes, by as many links as there are cables."""
+
+    def open_network(
+        self, run_dir: Path, wanted: Mapping[str, Cable], /
+    ) -> AbstractContextManager[Network]:
+        """All of them at once, otherwise as :meth:`open`."""
+
+
 @dataclass(frozen=True)
 class _Ours:
     needs: tuple[Callable[[], Finding], ...]
-    opened: Callable[[Path, Addresses], AbstractContextManager[Link]]
+    open_network: Callable[[Path, Mapping[str, Cable]], AbstractContextManager[Network]]
     rates: Rates
 
     def lacks(self) -> list[Finding]:
@@ -71,16 +95,19 @@ class _Ours:
             return [root]  # what else is tried in a namespace fails without it
         return [finding for need in self.needs if not (finding := need()).ok]
 
-    def open(self, run_dir: Path, addresses: Addresses) -> AbstractContextManager[Link]:
-        return self.opened(run_dir, addresses)
+    @contextmanager
+    def open(self, run_dir: Path, addresses: Addresses) -> Iterator[Link]:
+        cable = Cable("ue", "edge", DEVICE, DEVICE, addresses)
+        with self.open_network(run_dir, {_LINK: cable}) as network:
+            yield network.links[_LINK]
 
 
 @contextmanager
-def _open_mininet(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
+def _open_mininet(run_dir: Path, wanted: Mapping[str, Cable]) -> Iterator[Network]:
     from netem.backends.mininet import open_mininet
 
-    with open_mininet(run_dir, addresses) as link:
-        yield link
+    with open_mininet(run_dir, wanted) as network:
+        yield network
 
 
 _ANY = (ip, tc, cubic_in_kernel)
@@ -137,3 +164,34 @@ def open_link(name: str, run_dir: Path, subnet: str = "10.77.0.0/24") -> Iterato
     with backend.open(run_dir, addresses) as link:
         link.rates = backend.rates
         yield link
+
+
+def check_links(name: str, links: int) -> None:
+    """Raise UsageError when that backend cannot make so many links at once."""
+    if links > 1 and not isinstance(BACKENDS.named(name), NetworkBackend):
+        able = [other for other, one in BACKENDS.own.items() if isinstance(one, NetworkBackend)]
+        raise UsageError(
+            f"the link backend {name} makes one link, {links} are wanted: choose {', '.join(able)}"
+        )
+
+
+@contextmanager
+def open_network(
+    name: str, run_dir: Path, wanted: Mapping[str, tuple[str, str, str]]
+) -> Iterator[Network]:
+    """Nodes and links, each link given by name: its two nodes, the nearer to the user first, and
+    its subnet. Otherwise as :func:`open_link`.
+    """
+    laid, name = cables(wanted), choose(name)
+    check_links(name, len(laid))
+    backend = BACKENDS[name]
+    with ExitStack() as stack:
+        if isinstance(backend, NetworkBackend):
+            network = stack.enter_context(backend.open_network(run_dir, laid))
+        else:
+            [(called, cable)] = laid.items()
+            link = stack.enter_context(backend.open(run_dir, cable.addresses))
+            network = Network({cable.ue: link.ue, cable.edge: link.edge}, {called: link})
+        for link in network.links.values():
+            link.rates = backend.rates
+        yield network

@@ -1,8 +1,9 @@
-"""Backend "linkbox": both ends native, and a tiny user-mode Linux between them that runs netem.
+"""Backend "linkbox": all ends native, and a tiny user-mode Linux between them that runs netem.
 
     ue namespace                 link box (linux.uml)                 edge namespace
     data0 (TAP) ────── vec0 [netem: downlink]  [netem: uplink] vec1 ────── data0 (TAP)
 
+A second link is vec2 and vec3, and so on: what one box carries in all is what it does accurately.
 For kernels without sch_netem. The box holds the TAPs, so they go with it; it ends when its link
 is closed, and when this process dies, be it by SIGKILL.
 """
@@ -13,17 +14,18 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
 from netem import qdisc, shell
+from netem.backends.network import Cable, Network
 from netem.doctor import UML
-from netem.link import DEVICE, Addresses, Link
-from netem.namespace import join, new_namespace
+from netem.namespace import new_namespaces
 from netem.spec import Shape
 from splitbed.errors import LinkError, MachineError
 
@@ -108,25 +110,33 @@ class BoxEgress:
 
 
 @contextmanager
-def open_linkbox(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
-    """A TAP in each of two new namespaces, and the box between. Raises LinkError, MachineError."""
-    with new_namespace() as ue, new_namespace(ue) as edge, ExitStack() as taps:
+def open_linkbox(run_dir: Path, cables: Mapping[str, Cable]) -> Iterator[Network]:
+    """New namespaces, for each cable two TAPs, and one box between them all.
+
+    Raises LinkError, MachineError.
+    """
+    ends = [end for cable in cables.values() for end in cable.ends]
+    with new_namespaces(node for node, _ in ends) as nodes, ExitStack() as taps:
         fds = []
-        for end in (ue, edge):
-            fds.append(end.open_tap(DEVICE))
+        for node, device in ends:
+            fds.append(nodes[node].open_tap(device))
             taps.callback(os.close, fds[-1])
         # Up before the box starts, and never down again: that would wedge the box for good.
-        join([(ue, addresses.ue), (edge, addresses.edge)], DEVICE, addresses.prefix_bits)
+        for cable in cables.values():
+            cable.bring_up(nodes)
         with _booted(run_dir, fds) as box:
             taps.close()
-            yield Link(
-                backend="linkbox",
-                ue=ue,
-                edge=edge,
-                ue_address=addresses.ue,
-                edge_address=addresses.edge,
-                uplink=BoxEgress(box, "vec1"),
-                downlink=BoxEgress(box, "vec0"),
+            yield Network(
+                nodes,
+                {
+                    name: cable.link(
+                        "linkbox",
+                        nodes,
+                        uplink=BoxEgress(box, f"vec{near + 1}"),
+                        downlink=BoxEgress(box, f"vec{near}"),
+                    )
+                    for near, (name, cable) in zip(count(0, 2), cables.items(), strict=False)
+                },
             )
 
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The first process of the link box: cross-connect vec0 and vec1, then take tc commands on ttyS0.
+# The first process of the link box: cross-connect vec0 and vec1, vec2 and vec3 and so on, then take
+# tc commands on ttyS0.
 # The host's root is the box's root, read-only. The box lives while somebody holds the other end.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 fail() { echo "FATAL $1"; echo o > /proc/sysrq-trigger; sleep 10; }
@@ -26,8 +27,12 @@ connect() {
         && tc filter add dev "$1" parent ffff: matchall action mirred egress redirect dev "$2" \
         || fail "cannot connect $1 to $2"
 }
-connect vec0 vec1
-connect vec1 vec0
+near=0
+while [ -e "/sys/class/net/vec$near" ]; do
+    connect "vec$near" "vec$((near + 1))"
+    connect "vec$((near + 1))" "vec$near"
+    near=$((near + 2))
+done
 echo READY
 tc -j -force -batch -
 echo o > /proc/sysrq-trigger

@@ -1,4 +1,4 @@
-"""Backend "mininet": two Mininet hosts joined by its TCLink (HTB for the rate, netem below it).
+"""Backend "mininet": Mininet hosts joined by its TCLinks (HTB for the rate, netem below it).
 
 Mininet prints what tc refuses and goes on without it, so every shape is read back from the kernel.
 Without sch_netem it shapes rates only, and anything else is an error here.
@@ -6,7 +6,7 @@ Without sch_netem it shapes rates only, and anything else is an error here.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from mininet.log import setLogLevel
 from mininet.net import Mininet
 
 from netem import qdisc
-from netem.link import DEVICE, Addresses, Link
-from netem.namespace import Namespace, join, prepare
+from netem.backends.network import Cable, Network
+from netem.link import Link
+from netem.namespace import Namespace, prepare
 from netem.spec import Shape
 from splitbed.errors import LinkError
 
@@ -32,6 +33,7 @@ class MininetEgress:
 
     interface: Any
     namespace: Namespace
+    device: str
 
     def apply(self, shape: Shape) -> Shape:
         self.interface.config(**tc_parameters(shape))
@@ -40,8 +42,8 @@ class MininetEgress:
     def read(self) -> Shape:
         # HTB's classes have no JSON in iproute2 6.1.
         return parse(
-            self.namespace.run(["tc", "class", "show", "dev", DEVICE]),
-            self.namespace.run(["tc", "-j", "qdisc", "show", "dev", DEVICE]),
+            self.namespace.run(["tc", "class", "show", "dev", self.device]),
+            self.namespace.run(["tc", "-j", "qdisc", "show", "dev", self.device]),
         )
 
 
@@ -68,31 +70,38 @@ def parse(classes: str, qdiscs: str) -> Shape:
 
 
 @contextmanager
-def open_mininet(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
-    """Hosts "ue" and "edge" of a Mininet. Raises LinkError."""
+def open_mininet(run_dir: Path, cables: Mapping[str, Cable]) -> Iterator[Network]:
+    """The hosts of a Mininet, called as the nodes are. Raises LinkError."""
     del run_dir  # Mininet keeps nothing on disk
     setLogLevel("critical")  # what matters is read back
     Mininet.inited = True  # or it would raise this machine's own limits for good
     with ExitStack() as stack:
         net = Mininet(controller=None, link=TCLink, build=False)
         stack.callback(net.stop)
-        hosts = [net.addHost(name, ip=None) for name in ("ue", "edge")]
-        ue, edge = (_namespace_of(host.pid, stack) for host in hosts)
-        prepare(ue)
-        prepare(edge)
-        link = net.addLink(*hosts, intfName1=DEVICE, intfName2=DEVICE)
-        for end in (ue, edge):
-            end.run(["ip", "link", "set", DEVICE, "gso_max_segs", "1"])  # as in native.py
-        join([(ue, addresses.ue), (edge, addresses.edge)], DEVICE, addresses.prefix_bits)
-        yield Link(
-            backend="mininet",
-            ue=ue,
-            edge=edge,
-            ue_address=addresses.ue,
-            edge_address=addresses.edge,
-            uplink=MininetEgress(link.intf1, ue),
-            downlink=MininetEgress(link.intf2, edge),
+        names = dict.fromkeys(node for cable in cables.values() for node, _ in cable.ends)
+        hosts = {name: net.addHost(name, ip=None) for name in names}
+        nodes = {name: _namespace_of(host.pid, stack) for name, host in hosts.items()}
+        for namespace in nodes.values():
+            prepare(namespace)
+        yield Network(
+            nodes, {name: _joined(net, hosts, nodes, cable) for name, cable in cables.items()}
         )
+
+
+def _joined(
+    net: Any, hosts: Mapping[str, Any], nodes: Mapping[str, Namespace], cable: Cable
+) -> Link:
+    (ue, ue_device), (edge, edge_device) = cable.ends
+    link = net.addLink(hosts[ue], hosts[edge], intfName1=ue_device, intfName2=edge_device)
+    for node, device in cable.ends:
+        nodes[node].run(["ip", "link", "set", device, "gso_max_segs", "1"])  # as in native.py
+    cable.bring_up(nodes)
+    return cable.link(
+        "mininet",
+        nodes,
+        uplink=MininetEgress(link.intf1, nodes[ue], ue_device),
+        downlink=MininetEgress(link.intf2, nodes[edge], edge_device),
+    )
 
 
 def _namespace_of(pid: int, stack: ExitStack) -> Namespace:

@@ -1,13 +1,14 @@
-"""Backend "native": a veth pair, and this kernel's own sch_netem at the egress of each end."""
+"""Backend "native": a veth pair a link, and this kernel's own sch_netem at each end's egress."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from netem import qdisc
-from netem.link import DEVICE, Addresses, Link
-from netem.namespace import Namespace, add_veth, join, new_namespace
+from netem.backends.network import Cable, Network
+from netem.link import Link
+from netem.namespace import Namespace, add_veth, new_namespaces
 from netem.spec import Shape
 
 
@@ -29,22 +30,19 @@ class NamespaceEgress:
 
 
 @contextmanager
-def open_native(run_dir: Path, addresses: Addresses) -> Iterator[Link]:
-    """A veth pair between two new namespaces. Raises LinkError."""
+def open_native(run_dir: Path, cables: Mapping[str, Cable]) -> Iterator[Network]:
+    """New namespaces, a veth pair for each cable. Raises LinkError."""
     del run_dir  # this backend keeps nothing on disk
-    with new_namespace() as ue, new_namespace(ue) as edge:
-        add_veth(ue, DEVICE, edge, DEVICE)
-        for end in (ue, edge):
-            # netem must see what the wire would carry: with TCP's super-packets a loss of 1 %
-            # drops 0.5 % of the segments, whatever ethtool says about tso and gso.
-            end.run(["ip", "link", "set", DEVICE, "gso_max_segs", "1"])
-        join([(ue, addresses.ue), (edge, addresses.edge)], DEVICE, addresses.prefix_bits)
-        yield Link(
-            backend="native",
-            ue=ue,
-            edge=edge,
-            ue_address=addresses.ue,
-            edge_address=addresses.edge,
-            uplink=NamespaceEgress(ue, DEVICE),
-            downlink=NamespaceEgress(edge, DEVICE),
-        )
+    with new_namespaces(node for cable in cables.values() for node, _ in cable.ends) as nodes:
+        yield Network(nodes, {name: _joined(cable, nodes) for name, cable in cables.items()})
+
+
+def _joined(cable: Cable, nodes: Mapping[str, Namespace]) -> Link:
+    ends = [(nodes[node], device) for node, device in cable.ends]
+    add_veth(*ends[0], *ends[1])
+    for end, device in ends:
+        # netem must see what the wire would carry: with TCP's super-packets a loss of 1 %
+        # drops 0.5 % of the segments, whatever ethtool says about tso and gso.
+        end.run(["ip", "link", "set", device, "gso_max_segs", "1"])
+    cable.bring_up(nodes)
+    return cable.link("native", nodes, *(NamespaceEgress(*end) for end in ends))

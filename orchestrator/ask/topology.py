@@ -1,22 +1,138 @@
-"""Topologies: where the two nodes are and how they are joined, as YAML to copy and change."""
+"""Topologies: where the nodes are and how they are joined, as YAML to copy and change."""
 
 import importlib.resources
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from ipaddress import IPv4Network
+from itertools import combinations
 from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from netem.link import Addresses
+from netem.spec import LinkSpec
 from splitbed.checked import Frozen, one_line, read_yaml
-from splitbed.errors import UsageError
-from splitbed.node.config import Tls
+from splitbed.errors import UsageError, did_you_mean
+from splitbed.node.config import NodeName, Tls
+
+PAIR = ("ue", "edge")
+"""The nodes of whoever names none, which one link joins."""
 
 
-class Namespaces(Frozen):
-    """Two namespaces on this machine and the link between them."""
+def kind_of(node: str) -> Literal["ue", "edge"]:
+    """Which program a node runs, by its name: ``ue`` and ``ue-…`` are UEs."""
+    return "ue" if node.split("-", maxsplit=1)[0] == "ue" else "edge"
+
+
+def _both_ways(value: object) -> object:
+    each_way = isinstance(value, dict) and not {"uplink", "downlink"} & value.keys()
+    return {"uplink": value, "downlink": value} if each_way else value
+
+
+Fixed = Annotated[LinkSpec, BeforeValidator(_both_ways)]
+"""A link as `netem.spec.Shape` has it both ways, or as `uplink` and `downlink`."""
+
+
+class LinkPlace(Frozen):
+    """A link and the nodes that it joins: the nearer to the user first, which dials the other.
+
+    With a ``shape`` it is always that; without one it is as the cell that is measured asks.
+    """
+
+    ends: tuple[NodeName, NodeName]
+    shape: Fixed | None = None
+
+
+class _Joined(Frozen):
+    """Nodes by name, and the links between them."""
 
     name: str
+    links: Mapping[str, LinkPlace] = {"link": LinkPlace(ends=PAIR)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of its nodes."""
+        raise NotImplementedError
+
+    def between(self, nodes: Iterable[str]) -> dict[str, LinkPlace]:
+        """The links that join these nodes, by name."""
+        return {name: place for name, place in self.links.items() if {*place.ends} <= {*nodes}}
+
+    def _check_joined(self) -> None:
+        """Raise ValueError for a link that joins no two of the nodes, or a node without one."""
+        joined: dict[frozenset[str], str] = {}
+        for name, place in self.links.items():
+            for end in place.ends:
+                if end not in self.names:
+                    meant = did_you_mean(end, self.names, otherwise=";")
+                    raise ValueError(
+                        f"the link {name} ends at {end}, which is no node of it{meant} "
+                        f"its nodes are {', '.join(self.names)}"
+                    )
+            near, far = place.ends
+            if near == far:
+                raise ValueError(f"both ends of the link {name} are {near}")
+            if kind_of(far) == "ue":
+                raise ValueError(
+                    f"nobody dials a UE, as {near} would {far} over the link {name}: "
+                    f"give its ends as [{far}, {near}]"
+                )
+            if other := joined.get(frozenset(place.ends)):
+                raise ValueError(
+                    f"the links {other} and {name} join the same nodes, "
+                    f"{' and '.join(place.ends)}: give one"
+                )
+            joined[frozenset(place.ends)] = name
+        if apart := [node for node in self.names if not any(node in both for both in joined)]:
+            raise ValueError(f"no link reaches {', '.join(apart)}")
+
+
+def _no_duplicates(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len({*names}) < len(names):
+        raise ValueError("a node is named twice")
+    return names
+
+
+class LocalLink(LinkPlace):
+    """A link between two namespaces; its ``subnet`` is seen inside of them only."""
+
+    subnet: str | None = None
+
+
+class Namespaces(_Joined):
+    """Namespaces on this machine, one a node, and the links between them."""
+
     link_backend: str = "auto"
     subnet: str = "10.77.0.0/24"
+    """Of the first link; a link that names none has the next one."""
     data_port: int = Field(50051, ge=1024, le=65535)
+    nodes: Annotated[tuple[NodeName, ...], AfterValidator(_no_duplicates)] = PAIR
+    links: Mapping[str, LocalLink] = {"link": LocalLink(ends=PAIR)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.nodes
+
+    @cached_property
+    def subnets(self) -> dict[str, str]:
+        """Of each link."""
+        first = IPv4Network(self.subnet)
+        return {
+            name: link.subnet or f"{first[0] + place * first.num_addresses}/{first.prefixlen}"
+            for place, (name, link) in enumerate(self.links.items())
+        }
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        self._check_joined()
+        Addresses.of(self.subnet)
+        for subnet in self.subnets.values():
+            Addresses.of(subnet)
+        for (one, at), (other, there) in combinations(self.subnets.items(), 2):
+            if IPv4Network(at).overlaps(IPv4Network(there)):
+                raise ValueError(f"the subnets of {one} and {other}, {at} and {there}, overlap")
+        return self
 
 
 class NodePlace(Frozen):
@@ -28,15 +144,33 @@ class NodePlace(Frozen):
     command: str | None = None
 
 
-class Machines(Frozen):
-    """Two nodes that run as services, each of which shapes what it sends."""
+class Machines(_Joined):
+    """Nodes that run as services, each of which shapes what it sends.
 
-    name: str
-    ue: NodePlace
-    edge: NodePlace
+    In a file the two of a pair may stand by themselves, as ``ue`` and ``edge``.
+    """
+
+    nodes: Mapping[NodeName, NodePlace]
     tls: Tls | None = None
     token_file: Path | None = None
     insecure: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.nodes)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathered(cls, content: object) -> object:
+        if not isinstance(content, dict) or "nodes" in content:
+            return content
+        rest = {key: value for key, value in content.items() if key not in PAIR}
+        return rest | {"nodes": {side: content[side] for side in PAIR if side in content}}
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        self._check_joined()
+        return self
 
 
 Topology = Namespaces | Machines
@@ -50,7 +184,7 @@ def load_topology(file: Path | None) -> Topology:
     source = file or importlib.resources.files("topologies") / "pair.yaml"
     content = read_yaml(source, "topology")
     try:
-        if file and {"ue", "edge"} & content.keys():
+        if file and ({*PAIR} & content.keys() or isinstance(content.get("nodes"), dict)):
             return Machines.model_validate(_anchored(content, file.parent))
         return Namespaces.model_validate(content)
     except ValidationError as error:

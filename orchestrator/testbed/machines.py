@@ -1,6 +1,7 @@
-"""Two nodes that run as services on machines of their own, and the link between them."""
+"""Nodes that run as services on machines of their own, and the links between them."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from netem import qdisc
 from netem.link import Rates, ShapedLink
@@ -15,45 +16,53 @@ from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 _TIMEOUT_S = 30.0
 
 
-def check_machines(machines: Machines) -> None:
+def check_machines(machines: Machines, nodes: Iterable[str]) -> None:
     """Refuse to talk to nodes that others reach, unless by TLS or by leave; UsageError."""
     if machines.tls is None and not machines.insecure:
-        for place in (machines.ue, machines.edge):
-            checked_address(place.control, allowed=False, doing="ask")
+        for node in nodes:
+            checked_address(machines.nodes[node].control, allowed=False, doing="ask")
 
 
-def remote_nodes(machines: Machines) -> tuple[RemoteNode, RemoteNode]:
-    """UE and edge of a topology, not asked anything yet; UsageError for unusable certificates."""
-    return (
-        RemoteNode("ue", machines.ue, machines),
-        RemoteNode("edge", machines.edge, machines),
-    )
+def remote_nodes(machines: Machines, nodes: Iterable[str]) -> dict[str, RemoteNode]:
+    """These nodes, not asked anything yet; UsageError for unusable certificates."""
+    return {node: RemoteNode(node, machines.nodes[node], machines) for node in nodes}
+
+
+def machine_links(ends: Mapping[str, tuple[Node, Node]]) -> dict[str, "MachinesLink"]:
+    """The links between nodes that have started, by name; LinkError for one that none can shape."""
+    links = Counter(node.side for both in ends.values() for node in both)
+    for near, far in ends.values():
+        for node, peer in ((near, far), (far, near)):
+            if links[node.side] > 1 and any(not one.towards for one in node.says.shapes):
+                raise LinkError(
+                    f"the {node.side} node has {links[node.side]} links and one shaper for all: "
+                    "give each its own in its configuration, `shaper: [{dev: …, towards: "
+                    f"{peer.side}}}, …]`"
+                )
+    return {name: MachinesLink(*both) for name, both in ends.items()}
 
 
 class MachinesLink(ShapedLink):
-    """The nodes shape it: each what it sends; or one both ways, where the other cannot.
+    """The nodes at its ends shape it: each what it sends; or one both ways, where the other cannot.
 
     Raises LinkError where some direction is shaped by neither.
     """
 
     rates = Rates()
 
-    def __init__(
-        self,
-        ue: Node,
-        edge: Node,
-        ue_says: nodes_pb2.NodeDescription,
-        edge_says: nodes_pb2.NodeDescription,
-    ) -> None:
-        self._ends = {"ue": ue, "edge": edge}
-        self._says = {"ue": ue_says, "edge": edge_says}
-        for side, other in (("ue", "edge"), ("edge", "ue")):
-            if not self._says[side].shaper and not self._says[other].shapes_ingress:
+    def __init__(self, near: Node, far: Node) -> None:
+        self._near, self._far = near, far
+        sides = {node: _side(node, peer) for node, peer in ((near, far), (far, near))}
+        for node, peer in ((near, far), (far, near)):
+            other = sides[peer]
+            if sides[node] is None and not (other and other.ingress):
                 raise LinkError(
-                    f"nothing shapes what the {side} node sends: give it `shaper: {{dev: …}}` in "
-                    f"its configuration, or the {other} node `shaper: {{dev: …, ingress: true}}`"
+                    f"nothing shapes what the {node.side} node sends: give it `shaper: {{dev: …}}` "
+                    f"in its configuration, or the {peer.side} node `shaper: {{dev: …, ingress: "
+                    "true}`"
                 )
-        kinds = sorted({said.shaper for said in self._says.values()} - {""})
+        self._shaping = [node for node, side in sides.items() if side]
+        kinds = sorted({node.says.shaper for node in self._shaping})
         self.backend = f"nodes-{'+'.join(kinds)}"
         self.rates = Rates(holds="tbf" not in kinds)
 
@@ -69,37 +78,39 @@ class MachinesLink(ShapedLink):
 
     def read_back(self) -> LinkSpec:
         read = {}
-        for side in self._shaping:
-            with self._ends[side].asked("read the link's shape"):
-                read[side] = self._stub(side).Read(nodes_pb2.ReadShapeRequest(), timeout=_TIMEOUT_S)
+        for node in self._shaping:
+            request = nodes_pb2.ReadShapeRequest(towards=self._peer(node).side)
+            with node.asked("read the link's shape"):
+                read[node] = _stub(node).Read(request, timeout=_TIMEOUT_S)
         return self._spec_of(read)
 
     def _apply(self, spec: LinkSpec) -> None:
         taken = {}
-        for side in self._shaping:
+        for node in self._shaping:
             up, down = shape_message(spec.uplink), shape_message(spec.downlink)
-            egress, ingress = (up, down) if side == "ue" else (down, up)
-            request = nodes_pb2.ShapeRequest(egress=egress)
+            egress, ingress = (up, down) if node is self._near else (down, up)
+            request = nodes_pb2.ShapeRequest(egress=egress, towards=self._peer(node).side)
             if len(self._shaping) == 1:
                 request.ingress.CopyFrom(ingress)
-            with self._ends[side].asked("shape the link"):
-                taken[side] = self._stub(side).Shape(request, timeout=_TIMEOUT_S)
+            with node.asked("shape the link"):
+                taken[node] = _stub(node).Shape(request, timeout=_TIMEOUT_S)
         now = self._spec_of(taken)
         qdisc.compare(spec.uplink, now.uplink, "uplink")
         qdisc.compare(spec.downlink, now.downlink, "downlink")
 
-    @property
-    def _shaping(self) -> list[str]:
-        return [side for side, said in self._says.items() if said.shaper]
+    def _peer(self, node: Node) -> Node:
+        return self._far if node is self._near else self._near
 
-    def _stub(self, side: str) -> nodes_pb2_grpc.ShaperStub:
-        return nodes_pb2_grpc.ShaperStub(self._ends[side].channel)
-
-    def _spec_of(self, shaped: Mapping[str, nodes_pb2.Shaped]) -> LinkSpec:
-        if len(shaped) == 2:
-            up, down = shaped["ue"].egress, shaped["edge"].egress
-        elif "ue" in shaped:
-            up, down = shaped["ue"].egress, shaped["ue"].ingress
-        else:
-            up, down = shaped["edge"].ingress, shaped["edge"].egress
+    def _spec_of(self, shaped: Mapping[Node, nodes_pb2.Shaped]) -> LinkSpec:
+        near, far = shaped.get(self._near), shaped.get(self._far)
+        up = near.egress if near else shaped[self._far].ingress
+        down = far.egress if far else shaped[self._near].ingress
         return LinkSpec(uplink=shape_of(up), downlink=shape_of(down))
+
+
+def _side(node: Node, peer: Node) -> nodes_pb2.ShapedSide | None:
+    return next((one for one in node.says.shapes if one.towards in ("", peer.side)), None)
+
+
+def _stub(node: Node) -> nodes_pb2_grpc.ShaperStub:
+    return nodes_pb2_grpc.ShaperStub(node.channel)

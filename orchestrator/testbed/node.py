@@ -20,10 +20,13 @@ _KEEPALIVE = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 
 
 
 class Node(ABC):
-    """What the orchestrator asks of either node, and what it makes of no answer."""
+    """What the orchestrator asks of any node, and what it makes of no answer."""
 
     side: str
+    """Its name in the topology."""
     channel: grpc.Channel
+    says: nodes_pb2.NodeDescription
+    """What it said of itself when it was started."""
     waits = True
     """Whether a call waits for a connection; one that does not says why there is none."""
     gone = "died"
@@ -67,6 +70,7 @@ class Node(ABC):
                 f"the {self.side} node (version {answer.version}) speaks protocol "
                 f"{answer.protocol}, this orchestrator {PROTOCOL}: install the same version on all"
             )
+        self.says = answer
         return answer
 
     @abstractmethod
@@ -152,6 +156,12 @@ class RemoteNode(Node):
                 nodes_pb2.ResetRequest(), timeout=START_TIMEOUT_S
             )
         self._ours = True
+        if description.name != self.side:
+            raise NodeError(
+                f"the node at {self._address} calls itself {description.name}, the topology "
+                f"{self.side}: give it `name: {self.side}` in its configuration, or the topology "
+                "the address of another"
+            )
         return description
 
     def stop(self, *, last: bool = True) -> None:

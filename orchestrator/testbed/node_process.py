@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import grpc
 
 from netem.link import Link
 from netem.namespace import Namespace
+from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.node import Node
 from orchestrator.testbed.scratch import Scratch
 from splitbed.errors import MachineError, NodeError
+from splitbed.security.addresses import ip_port
 from splitbed.wire import CONTROL_OPTIONS
 
 _STOP_TIMEOUT_S = 3.0
@@ -23,7 +25,7 @@ _LOGGED = re.compile(r"\d{4}-\d\d-\d\dT")  # its log, not what it died of
 _DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
 
 
-@dataclass
+@dataclass(eq=False)
 class NodeProcess(Node):
     """One node in its namespace; its control plane is a Unix socket that crosses no link."""
 
@@ -104,9 +106,31 @@ class NodeProcess(Node):
 
 
 def local_nodes(
-    link: Link, scratch: Scratch, data_port: int, edge_module: str = "edge_node"
-) -> tuple[NodeProcess, NodeProcess]:
-    """UE and edge at the two ends of `link`, not started yet."""
-    data = f"{link.edge_address}:{data_port}"
-    edge = NodeProcess("edge", ["--listen", data, "--insecure"], link.edge, scratch, edge_module)
-    return NodeProcess("ue", ["--edge", data, "--insecure"], link.ue, scratch, "ue_node"), edge
+    links: Mapping[tuple[str, str], Link],
+    scratch: Scratch,
+    data_port: int,
+    edge_module: str = "edge_node",
+) -> dict[str, NodeProcess]:
+    """The nodes at the ends of `links`, by name, not started yet; the first of two ends dials."""
+    namespaces: dict[str, Namespace] = {}
+    argv: dict[str, list[str]] = {}
+    listens: dict[str, str] = {}
+    for (near, far), link in links.items():
+        namespaces |= {near: link.ue, far: link.edge}
+        place = ip_port(link.edge_address, data_port)
+        argv.setdefault(near, []).extend(["--dial", f"{far}={place}"])
+        # of one that several dial: wherever its namespace is reached
+        listens[far] = place if far not in listens else f"0.0.0.0:{data_port}"
+    for node, place in listens.items():
+        argv.setdefault(node, []).extend(["--listen", place])
+    modules = {"ue": "ue_node", "edge": edge_module}
+    return {
+        name: NodeProcess(
+            name,
+            ["--name", name, *argv[name], "--insecure"],
+            namespace,
+            scratch,
+            modules[kind_of(name)],
+        )
+        for name, namespace in namespaces.items()
+    }

@@ -1,37 +1,42 @@
 """Where testbeds can be brought up: checked once, before anything is made."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from netem.backends import AUTO, check_rates, choose
+from netem.backends import AUTO, check_links, check_rates, choose
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import UPLINK, check_flow
+from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.pace import paces
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.ask.topology import Namespaces, Topology, load_topology
+from orchestrator.ask.topology import PAIR, LinkPlace, Namespaces, Topology, load_topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
 from splitbed.node.processor import Processor
-
-NODES, LINKS = ("ue", "edge"), (("ue", "edge"),)
-"""Of every topology."""
 
 
 @dataclass(frozen=True)
 class Site:
     """Where testbeds can be brought up: a topology that was checked, and what shapes links there.
 
-    `backend` is None where the nodes of a topology of machines shape theirs themselves.
+    `backend` is None where the nodes of a topology of machines shape theirs themselves. `nodes` are
+    those that take part; the rest of the topology stays as it is.
     """
 
     topology: Topology
     backend: str | None
+    nodes: tuple[str, ...] = PAIR
+
+    @property
+    def links(self) -> Mapping[str, LinkPlace]:
+        """Those between the nodes that take part, by name."""
+        return self.topology.between(self.nodes)
 
     def check(self, links: Iterable[LinkSpec]) -> None:
         """Raise UsageError for a link that cannot be shaped here."""
-        for spec in links:
+        fixed = [place.shape for place in self.links.values() if place.shape]
+        for spec in (*fixed, *links):
             if self.backend is None:
                 MachinesLink.rates.check("nodes-netem", spec)
             else:
@@ -52,22 +57,30 @@ def checked_site(config: SweepConfig) -> Site:
     Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
     topology = load_topology(config.topology)
-    check_flow(config.flow, NODES, LINKS, topology.name)
+    flow, ends = flow_named(config.flow), {place.ends for place in topology.links.values()}
+    check_flow(config.flow, topology.names, ends, topology.name)
     if config.flow != UPLINK:
         raise UsageError(f"--flow {config.flow}: nodes cannot run it yet; leave it out")
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
-        site = Site(topology, choose(topology.link_backend if wanted == AUTO else wanted))
+        backend = choose(topology.link_backend if wanted == AUTO else wanted)
+        site = Site(topology, backend, flow.nodes)
+        check_links(backend, len(site.links))
         if any(pace.limits for pace in paces(config)):
             Processor().close()
     else:
-        check_machines(topology)
+        check_machines(topology, flow.nodes)
         if config.link_backend != AUTO:
             raise UsageError(
                 f"--link-backend {config.link_backend} is for links made here: the nodes of "
                 f"{topology.name} shape theirs themselves"
             )
-        site = Site(topology, None)
+        site = Site(topology, None, flow.nodes)
+    if all(place.shape for place in site.links.values()):
+        raise UsageError(
+            f"every link of {topology.name} has a shape of its own, so that none is left for --bw "
+            "and the like: take `shape` away from one"
+        )
     site.check(config.links)
     return site
 

@@ -13,7 +13,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 
-from orchestrator.ask.topology import Machines, NodePlace
+from orchestrator.ask.topology import Machines, NodePlace, kind_of
 from splitbed.errors import MachineError, NodeError, UsageError
 
 _SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
@@ -30,7 +30,7 @@ _SAID = {
 
 
 def up(machines: Machines) -> Iterator[str]:
-    """Start the nodes that have a host, the edge first; a sentence for each once it answers.
+    """Start the nodes that have a host, the UE last; a sentence for each once it answers.
 
     A node that runs is left as it is. Raises UsageError where there is no host or a host without
     configuration, MachineError for a host that cannot be reached, NodeError for a node that did
@@ -51,8 +51,8 @@ def down(machines: Machines) -> Iterator[str]:
 
 
 def _hosts(machines: Machines) -> list[tuple[str, NodePlace]]:
-    both = (("edge", machines.edge), ("ue", machines.ue))
-    found = [(side, place) for side, place in both if place.ssh]
+    # who is dialled before who dials
+    found = [(side, place) for side, place in [*machines.nodes.items()][::-1] if place.ssh]
     if not found:
         raise UsageError(
             f"the topology {machines.name} gives no host to start a node at: "
@@ -68,7 +68,7 @@ def _hosts(machines: Machines) -> list[tuple[str, NodePlace]]:
 
 
 def _asked(doing: str, name: str, side: str, place: NodePlace) -> str:
-    node = [place.command or f"{side}-node", "serve", "--config", str(place.config)]
+    node = [place.command or f"{kind_of(side)}-node", "serve", "--config", str(place.config)]
     remote = shlex.join(["sh", "-s", "--", doing, f"{name}-{side}", *node])
     script = (importlib.resources.files(__package__) / "node_at_host.sh").read_text()
     try:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from splitbed.command import program
+from splitbed.errors import UsageError
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them
     from splitbed.node.config import NodeConfig
     from splitbed.node.host import NodeHost
     from splitbed.node.serve import Plane
 
-Options = dict[str, str | bool | None]
+Options = dict[str, str | bool | dict[str, str] | None]
 """By name, those not given None."""
 
 
@@ -24,6 +25,11 @@ ControlOption = Annotated[
 ]
 MetricsOption = Annotated[str | None, typer.Option(help="IP:PORT for Prometheus.")]
 LogOption = Annotated[str | None, typer.Option(help="console or json.")]
+NameOption = Annotated[str | None, typer.Option(help="Its name in the topology.")]
+DialOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=IP:PORT", help="A node that it dials; again for each."),
+]
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
 ]
@@ -50,6 +56,8 @@ def node_app(
         config: ConfigOption = None,
         place: Annotated[str | None, typer.Option(f"--{own}", help=own_help)] = None,
         control: ControlOption = None,
+        name: NameOption = None,
+        dial: DialOption = None,
         metrics: MetricsOption = None,
         log: LogOption = None,
         insecure: InsecureOption = False,
@@ -57,7 +65,8 @@ def node_app(
     ) -> None:
         """Serve until SIGTERM; what is in flight is finished."""
         options: Options = {own: place, "control": control, "metrics": metrics, "log": log}
-        asked = configured(config, options | {"insecure": insecure or None})
+        options |= {"name": name, "dials": _dials(dial or ()), "insecure": insecure or None}
+        asked = configured(config, options)
         if check:
             from splitbed.node.serve import check as ask
 
@@ -66,6 +75,16 @@ def node_app(
             serve(asked)
 
     return app
+
+
+def _dials(given: Sequence[str]) -> dict[str, str] | None:
+    dials = {}
+    for word in given:
+        name, _, place = word.partition("=")
+        if not (name and place):
+            raise UsageError(f"--dial {word}: give NAME=IP:PORT, such as cloud=192.0.2.30:50051")
+        dials[name] = place
+    return dials or None
 
 
 def run_node(
@@ -85,5 +104,6 @@ def run_node(
         folder = stack.enter_context(own_folder(f"{role}-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
         host = NodeHost(role, folder, config.limits)
+        host.description.name = config.name
         serve(config, host.in_flight, *planes(host, stack))
     end()

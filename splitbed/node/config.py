@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError
 
 _Config = TypeVar("_Config", bound="NodeConfig")
+
+NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+"""Of a node in its topology: ue, edge, cloud, ue-1."""
 
 
 class Tls(Frozen):
@@ -31,39 +34,74 @@ class Limits(Frozen):
 
 
 class ShaperConfig(Frozen):
-    """The data interface that a node shapes: what it sends, and with ``ingress`` what comes in."""
+    """A data interface that a node shapes: what it sends, and with ``ingress`` what comes in.
+
+    Of a node with several links ``towards`` names the node at the other end of this one.
+    """
 
     dev: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")
     ingress: bool = False
+    towards: NodeName | None = None
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, dict | ShaperConfig) else value
 
 
 class NodeConfig(Frozen):
-    """One node. ``control``, ``listen`` and ``metrics`` are IP:PORT, or ``unix:PATH``."""
+    """One node. ``control`` and ``metrics`` are IP:PORT, or ``unix:PATH``.
+
+    ``dials`` says where the nodes listen that this one dials, by their names.
+    """
 
     WHOSE: ClassVar[str] = "a node"
+    name: NodeName
     control: str
+    dials: Mapping[NodeName, str] = {}
     metrics: str | None = None
     tls: Tls | None = None
     token_file: Path | None = None
     insecure: bool = False
     log: Literal["console", "json"] = "console"
     limits: Limits = Limits()
-    shaper: ShaperConfig | None = None
+    shaper: Annotated[tuple[ShaperConfig, ...], BeforeValidator(_listed)] = ()
     grace_s: float = Field(30.0, ge=0, le=35)  # deploy/ kills later than that
+
+    @model_validator(mode="after")
+    def _shapes_each_link_once(self) -> Self:
+        towards = [one.towards for one in self.shaper]
+        if len(towards) > 1 and (None in towards or len({*towards}) < len(towards)):
+            raise ValueError("of several shapers each says `towards` which other node")
+        return self
 
 
 class EdgeConfig(NodeConfig):
-    """``listen`` is where intermediate data comes in, and at the same UDP port the link's proof."""
+    """``listen`` is where data comes in, and at the same UDP port the proofs of links."""
 
     WHOSE: ClassVar[str] = "an edge node"
+    name: NodeName = "edge"
     listen: str
 
 
 class UeConfig(NodeConfig):
-    """``edge`` is where intermediate data goes."""
+    """``edge`` is where the node of that name listens, which this one dials."""
 
     WHOSE: ClassVar[str] = "a UE node"
-    edge: str
+    name: NodeName = "ue"
+    edge: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dials_the_edge(cls, content: object) -> object:
+        if not isinstance(content, dict) or not content.get("edge"):
+            return content
+        return content | {"dials": {"edge": content["edge"], **(content.get("dials") or {})}}
+
+    @model_validator(mode="after")
+    def _dials_somebody(self) -> Self:
+        if not self.dials:
+            raise ValueError("edge is missing: where is the node that it is to dial?")
+        return self
 
 
 def load_node_config(

@@ -5,7 +5,7 @@ import socket
 import struct
 from contextlib import suppress
 from fcntl import ioctl
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 import psutil
 
@@ -18,7 +18,7 @@ _ANY_PORT = 9
 
 
 def tell_interface(told: NodeDescription, host: str, dev: str | None = None) -> None:
-    """Have a node say MTU and offloads of `dev`; else of what has the IPv4 address `host`.
+    """Have a node say MTU and offloads of `dev`; else of what has the address `host`.
 
     Or of that by which packets leave for it. Nothing is said where there is none, and of the
     address that stands for all of a machine's.
@@ -44,9 +44,10 @@ def offloads_of(interface: str) -> dict[str, bool]:
 
 
 def _interface_towards(host: str) -> str | None:
-    if IPv4Address(host).is_unspecified:
+    if ip_address(host).is_unspecified:
         return None
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((host, _ANY_PORT))  # of UDP: nothing is sent
         own = probe.getsockname()[0]
         for name, addresses in psutil.net_if_addrs().items():

@@ -30,7 +30,7 @@ from splitbed.security.addresses import checked_address
 from splitbed.telemetry import FRAMES_IN_FLIGHT
 from splitbed.wire import CHANNEL_OPTIONS
 
-ORCHESTRATOR, UE = frozenset({"orchestrator"}), frozenset({"ue"})
+ORCHESTRATOR, NODES = frozenset({"orchestrator"}), frozenset({"ue", "edge"})
 _LAST_CALLS_S = 1.0
 _CHECK_S = 3.0
 _KEEPALIVE = [

@@ -109,10 +109,11 @@ class NodeDescription(_message.Message):
     PROTOCOL_FIELD_NUMBER: _builtins.int
     TCP_FIELD_NUMBER: _builtins.int
     SHAPER_FIELD_NUMBER: _builtins.int
-    SHAPES_INGRESS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     OFFLOADS_FIELD_NUMBER: _builtins.int
     MTU_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SHAPES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -126,11 +127,12 @@ class NodeDescription(_message.Message):
     """of these messages; nodes of another are refused"""
     shaper: _builtins.str
     """what shapes here: netem or tbf; empty where nothing does"""
-    shapes_ingress: _builtins.bool
     sessions: _builtins.int
     """how many it may have open on parts of a model"""
     mtu: _builtins.int
     """of that interface; 0: not known"""
+    name: _builtins.str
+    """in its topology"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -141,6 +143,8 @@ class NodeDescription(_message.Message):
     def offloads(self) -> _containers.ScalarMap[_builtins.str, _builtins.bool]:
         """of the interface that data crosses; empty: not known"""
 
+    @_builtins.property
+    def shapes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShapedSide]: ...
     def __init__(
         self,
         *,
@@ -155,18 +159,45 @@ class NodeDescription(_message.Message):
         protocol: _builtins.int = ...,
         tcp: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         shaper: _builtins.str = ...,
-        shapes_ingress: _builtins.bool = ...,
         sessions: _builtins.int = ...,
         offloads: _abc.Mapping[_builtins.str, _builtins.bool] | None = ...,
         mtu: _builtins.int = ...,
+        name: _builtins.str = ...,
+        shapes: _abc.Iterable[Global___ShapedSide] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "mtu", b"mtu", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes_ingress", b"shapes_ingress", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeDescription: _TypeAlias = NodeDescription  # noqa: Y015
+
+@_typing.final
+class ShapedSide(_message.Message):
+    """A link that a node shapes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOWARDS_FIELD_NUMBER: _builtins.int
+    INGRESS_FIELD_NUMBER: _builtins.int
+    towards: _builtins.str
+    """the node at its other end; empty: whichever there is"""
+    ingress: _builtins.bool
+    """what comes in, too"""
+    def __init__(
+        self,
+        *,
+        towards: _builtins.str = ...,
+        ingress: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ingress", b"ingress", "towards", b"towards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShapedSide: _TypeAlias = ShapedSide  # noqa: Y015
 
 @_typing.final
 class ResetRequest(_message.Message):
@@ -244,6 +275,9 @@ class ShapeRequest(_message.Message):
 
     EGRESS_FIELD_NUMBER: _builtins.int
     INGRESS_FIELD_NUMBER: _builtins.int
+    TOWARDS_FIELD_NUMBER: _builtins.int
+    towards: _builtins.str
+    """the node at the link's other end"""
     @_builtins.property
     def egress(self) -> Global___LinkShape: ...
     @_builtins.property
@@ -255,10 +289,11 @@ class ShapeRequest(_message.Message):
         *,
         egress: Global___LinkShape | None = ...,
         ingress: Global___LinkShape | None = ...,
+        towards: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress", "ingress", b"ingress", "towards", b"towards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,12 +303,16 @@ Global___ShapeRequest: _TypeAlias = ShapeRequest  # noqa: Y015
 class ReadShapeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    TOWARDS_FIELD_NUMBER: _builtins.int
+    towards: _builtins.str
     def __init__(
         self,
+        *,
+        towards: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["towards", b"towards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -981,8 +1020,11 @@ class ProveLinkRequest(_message.Message):
     PROBE_TOKEN_FIELD_NUMBER: _builtins.int
     UPLINK_FIELD_NUMBER: _builtins.int
     DOWNLINK_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
     probe_port: _builtins.int
     probe_token: _builtins.bytes
+    peer: _builtins.str
+    """the node at the link's far end"""
     @_builtins.property
     def uplink(self) -> Global___LinkShape: ...
     @_builtins.property
@@ -994,10 +1036,11 @@ class ProveLinkRequest(_message.Message):
         probe_token: _builtins.bytes = ...,
         uplink: Global___LinkShape | None = ...,
         downlink: Global___LinkShape | None = ...,
+        peer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "uplink", b"uplink"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "probe_port", b"probe_port", "probe_token", b"probe_token", "uplink", b"uplink"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "peer", b"peer", "probe_port", b"probe_port", "probe_token", b"probe_token", "uplink", b"uplink"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

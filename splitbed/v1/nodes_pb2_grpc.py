@@ -519,6 +519,82 @@ class Shaper:
             _registered_method=True)
 
 
+class LinksStub:
+    """Control plane of a node that dials others.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Prove = channel.unary_unary(
+                '/splitbed.v1.Links/Prove',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.LinkProof.FromString,
+                _registered_method=True)
+
+
+class LinksServicer:
+    """Control plane of a node that dials others.
+    """
+
+    def Prove(self, request, context):
+        """Measures the link to one of them, as the links' far ends answer it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_LinksServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Prove': grpc.unary_unary_rpc_method_handler(
+                    servicer.Prove,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.LinkProof.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'splitbed.v1.Links', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('splitbed.v1.Links', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Links:
+    """Control plane of a node that dials others.
+    """
+
+    @staticmethod
+    def Prove(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Links/Prove',
+            splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.LinkProof.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class UeStub:
     """Control plane of the UE node alone.
     """

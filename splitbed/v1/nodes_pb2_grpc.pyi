@@ -192,6 +192,37 @@ class ShaperServicer(metaclass=_abc_1.ABCMeta):
 
 def add_ShaperServicer_to_server(servicer: ShaperServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class LinksStub:
+    """Control plane of a node that dials others."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> LinksAsyncStub: ...
+    Prove: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]
+    """Measures the link to one of them, as the links' far ends answer it."""
+
+@_typing.type_check_only
+class LinksAsyncStub(LinksStub):
+    """Control plane of a node that dials others."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Prove: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]  # type: ignore[assignment]
+    """Measures the link to one of them, as the links' far ends answer it."""
+
+class LinksServicer(metaclass=_abc_1.ABCMeta):
+    """Control plane of a node that dials others."""
+
+    @_abc_1.abstractmethod
+    def Prove(
+        self,
+        request: _nodes_pb2.ProveLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.LinkProof, _abc.Awaitable[_nodes_pb2.LinkProof]]:
+        """Measures the link to one of them, as the links' far ends answer it."""
+
+def add_LinksServicer_to_server(servicer: LinksServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class UeStub:
     """Control plane of the UE node alone."""
 

@@ -15,13 +15,12 @@ from orchestrator.plan.doubt import ELSEWHERE, LONG_MS
 from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.model import SweptModel, load_model
-from orchestrator.testbed.node_process import local_nodes
 from orchestrator.testbed.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from splitbed.runtime.turns import Turn, waited_ms
 from splitbed.timeline import Stage, Timeline
 from tests.bench.figure import Bar, Figure, median
-from tests.node.loopback import free_port, loopback_link
+from tests.node.loopback import loopback_nodes
 
 _REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "models"
 _MODELS: dict[str, dict[str, list[int]]] = {
@@ -84,14 +83,13 @@ def measured(name: str, folder: Path) -> tuple[Profile, float, list[Cut]]:
     model = load_model(config, folder)
     n = model.graph.n
     inside = [cut.k for cut in model.graph.cuts if cut.crossable and 0 < cut.k < n]
-    with (
-        scratch() as space,
-        Pair(*local_nodes(loopback_link(), space, free_port(), "edge_node"), model) as pair,
-    ):
-        began = time.monotonic()
-        profile = take_profile(config, model, pair)
-        took_s = time.monotonic() - began
-        cuts = [_cut(k, profile, model, pair) for k in (0, *chosen(inside, _CUTS), n)]
+    with scratch() as space:
+        nodes = loopback_nodes(space)
+        with Pair(nodes["ue"], nodes["edge"], model) as pair:
+            began = time.monotonic()
+            profile = take_profile(config, model, pair)
+            took_s = time.monotonic() - began
+            cuts = [_cut(k, profile, model, pair) for k in (0, *chosen(inside, _CUTS), n)]
     return profile, took_s, cuts
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from netem.backends.native import open_native
+from netem.backends import BACKENDS
 from netem.link import DEVICE, Addresses, Link
 from netem.namespace import Namespace, new_namespace, privileged
 from orchestrator.ask.topology import Machines, load_topology
@@ -51,7 +51,7 @@ def machines(tmp_path: Path) -> Iterator[tuple[Link, Hosts]]:
     """Two network namespaces with nothing but a wire between them, and a host in each."""
     with ExitStack() as stack:
         made = stack.enter_context(hosts(tmp_path / "ssh", 22))
-        link = stack.enter_context(open_native(tmp_path, Addresses(UE, EDGE, 24)))
+        link = stack.enter_context(BACKENDS["native"].open(tmp_path, Addresses(UE, EDGE, 24)))
         stack.enter_context(listening(made, UE, link.ue))
         stack.enter_context(listening(made, EDGE, link.edge))
         yield link, made
@@ -108,7 +108,10 @@ def test_the_examples_belong_together_and_listen_to_nobody_without_a_certificate
     topology = load_topology(ROOT / "topologies" / "two-machines.yaml")
     assert isinstance(topology, Machines)
     assert ue.edge == edge.listen
-    assert (ue.control, edge.control) == (topology.ue.control, topology.edge.control)
+    assert (ue.control, edge.control) == (
+        topology.nodes["ue"].control,
+        topology.nodes["edge"].control,
+    )
     for config in (ue, edge):
         assert config.tls
         assert config.token_file

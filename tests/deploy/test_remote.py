@@ -49,16 +49,15 @@ def machines(host: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         )
         for side in ("ue", "edge")
     }
-    yield Machines(name=tmp_path.name, ue=places["ue"], edge=places["edge"])
+    yield Machines(name=tmp_path.name, nodes=places)
     host.end()
 
 
 def alone(machines: Machines, **changes: str | None) -> Machines:
     """Only the edge has a host."""
-    edge = machines.edge.model_copy(update=changes)
-    return machines.model_copy(
-        update={"edge": edge, "ue": machines.ue.model_copy(update={"ssh": None})}
-    )
+    edge = machines.nodes["edge"].model_copy(update=changes)
+    ue = machines.nodes["ue"].model_copy(update={"ssh": None})
+    return machines.model_copy(update={"nodes": {"ue": ue, "edge": edge}})
 
 
 @needs_sshd
@@ -87,10 +86,10 @@ def test_down_of_nodes_that_do_not_run_says_so(machines: Machines) -> None:
 
 @needs_sshd
 def test_down_waits_until_a_node_has_finished(machines: Machines) -> None:
-    Path(str(machines.edge.config)).write_text("ends_after_s=0.6\n")
+    Path(str(machines.nodes["edge"].config)).write_text("ends_after_s=0.6\n")
     list(up(alone(machines)))
     list(down(alone(machines)))
-    assert Path(f"{machines.edge.config}.up").read_text().endswith("ended\n")
+    assert Path(f"{machines.nodes['edge'].config}.up").read_text().endswith("ended\n")
 
 
 @needs_sshd
@@ -112,7 +111,7 @@ def test_down_spares_who_has_the_pid_of_a_node_that_is_gone(
 
 @needs_sshd
 def test_a_node_that_something_else_started_is_left_alone(machines: Machines) -> None:
-    place = machines.edge
+    place = machines.nodes["edge"]
     argv = [str(place.command), "serve", "--config", str(place.config)]
     with subprocess.Popen(argv) as node:
         until(lambda: not subprocess.run([*argv, "--check"], check=False).returncode, node)
@@ -125,7 +124,7 @@ def test_a_node_that_something_else_started_is_left_alone(machines: Machines) ->
 
 @needs_sshd
 def test_a_node_that_dies_at_its_start_is_an_error_with_its_last_word(machines: Machines) -> None:
-    Path(str(machines.edge.config)).write_text("echo no such interface: eth7; exit 3\n")
+    Path(str(machines.nodes["edge"].config)).write_text("echo no such interface: eth7; exit 3\n")
     with pytest.raises(NodeError, match=r"edge node at .* died: no such interface: eth7"):
         list(up(alone(machines)))
 
@@ -145,13 +144,13 @@ def test_a_host_that_cannot_be_reached_is_an_error_of_the_machine(machines: Mach
 def test_a_topology_without_hosts_says_what_to_give() -> None:
     place = NodePlace(control=f"{HERE}:1")
     with pytest.raises(UsageError, match="ssh: user@host"):
-        list(up(Machines(name="none", ue=place, edge=place)))
+        list(up(Machines(name="none", nodes={"ue": place, "edge": place})))
 
 
 def test_a_host_without_a_configuration_says_what_to_give() -> None:
     place = NodePlace(control=f"{HERE}:1", ssh="edge.example")
     with pytest.raises(UsageError, match=r"`config:`, the path of a file at edge.example"):
-        list(up(Machines(name="none", ue=place, edge=place)))
+        list(up(Machines(name="none", nodes={"ue": place, "edge": place})))
 
 
 def test_the_topology_that_comes_along_has_hosts_and_tls() -> None:
@@ -159,4 +158,4 @@ def test_the_topology_that_comes_along_has_hosts_and_tls() -> None:
     assert isinstance(topology, Machines)
     assert topology.tls
     assert not topology.insecure
-    assert all(place.ssh and place.config for place in (topology.ue, topology.edge))
+    assert all(place.ssh and place.config for place in topology.nodes.values())

@@ -79,8 +79,8 @@ class Place:
         return [p for p in found if p.status() != psutil.STATUS_ZOMBIE]
 
     def node(self, side: str) -> psutil.Process:
-        """The live node of that side."""
-        (node,) = [p for p in self.processes() if f"{side}_node" in p.cmdline()]
+        """The live node of that name in the topology."""
+        (node,) = [p for p in self.processes() if {"--name", side} <= {*p.cmdline()}]
         return node
 
 

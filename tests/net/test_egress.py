@@ -54,7 +54,7 @@ def ends() -> Iterator[tuple[Namespace, Namespace]]:
     """The UE's and the edge's namespace, with a veth and TCP's own defaults."""
     with new_namespace() as ue, new_namespace() as edge:
         add_veth(ue, DEVICE, edge, DEVICE)
-        join([(ue, UE), (edge, EDGE)], DEVICE, 24)
+        join([(ue, DEVICE, UE), (edge, DEVICE, EDGE)], 24)
         for end in (ue, edge):
             write_sysctl(end, "tcp_slow_start_after_idle", "1")
             write_sysctl(end, "tcp_no_metrics_save", "0")

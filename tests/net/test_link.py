@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from netem.backends import check_rates, choose, open_link
-from netem.link import Link
+from netem.link import DEVICE, Link
 from netem.probe import ProbeServer, prove
 from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, symmetric
+from netem.wire import wire_bytes
 from splitbed.errors import LinkError, UsageError
-from tests.net.traffic import SEGMENT_SHARE, connected, delivered, goodput_mbit
+from tests.net.traffic import SEGMENT_SHARE, carry, connected, delivered, goodput_mbit
 from tests.shared_machine import within
 
 pytestmark = pytest.mark.measures
@@ -42,6 +43,33 @@ def test_a_round_trip_takes_both_delays(link: Link, delay_ms: float) -> None:
     # The link box adds 0.4 to 0.6 ms; other work on the machine adds more, so the least counts.
     nominal = nominal_rtt_ms(spec)
     within(nominal - 0.1, lambda: proof_of(link, spec, 1).rtt_min_ms, nominal + 1)
+
+
+def test_a_link_is_proved_over_ipv6_as_it_is_over_ipv4(link: Link) -> None:
+    # slow, so that 20 bytes more in each header would show in rate and round trip
+    spec = LinkSpec(uplink=Shape(rate_mbit=1, delay_ms=5), downlink=Shape(rate_mbit=2))
+    link.shape(spec)
+    udp, six = socket.SOCK_DGRAM, socket.AF_INET6
+    for end, address in ((link.ue, "fd00::1"), (link.edge, "fd00::2")):
+        end.run(["tee", f"/proc/sys/net/ipv6/conf/{DEVICE}/disable_ipv6"], given="0")
+        end.run(["ip", "address", "add", f"{address}/64", "dev", DEVICE, "nodad"])
+    with ProbeServer("fd00::2", opened=link.edge.open_socket(udp, six)) as server:
+        opened = link.ue.open_socket(udp, six)
+        proof = prove(server.address, server.token, spec, opened=opened)
+    assert judge(proof, spec) is None, proof
+
+
+def test_both_ends_count_what_crosses(link: Link) -> None:
+    link.shape(symmetric(rate_mbit=100))
+    nbytes = 200_000
+    before = link.ue.counters()[DEVICE], link.edge.counters()[DEVICE]
+    carry(link, nbytes)
+    ue, edge = link.ue.counters()[DEVICE], link.edge.counters()[DEVICE]
+    ue, edge = ue.since(before[0]), edge.since(before[1])
+    assert (edge.received_bytes, edge.received_packets) == (ue.sent_bytes, ue.sent_packets)
+    # acknowledgements may be under way still
+    assert ue.received_bytes <= edge.sent_bytes < ue.sent_bytes / 10
+    assert wire_bytes(nbytes) <= ue.sent_bytes <= wire_bytes(nbytes) * 1.01 + 2000
 
 
 def test_each_direction_has_its_own_rate(link: Link) -> None:

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import yaml
 
+from tests.net.machines import Machines, brought_up
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
-from tests.net.two_machines import Machines, two_machines
 from tests.node.loopback import small_model
 from tests.shared_machine import until
 
@@ -24,7 +24,7 @@ SIDE = 96  # 3:3 sends 0.6 MB: a second at 5 Mbit/s
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[Machines]:
-    with two_machines(tmp_path_factory.mktemp("faults")) as both:
+    with brought_up(tmp_path_factory.mktemp("faults")) as both:
         yield both
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.net.machines import CLOCK_AHEAD_S, Machines, brought_up
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
-from tests.net.two_machines import CLOCK_AHEAD_S, Machines, two_machines
 from tests.node.loopback import small_model
 
 SIDE = 96  # maps of 0.3 MB: the first two frames that tbf lets pass at once weigh little
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machines(folder: Path, backend: str) -> Iterator[Machines]:
-    with two_machines(folder) as both:
+    with brought_up(folder) as both:
         yield both
 
 

@@ -9,8 +9,8 @@ import yaml
 
 from tests.deploy.watched import DEPLOY, alerts, as_value, finite, panels
 from tests.net.entering import call
+from tests.net.machines import METRICS, Machines, brought_up
 from tests.net.sweeps import ORCHESTRATE
-from tests.net.two_machines import METRICS, Machines, two_machines
 from tests.node.loopback import small_model
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -50,7 +50,7 @@ def unanswered(machines: Machines, queries: set[tuple[str, bool]]) -> set[tuple[
 def test_every_query_of_dashboard_and_alerts_has_data_while_a_sweep_runs(tmp_path: Path) -> None:
     if shutil.which("prometheus") is None:
         pytest.skip("needs prometheus: `apt-get install --no-install-recommends prometheus`")
-    with two_machines(tmp_path) as machines:
+    with brought_up(tmp_path) as machines:
         watching = [f"--config.file={configured(tmp_path)}", f"--storage.tsdb.path={tmp_path}/tsdb"]
         prometheus = machines.popen(
             ["prometheus", *watching, "--web.listen-address=127.0.0.1:9090", "--log.level=error"]
@@ -76,7 +76,7 @@ def test_every_query_of_dashboard_and_alerts_has_data_while_a_sweep_runs(tmp_pat
 
 
 def test_metrics_of_a_node_are_for_those_with_a_certificate_alone(tmp_path: Path) -> None:
-    with two_machines(tmp_path) as machines:
+    with brought_up(tmp_path) as machines:
         certs = tmp_path / "certs"
         own = ["--cert", f"{certs}/orchestrator.pem", "--key", f"{certs}/orchestrator.key"]
         curl = [

@@ -4,9 +4,13 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from netem.link import Link
 from netem.namespace import Namespace
+from netem.spec import LinkSpec
 
 SEGMENT_SHARE = 1448 / 1514
 """Payload of a full TCP segment with timestamps, over its Ethernet frame."""
@@ -47,6 +51,31 @@ def connected(
         end.settimeout(5)
         end.connect(listener.getsockname())
         return end, listener.accept()[0]
+
+
+def carry(link: Link, nbytes: int) -> None:
+    """Send so much over a TCP connection up `link`, and take it all."""
+    sender, receiver = connected(link.ue, link.edge, link.edge_address)
+    with sender, receiver, ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(sender.sendall, bytes(nbytes))
+        while nbytes:
+            nbytes -= len(receiver.recv(1 << 16))
+        sending.result()
+
+
+@contextmanager
+def cut(link: Link) -> Iterator[None]:
+    """Nothing crosses it inside; it was shaped before, and is again as it was.
+
+    Its interfaces stay up: a link box would not survive their going down.
+    """
+    before = link.read_back()
+    up, down = (way.replaced(loss_pct=100.0) for way in (before.uplink, before.downlink))
+    link.shape(LinkSpec(uplink=up, downlink=down))
+    try:
+        yield
+    finally:
+        link.shape(before)
 
 
 def delivered(link: Link, datagrams: int) -> int:

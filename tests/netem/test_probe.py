@@ -8,21 +8,22 @@ from contextlib import suppress
 import pytest
 
 from netem.probe import ProbeServer, prove
-from netem.proof import judge
+from netem.proof import PING_FRAME_BYTES, judge
 from netem.spec import FRAME_BYTES, symmetric
 from splitbed.errors import LinkError, MachineError
 
 
-@pytest.fixture
-def server() -> Iterator[ProbeServer]:
-    with ProbeServer("127.0.0.1") as entered:
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def server(request: pytest.FixtureRequest) -> Iterator[ProbeServer]:
+    with ProbeServer(request.param) as entered:
         yield entered
 
 
 def answers(server: ProbeServer, datagram: bytes) -> list[bytes]:
     """What comes back before the answer to a ping that is sent right after it."""
     ping = server.token + b"P" + b"sentinel"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    family = socket.AF_INET6 if ":" in server.address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect(server.address)
         sock.settimeout(0.3)
         sock.send(datagram)
@@ -49,12 +50,15 @@ def test_loopback_carries_what_is_sent_at_the_rate_that_it_is_sent_at(
 class Counting(ProbeServer):
     """Counts what it is asked, by kind."""
 
-    def __init__(self) -> None:
-        super().__init__("127.0.0.1")
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__(address)
         self.seen: Counter[bytes] = Counter()
+        self.sizes: set[int] = set()
 
     def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
         self.seen[datagram[16:17]] += 1
+        if datagram[16:17] in b"PT":
+            self.sizes.add(len(datagram))
         super()._answer(datagram, arrival_ns, peer)
 
 
@@ -66,6 +70,13 @@ def test_what_differs_of_a_link_is_measured_again_and_nothing_else() -> None:
     assert proof.attempts == 3
     assert server.seen[b"P"] == proof.pings
     assert (server.seen[b"R"], server.seen[b"D"]) == (3, 3)
+
+
+@pytest.mark.parametrize(("address", "headers_bytes"), [("127.0.0.1", 42), ("::1", 62)])
+def test_frames_and_pings_are_as_long_over_either_version(address: str, headers_bytes: int) -> None:
+    with Counting(address) as server:
+        prove(server.address, server.token, symmetric(rate_mbit=5), attempts=1)
+    assert server.sizes == {FRAME_BYTES - headers_bytes, PING_FRAME_BYTES - headers_bytes}
 
 
 def test_a_proof_keeps_a_link_busy_for_less_than_half_a_second() -> None:

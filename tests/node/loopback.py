@@ -15,10 +15,11 @@ from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
 from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.topology import PAIR
 from orchestrator.testbed.model import SweptModel, load_model
-from orchestrator.testbed.node_process import local_nodes
+from orchestrator.testbed.node_process import NodeProcess, local_nodes
 from orchestrator.testbed.pair import Pair
-from orchestrator.testbed.scratch import scratch
+from orchestrator.testbed.scratch import Scratch, scratch
 
 SIDE = 16
 LAYERS = 6
@@ -46,15 +47,15 @@ class Unshaped:
         return self.shape
 
 
-def loopback_link() -> Link:
-    """Both ends on 127.0.0.1."""
+def loopback_link(address: str = "127.0.0.1") -> Link:
+    """Both ends on one address of this machine."""
     here = Here(-1)
     return Link(
         backend="native",
         ue=here,
         edge=here,
-        ue_address="127.0.0.1",
-        edge_address="127.0.0.1",
+        ue_address=address,
+        edge_address=address,
         uplink=Unshaped(),
         downlink=Unshaped(),
     )
@@ -97,6 +98,13 @@ def free_port() -> int:
     raise AssertionError("no free port is left to this process of the tests")
 
 
+def loopback_nodes(
+    space: Scratch, edge_module: str = "edge_node", address: str = "127.0.0.1"
+) -> dict[str, NodeProcess]:
+    """Both, not started, on a port that nobody has."""
+    return local_nodes({PAIR: loopback_link(address)}, space, free_port(), edge_module)
+
+
 @contextmanager
 def loopback_pair(
     folder: Path,
@@ -104,6 +112,7 @@ def loopback_pair(
     picture: Path | None = None,
     file: Path | None = None,
     shape: Mapping[str, Sequence[int]] | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[tuple[Pair, SweptModel]]:
     """Both nodes with a model on them, the small one as a rule, and what it is fed."""
     with ExitStack() as stack:
@@ -112,7 +121,5 @@ def loopback_pair(
         file = file or small_model(folder / "small.onnx")
         config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})
         model = load_model(config, stored)
-        pair = stack.enter_context(
-            Pair(*local_nodes(loopback_link(), space, free_port(), edge_module), model)
-        )
-        yield pair, model
+        nodes = loopback_nodes(space, edge_module, address)
+        yield stack.enter_context(Pair(nodes["ue"], nodes["edge"], model)), model

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netem.spec import symmetric
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
@@ -39,6 +40,15 @@ def test_every_cut_gives_the_whole_models_output(
     if layers < LAYERS:
         assert record.max_abs_diff <= 1e-6
         assert record.intermediate_bytes == model.graph.cuts[layers].nbytes
+
+
+def test_frames_cross_ipv6_as_they_do_ipv4(tmp_path: Path) -> None:
+    with loopback_pair(tmp_path, address="::1") as (pair, _):
+        pair.load(2, threads=(1, 1), warmup=0)
+        assert pair.run_frame(0, 0, FRAME_S).max_abs_diff <= 1e-6
+        # loopback is no link of 5 Mbit/s, but the connection is found, and so is its interface
+        assert pair.prove_link(symmetric(rate_mbit=5, delay_ms=1, jitter_ms=1)).tcp.mss_bytes
+        assert pair.ue.mtu == pair.edge.mtu > 0
 
 
 def test_the_stages_of_a_frame_follow_one_another_and_explain_its_time(

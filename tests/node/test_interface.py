@@ -30,8 +30,9 @@ def told(host: str, dev: str | None = None) -> NodeDescription:
     return description
 
 
-def test_the_interface_of_an_address_says_its_mtu_and_what_is_on() -> None:
-    lo = told("127.0.0.1")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_interface_of_an_address_says_its_mtu_and_what_is_on(host: str) -> None:
+    lo = told(host)
     assert lo.mtu == int(Path("/sys/class/net/lo/mtu").read_text())
     assert dict(lo.offloads) == offloads_of("lo")
     assert offloads_of("lo").keys() == {"tso", "gso", "gro", "lro"}
@@ -49,7 +50,7 @@ def test_what_is_switched_off_is_told_as_off() -> None:
     ], ended.stderr
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "255.255.255.255"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "255.255.255.255"])
 def test_an_address_of_no_interface_says_nothing(host: str) -> None:
     assert told(host) == NodeDescription()
 

@@ -1,0 +1,102 @@
+"""Topologies that are, and those that are refused by name before anything starts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from netem.spec import Shape, symmetric
+from orchestrator.ask.topology import Machines, Namespaces, Topology, load_topology
+from splitbed.errors import UsageError
+
+CHAIN = {
+    "name": "chain",
+    "nodes": ["ue", "edge", "cloud"],
+    "links": {
+        "access": {"ends": ["ue", "edge"]},
+        "backhaul": {"ends": ["edge", "cloud"], "shape": {"rate_mbit": 1000, "delay_ms": 2}},
+    },
+}
+PLACES = {name: {"control": f"192.0.2.{n}:50052"} for n, name in enumerate(["ue", "edge", "cloud"])}
+
+
+def loaded(tmp_path: Path, content: Mapping[str, object]) -> Topology:
+    (file := tmp_path / "topology.yaml").write_text(yaml.safe_dump(dict(content), sort_keys=False))
+    return load_topology(file)
+
+
+def test_one_link_joins_ue_and_edge_where_none_is_named(tmp_path: Path) -> None:
+    for topology in (
+        load_topology(None),
+        loaded(tmp_path, {"name": "x", "ue": PLACES["ue"], "edge": PLACES["edge"]}),
+    ):
+        assert topology.names == ("ue", "edge")
+        assert [place.ends for place in topology.links.values()] == [("ue", "edge")]
+
+
+def test_a_topology_names_its_nodes_and_links(tmp_path: Path) -> None:
+    chain = loaded(tmp_path, CHAIN)
+    assert isinstance(chain, Namespaces)
+    assert chain.names == ("ue", "edge", "cloud")
+    assert chain.links["access"].shape is None
+    assert chain.links["backhaul"].shape == symmetric(rate_mbit=1000, delay_ms=2)
+    assert [*chain.between(["ue", "edge"])] == ["access"]
+    assert [*chain.subnets.values()] == ["10.77.0.0/24", "10.77.1.0/24"]
+
+
+def test_a_link_of_its_own_shape_may_differ_by_direction(tmp_path: Path) -> None:
+    shape = {"uplink": {"rate_mbit": 25}, "downlink": {"rate_mbit": 50}}
+    links = {"access": {"ends": ["ue", "edge"], "shape": shape}}
+    taken = loaded(tmp_path, {"name": "x", "links": links}).links["access"].shape
+    assert taken is not None
+    assert (taken.uplink, taken.downlink) == (Shape(rate_mbit=25), Shape(rate_mbit=50))
+
+
+def test_machines_have_names_and_links_as_namespaces_do(tmp_path: Path) -> None:
+    three = loaded(tmp_path, CHAIN | {"nodes": PLACES, "insecure": True})
+    assert isinstance(three, Machines)
+    assert three.names == ("ue", "edge", "cloud")
+    assert three.nodes["cloud"].control == "192.0.2.2:50052"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (
+            {"access": {"ends": ["ue", "egde"]}},
+            "ends at egde, which is no node of it; did you mean",
+        ),
+        ({"access": {"ends": ["edge", "edge"]}}, "both ends of the link access are edge"),
+        ({"access": {"ends": ["edge", "ue"]}}, "give its ends as [ue, edge]"),
+        ({"access": {"ends": ["ue"]}}, "links.access.ends"),
+        ({"access": {"ends": ["cloud", "edge"]}}, "join the same nodes"),
+        ({"access": {"ends": ["ue", "edge"], "shape": {"rate_mbit": -1}}}, "rate_mbit"),
+        ({"access": {"ends": ["ue", "edge"], "subnet": "10.77.1.128/25"}}, "overlap"),
+        ({"access": {"ends": ["ue", "edge"], "rate": 5}}, "rate is no key of it"),
+        ({"backhaul": {"ends": ["ue", "cloud"]}, "access": None}, "access"),
+    ],
+)
+def test_links_that_cannot_be_are_refused_by_name(
+    tmp_path: Path, changed: dict[str, object], says: str
+) -> None:
+    links = CHAIN["links"]
+    assert isinstance(links, dict)
+    with pytest.raises(UsageError, match="is no topology") as refused:
+        loaded(tmp_path, CHAIN | {"links": links | changed})
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        (["ue", "edge", "cloud", "far"], "no link reaches far"),
+        (["ue", "edge", "cloud", "ue"], "a node is named twice"),
+        (["ue", "edge", "the cloud"], "nodes"),
+        ({"ue": PLACES["ue"], "edge": {}}, "control is missing"),
+    ],
+)
+def test_nodes_that_cannot_be_are_refused_by_name(tmp_path: Path, nodes: object, says: str) -> None:
+    with pytest.raises(UsageError, match="is no topology") as refused:
+        loaded(tmp_path, CHAIN | {"nodes": nodes})
+    assert says in str(refused.value)
