@@ -33,3 +33,14 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_measured(
     assert done.code == 2
     assert says in done.err
     assert not out.exists()
+
+
+def test_a_topology_that_lacks_what_the_flow_needs_is_refused_by_name(tmp_path: Path) -> None:
+    (file := tmp_path / "far.yaml").write_text(
+        "name: far\nnodes: [ue, cloud]\nlinks: {access: {ends: [ue, cloud]}}\n"
+    )
+    out = tmp_path / "run"
+    done = orchestrate("sweep", "--model", "shapesnet", "--out", str(out), "--topology", str(file))
+    assert done.code == 2
+    assert "needs a node edge and a link from ue to edge, which the topology far" in done.err
+    assert not out.exists()
