@@ -21,7 +21,7 @@ from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.measure.cell import proved
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Choosing, Taken
-from orchestrator.measure.limits import window_bytes
+from orchestrator.measure.time_limits import window_bytes
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import ProofRecord, segment_bytes
 from orchestrator.results.run_folder import SAMPLES_FILE

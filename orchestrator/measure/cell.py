@@ -15,8 +15,8 @@ from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
-from orchestrator.measure.limits import TimeLimits, window_bytes
 from orchestrator.measure.machine import MachineMeter
+from orchestrator.measure.time_limits import TimeLimits, window_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
 from orchestrator.testbed.parts import Parts

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.accuracy_set import AccuracySet, Coding
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement, cell_record
-from orchestrator.measure.coded import AccuracySet, Coding
 from orchestrator.measure.conditions import now
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
-from orchestrator.measure.limits import TimeLimits
 from orchestrator.measure.profile import take_outline, take_profile
+from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 from orchestrator.results.profile import Profile, read_profile

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.ask.grid import Cell
-from orchestrator.measure.limits import TimeLimits, is_enough
+from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.records import FrameRecord
+from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.testbed.testbed import Testbed
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline

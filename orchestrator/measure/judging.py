@@ -1,7 +1,7 @@
 """Keeps what was found in each picture, and judges it: of the whole model, then of each cell.
 
-What a lossy codec costs is judged before the cells (:mod:`orchestrator.measure.coded`); the frames
-of each prove that the same comes over the link.
+What a lossy codec costs is judged before the cells (:mod:`orchestrator.measure.accuracy_set`); the
+frames of each prove that the same comes over the link.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from msgspec import structs
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.measure.accuracy import Judge
-from orchestrator.measure.coded import AccuracySet, Coded, Coding
+from orchestrator.measure.accuracy_set import AccuracySet, Coded, Coding
 from orchestrator.measure.frames import finite
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy

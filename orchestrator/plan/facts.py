@@ -17,8 +17,8 @@ from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.grid import configurations
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
+from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.measure.calibration import calibrate
-from orchestrator.measure.coded import AccuracySet
 from orchestrator.offline.rd import cuts_to_calibrate, plan
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy

@@ -24,7 +24,7 @@ from orchestrator.results.run_folder import (
     SUMMARY_FILE,
     RunFolder,
 )
-from orchestrator.results.statistics.visit import (
+from orchestrator.results.statistics.measured_visit import (
     MeasuredVisit,
     counting_of,
     measured_visit,

@@ -27,8 +27,8 @@ from orchestrator.results.run_folder import (
     SCENARIO_FILE,
     RunFolder,
 )
+from orchestrator.results.statistics.measured_visit import counting, measured_visit, standing_for
 from orchestrator.results.statistics.times import CellTimes, cell_times, pooled
-from orchestrator.results.statistics.visit import counting, measured_visit, standing_for
 from orchestrator.results.summary import rows_of, with_predicted
 from splitbed.checked import read_yaml
 from splitbed.errors import UsageError

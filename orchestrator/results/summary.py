@@ -12,7 +12,7 @@ from orchestrator.results.prediction import with_prediction
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import CellRecord, PredictedCell, RunRecord
 from orchestrator.results.rows import Row
-from orchestrator.results.statistics.visit import MeasuredVisit, measured_visit
+from orchestrator.results.statistics.measured_visit import MeasuredVisit, measured_visit
 
 
 def rows_of(

@@ -16,7 +16,7 @@ from orchestrator.measure.racing.beliefs import Belief, Prediction
 from orchestrator.measure.racing.race import Answer, Entrant, Race, Seen
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.accuracy import drawn, is_fit
-from orchestrator.results.judgement.question import RacedQuestion
+from orchestrator.results.judgement.raced_question import RacedQuestion
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import PredictedCell
 

@@ -16,8 +16,8 @@ from orchestrator.results.records import Accuracy, MachineRecord, ProofRecord, R
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.intervals import frames_for
+from orchestrator.results.statistics.measured_visit import MeasuredVisit, standing_for
 from orchestrator.results.statistics.times import Array, CellTimes, pooled
-from orchestrator.results.statistics.visit import MeasuredVisit, standing_for
 from splitbed.timeline import STAGES, is_hop
 
 FPS = 30.0

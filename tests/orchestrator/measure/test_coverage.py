@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from orchestrator.ask.sweep_config import MAX_FRAMES, MIN_FRAMES
-from orchestrator.measure import limits
-from orchestrator.measure.limits import is_enough
+from orchestrator.results.statistics import enough_frames
+from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.results.statistics.intervals import COVERAGE, median_interval
 
 Array = NDArray[np.float64]
@@ -64,5 +64,5 @@ def test_an_interval_that_a_cell_ends_with_covers_95_per_cent(kind: str) -> None
 def test_stopping_by_the_interval_that_is_told_would_cover_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "STOPPING_COVERAGE", COVERAGE)
+    monkeypatch.setattr(enough_frames, "STOPPING_COVERAGE", COVERAGE)
     assert np.mean(covered(FRAMES["of two modes as often"], 0.06)) < COVERAGE

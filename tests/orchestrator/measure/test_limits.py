@@ -9,8 +9,9 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
 from orchestrator.measure.frames import Taken, UntilEnough
-from orchestrator.measure.limits import TimeLimits, is_enough
+from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.results.records import FrameRecord
+from orchestrator.results.statistics.enough_frames import is_enough
 from splitbed.timeline import NS_PER_MS, Stage
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.sweep_config import MAX_FRAMES, MIN_FRAMES
-from orchestrator.measure.limits import is_enough
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.enough_frames import is_enough
 from tests.orchestrator.written import made_row
 
 

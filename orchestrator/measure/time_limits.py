@@ -1,23 +1,12 @@
-"""How long things may take before a node is said to hang, and when frames are enough."""
+"""How long things may take before a node is said to hang."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.results.statistics.intervals import coverage, median_interval
 from orchestrator.testbed.model import SweptModel
-
-AGREEING = 0.005
-"""Frames too few for an interval are enough when all lie within this share of their median …"""
-NEAR = 0.02
-"""… more of them when its interval does, …"""
-STOPPING_COVERAGE = 0.99
-"""… one that covers so much, or is all that there is: who stops where it is narrow has chosen, and
-the interval of 95 % that is then told would hold the median in fewer cases (intervals.py)."""
 
 WARM_LINK_MS = 200.0
 """How long meaningless bytes may fill the link to open the congestion window."""
@@ -63,10 +52,3 @@ def _allowed_s(cell: Cell, wire: float) -> float:
 def window_bytes(link: LinkSpec) -> int:
     """What opens the congestion window of the uplink, as far as a frame can need it."""
     return int(link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS)
-
-
-def is_enough(e2e_ms: Sequence[float]) -> bool:
-    """Whether so many frames tell the median. Raises ValueError for none."""
-    middle, ends = median(e2e_ms), median_interval(e2e_ms, STOPPING_COVERAGE)
-    share = AGREEING if coverage(len(e2e_ms)) is None else NEAR
-    return max(middle - ends.low, ends.high - middle) <= share * middle

@@ -4,22 +4,26 @@ samples.jsonl: FrameRecord     cells.jsonl: CellRecord     run.json: RunRecord
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
-import msgspec
 from msgspec import Meta, field
 
 from netem.spec import LinkSpec
-from netem.wire import SEGMENT_BYTES
 from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
 from orchestrator.ask.split_point import layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.json_record import Record
-from orchestrator.results.judgement.question import RacedQuestion
+from orchestrator.results.judgement.raced_question import RacedQuestion
+from orchestrator.results.records.frame import FrameRecord, Hop
+from orchestrator.results.records.proof import ProofRecord, TcpFacts, segment_bytes
 from splitbed.codecs import RAW
-from splitbed.timeline import PREPROCESS, Stage, is_hop
+
+__all__ = [
+    "Accuracy", "CellRecord", "ClockRecord", "CrossingTensor", "Drift", "FrameRecord", "Hop",
+    "MachineRecord", "PredictedCell", "ProofRecord", "RunRecord", "TcpFacts", "segment_bytes",
+]  # fmt: skip
 
 SCHEMA = 1
 """Of run.json; the first runs did not say theirs."""
@@ -27,87 +31,6 @@ SCHEMA = 1
 T = TypeVar("T")
 
 _SPLIT = re.compile(r"\d+:\d+")
-
-
-class Hop(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a frame sent over a hop, by the name of its stage; in JSON, a list of the two."""
-
-    name: str
-    bytes: int
-
-
-class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
-    """One measured frame: a line of samples.jsonl.
-
-    ``stages`` are as their nodes saw them, each on the clock of the node that did the work.
-    ``e2e_ms`` is on the UE's clock, as far as the clocks were known when the frame ended; rows are
-    made of ``stages``, with all that the cell's clock record knows.
-    ``input`` is the place of the frame's input in run.json, ``results`` the rows in each result
-    tensor. ``max_abs_diff`` is None where the whole model's output was not to be had. ``hops`` is
-    what was sent, encoded; earlier versions told it of the flow uplink alone, see :attr:`sent`.
-    """
-
-    attempt: str
-    input: int = 0
-    frame: int = 0
-    e2e_ms: float | None = None
-    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
-    intermediate_tensors: int = 0
-    intermediate_bytes: int = 0
-    encoded_bytes: int = 0
-    result_bytes: int = 0
-    results: dict[str, int] = field(default_factory=dict)
-    max_abs_diff: float | None = None
-    hops: tuple[Hop, ...] = ()
-
-    def __post_init__(self) -> None:
-        if all(stage.name == PREPROCESS for stage in self.stages):
-            raise ValueError("a frame has a stage that counts")
-
-    @property
-    def sent(self) -> tuple[Hop, ...]:
-        """What went over each hop."""
-        if self.hops or not any(is_hop(stage.name) for stage in self.stages):
-            return self.hops
-        return Hop("uplink", self.encoded_bytes), Hop("downlink", self.result_bytes)
-
-    def line(self) -> bytes:
-        """As a line of samples.jsonl; there are many, so that it is made without detours."""
-        return msgspec.json.encode(self)
-
-
-class TcpFacts(Record, frozen=True, kw_only=True):
-    """The data connection, as the UE's kernel sees it."""
-
-    congestion_control: str
-    retransmits: int
-    cwnd_segments: int
-    rtt_ms: float | None = None
-    mss_bytes: int | None = None
-
-
-class ProofRecord(Record, frozen=True, kw_only=True):
-    """The link as it was measured before or after a cell; ``fault`` is empty where it is as asked.
-
-    Rates are in Mbit/s of Ethernet frames; ``wall_ms`` is what proving it took.
-    """
-
-    uplink_mbit: float
-    downlink_mbit: float
-    rtt_min_ms: float
-    rtt_median_ms: float | None = None
-    pings: int | None = None
-    attempts: int | None = None
-    lost: int | None = None
-    fault: str = ""
-    tcp: TcpFacts | None = None
-    wall_ms: float | None = None
-
-
-def segment_bytes(proofs: Sequence[ProofRecord]) -> int:
-    """What a TCP segment carried when the link was last proved; SEGMENT_BYTES if it never was."""
-    told = [proof.tcp.mss_bytes for proof in proofs if proof.tcp and proof.tcp.mss_bytes]
-    return told[-1] if told else SEGMENT_BYTES
 
 
 class CrossingTensor(Record, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import sweep_config
-from orchestrator.measure.coded import AccuracySet, Coded
+from orchestrator.measure.accuracy_set import AccuracySet, Coded
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.model import SweptModel, load_model
 

@@ -1,0 +1,255 @@
+"""The columns of a row beyond the main ones: the second block of summary.csv."""
+
+from typing import Annotated
+
+from orchestrator.ask.flow import UPLINK
+from orchestrator.ask.split_point import NETWORK_ANCHOR
+from orchestrator.ask.sweep_config import MAX_DROP
+from orchestrator.results.columns import Column
+from orchestrator.results.columns.main import (
+    NO_ANCHOR,
+    NO_FRAME,
+    NOT_LOADED,
+    NOT_PROVED,
+    Count,
+    MainColumns,
+    Number,
+)
+from splitbed.metrics.resampling import MIN_PICTURES
+
+NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
+NOT_DELIVERED = "nothing was delivered: --no-delivery"
+MEASURED = "the cell was measured"
+NO_PROFILE = "the run has no profile: --no-profile, or a race"
+NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
+NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
+ONE_CLOCK = "both nodes share a clock, or no frame ended"
+
+Text = str | None
+
+
+class FurtherColumns(MainColumns, frozen=True, kw_only=True):
+    """What a row says besides, of its cell as asked, of its link, its accuracy and its machine."""
+
+    reason: Annotated[str, Column("why it does not count, or what to know of it; else nothing")]
+    weights: Annotated[str, Column("where the weights are from")]
+    preprocess_ms: Annotated[
+        Number, Column("preprocessing, which end-to-end leaves out (clause 10.2.6)", "ms", NO_FRAME)
+    ] = None
+    result_ms: Annotated[
+        Number,
+        Column("making boxes or key points of outputs, on the node that has them", "ms", NO_FRAME),
+    ] = None
+    gap_pct: Annotated[
+        Number, Column("end-to-end time that no stage accounts for", "%", NO_FRAME)
+    ] = None
+    link: Annotated[str, Column("the link in words", head="link")]
+    jitter_ms: Annotated[float, Column("jitter of the uplink, as asked", "ms")]
+    queue_packets: Annotated[int, Column("what its queue holds, as asked")]
+    downlink_mbit: Annotated[float, Column("rate of the downlink, as asked", "Mbit/s")]
+    downlink_delay_ms: Annotated[float, Column("one-way delay of the downlink, as asked", "ms")]
+    downlink_jitter_ms: Annotated[float, Column("jitter of the downlink, as asked", "ms")]
+    downlink_loss_pct: Annotated[float, Column("loss on the downlink, as asked", "%")]
+    link_down_mbit: Annotated[
+        Number, Column("downlink as proved, likewise", "Mbit/s", NOT_PROVED)
+    ] = None
+    tcp: Annotated[
+        Text, Column("congestion control of TCP", empty=f"{NOT_PROVED}, or not by TCP")
+    ] = None
+    cwnd_segments: Annotated[
+        Count, Column("its congestion window at the end", empty=f"{NOT_PROVED}, or not by TCP")
+    ] = None
+    mss_bytes: Annotated[
+        Count,
+        Column(
+            "payload of a TCP segment: 1448 at an MTU of 1500",
+            "bytes",
+            f"{NOT_PROVED}, or not by TCP",
+        ),
+    ] = None
+    link_attempts: Annotated[
+        Count,
+        Column(
+            "measurements until the link was as asked, the more of before and after",
+            empty=f"{NOT_PROVED}; or by an earlier version",
+        ),
+    ] = None
+    load_ms: Annotated[
+        Number, Column("cutting and opening a part, of the slower node", "ms", NOT_LOADED)
+    ] = None
+    part1_delivery_ms: Annotated[
+        Number,
+        Column(
+            "from the UE's request for its part until all of it is there and checked",
+            "ms",
+            NOT_DELIVERED,
+        ),
+    ] = None
+    frames_to_pay_delivery: Annotated[
+        Count,
+        Column(
+            "frames until that has paid, against sending every input from the start",
+            empty="nothing was delivered, or it never pays",
+        ),
+    ] = None
+    part1_predicted_ms: Annotated[
+        Number, Column("part 1 as the profile predicts it", "ms", NO_PROFILE)
+    ] = None
+    part2_predicted_ms: Annotated[
+        Number, Column("part 2 as the profile predicts it", "ms", NO_PROFILE)
+    ] = None
+    e2e_predicted_ms: Annotated[
+        Number,
+        Column(
+            "with these two, coding as measured, the link at its bound and what messages cost",
+            "ms",
+            f"{NO_PROFILE}; or {NO_FRAME}",
+        ),
+    ] = None
+    prediction_error_pct: Annotated[
+        Number,
+        Column("how far that is off, of what was measured", "%", f"{NO_PROFILE}; or {NO_FRAME}"),
+    ] = None
+    e2e_over_quiet: Annotated[
+        Number,
+        Column(
+            "end-to-end time over the bound with the two parts as predicted: work that others "
+            "slow down does not hide in it",
+            empty=f"{NO_PROFILE}; or {NO_FRAME}",
+            head="over quiet bound",
+        ),
+    ] = None
+    network_ms: Annotated[Number, Column("all hops together", "ms", NO_FRAME)] = None
+    one_way_uncertainty_ms: Annotated[
+        Number, Column("how unsure one-way times are", "ms", ONE_CLOCK)
+    ] = None
+    clock_drift_ppm: Annotated[
+        Number,
+        Column(
+            "by how much the edge's clock runs faster", "ppm", f"{ONE_CLOCK}; or a clock jumped"
+        ),
+    ] = None
+    ue: Annotated[str, Column("pace of the UE in words; nothing for its own", head="UE")]
+    ue_slowdown: Annotated[
+        Number,
+        Column(
+            "how many times as long its part takes for it",
+            empty="the UE was not slowed, or that was not measured",
+            never_of=NETWORK_ANCHOR,  # no part runs on the UE
+        ),
+    ] = None
+    ue_slowdown_asked: Annotated[
+        Number,
+        Column(
+            "how many times as long it should take", empty="the UE was not slowed, or by a quota"
+        ),
+    ] = None
+    ue_cpus: Annotated[
+        Number, Column("processors that the UE was left by a quota", empty="no quota was asked")
+    ] = None
+    best_anchor: Annotated[
+        Text, Column("the anchor that the speed-up is against", empty=NO_ANCHOR)
+    ] = None
+    lossless: Annotated[bool, Column("whether the codec loses nothing")]
+    accuracy_metric: Annotated[Text, Column("what accuracy is", empty=NOT_JUDGED)] = None
+    accuracy: Annotated[
+        Number, Column("what the row reaches", empty=NOT_JUDGED, head="accuracy")
+    ] = None
+    accuracy_drop: Annotated[
+        Number, Column("how much less than the whole model that is", empty=NOT_JUDGED, head="drop")
+    ] = None
+    accuracy_frames: Annotated[
+        Count,
+        Column("over how many inputs that is", empty=f"{NOT_JUDGED}; or by an earlier version"),
+    ] = None
+    accuracy_drop_low: Annotated[
+        Number, Column("lower end of its 95 % interval, over pictures", empty=NO_DROP)
+    ] = None
+    accuracy_drop_high: Annotated[Number, Column("upper end of it", empty=NO_DROP)] = None
+    accuracy_link_diff: Annotated[
+        Number,
+        Column(
+            "largest difference of a result that came over the link from the one that was judged",
+            empty="the row is lossless, no such frame was judged, or by an earlier version",
+        ),
+    ] = None
+    max_drop: Annotated[
+        float, Column("how much less it may be for the row to be recommended, as asked")
+    ] = MAX_DROP
+    result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
+    frame_kbit: Annotated[
+        Number, Column("what crosses for a frame, on all hops, without headers", "kbit", NO_FRAME)
+    ] = None
+    bitrate_mbit: Annotated[
+        Number, Column("that at the frame rate of --fps", "Mbit/s", NO_FRAME)
+    ] = None
+    kbit_vs_network_anchor: Annotated[
+        Number,
+        Column(
+            "that over the least of the network anchors that are as accurate",
+            empty=f"{NO_ANCHOR}; or it sends nothing",
+        ),
+    ] = None
+    e2e_low_ms: Annotated[
+        Number,
+        Column("lower end of the median's interval; of a range, the fastest", "ms", NO_FRAME),
+    ] = None
+    e2e_high_ms: Annotated[
+        Number, Column("upper end of it; of a range, the slowest", "ms", NO_FRAME)
+    ] = None
+    e2e_coverage_pct: Annotated[
+        Number,
+        Column(
+            "in how many cases such an interval holds the median, by its frames' ranks",
+            "%",
+            "a range: fewer frames than 6, or 2 to 4 blocks",
+        ),
+    ] = None
+    e2e_covers: Annotated[
+        Text,
+        Column(
+            "what the interval is over: the frames of this run; of 2 to 4 blocks, the range of "
+            "their medians; from 5 on, runs",
+            empty=NO_FRAME,
+        ),
+    ] = None
+    blocks: Annotated[int, Column("in how many blocks it was measured")] = 0
+    disturbed: Annotated[
+        str, Column("what else was at work on the machine while it was measured; else nothing")
+    ] = ""
+    measured: Annotated[
+        int,
+        Column(
+            "how often it was: again where disturbed or failed; the last without a fault counts"
+        ),
+    ] = 1
+    others_pct: Annotated[
+        Number,
+        Column(
+            "of all processors' time, what other processes than the run's used", "%", NOT_COUNTED
+        ),
+    ] = None
+    steal_pct: Annotated[
+        Number, Column("what a hypervisor gave to other machines of it", "%", NOT_COUNTED)
+    ] = None
+    pressure_pct: Annotated[
+        Number,
+        Column("of the cell's time, how long a task waited for a processor", "%", NOT_COUNTED),
+    ] = None
+    load_average: Annotated[Number, Column("load at its end, over a minute", empty=NOT_COUNTED)] = (
+        None
+    )
+    cpu_mhz: Annotated[Number, Column("frequency of the processors, MHz", empty=NOT_COUNTED)] = None
+    preemptions: Annotated[
+        Count, Column("how often a node's thread had to leave a processor", empty=NOT_COUNTED)
+    ] = None
+
+    predicted: Annotated[
+        bool,
+        Column("whether the cell was not measured: its e2e_predicted_ms rests on all that was"),
+    ] = False
+    e2e_predicted_low_ms: Annotated[
+        Number, Column("lower end of the prediction's interval of 90 %", "ms", MEASURED)
+    ] = None
+    e2e_predicted_high_ms: Annotated[Number, Column("upper end of it", "ms", MEASURED)] = None
+    flow: Annotated[str, Column("which node does what with a frame (flows.md)")] = UPLINK
