@@ -36,9 +36,25 @@ def test_another_seed_gives_other_shapes() -> None:
     assert open_dataset("shapes:7").frames[0].read() != open_dataset("shapes").frames[0].read()
 
 
-def test_a_seed_that_is_no_number_is_refused() -> None:
-    with pytest.raises(UsageError, match="shapes:many"):
-        open_dataset("shapes:many")
+def test_shapes_can_be_drawn_at_another_size() -> None:
+    dataset = open_dataset("shapes:7@960x540")
+    assert dataset.facts()["source"] == dataset.frames[0].source == "shapes:7@960x540"
+    with Image.open(io.BytesIO(dataset.frames[0].read())) as image:
+        assert image.size == (960, 540)
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("many", "shapes:many"),
+        ("7@960", "shapes:7@960x540"),
+        ("7@9x9", "sides are 48 or more"),
+        ("7@9600x5400", "3840x2160 is the largest"),
+    ],
+)
+def test_a_seed_or_size_that_cannot_be_is_refused(part: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        open_dataset(f"shapes:{part}")
 
 
 def test_without_a_source_it_is_the_default_picture() -> None:

@@ -3,7 +3,8 @@
 ====================  =============================================================================
 kind                  what it is opened from, as orchestrate's --input
 ====================  =============================================================================
-``shapes``            the name ``shapes`` or ``shapes:SEED``: generated, with exact ground truth
+``shapes``            the name ``shapes``, ``shapes:SEED`` or ``shapes:SEED@WIDTHxHEIGHT``:
+                      generated, with exact ground truth
 ``pictures``          a picture FILE or a FOLDER of them; ``STEM.txt`` beside a picture is its boxes
 ``classification``    a FOLDER of two or more class folders with pictures in them
 ``coco``              an instances FILE.json, or a FOLDER with one (also in ``annotations/``)

@@ -70,7 +70,7 @@ CATALOGUE: dict[str, KnownDataset] = {
             truth="boxes with tracks",
             terms="part of Splitbed (BSD-3-Clause)",
             page="",
-            steps="nothing: it is made on the spot; another seed is shapes:SEED",
+            steps="nothing: it is made on the spot; others are shapes:SEED and shapes:SEED@960x540",
             embedded=True,
         ),
         KnownDataset(

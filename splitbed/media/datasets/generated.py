@@ -1,6 +1,7 @@
 """The dataset that every machine has: a generated sequence with exact ground truth."""
 
 import hashlib
+import re
 from functools import partial
 
 from splitbed.errors import UsageError
@@ -12,29 +13,46 @@ from splitbed.tasks.classes import SHAPES
 
 FRAMES = 100
 RATE_HZ = 25.0
+LARGEST = 3840, 2160
+_PART = re.compile(r"(?P<seed>\d*)(@(?P<width>\d+)x(?P<height>\d+))?", re.ASCII)
 
 
-def open_shapes(seed: str = "") -> Dataset:
-    """The sequence of a seed, 0 where that is empty; UsageError where it is no whole number."""
-    if not (seed or "0").isdecimal():
-        raise UsageError(f"shapes:{seed}: the seed is a whole number, as in shapes:7")
-    number = int(seed or 0)
-    drawn = InOrder(lambda: shapes.sequence(number, FRAMES))
+def open_shapes(part: str = "") -> Dataset:
+    """The sequence of ``SEED@WIDTHxHEIGHT``: seed 0, and the usual size, where one is not given.
+
+    Raises:
+        UsageError: a part that is not written so, or a size that cannot be drawn.
+    """
+    asked = _PART.fullmatch(part)
+    if asked is None:
+        raise UsageError(
+            f"shapes:{part}: a whole number is the seed, and a size follows @, as in shapes:7 and"
+            " shapes:7@960x540"
+        )
+    seed, size = int(asked["seed"] or 0), (shapes.WIDTH, shapes.HEIGHT)
+    source = f"shapes:{seed}"
+    if asked["width"]:
+        size = int(asked["width"]), int(asked["height"])
+        source += f"@{size[0]}x{size[1]}"
+    if size[0] > LARGEST[0] or size[1] > LARGEST[1]:
+        raise UsageError(f"will not draw {source}: {LARGEST[0]}x{LARGEST[1]} is the largest")
+    shapes.sequence(seed, FRAMES, *size)  # refuses a size now, not when the first frame is read
+    drawn = InOrder(lambda: shapes.sequence(seed, FRAMES, *size))
     return Dataset(
         name="shapes",
         kind="shapes",
-        source=f"shapes:{number}",
-        frames=[_frame(drawn, index, number) for index in range(FRAMES)],
+        source=source,
+        frames=[_frame(drawn, index, source) for index in range(FRAMES)],
         classes=SHAPES,
         is_sequence=True,
         rate_hz=RATE_HZ,
     )
 
 
-def _frame(drawn: InOrder[tuple[shapes.Pixels, list[Box]]], index: int, seed: int) -> Frame:
+def _frame(drawn: InOrder[tuple[shapes.Pixels, list[Box]]], index: int, source: str) -> Frame:
     return Frame(
         f"{index:06}.png",
-        f"shapes:{seed}",
+        source,
         read=lambda: png(drawn[index][0]),
         identify=partial(_identify, drawn, index),
         truth=lambda: drawn[index][1],
