@@ -12,12 +12,16 @@ from itertools import islice
 
 import numpy as np
 from msgspec.structs import replace
+from PIL import Image
 
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.errors import UsageError
 from splitbed.media.datasets.truth import class_named
+from splitbed.media.pictures import upright
+from splitbed.media.video import Pixels
+from splitbed.metrics.images import ImageQuality, image_quality
 from splitbed.metrics.resampling import MIN_PICTURES, Array, inner, mean_of, resamples
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box, boxes_of
@@ -84,6 +88,7 @@ class Judge:
         self._names = model.classes if _outputs(model) == len(model.classes) else ()
         self._whole = whole
         self._sizes: dict[int, tuple[int, int]] = {}
+        self._sources: dict[int, Pixels] = {}
         self._whole_drawn: dict[tuple[int, ...], Judged] = {}
         self.has_truth = bool(self._classes) and any(one.boxes is not None for one in self._inputs)
 
@@ -119,13 +124,13 @@ class Judge:
             return Judged(Accuracy(none, None), None)
         if self._classes:
             return self._detection(results)
-        if self._task == "pose":
-            return self._pose(results)
-        if self._task == "classification":
-            return self._classification(results)
-        if self._task == "image":
-            return self._image(results)
-        return self._regression(results)
+        judges = {
+            "pose": self._pose,
+            "classification": self._classification,
+            "image": self._image,
+            "super-resolution": self._upscaled,
+        }
+        return judges.get(self._task, self._regression)(results)
 
     def _detection(self, results: Mapping[int, Tensors]) -> Judged:
         from splitbed.metrics.detection import detection_accuracy
@@ -192,8 +197,6 @@ class Judge:
 
     def _image(self, results: Mapping[int, Tensors]) -> Judged:
         """PSNR and SSIM of the first output against the whole model's, over its range; means."""
-        from splitbed.metrics.images import image_quality
-
         judged = []
         for place, result in results.items():
             name, whole = next(iter(self._whole[place].items()))
@@ -202,14 +205,33 @@ class Judge:
                 one, other = np.moveaxis(one, 0, -1), np.moveaxis(other, 0, -1)
             span = float(np.ptp(one.astype(np.float64))) or 1.0
             judged.append(image_quality(one, other, span))
-        ssim = [one.ssim for one in judged if one.ssim is not None]
-        psnr = [one.psnr_db for one in judged if one.psnr_db is not None]
-        more = {"psnr_db": float(np.mean(psnr)) if psnr else None}
-        value = float(np.mean(ssim)) if ssim else None
-        told = Accuracy(
-            "SSIM against the whole model", value, {**more, "ssim": value}, frames=len(results)
-        )
-        return Judged(told, partial(mean_of, np.array(ssim)) if len(ssim) == len(judged) else None)
+        return _likeness("SSIM against the whole model", judged)
+
+    def _upscaled(self, results: Mapping[int, Tensors]) -> Judged:
+        """The same of made pixels against the source, which has the high resolution."""
+        judged = []
+        for place, result in results.items():
+            pixels = result["pixels"]
+            source = self._source(place, pixels.shape)
+            if source is None:
+                height, width, _ = pixels.shape
+                few = f"none: {self._inputs[place].name} has fewer than {width}x{height} pixels"
+                return Judged(Accuracy(few, None), None)
+            judged.append(image_quality(source, pixels))
+        return _likeness("SSIM against the source", judged)
+
+    def _source(self, place: int, shape: tuple[int, ...]) -> Pixels | None:
+        """The picture that an input was made of, as pixels of ``shape``; None if it has fewer."""
+        if place not in self._sources:
+            frame, (height, width, channels) = self._inputs[place].frame, shape
+            if frame is None:
+                return None
+            picture = upright(frame.read(), frame.name).convert("L" if channels == 1 else "RGB")
+            if picture.width < width or picture.height < height:
+                return None
+            resized = picture.resize((width, height), Image.Resampling.BICUBIC)
+            self._sources[place] = np.asarray(resized).reshape(shape)
+        return self._sources[place]
 
     def _regression(self, results: Mapping[int, Tensors]) -> Judged:
         from splitbed.metrics.regression import regression_accuracy, resampled_r2
@@ -230,6 +252,16 @@ class Judge:
             for true, said in zip(whole, results.values(), strict=True)
         ]
         return Judged(told, None if judged.r2 is None else partial(resampled_r2, of_pictures))
+
+
+def _likeness(metric: str, judged: Sequence[ImageQuality]) -> Judged:
+    """Means over pictures of SSIM, which is the metric, and PSNR."""
+    ssim = [one.ssim for one in judged if one.ssim is not None]
+    psnr = [one.psnr_db for one in judged if one.psnr_db is not None]
+    more = {"psnr_db": float(np.mean(psnr)) if psnr else None}
+    value = float(np.mean(ssim)) if ssim else None
+    told = Accuracy(metric, value, {**more, "ssim": value}, frames=len(judged))
+    return Judged(told, partial(mean_of, np.array(ssim)) if len(ssim) == len(judged) else None)
 
 
 def _outputs(model: SweptModel) -> int:

@@ -128,12 +128,13 @@ def plan(config: SweepConfig, local: LocalModel) -> list[Configuration]:
     """The input's codecs, then those of every split. Raises UsageError for what cannot be named."""
 
     def codecs(cut: int) -> list[str]:
-        return _expanded(config.codec if cut else config.input_codec)
+        return expanded(config.codec if cut else config.input_codec)
 
     return [one for one in configurations(config, local.model, codecs) if one.coding]
 
 
-def _expanded(names: Sequence[str]) -> list[str]:
+def expanded(names: Sequence[str]) -> list[str]:
+    """The codecs that names stand for, each once; UsageError for one that is none."""
     found = [step for name in names for step in ladder(codec_named(name).name)]
     return list(dict.fromkeys(codec_named(name).name for name in found))
 

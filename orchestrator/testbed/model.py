@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
-from orchestrator.testbed.model_file import model_file
+from orchestrator.testbed.model_file import input_shapes, model_file
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
@@ -23,6 +23,9 @@ from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.zoo import AnchorModel
+
+SAID_OF_FILES = ("classification", "image", "super-resolution")
+"""Tasks of files, whose outputs need not be what is said."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     or weights that do not fit.
     """
     file, weights, anchor = model_file(config, folder, config.seed)
-    graph = load_graph(file, config.shape or None)
+    graph = load_graph(file, input_shapes(config, anchor))
     recipe = _recipe(graph, anchor)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.least_runs)
@@ -150,7 +153,7 @@ def _check_runs(stored: StoredModel, task: str, runtime: str) -> None:
     """Refuse what cannot be run, or read, before a link and two nodes are brought up for it."""
     _, whole = extract(stored, 0)
     with _session(whole, 0, runtime) as session:
-        if task in ("classification", "image"):  # said of a file, which need not be one
+        if task in SAID_OF_FILES:
             TASKS[task].decode(session.run(session.made_up()), whole.inputs)
 
 
@@ -162,7 +165,7 @@ def _session(part: Part, threads: int, runtime: str) -> PartSession:
 
 def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:
     if anchor:
-        return anchor.picture.laid_out_for(graph.inputs[0])
+        return anchor.picture.made_for(graph.inputs[0])
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
 
 

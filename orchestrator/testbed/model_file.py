@@ -1,5 +1,6 @@
 """The file of a model: one that the zoo builds, or the user's own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.ask.sweep_config import SweepConfig
@@ -16,7 +17,14 @@ def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel
     Raises UsageError for an unknown model, a file that is none, and weights that do not fit.
     """
     file, _, anchor = model_file(config, folder, seed=None)
-    return load_graph(file, config.shape or None), anchor
+    return load_graph(file, input_shapes(config, anchor)), anchor
+
+
+def input_shapes(
+    config: SweepConfig, anchor: AnchorModel | None
+) -> Mapping[str, tuple[int, ...]] | None:
+    """What inputs of open sizes measure: as `--shape` says, else as the zoo has them."""
+    return config.shape or (anchor.shape if anchor else None) or None
 
 
 def model_file(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from splitbed.tensors import TensorInfo
 
+Layout = Literal["NCHW", "NHWC"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -22,7 +23,7 @@ class PictureRecipe:
 
     height: int
     width: int
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    layout: Layout = "NCHW"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     datatype: str = "FP32"
@@ -35,10 +36,28 @@ class PictureRecipe:
             return (1, channels, self.height, self.width)
         return (1, self.height, self.width, channels)
 
-    def laid_out_for(self, tensor: TensorInfo) -> PictureRecipe:
-        """The same for ``tensor``, where that has the channels at the other end."""
-        turned = replace(self, layout="NHWC" if self.layout == "NCHW" else "NCHW")
-        return turned if tensor.shape == turned.shape else self
+    def made_for(self, tensor: TensorInfo) -> PictureRecipe:
+        """The same for ``tensor``, where that has another size, or channels at the other end."""
+        if len(tensor.shape) == 4:
+            other: Layout = "NHWC" if self.layout == "NCHW" else "NCHW"
+            for layout in (self.layout, other):
+                height, width = tensor.shape[2:] if layout == "NCHW" else tensor.shape[1:3]
+                made = replace(self, height=height, width=width, layout=layout)
+                if made.shape == tensor.shape:
+                    return made
+        return self
+
+
+def image_recipe(tensor: TensorInfo) -> PictureRecipe | None:
+    """How an output that is a picture is to be read: 0 to 1 where it is floating point.
+
+    A picture is as for :func:`recipe_for`; eight bits are the pixels themselves. None for others.
+    """
+    found = recipe_for(tensor)
+    if found is None or not tensor.datatype.startswith("FP"):
+        return found
+    channels = len(found.mean)
+    return replace(found, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
 def recipe_for(tensor: TensorInfo) -> PictureRecipe | None:
@@ -51,7 +70,7 @@ def recipe_for(tensor: TensorInfo) -> PictureRecipe | None:
     """
     if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         return None
-    layout: Literal["NCHW", "NHWC"]
+    layout: Layout
     if tensor.shape[1] in (1, 3):
         layout, (channels, height, width) = "NCHW", tensor.shape[1:]
     elif tensor.shape[3] in (1, 3):

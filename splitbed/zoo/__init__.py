@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from splitbed.extensions import Extensible
@@ -49,6 +49,8 @@ class AnchorModel:
     """What it is fed where nothing is given; None is the default picture."""
     widths: tuple[float, ...] = (1.0,)
     """Multipliers of the channels that the model comes in; the clause's is 1."""
+    shape: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """What its inputs measure without ``--shape``, where its file leaves sizes open."""
 
 
 def anchor_model(name: str) -> AnchorModel:
@@ -84,6 +86,18 @@ def _build_shapesnet(variant: Variant) -> tuple[bytes, str]:
     from splitbed.zoo import shapesnet
 
     return shapesnet.build(variant.weights)
+
+
+def _build_espcn(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import espcn
+
+    return espcn.build(variant.weights)
+
+
+def _build_bicubic(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import bicubic
+
+    return bicubic.build(variant.weights)
 
 
 def _ssd300_splits() -> dict[str, str]:
@@ -125,6 +139,19 @@ def _retinanet_splits() -> dict[str, str]:
     }
 
 
+_ESPCN = AnchorModel(
+    name="espcn",
+    title="ESPCN x2, super-resolution of luma from 480x270, trained",
+    source="clause 10.5, which names no model; Shi et al., CVPR 2016; scripts/train-espcn",
+    build=_build_espcn,
+    formats=("onnx",),
+    named_splits={"conv1": "/conv1/Relu:after", "conv2": "/conv2/Relu:after"},
+    picture=PictureRecipe(height=270, width=480, mean=(0.0,), std=(1.0,)),
+    task="super-resolution",
+    parameters=21_284,
+    dataset="shapes:0@960x540",
+    shape={"luma": (1, 1, 270, 480)},
+)
 _OWN: dict[str, AnchorModel] = {
     "ssd300": AnchorModel(
         name="ssd300",
@@ -177,6 +204,16 @@ _OWN: dict[str, AnchorModel] = {
         task="centres",
         parameters=632_410,
         dataset="shapes",
+    ),
+    "espcn": _ESPCN,
+    "bicubic": replace(
+        _ESPCN,
+        name="bicubic",
+        title="bicubic upsampling x2 of luma from 480x270, computed: what espcn is held against",
+        source="clause 10.5, without super-resolution; Keys, 1981, a = -0.5",
+        build=_build_bicubic,
+        named_splits={},
+        parameters=0,
     ),
 }
 ZOO = Extensible(

@@ -13,6 +13,7 @@ from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 offline_app = Commands()
+CALL_CODEC = "avc-inter:27"
 
 
 @offline_app.command()
@@ -98,6 +99,36 @@ def rd(
     with alive("measuring codecs"):
         code = run_rd(config_of(model, asked | own | more), anchor, as_json=json)
     raise typer.Exit(code)
+
+
+@offline_app.command()
+@grouped(InputWords, ModelWords)
+def call(
+    asked: Asked,
+    model: Model = None,
+    input_codecs: Annotated[
+        str | None, option("Of what is sent, as for rd. [avc-inter:27]", "Codecs")
+    ] = None,
+    output_codecs: Annotated[
+        str | None, option("Of what the network makes, as for rd. [avc-inter:27]", "Codecs")
+    ] = None,
+    frames: Annotated[int | None, option("The first of the input. [30]", "Run")] = None,
+    fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,
+    out: Annotated[Path | None, option("CSV with a row for each way.", "Run")] = None,
+    json: Json = False,
+) -> None:
+    """Hold ways of a video call against each other, without a link: bit rates, PSNR, SSIM, VMAF.
+
+    Super-resolution in the network or on UE-B, bicubic upsampling there, or the source as it is
+    (clause 10.5).
+    """
+    from orchestrator.api.asking import config_of
+    from orchestrator.cli.show.call import run_call
+
+    codecs = {"input_codec": input_codecs or CALL_CODEC, "codec": output_codecs or CALL_CODEC}
+    more = {"runs": 30 if frames is None else frames, "fps": fps}
+    with alive("holding the call"):
+        run_call(config_of(model or "espcn", asked | codecs | more), out, as_json=json)
 
 
 @offline_app.command()

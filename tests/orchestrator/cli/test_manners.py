@@ -33,7 +33,7 @@ COMMANDS = [
     *("sweep", "profile", "verify", "infer", "rd", "scenario show", "scenario run", "report"),
     *("compare", "crosscheck", "pack", "replay", "plan", "trace", "doctor", "models", "splits"),
     *("features", "links", "codecs", "datasets", "clean", "up", "down", "dashboard", "cut"),
-    *("score", "draw"),
+    *("score", "draw", "call"),
 ]
 UGLY = "[bold]a[/]\x1b[31mb\x07"
 PRETTY = r"[bold]a[/]\x1b[31mb\x07"

@@ -1,5 +1,6 @@
 """What a result is held against, by the task of its model."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,40 @@ def test_images_are_judged_as_pictures(tmp_path: Path) -> None:
     assert far.value is not None
     assert near.value > far.value
     assert near.more["psnr_db"] == pytest.approx(40, abs=0.5)  # 20 log10(range / 0.01)
+
+
+def test_super_resolution_is_held_against_the_source_not_the_whole_model(tmp_path: Path) -> None:
+    (stored := tmp_path / "stored").mkdir()
+    size = "luma=1x1x96x128"
+    config = sweep_config({"model": "espcn", "input": "shapes", "runs": 3, "shape": size})
+    model = load_model(config, stored)
+    sources = [Image.open(io.BytesIO(one.frame.read())) for one in model.inputs if one.frame]
+    luma = [image.convert("L") for image in sources]
+    exact = {place: pixels(image) for place, image in enumerate(luma)}
+    blurred = [image.resize((64, 48)).resize(image.size) for image in luma]
+    small = {place: pixels(image) for place, image in enumerate(blurred)}
+    judge = Judge(model, exact)
+    assert (judge.whole.metric, judge.whole.value) == ("SSIM against the source", 1)
+    judged = judge.judge(small)
+    pairs = [
+        (np.asarray(a, float), np.asarray(b, float)) for a, b in zip(luma, blurred, strict=True)
+    ]
+    psnr = [10 * np.log10(255**2 / np.mean((a - b) ** 2)) for a, b in pairs]
+    assert judged.more["psnr_db"] == pytest.approx(np.mean(psnr))
+    assert judged.value is not None
+    assert judged.drop == pytest.approx(1 - judged.value)
+
+
+def test_a_source_smaller_than_what_is_made_of_it_judges_nothing(tmp_path: Path) -> None:
+    (stored := tmp_path / "stored").mkdir()
+    model = load_model(sweep_config({"model": "espcn", "input": "shapes"}), stored)
+    made: Tensors = {"pixels": np.zeros((540, 960, 1), np.uint8)}
+    judged = Judge(model, {0: made}).whole
+    assert (judged.metric, judged.value) == ("none: 000000.png has fewer than 960x540 pixels", None)
+
+
+def pixels(image: Image.Image) -> Tensors:
+    return {"pixels": np.asarray(image)[..., np.newaxis]}
 
 
 def test_other_outputs_are_numbers_to_come_near_to(tmp_path: Path) -> None:
