@@ -79,8 +79,14 @@ def preprocess(
     then normalised. ``name`` is what an error calls the picture.
 
     Raises:
-        UsageError: the bytes are no picture, are damaged, or hold more than ``MAX_PIXELS``.
+        UsageError: the bytes are no picture, are damaged, or hold more than ``MAX_PIXELS``; nor can
+            an input of no pixels or of more than that be made.
     """
+    if not 0 < recipe.width * recipe.height <= MAX_PIXELS:
+        raise UsageError(
+            f"cannot make an input of {recipe.width}x{recipe.height} pixels of {name}:"
+            f" 1 to {MAX_PIXELS / 1e6:.0f} million can be"
+        )
     coloured = upright(data, name).convert("RGB" if len(recipe.mean) == 3 else "L")
     resized = coloured.resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
     return normalise(np.asarray(resized).reshape(recipe.height, recipe.width, -1), recipe)

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,15 @@ import pytest
 from PIL import Image
 
 from splitbed.errors import MachineError, UsageError
-from splitbed.media.pictures import MAX_PIXELS, load_pictures, preprocess, random_inputs
-from splitbed.media.recipes import PictureRecipe, recipe_for
-from splitbed.tensors import TensorInfo
+from splitbed.media.pictures import (
+    MAX_PIXELS,
+    load_pictures,
+    pixels_of,
+    preprocess,
+    random_inputs,
+)
+from splitbed.media.recipes import PictureRecipe, image_recipe, recipe_for
+from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 PLAIN = PictureRecipe(4, 6, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -95,6 +102,12 @@ def bomb(side: int) -> bytes:
 def test_a_decompression_bomb_is_refused_before_decoding(side: int) -> None:
     with pytest.raises(UsageError, match=r"will not decode bomb\.png"):
         preprocess(bomb(side), PLAIN, "bomb.png")
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 128), (96, 0), (100_000, 100_000)])
+def test_an_input_of_no_pixels_or_of_too_many_is_refused(height: int, width: int) -> None:
+    with pytest.raises(UsageError, match=f"an input of {width}x{height} pixels of red"):
+        preprocess(RED, replace(PLAIN, height=height, width=width), "red.png")
 
 
 def test_an_input_is_batch_channels_height_width_in_single_precision() -> None:
@@ -194,6 +207,27 @@ def test_an_input_shaped_as_a_picture_has_a_recipe_of_its_shape(
 )
 def test_other_inputs_have_no_recipe(datatype: str, shape: tuple[int, ...]) -> None:
     assert recipe_for(TensorInfo("x", datatype, shape)) is None
+
+
+def test_a_models_recipe_follows_the_size_and_the_layout_of_its_input() -> None:
+    recipe = PictureRecipe(4, 6, mean=(0.5,) * 3, std=(0.5,) * 3)
+    last = recipe.made_for(TensorInfo("x", "FP32", (1, 8, 10, 3)))
+    assert last == replace(recipe, height=8, width=10, layout="NHWC")
+    assert recipe.made_for(TensorInfo("x", "FP32", (1, 3, 8, 10))).shape == (1, 3, 8, 10)
+    assert recipe.made_for(TensorInfo("x", "FP32", (1, 5))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "value"), [("FP32", (1, 1, 8, 8), 0.4), ("UINT8", (1, 8, 8, 3), 102)]
+)
+def test_an_output_that_is_a_picture_is_of_0_to_1_or_pixels(
+    datatype: str, shape: tuple[int, ...], value: float
+) -> None:
+    recipe = image_recipe(TensorInfo("y", datatype, shape))
+    assert recipe is not None
+    output = np.full(shape, value, NUMPY_TYPES[datatype])
+    assert (pixels_of(output, recipe) == 102).all()
+    assert image_recipe(TensorInfo("y", "FP32", (1, 4, 8, 8))) is None
 
 
 @pytest.mark.parametrize(("datatype", "less"), [("UINT8", 0), ("INT8", 128)])

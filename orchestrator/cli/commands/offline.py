@@ -13,7 +13,7 @@ from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 offline_app = Commands()
-CALL_CODEC = "avc-inter:27"
+CALL_CODEC = "avc-inter:22"
 
 
 @offline_app.command()
@@ -107,10 +107,10 @@ def call(
     asked: Asked,
     model: Model = None,
     input_codecs: Annotated[
-        str | None, option("Of what is sent, as for rd. [avc-inter:27]", "Codecs")
+        str | None, option("Of what is sent, as for rd. [avc-inter:22]", "Codecs")
     ] = None,
     output_codecs: Annotated[
-        str | None, option("Of what the network makes, as for rd. [avc-inter:27]", "Codecs")
+        str | None, option("Of what the network makes, as for rd. [avc-inter:22]", "Codecs")
     ] = None,
     frames: Annotated[int | None, option("The first of the input. [30]", "Run")] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,

@@ -10,6 +10,21 @@ from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import check_new, write_new
 from splitbed.command import say
 
+_HEADS = {
+    "upscaler": "upscaler",
+    "where": "where",
+    "uplink_codec": "uplink",
+    "uplink_kbit_s": "kbit/s",
+    "uplink_in_colour_kbit_s": "in colour",
+    "downlink_codec": "downlink",
+    "downlink_kbit_s": "kbit/s down",
+    "downlink_in_colour_kbit_s": "in colour, down",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "vmaf": "VMAF",
+}
+"""Column -> heading."""
+
 
 def run_call(config: SweepConfig, out: Path | None, *, as_json: bool) -> None:
     """Measure and print them; write them to `out`, too, as CSV."""
@@ -26,4 +41,4 @@ def run_call(config: SweepConfig, out: Path | None, *, as_json: bool) -> None:
 
 
 def _shown(line: Line) -> Line:
-    return rounded({name: value for name, value in line.items() if name != "vmaf_reason"})
+    return rounded({head: line[name] for name, head in _HEADS.items()})
