@@ -13,7 +13,7 @@ _HEAD = """# Rows and columns
 It is recomputed from `samples.jsonl` and `cells.jsonl`, which have every frame. \
 Times are medians over the counted frames unless the name says otherwise; MB is 10^6 bytes, \
 Mbit/s is 10^6 bit/s. This page is made of the declarations in \
-`orchestrator/results/columns/main.py` and `orchestrator/results/rows.py`.
+`orchestrator/results/columns/main.py` and `orchestrator/results/columns/further.py`.
 
 """
 _OF_FLOWS = """
