@@ -54,11 +54,20 @@ def test_the_delay_stays_where_no_data_are_sent(changed: dict[str, Any], left_ms
     assert without_data_ms(made_row(**SPLIT | changed)) == pytest.approx(left_ms)
 
 
-@pytest.mark.parametrize(("network_ms", "left_ms"), [(81.0, 40.0), (21.0, 100.0), (20.9, 100.0)])
-def test_where_one_way_times_are_not_known_both_ways_less_the_way_back_are_the_uplink(
+@pytest.mark.parametrize(("network_ms", "left_ms"), [(80.5, 40.0), (20.5, 100.0), (20.4, 100.0)])
+def test_where_one_way_times_are_not_known_all_hops_less_the_others_are_that_of_the_data(
     network_ms: float, left_ms: float
 ) -> None:
-    """1 Mbit/s down: 59 bytes and 66 of headers take a millisecond."""
-    both = {"uplink_ms": None, "network_ms": network_ms, "result_bytes": 59}
-    back = {"downlink_mbit": 1.0, "downlink_delay_ms": 10.0}
-    assert without_data_ms(made_row(**SPLIT | both | back)) == pytest.approx(left_ms)
+    """At 2 Mbit/s, 59 bytes and 66 of headers take half a millisecond."""
+    told = {"uplink_ms": None, "network_ms": network_ms}
+    back = {"result_bytes": 59, "downlink_mbit": 2.0, "downlink_delay_ms": 10.0}
+    uplink = made_row(**SPLIT | told | back)
+    there = {"bw_mbit": 2.0, "of_flow": (("uplink_bytes", 59.0),), "downlink_delay_ms": 10.0}
+    downlink = made_row(**SPLIT | told | there, flow="downlink")
+    for row in (uplink, downlink):
+        assert without_data_ms(row) == pytest.approx(left_ms)
+
+
+def test_data_that_come_down_shrink_the_downlink() -> None:
+    told = {"downlink_ms": 70.0, "downlink_delay_ms": 10.0, "flow": "downlink"}
+    assert without_data_ms(made_row(e2e_ms=100.0, uplink_ms=5.0, **told)) == pytest.approx(40.0)
