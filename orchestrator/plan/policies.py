@@ -96,9 +96,13 @@ def _dads(plan: Plan) -> Decisions:
     slowdown, _, bw_mbit = plan.grid.points()
     chosen = np.array([kinds.index(found[at]) for at in zip(slowdown, bw_mbit, strict=True)])
     e2e_ms = plan.predictor.e2e_ms(_work(plan.predictor, kinds), plan.grid)
-    picked = np.take_along_axis(e2e_ms, chosen[None], axis=0)[0]
     cuts = [cut_of(plan.predictor, ue) for ue in kinds]
     options = [None if k is None else _raw(plan.predictor, k) for k in cuts]
+    for place, option in enumerate(options):
+        if option:  # it is one of the plan's: parts that were run are known better than their sums
+            work = plan.predictor.work([option])
+            e2e_ms[place] = plan.predictor.e2e_ms(work, plan.grid)[0]
+    picked = np.take_along_axis(e2e_ms, chosen[None], axis=0)[0]
     labels = [
         option.configuration.words if option else f"{len(ue)} units on the UE, no cut k:n-k"
         for option, ue in zip(options, kinds, strict=True)

@@ -86,8 +86,9 @@ class NodeProfile(Frozen):
     def paced_part_ms(self, layers_ms: float) -> float:
         """What a part takes after a pause whose layers take so long, by the parts that were run."""
         known = {self.ms(part.first, part.last): part.ms for part in self.parts}
-        whole_ms = max(self.paced_ms, self.steady_ms) + RUN_MS
-        known = {0.0: RUN_MS, self.steady_ms: whole_ms} | known
+        known[0.0] = RUN_MS
+        if max(known) < self.steady_ms * (1 - 1e-6):  # the whole was not among them
+            known[self.steady_ms] = max(self.paced_ms, self.steady_ms) + RUN_MS
         at_ms = sorted(known)
         return float(np.interp(layers_ms, at_ms, [known[ms] for ms in at_ms]))
 

@@ -178,6 +178,13 @@ def test_a_race_delivers_nothing_over_its_links_unless_it_is_asked_to() -> None:
     assert sweep_config({"model": "shapesnet"}).delivery
 
 
+def test_of_a_race_until_it_is_sure_and_a_budget_whichever_comes_first_is_its_end() -> None:
+    both = sweep_config({"model": "shapesnet", "until_sure": True, "budget": "3m"})
+    assert both.races
+    assert both.budget == 180  # which ends every race that is not sure before
+    assert sweep_config({"model": "shapesnet", "until_sure": True}).budget is None
+
+
 def test_a_race_without_a_profile_is_refused() -> None:
     with pytest.raises(UsageError, match="--no-profile"):
         sweep_config({"model": "shapesnet", "budget": "3m", "profile": False})

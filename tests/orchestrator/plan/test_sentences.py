@@ -18,7 +18,7 @@ from orchestrator.plan.prediction import Plan, Predictor, make_plan
 from orchestrator.plan.run import NOT_SURE, SURE, _best_lines
 from orchestrator.plan.show import _doubt, _policy_lines, _stretches
 from orchestrator.reports.terminal import Line
-from orchestrator.results.profile import CutSizes, Profile
+from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile
 from orchestrator.results.statistics.intervals import median_interval
 from splitbed.graphs.mincut import Dag, Wire
 from tests.orchestrator.plan.test_plan import node, predictor
@@ -35,16 +35,22 @@ def plans(draw: st.DrawFn) -> Plan:
     slower = draw(st.sampled_from([0.5, 1.0, 8.0]))
     layers = tuple(float(ms) for ms in rng.lognormal(2.5, 1, 3))
     ue, edge = node(tuple(slower * ms for ms in layers)), node(layers)
+    if draw(st.booleans()):  # with parts that were run, and are no sums of layers
+        ue = with_parts(ue, [(0, k) for k in (1, 2, 3)], rng)
+        edge = with_parts(edge, [(k, 3) for k in range(3)], rng)
     cuts = [CutSizes(k=k, part1_bytes=k, intermediate_bytes=n) for k, n in enumerate(sizes)]
     facts = predictor().facts
     wires = (
         Wire("input", sizes[0], None, (0,)),
         *(Wire(f"x{k}", sizes[k + 1], k, (k + 1,)) for k in range(3)),
     )
+    kept = {"raw": 1.0, "int8+zstd": float(rng.uniform(0.1, 1)), "none": 0.0}
     options = tuple(
-        one.replaced(encoded_bytes=int(sizes[one.configuration.k] * rng.uniform(0.1, 1)))
-        if one.configuration.crosses
-        else one
+        one.replaced(
+            encoded_bytes=int(sizes[one.configuration.k] * kept[one.configuration.codec]),
+            encode_ms=0.0 if one.configuration.codec == "raw" else one.encode_ms,
+            decode_ms=0.0 if one.configuration.codec == "raw" else one.decode_ms,
+        )
         for one in facts.options
     )
     facts = facts.replaced(options=options, dag=Dag(4, wires))
@@ -54,6 +60,17 @@ def plans(draw: st.DrawFn) -> Plan:
         Profile(ue=ue, edge=edge, cuts=tuple(cuts)), facts, doubt=Doubt(errors, errors)
     )
     return make_plan(told, grid(draw(st.sampled_from(["1:1000:40", "5", "2,30"])), "0,20", "1,4"))
+
+
+def with_parts(
+    told: NodeProfile, spans: Sequence[tuple[int, int]], rng: np.random.Generator
+) -> NodeProfile:
+    """The same with parts that were run."""
+    parts = [
+        PartTime(first=first, last=last, ms=float(rng.uniform(0.8, 1.5)) * told.ms(first, last))
+        for first, last in spans
+    ]
+    return told.replaced(parts=tuple(parts))
 
 
 @settings(max_examples=30, deadline=None)
@@ -76,7 +93,10 @@ def test_what_a_plan_prints_is_what_its_tables_have(plan: Plan) -> None:
         regrets = [float(str(line[column])) for line in table]
         assert number(policy["regret, median"]) == pytest.approx(median(regrets), abs=0.06)
         assert number(policy["worst"]) == pytest.approx(max(regrets), abs=0.06)
-        used = {line[column.removesuffix("_regret_pct")] for line in table}
+        choice = column.removesuffix("_regret_pct")
+        alike = [line for line in table if line[choice] == words(plan, line)]
+        assert all(float(str(line[column])) == 0 for line in alike)
+        used = {line[choice] for line in table}
         assert {*str(policy["chooses"]).removesuffix(", …").split(", ")} <= used
 
 
