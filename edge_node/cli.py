@@ -35,11 +35,13 @@ def _serve(config: "NodeConfig") -> None:
 def _planes(
     config: "EdgeConfig", address: tuple[str, int], host: "NodeHost", stack: ExitStack
 ) -> "Sequence[Plane]":
-    from edge_node.service import DataService, ModelService
+    from edge_node.service import ModelService
     from netem.probe import ProbeServer
     from netem.service import links_service, serve_shapers
+    from splitbed.node.control import control_of
     from splitbed.node.interface import tell_interface
     from splitbed.node.serve import NODES, ORCHESTRATOR, Plane
+    from splitbed.node.stations.data import DataService
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
 
@@ -50,12 +52,10 @@ def _planes(
     links |= links_service(config.dials)
     dev = config.shaper[0].dev if config.shaper else None
     tell_interface(host.description, address[0], dev)
-    models = ModelService(host)
-    data = DataService(host, models, address[1])
-    services = {
-        "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
-        "splitbed.v1.Edge": lambda s: rpc.add_EdgeServicer_to_server(models, s),
-    }
+    passing, services = control_of(host)
+    models = ModelService(host, passing.frames.references)
+    data = DataService(passing, models.parcel, address[1])
+    services |= {"splitbed.v1.Edge": lambda s: rpc.add_EdgeServicer_to_server(models, s)}
     return [
         Plane(
             config.listen,

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from splitbed.errors import NodeError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
-from splitbed.v1.tensors_pb2 import Header, Padding
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Packet, Padding
 from splitbed.wire import MAX_TENSORS, MAX_TENSORS_BYTES, believed, describe, tensor_headers
 
 _LENGTH = struct.Struct("<I")
@@ -157,6 +157,12 @@ class Received:
             names = [tensor.name for tensor in self.header.frame.tensors[:MAX_TENSORS]]
             whose = f"the tensors {', '.join(names)}" if names else "the header"
             raise NodeError(f"refused {len(self._payload)} bytes beyond those of {whose}")
+
+
+def packed(input_: int, tensors: Tensors) -> Iterator[Packet]:
+    """Tensors of an input, as a control plane carries them."""
+    for message in messages(Header(frame=FrameHeader(input=input_)), tensors):
+        yield Packet(data=message)
 
 
 def receive(stream: Iterator[bytes]) -> Received:

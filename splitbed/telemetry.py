@@ -65,10 +65,9 @@ def tell_stages(timeline: Timeline) -> None:
         STAGE_SECONDS.labels(stage=stage.name).observe(max(stage.ms, 0.0) / 1e3)
 
 
-def tell_bytes(codec: str, uplink: int, downlink: int) -> None:
-    """The bytes of one frame's tensors: encoded on the way up, results on the way down."""
-    for direction, nbytes in zip(DIRECTIONS, (uplink, downlink), strict=True):
-        BYTES.labels(direction=direction, codec=codec).inc(nbytes)
+def tell_bytes(direction: str, codec: str, nbytes: int) -> None:
+    """The bytes of one frame's tensors on a hop, encoded; results are raw."""
+    BYTES.labels(direction=direction, codec=codec).inc(nbytes)
 
 
 def tell_link(

@@ -53,6 +53,11 @@ class Timeline:
         yield
         self.add(name, start_ns, time.monotonic_ns())
 
+    def mark(self, name: str) -> None:
+        """Record a stage in which nothing was done."""
+        now_ns = time.monotonic_ns()
+        self.add(name, now_ns, now_ns)
+
     def add(self, name: str, start_ns: int, end_ns: int) -> None:
         """Record a stage whose ends were taken elsewhere."""
         self.stages.append(Stage(name, start_ns, end_ns))

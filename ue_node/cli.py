@@ -33,6 +33,7 @@ def _serve(config: "NodeConfig") -> None:
 
 def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence[Plane]":
     from netem.service import links_service, serve_shapers
+    from splitbed.node.control import control_of
     from splitbed.node.interface import tell_interface
     from splitbed.node.serve import ORCHESTRATOR, Plane
     from splitbed.node.stream import Dialled
@@ -49,12 +50,11 @@ def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence
     tell_interface(host.description, host_and_port(address)[0], dev)
     dialled = Dialled(name, address, config.tls, read_token(config.token_file))
     stack.callback(dialled.close)
+    passing, services = control_of(host, dialled)
     service = UeService(host, dialled)
+    passing.frames.slowed = service.slowed
     stack.callback(service.forget)
-    services = {
-        "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
-        "splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s),
-    }
+    services |= {"splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s)}
     control = (config.control, ORCHESTRATOR, services | links, CONTROL_OPTIONS, host.lease)
     return [Plane(*control)]
 

@@ -19,7 +19,7 @@ from orchestrator.measure.machine import MachineMeter
 from orchestrator.measure.time_limits import TimeLimits, window_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
-from orchestrator.testbed.parts import Parts
+from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.tensors import TensorInfo
 
@@ -69,7 +69,7 @@ class CellMeasurement:
         asked, clocks = cell.configuration, self.bed.pair.clocks
         if clocks:
             clocks.begin()
-        self.parts.load(asked.k)
+        self.parts.load(asked)
         self.bed.link.shape(cell.link)
         read_back = self.bed.link.read_back()
         if asked.crosses and cell.crossing_bytes:
@@ -78,10 +78,9 @@ class CellMeasurement:
             self.bed.pair.warm_link(warm_bytes, self.limits.frame_s(cell))
         meter = MachineMeter(self.bed.pair)
         before = proved(self.bed, self.watcher, cell.link)
-        timeout_s = self.limits.delivery_s(cell, self.parts.loaded.part1_bytes)
+        timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
         delivery_ms = self.parts.deliver(cell.link, timeout_s)
-        if asked.crosses:
-            self.parts.use_codec(asked)
+        self.parts.assign(asked)
         self.parts.warm()
         with self.parts.paced(asked.pace) as slowed:
             self._frames(cell, record.attempt, keep)
@@ -108,7 +107,7 @@ class CellMeasurement:
         inputs = len(self.bed.model.inputs)
         rounds = math.ceil(self.config.least_runs / inputs)
         choosing = UntilEnough(cell, rounds * inputs, self.config.most_runs)
-        frames = Frames(self.bed, self.limits, self.watcher)
+        frames = Frames(self.bed, self.parts, self.limits, self.watcher)
         for _ in frames.take(choosing, attempt, keep):
             pass
 

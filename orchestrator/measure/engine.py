@@ -30,7 +30,7 @@ from orchestrator.results.run_folder import (
     PROFILE_TABLE_FILE,
     RunFolder,
 )
-from orchestrator.testbed.parts import Parts
+from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, RunError, UsageError
@@ -132,7 +132,8 @@ class Engine:
         self, choosing: Choosing, attempt: str, journal: Callable[[Taken], None]
     ) -> Iterator[Taken]:
         """Frames of cells that are loaded or held, as `choosing` says; see :class:`Frames`."""
-        return Frames(self.bed, self.limits, self.watcher).take(choosing, attempt, journal)
+        frames = Frames(self.bed, self.parts, self.limits, self.watcher)
+        return frames.take(choosing, attempt, journal)
 
     def restart(self) -> None:
         """Bring both nodes up again; nothing is loaded then. Raises NodeError."""

@@ -13,11 +13,12 @@ from orchestrator.ask.grid import Cell
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.clock import on_ue_clock
-from orchestrator.results.records import FrameRecord
+from orchestrator.results.records import FrameRecord, Hop
 from orchestrator.results.statistics.enough_frames import is_enough
+from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.tensors import Tensors
-from splitbed.timeline import Stage, Timeline
+from splitbed.timeline import Stage, Timeline, is_hop
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import tensors_of
 
@@ -72,16 +73,16 @@ class UntilEnough:
 class Frames:
     """Takes frames through a testbed, all under the same limits, and on one clock."""
 
-    def __init__(self, bed: Testbed, limits: TimeLimits, watcher: Watcher) -> None:
-        self._bed, self._limits, self._watcher = bed, limits, watcher
+    def __init__(self, bed: Testbed, parts: Parts, limits: TimeLimits, watcher: Watcher) -> None:
+        self._bed, self._parts, self._limits, self._watcher = bed, parts, limits, watcher
 
     def take(
         self, choosing: Choosing, attempt: str, journal: Callable[[Taken], None]
     ) -> Iterator[Taken]:
         """Frames of the cells that are chosen, each in the journal before it is given.
 
-        Their parts are loaded, with their codecs. Raises NodeError, and KeyboardInterrupt between
-        frames.
+        Their parts are loaded, and the nodes assigned. Raises NodeError, and KeyboardInterrupt
+        between frames.
         """
         number = 0
         while (cell := self._next(choosing)) is not None:
@@ -102,9 +103,8 @@ class Frames:
         pair = self._bed.pair
         place = number % len(self._bed.model.inputs)
         timeout_s = self._limits.frame_s(cell)
-        asked = cell.configuration
-        codec = asked.codec if asked.crosses else ""
-        said = pair.run_frame(number, place, timeout_s, asked.k, codec)
+        assignment = self._parts.assignment(cell.configuration)
+        said = pair.run_frame(number, place, timeout_s, assignment)
         seen = [Stage(stage.name, stage.start_ns, stage.end_ns) for stage in said.stages]
         clock = pair.clock()
         stages = on_ue_clock(seen, clock) if clock else seen
@@ -116,7 +116,7 @@ class Frames:
 def frame_record(
     said: nodes_pb2.FrameRecord, attempt: str, place: int, stages: Sequence[Stage], e2e_ms: float
 ) -> FrameRecord:
-    """What the UE said of a frame of the input at `place`, as the journal has it."""
+    """What was said of a frame of the input at `place`, as the journal has it."""
     return FrameRecord(
         attempt=attempt,
         input=place,
@@ -128,6 +128,7 @@ def frame_record(
         encoded_bytes=said.encoded_bytes,
         result_bytes=said.result_bytes,
         results=dict(said.results),
+        hops=tuple(Hop(one.name, one.bytes) for one in said.stages if is_hop(one.name)),
         max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
     )
 

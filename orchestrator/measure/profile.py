@@ -212,7 +212,7 @@ def _parcels(parts: Sequence[Range], model: SweptModel, folder: Path) -> Iterato
     for index, (first, last) in enumerate(parts):
         part = extract_span(model.stored, first, last)
         (own := folder / str(index)).mkdir()
-        yield pack(CutPart(part, 0, model.info), own)
+        yield pack(CutPart(part, (first, last), model.info), own)
         part.remove()
 
 

@@ -38,9 +38,9 @@ class TimeLimits:
         wire = cell.wire_ms + wire_ms(self.result_bytes, cell.link.downlink)
         return self.frame_timeout_s or _allowed_s(cell, wire + self.outage_s * 1e3)
 
-    def delivery_s(self, cell: Cell, part1_bytes: int) -> float:
-        """For part 1 to cross the link."""
-        return _allowed_s(cell, wire_ms(part1_bytes, cell.link.downlink))
+    def delivery_s(self, cell: Cell, nbytes: int) -> float:
+        """For parts of so many bytes to cross the link."""
+        return _allowed_s(cell, wire_ms(nbytes, cell.link.downlink))
 
 
 def _allowed_s(cell: Cell, wire: float) -> float:

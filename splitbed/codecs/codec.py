@@ -100,6 +100,11 @@ class Coder:
         return tuple(row.encoded for row in self._rows.values())
 
     @property
+    def plain_bytes(self) -> int:
+        """Bytes of all tensors together, not encoded."""
+        return sum(row.info.nbytes for row in self._rows.values())
+
+    @property
     def most_bytes(self) -> int:
         """The most bytes that ``encode`` ever gives, of all tensors together."""
         return sum(row.most_bytes for row in self._rows.values())

@@ -14,7 +14,7 @@ from splitbed.tensors import TensorInfo
 class Part:
     """Some layers of a model, as a rule one half of it.
 
-    ``path`` is its model file, None for a half that computes nothing.  ``outputs`` of part 1 are
+    ``path`` is its model file, None for one that computes nothing.  ``outputs`` of part 1 are
     ``inputs`` of part 2.  ``passthrough`` names the outputs that are inputs as well and need no
     session.  ``nbytes`` is the size as a model file of its own.
     """
@@ -61,18 +61,26 @@ def extract(stored: StoredModel, k: int) -> tuple[Part, Part]:
     The same stored model gives the same parts on every machine.  ``k`` = 0 and ``k`` = n are
     always possible.  Raises UsageError where the cut is not crossable.
     """
-    graph = stored.graph
-    if not 0 <= k <= graph.n:
-        raise UsageError(f"cannot cut at {k}: the model has {graph.n} layers")
-    cut = graph.cuts[k]
-    if 0 < k < graph.n and not cut.crossable:
+    return extract_part(stored, 0, k), extract_part(stored, k, stored.graph.n)
+
+
+def extract_part(stored: StoredModel, first: int, last: int) -> Part:
+    """The layers between two cuts, one of a chain of parts; what is used after it passes through.
+
+    What crosses the first cut goes in, what crosses the last comes out.  Raises as `extract`.
+    """
+    if not 0 <= first <= last <= stored.graph.n:
+        raise UsageError(f"cannot cut at {first} and {last}: the model has {stored.graph.n} layers")
+    ends = _crossing(stored.graph, first), _crossing(stored.graph, last)
+    return _part(stored, f"{first}-{last}.part", *ends)
+
+
+def _crossing(graph: Graph, k: int) -> Sequence[TensorInfo]:
+    if k in (0, graph.n):
+        return graph.outputs if k else graph.inputs
+    if not (cut := graph.cuts[k]).crossable:
         raise UsageError(f"cannot cut at {cut.name}: {cut.obstacle}")
-    crossing = graph.outputs if k == graph.n else cut.tensors
-    stem = f"{k}-{graph.n - k}"
-    return (
-        _part(stored, f"{stem}.part1", graph.inputs, crossing),
-        _part(stored, f"{stem}.part2", crossing, graph.outputs),
-    )
+    return cut.tensors
 
 
 def extract_span(stored: StoredModel, first: int, last: int) -> Part:

@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import isgeneratorfunction
 from typing import Any, TypeVar, cast
 
 import grpc
 
-from splitbed.errors import SplitbedError
+from splitbed.errors import NodeError, SplitbedError
 from splitbed.logs import log
 from splitbed.telemetry import ERRORS
 
@@ -32,6 +33,19 @@ class Calls:
 
 
 CALLS = Calls()
+
+
+@contextmanager
+def given_up(context: grpc.ServicerContext, cancel: Callable[[], None]) -> Iterator[None]:
+    """Leave nothing on the wire: `cancel` when the caller gives up what happens inside."""
+    done = threading.Event()
+    if not context.add_callback(lambda: None if done.is_set() else cancel()):
+        raise NodeError("it was given up before anything was sent")
+    try:
+        yield
+    finally:
+        if context.is_active():  # else the callback has to find it undone
+            done.set()
 
 
 _Method = TypeVar("_Method", bound=Callable[..., object])

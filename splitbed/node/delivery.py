@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitbed.errors import NodeError, UsageError
+from splitbed.flow import Span
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, write_portable
@@ -46,6 +47,50 @@ class ModelInfo:
         return TASKS[self.task].decode(outputs, self.inputs)
 
 
+def model_message(model: ModelInfo) -> nodes_pb2.ModelInfo:
+    """What is known of a model, as it travels."""
+    return nodes_pb2.ModelInfo(
+        layers=model.layers,
+        inputs=tensor_headers(model.inputs),
+        outputs=tensor_headers(model.outputs),
+        task=model.task,
+        runtime=model.runtime,
+    )
+
+
+def model_of(message: nodes_pb2.ModelInfo) -> ModelInfo:
+    """The model of :func:`model_message`; NodeError for one that this node cannot run or read."""
+    if message.task not in TASKS:
+        raise NodeError(f"unknown task {message.task!r}; one of {', '.join(TASKS)}")
+    if message.runtime not in RUNTIMES:
+        raise NodeError(
+            f"no runtime is called {message.runtime!r} here, but {', '.join(RUNTIMES)}: "
+            "install its package on this node"
+        )
+    return ModelInfo(
+        message.layers,
+        infos_of(message.inputs, open_sizes=False),
+        infos_of(message.outputs, open_sizes=True),
+        message.task,
+        message.runtime,
+    )
+
+
+def span_message(span: Span) -> nodes_pb2.Span:
+    """Layers as they travel."""
+    return nodes_pb2.Span(first=span[0], last=span[1])
+
+
+def span_of(message: nodes_pb2.Span) -> Span:
+    """The layers of :func:`span_message`."""
+    return message.first, message.last
+
+
+def words(span: Span) -> str:
+    """Layers as messages and file names have them."""
+    return f"{span[0]}-{span[1]}"
+
+
 def info_of(graph: Graph, task: str, runtime: str) -> ModelInfo:
     """What a node must know of ``graph``, whose outputs mean what ``task`` says."""
     return ModelInfo(graph.n, graph.inputs, graph.outputs, task, runtime)
@@ -53,16 +98,11 @@ def info_of(graph: Graph, task: str, runtime: str) -> ModelInfo:
 
 @dataclass(frozen=True)
 class CutPart:
-    """A part of the cut after ``layers`` layers of ``model``."""
+    """A part of ``model``: the layers of ``span``."""
 
     part: Part
-    layers: int
+    span: Span
     model: ModelInfo
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether this is part 1 of the device anchor: nothing is left for the edge."""
-        return self.layers == self.model.layers
 
     @property
     def gives_outputs(self) -> bool:
@@ -92,24 +132,18 @@ class Parcel:
 
 
 def pack(cut: CutPart, folder: Path) -> Parcel:
-    """Write the part as a model file of its own into ``folder``, over one of the same cut."""
+    """Write the part as a model file of its own into ``folder``, over one of the same layers."""
     part = cut.part
     header = PartHeader(
-        layers=cut.layers,
+        span=span_message(cut.span),
         inputs=tensor_headers(part.inputs),
         outputs=tensor_headers(part.outputs),
         passthrough=part.passthrough,
-        model=nodes_pb2.ModelInfo(
-            layers=cut.model.layers,
-            inputs=tensor_headers(cut.model.inputs),
-            outputs=tensor_headers(cut.model.outputs),
-            task=cut.model.task,
-            runtime=cut.model.runtime,
-        ),
+        model=model_message(cut.model),
     )
     if part.path is None:
         return Parcel(header, None)
-    file = folder / f"parcel-{cut.layers}{part.path.suffix}"
+    file = folder / f"parcel-{words(cut.span)}{part.path.suffix}"
     write_portable(part, file)
     with file.open("rb") as stream:
         header.sha256 = hashlib.file_digest(stream, "sha256").digest()
@@ -124,7 +158,7 @@ def receive(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> CutPa
     before more is written.
     """
     header = _header(next(stream, None), most_bytes)
-    cut = _receive(header, stream, folder, "part1")
+    cut = _receive(header, stream, folder, "part")
     if next(stream, None) is not None:
         raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
     return cut
@@ -181,13 +215,7 @@ def _write(stream: Iterator[PartPiece], header: PartHeader, path: Path) -> None:
 
 
 def _described(header: PartHeader, path: Path | None) -> CutPart:
-    if header.model.task not in TASKS:
-        raise NodeError(f"unknown task {header.model.task!r}; one of {', '.join(TASKS)}")
-    if header.model.runtime not in RUNTIMES:
-        raise NodeError(
-            f"no runtime is called {header.model.runtime!r} here, but {', '.join(RUNTIMES)}: "
-            "install its package on this node"
-        )
+    model = model_of(header.model)
     part = Part(
         path,
         infos_of(header.inputs, open_sizes=False),
@@ -199,11 +227,4 @@ def _described(header: PartHeader, path: Path | None) -> CutPart:
     passed = set(part.passthrough)
     if not passed <= names[0] & names[1] or bool(header.bytes) != bool(names[1] - passed):
         raise NodeError("a part hands on what it takes, and has a file for all else that it gives")
-    model = ModelInfo(
-        header.model.layers,
-        infos_of(header.model.inputs, open_sizes=False),
-        infos_of(header.model.outputs, open_sizes=True),
-        header.model.task,
-        header.model.runtime,
-    )
-    return CutPart(part, header.layers, model)
+    return CutPart(part, span_of(header.span), model)

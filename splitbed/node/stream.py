@@ -15,13 +15,14 @@ from contextlib import contextmanager
 import grpc
 
 from splitbed.errors import NodeError, SplitbedError
+from splitbed.flow import Span
 from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
 from splitbed.node.config import Tls
 from splitbed.security.access import open_channel, why_unreachable
 from splitbed.tensors import Tensors
-from splitbed.v1 import nodes_pb2_grpc
-from splitbed.v1.nodes_pb2 import PartPiece, PartRequest
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS
 
@@ -117,9 +118,10 @@ class Dialled:
                 self.cancel()
                 raise
 
-    def part(self, layers: int) -> Iterator[PartPiece]:
-        """Part 1 of the cut after `layers` layers, on the same connection as the frames."""
-        call = nodes_pb2_grpc.DataStub(self._channel).DeliverPart(PartRequest(layers=layers))
+    def part(self, span: Span) -> Iterator[PartPiece]:
+        """The part of these layers, on the same connection as the frames."""
+        request = nodes_pb2.Span(first=span[0], last=span[1])
+        call = nodes_pb2_grpc.DataStub(self._channel).DeliverPart(request)
         self._delivery = call
         try:
             yield from call

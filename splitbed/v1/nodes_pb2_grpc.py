@@ -27,8 +27,8 @@ if _version_not_supported:
 
 
 class DataStub:
-    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
-    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
+    """Crosses the shaped link: parts before the frames, then what stations send one another, on its
+    method Frames, a stream of raw bytes both ways (tensors.proto).
     """
 
     def __init__(self, channel):
@@ -39,18 +39,18 @@ class DataStub:
         """
         self.DeliverPart = channel.unary_stream(
                 '/splitbed.v1.Data/DeliverPart',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
                 _registered_method=True)
 
 
 class DataServicer:
-    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
-    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
+    """Crosses the shaped link: parts before the frames, then what stations send one another, on its
+    method Frames, a stream of raw bytes both ways (tensors.proto).
     """
 
     def DeliverPart(self, request, context):
-        """Part 1 of the cut that the edge has loaded (clause 10.2.2).
+        """A part that was made ready (clause 10.2.2).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,7 +61,7 @@ def add_DataServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'DeliverPart': grpc.unary_stream_rpc_method_handler(
                     servicer.DeliverPart,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.FromString,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Span.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
             ),
     }
@@ -73,8 +73,8 @@ def add_DataServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Data:
-    """Crosses the shaped link: part 1 before the frames, then intermediate data up, results down.
-    Frames go either way on its method Frames, a stream of raw bytes both ways (tensors.proto).
+    """Crosses the shaped link: parts before the frames, then what stations send one another, on its
+    method Frames, a stream of raw bytes both ways (tensors.proto).
     """
 
     @staticmethod
@@ -92,7 +92,7 @@ class Data:
             request,
             target,
             '/splitbed.v1.Data/DeliverPart',
-            splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
             options,
             channel_credentials,
@@ -106,7 +106,7 @@ class Data:
 
 
 class NodeStub:
-    """Control plane of both nodes; never crosses the shaped link.
+    """Control plane of every node; never crosses the shaped link.
     """
 
     def __init__(self, channel):
@@ -125,16 +125,6 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProfileReply.FromString,
                 _registered_method=True)
-        self.UseCodec = channel.unary_unary(
-                '/splitbed.v1.Node/UseCodec',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
-                _registered_method=True)
-        self.UsePart = channel.unary_unary(
-                '/splitbed.v1.Node/UsePart',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.UsePartRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.UsePartReply.FromString,
-                _registered_method=True)
         self.Reset = channel.unary_unary(
                 '/splitbed.v1.Node/Reset',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.ResetRequest.SerializeToString,
@@ -148,7 +138,7 @@ class NodeStub:
 
 
 class NodeServicer:
-    """Control plane of both nodes; never crosses the shaped link.
+    """Control plane of every node; never crosses the shaped link.
     """
 
     def Describe(self, request, context):
@@ -159,20 +149,6 @@ class NodeServicer:
 
     def Profile(self, request_iterator, context):
         """Runs parts alone, one after another, in a process of their own (clause 10.2.7).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UseCodec(self, request, context):
-        """Encodes, or decodes, what crosses the cut of a part that is open, from the next frame on.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UsePart(self, request, context):
-        """Takes a part that is held as the one that was opened last, and warms it up again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,16 +181,6 @@ def add_NodeServicer_to_server(servicer, server):
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProfilePiece.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.ProfileReply.SerializeToString,
             ),
-            'UseCodec': grpc.unary_unary_rpc_method_handler(
-                    servicer.UseCodec,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.CodecRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.CodecReply.SerializeToString,
-            ),
-            'UsePart': grpc.unary_unary_rpc_method_handler(
-                    servicer.UsePart,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.UsePartRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.UsePartReply.SerializeToString,
-            ),
             'Reset': grpc.unary_unary_rpc_method_handler(
                     servicer.Reset,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ResetRequest.FromString,
@@ -234,7 +200,7 @@ def add_NodeServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Node:
-    """Control plane of both nodes; never crosses the shaped link.
+    """Control plane of every node; never crosses the shaped link.
     """
 
     @staticmethod
@@ -292,60 +258,6 @@ class Node:
             _registered_method=True)
 
     @staticmethod
-    def UseCodec(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Node/UseCodec',
-            splitbed_dot_v1_dot_nodes__pb2.CodecRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.CodecReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UsePart(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Node/UsePart',
-            splitbed_dot_v1_dot_nodes__pb2.UsePartRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.UsePartReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def Reset(request,
             target,
             options=(),
@@ -389,6 +301,466 @@ class Node:
             '/splitbed.v1.Node/ReadClock',
             splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.ClockReading.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class PartsStub:
+    """Control plane of every node: the parts that it holds.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Receive = channel.unary_unary(
+                '/splitbed.v1.Parts/Receive',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+                _registered_method=True)
+        self.Take = channel.stream_unary(
+                '/splitbed.v1.Parts/Take',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+                _registered_method=True)
+        self.Open = channel.unary_unary(
+                '/splitbed.v1.Parts/Open',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.SessionOptions.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+                _registered_method=True)
+        self.Warm = channel.unary_unary(
+                '/splitbed.v1.Parts/Warm',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmReply.FromString,
+                _registered_method=True)
+
+
+class PartsServicer:
+    """Control plane of every node: the parts that it holds.
+    """
+
+    def Receive(self, request, context):
+        """Fetches a part from the node that it dials, over the link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Take(self, request_iterator, context):
+        """Takes a part from the orchestrator, beside the link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Open(self, request, context):
+        """Opens a session on the part that came last and warms it up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Warm(self, request, context):
+        """Takes a part that is held as the one that was opened last, and warms it up again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PartsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Receive': grpc.unary_unary_rpc_method_handler(
+                    servicer.Receive,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Span.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
+            ),
+            'Take': grpc.stream_unary_rpc_method_handler(
+                    servicer.Take,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
+            ),
+            'Open': grpc.unary_unary_rpc_method_handler(
+                    servicer.Open,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.SessionOptions.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.SerializeToString,
+            ),
+            'Warm': grpc.unary_unary_rpc_method_handler(
+                    servicer.Warm,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'splitbed.v1.Parts', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('splitbed.v1.Parts', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Parts:
+    """Control plane of every node: the parts that it holds.
+    """
+
+    @staticmethod
+    def Receive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Parts/Receive',
+            splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Take(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/splitbed.v1.Parts/Take',
+            splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Open(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Parts/Open',
+            splitbed_dot_v1_dot_nodes__pb2.SessionOptions.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Warm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Parts/Warm',
+            splitbed_dot_v1_dot_nodes__pb2.WarmRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.WarmReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class StationsStub:
+    """Control plane of every node: the frames that go through it.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.AddInput = channel.unary_stream(
+                '/splitbed.v1.Stations/AddInput',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Input.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
+                _registered_method=True)
+        self.KeepReference = channel.stream_unary(
+                '/splitbed.v1.Stations/KeepReference',
+                request_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReferenceKept.FromString,
+                _registered_method=True)
+        self.Assign = channel.unary_unary(
+                '/splitbed.v1.Stations/Assign',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Assignment.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Assigned.FromString,
+                _registered_method=True)
+        self.RunFrame = channel.unary_unary(
+                '/splitbed.v1.Stations/RunFrame',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
+                _registered_method=True)
+        self.AwaitFrame = channel.unary_unary(
+                '/splitbed.v1.Stations/AwaitFrame',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
+                _registered_method=True)
+
+
+class StationsServicer:
+    """Control plane of every node: the frames that go through it.
+    """
+
+    def AddInput(self, request, context):
+        """Adds an input and gives back the tensors that preprocessing made of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepReference(self, request_iterator, context):
+        """What the whole model makes of an input: outputs are compared with it where they become results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Assign(self, request, context):
+        """What it does with a frame of this assignment, and with which codecs, these as new.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunFrame(self, request, context):
+        """Begins a frame, at the node of its source; the record, where the result is wanted here, too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AwaitFrame(self, request, context):
+        """Waits for a frame whose result is wanted here, and whose source is not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_StationsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'AddInput': grpc.unary_stream_rpc_method_handler(
+                    servicer.AddInput,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Input.FromString,
+                    response_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
+            ),
+            'KeepReference': grpc.stream_unary_rpc_method_handler(
+                    servicer.KeepReference,
+                    request_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.ReferenceKept.SerializeToString,
+            ),
+            'Assign': grpc.unary_unary_rpc_method_handler(
+                    servicer.Assign,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Assignment.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Assigned.SerializeToString,
+            ),
+            'RunFrame': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunFrame,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.SerializeToString,
+            ),
+            'AwaitFrame': grpc.unary_unary_rpc_method_handler(
+                    servicer.AwaitFrame,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'splitbed.v1.Stations', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('splitbed.v1.Stations', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Stations:
+    """Control plane of every node: the frames that go through it.
+    """
+
+    @staticmethod
+    def AddInput(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/splitbed.v1.Stations/AddInput',
+            splitbed_dot_v1_dot_nodes__pb2.Input.SerializeToString,
+            splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepReference(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/splitbed.v1.Stations/KeepReference',
+            splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.ReferenceKept.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Assign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Stations/Assign',
+            splitbed_dot_v1_dot_nodes__pb2.Assignment.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Assigned.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunFrame(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Stations/RunFrame',
+            splitbed_dot_v1_dot_nodes__pb2.FrameRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AwaitFrame(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Stations/AwaitFrame',
+            splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
             options,
             channel_credentials,
             insecure,
@@ -605,26 +977,6 @@ class UeStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.ReceivePart = channel.unary_unary(
-                '/splitbed.v1.Ue/ReceivePart',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
-                _registered_method=True)
-        self.TakePart = channel.stream_unary(
-                '/splitbed.v1.Ue/TakePart',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
-                _registered_method=True)
-        self.OpenPart = channel.unary_unary(
-                '/splitbed.v1.Ue/OpenPart',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.SessionOptions.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
-                _registered_method=True)
-        self.AddInput = channel.unary_stream(
-                '/splitbed.v1.Ue/AddInput',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Input.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
-                _registered_method=True)
         self.WarmLink = channel.unary_unary(
                 '/splitbed.v1.Ue/WarmLink',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
@@ -640,44 +992,11 @@ class UeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Limited.FromString,
                 _registered_method=True)
-        self.RunFrame = channel.unary_unary(
-                '/splitbed.v1.Ue/RunFrame',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
-                _registered_method=True)
 
 
 class UeServicer:
     """Control plane of the UE node alone.
     """
-
-    def ReceivePart(self, request, context):
-        """Fetches part 1 from the edge, over the link.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def TakePart(self, request_iterator, context):
-        """Takes part 1 from the orchestrator, beside the link.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def OpenPart(self, request, context):
-        """Opens a session on the part that came last and warms it up.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def AddInput(self, request, context):
-        """Adds an input and gives back the tensors that preprocessing made of it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def WarmLink(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -698,35 +1017,9 @@ class UeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RunFrame(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_UeServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ReceivePart': grpc.unary_unary_rpc_method_handler(
-                    servicer.ReceivePart,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
-            ),
-            'TakePart': grpc.stream_unary_rpc_method_handler(
-                    servicer.TakePart,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
-            ),
-            'OpenPart': grpc.unary_unary_rpc_method_handler(
-                    servicer.OpenPart,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.SessionOptions.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.SerializeToString,
-            ),
-            'AddInput': grpc.unary_stream_rpc_method_handler(
-                    servicer.AddInput,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Input.FromString,
-                    response_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
-            ),
             'WarmLink': grpc.unary_unary_rpc_method_handler(
                     servicer.WarmLink,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.FromString,
@@ -742,11 +1035,6 @@ def add_UeServicer_to_server(servicer, server):
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.Limited.SerializeToString,
             ),
-            'RunFrame': grpc.unary_unary_rpc_method_handler(
-                    servicer.RunFrame,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'splitbed.v1.Ue', rpc_method_handlers)
@@ -758,114 +1046,6 @@ def add_UeServicer_to_server(servicer, server):
 class Ue:
     """Control plane of the UE node alone.
     """
-
-    @staticmethod
-    def ReceivePart(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Ue/ReceivePart',
-            splitbed_dot_v1_dot_nodes__pb2.PartRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def TakePart(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_unary(
-            request_iterator,
-            target,
-            '/splitbed.v1.Ue/TakePart',
-            splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def OpenPart(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Ue/OpenPart',
-            splitbed_dot_v1_dot_nodes__pb2.SessionOptions.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AddInput(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/splitbed.v1.Ue/AddInput',
-            splitbed_dot_v1_dot_nodes__pb2.Input.SerializeToString,
-            splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def WarmLink(request,
@@ -948,33 +1128,6 @@ class Ue:
             metadata,
             _registered_method=True)
 
-    @staticmethod
-    def RunFrame(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Ue/RunFrame',
-            splitbed_dot_v1_dot_nodes__pb2.FrameRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
 
 class EdgeStub:
     """Control plane of the edge node alone.
@@ -1001,6 +1154,11 @@ class EdgeStub:
                 request_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReferenceReply.FromString,
                 _registered_method=True)
+        self.ReadReference = channel.unary_stream(
+                '/splitbed.v1.Edge/ReadReference',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ReadReferenceRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
+                _registered_method=True)
 
 
 class EdgeServicer:
@@ -1015,7 +1173,7 @@ class EdgeServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Load(self, request, context):
-        """Cuts, opens a session on part 2 and warms it up.
+        """Cuts: opens a session on its own part and warms it up, has others ready to be delivered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1023,6 +1181,13 @@ class EdgeServicer:
 
     def SetReference(self, request_iterator, context):
         """Runs the whole model on an input; split outputs are compared with what it gave.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadReference(self, request, context):
+        """The outputs that were kept then, for another node to compare with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1045,6 +1210,11 @@ def add_EdgeServicer_to_server(servicer, server):
                     servicer.SetReference,
                     request_deserializer=splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.ReferenceReply.SerializeToString,
+            ),
+            'ReadReference': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadReference,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReadReferenceRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1129,6 +1299,33 @@ class Edge:
             '/splitbed.v1.Edge/SetReference',
             splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.ReferenceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadReference(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/splitbed.v1.Edge/ReadReference',
+            splitbed_dot_v1_dot_nodes__pb2.ReadReferenceRequest.SerializeToString,
+            splitbed_dot_v1_dot_tensors__pb2.Packet.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitbed/v1/tensors.proto\x12\x0bsplitbed.v1\"=\n\x0cTensorHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xc3\x01\n\x0b\x46rameHeader\x12*\n\x07tensors\x18\x01 \x03(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\r\n\x05\x66rame\x18\x02 \x01(\x04\x12\r\n\x05input\x18\x03 \x01(\r\x12\x0e\n\x06layers\x18\x04 \x01(\r\x12\r\n\x05\x63odec\x18\x05 \x01(\t\x12\"\n\x06stages\x18\x06 \x03(\x0b\x32\x12.splitbed.v1.Stage\x12\x0f\n\x07sent_ns\x18\x07 \x01(\x03\x12\x16\n\x0ereport_follows\x18\x08 \x01(\x08\"7\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08start_ns\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x03\"\x1e\n\x06Report\x12\x14\n\x0cmax_abs_diff\x18\x01 \x01(\x01\"\x18\n\x07Padding\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\"\x8b\x01\n\x06Header\x12)\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x18.splitbed.v1.FrameHeaderH\x00\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x13.splitbed.v1.ReportH\x00\x12\'\n\x07padding\x18\x03 \x01(\x0b\x32\x14.splitbed.v1.PaddingH\x00\x42\x06\n\x04\x62ody\"?\n\x06Tensor\x12\'\n\x04info\x18\x01 \x01(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x16\n\x06Packet\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitbed/v1/tensors.proto\x12\x0bsplitbed.v1\"=\n\x0cTensorHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\xc4\x01\n\x0b\x46rameHeader\x12*\n\x07tensors\x18\x01 \x03(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\r\n\x05\x66rame\x18\x02 \x01(\x04\x12\r\n\x05input\x18\x03 \x01(\r\x12\x12\n\nassignment\x18\x04 \x01(\r\x12\n\n\x02\x61t\x18\x05 \x01(\r\x12\"\n\x06stages\x18\x06 \x03(\x0b\x32\x12.splitbed.v1.Stage\x12\x0f\n\x07sent_ns\x18\x07 \x01(\x03\x12\x16\n\x0ereport_follows\x18\x08 \x01(\x08\"z\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08start_ns\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x03\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0f\n\x07tensors\x18\x06 \x01(\r\x12\x13\n\x0bplain_bytes\x18\x07 \x01(\x04\"\x1e\n\x06Report\x12\x14\n\x0cmax_abs_diff\x18\x01 \x01(\x01\"\x18\n\x07Padding\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\"\x15\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\"\xb0\x01\n\x06Header\x12)\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x18.splitbed.v1.FrameHeaderH\x00\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x13.splitbed.v1.ReportH\x00\x12\'\n\x07padding\x18\x03 \x01(\x0b\x32\x14.splitbed.v1.PaddingH\x00\x12#\n\x05hello\x18\x04 \x01(\x0b\x32\x12.splitbed.v1.HelloH\x00\x42\x06\n\x04\x62ody\"?\n\x06Tensor\x12\'\n\x04info\x18\x01 \x01(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x16\n\x06Packet\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENSORHEADER']._serialized_start=42
   _globals['_TENSORHEADER']._serialized_end=103
   _globals['_FRAMEHEADER']._serialized_start=106
-  _globals['_FRAMEHEADER']._serialized_end=301
-  _globals['_STAGE']._serialized_start=303
-  _globals['_STAGE']._serialized_end=358
-  _globals['_REPORT']._serialized_start=360
-  _globals['_REPORT']._serialized_end=390
-  _globals['_PADDING']._serialized_start=392
-  _globals['_PADDING']._serialized_end=416
-  _globals['_HEADER']._serialized_start=419
-  _globals['_HEADER']._serialized_end=558
-  _globals['_TENSOR']._serialized_start=560
-  _globals['_TENSOR']._serialized_end=623
-  _globals['_PACKET']._serialized_start=625
-  _globals['_PACKET']._serialized_end=647
+  _globals['_FRAMEHEADER']._serialized_end=302
+  _globals['_STAGE']._serialized_start=304
+  _globals['_STAGE']._serialized_end=426
+  _globals['_REPORT']._serialized_start=428
+  _globals['_REPORT']._serialized_end=458
+  _globals['_PADDING']._serialized_start=460
+  _globals['_PADDING']._serialized_end=484
+  _globals['_HELLO']._serialized_start=486
+  _globals['_HELLO']._serialized_end=507
+  _globals['_HEADER']._serialized_start=510
+  _globals['_HEADER']._serialized_end=686
+  _globals['_TENSOR']._serialized_start=688
+  _globals['_TENSOR']._serialized_end=751
+  _globals['_PACKET']._serialized_start=753
+  _globals['_PACKET']._serialized_end=775
 # @@protoc_insertion_point(module_scope)

@@ -60,8 +60,8 @@ class FrameHeader(_message.Message):
     TENSORS_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
-    LAYERS_FIELD_NUMBER: _builtins.int
-    CODEC_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     SENT_NS_FIELD_NUMBER: _builtins.int
     REPORT_FOLLOWS_FIELD_NUMBER: _builtins.int
@@ -69,10 +69,10 @@ class FrameHeader(_message.Message):
     """one input through the pipeline"""
     input: _builtins.int
     """which input it was made of"""
-    layers: _builtins.int
-    """k: how many layers ran before the cut"""
-    codec: _builtins.str
-    """what made the bytes; empty where nothing was encoded"""
+    assignment: _builtins.int
+    """what is done with it"""
+    at: _builtins.int
+    """index of the station that it goes to"""
     sent_ns: _builtins.int
     """when the sender began to send it, CLOCK_MONOTONIC"""
     report_follows: _builtins.bool
@@ -81,7 +81,7 @@ class FrameHeader(_message.Message):
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorHeader]: ...
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
-        """what the sender did to make it, in order"""
+        """what was done with it so far, in order"""
 
     def __init__(
         self,
@@ -89,15 +89,15 @@ class FrameHeader(_message.Message):
         tensors: _abc.Iterable[Global___TensorHeader] | None = ...,
         frame: _builtins.int = ...,
         input: _builtins.int = ...,
-        layers: _builtins.int = ...,
-        codec: _builtins.str = ...,
+        assignment: _builtins.int = ...,
+        at: _builtins.int = ...,
         stages: _abc.Iterable[Global___Stage] | None = ...,
         sent_ns: _builtins.int = ...,
         report_follows: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frame", b"frame", "input", b"input", "layers", b"layers", "report_follows", b"report_follows", "sent_ns", b"sent_ns", "stages", b"stages", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "at", b"at", "frame", b"frame", "input", b"input", "report_follows", b"report_follows", "sent_ns", b"sent_ns", "stages", b"stages", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -112,19 +112,36 @@ class Stage(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     START_NS_FIELD_NUMBER: _builtins.int
     END_NS_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
+    PLAIN_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     start_ns: _builtins.int
     end_ns: _builtins.int
+    node: _builtins.str
+    """that did the work; of a hop, the one that sent"""
+    bytes: _builtins.int
+    """Of a hop:
+    what crossed, encoded
+    """
+    tensors: _builtins.int
+    plain_bytes: _builtins.int
+    """not encoded"""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         start_ns: _builtins.int = ...,
         end_ns: _builtins.int = ...,
+        node: _builtins.str = ...,
+        bytes: _builtins.int = ...,
+        tensors: _builtins.int = ...,
+        plain_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ns", b"end_ns", "name", b"name", "start_ns", b"start_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "start_ns", b"start_ns", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,30 +191,55 @@ class Padding(_message.Message):
 Global___Padding: _TypeAlias = Padding  # noqa: Y015
 
 @_typing.final
+class Hello(_message.Message):
+    """Who has dialled, so that frames can be sent to it; answered by another, of nobody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
 class Header(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FRAME_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
+    HELLO_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def frame(self) -> Global___FrameHeader: ...
     @_builtins.property
     def report(self) -> Global___Report: ...
     @_builtins.property
     def padding(self) -> Global___Padding: ...
+    @_builtins.property
+    def hello(self) -> Global___Hello: ...
     def __init__(
         self,
         *,
         frame: Global___FrameHeader | None = ...,
         report: Global___Report | None = ...,
         padding: Global___Padding | None = ...,
+        hello: Global___Hello | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "frame", b"frame", "padding", b"padding", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "frame", b"frame", "padding", b"padding", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["frame", "report", "padding"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["frame", "report", "padding", "hello"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -14,13 +14,13 @@ from orchestrator.measure.profile import chosen, take_profile
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS
 from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.profile import Profile
-from orchestrator.testbed.model import SweptModel, load_model
+from orchestrator.testbed.model import load_model
 from orchestrator.testbed.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from splitbed.runtime.turns import Turn, waited_ms
 from splitbed.timeline import Stage, Timeline
 from tests.bench.figure import Bar, Figure, median
-from tests.node.loopback import loopback_nodes
+from tests.node.loopback import Splits, loopback_nodes
 
 _REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "models"
 _MODELS: dict[str, dict[str, list[int]]] = {
@@ -89,16 +89,17 @@ def measured(name: str, folder: Path) -> tuple[Profile, float, list[Cut]]:
             began = time.monotonic()
             profile = take_profile(config, model, pair)
             took_s = time.monotonic() - began
-            cuts = [_cut(k, profile, model, pair) for k in (0, *chosen(inside, _CUTS), n)]
+            splits = Splits(pair, model, warmup=2, ue_threads=0, edge_threads=0)
+            cuts = [_cut(k, profile, splits) for k in (0, *chosen(inside, _CUTS), n)]
     return profile, took_s, cuts
 
 
-def _cut(k: int, profile: Profile, model: SweptModel, pair: Pair) -> Cut:
+def _cut(k: int, profile: Profile, splits: Splits) -> Cut:
     """With what crosses at what messages take: the wire is not what is judged here."""
-    pair.load(k, threads=(0, 0), warmup=2)
-    frames = [_frame(number, len(model.inputs), pair) for number in range(_FRAMES)]
+    splits.load(k)
+    frames = [_frame(number, splits) for number in range(_FRAMES)]
     least = sorted(frames, key=lambda frame: frame[0].waited_share)[:_COUNTED]
-    messages_ms = 0.0 if k == model.graph.n else UP_MS + DOWN_MS
+    messages_ms = 0.0 if k == splits.model.graph.n else UP_MS + DOWN_MS
     nodes_ms = statistics.median(_without(seen, "uplink", "downlink") for _, seen in least)
     others_ms = statistics.median(
         _without(seen, "uplink", "downlink", "part1", "part2") for _, seen in least
@@ -116,11 +117,12 @@ def _without(seen: Timeline, *stages: str) -> float:
     return seen.e2e_ms - sum(map(seen.ms, stages))
 
 
-def _frame(number: int, inputs: int, pair: Pair) -> tuple[Turn, Timeline]:
+def _frame(number: int, splits: Splits) -> tuple[Turn, Timeline]:
     time.sleep(_PAUSE_S)
+    pair, assignment = splits.pair, splits.parts.assignment(splits.last)
     nodes = (pair.ue.pid, pair.edge.pid)
     before_ms = sum(map(waited_ms, nodes))
-    said = pair.run_frame(number, number % inputs, 120.0)
+    said = pair.run_frame(number, number % len(splits.model.inputs), 120.0, assignment)
     after_ms = sum(map(waited_ms, nodes))
     timeline = Timeline([Stage(one.name, one.start_ns, one.end_ns) for one in said.stages])
     return Turn(timeline.e2e_ms, after_ms - before_ms), timeline

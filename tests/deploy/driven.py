@@ -40,7 +40,8 @@ def node(stages: tuple[str, ...]) -> None:
         with telemetry.FRAMES_IN_FLIGHT.track_inprogress():
             time.sleep(0.1)
         telemetry.tell_stages(_timeline(stages))
-        telemetry.tell_bytes("raw", 1_000_000, 2_000)
+        telemetry.tell_bytes("uplink", "raw", 1_000_000)
+        telemetry.tell_bytes("downlink", "raw", 2_000)
 
 
 def orchestrator() -> None:

@@ -14,13 +14,18 @@ from onnx import TensorProto, helper, numpy_helper
 from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.ask.topology import PAIR
+from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.model import SweptModel, load_model
 from orchestrator.testbed.node_process import NodeProcess, local_nodes
 from orchestrator.testbed.pair import Pair
 from orchestrator.testbed.scratch import Scratch, scratch
+from splitbed.v1 import nodes_pb2
 
+FRAME_S = 20.0
 SIDE = 16
 LAYERS = 6
 
@@ -123,3 +128,30 @@ def loopback_pair(
         model = load_model(config, stored)
         nodes = loopback_nodes(space, edge_module, address)
         yield stack.enter_context(Pair(nodes["ue"], nodes["edge"], model)), model
+
+
+class Splits:
+    """Splits of the model on a pair, and frames of the one that was loaded last."""
+
+    def __init__(self, pair: Pair, model: SweptModel, **options: object) -> None:
+        usual = {"warmup": 0, "delivery": False, "ue_threads": 1, "edge_threads": 1}
+        config = sweep_config({"model": model.name} | usual | options)
+        self.pair, self.model, self.parts = pair, model, Parts(pair, model, config)
+        self.last: Configuration
+
+    def asked(self, layers: int, codec: str = "raw") -> Configuration:
+        """The split after so many layers, with a codec where something crosses."""
+        n = self.model.graph.n
+        return Configuration(layers, n, f"{layers}", NOTHING if layers == n else codec)
+
+    def load(self, layers: int, codec: str = "raw") -> None:
+        """Load a split, and assign it to the nodes."""
+        self.last = self.asked(layers, codec)
+        self.parts.load(self.last)
+        self.parts.assign(self.last)
+
+    def run(
+        self, number: int = 0, timeout_s: float = FRAME_S, of: Configuration | None = None
+    ) -> nodes_pb2.FrameRecord:
+        """A frame of the first input."""
+        return self.pair.run_frame(number, 0, timeout_s, self.parts.assignment(of or self.last))

@@ -5,66 +5,67 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.testbed.model import SweptModel
+from netem.spec import symmetric
+from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.node_process import NodeProcess
-from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
-from splitbed.graphs.parts import extract
+from splitbed.graphs.parts import extract_part
 from splitbed.node.delivery import CutPart, Parcel, pack, receive
 from splitbed.v1.nodes_pb2 import PartPiece
-from tests.node.loopback import LAYERS, loopback_pair
+from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
-WAIT_S = 20.0
+LINK = symmetric(rate_mbit=20)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
-    with loopback_pair(tmp_path_factory.mktemp("pair")) as pair:
-        yield pair
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
+        yield Splits(*both, delivery=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_held(shared: Splits) -> None:
+    shared.parts.forget()
 
 
 @pytest.mark.parametrize("layers", range(LAYERS + 1))
 def test_a_ue_that_has_only_what_the_edge_sent_it_runs_every_cut(
-    shared: tuple[Pair, SweptModel], layers: int
+    shared: Splits, layers: int
 ) -> None:
-    pair, _ = shared
-    loaded = pair.load_edge(layers, threads=1, warmup=0)
-    received = pair.receive_part(layers, WAIT_S)
-    assert received.bytes == loaded.part1_bytes
-    assert (received.bytes > 0) == (layers > 0)
-    assert received.receive_ms > 0
-    pair.open_part(1, warmup=1)
-    record = pair.run_frame(0, 0, WAIT_S)
+    asked = shared.asked(layers)
+    shared.parts.load(asked)
+    took_ms = shared.parts.deliver(LINK, FRAME_S)
+    assert took_ms is not None
+    assert took_ms > 0
+    assert (shared.parts.loaded.part1_bytes > 0) == (layers > 0)
+    shared.parts.assign(asked)
+    record = shared.run(of=asked)
     assert dict(record.results) == {"scores": 1}
     if layers < LAYERS:
         assert record.max_abs_diff <= 1e-6
 
 
-def test_frames_go_on_while_the_same_part_is_delivered_again(
-    shared: tuple[Pair, SweptModel],
-) -> None:
-    pair, _ = shared
-    pair.load_edge(2, threads=1, warmup=0)
-    pair.receive_part(2, WAIT_S)
-    pair.open_part(1, warmup=0)
+def test_frames_go_on_while_the_same_part_is_delivered_again(shared: Splits) -> None:
+    asked = shared.asked(2)
+    shared.parts.load(asked)
+    shared.parts.deliver(LINK, FRAME_S)
+    shared.parts.assign(asked)
     for frame in range(3):
-        pair.receive_part(2, WAIT_S)
-        assert pair.run_frame(frame, 0, WAIT_S).frame == frame
+        shared.parts.deliver(symmetric(rate_mbit=100 + frame), FRAME_S)
+        assert shared.run(frame, of=asked).frame == frame
 
 
-def test_a_part_that_the_edge_has_not_made_ready_is_refused(
-    shared: tuple[Pair, SweptModel],
-) -> None:
-    pair, _ = shared
-    pair.load_edge(2, threads=1, warmup=0)
-    with pytest.raises(NodeError, match="after 4 layers is not ready"):
-        pair.receive_part(4, WAIT_S)
+def test_a_part_that_the_edge_has_not_made_ready_is_refused(shared: Splits) -> None:
+    shared.parts.load(shared.asked(2))
+    loader = Loader(shared.pair, shared.model, {})
+    with pytest.raises(NodeError, match="the part of the layers 0-4 is not ready"):
+        loader.deliver(("ue", (0, 4)), FRAME_S)
 
 
 @pytest.fixture
-def parcel(shared: tuple[Pair, SweptModel], tmp_path: Path) -> Parcel:
-    _, model = shared
-    return pack(CutPart(extract(model.stored, 3)[0], 3, model.info), tmp_path)
+def parcel(shared: Splits, tmp_path: Path) -> Parcel:
+    model = shared.model
+    return pack(CutPart(extract_part(model.stored, 0, 3), (0, 3), model.info), tmp_path)
 
 
 def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> 
     assert parcel.file is not None
     assert cut.part.path is not None
     assert cut.part.path.read_bytes() == parcel.file.read_bytes()
-    assert (cut.layers, cut.model.layers, cut.is_whole) == (3, LAYERS, False)
+    assert (cut.span, cut.model.layers) == ((0, 3), LAYERS)
 
 
 def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:
@@ -136,15 +137,15 @@ def test_a_parcel_that_is_not_what_it_says_is_refused(
     (there := tmp_path / "there").mkdir()
     with pytest.raises(NodeError, match=says):
         receive(iter(spoilt(list(parcel.pieces()), how)), there, 1 << 20)
-    assert how == "goes on" or not (there / "part1.onnx").exists()
+    assert how == "goes on" or not (there / "part.onnx").exists()
 
 
-def test_cuts_leave_no_files_behind(shared: tuple[Pair, SweptModel]) -> None:
-    pair, model = shared
+def test_cuts_leave_no_files_behind(shared: Splits) -> None:
+    pair, model = shared.pair, shared.model
     for layers in range(1, LAYERS):
-        pair.load_edge(layers, threads=1, warmup=0)
-        pair.load(layers, threads=(1, 1), warmup=0)
-    edge = pair._edge
+        for delivery in (True, False):
+            Splits(pair, model, delivery=delivery).parts.load(shared.asked(layers))
+    edge = pair.nodes["edge"]
     assert isinstance(edge, NodeProcess)
     for folder in (model.stored.folder, edge.scratch.folder):
         assert list(folder.rglob("graph.onnx"))  # it is the right place

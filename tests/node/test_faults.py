@@ -10,21 +10,20 @@ import grpc
 import pytest
 
 from orchestrator.measure.conditions import warnings
-from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.messages import messages
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, TensorHeader
 from splitbed.wire import PROTOCOL
-from tests.node.loopback import SIDE, free_port, loopback_pair
+from tests.node.loopback import SIDE, Splits, free_port, loopback_pair
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
     with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
-        both[0].load(3, threads=(1, 1), warmup=0)
-        yield both
+        (splits := Splits(*both)).load(3)
+        yield splits
 
 
 def data_address(pair: Pair) -> str:
@@ -32,8 +31,8 @@ def data_address(pair: Pair) -> str:
     return f"127.0.0.1:{pair.edge.probe_port}"
 
 
-def frame_is_fine(pair: Pair) -> bool:
-    record = pair.run_frame(0, 0, 20)
+def frame_is_fine(splits: Splits) -> bool:
+    record = splits.run()
     return bool(record.HasField("max_abs_diff") and record.max_abs_diff < 1e-3)
 
 
@@ -56,10 +55,10 @@ def test_a_channel_that_was_closed_before_it_was_used_is_a_node_that_was_let_go(
     with (
         loopback_pair(tmp_path) as (pair, _),
         pytest.raises(NodeError, match=r"the edge node was let go \(asked to say what it is\)"),
-        pair._edge.asked("say what it is"),
+        pair.nodes["edge"].asked("say what it is"),
     ):
-        stub = nodes_pb2_grpc.NodeStub(pair._edge.channel)
-        pair._edge.channel.close()
+        stub = nodes_pb2_grpc.NodeStub(pair.nodes["edge"].channel)
+        pair.nodes["edge"].channel.close()
         stub.Describe(nodes_pb2.DescribeRequest())
 
 
@@ -73,8 +72,8 @@ def test_other_versions_of_packages_are_warned_about(
     assert "0.0.1" in said
 
 
-def test_the_same_versions_are_not_warned_about(shared: tuple[Pair, SweptModel]) -> None:
-    assert warnings(shared[0]) == []
+def test_the_same_versions_are_not_warned_about(shared: Splits) -> None:
+    assert warnings(shared.pair) == []
 
 
 def refusal(pair: Pair, sent: list[bytes]) -> grpc.StatusCode:
@@ -90,10 +89,10 @@ def refusal(pair: Pair, sent: list[bytes]) -> grpc.StatusCode:
 
 
 def test_a_message_that_is_too_large_is_refused_and_the_next_frame_is_fine(
-    shared: tuple[Pair, SweptModel],
+    shared: Splits,
 ) -> None:
-    assert refusal(shared[0], [bytes(5 << 20)]) is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert frame_is_fine(shared[0])
+    assert refusal(shared.pair, [bytes(5 << 20)]) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert frame_is_fine(shared)
 
 
 @pytest.mark.parametrize(
@@ -102,30 +101,31 @@ def test_a_message_that_is_too_large_is_refused_and_the_next_frame_is_fine(
     ids=["too short", "no header", "empty", "of nothing"],
 )
 def test_a_message_that_means_nothing_is_refused_and_the_next_frame_is_fine(
-    sent: list[bytes], shared: tuple[Pair, SweptModel]
+    sent: list[bytes], shared: Splits
 ) -> None:
-    assert refusal(shared[0], sent) is grpc.StatusCode.FAILED_PRECONDITION
-    assert frame_is_fine(shared[0])
+    assert refusal(shared.pair, sent) is grpc.StatusCode.FAILED_PRECONDITION
+    assert frame_is_fine(shared)
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 300, b"PRI * HTTP/2.0\r\n"])
 def test_what_is_not_grpc_or_breaks_off_is_dropped_and_the_next_frame_is_fine(
-    sent: bytes, shared: tuple[Pair, SweptModel]
+    sent: bytes, shared: Splits
 ) -> None:
-    host, _, port = data_address(shared[0]).partition(":")
+    host, _, port = data_address(shared.pair).partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as peer:
         peer.sendall(sent)
-    assert frame_is_fine(shared[0])
+    assert frame_is_fine(shared)
 
 
 def test_a_frame_that_breaks_off_is_given_up_and_the_next_one_is_fine(
-    shared: tuple[Pair, SweptModel],
+    shared: Splits,
 ) -> None:
-    pair, _ = shared
+    pair = shared.pair
     tensors = [TensorHeader(name="d", datatype="FP32", shape=[1, 8, SIDE, SIDE])]
-    half = FrameHeader(layers=3, codec="raw", tensors=tensors)
+    number = shared.parts.assignment(shared.last)
+    half = FrameHeader(frame=1 << 40, assignment=number, at=1, tensors=tensors)
     assert refusal(pair, [*messages(Header(frame=half))]) is grpc.StatusCode.FAILED_PRECONDITION
-    assert frame_is_fine(pair)
+    assert frame_is_fine(shared)
 
 
 def test_a_metrics_port_in_use_stops_the_start_with_how_to_find_who_has_it() -> None:
@@ -139,9 +139,9 @@ def test_a_metrics_port_in_use_stops_the_start_with_how_to_find_who_has_it() -> 
     assert "Traceback" not in done.stderr
 
 
-def test_a_new_run_finds_a_node_as_new(shared: tuple[Pair, SweptModel]) -> None:
-    pair, _ = shared
-    node = pair._ue
+def test_a_new_run_finds_a_node_as_new(shared: Splits) -> None:
+    pair = shared.pair
+    node = pair.nodes["ue"]
     nodes_pb2_grpc.NodeStub(node.channel).Reset(nodes_pb2.ResetRequest())
-    with pytest.raises(NodeError, match="no input 0"):
-        pair.run_frame(0, 0, 5)
+    with pytest.raises(NodeError, match=r"no assignment \d+ holds here, only none"):
+        shared.run()

@@ -12,53 +12,45 @@ import pytest
 from PIL import Image
 
 from netem.spec import symmetric
-from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.timeline import END_TO_END, Stage, Timeline
-from tests.node.loopback import LAYERS, loopback_pair
+from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 from tests.shared_machine import within
-
-FRAME_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, SweptModel]]:
-    with loopback_pair(tmp_path_factory.mktemp("pair")) as pair:
-        yield pair
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
+        yield Splits(*both, warmup=1)
 
 
 @pytest.mark.parametrize("layers", range(LAYERS + 1))
-def test_every_cut_gives_the_whole_models_output(
-    shared: tuple[Pair, SweptModel], layers: int
-) -> None:
-    pair, model = shared
-    pair.load(layers, threads=(1, 1), warmup=1)
-    record = pair.run_frame(7, 0, FRAME_S)
+def test_every_cut_gives_the_whole_models_output(shared: Splits, layers: int) -> None:
+    shared.load(layers)
+    record = shared.run(7)
     assert record.frame == 7
     assert dict(record.results) == {"scores": 1}
     if layers < LAYERS:
         assert record.max_abs_diff <= 1e-6
-        assert record.intermediate_bytes == model.graph.cuts[layers].nbytes
+        assert record.intermediate_bytes == shared.model.graph.cuts[layers].nbytes
 
 
 def test_frames_cross_ipv6_as_they_do_ipv4(tmp_path: Path) -> None:
-    with loopback_pair(tmp_path, address="::1") as (pair, _):
-        pair.load(2, threads=(1, 1), warmup=0)
-        assert pair.run_frame(0, 0, FRAME_S).max_abs_diff <= 1e-6
+    with loopback_pair(tmp_path, address="::1") as (pair, model):
+        (splits := Splits(pair, model)).load(2)
+        assert splits.run().max_abs_diff <= 1e-6
         # loopback is no link of 5 Mbit/s, but the connection is found, and so is its interface
         assert pair.prove_link(symmetric(rate_mbit=5, delay_ms=1, jitter_ms=1)).tcp.mss_bytes
         assert pair.ue.mtu == pair.edge.mtu > 0
 
 
 def test_the_stages_of_a_frame_follow_one_another_and_explain_its_time(
-    shared: tuple[Pair, SweptModel],
+    shared: Splits,
 ) -> None:
-    pair, _ = shared
-    pair.load(2, threads=(1, 1), warmup=1)
+    shared.load(2)
 
     def gap_share() -> float:
-        record = pair.run_frame(0, 0, FRAME_S)
+        record = shared.run()
         stages = [Stage(s.name, s.start_ns, s.end_ns) for s in record.stages]
         assert [stage.name for stage in stages[1:]] == list(END_TO_END)
         assert all(a.end_ns <= b.start_ns for a, b in pairwise(stages))
@@ -69,78 +61,82 @@ def test_the_stages_of_a_frame_follow_one_another_and_explain_its_time(
     within(0, gap_share, 0.2)
 
 
-def test_part_sizes_are_those_of_each_sides_weights(shared: tuple[Pair, SweptModel]) -> None:
-    pair, _ = shared
-    whole = pair.load(0, threads=(1, 1), warmup=0)
-    halves = pair.load(2, threads=(1, 1), warmup=0)
+def test_part_sizes_are_those_of_each_sides_weights(shared: Splits) -> None:
+    shared.load(0)
+    whole = shared.parts.loaded
+    shared.load(2)
+    halves = shared.parts.loaded
     w1_bytes, w2_bytes = 8 * 3 * 9 * 4, 8 * 8 * 9 * 4
-    assert whole[0].part_bytes == 0
-    assert w1_bytes < halves[0].part_bytes < w2_bytes < halves[1].part_bytes
-    assert whole[1].part_bytes >= w1_bytes + w2_bytes
+    assert whole.part1_bytes == 0
+    assert w1_bytes < halves.part1_bytes < w2_bytes < halves.part2_bytes
+    assert whole.part2_bytes >= w1_bytes + w2_bytes
 
 
-def test_warming_the_link_leaves_the_stream_usable(shared: tuple[Pair, SweptModel]) -> None:
-    pair, _ = shared
-    pair.load(2, threads=(1, 1), warmup=0)
+def test_warming_the_link_leaves_the_stream_usable(shared: Splits) -> None:
+    shared.load(2)
     for nbytes in (0, 1, 1_000_000):
-        pair.warm_link(nbytes, FRAME_S)
-    assert pair.run_frame(3, 0, FRAME_S).frame == 3
+        shared.pair.warm_link(nbytes, FRAME_S)
+    assert shared.run(3).frame == 3
 
 
-def test_an_input_that_was_never_added_is_refused(shared: tuple[Pair, SweptModel]) -> None:
-    pair, _ = shared
+def test_an_input_that_was_never_added_is_refused(shared: Splits) -> None:
+    shared.load(2)
     with pytest.raises(NodeError, match="no input 5"):
-        pair.run_frame(0, 5, FRAME_S)
+        shared.pair.run_frame(0, 5, FRAME_S, shared.parts.assignment(shared.last))
 
 
 @pytest.fixture(scope="module")
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with loopback_pair(tmp_path_factory.mktemp("mortal")) as (pair, _):
-        yield pair
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("mortal")) as both:
+        yield Splits(*both)
 
 
 @pytest.fixture
-def own(mortal: Pair) -> Pair:
+def own(mortal: Splits) -> Splits:
     """A pair that may be killed; it is there again for the next test."""
+    mortal.parts.forget()
     try:
-        mortal.load(2, threads=(1, 1), warmup=0)
+        mortal.load(2)
     except NodeError:
-        mortal.restart()
-        mortal.load(2, threads=(1, 1), warmup=0)
+        restarted(mortal)
     return mortal
+
+
+def restarted(splits: Splits) -> None:
+    splits.pair.restart()
+    splits.parts.forget()
+    splits.load(2)
 
 
 @pytest.mark.parametrize("side", ["ue", "edge"])
 def test_a_node_that_dies_is_named_with_its_signal_and_a_restart_mends_it(
-    own: Pair, side: str
+    own: Splits, side: str
 ) -> None:
-    os.kill(getattr(own, side).pid, signal.SIGKILL)
+    os.kill(getattr(own.pair, side).pid, signal.SIGKILL)
     with pytest.raises(NodeError, match=f"the {side} node died.*signal 9"):
-        own.run_frame(0, 0, FRAME_S)
-    own.restart()
-    own.load(2, threads=(1, 1), warmup=0)
-    assert own.run_frame(1, 0, FRAME_S).frame == 1
+        own.run()
+    restarted(own)
+    assert own.run(1).frame == 1
 
 
-def test_an_edge_that_dies_in_the_middle_of_a_frame_is_told_at_once(own: Pair) -> None:
-    os.kill(own.edge.pid, signal.SIGSTOP)
-    killer = threading.Timer(0.5, os.kill, (own.edge.pid, signal.SIGKILL))
+def test_an_edge_that_dies_in_the_middle_of_a_frame_is_told_at_once(own: Splits) -> None:
+    os.kill(own.pair.edge.pid, signal.SIGSTOP)
+    killer = threading.Timer(0.5, os.kill, (own.pair.edge.pid, signal.SIGKILL))
     killer.start()
     with pytest.raises(NodeError, match="the edge node died") as told:
-        own.run_frame(0, 0, FRAME_S)
+        own.run()
     assert "hung" not in str(told.value)  # as it is said once the time is up
 
 
 @pytest.mark.parametrize("side", ["ue", "edge"])
 def test_a_node_that_hangs_is_told_when_the_time_is_up_and_a_restart_mends_it(
-    own: Pair, side: str
+    own: Splits, side: str
 ) -> None:
-    os.kill(getattr(own, side).pid, signal.SIGSTOP)
+    os.kill(getattr(own.pair, side).pid, signal.SIGSTOP)
     with pytest.raises(NodeError, match="hung"):
-        own.run_frame(0, 0, 1.0)
-    own.restart()
-    own.load(2, threads=(1, 1), warmup=0)
-    assert own.run_frame(1, 0, FRAME_S).frame == 1
+        own.run(timeout_s=1.0)
+    restarted(own)
+    assert own.run(1).frame == 1
 
 
 def test_a_picture_of_a_large_camera_is_taken(tmp_path: Path) -> None:
@@ -148,14 +144,14 @@ def test_a_picture_of_a_large_camera_is_taken(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
     Image.fromarray(pixels).save(picture)
     assert picture.stat().st_size > 6_000_000
-    with loopback_pair(tmp_path, picture=picture) as (pair, _):
-        pair.load(2, threads=(1, 1), warmup=0)
-        assert pair.run_frame(0, 0, FRAME_S).max_abs_diff <= 1e-6
+    with loopback_pair(tmp_path, picture=picture) as both:
+        (splits := Splits(*both)).load(2)
+        assert splits.run().max_abs_diff <= 1e-6
 
 
 def test_a_node_that_returns_the_wrong_shape_is_refused_with_both_shapes(tmp_path: Path) -> None:
-    with loopback_pair(tmp_path, "tests.node.wrong_edge") as (pair, _):
-        pair.load(2, threads=(1, 1), warmup=0)
+    with loopback_pair(tmp_path, "tests.node.wrong_edge") as both:
+        (splits := Splits(*both)).load(2)
         says = r"sent scores FP32\[1, 7, 1, 1\]; expected scores FP32\[1, 8, 1, 1\]"
         with pytest.raises(NodeError, match=says):
-            pair.run_frame(0, 0, FRAME_S)
+            splits.run()

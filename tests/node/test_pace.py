@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
-from orchestrator.testbed.parts import Parts
 from splitbed.errors import MachineError
 from splitbed.node.processor import Processor
-from tests.node.loopback import loopback_pair, small_model
+from tests.node.loopback import Splits, loopback_pair, small_model
 from tests.shared_machine import within
 
 pytestmark = pytest.mark.measures
@@ -29,31 +27,26 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, Swe
         yield both
 
 
-def loaded(shared: tuple[Pair, SweptModel], layers: int) -> Parts:
-    pair, model = shared
-    one_thread = {"ue_threads": 1, "edge_threads": 1}
-    config = sweep_config({"model": model.name, "warmup": 1, "delivery": False, **one_thread})
-    parts = Parts(pair, model, config)
-    parts.load(layers)
-    return parts
+def loaded(shared: tuple[Pair, SweptModel], layers: int) -> Splits:
+    splits = Splits(*shared, warmup=1)
+    splits.load(layers)
+    return splits
 
 
-def stages_ms(pair: Pair) -> dict[str, float]:
-    record = pair.run_frame(0, 0, FRAME_S)
+def stages_ms(splits: Splits) -> dict[str, float]:
+    record = splits.run(timeout_s=FRAME_S)
     return {stage.name: (stage.end_ns - stage.start_ns) / 1e6 for stage in record.stages}
 
 
 def test_part_1_takes_so_many_times_as_long_in_frames(shared: tuple[Pair, SweptModel]) -> None:
-    pair, _ = shared
-
     def times() -> float:
-        parts = loaded(shared, 4)
+        splits = loaded(shared, 4)
         own: list[float] = []
         slow: list[float] = []
         for _ in range(5):  # by turns: others use the machine, too
-            own.append(stages_ms(pair)["part1"])
-            with parts.paced(Pace(slowdown=3)) as slowed:
-                slow.append(stages_ms(pair)["part1"])
+            own.append(stages_ms(splits)["part1"])
+            with splits.parts.paced(Pace(slowdown=3)) as slowed:
+                slow.append(stages_ms(splits)["part1"])
         assert slowed.asked == 3
         assert slowed.ue_cpus is None
         assert slowed.ue_slowdown is not None
@@ -75,10 +68,9 @@ def test_a_network_anchor_has_no_part_1_for_a_stall_to_be_booked_in(
             Processor().close()
         except MachineError as error:
             pytest.skip(str(error))
-    pair, _ = shared
-    parts = loaded(shared, 0)
-    with parts.paced(pace) as slowed:
-        frames = [stages_ms(pair) for _ in range(4)]
+    splits = loaded(shared, 0)
+    with splits.parts.paced(pace) as slowed:
+        frames = [stages_ms(splits) for _ in range(4)]
     assert slowed.ue_slowdown is None
     assert {frame["part1"] for frame in frames} == {0.0}
     assert all(frame["encode"] > 0 for frame in frames)

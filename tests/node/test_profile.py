@@ -8,15 +8,15 @@ from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.profile import take_outline, take_profile
 from orchestrator.results.rows import known
 from splitbed.v1 import nodes_pb2
-from tests.node.loopback import LAYERS, loopback_pair
+from tests.node.loopback import LAYERS, Splits, loopback_pair
 
 
 def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> None:
     config = sweep_config({"model": "small", "split": "all", "ue_threads": 1, "edge_threads": 1})
     with loopback_pair(tmp_path) as (pair, model):
         profile = take_profile(config, model, pair)
-        pair.load(3, threads=(1, 1), warmup=0)  # a node that was profiled goes on serving
-        assert pair.run_frame(0, 0, 20.0).frame == 0
+        (splits := Splits(pair, model)).load(3)  # a node that was profiled goes on serving
+        assert splits.run().frame == 0
     assert [cut.k for cut in profile.cuts] == list(range(LAYERS + 1))
     assert [cut.intermediate_bytes for cut in profile.cuts][:LAYERS] == [
         model.graph.cuts[k].nbytes for k in range(LAYERS)
@@ -65,11 +65,11 @@ def test_for_a_race_the_whole_model_is_timed_and_layers_share_it_by_what_they_co
 
 
 def test_a_part_that_cannot_be_run_is_refused_and_the_node_lives(tmp_path: Path) -> None:
-    with loopback_pair(tmp_path) as (pair, _):
+    with loopback_pair(tmp_path) as (pair, model):
         options = nodes_pb2.ProfileOptions(threads=1, warmup=1, runs=1)
         broken = nodes_pb2.PartPiece(data=b"no header")
         pieces = [nodes_pb2.ProfilePiece(options=options), nodes_pb2.ProfilePiece(piece=broken)]
         with pytest.raises(Exception, match="begins with its header"):
             pair.profile("ue", iter(pieces))
-        pair.load(2, threads=(1, 1), warmup=0)
-        assert pair.run_frame(0, 0, 20.0).frame == 0
+        (splits := Splits(pair, model)).load(2)
+        assert splits.run().frame == 0

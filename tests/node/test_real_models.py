@@ -8,10 +8,9 @@ import pytest
 
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.profile import take_profile
-from splitbed.v1 import nodes_pb2
 from tests.graphs import models
 from tests.graphs.test_faults import CUT, FAULTS
-from tests.node.loopback import loopback_pair
+from tests.node.loopback import Splits, loopback_pair
 
 
 def sized_by_values() -> onnx.ModelProto:
@@ -37,10 +36,11 @@ def test_what_decides_sizes_is_warmed_up_and_profiled_with_values_of_a_run(tmp_p
     file = models.save(sized_by_values(), tmp_path / "sized.onnx")
     config = sweep_config({"model": str(file), "ue_threads": 1, "edge_threads": 1})
     with loopback_pair(tmp_path, file=file) as (pair, model):
+        splits = Splits(pair, model, warmup=2)
         assert [cut.crossable for cut in model.graph.cuts] == [True] * 7 + [False, True]
         for k in range(7):
-            pair.load(k, threads=(1, 1), warmup=2)
-            assert pair.run_frame(0, 0, 20.0).max_abs_diff < 1e-6
+            splits.load(k)
+            assert splits.run().max_abs_diff < 1e-6
         profile = take_profile(config, model, pair)
     assert [span.first for span in profile.edge.layers] == [0, 1, 2, 3, 4, 5, 6]
 
@@ -49,11 +49,11 @@ def test_what_decides_sizes_is_warmed_up_and_profiled_with_values_of_a_run(tmp_p
 def test_what_crosses_may_be_empty_or_quantised(name: str, tmp_path: Path) -> None:
     file, shape = FAULTS / f"{name}.onnx", CUT[name]
     with loopback_pair(tmp_path, file=file, shape=shape) as (pair, model):
+        splits = Splits(pair, model, warmup=1)
         for k in range(model.graph.n + 1):
-            pair.load(k, threads=(1, 1), warmup=1)
             for codec in ("raw", "zstd"):
-                pair.use_codec(nodes_pb2.CodecRequest(codec=codec, layers=k))
-                record = pair.run_frame(0, 0, 20.0)
+                splits.load(k, codec)
+                record = splits.run()
                 assert record.max_abs_diff == 0
                 if k < model.graph.n:
                     assert record.intermediate_bytes == model.graph.cuts[k].nbytes

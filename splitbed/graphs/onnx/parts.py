@@ -2,7 +2,7 @@
 
 folder/graph.onnx           the structure, every shape in it
 folder/weights.bin          the weights, once
-folder/12-131.part1.onnx    a part: a few layers that refer into weights.bin
+folder/0-12.part.onnx    a part: a few layers that refer into weights.bin
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """TFLite files: a stored model, and parts that hold their own weights.
 
 folder/graph.tflite            the model: its shapes found, its tensors' names unique
-folder/12-19.part1.tflite      a part: a few layers, and the constants that they read
+folder/0-12.part.tflite      a part: a few layers, and the constants that they read
 """
 
 import shutil

@@ -1,21 +1,22 @@
-"""What is loaded on the pair: part 2 on the edge, part 1 brought to the UE and opened there.
+"""What is loaded on the pair: each part on the node that runs it, as the flow says.
 
-Beside them the codec that both nodes use, and the pace of the UE.
+Beside them what the nodes are assigned to do with frames, and the pace of the UE.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.testbed.loading.assignments import assignment_message
+from orchestrator.testbed.loading.loader import HOLDER, Loader, Placed
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.codecs.stage import Range
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import recipe_message
 
 HELD_BYTES = 1 << 30
 """Model files of cuts that are open at once; runtimes take about as much again for each."""
@@ -25,7 +26,7 @@ SPARE_SESSIONS = 2
 
 @dataclass(frozen=True)
 class LoadedParts:
-    """Both parts' files, and how long the slower node took to open its own and warm it up."""
+    """The parts' files, and how long the slowest node took to open its own and warm it up."""
 
     part1_bytes: int
     part2_bytes: int
@@ -48,14 +49,23 @@ class Slowed:
 
 @dataclass
 class _Cut:
-    """A cut that is held on the nodes, by the UE since part 1 was delivered to it."""
+    """A cut that is held on the nodes: its parts by their numbers, and what loading each said.
 
-    loaded: LoadedParts
+    ``opened`` says whether those that are delivered are open: since they came.
+    """
+
+    parts: dict[int, Placed]
+    said: dict[Placed, nodes_pb2.Loaded]
     opened: bool
+
+    @property
+    def delivered(self) -> list[Placed]:
+        """The parts that are sent to other nodes than the one that cuts."""
+        return [one for one in self.parts.values() if one[0] != HOLDER]
 
 
 class Parts:
-    """Loads cuts on a pair; with delivery, part 1 crosses every link that is measured.
+    """Loads cuts on a pair; with delivery, parts cross every link that is measured.
 
     A cut stays open while there is room, and the one used longest ago makes room for another.
     Coming back to one that is open costs a run of its parts.
@@ -67,11 +77,15 @@ class Parts:
         self._pair = pair
         self._model = model
         self._config = config
+        self._loader = Loader(pair, model, {"ue": config.ue_threads, HOLDER: config.edge_threads})
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
         self._held: dict[int, _Cut] = {}
         """The one used longest ago comes first."""
         self._layers: int | None = None
+        self._assigned: dict[str, int] = {}
+        """The number of each configuration's assignment, by its key."""
+        self._numbers = 0
         self._delivered_ms: dict[tuple[int, LinkSpec], float] = {}
         self._slowed: dict[tuple[int | None, Pace], Slowed] = {}
         """By the cut; those of all that are held for frames by turns have one, None."""
@@ -92,99 +106,99 @@ class Parts:
     @property
     def loaded(self) -> LoadedParts:
         """Those of the cut that was loaded last."""
-        return self._cut.loaded
+        said = {part: self._cut.said[one] for part, one in self._cut.parts.items()}
+        one, two = (said[part].part_bytes if part in said else 0 for part in (1, 2))
+        return LoadedParts(one, two, max(each.load_ms for each in said.values()))
+
+    @property
+    def delivered_bytes(self) -> int:
+        """Of the parts that are delivered."""
+        return sum(self._cut.said[one].part_bytes for one in self._cut.delivered)
 
     @property
     def _cut(self) -> _Cut:
         assert self._layers is not None
         return self._held[self._layers]
 
-    def load(self, layers: int) -> None:
-        """Have the cut open on both nodes: cut and load it, unless it is held."""
-        if layers in self._held:
-            self._held[layers] = self._held.pop(layers)
-            self._layers = layers
+    def load(self, asked: Configuration) -> None:
+        """Have its cut open on all nodes: cut and load it, unless it is held."""
+        if asked.k in self._held:
+            self._held[asked.k] = self._held.pop(asked.k)
+            self._layers = asked.k
             return
-        warmup, threads = self._config.warmup, (self._config.ue_threads, self._config.edge_threads)
         self._layers = None
         while len(self._held) >= self.room:
             del self._held[next(iter(self._held))]
-        keep = [*self._held]
-        if self._config.delivery:
-            edge = self._pair.load_edge(layers, threads=threads[1], warmup=warmup, keep=keep)
-            loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, edge.load_ms)
-            self._held[layers] = _Cut(loaded, opened=False)
-        else:
-            ue, edge = self._pair.load(layers, threads=threads, warmup=warmup, keep=keep)
-            took_ms = max(ue.load_ms, edge.load_ms)
-            loaded = LoadedParts(edge.part1_bytes, edge.part_bytes, took_ms)
-            self._held[layers] = _Cut(loaded, opened=True)
-        self._layers = layers
+        self._held[asked.k] = self._loaded(asked, [*self._held.values()], self._config.delivery)
+        self._layers = asked.k
+
+    def _loaded(self, asked: Configuration, beside: Sequence[_Cut], delivery: bool) -> _Cut:
+        # a part 1 of no layers is delivered, too: it takes what every delivery takes
+        parts = {
+            one.part: (one.node, one.span)
+            for one in asked.itinerary
+            if one.part and (one.first < one.last or one.last == 0)
+        }
+        bring = self._loader.make_ready if delivery else self._loader.load
+        said = bring([*parts.values()], self._config.warmup, _parts_of(beside))
+        return _Cut(parts, said, not delivery)
 
     def warm(self) -> None:
-        """Come back to the cut that was loaded last, and run both parts as warm-up says.
+        """Come back to the cut that was loaded last, and run its parts as warm-up says.
 
         Right before its frames: caches are cold again once its link was proved.
         """
-        assert self._layers is not None
-        self._pair.use_part(self._layers, self._config.warmup)
+        for placed in self._cut.parts.values():
+            self._loader.warm(placed, self._config.warmup)
 
     def hold(self, every: Sequence[Configuration]) -> None:
         """Have the cuts of them all open at once, each with its codecs, without delivery."""
         self._held.clear()
         self._layers = None
-        threads = (self._config.ue_threads, self._config.edge_threads)
-        held: dict[int, list[str]] = {}
-        for one in every:
-            if one.k not in held:
-                keep = [*held]
-                self._pair.load(one.k, threads=threads, warmup=self._config.warmup, keep=keep)
-            codecs = held.setdefault(one.k, [])
-            if one.crosses:
-                self.use_codec(one, keep=codecs)
-                codecs.append(one.codec)
+        self._assigned.clear()
+        held: dict[int, _Cut] = {}
+        for asked in every:
+            if asked.k not in held:
+                held[asked.k] = self._loaded(asked, [*held.values()], delivery=False)
+            self.assign(asked, keep=[*self._assigned.values()])
 
     def deliver(self, link: LinkSpec, timeout_s: float) -> float | None:
-        """Send part 1 to the UE over the link as it is now, and open it there unless it is held.
+        """Send parts to their nodes over the link as it is now, and open them unless they are held.
 
-        How long it took to come, in ms; None without delivery. A link that it has crossed already
-        is not taken twice, unless it is open no more: codec, pace and block change nothing.
+        How long they took to come, in ms; None without delivery. A link that they have crossed
+        already is not taken twice, unless they are open no more: codec, pace and block change
+        nothing.
         """
         if not self._config.delivery or self._layers is None:
             return None
         cut, crossing = self._cut, (self._layers, link)
         if cut.opened and crossing in self._delivered_ms:
             return self._delivered_ms[crossing]
-        received = self._pair.receive_part(self._layers, timeout_s)
-        if not cut.opened:
-            keep = [layers for layers, held in self._held.items() if held.opened]
-            ue = self._pair.open_part(self._config.ue_threads, self._config.warmup, keep)
-            cut.loaded = replace(cut.loaded, load_ms=max(ue.load_ms, cut.loaded.load_ms))
-            cut.opened = True
-        self._delivered_ms[crossing] = received.receive_ms
-        return received.receive_ms
+        took_ms = 0.0
+        for placed in cut.delivered:
+            took_ms += self._loader.deliver(placed, timeout_s).receive_ms
+            if not cut.opened:
+                cut.said[placed] = self._opened(placed)
+        cut.opened = True
+        self._delivered_ms[crossing] = took_ms
+        return took_ms
 
-    def use_codec(self, asked: Configuration, keep: Sequence[str] = ()) -> None:
-        """Let both nodes use its codec, as new; of the cut's others only those to `keep`."""
-        picture = self._model.recipe if asked.k == 0 else None
-        self._pair.use_codec(
-            nodes_pb2.CodecRequest(
-                codec=asked.codec,
-                layers=asked.k,
-                keep=keep,
-                channels_last=self._model.channels_last,
-                picture=recipe_message(picture) if picture else None,
-                ranges=[
-                    nodes_pb2.ChannelRanges(
-                        tensor=tensor.name,
-                        low=self.ranges[tensor.name].low.tolist(),
-                        high=self.ranges[tensor.name].high.tolist(),
-                    )
-                    for tensor in self._model.graph.cuts[asked.k].tensors
-                    if tensor.name in self.ranges
-                ],
-            )
-        )
+    def _opened(self, placed: Placed) -> nodes_pb2.Loaded:
+        beside = _parts_of([cut for cut in self._held.values() if cut.opened])
+        return self._loader.open(placed[0], self._config.warmup, beside)
+
+    def assign(self, asked: Configuration, keep: Sequence[int] = ()) -> None:
+        """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments."""
+        self._numbers += 1
+        message = assignment_message(self._numbers, asked, self._model, self.ranges)
+        message.keep.extend(keep)
+        self._pair.assign(message)
+        kept = {key: number for key, number in self._assigned.items() if number in keep}
+        self._assigned = kept | {asked.key: self._numbers}
+
+    def assignment(self, asked: Configuration) -> int:
+        """The number of what the nodes do with its frames."""
+        return self._assigned[asked.key]
 
     @contextmanager
     def paced(self, pace: Pace) -> Iterator[Slowed]:
@@ -217,3 +231,7 @@ class Parts:
             ue_slowdown=limited.limited_ms / limited.full_ms if limited.full_ms else None,
             asked=request.slowdown or None,
         )
+
+
+def _parts_of(cuts: Sequence[_Cut]) -> list[Placed]:
+    return [one for cut in cuts for one in cut.parts.values()]

@@ -1,0 +1,136 @@
+"""Brings parts to the nodes that run them, beside the link or over it, and has them opened."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import grpc
+
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.pair import CONTROL_TIMEOUT_S, Pair
+from splitbed.flow import Span
+from splitbed.graphs.parts import extract_part
+from splitbed.node.delivery import CutPart, pack, span_message, words
+from splitbed.v1 import nodes_pb2
+from splitbed.v1 import nodes_pb2_grpc as rpc
+
+HOLDER = "edge"
+"""The node that has the whole model and cuts it."""
+
+Placed = tuple[str, Span]
+"""A part, by its layers, on a node."""
+
+
+class Loader:
+    """Loads parts on a pair; ``threads`` of sessions are by the node's name.
+
+    Every method raises NodeError, and UsageError for a cut that cannot be made.
+    """
+
+    def __init__(self, pair: Pair, model: SweptModel, threads: Mapping[str, int]) -> None:
+        self._pair = pair
+        self._model = model
+        self._threads = threads
+
+    def load(
+        self,
+        placed: Sequence[Placed],
+        warmup: int,
+        keep: Collection[Placed] = (),
+    ) -> dict[Placed, nodes_pb2.Loaded]:
+        """Have parts open and warm, each on its node, beside those to `keep`.
+
+        They go to their nodes beside the link, while the one that cuts loads its own.
+        """
+        own = next((one for one in placed if one[0] == HOLDER), None)
+        loading = self._loading(own, (), warmup, keep)
+        try:
+            loaded = {
+                (name, span): self._bring(name, span, warmup, keep)
+                for name, span in placed
+                if name != HOLDER
+            }
+        except BaseException:
+            loading.cancel()  # or it would end in the midst of what comes next
+            raise
+        reply = self._loaded(loading)
+        return loaded | ({own: reply} if own else {})
+
+    def _bring(
+        self, name: str, span: Span, warmup: int, keep: Collection[Placed]
+    ) -> nodes_pb2.Loaded:
+        part = extract_part(self._model.stored, *span)
+        try:
+            parcel = pack(CutPart(part, span, self._model.info), self._model.stored.folder)
+            with self._pair.nodes[name].asked(f"take the part of the layers {words(span)}"):
+                stub = rpc.PartsStub(self._pair.nodes[name].channel)
+                stub.Take(parcel.pieces(), timeout=CONTROL_TIMEOUT_S)
+        finally:
+            part.remove()
+        return self.open(name, warmup, keep)
+
+    def make_ready(
+        self,
+        placed: Sequence[Placed],
+        warmup: int,
+        keep: Collection[Placed] = (),
+    ) -> dict[Placed, nodes_pb2.Loaded]:
+        """Cut: its own part is open and warm, those of others are ready to be delivered."""
+        own = next((one for one in placed if one[0] == HOLDER), None)
+        others = [one for one in placed if one[0] != HOLDER]
+        reply = self._loaded(self._loading(own, others, warmup, keep))
+        sizes = zip(others, reply.deliver_bytes, strict=True)
+        ready = {one: nodes_pb2.Loaded(part_bytes=nbytes) for one, nbytes in sizes}
+        return ready | ({own: reply} if own else {})
+
+    def _loading(
+        self,
+        own: Placed | None,
+        deliver: Sequence[Placed],
+        warmup: int,
+        keep: Collection[Placed],
+    ) -> "grpc.Future[nodes_pb2.Loaded]":
+        request = nodes_pb2.LoadRequest(
+            span=span_message(own[1]) if own else None,
+            session=self._session(HOLDER, warmup, keep),
+            deliver=[span_message(span) for _, span in deliver],
+        )
+        stub = rpc.EdgeStub(self._pair.nodes[HOLDER].channel)
+        return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
+
+    def _loaded(self, loading: "grpc.Future[nodes_pb2.Loaded]") -> nodes_pb2.Loaded:
+        with self._pair.nodes[HOLDER].asked("cut the model, and load its part"):
+            return loading.result()
+
+    def deliver(self, placed: Placed, timeout_s: float) -> nodes_pb2.PartReceived:
+        """Let a node fetch its part over the link."""
+        name, span = placed
+        what = f"receive the part of the layers {words(span)} in {timeout_s:.0f} s"
+        request = span_message(span)
+        return self._pair.ask(
+            name,
+            lambda node: rpc.PartsStub(node.channel).Receive(request, timeout=timeout_s),
+            what,
+        )
+
+    def open(self, name: str, warmup: int, keep: Collection[Placed] = ()) -> nodes_pb2.Loaded:
+        """Open a session on the part that came to a node last, and warm it up."""
+        request = self._session(name, warmup, keep)
+        return self._pair.ask(
+            name,
+            lambda node: rpc.PartsStub(node.channel).Open(request, timeout=CONTROL_TIMEOUT_S),
+            "load its part",
+        )
+
+    def warm(self, placed: Placed, warmup: int) -> None:
+        """Come back to a part that is held, and warm it up again."""
+        name, span = placed
+        request = nodes_pb2.WarmRequest(span=span_message(span), warmup=warmup)
+        with self._pair.nodes[name].asked(f"come back to its part of the layers {words(span)}"):
+            stub = rpc.PartsStub(self._pair.nodes[name].channel)
+            stub.Warm(request, timeout=CONTROL_TIMEOUT_S)
+
+    def _session(
+        self, name: str, warmup: int, keep: Collection[Placed]
+    ) -> nodes_pb2.SessionOptions:
+        # the one that cuts keeps those ready, too, that others have open
+        kept = [span_message(span) for node, span in keep if name in (node, HOLDER)]
+        return nodes_pb2.SessionOptions(threads=self._threads[name], warmup=warmup, keep=kept)

@@ -1,0 +1,36 @@
+"""The control plane that every node has: itself, the parts that it holds, its stations."""
+
+from collections.abc import Callable
+
+import grpc
+
+from splitbed.node.host import NodeHost
+from splitbed.node.parts.service import PartsService
+from splitbed.node.stations.frames import Frames
+from splitbed.node.stations.passing import Passing
+from splitbed.node.stations.references import References
+from splitbed.node.stations.service import StationsService
+from splitbed.node.stations.source import Source
+from splitbed.node.stream import Dialled
+from splitbed.v1 import nodes_pb2_grpc as rpc
+
+Services = dict[str, Callable[[grpc.Server], None]]
+"""By full name, how each is added to a server."""
+
+
+def control_of(host: NodeHost, far: Dialled | None = None) -> tuple[Passing, Services]:
+    """What takes frames through this node, and its services; ``far`` is the node that it dials."""
+    frames = Frames(
+        host.held,
+        Source(host.folder / "inputs"),
+        References(host.folder / "references"),
+        host.limits.tensor_bytes,
+    )
+    passing = Passing(frames, host.in_flight, far)
+    host.forget += [passing.cancel, frames.forget]
+    parts, stations = PartsService(host, far), StationsService(passing)
+    return passing, {
+        "splitbed.v1.Node": lambda s: rpc.add_NodeServicer_to_server(host, s),
+        "splitbed.v1.Parts": lambda s: rpc.add_PartsServicer_to_server(parts, s),
+        "splitbed.v1.Stations": lambda s: rpc.add_StationsServicer_to_server(stations, s),
+    }

@@ -1,0 +1,143 @@
+"""The parts of a model that a node holds open, as a rule one, or one of each split."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from threading import BoundedSemaphore, RLock
+
+from splitbed.errors import NodeError
+from splitbed.flow import Span
+from splitbed.media.pictures import random_inputs
+from splitbed.node.delivery import CutPart, span_of, words
+from splitbed.runtime.session import PartSession
+from splitbed.telemetry import SESSIONS
+from splitbed.tensors import TensorInfo, Tensors
+from splitbed.timeline import NS_PER_MS
+from splitbed.v1 import nodes_pb2
+
+MOST_RUNS = 100_000
+
+
+class OpenPart:
+    """A part with an open session."""
+
+    def __init__(self, cut: CutPart, threads: int) -> None:
+        self.cut = cut
+        part, runtime = cut.part, cut.model.runtime
+        ends = part.inputs, part.outputs
+        self.session = PartSession(part.path, *ends, part.passthrough, threads, runtime)
+        self.fed: Tensors | None = None
+        """What it is warmed up with, where made-up inputs might not suit."""
+
+    def run(self, tensors: Tensors) -> Tensors:
+        """What this part makes of its inputs."""
+        return self.session.run(tensors)
+
+
+class HeldParts:
+    """Opens parts on the node ``node``, at most ``sessions`` at once, and finds them by layers."""
+
+    def __init__(self, node: str, sessions: int) -> None:
+        self.turn = RLock()
+        """Held while models and parts change."""
+        self._node = node
+        self._most = sessions
+        self._sessions = BoundedSemaphore(sessions)
+        self._parts: dict[Span, OpenPart] = {}
+        """The one that was opened last comes last."""
+
+    @property
+    def last(self) -> OpenPart:
+        """The part that was opened last; NodeError before one was."""
+        if not self._parts:
+            raise NodeError(f"the {self._node} node has no part loaded: load one first")
+        return next(reversed(self._parts.values()))
+
+    def of(self, span: Span) -> OpenPart:
+        """The part of these layers; NodeError where it is not held."""
+        if span not in self._parts:
+            held = ", ".join(map(words, sorted(self._parts)))
+            raise NodeError(
+                f"the {self._node} node holds no part of the layers {words(span)}, only "
+                f"{held or 'none'}: load it first, and let it keep the others"
+            )
+        return self._parts[span]
+
+    def load(
+        self,
+        cut: CutPart,
+        options: nodes_pb2.SessionOptions,
+        start_ns: int,
+        feed: Callable[[], Tensors | None] = lambda: None,
+    ) -> nodes_pb2.Loaded:
+        """Open a session on `cut`, which was begun to be made at `start_ns`, and warm it up.
+
+        Its inputs are then made up, or what `feed` gives, where these might not suit.
+        It takes the place of all that it is not asked to keep, and of the one of the same layers.
+        Raises NodeError when the limit of sessions leaves no room.
+        """
+        with self.turn:
+            self.drop(keep={*map(span_of, options.keep)} - {cut.span})
+            part = self.opened(cut, options.threads)
+            self._parts[cut.span] = part
+            load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
+            warmup = min(options.warmup, MOST_RUNS)
+            part.fed = _warm(part.session, warmup, cut.part.inputs, feed)
+            for _ in range(warmup if cut.gives_outputs else 0):
+                cut.model.result_of(
+                    random_inputs([info.least for info in cut.model.outputs], seed=0)
+                )
+        return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
+
+    def warm(self, span: Span, runs: int) -> None:
+        """Take a part that is held as the one opened last; its caches are cold, so warm it up."""
+        with self.turn:
+            part = self.of(span)
+            self._parts[span] = self._parts.pop(span)
+            part.session.warm(min(runs, MOST_RUNS), part.fed)
+
+    def drop(self, keep: Collection[Span] = ()) -> None:
+        """Close the sessions of all parts but those of the layers in ``keep``."""
+        for span in [*self._parts]:
+            if span not in keep:
+                self.close(self._parts.pop(span))
+
+    def opened(self, cut: CutPart, threads: int) -> OpenPart:
+        """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""
+        if not self._sessions.acquire(blocking=False):
+            raise NodeError(
+                f"the {self._node} node has {self._most} sessions open: hold fewer "
+                "splits, try again when others are done, or raise limits.sessions"
+            )
+        try:
+            # no more threads than there are CPUs: a runtime would start them all
+            part = OpenPart(cut, min(threads, os.cpu_count() or 1))
+        except BaseException:
+            self._sessions.release()
+            raise
+        SESSIONS.inc()
+        return part
+
+    def close(self, part: OpenPart) -> None:
+        """Close a session that :meth:`opened` gave."""
+        part.session.close()
+        self._sessions.release()
+        SESSIONS.dec()
+
+
+def _warm(
+    session: PartSession,
+    runs: int,
+    inputs: Sequence[TensorInfo],
+    feed: Callable[[], Tensors | None],
+) -> Tensors | None:
+    """Run it on made-up inputs, or on what `feed` gives, which is given back."""
+    fed = feed() if runs and any(info.is_index for info in inputs) else None
+    try:
+        session.warm(runs, fed)
+    except NodeError:
+        # a size may have been computed from what was made up, in floating point, too
+        if fed is not None or (fed := feed()) is None:
+            raise
+        session.warm(runs, fed)
+    return fed

@@ -1,0 +1,79 @@
+"""How parts come to a node, and are opened there: over the link, or beside it."""
+
+import time
+from collections.abc import Iterator
+
+import grpc
+
+from splitbed.errors import NodeError
+from splitbed.node.answering import answering, given_up
+from splitbed.node.delivery import CutPart, receive, span_of
+from splitbed.node.host import NodeHost
+from splitbed.node.stream import Dialled
+from splitbed.telemetry import MODELS
+from splitbed.timeline import NS_PER_MS
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece
+
+
+class PartsService(nodes_pb2_grpc.PartsServicer):
+    """Takes one part at a time, and opens it beside those that are to be kept.
+
+    ``dialled`` is the node that this one dials, None where it dials none.
+    """
+
+    def __init__(self, host: NodeHost, dialled: Dialled | None) -> None:
+        self._host = host
+        self._dialled = dialled
+        self._came: CutPart | None = None
+        host.forget.append(self.forget)
+
+    def forget(self) -> None:
+        """Forget the part that came last."""
+        self._came = None
+        MODELS.set(0)
+
+    @answering
+    def Receive(
+        self, request: nodes_pb2.Span, context: grpc.ServicerContext
+    ) -> nodes_pb2.PartReceived:
+        """Fetch a part over the link."""
+        if self._dialled is None:
+            raise NodeError(f"the {self._host.name} node dials no other to fetch a part from")
+        with given_up(context, self._dialled.cancel):
+            return self._take(self._dialled.part(span_of(request)))
+
+    @answering
+    def Take(
+        self, request: Iterator[PartPiece], context: grpc.ServicerContext
+    ) -> nodes_pb2.PartReceived:
+        """Take a part from the orchestrator."""
+        return self._take(request)
+
+    def _take(self, pieces: Iterator[PartPiece]) -> nodes_pb2.PartReceived:
+        self._came = None
+        start_ns = time.monotonic_ns()
+        cut = receive(pieces, self._host.folder, self._host.limits.model_bytes)
+        end_ns = time.monotonic_ns()
+        MODELS.set(1)
+        self._came = cut
+        return nodes_pb2.PartReceived(
+            bytes=cut.part.nbytes, receive_ms=(end_ns - start_ns) / NS_PER_MS
+        )
+
+    @answering
+    def Open(
+        self, request: nodes_pb2.SessionOptions, context: grpc.ServicerContext
+    ) -> nodes_pb2.Loaded:
+        """Open a session on the part that came last and warm it up."""
+        if self._came is None:
+            raise NodeError(f"the {self._host.name} node has no part: let it receive one first")
+        return self._host.held.load(self._came, request, time.monotonic_ns())
+
+    @answering
+    def Warm(
+        self, request: nodes_pb2.WarmRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.WarmReply:
+        """Take a part that is held as the one opened last, and warm it up again."""
+        self._host.held.warm(span_of(request.span), request.warmup)
+        return nodes_pb2.WarmReply()

@@ -1,0 +1,214 @@
+"""An assignment: the itinerary of frames, as one of its nodes is told it.
+
+The node binds its stations to the parts that it holds and to codecs, these as new.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from splitbed import flow
+from splitbed.codecs import codec_named
+from splitbed.codecs.codec import Coder
+from splitbed.codecs.stage import Range, Setting
+from splitbed.errors import NodeError, UsageError
+from splitbed.flow import Itinerary
+from splitbed.node.delivery import ModelInfo, model_of, span_of
+from splitbed.node.parts.held import HeldParts
+from splitbed.node.stations.station import Station
+from splitbed.tensors import TensorInfo, Tensors, zeros
+from splitbed.v1 import nodes_pb2
+from splitbed.wire import MAX_TENSORS_BYTES, recipe_of
+
+MAX_STATIONS = 16
+_HOP = re.compile(r"(up|down)link[2-9]?")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """From a station to the next: its stage, and the link's rate that way.
+
+    ``intermediate`` says whether it carries intermediate data, ``results`` whether results.
+    """
+
+    name: str
+    rate_mbit: float
+    intermediate: bool
+    results: bool
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What is done with frames: the stations, and those of them on this ``node`` by their place."""
+
+    number: int
+    node: str
+    itinerary: Itinerary
+    hops: tuple[Hop, ...]
+    model: ModelInfo
+    own: Mapping[int, Station] = field(repr=False)
+
+    def station(self, at: int) -> Station:
+        """The station at that place; NodeError unless it is on this node."""
+        if at not in self.own:
+            raise NodeError(
+                f"assignment {self.number} has no station {at} on {self.node}, only "
+                f"{', '.join(map(str, self.own))}"
+            )
+        return self.own[at]
+
+    @property
+    def awaits(self) -> bool:
+        """Whether its frames come to this node without having been sent from here."""
+        return 0 not in self.own
+
+    def expected(self, at: int) -> tuple[Sequence[TensorInfo], int]:
+        """What may come in for the station at that place, and how many bytes of it."""
+        if (coder := self.station(at).takes) is not None:
+            return coder.encoded, coder.most_bytes
+        return self.model.results, MAX_TENSORS_BYTES
+
+
+def bind(message: nodes_pb2.Assignment, held: HeldParts) -> Assignment:
+    """The assignment, bound to parts that are held; NodeError for one that cannot be."""
+    model = model_of(message.model)
+    itinerary = tuple(map(_station, message.stations[: MAX_STATIONS + 1]))
+    _check(itinerary, model, message)
+    hops = tuple(
+        _hop(place, itinerary, message.hops[place], channels_last=message.channels_last)
+        for place in range(len(itinerary) - 1)
+    )
+    binding = _Binding(message.node, itinerary, hops, model, held)
+    own = {
+        place: binding.station(place)
+        for place, one in enumerate(itinerary)
+        if one.node == message.node
+    }
+    return Assignment(message.number, message.node, itinerary, hops, model, own)
+
+
+def _station(message: nodes_pb2.Station) -> flow.Station:
+    first, last = span_of(message.span)
+    return flow.Station(
+        message.node,
+        first,
+        last,
+        source=message.source,
+        result=message.result,
+        gives=message.gives,
+        part=message.part,
+    )
+
+
+def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment) -> None:
+    """NodeError for stations in which no frame could be."""
+    what = f"assignment {message.number}"
+    if not 1 <= len(itinerary) <= MAX_STATIONS or len(message.hops) != len(itinerary) - 1:
+        raise NodeError(
+            f"refused {what}: {len(message.stations)} stations and {len(message.hops)} hops; from "
+            f"one to {MAX_STATIONS} stations have a hop between each two"
+        )
+    if message.node not in (one.node for one in itinerary):
+        raise NodeError(f"refused {what}: it has no station on {message.node}")
+    if [one.source for one in itinerary] != [True] + [False] * (len(itinerary) - 1):
+        raise NodeError(f"refused {what}: the source is the first station, and no other")
+    done = 0
+    for one in itinerary:
+        if one.first != one.last and (one.first != done or not one.first < one.last):
+            raise NodeError(
+                f"refused {what}: {one.node} is to run the layers {one.first} to {one.last} after "
+                f"{done} were run"
+            )
+        done = max(done, one.last)
+        if one.last > model.layers or (one.result and one.last != model.layers):
+            raise NodeError(
+                f"refused {what}: {one.node} stops after layer {one.last} of {model.layers}"
+            )
+    if not all(one.part <= MAX_STATIONS for one in itinerary):
+        raise NodeError(f"refused {what}: a part has a number beyond {MAX_STATIONS}")
+    if strange := [hop.name for hop in message.hops if not _HOP.fullmatch(hop.name)]:
+        raise NodeError(f"refused {what}: no hop is called {strange[0][:20]!r}")
+    if sum(one.result for one in itinerary) > 1:
+        raise NodeError(f"refused {what}: results are made once")
+
+
+def _hop(place: int, itinerary: Itinerary, message: nodes_pb2.Hop, *, channels_last: bool) -> Hop:
+    ranges = {
+        one.tensor: Range(np.array(one.low, np.float32), np.array(one.high, np.float32))
+        for one in message.ranges
+    }
+    try:
+        picture = recipe_of(message.picture) if message.HasField("picture") else None
+    except UsageError as error:
+        raise NodeError(str(error)) from None
+    return Hop(
+        name=message.name,
+        rate_mbit=message.rate_mbit,
+        intermediate=itinerary[place + 1].part > 1,
+        results=any(one.result for one in itinerary[: place + 1]),
+        setting=Setting(ranges, channels_last, picture),
+    )
+
+
+@dataclass(frozen=True)
+class _Binding:
+    """Binds one station after another."""
+
+    node: str
+    itinerary: Itinerary
+    hops: tuple[Hop, ...]
+    model: ModelInfo
+    held: HeldParts
+
+    def station(self, place: int) -> Station:
+        one = self.itinerary[place]
+        return Station(
+            one,
+            self.model,
+            run=self._run(one) if one.first < one.last else None,
+            takes=self._coder(place - 1) if place else None,
+            gives=self._coder(place) if place < len(self.hops) else None,
+        )
+
+    def _run(self, one: flow.Station) -> "_Run":
+        self.held.of(one.span)  # refused now, not at the first frame
+        return _Run(self.held, one.span)
+
+    def _coder(self, place: int) -> Coder | None:
+        """What codes the hop; tried once, and then as new. None where results cross."""
+        if (hop := self.hops[place]).results:
+            return None
+        sender, receiver = self.itinerary[place : place + 2]
+        crossing = self._crossing(sender, receiver)
+        name = sender.gives
+        try:
+            codec = codec_named(name)
+            tried = codec.bind(crossing, hop.setting)
+            tried.decode(tried.encode(zeros(crossing)))
+            return codec.bind(crossing, hop.setting)
+        except UsageError as error:
+            raise NodeError(f"{self.node} cannot use {name}: {error}") from None
+
+    def _crossing(self, sender: flow.Station, receiver: flow.Station) -> Sequence[TensorInfo]:
+        """What crosses, not encoded, by what this node knows of it."""
+        if sender.last == 0:
+            return self.model.inputs
+        if sender.last == self.model.layers:
+            return self.model.outputs
+        if sender.node == self.node:
+            return self.held.of(sender.span).cut.part.outputs
+        return self.held.of(receiver.span).cut.part.inputs
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Runs a part as long as it is held; NodeError from then on."""
+
+    held: HeldParts
+    span: flow.Span
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        return self.held.of(self.span).run(tensors)

@@ -1,0 +1,39 @@
+"""The data plane of a node that others dial: parts for them, and the streams of their frames."""
+
+from collections.abc import Callable, Iterator
+
+import grpc
+
+from splitbed.flow import Span
+from splitbed.node.answering import answering
+from splitbed.node.delivery import Parcel, span_of
+from splitbed.node.stations.passing import Passing
+from splitbed.node.stream import Stream, streams
+from splitbed.node.tcp import pin_cubic
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import PartPiece
+
+
+class DataService(nodes_pb2_grpc.DataServicer):
+    """Sends the parts that ``parcel`` finds, and takes frames through this node, at ``port``."""
+
+    def __init__(self, passing: Passing, parcel: Callable[[Span], Parcel], port: int) -> None:
+        self._passing = passing
+        self._parcel = parcel
+        self._port = port
+
+    def add_to(self, server: grpc.Server) -> None:
+        """Have a server answer with this."""
+        nodes_pb2_grpc.add_DataServicer_to_server(self, server)
+        server.add_generic_rpc_handlers((streams(self._serve),))
+
+    @answering
+    def DeliverPart(
+        self, request: nodes_pb2.Span, context: grpc.ServicerContext
+    ) -> Iterator[PartPiece]:
+        """Send a part that was made ready."""
+        yield from self._parcel(span_of(request)).pieces()
+
+    def _serve(self, stream: Stream) -> None:
+        pin_cubic(self._port)
+        self._passing.serve(stream)

@@ -1,0 +1,219 @@
+"""The frames that go through a node: what was done with each so far, on this node and before it.
+
+came in, or began here ──> its station ──> is sent on, or a record
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+from time import monotonic_ns
+
+from splitbed.errors import NodeError
+from splitbed.messages import Received
+from splitbed.node.parts.held import HeldParts
+from splitbed.node.stations.assignment import Assignment, Hop, bind
+from splitbed.node.stations.references import References
+from splitbed.node.stations.source import Source
+from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
+from splitbed.node.stream import Stream
+from splitbed.telemetry import tell_bytes, tell_stages
+from splitbed.tensors import Tensors
+from splitbed.timeline import Timeline
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
+from splitbed.wire import nbytes, whole_tensors
+
+
+@dataclass
+class Frame:
+    """One input on its way: the station it is at, what it has become, the stages so far.
+
+    ``before`` has those of the nodes before, ``timeline`` those of this one.
+    """
+
+    assignment: Assignment
+    number: int
+    input: int
+    at: int
+    tensors: Tensors
+    before: list[Stage] = field(default_factory=list)
+    timeline: Timeline = field(default_factory=Timeline)
+    difference: Callable[[], float] | None = None
+    """Finds how far its outputs are from the whole model's: off the clock, where that is known."""
+
+    @property
+    def hop(self) -> Hop | None:
+        """Where it goes on; None where the result is wanted here."""
+        hops = self.assignment.hops
+        return hops[self.at] if self.at < len(hops) else None
+
+    @property
+    def to(self) -> str:
+        """The node that it goes on to, where it does."""
+        return self.assignment.itinerary[self.at + 1].node
+
+    @property
+    def sender(self) -> str:
+        """The node that it came from, where it did."""
+        return self.assignment.itinerary[self.at - 1].node
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether a later station is on this node, too."""
+        return any(place > self.at for place in self.assignment.own)
+
+    @property
+    def stages(self) -> list[Stage]:
+        """All that was done with it so far."""
+        node = self.assignment.node
+        own = self.timeline.stages
+        return self.before + [
+            Stage(name=one.name, start_ns=one.start_ns, end_ns=one.end_ns, node=node) for one in own
+        ]
+
+    def header(self, sent_ns: int) -> Header:
+        """What goes before it to the next station, sent from then on."""
+        header = FrameHeader(
+            frame=self.number,
+            input=self.input,
+            assignment=self.assignment.number,
+            at=self.at + 1,
+            stages=self.stages,
+            sent_ns=sent_ns,
+            report_follows=self.difference is not None,
+        )
+        return Header(frame=header)
+
+    def record(self) -> nodes_pb2.FrameRecord:
+        """All that is to be said of it, where its result is wanted."""
+        data = {hop.name for hop in self.assignment.hops if hop.intermediate}
+        crossed = [one for one in self.before if one.name in data]
+        return nodes_pb2.FrameRecord(
+            frame=self.number,
+            stages=self.stages,
+            intermediate_tensors=sum(one.tensors for one in crossed),
+            intermediate_bytes=sum(one.plain_bytes for one in crossed),
+            encoded_bytes=sum(one.bytes for one in crossed),
+            result_bytes=nbytes(self.tensors),
+            results={
+                name: array.shape[0] if array.ndim else 1 for name, array in self.tensors.items()
+            },
+            result=whole_tensors(self.tensors),
+            max_abs_diff=self.difference() if self.difference else None,
+        )
+
+
+@dataclass
+class Frames:
+    """What this node is assigned, and does with the frames that it gets.
+
+    Every method raises NodeError for a frame that cannot be.
+    """
+
+    held: HeldParts
+    source: Source
+    references: References
+    most_bytes: int
+    slowed: Slowed = at_full_speed
+    _assigned: dict[int, Assignment] = field(default_factory=dict)
+    _last: dict[tuple[int, int], int] = field(default_factory=dict)
+    """The frame that was last at a station, by assignment and place."""
+    _lock: Lock = field(default_factory=Lock)
+
+    def assign(self, message: nodes_pb2.Assignment) -> Assignment:
+        """Take an assignment; of the others only those to be kept hold on."""
+        assignment = bind(message, self.held)
+        with self._lock:
+            keep = {*message.keep} & self._assigned.keys() - {assignment.number}
+            kept = {number: self._assigned[number] for number in keep}
+            self._assigned = kept | {assignment.number: assignment}
+            self._last = {key: frame for key, frame in self._last.items() if key[0] in kept}
+        return assignment
+
+    def forget(self) -> None:
+        """Forget assignments, inputs and references."""
+        with self._lock:
+            self._assigned = {}
+        self.source.clear()
+        self.references.clear()
+
+    def begin(self, request: nodes_pb2.FrameRequest) -> Frame:
+        """A frame whose source is here, preprocessed."""
+        assignment = self._assignment(request.assignment)
+        assignment.station(0)
+        self._check_turn(assignment, 0, request.frame)
+        self._last[assignment.number, 0] = request.frame
+        frame = Frame(assignment, request.frame, request.input, 0, {})
+        # slowed, too: what a quota stalls here would else be a debt of the stage that counts first
+        with frame.timeline.stage("preprocess"), self.slowed(ANY_THREADS):
+            frame.tensors = self.source.tensors(request.input)
+        return frame
+
+    def came(self, received: Received) -> Frame:
+        """A frame that came from the station before, decoded."""
+        header = received.header.frame
+        assignment, at = self._assignment(header.assignment), header.at
+        if at == 0:
+            raise NodeError("refused a frame for the station of the source: it begins there")
+        station = assignment.station(at)
+        infos, most_bytes = assignment.expected(at)
+        self._check_turn(assignment, at, header.frame)
+        came = received.tensors(infos, min(most_bytes, self.most_bytes))
+        self._last[assignment.number, at] = header.frame
+        crossed = Stage(
+            name=assignment.hops[at - 1].name,
+            start_ns=header.sent_ns,
+            node=assignment.itinerary[at - 1].node,
+            bytes=nbytes(came),
+            tensors=len(came),
+        )
+        crossed.plain_bytes = station.takes.plain_bytes if station.takes else crossed.bytes
+        before = [*header.stages, crossed]
+        frame = Frame(assignment, header.frame, header.input, at, came, before)
+        crossed.end_ns = monotonic_ns()  # as the next stage begins
+        frame.tensors = station.decode(came, frame.timeline, self.slowed)
+        return frame
+
+    def work(self, frame: Frame) -> None:
+        """Do with it what is to be done at its station."""
+        station = frame.assignment.station(frame.at)
+        passed = station.do(frame.tensors, frame.timeline, self.slowed)
+        frame.tensors = passed.tensors
+        if (outputs := passed.outputs) is not None and frame.input in self.references:
+            frame.difference = partial(self.references.difference, frame.input, outputs)
+
+    def send(self, frame: Frame, stream: Stream) -> None:
+        """Send it on, then, off the clock, how far its outputs are off."""
+        assert frame.hop is not None
+        sent_ns = monotonic_ns()
+        stream.rate_mbit = frame.hop.rate_mbit or None
+        stream.send(frame.header(sent_ns), frame.tensors)
+        frame.timeline.add(frame.hop.name, sent_ns, monotonic_ns())
+        if frame.difference is not None:
+            stream.send(Header(report=Report(max_abs_diff=frame.difference())))
+
+    def tell(self, frame: Frame) -> None:
+        """Count what was done with it here: later, since the thread that sends it needs its turn."""
+        tell_stages(frame.timeline)
+        if frame.before:
+            crossed = frame.before[-1]
+            gives = frame.assignment.itinerary[frame.at - 1].gives
+            tell_bytes(crossed.name, gives, crossed.bytes)
+        if frame.hop is not None:
+            gives = frame.assignment.itinerary[frame.at].gives
+            tell_bytes(frame.hop.name, gives, nbytes(frame.tensors))
+
+    def _assignment(self, number: int) -> Assignment:
+        if (found := self._assigned.get(number)) is None:
+            held = ", ".join(map(str, self._assigned))
+            raise NodeError(f"no assignment {number} holds here, only {held or 'none'}")
+        return found
+
+    def _check_turn(self, assignment: Assignment, at: int, frame: int) -> None:
+        """Frames come to a station in order, each once."""
+        if frame <= (last := self._last.get((assignment.number, at), -1)):
+            raise NodeError(
+                f"refused frame {frame} of assignment {assignment.number}: "
+                f"frame {last} was here before"
+            )

@@ -1,0 +1,142 @@
+"""How frames go from node to node: begun here, passed on, or waited for.
+
+    work ──┬─ result wanted here ──────────────────────> record
+           ├─ next on the node that this one dials ────> send, and wait where it comes back
+           └─ next on a node that has dialled this one > send on the stream that it opened
+
+The node nearer the user dials. Whoever waits for a frame reads the stream himself.
+"""
+
+from dataclasses import dataclass, field
+
+from splitbed.errors import NodeError
+from splitbed.messages import Received
+from splitbed.node.serve import InFlight
+from splitbed.node.stations.frames import Frame, Frames
+from splitbed.node.stream import Dialled, Stream
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import Header, Hello
+
+_MOST_NAME = 64
+
+
+@dataclass
+class Passing:
+    """Takes frames through this node; ``far`` is the node that it dials, if any.
+
+    Every method raises NodeError for a frame that fails, here or at a node that is waited for.
+    """
+
+    frames: Frames
+    in_flight: InFlight
+    far: Dialled | None = None
+    _near: dict[str, Stream] = field(default_factory=dict)
+    """Streams that other nodes opened, by what these are called."""
+
+    def run(self, request: nodes_pb2.FrameRequest) -> nodes_pb2.FrameRecord:
+        """A frame that begins here: its record, or its number alone where it ends elsewhere."""
+        with self.in_flight.frame():
+            frame = self.frames.begin(request)
+            self.frames.work(frame)
+            if frame.hop is None:
+                self.frames.tell(frame)
+                return frame.record()
+            if (near := self._near.get(frame.to)) is not None:
+                self._send(frame, near)
+                return nodes_pb2.FrameRecord(frame=frame.number)
+            with self._dialled(frame).stream() as stream:
+                return self._follow(frame, stream)
+
+    def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
+        """A frame that begins elsewhere, from the node that this one dials: its record."""
+        if self.far is None:
+            raise NodeError("no frame can be awaited here: this node dials no other")
+        with self.far.stream() as stream:
+            received = stream.receive_frame(request.frame)
+            with self.in_flight.frame():
+                return self._follow(self._worked_on(received, stream), stream)
+
+    def greet(self, name: str) -> None:
+        """Tell the node that this one dials who it is, so that frames can be sent on the stream."""
+        if self.far is not None:
+            with self.far.stream() as stream:
+                stream.send(Header(hello=Hello(node=name)))
+                stream.receive("hello")
+
+    def cancel(self) -> None:
+        """Give up what is under way to the node that this one dials, and back."""
+        if self.far is not None:
+            self.far.cancel()
+
+    def serve(self, stream: Stream) -> None:
+        """Do with each frame on a stream that was opened here what is to be done, until its end."""
+        try:
+            for received in stream:
+                match received.header.WhichOneof("body"):
+                    case "frame":
+                        with self.in_flight.frame():
+                            self._pass(received, stream)
+                    case "padding":
+                        stream.answer_padding(received)
+                    case "hello":
+                        self._near[received.header.hello.node[:_MOST_NAME]] = stream
+                        stream.send(Header(hello=Hello()))
+                    case other:
+                        raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
+        finally:
+            for name in [name for name, one in self._near.items() if one is stream]:
+                del self._near[name]
+
+    def _pass(self, received: Received, stream: Stream) -> None:
+        frame = self._worked_on(received, stream)
+        if frame.hop is None:
+            raise NodeError(f"frame {frame.number} ends here, where nobody waits for it")
+        if frame.to == frame.sender:
+            self._send(frame, stream)
+        elif (near := self._near.get(frame.to)) is not None:
+            self._send(frame, near)
+        else:
+            with self._dialled(frame).stream() as far:
+                self.frames.send(frame, far)
+                if frame.comes_back:
+                    self._send(self._back(far, frame), stream)
+                self.frames.tell(frame)
+
+    def _send(self, frame: Frame, stream: Stream) -> None:
+        self.frames.send(frame, stream)
+        self.frames.tell(frame)
+
+    def _dialled(self, frame: Frame) -> Dialled:
+        if self.far is None:
+            raise NodeError(
+                f"there is no way from {frame.assignment.node} to {frame.to}: neither is it dialled"
+                " here, nor has it dialled"
+            )
+        return self.far
+
+    def _follow(self, frame: Frame, stream: Stream) -> nodes_pb2.FrameRecord:
+        """What becomes of a frame that was worked on, and of what comes back of it."""
+        done = [frame]
+        while frame.hop is not None:
+            self.frames.send(frame, stream)
+            if not frame.comes_back:
+                break
+            done.append(frame := self._back(stream, frame))
+        record = nodes_pb2.FrameRecord(frame=frame.number) if frame.hop else frame.record()
+        for frame in done:
+            self.frames.tell(frame)
+        return record
+
+    def _back(self, stream: Stream, sent: Frame) -> Frame:
+        frame = self._worked_on(stream.receive_frame(sent.number), stream)
+        if frame.assignment is not sent.assignment or frame.at <= sent.at:
+            raise NodeError(f"{stream.peer} sent frame {sent.number} back to another station")
+        return frame
+
+    def _worked_on(self, received: Received, stream: Stream) -> Frame:
+        """A frame that came on a stream, and the station's work on it done."""
+        frame = self.frames.came(received)
+        if received.header.frame.report_follows:
+            frame.difference = lambda: stream.receive("report").header.report.max_abs_diff
+        self.frames.work(frame)
+        return frame

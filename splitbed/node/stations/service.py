@@ -1,0 +1,61 @@
+"""The control plane of a node's stations: inputs, assignments, frames."""
+
+from collections.abc import Iterator
+
+import grpc
+
+from splitbed.messages import packed, receive
+from splitbed.node.answering import answering, given_up
+from splitbed.node.stations.passing import Passing
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1.tensors_pb2 import Packet
+
+
+class StationsService(nodes_pb2_grpc.StationsServicer):
+    """Does what the orchestrator asks of the frames that go through this node."""
+
+    def __init__(self, passing: Passing) -> None:
+        self._passing = passing
+
+    @answering
+    def AddInput(self, request: nodes_pb2.Input, context: grpc.ServicerContext) -> Iterator[Packet]:
+        """Add an input; the answer is what preprocessing makes of it."""
+        number, tensors = self._passing.frames.source.add(request)
+        yield from packed(number, tensors)
+
+    @answering
+    def KeepReference(
+        self, request: Iterator[Packet], context: grpc.ServicerContext
+    ) -> nodes_pb2.ReferenceKept:
+        """Keep what the whole model made of an input, elsewhere."""
+        received = receive(packet.data for packet in request)
+        references = self._passing.frames.references
+        references.keep(received.header.frame.input, received.tensors())
+        return nodes_pb2.ReferenceKept()
+
+    @answering
+    def Assign(
+        self, request: nodes_pb2.Assignment, context: grpc.ServicerContext
+    ) -> nodes_pb2.Assigned:
+        """Take an assignment beside those that are kept."""
+        assignment = self._passing.frames.assign(request)
+        if assignment.awaits:
+            with given_up(context, self._passing.cancel):
+                self._passing.greet(assignment.node)
+        return nodes_pb2.Assigned()
+
+    @answering
+    def RunFrame(
+        self, request: nodes_pb2.FrameRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.FrameRecord:
+        """Begin a frame; its record, where its result is wanted here, too."""
+        with given_up(context, self._passing.cancel):
+            return self._passing.run(request)
+
+    @answering
+    def AwaitFrame(
+        self, request: nodes_pb2.AwaitRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.FrameRecord:
+        """Wait for a frame whose result is wanted here."""
+        with given_up(context, self._passing.cancel):
+            return self._passing.wait(request)

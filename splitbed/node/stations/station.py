@@ -1,0 +1,82 @@
+"""A station: what a node does with a frame, one step after another. Nothing here sends or waits.
+
+[preprocess] or [decode] ──> [part] ──> [result] ──> [encode]
+
+What is in brackets may be absent.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from splitbed import flow
+from splitbed.codecs.codec import Coder
+from splitbed.node.delivery import ModelInfo
+from splitbed.tensors import Tensors
+from splitbed.timeline import Timeline
+
+Slowed = Callable[[float], AbstractContextManager[None]]
+"""What makes a stage that computes with so many threads as slow as the node is to be."""
+
+ANY_THREADS = float("inf")
+
+
+def at_full_speed(_threads: float) -> AbstractContextManager[None]:
+    """The pace of a node that is not slowed."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a station made of a frame.
+
+    ``tensors`` go on as they are; ``outputs`` are what the model gave, where they became results
+    here.
+    """
+
+    tensors: Tensors
+    outputs: Tensors | None = None
+
+
+@dataclass(frozen=True)
+class Station:
+    """One station of an itinerary on the node that it is of.
+
+    ``run`` is its part, None where that has no layers. ``takes`` decodes what comes in, ``gives``
+    encodes what goes on, None where that is a result, or nothing.
+    """
+
+    asked: flow.Station
+    model: ModelInfo
+    run: Callable[[Tensors], Tensors] | None = None
+    takes: Coder | None = None
+    gives: Coder | None = None
+
+    def decode(self, came: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
+        """What the station before encoded. Raises NodeError for what it cannot have."""
+        if self.takes is None:
+            return came
+        # codecs have one thread: a limit for the threads of a part would hardly slow them
+        with timeline.stage("decode"), slowed(1):
+            return self.takes.decode(came)
+
+    def do(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> Passed:
+        """All else that is done with a frame here. Raises NodeError for what a step refuses."""
+        outputs = None
+        if self.asked.part:
+            tensors = self._part(tensors, timeline, slowed)
+        if self.asked.result:
+            with timeline.stage("result"), slowed(1):
+                outputs, tensors = tensors, self.model.result_of(tensors)
+        if self.gives is not None:
+            with timeline.stage("encode"), slowed(1):
+                tensors = self.gives.encode(tensors)
+        return Passed(tensors, outputs)
+
+    def _part(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
+        name = f"part{self.asked.part}"
+        if self.run is None:  # a stall would be booked in a stage that does nothing
+            timeline.mark(name)
+            return tensors
+        with timeline.stage(name), slowed(ANY_THREADS):
+            return self.run(tensors)

@@ -1,0 +1,343 @@
+"""What stations do with frames: no sockets, no gRPC, nodes that are objects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splitbed.errors import NodeError
+from splitbed.flow import Itinerary, Station
+from splitbed.graphs.formats import load_graph
+from splitbed.graphs.parts import StoredModel, extract_part, store
+from splitbed.messages import Received, messages
+from splitbed.node.delivery import CutPart, info_of, model_message, span_message
+from splitbed.node.parts.held import HeldParts
+from splitbed.node.stations.frames import Frame, Frames
+from splitbed.node.stations.references import References
+from splitbed.node.stations.source import Source
+from splitbed.node.stream import Stream
+from splitbed.tensors import Tensors
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import FrameHeader, Header
+from splitbed.wire import max_abs_diff, tensor_headers
+from tests.node.loopback import LAYERS, small_model
+
+NUMBER = 5
+
+
+@dataclass
+class Hops:
+    """What was sent, in order, and how it comes to the next node."""
+
+    sent: list[bytes] = field(default_factory=list)
+
+    def stream(self) -> Stream:
+        return Stream("the node next door", iter(()), self.sent.extend)
+
+    def received(self) -> Iterator[Received]:
+        incoming = iter(self.sent)
+        for first in incoming:
+            yield Received(first, incoming)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
+    folder = tmp_path_factory.mktemp("model")
+    return store(load_graph(small_model(folder / "small.onnx")), folder / "stored")
+
+
+@dataclass
+class Nodes:
+    """A node for each name in an itinerary, its parts loaded, all assigned."""
+
+    stored: StoredModel
+    folder: Path
+    itinerary: Itinerary
+    hops: tuple[str, ...]
+    frames: dict[str, Frames] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in dict.fromkeys(one.node for one in self.itinerary):
+            (own := self.folder / name).mkdir(exist_ok=True)
+            frames = Frames(
+                HeldParts(name, 8), Source(own / "in"), References(own / "ref"), 1 << 30
+            )
+            self.load(name, frames.held)
+            frames.assign(self.message(name))
+            self.frames[name] = frames
+        given = nodes_pb2.Input(random=nodes_pb2.RandomTensors(seed=1), name="noise")
+        given.tensors.extend(tensor_headers(self.stored.graph.inputs))
+        self.frames[self.itinerary[0].node].source.add(given)
+
+    def load(self, name: str, held: HeldParts) -> None:
+        info = info_of(self.stored.graph, "tensors", "onnx")
+        spans = {one.span for one in self.itinerary if one.node == name and one.first < one.last}
+        keep = nodes_pb2.SessionOptions(threads=1, keep=map(span_message, spans))
+        for span in spans:
+            part = extract_part(self.stored, *span)
+            held.load(CutPart(part, span, info), keep, 0)
+
+    def message(self, name: str) -> nodes_pb2.Assignment:
+        return nodes_pb2.Assignment(
+            number=NUMBER,
+            node=name,
+            stations=[
+                nodes_pb2.Station(
+                    node=one.node,
+                    span=span_message(one.span),
+                    part=one.part,
+                    source=one.source,
+                    result=one.result,
+                    gives=one.gives,
+                )
+                for one in self.itinerary
+            ],
+            hops=[nodes_pb2.Hop(name=hop) for hop in self.hops],
+            model=model_message(info_of(self.stored.graph, "tensors", "onnx")),
+        )
+
+    def run(self, number: int = 1) -> Frame:
+        """A frame through all of them, as it is where its result is wanted."""
+        first = self.frames[self.itinerary[0].node]
+        frame = first.begin(nodes_pb2.FrameRequest(frame=number, assignment=NUMBER))
+        first.work(frame)
+        while frame.hop is not None:
+            sender, hop = self.frames[self.itinerary[frame.at].node], Hops()
+            sender.send(frame, hop.stream())
+            receiver = self.frames[frame.to]
+            came, *report = hop.received()
+            frame = receiver.came(came)
+            receiver.work(frame)
+            if report:
+                frame.difference = lambda said=report[0]: said.header.report.max_abs_diff
+        return frame
+
+    def whole(self) -> Tensors:
+        """What the model makes of the input at once."""
+        held = HeldParts("whole", 8)
+        n = self.stored.graph.n
+        info = info_of(self.stored.graph, "tensors", "onnx")
+        cut = CutPart(extract_part(self.stored, 0, n), (0, n), info)
+        held.load(cut, nodes_pb2.SessionOptions(threads=1), 0)
+        return held.last.run(self.frames[self.itinerary[0].node].source.tensors(0))
+
+
+UPLINK = (
+    Station("ue", 0, 2, source=True, gives="raw", part=1),
+    Station("edge", 2, LAYERS, result=True, gives="raw", part=2),
+    Station("ue", LAYERS, LAYERS),
+)
+FLOWS: dict[str, tuple[Itinerary, tuple[str, ...]]] = {
+    "device anchor": ((Station("ue", 0, LAYERS, source=True, result=True, part=1),), ()),
+    "uplink": (UPLINK, ("uplink", "downlink")),
+    "uplink, network anchor": (
+        (
+            Station("ue", source=True, gives="raw", part=1),
+            Station("edge", 0, LAYERS, result=True, gives="raw", part=2),
+            Station("ue", LAYERS, LAYERS),
+        ),
+        ("uplink", "downlink"),
+    ),
+    "downlink": (
+        (
+            Station("ue", source=True, gives="raw"),
+            Station("edge", 0, 3, gives="zstd", part=1),
+            Station("ue", 3, LAYERS, result=True, part=2),
+        ),
+        ("uplink", "downlink"),
+    ),
+    "remote-source": (
+        (
+            Station("edge", 0, 4, source=True, gives="fp16", part=1),
+            Station("ue", 4, LAYERS, result=True, part=2),
+        ),
+        ("downlink",),
+    ),
+    "chain": (
+        (
+            Station("ue", 0, 2, source=True, gives="raw", part=1),
+            Station("edge", 2, 4, gives="raw", part=2),
+            Station("cloud", 4, LAYERS, result=True, gives="raw", part=3),
+            Station("edge", LAYERS, LAYERS, gives="raw"),
+            Station("ue", LAYERS, LAYERS),
+        ),
+        ("uplink", "uplink2", "downlink2", "downlink"),
+    ),
+    "call": (
+        (
+            Station("ue-a", source=True, gives="raw"),
+            Station("network", 0, LAYERS, gives="raw", part=1),
+            Station("ue-b", LAYERS, LAYERS, result=True),
+        ),
+        ("uplink", "downlink2"),
+    ),
+}
+STAGES = {
+    "device anchor": ["preprocess", "part1", "result"],
+    "uplink": ["preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink"],
+    "downlink": [
+        *("preprocess", "encode", "uplink", "decode", "part1", "encode"),
+        *("downlink", "decode", "part2", "result"),
+    ],
+    "remote-source": ["preprocess", "part1", "encode", "downlink", "decode", "part2", "result"],
+    "chain": [
+        *("preprocess", "part1", "encode", "uplink", "decode", "part2", "encode"),
+        *("uplink2", "decode", "part3", "result", "downlink2", "downlink"),
+    ],
+    "call": [
+        *("preprocess", "encode", "uplink", "decode", "part1", "encode"),
+        *("downlink2", "decode", "result"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_every_flow_gives_what_the_whole_model_gives(
+    name: str, stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS[name])
+    frame = nodes.run()
+    close = 1e-2 if name == "remote-source" else 1e-6  # its codec loses something
+    assert max_abs_diff(frame.tensors, nodes.whole()) < close
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_frame_carries_the_stages_of_its_flow_and_who_did_them(
+    name: str, stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS[name])
+    stages = nodes.run().stages
+    assert [one.name for one in stages] == STAGES[name]
+    assert all(one.start_ns <= one.end_ns for one in stages)
+    doing = [one.node for one in stages if "link" not in one.name]
+    assert [*dict.fromkeys(doing)] == [
+        *dict.fromkeys(one.node for one in nodes.itinerary if one.source or one.part or one.result)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "crossed", "encoded"),
+    [
+        ("device anchor", 0, 0),
+        ("uplink", 8 * 16 * 16 * 4, 8 * 16 * 16 * 4),
+        ("remote-source", 8 * 16 * 16 * 4, 8 * 16 * 16 * 2),
+        ("chain", 2 * 8 * 16 * 16 * 4, 2 * 8 * 16 * 16 * 4),
+        ("call", 0, 0),
+    ],
+)
+def test_a_record_tells_intermediate_data_from_media_and_results(
+    name: str, crossed: int, encoded: int, stored: StoredModel, tmp_path: Path
+) -> None:
+    record = Nodes(stored, tmp_path, *FLOWS[name]).run().record()
+    assert (record.intermediate_bytes, record.encoded_bytes) == (crossed, encoded)
+    assert record.result_bytes == 8 * 4
+    assert dict(record.results) == {"scores": 1}
+
+
+@pytest.mark.parametrize("name", ["uplink", "downlink", "chain"])
+def test_outputs_are_compared_where_they_become_results(
+    name: str, stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS[name])
+    at = next(one.node for one in nodes.itinerary if one.result)
+    nodes.frames[at].references.keep(0, {"scores": nodes.whole()["scores"] + 1})
+    assert nodes.run().record().max_abs_diff == pytest.approx(1)
+
+
+def test_a_frame_that_was_there_before_or_comes_too_late_is_refused(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    nodes.run(4)
+    for number in (3, 4):
+        with pytest.raises(NodeError, match=f"refused frame {number} of assignment 5: frame 4"):
+            nodes.run(number)
+    nodes.run(9)
+
+
+def came(nodes: Nodes, node: str, **header: int) -> None:
+    tensors: Tensors = {"b": np.zeros((1, 8, 16, 16), np.float32)}
+    said = FrameHeader(frame=1, assignment=NUMBER, at=1)
+    for name, value in header.items():
+        setattr(said, name, value)
+    sent = iter([*messages(Header(frame=said), tensors)])
+    nodes.frames[node].came(Received(next(sent), sent))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ({"assignment": 6}, "no assignment 6 holds here, only 5"),
+        ({"at": 0}, "begins there"),
+        ({"at": 2}, "has no station 2 on edge, only 1"),
+        ({"at": 77}, "has no station 77 on edge"),
+    ],
+)
+def test_a_frame_for_what_is_not_there_is_refused(
+    header: dict[str, int], says: str, stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    came(nodes, "edge")
+    with pytest.raises(NodeError, match=says):
+        came(nodes, "edge", frame=2, **header)
+
+
+def test_a_frame_after_the_end_of_its_assignment_is_refused(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    (other := nodes.message("edge")).number = 6
+    nodes.frames["edge"].assign(other)
+    with pytest.raises(NodeError, match="no assignment 5 holds here, only 6"):
+        came(nodes, "edge")
+
+
+def refused(nodes: Nodes, says: str, **changed: object) -> None:
+    message = nodes.message("edge")
+    for name, value in changed.items():
+        if name == "hops":
+            del message.hops[:]
+        elif name == "node":
+            message.node = str(value)
+        else:
+            setattr(message.stations[1], name, value)
+    with pytest.raises(NodeError, match=says):
+        nodes.frames["edge"].assign(message)
+
+
+def test_an_assignment_that_cannot_be_is_refused_by_what_is_wrong(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    refused(nodes, "a hop between each two", hops=[])
+    refused(nodes, "no station on cloud", node="cloud")
+    refused(nodes, "the source is the first station", source=True)
+    refused(nodes, "number beyond", part=99)
+    message = nodes.message("edge")
+    message.stations[1].span.first = 3
+    with pytest.raises(NodeError, match="the layers 3 to 6 after 2 were run"):
+        nodes.frames["edge"].assign(message)
+    message = nodes.message("edge")
+    message.stations[1].span.last = 7
+    with pytest.raises(NodeError, match="stops after layer 7 of 6"):
+        nodes.frames["edge"].assign(message)
+    message = nodes.message("edge")
+    message.stations[0].gives = "zsdt"
+    with pytest.raises(NodeError, match="edge cannot use zsdt"):
+        nodes.frames["edge"].assign(message)
+    message = nodes.message("edge")
+    message.hops[0].name = "sidelink"
+    with pytest.raises(NodeError, match="no hop is called 'sidelink'"):
+        nodes.frames["edge"].assign(message)
+
+
+def test_an_assignment_without_its_part_is_refused_with_what_is_held(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    message = nodes.message("edge")
+    message.stations[0].span.last = message.stations[1].span.first = 3
+    with pytest.raises(NodeError, match="holds no part of the layers 3-6, only 2-6: load it"):
+        nodes.frames["edge"].assign(message)
