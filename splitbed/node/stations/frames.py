@@ -194,7 +194,7 @@ class Frames:
             stream.send(Header(report=Report(max_abs_diff=frame.difference())))
 
     def tell(self, frame: Frame) -> None:
-        """Count what was done with it here: later, since the thread that sends it needs its turn."""
+        """Count what was done with it here, once it is on its way: sending needs the turn."""
         tell_stages(frame.timeline)
         if frame.before:
             crossed = frame.before[-1]
