@@ -112,7 +112,7 @@ def _again(table: Sequence[Row]) -> list[str]:
     were, they = ("was", "it was") if len(again) == 1 else ("were", "they were")
     return [
         f"{len(again)} of {len(table)} cells {were} measured again, since {they} disturbed or had "
-        "failed; the last time counts."
+        "failed; the last time without a fault counts."
     ]
 
 

@@ -103,3 +103,57 @@ def test_one_frame_tells_nothing() -> None:
 )
 def test_shift_and_scatter_are_medians(logs: list[float], shift: float, scatter: float) -> None:
     assert shifted(logs) == pytest.approx((shift, scatter))
+
+
+def noisy(middle: float, spread: float, frames: int = 8) -> tuple[list[float], list[float]]:
+    """A row whose frames' log ratios lie around a middle, none of them twice."""
+    steps = (-1, 1, -0.5, 0.5, -0.8, 0.8, -0.3, 0.3, -0.1, 0.1)[:frames]
+    return [MS] * frames, [MS * math.exp(middle + spread * step) for step in steps]
+
+
+@pytest.mark.parametrize(("others", "word"), [(7, "slower"), (8, "noise")])
+def test_the_more_rows_are_compared_the_surer_a_change_has_to_be(others: int, word: str) -> None:
+    """Its p is 0.0056 alone: eight times that is less than 0.05, nine times is more."""
+    first, *_ = told_apart([noisy(0.2, 0.14), *rows(*[1.0] * others)])
+    assert first.word == word
+    if word == "noise":
+        assert first.difference is not None
+        assert first.more == first.difference.more_to_tell(0.05 / 9) is not None
+
+
+def test_a_row_that_cannot_be_compared_counts_among_them_all_the_same() -> None:
+    alone = ([MS], [MS])
+    assert told_apart([noisy(0.2, 0.14), alone, *rows(*[1.0] * 7)])[0].word == "noise"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_that_holds_no_change_tells_none_however_small_its_p(sign: int) -> None:
+    logs = [sign * log for log in (-0.2, -0.21, -0.19, -0.2, -0.22, -0.18, 0.03)]
+    outlier = [MS] * len(logs), [MS * math.exp(log) for log in logs]
+    first, *_ = told_apart([outlier, *rows(*[1.0] * 19)])
+    assert first.difference is not None
+    assert first.difference.p * 20 < 0.5
+    assert (first.word, first.more is None) == ("noise", False)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_row_against_the_shift_has_to_exclude_that_it_is_as_it_was_too(sign: int) -> None:
+    """It changed beside the others, which all went the other way, and may be as it was."""
+    shift = math.exp(-0.03 * sign)
+    for spread, word in ((0.06, "noise"), (0.04, "slower" if sign > 0 else "faster")):
+        first, *_ = told_apart([noisy(0.06 * sign, spread, 10), *rows(*[shift] * 19)])
+        assert first.word == word
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_row_that_resists_the_shift_is_not_even_nearly_told(sign: int) -> None:
+    resisting = rows(math.exp(0.012 * sign))
+    first, *_ = told_apart([*resisting, *rows(*[math.exp(0.03 * sign)] * 19)])
+    assert (first.word, first.more) == ("noise", None)
+
+
+def test_of_five_blocks_a_smaller_change_is_told_than_of_five_frames() -> None:
+    a, b = rows(1.02, frames=5)[0]
+    others = rows(*[1.0] * 9)
+    assert told_apart([(a, b, "block"), *others])[0].word == "slower"
+    assert told_apart([(a, b), *others])[0].word == "noise"

@@ -72,6 +72,13 @@ def test_a_part_that_was_run_is_predicted_to_take_what_it_took(
     assert with_parts().predicted_ms(k) == expected
 
 
+@pytest.mark.parametrize("off", [-1e-12, 0, 1e-12])
+def test_the_whole_takes_what_it_took_as_a_part_however_its_layers_are_summed(off: float) -> None:
+    ue = with_parts().ue
+    ue = ue.replaced(steady_ms=ue.steady_ms * (1 + 1e-13))
+    assert ue.paced_part_ms(100 * (1 + off)) == pytest.approx(120)
+
+
 def test_between_two_parts_the_layers_share_what_one_takes_more_than_the_other() -> None:
     # on the UE 30 of the 70 ms between them; on the edge the first of three beside what is run
     assert with_parts().predicted_ms(3) == pytest.approx(
