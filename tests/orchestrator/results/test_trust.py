@@ -83,7 +83,7 @@ def test_a_cell_is_named_with_its_pace_and_one_cell_is_told_in_the_singular() ->
         "1 of 2 cells had a link that was as asked only when measured again, "
         f"{at} (2 measurements)",
         "1 of 2 cells was measured again, since it was disturbed or had failed; the last time "
-        "counts.",
+        "without a fault counts.",
         "1 of 2 cells was disturbed when last measured, its time is the machine's as well as the "
         "split's",
     ]
@@ -165,5 +165,5 @@ def test_how_many_cells_were_measured_again_is_told() -> None:
     assert said("again", row(), row(measured=1)) == []
     assert said("again", row(), row(measured=2), row(measured=3)) == [
         "2 of 3 cells were measured again, since they were disturbed or had failed; the last time "
-        "counts."
+        "without a fault counts."
     ]
