@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
+from orchestrator.results.columns.conditions import with_link, with_machine
 from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.disturbance import disturbed_by
 from orchestrator.results.judgement.validity import faults_of, remarks_on
-from orchestrator.results.records import Accuracy, MachineRecord, ProofRecord, RunRecord
+from orchestrator.results.records import Accuracy, RunRecord
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.intervals import frames_for
@@ -71,9 +72,9 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     if timed := [visit for visit in visits if visit.times is not None]:
         row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
     if proofs := [visit.cell.proofs for visit in visits if visit.cell.proofs]:
-        row = _with_link(row, proofs)
+        row = with_link(row, proofs)
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
-        row = _with_machine(row, machines)
+        row = with_machine(row, machines)
     return row
 
 
@@ -264,44 +265,3 @@ def _with_rates(row: Row, visits: Sequence[MeasuredVisit], run: RunRecord) -> Ro
     frame_kbit = 8 * sum(_sent_bytes(visits, hop) for hop in hops) / 1e3
     rate_hz = _asked_number(run, "fps", FPS)
     return replace(row, frame_kbit=frame_kbit, bitrate_mbit=frame_kbit / 1e3 * rate_hz)
-
-
-def _with_link(row: Row, visits: Sequence[Sequence[ProofRecord]]) -> Row:
-    proofs = [proof for one in visits for proof in one]
-    row = replace(
-        row,
-        link_mbit=fmean([proof.uplink_mbit for proof in proofs]),
-        link_down_mbit=fmean([proof.downlink_mbit for proof in proofs]),
-        link_rtt_ms=fmean([proof.rtt_min_ms for proof in proofs]),
-        link_attempts=max(proof.attempts or 0 for proof in proofs) or None,
-    )
-    ends = [(one[0].tcp, one[-1].tcp) for one in visits]
-    told = [(first, last) for first, last in ends if first and last]
-    if not told:
-        return row
-    _, last = told[-1]
-    return replace(
-        row,
-        link_retransmits=sum(last.retransmits - first.retransmits for first, last in told),
-        tcp=last.congestion_control,
-        cwnd_segments=last.cwnd_segments,
-        mss_bytes=last.mss_bytes,
-    )
-
-
-def _with_machine(row: Row, machines: Sequence[MachineRecord]) -> Row:
-    def most(name: str, times: float = 1) -> float | None:
-        found = [told for one in machines if (told := getattr(one, name)) is not None]
-        return max(found) * times if found else None
-
-    clocked = [one.mhz for one in machines if one.mhz is not None]
-    preempted = [one.preemptions for one in machines if one.preemptions is not None]
-    return replace(
-        row,
-        others_pct=most("others_share", 100),
-        steal_pct=most("steal_share", 100),
-        pressure_pct=most("pressure_share", 100),
-        load_average=most("load_average"),
-        cpu_mhz=min(clocked, default=None),
-        preemptions=sum(preempted) if preempted else None,
-    )
