@@ -40,6 +40,10 @@ class TensorFiles(Mapping[int, Tensors]):
         with self._file(number).open("rb") as file:
             return {name: np.load(file, allow_pickle=False) for name in names}
 
+    def __contains__(self, number: object) -> bool:
+        """Whether it is kept; nothing is read for that."""
+        return number in self._names
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._names)
 

@@ -59,3 +59,11 @@ def test_a_folder_that_cannot_be_written_is_told_with_what_repairs_it(tmp_path: 
     (tmp_path / "held").write_text("a file")
     with pytest.raises(MachineError, match=r"cannot keep tensors in .*TMPDIR"):
         TensorFiles(tmp_path / "held").put(0, {"y": np.zeros(1)})
+
+
+def test_whether_a_set_is_there_is_known_without_reading_it(tmp_path: Path) -> None:
+    held = TensorFiles(tmp_path / "held")
+    held.put(0, {"y": np.array(1.0)})
+    (tmp_path / "held" / "0.npy").write_bytes(b"not to be read")
+    assert 0 in held
+    assert 1 not in held
