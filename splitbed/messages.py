@@ -63,10 +63,12 @@ def messages(
     return _messages(header, map(_bytes_of, arrays), sizes(total, rate_mbit))
 
 
-def padding(nbytes: int) -> Iterator[bytes]:
-    """The messages of so many bytes that mean nothing."""
+def padding(nbytes: int, back: int = 0) -> Iterator[bytes]:
+    """The messages of so many bytes that mean nothing, to be answered by so many."""
     nothing = memoryview(bytes(min(nbytes, _NEXT_BYTES)))
-    return _messages(Header(padding=Padding(bytes=nbytes)), repeat(nothing), sizes(nbytes))
+    return _messages(
+        Header(padding=Padding(bytes=nbytes, back=back)), repeat(nothing), sizes(nbytes)
+    )
 
 
 def _messages(

@@ -1,6 +1,8 @@
 """What only the UE node has: a link to warm and to prove, and a processor that can be slowed."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 import grpc
 
@@ -32,26 +34,31 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.LimitRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.Limited:
         """Slow this node, and measure what that does to its part: by waiting, or by a quota."""
-        part, limited = self._host.held.last, nodes_pb2.Limited()
-        fed = part.session.made_up()
-        measures = request.measure and part.session.computes
+        limited = nodes_pb2.Limited()
+        run = self._run() if request.measure else None
         self._full_speed()
         slowness: Slowness | None = None
         if request.cpus:
             self._processor = self._processor or Processor()
-            if measures:
-                limit = self._processor
-                slowness = limited_slowness(lambda: part.run(fed), limit, request.cpus)
+            if run is not None:
+                slowness = limited_slowness(run, self._processor, request.cpus)
             self._processor.set(request.cpus)
             limited.cpus = self._processor.cpus or 0.0
         elif request.slowdown > 1:
             times = request.slowdown
-            if measures:
-                times, slowness = steered(lambda: part.run(fed), times)
+            if run is not None:
+                times, slowness = steered(run, times)
             limited.stretch = self._stretch = times
         if slowness is not None:
             limited.full_ms, limited.limited_ms = slowness.full_ms, slowness.limited_ms
         return limited
+
+    def _run(self) -> Callable[[], object] | None:
+        """A run of the part that was opened last; None where nothing is computed here."""
+        part = self._host.held.last
+        if part is None or not part.session.computes:
+            return None
+        return partial(part.run, part.session.made_up())
 
     def _full_speed(self) -> None:
         self._stretch = 1.0
@@ -78,10 +85,10 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.WarmLinkRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.WarmLinkReply:
         """Open the congestion window with bytes that mean nothing."""
-        if request.bytes > MAX_WARM_BYTES:
-            raise NodeError(f"refused to warm the link with {request.bytes} bytes")
+        if (most := max(request.bytes, request.back)) > MAX_WARM_BYTES:
+            raise NodeError(f"refused to warm the link with {most} bytes")
         with self._edge.stream() as stream:
-            stream.warm(request.bytes)
+            stream.warm(request.bytes, request.back)
         return nodes_pb2.WarmLinkReply()
 
     @answering

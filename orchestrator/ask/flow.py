@@ -71,6 +71,16 @@ class Flow:
         return far if way == "uplink" else near
 
     @property
+    def source(self) -> str:
+        """The node where frames begin."""
+        return self.way[0][0]
+
+    @property
+    def last(self) -> str:
+        """The node of the last part."""
+        return next(node for node, part in reversed(self.way) if part)
+
+    @property
     def user(self) -> str:
         """The node where the result is wanted."""
         return self.way[-1][0]

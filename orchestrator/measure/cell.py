@@ -16,7 +16,7 @@ from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
 from orchestrator.measure.machine import MachineMeter
-from orchestrator.measure.time_limits import TimeLimits, window_bytes
+from orchestrator.measure.time_limits import TimeLimits, warming_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
 from orchestrator.testbed.loading.parts import Parts
@@ -72,10 +72,10 @@ class CellMeasurement:
         self.parts.load(asked)
         self.bed.link.shape(cell.link)
         read_back = self.bed.link.read_back()
-        if asked.crosses and cell.crossing_bytes:
-            # the first bytes of a connection travel slower; whole tensors would take too long
-            warm_bytes = min(window_bytes(cell.link), cell.crossing_bytes)
-            self.bed.pair.warm_link(warm_bytes, self.limits.frame_s(cell))
+        # the first bytes of a connection travel slower
+        if warming := warming_bytes(cell):
+            up, down = warming.get("uplink", 0), warming.get("downlink", 0)
+            self.bed.pair.warm_link(up, self.limits.frame_s(cell), down)
         meter = MachineMeter(self.bed.pair)
         before = proved(self.bed, self.watcher, cell.link)
         timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)

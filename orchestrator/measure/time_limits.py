@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
+from orchestrator.ask.flow import UPLINK, shape_of
 from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.testbed.model import SweptModel
@@ -49,6 +50,16 @@ def _allowed_s(cell: Cell, wire: float) -> float:
     return (_WORK_MS * cell.configuration.pace.most + late * wire) / 1e3
 
 
-def window_bytes(link: LinkSpec) -> int:
-    """What opens the congestion window of the uplink, as far as a frame can need it."""
-    return int(link.uplink.rate_mbit * 1e3 / 8 * WARM_LINK_MS)
+def window_bytes(link: LinkSpec, hop: str = UPLINK) -> int:
+    """What opens the congestion window of a hop over it, as far as a frame can need it."""
+    return int(shape_of(link, hop).rate_mbit * 1e3 / 8 * WARM_LINK_MS)
+
+
+def warming_bytes(cell: Cell) -> dict[str, int]:
+    """By the hop, what opens its window; whole tensors would take too long."""
+    asked, found = cell.configuration, {}
+    for hop, cut in asked.crossings:
+        crossing = cell.crossing_bytes if cut == asked.cut else cell.input_bytes
+        if cut < asked.n and crossing:
+            found[hop] = min(window_bytes(cell.link, hop), crossing)
+    return found

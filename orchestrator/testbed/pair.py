@@ -8,6 +8,7 @@ import grpc
 
 from netem.service import shape_message
 from netem.spec import LinkSpec
+from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.results.clock import ClockModel
 from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.model import SweptModel
@@ -31,16 +32,25 @@ _Reply = TypeVar("_Reply")
 class Pair:
     """Both nodes with the model on them, and what the orchestrator asks of them.
 
-    Every method raises NodeError when a node died, hung or refused.
+    Inputs go where a `flow` has its source, and what they are compared with where it ends. Every method raises NodeError when a node died, hung or refused.
     """
 
-    def __init__(self, ue: Node, edge: Node, model: SweptModel, *, secure: bool = True) -> None:
+    def __init__(
+        self,
+        ue: Node,
+        edge: Node,
+        model: SweptModel,
+        flow: str = UPLINK,
+        *,
+        secure: bool = True,
+    ) -> None:
         self.secure = secure
         """Whether nobody else can read or meddle with what the nodes are told."""
         self.nodes: dict[str, Node] = {"ue": ue, "edge": edge}
         self._ue = ue
         self._edge = edge
         self._model = model
+        self._flow = FLOWS[flow]
         self._ends: dict[int, tuple[str, str]] = {}
         """Where frames of each assignment begin, and where their result is wanted."""
         self._frames = 0
@@ -108,13 +118,26 @@ class Pair:
             self._add_input(place, one.message())
 
     def _add_input(self, place: int, source: nodes_pb2.Input) -> None:
-        with self._ue.asked(f"take the input {source.name}"):
-            stub = rpc.StationsStub(self._ue.channel)
+        at = self.nodes[self._flow.source]
+        with at.asked(f"take the input {source.name}"):
+            stub = rpc.StationsStub(at.channel)
             tensors = list(stub.AddInput(source, timeout=CONTROL_TIMEOUT_S))
         with self._edge.asked(f"run the whole model on {source.name}"):
             edge = rpc.EdgeStub(self._edge.channel)
             reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
         self.references.put(place, tensors_of(reply.result))
+        if (judge := self.nodes[self._flow.last]) is not self._edge:
+            self._let_compare(judge, place, source.name)
+
+    def _let_compare(self, judge: Node, place: int, name: str) -> None:
+        """Have the node where outputs become results know what the whole model makes of an input."""
+        with self._edge.asked(f"tell what the whole model makes of {name}"):
+            request = nodes_pb2.ReadReferenceRequest(input=place)
+            edge = rpc.EdgeStub(self._edge.channel)
+            outputs = list(edge.ReadReference(request, timeout=CONTROL_TIMEOUT_S))
+        with judge.asked(f"keep what the whole model makes of {name}"):
+            stub = rpc.StationsStub(judge.channel)
+            stub.KeepReference(iter(outputs), timeout=CONTROL_TIMEOUT_S)
 
     def profile(
         self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]
@@ -147,9 +170,9 @@ class Pair:
             "limit its processor",
         )
 
-    def warm_link(self, nbytes: int, timeout_s: float) -> None:
-        """Send `nbytes` that mean nothing over the data connection."""
-        request = nodes_pb2.WarmLinkRequest(bytes=nbytes)
+    def warm_link(self, nbytes: int, timeout_s: float, back: int = 0) -> None:
+        """Send `nbytes` that mean nothing over the data connection, and so many `back`."""
+        request = nodes_pb2.WarmLinkRequest(bytes=nbytes, back=back)
         self.ask(
             "ue",
             lambda ue: rpc.UeStub(ue.channel).WarmLink(request, timeout=timeout_s),

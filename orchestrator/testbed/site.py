@@ -21,12 +21,13 @@ class Site:
     """Where testbeds can be brought up: a topology that was checked, and what shapes links there.
 
     `backend` is None where the nodes of a topology of machines shape theirs themselves. `nodes` are
-    those that take part; the rest of the topology stays as it is.
+    those that take part in the `flow`; the rest of the topology stays as it is.
     """
 
     topology: Topology
     backend: str | None
     nodes: tuple[str, ...] = PAIR
+    flow: str = UPLINK
 
     @property
     def links(self) -> Mapping[str, LinkPlace]:
@@ -59,12 +60,10 @@ def checked_site(config: SweepConfig) -> Site:
     topology = load_topology(config.topology)
     flow, ends = flow_named(config.flow), {place.ends for place in topology.links.values()}
     check_flow(config.flow, topology.names, ends, topology.name)
-    if config.flow != UPLINK:
-        raise UsageError(f"--flow {config.flow}: nodes cannot run it yet; leave it out")
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
-        site = Site(topology, backend, flow.nodes)
+        site = Site(topology, backend, flow.nodes, config.flow)
         check_links(backend, len(site.links))
         if any(pace.limits for pace in paces(config)):
             Processor().close()
@@ -75,7 +74,7 @@ def checked_site(config: SweepConfig) -> Site:
                 f"--link-backend {config.link_backend} is for links made here: the nodes of "
                 f"{topology.name} shape theirs themselves"
             )
-        site = Site(topology, None, flow.nodes)
+        site = Site(topology, None, flow.nodes, config.flow)
     if all(place.shape for place in site.links.values()):
         raise UsageError(
             f"every link of {topology.name} has a shape of its own, so that none is left for --bw "

@@ -87,13 +87,13 @@ def testbed(site: Site, model: SweptModel, links: Sequence[LinkSpec]) -> Iterato
         if isinstance(site.topology, Machines):
             nodes: Mapping[str, Node] = remote_nodes(site.topology, site.nodes)
             secure = site.topology.tls is not None
-            pair = Pair(nodes["ue"], nodes["edge"], model, secure=secure)
+            pair = Pair(nodes["ue"], nodes["edge"], model, site.flow, secure=secure)
             interruption = _entered(stack, pair)
             joints = remote_joints(site, nodes, links)
         else:
             joints = stack.enter_context(local_joints(site, site.topology, space, links[0]))
             nodes = {node.side: node for joint in joints.values() for node in joint.ends}
-            pair = Pair(nodes["ue"], nodes["edge"], model)
+            pair = Pair(nodes["ue"], nodes["edge"], model, site.flow)
             interruption = _entered(stack, pair)
         link = next(joint.link for joint in joints.values() if not joint.fixed)
         yield Testbed(model, link, pair, interruption, nodes, joints)

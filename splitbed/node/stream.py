@@ -24,7 +24,7 @@ from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import Header
-from splitbed.wire import CHANNEL_OPTIONS
+from splitbed.wire import CHANNEL_OPTIONS, MAX_TENSORS_BYTES
 
 _SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
 
@@ -65,15 +65,18 @@ class Stream:
             raise NodeError(f"{self.peer} sent frame {got}, {frame} was asked")
         return received
 
-    def warm(self, nbytes: int) -> None:
-        """Send `nbytes` that mean nothing, so that the congestion window is open."""
-        self._put(padding(nbytes))
+    def warm(self, nbytes: int, back: int = 0) -> None:
+        """Send `nbytes` that mean nothing, and have so many sent `back`.
+
+        So the congestion windows are open.
+        """
+        self._put(padding(nbytes, back))
         self.receive("padding").skip_padding()
 
     def answer_padding(self, received: Received) -> None:
         """Take what :meth:`warm` sent."""
         received.skip_padding()
-        self._put(padding(0))
+        self._put(padding(min(received.header.padding.back, MAX_TENSORS_BYTES)))
 
     def __iter__(self) -> "Stream":
         return self

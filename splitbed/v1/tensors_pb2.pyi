@@ -171,20 +171,23 @@ Global___Report: _TypeAlias = Report  # noqa: Y015
 
 @_typing.final
 class Padding(_message.Message):
-    """As many bytes that only open the connection's congestion window; answered by none of them."""
+    """As many bytes that only open the connection's congestion window; answered by as many as asked."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BYTES_FIELD_NUMBER: _builtins.int
+    BACK_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
+    back: _builtins.int
     def __init__(
         self,
         *,
         bytes: _builtins.int = ...,
+        back: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "bytes", b"bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,7 @@ from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.ask.topology import PAIR
@@ -118,6 +119,7 @@ def loopback_pair(
     file: Path | None = None,
     shape: Mapping[str, Sequence[int]] | None = None,
     address: str = "127.0.0.1",
+    flow: str = UPLINK,
 ) -> Iterator[tuple[Pair, SweptModel]]:
     """Both nodes with a model on them, the small one as a rule, and what it is fed."""
     with ExitStack() as stack:
@@ -127,7 +129,7 @@ def loopback_pair(
         config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})
         model = load_model(config, stored)
         nodes = loopback_nodes(space, edge_module, address)
-        yield stack.enter_context(Pair(nodes["ue"], nodes["edge"], model)), model
+        yield stack.enter_context(Pair(nodes["ue"], nodes["edge"], model, flow)), model
 
 
 class Splits:
@@ -137,12 +139,14 @@ class Splits:
         usual = {"warmup": 0, "delivery": False, "ue_threads": 1, "edge_threads": 1}
         config = sweep_config({"model": model.name} | usual | options)
         self.pair, self.model, self.parts = pair, model, Parts(pair, model, config)
+        self.flow = config.flow
         self.last: Configuration
 
     def asked(self, layers: int, codec: str = "raw") -> Configuration:
         """The split after so many layers, with a codec where something crosses."""
-        n = self.model.graph.n
-        return Configuration(layers, n, f"{layers}", NOTHING if layers == n else codec)
+        n, flow = self.model.graph.n, self.flow
+        crosses = Configuration(layers, n, "", flow=flow).crossings
+        return Configuration(layers, n, f"{layers}", codec if crosses else NOTHING, flow=flow)
 
     def load(self, layers: int, codec: str = "raw") -> None:
         """Load a split, and assign it to the nodes."""

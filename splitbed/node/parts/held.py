@@ -47,11 +47,9 @@ class HeldParts:
         """The one that was opened last comes last."""
 
     @property
-    def last(self) -> OpenPart:
-        """The part that was opened last; NodeError before one was."""
-        if not self._parts:
-            raise NodeError(f"the {self._node} node has no part loaded: load one first")
-        return next(reversed(self._parts.values()))
+    def last(self) -> OpenPart | None:
+        """The part that was opened last; None where none is held."""
+        return next(reversed(self._parts.values()), None)
 
     def of(self, span: Span) -> OpenPart:
         """The part of these layers; NodeError where it is not held."""

@@ -121,7 +121,7 @@ class Nodes:
         info = info_of(self.stored.graph, "tensors", "onnx")
         cut = CutPart(extract_part(self.stored, 0, n), (0, n), info)
         held.load(cut, nodes_pb2.SessionOptions(threads=1), 0)
-        return held.last.run(self.frames[self.itinerary[0].node].source.tensors(0))
+        return held.of((0, n)).run(self.frames[self.itinerary[0].node].source.tensors(0))
 
 
 UPLINK = (
