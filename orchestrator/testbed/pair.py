@@ -32,7 +32,8 @@ _Reply = TypeVar("_Reply")
 class Pair:
     """Both nodes with the model on them, and what the orchestrator asks of them.
 
-    Inputs go where a `flow` has its source, and what they are compared with where it ends. Every method raises NodeError when a node died, hung or refused.
+    Inputs go where a `flow` has its source, and what they are compared with where it ends.
+    Every method raises NodeError when a node died, hung or refused.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Pair:
             self._let_compare(judge, place, source.name)
 
     def _let_compare(self, judge: Node, place: int, name: str) -> None:
-        """Have the node where outputs become results know what the whole model makes of an input."""
+        """Have the node of the last part know what the whole model makes of an input."""
         with self._edge.asked(f"tell what the whole model makes of {name}"):
             request = nodes_pb2.ReadReferenceRequest(input=place)
             edge = rpc.EdgeStub(self._edge.channel)
