@@ -95,6 +95,9 @@ class CodecWords(TypedDict, total=False):
     input_codec: Annotated[
         Names, Says("Of an input that crosses, a list: raw,uint8,jpeg:75,avc… [raw]")
     ]
+    output_codec: Annotated[
+        Names, Says("Of what a whole model gives, in the flow call: avc-inter… [raw]")
+    ]
     calibration: Annotated[
         Place, Says("Frames that codecs are calibrated on, named as inputs are.")
     ]

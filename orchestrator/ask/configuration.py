@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import UPLINK, anchor_of, crossings, itinerary
+from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of, crossings, itinerary
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
@@ -15,8 +15,9 @@ from splitbed.flow import Itinerary
 class Configuration:
     """A split point ``k:n-k`` as the user calls it, its codec; ``link`` None is any link.
 
-    ``codec`` is that of intermediate data; where none crosses, that of the input, or of results,
-    or none. ``input_codec`` is that of an input that crosses besides.
+    ``codec`` is that of intermediate data, or of outputs that cross encoded; where none crosses,
+    that of the input, or of results, or none. ``input_codec`` is that of an input that crosses
+    besides.
     """
 
     k: int
@@ -55,7 +56,8 @@ class Configuration:
     def itinerary(self) -> Itinerary:
         """The stations of its frames."""
         of_input = self.input_codec or self.codec
-        return itinerary(self.flow, (self.k,), self.n, self.codec, of_input)
+        of_output = self.codec if FLOWS[self.flow].codes_outputs and self.k == self.n else ""
+        return itinerary(self.flow, (self.k,), self.n, self.codec, of_input, of_output)
 
     @cached_property
     def crossings(self) -> tuple[tuple[str, int], ...]:
@@ -64,8 +66,12 @@ class Configuration:
 
     @cached_property
     def coding(self) -> tuple[tuple[int, str], ...]:
-        """Each cut whose tensors cross, and the codec: the input is what crosses cut 0."""
-        return tuple((one.last, one.gives) for one in self.itinerary if one.last < self.n)
+        """Each cut whose tensors cross, and the codec: the input is what crosses cut 0.
+
+        Outputs are what crosses cut n, where they cross. What a node hands on is told once.
+        """
+        made = [one.result for one in self.itinerary].index(True)
+        return tuple(dict.fromkeys((one.last, one.gives) for one in self.itinerary[:made]))
 
     @property
     def cut(self) -> int | None:

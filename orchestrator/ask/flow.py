@@ -3,6 +3,7 @@
     uplink         ue: source, part 1    ─▲─  edge: part 2, result  ─▼─  ue
     downlink       ue: source            ─▲─  edge: part 1          ─▼─  ue: part 2, result
     remote-source  edge: source, part 1  ─▼─  ue: part 2, result
+    call           ue-a: source          ─▲─  network: part 1        ─▼─  ue-b: part 2, result
 
 A flow is one entry of :data:`FLOWS`: its anchors, hops, columns and predictions follow from it.
 """
@@ -38,12 +39,14 @@ Link = tuple[str, str]
 class Flow:
     """The places that a frame comes to, from the source to where the result is wanted.
 
-    ``links`` join their nodes. What goes to the farther node of a link is its uplink.
+    ``links`` join their nodes. What goes to the farther node of a link is its uplink. Where it
+    ``codes_outputs``, those of a whole model cross encoded, and become results where it ends.
     """
 
     words: str
     way: tuple[Place, ...]
     links: tuple[Link, ...] = (("ue", "edge"),)
+    codes_outputs: bool = False
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
@@ -102,6 +105,12 @@ FLOWS: dict[str, Flow] = {
     "remote-source": Flow(
         "the edge has the source and runs part 1, the UE part 2",
         (("edge", 1), ("ue", 2)),
+    ),
+    "call": Flow(
+        "UE-A has the source, the network runs part 1 and encodes, UE-B decodes and runs part 2",
+        (("ue-a", 0), ("network", 1), ("ue-b", 2)),
+        (("ue-a", "network"), ("ue-b", "network")),
+        codes_outputs=True,
     ),
 }
 

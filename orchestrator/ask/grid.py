@@ -40,9 +40,8 @@ class CutModel(Protocol):
     def inputs(self) -> Sequence[object]:
         """What is measured, frame by frame."""
 
-    @property
-    def recipe(self) -> PictureRecipe | None:
-        """How it takes pictures; None where it takes none."""
+    def picture_at(self, k: int) -> PictureRecipe | None:
+        """How what crosses a cut is a picture; None where it is none."""
 
     @property
     def channels_last(self) -> bool:
@@ -217,7 +216,8 @@ def _in_groups(
 def _codecs(config: SweepConfig, model: CutModel, k: int) -> list[str]:
     """Those of what crosses a cut; UsageError for one that does not exist or cannot be used."""
     found = []
-    for name in dict.fromkeys(config.codec if k else config.input_codec):
+    asked = {0: config.input_codec, model.graph.n: config.output_codec}
+    for name in dict.fromkeys(asked.get(k, config.codec)):
         codec = codec_named(name)
         if codec.sequential and len(model.inputs) < config.most_runs:
             raise UsageError(
@@ -237,7 +237,7 @@ def _made_up(model: CutModel, k: int) -> Setting:
         axis = channel_axis(len(info.shape), model.channels_last)
         ends = np.zeros(info.shape[axis] if info.shape else 1, np.float32)
         ranges[info.name] = Range(ends, ends + 1)
-    return Setting(ranges, model.channels_last, model.recipe if k == 0 else None)
+    return Setting(ranges, model.channels_last, model.picture_at(k))
 
 
 def _part_bytes(model: CutModel, asked: Configuration) -> int:

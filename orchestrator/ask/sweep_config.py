@@ -10,6 +10,7 @@ from orchestrator.ask.flow import UPLINK, flow_named
 from orchestrator.ask.links import LinkOptions
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
 from splitbed.checked import one_line, read_yaml
+from splitbed.codecs import RAW
 from splitbed.errors import UsageError, did_you_mean
 
 MIN_FRAMES, MAX_FRAMES = 3, 9
@@ -69,8 +70,9 @@ class SweepConfig(LinkOptions):
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)
-    codec: Words = ("raw",)
-    input_codec: Words = ("raw",)
+    codec: Words = (RAW,)
+    input_codec: Words = (RAW,)
+    output_codec: Words = (RAW,)
     calibration: Source | None = None
     ue_slowdown: Slowdowns | None = None
     ue_cpu: Shares | None = None
@@ -103,7 +105,11 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"--min-runs {self.min_runs} is more than --max-runs {self.max_runs}: give fewer"
             )
-        flow_named(self.flow)
+        if not flow_named(self.flow).codes_outputs and self.output_codec != (RAW,):
+            raise UsageError(
+                "--output-codec codes what a whole model gives, and in the flow "
+                f"{self.flow} results cross instead: give it with --flow call"
+            )
         if self.private_layers is not None and self.flow != UPLINK:
             raise UsageError(
                 f"--private-layers leaves the first layers on the UE, and in the flow {self.flow} "

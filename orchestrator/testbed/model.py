@@ -18,7 +18,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, store
-from splitbed.media.recipes import PictureRecipe, recipe_for
+from splitbed.media.recipes import PictureRecipe, image_recipe, recipe_for
 from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
@@ -76,9 +76,16 @@ class SweptModel:
         """A session on one of its parts, whose file is not needed afterwards."""
         return _session(part, threads, self.runtime)
 
+    def picture_at(self, k: int) -> PictureRecipe | None:
+        """How what crosses a cut is a picture: the input, the one output; None for what is none."""
+        if k == 0:
+            return self.recipe
+        outputs = self.graph.outputs
+        return image_recipe(outputs[0]) if k == self.graph.n and len(outputs) == 1 else None
+
     def coder(self, k: int, codec: str, ranges: Mapping[str, Range]) -> Coder:
         """A codec, new, bound to what crosses a cut: of cut 0, the input. Raises UsageError."""
-        setting = Setting(ranges, self.channels_last, self.recipe if k == 0 else None)
+        setting = Setting(ranges, self.channels_last, self.picture_at(k))
         return codec_named(codec).bind(self.graph.cuts[k].tensors, setting)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import (
     FLOWS,
     Flow,
@@ -47,6 +48,8 @@ def told(stations: Itinerary) -> str:
         ("remote-source", 3, "edge: source, 0-3, int8 | ue: 3-8, result"),
         ("remote-source", 0, "edge: source, jpeg:75 | ue: 0-8, result"),
         ("remote-source", 8, "edge: source, 0-8, result, raw | ue"),
+        ("call", 3, "ue-a: source, jpeg:75 | network: 0-3, int8 | ue-b: 3-8, result"),
+        ("call", 0, "ue-a: source, jpeg:75 | network: jpeg:75 | ue-b: 0-8, result"),
     ],
 )
 def test_stations_follow_from_the_flow_and_the_cut(flow: str, k: int, stations: str) -> None:
@@ -84,11 +87,22 @@ def test_outputs_that_cross_encoded_are_made_results_where_they_are_wanted() -> 
     assert told(found) == "edge: source, 0-8, hevc:30 | ue: result"
 
 
+def test_in_a_call_the_outputs_of_the_whole_model_are_coded_and_what_is_handed_on_is_not() -> None:
+    network = Configuration(8, 8, "network anchor", "avc:22", flow="call", input_codec="avc:30")
+    assert told(network.itinerary) == "ue-a: source, avc:30 | network: 0-8, avc:22 | ue-b: result"
+    assert network.coding == ((0, "avc:30"), (8, "avc:22"))
+    assert (network.cut, network.lossless) == (8, False)
+    ue_b = Configuration(0, 8, "device anchor", "avc:30", flow="call")
+    assert ue_b.crossings == (("uplink", 0), ("downlink2", 0))
+    assert ue_b.coding == ((0, "avc:30"),)
+
+
 def test_a_hop_carries_a_cut_or_results() -> None:
     of = {flow: crossings(flow, itinerary(flow, [3], 8)) for flow in FLOWS}
     assert of["uplink"] == (("uplink", 3), ("downlink", 8))
     assert of["downlink"] == (("uplink", 0), ("downlink", 3))
     assert of["remote-source"] == (("downlink", 3),)
+    assert of["call"] == (("uplink", 0), ("downlink2", 3))
 
 
 def test_the_anchors_are_where_one_node_does_it_all() -> None:
@@ -96,6 +110,7 @@ def test_the_anchors_are_where_one_node_does_it_all() -> None:
         "uplink": [0, 8],
         "downlink": [8, 0],
         "remote-source": [8, 0],
+        "call": [8, 0],
     }
     assert anchor_of("downlink", "3:5") is None
     assert anchor_of("uplink", "3:5", "private anchor") == "private anchor"

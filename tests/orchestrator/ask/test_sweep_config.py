@@ -188,3 +188,10 @@ def test_of_a_race_until_it_is_sure_and_a_budget_whichever_comes_first_is_its_en
 def test_a_race_without_a_profile_is_refused() -> None:
     with pytest.raises(UsageError, match="--no-profile"):
         sweep_config({"model": "shapesnet", "budget": "3m", "profile": False})
+
+
+def test_codecs_of_outputs_are_for_a_flow_in_which_these_cross() -> None:
+    with pytest.raises(UsageError, match="--flow call"):
+        sweep_config({"model": "espcn", "output_codec": "avc"})
+    asked = sweep_config({"model": "espcn", "output_codec": "avc", "flow": "call"})
+    assert asked.output_codec == ("avc",)

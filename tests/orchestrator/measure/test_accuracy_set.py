@@ -9,6 +9,7 @@ import pytest
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet, Coded
+from orchestrator.offline.call import points
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.model import SweptModel, load_model
 
@@ -52,6 +53,20 @@ def test_what_codes_the_input_before_part_1_is_judged_with_it(tmp_path: Path) ->
     assert found[fine] == pytest.approx(0, abs=0.01)
     assert found[poor] == found[whole]
     assert (found[poor] or 0) > 0.01
+
+
+def test_in_a_call_what_the_network_makes_is_coded_again(tmp_path: Path) -> None:
+    """As `orchestrate call` has it, which goes another way there."""
+    small = {"model": "espcn", "input": "shapes", "shape": "luma=1x1x96x128", "runs": 3}
+    config = sweep_config(small | {"input_codec": "avc:30", "codec": "avc:20"})
+    model, frames = loaded(tmp_path, **small, accuracy_frames=3)
+    n = model.graph.n
+    network = Configuration(n, n, "", "avc:20", flow="call", input_codec="avc:30")
+    ue_b = Configuration(0, n, "", "avc:30", flow="call")
+    found = {one: coded.accuracy.more for one, coded in frames.coded([network, ue_b], {})}
+    held = {(one.upscaler, one.where): one.psnr_db for one in points(config)}
+    assert found[network]["psnr_db"] == pytest.approx(held["espcn", "network"])
+    assert found[ue_b]["psnr_db"] == pytest.approx(held["espcn", "ue-b"])
 
 
 def test_of_few_pictures_a_loss_has_no_interval(tmp_path: Path) -> None:
