@@ -11,7 +11,7 @@ from functools import cache
 
 from orchestrator.ask.flow import FLOWS, UPLINK, Flow
 from orchestrator.results.columns import Column
-from orchestrator.results.columns.main import NO_FRAME
+from orchestrator.results.columns.main import NO_FRAME, MainColumns
 
 _DOING = {"encode": "encoding", "decode": "decoding"}
 
@@ -33,6 +33,9 @@ def _columns(flow: Flow) -> Iterator[Column]:
                 yield Column(meaning, "ms", NO_FRAME, name=f"{node}_{stage}_ms", kind=float)
         if place < len(flow.hops):
             hop = flow.hops[place]
+            if f"{hop}_ms" not in MainColumns.__struct_fields__:
+                meaning = f"from {node}'s first byte on the {hop} until all is there"
+                yield Column(meaning, "ms", NO_FRAME, name=f"{hop}_ms", kind=float)
             meaning = f"what {node} sends on the {hop}, the mean of the frames"
             yield Column(meaning, "bytes", NO_FRAME, name=f"{hop}_bytes", kind=int)
 

@@ -183,11 +183,11 @@ def _of_flow(
     flow: str, times: CellTimes, visits: Sequence[MeasuredVisit]
 ) -> tuple[tuple[str, float | None], ...]:
     """What the flow has besides: stages that several nodes have, what was sent on each hop."""
-    nothing = np.zeros_like(times.e2e_ms)
+    nothing, named = np.zeros_like(times.e2e_ms), times.stages | times.by_node
     return tuple(
         (name, _sent_bytes(visits, column.bare))
         if column.unit == "bytes"
-        else (name, float(np.median(times.by_node.get(column.bare, nothing))))
+        else (name, float(np.median(named.get(column.bare, nothing))))
         for name, column in flow_columns(flow).items()
     )
 

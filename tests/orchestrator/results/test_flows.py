@@ -102,6 +102,34 @@ def test_a_row_has_the_columns_of_its_flow(folder: RunFolder) -> None:
     assert device.frame_kbit == 0
 
 
+def test_a_second_link_has_columns_of_its_own(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m", "weights": "the file's own"}, asked={"flow": "call"})
+    stages = [
+        ("encode", 1),
+        ("uplink", UP_MS),
+        ("decode", 2),
+        ("part1", 10),
+        ("encode", 3),
+        ("downlink2", DOWN_MS),
+        ("decode", 4),
+        ("result", 1),
+    ]
+    hops = [("uplink", INPUT), ("downlink2", DATA)]
+    add(folder, "call", "2:0", stages, hops, codec="avc:22 then avc:30")
+    (row,) = rows(folder)
+    assert dict(row.of_flow) == {
+        "ue-a_encode_ms": 1,
+        "uplink_bytes": INPUT,
+        "network_decode_ms": 2,
+        "network_encode_ms": 3,
+        "downlink2_ms": pytest.approx(DOWN_MS, abs=1e-5),
+        "downlink2_bytes": DATA,
+        "ue-b_decode_ms": 4,
+    }
+    assert row.bound_ms == pytest.approx(21 + UP_MS + DOWN_MS)
+
+
 def test_the_bound_is_over_all_hops(folder: RunFolder) -> None:
     network, split, device = rows(folder)
     assert split.bound_ms == pytest.approx(26 + UP_MS + DOWN_MS)
