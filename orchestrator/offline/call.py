@@ -65,14 +65,13 @@ class CallPoint:
 def points(config: SweepConfig) -> Iterator[CallPoint]:
     """Each way to hold the call, by codecs of what UE-A and of what the network sends.
 
-    ``config`` has the model, the input, ``runs`` frames, frames a second, codecs of the input and,
-    as those of what is made of it, ``codec``.
+    ``config`` has the model, the input, ``runs`` frames, frames a second, and the codecs of both.
 
     Raises:
         UsageError: a model that does not enlarge the luma of a picture; frames of fewer pixels than
             it makes; a codec that cannot be.
     """
-    input_codecs, output_codecs = expanded(config.input_codec), expanded(config.codec)
+    input_codecs, output_codecs = expanded(config.input_codec), expanded(config.output_codec)
     with local_model(config) as local, local.whole() as session:
         films, name = _films(local), local.model.graph.inputs[0].name
 

@@ -32,6 +32,7 @@ from orchestrator.results.run_folder import (
     write_new,
 )
 from orchestrator.scenarios.clause_10_3 import detection_tables
+from orchestrator.scenarios.clause_10_5 import CALL, call_tables, quality_table
 from orchestrator.scenarios.tables import (
     Table,
     measured_table,
@@ -147,7 +148,8 @@ def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[Sweep
         outcome = _sweep(config, ready, folder, progress)
         if outcome.rows:
             reading = read_folder(outcome.folder)
-            found = _tables(scenario, ready.local, RunFolder(outcome.folder), reading, checks)
+            own = RunFolder(outcome.folder)
+            found = _tables(scenario, config, ready.local, own, reading, checks)
             _write_tables(scenario, outcome, reading.run, found, folder)
     failed = any(check.verdict != "PASSED" for check in checks)
     return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
@@ -185,6 +187,7 @@ def _sweep(config: SweepConfig, ready: Prepared, folder: Path, progress: Watcher
 
 def _tables(
     scenario: Scenario,
+    config: SweepConfig,
     local: LocalModel,
     folder: RunFolder,
     reading: Reading,
@@ -199,6 +202,8 @@ def _tables(
         found.append(measured_table(measured))
         if (folder.path / PREDICTIONS).is_dir():
             found += detection_tables(folder, reading, measured)
+        if config.flow == CALL:
+            found += [quality_table(config), *call_tables(measured, config.fps)]
     return found
 
 

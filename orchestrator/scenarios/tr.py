@@ -21,6 +21,7 @@ from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
 from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300
+from orchestrator.scenarios.clause_10_5 import CALL, SUPER_RESOLUTION
 from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
@@ -90,7 +91,7 @@ def _results(path: Path, scenario: Path | None) -> list[Block]:
     run, measured = reading.run, [row for row in reading.rows if row.e2e_ms is not None]
     if not measured:
         raise UsageError(f"{path} has no measured cell to lay out: let its sweep go on first")
-    layout = LAYOUTS.get(run.model.name, ANY_MODEL)
+    layout = SUPER_RESOLUTION if run.flow == CALL else LAYOUTS.get(run.model.name, ANY_MODEL)
     found: list[Block] = [Heading(2 if scenario else 1, f"Results ({layout.place})")]
     if scenario is None:
         found.append(f"This run was no scenario's. {layout.reason}")

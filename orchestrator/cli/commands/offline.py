@@ -125,10 +125,13 @@ def call(
     from orchestrator.api.asking import config_of
     from orchestrator.cli.show.call import run_call
 
-    codecs = {"input_codec": input_codecs or CALL_CODEC, "codec": output_codecs or CALL_CODEC}
-    more = {"runs": 30 if frames is None else frames, "fps": fps}
+    codecs = {
+        "input_codec": input_codecs or CALL_CODEC,
+        "output_codec": output_codecs or CALL_CODEC,
+    }
+    more = {"flow": "call", "runs": 30 if frames is None else frames, "fps": fps}
     with alive("holding the call"):
-        run_call(config_of(model or "espcn", asked | codecs | more), out, as_json=json)
+        run_call(config_of(model or "espcn", asked | own), out, as_json=json)
 
 
 @offline_app.command()

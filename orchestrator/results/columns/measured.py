@@ -62,7 +62,7 @@ def when(run: RunRecord, visit: MeasuredVisit) -> str:
 
 
 def _blocks(run: RunRecord) -> int:
-    return int(_asked_number(run, "blocks", 1))
+    return int(asked_number(run, "blocks", 1))
 
 
 def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
@@ -118,13 +118,13 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         part2_bytes=cell.part2_bytes,
         load_ms=cell.load_ms,
         part1_delivery_ms=cell.part1_delivery_ms,
-        max_drop=_asked_number(run, "max_drop", MAX_DROP),
+        max_drop=asked_number(run, "max_drop", MAX_DROP),
         valid=False,
         reason="",
     )
 
 
-def _asked_number(run: RunRecord, name: str, otherwise: float) -> float:
+def asked_number(run: RunRecord, name: str, otherwise: float) -> float:
     """The option; of a run that does not say it, another number."""
     value = run.asked.get(name)
     return value if isinstance(value, int | float) else otherwise
@@ -263,5 +263,5 @@ def _with_clock(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
 def _with_rates(row: Row, visits: Sequence[MeasuredVisit], run: RunRecord) -> Row:
     hops = dict.fromkeys(hop for visit in visits for hop in visit.sent_bytes)
     frame_kbit = 8 * sum(_sent_bytes(visits, hop) for hop in hops) / 1e3
-    rate_hz = _asked_number(run, "fps", FPS)
+    rate_hz = asked_number(run, "fps", FPS)
     return replace(row, frame_kbit=frame_kbit, bitrate_mbit=frame_kbit / 1e3 * rate_hz)

@@ -58,7 +58,9 @@ def test_what_codes_the_input_before_part_1_is_judged_with_it(tmp_path: Path) ->
 def test_in_a_call_what_the_network_makes_is_coded_again(tmp_path: Path) -> None:
     """As `orchestrate call` has it, which goes another way there."""
     small = {"model": "espcn", "input": "shapes", "shape": "luma=1x1x96x128", "runs": 3}
-    config = sweep_config(small | {"input_codec": "avc:30", "codec": "avc:20"})
+    config = sweep_config(
+        small | {"input_codec": "avc:30", "output_codec": "avc:20", "flow": "call"}
+    )
     model, frames = loaded(tmp_path, **small, accuracy_frames=3)
     n = model.graph.n
     network = Configuration(n, n, "", "avc:20", flow="call", input_codec="avc:30")
