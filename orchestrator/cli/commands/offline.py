@@ -125,11 +125,9 @@ def call(
     from orchestrator.api.asking import config_of
     from orchestrator.cli.show.call import run_call
 
-    codecs = {
-        "input_codec": input_codecs or CALL_CODEC,
-        "output_codec": output_codecs or CALL_CODEC,
-    }
-    more = {"flow": "call", "runs": 30 if frames is None else frames, "fps": fps}
+    own = {"flow": "call", "runs": 30 if frames is None else frames, "fps": fps}
+    own["input_codec"] = input_codecs or CALL_CODEC
+    own["output_codec"] = output_codecs or CALL_CODEC
     with alive("holding the call"):
         run_call(config_of(model or "espcn", asked | own), out, as_json=json)
 
