@@ -38,7 +38,7 @@ def _hops(
     asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
 ) -> Iterator[nodes_pb2.Hop]:
     for name, cut in asked.crossings:
-        picture = model.recipe if cut == 0 else None
+        picture = model.picture_at(cut)
         yield nodes_pb2.Hop(
             name=name,
             rate_mbit=shape_of(asked.link, name).rate_mbit if asked.link else 0,
