@@ -67,7 +67,8 @@ class Assignment:
 
     def expected(self, at: int) -> tuple[Sequence[TensorInfo], int]:
         """What may come in for the station at that place, and how many bytes of it."""
-        if (coder := self.station(at).takes) is not None:
+        station = self.station(at)
+        if (coder := station.takes or station.hands_on) is not None:
             return coder.encoded, coder.most_bytes
         return self.model.results, MAX_TENSORS_BYTES
 
@@ -164,7 +165,10 @@ class _Binding:
     held: HeldParts
 
     def station(self, place: int) -> Station:
-        one = self.itinerary[place]
+        one, before = self.itinerary[place], self.itinerary[place - 1] if place else None
+        if before and not one.result and (before.last, before.gives) == (one.last, one.gives):
+            # a network that computes nothing does not transcode, either
+            return Station(one, self.model, hands_on=self._coder(place))
         return Station(
             one,
             self.model,

@@ -43,7 +43,8 @@ class Station:
     """One station of an itinerary on the node that it is of.
 
     ``run`` is its part, None where that has no layers. ``takes`` decodes what comes in, ``gives``
-    encodes what goes on, None where that is a result, or nothing.
+    encodes what goes on, None where that is a result, or nothing. What it ``hands_on`` as it came
+    is neither decoded nor encoded.
     """
 
     asked: flow.Station
@@ -51,6 +52,7 @@ class Station:
     run: Callable[[Tensors], Tensors] | None = None
     takes: Coder | None = None
     gives: Coder | None = None
+    hands_on: Coder | None = None
 
     def decode(self, came: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
         """What the station before encoded. Raises NodeError for what it cannot have."""
