@@ -51,10 +51,15 @@ class Stream:
         self._put(messages(header, tensors, self.rate_mbit))
 
     def receive(self, body: str) -> Received:
-        """What the peer sends next, which must be a `body` of :class:`Header`."""
+        """What the peer sends next, which must be a `body` of :class:`Header`.
+
+        Raises NodeError for anything else, and for a frame that failed before it came here.
+        """
         if (received := next(self, None)) is None:
             raise NodeError(f"{self.peer} ended the stream")
-        if (got := received.header.WhichOneof("body")) != body:
+        if (got := received.header.WhichOneof("body")) == "failure":
+            raise NodeError(f"{self.peer} failed: {received.header.failure.reason}")
+        if got != body:
             raise NodeError(f"{self.peer} sent {got}, not {body}")
         return received
 

@@ -138,6 +138,12 @@ class Frames:
         self.source.clear()
         self.references.clear()
 
+    def waiting(self, number: int, at: int) -> list[str]:
+        """The nodes that a frame at that place of an assignment has yet to come to."""
+        assignment = self._assigned.get(number)
+        stations = assignment.itinerary[at + 1 :] if assignment else ()
+        return [*dict.fromkeys(one.node for one in stations)]
+
     def begin(self, request: nodes_pb2.FrameRequest) -> Frame:
         """A frame whose source is here, preprocessed."""
         assignment = self._assignment(request.assignment)

@@ -7,17 +7,19 @@
 The node nearer the user dials. Whoever waits for a frame reads the stream himself.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from splitbed.errors import NodeError
+from splitbed.errors import NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stream import Dialled, Stream
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Header, Hello
+from splitbed.v1.tensors_pb2 import Failure, Header, Hello
 
-_MOST_NAME = 64
+_MOST_NAME, _MOST_NEAR, _MOST_WORDS = 64, 64, 2000
 
 
 @dataclass
@@ -74,18 +76,37 @@ class Passing:
             for received in stream:
                 match received.header.WhichOneof("body"):
                     case "frame":
-                        with self.in_flight.frame():
+                        with self.in_flight.frame(), self._told(received, stream):
                             self._pass(received, stream)
                     case "padding":
                         stream.answer_padding(received)
                     case "hello":
-                        self._near[received.header.hello.node[:_MOST_NAME]] = stream
+                        self._know(received.header.hello.node, stream)
                         stream.send(Header(hello=Hello()))
                     case other:
                         raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
         finally:
             for name in [name for name, one in self._near.items() if one is stream]:
                 del self._near[name]
+
+    def _know(self, name: str, stream: Stream) -> None:
+        if len(name) > _MOST_NAME or len(self._near) >= _MOST_NEAR:
+            raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
+        self._near[name] = stream
+
+    @contextmanager
+    def _told(self, received: Received, stream: Stream) -> Iterator[None]:
+        """Tell nodes that wait for this frame when it fails here; who sent it is told as ever."""
+        try:
+            yield
+        except SplitbedError as error:
+            header = received.header.frame
+            for name in self.frames.waiting(header.assignment, header.at):
+                near = self._near.get(name)
+                if near is not None and near is not stream:
+                    with suppress(NodeError):  # it is gone, too
+                        near.send(Header(failure=Failure(reason=str(error)[:_MOST_WORDS])))
+            raise
 
     def _pass(self, received: Received, stream: Stream) -> None:
         frame = self._worked_on(received, stream)

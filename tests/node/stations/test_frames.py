@@ -42,8 +42,8 @@ class Hops:
             yield Received(first, incoming)
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
+@pytest.fixture(scope="module", name="stored")
+def model_on_disk(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
     folder = tmp_path_factory.mktemp("model")
     return store(load_graph(small_model(folder / "small.onnx")), folder / "stored")
 
