@@ -15,6 +15,7 @@ from splitbed.graphs.parts import StoredModel
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled, streams
+from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Header, Hello
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
@@ -83,7 +84,8 @@ def test_the_cloud_of_a_chain_compares_and_the_ue_is_told(
     stored: StoredModel, tmp_path: Path
 ) -> None:
     with network("chain", stored, tmp_path) as net:
-        outputs = {"scores": net.nodes.whole()["scores"].astype(np.float32) + np.float32(2)}
+        whole = net.nodes.whole()["scores"].astype(np.float32)
+        outputs: Tensors = {"scores": whole + np.float32(2)}
         net.nodes.frames["cloud"].references.keep(0, outputs)
         assert net.run(1).max_abs_diff == pytest.approx(2)
         assert net.run(2).max_abs_diff == pytest.approx(2)
