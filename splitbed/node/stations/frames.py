@@ -174,7 +174,8 @@ class Frames:
             bytes=nbytes(came),
             tensors=len(came),
         )
-        crossed.plain_bytes = station.takes.plain_bytes if station.takes else crossed.bytes
+        coder = station.takes or station.hands_on
+        crossed.plain_bytes = coder.plain_bytes if coder else crossed.bytes
         before = [*header.stages, crossed]
         frame = Frame(assignment, header.frame, header.input, at, came, before)
         crossed.end_ns = monotonic_ns()  # as the next stage begins
