@@ -105,14 +105,15 @@ class Visit:
         return self.cell.configuration.key, self.block
 
 
-def cell_of(configuration: Configuration, model: CutModel, *, delivery: bool) -> Cell:
-    """The configuration as a cell of this model."""
+def cell_of(configuration: Configuration, model: CutModel, config: SweepConfig) -> Cell:
+    """The configuration as a cell of this model, with the frames and the delivery of `config`."""
     cuts, cut = model.graph.cuts, configuration.cut
     return Cell(
         configuration,
         0 if cut is None else cuts[cut].nbytes,
-        _part_bytes(model, configuration) if delivery else 0,
+        _part_bytes(model, configuration) if config.delivery else 0,
         cuts[0].nbytes if configuration.input_codec else 0,
+        config.least_runs,
     )
 
 
@@ -125,8 +126,7 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     cells = []
     for _, of_split in groupby(asked, key=lambda one: one.k):
         for pace, link, one in product(paces(config), config.links, [*of_split]):
-            cell = cell_of(one.over(link, pace), model, delivery=config.delivery)
-            cells.append(replace(cell, frames=config.least_runs))
+            cells.append(cell_of(one.over(link, pace), model, config))
     return cells
 
 

@@ -119,7 +119,7 @@ def verify(
     codecs = {codec for one in asked for _, codec in one.configuration.coding}
     if any(codec_named(name).sequential for name in codecs):
         config = config.replaced(runs=config.least_runs)  # which takes no input twice
-    cells = [cell_of(probe.configuration, model, delivery=False) for probe in asked]
+    cells = [cell_of(probe.configuration, model, config) for probe in asked]
     with testbed(site, model, links) as bed:
         outcome = measure_cells(config, cells, bed, create(config.out, model.name), watcher)
     if outcome.stopped:

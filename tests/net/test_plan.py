@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ def test_the_closest_links_are_measured_and_held_against(verified: tuple[Place, 
     assert {"plan", "second"} <= {role for row in rows for role in row["chosen by"].split(", ")}
     for row in rows:
         assert row["bw_mbit"] < 100_000  # which no link can have
+        if row["measured_ms"] is None:  # as where a busy machine spoils a frame of milliseconds
+            assert row["reason"]
+            continue
         assert row["error_pct"] == pytest.approx(
             100 * (row["predicted_ms"] / row["measured_ms"] - 1)
         )
@@ -45,7 +49,8 @@ def test_the_closest_links_are_measured_and_held_against(verified: tuple[Place, 
 def test_what_was_measured_is_a_run_of_its_own(verified: tuple[Place, Any]) -> None:
     place, told = verified
     run = json.loads((place.out / "verify" / "run.json").read_text())
-    assert run["verdict"] == "VALID", run["reasons"]
+    spoilt = [row for row in told["verified"] if row["measured_ms"] is None]
+    assert (run["verdict"] == "VALID") == (not spoilt), run["reasons"]
     ended = (place.out / "verify" / "cells.jsonl").read_text().splitlines()
     # what was disturbed has ended twice
     assert len({json.loads(line)["key"] for line in ended}) == len(told["verified"])
@@ -56,5 +61,5 @@ def test_a_plan_from_an_earlier_one_needs_no_link_and_says_the_same(
 ) -> None:
     place, told = verified
     done = plan(place, place.folder / "again", "--profile", str(place.out))
-    assert done.stderr == ""  # neither profiled nor coded anew
+    assert not re.search("profiling|coding", done.stderr)
     assert json.loads(done.stdout)["best"] == told["best"]
