@@ -12,7 +12,7 @@ from splitbed.codecs.stage import Array, Range, Setting, Stage
 from splitbed.codecs.video import KINDS
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.media.pictures import normalise
-from splitbed.media.recipes import PictureRecipe
+from splitbed.media.recipes import PictureRecipe, image_recipe
 from splitbed.tensors import TensorInfo
 
 pytest.importorskip("av", reason="needs PyAV: pip install 'splitbed[video]'")
@@ -67,6 +67,28 @@ def test_a_coarser_quantiser_costs_accuracy_and_saves_bytes(name: str) -> None:
     errors = [error(picture(name, qp), tensor) for qp in (12, 28, 44)]
     assert sizes[0] > 1.5 * sizes[1] > 3 * sizes[2]
     assert errors[0] < errors[1] < errors[2]
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    ("datatype", "shape"),
+    [("FP32", (1, 1, 66, 130)), ("FP16", (1, 66, 130, 3)), ("UINT8", (1, 66, 130, 1))],
+)
+def test_an_output_that_is_a_picture_crosses_as_one(
+    name: str, datatype: str, shape: tuple[int, ...]
+) -> None:
+    """Of super-resolution, say: 0 to 1 as the model gives it, beyond which it goes to the ends."""
+    recipe = image_recipe(TensorInfo("y", datatype, shape))
+    assert recipe is not None
+    (tensor,) = moving(1, recipe=recipe)
+    fine, coarse = (error(picture(name, qp, recipe), tensor) for qp in (8, 40))
+    step = 1 if datatype == "UINT8" else 1 / 255
+    assert fine < coarse
+    assert fine < 8 * step
+    if datatype != "UINT8":
+        back = picture(name, 8, recipe).decode(picture(name, 8, recipe).encode(tensor * 6 - 2))
+        assert 0 <= back.min() < 0.1
+        assert 0.9 < back.max() <= 1
 
 
 @pytest.mark.parametrize("name", INTER)
