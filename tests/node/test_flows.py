@@ -1,5 +1,7 @@
 """The flows of two nodes, through real node processes over real gRPC."""
 
+import os
+import signal
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -87,3 +89,23 @@ def test_a_frame_that_its_source_refuses_is_awaited_no_longer(splits: Splits) ->
         splits.pair.run_frame(0, 5, FRAME_S, splits.parts.assignment(splits.last))
     splits.load(2)  # what was given up took the stream with it
     assert splits.run().max_abs_diff <= 1e-6
+
+
+@pytest.fixture(scope="module", params=FLOWS)
+def mortal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("mortal"), flow=request.param) as both:
+        yield Splits(*both, flow=request.param)
+
+
+@pytest.mark.parametrize("node", ["ue", "edge"])
+def test_a_node_that_dies_is_named_and_a_restart_mends_it(mortal: Splits, node: str) -> None:
+    mortal.load(2)
+    os.kill(getattr(mortal.pair, node).pid, signal.SIGKILL)
+    with pytest.raises(NodeError, match=f"the {node} node died"):
+        mortal.run()
+    mortal.pair.restart()
+    mortal.parts.forget()
+    mortal.load(2)
+    assert mortal.run().max_abs_diff <= 1e-6
