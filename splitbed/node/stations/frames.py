@@ -12,7 +12,7 @@ from time import monotonic_ns
 from splitbed.errors import NodeError
 from splitbed.messages import Received
 from splitbed.node.parts.held import HeldParts
-from splitbed.node.stations.assignment import Assignment, Hop, bind
+from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bind
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import Source
 from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
@@ -23,6 +23,8 @@ from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
 from splitbed.wire import nbytes, whole_tensors
+
+_MOST_STAGES = 8 * MAX_STATIONS
 
 
 @dataclass
@@ -162,6 +164,8 @@ class Frames:
         assignment, at = self._assignment(header.assignment), header.at
         if at == 0:
             raise NodeError("refused a frame for the station of the source: it begins there")
+        if len(header.stages) > _MOST_STAGES:
+            raise NodeError(f"refused a frame that went through {len(header.stages)} stages")
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
         self._check_turn(assignment, at, header.frame)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import grpc
 
+from splitbed.errors import NodeError
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering, given_up
 from splitbed.node.stations.passing import Passing
+from splitbed.node.stations.source import MAX_INPUTS
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
 
@@ -28,9 +30,11 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         self, request: Iterator[Packet], context: grpc.ServicerContext
     ) -> nodes_pb2.ReferenceKept:
         """Keep what the whole model made of an input, elsewhere."""
-        received = receive(packet.data for packet in request)
-        references = self._passing.frames.references
-        references.keep(received.header.frame.input, received.tensors())
+        received, frames = receive(packet.data for packet in request), self._passing.frames
+        if (number := received.header.frame.input) >= MAX_INPUTS:
+            raise NodeError(f"refused the reference of an input {number}: over {MAX_INPUTS}")
+        outputs = received.tensors(most_bytes=frames.most_bytes)
+        frames.references.keep(number, outputs)
         return nodes_pb2.ReferenceKept()
 
     @answering

@@ -20,7 +20,7 @@ from splitbed.node.stations.source import Source
 from splitbed.node.stream import Stream
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import FrameHeader, Header
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Stage
 from splitbed.wire import max_abs_diff, tensor_headers
 from tests.node.loopback import LAYERS, small_model
 
@@ -268,6 +268,16 @@ def test_a_frame_that_was_there_before_or_comes_too_late_is_refused(
         with pytest.raises(NodeError, match=f"refused frame {number} of assignment 5: frame 4"):
             nodes.run(number)
     nodes.run(9)
+
+
+def test_a_frame_that_says_of_too_many_stages_is_refused(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    header = FrameHeader(frame=1, assignment=NUMBER, at=1, stages=[Stage(name="x")] * 1000)
+    sent = iter([*messages(Header(frame=header), {})])
+    with pytest.raises(NodeError, match="went through 1000 stages"):
+        nodes.frames["edge"].came(Received(next(sent), sent))
 
 
 def came(nodes: Nodes, node: str, **header: int) -> None:
