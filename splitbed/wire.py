@@ -35,7 +35,15 @@ def _options(most_bytes: int) -> list[tuple[str, int]]:
     ]
 
 
-CHANNEL_OPTIONS = _options(4 << 20)
+_MESSAGE_BYTES = 4 << 20
+
+CHANNEL_OPTIONS = [
+    *_options(_MESSAGE_BYTES),
+    # a message is one frame of HTTP/2 and never waits for leave to be sent
+    ("grpc.http2.max_frame_size", _MESSAGE_BYTES),
+    ("grpc.http2.lookahead_bytes", 2 * _MESSAGE_BYTES),
+    ("grpc.http2.bdp_probe", 0),
+]
 """For both ends of a data plane's channel: header and payload of a message."""
 
 CONTROL_OPTIONS = _options(MAX_PICTURE_BYTES + (1 << 20))

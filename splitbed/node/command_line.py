@@ -97,9 +97,11 @@ def run_node(
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
+    from splitbed.runtime.memory import keep_freed_memory
     from splitbed.telemetry import serving as serving_metrics
 
     configure(config.log)
+    keep_freed_memory()
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(f"{role}-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))

@@ -4,10 +4,9 @@
       Dialled.stream() ──▶ Stream ── messages ──▶ Stream ──▶ what `streams` was given
 
 gRPC has nothing to make of the messages, which are bytes. Whoever waits for what comes reads the
-stream himself; whoever sends on the dialled node hands his messages to gRPC himself, too.
+stream himself, and whoever sends hands his messages to gRPC himself.
 """
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from splitbed.errors import NodeError, SplitbedError
 from splitbed.flow import Span
 from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
+from splitbed.node.call import StreamCall
 from splitbed.node.config import Tls
-from splitbed.security.access import open_channel, why_unreachable
+from splitbed.security.access import bearing, open_channel, why_unreachable
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
@@ -32,9 +32,8 @@ _SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
 class Stream:
     """One end of a stream.
 
-    ``put`` takes messages on their way and makes each when it is to be sent: arrays must not change
-    until they are. Both it and ``incoming`` raise NodeError once the peer, ``peer`` in words, is
-    gone.
+    ``put`` sends messages, each made when it is to be sent. Both it and ``incoming`` raise
+    NodeError once the peer, ``peer`` in words, is known to be gone.
     """
 
     def __init__(
@@ -104,12 +103,10 @@ class Dialled:
         self._tls = tls
         # a frame sent twice would be measured as one: a node that goes away is told, not retried
         options = [*CHANNEL_OPTIONS, ("grpc.enable_retries", 0)]
-        self._channel = open_channel(address, tls, token, options)
-        self._call_stream: grpc.StreamStreamMultiCallable[bytes, bytes] = (
-            self._channel.stream_stream(f"/{_SERVICE}/{_METHOD}", None, None)
-        )
+        self._channel = open_channel(address, tls, None, options)
+        self._metadata = bearing(token)
         self._lock = threading.Lock()
-        self._open: tuple[grpc.Call, Stream] | None = None
+        self._open: tuple[StreamCall, Stream] | None = None
         self._delivery: grpc.Call | None = None
         self.rate_mbit: float | None = None
         """As of a stream, for those that are opened."""
@@ -118,18 +115,22 @@ class Dialled:
     def stream(self) -> Iterator[Stream]:
         """The stream, for one at a time; opened where none is, closed when an error leaves it."""
         with self._lock:
-            _, stream = self._open = self._open or self._opened()
+            if self._open is not None and self._open[0].ended:
+                self._open[0].clear()
+                self._open = None
+            call, stream = self._open = self._open or self._opened()
             stream.rate_mbit = self.rate_mbit
             try:
                 yield stream
             except BaseException:
-                self.cancel()
+                call.cancel()
                 raise
 
     def part(self, span: Span) -> Iterator[PartPiece]:
         """The part of these layers, on the same connection as the frames."""
         request = nodes_pb2.Span(first=span[0], last=span[1])
-        call = nodes_pb2_grpc.DataStub(self._channel).DeliverPart(request)
+        stub = nodes_pb2_grpc.DataStub(self._channel)
+        call = stub.DeliverPart(request, metadata=self._metadata)
         self._delivery = call
         try:
             yield from call
@@ -142,8 +143,7 @@ class Dialled:
         """Give up what is under way; the next stream is a new one."""
         if (delivery := self._delivery) is not None:
             delivery.cancel()
-        opened, self._open = self._open, None
-        if opened is not None:
+        if (opened := self._open) is not None:
             opened[0].cancel()
 
     def close(self) -> None:
@@ -151,20 +151,21 @@ class Dialled:
         self.cancel()
         self._channel.close()
 
-    def _opened(self) -> tuple[grpc.Call, Stream]:
-        outgoing: queue.SimpleQueue[Iterator[bytes] | None] = queue.SimpleQueue()
-        # gRPC takes messages as it can send them: each is made while others are on the wire
-        call = self._call_stream(message for sent in iter(outgoing.get, None) for message in sent)
-        if not call.add_callback(lambda: outgoing.put(None)):
-            outgoing.put(None)
+    def _opened(self) -> tuple[StreamCall, Stream]:
+        call = StreamCall(self._channel, f"/{_SERVICE}/{_METHOD}", self._metadata)
+        peer = f"the {self.name} at {self.address}"
+
+        def put(sent: Iterator[bytes]) -> None:
+            if not all(map(call.send, sent)):
+                raise self._failure(call.error)
 
         def incoming() -> Iterator[bytes]:
             try:
-                yield from call
+                yield from call.messages
             except grpc.RpcError as error:
                 raise self._failure(error) from None
 
-        return call, Stream(f"the {self.name} at {self.address}", incoming(), outgoing.put)
+        return call, Stream(peer, incoming(), put)
 
     def _failure(self, error: grpc.RpcError) -> NodeError:
         # every error of a call is also the call itself
@@ -172,6 +173,8 @@ class Dialled:
         if self._tls and error.code() is grpc.StatusCode.UNAVAILABLE:
             why = why_unreachable(error, self.address, self._tls)
             return NodeError(f"the {self.name} failed: {why}")
+        if error.code() is grpc.StatusCode.OK:
+            return NodeError(f"the {self.name} at {self.address} ended the stream")
         what = f"{error.code().name}: {error.details()}"
         return NodeError(f"the {self.name} at {self.address} failed: {what}")
 

@@ -91,9 +91,14 @@ def open_channel(
         if address.startswith("unix:"):  # a path is no name that a certificate can hold
             options = [*options, ("grpc.default_authority", "localhost")]
         channel = grpc.secure_channel(address, channel_credentials(tls), options)
-    added = {_TOKEN_KEY: token and f"Bearer {token}", KEY: run}
-    known = tuple((key, value) for key, value in added.items() if value)
+    known = bearing(token, run)
     return grpc.intercept_channel(channel, _Adds(known)) if known else channel
+
+
+def bearing(token: str | None, run: str | None = None) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call that bears a token, and is of a run."""
+    added = {_TOKEN_KEY: token and f"Bearer {token}", KEY: run}
+    return tuple((key, value) for key, value in added.items() if value)
 
 
 def read_token(file: Path | None) -> str | None:

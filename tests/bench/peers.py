@@ -23,6 +23,7 @@ import numpy.typing as npt
 import zmq
 
 from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.runtime.memory import keep_freed_memory
 from splitbed.v1.tensors_pb2 import FrameHeader, Header
 from splitbed.wire import CHANNEL_OPTIONS
 
@@ -228,4 +229,5 @@ def _ask(address: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     {"serve": _serve, "ask": _ask}[sys.argv[1]](sys.argv[2])
