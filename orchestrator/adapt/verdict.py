@@ -138,5 +138,5 @@ def _floor_ms(
         return math.inf
     link = links[best_mbit]
     early_ms = link.uplink.jitter_ms + link.downlink.jitter_ms
-    wire_ms = crossing_ms(frame.sent, link, carried)
+    wire_ms = crossing_ms(frame.sent, [link], carried)
     return work_ms + wire_ms - early_ms

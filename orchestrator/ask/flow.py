@@ -200,9 +200,14 @@ def crossings_of(name: str, split: str) -> tuple[tuple[str, int], ...]:
     return crossings(name, itinerary(name, cuts, n))
 
 
-def shape_of(link: LinkSpec, hop: str) -> Shape:
-    """The direction of a link that a hop takes."""
-    return link.uplink if hop == "uplink" else link.downlink
+def shape_of(links: Sequence[LinkSpec], hop: str) -> Shape:
+    """What a hop takes, of the links of its flow in their order: a direction of one of them.
+
+    Where fewer are told, those that follow are as the last.
+    """
+    way = hop.rstrip("0123456789")
+    link = links[min(int(hop.removeprefix(way) or 1), len(links)) - 1]
+    return link.uplink if way == "uplink" else link.downlink
 
 
 def anchor_of(name: str, split: str, label: str = "") -> Anchor | None:
@@ -221,6 +226,11 @@ def ends_of(name: str, n: int) -> dict[Anchor, int]:
     """The cuts where one node does it all: of the network anchor first, of the device anchor."""
     found = {anchor_of(name, f"{k}:{n - k}"): k for k in (0, n)}
     return {anchor: found[anchor] for anchor in (NETWORK_ANCHOR, DEVICE_ANCHOR)}
+
+
+def at_node(node: str, stage: str) -> str:
+    """A stage on one of the nodes that have it, as a column is called: `ue_a_encode`."""
+    return f"{node}_{stage}".replace("-", "_")
 
 
 def nodes_of(name: str, stages: Sequence[str]) -> list[str]:

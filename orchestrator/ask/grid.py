@@ -80,7 +80,7 @@ class Cell:
         return sum(
             wire_ms(
                 self.crossing_bytes if cut == asked.cut else self.input_bytes,
-                shape_of(self.link, hop),
+                shape_of([self.link], hop),
             )
             for hop, cut in asked.crossings
             if cut < asked.n

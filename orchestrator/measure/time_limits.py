@@ -52,7 +52,7 @@ def _allowed_s(cell: Cell, wire: float) -> float:
 
 def window_bytes(link: LinkSpec, hop: str = UPLINK) -> int:
     """What opens the congestion window of a hop over it, as far as a frame can need it."""
-    return int(shape_of(link, hop).rate_mbit * 1e3 / 8 * WARM_LINK_MS)
+    return int(shape_of([link], hop).rate_mbit * 1e3 / 8 * WARM_LINK_MS)
 
 
 def warming_bytes(cell: Cell) -> dict[str, int]:

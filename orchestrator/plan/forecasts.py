@@ -81,7 +81,7 @@ def _network_ms(predictor: Predictor, option: Option, link: LinkSpec) -> float:
     return sum(
         wire_ms(
             predictor.facts.result_bytes if cut == asked.n else next(coded)[0],
-            shape_of(link, hop),
+            shape_of([link], hop),
             predictor.profile.segment_bytes,
         )
         for hop, cut in asked.crossings

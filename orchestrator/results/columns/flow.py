@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
-from orchestrator.ask.flow import FLOWS, UPLINK, Flow
+from orchestrator.ask.flow import FLOWS, UPLINK, Flow, at_node
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import NO_FRAME, MainColumns
 
@@ -30,7 +30,7 @@ def _columns(flow: Flow) -> Iterator[Column]:
         for stage in _coding(flow, place):
             if coding[stage] > 1:  # else the column of all rows has it
                 meaning = f"{_DOING[stage]} on the node {node}"
-                yield Column(meaning, "ms", NO_FRAME, name=f"{node}_{stage}_ms", kind=float)
+                yield Column(meaning, "ms", NO_FRAME, name=f"{at_node(node, stage)}_ms", kind=float)
         if place < len(flow.hops):
             hop = flow.hops[place]
             if f"{hop}_ms" not in MainColumns.__struct_fields__:

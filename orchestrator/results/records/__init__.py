@@ -125,7 +125,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     its class. ``predictions`` is its folder of what was found in each picture. ``block`` says how
     often the grid had been measured before; earlier runs did so once. ``measured`` says how often
     the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
-    does not count. ``codec`` names all that is encoded, as a configuration does.
+    does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
+    has every link of a flow of several, in its order; ``link`` is that which a cell has of its own.
     """
 
     key: str
@@ -143,6 +144,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     intermediate_bytes: int = 0
     tensors: tuple[CrossingTensor, ...] = ()
     link: LinkSpec
+    links: tuple[LinkSpec, ...] = ()
     link_backend: str = ""
     predictions: str = ""
     frames: int | None = None
@@ -177,6 +179,11 @@ class CellRecord(Record, frozen=True, kw_only=True):
     def layers(self) -> tuple[int, int]:
         """How many layers are in part 1, and how many in part 2."""
         return layers_of(self.split)
+
+    @property
+    def every_link(self) -> tuple[LinkSpec, ...]:
+        """Those of its flow, in their order."""
+        return self.links or (self.link,)
 
     @property
     def segment_bytes(self) -> int:

@@ -5,7 +5,7 @@
 Wire time counts the headers (:mod:`netem.wire`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES, wire_ms
@@ -19,12 +19,14 @@ def is_node_stage(name: str) -> bool:
     return name != PREPROCESS and not is_hop(name)
 
 
-def bound_ms(timeline: Timeline, sent: Iterable[Hop], link: LinkSpec) -> float:
+def bound_ms(timeline: Timeline, sent: Iterable[Hop], *links: LinkSpec) -> float:
     """The floor for a frame whose stages on nodes took what `timeline` says."""
     stages = (stage for stage in timeline.stages if is_node_stage(stage.name))
-    return sum(stage.ms for stage in stages) + crossing_ms(sent, link)
+    return sum(stage.ms for stage in stages) + crossing_ms(sent, links)
 
 
-def crossing_ms(sent: Iterable[Hop], link: LinkSpec, segment_bytes: int = SEGMENT_BYTES) -> float:
-    """What of it is the link's, whose TCP segments carry `segment_bytes`."""
-    return sum(wire_ms(hop.bytes, shape_of(link, hop.name), segment_bytes) for hop in sent)
+def crossing_ms(
+    sent: Iterable[Hop], links: Sequence[LinkSpec], segment_bytes: int = SEGMENT_BYTES
+) -> float:
+    """What of it is the links', whose TCP segments carry `segment_bytes`."""
+    return sum(wire_ms(hop.bytes, shape_of(links, hop.name), segment_bytes) for hop in sent)

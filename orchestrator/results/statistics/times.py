@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES
-from orchestrator.ask.flow import UPLINK, nodes_of
+from orchestrator.ask.flow import UPLINK, at_node, nodes_of
 from orchestrator.results.clock import ClockModel, on_ue_clock
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
@@ -40,11 +40,11 @@ class CellTimes:
         return sum((self.stages[n] for n in names if n in self.stages), np.zeros_like(self.e2e_ms))
 
     def bound_ms(
-        self, frames: Sequence[FrameRecord], link: LinkSpec, segment_bytes: int = SEGMENT_BYTES
+        self, frames: Sequence[FrameRecord], *links: LinkSpec, segment_bytes: int = SEGMENT_BYTES
     ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
         every = [frame.sent for frame in frames]
-        known = {sent: crossing_ms(sent, link, segment_bytes) for sent in set(every)}
+        known = {sent: crossing_ms(sent, links, segment_bytes) for sent in set(every)}
         on_nodes = self.ms(*filter(is_node_stage, self.stages))
         on_links: Array = np.array([known[sent] for sent in every])
         return on_nodes + on_links
@@ -77,7 +77,7 @@ def _alike(names: tuple[str, ...], frames: Sequence[Sequence[Stage]], flow: str)
     took_ms = (spans[:, :, 1] - spans[:, :, 0]) / NS_PER_MS
     stages = _summed(names, took_ms)
     nodes = [] if flow == UPLINK else nodes_of(flow, names)
-    by_node = _summed([f"{node}_{name}" for node, name in zip(nodes, names, strict=False)], took_ms)
+    by_node = _summed([at_node(*both) for both in zip(nodes, names, strict=False)], took_ms)
     counted = spans[:, [name != PREPROCESS for name in names]]
     e2e_ns = counted[:, :, 1].max(axis=1) - counted[:, :, 0].min(axis=1)
     gap = 1 - _covered_ns(counted) / np.maximum(e2e_ns, 1)

@@ -57,6 +57,14 @@ def test_the_bound_is_the_nodes_work_and_the_wire_both_ways() -> None:
     )
 
 
+def test_each_hop_is_bound_by_the_link_that_it_takes() -> None:
+    slow, fast = symmetric(rate_mbit=8, delay_ms=10), symmetric(rate_mbit=80, delay_ms=1)
+    frame, segment_ms = timeline(encode=1, uplink=20, part1=25, downlink2=40, decode=41), 1.514
+    sent = (Hop("uplink", 1448), Hop("downlink2", 1448))
+    hops_ms = segment_ms + 10 + segment_ms / 10 + 1
+    assert bound_ms(frame, sent, slow, fast) == pytest.approx(1 + 5 + 1 + hops_ms)
+
+
 def test_the_device_anchor_is_bound_by_its_own_work_alone() -> None:
     frame = timeline(part1=5, result=6)
     assert bound_ms(frame, (), symmetric(rate_mbit=5, delay_ms=50)) == pytest.approx(6)

@@ -119,13 +119,13 @@ def test_a_second_link_has_columns_of_its_own(tmp_path: Path) -> None:
     add(folder, "call", "2:0", stages, hops, codec="avc:22 then avc:30")
     (row,) = rows(folder)
     assert dict(row.of_flow) == {
-        "ue-a_encode_ms": 1,
+        "ue_a_encode_ms": 1,
         "uplink_bytes": INPUT,
         "network_decode_ms": 2,
         "network_encode_ms": 3,
         "downlink2_ms": pytest.approx(DOWN_MS, abs=1e-5),
         "downlink2_bytes": DATA,
-        "ue-b_decode_ms": 4,
+        "ue_b_decode_ms": 4,
     }
     assert row.bound_ms == pytest.approx(21 + UP_MS + DOWN_MS)
 
