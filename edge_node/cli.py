@@ -38,7 +38,7 @@ def _planes(
     from edge_node.service import ModelService
     from netem.probe import ProbeServer
     from netem.service import links_service, serve_shapers
-    from splitbed.node.control import control_of
+    from splitbed.node.control import control_of, dialled
     from splitbed.node.interface import tell_interface
     from splitbed.node.serve import NODES, ORCHESTRATOR, Plane
     from splitbed.node.stations.data import DataService
@@ -52,7 +52,7 @@ def _planes(
     links |= links_service(config.dials)
     dev = config.shaper[0].dev if config.shaper else None
     tell_interface(host.description, address[0], dev)
-    passing, services = control_of(host)
+    passing, services = control_of(host, dialled(config, stack))
     models = ModelService(host, passing.frames.references)
     data = DataService(passing, models.parcel, address[1])
     services |= {"splitbed.v1.Edge": lambda s: rpc.add_EdgeServicer_to_server(models, s)}

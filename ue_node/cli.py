@@ -33,11 +33,9 @@ def _serve(config: "NodeConfig") -> None:
 
 def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence[Plane]":
     from netem.service import links_service, serve_shapers
-    from splitbed.node.control import control_of
+    from splitbed.node.control import control_of, dialled
     from splitbed.node.interface import tell_interface
     from splitbed.node.serve import ORCHESTRATOR, Plane
-    from splitbed.node.stream import Dialled
-    from splitbed.security.access import read_token
     from splitbed.security.addresses import host_and_port
     from splitbed.v1 import nodes_pb2_grpc as rpc
     from splitbed.wire import CONTROL_OPTIONS
@@ -45,13 +43,12 @@ def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence
 
     links = stack.enter_context(serve_shapers(config, host.description))
     links |= links_service(config.dials)
-    name, address = next(iter(config.dials.items()))
+    far = dialled(config, stack)
+    first = next(iter(far.values()))
     dev = config.shaper[0].dev if config.shaper else None
-    tell_interface(host.description, host_and_port(address)[0], dev)
-    dialled = Dialled(name, address, config.tls, read_token(config.token_file))
-    stack.callback(dialled.close)
-    passing, services = control_of(host, dialled)
-    service = UeService(host, dialled)
+    tell_interface(host.description, host_and_port(first.address)[0], dev)
+    passing, services = control_of(host, far)
+    service = UeService(host, first)
     passing.frames.slowed = service.slowed
     stack.callback(service.forget)
     services |= {"splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s)}

@@ -209,7 +209,7 @@ class Pair:
         if source == sink:
             record = self.ask(source, run, what)
         else:
-            with self._awaited(sink, timeout_s) as waiting:
+            with self._awaited(sink, assignment, timeout_s) as waiting:
                 self.ask(source, run, what)
                 record = self.ask(sink, lambda _: waiting.result(), what)
         record.frame = frame
@@ -217,9 +217,9 @@ class Pair:
 
     @contextmanager
     def _awaited(
-        self, sink: str, timeout_s: float
+        self, sink: str, assignment: int, timeout_s: float
     ) -> "Iterator[grpc.Future[nodes_pb2.FrameRecord]]":
-        request = nodes_pb2.AwaitRequest(frame=self._frames)
+        request = nodes_pb2.AwaitRequest(frame=self._frames, assignment=assignment)
         stub = rpc.StationsStub(self.nodes[sink].channel)
         waiting = stub.AwaitFrame.future(request, timeout=timeout_s)
         try:

@@ -61,9 +61,9 @@ class Assignment:
         return self.own[at]
 
     @property
-    def awaits(self) -> bool:
-        """Whether its frames come to this node without having been sent from here."""
-        return 0 not in self.own
+    def sender(self) -> str | None:
+        """The node that its frames first come from; None where they begin here."""
+        return self.itinerary[at - 1].node if (at := min(self.own)) else None
 
     def expected(self, at: int) -> tuple[Sequence[TensorInfo], int]:
         """What may come in for the station at that place, and how many bytes of it."""

@@ -148,7 +148,7 @@ class Frames:
 
     def begin(self, request: nodes_pb2.FrameRequest) -> Frame:
         """A frame whose source is here, preprocessed."""
-        assignment = self._assignment(request.assignment)
+        assignment = self.assignment(request.assignment)
         assignment.station(0)
         self._check_turn(assignment, 0, request.frame)
         self._last[assignment.number, 0] = request.frame
@@ -161,7 +161,7 @@ class Frames:
     def came(self, received: Received) -> Frame:
         """A frame that came from the station before, decoded."""
         header = received.header.frame
-        assignment, at = self._assignment(header.assignment), header.at
+        assignment, at = self.assignment(header.assignment), header.at
         if at == 0:
             raise NodeError("refused a frame for the station of the source: it begins there")
         if len(header.stages) > _MOST_STAGES:
@@ -215,7 +215,8 @@ class Frames:
             gives = frame.assignment.itinerary[frame.at].gives
             tell_bytes(frame.hop.name, gives, nbytes(frame.tensors))
 
-    def _assignment(self, number: int) -> Assignment:
+    def assignment(self, number: int) -> Assignment:
+        """The assignment of this number."""
         if (found := self._assigned.get(number)) is None:
             held = ", ".join(map(str, self._assigned))
             raise NodeError(f"no assignment {number} holds here, only {held or 'none'}")

@@ -7,7 +7,7 @@
 The node nearer the user dials. Whoever waits for a frame reads the stream himself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -24,14 +24,14 @@ _MOST_NAME, _MOST_NEAR, _MOST_WORDS = 64, 64, 2000
 
 @dataclass
 class Passing:
-    """Takes frames through this node; ``far`` is the node that it dials, if any.
+    """Takes frames through this node; ``far`` are the nodes that it dials, by name.
 
     Every method raises NodeError for a frame that fails, here or at a node that is waited for.
     """
 
     frames: Frames
     in_flight: InFlight
-    far: Dialled | None = None
+    far: Mapping[str, Dialled] = field(default_factory=dict)
     _near: dict[str, Stream] = field(default_factory=dict)
     """Streams that other nodes opened, by what these are called."""
 
@@ -46,29 +46,30 @@ class Passing:
             if (near := self._near.get(frame.to)) is not None:
                 self._send(frame, near)
                 return nodes_pb2.FrameRecord(frame=frame.number)
-            with self._dialled(frame).stream() as stream:
+            with self._dialled(frame.assignment.node, frame.to).stream() as stream:
                 return self._follow(frame, stream)
 
     def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins elsewhere, from the node that this one dials: its record."""
-        if self.far is None:
-            raise NodeError("no frame can be awaited here: this node dials no other")
-        with self.far.stream() as stream:
+        assignment = self.frames.assignment(request.assignment)
+        if assignment.sender is None:
+            raise NodeError(f"frames of assignment {assignment.number} begin here: run one")
+        with self._dialled(assignment.node, assignment.sender).stream() as stream:
             received = stream.receive_frame(request.frame)
             with self.in_flight.frame():
                 return self._follow(self._worked_on(received, stream), stream)
 
-    def greet(self, name: str) -> None:
-        """Tell the node that this one dials who it is, so that frames can be sent on the stream."""
-        if self.far is not None:
-            with self.far.stream() as stream:
+    def greet(self, other: str, name: str) -> None:
+        """Tell a node who this one is, if it is dialled, so that frames can be sent back."""
+        if other in self.far:
+            with self.far[other].stream() as stream:
                 stream.send(Header(hello=Hello(node=name)))
                 stream.receive("hello")
 
     def cancel(self) -> None:
-        """Give up what is under way to the node that this one dials, and back."""
-        if self.far is not None:
-            self.far.cancel()
+        """Give up what is under way to nodes that this one dials, and back."""
+        for far in self.far.values():
+            far.cancel()
 
     def serve(self, stream: Stream) -> None:
         """Do with each frame on a stream that was opened here what is to be done, until its end."""
@@ -117,7 +118,7 @@ class Passing:
         elif (near := self._near.get(frame.to)) is not None:
             self._send(frame, near)
         else:
-            with self._dialled(frame).stream() as far:
+            with self._dialled(frame.assignment.node, frame.to).stream() as far:
                 self.frames.send(frame, far)
                 if frame.comes_back:
                     self._send(self._back(far, frame), stream)
@@ -127,13 +128,13 @@ class Passing:
         self.frames.send(frame, stream)
         self.frames.tell(frame)
 
-    def _dialled(self, frame: Frame) -> Dialled:
-        if self.far is None:
+    def _dialled(self, name: str, other: str) -> Dialled:
+        if other not in self.far:
             raise NodeError(
-                f"there is no way from {frame.assignment.node} to {frame.to}: neither is it dialled"
-                " here, nor has it dialled"
+                f"there is no way from {name} to {other}: neither is it dialled here, nor has it "
+                "dialled"
             )
-        return self.far
+        return self.far[other]
 
     def _follow(self, frame: Frame, stream: Stream) -> nodes_pb2.FrameRecord:
         """What becomes of a frame that was worked on, and of what comes back of it."""

@@ -43,9 +43,9 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
     ) -> nodes_pb2.Assigned:
         """Take an assignment beside those that are kept."""
         assignment = self._passing.frames.assign(request)
-        if assignment.awaits:
+        if assignment.sender is not None:
             with given_up(context, self._passing.cancel):
-                self._passing.greet(assignment.node)
+                self._passing.greet(assignment.sender, assignment.node)
         return nodes_pb2.Assigned()
 
     @answering

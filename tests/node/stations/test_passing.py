@@ -41,7 +41,7 @@ class Network:
         if ends[0] == ends[1]:
             return self.passing[ends[0]].run(request)
         with ThreadPoolExecutor(1) as pool:
-            asked = nodes_pb2.AwaitRequest(frame=number)
+            asked = nodes_pb2.AwaitRequest(frame=number, assignment=NUMBER)
             waiting = pool.submit(self.passing[ends[1]].wait, asked)
             self.passing[ends[0]].run(request)
             return waiting.result()
@@ -62,10 +62,10 @@ def network(name: str, stored: StoredModel, folder: Path) -> Iterator[Network]:
                 net.servers[far] = server
                 stack.callback(server.stop, 0)
                 address = f"127.0.0.1:{port}"
-            net.passing[near].far = dialled = Dialled(far, address)
+            net.passing[near].far = {far: (dialled := Dialled(far, address))}
             stack.callback(dialled.close)
-        for one, passing in net.passing.items():
-            passing.greet(one)
+        for near, far in DIALS[name].items():
+            net.passing[near].greet(far, near)
         yield net
 
 
@@ -115,12 +115,9 @@ def test_a_frame_for_a_node_that_has_not_dialled_is_refused_by_name(
     stored: StoredModel, tmp_path: Path
 ) -> None:
     with network("call", stored, tmp_path) as net:
-        far = net.passing["ue-b"].far
-        assert far is not None
-        far.close()
+        net.passing["ue-b"].far["network"].close()
         net.passing["ue-a"].run(nodes_pb2.FrameRequest(frame=1, assignment=NUMBER))
-        dialled = net.passing["ue-a"].far
-        assert dialled is not None
+        dialled = net.passing["ue-a"].far["network"]
         with (
             pytest.raises(NodeError, match="no way from network to ue-b"),
             dialled.stream() as stream,
@@ -130,8 +127,7 @@ def test_a_frame_for_a_node_that_has_not_dialled_is_refused_by_name(
 
 def test_a_node_whose_name_is_no_name_is_not_known(stored: StoredModel, tmp_path: Path) -> None:
     with network("call", stored, tmp_path) as net:
-        dialled = net.passing["ue-a"].far
-        assert dialled is not None
+        dialled = net.passing["ue-a"].far["network"]
         with pytest.raises(NodeError, match="refused to know x"), dialled.stream() as stream:
             stream.send(Header(hello=Hello(node="x" * 1000)))
             stream.receive("hello")
