@@ -34,7 +34,7 @@ def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     if len(visits) > 1:
         return _pooled(run, visits)
     row, visit = _measured(run, visits), visits[0]
-    faults = faults_of(row, run, visit.cell)
+    faults = faults_of(row, run, visit.cell, visit.clock_fault)
     reason = "; ".join(faults or remarks_on(row, visit.clock_fault, visit.cell.failed_again))
     return replace(row, valid=not faults, reason=reason, disturbed=disturbed_by(visit.cell))
 

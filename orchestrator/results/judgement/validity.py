@@ -7,6 +7,7 @@ end-to-end time, no frame beat its physical floor, and the split output is the w
 from collections.abc import Sequence
 
 from netem.wire import wire_ms
+from orchestrator.ask.flow import FLOWS
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from splitbed.graphs.graph import why_runs_differ
@@ -24,9 +25,13 @@ MAX_PACE_ERROR = 0.10
 """A UE is as slow as was asked within this share of that."""
 
 
-def faults_of(row: Row, run: RunRecord, cell: CellRecord) -> list[str]:
+def faults_of(
+    row: Row, run: RunRecord, cell: CellRecord, clock_fault: str | None = None
+) -> list[str]:
     """Why the row does not count."""
     faults = [cell.error] if cell.error else []
+    if clock_fault and _ends_elsewhere(row):
+        faults.append(f"its frames end on another clock than they began, and {clock_fault}")
     lost = (cell.frames or 1) - row.frames  # the first runs did not count their frames
     if lost > 0 and not faults:
         faults.append(f"{lost} of its frames are missing from samples.jsonl")
@@ -44,16 +49,28 @@ def faults_of(row: Row, run: RunRecord, cell: CellRecord) -> list[str]:
 def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
     faults: list[str] = []
     gap, over, diff = known(row.gap_pct), known(row.e2e_over_bound), row.max_abs_diff
+    unsure = _unsure_ms(row) / known(row.bound_ms) if row.bound_ms else 0.0
     # a slowed UE is slower between its stages, too
     slow = max(1.0, 1 / row.ue_cpus) if row.ue_cpus else 1.0
     if gap > 100 * MAX_GAP_SHARE and _gap_ms(row) > MAX_GAP_MS * slow:
         faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
-    if over < MIN_OVER_BOUND:
+    if over + unsure < MIN_OVER_BOUND:
         faults.append(f"faster than its physical floor ({over:.3f}): the link was not as asked")
     if row.lossless and diff is not None and diff > MAX_ABS_DIFF:
         why = f": {words}" if (words := why_runs_differ(drawing)) else ""
         faults.append(f"split output differs from the whole model's by {diff:.2g}{why}")
     return faults
+
+
+def _unsure_ms(row: Row) -> float:
+    """How unsure the clocks leave the end-to-end time: not where a frame ends where it began."""
+    return (row.one_way_uncertainty_ms or 0.0) if _ends_elsewhere(row) else 0.0
+
+
+def _ends_elsewhere(row: Row) -> bool:
+    """Whether its frames end on another node than they began."""
+    flow = FLOWS[row.flow]
+    return flow.source != flow.user
 
 
 def _gap_ms(row: Row) -> float:
@@ -63,6 +80,11 @@ def _gap_ms(row: Row) -> float:
 def remarks_on(row: Row, clock_fault: str | None, failed_again: str = "") -> list[str]:
     """What a valid row says for itself; it counts though a later attempt at it failed."""
     remarks = [f"valid, though {clock_fault}"] if clock_fault else []
+    if unsure_ms := _unsure_ms(row):
+        remarks.append(
+            f"valid, though its end-to-end time, which ends on another clock than it began, is "
+            f"unsure by {unsure_ms:.2g} ms"
+        )
     if failed_again:
         remarks.append(f"valid, though it failed when measured again: {failed_again}")
     if row.gap_pct is not None and row.gap_pct > 100 * MAX_GAP_SHARE:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.plan.facts import Facts, Option, take_facts
+from orchestrator.plan.forecasts import forecasts
 from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
 from orchestrator.plan.policies import decisions
@@ -422,6 +424,10 @@ def test_an_input_that_crosses_besides_is_coded_too() -> None:
         layers = node((1.0,) * graph.n)
         profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes))
         facts = take_facts(config, local, profile, lambda _: None, judge=False)
+        cells = plan_cells(config, local.model)
+        told = forecasts(config, local, lambda _: None, profile, cells)
+    assert told.keys() == {cell.configuration.key for cell in cells}
+    assert all(one.network_ms > 0 for key, one in told.items() if "none" not in key)
     assert [one.configuration.codecs for one in facts.options] == [
         "raw", "jpeg:50", "fp16", "jpeg:50 then fp16", "none",
     ]  # fmt: skip

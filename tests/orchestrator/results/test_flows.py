@@ -13,7 +13,7 @@ from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.verdict import judge_run
-from orchestrator.results.records import FrameRecord
+from orchestrator.results.records import ClockRecord, FrameRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, SUMMARY_FILE, RunFolder
 from splitbed.timeline import Stage
@@ -244,3 +244,32 @@ def test_runs_say_their_flow(folder: RunFolder) -> None:
     assert folder.read_run().flow == "downlink"
     change_run(folder, asked={})
     assert folder.read_run().flow == "uplink"
+
+
+@pytest.mark.parametrize(("early_ms", "valid"), [(0.0, True), (3.0, True), (9.0, False)])
+def test_a_time_that_ends_on_another_clock_is_as_unsure_as_the_clocks(
+    tmp_path: Path, early_ms: float, valid: bool
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m"}, asked={"flow": "remote-source"})
+    ms = int(1e6)
+    reading = Offset(at_ns=0, low_ns=-4 * ms, high_ns=4 * ms, rtt_ns=8 * ms, exchanges=1)
+    clock = ClockRecord.of(ClockModel((reading,), reading), 0).plain()
+    stages = [("part1", 10.0), ("downlink", DOWN_MS - early_ms), ("part2", 10.0)]
+    add(folder, "remote-source", "1:1", stages, [("downlink", DATA)], clock=clock)
+    (row,) = rows(folder)
+    assert row.valid == valid
+    assert ("ends on another clock than it began, is unsure by 4 ms" in row.reason) == valid
+
+
+def test_a_time_that_ends_on_another_clock_is_not_known_where_one_jumped(tmp_path: Path) -> None:
+    ms, stages = int(1e6), [("part1", 10.0), ("downlink", DOWN_MS), ("part2", 10.0)]
+    first = Offset(at_ns=0, low_ns=0, high_ns=ms, rtt_ns=ms, exchanges=1)
+    later = Offset(at_ns=ms, low_ns=900 * ms, high_ns=901 * ms, rtt_ns=ms, exchanges=1)
+    clock = ClockRecord.of(ClockModel((first, later), first), 0).plain()
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m"}, asked={"flow": "remote-source"})
+    add(folder, "remote-source", "1:1", stages, [("downlink", DATA)], clock=clock)
+    (row,) = rows(folder)
+    assert not row.valid
+    assert "another clock than they began, and one-way times are not known" in row.reason
