@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of, crossings, itinerary
@@ -28,11 +29,19 @@ class Configuration:
     pace: Pace = field(default_factory=Pace)
     flow: str = UPLINK
     input_codec: str = ""
+    later: tuple[int, ...] = ()
+    """Cuts after the first, where the flow has more than two parts."""
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """After how many layers each part but the last ends."""
+        return self.k, *self.later
 
     @property
     def split(self) -> str:
-        """The split point: layers in part 1, layers in part 2."""
-        return f"{self.k}:{self.n - self.k}"
+        """The split point: layers in part 1, layers in part 2; and so on."""
+        ends = pairwise((0, *self.cuts, self.n))
+        return ":".join(str(last - first) for first, last in ends)
 
     @property
     def key(self) -> str:
@@ -56,8 +65,9 @@ class Configuration:
     def itinerary(self) -> Itinerary:
         """The stations of its frames."""
         of_input = self.input_codec or self.codec
-        of_output = self.codec if FLOWS[self.flow].codes_outputs and self.k == self.n else ""
-        return itinerary(self.flow, (self.k,), self.n, self.codec, of_input, of_output)
+        whole = self.cuts[-1] == self.n
+        of_output = self.codec if FLOWS[self.flow].codes_outputs and whole else ""
+        return itinerary(self.flow, self.cuts, self.n, self.codec, of_input, of_output)
 
     @cached_property
     def crossings(self) -> tuple[tuple[str, int], ...]:

@@ -3,6 +3,7 @@
     uplink         ue: source, part 1    ─▲─  edge: part 2, result  ─▼─  ue
     downlink       ue: source            ─▲─  edge: part 1          ─▼─  ue: part 2, result
     remote-source  edge: source, part 1  ─▼─  ue: part 2, result
+    chain          ue: source, part 1    ─▲─  edge: part 2    ─▲─  cloud: part 3, result  ─▼▼─  ue
     call           ue-a: source          ─▲─  network: part 1        ─▼─  ue-b: part 2, result
 
 A flow is one entry of :data:`FLOWS`: its anchors, hops, columns and predictions follow from it.
@@ -74,6 +75,20 @@ class Flow:
         return far if way == "uplink" else near
 
     @property
+    def paired(self) -> bool:
+        """Whether it needs the UE and the edge alone, which profiles are of."""
+        return {*self.nodes} == {"ue", "edge"}
+
+    @cached_property
+    def parts(self) -> int:
+        """How many its model is cut into."""
+        return max(part for _, part in self.way)
+
+    def all_in(self, part: int, n: int) -> tuple[int, ...]:
+        """The cuts that leave all of `n` layers in one part."""
+        return (0,) * (part - 1) + (n,) * (self.parts - part)
+
+    @property
     def source(self) -> str:
         """The node where frames begin."""
         return self.way[0][0]
@@ -105,6 +120,11 @@ FLOWS: dict[str, Flow] = {
     "remote-source": Flow(
         "the edge has the source and runs part 1, the UE part 2",
         (("edge", 1), ("ue", 2)),
+    ),
+    "chain": Flow(
+        "the UE has the source and runs part 1, the edge part 2, the cloud part 3",
+        (("ue", 1), ("edge", 2), ("cloud", 3), ("edge", 0), ("ue", 0)),
+        (("ue", "edge"), ("edge", "cloud")),
     ),
     "call": Flow(
         "UE-A has the source, the network runs part 1 and encodes, UE-B decodes and runs part 2",
@@ -222,10 +242,18 @@ def anchor_of(name: str, split: str, label: str = "") -> Anchor | None:
     return PRIVATE_ANCHOR if label == PRIVATE_ANCHOR else None
 
 
-def ends_of(name: str, n: int) -> dict[Anchor, int]:
-    """The cuts where one node does it all: of the network anchor first, of the device anchor."""
-    found = {anchor_of(name, f"{k}:{n - k}"): k for k in (0, n)}
-    return {anchor: found[anchor] for anchor in (NETWORK_ANCHOR, DEVICE_ANCHOR)}
+def anchors_of(name: str, n: int) -> dict[str, tuple[int, ...]]:
+    """The cuts where one node does it all, by what that is called, the device anchor last.
+
+    Of several nodes of the network each has an anchor, the one farthest away first.
+    """
+    flow, found = FLOWS[name], {}
+    network = [part for part in range(flow.parts, 0, -1) if flow.node_of(part) != flow.user]
+    for part in network:
+        one = "" if len(network) == 1 else f" ({flow.node_of(part)})"
+        found[f"{NETWORK_ANCHOR}{one}"] = flow.all_in(part, n)
+    device = next(part for node, part in flow.way if part and node == flow.user)
+    return found | {DEVICE_ANCHOR: flow.all_in(device, n)}
 
 
 def at_node(node: str, stage: str) -> str:

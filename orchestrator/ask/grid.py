@@ -12,9 +12,9 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import FLOWS, ends_of, shape_of
+from orchestrator.ask.flow import FLOWS, anchors_of, shape_of
 from orchestrator.ask.pace import paces
-from orchestrator.ask.split_point import NOTHING, PRIVATE_ANCHOR
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
@@ -57,8 +57,8 @@ class Cell:
     """A configuration that is measured over its link, and about what it sends.
 
     `crossing_bytes` of intermediate data, not encoded; of the UE's part, before them,
-    `delivery_bytes`; of an input that crosses besides, `input_bytes`. It has so many `frames` at
-    least.
+    `delivery_bytes`; of what crosses before, as an input may, `input_bytes`. It has so many
+    `frames` at least.
     """
 
     configuration: Configuration
@@ -112,7 +112,7 @@ def cell_of(configuration: Configuration, model: CutModel, config: SweepConfig) 
         configuration,
         0 if cut is None else cuts[cut].nbytes,
         _part_bytes(model, configuration) if config.delivery else 0,
-        cuts[0].nbytes if configuration.input_codec else 0,
+        cuts[configuration.coding[0][0]].nbytes if len(configuration.coding) > 1 else 0,
         config.least_runs,
     )
 
@@ -124,7 +124,7 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     """
     asked = configurations(config, model, lambda cut: _codecs(config, model, cut))
     cells = []
-    for _, of_split in groupby(asked, key=lambda one: one.k):
+    for _, of_split in groupby(asked, key=lambda one: one.cuts):
         for pace, link, one in product(paces(config), config.links, [*of_split]):
             cells.append(cell_of(one.over(link, pace), model, config))
     return cells
@@ -138,13 +138,17 @@ def configurations(
     `codecs` are told of a cut: the input is what crosses cut 0. Raises UsageError.
     """
     n, found = model.graph.n, []
-    for k, label in _labels(config, model).items():
-        bare = Configuration(k, n, label, flow=config.flow)
-        match [codecs(cut) for cut, _ in bare.coding]:
-            case [of_input, of_data]:
+    for (k, *later), label in _labels(config, model).items():
+        bare = Configuration(k, n, label, flow=config.flow, later=tuple(later))
+        crossing = dict.fromkeys(cut for cut, _ in bare.coding)
+        # what crosses later cuts is coded as what crosses the first
+        of_data = [codecs(cut) for cut in crossing if cut]
+        data = [one for one in dict.fromkeys(chain(*of_data)) if all(one in own for own in of_data)]
+        match [codecs(0)] * (0 in crossing) + [data] * bool(of_data):
+            case [of_input, after]:
                 found += [
                     replace(bare, codec=codec, input_codec=one)
-                    for codec, one in product(of_data, of_input)
+                    for codec, one in product(after, of_input)
                 ]
             case [own]:
                 found += [replace(bare, codec=codec) for codec in own]
@@ -153,16 +157,36 @@ def configurations(
     return found
 
 
-def _labels(config: SweepConfig, model: CutModel) -> dict[int, str]:
-    """By the cut, in the order of tables: the network anchor first, the device anchor last."""
-    graph = model.graph
-    splits = resolve(graph, config.split, model.named_splits)
-    inner = {split.k: split.label for split in splits if 0 < split.k < graph.n}
-    (network, first), (device, last) = ends_of(config.flow, graph.n).items()
-    labels: dict[int, str] = {first: network}
+def _labels(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
+    """By the cuts, in the order of tables: network anchors first, the device anchor last."""
+    inner = _inner(config, model)
+    labels = {cuts: label for label, cuts in anchors_of(config.flow, model.graph.n).items()}
+    last = {cuts: label for cuts, label in labels.items() if label == DEVICE_ANCHOR}
+    labels = {cuts: label for cuts, label in labels.items() if cuts not in last}
     if config.private_layers is not None:
-        labels[_private(graph, config.private_layers)] = PRIVATE_ANCHOR
-    return {**labels, **{k: inner[k] for k in inner if k not in labels}, last: device}
+        labels[(_private(model.graph, config.private_layers),)] = PRIVATE_ANCHOR
+    return labels | {cuts: inner[cuts] for cuts in inner if cuts not in labels} | last
+
+
+def _inner(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
+    """The splits that are asked for, where more than one node runs layers."""
+    graph, count = model.graph, FLOWS[config.flow].parts - 1
+    if count == 1:
+        splits = resolve(graph, config.split, model.named_splits)
+        return {(split.k,): split.label for split in splits if 0 < split.k < graph.n}
+    found = {}
+    for words in config.split.split(","):
+        labels = words.split("+")
+        if len(labels) != count:
+            raise UsageError(
+                f"--split {config.split}: the flow {config.flow} cuts a model {count} times; give "
+                f"{count} cuts with + between them, such as {'+'.join(['1:9', '4:6'][:count])}"
+            )
+        ends = [resolve(graph, one, model.named_splits)[0].k for one in labels]
+        if ends != sorted(ends):
+            raise UsageError(f"--split {words}: the later cut comes first; give them in order")
+        found[tuple(ends)] = words.strip()
+    return found
 
 
 def _private(graph: Graph, layers: int) -> int:
@@ -196,17 +220,17 @@ def anchors_again(cells: Sequence[Cell], blocks: int) -> list[Visit]:
     found: dict[object, Cell] = {}
     for cell in cells:
         asked = cell.configuration
-        if asked.k in ends_of(asked.flow, asked.n).values():
-            found.setdefault((asked.k, asked.link, asked.pace), cell)
+        if asked.cuts in anchors_of(asked.flow, asked.n).values():
+            found.setdefault((asked.cuts, asked.link, asked.pace), cell)
     return [Visit(cell, blocks) for cell in found.values()]
 
 
 def _in_groups(
     cells: Sequence[Cell], block: int, room: int, dice: random.Random
 ) -> Iterator[list[Visit]]:
-    splits: dict[int, list[Visit]] = defaultdict(list)
+    splits: dict[tuple[int, ...], list[Visit]] = defaultdict(list)
     for cell in cells:
-        splits[cell.configuration.k].append(Visit(cell, block))
+        splits[cell.configuration.cuts].append(Visit(cell, block))
     order = dice.sample(list(splits.values()), len(splits))
     for first in range(0, len(order), room):
         group = [*chain(*order[first : first + room])]

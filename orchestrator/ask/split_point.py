@@ -15,10 +15,9 @@ NOTHING = "none"
 """The codec where nothing crosses."""
 
 
-def layers_of(split: str) -> tuple[int, int]:
-    """How many layers are in part 1, and how many in part 2, of a split k:n-k."""
-    part1, _, part2 = split.partition(":")
-    return int(part1), int(part2)
+def layers_of(split: str) -> tuple[int, ...]:
+    """How many layers are in each part of a split k:n-k, or of one with more cuts."""
+    return tuple(map(int, split.split(":")))
 
 
 def cut_name(label: str, split: str) -> str:

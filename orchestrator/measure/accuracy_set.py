@@ -7,8 +7,9 @@ against it, frame by frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
@@ -20,7 +21,7 @@ from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
 from splitbed.errors import SplitbedError
-from splitbed.graphs.parts import Part, extract
+from splitbed.graphs.parts import Part, extract, extract_part
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
@@ -74,13 +75,13 @@ class AccuracySet:
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
         once = {one.coding: one for one in asked if not one.lossless}
-        for k in dict.fromkeys(one.cut for one in once.values()):
-            own = [one for one in once.values() if one.cut == k]
+        for cuts in dict.fromkeys(map(_inner, once.values())):
+            own = [one for one in once.values() if _inner(one) == cuts]
             codecs = ", ".join(one.codecs for one in own)
             self._note(
                 f"judging the accuracy of {own[0].split_name} {codecs} on {len(self.inputs)} frames"
             )
-            results = self._results(k or 0, own, ranges)
+            results = self._results(cuts, own, ranges)
             for one in own:
                 if found := results.get(one.coding):
                     yield one, Coded(self.judge.judge(found), found)
@@ -91,24 +92,24 @@ class AccuracySet:
             yield self._model.info.result_of(session.run(one.tensors))
 
     def _results(
-        self, k: int, own: Sequence[Configuration], ranges: Mapping[str, Range]
+        self, cuts: Sequence[int], own: Sequence[Configuration], ranges: Mapping[str, Range]
     ) -> dict[Coding, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
         seen = self._seen() if any(one.calibrated for one in own) else set()
         found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
-        with self._parts(k) as (part1, part2):
+        with self._parts(cuts) as parts:
             coders = self._coders(own, ranges)
             for place, one in enumerate(self.inputs):
                 self._check()
-                crossing = part1.run(one.tensors)
+                crossing = parts[0].run(one.tensors)
                 for asked in own:
                     if asked.coding not in coders or (asked.calibrated and one.name in seen):
                         continue
-                    *of_input, of_data = coders[asked.coding]
                     try:
-                        given = part1.run(of_input[0](one.tensors)) if of_input else crossing
-                        result = self._model.info.result_of(part2.run(of_data(given)))
-                        found[asked.coding][place] = result
+                        coded = coders[asked.coding]
+                        given = parts[0].run(coded[0](one.tensors)) if 0 in coded else crossing
+                        outputs = _through(parts, coded, given)
+                        found[asked.coding][place] = self._model.info.result_of(outputs)
                     except SplitbedError as error:
                         self._note(f"{asked.words} at {one.name}: {error}")
                         del coders[asked.coding], found[asked.coding]
@@ -116,11 +117,13 @@ class AccuracySet:
 
     def _coders(
         self, own: Sequence[Configuration], ranges: Mapping[str, Range]
-    ) -> dict[Coding, list[Crossing]]:
+    ) -> dict[Coding, dict[int, Crossing]]:
         coders = {}
         for asked in own:
             try:
-                coders[asked.coding] = [self._there(k, codec, ranges) for k, codec in asked.coding]
+                coders[asked.coding] = {
+                    k: self._there(k, codec, ranges) for k, codec in asked.coding
+                }
             except SplitbedError as error:  # its cells will say so, too
                 self._note(f"{asked.words}: {error}")
         return coders
@@ -135,10 +138,31 @@ class AccuracySet:
         return {one.name for one in calibration_inputs(self._config, self._model, FRAMES)}
 
     @contextmanager
-    def _parts(self, k: int) -> Iterator[tuple[PartSession, PartSession]]:
-        part1, part2 = map(self._session, extract(self._model.stored, k))
-        with part1, part2:
-            yield part1, part2
+    def _parts(self, cuts: Sequence[int]) -> Iterator[dict[int, PartSession]]:
+        """By the cut that each begins at."""
+        with ExitStack() as stack:
+            yield {
+                first: stack.enter_context(
+                    self._session(extract_part(self._model.stored, first, last))
+                )
+                for first, last in pairwise((0, *cuts, self._model.graph.n))
+            }
 
     def _session(self, part: Part) -> PartSession:
         return self._model.session(part, self._config.edge_threads)
+
+
+def _inner(asked: Configuration) -> tuple[int, ...]:
+    """The cuts between its parts whose tensors cross."""
+    return tuple(k for k, _ in asked.coding if 0 < k < asked.n)
+
+
+def _through(
+    parts: Mapping[int, PartSession], coded: Mapping[int, Crossing], given: Tensors
+) -> Tensors:
+    """The outputs, of what part 1 gave: each cut is coded before the part that begins there."""
+    for cut, part in parts.items():
+        if cut:
+            given = part.run(coded[cut](given))
+    outputs = [one for cut, one in coded.items() if cut and cut not in parts]
+    return outputs[0](given) if outputs else given

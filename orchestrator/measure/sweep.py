@@ -141,7 +141,7 @@ def measure_cells(
 def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:
     """How run.json says in which order cells were measured."""
     first = [group for group in groups if group[0].block == 0]
-    splits = (str(len({visit.cell.configuration.k for visit in group})) for group in first)
+    splits = (str(len({visit.cell.configuration.cuts for visit in group})) for group in first)
     held = f", {' + '.join(splits)} splits at a time" if len(first) > 1 else ""
     again = f", in each of {config.blocks} blocks anew" if config.blocks > 1 else ""
     return f"random (seed {config.seed}){held}{again}, the anchors once more at the end"

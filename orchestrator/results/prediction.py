@@ -14,7 +14,7 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.flow import crossings_of
+from orchestrator.ask.flow import FLOWS, crossings_of
 from orchestrator.results.profile import Profile
 from orchestrator.results.rows import Row, known
 
@@ -77,7 +77,12 @@ def on_wire_ms(work: Work, ways: Mapping[str, Way], segment_bytes: int = SEGMENT
 
 
 def with_prediction(row: Row, profile: Profile) -> Row:
-    """The row with what the profile says of part 1 and part 2, and of all with these."""
+    """The row with what the profile says of part 1 and part 2, and of all with these.
+
+    As it is in a flow with nodes that no profile is of.
+    """
+    if not FLOWS[row.flow].paired:
+        return row
     part1_ms, part2_ms = profile.predicted_ms(row.layers[0], row.flow)
     if row.ue_slowdown is not None:
         part1_ms *= row.ue_slowdown if row.ue_part == 1 else 1

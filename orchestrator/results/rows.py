@@ -35,8 +35,8 @@ class Row(FurtherColumns, frozen=True, kw_only=True):
     """How many of them are of which block, in order."""
 
     @property
-    def layers(self) -> tuple[int, int]:
-        """How many layers are in part 1, and how many in part 2."""
+    def layers(self) -> tuple[int, ...]:
+        """How many layers are in each part."""
         return layers_of(self.split)
 
     @property

@@ -120,7 +120,7 @@ def measured_table(rows: Sequence[Row]) -> Table:
 
 
 def _measured(row: Row) -> Line:
-    client, server = row.layers
+    client, server = row.layers[:2]
     values = ((name, getattr(row, name)) for name in _MEASURED)
     return {
         "link": row.link,

@@ -60,7 +60,7 @@ def checked_site(config: SweepConfig) -> Site:
     topology = load_topology(config.topology)
     flow, ends = flow_named(config.flow), {place.ends for place in topology.links.values()}
     check_flow(config.flow, topology.names, ends, topology.name)
-    if {*flow.nodes} != {*PAIR}:
+    if not flow.paired:
         raise UsageError(
             f"--flow {config.flow} is not measured yet: flows of {' and '.join(PAIR)} are; "
             "`orchestrate call` holds the ways of a call against each other without a link"

@@ -26,7 +26,11 @@ def flow_columns(flow: str) -> dict[str, Column]:
 
 def _columns(flow: Flow) -> Iterator[Column]:
     coding = Counter(stage for place in range(len(flow.way)) for stage in _coding(flow, place))
-    for place, (node, _) in enumerate(flow.way):
+    for place, (node, part) in enumerate(flow.way):
+        if part > 2:
+            yield Column(
+                f"part {part}, on {node}", "ms", NO_FRAME, name=f"part{part}_ms", kind=float
+            )
         for stage in _coding(flow, place):
             if coding[stage] > 1:  # else the column of all rows has it
                 meaning = f"{_DOING[stage]} on the node {node}"

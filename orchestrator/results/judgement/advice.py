@@ -106,19 +106,20 @@ def _where_to_cut(choice: Choice, *, sure: bool) -> list[str]:
     return [
         f"{where} {advised}: {anchor_words(anchor)} takes {_ms(anchor)}{_paid(anchor)}, the "
         f"best split, {named(split)}, {_ms(split)}, {_gain(split, anchor)} as long"
-        f"{_paid(split)}{beside}{besides}; {_compression(split)}."
+        f"{_paid(split)}{beside}{besides}{_compression(split)}."
     ]
 
 
 def _compression(split: Row) -> str:
     """What less data would do for a split that its best anchor beats."""
-    factor = known(compression_needed(split))
+    if (factor := compression_needed(split)) is None:
+        return ""  # of more links than one, or than the row tells
     if math.isfinite(factor):
-        return f"the split would win with intermediate data {times_words(factor)} smaller"
+        return f"; the split would win with intermediate data {times_words(factor)} smaller"
     left = ms_words(without_data_ms(split))
     return (
-        f"without its data it would still take {left}: no smaller intermediate data would make it "
-        "win on these two nodes and with this delay"
+        f"; without its data it would still take {left}: no smaller intermediate data would make "
+        "it win on these two nodes and with this delay"
     )
 
 

@@ -3,7 +3,7 @@
 import math
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.flow import crossings_of
+from orchestrator.ask.flow import FLOWS, crossings_of
 from orchestrator.results.rows import Row, known
 
 
@@ -13,7 +13,7 @@ def compression_needed(row: Row) -> float | None:
     1 or less for one that is as fast already; infinite where no smaller data would do, since the
     nodes and the delay alone take longer; None for an anchor, and where there is none to compare.
     """
-    if row.is_anchor or row.speedup_vs_best_anchor is None:
+    if row.is_anchor or row.speedup_vs_best_anchor is None or not FLOWS[row.flow].paired:
         return None
     late_ms = known(row.e2e_ms) * (1 - row.speedup_vs_best_anchor)
     shrinks_ms = _shrinking_ms(row)

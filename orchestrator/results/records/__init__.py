@@ -30,7 +30,7 @@ SCHEMA = 1
 
 T = TypeVar("T")
 
-_SPLIT = re.compile(r"\d+:\d+")
+_SPLIT = re.compile(r"\d+(:\d+)+")
 
 
 class CrossingTensor(Record, frozen=True, kw_only=True):
@@ -176,8 +176,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
         return self.error or next((proof.fault for proof in self.proofs if proof.fault), "")
 
     @property
-    def layers(self) -> tuple[int, int]:
-        """How many layers are in part 1, and how many in part 2."""
+    def layers(self) -> tuple[int, ...]:
+        """How many layers are in each part."""
         return layers_of(self.split)
 
     @property

@@ -7,9 +7,9 @@ from orchestrator.ask.flow import (
     FLOWS,
     Flow,
     anchor_of,
+    anchors_of,
     check_flow,
     crossings,
-    ends_of,
     flow_named,
     itinerary,
     nodes_of,
@@ -18,11 +18,12 @@ from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 
 CODED = {"codec": "int8", "input_codec": "jpeg:75"}
-CHAIN = Flow(
-    "three nodes",
-    (("ue", 1), ("edge", 2), ("cloud", 3), ("edge", 0), ("ue", 0)),
+RELAY = Flow(
+    "the edge has the source, the cloud all layers",
+    (("edge", 0), ("cloud", 1), ("edge", 0), ("ue", 0)),
     (("ue", "edge"), ("edge", "cloud")),
 )
+"""One more entry of the table."""
 
 
 def told(stations: Itinerary) -> str:
@@ -73,13 +74,20 @@ def test_the_part_of_a_station_is_that_of_the_split_wherever_it_runs() -> None:
         ((8, 8), "ue: source, 0-8, result", ""),
     ],
 )
-def test_one_entry_of_the_table_makes_a_flow_of_more_nodes(
-    monkeypatch: pytest.MonkeyPatch, cuts: tuple[int, ...], stations: str, hops: str
+def test_a_chain_has_two_cuts_and_goes_no_farther_than_its_layers(
+    cuts: tuple[int, ...], stations: str, hops: str
 ) -> None:
-    monkeypatch.setitem(FLOWS, "chain", CHAIN)
     found = itinerary("chain", cuts, 8, **CODED)
     assert told(found) == stations
     assert " ".join(hop for hop, _ in crossings("chain", found)) == hops
+
+
+def test_one_entry_of_the_table_makes_a_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FLOWS, "relay", RELAY)
+    found = itinerary("relay", [], 8, **CODED)
+    assert told(found) == "edge: source, jpeg:75 | cloud: 0-8, result, raw | edge: raw | ue"
+    assert [hop for hop, _ in crossings("relay", found)] == ["uplink2", "downlink2", "downlink"]
+    assert anchors_of("chain", 8)["network anchor (edge)"] == (0, 8)
 
 
 def test_outputs_that_cross_encoded_are_made_results_where_they_are_wanted() -> None:
@@ -98,7 +106,8 @@ def test_in_a_call_the_outputs_of_the_whole_model_are_coded_and_what_is_handed_o
 
 
 def test_a_hop_carries_a_cut_or_results() -> None:
-    of = {flow: crossings(flow, itinerary(flow, [3], 8)) for flow in FLOWS}
+    one_cut = [name for name, flow in FLOWS.items() if flow.parts == 2]
+    of = {flow: crossings(flow, itinerary(flow, [3], 8)) for flow in one_cut}
     assert of["uplink"] == (("uplink", 3), ("downlink", 8))
     assert of["downlink"] == (("uplink", 0), ("downlink", 3))
     assert of["remote-source"] == (("downlink", 3),)
@@ -106,12 +115,20 @@ def test_a_hop_carries_a_cut_or_results() -> None:
 
 
 def test_the_anchors_are_where_one_node_does_it_all() -> None:
-    assert {flow: [*ends_of(flow, 8).values()] for flow in FLOWS} == {
-        "uplink": [0, 8],
-        "downlink": [8, 0],
-        "remote-source": [8, 0],
-        "call": [8, 0],
+    usual = {"network anchor": (8,), "device anchor": (0,)}
+    assert {flow: anchors_of(flow, 8) for flow in FLOWS} == {
+        "uplink": {"network anchor": (0,), "device anchor": (8,)},
+        "downlink": usual,
+        "remote-source": usual,
+        "chain": {
+            "network anchor (cloud)": (0, 0),
+            "network anchor (edge)": (0, 8),
+            "device anchor": (8, 8),
+        },
+        "call": usual,
     }
+    assert anchor_of("chain", "0:8:0") == anchor_of("chain", "0:0:8") == "network anchor"
+    assert anchor_of("chain", "0:3:5") is None
     assert anchor_of("downlink", "3:5") is None
     assert anchor_of("uplink", "3:5", "private anchor") == "private anchor"
 
@@ -134,8 +151,7 @@ def test_each_stage_is_told_with_its_node() -> None:
     assert nodes_of("remote-source", ["part1", "downlink", "part2"]) == ["edge", "edge", "ue"]
 
 
-def test_a_flow_says_which_node_or_link_a_topology_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FLOWS, "chain", CHAIN)
+def test_a_flow_says_which_node_or_link_a_topology_lacks() -> None:
     pair = [("ue", "edge")]
     for flow in ("uplink", "downlink", "remote-source"):
         check_flow(flow, ["ue", "edge"], pair, "pair")

@@ -93,3 +93,24 @@ def test_the_private_anchor_is_the_earliest_cut_that_leaves_so_many_layers(cells
         cells(private_layers=6)
     with pytest.raises(UsageError, match="give it with --flow uplink"):
         cells(private_layers=1, flow="downlink")
+
+
+def test_a_chain_has_a_cell_for_each_two_cuts_and_an_anchor_on_each_node(cells: Cells) -> None:
+    found = cells(flow="chain", split="1:5+4:2,2:4+4:2", bw="5", codec="raw,fp16")
+    assert words(found) == [
+        "0:0:6 raw",
+        "0:6:0 raw",
+        "1:3:2 raw",
+        "1:3:2 fp16",
+        "2:2:2 raw",
+        "2:2:2 fp16",
+        "6:0:0 none",
+    ]
+    names = [one.configuration.split_name for one in found]
+    assert names[:3] == ["network anchor (cloud)", "network anchor (edge)", "1:5+4:2"]
+    (cut, *_) = [one for one in found if one.configuration.cuts == (1, 4)]
+    assert cut.configuration.coding == ((1, "raw"), (4, "raw"))
+    with pytest.raises(UsageError, match="cuts a model 2 times"):
+        cells(flow="chain")
+    with pytest.raises(UsageError, match="give them in order"):
+        cells(flow="chain", split="4:2+1:5")

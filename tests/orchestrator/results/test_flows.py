@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from netem.spec import symmetric
 from netem.wire import wire_ms
 from orchestrator.ask.flow import FLOWS
 from orchestrator.results.clock import ClockModel, Offset, on_ue_clock
@@ -273,3 +274,24 @@ def test_a_time_that_ends_on_another_clock_is_not_known_where_one_jumped(tmp_pat
     (row,) = rows(folder)
     assert not row.valid
     assert "another clock than they began, and one-way times are not known" in row.reason
+
+
+def test_a_chain_has_a_third_part_and_a_bound_over_both_links(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m"}, asked={"flow": "chain"})
+    far = symmetric(rate_mbit=80, delay_ms=3)
+    far_ms = wire_ms(DATA, far.uplink), wire_ms(RESULT, far.downlink)
+    stages = [
+        *[("part1", 5), ("uplink", UP_MS), ("part2", 6), ("uplink2", far_ms[0]), ("part3", 7)],
+        *[("result", 1), ("downlink2", far_ms[1]), ("downlink", BACK_MS)],
+    ]
+    hops = [("uplink", INPUT), ("uplink2", DATA), ("downlink2", RESULT), ("downlink", RESULT)]
+    links = [SPEC.model_dump(), far.model_dump()]
+    add(folder, "chain", "1:2:3", stages, hops, links=links)
+    (row,) = rows(folder)
+    assert (row.layers, row.anchor, row.valid) == ((1, 2, 3), None, True)
+    assert row.value("part3_ms") == 7
+    assert row.value("uplink2_bytes") == DATA
+    assert row.bound_ms == pytest.approx(19 + UP_MS + sum(far_ms) + BACK_MS)
+    assert row.e2e_over_bound == pytest.approx(1)
+    assert row.network_ms == pytest.approx(UP_MS + sum(far_ms) + BACK_MS)
