@@ -33,6 +33,7 @@ from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
+from splitbed.codecs.stage import Range
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 Remeasure = Literal["invalid"]
@@ -40,7 +41,7 @@ Remeasure = Literal["invalid"]
 
 
 Predicting = Callable[
-    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell]],
+    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell], Mapping[str, Range]],
     Mapping[str, Prediction],
 ]
 """Predicts the times of cells from a profile, by their keys; is told what to say meanwhile."""

@@ -115,13 +115,14 @@ def take_facts(
     local: LocalModel,
     profile: Profile,
     note: Callable[[str], None],
+    ranges: Mapping[str, Range] | None = None,
     *,
     judge: bool = True,
 ) -> Facts:
     """Code what crosses at each split, here, and `judge` what that costs in accuracy.
 
-    Who does not, as a race, is in a hurry: each frame is coded once then. Raises UsageError for
-    codecs that cannot be.
+    Who does not, as a race, is in a hurry: each frame is coded once then. Codecs are calibrated
+    unless `ranges` are given. Raises UsageError for codecs that cannot be.
     """
     model, told = local.model, local.model.facts
     check_classes(model)
@@ -135,8 +136,9 @@ def take_facts(
             f"the profile is of another model: it has {profile.n} layers, {model.name} has "
             f"{model.graph.n}; give a profile of this one, or none"
         )
-    needing = cuts_to_calibrate(setups)
-    ranges = calibrate(config, model, needing, note=note).ranges if needing else {}
+    if ranges is None:
+        needing = cuts_to_calibrate(setups)
+        ranges = calibrate(config, model, needing, note=note).ranges if needing else {}
     accuracies: dict[Configuration, Accuracy] = {}
     if judge and any(not setup.lossless for setup in setups):
         coded = AccuracySet(config, model, lambda: None, note).coded(setups, ranges)

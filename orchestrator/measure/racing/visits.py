@@ -19,9 +19,10 @@ from orchestrator.results.judgement.accuracy import drawn, is_fit
 from orchestrator.results.judgement.raced_question import RacedQuestion
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import PredictedCell
+from splitbed.codecs.stage import Range
 
-Forecast = Callable[[Profile, Sequence[Cell]], Mapping[str, Prediction]]
-"""What a profile says of cells, by their keys."""
+Forecast = Callable[[Profile, Sequence[Cell], Mapping[str, Range]], Mapping[str, Prediction]]
+"""What a profile says of cells whose codecs have these ranges, by the cells' keys."""
 
 END_S = 6.0
 """Kept of a budget for judging, and for taking the testbed down."""
@@ -77,7 +78,7 @@ class Racing:
         cells = [*self._cells.values()]
         profile = self._engine.outlined()
         self._engine.calibrate(cells)
-        predicted = self._forecast(profile, cells)
+        predicted = self._forecast(profile, cells, self._engine.parts.ranges)
         seeded = drawn(self._journal.run.model.weights)
         return Race([_entrant(cell, predicted, self._most_runs, seeded) for cell in cells])
 
