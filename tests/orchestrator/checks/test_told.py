@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from orchestrator.checks import told
 from orchestrator.checks.told import MAX_SCATTER, MAX_SHIFT, MIN_CHANGE, shifted, told_apart
 
 FRAMES, MS = 30, 10_000.0
@@ -157,3 +158,11 @@ def test_of_five_blocks_a_smaller_change_is_told_than_of_five_frames() -> None:
     others = rows(*[1.0] * 9)
     assert told_apart([(a, b, "block"), *others])[0].word == "slower"
     assert told_apart([(a, b), *others])[0].word == "noise"
+
+
+def test_a_p_of_just_the_limit_is_small_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = told_apart([noisy(0.2, 0.1)])
+    assert found.difference is not None
+    for limit, word in ((found.difference.p, "slower"), (0.99 * found.difference.p, "noise")):
+        monkeypatch.setattr(told, "MAX_P", limit)
+        assert told_apart([noisy(0.2, 0.1)])[0].word == word
