@@ -425,7 +425,7 @@ def test_an_input_that_crosses_besides_is_coded_too() -> None:
         profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes))
         facts = take_facts(config, local, profile, lambda _: None, judge=False)
         cells = plan_cells(config, local.model)
-        told = forecasts(config, local, lambda _: None, profile, cells)
+        told = forecasts(config, local, lambda _: None, profile, cells, {})
     assert told.keys() == {cell.configuration.key for cell in cells}
     assert all(one.network_ms > 0 for key, one in told.items() if "none" not in key)
     assert [one.configuration.codecs for one in facts.options] == [
