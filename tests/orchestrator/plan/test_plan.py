@@ -391,6 +391,14 @@ def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
     assert "the profile is of another model: it has 3 layers" in ended.err
 
 
+@pytest.mark.parametrize("flow", ["chain", "call"])
+def test_a_flow_with_nodes_that_no_profile_is_of_is_refused(flow: str, tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text(predictor().profile.model_dump_json())
+    ended = orchestrate("plan", "--model", "shapesnet", "--flow", flow, "--profile", str(tmp_path))
+    assert ended.code == 2
+    assert f"--flow {flow}: profiles are of the UE and the edge alone" in ended.err
+
+
 def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
     config = sweep_config({"model": "shapesnet", "split": "stage3", "codec": "raw,int8+zstd"})
     with local_model(config) as local:
