@@ -91,11 +91,10 @@ class LinkService(nodes_pb2_grpc.LinksServicer):
         """Measure rate and round trip of a link, and say what TCP has been through."""
         if request.peer not in self._dials:
             raise NodeError(f"this node dials no {request.peer}: {', '.join(self._dials)}")
-        return proved(self._dials[request.peer], request)
+        return _proved(self._dials[request.peer], request)
 
 
-def proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.LinkProof:
-    """The proof of the link to the node whose data plane is at `address`. Raises LinkError."""
+def _proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.LinkProof:
     if not 0 < request.probe_port < 1 << 16:
         raise NodeError(f"there is no port {request.probe_port} to prove the link against")
     host, port = host_and_port(address)

@@ -1,4 +1,4 @@
-"""What only the UE node has: a link to warm and to prove, and a processor that can be slowed."""
+"""What only the UE node has: a link to warm, and a processor that can be slowed."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,7 +6,6 @@ from functools import partial
 
 import grpc
 
-from netem.service import proved
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering
 from splitbed.node.host import NodeHost
@@ -20,7 +19,7 @@ MAX_WARM_BYTES = 1 << 30
 
 
 class UeService(nodes_pb2_grpc.UeServicer):
-    """Tells of the link to the node that it dials, and computes as slowly as it is told to."""
+    """Warms the link to the node that it dials, and computes as slowly as it is told to."""
 
     def __init__(self, host: NodeHost, edge: Dialled) -> None:
         self._host = host
@@ -90,11 +89,3 @@ class UeService(nodes_pb2_grpc.UeServicer):
         with self._edge.stream() as stream:
             stream.warm(request.bytes, request.back)
         return nodes_pb2.WarmLinkReply()
-
-    @answering
-    def ProveLink(
-        self, request: nodes_pb2.ProveLinkRequest, context: grpc.ServicerContext
-    ) -> nodes_pb2.LinkProof:
-        """Measure rate and round trip of the link, and say what TCP has been through."""
-        self._edge.rate_mbit = request.uplink.rate_mbit
-        return proved(self._edge.address, request)

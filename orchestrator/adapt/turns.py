@@ -142,7 +142,7 @@ class Turns:
             bed.pair.clocks.begin()
         with LinkReplay(bed.link, still, self.links) as replay:
             timeout_s = self.engine.limits.frame_s(self.cells[0])
-            bed.pair.warm_link(window_bytes(fastest), timeout_s)
+            bed.pair.warm_link({"uplink": window_bytes(fastest)}, timeout_s)
             with self.engine.parts.paced(self._pace):
                 self._take(REHEARSAL, self._rehearsal, _InOrder(self.cells, replay))
         del self._rehearsal.frames[::_REHEARSED]

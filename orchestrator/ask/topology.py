@@ -1,17 +1,16 @@
 """Topologies: where the nodes are and how they are joined, as YAML to copy and change."""
 
 import importlib.resources
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from netem.link import Addresses
-from netem.spec import LinkSpec
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 from splitbed.node.config import NodeName, Tls
@@ -25,23 +24,10 @@ def kind_of(node: str) -> Literal["ue", "edge"]:
     return "ue" if node.split("-", maxsplit=1)[0] == "ue" else "edge"
 
 
-def _both_ways(value: object) -> object:
-    each_way = isinstance(value, dict) and not {"uplink", "downlink"} & value.keys()
-    return {"uplink": value, "downlink": value} if each_way else value
-
-
-Fixed = Annotated[LinkSpec, BeforeValidator(_both_ways)]
-"""A link as `netem.spec.Shape` has it both ways, or as `uplink` and `downlink`."""
-
-
 class LinkPlace(Frozen):
-    """A link and the nodes that it joins: the nearer to the user first, which dials the other.
-
-    With a ``shape`` it is always that; without one it is as the cell that is measured asks.
-    """
+    """A link and the nodes that it joins: the nearer to the user first, which dials the other."""
 
     ends: tuple[NodeName, NodeName]
-    shape: Fixed | None = None
 
 
 class _Joined(Frozen):
@@ -54,10 +40,6 @@ class _Joined(Frozen):
     def names(self) -> tuple[str, ...]:
         """Those of its nodes."""
         raise NotImplementedError
-
-    def between(self, nodes: Iterable[str]) -> dict[str, LinkPlace]:
-        """The links that join these nodes, by name."""
-        return {name: place for name, place in self.links.items() if {*place.ends} <= {*nodes}}
 
     def _check_joined(self) -> None:
         """Raise ValueError for a link that joins no two of the nodes, or a node without one."""
@@ -176,12 +158,12 @@ class Machines(_Joined):
 Topology = Namespaces | Machines
 
 
-def load_topology(file: Path | None) -> Topology:
-    """The topology of a file, or ``topologies/pair.yaml``; UsageError when it is none.
+def load_topology(file: Path | None, usual: str = "pair") -> Topology:
+    """The topology of a file, or ours of the ``usual`` name; UsageError when it is none.
 
     Paths in the file are relative to it.
     """
-    source = file or importlib.resources.files("topologies") / "pair.yaml"
+    source = file or importlib.resources.files("topologies") / f"{usual}.yaml"
     content = read_yaml(source, "topology")
     try:
         if file and ({*PAIR} & content.keys() or isinstance(content.get("nodes"), dict)):

@@ -70,12 +70,10 @@ class CellMeasurement:
         if clocks:
             clocks.begin()
         self.parts.load(asked)
-        self.bed.link.shape(cell.link)
-        read_back = self.bed.link.read_back()
+        read_back = self.bed.shape(cell.link)
         # the first bytes of a connection travel slower
         if warming := warming_bytes(cell):
-            up, down = warming.get("uplink", 0), warming.get("downlink", 0)
-            self.bed.pair.warm_link(up, self.limits.frame_s(cell), down)
+            self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
         meter = MachineMeter(self.bed.pair)
         before = proved(self.bed, self.watcher, cell.link)
         timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 
 import grpc
 
+from netem.service import shape_message
+from netem.spec import LinkSpec
 from orchestrator.ask.topology import Machines, NodePlace
 from splitbed.errors import MachineError, NodeError
 from splitbed.security.access import open_channel, read_token, why_unreachable
@@ -188,3 +190,15 @@ class RemoteNode(Node):
 
     def _silent(self, error: grpc.RpcError) -> str:
         return f"the {self.side} node: {why_unreachable(error, self._address, self._tls)}"
+
+
+def prove(near: Node, far: Node, spec: LinkSpec, timeout_s: float) -> nodes_pb2.LinkProof:
+    """Let `near` measure rates and round trip of its link to `far`, both started; grpc.RpcError."""
+    request = nodes_pb2.ProveLinkRequest(
+        probe_port=far.says.probe_port,
+        probe_token=far.says.probe_token,
+        uplink=shape_message(spec.uplink),
+        downlink=shape_message(spec.downlink),
+        peer=far.side,
+    )
+    return nodes_pb2_grpc.LinksStub(near.channel).Prove(request, timeout=timeout_s)

@@ -1,18 +1,18 @@
-"""The UE node and the edge node of one run, at the two ends of a link."""
+"""The nodes of one run, at the ends of its links."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Literal, Self, TypeVar
 
 import grpc
 
-from netem.service import shape_message
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.topology import PAIR, kind_of
 from orchestrator.results.clock import ClockModel
 from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.node import Node
+from orchestrator.testbed.node import Node, prove
 from splitbed.errors import NodeError, RunError
 from splitbed.graphs.formats import format_named
 from splitbed.tensor_files import TensorFiles
@@ -30,16 +30,16 @@ _Reply = TypeVar("_Reply")
 
 
 class Pair:
-    """Both nodes with the model on them, and what the orchestrator asks of them.
+    """The nodes of a flow with the model on them, and what the orchestrator asks of them.
 
+    As a rule two: the user's, and the one that holds the whole model and cuts it.
     Inputs go where a `flow` has its source, and what they are compared with where it ends.
     Every method raises NodeError when a node died, hung or refused.
     """
 
     def __init__(
         self,
-        ue: Node,
-        edge: Node,
+        nodes: Mapping[str, Node],
         model: SweptModel,
         flow: str = UPLINK,
         *,
@@ -47,20 +47,30 @@ class Pair:
     ) -> None:
         self.secure = secure
         """Whether nobody else can read or meddle with what the nodes are told."""
-        self.nodes: dict[str, Node] = {"ue": ue, "edge": edge}
-        self._ue = ue
-        self._edge = edge
-        self._model = model
         self._flow = FLOWS[flow]
+        self.nodes = {name: nodes[name] for name in self._flow.nodes}
+        self.holder = next(name for name in self.nodes if kind_of(name) == "edge")
+        """The node that has the whole model and cuts it."""
+        self.user = self._flow.user
+        """The node where results are wanted, whose processor can be slowed."""
+        self._model = model
         self._ends: dict[int, tuple[str, str]] = {}
         """Where frames of each assignment begin, and where their result is wanted."""
         self._frames = 0
-        self.ue: nodes_pb2.NodeDescription
-        self.edge: nodes_pb2.NodeDescription
         self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
         self.clocks: Clocks | None = None
         """How far apart the nodes' clocks are; None where they share one."""
+
+    @property
+    def ue(self) -> nodes_pb2.NodeDescription:
+        """What the user's node says of itself."""
+        return self.nodes[self.user].says
+
+    @property
+    def edge(self) -> nodes_pb2.NodeDescription:
+        """What the one says of itself that holds the model."""
+        return self.nodes[self.holder].says
 
     def clock(self) -> ClockModel | None:
         """How far the edge's clock is from the UE's in this cell; None where they share one."""
@@ -78,63 +88,80 @@ class Pair:
         self.close()
 
     def kill(self) -> None:
-        """End both nodes at once, whatever they are at."""
-        for node in (self._ue, self._edge):
+        """End all nodes at once, whatever they are at."""
+        for node in self.nodes.values():
             node.kill()
 
     def close(self, *, last: bool = True) -> None:
-        """End both nodes, the second one even when ending the first is interrupted."""
-        try:
-            self._ue.stop(last=last)
-        finally:
-            self._edge.stop(last=last)
+        """End all nodes, each even when ending another is interrupted; who dials ends first."""
+        with ExitStack() as stack:
+            for node in self._by_reach():
+                stack.callback(node.stop, last=last)
 
     def restart(self) -> None:
-        """End both nodes and bring them up again as they were, the model on them.
+        """End all nodes and bring them up again as they were, the model on them.
 
         Raises RunError for a node that came back as another: its cells would not compare.
         """
-        before = [_same(node) for node in (self.ue, self.edge)]
+        before = [_same(node.says) for node in self.nodes.values()]
         self.close(last=False)
         self._start()
-        if before != [_same(node) for node in (self.ue, self.edge)]:
+        if before != [_same(node.says) for node in self.nodes.values()]:
             raise RunError(
                 "a node came back with other versions or on another processor: what it would "
                 "measure does not compare with what was measured before; start a new sweep"
             )
 
     def _start(self) -> None:
-        nodes = (self._edge, self._ue)
-        for node in nodes:
+        for node in self._by_reach():
             node.start()
         # the UE first: while another run measures it is the one that is never silent
-        self.ue, self.edge = self._ue.started(), self._edge.started()
-        if self.ue.clock != self.edge.clock:
-            # what is known of their drift outlives a restart
-            self.clocks = self.clocks or Clocks(self._ue.read_clock, self._edge.read_clock)
-        with self._edge.asked("take the model"):
-            stub = rpc.EdgeStub(self._edge.channel)
+        for node in reversed(self._by_reach()):
+            node.started()
+        self._compare_clocks()
+        with self._holder.asked("take the model"):
+            stub = rpc.EdgeStub(self._holder.channel)
             stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
         for place, one in enumerate(self._model.inputs):
             self._add_input(place, one.message())
+
+    @property
+    def _holder(self) -> Node:
+        return self.nodes[self.holder]
+
+    def _by_reach(self) -> list[Node]:
+        """Those that are dialled before those that dial."""
+        return sorted(self.nodes.values(), key=lambda node: kind_of(node.side) == "ue")
+
+    def _compare_clocks(self) -> None:
+        if len({node.says.clock for node in self.nodes.values()}) == 1:
+            return
+        if len(self.nodes) > len(PAIR):
+            raise NodeError(
+                f"{', '.join(self.nodes)} have clocks of their own, which are told apart for two "
+                "nodes only: run them on one machine"
+            )
+        # what is known of their drift outlives a restart
+        user, holder = self.nodes[self.user], self._holder
+        self.clocks = self.clocks or Clocks(user.read_clock, holder.read_clock)
 
     def _add_input(self, place: int, source: nodes_pb2.Input) -> None:
         at = self.nodes[self._flow.source]
         with at.asked(f"take the input {source.name}"):
             stub = rpc.StationsStub(at.channel)
             tensors = list(stub.AddInput(source, timeout=CONTROL_TIMEOUT_S))
-        with self._edge.asked(f"run the whole model on {source.name}"):
-            edge = rpc.EdgeStub(self._edge.channel)
+        with self._holder.asked(f"run the whole model on {source.name}"):
+            edge = rpc.EdgeStub(self._holder.channel)
             reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
         self.references.put(place, tensors_of(reply.result))
-        if (judge := self.nodes[self._flow.last]) is not self._edge:
+        if (judge := self.nodes[self._flow.last]) is not self._holder:
             self._let_compare(judge, place, source.name)
 
     def _let_compare(self, judge: Node, place: int, name: str) -> None:
         """Have the node of the last part know what the whole model makes of an input."""
-        with self._edge.asked(f"tell what the whole model makes of {name}"):
+        with self._holder.asked(f"tell what the whole model makes of {name}"):
             request = nodes_pb2.ReadReferenceRequest(input=place)
-            edge = rpc.EdgeStub(self._edge.channel)
+            edge = rpc.EdgeStub(self._holder.channel)
             outputs = list(edge.ReadReference(request, timeout=CONTROL_TIMEOUT_S))
         with judge.asked(f"keep what the whole model makes of {name}"):
             stub = rpc.StationsStub(judge.channel)
@@ -144,7 +171,7 @@ class Pair:
         self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]
     ) -> nodes_pb2.ProfileReply:
         """Let a node run parts alone."""
-        node = self.nodes[side]
+        node = self.nodes[self.user if side == "ue" else self.holder]
         with node.asked("profile the model"):
             stub = rpc.NodeStub(node.channel)
             return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)
@@ -166,33 +193,43 @@ class Pair:
         """Give the UE less of its processor. It may be `slower` times as slow then."""
         timeout_s = CONTROL_TIMEOUT_S * slower
         return self.ask(
-            "ue",
+            self.user,
             lambda ue: rpc.UeStub(ue.channel).LimitProcessor(request, timeout=timeout_s),
             "limit its processor",
         )
 
-    def warm_link(self, nbytes: int, timeout_s: float, back: int = 0) -> None:
-        """Send `nbytes` that mean nothing over the data connection, and so many `back`."""
-        request = nodes_pb2.WarmLinkRequest(bytes=nbytes, back=back)
+    def warm_link(self, nbytes: Mapping[str, int], timeout_s: float) -> None:
+        """Send so many bytes that mean nothing each way, as hops are called: uplink, downlink2."""
+        for place, (near, _) in enumerate(self._flow.links, start=1):
+            number = str(place) if place > 1 else ""
+            up, down = (nbytes.get(f"{way}{number}", 0) for way in ("uplink", "downlink"))
+            if up or down:
+                self._warm(near, nodes_pb2.WarmLinkRequest(bytes=up, back=down), timeout_s)
+
+    def _warm(self, near: str, request: nodes_pb2.WarmLinkRequest, timeout_s: float) -> None:
         self.ask(
-            "ue",
-            lambda ue: rpc.UeStub(ue.channel).WarmLink(request, timeout=timeout_s),
+            near,
+            lambda node: rpc.UeStub(node.channel).WarmLink(request, timeout=timeout_s),
             "warm the link",
         )
 
     def prove_link(self, spec: LinkSpec) -> nodes_pb2.LinkProof:
-        """Measure the link's rates and round trip between the nodes."""
-        request = nodes_pb2.ProveLinkRequest(
-            probe_port=self.edge.probe_port,
-            probe_token=self.edge.probe_token,
-            uplink=shape_message(spec.uplink),
-            downlink=shape_message(spec.downlink),
-        )
-        return self.ask(
-            "ue",
-            lambda ue: rpc.UeStub(ue.channel).ProveLink(request, timeout=CONTROL_TIMEOUT_S),
+        """Measure rates and round trip of the link, or of all of the flow, which are to be alike.
+
+        Given is the proof of the first, or of the one that differs.
+        """
+        proofs = [self._proved(near, far, spec) for near, far in self._flow.links]
+        return next((proof for proof in proofs if proof.fault), proofs[0])
+
+    def _proved(self, near: str, far: str, spec: LinkSpec) -> nodes_pb2.LinkProof:
+        proof = self.ask(
+            near,
+            lambda node: prove(node, self.nodes[far], spec, CONTROL_TIMEOUT_S),
             "prove the link",
         )
+        if proof.fault and len(self._flow.links) > 1:
+            proof.fault = f"{near} to {far}: {proof.fault}"
+        return proof
 
     def run_frame(
         self, frame: int, input_: int, timeout_s: float, assignment: int
@@ -201,7 +238,7 @@ class Pair:
         self._frames += 1  # nodes know frames by numbers that only rise, whoever counts anew
         request = nodes_pb2.FrameRequest(frame=self._frames, input=input_, assignment=assignment)
         what = f"run frame {frame} in {timeout_s:.0f} s"
-        source, sink = self._ends.get(assignment, ("ue", "ue"))
+        source, sink = self._ends.get(assignment, (self._flow.source, self._flow.source))
 
         def run(node: Node) -> nodes_pb2.FrameRecord:
             return rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s)

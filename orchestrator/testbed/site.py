@@ -1,15 +1,15 @@
 """Where testbeds can be brought up: checked once, before anything is made."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from netem.backends import AUTO, check_links, check_rates, choose
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import UPLINK, check_flow, flow_named
+from orchestrator.ask.flow import FLOWS, UPLINK, Link, check_flow, flow_named
 from orchestrator.ask.pace import paces
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.ask.topology import PAIR, LinkPlace, Namespaces, Topology, load_topology
+from orchestrator.ask.topology import PAIR, Namespaces, Topology, load_topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
@@ -20,24 +20,28 @@ from splitbed.node.processor import Processor
 class Site:
     """Where testbeds can be brought up: a topology that was checked, and what shapes links there.
 
-    `backend` is None where the nodes of a topology of machines shape theirs themselves. `nodes` are
-    those that take part in the `flow`; the rest of the topology stays as it is.
+    `backend` is None where the nodes of a topology of machines shape theirs themselves. What the
+    `flow` does not need of the topology stays as it is.
     """
 
     topology: Topology
     backend: str | None
-    nodes: tuple[str, ...] = PAIR
     flow: str = UPLINK
 
     @property
-    def links(self) -> Mapping[str, LinkPlace]:
-        """Those between the nodes that take part, by name."""
-        return self.topology.between(self.nodes)
+    def nodes(self) -> tuple[str, ...]:
+        """Those that take part."""
+        return FLOWS[self.flow].nodes
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """Between which of them each link is, by its name in the topology; as the flow has them."""
+        names = {place.ends: name for name, place in self.topology.links.items()}
+        return {names[ends]: ends for ends in FLOWS[self.flow].links}
 
     def check(self, links: Iterable[LinkSpec]) -> None:
         """Raise UsageError for a link that cannot be shaped here."""
-        fixed = [place.shape for place in self.links.values() if place.shape]
-        for spec in (*fixed, *links):
+        for spec in links:
             if self.backend is None:
                 MachinesLink.rates.check("nodes-netem", spec)
             else:
@@ -57,8 +61,9 @@ def checked_site(config: SweepConfig) -> Site:
 
     Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
-    topology = load_topology(config.topology)
-    flow, ends = flow_named(config.flow), {place.ends for place in topology.links.values()}
+    flow = flow_named(config.flow)
+    topology = load_topology(config.topology, "pair" if {*flow.nodes} == {*PAIR} else config.flow)
+    ends = {place.ends for place in topology.links.values()}
     check_flow(config.flow, topology.names, ends, topology.name)
     if not flow.paired:
         raise UsageError(
@@ -68,7 +73,7 @@ def checked_site(config: SweepConfig) -> Site:
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
-        site = Site(topology, backend, flow.nodes, config.flow)
+        site = Site(topology, backend, config.flow)
         check_links(backend, len(site.links))
         if any(pace.limits for pace in paces(config)):
             Processor().close()
@@ -79,12 +84,7 @@ def checked_site(config: SweepConfig) -> Site:
                 f"--link-backend {config.link_backend} is for links made here: the nodes of "
                 f"{topology.name} shape theirs themselves"
             )
-        site = Site(topology, None, flow.nodes, config.flow)
-    if all(place.shape for place in site.links.values()):
-        raise UsageError(
-            f"every link of {topology.name} has a shape of its own, so that none is left for --bw "
-            "and the like: take `shape` away from one"
-        )
+        site = Site(topology, None, config.flow)
     site.check(config.links)
     return site
 

@@ -982,11 +982,6 @@ class UeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.FromString,
                 _registered_method=True)
-        self.ProveLink = channel.unary_unary(
-                '/splitbed.v1.Ue/ProveLink',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.LinkProof.FromString,
-                _registered_method=True)
         self.LimitProcessor = channel.unary_unary(
                 '/splitbed.v1.Ue/LimitProcessor',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.SerializeToString,
@@ -999,12 +994,6 @@ class UeServicer:
     """
 
     def WarmLink(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ProveLink(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1024,11 +1013,6 @@ def add_UeServicer_to_server(servicer, server):
                     servicer.WarmLink,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.SerializeToString,
-            ),
-            'ProveLink': grpc.unary_unary_rpc_method_handler(
-                    servicer.ProveLink,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.LinkProof.SerializeToString,
             ),
             'LimitProcessor': grpc.unary_unary_rpc_method_handler(
                     servicer.LimitProcessor,
@@ -1064,33 +1048,6 @@ class Ue:
             '/splitbed.v1.Ue/WarmLink',
             splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ProveLink(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Ue/ProveLink',
-            splitbed_dot_v1_dot_nodes__pb2.ProveLinkRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.LinkProof.FromString,
             options,
             channel_credentials,
             insecure,

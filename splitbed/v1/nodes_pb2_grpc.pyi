@@ -353,7 +353,6 @@ class UeStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UeAsyncStub: ...
     WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
-    ProveLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]
     LimitProcessor: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]
     """Makes this node as slow as another UE."""
 
@@ -363,7 +362,6 @@ class UeAsyncStub(UeStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
-    ProveLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ProveLinkRequest, _nodes_pb2.LinkProof]  # type: ignore[assignment]
     LimitProcessor: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]  # type: ignore[assignment]
     """Makes this node as slow as another UE."""
 
@@ -376,13 +374,6 @@ class UeServicer(metaclass=_abc_1.ABCMeta):
         request: _nodes_pb2.WarmLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.WarmLinkReply, _abc.Awaitable[_nodes_pb2.WarmLinkReply]]: ...
-
-    @_abc_1.abstractmethod
-    def ProveLink(
-        self,
-        request: _nodes_pb2.ProveLinkRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_nodes_pb2.LinkProof, _abc.Awaitable[_nodes_pb2.LinkProof]]: ...
 
     @_abc_1.abstractmethod
     def LimitProcessor(

@@ -85,7 +85,7 @@ def measured(name: str, folder: Path) -> tuple[Profile, float, list[Cut]]:
     inside = [cut.k for cut in model.graph.cuts if cut.crossable and 0 < cut.k < n]
     with scratch() as space:
         nodes = loopback_nodes(space)
-        with Pair(nodes["ue"], nodes["edge"], model) as pair:
+        with Pair(nodes, model) as pair:
             began = time.monotonic()
             profile = take_profile(config, model, pair)
             took_s = time.monotonic() - began

@@ -1,14 +1,16 @@
 """More than two nodes and more than one link: each link what it was asked to be, hop by hop."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from netem.link import Link
 from netem.spec import LinkSpec, Shape, symmetric
+from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.ask.topology import Namespaces, load_topology
+from orchestrator.testbed.node import prove
 from orchestrator.testbed.scratch import scratch
 from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import Joint, local_joints
@@ -16,39 +18,50 @@ from tests.net.traffic import carry, cut, delivered
 
 pytestmark = pytest.mark.measures
 
+PROOF_S = 60.0
 ASKED = LinkSpec(uplink=Shape(rate_mbit=10, delay_ms=10), downlink=Shape(rate_mbit=30, delay_ms=10))
-FIXED = symmetric(rate_mbit=50, delay_ms=5)
+OTHER = symmetric(rate_mbit=50, delay_ms=5)
 CHAIN = """
 name: chain
 nodes: [ue, edge, cloud]
 links:
   access: {ends: [ue, edge]}
-  backhaul: {ends: [edge, cloud], shape: {rate_mbit: 50, delay_ms: 5}}
+  backhaul: {ends: [edge, cloud]}
 """
 CALL = """
 name: call
 nodes: [ue-a, network, ue-b]
 links:
   from-a: {ends: [ue-a, network]}
-  to-b: {ends: [ue-b, network], shape: {rate_mbit: 50, delay_ms: 5}}
+  to-b: {ends: [ue-b, network]}
 """
 
 
-@contextmanager
-def joined(content: str, folder: Path, backend: str) -> Iterator[dict[str, Joint]]:
-    (file := folder / "topology.yaml").write_text(content)
-    topology = load_topology(file)
-    assert isinstance(topology, Namespaces)
-    site = Site(topology, backend, topology.names)
-    with scratch() as space, local_joints(site, topology, space, ASKED) as joints:
-        yield joints
+Joined = Callable[[str], AbstractContextManager[dict[str, Joint]]]
+
+
+@pytest.fixture
+def joined(tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> Joined:
+    """The links and nodes of a topology, all of which a flow takes."""
+
+    @contextmanager
+    def opened(content: str) -> Iterator[dict[str, Joint]]:
+        (file := tmp_path / "topology.yaml").write_text(content)
+        topology = load_topology(file)
+        assert isinstance(topology, Namespaces)
+        links = tuple(place.ends for place in topology.links.values())
+        every = Flow("all of it", tuple((name, 0) for name in topology.names), links)
+        monkeypatch.setitem(FLOWS, "every", every)
+        site = Site(topology, backend, "every")
+        with scratch() as space, local_joints(site, topology, space, ASKED) as joints:
+            yield joints
+
+    return opened
 
 
 @pytest.mark.parametrize("content", [CHAIN, CALL])
-def test_each_link_is_shaped_and_proved_between_its_own_nodes(
-    content: str, tmp_path: Path, backend: str
-) -> None:
-    with joined(content, tmp_path, backend) as joints:
+def test_each_link_is_shaped_and_proved_between_its_own_nodes(content: str, joined: Joined) -> None:
+    with joined(content) as joints:
         nodes = {node.side: node for joint in joints.values() for node in joint.ends}
         try:
             for node in nodes.values():
@@ -56,19 +69,19 @@ def test_each_link_is_shaped_and_proved_between_its_own_nodes(
             assert {name: node.started().name for name, node in nodes.items()} == {
                 name: name for name in nodes
             }
-            for joint, spec in zip(joints.values(), (ASKED, FIXED), strict=True):
-                assert joint.shape(ASKED) == spec
-                assert joint.link.read_back() == spec
-                assert not (proof := joint.prove(spec)).fault, proof
+            for joint, spec in zip(joints.values(), (ASKED, OTHER), strict=True):
+                joint.link.shape(spec)
+                assert not (proof := prove(*joint.ends, spec, PROOF_S)).fault, proof
+            assert [joint.link.read_back() for joint in joints.values()] == [ASKED, OTHER]
         finally:
             for node in nodes.values():
                 node.stop()
 
 
 def test_the_middle_of_a_chain_has_an_interface_in_each_link_and_joins_nothing(
-    tmp_path: Path, backend: str
+    joined: Joined,
 ) -> None:
-    with joined(CHAIN, tmp_path, backend) as joints:
+    with joined(CHAIN) as joints:
         access, backhaul = (joint.link for joint in joints.values())
         assert isinstance(access, Link)
         assert isinstance(backhaul, Link)
@@ -84,14 +97,14 @@ def test_the_middle_of_a_chain_has_an_interface_in_each_link_and_joins_nothing(
 
 
 def test_a_link_that_is_cut_carries_nothing_while_the_other_goes_on(
-    tmp_path: Path, backend: str
+    joined: Joined,
 ) -> None:
-    with joined(CHAIN, tmp_path, backend) as joints:
+    with joined(CHAIN) as joints:
         access, backhaul = (joint.link for joint in joints.values())
         assert isinstance(access, Link)
         assert isinstance(backhaul, Link)
         with cut(backhaul):
             assert delivered(backhaul, 20) == 0
             assert delivered(access, 20) == 20
-        assert backhaul.read_back() == FIXED
+        assert backhaul.read_back() == ASKED
         assert delivered(backhaul, 20) == 20

@@ -16,8 +16,10 @@ MEASURED = """
 import sys
 from pathlib import Path
 from netem.spec import symmetric
+from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.ask.topology import load_topology
 from orchestrator.testbed.machines import remote_nodes
+from orchestrator.testbed.node import prove
 from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import remote_joints
 from splitbed.errors import SplitbedError
@@ -28,11 +30,13 @@ try:
     for node in nodes.values():
         node.start()
         node.started()
-    joints = remote_joints(Site(topology, None, topology.names), nodes, [symmetric(rate_mbit=20)])
+    way = tuple((name, 0) for name in topology.names)
+    FLOWS["every"] = Flow("", way, tuple(place.ends for place in topology.links.values()))
+    joints = remote_joints(Site(topology, None, "every"), nodes, [symmetric(rate_mbit=20)])
     for rate_mbit, (name, joint) in zip((20, 50), joints.items()):
-        spec = joint.shape(symmetric(rate_mbit=rate_mbit))
-        assert joint.link.read_back().uplink.rate_mbit == rate_mbit
-        print(name, joint.link.backend[:6], joint.prove(spec).fault or "proved")
+        joint.link.shape(spec := symmetric(rate_mbit=rate_mbit))
+        proof = prove(*joint.ends, spec, 60)
+        print(name, joint.link.backend[:6], proof.fault or "proved")
     for name, joint in joints.items():
         print(name, joint.link.read_back().downlink.rate_mbit)
 except SplitbedError as error:

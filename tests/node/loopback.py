@@ -129,7 +129,7 @@ def loopback_pair(
         config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})
         model = load_model(config, stored)
         nodes = loopback_nodes(space, edge_module, address)
-        yield stack.enter_context(Pair(nodes["ue"], nodes["edge"], model, flow)), model
+        yield stack.enter_context(Pair(nodes, model, flow)), model
 
 
 class Splits:

@@ -79,7 +79,7 @@ def test_bytes_are_told_hop_by_hop_and_only_intermediate_data_as_such(splits: Sp
 def test_the_link_is_warmed_both_ways(splits: Splits) -> None:
     splits.load(2)
     for back in (0, 1, 500_000):
-        splits.pair.warm_link(1000, FRAME_S, back)
+        splits.pair.warm_link({"uplink": 1000, "downlink": back}, FRAME_S)
     assert splits.run().max_abs_diff <= 1e-6
 
 

@@ -75,7 +75,7 @@ def test_part_sizes_are_those_of_each_sides_weights(shared: Splits) -> None:
 def test_warming_the_link_leaves_the_stream_usable(shared: Splits) -> None:
     shared.load(2)
     for nbytes in (0, 1, 1_000_000):
-        shared.pair.warm_link(nbytes, FRAME_S)
+        shared.pair.warm_link({"uplink": nbytes}, FRAME_S)
     assert shared.run(3).frame == 3
 
 

@@ -12,21 +12,19 @@ from splitbed.node.delivery import CutPart, pack, span_message, words
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 
-HOLDER = "edge"
-"""The node that has the whole model and cuts it."""
-
 Placed = tuple[str, Span]
 """A part, by its layers, on a node."""
 
 
 class Loader:
-    """Loads parts on a pair; ``threads`` of sessions are by the node's name.
+    """Loads parts on nodes; ``threads`` of sessions are by the node's name.
 
     Every method raises NodeError, and UsageError for a cut that cannot be made.
     """
 
     def __init__(self, pair: Pair, model: SweptModel, threads: Mapping[str, int]) -> None:
         self._pair = pair
+        self._holder = pair.holder
         self._model = model
         self._threads = threads
 
@@ -40,13 +38,13 @@ class Loader:
 
         They go to their nodes beside the link, while the one that cuts loads its own.
         """
-        own = next((one for one in placed if one[0] == HOLDER), None)
+        own = next((one for one in placed if one[0] == self._holder), None)
         loading = self._loading(own, (), warmup, keep)
         try:
             loaded = {
                 (name, span): self._bring(name, span, warmup, keep)
                 for name, span in placed
-                if name != HOLDER
+                if name != self._holder
             }
         except BaseException:
             loading.cancel()  # or it would end in the midst of what comes next
@@ -74,8 +72,8 @@ class Loader:
         keep: Collection[Placed] = (),
     ) -> dict[Placed, nodes_pb2.Loaded]:
         """Cut: its own part is open and warm, those of others are ready to be delivered."""
-        own = next((one for one in placed if one[0] == HOLDER), None)
-        others = [one for one in placed if one[0] != HOLDER]
+        own = next((one for one in placed if one[0] == self._holder), None)
+        others = [one for one in placed if one[0] != self._holder]
         reply = self._loaded(self._loading(own, others, warmup, keep))
         sizes = zip(others, reply.deliver_bytes, strict=True)
         ready = {one: nodes_pb2.Loaded(part_bytes=nbytes) for one, nbytes in sizes}
@@ -90,14 +88,14 @@ class Loader:
     ) -> "grpc.Future[nodes_pb2.Loaded]":
         request = nodes_pb2.LoadRequest(
             span=span_message(own[1]) if own else None,
-            session=self._session(HOLDER, warmup, keep),
+            session=self._session(self._holder, warmup, keep),
             deliver=[span_message(span) for _, span in deliver],
         )
-        stub = rpc.EdgeStub(self._pair.nodes[HOLDER].channel)
+        stub = rpc.EdgeStub(self._pair.nodes[self._holder].channel)
         return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
 
     def _loaded(self, loading: "grpc.Future[nodes_pb2.Loaded]") -> nodes_pb2.Loaded:
-        with self._pair.nodes[HOLDER].asked("cut the model, and load its part"):
+        with self._pair.nodes[self._holder].asked("cut the model, and load its part"):
             return loading.result()
 
     def deliver(self, placed: Placed, timeout_s: float) -> nodes_pb2.PartReceived:
@@ -132,5 +130,5 @@ class Loader:
         self, name: str, warmup: int, keep: Collection[Placed]
     ) -> nodes_pb2.SessionOptions:
         # the one that cuts keeps those ready, too, that others have open
-        kept = [span_message(span) for node, span in keep if name in (node, HOLDER)]
+        kept = [span_message(span) for node, span in keep if name in (node, self._holder)]
         return nodes_pb2.SessionOptions(threads=self._threads[name], warmup=warmup, keep=kept)

@@ -11,8 +11,9 @@ from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.loading.assignments import assignment_message
-from orchestrator.testbed.loading.loader import HOLDER, Loader, Placed
+from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.codecs.stage import Range
@@ -55,13 +56,14 @@ class _Cut:
     """
 
     parts: dict[int, Placed]
+    holder: str
     said: dict[Placed, nodes_pb2.Loaded]
     opened: bool
 
     @property
     def delivered(self) -> list[Placed]:
-        """The parts that are sent to other nodes than the one that cuts."""
-        return [one for one in self.parts.values() if one[0] != HOLDER]
+        """The parts that are sent to other nodes than the ``holder``, which cuts."""
+        return [one for one in self.parts.values() if one[0] != self.holder]
 
 
 class Parts:
@@ -77,7 +79,8 @@ class Parts:
         self._pair = pair
         self._model = model
         self._config = config
-        self._loader = Loader(pair, model, {"ue": config.ue_threads, HOLDER: config.edge_threads})
+        threads = {"ue": config.ue_threads, "edge": config.edge_threads}
+        self._loader = Loader(pair, model, {name: threads[kind_of(name)] for name in pair.nodes})
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
         self._held: dict[int, _Cut] = {}
@@ -93,7 +96,7 @@ class Parts:
     @property
     def room(self) -> int:
         """How many cuts may be held at once: both parts of one are about the whole model."""
-        nodes = (self._pair.ue, self._pair.edge)
+        nodes = [node.says for node in self._pair.nodes.values()]
         fit = HELD_BYTES // max(self._model.file_bytes, 1)
         return max(1, min(fit, *(node.sessions - SPARE_SESSIONS for node in nodes)))
 
@@ -141,7 +144,7 @@ class Parts:
         }
         bring = self._loader.make_ready if delivery else self._loader.load
         said = bring([*parts.values()], self._config.warmup, _parts_of(beside))
-        return _Cut(parts, said, not delivery)
+        return _Cut(parts, self._pair.holder, said, not delivery)
 
     def warm(self) -> None:
         """Come back to the cut that was loaded last, and run its parts as warm-up says.

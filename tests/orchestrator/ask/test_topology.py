@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from netem.spec import Shape, symmetric
 from orchestrator.ask.topology import Machines, Namespaces, Topology, load_topology
 from splitbed.errors import UsageError
 
@@ -15,7 +14,7 @@ CHAIN = {
     "nodes": ["ue", "edge", "cloud"],
     "links": {
         "access": {"ends": ["ue", "edge"]},
-        "backhaul": {"ends": ["edge", "cloud"], "shape": {"rate_mbit": 1000, "delay_ms": 2}},
+        "backhaul": {"ends": ["edge", "cloud"]},
     },
 }
 PLACES = {name: {"control": f"192.0.2.{n}:50052"} for n, name in enumerate(["ue", "edge", "cloud"])}
@@ -39,18 +38,8 @@ def test_a_topology_names_its_nodes_and_links(tmp_path: Path) -> None:
     chain = loaded(tmp_path, CHAIN)
     assert isinstance(chain, Namespaces)
     assert chain.names == ("ue", "edge", "cloud")
-    assert chain.links["access"].shape is None
-    assert chain.links["backhaul"].shape == symmetric(rate_mbit=1000, delay_ms=2)
-    assert [*chain.between(["ue", "edge"])] == ["access"]
+    assert chain.links["backhaul"].ends == ("edge", "cloud")
     assert [*chain.subnets.values()] == ["10.77.0.0/24", "10.77.1.0/24"]
-
-
-def test_a_link_of_its_own_shape_may_differ_by_direction(tmp_path: Path) -> None:
-    shape = {"uplink": {"rate_mbit": 25}, "downlink": {"rate_mbit": 50}}
-    links = {"access": {"ends": ["ue", "edge"], "shape": shape}}
-    taken = loaded(tmp_path, {"name": "x", "links": links}).links["access"].shape
-    assert taken is not None
-    assert (taken.uplink, taken.downlink) == (Shape(rate_mbit=25), Shape(rate_mbit=50))
 
 
 def test_machines_have_names_and_links_as_namespaces_do(tmp_path: Path) -> None:
@@ -71,7 +60,6 @@ def test_machines_have_names_and_links_as_namespaces_do(tmp_path: Path) -> None:
         ({"access": {"ends": ["edge", "ue"]}}, "give its ends as [ue, edge]"),
         ({"access": {"ends": ["ue"]}}, "links.access.ends"),
         ({"access": {"ends": ["cloud", "edge"]}}, "join the same nodes"),
-        ({"access": {"ends": ["ue", "edge"], "shape": {"rate_mbit": -1}}}, "rate_mbit"),
         ({"access": {"ends": ["ue", "edge"], "subnet": "10.77.1.128/25"}}, "overlap"),
         ({"access": {"ends": ["ue", "edge"], "rate": 5}}, "rate is no key of it"),
         ({"backhaul": {"ends": ["ue", "cloud"]}, "access": None}, "access"),
