@@ -195,3 +195,25 @@ def test_holm_corrects_the_least_most() -> None:
     assert holm([0.9, 0.6, 1.0]) == [1.0, 1.0, 1.0]
     assert holm([0.02]) == [0.02]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("small_ms", "big_ms", "low", "tells"),
+    [
+        (0.2, 52.0, (52 - 1.386) / (0.2 + 1.386), True),  # with 1 ms more it is still the faster
+        (0.2, 2.9, None, False),
+        (0.2, 3.1, None, True),
+        (0.2, 1.3, None, False),  # less than cells differ by
+    ],
+)
+def test_what_takes_less_than_cells_differ_by_is_told_from_what_takes_far_more(
+    small_ms: float, big_ms: float, low: float | None, tells: bool
+) -> None:
+    there = difference([small_ms] * 6, [big_ms] * 6)
+    back = difference([big_ms] * 6, [small_ms] * 6)
+    assert there is not None and back is not None
+    assert there.tells is back.tells is tells
+    assert (there.p <= 0.05) is tells
+    assert back.high == pytest.approx(1 / there.low)
+    if low is not None:
+        assert there.low == pytest.approx(low, rel=0.01)
