@@ -172,7 +172,7 @@ def test_advice_names_the_split_that_wins_and_by_how_much(folder: RunFolder) -> 
     add_cell(folder, "2:0", [80] * 3)
     assert judge_run(rows(folder), 3).advice == (
         "At 8 Mbit/s cut at cut 1:1 (1:1): 50 ms, 1.60 times (1.53 to 1.68) as fast as the cut 2:0 "
-        "and 2.00 times (1.91 to 2.09) as fast as the cut 0:2 with its input raw.",
+        "and 2.00 times (1.92 to 2.09) as fast as the cut 0:2 with its input raw.",
     )
 
 
