@@ -48,7 +48,7 @@ def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence
     dev = config.shaper[0].dev if config.shaper else None
     tell_interface(host.description, host_and_port(first.address)[0], dev)
     passing, services = control_of(host, far)
-    service = UeService(host, first)
+    service = UeService(host)
     passing.frames.slowed = service.slowed
     stack.callback(service.forget)
     services |= {"splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s)}

@@ -1,4 +1,4 @@
-"""What only the UE node has: a link to warm, and a processor that can be slowed."""
+"""What only the UE node has: a processor that can be slowed."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,24 +6,19 @@ from functools import partial
 
 import grpc
 
-from splitbed.errors import NodeError
 from splitbed.node.answering import answering
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
 from splitbed.node.stations.station import at_full_speed
-from splitbed.node.stream import Dialled
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-
-MAX_WARM_BYTES = 1 << 30
 
 
 class UeService(nodes_pb2_grpc.UeServicer):
-    """Warms the link to the node that it dials, and computes as slowly as it is told to."""
+    """Computes as slowly as it is told to."""
 
-    def __init__(self, host: NodeHost, edge: Dialled) -> None:
+    def __init__(self, host: NodeHost) -> None:
         self._host = host
-        self._edge = edge
         self._processor: Processor | None = None
         self._stretch = 1.0
         host.forget.append(self.forget)
@@ -78,14 +73,3 @@ class UeService(nodes_pb2_grpc.UeServicer):
             self._processor.close()
             self._processor = None
         self._stretch = 1.0
-
-    @answering
-    def WarmLink(
-        self, request: nodes_pb2.WarmLinkRequest, context: grpc.ServicerContext
-    ) -> nodes_pb2.WarmLinkReply:
-        """Open the congestion window with bytes that mean nothing."""
-        if (most := max(request.bytes, request.back)) > MAX_WARM_BYTES:
-            raise NodeError(f"refused to warm the link with {most} bytes")
-        with self._edge.stream() as stream:
-            stream.warm(request.bytes, request.back)
-        return nodes_pb2.WarmLinkReply()

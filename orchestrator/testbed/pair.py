@@ -51,6 +51,8 @@ class Pair:
         self.nodes = {name: nodes[name] for name in self._flow.nodes}
         self.holder = next(name for name in self.nodes if kind_of(name) == "edge")
         """The node that has the whole model and cuts it."""
+        self.fetchers = [near for near, far in self._flow.links if far == self.holder]
+        """The nodes that dial it: they can fetch parts from it over a link."""
         self.user = self._flow.user
         """The node where results are wanted, whose processor can be slowed."""
         self._model = model
@@ -200,16 +202,17 @@ class Pair:
 
     def warm_link(self, nbytes: Mapping[str, int], timeout_s: float) -> None:
         """Send so many bytes that mean nothing each way, as hops are called: uplink, downlink2."""
-        for place, (near, _) in enumerate(self._flow.links, start=1):
+        for place, (near, far) in enumerate(self._flow.links, start=1):
             number = str(place) if place > 1 else ""
             up, down = (nbytes.get(f"{way}{number}", 0) for way in ("uplink", "downlink"))
             if up or down:
-                self._warm(near, nodes_pb2.WarmLinkRequest(bytes=up, back=down), timeout_s)
+                request = nodes_pb2.WarmLinkRequest(bytes=up, back=down, peer=far)
+                self._warm(near, request, timeout_s)
 
     def _warm(self, near: str, request: nodes_pb2.WarmLinkRequest, timeout_s: float) -> None:
         self.ask(
             near,
-            lambda node: rpc.UeStub(node.channel).WarmLink(request, timeout=timeout_s),
+            lambda node: rpc.StationsStub(node.channel).WarmLink(request, timeout=timeout_s),
             "warm the link",
         )
 

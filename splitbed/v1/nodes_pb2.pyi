@@ -998,18 +998,22 @@ class WarmLinkRequest(_message.Message):
 
     BYTES_FIELD_NUMBER: _builtins.int
     BACK_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     back: _builtins.int
     """from the node that was dialled"""
+    peer: _builtins.str
+    """that node"""
     def __init__(
         self,
         *,
         bytes: _builtins.int = ...,
         back: _builtins.int = ...,
+        peer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "bytes", b"bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "bytes", b"bytes", "peer", b"peer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

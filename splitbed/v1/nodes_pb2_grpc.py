@@ -555,6 +555,11 @@ class StationsStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
                 _registered_method=True)
+        self.WarmLink = channel.unary_unary(
+                '/splitbed.v1.Stations/WarmLink',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.FromString,
+                _registered_method=True)
 
 
 class StationsServicer:
@@ -596,6 +601,13 @@ class StationsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WarmLink(self, request, context):
+        """Opens the congestion windows of the link to a node that it dials.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -623,6 +635,11 @@ def add_StationsServicer_to_server(servicer, server):
                     servicer.AwaitFrame,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.SerializeToString,
+            ),
+            'WarmLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.WarmLink,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -761,6 +778,33 @@ class Stations:
             '/splitbed.v1.Stations/AwaitFrame',
             splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WarmLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Stations/WarmLink',
+            splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -977,11 +1021,6 @@ class UeStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.WarmLink = channel.unary_unary(
-                '/splitbed.v1.Ue/WarmLink',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.FromString,
-                _registered_method=True)
         self.LimitProcessor = channel.unary_unary(
                 '/splitbed.v1.Ue/LimitProcessor',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.SerializeToString,
@@ -993,12 +1032,6 @@ class UeServicer:
     """Control plane of the UE node alone.
     """
 
-    def WarmLink(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def LimitProcessor(self, request, context):
         """Makes this node as slow as another UE.
         """
@@ -1009,11 +1042,6 @@ class UeServicer:
 
 def add_UeServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'WarmLink': grpc.unary_unary_rpc_method_handler(
-                    servicer.WarmLink,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.SerializeToString,
-            ),
             'LimitProcessor': grpc.unary_unary_rpc_method_handler(
                     servicer.LimitProcessor,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.LimitRequest.FromString,
@@ -1030,33 +1058,6 @@ def add_UeServicer_to_server(servicer, server):
 class Ue:
     """Control plane of the UE node alone.
     """
-
-    @staticmethod
-    def WarmLink(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/splitbed.v1.Ue/WarmLink',
-            splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.WarmLinkReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def LimitProcessor(request,

@@ -212,6 +212,8 @@ class StationsStub:
     """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
     AwaitFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]
     """Waits for a frame whose result is wanted here, and whose source is not."""
+    WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
+    """Opens the congestion windows of the link to a node that it dials."""
 
 @_typing.type_check_only
 class StationsAsyncStub(StationsStub):
@@ -228,6 +230,8 @@ class StationsAsyncStub(StationsStub):
     """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
     AwaitFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
     """Waits for a frame whose result is wanted here, and whose source is not."""
+    WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
+    """Opens the congestion windows of the link to a node that it dials."""
 
 class StationsServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of every node: the frames that go through it."""
@@ -271,6 +275,14 @@ class StationsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.FrameRecord, _abc.Awaitable[_nodes_pb2.FrameRecord]]:
         """Waits for a frame whose result is wanted here, and whose source is not."""
+
+    @_abc_1.abstractmethod
+    def WarmLink(
+        self,
+        request: _nodes_pb2.WarmLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.WarmLinkReply, _abc.Awaitable[_nodes_pb2.WarmLinkReply]]:
+        """Opens the congestion windows of the link to a node that it dials."""
 
 def add_StationsServicer_to_server(servicer: StationsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -352,7 +364,6 @@ class UeStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UeAsyncStub: ...
-    WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
     LimitProcessor: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]
     """Makes this node as slow as another UE."""
 
@@ -361,19 +372,11 @@ class UeAsyncStub(UeStub):
     """Control plane of the UE node alone."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
     LimitProcessor: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LimitRequest, _nodes_pb2.Limited]  # type: ignore[assignment]
     """Makes this node as slow as another UE."""
 
 class UeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of the UE node alone."""
-
-    @_abc_1.abstractmethod
-    def WarmLink(
-        self,
-        request: _nodes_pb2.WarmLinkRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_nodes_pb2.WarmLinkReply, _abc.Awaitable[_nodes_pb2.WarmLinkReply]]: ...
 
     @_abc_1.abstractmethod
     def LimitProcessor(

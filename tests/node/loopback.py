@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from netem.link import Link
 from netem.namespace import Namespace
 from netem.spec import Shape
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import UPLINK
+from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.ask.topology import PAIR
@@ -129,6 +129,10 @@ def loopback_pair(
         config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})
         model = load_model(config, stored)
         nodes = loopback_nodes(space, edge_module, address)
+        if FLOWS[flow].links != (PAIR,):  # each that listens has an address of its own
+            ends = enumerate(FLOWS[flow].links, start=1)
+            links = {both: loopback_link(f"127.0.0.{place}") for place, both in ends}
+            nodes = local_nodes(links, space, free_port(), edge_module)
         yield stack.enter_context(Pair(nodes, model, flow)), model
 
 
@@ -142,15 +146,16 @@ class Splits:
         self.flow = config.flow
         self.last: Configuration
 
-    def asked(self, layers: int, codec: str = "raw") -> Configuration:
+    def asked(self, layers: int, codec: str = "raw", *later: int) -> Configuration:
         """The split after so many layers, with a codec where something crosses."""
-        n, flow = self.model.graph.n, self.flow
-        crosses = Configuration(layers, n, "", flow=flow).crossings
-        return Configuration(layers, n, f"{layers}", codec if crosses else NOTHING, flow=flow)
+        bare = Configuration(
+            layers, self.model.graph.n, f"{layers}", codec, flow=self.flow, later=later
+        )
+        return bare if bare.crossings else replace(bare, codec=NOTHING)
 
-    def load(self, layers: int, codec: str = "raw") -> None:
+    def load(self, layers: int, codec: str = "raw", *later: int) -> None:
         """Load a split, and assign it to the nodes."""
-        self.last = self.asked(layers, codec)
+        self.last = self.asked(layers, codec, *later)
         self.parts.load(self.last)
         self.parts.assign(self.last)
 

@@ -71,12 +71,18 @@ class Loader:
         warmup: int,
         keep: Collection[Placed] = (),
     ) -> dict[Placed, nodes_pb2.Loaded]:
-        """Cut: its own part is open and warm, those of others are ready to be delivered."""
+        """Cut: its own part is open and warm, those of nodes that dial it are ready for these.
+
+        A node that does not dial it has its part brought, open and warm.
+        """
         own = next((one for one in placed if one[0] == self._holder), None)
-        others = [one for one in placed if one[0] != self._holder]
-        reply = self._loaded(self._loading(own, others, warmup, keep))
-        sizes = zip(others, reply.deliver_bytes, strict=True)
+        fetched = [one for one in placed if one[0] in self._pair.fetchers]
+        reply = self._loaded(self._loading(own, fetched, warmup, keep))
+        sizes = zip(fetched, reply.deliver_bytes, strict=True)
         ready = {one: nodes_pb2.Loaded(part_bytes=nbytes) for one, nbytes in sizes}
+        for name, span in placed:
+            if name != self._holder and (name, span) not in ready:
+                ready[name, span] = self._bring(name, span, warmup, keep)
         return ready | ({own: reply} if own else {})
 
     def _loading(

@@ -3,7 +3,7 @@
 Beside them what the nodes are assigned to do with frames, and the pace of the UE.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,6 +48,10 @@ class Slowed:
     asked: float | None = None
 
 
+Cuts = tuple[int, ...]
+"""After how many layers each part but the last ends."""
+
+
 @dataclass
 class _Cut:
     """A cut that is held on the nodes: its parts by their numbers, and what loading each said.
@@ -56,14 +60,14 @@ class _Cut:
     """
 
     parts: dict[int, Placed]
-    holder: str
+    fetchers: Collection[str]
     said: dict[Placed, nodes_pb2.Loaded]
     opened: bool
 
     @property
     def delivered(self) -> list[Placed]:
-        """The parts that are sent to other nodes than the ``holder``, which cuts."""
-        return [one for one in self.parts.values() if one[0] != self.holder]
+        """The parts of ``fetchers``, nodes that dial the one that cuts."""
+        return [one for one in self.parts.values() if one[0] in self.fetchers]
 
 
 class Parts:
@@ -83,14 +87,14 @@ class Parts:
         self._loader = Loader(pair, model, {name: threads[kind_of(name)] for name in pair.nodes})
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
-        self._held: dict[int, _Cut] = {}
+        self._held: dict[Cuts, _Cut] = {}
         """The one used longest ago comes first."""
-        self._layers: int | None = None
+        self._cuts: Cuts | None = None
         self._assigned: dict[str, int] = {}
         """The number of each configuration's assignment, by its key."""
         self._numbers = 0
-        self._delivered_ms: dict[tuple[int, LinkSpec], float] = {}
-        self._slowed: dict[tuple[int | None, Pace], Slowed] = {}
+        self._delivered_ms: dict[tuple[Cuts, LinkSpec], float] = {}
+        self._slowed: dict[tuple[Cuts | None, Pace], Slowed] = {}
         """By the cut; those of all that are held for frames by turns have one, None."""
 
     @property
@@ -104,7 +108,7 @@ class Parts:
         """Nothing is held any more: the nodes were restarted."""
         self._held.clear()
         self._slowed.clear()
-        self._layers = None
+        self._cuts = None
 
     @property
     def loaded(self) -> LoadedParts:
@@ -120,31 +124,31 @@ class Parts:
 
     @property
     def _cut(self) -> _Cut:
-        assert self._layers is not None
-        return self._held[self._layers]
+        assert self._cuts is not None
+        return self._held[self._cuts]
 
     def load(self, asked: Configuration) -> None:
         """Have its cut open on all nodes: cut and load it, unless it is held."""
-        if asked.k in self._held:
-            self._held[asked.k] = self._held.pop(asked.k)
-            self._layers = asked.k
+        if asked.cuts in self._held:
+            self._held[asked.cuts] = self._held.pop(asked.cuts)
+            self._cuts = asked.cuts
             return
-        self._layers = None
+        self._cuts = None
         while len(self._held) >= self.room:
             del self._held[next(iter(self._held))]
-        self._held[asked.k] = self._loaded(asked, [*self._held.values()], self._config.delivery)
-        self._layers = asked.k
+        self._held[asked.cuts] = self._loaded(asked, [*self._held.values()], self._config.delivery)
+        self._cuts = asked.cuts
 
     def _loaded(self, asked: Configuration, beside: Sequence[_Cut], delivery: bool) -> _Cut:
-        # a part 1 of no layers is delivered, too: it takes what every delivery takes
+        # one of no layers says what crosses there; its delivery takes what every delivery takes
         parts = {
             one.part: (one.node, one.span)
             for one in asked.itinerary
-            if one.part and (one.first < one.last or one.last == 0)
+            if one.part and (one.first < one.last or one.last < asked.n)
         }
         bring = self._loader.make_ready if delivery else self._loader.load
         said = bring([*parts.values()], self._config.warmup, _parts_of(beside))
-        return _Cut(parts, self._pair.holder, said, not delivery)
+        return _Cut(parts, self._pair.fetchers, said, not delivery)
 
     def warm(self) -> None:
         """Come back to the cut that was loaded last, and run its parts as warm-up says.
@@ -157,12 +161,12 @@ class Parts:
     def hold(self, every: Sequence[Configuration]) -> None:
         """Have the cuts of them all open at once, each with its codecs, without delivery."""
         self._held.clear()
-        self._layers = None
+        self._cuts = None
         self._assigned.clear()
-        held: dict[int, _Cut] = {}
+        held: dict[Cuts, _Cut] = {}
         for asked in every:
-            if asked.k not in held:
-                held[asked.k] = self._loaded(asked, [*held.values()], delivery=False)
+            if asked.cuts not in held:
+                held[asked.cuts] = self._loaded(asked, [*held.values()], delivery=False)
             self.assign(asked, keep=[*self._assigned.values()])
 
     def deliver(self, link: LinkSpec, timeout_s: float) -> float | None:
@@ -172,9 +176,9 @@ class Parts:
         already is not taken twice, unless they are open no more: codec, pace and block change
         nothing.
         """
-        if not self._config.delivery or self._layers is None:
+        if not self._config.delivery or self._cuts is None:
             return None
-        cut, crossing = self._cut, (self._layers, link)
+        cut, crossing = self._cut, (self._cuts, link)
         if cut.opened and crossing in self._delivered_ms:
             return self._delivered_ms[crossing]
         took_ms = 0.0
@@ -212,7 +216,7 @@ class Parts:
         if not pace.limits:
             yield Slowed()
             return
-        of = self._layers, pace
+        of = self._cuts, pace
         if slowed := self._slowed.get(of):
             # the same for every codec and link, or their rows could not be compared
             again = nodes_pb2.LimitRequest(cpus=slowed.ue_cpus or 0, slowdown=slowed.stretch or 0)

@@ -66,6 +66,11 @@ class Passing:
                 stream.send(Header(hello=Hello(node=name)))
                 stream.receive("hello")
 
+    def warm(self, request: nodes_pb2.WarmLinkRequest) -> None:
+        """Open the congestion windows of the connection to a node that this one dials."""
+        with self._dialled("here", request.peer).stream() as stream:
+            stream.warm(request.bytes, request.back)
+
     def cancel(self) -> None:
         """Give up what is under way to nodes that this one dials, and back."""
         for far in self.far.values():

@@ -12,6 +12,8 @@ from splitbed.node.stations.source import MAX_INPUTS
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
 
+MAX_WARM_BYTES = 1 << 30
+
 
 class StationsService(nodes_pb2_grpc.StationsServicer):
     """Does what the orchestrator asks of the frames that go through this node."""
@@ -63,3 +65,14 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         """Wait for a frame whose result is wanted here."""
         with given_up(context, self._passing.cancel):
             return self._passing.wait(request)
+
+    @answering
+    def WarmLink(
+        self, request: nodes_pb2.WarmLinkRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.WarmLinkReply:
+        """Open congestion windows with bytes that mean nothing."""
+        if (most := max(request.bytes, request.back)) > MAX_WARM_BYTES:
+            raise NodeError(f"refused to warm the link with {most} bytes")
+        with given_up(context, self._passing.cancel):
+            self._passing.warm(request)
+        return nodes_pb2.WarmLinkReply()
