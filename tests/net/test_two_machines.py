@@ -47,6 +47,21 @@ def run(machines: Machines, folder: Path) -> Path:
     return folder / "run"
 
 
+@pytest.mark.parametrize("flow", ["downlink", "remote-source"])
+def test_other_flows_are_measured_between_machines_as_well(
+    machines: Machines, tmp_path: Path, flow: str
+) -> None:
+    done = swept(machines, tmp_path, "--flow", flow, "--split", "3:3", "--bw", "50", "--runs", "3")
+    table = rows(tmp_path / "run")
+    assert [row["split"] for row in table] == ["6:0", "3:3", "0:6"], done.stderr + done.stdout
+    for row in table:
+        # what else runs on this machine may come between two stages, and between nothing else
+        assert row["valid"] == "true" or row["reason"].startswith("stages leave"), row["reason"]
+        assert float(row["max_abs_diff"] or 0) < 1e-6
+    if flow == "remote-source":
+        assert "ends on another clock than it began" in table[1]["reason"]
+
+
 def rows(run: Path) -> list[dict[str, str]]:
     with (run / "summary.csv").open() as file:
         return list(csv.DictReader(file))
