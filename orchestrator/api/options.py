@@ -82,7 +82,7 @@ class SplitWords(TypedDict, total=False):
 class FlowWords(TypedDict, total=False):
     """Which node does what."""
 
-    flow: Annotated[str, Says("Which node does what: uplink, downlink or remote-source. [uplink]")]
+    flow: Annotated[str, Says("Who does what: uplink, downlink, remote-source or call. [uplink]")]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
     ]

@@ -110,13 +110,13 @@ def _value(row: Row, column: str) -> float:
 
 def _times(row: Row) -> Line:
     stages = {
-        "ue_a_encode_ms": "ue-a_encode_ms",
+        "ue_a_encode_ms": "ue_a_encode_ms",
         "uplink_ms": "uplink_ms",
         "network_decode_ms": "network_decode_ms",
         "network_model_ms": "part1_ms",
         "network_encode_ms": "network_encode_ms",
         "downlink_ms": "downlink2_ms",
-        "ue_b_decode_ms": "ue-b_decode_ms",
+        "ue_b_decode_ms": "ue_b_decode_ms",
         "ue_b_model_ms": "part2_ms",
         "result_ms": "result_ms",
     }
@@ -133,13 +133,13 @@ def _times(row: Row) -> Line:
 def _needs(row: Row, fps: float) -> Line:
     """How busy each node and hop is at `fps`, and which bounds it."""
     busy_ms = {
-        "ue_a": _value(row, "ue-a_encode_ms"),
+        "ue_a": _value(row, "ue_a_encode_ms"),
         "uplink": _value(row, "uplink_bytes") * 8e-3 / row.bw_mbit,
         "network": sum(
             _value(row, name) for name in ("network_decode_ms", "part1_ms", "network_encode_ms")
         ),
         "downlink": _value(row, "downlink2_bytes") * 8e-3 / row.downlink_mbit,
-        "ue_b": sum(_value(row, name) for name in ("ue-b_decode_ms", "part2_ms", "result_ms")),
+        "ue_b": sum(_value(row, name) for name in ("ue_b_decode_ms", "part2_ms", "result_ms")),
     }
     slowest = max(busy_ms, key=lambda name: busy_ms[name])
     return {

@@ -65,11 +65,6 @@ def checked_site(config: SweepConfig) -> Site:
     topology = load_topology(config.topology, "pair" if {*flow.nodes} == {*PAIR} else config.flow)
     ends = {place.ends for place in topology.links.values()}
     check_flow(config.flow, topology.names, ends, topology.name)
-    if not flow.paired:
-        raise UsageError(
-            f"--flow {config.flow} is not measured yet: flows of {' and '.join(PAIR)} are; "
-            "`orchestrate call` holds the ways of a call against each other without a link"
-        )
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
