@@ -9,7 +9,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.flow import FLOWS, UPLINK, Link, check_flow, flow_named
 from orchestrator.ask.pace import paces
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.ask.topology import PAIR, Namespaces, Topology, load_topology
+from orchestrator.ask.topology import Namespaces, Topology, load_topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
@@ -62,7 +62,7 @@ def checked_site(config: SweepConfig) -> Site:
     Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
     flow = flow_named(config.flow)
-    topology = load_topology(config.topology, "pair" if {*flow.nodes} == {*PAIR} else config.flow)
+    topology = load_topology(config.topology, "pair" if flow.paired else config.flow)
     ends = {place.ends for place in topology.links.values()}
     check_flow(config.flow, topology.names, ends, topology.name)
     if isinstance(topology, Namespaces):
