@@ -24,7 +24,7 @@ Bools = npt.NDArray[np.bool_]
 UP_MS, DOWN_MS = 1.0, 0.9
 """What a message takes besides the wire, of gRPC, kernel and waking: measured in sweeps here."""
 FRAMING = 1.0005
-"""Bytes that gRPC sends for one of a large message: HTTP/2 frames of 16 KiB."""
+"""Bytes that gRPC sends for one of a large message, at most."""
 
 
 @dataclass(frozen=True)
