@@ -5,7 +5,8 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -14,10 +15,13 @@ import pytest
 from splitbed.errors import NodeError
 from splitbed.messages import messages
 from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.security.access import Guard, server_credentials
+from splitbed.security.certificates import issue_authority
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, TensorHeader
 from splitbed.wire import CHANNEL_OPTIONS
 from tests.node.loopback import free_port
+from tests.security.certified import certified
 
 FRAME: Tensors = {"x": np.ones((2, 2), np.float32)}
 RESULT = [TensorInfo("x", "FP32", (-1, 2))]
@@ -48,6 +52,33 @@ def echo(stream: Stream) -> None:
             stream.answer_padding(received)
         else:
             stream.send(of_frame(received.header.frame.frame), received.tensors())
+
+
+@pytest.mark.parametrize(
+    ("role", "token", "says"),
+    [
+        ("ue", "word", None),
+        ("edge", "word", "PERMISSION_DENIED"),
+        ("ue", "other", "UNAUTHENTICATED"),
+    ],
+)
+def test_a_stream_bears_certificate_and_token(
+    role: str, token: str, says: str | None, tmp_path: Path
+) -> None:
+    authority = issue_authority()
+    serving, dialling = (certified(tmp_path, one, authority) for one in ("edge", role))
+    guard = Guard(frozenset({"ue"}), "word")
+    server = grpc.server(ThreadPoolExecutor(2), interceptors=[guard], options=CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers((streams(echo),))
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(serving))
+    node = Dialled("edge", f"127.0.0.1:{port}", dialling, token)
+    server.start()
+    expected = pytest.raises(NodeError, match=says) if says else nullcontext()
+    with expected, node.stream() as stream:
+        stream.send(of_frame(1), FRAME)
+        assert np.array_equal(stream.receive_frame(1).tensors()["x"], FRAME["x"])
+    node.close()
+    server.stop(0).wait()
 
 
 @pytest.mark.parametrize("rate_mbit", [None, 5.0, math.inf])
