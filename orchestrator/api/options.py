@@ -82,7 +82,9 @@ class SplitWords(TypedDict, total=False):
 class FlowWords(TypedDict, total=False):
     """Which node does what."""
 
-    flow: Annotated[str, Says("Who does what: uplink, downlink, remote-source or call. [uplink]")]
+    flow: Annotated[
+        str, Says("uplink, downlink, remote-source, chain or call (docs/flows.md). [uplink]")
+    ]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
     ]
