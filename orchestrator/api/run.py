@@ -1,6 +1,6 @@
 """A run as programs have it: its rows, its frames, its verdict, a table and a picture."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -21,7 +21,7 @@ from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import MachineError, UsageError
-from splitbed.timeline import STAGES
+from splitbed.timeline import STAGES, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ class Run:
                 ue=cell.ue,
                 number=place,
                 e2e_ms=timeline.e2e_ms,
-                stages_ms={name: timeline.ms(name) for name in STAGES},
+                stages_ms={name: timeline.ms(name) for name in _stages(timeline)},
                 encoded_bytes=frame.encoded_bytes,
                 result_bytes=frame.result_bytes,
                 max_abs_diff=frame.max_abs_diff,
@@ -172,6 +172,11 @@ def open_run(path: str | Path) -> Run:
         run = Run(sweep_folder(path))
     RunFolder(run.folder).read_run()  # refuse it now
     return run
+
+
+def _stages(timeline: Timeline) -> Iterable[str]:
+    """The usual stages, and those that its flow has besides."""
+    return dict.fromkeys((*STAGES, *(stage.name for stage in timeline.stages)))
 
 
 def _in_columns(stages_ms: Mapping[str, float]) -> dict[str, float]:
