@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import crossings_of
+from orchestrator.ask.flow import FLOWS, crossings_of
 from orchestrator.results.clock import ClockModel
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
@@ -90,8 +90,8 @@ def _encoded_bytes(
     cell: CellRecord, frames: Sequence[FrameRecord], sent_bytes: Mapping[str, Array]
 ) -> Array:
     """What went over the last hop that carries no results."""
-    layers = sum(cell.layers)
-    carrying = [hop for hop, cut in crossings_of(cell.flow, cell.split) if cut < layers]
+    layers, coded = sum(cell.layers), FLOWS[cell.flow].codes_outputs
+    carrying = [hop for hop, cut in crossings_of(cell.flow, cell.split) if coded or cut < layers]
     if carrying and carrying[-1] in sent_bytes:
         return sent_bytes[carrying[-1]]
     return np.zeros(len(frames))

@@ -129,6 +129,7 @@ def test_a_second_link_has_columns_of_its_own(tmp_path: Path) -> None:
         "ue_b_decode_ms": 4,
     }
     assert row.bound_ms == pytest.approx(21 + UP_MS + DOWN_MS)
+    assert row.encoded_bytes == DATA  # outputs, which cross encoded
 
 
 def test_the_bound_is_over_all_hops(folder: RunFolder) -> None:
