@@ -100,3 +100,24 @@ def test_interfaces_carry_what_rows_say_hop_by_hop(flow: str, tmp_path: Path) ->
         floor = sum(map(wire_bytes, sizes))
         # headers of frames and messages, and what acknowledges the other way
         assert floor <= ways[hop] <= 1.02 * floor + 70_000
+
+
+def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    asked = ["--flow", "chain", "--split", "2:4+5:1", "--bw", "20", "--delay-ms", "2"]
+    done = place.sweep(*asked, "--no-delivery", "--runs", "3")
+    assert done.returncode in (0, 1), done.stderr + done.stdout
+    table = rows_of(place)
+    whole = f"{LAYERS}"
+    assert [row.split for row in table] == [f"0:0:{whole}", f"0:{whole}:0", "2:3:1", f"{whole}:0:0"]
+    for row in table:
+        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        assert row.e2e_over_bound is not None
+        assert row.e2e_over_bound >= 0.98
+    cloud, edge, split, _ = table
+    assert all((row.max_abs_diff or 0) < 1e-6 for row in (cloud, edge, split))
+    # up and back over both links, or over the first alone: the delay of each
+    assert (split.bound_ms or 0) >= 8
+    assert (edge.bound_ms or 0) >= 4
+    assert split.value("uplink2_bytes")
+    assert edge.value("uplink2_bytes") == 0
