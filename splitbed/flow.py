@@ -46,13 +46,3 @@ Itinerary = tuple[Station, ...]
 def hops(itinerary: Sequence[Station]) -> tuple[tuple[Station, Station], ...]:
     """Each hop: the station that sends, and the one that receives."""
     return tuple(pairwise(itinerary))
-
-
-def source(itinerary: Sequence[Station]) -> Station:
-    """Where frames begin."""
-    return itinerary[0]
-
-
-def sink(itinerary: Sequence[Station]) -> Station:
-    """Where the result is wanted."""
-    return itinerary[-1]

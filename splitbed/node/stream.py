@@ -108,8 +108,6 @@ class Dialled:
         self._lock = threading.Lock()
         self._open: tuple[StreamCall, Stream] | None = None
         self._delivery: grpc.Call | None = None
-        self.rate_mbit: float | None = None
-        """As of a stream, for those that are opened."""
 
     @contextmanager
     def stream(self) -> Iterator[Stream]:
@@ -119,7 +117,6 @@ class Dialled:
                 self._open[0].clear()
                 self._open = None
             call, stream = self._open = self._open or self._opened()
-            stream.rate_mbit = self.rate_mbit
             try:
                 yield stream
             except BaseException:

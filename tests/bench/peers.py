@@ -184,8 +184,8 @@ class _Ours:
         self.rate_mbit = 0
 
     def __call__(self, array: Floats) -> None:
-        self._node.rate_mbit = self.rate_mbit or math.inf
         with self._node.stream() as stream:
+            stream.rate_mbit = self.rate_mbit or math.inf
             stream.send(Header(frame=FrameHeader(sent_ns=self.rate_mbit)), {"x": array})
             stream.receive("frame").tensors()
 

@@ -84,9 +84,9 @@ def test_a_stream_bears_certificate_and_token(
 @pytest.mark.parametrize("rate_mbit", [None, 5.0, math.inf])
 def test_frames_go_there_and_back_one_after_another(rate_mbit: float | None) -> None:
     with dialled(echo) as node:
-        node.rate_mbit = rate_mbit
         for number, tensors in enumerate([FRAME, LARGE, FRAME]):
             with node.stream() as stream:
+                stream.rate_mbit = rate_mbit
                 stream.send(of_frame(number), tensors)
                 came = stream.receive_frame(number).tensors()
                 stream.warm(100_000)

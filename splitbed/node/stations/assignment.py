@@ -118,12 +118,12 @@ def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment
         raise NodeError(f"refused {what}: the source is the first station, and no other")
     done = 0
     for one in itinerary:
-        if one.first != one.last and (one.first != done or not one.first < one.last):
+        if one.first != done or one.last < done:
             raise NodeError(
                 f"refused {what}: {one.node} is to run the layers {one.first} to {one.last} after "
                 f"{done} were run"
             )
-        done = max(done, one.last)
+        done = one.last
         if one.last > model.layers or (one.result and one.last != model.layers):
             raise NodeError(
                 f"refused {what}: {one.node} stops after layer {one.last} of {model.layers}"

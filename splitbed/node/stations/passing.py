@@ -96,7 +96,7 @@ class Passing:
                 del self._near[name]
 
     def _know(self, name: str, stream: Stream) -> None:
-        if len(name) > _MOST_NAME or len(self._near) >= _MOST_NEAR:
+        if len(name) > _MOST_NAME or len({*self._near, name}) > _MOST_NEAR:
             raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
         self._near[name] = stream
 

@@ -342,6 +342,10 @@ def test_an_assignment_that_cannot_be_is_refused_by_what_is_wrong(
     message.stations[1].span.first = 3
     with pytest.raises(NodeError, match="the layers 3 to 6 after 2 were run"):
         nodes.frames["edge"].assign(message)
+    message = nodes.message("edge")  # an idle station, after layers that nobody ran
+    message.stations[0].span.first = message.stations[0].span.last = 2
+    with pytest.raises(NodeError, match="the layers 2 to 2 after 0 were run"):
+        nodes.frames["edge"].assign(message)
     message = nodes.message("edge")
     message.stations[1].span.last = 7
     with pytest.raises(NodeError, match="stops after layer 7 of 6"):
