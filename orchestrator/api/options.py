@@ -139,7 +139,9 @@ class NodeWords(TypedDict, total=False):
     ue_threads: Annotated[int, Says("0: all CPUs. [0]")]
     edge_threads: Annotated[int, Says("0: all CPUs. [0]")]
     link_backend: Annotated[str, Says("auto, native, linkbox or mininet. [auto]")]
-    topology: Annotated[Place, Says("YAML like those in topologies/. [pair.yaml]", as_path=True)]
+    topology: Annotated[
+        Place, Says("YAML like those in topologies/. [that of the flow]", as_path=True)
+    ]
 
 
 class RunWords(TypedDict, total=False):

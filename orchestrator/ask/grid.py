@@ -178,9 +178,15 @@ def _inner(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
     for words in config.split.split(","):
         labels = words.split("+")
         if len(labels) != count:
+            own = sorted(resolve(graph, "named", model.named_splits), key=lambda one: one.k)
+            such = (
+                f", such as {'+'.join(one.label for one in own[:count])}"
+                if own[count - 1 :]
+                else ""
+            )
             raise UsageError(
                 f"--split {config.split}: the flow {config.flow} cuts a model {count} times; give "
-                f"{count} cuts with + between them, such as {'+'.join(['1:9', '4:6'][:count])}"
+                f"{count} cuts with + between them{such}"
             )
         ends = [resolve(graph, one, model.named_splits)[0].k for one in labels]
         if ends != sorted(ends):

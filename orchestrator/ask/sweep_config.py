@@ -111,9 +111,12 @@ class SweepConfig(LinkOptions):
                 f"{self.flow} results cross instead: give it with --flow call"
             )
         if self.private_layers is not None and self.flow != UPLINK:
+            flow = flow_named(self.flow)
+            first = flow.node_of(1)
+            why = f"the first are on {first}" if first != "ue" else f"there are {flow.parts} parts"
             raise UsageError(
-                f"--private-layers leaves the first layers on the UE, and in the flow {self.flow} "
-                "the first are on the edge: give it with --flow uplink"
+                "--private-layers leaves the first layers on the UE, all others on the edge, and "
+                f"in the flow {self.flow} {why}: give it with --flow uplink"
             )
         if self.races and self.blocks > 1:
             raise UsageError(

@@ -83,8 +83,9 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
     """
     if not FLOWS[config.flow].paired:
         raise UsageError(
-            f"--flow {config.flow}: profiles are of the UE and the edge alone, and a plan of what "
-            f"they predict; choose {', '.join(name for name, one in FLOWS.items() if one.paired)}"
+            f"--flow {config.flow}: a plan predicts from the profiles of a UE and an edge, and "
+            "this flow has other nodes; choose "
+            f"{', '.join(name for name, one in FLOWS.items() if one.paired)}"
         )
     if config.out:
         check_free(config.out)

@@ -17,8 +17,8 @@ Mbit/s is 10^6 bit/s. This page is made of the declarations in \
 
 """
 _OF_FLOWS = """
-Flows other than uplink have more, behind these: what each hop carries, and stages that several \
-nodes have, each alone.
+Flows other than uplink have more, behind these: what each hop carries, stages that several \
+nodes have, each alone, and the hops and parts that uplink does not have.
 
 """
 

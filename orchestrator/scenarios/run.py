@@ -149,6 +149,7 @@ def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[Sweep
         if outcome.rows:
             reading = read_folder(outcome.folder)
             own = RunFolder(outcome.folder)
+            progress.note("computing the tables of the clause")
             found = _tables(scenario, config, ready.local, own, reading, checks)
             _write_tables(scenario, outcome, reading.run, found, folder)
     failed = any(check.verdict != "PASSED" for check in checks)

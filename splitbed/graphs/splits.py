@@ -131,6 +131,11 @@ def _index(graph: Graph, label: str, node: str) -> int:
 
 
 def _unknown(graph: Graph, label: str, named: Mapping[str, str]) -> str:
+    if "+" in label:
+        return (
+            f"--split {label!r}: two cuts, joined by +, are for --flow chain; "
+            "give one cut, or a list with commas"
+        )
     labels = [*named] or [split.label for split in _splits(paying(_inner(graph)))]
     shown = ", ".join([*labels[:5], "…"] if len(labels) > 5 else labels)
     known = [*named, *(layer.name for layer in graph.layers)]

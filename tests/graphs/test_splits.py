@@ -103,6 +103,7 @@ def test_a_listed_cut_that_cannot_be_crossed_is_refused_with_the_reason(tmp_path
         ("/b/Rleu:after", r"no node is named '/b/Rleu' .* /b/Relu"),
         ("nowhere:before", r"no node is named 'nowhere' .* /a/Conv, /b/Relu, …, /y/Relu"),
         ("split_nod_3", r"unknown; did you mean split_node_3.* 4 labels \(anchor, "),
+        ("anchor+split_node_3", "two cuts, joined by [+], are for --flow chain"),
         ("", "means no cut"),
         (" , ", "means no cut"),
     ],

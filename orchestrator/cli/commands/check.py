@@ -127,7 +127,9 @@ def replay(
     weights: Annotated[Path | None, option("Trained weights, likewise.")] = None,
     calibration: Annotated[str | None, option("Frames of the calibration, likewise.")] = None,
     link_backend: Annotated[str | None, option("auto, native, linkbox or mininet.")] = None,
-    topology: Annotated[Path | None, option("YAML like those in topologies/. [pair.yaml]")] = None,
+    topology: Annotated[
+        Path | None, option("YAML like those in topologies/. [that of the flow]")
+    ] = None,
     metrics: Metrics = None,
     otlp: Otlp = None,
     json: Json = False,

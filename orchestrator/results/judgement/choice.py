@@ -95,11 +95,13 @@ class Choice:
         """What would tell them apart, as ``about 40 frames more would tell``."""
         if self.difference is None:
             return "to tell takes 2 frames of each at least: give more --runs"
+        of, alone = self.difference.of, ""
+        if self.difference.p <= MAX_P and _tells(self.difference):
+            alone = "the two alone could be, not among all that was compared; "
         if (more := self.difference.more_to_tell(self.level)) is None:
-            of = self.difference.of
             blocks = "; --blocks 5 may" if of == "frame" else ""
-            return f"more {of}s of this run would not tell so little{blocks}"
-        return f"about {more} {self.difference.of}{'' if more == 1 else 's'} more would tell"
+            return f"{alone}more {of}s of this run would not tell so little{blocks}"
+        return f"{alone}about {more} {of}{'' if more == 1 else 's'} more would tell"
 
     @property
     def device(self) -> Row | None:

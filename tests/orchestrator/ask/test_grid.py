@@ -93,6 +93,8 @@ def test_the_private_anchor_is_the_earliest_cut_that_leaves_so_many_layers(cells
         cells(private_layers=6)
     with pytest.raises(UsageError, match="give it with --flow uplink"):
         cells(private_layers=1, flow="downlink")
+    with pytest.raises(UsageError, match="in the flow call the first are on network"):
+        cells(private_layers=1, flow="call")
 
 
 def test_a_chain_has_a_cell_for_each_two_cuts_and_an_anchor_on_each_node(cells: Cells) -> None:

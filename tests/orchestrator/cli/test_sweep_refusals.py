@@ -20,6 +20,7 @@ from tests.orchestrator.commands import orchestrate
         (("--ue-profile", "nokia-3310", "--profile"), "nokia-3310"),
         (("--input", "nowhere.mp4"), "nowhere.mp4"),
         (("--input", "shape"), "did you mean shapes?"),
+        (("--flow", "chain"), "2 cuts with + between them, such as stem+stage1"),
         (("--topology", "nowhere.yaml"), "topology nowhere.yaml: No such file"),
         (("--calibration", "nowhere.png", "--codec", "int8"), "nowhere.png"),
     ],

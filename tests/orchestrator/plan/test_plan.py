@@ -396,7 +396,7 @@ def test_a_flow_with_nodes_that_no_profile_is_of_is_refused(flow: str, tmp_path:
     (tmp_path / "profile.json").write_text(predictor().profile.model_dump_json())
     ended = orchestrate("plan", "--model", "shapesnet", "--flow", flow, "--profile", str(tmp_path))
     assert ended.code == 2
-    assert f"--flow {flow}: profiles are of the UE and the edge alone" in ended.err
+    assert f"--flow {flow}: a plan predicts from the profiles of a UE and an edge" in ended.err
 
 
 def test_codecs_are_coded_here_on_the_models_own_maps() -> None:

@@ -206,6 +206,11 @@ def test_the_pair_of_the_choice_is_told_as_the_choice_is() -> None:
             apart(0.9, ratio=1.001),
             "more frames of this run would not tell so little; --blocks 5 may",
         ),
+        (
+            apart(1.1, spread=0.0),
+            "the two alone could be, not among all that was compared; "
+            "about 1 frame more would tell",
+        ),
         (apart(0.9, ratio=1.0, of="block"), "more blocks of this run would not tell so little"),
     ],
 )
