@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from edge_node.cli import app as edge_node
 from netem.cli import app as netem
 from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.topology import load_topology
 from orchestrator.cli.root import app as orchestrate
 from splitbed.cli import app as splitbed
 from tests.docs.pages import PAGES, ROOT, Block, blocks, to_run
@@ -61,10 +62,14 @@ def test_each_option_in_a_sentence_is_one_of_some_command(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_yaml_on_a_page_can_be_swept(page: Path) -> None:
+def test_each_yaml_on_a_page_is_a_sweep_or_a_topology(page: Path, tmp_path: Path) -> None:
     for block in blocks(page, "yaml"):
         read = yaml.safe_load(block.text)
-        sweep_config({key.replace("-", "_"): value for key, value in read.items()})
+        if "links" in read:
+            (file := tmp_path / "topology.yaml").write_text(block.text)
+            load_topology(file)
+        else:
+            sweep_config({key.replace("-", "_"): value for key, value in read.items()})
 
 
 def test_every_mark_of_a_block_is_one_that_is_meant() -> None:
