@@ -40,6 +40,12 @@ class Row(FurtherColumns, frozen=True, kw_only=True):
         return layers_of(self.split)
 
     @property
+    def layers_on_user_side(self) -> int:
+        """How many run on the node where the result is wanted; the rest is in the network."""
+        flow = FLOWS[self.flow]
+        return sum(self.layers[part - 1] for node, part in flow.way if part and node == flow.user)
+
+    @property
     def anchor(self) -> Anchor | None:
         """Which anchor it is; None for a split that is held against these."""
         return anchor_of(self.flow, self.split, self.split_name)

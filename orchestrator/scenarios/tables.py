@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.ask.flow import FLOWS
 from orchestrator.checks.verify import Verification
 from orchestrator.results.columns import csv_text
 from orchestrator.results.facts import ModelFacts
@@ -120,12 +121,14 @@ def measured_table(rows: Sequence[Row]) -> Table:
 
 
 def _measured(row: Row) -> Line:
-    client, server = row.layers[:2]
-    values = ((name, getattr(row, name)) for name in _MEASURED)
+    client = row.layers_on_user_side
+    last_hop = f"{FLOWS[row.flow].hops[-1]}_ms"
+    names = (last_hop if name == "downlink_ms" else name for name in _MEASURED)
+    values = ((name, row.value(name)) for name in names)
     return {
         "link": row.link,
         "layers_on_client": client,
-        "layers_on_server": server,
+        "layers_on_server": sum(row.layers) - client,
         "codec": row.codec,
         "ue": row.ue,
         "ue_slowdown": row.ue_slowdown,

@@ -46,7 +46,7 @@ def test_the_edge_passes_frames_on_and_their_results_back(chain: Splits) -> None
         "downlink2": 8 * 4,
         "downlink": 8 * 4,
     }
-    assert record.intermediate_bytes == 2 * record.encoded_bytes == 3 * MAP_BYTES
+    assert record.intermediate_bytes == 2 * record.encoded_bytes == 2 * MAP_BYTES
 
 
 def test_the_ue_fetches_its_part_and_the_cloud_is_brought_its_own(chain: Splits) -> None:

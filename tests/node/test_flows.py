@@ -76,6 +76,13 @@ def test_bytes_are_told_hop_by_hop_and_only_intermediate_data_as_such(splits: Sp
     assert (record.intermediate_bytes, record.encoded_bytes) == (MAP_BYTES, MAP_BYTES // 2)
 
 
+def test_results_that_cross_are_no_intermediate_data(splits: Splits) -> None:
+    splits.load(LAYERS)
+    record = splits.run()
+    crossed = PICTURE_BYTES if splits.flow == "downlink" else 0
+    assert (record.intermediate_bytes, record.encoded_bytes) == (crossed, crossed)
+
+
 def test_the_link_is_warmed_both_ways(splits: Splits) -> None:
     splits.load(2)
     for back in (0, 1, 500_000):

@@ -49,7 +49,13 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     loss_pct: Annotated[float, Column("loss on the uplink, as asked", "%")]
     frames: Annotated[int, Column("frames that ended and count")]
     errors: Annotated[int, Column("1 where the cell failed, else 0")]
-    intermediate_tensors: Annotated[int, Column("tensors that cross the cut", head="tensors")]
+    intermediate_tensors: Annotated[
+        int,
+        Column(
+            "tensors that cross the cut; where several hops carry data or the input, on the last",
+            head="tensors",
+        ),
+    ]
     intermediate_bytes: Annotated[int, Column("their size, dense", "bytes")]
     encoded_bytes: Annotated[
         Count, Column("their size as sent, the mean of the frames", "bytes", NO_FRAME)
@@ -70,9 +76,9 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     uplink_ms: Annotated[
         Number,
         Column(
-            "the way to the edge, putting tensors into messages with it; 0 without one",
+            "the way to the edge, putting tensors into messages with it; 0 where nothing crosses",
             "ms",
-            NOT_TOLD,
+            f"{NOT_TOLD}, or the flow has no such hop",
             "uplink",
         ),
     ] = None
@@ -81,7 +87,13 @@ class MainColumns(Struct, frozen=True, kw_only=True):
         Number, Column("part 2, in the flow uplink on the edge", "ms", NO_FRAME, "part 2")
     ] = None
     downlink_ms: Annotated[
-        Number, Column("the way to the UE, likewise", "ms", NOT_TOLD, "downlink")
+        Number,
+        Column(
+            "the way to the UE, likewise",
+            "ms",
+            f"{NOT_TOLD}, or the flow has no such hop",
+            "downlink",
+        ),
     ] = None
     e2e_ms: Annotated[
         Number,

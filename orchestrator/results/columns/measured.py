@@ -6,6 +6,7 @@ from statistics import fmean
 import numpy as np
 from msgspec.structs import replace
 
+from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
 from orchestrator.results.columns.conditions import with_link, with_machine
@@ -157,7 +158,8 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
     every = [visit.times for visit in visits if visit.times is not None]
     times = pooled(every)
     bound = np.concatenate([visit.bound_ms for visit in visits])
-    columns = {f"{name}_ms": times.ms(name) for name in STAGES}
+    hops = FLOWS[row.flow].hops
+    columns = {f"{name}_ms": times.ms(name) for name in STAGES if name in hops or not is_hop(name)}
     columns |= {"network_ms": times.ms(*filter(is_hop, times.stages))}
     columns |= {"gap_pct": 100 * times.gap_share}
     columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
@@ -249,7 +251,7 @@ def _with_clock(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
     sound = all(visit.clock_fault is None for visit in visits)
 
     def told(ms: float | None) -> float | None:
-        return ms if sound and is_told(known(ms), unsure_ms) else None
+        return ms if ms is not None and sound and is_told(ms, unsure_ms) else None
 
     return replace(
         row,

@@ -30,7 +30,8 @@ _HOP = re.compile(r"(up|down)link[2-9]?")
 class Hop:
     """From a station to the next: its stage, and the link's rate that way.
 
-    ``intermediate`` says whether it carries intermediate data, ``results`` whether results.
+    ``results`` says whether it carries results, ``intermediate`` whether it is the last that does
+    not: what goes into the result is the frame's intermediate data, or its input.
     """
 
     name: str
@@ -148,7 +149,7 @@ def _hop(place: int, itinerary: Itinerary, message: nodes_pb2.Hop, *, channels_l
     return Hop(
         name=message.name,
         rate_mbit=message.rate_mbit,
-        intermediate=itinerary[place + 1].part > 1,
+        intermediate=itinerary[place + 1].result,
         results=any(one.result for one in itinerary[: place + 1]),
         setting=Setting(ranges, channels_last, picture),
     )

@@ -235,8 +235,8 @@ def test_a_frame_carries_the_stages_of_its_flow_and_who_did_them(
         ("device anchor", 0, 0),
         ("uplink", 8 * 16 * 16 * 4, 8 * 16 * 16 * 4),
         ("remote-source", 8 * 16 * 16 * 4, 8 * 16 * 16 * 2),
-        ("chain", 2 * 8 * 16 * 16 * 4, 2 * 8 * 16 * 16 * 4),
-        ("call", 0, 0),
+        ("chain", 8 * 16 * 16 * 4, 8 * 16 * 16 * 4),
+        ("call", 8 * 4, 8 * 4),  # outputs, which cross as data do
         ("call, device anchor", 3 * 16 * 16 * 4, 3 * 16 * 16 * 2),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_5 import call_tables, quality_table
+from orchestrator.scenarios.tables import measured_table
 from orchestrator.scenarios.tr import tr_tables
 from tests.orchestrator.results.test_flows import Stages, add
 from tests.orchestrator.scenarios.test_tr import table, write_scenario
@@ -64,6 +65,14 @@ def test_stages_add_up_from_glass_to_glass(folder: RunFolder) -> None:
     assert (network["network_decode_ms"], network["ue_b_decode_ms"]) == (1, 3)
     assert (network["ue_a_encode_ms"], network["network_encode_ms"]) == (2, 6)
     assert (ue_b["network_model_ms"], ue_b["ue_b_model_ms"]) == (0, 80)
+
+
+def test_layers_are_told_by_where_they_run_and_the_last_hop_by_its_name(folder: RunFolder) -> None:
+    network, ue_b = measured_table(rows(folder)).lines
+    assert (network["layers_on_client"], network["layers_on_server"]) == (0, 2)
+    assert (ue_b["layers_on_client"], ue_b["layers_on_server"]) == (2, 0)
+    assert (network["downlink2_ms"], ue_b["downlink2_ms"]) == (20, 5)
+    assert "downlink_ms" not in network
 
 
 def test_what_bounds_the_rate_is_the_busiest(folder: RunFolder) -> None:
