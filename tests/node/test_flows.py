@@ -38,6 +38,13 @@ def test_every_cut_gives_the_whole_models_output_and_is_compared_with_it(
     assert result.info.name == "scores"
 
 
+def test_results_that_cross_are_no_intermediate_data(splits: Splits) -> None:
+    splits.load(LAYERS)
+    record = splits.run()
+    crossed = PICTURE_BYTES if splits.flow == "downlink" else 0
+    assert (record.intermediate_bytes, record.encoded_bytes) == (crossed, crossed)
+
+
 @pytest.mark.parametrize("delivery", [False, True])
 def test_parts_come_to_the_nodes_that_run_them(splits: Splits, delivery: bool) -> None:
     own = Splits(splits.pair, splits.model, flow=splits.flow, delivery=delivery)
@@ -74,13 +81,6 @@ def test_bytes_are_told_hop_by_hop_and_only_intermediate_data_as_such(splits: Sp
     up = {"uplink": PICTURE_BYTES // 2} if splits.flow == "downlink" else {}
     assert hops == up | {"downlink": MAP_BYTES // 2}
     assert (record.intermediate_bytes, record.encoded_bytes) == (MAP_BYTES, MAP_BYTES // 2)
-
-
-def test_results_that_cross_are_no_intermediate_data(splits: Splits) -> None:
-    splits.load(LAYERS)
-    record = splits.run()
-    crossed = PICTURE_BYTES if splits.flow == "downlink" else 0
-    assert (record.intermediate_bytes, record.encoded_bytes) == (crossed, crossed)
 
 
 def test_the_link_is_warmed_both_ways(splits: Splits) -> None:

@@ -45,7 +45,7 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
     chosen = choices(table)
     for choice in chosen:
         said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
-        said += passed_over(table, choice.best) if choice.best else []
+        said += passed_over(table, choice.best) if choice.best else _none_fit(table, choice)
     said += undecided(table, chosen)
     said += _uncompressed_anchor(table)
     said += untrained(table)
@@ -182,6 +182,28 @@ def passed_over(table: Sequence[Row], best: Row) -> list[str]:
     ]
 
 
+def _none_fit(table: Sequence[Row], choice: Choice) -> list[str]:
+    """That all rows under these conditions may lose too much, where they do."""
+    if not (lossy := _all_lossy(table, choice)):
+        return []
+    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in lossy[:MAX_NAMED]]
+    more = [f"{len(lossy) - MAX_NAMED} more"] if len(lossy) > MAX_NAMED else []
+    slowed = f" with the UE slowed ({pace_words([lossy[0]])})" if choice.ue else ""
+    return [
+        f"Nothing is advised at {choice.link}{slowed}, since nothing measured is known to lose no "
+        f"more than --max-drop, {lossy[0].max_drop:g}: {'; '.join([*told, *more])}."
+    ]
+
+
+def _all_lossy(table: Sequence[Row], choice: Choice) -> list[Row]:
+    """All rows under these conditions, the fastest first; none where any was not judged so."""
+    under = [row for row in table if row.conditions == (choice.link, choice.ue)]
+    ran = [row for row in under if row.valid and row.e2e_ms is not None]
+    if any(fitness(row) not in (Fitness.TOO_LOSSY, Fitness.UNDECIDED) for row in ran):
+        return []
+    return sorted(ran, key=lambda row: known(row.e2e_ms))
+
+
 def _faster_unfit(table: Sequence[Row], best: Row) -> list[Row]:
     """The fastest first."""
     faster = [
@@ -205,7 +227,10 @@ def undecided(table: Sequence[Row], chosen: Sequence[Choice]) -> list[str]:
     left_out = [
         row
         for choice in chosen
-        for row in (*choice.lossier, *(_faster_unfit(table, choice.best) if choice.best else ()))
+        for row in (
+            *choice.lossier,
+            *(_faster_unfit(table, choice.best) if choice.best else _all_lossy(table, choice)),
+        )
     ]
     found = {row.label: row for row in left_out if fitness(row) is Fitness.UNDECIDED}
     if not found:

@@ -103,13 +103,11 @@ def lossier_words(anchors: Sequence[Row]) -> list[str]:
     Those of seeded weights are told once for the whole run.
     """
     judged = [row for row in anchors if not seeded(row) and _is_known(row)]
-    lost = [f"{row.codec} ({known(row.accuracy_drop):.3f})" for row in judged]
+    # anchors on several nodes lose the same
+    lost = list(dict.fromkeys(f"{row.codec} ({known(row.accuracy_drop):.3f})" for row in judged))
     more = [f"as {listed(lost, 'or')} the input loses more accuracy"] if lost else []
-    return more + [
-        f"as {row.codec} the input {why_unfit(row)}"
-        for row in anchors
-        if not seeded(row) and not _is_known(row)
-    ]
+    open_ = [row for row in anchors if not seeded(row) and not _is_known(row)]
+    return more + list(dict.fromkeys(f"as {row.codec} the input {why_unfit(row)}" for row in open_))
 
 
 def _is_known(row: Row) -> bool:

@@ -215,6 +215,18 @@ def test_a_split_that_lost_its_accuracy_is_named_and_not_recommended(folder: Run
     )
 
 
+def test_where_every_row_loses_too_much_that_is_said_once(folder: RunFolder) -> None:
+    change_run(folder, whole_accuracy=WHOLE)
+    for split, ms in (("0:2", 90), ("1:1", 20), ("2:0", 80)):
+        add_cell(folder, split, [ms] * 3, **lossy(0.0))
+    assert advice(rows(folder))[:1] == [
+        "Nothing is advised at 8 Mbit/s, since nothing measured is known to lose no more than "
+        "--max-drop, 0.01: cut 1:1 (1:1) as int8, 20 ms, loses 0.8 [0.799 to 0.801] (AP over 12 "
+        "inputs); cut 2:0 as int8, 80 ms, loses 0.8 [0.799 to 0.801] (AP over 12 inputs); cut 0:2 "
+        "as int8, 90 ms, loses 0.8 [0.799 to 0.801] (AP over 12 inputs)."
+    ]
+
+
 def test_a_network_anchor_that_sees_less_is_no_rival_and_says_what_it_lost(
     folder: RunFolder,
 ) -> None:

@@ -139,6 +139,7 @@ def test_network_anchors_that_see_less_are_told_by_how_much_or_why_nobody_knows(
     assert lossier_words(less[:1]) == ["as jpeg:75 (0.020) the input loses more accuracy"]
     (said,) = lossier_words(less)
     assert said == "as jpeg:75 (0.020) or jpeg:50 (0.040) the input loses more accuracy"
+    assert lossier_words([*less, *less]) == [said]  # as two nodes of a chain do
     open_ = made_row(**LOSSY | INPUT | {"codec": "avc:18", "accuracy_drop_low": 0.0})
     unjudged = made_row(**INPUT, lossless=False)
     seeded = made_row(**LOSSY | INPUT | {"weights": "seeded (0)"})
