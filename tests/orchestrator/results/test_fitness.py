@@ -227,6 +227,16 @@ def test_where_every_row_loses_too_much_that_is_said_once(folder: RunFolder) -> 
     ]
 
 
+def test_where_nothing_is_fit_what_would_decide_the_undecided_is_told(folder: RunFolder) -> None:
+    judged = {"metric": "AP", "value": 0.8, "frames": 1, "drop": 0.0}
+    change_run(folder, whole_accuracy=WHOLE)
+    add_cell(folder, "1:1", [20] * 3, codec="int8", lossless=False, accuracy=judged)
+    add_cell(folder, "2:0", [80] * 3, **lossy(0.0))
+    none, undecided, *_ = advice(rows(folder))
+    assert none.startswith("Nothing is advised at 8 Mbit/s")
+    assert undecided.startswith("Undecided") and "cut 1:1 (1:1) as int8 loses 0 " in undecided
+
+
 def test_a_network_anchor_that_sees_less_is_no_rival_and_says_what_it_lost(
     folder: RunFolder,
 ) -> None:
