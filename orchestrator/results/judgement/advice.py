@@ -173,12 +173,9 @@ def passed_over(table: Sequence[Row], best: Row) -> list[str]:
     """
     if not (faster := _faster_unfit(table, best)):
         return []
-    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in faster[:MAX_NAMED]]
-    more = [f"{len(faster) - MAX_NAMED} more"] if len(faster) > MAX_NAMED else []
-    slowed = f" with the UE slowed ({pace_words([best])})" if best.ue else ""
     return [
-        f"Faster at {best.link}{slowed} than {best.label}, {_ms(best)}, by their medians, and not "
-        f"recommended, since --max-drop is {best.max_drop:g}: {'; '.join([*told, *more])}."
+        f"Faster at {_conditions(best)} than {best.label}, {_ms(best)}, by their medians, and not "
+        f"recommended, since --max-drop is {best.max_drop:g}: {_unfit_words(faster)}."
     ]
 
 
@@ -186,13 +183,22 @@ def _none_fit(table: Sequence[Row], choice: Choice) -> list[str]:
     """That all rows under these conditions may lose too much, where they do."""
     if not (lossy := _all_lossy(table, choice)):
         return []
-    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in lossy[:MAX_NAMED]]
-    more = [f"{len(lossy) - MAX_NAMED} more"] if len(lossy) > MAX_NAMED else []
-    slowed = f" with the UE slowed ({pace_words([lossy[0]])})" if choice.ue else ""
     return [
-        f"Nothing is advised at {choice.link}{slowed}, since nothing measured is known to lose no "
-        f"more than --max-drop, {lossy[0].max_drop:g}: {'; '.join([*told, *more])}."
+        f"Nothing is advised at {_conditions(lossy[0])}, since nothing measured is known to lose "
+        f"no more than --max-drop, {lossy[0].max_drop:g}: {_unfit_words(lossy)}."
     ]
+
+
+def _conditions(row: Row) -> str:
+    """The link, and the pace of a UE that was slowed."""
+    return f"{row.link} with the UE slowed ({pace_words([row])})" if row.ue else row.link
+
+
+def _unfit_words(rows: Sequence[Row]) -> str:
+    """The first of them, and why each is not to be chosen."""
+    told = [f"{row.label}, {_ms(row)}, {why_unfit(row)}" for row in rows[:MAX_NAMED]]
+    more = [f"{len(rows) - MAX_NAMED} more"] if len(rows) > MAX_NAMED else []
+    return "; ".join([*told, *more])
 
 
 def _all_lossy(table: Sequence[Row], choice: Choice) -> list[Row]:

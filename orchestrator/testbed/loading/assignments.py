@@ -6,7 +6,8 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import shape_of
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
-from splitbed.node.delivery import model_message, span_message
+from splitbed.node.delivery import model_message
+from splitbed.node.stations.assignment import station_message
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import recipe_message
 
@@ -17,17 +18,7 @@ def assignment_message(
     """Its itinerary, and what codecs must know, as it travels."""
     return nodes_pb2.Assignment(
         number=number,
-        stations=[
-            nodes_pb2.Station(
-                node=one.node,
-                span=span_message(one.span),
-                part=one.part,
-                source=one.source,
-                result=one.result,
-                gives=one.gives,
-            )
-            for one in asked.itinerary
-        ],
+        stations=map(station_message, asked.itinerary),
         hops=_hops(asked, model, ranges),
         model=model_message(model.info),
         channels_last=model.channels_last,

@@ -15,7 +15,7 @@ from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.flow import Itinerary
-from splitbed.node.delivery import ModelInfo, model_of, span_of
+from splitbed.node.delivery import ModelInfo, model_of, span_message, span_of
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.station import Station
 from splitbed.tensors import TensorInfo, Tensors, zeros
@@ -90,6 +90,18 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts) -> Assignment:
         if one.node == message.node
     }
     return Assignment(message.number, message.node, itinerary, hops, model, own)
+
+
+def station_message(station: flow.Station) -> nodes_pb2.Station:
+    """A station as it travels."""
+    return nodes_pb2.Station(
+        node=station.node,
+        span=span_message(station.span),
+        part=station.part,
+        source=station.source,
+        result=station.result,
+        gives=station.gives,
+    )
 
 
 def _station(message: nodes_pb2.Station) -> flow.Station:

@@ -14,6 +14,7 @@ from splitbed.graphs.parts import StoredModel, extract_part, store
 from splitbed.messages import Received, messages
 from splitbed.node.delivery import CutPart, info_of, model_message, span_message
 from splitbed.node.parts.held import HeldParts
+from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import Source
@@ -83,17 +84,7 @@ class Nodes:
         return nodes_pb2.Assignment(
             number=NUMBER,
             node=name,
-            stations=[
-                nodes_pb2.Station(
-                    node=one.node,
-                    span=span_message(one.span),
-                    part=one.part,
-                    source=one.source,
-                    result=one.result,
-                    gives=one.gives,
-                )
-                for one in self.itinerary
-            ],
+            stations=map(station_message, self.itinerary),
             hops=[nodes_pb2.Hop(name=hop) for hop in self.hops],
             model=model_message(info_of(self.stored.graph, "tensors", "onnx")),
         )
