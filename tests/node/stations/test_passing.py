@@ -20,6 +20,7 @@ from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Header, Hello
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
 from tests.node.stations.test_frames import FLOWS, NUMBER, Nodes, model_on_disk
+from tests.shared_machine import until
 
 __all__ = ["model_on_disk"]
 
@@ -116,6 +117,7 @@ def test_a_frame_for_a_node_that_has_not_dialled_is_refused_by_name(
 ) -> None:
     with network("call", stored, tmp_path) as net:
         net.passing["ue-b"].far["network"].close()
+        until(lambda: "ue-b" not in net.passing["network"]._near)
         net.passing["ue-a"].run(nodes_pb2.FrameRequest(frame=1, assignment=NUMBER))
         dialled = net.passing["ue-a"].far["network"]
         with (
