@@ -45,7 +45,7 @@ def load(
         UsageError: the file cannot be read or does not fit; every misfit is named.
         MachineError: a ``.pt`` file, and torch is not installed.
     """
-    state = {rename(_plain(name)): values for name, values in _read(path).items()}
+    state = {rename(_plain(name)): values for name, values in read(path).items()}
     counts = any(name.endswith("num_batches_tracked") for name in state)
     epsilon = EPSILON if counts else frozen_epsilon
     expected = _shapes(layers)
@@ -130,7 +130,8 @@ def _plain(name: str) -> str:
     return re.sub(r"^module\.(1\.)?", "", name)
 
 
-def _read(path: Path) -> State:
+def read(path: Path) -> State:
+    """What a .pt, .safetensors or .npz file holds; raises as :func:`load`."""
     return _READERS[suffix(path, _READERS)](path)
 
 

@@ -36,12 +36,11 @@ def take_out(model: onnx.ModelProto, folder: Path) -> Weights:
     weights: dict[str, bytes] = {}
     offset = 0
     for tensor in model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            data = _read_external(tensor, folder)
-        elif tensor.data_type == TensorProto.STRING or tensor.data_type in PACKED:
+        if tensor.data_location != TensorProto.EXTERNAL and (
+            tensor.data_type == TensorProto.STRING or tensor.data_type in PACKED
+        ):
             continue
-        else:
-            data = _read_inline(tensor)
+        data = content(tensor, folder)
         name, data_type, dims = tensor.name, tensor.data_type, list(tensor.dims)
         tensor.Clear()
         tensor.name, tensor.data_type = name, data_type
@@ -53,6 +52,12 @@ def take_out(model: onnx.ModelProto, folder: Path) -> Weights:
         weights[name] = data
         offset = _aligned(offset + len(data))
     return weights
+
+
+def content(tensor: TensorProto, folder: Path) -> bytes:
+    """The raw bytes of a weight, wherever it is kept; raises as :func:`take_out`."""
+    external = tensor.data_location == TensorProto.EXTERNAL
+    return _read_external(tensor, folder) if external else _read_inline(tensor)
 
 
 def write(weights: Weights, path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Coders of model data (clause 5.2's test encoder and decoder), by name.
+
+A name is ``dummy`` (clause 2.1.2.6: the values as they are), or stages joined by ``+``, each with a
+whole number behind ``:`` where it takes one: ``int8+zstd``, ``prune:30+int8+zstd``.  They are made
+as codecs are, and each works on a block of a tensor.  A user's package adds stages through the
+entry-point group ``splitbed.model_coders``, each a :class:`splitbed.codecs.stage.StageKind`.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+from splitbed.codecs import exact, zstd
+from splitbed.codecs import floats as codec_floats
+from splitbed.codecs.codec import Codec, NamedKind
+from splitbed.codecs.stage import Setting, StageKind
+from splitbed.errors import UsageError
+from splitbed.extensions import Extensible
+from splitbed.model_coders import floats, integers
+from splitbed.tensors import TensorInfo
+
+__all__ = ["DUMMY", "GROUP", "MODEL_CODERS", "Known", "ModelCoder", "coder_named", "known"]
+
+DUMMY = "dummy"
+GROUP = "splitbed.model_coders"
+MODEL_CODERS: Extensible[StageKind] = Extensible(
+    GROUP,
+    "model coder",
+    {
+        "fp16": floats.KINDS["fp16"],
+        "bf16": codec_floats.KINDS["bf16"],
+        **integers.KINDS,
+        "prune": floats.KINDS["prune"],
+        **exact.KINDS,
+        **zstd.KINDS,
+    },
+    kind="StageKind of splitbed.codecs.stage",
+    needs=("lossless", "summary"),
+    reserved=(DUMMY,),
+)
+"""The stages."""
+
+ModelCoder = Codec
+
+
+class Known(NamedTuple):
+    """A line of the list of model coders."""
+
+    name: str
+    summary: str
+    lossless: bool
+
+
+def known() -> list[Known]:
+    """``dummy``, and all stages that a coder may be made of, ours and then the user's.
+
+    Raises:
+        UsageError: an installed stage cannot be had; see :func:`coder_named`.
+    """
+    rows = [Known(name, kind.summary, kind.lossless) for name, kind in MODEL_CODERS.items()]
+    return [Known(DUMMY, "the values as they are", True), *rows]
+
+
+@cache
+def coder_named(text: str) -> ModelCoder:
+    """The coder of that name.
+
+    Raises:
+        UsageError: an unknown stage, a parameter that is none, or an order that makes no sense; an
+            installed stage that has the name of one of ours, or cannot be imported.
+    """
+    name = text.strip()
+    if name == DUMMY:
+        return Codec(DUMMY, ())
+    stages = tuple(_stage(word.strip()) for word in name.split("+"))
+    coder = Codec("+".join(stage.word for stage in stages), stages)
+    coder.bind([TensorInfo("a weight", "FP32", (16, 16))], Setting())
+    return coder
+
+
+def _stage(word: str) -> NamedKind:
+    name, colon, number = word.partition(":")
+    kind = MODEL_CODERS.named(name, or_else=f" joined by +, or {DUMMY} alone")
+    try:
+        return NamedKind(word, kind, int(number) if colon else None)
+    except ValueError:
+        raise UsageError(
+            f"the model coder {word!r} needs a whole number behind its colon, such as zstd:3"
+        ) from None

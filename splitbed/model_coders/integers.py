@@ -1,0 +1,141 @@
+"""Stages that round weights to the levels of small integers.
+
+    level = round(value / scale), from -top to top, top = 2**(bits - 1) - 1
+    value = level * scale
+
+Symmetric, and a scale for each output channel (the first axis of a Conv's or a Gemm's weight), as
+ONNX Runtime's and TFLite's quantised weights are: zero stays zero.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.codecs.stage import Array, Floats, Setting, Stage, StageKind, Unchanged
+from splitbed.errors import NodeError, UsageError
+from splitbed.tensors import NUMPY_TYPES, TensorInfo
+
+Levels = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+LEAST_SCALE = np.float32(1e-30)  # what FP32's arithmetic bears
+BITS = range(2, 17)
+FP16_MOST = np.float32(65504)
+
+
+def quantised(array: Array, bits: int) -> tuple[Levels, Floats]:
+    """The levels of ``array``, of its shape, and the scale of each channel.
+
+    Levels are INT8 up to 8 bits, else INT16.  Scales have 1 for each axis but the channels', which
+    is the first; the last where the first is 1 (a depthwise convolution of TFLite).
+
+    Raises:
+        UsageError: ``bits`` is not from 2 to 16, or the array has no dimension.
+        NodeError: values are not finite, or beyond FP32.
+    """
+    if bits not in BITS or not array.ndim:
+        raise UsageError(f"levels of {bits} bits for an array of {array.ndim} dimensions cannot be")
+    with np.errstate(over="ignore"):  # it is refused below
+        values = array.astype(np.float32, copy=False)
+    channel = axis_of(array.shape)
+    others = tuple(axis for axis in range(array.ndim) if axis != channel)
+    most = np.maximum(
+        values.max(axis=others, keepdims=True, initial=0),
+        -values.min(axis=others, keepdims=True, initial=0),
+    )
+    if not np.isfinite(most).all():
+        bad = array.size - np.count_nonzero(np.isfinite(values))
+        raise NodeError(
+            f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
+            " stands for; dummy, zstd and shuffle carry them"
+        )
+    scales = np.maximum(most / np.float32(2 ** (bits - 1) - 1), LEAST_SCALE)
+    levels = values / scales
+    np.rint(levels, out=levels)
+    return levels.astype(np.int8 if bits <= 8 else np.int16), scales
+
+
+def dequantised(levels: Levels, scales: Floats) -> Floats:
+    """The values that the levels stand for, of their shape."""
+    return np.multiply(levels, scales, dtype=np.float32)
+
+
+def axis_of(shape: tuple[int, ...]) -> int:
+    """Where a weight's output channels are."""
+    return len(shape) - 1 if shape[0] == 1 else 0
+
+
+class _Integers:
+    """The scales, then the levels; of up to 4 bits two in a byte, the first in its lower half.
+
+    Those of more than 8 bits are all upper bytes, then all lower ones: the upper compress.
+    """
+
+    def __init__(self, info: TensorInfo, bits: int) -> None:
+        self._info, self._bits, self._size = info, bits, math.prod(info.shape)
+        axis = axis_of(info.shape)
+        self._scales = tuple(size if place == axis else 1 for place, size in enumerate(info.shape))
+        self._scale_bytes = 4 * info.shape[axis]
+        level_bytes = -(-self._size // 2) if bits <= 4 else self._size * (1 if bits <= 8 else 2)
+        self.encoded = TensorInfo(info.name, "UINT8", (self._scale_bytes + level_bytes,))
+        self.most_bytes = self.encoded.nbytes
+
+    def encode(self, array: Array) -> Array:
+        levels, scales = quantised(array, self._bits)
+        flat = levels.reshape(-1)
+        packed: Array
+        if self._bits <= 4:
+            pairs = np.append(flat, np.int8(0)) if flat.size % 2 else flat
+            low, high = pairs[::2].view(np.uint8), pairs[1::2].view(np.uint8)
+            packed = low & 15 | high << 4
+        elif self._bits <= 8:
+            packed = flat.view(np.uint8)
+        else:
+            packed = flat.view(np.uint8).reshape(-1, 2).T[::-1].reshape(-1)
+        return np.concatenate([scales.reshape(-1).view(np.uint8), packed])
+
+    def decode(self, array: Array) -> Array:
+        scales = np.frombuffer(array[: self._scale_bytes].tobytes(), np.float32)
+        if not (scales > 0).all() or not np.isfinite(scales).all():
+            raise NodeError("a scale is not a positive number")
+        levels = self._levels(array[self._scale_bytes :]).reshape(self._info.shape)
+        values = dequantised(levels, scales.reshape(self._scales))
+        if self._info.datatype == "FP16":  # half a scale beyond it would be infinite
+            np.clip(values, -FP16_MOST, FP16_MOST, out=values)
+        return values.astype(NUMPY_TYPES[self._info.datatype], copy=False)
+
+    def _levels(self, packed: Array) -> Levels:
+        if self._bits <= 4:
+            pairs = np.empty((packed.size, 2), np.int8)
+            pairs[:, 0] = (packed << 4).view(np.int8) >> 4
+            pairs[:, 1] = packed.view(np.int8) >> 4
+            return pairs.reshape(-1)[: self._size]
+        if self._bits <= 8:
+            return packed.view(np.int8)
+        return np.ascontiguousarray(packed.reshape(2, -1)[::-1].T).view(np.int16)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Biases and norms, which have one dimension, stay as they are: they are few, and matter."""
+
+    bits: int
+    lossless: bool = False
+    calibrated: bool = False
+    sequential: bool = False
+
+    @property
+    def summary(self) -> str:
+        """A line for the list of coders."""
+        return f"{self.bits} bits, {2**self.bits - 1} levels for each output channel of a weight"
+
+    def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
+        del setting
+        if parameter is not None:
+            raise UsageError(f"it takes no number, and got {parameter}")
+        if not info.datatype.startswith("FP") or len(info.shape) < 2:
+            return Unchanged(info)
+        return _Integers(info, self.bits)
+
+
+KINDS: dict[str, StageKind] = {f"int{bits}": _Kind(bits) for bits in (4, 6, 8, 16)}

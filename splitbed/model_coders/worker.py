@@ -1,0 +1,189 @@
+"""A decoder in a process of its own, which may take so much memory and time and no more.
+
+    the node ──bitstream──> worker ──> FILE.coming ──whole and checked──> FILE
+
+Until the last step a model that was at FILE stays there.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import psutil
+
+from splitbed.errors import MachineError, NodeError, SplitbedError
+
+MEMORY_BYTES = 512 << 20
+SECONDS = 600
+READ_BYTES = 1 << 20
+GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A model file that came: the digest of its state, sha256 and size of the file, and the work.
+
+    ``peak_bytes`` is the most memory that the worker had; ``decode_ms`` how long it was at work,
+    which may have been while the rest was on its way.
+    """
+
+    digest: str
+    sha256: str
+    file_bytes: int
+    peak_bytes: int
+    decode_ms: float
+
+
+class DecodingWorker:
+    """Decodes a bitstream into the model file ``path``, as it comes.
+
+    The worker may take ``memory_bytes`` of its own and ``seconds`` of the processor; the model file
+    ``most_bytes``, by default what memory is free here to open it, and what the disk has.
+
+    Raises MachineError where it cannot be started.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        seconds: float = SECONDS,
+        most_bytes: int | None = None,
+        base: str = "",
+    ) -> None:
+        self._path, self._seconds, self._memory_bytes = path, seconds, memory_bytes
+        self._coming = path.with_name(f"{path.name}.coming")
+        if most_bytes is None:
+            free = shutil.disk_usage(path.parent).free
+            most_bytes = min(psutil.virtual_memory().available, free)
+        limits = (str(memory_bytes), str(seconds), str(most_bytes))
+        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, base]
+        try:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise MachineError(f"cannot start a decoder: {error.strerror}") from error
+
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return self._process.pid
+
+    def feed(self, chunk: bytes) -> None:
+        """Hand it some bytes of the bitstream; waits while it is behind.
+
+        Raises:
+            NodeError: it refused the bitstream, or ended at one of its limits; the reason is in it.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(chunk)
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            self._answer()
+            raise NodeError("the decoder ended before the bitstream did") from None
+
+    def finish(self) -> Decoded:
+        """The model file, which now is at ``path``; raises as :meth:`feed` does."""
+        decoded = msgspec.convert(self._answer(), Decoded)
+        self._coming.replace(self._path)
+        return decoded
+
+    def close(self) -> None:
+        """End it, if it has not; what came is forgotten."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+        self._coming.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _answer(self) -> dict[str, object]:
+        try:
+            answer, _ = self._process.communicate(timeout=self._seconds + GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise NodeError(f"the decoder took over {self._seconds:g} s, and was ended") from None
+        try:
+            said = json.loads(answer)
+        except ValueError:
+            raise NodeError(
+                f"the decoder died ({self._process.returncode}): the bitstream needs more than"
+                f" {self._memory_bytes} bytes of memory, or {self._seconds:g} s"
+            ) from None
+        if "error" in said:
+            raise NodeError(str(said["error"]))
+        return dict(said)
+
+
+def main() -> None:
+    """Decode what comes on standard input; one line of JSON says how that ended."""
+    from splitbed.model_coders.rebuilding import Rebuilding
+
+    path, memory_bytes, seconds, most_bytes, base = sys.argv[1:]
+    _limit(int(memory_bytes), float(seconds), int(most_bytes))
+    busy_ns = 0
+    said: dict[str, object]
+    try:
+        with Path(path).open("wb") as file:
+            rebuilding = Rebuilding(file, most_bytes=int(most_bytes), base=base)
+            while data := os.read(0, READ_BYTES):
+                begin = time.perf_counter_ns()
+                rebuilding.feed(data)
+                busy_ns += time.perf_counter_ns() - begin
+            said = vars(rebuilding.finish())
+    except SplitbedError as error:
+        said = {"error": str(error)}
+    except MemoryError:
+        said = {"error": f"the decoder needs more than {memory_bytes} bytes of memory"}
+    except OSError as error:
+        said = {"error": f"the decoder cannot write {path}: {error.strerror}"}
+    else:
+        said |= {"peak_bytes": _peak_bytes(), "decode_ms": busy_ns / 1e6}
+    sys.stdout.write(json.dumps(said))
+
+
+def _limit(memory_bytes: int, seconds: float, most_bytes: int) -> None:
+    """Hold this process to its limits; what it has taken to start does not count."""
+    started = psutil.Process().memory_info().data
+    for kind, most in (
+        (resource.RLIMIT_DATA, started + memory_bytes),
+        (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),
+        (resource.RLIMIT_FSIZE, most_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process had; getrusage would tell that of the node it is from."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Model data: the weights of a model, as named tensors out of its file and into one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from splitbed.errors import UsageError
+from splitbed.model_data.digest import digest
+from splitbed.model_data.file import ModelFile, State, write_model
+
+__all__ = ["ModelFile", "State", "digest", "model_of", "read_model", "write_model"]
+
+
+def read_model(path: Path) -> ModelFile:
+    """The model file ``path``, taken apart.
+
+    A ``.pt``, ``.pth`` or ``.npz`` file is read as the state dict that it holds, and becomes a
+    ``.safetensors`` file.
+
+    Raises:
+        UsageError: it is missing, damaged or of another kind.
+        MachineError: a ``.pt`` file, and torch is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
+        from splitbed.model_data import safetensors
+
+        return safetensors.read(path)
+    if suffix in (".pt", ".pth", ".npz"):
+        from splitbed.zoo import checkpoints
+
+        return model_of(checkpoints.read(path))
+    return _reader(path)(path)
+
+
+def model_of(state: State) -> ModelFile:
+    """A state as a ``.safetensors`` file; UsageError for a datatype that has no name there."""
+    from splitbed.model_data import safetensors
+
+    return safetensors.model_of(state)
+
+
+def _reader(path: Path) -> Callable[[Path], ModelFile]:
+    # late, because each reads its files with a package that takes long to import
+    from splitbed.graphs.formats import format_of
+
+    match format_of(path):
+        case "onnx":
+            from splitbed.model_data import onnx
+
+            return onnx.read
+        case "tflite":
+            from splitbed.model_data import tflite
+
+            return tflite.read
+    raise UsageError(f"no weights can be taken out of {path}")

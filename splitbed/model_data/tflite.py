@@ -1,0 +1,44 @@
+"""The constants of a TFLite file, where they are in it."""
+
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from splitbed.errors import UsageError
+from splitbed.graphs.tflite.file import WIRE_TYPES, parse, type_name
+from splitbed.graphs.tflite.tables import Tensor
+from splitbed.model_data.file import ModelFile, Place, taken_apart
+from splitbed.tensors import TensorInfo
+
+FORM = "tflite"
+
+
+def read(path: Path) -> ModelFile:
+    """The file ``path``; raises as :func:`splitbed.graphs.tflite.file.parse`.
+
+    A buffer that several tensors share goes by the name of the first.
+    """
+    model = parse(path)
+    data = np.memmap(path, np.uint8, "r")
+    root = schema.Model.GetRootAs(data, 0)
+    places: dict[int, Place] = {}
+    for tensor in model.subgraphs[0].tensors:
+        table = root.Buffers(tensor.buffer)._tab
+        field = table.Offset(4)  # of its only vector, the data
+        if field and (nbytes := table.VectorLen(field)):
+            places.setdefault(table.Vector(field), _place(tensor, table.Vector(field), nbytes))
+    try:
+        return taken_apart(FORM, data, list(places.values()))
+    except ValueError as error:
+        raise UsageError(f"cannot take {path} apart: {error}") from error
+
+
+def _place(tensor: Tensor, offset: int, nbytes: int) -> Place:
+    """As bytes, where its numbers have no name of ours or are not all there."""
+    name = tensor.name.decode()
+    shape = () if tensor.shape is None else tuple(int(dim) for dim in tensor.shape)
+    info = TensorInfo(name, WIRE_TYPES.get(type_name(tensor), ""), shape)
+    if info.datatype and tensor.sparsity is None and info.nbytes == nbytes:
+        return Place(info, offset)
+    return Place(TensorInfo(name, "UINT8", (nbytes,)), offset)

@@ -1,0 +1,72 @@
+"""The decoder in a process of its own."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from splitbed.errors import NodeError
+from splitbed.model_coders.worker import Decoded, DecodingWorker
+from splitbed.model_data import digest, model_of, read_model, write_model
+from tests.model_coders.coding import STATE, coded, cut, decoded, weights
+
+LARGE = {"weight": weights(2048, 1024)}
+
+
+def through_worker(stream: bytes, path: Path, **limits: float) -> Decoded:
+    with DecodingWorker(path, **limits) as worker:  # type: ignore[arg-type]
+        for chunk in cut(stream, 100_000):
+            worker.feed(chunk)
+        return worker.finish()
+
+
+def test_the_file_is_that_of_the_state_that_was_sent(tmp_path: Path) -> None:
+    path, stream = tmp_path / "model.safetensors", coded("int8+zstd")
+    done = through_worker(stream, path)
+    model = decoded([stream])
+    assert done.digest == digest(read_model(path).state) == digest(model.state)
+    assert done.sha256 == write_model(model, tmp_path / "here.safetensors")
+    assert done.file_bytes == path.stat().st_size
+    assert done.decode_ms > 0
+    assert [file.name for file in tmp_path.iterdir() if "coming" in file.name] == []
+
+
+def test_a_model_larger_than_the_workers_memory_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    state = {f"layer{place}": weights(1024, 1024, seed=place) for place in range(12)}
+    done = through_worker(coded("int8+zstd", state), path, memory_bytes=32 << 20)
+    assert done.file_bytes > 48e6
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"memory_bytes": 1 << 20}, "needs more than 1048576 bytes of memory"),
+        ({"most_bytes": 5_000_000}, "there is room for 5000000"),
+    ],
+)
+def test_a_worker_at_a_limit_is_refused_and_the_model_before_stays(
+    limits: dict[str, int], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    before = write_model(model_of(STATE), path)
+    with pytest.raises(NodeError, match=said):
+        through_worker(coded("dummy", LARGE), path, **limits)
+    assert write_model(read_model(path), tmp_path / "again") == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["again", "model.safetensors"]
+
+
+def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitbed.model_coders.worker.GRACE_S", 0)
+    with DecodingWorker(tmp_path / "model", seconds=0.2) as worker:
+        os.kill(worker.pid, signal.SIGSTOP)
+        with pytest.raises(NodeError, match=r"took over 0.2 s"):
+            worker.finish()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bitstream_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="ends with 6 of its 7 tensors whole"):
+        through_worker(coded("dummy")[:-1], tmp_path / "model")
+    assert not list(tmp_path.iterdir())
