@@ -50,7 +50,8 @@ class DecodingWorker:
     The worker may take ``memory_bytes`` of its own and ``seconds`` of the processor; the model file
     ``most_bytes``, by default what memory is free here to open it, and what the disk has.
 
-    Raises MachineError where it cannot be started.
+    Once entered it is ready to read: what it imports takes some tenths of a second.  Raises
+    MachineError where it cannot be started.
     """
 
     def __init__(
@@ -112,6 +113,10 @@ class DecodingWorker:
         self._coming.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
+        assert self._process.stdout is not None
+        if not self._process.stdout.readline():
+            self.close()
+            raise MachineError(f"a decoder ended at its start ({self._process.returncode})")
         return self
 
     def __exit__(
@@ -145,6 +150,8 @@ def main() -> None:
     from splitbed.model_coders.rebuilding import Rebuilding
 
     path, memory_bytes, seconds, most_bytes, base = sys.argv[1:]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     _limit(int(memory_bytes), float(seconds), int(most_bytes))
     busy_ns = 0
     said: dict[str, object]
