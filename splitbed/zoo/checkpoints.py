@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from splitbed.errors import MachineError, UsageError
-from splitbed.zoo.layers import Conv, Floats, Weights
+from splitbed.zoo.layers import Floats, Learnt, Weights
 
 State = Mapping[str, npt.NDArray[np.generic]]
 
@@ -29,7 +29,7 @@ LISTED = 20  # of a kind of misfit; one wrong architecture would name hundreds
 
 def load(
     path: Path,
-    layers: Sequence[Conv],
+    layers: Sequence[Learnt],
     rename: Callable[[str], str] = str,
     frozen_epsilon: float = EPSILON,
 ) -> tuple[Weights, str]:
@@ -45,7 +45,14 @@ def load(
         UsageError: the file cannot be read or does not fit; every misfit is named.
         MachineError: a ``.pt`` file, and torch is not installed.
     """
-    state = {rename(_plain(name)): values for name, values in read(path).items()}
+    state = {rename(plain(name)): values for name, values in read(path).items()}
+    return fitted(path, state, layers, frozen_epsilon)
+
+
+def fitted(
+    path: Path, state: State, layers: Sequence[Learnt], frozen_epsilon: float = EPSILON
+) -> tuple[Weights, str]:
+    """What :func:`load` gives of ``state``, which was read from ``path``."""
     counts = any(name.endswith("num_batches_tracked") for name in state)
     epsilon = EPSILON if counts else frozen_epsilon
     expected = _shapes(layers)
@@ -56,8 +63,8 @@ def load(
     return weights, origin(path, unexpected)
 
 
-def fold(state: State, layer: Conv, epsilon: float = EPSILON) -> tuple[Floats, Floats]:
-    """Weight and bias of the convolution that does what ``layer`` and its batch norm do."""
+def fold(state: State, layer: Learnt, epsilon: float = EPSILON) -> tuple[Floats, Floats]:
+    """Weight and bias of the layer that does what ``layer`` and its batch norm do."""
     weight = state[f"{layer.module}.weight"].astype(np.float64)
     if layer.norm is None:
         bias = state[f"{layer.module}.bias"]
@@ -70,7 +77,7 @@ def fold(state: State, layer: Conv, epsilon: float = EPSILON) -> tuple[Floats, F
     return folded.astype(np.float32), (shift - mean * scale).astype(np.float32)
 
 
-def _shapes(layers: Sequence[Conv]) -> dict[str, tuple[int, ...]]:
+def _shapes(layers: Sequence[Learnt]) -> dict[str, tuple[int, ...]]:
     """What a checkpoint must hold."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in layers:
@@ -126,7 +133,8 @@ def origin(path: Path, unused: Sequence[str]) -> str:
     return f"{path.name} sha256:{digest}{left}"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A tensor's name without what training on several GPUs puts before it."""
     return re.sub(r"^module\.(1\.)?", "", name)
 
 

@@ -1,4 +1,4 @@
-"""A convolution as a row of data: what the graph, the weights and the checkpoints agree on."""
+"""Layers as rows of data: what the graph, the weights and the checkpoints agree on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Weights = Mapping[str, tuple[Floats, Floats]]
-"""Module of a convolution -> (weight OxIxKxK, bias O), batch norm folded in."""
-Shape = tuple[int, int, int, int]
+"""Module of a layer -> (weight OxIxKxK or OxI, bias O), batch norm folded in."""
+Shape = tuple[int, ...]
 BLANK = "zeros"
 """Where the weights come from that :func:`blank` gives."""
 
@@ -36,16 +36,45 @@ class Conv:
     adds: str | None = None
     add: str | None = None
     relu: str | None = None
+    capped: bool = False
+    """Whether the ReLU ends at 6, as MobileNet's do."""
+    groups: int = 1
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> tuple[int, int, int, int]:
         """Shape of the weight."""
-        return (self.outputs, self.inputs, self.kernel, self.kernel)
+        return (self.outputs, self.inputs // self.groups, self.kernel, self.kernel)
 
     @property
     def last(self) -> str:
         """The last node of the row."""
         return self.relu or self.add or self.node
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A fully connected layer, with the ReLU that may follow it; it has a bias."""
+
+    module: str
+    node: str
+    source: str
+    inputs: int
+    outputs: int
+    relu: str | None = None
+    norm: None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the weight."""
+        return (self.outputs, self.inputs)
+
+    @property
+    def last(self) -> str:
+        """The last node of the row."""
+        return self.relu or self.node
+
+
+Learnt = Conv | Linear
 
 
 def blank(shapes: Iterable[tuple[str, Shape]]) -> Weights:

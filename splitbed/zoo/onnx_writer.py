@@ -1,13 +1,15 @@
-"""ONNX from rows of convolutions, for the models that are written as such."""
+"""ONNX from rows of layers, for the models that are written as such."""
 
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from splitbed.zoo.layers import Conv, Weights
+from splitbed.zoo.layers import Conv, Linear, Weights
 
 OPSET = 17
+CAPS = {"relu6.least": 0.0, "relu6.most": 6.0}
 
 
 class OnnxWriter:
@@ -33,11 +35,25 @@ class OnnxWriter:
             kernel_shape=[row.kernel] * 2,
             strides=[row.stride] * 2,
             pads=[row.pad] * 4,
+            **({"group": row.groups} if row.groups > 1 else {}),
         )
         if row.adds and row.add:
             yield self.node("Add", row.add, self._tensor(row.node), self._tensor(row.adds))
         if row.relu:
-            yield self.node("Relu", row.relu, self._tensor(row.add or row.node))
+            yield self.rectified(row.relu, row.add or row.node, capped=row.capped)
+
+    def linear(self, row: Linear) -> Iterator[onnx.NodeProto]:
+        """The layer, and the ReLU that may follow it."""
+        weight, bias = f"{row.module}.weight", f"{row.module}.bias"
+        yield self.node("Gemm", row.node, self._tensor(row.source), weight, bias, transB=1)
+        if row.relu:
+            yield self.rectified(row.relu, row.node, capped=False)
+
+    def rectified(self, name: str, source: str, *, capped: bool) -> onnx.NodeProto:
+        """A ReLU; ``capped``, it ends at 6 and needs the tensors of :func:`caps`."""
+        if capped:
+            return self.node("Clip", name, self._tensor(source), *CAPS)
+        return self.node("Relu", name, self._tensor(source))
 
 
 def initializers(modules: Iterable[str], weights: Weights) -> list[onnx.TensorProto]:
@@ -46,6 +62,13 @@ def initializers(modules: Iterable[str], weights: Weights) -> list[onnx.TensorPr
         numpy_helper.from_array(values, f"{module}.{name}")
         for module in modules
         for name, values in zip(("weight", "bias"), weights[module], strict=True)
+    ]
+
+
+def caps() -> list[onnx.TensorProto]:
+    """What a capped ReLU reads."""
+    return [
+        numpy_helper.from_array(np.array(value, np.float32), name) for name, value in CAPS.items()
     ]
 
 
