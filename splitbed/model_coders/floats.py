@@ -55,13 +55,11 @@ class _Pruned:
     def encode(self, array: Array) -> Array:
         if not self._zeros:
             return array
-        magnitude = np.abs(array).reshape(-1)
+        magnitude = np.abs(array)
         if np.isnan(magnitude.max(initial=0)):
             raise NodeError("some of its values are NaN, which have no magnitude to prune by")
-        least = np.argpartition(magnitude, self._zeros - 1)[: self._zeros]
-        pruned = array.copy()
-        pruned.reshape(-1)[least] = 0
-        return pruned
+        last = np.partition(magnitude, self._zeros - 1, axis=None)[self._zeros - 1]
+        return np.where(magnitude > last, array, array.dtype.type(0))
 
     def decode(self, array: Array) -> Array:
         return array
