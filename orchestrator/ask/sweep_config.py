@@ -127,11 +127,6 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"{self._race} chooses by what a profile predicts: give no --no-profile"
             )
-        if self.races and not flow_named(self.flow).paired:
-            raise UsageError(
-                f"{self._race} chooses by what the UE and the edge are predicted to take, and the "
-                f"flow {self.flow} has other nodes: measure every cell, without it"
-            )
         return self
 
     @property

@@ -89,6 +89,7 @@ class CellMeasurement:
             record,
             part1_bytes=self.parts.loaded.part1_bytes,
             part2_bytes=self.parts.loaded.part2_bytes,
+            further_bytes=self.parts.loaded.further_bytes,
             load_ms=self.parts.loaded.load_ms,
             part1_delivery_ms=delivery_ms,
             ue_cpus=slowed.ue_cpus,

@@ -10,7 +10,6 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy_set import AccuracySet, Coding
@@ -81,7 +80,7 @@ class Engine:
         asked = [cell.configuration for cell in cells]
         if self._prepared.issuperset(new := {one.coding for one in asked}):
             return
-        if self._config.profile and not self._config.races and FLOWS[self._config.flow].paired:
+        if self._config.profile and not self._config.races:
             self._profile()
         self.calibrate(cells)
         self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)
@@ -146,7 +145,7 @@ class Engine:
 
     def outlined(self) -> Profile:
         """What a race goes by: the whole model on both nodes. Raises RunError where none can be."""
-        self.watcher.note("timing the model on both nodes")
+        self.watcher.note("timing the model on the nodes")
         try:
             taken = take_outline(self._config, self.bed.model, self.bed.pair)
         except (NodeError, UsageError) as error:
@@ -165,9 +164,9 @@ class Engine:
         return cell_record(visit, attempt, self.bed.link.backend, crossing)
 
     def _profile(self) -> None:
-        """Profile both nodes, unless an earlier part of this run has; a sweep can do without."""
+        """Profile the nodes, unless an earlier part of this run has; a sweep can do without."""
         if not (self.folder.path / PROFILE_FILE).exists():
-            self.watcher.note("profiling both nodes")
+            self.watcher.note("profiling the nodes")
             try:
                 taken = take_profile(self._config, self.bed.model, self.bed.pair)
             except (NodeError, UsageError) as error:

@@ -1,4 +1,4 @@
-"""Takes the profiles of both nodes (clause 10.2.7), in processes of their own there.
+"""Takes the profiles of a flow's nodes (clause 10.2.7), in processes of their own there.
 
     whole model, then each layer alone       what a layer's share of the whole is
     real parts, open at once, run by turns   what the ends of parts and waiting add to their layers
@@ -14,16 +14,20 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from netem.wire import SEGMENT_BYTES, segment_bytes_of
-from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.flow import FLOWS, anchors_of
+from orchestrator.ask.grid import configurations
 from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.topology import kind_of
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair, Side
+from orchestrator.testbed.pair import Pair
+from splitbed.codecs import RAW
 from splitbed.errors import NodeError
 from splitbed.graphs.parts import extract_span
-from splitbed.graphs.splits import resolve
 from splitbed.node.delivery import CutPart, Parcel, pack
 from splitbed.runtime.part_profile import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
@@ -37,33 +41,30 @@ HELD_BYTES = 1 << 30
 """Files of all that is open at once."""
 
 Range = tuple[int, int]
+Each = TypeVar("Each")
 
 
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
-    """Profile the model on both nodes, one after the other. Raises NodeError and UsageError.
+    """Profile the model on each node that runs a part, one after another.
 
     Of the cuts that `config` asks for some have their parts run: every one where they are few.
+    Raises NodeError and UsageError.
     """
-    asked = [split.k for split in resolve(model.graph, config.split, model.named_splits)]
-    n, places = model.graph.n, _places(model)
+    places = _places(model)
     spans = [*pairwise(places)]
-    cuts = chosen(_runnable(model, asked) or _runnable(model, places), _most_parts(model))
-    firsts, lasts = [(0, k) for k in (*cuts, n)], [(k, n) for k in (0, *cuts)]
-    own = {FLOWS[config.flow].node_of(part): run for part, run in ((1, firsts), (2, lasts))}
-    edge = _of_node(_Asked("edge", config.edge_threads, own["edge"]), spans, model, pair)
-    alike = _alike(config, pair)
-    ue_asked = _Asked("ue", config.ue_threads, own["ue"])
-    ue = _of_node(ue_asked, () if alike else spans, model, pair)
-    if alike:
-        # what slowed one of them for a while was not the node
-        quick_ms, paced_ms = min(ue.steady_ms, edge.steady_ms), min(ue.paced_ms, edge.paced_ms)
-        layers = tuple(one.replaced(ms=one.ms * quick_ms / edge.steady_ms) for one in edge.layers)
-        ue, edge = (
-            node.replaced(steady_ms=quick_ms, paced_ms=paced_ms, layers=layers)
-            for node in (ue, edge)
-        )
-    cuts_made = tuple(_sizes(model, k) for k in places)
-    return Profile(ue=ue, edge=edge, cuts=cuts_made, segment_bytes=_segment_bytes(pair))
+    taken: dict[str, NodeProfile] = {}
+    for name, parts in _parts(config, model, pair).items():
+        told = () if _alike(name, config, pair) else spans
+        taken[name] = _of_node(_Asked(name, _threads(name, config), parts), told, model, pair)
+    # what slowed one of them for a while was not the node
+    whole = taken[pair.holder]
+    alike = [name for name in taken if name == pair.holder or _alike(name, config, pair)]
+    quick_ms = min(taken[name].steady_ms for name in alike)
+    paced_ms = min(taken[name].paced_ms for name in alike)
+    layers = tuple(one.replaced(ms=one.ms * quick_ms / whole.steady_ms) for one in whole.layers)
+    for name in alike if len(alike) > 1 else ():
+        taken[name] = taken[name].replaced(steady_ms=quick_ms, paced_ms=paced_ms, layers=layers)
+    return _profile(taken, pair, [_sizes(model, k) for k in places])
 
 
 def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
@@ -73,16 +74,46 @@ def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     (:data:`orchestrator.results.profile.SHARE_DOUBT`). Parts are not cut, so that their sizes are
     not known.
     """
-    edge = _outline("edge", config.edge_threads, model, pair)
-    alike = _alike(config, pair)
-    ue = edge if alike else _outline("ue", config.ue_threads, model, pair)
+    taken: dict[str, NodeProfile] = {}
+    for name in _parts(config, model, pair):
+        alike = _alike(name, config, pair)
+        taken[name] = taken[pair.holder] if alike else _outline(name, config, model, pair)
     sizes = [CutSizes(k=k, intermediate_bytes=_crossing(model, k)) for k in _places(model)]
-    segment_bytes = _segment_bytes(pair)
-    return Profile(ue=ue, edge=edge, cuts=tuple(sizes), segment_bytes=segment_bytes, outline=True)
+    return _profile(taken, pair, sizes).replaced(outline=True)
 
 
-def _outline(side: Side, threads: int, model: SweptModel, pair: Pair) -> NodeProfile:
-    (whole,) = _run(_Asked(side, threads, ()), OUTLINE_RUNS, [(0, model.graph.n)], model, pair)
+def _profile(taken: dict[str, NodeProfile], pair: Pair, cuts: Sequence[CutSizes]) -> Profile:
+    others = {name: one for name, one in taken.items() if name not in (pair.user, pair.holder)}
+    return Profile(
+        ue=taken[pair.user],
+        edge=taken[pair.holder],
+        others=others,
+        cuts=tuple(cuts),
+        segment_bytes=_segment_bytes(pair),
+    )
+
+
+def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list[Range]]:
+    """What each node is to run, by its name, the whole model among it: the holder first."""
+    n, places = model.graph.n, _places(model)
+    every = configurations(config, model, lambda _: [RAW])
+    anchors = anchors_of(config.flow, n).values()
+    inner = [one for one in every if one.cuts not in anchors and _runnable(model, one.cuts)]
+    if not inner and FLOWS[config.flow].parts == 2:
+        own = (Configuration(k, n, "", flow=config.flow) for k in places[1:-1])
+        inner = [one for one in own if _runnable(model, one.cuts)]
+    ends = [one for one in every if one.cuts in anchors]
+    found: dict[str, list[Range]] = {pair.holder: []}
+    for one in (*ends[:-1], *chosen(inner, _most_parts(model)), ends[-1]):
+        for station in one.itinerary:
+            if station.first < station.last and station.span not in found.get(station.node, ()):
+                found.setdefault(station.node, []).append(station.span)
+    return found
+
+
+def _outline(name: str, config: SweepConfig, model: SweptModel, pair: Pair) -> NodeProfile:
+    asked = _Asked(name, _threads(name, config), ())
+    (whole,) = _run(asked, OUTLINE_RUNS, [(0, model.graph.n)], model, pair)
     layers = [
         _span(model, first, last, (_share(model, last) - _share(model, first)) * whole.steady_ms)
         for first, last in pairwise(_places(model))
@@ -109,27 +140,33 @@ def _places(model: SweptModel) -> list[int]:
     return [cut.k for cut in model.graph.cuts if cut.crossable or cut.k in (0, n)]
 
 
-def _alike(config: SweepConfig, pair: Pair) -> bool:
-    """Whether both nodes are one machine with as many threads."""
-    return pair.ue.clock == pair.edge.clock and config.ue_threads == config.edge_threads
+def _threads(name: str, config: SweepConfig) -> int:
+    return config.ue_threads if kind_of(name) == "ue" else config.edge_threads
+
+
+def _alike(name: str, config: SweepConfig, pair: Pair) -> bool:
+    """Whether it is another node on the machine of the one that cuts, with as many threads."""
+    holder = pair.holder
+    clocks = {pair.nodes[one].says.clock for one in (name, holder)}
+    return name != holder and len(clocks) == 1 and _threads(name, config) == config.edge_threads
 
 
 def _segment_bytes(pair: Pair) -> int:
-    mtus = [node.mtu for node in (pair.ue, pair.edge) if node.mtu]
+    mtus = [node.says.mtu for node in pair.nodes.values() if node.says.mtu]
     return segment_bytes_of(min(mtus)) if mtus else SEGMENT_BYTES
 
 
-def chosen(cuts: Sequence[int], most: int) -> list[int]:
+def chosen(cuts: Sequence[Each], most: int) -> list[Each]:
     """At most so many of these, evenly spread."""
     if len(cuts) <= most:
         return [*cuts]
     return [cuts[(2 * place + 1) * len(cuts) // (2 * most)] for place in range(most)]
 
 
-def _runnable(model: SweptModel, cuts: Iterable[int]) -> list[int]:
-    """Those inside whose part 2 can be fed what is made up."""
-    inside = sorted({k for k in cuts if 0 < k < model.graph.n})
-    return [k for k in inside if not any(one.is_index for one in model.graph.cuts[k].tensors)]
+def _runnable(model: SweptModel, cuts: Iterable[int]) -> bool:
+    """Whether the parts behind these cuts can be fed what is made up."""
+    tensors = (one for k in cuts if 0 < k < model.graph.n for one in model.graph.cuts[k].tensors)
+    return not any(one.is_index for one in tensors)
 
 
 def _most_parts(model: SweptModel) -> int:
@@ -140,7 +177,7 @@ def _most_parts(model: SweptModel) -> int:
 class _Asked:
     """A node, and the parts that it is to run by turns, the whole model among them."""
 
-    side: Side
+    name: str
     threads: int
     parts: Sequence[Range]
 
@@ -192,7 +229,7 @@ def _run(
     with TemporaryDirectory(dir=model.stored.folder) as folder:
         # packed before any is sent: gRPC would not say what went wrong in its iterator
         parcels = [*_parcels(parts, model, Path(folder))]
-        reply = pair.profile(asked.side, _pieces(options, parcels))
+        reply = pair.profile(asked.name, _pieces(options, parcels))
     return [
         PartProfile(
             part.init_ms,

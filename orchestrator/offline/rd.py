@@ -127,8 +127,10 @@ def family(name: str) -> str:
 def plan(config: SweepConfig, local: LocalModel) -> list[Configuration]:
     """The input's codecs, then those of every split. Raises UsageError for what cannot be named."""
 
+    asked = {0: config.input_codec, local.model.graph.n: config.output_codec}
+
     def codecs(cut: int) -> list[str]:
-        return expanded(config.codec if cut else config.input_codec)
+        return expanded(asked.get(cut, config.codec))
 
     return [one for one in configurations(config, local.model, codecs) if one.coding]
 

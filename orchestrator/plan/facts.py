@@ -9,6 +9,7 @@ import hashlib
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,35 +45,61 @@ ASKED = (
 Made = TypeVar("Made")
 
 
-class Option(Frozen):
-    """What a configuration sends, and what coding that takes on a UE at its own pace.
+class Coded(Frozen):
+    """What crosses a cut, encoded, and what coding it takes on a node at its own pace."""
 
-    Of an input that crosses besides, likewise.
-    """
-
-    configuration: Configuration
-    encoded_bytes: int = 0
+    nbytes: int = 0
     encode_ms: float = 0.0
     decode_ms: float = 0.0
-    input_bytes: int = 0
-    input_encode_ms: float = 0.0
-    input_decode_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A hop of a frame: what is coded for it, and the nodes that do so; None where results cross.
+
+    Nobody encodes what is handed on as it came, or decodes what will be.
+    """
+
+    hop: str
+    coded: Coded | None = None
+    encoder: str = ""
+    decoder: str = ""
+
+
+class Option(Frozen):
+    """A configuration and what it has coded, of each cut of its `coding`."""
+
+    configuration: Configuration
+    coded: tuple[Coded, ...] = ()
     accuracy_drop: float | None = None
     accuracy_drop_low: float | None = None
     accuracy_drop_high: float | None = None
 
     @property
-    def coded(self) -> list[tuple[int, float, float]]:
-        """Of each hop but that of results: bytes, what encoding and decoding takes, in ms."""
+    def crossings(self) -> list[Crossing]:
+        """Each hop, in order."""
         asked = self.configuration
-        of_input = (self.input_bytes, self.input_encode_ms, self.input_decode_ms)
-        own = (self.encoded_bytes, self.encode_ms, self.decode_ms)
-        return [of_input, own] if asked.input_codec else [own] if asked.coding else []
+        made = [one.result for one in asked.itinerary].index(True)
+        told = dict(zip(asked.coding, self.coded, strict=True))
+        carried = [(one.last, one.gives) for one in asked.itinerary[:made]]
+        found = []
+        for place, (hop, _) in enumerate(asked.crossings):
+            if place >= made:
+                found.append(Crossing(hop))
+                continue
+            own = carried[place]
+            sender, receiver = (one.node for one in asked.itinerary[place : place + 2])
+            handed_on = carried[place - 1 : place] == [own], carried[place + 1 : place + 2] == [own]
+            both = zip(handed_on, (sender, receiver), strict=True)
+            found.append(
+                Crossing(hop, told[own], *("" if handed else node for handed, node in both))
+            )
+        return found
 
     @property
     def sent_bytes(self) -> int:
-        """All of that."""
-        return self.encoded_bytes + self.input_bytes
+        """Input and intermediate data, over all hops."""
+        return sum(one.coded.nbytes for one in self.crossings if one.coded)
 
 
 class Facts(Frozen):
@@ -129,12 +156,11 @@ def take_facts(
     setups = plan(config, local)
     places = [cut.k for cut in profile.cuts]
     sizes = {cut.k: cut.intermediate_bytes for cut in profile.cuts}
-    if profile.n != model.graph.n or any(
-        sizes.get(k) != model.graph.cuts[k].nbytes for setup in setups for k, _ in setup.coding
-    ):
+    n, crossing = model.graph.n, {k for setup in setups for k, _ in setup.coding}
+    if profile.n != n or any(sizes.get(k) != model.graph.cuts[k].nbytes for k in crossing if k < n):
         raise UsageError(
             f"the profile is of another model: it has {profile.n} layers, {model.name} has "
-            f"{model.graph.n}; give a profile of this one, or none"
+            f"{n}; give a profile of this one, or none"
         )
     if ranges is None:
         needing = cuts_to_calibrate(setups)
@@ -166,8 +192,8 @@ class _Bench:
     def __init__(self, local: LocalModel, ranges: Mapping[str, Range], rounds: int) -> None:
         self._local, self._model, self._ranges = local, local.model, ranges
         self._rounds = rounds
-        self._crossing: tuple[int, list[Tensors]] = (-1, [])
-        self._known: dict[tuple[int, str], tuple[int, float, float]] = {}
+        self._crossing: dict[int, list[Tensors]] = {}
+        self._known: dict[tuple[int, str], Coded] = {}
         self.inputs = self._model.inputs[:FRAMES]
         with local.whole() as session:
             outputs = [session.run(one.tensors) for one in self.inputs]
@@ -179,30 +205,22 @@ class _Bench:
 
     def option(self, setup: Configuration, judged: Accuracy | None) -> Option:
         """What its codecs make of every frame; raw data is sent as it is."""
-        *of_input, own = (self._coded(k, codec) for k, codec in setup.coding)
-        input_bytes, input_encode_ms, input_decode_ms = of_input[0] if of_input else (0, 0.0, 0.0)
         return Option(
             configuration=setup,
-            encoded_bytes=own[0],
-            encode_ms=own[1],
-            decode_ms=own[2],
-            input_bytes=input_bytes,
-            input_encode_ms=input_encode_ms,
-            input_decode_ms=input_decode_ms,
+            coded=tuple(self._coded(k, codec) for k, codec in setup.coding),
             accuracy_drop=0.0 if setup.lossless else judged.drop if judged else None,
             accuracy_drop_low=judged.drop_low if judged else None,
             accuracy_drop_high=judged.drop_high if judged else None,
         )
 
-    def _coded(self, k: int, name: str) -> tuple[int, float, float]:
-        """Bytes of what crosses the cut, and what encoding and decoding takes, in ms."""
+    def _coded(self, k: int, name: str) -> Coded:
         if (k, name) not in self._known:
             self._known[k, name] = self._timed(k, name)
         return self._known[k, name]
 
-    def _timed(self, k: int, name: str) -> tuple[int, float, float]:
+    def _timed(self, k: int, name: str) -> Coded:
         if name == RAW and (nbytes := self._model.graph.cuts[k].nbytes) > 0:
-            return nbytes, 0.0, 0.0
+            return Coded(nbytes=nbytes)
         codec = codec_named(name)
         encode_ms: list[float] = []
         decode_ms: list[float] = []
@@ -216,17 +234,21 @@ class _Bench:
                 sizes.append(_nbytes(encoded))
                 _, took_ms = _timed(decoder.decode, encoded)
                 decode_ms.append(took_ms)
-        medians = statistics.median(encode_ms), statistics.median(decode_ms)
-        return round(statistics.mean(sizes)), *medians
+        return Coded(
+            nbytes=round(statistics.mean(sizes)),
+            encode_ms=statistics.median(encode_ms),
+            decode_ms=statistics.median(decode_ms),
+        )
 
     def _crossing_at(self, k: int) -> list[Tensors]:
         """What crosses the cut of every frame."""
-        if self._crossing[0] != k:
+        if k not in self._crossing:
+            self._crossing.clear()  # maps are large: those of one cut are held
             part1, rest = extract(self._model.stored, k)
             rest.remove()
             with self._local.session(part1) as session:
-                self._crossing = k, [session.run(one.tensors) for one in self.inputs]
-        return self._crossing[1]
+                self._crossing[k] = [session.run(one.tensors) for one in self.inputs]
+        return self._crossing[k]
 
 
 def _timed(work: Callable[[Tensors], Made], given: Tensors) -> tuple[Made, float]:

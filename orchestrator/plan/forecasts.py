@@ -44,11 +44,11 @@ def forecasts(
     """Of each cell, by its key. Raises UsageError for codecs that cannot be."""
     facts = take_facts(config, local, profile, note, ranges, judge=False)
     predictor = Predictor(profile, facts)
-    options = {(one.configuration.k, one.configuration.coding): one for one in facts.options}
+    options = {(one.configuration.cuts, one.configuration.coding): one for one in facts.options}
     full_ms, macs = profile.ue.steady_ms, local.model.facts.macs or 0
 
     def of(cell: Cell) -> Prediction:
-        option = options[cell.configuration.k, cell.configuration.coding]
+        option = options[cell.configuration.cuts, cell.configuration.coding]
         slowdown = _slowdown(cell.configuration.pace, macs, full_ms)
         return _prediction(predictor, option, cell, slowdown)
 
@@ -63,7 +63,7 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
     nodes_ms = predictor.e2e_ms(work, at_once).item()
     doubt = ELSEWHERE.widened(predictor.profile.waited_share)
     told = doubt.long if predictor.long_parts(work, at_once).item() else doubt.short
-    low, high = predictor.profile.share_errors(asked.k, slowdown, asked.flow)
+    low, high = predictor.profile.share_errors(asked.cuts, slowdown, asked.flow)
     nodes = Errors(max(told.low * low, LEAST), told.high * high)
     if asked.pace.cpus is not None:
         nodes = Errors(nodes.low * PACED.low, nodes.high * PACED.high)
@@ -73,20 +73,19 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
         nodes=nodes,
         network=RANDOM if _is_random(link) else STEADY,
         pace=asked.pace.words,
-        work=(asked.k, asked.codecs, asked.pace.words),
+        work=(asked.cuts, asked.codecs, asked.pace.words),
         link=link.words,
     )
 
 
 def _network_ms(predictor: Predictor, option: Option, link: LinkSpec) -> float:
-    asked, coded = option.configuration, iter(option.coded)
     return sum(
         wire_ms(
-            predictor.facts.result_bytes if cut == asked.n else next(coded)[0],
-            shape_of([link], hop),
+            one.coded.nbytes if one.coded else predictor.facts.result_bytes,
+            shape_of([link], one.hop),
             predictor.profile.segment_bytes,
         )
-        for hop, cut in asked.crossings
+        for one in option.crossings
     )
 
 

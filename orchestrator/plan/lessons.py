@@ -4,13 +4,14 @@ The profile is the run's own, the plan's in one that was verified; coding is as 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import crossings_of
 from orchestrator.ask.split_point import codecs_of
 from orchestrator.plan.doubt import Lesson
-from orchestrator.plan.facts import Facts, Option
+from orchestrator.plan.facts import Coded, Facts, Option
 from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.prediction import Predictor
 from orchestrator.plan.verify import VERIFY_FOLDER
@@ -69,19 +70,19 @@ def _point(row: Row) -> PlanPoint:
 
 
 def _option(row: Row) -> Option:
-    first, n = row.layers[0], sum(row.layers)
+    """What its nodes coded, all of it as what crosses first."""
+    (first, *later), n = [*accumulate(row.layers[:-1])], sum(row.layers)
     codec, input_codec = codecs_of(row.codec)
-    hop, *besides = [hop for hop, cut in crossings_of(row.flow, row.split) if cut < n] or [""]
-    of_input = (input_codec or RAW) if besides else ""
-    return Option(
-        configuration=Configuration(
-            first, n, row.split_name, codec, flow=row.flow, input_codec=of_input
-        ),
-        encoded_bytes=row.encoded_bytes or 0,
-        input_bytes=dict(row.of_flow)[f"{hop}_bytes"] or 0 if besides else 0,
-        encode_ms=known(row.encode_ms),
-        decode_ms=known(row.decode_ms),
-    )
+    asked = Configuration(first, n, row.split_name, codec, flow=row.flow, later=tuple(later))
+    if {0} < {cut for cut, _ in asked.coding}:
+        asked = replace(asked, input_codec=input_codec or RAW)
+    sent = dict(row.of_flow)
+    nbytes = {cut: sent.get(f"{hop}_bytes", row.encoded_bytes) for hop, cut in asked.crossings}
+    coded = [Coded(nbytes=int(nbytes[cut] or 0)) for cut, _ in asked.coding]
+    if coded:
+        took = {"encode_ms": known(row.encode_ms), "decode_ms": known(row.decode_ms)}
+        coded[0] = coded[0].replaced(**took)
+    return Option(configuration=asked, coded=tuple(coded))
 
 
 def _facts(row: Row, option: Option) -> Facts:

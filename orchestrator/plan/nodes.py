@@ -29,8 +29,8 @@ def read_nodes(place: Path) -> Profile:
 
 
 def take_nodes(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:
-    """Profile both nodes, and the parts of the cuts that are planned."""
-    watcher.note("profiling both nodes")
+    """Profile the nodes, and the parts of the cuts that are planned."""
+    watcher.note("profiling the nodes")
     with testbed(site, model, config.links) as bed:
         return take_profile(config, bed.model, bed.pair)
 

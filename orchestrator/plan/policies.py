@@ -17,7 +17,7 @@ import numpy.typing as npt
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, Anchor
-from orchestrator.plan.facts import Option
+from orchestrator.plan.facts import Coded, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.plan.prediction import Plan, Predictor
 from orchestrator.results.prediction import FRAMING, Work
@@ -63,13 +63,16 @@ def _network_only(plan: Plan) -> Decisions:
 
 
 def _always(plan: Plan, anchor: Anchor) -> Decisions:
-    options = plan.predictor.facts.options
-    option = next(one for one in options if one.configuration.anchor == anchor)
-    e2e_ms = plan.predictor.e2e_ms(plan.predictor.work([option]), plan.grid)[0]
-    nowhere = np.zeros(plan.grid.size, np.intp)
-    return Decisions(
-        (option.configuration.words,), (option,), nowhere, e2e_ms, np.zeros(plan.grid.size)
-    )
+    """The anchor with the codec first asked for; of one on each of several nodes, the fastest."""
+    first: dict[tuple[int, ...], Option] = {}
+    for one in plan.predictor.facts.options:
+        if one.configuration.anchor == anchor:
+            first.setdefault(one.configuration.cuts, one)
+    options = [*first.values()]
+    e2e_ms = plan.predictor.e2e_ms(plan.predictor.work(options), plan.grid)
+    words = tuple(one.configuration.words for one in options)
+    nothing = np.zeros(plan.grid.size)
+    return Decisions(words, tuple(options), e2e_ms.argmin(axis=0), e2e_ms.min(axis=0), nothing)
 
 
 def _neurosurgeon(plan: Plan) -> Decisions:
@@ -220,4 +223,4 @@ def _raw(predictor: Predictor, k: int) -> Option:
         return known[k]
     label = known[k].configuration.split_name if k in known else f"{k}:{n - k}"
     (nbytes,) = [cut.intermediate_bytes for cut in predictor.profile.cuts if cut.k == k]
-    return Option(configuration=Configuration(k, n, label, RAW), encoded_bytes=nbytes)
+    return Option(configuration=Configuration(k, n, label, RAW), coded=(Coded(nbytes=nbytes),))

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
 from orchestrator.results.prediction import FRAMING, Bools, Way, Work, e2e_ms, on_wire_ms
 from orchestrator.results.profile import Profile
-from splitbed.flow import hops
-
-NODES, HOPS = ("ue", "edge"), ("uplink", "downlink")
-"""That a plan is made for."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,11 @@ class Predictor:
     facts: Facts
     max_drop: float = math.inf
     doubt: Doubt = ELSEWHERE
+
+    @property
+    def flow(self) -> Flow:
+        """That of all options."""
+        return FLOWS[self.facts.options[0].configuration.flow]
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -52,38 +54,37 @@ class Predictor:
 
     def work(self, options: Sequence[Option]) -> Work:
         """Of these options."""
-        count = len(options)
-        parts_ms, others_ms = ({node: np.zeros(count) for node in NODES} for _ in range(2))
-        sent = {hop: np.full(count, np.nan) for hop in HOPS}
+        count, flow = len(options), self.flow
+        parts_ms, others_ms = ({node: np.zeros(count) for node in flow.nodes} for _ in range(2))
+        sent = {hop: np.full(count, np.nan) for hop in flow.hops}
         for place, option in enumerate(options):
-            asked, coded = option.configuration, iter(option.coded)
-            for station in asked.itinerary:
+            for station in option.configuration.itinerary:
                 node = self.profile.node(station.node)
                 parts_ms[station.node][place] += node.part_ms(station.first, station.last)
                 if station.result:
                     others_ms[station.node][place] += self.facts.result_ms
-            ways = zip(asked.crossings, hops(asked.itinerary), strict=True)
-            for (hop, cut), (sender, receiver) in ways:
-                if cut == asked.n:
-                    sent[hop][place] = self.facts.result_bytes
+            for one in option.crossings:
+                if one.coded is None:
+                    sent[one.hop][place] = self.facts.result_bytes
                     continue
-                nbytes, encode_ms, decode_ms = next(coded)
-                sent[hop][place] = nbytes * FRAMING
-                others_ms[sender.node][place] += encode_ms
-                others_ms[receiver.node][place] += decode_ms
+                sent[one.hop][place] = one.coded.nbytes * FRAMING
+                if one.encoder:
+                    others_ms[one.encoder][place] += one.coded.encode_ms
+                if one.decoder:
+                    others_ms[one.decoder][place] += one.coded.decode_ms
         sent_bytes = np.array([float(option.sent_bytes) for option in options])
-        return Work(parts_ms, others_ms, sent, sent_bytes)
+        return Work(parts_ms, others_ms, sent, sent_bytes, flow.user)
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, delay_ms, bw_mbit = grid.points()
-        ways = dict.fromkeys(HOPS, Way(bw_mbit, delay_ms))
+        ways = dict.fromkeys(self.flow.hops, Way(bw_mbit, delay_ms))
         return e2e_ms(work, slowdown, ways, self.profile.segment_bytes)
 
     def wire_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """What of that the link takes; shaped alike."""
         _, delay_ms, bw_mbit = grid.points()
-        ways = dict.fromkeys(HOPS, Way(bw_mbit, delay_ms))
+        ways = dict.fromkeys(self.flow.hops, Way(bw_mbit, delay_ms))
         return on_wire_ms(work, ways, self.profile.segment_bytes)
 
     def ends_ms(self, work: Work, grid: PlanGrid) -> tuple[Floats, Floats]:
@@ -94,14 +95,13 @@ class Predictor:
     def long_parts(self, work: Work, grid: PlanGrid) -> Bools:
         """Whether all parts that there are take :data:`LONG_MS` or more; shaped as `e2e_ms`."""
         slowdown, _, _ = grid.points()
-        ue_ms, edge_ms = work.parts_ms["ue"][:, None] * slowdown, work.parts_ms["edge"][:, None]
-        return np.asarray(
-            ((ue_ms == 0) | (ue_ms >= LONG_MS)) & ((edge_ms == 0) | (edge_ms >= LONG_MS))
-        )
+        nodes_ms = np.broadcast_arrays(*work.slowed_ms(slowdown).values())
+        return np.asarray(np.all([(ms == 0) | (ms >= LONG_MS) for ms in nodes_ms], axis=0))
 
     def ue_ms(self, work: Work, slowdown: Floats) -> Floats:
-        """What options take of the UE, of shape (items of `work`, slow-downs)."""
-        return np.asarray((work.parts_ms["ue"] + work.others_ms["ue"])[:, None] * slowdown)
+        """What options take of the user's node, of shape (items of `work`, slow-downs)."""
+        own_ms = work.parts_ms[work.user] + work.others_ms[work.user]
+        return np.asarray(own_ms[:, None] * slowdown)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ A link is at its bound (:mod:`netem.wire`) with what a message costs besides.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
 from orchestrator.ask.flow import FLOWS, crossings_of
+from orchestrator.results.columns.flow import part_column
 from orchestrator.results.profile import Profile
 from orchestrator.results.rows import Row, known
 
@@ -31,15 +33,24 @@ FRAMING = 1.0005
 class Work:
     """What configurations take of the nodes and send, an item for each.
 
-    ``parts_ms`` and ``others_ms``, which is coding and results, are by the node, at its own pace.
-    ``sent`` is by the stage of the hop, in bytes of messages, and no number where nothing crosses
-    it; ``sent_bytes`` is what of it is input and intermediate data, encoded.
+    ``parts_ms`` and ``others_ms``, which is coding and results, are by the node, at its own pace;
+    ``user`` is the one that may be slowed. ``sent`` is by the stage of the hop, in bytes of
+    messages, and no number where nothing crosses it; ``sent_bytes`` is what of it is input and
+    intermediate data, encoded.
     """
 
     parts_ms: Mapping[str, Floats]
     others_ms: Mapping[str, Floats]
     sent: Mapping[str, Floats]
     sent_bytes: Floats
+    user: str = "ue"
+
+    def slowed_ms(self, slowdown: Floats) -> dict[str, Floats]:
+        """What parts take of each node, with the user's so many times slower."""
+        return {
+            node: parts_ms[:, None] * (slowdown if node == self.user else 1.0)
+            for node, parts_ms in self.parts_ms.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,10 @@ class Way:
 def e2e_ms(
     work: Work, slowdown: Floats, ways: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES
 ) -> Floats:
-    """Predicted times of shape (items of `work`, links); the UE is so many times slower."""
+    """Predicted times of shape (items of `work`, links); the user's node is so much slower."""
     taken = on_wire_ms(work, ways, segment_bytes)
     for node, parts_ms in work.parts_ms.items():
-        pace = slowdown if node == "ue" else np.ones(1)
+        pace = slowdown if node == work.user else np.ones(1)
         taken = taken + pace * (parts_ms + work.others_ms[node])[:, None]
     for hop, sent in work.sent.items():
         message_ms = UP_MS if hop.startswith("uplink") else DOWN_MS
@@ -77,22 +88,25 @@ def on_wire_ms(work: Work, ways: Mapping[str, Way], segment_bytes: int = SEGMENT
 
 
 def with_prediction(row: Row, profile: Profile) -> Row:
-    """The row with what the profile says of part 1 and part 2, and of all with these.
-
-    As it is in a flow with nodes that no profile is of.
-    """
-    if not FLOWS[row.flow].paired:
-        return row
-    part1_ms, part2_ms = profile.predicted_ms(row.layers[0], row.flow)
+    """The row with what the profile says of each part, and of all with these."""
+    flow, *cuts = FLOWS[row.flow], *accumulate(row.layers[:-1])
+    parts_ms = profile.predicted_ms(*cuts, flow=row.flow)
     if row.ue_slowdown is not None:
-        part1_ms *= row.ue_slowdown if row.ue_part == 1 else 1
-        part2_ms *= row.ue_slowdown if row.ue_part == 2 else 1
-    row = replace(row, part1_predicted_ms=part1_ms, part2_predicted_ms=part2_ms)
+        parts_ms = tuple(
+            ms * row.ue_slowdown if flow.node_of(part) == flow.user else ms
+            for part, ms in enumerate(parts_ms, start=1)
+        )
+    further = {part_column(part, "predicted_ms"): ms for part, ms in enumerate(parts_ms, start=1)}
+    row = replace(
+        row,
+        part1_predicted_ms=parts_ms[0],
+        part2_predicted_ms=parts_ms[1],
+        of_flow=tuple((name, further.get(name, value)) for name, value in row.of_flow),
+    )
     if not row.e2e_ms:
         return row
-    nodes_ms = known(row.part1_ms) + known(row.part2_ms)
-    quiet_ms = known(row.bound_ms) - nodes_ms + part1_ms + part2_ms
-    predicted_ms = _predicted_ms(row, part1_ms, part2_ms)
+    quiet_ms = known(row.bound_ms) - sum(map(known, row.parts_ms)) + sum(parts_ms)
+    predicted_ms = _predicted_ms(row, sum(parts_ms))
     return replace(
         row,
         e2e_predicted_ms=predicted_ms,
@@ -101,11 +115,11 @@ def with_prediction(row: Row, profile: Profile) -> Row:
     )
 
 
-def _predicted_ms(row: Row, part1_ms: float, part2_ms: float) -> float:
+def _predicted_ms(row: Row, parts_ms: float) -> float:
     """End to end, with parts that take so long, and the rest as measured, at the UE's pace."""
     others_ms = known(row.encode_ms) + known(row.decode_ms) + known(row.result_ms)
     work = Work(
-        parts_ms={"edge": np.array([part1_ms + part2_ms])},
+        parts_ms={"edge": np.array([parts_ms])},
         others_ms={"edge": np.array([others_ms])},
         sent={hop: np.array([nbytes]) for hop, nbytes in sent_of(row).items()},
         sent_bytes=np.array([float(known(row.encoded_bytes))]),
@@ -116,16 +130,16 @@ def _predicted_ms(row: Row, part1_ms: float, part2_ms: float) -> float:
 
 def sent_of(row: Row) -> dict[str, float]:
     """What crossed on each hop, in bytes of messages."""
-    found, layers = {}, sum(row.layers)
+    found, layers, told = {}, sum(row.layers), dict(row.of_flow)
     for hop, cut in crossings_of(row.flow, row.split):
-        of_input = dict(row.of_flow).get(f"{hop}_bytes") if cut < row.layers[0] else None
-        nbytes = row.encoded_bytes if of_input is None else of_input
-        found[hop] = known(row.result_bytes) if cut == layers else FRAMING * known(nbytes)
+        results = cut == layers and not FLOWS[row.flow].codes_outputs
+        nbytes = told.get(f"{hop}_bytes", row.result_bytes if results else row.encoded_bytes)
+        found[hop] = known(nbytes) if results else FRAMING * known(nbytes)
     return found
 
 
 def ways_of(row: Row) -> dict[str, Way]:
-    """Both directions of its link."""
+    """Both directions of its link, which all links of its flow are as."""
     up = Way(np.array([row.bw_mbit]), np.array([row.delay_ms]))
     down = Way(np.array([row.downlink_mbit]), np.array([row.downlink_delay_ms]))
-    return {"uplink": up, "downlink": down}
+    return {hop: up if hop.startswith("uplink") else down for hop in FLOWS[row.flow].hops}

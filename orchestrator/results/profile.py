@@ -6,10 +6,14 @@ ends, and nodes wait for the network between frames. So some real parts are run,
 pause; parts between two of them are predicted by the layers that they have more.
 """
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
+
 import numpy as np
 
 from netem.wire import SEGMENT_BYTES
 from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from splitbed.checked import Frozen
@@ -103,14 +107,17 @@ class CutSizes(Frozen):
 
 
 class Profile(Frozen):
-    """Both nodes' profiles of one model, and what a TCP segment carries between the two.
+    """The nodes' profiles of one model, and what a TCP segment carries between them.
 
-    The latter by the MTU of their interfaces; where they do not tell, that of an MTU of 1500. Of an
-    `outline` the whole model alone was run: the shares of its layers are told, within SHARE_DOUBT.
+    `ue` is the node where results are wanted, `edge` the one that holds the model, `others` those
+    that run parts besides. A segment is that of the least MTU of their interfaces; where they do
+    not tell, of one of 1500. Of an `outline` the whole model alone was run: the shares of its
+    layers are told, within SHARE_DOUBT.
     """
 
     ue: NodeProfile
     edge: NodeProfile
+    others: Mapping[str, NodeProfile] = {}
     cuts: tuple[CutSizes, ...]
     segment_bytes: int = SEGMENT_BYTES
     outline: bool = False
@@ -122,39 +129,46 @@ class Profile(Frozen):
 
     @property
     def waited_share(self) -> float:
-        """That of the node that others disturbed more."""
-        return max(self.ue.waited_share, self.edge.waited_share)
+        """That of the node that others disturbed most."""
+        nodes = (self.ue, self.edge, *self.others.values())
+        return max(node.waited_share for node in nodes)
 
     def node(self, name: str) -> NodeProfile:
-        """That of the UE, or of the edge."""
-        return self.ue if name == "ue" else self.edge
+        """That of the node that a flow calls so."""
+        return self.others.get(name) or (self.ue if kind_of(name) == "ue" else self.edge)
 
-    def predicted_ms(self, k: int, flow: str = UPLINK) -> tuple[float, float]:
-        """What part 1 and part 2 will take in a sweep, each on the node that the flow has it on."""
-        first, second = (self.node(FLOWS[flow].node_of(part)) for part in (1, 2))
-        return first.part_ms(0, k), second.part_ms(k, self.n)
+    def predicted_ms(self, *cuts: int, flow: str = UPLINK) -> tuple[float, ...]:
+        """What each part will take in a sweep, on the node that the flow has it on."""
+        spans = enumerate(pairwise((0, *cuts, self.n)), start=1)
+        return tuple(self.node(FLOWS[flow].node_of(part)).part_ms(*span) for part, span in spans)
 
-    def share_errors(self, k: int, slowdown: float, flow: str = UPLINK) -> tuple[float, float]:
-        """Both parts together over what is predicted of them, from and to: by the share of part 1.
+    def share_errors(
+        self, cuts: Sequence[int], slowdown: float, flow: str = UPLINK
+    ) -> tuple[float, float]:
+        """All parts together over what is predicted of them, from and to: by their shares.
 
-        The UE is so many times slower than its own pace. Where both nodes are as fast as each
-        other, what one part takes more the other takes less.
+        The UE is so many times slower than its own pace. Where nodes are as fast as each other,
+        what one part takes more the others take less.
         """
-        if not self.outline or k in (0, self.n):
+        inner = sum(first < last for first, last in pairwise((0, *cuts, self.n)))
+        if not self.outline or inner < 2:
             return 1.0, 1.0
-        told = self.ue.ms(0, k) / self.ue.steady_ms
-        names = [FLOWS[flow].node_of(part) for part in (1, 2)]
+        asked = FLOWS[flow]
+        names = [asked.node_of(part) for part in range(1, asked.parts + 1)]
 
-        def both_ms(share: float) -> float:
+        def all_ms(shares: Sequence[float]) -> float:
             total_ms = 0.0
-            for name, part in zip(names, (share, 1 - share), strict=True):
+            for name, (first, last) in zip(names, pairwise((0.0, *shares, 1.0)), strict=True):
                 node = self.node(name)
-                slower = slowdown if name == "ue" else 1.0
-                total_ms += slower * node.paced_part_ms(part * node.steady_ms)
+                slower = slowdown if name == asked.user else 1.0
+                total_ms += slower * node.paced_part_ms(max(last - first, 0.0) * node.steady_ms)
             return total_ms
 
-        ends = (max(told - SHARE_DOUBT, 0.0), told, min(told + SHARE_DOUBT, 1.0))
-        ratios = [both_ms(share) / both_ms(told) for share in ends]
+        told = [self.ue.ms(0, k) / self.ue.steady_ms for k in cuts]
+        ends = (
+            (max(share - SHARE_DOUBT, 0.0), share, min(share + SHARE_DOUBT, 1.0)) for share in told
+        )
+        ratios = [all_ms(shares) / all_ms(told) for shares in product(*ends)]
         return min(ratios), max(ratios)
 
     def table(self) -> list[dict[str, float]]:

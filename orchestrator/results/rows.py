@@ -16,7 +16,7 @@ from orchestrator.ask.split_point import (
     layers_of,
 )
 from orchestrator.results.columns import columns_of
-from orchestrator.results.columns.flow import flow_columns
+from orchestrator.results.columns.flow import flow_columns, part_column
 from orchestrator.results.columns.further import FurtherColumns
 from orchestrator.results.statistics.intervals import Interval
 
@@ -79,6 +79,16 @@ class Row(FurtherColumns, frozen=True, kw_only=True):
     def ue_part_bytes(self) -> int | None:
         """What it measures as a model file."""
         return self.part1_bytes if self.ue_part == 1 else self.part2_bytes
+
+    @property
+    def parts_ms(self) -> tuple[float | None, ...]:
+        """What each part took."""
+        further = (self.value(part_column(part, "ms")) for part in range(3, len(self.layers) + 1))
+        return (
+            self.part1_ms,
+            self.part2_ms,
+            *(ms if isinstance(ms, float) else None for ms in further),
+        )
 
     @property
     def conditions(self) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 import grpc
 
@@ -25,7 +25,6 @@ PROFILE_TIMEOUT_S = 900.0
 _PIECE_BYTES = 1 << 20
 
 
-Side = Literal["ue", "edge"]
 _Reply = TypeVar("_Reply")
 
 
@@ -170,10 +169,10 @@ class Pair:
             stub.KeepReference(iter(outputs), timeout=CONTROL_TIMEOUT_S)
 
     def profile(
-        self, side: Side, pieces: Iterator[nodes_pb2.ProfilePiece]
+        self, name: str, pieces: Iterator[nodes_pb2.ProfilePiece]
     ) -> nodes_pb2.ProfileReply:
         """Let a node run parts alone."""
-        node = self.nodes[self.user if side == "ue" else self.holder]
+        node = self.nodes[name]
         with node.asked("profile the model"):
             stub = rpc.NodeStub(node.channel)
             return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)

@@ -45,6 +45,27 @@ def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> Non
         assert min(profile.predicted_ms(k)) > 0
 
 
+def test_each_node_of_a_chain_runs_the_parts_that_it_may_have(tmp_path: Path) -> None:
+    asked = {"model": "small", "split": "1:5+3:3,2:4+4:2", "flow": "chain"}
+    config = sweep_config({**asked, "ue_threads": 1, "edge_threads": 1})
+    with loopback_pair(tmp_path, flow="chain") as (pair, model):
+        profile = take_profile(config, model, pair)
+    assert {*profile.others} == {"cloud"}
+    ran = {
+        name: [(one.first, one.last) for one in profile.node(name).parts]
+        for name in ("ue", "edge", "cloud")
+    }
+    whole = (0, LAYERS)
+    assert ran == {
+        "ue": [(0, 1), (0, 2), whole],
+        "edge": [whole, (1, 3), (2, 4)],
+        "cloud": [whole, (3, LAYERS), (4, LAYERS)],
+    }
+    assert profile.node("cloud").layers == profile.edge.layers  # one machine, as many threads
+    assert len(profile.predicted_ms(1, 3, flow="chain")) == 3
+    assert min(profile.predicted_ms(1, 3, flow="chain")) > 0
+
+
 @pytest.mark.parametrize("ue_threads", [1, 2])
 def test_for_a_race_the_whole_model_is_timed_and_layers_share_it_by_what_they_compute(
     tmp_path: Path, ue_threads: int

@@ -67,7 +67,7 @@ def profile(
     from orchestrator.results.run_folder import check_new, write_new
 
     check_new(out)
-    with alive("profiling both nodes"):
+    with alive("profiling the nodes"):
         taken, name, weights = run_profile(config_of(model, asked))
     file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
     write_new(file, taken.csv())

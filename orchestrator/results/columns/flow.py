@@ -11,9 +11,14 @@ from functools import cache
 
 from orchestrator.ask.flow import FLOWS, UPLINK, Flow, at_node
 from orchestrator.results.columns import Column
-from orchestrator.results.columns.main import NO_FRAME, MainColumns
+from orchestrator.results.columns.main import NO_FRAME, NO_PROFILE, NOT_LOADED, MainColumns
 
 _DOING = {"encode": "encoding", "decode": "decoding"}
+
+
+def part_column(part: int, what: str) -> str:
+    """The column of a part: `part3_ms`, `part3_bytes`, `part3_predicted_ms`."""
+    return f"part{part}_{what}"
 
 
 @cache
@@ -28,9 +33,7 @@ def _columns(flow: Flow) -> Iterator[Column]:
     coding = Counter(stage for place in range(len(flow.way)) for stage in _coding(flow, place))
     for place, (node, part) in enumerate(flow.way):
         if part > 2:
-            yield Column(
-                f"part {part}, on {node}", "ms", NO_FRAME, name=f"part{part}_ms", kind=float
-            )
+            yield from _of_part(part, node)
         for stage in _coding(flow, place):
             if coding[stage] > 1:  # else the column of all rows has it
                 meaning = f"{_DOING[stage]} on the node {node}"
@@ -42,6 +45,16 @@ def _columns(flow: Flow) -> Iterator[Column]:
                 yield Column(meaning, "ms", NO_FRAME, name=f"{hop}_ms", kind=float)
             meaning = f"what {node} sends on the {hop}, the mean of the frames"
             yield Column(meaning, "bytes", NO_FRAME, name=f"{hop}_bytes", kind=int)
+
+
+def _of_part(part: int, node: str) -> Iterator[Column]:
+    """As all rows have them of the first two."""
+    words, predicted = f"part {part}, on {node}", f"part {part} as the profile predicts it"
+    size = f"size of part {part} as a model file"
+    yield Column(size, "bytes", NOT_LOADED, name=part_column(part, "bytes"), kind=int)
+    yield Column(words, "ms", NO_FRAME, name=part_column(part, "ms"), kind=float)
+    name = part_column(part, "predicted_ms")
+    yield Column(predicted, "ms", NO_PROFILE, name=name, kind=float)
 
 
 def _coding(flow: Flow, place: int) -> Iterator[str]:

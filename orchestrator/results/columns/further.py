@@ -9,6 +9,7 @@ from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import (
     NO_ANCHOR,
     NO_FRAME,
+    NO_PROFILE,
     NOT_LOADED,
     NOT_PROVED,
     Count,
@@ -20,7 +21,6 @@ from splitbed.metrics.resampling import MIN_PICTURES
 NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
 NOT_DELIVERED = "nothing was delivered: --no-delivery"
 MEASURED = "the cell was measured"
-NO_PROFILE = "the run has no profile: --no-profile, or a race"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
 ONE_CLOCK = "both nodes share a clock, or no frame ended"

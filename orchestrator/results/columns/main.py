@@ -12,6 +12,7 @@ from orchestrator.results.columns import Column
 from orchestrator.results.statistics.intervals import frames_for
 
 NO_FRAME = "no frame of the cell ended"
+NO_PROFILE = "the run has no profile: --no-profile, or a race"
 NOT_LOADED = "the cell failed before its parts were loaded"
 NOT_PROVED = "the cell failed before its link was proved"
 NO_ANCHOR = "no valid anchor under the same conditions is as accurate, or no frame ended"
@@ -71,7 +72,12 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     ] = None
     encode_ms: Annotated[
         Number,
-        Column("encoding, on all nodes; nothing with the codec raw", "ms", NO_FRAME, "encode"),
+        Column(
+            "encoding, on all nodes; with the codec raw, handing tensors on",
+            "ms",
+            NO_FRAME,
+            "encode",
+        ),
     ] = None
     uplink_ms: Annotated[
         Number,

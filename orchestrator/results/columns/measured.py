@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
+from orchestrator.results.columns import Column
 from orchestrator.results.columns.conditions import with_link, with_machine
-from orchestrator.results.columns.flow import flow_columns
-from orchestrator.results.columns.main import PERCENTILES
+from orchestrator.results.columns.flow import flow_columns, part_column
+from orchestrator.results.columns.main import NO_FRAME, PERCENTILES
 from orchestrator.results.judgement.disturbance import disturbed_by
 from orchestrator.results.judgement.validity import faults_of, remarks_on
 from orchestrator.results.records import Accuracy, RunRecord
@@ -84,6 +85,9 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     cell = standing_for([visit.cell for visit in visits])
     blocks = {visit.cell.block for visit in visits if visit.times is not None}
     up, down = cell.link.uplink, cell.link.downlink
+    parts = {
+        part_column(n, "bytes"): nbytes for n, nbytes in enumerate(cell.further_bytes, start=3)
+    }
     return Row(
         model=run.model.name,
         weights=run.model.weights,
@@ -97,7 +101,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         split=cell.split,
         split_name=cell.split_name,
         flow=cell.flow,
-        of_flow=tuple((name, None) for name in flow_columns(cell.flow)),
+        of_flow=tuple((name, parts.get(name)) for name in flow_columns(cell.flow)),
         bw_mbit=up.rate_mbit,
         delay_ms=up.delay_ms,
         jitter_ms=up.jitter_ms,
@@ -175,23 +179,26 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
         encoded_bytes=_mean([visit.encoded_bytes for visit in visits]),
         result_bytes=_mean([visit.result_bytes for visit in visits]),
         max_abs_diff=max(diffs, default=None),
-        of_flow=_of_flow(row.flow, times, visits),
+        of_flow=_of_flow(row, times, visits),
     )
     row = _with_interval(row, visits, blocks)
     return _with_clock(row, visits) if times.crosses.any() else row
 
 
 def _of_flow(
-    flow: str, times: CellTimes, visits: Sequence[MeasuredVisit]
+    row: Row, times: CellTimes, visits: Sequence[MeasuredVisit]
 ) -> tuple[tuple[str, float | None], ...]:
     """What the flow has besides: stages that several nodes have, what was sent on each hop."""
     nothing, named = np.zeros_like(times.e2e_ms), times.stages | times.by_node
-    return tuple(
-        (name, _sent_bytes(visits, column.bare))
-        if column.unit == "bytes"
-        else (name, float(np.median(named.get(column.bare, nothing))))
-        for name, column in flow_columns(flow).items()
-    )
+
+    def of(column: Column) -> float | None:
+        if column.bare in FLOWS[row.flow].hops and column.unit == "bytes":
+            return _sent_bytes(visits, column.bare)
+        if column.empty == NO_FRAME:
+            return float(np.median(named.get(column.bare, nothing)))
+        return dict(row.of_flow)[column.name]  # the size of a part
+
+    return tuple((name, of(column)) for name, column in flow_columns(row.flow).items())
 
 
 def _sent_bytes(visits: Sequence[MeasuredVisit], hop: str) -> int:

@@ -152,6 +152,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     error_kind: str | None = None
     part1_bytes: int | None = None
     part2_bytes: int | None = None
+    further_bytes: tuple[int, ...] = ()
+    """Of the parts after these."""
     load_ms: float | None = None
     part1_delivery_ms: float | None = None
     ue_cpus: float | None = None

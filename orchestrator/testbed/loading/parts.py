@@ -31,6 +31,7 @@ class LoadedParts:
 
     part1_bytes: int
     part2_bytes: int
+    further_bytes: tuple[int, ...]
     load_ms: float
 
 
@@ -113,9 +114,11 @@ class Parts:
     @property
     def loaded(self) -> LoadedParts:
         """Those of the cut that was loaded last."""
+        assert self._cuts is not None
         said = {part: self._cut.said[one] for part, one in self._cut.parts.items()}
-        one, two = (said[part].part_bytes if part in said else 0 for part in (1, 2))
-        return LoadedParts(one, two, max(each.load_ms for each in said.values()))
+        numbers = range(1, len(self._cuts) + 2)
+        one, two, *more = (said[n].part_bytes if n in said else 0 for n in numbers)
+        return LoadedParts(one, two, tuple(more), max(each.load_ms for each in said.values()))
 
     @property
     def delivered_bytes(self) -> int:

@@ -178,12 +178,6 @@ def test_a_race_delivers_nothing_over_its_links_unless_it_is_asked_to() -> None:
     assert sweep_config({"model": "shapesnet"}).delivery
 
 
-@pytest.mark.parametrize("flow", ["chain", "call"])
-def test_a_race_of_nodes_that_nothing_is_predicted_of_is_refused(flow: str) -> None:
-    with pytest.raises(UsageError, match="has other nodes"):
-        sweep_config({"model": "shapesnet", "until_sure": True, "flow": flow})
-
-
 def test_of_a_race_until_it_is_sure_and_a_budget_whichever_comes_first_is_its_end() -> None:
     both = sweep_config({"model": "shapesnet", "until_sure": True, "budget": "3m"})
     assert both.races

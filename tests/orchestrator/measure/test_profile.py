@@ -138,16 +138,16 @@ def test_shares_of_layers_that_nobody_ran_matter_to_no_anchor_nor_where_nodes_ar
     k: int, slowdown: float
 ) -> None:
     told = profile((10, 20, 30), (10, 20, 30)).replaced(outline=True)
-    assert told.share_errors(k, slowdown) == pytest.approx((1.0, 1.0))
+    assert told.share_errors((k,), slowdown) == pytest.approx((1.0, 1.0))
 
 
 def test_the_slower_one_node_is_the_more_a_share_that_is_not_sure_matters() -> None:
     told = profile((10, 20, 30), (10, 20, 30))
-    assert told.share_errors(1, 10) == (1.0, 1.0)  # its layers were run
+    assert told.share_errors((1,), 10) == (1.0, 1.0)  # its layers were run
     outline = told.replaced(outline=True)
-    widths = [high - low for low, high in (outline.share_errors(1, by) for by in (2, 5, 20))]
+    widths = [high - low for low, high in (outline.share_errors((1,), by) for by in (2, 5, 20))]
     assert widths == sorted(widths)
-    low, high = outline.share_errors(1, 5)
+    low, high = outline.share_errors((1,), 5)
     # part 1 is a sixth of 90 ms after a pause, five times slower; part 2 the rest; and 0.4 ms each
     share, whole_ms = 1 / 6, 90
     both_ms = [

@@ -64,7 +64,7 @@ class World:
         edge = edge.replaced(layers=tuple(spans))
         cuts = tuple(CutSizes(k=cut, intermediate_bytes=0) for cut in range(3))
         profile = Profile(ue=edge, edge=edge, cuts=cuts, outline=True)
-        low, high = profile.share_errors(k, ue_slower)
+        low, high = profile.share_errors((k,), ue_slower)
         nodes_ms = whole_ms * (ue_slower * told + 1 - told)
         return nodes_ms, Errors(NODES.low * low, NODES.high * high)
 

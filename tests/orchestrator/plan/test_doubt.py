@@ -109,7 +109,7 @@ def test_a_run_teaches_what_a_plan_would_have_got_wrong() -> None:
     wire_ms = made.wire_ms(made.work([option]), grid("20", "10", "1")).item()
     row = made_row(
         split="1:2", split_name="early", bw_mbit=20.0, downlink_mbit=20.0, delay_ms=10.0,
-        downlink_delay_ms=10.0, encoded_bytes=option.encoded_bytes, encode_ms=0.1, decode_ms=0.1,
+        downlink_delay_ms=10.0, encoded_bytes=option.sent_bytes, encode_ms=0.1, decode_ms=0.1,
         result_ms=4.0, result_bytes=1000, e2e_ms=wire_ms + 1.25 * (told - wire_ms),
     )  # fmt: skip
     (lesson,) = _of_rows([row], profile)

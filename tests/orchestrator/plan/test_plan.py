@@ -14,7 +14,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.ask.sweep_config import sweep_config
-from orchestrator.plan.facts import Facts, Option, take_facts
+from orchestrator.plan.facts import Coded, Facts, Option, take_facts
 from orchestrator.plan.forecasts import forecasts
 from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
@@ -73,9 +73,7 @@ def predictor(dag: Dag = CHAIN, paced: float = 1.1) -> Predictor:
     options = [
         Option(
             configuration=Configuration(k, 3, name, codec),
-            encoded_bytes=nbytes,
-            encode_ms=encode,
-            decode_ms=decode,
+            coded=coded(nbytes, encode, decode) if codec != "none" else (),
             accuracy_drop=drop,
             accuracy_drop_low=drop,
             accuracy_drop_high=drop,
@@ -96,6 +94,11 @@ def predictor(dag: Dag = CHAIN, paced: float = 1.1) -> Predictor:
     return Predictor(profile, facts)
 
 
+def coded(nbytes: int, encode_ms: float, decode_ms: float) -> tuple[Coded]:
+    """Of one cut."""
+    return (Coded(nbytes=nbytes, encode_ms=encode_ms, decode_ms=decode_ms),)
+
+
 def planned(bw: str, delay: str = "0", slowdown: str = "1", dag: Dag = CHAIN) -> Plan:
     return make_plan(predictor(dag), grid(bw, delay, slowdown))
 
@@ -112,9 +115,10 @@ def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float)
     def wire_ms(nbytes: int) -> float:
         return (nbytes + 66 * math.ceil(nbytes / 1448)) * 8 / (bw_mbit * 1e3) + delay_ms
 
-    up_ms, down_ms = wire_ms(round(option.encoded_bytes * 1.0005)) + 1.0, wire_ms(1000) + 0.9
-    on_edge_ms = option.decode_ms + part2 + 4.0
-    return slowdown * (part1 + option.encode_ms) + up_ms + on_edge_ms + down_ms
+    (own,) = option.coded
+    up_ms, down_ms = wire_ms(round(own.nbytes * 1.0005)) + 1.0, wire_ms(1000) + 0.9
+    on_edge_ms = own.decode_ms + part2 + 4.0
+    return slowdown * (part1 + own.encode_ms) + up_ms + on_edge_ms + down_ms
 
 
 def test_a_plan_counts_the_headers_of_the_path_that_was_profiled() -> None:
@@ -122,7 +126,7 @@ def test_a_plan_counts_the_headers_of_the_path_that_was_profiled() -> None:
     profile = usual.profile.replaced(segment_bytes=8948)
     jumbo = replace(usual, profile=profile)
     axes, place = grid("8", "0", "1"), 0
-    nbytes = round(usual.options[place].encoded_bytes * 1.0005)
+    nbytes = round(usual.options[place].coded[0].nbytes * 1.0005)
     fewer = sum(math.ceil(n / 1448) - math.ceil(n / 8948) for n in (nbytes, 1000))
     took_ms = [one.e2e_ms(one.work(one.options), axes)[place, 0] for one in (usual, jumbo)]
     assert took_ms[0] - took_ms[1] == pytest.approx(fewer * 66 * 8 / 8e3) != 0
@@ -154,18 +158,13 @@ def test_the_formula_takes_the_stations_and_hops_of_every_flow(flow: str) -> Non
     of_input = "jpeg:75" if flow == "downlink" else ""
     split = Option(
         configuration=Configuration(1, 3, "early", "int8", flow=flow, input_codec=of_input),
-        encoded_bytes=9_000,
-        encode_ms=3.0,
-        decode_ms=4.0,
-        input_bytes=50_000 if of_input else 0,
-        input_encode_ms=1.0,
-        input_decode_ms=2.0,
+        coded=(coded(50_000, 1.0, 2.0) if of_input else ()) + coded(9_000, 3.0, 4.0),
     )
+    network = Configuration(3, 3, "network anchor", flow=flow)
+    device = Configuration(0, 3, "device anchor", "none", flow=flow)
     ends = [
-        Option(
-            configuration=Configuration(3, 3, "network anchor", flow=flow), encoded_bytes=400_000
-        ),
-        Option(configuration=Configuration(0, 3, "device anchor", "none", flow=flow)),
+        Option(configuration=network, coded=coded(400_000, 0, 0)[: len(network.coding)]),
+        Option(configuration=device, coded=coded(0, 0, 0)[: len(device.coding)]),
     ]
     bare = predictor()
     told = replace(bare, facts=bare.facts.replaced(options=(*ends, split)))
@@ -204,9 +203,7 @@ def ssd300() -> Predictor:
     options = [
         Option(
             configuration=Configuration({"3": 1, "39": 2}[split], 3, split, codec),
-            encoded_bytes=nbytes,
-            encode_ms=0.1 if codec == "raw" else 2.0,
-            decode_ms=0.1 if codec == "raw" else 1.2,
+            coded=coded(nbytes, *((0.1, 0.1) if codec == "raw" else (2.0, 1.2))),
         )
         for (split, codec), nbytes in SSD300_BYTES.items()
     ]
@@ -391,12 +388,53 @@ def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
     assert "the profile is of another model: it has 3 layers" in ended.err
 
 
-@pytest.mark.parametrize("flow", ["chain", "call"])
-def test_a_flow_with_nodes_that_no_profile_is_of_is_refused(flow: str, tmp_path: Path) -> None:
-    (tmp_path / "profile.json").write_text(predictor().profile.model_dump_json())
-    ended = orchestrate("plan", "--model", "shapesnet", "--flow", flow, "--profile", str(tmp_path))
-    assert ended.code == 2
-    assert f"--flow {flow}: a plan predicts from the profiles of a UE and an edge" in ended.err
+def of_flow(*options: Option) -> Plan:
+    """At 8 Mbit/s and 5 ms, whose user's node is half as fast; a cloud is as fast as the edge."""
+    bare = predictor()
+    facts = bare.facts.replaced(options=options)
+    return make_plan(replace(bare, facts=facts), grid("8", "5", "2"))
+
+
+def over_ms(nbytes: int) -> float:
+    """A hop with coded data of so many bytes, at these."""
+    sent = round(nbytes * 1.0005)
+    return (sent + 66 * math.ceil(sent / 1448)) * 8 / 8e3 + 5
+
+
+RESULTS_MS = (1000 + 66) * 8 / 8e3 + 5
+
+
+def test_a_chain_takes_its_three_parts_both_hops_and_results_back_over_both() -> None:
+    split = Configuration(1, 3, "early+late", "int8", flow="chain", later=(2,))
+    cloud = Configuration(0, 3, "network anchor (cloud)", flow="chain", later=(0,))
+    plan = of_flow(
+        Option(configuration=split, coded=coded(9_000, 3, 4) + coded(5_000, 1, 2)),
+        Option(configuration=cloud, coded=coded(400_000, 0.5, 0.25)),
+    )
+    nodes_ms = 2 * (11.4 + 3) + (4 + 11.4 + 1) + (2 + 16.9 + 4)
+    hops_ms = over_ms(9_000) + over_ms(5_000) + 2 * RESULTS_MS + 2 * 1.0 + 2 * 0.9
+    assert plan.e2e_ms[0, 0] == pytest.approx(nodes_ms + hops_ms)
+    # the edge hands the input on as it came: it is coded once, and crosses twice
+    nodes_ms = 2 * 0.5 + (0.25 + 1.1 * 30 + 0.4 + 4)
+    hops_ms = 2 * over_ms(400_000) + 2 * RESULTS_MS + 2 * 1.0 + 2 * 0.9
+    assert plan.e2e_ms[1, 0] == pytest.approx(nodes_ms + hops_ms)
+    assert plan.work.sent_bytes.tolist() == [14_000, 800_000]
+
+
+def test_in_a_call_outputs_cross_encoded_and_the_one_who_is_called_is_slowed() -> None:
+    network = Configuration(3, 3, "network anchor", "avc", flow="call", input_codec="jpeg:75")
+    called = Configuration(0, 3, "device anchor", "jpeg:75", flow="call")
+    plan = of_flow(
+        Option(configuration=network, coded=coded(50_000, 1, 2) + coded(9_000, 3, 4)),
+        Option(configuration=called, coded=coded(50_000, 1, 2)),
+    )
+    nodes_ms = 1 + (2 + 33.4 + 3) + 2 * (4 + 4)
+    assert plan.e2e_ms[0, 0] == pytest.approx(
+        nodes_ms + over_ms(50_000) + 1.0 + over_ms(9_000) + 0.9
+    )
+    nodes_ms = 1 + 2 * (2 + 66.4 + 4)
+    assert plan.e2e_ms[1, 0] == pytest.approx(nodes_ms + 2 * over_ms(50_000) + 1.0 + 0.9)
+    assert [*decisions(plan)] == ["device only", "network only"]
 
 
 def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
@@ -411,12 +449,12 @@ def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
         layers = node((1.0,) * graph.n)
         profile = Profile(ue=layers, edge=layers, cuts=tuple(cuts))
         facts = take_facts(config, local, profile, lambda _: None)
-    anchor, raw, coded, device = facts.options
+    anchor, raw, lossy, device = facts.options
     assert (anchor.configuration.k, device.configuration.codec) == (0, "none")
-    assert raw.encoded_bytes == graph.cuts[raw.configuration.k].nbytes
-    assert 0 < coded.encoded_bytes < raw.encoded_bytes / 4
-    assert coded.encode_ms > raw.encode_ms
-    assert (raw.accuracy_drop, coded.accuracy_drop is None) == (0.0, False)
+    assert raw.sent_bytes == graph.cuts[raw.configuration.k].nbytes
+    assert 0 < lossy.sent_bytes < raw.sent_bytes / 4
+    assert lossy.coded[0].encode_ms > raw.coded[0].encode_ms
+    assert (raw.accuracy_drop, lossy.accuracy_drop is None) == (0.0, False)
     assert facts.answer(config)
     assert not facts.answer(config.replaced(seed=1))
 
@@ -439,10 +477,13 @@ def test_an_input_that_crosses_besides_is_coded_too() -> None:
     assert [one.configuration.codecs for one in facts.options] == [
         "raw", "jpeg:50", "fp16", "jpeg:50 then fp16", "none",
     ]  # fmt: skip
-    network, _, raw, coded, device = facts.options
-    assert network.encoded_bytes == raw.input_bytes == graph.cuts[0].nbytes > coded.input_bytes > 0
-    assert raw.encoded_bytes == coded.encoded_bytes > 0
-    assert coded.input_encode_ms > raw.input_encode_ms == 0
+    network, _, raw, lossy, device = facts.options
+    (of_input, own), (smaller, same) = raw.coded, lossy.coded
+    assert network.coded == (of_input,)
+    assert of_input.nbytes == graph.cuts[0].nbytes > smaller.nbytes > 0
+    assert own == same
+    assert own.nbytes > 0
+    assert smaller.encode_ms > of_input.encode_ms == 0
     assert device.sent_bytes == 0
     assert facts.answer(config)
     assert not facts.answer(config.replaced(flow="uplink"))

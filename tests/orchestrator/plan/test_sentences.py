@@ -47,9 +47,17 @@ def plans(draw: st.DrawFn) -> Plan:
     kept = {"raw": 1.0, "int8+zstd": float(rng.uniform(0.1, 1)), "none": 0.0}
     options = tuple(
         one.replaced(
-            encoded_bytes=int(sizes[one.configuration.k] * kept[one.configuration.codec]),
-            encode_ms=0.0 if one.configuration.codec == "raw" else one.encode_ms,
-            decode_ms=0.0 if one.configuration.codec == "raw" else one.decode_ms,
+            coded=tuple(
+                own.replaced(
+                    nbytes=int(sizes[one.configuration.k] * kept[one.configuration.codec]),
+                    **(
+                        {"encode_ms": 0.0, "decode_ms": 0.0}
+                        if one.configuration.codec == "raw"
+                        else {}
+                    ),
+                )
+                for own in one.coded
+            )
         )
         for one in facts.options
     )
