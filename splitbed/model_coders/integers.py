@@ -23,8 +23,10 @@ BITS = range(2, 17)
 FP16_MOST = np.float32(65504)
 
 
-def quantised(array: Array, bits: int) -> tuple[Levels, Floats]:
+def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels, Floats]:
     """The levels of ``array``, of its shape, and the scale of each channel.
+
+    Those of ``first`` bits, which are fewer, are their upper bits where that is given.
 
     Levels are INT8 up to 8 bits, else INT16.  Scales have 1 for each axis but the channels', which
     is the first; the last where the first is 1 (a depthwise convolution of TFLite).
@@ -33,7 +35,8 @@ def quantised(array: Array, bits: int) -> tuple[Levels, Floats]:
         UsageError: ``bits`` is not from 2 to 16, or the array has no dimension.
         NodeError: values are not finite, or beyond FP32.
     """
-    if bits not in BITS or not array.ndim:
+    first = first or bits
+    if bits not in BITS or first not in BITS or first > bits or not array.ndim:
         raise UsageError(f"levels of {bits} bits for an array of {array.ndim} dimensions cannot be")
     with np.errstate(over="ignore"):  # it is refused below
         values = array.astype(np.float32, copy=False)
@@ -49,7 +52,8 @@ def quantised(array: Array, bits: int) -> tuple[Levels, Floats]:
             f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
             " stands for; dummy, zstd and shuffle carry them"
         )
-    scales = np.maximum(most / np.float32(2 ** (bits - 1) - 1), LEAST_SCALE)
+    scales = np.maximum(most / np.float32(2 ** (first - 1) - 1), LEAST_SCALE)
+    scales /= np.float32(2 ** (bits - first))
     levels = values / scales
     np.rint(levels, out=levels)
     return levels.astype(np.int8 if bits <= 8 else np.int16), scales
@@ -62,7 +66,7 @@ def dequantised(levels: Levels, scales: Floats) -> Floats:
 
 def axis_of(shape: tuple[int, ...]) -> int:
     """Where a weight's output channels are."""
-    return len(shape) - 1 if shape[0] == 1 else 0
+    return len(shape) - 1 if shape[0] == 1 and len(shape) > 2 else 0
 
 
 class _Integers:
@@ -71,8 +75,9 @@ class _Integers:
     Those of more than 8 bits are all upper bytes, then all lower ones: the upper compress.
     """
 
-    def __init__(self, info: TensorInfo, bits: int) -> None:
+    def __init__(self, info: TensorInfo, bits: int, first: int | None) -> None:
         self._info, self._bits, self._size = info, bits, math.prod(info.shape)
+        self._first = first
         axis = axis_of(info.shape)
         self._scales = tuple(size if place == axis else 1 for place, size in enumerate(info.shape))
         self._scale_bytes = 4 * info.shape[axis]
@@ -81,7 +86,7 @@ class _Integers:
         self.most_bytes = self.encoded.nbytes
 
     def encode(self, array: Array) -> Array:
-        levels, scales = quantised(array, self._bits)
+        levels, scales = quantised(array, self._bits, self._first)
         flat = levels.reshape(-1)
         packed: Array
         if self._bits <= 4:
@@ -131,11 +136,14 @@ class _Kind:
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         del setting
-        if parameter is not None:
-            raise UsageError(f"it takes no number, and got {parameter}")
+        if parameter is not None and not BITS[0] <= parameter < self.bits:
+            raise UsageError(
+                f"its number, the bits of a coarser model whose levels it divides, is from"
+                f" {BITS[0]} to {self.bits - 1}, and not {parameter}"
+            )
         if not info.datatype.startswith("FP") or len(info.shape) < 2:
             return Unchanged(info)
-        return _Integers(info, self.bits)
+        return _Integers(info, self.bits, parameter)
 
 
 KINDS: dict[str, StageKind] = {f"int{bits}": _Kind(bits) for bits in (4, 6, 8, 16)}
