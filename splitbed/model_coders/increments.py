@@ -7,116 +7,149 @@ An update holds whole numbers, and its base is named by hash: what it makes is t
 the bit, as if that had been sent alone.  Any number of steps, as 4, 6, 8, 16.
 
 Levels and scales are found again in the values themselves: a channel's greatest value is the top
-level of the fewest bits, so :func:`quantised` gives for it what :func:`stages` had.  That is why a
-model of few bits is an ordinary one, which any coder ``int8`` carries.
+level of the fewest bits.  So each step is a model like any other, which a coder ``int8:8`` carries.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from splitbed.codecs.stage import Floats
 from splitbed.errors import NodeError, UsageError
-from splitbed.model_coders import ModelCoder, coder_named
-from splitbed.model_coders.decoder import Decoder
+from splitbed.model_coders import coder_named
+from splitbed.model_coders.decoder import MOST_BYTES, Decoder
 from splitbed.model_coders.encoder import encode
-from splitbed.model_coders.integers import Levels, dequantised, quantised
+from splitbed.model_coders.integers import STEPS, dequantised, quantised
 from splitbed.model_data import ModelFile, digest, model_of
 from splitbed.model_data.file import Array, State
 
-STEP = "splitbed.increment"
-"""The tensor of an update that says which bits it is from and to: the fewest, those, these."""
-UPDATE_CODER = "zstd"
-BITS = (4, 6, 8, 16)
-"""Those that there is a coder of."""
+STEP, RESULT = "splitbed.increment", "splitbed.result"
+"""Tensors of an update: the fewest bits of all, those of its base, its own; its result's digest."""
+UPDATE_CODER = coder_named("zstd")
+_UPDATE = re.compile(r"update:(\d+):(\d+)(?::(\d+))?", re.ASCII)
 
 
-def stages(model: ModelFile, bits: Sequence[int]) -> list[ModelFile]:
-    """The model at each of ``bits``, which ascend: each is what the next one is an update of.
+@dataclass(frozen=True)
+class Update:
+    """From ``low`` bits to ``high``, of a model whose first step had ``first``."""
+
+    first: int
+    low: int
+    high: int
+
+    @property
+    def name(self) -> str:
+        """``update:8:16``; with the first bits before them where these are others."""
+        first = "" if self.first == self.low else f"{self.first}:"
+        return f"update:{first}{self.low}:{self.high}"
+
+
+def update_named(text: str) -> Update | None:
+    """The update of that name; None where it is no update's. Raises UsageError for its bits."""
+    if not (named := _UPDATE.fullmatch(text)):
+        return None
+    bits = [int(number) for number in named.groups() if number]
+    check(bits)
+    return Update(bits[0], *bits[-2:])
+
+
+def steps(bits: Sequence[int]) -> list[str]:
+    """What carries a model of so many bits: the coder of the first, then updates by name."""
+    check(bits)
+    return [alone(bits, 0), *(Update(bits[0], *pair).name for pair in pairwise(bits))]
+
+
+def alone(bits: Sequence[int], place: int) -> str:
+    """The coder that carries, at once, what the steps up to ``place`` make."""
+    return f"int{bits[place]}:{bits[0]}+zstd"
+
+
+def at(model: ModelFile, bits: int, first: int) -> ModelFile:
+    """The model at ``bits``. Raises NodeError for values that are not finite."""
+    return model.replaced(
+        {
+            name: dequantised(*quantised(array, bits, first)) if _refined(array) else array
+            for name, array in model.state.items()
+        }
+    )
+
+
+def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
+    """The bitstream of an update of ``model``, whatever bits it has more.
 
     Raises:
-        UsageError: bits that cannot be, or weights that are not FP32.
         NodeError: values that are not finite.
     """
-    check(bits)
-    held: list[dict[str, Array]] = [{} for _ in bits]
+    base, result = (at(model, bits, update.first) for bits in (update.low, update.high))
+    state: dict[str, Array] = {
+        STEP: np.array([update.first, update.low, update.high], np.int32),
+        RESULT: np.frombuffer(bytes.fromhex(digest(result.state)), np.uint8),
+    }
+    left = update.high - update.low
     for name, array in model.state.items():
-        levels = _levels(name, array, bits) if _refined(array) else None
-        for place, state in enumerate(held):
-            state[name] = array if levels is None else levels[place]
-    return [model.replaced(state) for state in held]
+        if _refined(array):
+            coarse, fine = (
+                quantised(array, bits, update.first)[0].astype(np.int32)
+                for bits in (update.low, update.high)
+            )
+            lacking = fine - (coarse << left) - _least(update)
+            state[name] = _packed(lacking, left)
+    yield from encode(model_of(state), UPDATE_CODER, base=digest(base.state))
 
 
-def coder_of(bits: Sequence[int], place: int = 0) -> ModelCoder:
-    """What codes, alone, the model at ``bits[place]``."""
-    first = "" if bits[place] == bits[0] else f":{bits[0]}"
-    return coder_named(f"int{bits[place]}{first}+zstd")
-
-
-def updates(made: Sequence[ModelFile], bits: Sequence[int]) -> Iterator[tuple[ModelFile, str]]:
-    """Of :func:`stages`: each update as model data, and the digest of its base."""
-    for (base, finer), (low, high) in zip(pairwise(made), pairwise(bits), strict=True):
-        state: dict[str, Array] = {STEP: np.array([bits[0], low, high], np.int32)}
-        for name, array in finer.state.items():
-            if _refined(array):
-                coarse = _found(base.state[name], low, bits[0])[0].astype(np.int32)
-                fine = _found(array, high, bits[0])[0]
-                lacking = fine - (coarse << (high - low))
-                state[name] = _packed(lacking, high - low)
-        yield model_of(state), digest(base.state)
-
-
-def coded(update: ModelFile, base: str) -> Iterator[bytes]:
-    """The bitstream of an update of the state whose digest is ``base``."""
-    return encode(update, coder_named(UPDATE_CODER), base=base)
-
-
-def decoded(bitstream: bytes, base: ModelFile) -> ModelFile:
-    """The finer model that a bitstream of :func:`coded` makes of ``base``.
+def decode_update(
+    pieces: Iterator[bytes], base: ModelFile, most_bytes: int = MOST_BYTES
+) -> ModelFile:
+    """The finer model that a bitstream makes of ``base``.
 
     Raises:
         NodeError: it is damaged, foreign, or an update of another model.
     """
-    decoder = Decoder(base=digest(base.state))
-    decoder.feed(bitstream)
+    decoder = Decoder(most_bytes=most_bytes, base=digest(base.state))
+    for piece in pieces:
+        decoder.feed(piece)
     return refined(base, decoder.finish().state)
 
 
 def refined(base: ModelFile, update: State) -> ModelFile:
     """``base`` with the bits that ``update`` adds. Raises NodeError where it does not fit."""
-    first, low, high = _step(update)
-    state, left = dict(base.state), high - low
+    step = _step(update)
+    state, left = dict(base.state), step.high - step.low
     for name, lacking in update.items():
-        if name == STEP:
+        if name in (STEP, RESULT):
             continue
         array = state.get(name)
         if array is None or not _refined(array):
             raise NodeError(f"the update refines {name}, and no such weight is here")
-        coarse, scales = _found(array, low, first)
-        fine = (coarse.astype(np.int32) << left) + _unpacked(name, lacking, array.shape, left)
+        coarse, scales = quantised(array, step.low, step.first)
+        lacks = _unpacked(name, lacking, array.shape, left)
+        fine = (coarse.astype(np.int32) << left) + lacks + _least(step)
         state[name] = dequantised(fine.astype(np.int16), scales / np.float32(2**left))
+    if digest(state) != update[RESULT].tobytes().hex():
+        raise NodeError("the update does not make the model that it was made for (sha256)")
     return base.replaced(state)
 
 
 def check(bits: Sequence[int]) -> None:
-    """Raise UsageError unless they are two or more of ``BITS`` that ascend."""
-    if len(bits) < 2 or sorted(set(bits)) != list(bits) or not set(bits) <= set(BITS):
+    """Raise UsageError unless they are two or more of :data:`STEPS` that ascend."""
+    if len(bits) < 2 or sorted(set(bits)) != list(bits) or not set(bits) <= set(STEPS):
         raise UsageError(
             f"bits {', '.join(map(str, bits)) or 'none'}: give two or more of"
-            f" {', '.join(map(str, BITS))} that ascend"
+            f" {', '.join(map(str, STEPS))} that ascend"
         )
 
 
-def _step(update: State) -> tuple[int, int, int]:
-    told = update.get(STEP)
-    if told is None or told.shape != (3,) or told.dtype.kind != "i":
+def _step(update: State) -> Update:
+    told, result = update.get(STEP), update.get(RESULT)
+    if told is None or result is None or told.shape != (3,) or told.dtype != np.int32:
         raise NodeError("the bitstream is no update of a model: it does not say of which bits")
     first, low, high = map(int, told)
-    if not {first, low, high} <= set(BITS) or not first <= low < high:
+    if not {first, low, high} <= set(STEPS) or not first <= low < high:
         raise NodeError(f"the update is from {low} to {high} bits, of {first}: it is damaged")
-    return first, low, high
+    return Update(first, low, high)
 
 
 def _refined(array: Array) -> bool:
@@ -124,8 +157,17 @@ def _refined(array: Array) -> bool:
     return array.ndim > 1 and array.dtype == np.float32
 
 
+def _least(update: Update) -> int:
+    """The least that a level lacks: each step that was left out has rounded up by up to a half."""
+    return -sum(
+        1 << (upper - lower - 1 + update.high - upper)
+        for lower, upper in pairwise(STEPS)
+        if update.low <= lower and upper <= update.high
+    )
+
+
 def _packed(lacking: Array, left: int) -> Array:
-    """Numbers of ``left`` bits: all lowest bytes, where they have as many, then bits, packed."""
+    """Numbers from 0 on of ``left`` bits: their lowest bytes, if they have any; then bits."""
     flat, whole = lacking.reshape(-1), left // 8 * 8
     low = flat.astype(np.uint8) if whole else np.empty(0, np.uint8)
     rest = (flat >> whole).astype(np.uint8)[:, np.newaxis] >> np.arange(
@@ -145,33 +187,4 @@ def _unpacked(name: str, packed: Array, shape: tuple[int, ...], left: int) -> Ar
     bits = np.unpackbits(packed[whole * size :], count=size * rest).reshape(size, rest)
     for place in range(rest):
         low |= bits[:, place].astype(np.int32) << (8 * whole + place)
-    half = np.int32(1 << (left - 1))
-    return ((low ^ half) - half).reshape(shape)  # the sign, which is the highest bit
-
-
-def _found(array: Array, bits: int, first: int) -> tuple[Levels, Floats]:
-    return quantised(array, bits, None if bits == first else first)
-
-
-def _levels(name: str, array: Array, bits: Sequence[int]) -> list[Array]:
-    """The values at each of ``bits``."""
-    try:
-        fine, scales = quantised(array, bits[-1], bits[0])
-    except NodeError as error:
-        raise NodeError(f"{name}: {error}") from error
-    scales = _settled(scales, bits[0])
-    levels, values = fine.astype(np.int32), [dequantised(fine, scales)]
-    for low, high in list(pairwise(bits))[::-1]:
-        left = high - low
-        levels = (levels + (1 << left >> 1)) >> left  # so an update has exactly ``left`` bits
-        scales = scales * np.float32(2**left)
-        values.insert(0, dequantised(levels.astype(np.int16), scales))
-    return values
-
-
-def _settled(scales: Floats, first: int) -> Floats:
-    """Those of which a channel's greatest value, rounded to FP32, gives the same again."""
-    top = np.float32(2 ** (first - 1) - 1)
-    while not np.array_equal(again := scales * top / top, scales):
-        scales = again
-    return scales
+    return low.reshape(shape)

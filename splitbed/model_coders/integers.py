@@ -9,6 +9,7 @@ ONNX Runtime's and TFLite's quantised weights are: zero stays zero.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,23 +21,26 @@ from splitbed.tensors import NUMPY_TYPES, TensorInfo
 Levels = npt.NDArray[np.int8] | npt.NDArray[np.int16]
 LEAST_SCALE = np.float32(1e-30)  # what FP32's arithmetic bears
 BITS = range(2, 17)
+STEPS = (4, 6, 8, 16)
+"""Bits of the coders, and of models that are sent in increments."""
 FP16_MOST = np.float32(65504)
 
 
 def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels, Floats]:
     """The levels of ``array``, of its shape, and the scale of each channel.
 
-    Those of ``first`` bits, which are fewer, are their upper bits where that is given.
-
     Levels are INT8 up to 8 bits, else INT16.  Scales have 1 for each axis but the channels', which
     is the first; the last where the first is 1 (a depthwise convolution of TFLite).
+
+    With ``first``, no more bits, both of ``STEPS``, they are the upper ones of the step above,
+    rounded, and so on from 16 bits down; the greatest value is the top level of ``first`` bits.
 
     Raises:
         UsageError: ``bits`` is not from 2 to 16, or the array has no dimension.
         NodeError: values are not finite, or beyond FP32.
     """
-    first = first or bits
-    if bits not in BITS or first not in BITS or first > bits or not array.ndim:
+    nested = first is None or (bits in STEPS and first in STEPS and first <= bits)
+    if bits not in BITS or not nested or not array.ndim:
         raise UsageError(f"levels of {bits} bits for an array of {array.ndim} dimensions cannot be")
     with np.errstate(over="ignore"):  # it is refused below
         values = array.astype(np.float32, copy=False)
@@ -52,11 +56,32 @@ def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels
             f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
             " stands for; dummy, zstd and shuffle carry them"
         )
-    scales = np.maximum(most / np.float32(2 ** (first - 1) - 1), LEAST_SCALE)
-    scales /= np.float32(2 ** (bits - first))
+    top = np.float32(2 ** ((first or bits) - 1) - 1)
+    scales = np.maximum(most / top, LEAST_SCALE)
+    if first:
+        scales = _settled(scales, top)
+        return _upper(values, scales, bits, first), scales / np.float32(2 ** (bits - first))
     levels = values / scales
     np.rint(levels, out=levels)
     return levels.astype(np.int8 if bits <= 8 else np.int16), scales
+
+
+def _upper(values: Floats, scales: Floats, bits: int, first: int) -> Levels:
+    """The upper ``bits`` of levels of 16 bits."""
+    fine = values / (scales / np.float32(2 ** (STEPS[-1] - first)))
+    np.rint(fine, out=fine)
+    levels = fine.astype(np.int16)
+    for lower, upper in list(pairwise(STEPS))[::-1]:
+        if lower >= bits:
+            levels = (levels + np.int16(1 << (upper - lower - 1))) >> (upper - lower)
+    return levels.astype(np.int8) if bits <= 8 else levels
+
+
+def _settled(scales: Floats, top: np.float32) -> Floats:
+    """Those that are found again in the greatest values, which are rounded to FP32."""
+    while not np.array_equal(again := scales * top / top, scales):
+        scales = again
+    return scales
 
 
 def dequantised(levels: Levels, scales: Floats) -> Floats:
@@ -136,14 +161,15 @@ class _Kind:
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         del setting
-        if parameter is not None and not BITS[0] <= parameter < self.bits:
+        steps = STEPS[: STEPS.index(self.bits) + 1]
+        if parameter not in (None, *steps):
             raise UsageError(
-                f"its number, the bits of a coarser model whose levels it divides, is from"
-                f" {BITS[0]} to {self.bits - 1}, and not {parameter}"
+                "its number, the fewest bits of a model that is sent in increments, is one of"
+                f" {', '.join(map(str, steps))}, and not {parameter}"
             )
         if not info.datatype.startswith("FP") or len(info.shape) < 2:
             return Unchanged(info)
         return _Integers(info, self.bits, parameter)
 
 
-KINDS: dict[str, StageKind] = {f"int{bits}": _Kind(bits) for bits in (4, 6, 8, 16)}
+KINDS: dict[str, StageKind] = {f"int{bits}": _Kind(bits) for bits in STEPS}

@@ -128,7 +128,7 @@ def test_both_ends_have_the_same_values() -> None:
         ("zstd:high", "needs a whole number"),
         ("prune", "takes a percent"),
         ("prune:100", "takes a percent"),
-        ("int8:8", "from 2 to 7, and not 8"),
+        ("int8:7", "one of 4, 6, 8, and not 7"),
         ("int8+int4", "int4 is for floating point"),
         ("", "no model coder is called ''"),
     ],
