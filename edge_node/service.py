@@ -134,7 +134,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def _crossing(self, k: int) -> Tensors | None:
         """What the layers before a cut make of made-up inputs; None where there are none."""
-        cut = self._cut((0, k))
+        cut = self._cut(Span(0, k))
         part = cut.part
         if part.path is None:
             return None
@@ -170,7 +170,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def _opened_whole(self) -> OpenPart:
         layers = self._stored.graph.n if self._stored else 0
-        return self._host.held.opened(self._cut((0, layers)), threads=0)
+        return self._host.held.opened(self._cut(Span(0, layers)), threads=0)
 
     def _close_whole(self) -> None:
         if self._whole is not None:

@@ -8,9 +8,20 @@ What is in brackets may be absent. A frame follows an itinerary: a flow of one c
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
-Span = tuple[int, int]
-"""Layers, the first up to the last, which is not among them."""
+
+class Span(NamedTuple):
+    """Layers, the first up to the last, which is not among them.
+
+    Of the last ones, a *head* has those alone that make some of the model's ``outputs``: these by
+    their places among all; none told are all.
+    """
+
+    first: int
+    last: int
+    outputs: tuple[int, ...] = ()
+
 
 RESULT_CODEC = "raw"
 """What carries results."""
@@ -23,7 +34,8 @@ class Station:
     Layers ``first`` up to ``last`` run here; where they are equal nothing is computed. ``gives``
     is the codec of the hop that follows, empty at the last station: what a station takes is what
     the one before it gives. ``part`` is the number of the part in the split, 0 where the split
-    has none here; a part may be of no layers.
+    has none here; a part may be of no layers. ``outputs`` are those of a head, as a :class:`Span`
+    has them.
     """
 
     node: str
@@ -33,11 +45,12 @@ class Station:
     result: bool = False
     gives: str = ""
     part: int = 0
+    outputs: tuple[int, ...] = ()
 
     @property
     def span(self) -> Span:
         """Its layers."""
-        return self.first, self.last
+        return Span(self.first, self.last, self.outputs)
 
 
 Itinerary = tuple[Station, ...]

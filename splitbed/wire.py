@@ -17,7 +17,7 @@ from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Stage, Tensor, TensorHeader
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Of the messages; it changes when nodes of before could not follow any more."""
 
 MAX_TENSORS_BYTES = 1 << 30

@@ -5,7 +5,15 @@ from functools import cached_property
 from itertools import pairwise
 
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of, crossings, itinerary
+from orchestrator.ask.flow import (
+    FLOWS,
+    UPLINK,
+    Heads,
+    anchor_of,
+    crossings,
+    itinerary,
+    with_head,
+)
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
@@ -31,6 +39,8 @@ class Configuration:
     input_codec: str = ""
     later: tuple[int, ...] = ()
     """Cuts after the first, where the flow has more than two parts."""
+    heads: Heads = ()
+    """Which outputs the head of each user makes; none told: each makes all."""
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -61,18 +71,35 @@ class Configuration:
         """Its codec; behind that of the input, where that is encoded and crosses besides."""
         return codecs_words(self.codec, self.input_codec)
 
-    @cached_property
+    @property
     def itinerary(self) -> Itinerary:
-        """The stations of its frames."""
+        """The stations of its frames; of several users, on the way to the first."""
+        return self.itineraries[0]
+
+    @cached_property
+    def itineraries(self) -> tuple[Itinerary, ...]:
+        """The stations of its frames on the way to each user."""
         of_input = self.input_codec or self.codec
         whole = self.cuts[-1] == self.n
         of_output = self.codec if FLOWS[self.flow].codes_outputs and whole else ""
-        return itinerary(self.flow, self.cuts, self.n, self.codec, of_input, of_output)
+        asked = self.flow, self.cuts, self.n, self.codec, of_input, of_output
+        heads = self.heads or ((),) * len(FLOWS[self.flow].ways)
+        return tuple(
+            with_head(itinerary(*asked, user=user), outputs) for user, outputs in enumerate(heads)
+        )
 
     @cached_property
     def crossings(self) -> tuple[tuple[str, int], ...]:
         """Each hop's stage, and the cut whose tensors cross; of n, results do."""
-        return crossings(self.flow, self.itinerary)
+        ways = [crossings(self.flow, stations) for stations in self.itineraries]
+        return tuple(dict.fromkeys(hop for way in ways for hop in way))
+
+    @cached_property
+    def carrying(self) -> tuple[tuple[str, int], ...]:
+        """Those of them that carry no results, made by then."""
+        made = [one.result for one in self.itinerary].index(True)
+        ways = [crossings(self.flow, stations)[:made] for stations in self.itineraries]
+        return tuple(dict.fromkeys(hop for way in ways for hop in way))
 
     @cached_property
     def coding(self) -> tuple[tuple[int, str], ...]:

@@ -3,16 +3,18 @@
     uplink         ue: source, part 1    ─▲─  edge: part 2, result  ─▼─  ue
     downlink       ue: source            ─▲─  edge: part 1          ─▼─  ue: part 2, result
     remote-source  edge: source, part 1  ─▼─  ue: part 2, result
+    multi-head     edge: source, part 1  ─▼─  ue-1, ue-2: each its head of part 2, result
     chain          ue: source, part 1    ─▲─  edge: part 2    ─▲─  cloud: part 3, result  ─▼▼─  ue
     call           ue-a: source          ─▲─  network: part 1        ─▼─  ue-b: part 2, result
 
 A flow is one entry of :data:`FLOWS`: its anchors, hops, columns and predictions follow from it.
+One of several users goes a way to each: of what these have in common all is done once.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from netem.spec import LinkSpec, Shape
 from orchestrator.ask.split_point import (
@@ -32,33 +34,47 @@ UPLINK = "uplink"
 
 Place = tuple[str, int]
 """A node, and the number of the part that it runs; 0: none."""
+Way = tuple[Place, ...]
+"""The places that a frame comes to, from the source to a user: where a result is wanted."""
 Link = tuple[str, str]
 """The node nearer the user, which dials, and the one farther away."""
+Heads = tuple[tuple[int, ...], ...]
+"""Which of the model's outputs each user's head makes, by their places among all."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """The places that a frame comes to, from the source to where the result is wanted.
+    """The way that a frame goes, with others ``besides`` where there are more users.
 
-    ``links`` join their nodes. What goes to the farther node of a link is its uplink. Where it
-    ``codes_outputs``, those of a whole model cross encoded, and become results where it ends.
+    These begin at the same place, and go on from there over links of their own. ``links`` join the
+    nodes. What goes to the farther node of a link is its uplink. Where it ``codes_outputs``, those
+    of a whole model cross encoded, and become results where it ends.
     """
 
     words: str
-    way: tuple[Place, ...]
+    way: Way
     links: tuple[Link, ...] = (("ue", "edge"),)
     codes_outputs: bool = False
+    besides: tuple[Way, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """One to each user."""
+        return self.way, *self.besides
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
         """Every node that it needs."""
-        return tuple(dict.fromkeys(node for node, _ in self.way))
+        return tuple(dict.fromkeys(node for way in self.ways for node, _ in way))
 
     @cached_property
     def hops(self) -> tuple[str, ...]:
-        """The stage of each hop, in order."""
-        senders = zip(self.way, self.way[1:], strict=False)
-        return tuple(self.hop(one, other) for (one, _), (other, _) in senders)
+        """The stage of each hop, in order, way by way."""
+        return tuple(hop for way in self.ways for hop in self.hops_of(way))
+
+    def hops_of(self, way: Way) -> tuple[str, ...]:
+        """Those of one way."""
+        return tuple(self.hop(one, other) for (one, _), (other, _) in pairwise(way))
 
     def hop(self, sender: str, receiver: str) -> str:
         """The stage of a hop: uplink, downlink; uplink2 over the second link."""
@@ -68,11 +84,11 @@ class Flow:
                 return way if number == 1 else f"{way}{number}"
         raise AssertionError(f"no link joins {sender} and {receiver}")
 
-    def receiver(self, hop: str) -> str:
-        """The node that a hop goes to."""
+    def ends(self, hop: str) -> tuple[str, str]:
+        """The node that sends on a hop, and the one that receives."""
         way = hop.rstrip("0123456789")
         near, far = self.links[int(hop.removeprefix(way) or 1) - 1]
-        return far if way == "uplink" else near
+        return (near, far) if way == "uplink" else (far, near)
 
     @property
     def paired(self) -> bool:
@@ -94,14 +110,29 @@ class Flow:
         return self.way[0][0]
 
     @property
-    def last(self) -> str:
-        """The node of the last part."""
-        return next(node for node, part in reversed(self.way) if part)
+    def last(self) -> frozenset[str]:
+        """The nodes that run the last part, or a head of it."""
+        return frozenset(node for way in self.ways for node, part in way if part == self.parts)
 
     @property
     def user(self) -> str:
-        """The node where the result is wanted."""
+        """The node where the result is wanted; of several users, the first."""
         return self.way[-1][0]
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(way[-1][0] for way in self.ways)
+
+    def heads(self, outputs: int) -> Heads:
+        """So many outputs, shared out among the users in order.
+
+        Where they are too few for that, each has all; so has the one user that most flows have.
+        """
+        if len(self.ways) == 1 or outputs < len(self.ways):
+            return ((),) * len(self.ways)
+        ends = [place * outputs // len(self.ways) for place in range(len(self.ways) + 1)]
+        return tuple(tuple(range(*both)) for both in pairwise(ends))
 
     def node_of(self, part: int) -> str:
         """Who runs the part of this number."""
@@ -120,6 +151,12 @@ FLOWS: dict[str, Flow] = {
     "remote-source": Flow(
         "the edge has the source and runs part 1, the UE part 2",
         (("edge", 1), ("ue", 2)),
+    ),
+    "multi-head": Flow(
+        "the edge has the source and runs part 1, each of two UEs its own head of part 2",
+        (("edge", 1), ("ue-1", 2)),
+        (("ue-1", "edge"), ("ue-2", "edge")),
+        besides=((("edge", 1), ("ue-2", 2)),),
     ),
     "chain": Flow(
         "the UE has the source and runs part 1, the edge part 2, the cloud part 3",
@@ -164,16 +201,19 @@ def itinerary(
     codec: str = RAW,
     input_codec: str = RAW,
     output_codec: str = "",
+    *,
+    user: int = 0,
 ) -> Itinerary:
     """The stations of a frame of a model of `n` layers that is cut at `cuts`.
 
     ``input_codec`` is what the input crosses with, ``codec`` what intermediate data does. Results
     cross raw, made where the last layer runs; with an ``output_codec`` outputs cross, and the
-    result is made where it is wanted. Where nothing crosses there is one station.
+    result is made where it is wanted. Where nothing crosses there is one station. ``user`` says to
+    which one, where the flow has several.
     """
     ends, done = (0, *cuts, n), 0
     way: list[Station] = []
-    for node, part in FLOWS[name].way:
+    for node, part in FLOWS[name].ways[user]:
         first, done = (ends[part - 1], ends[part]) if part else (done, done)
         way.append(Station(node, first, done, part=part))
     way = _straight(way)
@@ -188,6 +228,12 @@ def itinerary(
         )
         for place, one in enumerate(way)
     )
+
+
+def with_head(stations: Itinerary, outputs: tuple[int, ...]) -> Itinerary:
+    """The same, where a user runs the last layers that make these outputs alone."""
+    *before, last = stations
+    return (*before, replace(last, outputs=outputs)) if last.result else stations
 
 
 def _straight(way: list[Station]) -> list[Station]:
@@ -215,9 +261,10 @@ def sends_input(name: str, split: str) -> bool:
 
 @cache
 def crossings_of(name: str, split: str) -> tuple[tuple[str, int], ...]:
-    """As :func:`crossings`, of a split k:n-k."""
+    """As :func:`crossings`, of a split k:n-k, to all users."""
     *cuts, n = accumulate(layers_of(split))
-    return crossings(name, itinerary(name, cuts, n))
+    ways = [itinerary(name, cuts, n, user=user) for user in range(len(FLOWS[name].ways))]
+    return tuple(dict.fromkeys(hop for way in ways for hop in crossings(name, way)))
 
 
 def shape_of(links: Sequence[LinkSpec], hop: str) -> Shape:
@@ -264,8 +311,29 @@ def at_node(node: str, stage: str) -> str:
 def nodes_of(name: str, stages: Sequence[str]) -> list[str]:
     """Where each stage of a frame was done; a hop is told by the node that sends."""
     flow = FLOWS[name]
-    at, found = flow.way[0][0], []
+    at, found = flow.source, []
     for stage in stages:
-        found.append(at)
-        at = flow.receiver(stage) if is_hop(stage) else at
+        sender, receiver = flow.ends(stage) if is_hop(stage) else (at, at)
+        found.append(sender)
+        at = receiver
+    return found
+
+
+def branches(name: str, stages: Sequence[str]) -> list[list[int]]:
+    """The places of the stages on the way to each user; in `stages` one way follows another.
+
+    What the source does is on all, and told once.
+    """
+    flow = FLOWS[name]
+    if len(flow.ways) == 1:
+        return [[*range(len(stages))]]
+    shared = next((place for place, stage in enumerate(stages) if is_hop(stage)), len(stages))
+    at, found = flow.source, [list[int]()]
+    for place, stage in enumerate(stages):
+        if is_hop(stage):
+            sender, receiver = flow.ends(stage)
+            if sender != at:
+                found.append([*range(shared)])
+            at = receiver
+        found[-1].append(place)
     return found

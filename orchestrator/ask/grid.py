@@ -138,8 +138,9 @@ def configurations(
     `codecs` are told of a cut: the input is what crosses cut 0. Raises UsageError.
     """
     n, found = model.graph.n, []
+    heads = FLOWS[config.flow].heads(len(model.graph.outputs))
     for (k, *later), label in _labels(config, model).items():
-        bare = Configuration(k, n, label, flow=config.flow, later=tuple(later))
+        bare = Configuration(k, n, label, flow=config.flow, later=tuple(later), heads=heads)
         crossing = dict.fromkeys(cut for cut, _ in bare.coding)
         # what crosses later cuts is coded as what crosses the first
         of_data = [codecs(cut) for cut in crossing if cut]

@@ -25,6 +25,7 @@ from orchestrator.ask.topology import kind_of
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
+from splitbed import flow
 from splitbed.codecs import RAW
 from splitbed.errors import NodeError
 from splitbed.graphs.parts import extract_span
@@ -249,7 +250,7 @@ def _parcels(parts: Sequence[Range], model: SweptModel, folder: Path) -> Iterato
     for index, (first, last) in enumerate(parts):
         part = extract_span(model.stored, first, last)
         (own := folder / str(index)).mkdir()
-        yield pack(CutPart(part, (first, last), model.info), own)
+        yield pack(CutPart(part, flow.Span(first, last), model.info), own)
         part.remove()
 
 

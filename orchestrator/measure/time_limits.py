@@ -58,8 +58,7 @@ def window_bytes(link: LinkSpec, hop: str = UPLINK) -> int:
 def warming_bytes(cell: Cell) -> dict[str, int]:
     """By the hop, what opens its window; whole tensors would take too long."""
     asked, found = cell.configuration, {}
-    made = [one.result for one in asked.itinerary].index(True)  # from there results cross
-    for hop, cut in asked.crossings[:made]:
+    for hop, cut in asked.carrying:
         crossing = cell.crossing_bytes if cut == asked.cut else cell.input_bytes
         if crossing:
             found[hop] = min(window_bytes(cell.link, hop), crossing)

@@ -1,7 +1,8 @@
 """The nodes of one run, at the ends of its links."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Self, TypeVar
 
 import grpc
@@ -13,6 +14,7 @@ from orchestrator.results.clock import ClockModel
 from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import Node, prove
+from orchestrator.testbed.together import result_of_heads, together
 from splitbed.errors import NodeError, RunError
 from splitbed.graphs.formats import format_named
 from splitbed.tensor_files import TensorFiles
@@ -55,8 +57,8 @@ class Pair:
         self.user = self._flow.user
         """The node where results are wanted, whose processor can be slowed."""
         self._model = model
-        self._ends: dict[int, tuple[str, str]] = {}
-        """Where frames of each assignment begin, and where their result is wanted."""
+        self._ways: dict[int, Sequence[nodes_pb2.Assignment]] = {}
+        """Those that frames go, one to each user, by the number of the first."""
         self._frames = 0
         self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
@@ -155,8 +157,8 @@ class Pair:
             edge = rpc.EdgeStub(self._holder.channel)
             reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
         self.references.put(place, tensors_of(reply.result))
-        if (judge := self.nodes[self._flow.last]) is not self._holder:
-            self._let_compare(judge, place, source.name)
+        for judge in self._flow.last - {self.holder}:
+            self._let_compare(self.nodes[judge], place, source.name)
 
     def _let_compare(self, judge: Node, place: int, name: str) -> None:
         """Have the node of the last part know what the whole model makes of an input."""
@@ -177,12 +179,19 @@ class Pair:
             stub = rpc.NodeStub(node.channel)
             return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)
 
-    def assign(self, assignment: nodes_pb2.Assignment) -> None:
-        """Tell every node of an itinerary what it does with frames of it, with codecs as new."""
-        kept = {*assignment.keep}
-        self._ends = {number: ends for number, ends in self._ends.items() if number in kept}
-        ends = assignment.stations[0].node, assignment.stations[-1].node
-        self._ends[assignment.number] = ends
+    def assign(self, ways: Sequence[nodes_pb2.Assignment], keep: Collection[int]) -> None:
+        """Tell every node what it does with frames on the `ways` that they go, codecs as new.
+
+        These are known by the number of the first, and so are those to `keep`.
+        """
+        self._ways = {first: others for first, others in self._ways.items() if first in keep}
+        self._ways[ways[0].number] = ways
+        numbers = [one.number for one in chain(*self._ways.values())]
+        for one in ways:
+            one.keep.extend(numbers)
+            self._assign(one)
+
+    def _assign(self, assignment: nodes_pb2.Assignment) -> None:
         codecs = ", ".join(one.gives for one in assignment.stations if one.gives)
         for name in dict.fromkeys(station.node for station in assignment.stations):
             assignment.node = name
@@ -238,28 +247,37 @@ class Pair:
     ) -> nodes_pb2.FrameRecord:
         """Take one input through the stations of an assignment, as the caller's `frame`."""
         self._frames += 1  # nodes know frames by numbers that only rise, whoever counts anew
-        request = nodes_pb2.FrameRequest(frame=self._frames, input=input_, assignment=assignment)
-        what = f"run frame {frame} in {timeout_s:.0f} s"
-        source, sink = self._ends.get(assignment, (self._flow.source, self._flow.source))
-
-        def run(node: Node) -> nodes_pb2.FrameRecord:
-            return rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s)
-
-        if source == sink:
-            record = self.ask(source, run, what)
-        else:
-            with self._awaited(sink, assignment, timeout_s) as waiting:
-                self.ask(source, run, what)
-                record = self.ask(sink, lambda _: waiting.result(), what)
+        ways, what = self._ways.get(assignment, ()), f"run frame {frame} in {timeout_s:.0f} s"
+        request = nodes_pb2.FrameRequest(
+            frame=self._frames,
+            input=input_,
+            assignment=assignment,
+            others=[one.number for one in ways[1:]],
+        )
+        with ExitStack() as stack:
+            waiting = [
+                (one.stations[-1].node, stack.enter_context(self._awaited(one, timeout_s)))
+                for one in ways
+                if one.stations[-1].node != self._flow.source
+            ]
+            began = self.ask(
+                self._flow.source,
+                lambda node: rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s),
+                what,
+            )
+            ended = [self.ask(sink, _answer(it), what) for sink, it in waiting]
+        record = together(ended or [began])
+        if any(one.stations[-1].span.outputs for one in ways):
+            result_of_heads(record, self._model.info)
         record.frame = frame
         return record
 
     @contextmanager
     def _awaited(
-        self, sink: str, assignment: int, timeout_s: float
+        self, way: nodes_pb2.Assignment, timeout_s: float
     ) -> "Iterator[grpc.Future[nodes_pb2.FrameRecord]]":
-        request = nodes_pb2.AwaitRequest(frame=self._frames, assignment=assignment)
-        stub = rpc.StationsStub(self.nodes[sink].channel)
+        request = nodes_pb2.AwaitRequest(frame=self._frames, assignment=way.number)
+        stub = rpc.StationsStub(self.nodes[way.stations[-1].node].channel)
         waiting = stub.AwaitFrame.future(request, timeout=timeout_s)
         try:
             yield waiting
@@ -281,6 +299,11 @@ class Pair:
                 if self.nodes[name].answers() and not node.answers():
                     raise NodeError(f"the {other} node {node.silent}: {error}") from None
             raise
+
+
+def _answer(future: "grpc.Future[_Reply]") -> Callable[[Node], _Reply]:
+    """What was asked of a node already."""
+    return lambda _: future.result()
 
 
 def _same(node: nodes_pb2.NodeDescription) -> object:

@@ -64,15 +64,26 @@ def extract(stored: StoredModel, k: int) -> tuple[Part, Part]:
     return extract_part(stored, 0, k), extract_part(stored, k, stored.graph.n)
 
 
-def extract_part(stored: StoredModel, first: int, last: int) -> Part:
+def extract_part(stored: StoredModel, first: int, last: int, outputs: Sequence[int] = ()) -> Part:
     """The layers between two cuts, one of a chain of parts; what is used after it passes through.
 
-    What crosses the first cut goes in, what crosses the last comes out.  Raises as `extract`.
+    What crosses the first cut goes in, what crosses the last comes out.  Of a head, which ends the
+    model, these `outputs` do, by their places among all, and no layer is in it that they do not
+    need; what it does not read goes in all the same.  Raises as `extract`.
     """
-    if not 0 <= first <= last <= stored.graph.n:
-        raise UsageError(f"cannot cut at {first} and {last}: the model has {stored.graph.n} layers")
-    ends = _crossing(stored.graph, first), _crossing(stored.graph, last)
-    return _part(stored, f"{first}-{last}.part", *ends)
+    graph = stored.graph
+    if not 0 <= first <= last <= graph.n:
+        raise UsageError(f"cannot cut at {first} and {last}: the model has {graph.n} layers")
+    given, made = _crossing(graph, first), _crossing(graph, last)
+    if not outputs:
+        return _part(stored, f"{first}-{last}.part", given, made)
+    if last < graph.n or any(place >= len(made) for place in outputs):
+        raise UsageError(
+            f"cannot cut a head of the outputs {[*outputs]} of the layers {first} to {last}: the "
+            f"model has {graph.n} layers and {len(graph.outputs)} outputs"
+        )
+    stem = f"{first}-{last}-of-{'+'.join(map(str, outputs))}.part"
+    return _part(stored, stem, given, [made[place] for place in outputs])
 
 
 def _crossing(graph: Graph, k: int) -> Sequence[TensorInfo]:

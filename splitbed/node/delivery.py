@@ -1,8 +1,8 @@
 """A part on its way to the node that runs it: how to run it, then the bytes of its model file."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from splitbed.errors import NodeError, UsageError
@@ -46,6 +46,17 @@ class ModelInfo:
         """What the model's task makes of its outputs."""
         return TASKS[self.task].decode(outputs, self.inputs)
 
+    def head(self, outputs: Sequence[int]) -> "ModelInfo":
+        """The same model to a node that has but these of its outputs: they are the result.
+
+        Raises NodeError where it has no such.
+        """
+        if any(place >= len(self.outputs) for place in outputs):
+            raise NodeError(f"a model of {len(self.outputs)} outputs has no head of {outputs}")
+        if len(outputs) in (0, len(self.outputs)):
+            return self
+        return replace(self, outputs=tuple(self.outputs[p] for p in outputs), task="tensors")
+
 
 def model_message(model: ModelInfo) -> nodes_pb2.ModelInfo:
     """What is known of a model, as it travels."""
@@ -78,17 +89,18 @@ def model_of(message: nodes_pb2.ModelInfo) -> ModelInfo:
 
 def span_message(span: Span) -> nodes_pb2.Span:
     """Layers as they travel."""
-    return nodes_pb2.Span(first=span[0], last=span[1])
+    return nodes_pb2.Span(first=span.first, last=span.last, outputs=span.outputs)
 
 
 def span_of(message: nodes_pb2.Span) -> Span:
     """The layers of :func:`span_message`."""
-    return message.first, message.last
+    return Span(message.first, message.last, tuple(message.outputs))
 
 
 def words(span: Span) -> str:
     """Layers as messages and file names have them."""
-    return f"{span[0]}-{span[1]}"
+    of = f"-of-{'+'.join(map(str, span.outputs))}" if span.outputs else ""
+    return f"{span.first}-{span.last}{of}"
 
 
 def info_of(graph: Graph, task: str, runtime: str) -> ModelInfo:

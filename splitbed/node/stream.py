@@ -19,9 +19,10 @@ from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
 from splitbed.node.call import StreamCall
 from splitbed.node.config import Tls
+from splitbed.node.delivery import span_message
 from splitbed.security.access import bearing, open_channel, why_unreachable
 from splitbed.tensors import Tensors
-from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece
 from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS, MAX_TENSORS_BYTES
@@ -125,9 +126,8 @@ class Dialled:
 
     def part(self, span: Span) -> Iterator[PartPiece]:
         """The part of these layers, on the same connection as the frames."""
-        request = nodes_pb2.Span(first=span[0], last=span[1])
         stub = nodes_pb2_grpc.DataStub(self._channel)
-        call = stub.DeliverPart(request, metadata=self._metadata)
+        call = stub.DeliverPart(span_message(span), metadata=self._metadata)
         self._delivery = call
         try:
             yield from call

@@ -148,8 +148,9 @@ class Splits:
 
     def asked(self, layers: int, codec: str = "raw", *later: int) -> Configuration:
         """The split after so many layers, with a codec where something crosses."""
+        n, heads = self.model.graph.n, FLOWS[self.flow].heads(len(self.model.graph.outputs))
         bare = Configuration(
-            layers, self.model.graph.n, f"{layers}", codec, flow=self.flow, later=later
+            layers, n, f"{layers}", codec, flow=self.flow, later=later, heads=heads
         )
         return bare if bare.crossings else replace(bare, codec=NOTHING)
 

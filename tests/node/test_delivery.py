@@ -9,6 +9,7 @@ from netem.spec import symmetric
 from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
+from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
 from splitbed.node.delivery import CutPart, Parcel, pack, receive
 from splitbed.v1.nodes_pb2 import PartPiece
@@ -59,13 +60,13 @@ def test_a_part_that_the_edge_has_not_made_ready_is_refused(shared: Splits) -> N
     shared.parts.load(shared.asked(2))
     loader = Loader(shared.pair, shared.model, {})
     with pytest.raises(NodeError, match="the part of the layers 0-4 is not ready"):
-        loader.deliver(("ue", (0, 4)), FRAME_S)
+        loader.deliver(("ue", Span(0, 4)), FRAME_S)
 
 
 @pytest.fixture
 def parcel(shared: Splits, tmp_path: Path) -> Parcel:
     model = shared.model
-    return pack(CutPart(extract_part(model.stored, 0, 3), (0, 3), model.info), tmp_path)
+    return pack(CutPart(extract_part(model.stored, 0, 3), Span(0, 3), model.info), tmp_path)
 
 
 def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> 
     assert parcel.file is not None
     assert cut.part.path is not None
     assert cut.part.path.read_bytes() == parcel.file.read_bytes()
-    assert (cut.span, cut.model.layers) == ((0, 3), LAYERS)
+    assert (cut.span, cut.model.layers) == (Span(0, 3), LAYERS)
 
 
 def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:

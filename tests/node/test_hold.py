@@ -8,8 +8,9 @@ import pytest
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import NodeError
+from splitbed.flow import Span
 from splitbed.graphs.formats import load_graph
-from splitbed.graphs.parts import extract, store
+from splitbed.graphs.parts import extract_part, store
 from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, info_of, span_message
 from splitbed.node.parts.held import HeldParts
@@ -108,10 +109,10 @@ def test_parts_of_splits_that_are_held_are_delivered_again_and_not_opened(shared
 def test_more_splits_than_the_limit_are_refused_with_its_name(tmp_path: Path) -> None:
     stored = store(load_graph(small_model(tmp_path / "small.onnx")), tmp_path / "stored")
     held = HeldParts("ue", sessions=Limits(sessions=2).sessions)
-    spans = [(0, 2), (0, 3), (0, 4)]
+    spans = [Span(0, 2), Span(0, 3), Span(0, 4)]
     options = nodes_pb2.SessionOptions(threads=1, keep=map(span_message, spans[:2]))
     info = info_of(stored.graph, "tensors", "onnx")
-    cuts = [CutPart(extract(stored, last)[0], (first, last), info) for first, last in spans]
+    cuts = [CutPart(extract_part(stored, *span), span, info) for span in spans]
     for cut in (*cuts[:2], cuts[1]):  # the same again takes its own place
         held.load(cut, options, 0)
     with pytest.raises(NodeError, match=r"2 sessions open.*limits\.sessions"):

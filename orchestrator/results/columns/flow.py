@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
-from orchestrator.ask.flow import FLOWS, UPLINK, Flow, at_node
+from orchestrator.ask.flow import FLOWS, UPLINK, Flow, Way, at_node
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import NO_FRAME, NO_PROFILE, NOT_LOADED, MainColumns
 
@@ -30,21 +30,25 @@ def flow_columns(flow: str) -> dict[str, Column]:
 
 
 def _columns(flow: Flow) -> Iterator[Column]:
-    coding = Counter(stage for place in range(len(flow.way)) for stage in _coding(flow, place))
-    for place, (node, part) in enumerate(flow.way):
+    # what begins at the source begins there on all ways
+    steps = [
+        (way, place)
+        for number, way in enumerate(flow.ways)
+        for place in range(number > 0, len(way))
+    ]
+    doing = Counter(stage for step in steps for stage in _doing(*step))
+    for way, place in steps:
+        node, part = way[place]
+        if place:
+            yield from _of_hop(flow, way[place - 1][0], node)
         if part > 2:
             yield from _of_part(part, node)
-        for stage in _coding(flow, place):
-            if coding[stage] > 1:  # else the column of all rows has it
-                meaning = f"{_DOING[stage]} on the node {node}"
-                yield Column(meaning, "ms", NO_FRAME, name=f"{at_node(node, stage)}_ms", kind=float)
-        if place < len(flow.hops):
-            hop = flow.hops[place]
-            if f"{hop}_ms" not in MainColumns.__struct_fields__:
-                meaning = f"from {node}'s first byte on the {hop} until all is there"
-                yield Column(meaning, "ms", NO_FRAME, name=f"{hop}_ms", kind=float)
-            meaning = f"what {node} sends on the {hop}, the mean of the frames"
-            yield Column(meaning, "bytes", NO_FRAME, name=f"{hop}_bytes", kind=int)
+        for stage in _doing(way, place):
+            if doing[stage] > 1:  # else the column of all rows has it
+                words = f"part {part}," if stage.startswith("part") else _DOING[stage]
+                yield _times(f"{words} on the node {node}", at_node(node, stage))
+        if len(flow.ways) > 1 and place == len(way) - 1:
+            yield _times(f"end-to-end time until its result is on {node}", at_node(node, "e2e"))
 
 
 def _of_part(part: int, node: str) -> Iterator[Column]:
@@ -57,10 +61,24 @@ def _of_part(part: int, node: str) -> Iterator[Column]:
     yield Column(predicted, "ms", NO_PROFILE, name=name, kind=float)
 
 
-def _coding(flow: Flow, place: int) -> Iterator[str]:
-    """What is done there with tensors that cross: results cross as they are."""
-    _, part = flow.way[place]
+def _of_hop(flow: Flow, sender: str, receiver: str) -> Iterator[Column]:
+    hop = flow.hop(sender, receiver)
+    if f"{hop}_ms" not in MainColumns.__struct_fields__:
+        yield _times(f"from {sender}'s first byte on the {hop} until all is there", hop)
+    meaning = f"what {sender} sends on the {hop}, the mean of the frames"
+    yield Column(meaning, "bytes", NO_FRAME, name=f"{hop}_bytes", kind=int)
+
+
+def _times(meaning: str, what: str) -> Column:
+    return Column(meaning, "ms", NO_FRAME, name=f"{what}_ms", kind=float)
+
+
+def _doing(way: Way, place: int) -> Iterator[str]:
+    """What is done there with tensors that cross, and the part: results cross as they are."""
+    _, part = way[place]
     if part and place:
         yield "decode"
-    if any(part for _, part in flow.way[place + 1 :]):
+    if part:
+        yield f"part{part}"
+    if any(part for _, part in way[place + 1 :]):
         yield "encode"

@@ -64,9 +64,10 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     part1_bytes: Annotated[Count, Column("size of part 1 as a model file", "bytes", NOT_LOADED)] = (
         None
     )
-    part2_bytes: Annotated[Count, Column("size of part 2 as a model file", "bytes", NOT_LOADED)] = (
-        None
-    )
+    part2_bytes: Annotated[
+        Count,
+        Column("size of part 2 as a model file; of all heads together", "bytes", NOT_LOADED),
+    ] = None
     part1_ms: Annotated[
         Number, Column("part 1, in the flow uplink on the UE", "ms", NO_FRAME, "part 1")
     ] = None
@@ -90,7 +91,13 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     ] = None
     decode_ms: Annotated[Number, Column("decoding, on all nodes", "ms", NO_FRAME, "decode")] = None
     part2_ms: Annotated[
-        Number, Column("part 2, in the flow uplink on the edge", "ms", NO_FRAME, "part 2")
+        Number,
+        Column(
+            "part 2, in the flow uplink on the edge; of all heads together",
+            "ms",
+            NO_FRAME,
+            "part 2",
+        ),
     ] = None
     downlink_ms: Annotated[
         Number,

@@ -7,19 +7,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES
-from orchestrator.ask.flow import UPLINK, at_node, nodes_of
+from orchestrator.ask.flow import FLOWS, UPLINK, at_node, branches, nodes_of
 from orchestrator.results.clock import ClockModel, on_ue_clock
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
 from splitbed.timeline import NS_PER_MS, PREPROCESS, Stage, is_hop
 
 Array = NDArray[np.float64]
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,12 @@ class CellTimes:
     gap_share: Array
     """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
     by_node: dict[str, Array]
-    """Stages on a node, as `ue_encode`; none of the flow uplink, where each is on one node."""
+    """Stages on a node, as `ue_encode`; none of the flow uplink, where each is on one node.
+
+    Of several users, end-to-end times of each besides, as `ue_1_e2e`: `e2e_ms` is of the last.
+    """
+    work_ms: dict[tuple[str, ...], Array]
+    """What the nodes on the way to each user worked, by the hops of that way."""
     crosses: NDArray[np.bool_]
     """Whether the frame crossed a link."""
 
@@ -44,10 +51,13 @@ class CellTimes:
     ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
         every = [frame.sent for frame in frames]
-        known = {sent: crossing_ms(sent, links, segment_bytes) for sent in set(every)}
-        on_nodes = self.ms(*filter(is_node_stage, self.stages))
-        on_links: Array = np.array([known[sent] for sent in every])
-        return on_nodes + on_links
+        bounds: list[Array] = []
+        for hops, work_ms in self.work_ms.items():
+            own = {sent: [hop for hop in sent if hop.name in hops] for sent in set(every)}
+            known = {sent: crossing_ms(hops, links, segment_bytes) for sent, hops in own.items()}
+            bounds.append(work_ms + np.array([known[sent] for sent in every]))
+        last: Array = np.max(bounds, axis=0)  # it is there when it is with the last user
+        return last
 
 
 def cell_times(
@@ -78,12 +88,38 @@ def _alike(names: tuple[str, ...], frames: Sequence[Sequence[Stage]], flow: str)
     stages = _summed(names, took_ms)
     nodes = [] if flow == UPLINK else nodes_of(flow, names)
     by_node = _summed([at_node(*both) for both in zip(nodes, names, strict=False)], took_ms)
+    crosses = np.full(len(frames), any(map(is_hop, names)))
+    ways = {}
+    for places in branches(flow, names):
+        hops = tuple(name for place in places if is_hop(name := names[place]))
+        ways[hops] = _on_way([names[place] for place in places], spans[:, places])
+    if len(ways) > 1:
+        users = {FLOWS[flow].ends(hops[-1])[1]: one for hops, one in ways.items()}
+        by_node |= {at_node(user, "e2e"): one.e2e_ms for user, one in users.items()}
+    e2e_ms, gap_share = (
+        np.max([getattr(one, name) for one in ways.values()], axis=0)
+        for name in ("e2e_ms", "gap_share")
+    )
+    work_ms = {hops: one.work_ms for hops, one in ways.items()}
+    return CellTimes(stages, e2e_ms, gap_share, by_node, work_ms, crosses)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What frames took to a user, and of that the nodes."""
+
+    e2e_ms: Array
+    gap_share: Array
+    work_ms: Array
+
+
+def _on_way(names: Sequence[str], spans: NDArray[np.int64]) -> _Way:
     counted = spans[:, [name != PREPROCESS for name in names]]
     e2e_ns = counted[:, :, 1].max(axis=1) - counted[:, :, 0].min(axis=1)
     gap = 1 - _covered_ns(counted) / np.maximum(e2e_ns, 1)
-    crosses = np.full(len(frames), any(map(is_hop, names)))
-    e2e_ms, gap_share = e2e_ns / NS_PER_MS, np.where(e2e_ns > 0, gap, 0.0)
-    return CellTimes(stages, e2e_ms, gap_share, by_node, crosses)
+    worked = spans[:, [*map(is_node_stage, names)]]
+    work_ns = (worked[:, :, 1] - worked[:, :, 0]).sum(axis=1)
+    return _Way(e2e_ns / NS_PER_MS, np.where(e2e_ns > 0, gap, 0.0), work_ns / NS_PER_MS)
 
 
 def _summed(names: Sequence[str], took_ms: Array) -> dict[str, Array]:
@@ -117,16 +153,17 @@ def _joined(count: int, parts: Sequence[tuple[list[int], CellTimes]]) -> CellTim
     """Of frames that went through other stages, each in its own place."""
     stages = _in_places(count, [(places, times.stages) for places, times in parts])
     by_node = _in_places(count, [(places, times.by_node) for places, times in parts])
+    work_ms = _in_places(count, [(places, times.work_ms) for places, times in parts])
     e2e_ms, gap_share, crosses = np.zeros(count), np.zeros(count), np.zeros(count, np.bool_)
     for places, times in parts:
         e2e_ms[places], gap_share[places] = times.e2e_ms, times.gap_share
         crosses[places] = times.crosses
-    return CellTimes(stages, e2e_ms, gap_share, by_node, crosses)
+    return CellTimes(stages, e2e_ms, gap_share, by_node, work_ms, crosses)
 
 
-def _in_places(count: int, parts: Sequence[tuple[list[int], dict[str, Array]]]) -> dict[str, Array]:
+def _in_places(count: int, parts: Sequence[tuple[list[int], dict[K, Array]]]) -> dict[K, Array]:
     """By their names, each value in its place; 0 where there is none."""
-    found: dict[str, Array] = {}
+    found: dict[K, Array] = {}
     for places, named in parts:
         for name, values in named.items():
             found.setdefault(name, np.zeros(count))[places] = values

@@ -3,32 +3,36 @@
 from collections.abc import Iterator, Mapping
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import shape_of
+from orchestrator.ask.flow import crossings, shape_of
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
+from splitbed.flow import Itinerary
 from splitbed.node.delivery import model_message
 from splitbed.node.stations.assignment import station_message
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import recipe_message
 
 
-def assignment_message(
-    number: int, asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
-) -> nodes_pb2.Assignment:
-    """Its itinerary, and what codecs must know, as it travels."""
-    return nodes_pb2.Assignment(
-        number=number,
-        stations=map(station_message, asked.itinerary),
-        hops=_hops(asked, model, ranges),
-        model=model_message(model.info),
-        channels_last=model.channels_last,
-    )
+def assignment_messages(
+    first: int, asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
+) -> list[nodes_pb2.Assignment]:
+    """Its itineraries, numbered from the first on, and what codecs must know, as they travel."""
+    return [
+        nodes_pb2.Assignment(
+            number=number,
+            stations=map(station_message, stations),
+            hops=_hops(stations, asked, model, ranges),
+            model=model_message(model.info),
+            channels_last=model.channels_last,
+        )
+        for number, stations in enumerate(asked.itineraries, start=first)
+    ]
 
 
 def _hops(
-    asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
+    stations: Itinerary, asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
 ) -> Iterator[nodes_pb2.Hop]:
-    for name, cut in asked.crossings:
+    for name, cut in crossings(asked.flow, stations):
         picture = model.picture_at(cut)
         yield nodes_pb2.Hop(
             name=name,

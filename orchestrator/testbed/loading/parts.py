@@ -3,16 +3,18 @@
 Beside them what the nodes are assigned to do with frames, and the pace of the UE.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import kind_of
-from orchestrator.testbed.loading.assignments import assignment_message
+from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
@@ -27,7 +29,7 @@ SPARE_SESSIONS = 2
 
 @dataclass(frozen=True)
 class LoadedParts:
-    """The parts' files, and how long the slowest node took to open its own and warm it up."""
+    """The parts' files, all heads' together, and what the slowest node took to open and warm up."""
 
     part1_bytes: int
     part2_bytes: int
@@ -55,12 +57,12 @@ Cuts = tuple[int, ...]
 
 @dataclass
 class _Cut:
-    """A cut that is held on the nodes: its parts by their numbers, and what loading each said.
+    """A cut that is held on the nodes: its parts with their numbers, and what loading each said.
 
     ``opened`` says whether those that are delivered are open: since they came.
     """
 
-    parts: dict[int, Placed]
+    parts: dict[Placed, int]
     fetchers: Collection[str]
     said: dict[Placed, nodes_pb2.Loaded]
     opened: bool
@@ -68,7 +70,7 @@ class _Cut:
     @property
     def delivered(self) -> list[Placed]:
         """The parts of ``fetchers``, nodes that dial the one that cuts."""
-        return [one for one in self.parts.values() if one[0] in self.fetchers]
+        return [one for one in self.parts if one[0] in self.fetchers]
 
 
 class Parts:
@@ -115,10 +117,12 @@ class Parts:
     def loaded(self) -> LoadedParts:
         """Those of the cut that was loaded last."""
         assert self._cuts is not None
-        said = {part: self._cut.said[one] for part, one in self._cut.parts.items()}
-        numbers = range(1, len(self._cuts) + 2)
-        one, two, *more = (said[n].part_bytes if n in said else 0 for n in numbers)
-        return LoadedParts(one, two, tuple(more), max(each.load_ms for each in said.values()))
+        cut, nbytes = self._cut, Counter[int]()
+        for placed, part in cut.parts.items():
+            nbytes[part] += cut.said[placed].part_bytes
+        one, two, *more = (nbytes[number] for number in range(1, len(self._cuts) + 2))
+        load_ms = max(cut.said[placed].load_ms for placed in cut.parts)
+        return LoadedParts(one, two, tuple(more), load_ms)
 
     @property
     def delivered_bytes(self) -> int:
@@ -145,12 +149,12 @@ class Parts:
     def _loaded(self, asked: Configuration, beside: Sequence[_Cut], delivery: bool) -> _Cut:
         # one of no layers says what crosses there; its delivery takes what every delivery takes
         parts = {
-            one.part: (one.node, one.span)
-            for one in asked.itinerary
+            (one.node, one.span): one.part
+            for one in chain(*asked.itineraries)
             if one.part and (one.first < one.last or one.last < asked.n)
         }
         bring = self._loader.make_ready if delivery else self._loader.load
-        said = bring([*parts.values()], self._config.warmup, _parts_of(beside))
+        said = bring([*parts], self._config.warmup, _parts_of(beside))
         return _Cut(parts, self._pair.fetchers, said, not delivery)
 
     def warm(self) -> None:
@@ -158,7 +162,7 @@ class Parts:
 
         Right before its frames: caches are cold again once its link was proved.
         """
-        for placed in self._cut.parts.values():
+        for placed in self._cut.parts:
             self._loader.warm(placed, self._config.warmup)
 
     def hold(self, every: Sequence[Configuration]) -> None:
@@ -199,15 +203,14 @@ class Parts:
 
     def assign(self, asked: Configuration, keep: Sequence[int] = ()) -> None:
         """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments."""
-        self._numbers += 1
-        message = assignment_message(self._numbers, asked, self._model, self.ranges)
-        message.keep.extend(keep)
-        self._pair.assign(message)
+        ways = assignment_messages(self._numbers + 1, asked, self._model, self.ranges)
+        self._numbers += len(ways)
+        self._pair.assign(ways, keep)
         kept = {key: number for key, number in self._assigned.items() if number in keep}
-        self._assigned = kept | {asked.key: self._numbers}
+        self._assigned = kept | {asked.key: ways[0].number}
 
     def assignment(self, asked: Configuration) -> int:
-        """The number of what the nodes do with its frames."""
+        """The number of what the nodes do with its frames: of the first of their ways."""
         return self._assigned[asked.key]
 
     @contextmanager
@@ -244,4 +247,4 @@ class Parts:
 
 
 def _parts_of(cuts: Sequence[_Cut]) -> list[Placed]:
-    return [one for cut in cuts for one in cut.parts.values()]
+    return [one for cut in cuts for one in cut.parts]

@@ -105,15 +105,16 @@ def station_message(station: flow.Station) -> nodes_pb2.Station:
 
 
 def _station(message: nodes_pb2.Station) -> flow.Station:
-    first, last = span_of(message.span)
+    span = span_of(message.span)
     return flow.Station(
         message.node,
-        first,
-        last,
+        span.first,
+        span.last,
         source=message.source,
         result=message.result,
         gives=message.gives,
         part=message.part,
+        outputs=span.outputs,
     )
 
 
@@ -141,6 +142,8 @@ def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment
             raise NodeError(
                 f"refused {what}: {one.node} stops after layer {one.last} of {model.layers}"
             )
+    if any(one.outputs and not one.result for one in itinerary):
+        raise NodeError(f"refused {what}: a head's outputs become results where it is")
     if not all(one.part <= MAX_STATIONS for one in itinerary):
         raise NodeError(f"refused {what}: a part has a number beyond {MAX_STATIONS}")
     if strange := [hop.name for hop in message.hops if not _HOP.fullmatch(hop.name)]:
@@ -184,7 +187,7 @@ class _Binding:
             return Station(one, self.model, hands_on=self._coder(place))
         return Station(
             one,
-            self.model,
+            self.model.head(one.outputs),
             run=self._run(one) if one.first < one.last else None,
             takes=self._coder(place - 1) if place else None,
             gives=self._coder(place) if place < len(self.hops) else None,

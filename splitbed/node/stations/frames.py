@@ -4,7 +4,7 @@ came in, or began here ──> its station ──> is sent on, or a record
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 from time import monotonic_ns
@@ -49,6 +49,10 @@ class Frame:
         """Where it goes on; None where the result is wanted here."""
         hops = self.assignment.hops
         return hops[self.at] if self.at < len(hops) else None
+
+    def on_way(self, assignment: Assignment) -> "Frame":
+        """The same frame, once what they have in common is done, on the way of another one."""
+        return replace(self, assignment=assignment, before=self.stages, timeline=Timeline())
 
     @property
     def to(self) -> str:
@@ -149,9 +153,16 @@ class Frames:
     def begin(self, request: nodes_pb2.FrameRequest) -> Frame:
         """A frame whose source is here, preprocessed."""
         assignment = self.assignment(request.assignment)
-        assignment.station(0)
-        self._check_turn(assignment, 0, request.frame)
-        self._last[assignment.number, 0] = request.frame
+        station = assignment.station(0)
+        for number in (request.assignment, *request.others):
+            own = self.assignment(number)
+            if own.station(0).asked != station.asked:
+                raise NodeError(
+                    f"refused frame {request.frame}: assignments {assignment.number} and {number} "
+                    "do not begin with the same work"
+                )
+            self._check_turn(own, 0, request.frame)
+            self._last[number, 0] = request.frame
         frame = Frame(assignment, request.frame, request.input, 0, {})
         # slowed, too: what a quota stalls here would else be a debt of the stage that counts first
         with frame.timeline.stage("preprocess"), self.slowed(ANY_THREADS):
@@ -192,7 +203,8 @@ class Frames:
         passed = station.do(frame.tensors, frame.timeline, self.slowed)
         frame.tensors = passed.tensors
         if (outputs := passed.outputs) is not None and frame.input in self.references:
-            frame.difference = partial(self.references.difference, frame.input, outputs)
+            names = [info.name for info in station.model.outputs]
+            frame.difference = partial(self.references.difference, frame.input, outputs, names)
 
     def send(self, frame: Frame, stream: Stream) -> None:
         """Send it on, then, off the clock, how far its outputs are off."""
@@ -207,7 +219,7 @@ class Frames:
     def tell(self, frame: Frame) -> None:
         """Count what was done with it here, once it is on its way: sending needs the turn."""
         tell_stages(frame.timeline)
-        if frame.before:
+        if frame.at:
             crossed = frame.before[-1]
             gives = frame.assignment.itinerary[frame.at - 1].gives
             tell_bytes(crossed.name, gives, crossed.bytes)

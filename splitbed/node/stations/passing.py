@@ -1,6 +1,7 @@
 """How frames go from node to node: begun here, passed on, or waited for.
 
-    work ──┬─ result wanted here ──────────────────────> record
+    work ──┬─ goes several ways ───────────────────────> each of these at once
+           ├─ result wanted here ──────────────────────> record
            ├─ next on the node that this one dials ────> send, and wait where it comes back
            └─ next on a node that has dialled this one > send on the stream that it opened
 
@@ -8,12 +9,14 @@ The node nearer the user dials. Whoever waits for a frame reads the stream himse
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.serve import InFlight
+from splitbed.node.stations.assignment import MAX_STATIONS
 from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stream import Dialled, Stream
 from splitbed.v1 import nodes_pb2
@@ -34,20 +37,33 @@ class Passing:
     far: Mapping[str, Dialled] = field(default_factory=dict)
     _near: dict[str, Stream] = field(default_factory=dict)
     """Streams that other nodes opened, by what these are called."""
+    _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
+    """Take frames on the further ways that they go."""
 
     def run(self, request: nodes_pb2.FrameRequest) -> nodes_pb2.FrameRecord:
-        """A frame that begins here: its record, or its number alone where it ends elsewhere."""
+        """A frame that begins here: its record, or its number alone where it ends elsewhere.
+
+        Of one that goes several ways, each in a thread, the record is that of the first.
+        """
         with self.in_flight.frame():
             frame = self.frames.begin(request)
             self.frames.work(frame)
-            if frame.hop is None:
-                self.frames.tell(frame)
-                return frame.record()
-            if (near := self._near.get(frame.to)) is not None:
-                self._send(frame, near)
-                return nodes_pb2.FrameRecord(frame=frame.number)
-            with self._dialled(frame.assignment.node, frame.to).stream() as stream:
-                return self._follow(frame, stream)
+            others = [frame.on_way(self.frames.assignment(one)) for one in request.others]
+            going = [self._threads.submit(self._go_on, one) for one in others]
+            record = self._go_on(frame)
+            for one in going:
+                one.result()
+            return record
+
+    def _go_on(self, frame: Frame) -> nodes_pb2.FrameRecord:
+        if frame.hop is None:
+            self.frames.tell(frame)
+            return frame.record()
+        if (near := self._near.get(frame.to)) is not None:
+            self._send(frame, near)
+            return nodes_pb2.FrameRecord(frame=frame.number)
+        with self._dialled(frame.assignment.node, frame.to).stream() as stream:
+            return self._follow(frame, stream)
 
     def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins elsewhere, from the node that this one dials: its record."""

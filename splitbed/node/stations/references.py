@@ -1,5 +1,6 @@
 """What the whole model makes of inputs: outputs of a split model are compared with it."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from splitbed.tensor_files import TensorFiles
@@ -23,9 +24,10 @@ class References:
     def __getitem__(self, input_: int) -> Tensors:
         return self._outputs[input_]
 
-    def difference(self, input_: int, outputs: Tensors) -> float:
-        """Largest absolute difference from the reference of an input that has one."""
-        return max_abs_diff(outputs, self._outputs[input_])
+    def difference(self, input_: int, outputs: Tensors, names: Collection[str]) -> float:
+        """Largest absolute difference of the outputs so called from an input's reference."""
+        whole = self._outputs[input_]
+        return max_abs_diff(outputs, {name: whole[name] for name in whole if name in names})
 
     def clear(self) -> None:
         """Forget them all."""

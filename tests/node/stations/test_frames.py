@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from splitbed.errors import NodeError
-from splitbed.flow import Itinerary, Station
+from splitbed.flow import Itinerary, Span, Station
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import StoredModel, extract_part, store
 from splitbed.messages import Received, messages
@@ -110,9 +110,9 @@ class Nodes:
         held = HeldParts("whole", 8)
         n = self.stored.graph.n
         info = info_of(self.stored.graph, "tensors", "onnx")
-        cut = CutPart(extract_part(self.stored, 0, n), (0, n), info)
+        cut = CutPart(extract_part(self.stored, 0, n), Span(0, n), info)
         held.load(cut, nodes_pb2.SessionOptions(threads=1), 0)
-        return held.of((0, n)).run(self.frames[self.itinerary[0].node].source.tensors(0))
+        return held.of(Span(0, n)).run(self.frames[self.itinerary[0].node].source.tensors(0))
 
 
 UPLINK = (

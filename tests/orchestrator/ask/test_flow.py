@@ -1,5 +1,7 @@
 """Flows: what their stations do with a split, what crosses between them, which ends are anchors."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from orchestrator.ask.configuration import Configuration
@@ -8,6 +10,7 @@ from orchestrator.ask.flow import (
     Flow,
     anchor_of,
     anchors_of,
+    branches,
     check_flow,
     crossings,
     flow_named,
@@ -17,13 +20,16 @@ from orchestrator.ask.flow import (
 from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 
-CODED = {"codec": "int8", "input_codec": "jpeg:75"}
 RELAY = Flow(
     "the edge has the source, the cloud all layers",
     (("edge", 0), ("cloud", 1), ("edge", 0), ("ue", 0)),
     (("ue", "edge"), ("edge", "cloud")),
 )
 """One more entry of the table."""
+
+
+def coded(flow: str, cuts: Sequence[int], n: int = 8, user: int = 0) -> Itinerary:
+    return itinerary(flow, cuts, n, "int8", "jpeg:75", user=user)
 
 
 def told(stations: Itinerary) -> str:
@@ -54,7 +60,7 @@ def told(stations: Itinerary) -> str:
     ],
 )
 def test_stations_follow_from_the_flow_and_the_cut(flow: str, k: int, stations: str) -> None:
-    assert told(itinerary(flow, [k], 8, **CODED)) == stations
+    assert told(coded(flow, [k], 8)) == stations
 
 
 def test_the_part_of_a_station_is_that_of_the_split_wherever_it_runs() -> None:
@@ -77,14 +83,14 @@ def test_the_part_of_a_station_is_that_of_the_split_wherever_it_runs() -> None:
 def test_a_chain_has_two_cuts_and_goes_no_farther_than_its_layers(
     cuts: tuple[int, ...], stations: str, hops: str
 ) -> None:
-    found = itinerary("chain", cuts, 8, **CODED)
+    found = coded("chain", cuts, 8)
     assert told(found) == stations
     assert " ".join(hop for hop, _ in crossings("chain", found)) == hops
 
 
 def test_one_entry_of_the_table_makes_a_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FLOWS, "relay", RELAY)
-    found = itinerary("relay", [], 8, **CODED)
+    found = coded("relay", [], 8)
     assert told(found) == "edge: source, jpeg:75 | cloud: 0-8, result, raw | edge: raw | ue"
     assert [hop for hop, _ in crossings("relay", found)] == ["uplink2", "downlink2", "downlink"]
     assert anchors_of("chain", 8)["network anchor (edge)"] == (0, 8)
@@ -105,11 +111,55 @@ def test_in_a_call_the_outputs_of_the_whole_model_are_coded_and_what_is_handed_o
     assert ue_b.coding == ((0, "avc:30"),)
 
 
+def test_a_flow_of_two_users_has_a_way_to_each_that_begins_with_the_same_work() -> None:
+    ways = [coded("multi-head", [3], user=user) for user in (0, 1)]
+    assert [told(way) for way in ways] == [
+        f"edge: source, 0-3, int8 | ue-{number}: 3-8, result" for number in (1, 2)
+    ]
+    assert ways[0][0] == ways[1][0]
+    both = Configuration(3, 8, "middle", "int8", flow="multi-head", heads=((0,), (1, 2)))
+    assert [way[-1].outputs for way in both.itineraries] == [(0,), (1, 2)]
+    assert both.crossings == both.carrying == (("downlink", 3), ("downlink2", 3))
+    assert both.coding == ((3, "int8"),)
+
+
+def test_all_on_the_edge_both_users_get_the_result_and_no_head_is_cut() -> None:
+    edge = Configuration(8, 8, "network anchor", flow="multi-head", heads=((0,), (1,)))
+    assert [told(way) for way in edge.itineraries] == [
+        f"edge: source, 0-8, result, raw | ue-{number}" for number in (1, 2)
+    ]
+    assert {one.outputs for way in edge.itineraries for one in way} == {()}
+    assert (edge.carrying, edge.coding) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("outputs", "heads"),
+    [(1, ((), ())), (2, ((0,), (1,))), (3, ((0,), (1, 2))), (4, ((0, 1), (2, 3)))],
+)
+def test_outputs_are_shared_out_among_users_in_order(
+    outputs: int, heads: tuple[tuple[int, ...], ...]
+) -> None:
+    assert FLOWS["multi-head"].heads(outputs) == heads
+    assert FLOWS["chain"].heads(outputs) == ((),)
+
+
+def test_the_stages_to_each_user_are_told_apart_and_those_of_all_are_on_every_way() -> None:
+    way = ["decode", "part2", "result"]
+    stages = ["preprocess", "part1", "encode", "downlink", *way, "downlink2", *way]
+    first, second = branches("multi-head", stages)
+    assert [stages[place] for place in first] == stages[:7]
+    assert [stages[place] for place in second] == [*stages[:3], *stages[7:]]
+    assert nodes_of("multi-head", stages) == ["edge"] * 4 + ["ue-1"] * 3 + ["edge"] + ["ue-2"] * 3
+    there_and_back = ["part1", "uplink", "uplink2", "downlink2", "downlink"]
+    assert branches("chain", there_and_back) == [[0, 1, 2, 3, 4]]
+
+
 def test_a_hop_carries_a_cut_or_results() -> None:
     one_cut = [name for name, flow in FLOWS.items() if flow.parts == 2]
     of = {flow: crossings(flow, itinerary(flow, [3], 8)) for flow in one_cut}
     assert of["uplink"] == (("uplink", 3), ("downlink", 8))
     assert of["downlink"] == (("uplink", 0), ("downlink", 3))
+    assert of["multi-head"] == (("downlink", 3),)
     assert of["remote-source"] == (("downlink", 3),)
     assert of["call"] == (("uplink", 0), ("downlink2", 3))
 
@@ -120,6 +170,7 @@ def test_the_anchors_are_where_one_node_does_it_all() -> None:
         "uplink": {"network anchor": (0,), "device anchor": (8,)},
         "downlink": usual,
         "remote-source": usual,
+        "multi-head": usual,
         "chain": {
             "network anchor (cloud)": (0, 0),
             "network anchor (edge)": (0, 8),

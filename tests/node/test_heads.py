@@ -1,0 +1,132 @@
+"""Two users of one trunk: three node processes, a way to each UE, a head of the model on each."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from netem.spec import symmetric
+from splitbed.errors import NodeError
+from splitbed.wire import max_abs_diff, tensors_of
+from tests.node.loopback import FRAME_S, Splits, loopback_pair, small_model
+
+MAP_BYTES = 8 * 16 * 16 * 4
+LAYERS = 6
+
+
+def two_headed(path: Path) -> Path:
+    """Conv and relu, then two heads of a conv and a mean, one of them of a map of its own."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["a"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("Conv", ["b", "v"], ["c"], "conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalAveragePool", ["c"], ["team"], "mean1"),
+        helper.make_node("Conv", ["b", "u"], ["d"], "conv2", pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalMaxPool", ["d"], ["ball"], "max2"),
+    ]
+    shapes = {"w": (8, 3, 3, 3), "v": (4, 8, 3, 3), "u": (2, 8, 3, 3)}
+    graph = helper.make_graph(
+        nodes,
+        "heads",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [
+            helper.make_tensor_value_info("team", TensorProto.FLOAT, [1, 4, 1, 1]),
+            helper.make_tensor_value_info("ball", TensorProto.FLOAT, [1, 2, 1, 1]),
+        ],
+        [
+            numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32) / 5, name)
+            for name, shape in shapes.items()
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    folder = tmp_path_factory.mktemp("heads")
+    file = two_headed(folder / "heads.onnx")
+    with loopback_pair(folder, file=file, flow="multi-head") as both:
+        yield Splits(*both, flow="multi-head", warmup=1)
+
+
+@pytest.mark.parametrize("layers", [0, 2, 4, LAYERS])
+def test_the_heads_together_give_the_whole_models_outputs(heads: Splits, layers: int) -> None:
+    heads.load(layers)
+    for number in range(2):
+        record = heads.run(number)
+        assert record.frame == number
+        assert record.max_abs_diff <= 1e-6
+        assert dict(record.results) == {"team": 1, "ball": 1}
+        assert max_abs_diff(tensors_of(record.result), heads.pair.references[0]) <= 1e-6
+
+
+def test_the_trunk_runs_once_and_each_user_gets_what_it_gave(heads: Splits) -> None:
+    heads.load(2, "fp16")
+    record = heads.run()
+    stages = [(one.name, one.node) for one in record.stages]
+    assert stages == [
+        *(("preprocess", "edge"), ("part1", "edge"), ("encode", "edge")),
+        *(("downlink", "edge"), ("decode", "ue-1"), ("part2", "ue-1"), ("result", "ue-1")),
+        *(("downlink2", "edge"), ("decode", "ue-2"), ("part2", "ue-2"), ("result", "ue-2")),
+    ]
+    sent = {one.name: one.bytes for one in record.stages if one.bytes}
+    assert sent == {"downlink": MAP_BYTES // 2, "downlink2": MAP_BYTES // 2}
+    assert record.intermediate_bytes == 2 * record.encoded_bytes == MAP_BYTES
+
+
+def test_a_head_has_no_layers_that_its_outputs_do_not_need(heads: Splits) -> None:
+    heads.load(2)
+    said = heads.parts._cut.said
+    parts = {
+        name: one.part_bytes for (name, span), one in said.items() if name != heads.pair.holder
+    }
+    assert 4 * 8 * 9 * 4 < parts["ue-1"] < (4 + 2) * 8 * 9 * 4 + 1000
+    assert parts["ue-2"] < parts["ue-1"]
+    assert heads.parts.loaded.part2_bytes == sum(parts.values())
+
+
+def test_each_user_fetches_its_own_head(heads: Splits) -> None:
+    own = Splits(heads.pair, heads.model, flow="multi-head", delivery=True)
+    own.parts.load(asked := own.asked(2))
+    assert [name for name, _ in own.parts._cut.delivered] == ["ue-1", "ue-2"]
+    assert own.parts.deliver(symmetric(rate_mbit=20), FRAME_S)
+    own.parts.assign(asked)
+    assert own.run(of=asked).max_abs_diff <= 1e-6
+
+
+def test_of_one_output_both_users_run_the_whole_rest(tmp_path: Path) -> None:
+    file = small_model(tmp_path / "small.onnx")
+    with loopback_pair(tmp_path, file=file, flow="multi-head") as both:
+        splits = Splits(*both, flow="multi-head")
+        splits.load(2)
+        record = splits.run()
+        assert record.max_abs_diff <= 1e-6
+        assert dict(record.results) == {"scores": 1}
+        assert record.result_bytes == 2 * 8 * 4
+
+
+def test_several_splits_are_held_at_once(heads: Splits) -> None:
+    every = [heads.asked(layers) for layers in (0, 2, LAYERS)]
+    heads.parts.hold(every)
+    for asked in (*every, *every):
+        assert heads.run(of=asked).max_abs_diff <= 1e-6
+
+
+@pytest.mark.parametrize("node", ["ue-1", "ue-2", "edge"])
+def test_a_node_that_dies_is_named_and_a_restart_mends_it(heads: Splits, node: str) -> None:
+    heads.load(2)
+    os.kill(heads.pair.nodes[node].says.pid, signal.SIGKILL)
+    with pytest.raises(NodeError, match=f"the {node} node died"):
+        heads.run()
+    heads.pair.restart()
+    heads.parts.forget()
+    heads.load(2)
+    assert heads.run().max_abs_diff <= 1e-6
