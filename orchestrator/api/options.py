@@ -83,7 +83,10 @@ class FlowWords(TypedDict, total=False):
     """Which node does what."""
 
     flow: Annotated[
-        str, Says("uplink, downlink, remote-source, chain or call (docs/flows.md). [uplink]")
+        str,
+        Says(
+            "uplink, downlink, remote-source, multi-head, chain or call (docs/flows.md). [uplink]"
+        ),
     ]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")

@@ -12,19 +12,21 @@ from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.topology import PAIR, kind_of
 from orchestrator.results.clock import ClockModel
 from orchestrator.testbed.clocks import Clocks
+from orchestrator.testbed.loading.assignments import result_of_heads, together
+from orchestrator.testbed.loading.given import (
+    CONTROL_TIMEOUT_S,
+    give_input,
+    give_model,
+    give_reference,
+)
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import Node, prove
-from orchestrator.testbed.together import result_of_heads, together
 from splitbed.errors import NodeError, RunError
-from splitbed.graphs.formats import format_named
 from splitbed.tensor_files import TensorFiles
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
-from splitbed.wire import tensors_of
 
-CONTROL_TIMEOUT_S = 120.0
 PROFILE_TIMEOUT_S = 900.0
-_PIECE_BYTES = 1 << 20
 
 
 _Reply = TypeVar("_Reply")
@@ -122,11 +124,13 @@ class Pair:
         for node in reversed(self._by_reach()):
             node.started()
         self._compare_clocks()
-        with self._holder.asked("take the model"):
-            stub = rpc.EdgeStub(self._holder.channel)
-            stub.Deploy(_pieces(self._model), timeout=CONTROL_TIMEOUT_S)
+        give_model(self._holder, self._model)
+        source, judges = self.nodes[self._flow.source], self._flow.last - {self.holder}
         for place, one in enumerate(self._model.inputs):
-            self._add_input(place, one.message())
+            result = give_input(source, self._holder, one.message())
+            self.references.put(place, result)
+            for judge in judges:
+                give_reference(self._holder, self.nodes[judge], place, one.name)
 
     @property
     def _holder(self) -> Node:
@@ -147,28 +151,6 @@ class Pair:
         # what is known of their drift outlives a restart
         user, holder = self.nodes[self.user], self._holder
         self.clocks = self.clocks or Clocks(user.read_clock, holder.read_clock)
-
-    def _add_input(self, place: int, source: nodes_pb2.Input) -> None:
-        at = self.nodes[self._flow.source]
-        with at.asked(f"take the input {source.name}"):
-            stub = rpc.StationsStub(at.channel)
-            tensors = list(stub.AddInput(source, timeout=CONTROL_TIMEOUT_S))
-        with self._holder.asked(f"run the whole model on {source.name}"):
-            edge = rpc.EdgeStub(self._holder.channel)
-            reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
-        self.references.put(place, tensors_of(reply.result))
-        for judge in self._flow.last - {self.holder}:
-            self._let_compare(self.nodes[judge], place, source.name)
-
-    def _let_compare(self, judge: Node, place: int, name: str) -> None:
-        """Have the node of the last part know what the whole model makes of an input."""
-        with self._holder.asked(f"tell what the whole model makes of {name}"):
-            request = nodes_pb2.ReadReferenceRequest(input=place)
-            edge = rpc.EdgeStub(self._holder.channel)
-            outputs = list(edge.ReadReference(request, timeout=CONTROL_TIMEOUT_S))
-        with judge.asked(f"keep what the whole model makes of {name}"):
-            stub = rpc.StationsStub(judge.channel)
-            stub.KeepReference(iter(outputs), timeout=CONTROL_TIMEOUT_S)
 
     def profile(
         self, name: str, pieces: Iterator[nodes_pb2.ProfilePiece]
@@ -200,10 +182,22 @@ class Pair:
                 stub.Assign(assignment, timeout=CONTROL_TIMEOUT_S)
 
     def limit_ue(self, request: nodes_pb2.LimitRequest, slower: float) -> nodes_pb2.Limited:
-        """Give the UE less of its processor. It may be `slower` times as slow then."""
+        """Give the UE less of its processor. It may be `slower` times as slow then.
+
+        Of several, what was found to make the first one so slow is given to all.
+        """
+        limited = self._limit(self.user, request, slower)
+        found = nodes_pb2.LimitRequest(cpus=limited.cpus, slowdown=limited.stretch)
+        for other in self._flow.users[1:]:
+            self._limit(other, found if request.measure else request, slower)
+        return limited
+
+    def _limit(
+        self, name: str, request: nodes_pb2.LimitRequest, slower: float
+    ) -> nodes_pb2.Limited:
         timeout_s = CONTROL_TIMEOUT_S * slower
         return self.ask(
-            self.user,
+            name,
             lambda ue: rpc.UeStub(ue.channel).LimitProcessor(request, timeout=timeout_s),
             "limit its processor",
         )
@@ -308,12 +302,3 @@ def _answer(future: "grpc.Future[_Reply]") -> Callable[[Node], _Reply]:
 
 def _same(node: nodes_pb2.NodeDescription) -> object:
     return node.version, node.cpu, node.cpus, node.shaper, dict(node.packages)
-
-
-def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:
-    form = model.graph.format
-    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime)
-    for index, name in enumerate(format_named(form).FILES):
-        with (model.stored.folder / name).open("rb") as file:
-            while data := file.read(_PIECE_BYTES):
-                yield nodes_pb2.ModelPiece(file=index, data=data)

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import grpc
 
+from orchestrator.testbed.loading.given import CONTROL_TIMEOUT_S
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import CONTROL_TIMEOUT_S, Pair
+from orchestrator.testbed.pair import Pair
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
 from splitbed.node.delivery import CutPart, pack, span_message, words

@@ -298,3 +298,41 @@ def test_a_chain_has_a_third_part_and_a_bound_over_both_links(tmp_path: Path) ->
     assert row.bound_ms == pytest.approx(19 + UP_MS + sum(far_ms) + BACK_MS)
     assert row.e2e_over_bound == pytest.approx(1)
     assert row.network_ms == pytest.approx(UP_MS + sum(far_ms) + BACK_MS)
+
+
+def test_a_frame_of_two_users_ends_with_the_last_and_is_bound_by_the_longer_way(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run(folder, model={"name": "m"}, asked={"flow": "multi-head"})
+    far = symmetric(rate_mbit=80, delay_ms=3)
+    far_ms, ms = wire_ms(DATA, far.downlink), 1e6
+    trunk = [["part1", 0, int(10 * ms)], ["encode", int(10 * ms), int(11 * ms)]]
+    ways = []
+    for hop, wire, head in (("downlink", DOWN_MS, 4), ("downlink2", far_ms + 1, 30)):
+        ends = [11, 11 + wire, 12 + wire, 12 + wire + head]
+        for name, first, last in zip((hop, "decode", "part2"), ends, ends[1:], strict=False):
+            ways.append([name, int(first * ms), int(last * ms)])
+    cell, _ = made_cell("1:1", [], flow="multi-head", frames=1, links=[SPEC, far])
+    told = {"stages": trunk + ways, "hops": [("downlink", DATA), ("downlink2", DATA)]}
+    frame = FrameRecord.from_plain(told | {"attempt": "1:1", "encoded_bytes": DATA})
+    folder.append(SAMPLES_FILE, frame.line())
+    folder.append(CELLS_FILE, cell.line())
+    (row,) = rows(folder)
+    e2e_ms = {"ue-1": 16 + DOWN_MS, "ue-2": 43 + far_ms}
+    assert row.e2e_ms == pytest.approx(max(e2e_ms.values()), abs=1e-5)
+    assert dict(row.of_flow) == {
+        "downlink_bytes": DATA,
+        "ue_1_decode_ms": pytest.approx(1, abs=1e-5),
+        "ue_1_part2_ms": pytest.approx(4, abs=1e-5),
+        "ue_1_e2e_ms": pytest.approx(e2e_ms["ue-1"], abs=1e-5),
+        "downlink2_ms": pytest.approx(far_ms + 1, abs=1e-5),
+        "downlink2_bytes": DATA,
+        "ue_2_decode_ms": pytest.approx(1, abs=1e-5),
+        "ue_2_part2_ms": pytest.approx(30, abs=1e-5),
+        "ue_2_e2e_ms": pytest.approx(e2e_ms["ue-2"], abs=1e-5),
+    }
+    bounds = 11 + 1 + 4 + DOWN_MS, 11 + 1 + 30 + far_ms
+    assert row.bound_ms == pytest.approx(max(bounds), abs=1e-5)
+    assert row.frame_kbit == 2 * 8 * DATA / 1e3
+    assert row.encoded_bytes == DATA

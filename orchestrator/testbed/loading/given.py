@@ -1,0 +1,52 @@
+"""What nodes are given before the first frame: the model, inputs, and what outputs must equal."""
+
+from collections.abc import Iterator
+
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.node import Node
+from splitbed.graphs.formats import format_named
+from splitbed.tensors import Tensors
+from splitbed.v1 import nodes_pb2
+from splitbed.v1 import nodes_pb2_grpc as rpc
+from splitbed.wire import tensors_of
+
+CONTROL_TIMEOUT_S = 120.0
+
+_PIECE_BYTES = 1 << 20
+
+
+def give_model(holder: Node, model: SweptModel) -> None:
+    """Give the whole model to the node that cuts it."""
+    with holder.asked("take the model"):
+        rpc.EdgeStub(holder.channel).Deploy(_pieces(model), timeout=CONTROL_TIMEOUT_S)
+
+
+def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:
+    form = model.graph.format
+    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime)
+    for index, name in enumerate(format_named(form).FILES):
+        with (model.stored.folder / name).open("rb") as file:
+            while data := file.read(_PIECE_BYTES):
+                yield nodes_pb2.ModelPiece(file=index, data=data)
+
+
+def give_input(source: Node, holder: Node, given: nodes_pb2.Input) -> Tensors:
+    """Give an input to the node where frames begin; what the whole model makes of it."""
+    with source.asked(f"take the input {given.name}"):
+        stub = rpc.StationsStub(source.channel)
+        tensors = list(stub.AddInput(given, timeout=CONTROL_TIMEOUT_S))
+    with holder.asked(f"run the whole model on {given.name}"):
+        edge = rpc.EdgeStub(holder.channel)
+        reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
+    return tensors_of(reply.result)
+
+
+def give_reference(holder: Node, judge: Node, place: int, name: str) -> None:
+    """Give the outputs of the whole model for the input at `place` to one that compares its own."""
+    with holder.asked(f"tell what the whole model makes of {name}"):
+        request = nodes_pb2.ReadReferenceRequest(input=place)
+        edge = rpc.EdgeStub(holder.channel)
+        outputs = list(edge.ReadReference(request, timeout=CONTROL_TIMEOUT_S))
+    with judge.asked(f"keep what the whole model makes of {name}"):
+        stub = rpc.StationsStub(judge.channel)
+        stub.KeepReference(iter(outputs), timeout=CONTROL_TIMEOUT_S)
