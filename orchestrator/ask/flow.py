@@ -95,6 +95,11 @@ class Flow:
         """Whether it needs the UE and the edge alone, which profiles are of."""
         return {*self.nodes} == {"ue", "edge"}
 
+    @property
+    def predicted(self) -> bool:
+        """Whether profiles predict it: they know no heads."""
+        return not self.besides
+
     @cached_property
     def parts(self) -> int:
         """How many its model is cut into."""

@@ -107,8 +107,10 @@ def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list
     found: dict[str, list[Range]] = {pair.holder: []}
     for one in (*ends[:-1], *chosen(inner, _most_parts(model)), ends[-1]):
         for station in one.itinerary:
-            if station.first < station.last and station.span not in found.get(station.node, ()):
-                found.setdefault(station.node, []).append(station.span)
+            if station.first < station.last and (station.first, station.last) not in found.get(
+                station.node, ()
+            ):
+                found.setdefault(station.node, []).append((station.first, station.last))
     return found
 
 
