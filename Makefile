@@ -8,7 +8,7 @@ PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 
-.PHONY: help setup sweep test older check bench mutants proto docs lock clean
+.PHONY: help setup sweep test older nnc check bench mutants proto docs lock clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -39,6 +39,9 @@ older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (
 		PYTHON=$$(command -v python3.11 || echo $(PYTHON))
 	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest -n 2 --dist loadfile \
 		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
+
+nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without what it depends on
+	$(BIN)/python -m pip install --no-deps nncodec==2.1.1
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .

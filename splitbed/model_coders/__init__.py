@@ -6,6 +6,7 @@ as codecs are, and each works on a block of a tensor.  A user's package adds sta
 entry-point group ``splitbed.model_coders``, each a :class:`splitbed.codecs.stage.StageKind`.
 """
 
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -13,9 +14,9 @@ from splitbed.codecs import exact, zstd
 from splitbed.codecs import floats as codec_floats
 from splitbed.codecs.codec import Codec, NamedKind
 from splitbed.codecs.stage import Setting, StageKind
-from splitbed.errors import UsageError
+from splitbed.errors import MachineError, UsageError
 from splitbed.extensions import Extensible
-from splitbed.model_coders import floats, integers
+from splitbed.model_coders import floats, integers, nnc
 from splitbed.tensors import TensorInfo
 
 __all__ = ["DUMMY", "GROUP", "MODEL_CODERS", "Known", "ModelCoder", "coder_named", "known"]
@@ -32,6 +33,7 @@ MODEL_CODERS: Extensible[StageKind] = Extensible(
         "prune": floats.KINDS["prune"],
         **exact.KINDS,
         **zstd.KINDS,
+        **nnc.KINDS,
     },
     kind="StageKind of splitbed.codecs.stage",
     needs=("lossless", "summary"),
@@ -73,7 +75,8 @@ def coder_named(text: str) -> ModelCoder:
         return Codec(DUMMY, ())
     stages = tuple(_stage(word.strip()) for word in name.split("+"))
     coder = Codec("+".join(stage.word for stage in stages), stages)
-    coder.bind([TensorInfo("a weight", "FP32", (16, 16))], Setting())
+    with suppress(MachineError):  # another machine may have what this one lacks
+        coder.bind([TensorInfo("a weight", "FP32", (16, 16))], Setting())
     return coder
 
 

@@ -1,0 +1,83 @@
+"""The coder that NNC's library is at work in."""
+
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from splitbed.codecs.stage import Setting
+from splitbed.errors import MachineError, NodeError, UsageError
+from splitbed.model_coders import coder_named
+from splitbed.model_coders.nnc import HEAD, KINDS
+from splitbed.tensors import TensorInfo
+from tests.model_coders.coding import STATE, coded, decoded, weights
+from tests.model_coders.test_coders import entropy
+
+STEP = 6 * 2.0**-12  # of qp -38
+
+
+@pytest.fixture
+def library() -> None:
+    pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(("coder", "steps"), [("nnc-uniform", 0.5), ("nnc", 1.5)])
+def test_a_weight_is_wrong_by_a_step_or_so(coder: str, steps: float) -> None:
+    state = decoded([coded(coder)]).state
+    for name in ("conv.weight", "depthwise", "half"):
+        assert np.abs(state[name] - STATE[name]).max() <= steps * STEP * 1.01
+    assert np.abs(state["conv.bias"] - STATE["conv.bias"]).max() < 1e-5  # of a finer step
+    np.testing.assert_array_equal(state["index"], STATE["index"])
+
+
+@pytest.mark.usefixtures("library")
+def test_size_is_below_the_entropy_of_uniform_levels() -> None:
+    weight = weights(64, 32, 3, 3)
+    levels = np.rint(decoded([coded("nnc-uniform", {"w": weight})]).state["w"] / STEP)
+    assert len(coded("nnc", {"w": weight})) < entropy(levels) * weight.size / 8
+
+
+@pytest.mark.usefixtures("library")
+def test_rows_of_zeros_take_next_to_nothing() -> None:
+    weight = weights(64, 128)
+    weight[:32] = 0
+    stream = coded("nnc-uniform", {"w": weight})
+    assert len(stream) < 0.6 * len(coded("nnc-uniform", {"w": weights(64, 128)}))
+    assert not decoded([stream]).state["w"][:32].any()
+
+
+@pytest.mark.usefixtures("library")
+def test_a_block_that_was_damaged_is_not_decoded() -> None:
+    info = TensorInfo("w", "FP32", (8, 75))
+    stage = KINDS["nnc"](info, Setting(), None)
+    block = stage.encode(weights(8, 75))
+    for place in (0, 5, 20, block.size - 1):
+        damaged = block.copy()
+        damaged[place] ^= 4
+        with pytest.raises(NodeError, match=r"damaged|quantiser|not what"):
+            stage.decode(damaged)
+    short = block[HEAD.size : -4].tobytes()
+    with pytest.raises(NodeError, match="not what they announce"):
+        head = HEAD.pack(zlib.crc32(short), -38)
+        stage.decode(np.frombuffer(head + short, np.uint8))
+
+
+@pytest.mark.usefixtures("library")
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(NodeError, match=r"cannot encode w: 1 of its 4 values"):
+        coded("nnc", {"w": np.array([[1, np.nan], [0, 2]], np.float32)})
+
+
+def test_without_the_library_the_message_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncodec.extensions", None)
+    with pytest.raises(MachineError, match="run make nnc"):
+        coded("nnc:-30")
+
+
+def test_a_quantiser_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"from -120 to 0, not 7"):
+        coder_named("nnc:7")
