@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -63,7 +64,7 @@ class DecodingWorker:
         most_bytes: int | None = None,
         base: str = "",
     ) -> None:
-        self._path, self._seconds, self._memory_bytes = path, seconds, memory_bytes
+        self._path, self._seconds = path, seconds
         self._coming = path.with_name(f"{path.name}.coming")
         if most_bytes is None:
             free = shutil.disk_usage(path.parent).free
@@ -136,10 +137,10 @@ class DecodingWorker:
         try:
             said = json.loads(answer)
         except ValueError:
-            raise NodeError(
-                f"the decoder died ({self._process.returncode}): the bitstream needs more than"
-                f" {self._memory_bytes} bytes of memory, or {self._seconds:g} s"
-            ) from None
+            code = self._process.returncode
+            killed = code in (-signal.SIGKILL, -signal.SIGXCPU)
+            why = f"killed, after {self._seconds:g} s at work or without memory" if killed else code
+            raise NodeError(f"the decoder died of the bitstream ({why})") from None
         if "error" in said:
             raise NodeError(str(said["error"]))
         return dict(said)
@@ -147,9 +148,11 @@ class DecodingWorker:
 
 def main() -> None:
     """Decode what comes on standard input; one line of JSON says how that ended."""
+    from splitbed.model_coders import coder_named
     from splitbed.model_coders.rebuilding import Rebuilding
 
     path, memory_bytes, seconds, most_bytes, base = sys.argv[1:]
+    coder_named("int8+zstd")  # what is imported when it is needed is needed soon
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     _limit(int(memory_bytes), float(seconds), int(most_bytes))
@@ -172,6 +175,8 @@ def main() -> None:
     else:
         said |= {"peak_bytes": _peak_bytes(), "decode_ms": busy_ns / 1e6}
     sys.stdout.write(json.dumps(said))
+    sys.stdout.flush()
+    os._exit(0)  # at once: the node waits for the model
 
 
 def _limit(memory_bytes: int, seconds: float, most_bytes: int) -> None:
