@@ -5,6 +5,7 @@ kind                  what it is opened from, as orchestrate's --input
 ====================  =============================================================================
 ``shapes``            the name ``shapes``, ``shapes:SEED`` or ``shapes:SEED@WIDTHxHEIGHT``:
                       generated, with exact ground truth
+``emblems``           the name ``emblems`` or ``emblems:SEED``: generated, a class for each picture
 ``pictures``          a picture FILE or a FOLDER of them; ``STEM.txt`` beside a picture is its boxes
 ``classification``    a FOLDER of two or more class folders with pictures in them
 ``coco``              an instances FILE.json, or a FOLDER with one (also in ``annotations/``)
@@ -39,10 +40,16 @@ def _open_shapes(part: str) -> Dataset:
     return generated.open_shapes(part)
 
 
+def _open_emblems(part: str) -> Dataset:
+    from splitbed.media.datasets import emblems
+
+    return emblems.open_emblems(part)
+
+
 DATASETS: Extensible[Callable[[str], Dataset]] = Extensible(
     "splitbed.datasets",
     "dataset",
-    {"shapes": _open_shapes},
+    {"shapes": _open_shapes, "emblems": _open_emblems},
     kind="function that opens a dataset",
     needs=("__call__",),
 )

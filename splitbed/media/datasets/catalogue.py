@@ -74,6 +74,15 @@ CATALOGUE: dict[str, KnownDataset] = {
             embedded=True,
         ),
         KnownDataset(
+            name="emblems",
+            title="patterned shapes, generated: 1000 pictures, 24 classes",
+            truth="a class",
+            terms="part of Splitbed (BSD-3-Clause)",
+            page="",
+            steps="nothing: it is made on the spot; others are emblems:SEED",
+            embedded=True,
+        ),
+        KnownDataset(
             name="sfu-hw-objects",
             title="SFU-HW-Objects: 18 sequences, 21 classes (clause 2.1.1.1)",
             truth="boxes",

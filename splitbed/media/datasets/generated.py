@@ -60,7 +60,11 @@ def _frame(drawn: InOrder[tuple[shapes.Pixels, list[Box]]], index: int, source: 
 
 
 def _identify(drawn: InOrder[tuple[shapes.Pixels, list[Box]]], index: int) -> dict[str, str]:
+    return identify_pixels(drawn[index][0], index)
+
+
+def identify_pixels(picture: shapes.Pixels, index: int) -> dict[str, str]:
     """Hashes of the pixels: a PNG's bytes vary with the library that writes it."""
-    pixels = drawn[index][0].tobytes()
+    pixels = picture.tobytes()
     md5 = hashlib.md5(pixels, usedforsecurity=False).hexdigest()
     return {"sha256": hashlib.sha256(pixels).hexdigest(), "md5": md5, "frame": str(index)}

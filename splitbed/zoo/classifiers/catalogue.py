@@ -6,12 +6,20 @@ from functools import partial
 from splitbed.media.recipes import PictureRecipe
 from splitbed.zoo.anchor_model import AnchorModel, Variant
 
+HALF = (0.5,) * 3
+
 
 def _build(name: str, variant: Variant) -> tuple[bytes, str]:
     from splitbed.zoo.classifiers import model  # it imports onnx, which listing must not
 
     built = model.build(name, variant.seed, variant.weights)
     return built.SerializeToString(), built.metadata_props[0].value
+
+
+def _build_small(name: str, variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo.classifiers import small
+
+    return small.build(name, variant.weights)
 
 
 def _classifier(
@@ -27,6 +35,21 @@ def _classifier(
         picture=PictureRecipe(height=224, width=224),
         task="classification",
         parameters=parameters,
+    )
+
+
+def _small(name: str, network: str, parameters: int, splits: Mapping[str, str]) -> AnchorModel:
+    return AnchorModel(
+        name=name,
+        title=f"{network} with fewer channels, 24 classes of generated emblems, trained",
+        source="none of the document: for accuracy without a download; scripts/train-emblems",
+        build=partial(_build_small, network),
+        formats=("onnx",),
+        named_splits=splits,
+        picture=PictureRecipe(height=64, width=64, mean=HALF, std=HALF),
+        task="classification",
+        parameters=parameters,
+        dataset="emblems",
     )
 
 
@@ -61,6 +84,7 @@ CLASSIFIERS: dict[str, AnchorModel] = {
             "mobilenet_v2", "MobileNetV2, 20 classes of PASCAL VOC", "mobilenet_v2", 2_249_492,
             _MOBILENET_V2,
         ),
+        _small("small-resnet18", "resnet18", 705_192, _RESNET18),
     )
 }  # fmt: skip
 """By name; the count of VGG16's parameters is of the width that its classifier is taken to have."""

@@ -1,0 +1,45 @@
+"""A dataset of one class a picture that every machine has: generated emblems."""
+
+import re
+from functools import partial
+
+from splitbed.errors import UsageError
+from splitbed.media import emblems
+from splitbed.media.datasets.frames import Dataset, Frame
+from splitbed.media.datasets.generated import identify_pixels
+from splitbed.media.video import png
+
+FRAMES = 1000
+_SEED = re.compile(r"\d*", re.ASCII)
+
+
+def open_emblems(part: str = "") -> Dataset:
+    """The first pictures of the series of a seed, 0 where ``part`` is empty.
+
+    Raises:
+        UsageError: a part that is no whole number.
+    """
+    if not _SEED.fullmatch(part):
+        raise UsageError(f"emblems:{part}: a whole number is the seed, as in emblems:7")
+    seed = int(part or 0)
+    return Dataset(
+        name="emblems",
+        kind="emblems",
+        source=f"emblems:{seed}",
+        frames=[_frame(seed, place) for place in range(FRAMES)],
+        classes=emblems.EMBLEMS,
+    )
+
+
+def _frame(seed: int, place: int) -> Frame:
+    return Frame(
+        f"{place:06}.png",
+        f"emblems:{seed}",
+        read=lambda: png(emblems.emblem(seed, place).picture),
+        identify=partial(_identify, seed, place),
+        label=emblems.label(seed, place),
+    )
+
+
+def _identify(seed: int, place: int) -> dict[str, str]:
+    return identify_pixels(emblems.emblem(seed, place).picture, place)
