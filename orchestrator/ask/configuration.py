@@ -5,15 +5,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import (
-    FLOWS,
-    UPLINK,
-    Heads,
-    anchor_of,
-    crossings,
-    itinerary,
-    with_head,
-)
+from orchestrator.ask.flow import FLOWS, UPLINK, Heads, anchor_of
+from orchestrator.ask.itinerary import crossings, itinerary, with_head
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named

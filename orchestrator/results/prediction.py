@@ -15,7 +15,8 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.flow import FLOWS, crossings_of
+from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.columns.flow import part_column
 from orchestrator.results.profile import Profile
 from orchestrator.results.rows import Row, known

@@ -7,7 +7,8 @@ in :mod:`orchestrator.results.columns.measured`.
 
 from typing import Literal
 
-from orchestrator.ask.flow import FLOWS, anchor_of, sends_input
+from orchestrator.ask.flow import FLOWS, anchor_of
+from orchestrator.ask.itinerary import sends_input
 from orchestrator.ask.split_point import (
     NETWORK_ANCHOR,
     Anchor,

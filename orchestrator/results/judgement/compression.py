@@ -3,7 +3,8 @@
 import math
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.flow import FLOWS, crossings_of
+from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.rows import Row, known
 
 

@@ -15,7 +15,7 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import crossings_of
+from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import Row, known
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import FLOWS, crossings_of
+from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.clock import ClockModel
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times

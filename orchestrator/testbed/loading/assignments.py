@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import crossings, shape_of
+from orchestrator.ask.flow import shape_of
+from orchestrator.ask.itinerary import crossings
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
 from splitbed.flow import Itinerary

@@ -12,11 +12,10 @@ from orchestrator.ask.flow import (
     anchors_of,
     branches,
     check_flow,
-    crossings,
     flow_named,
-    itinerary,
     nodes_of,
 )
+from orchestrator.ask.itinerary import crossings, itinerary
 from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 
