@@ -1,27 +1,69 @@
-"""A gRPC stream that is driven by the thread that uses it."""
+"""A gRPC stream of raw bytes both ways, as the end that opens it has it; for one thread at a time.
+
+gRPC's streams hand each message to a thread that sends it, and from one that receives it: some
+0.1 ms of a frame. Its unary calls and, by an option, its streams of answers are driven by who waits
+for them. :class:`DrivenCall` is the same for both directions, of what gRPC makes those of; the
+parts are not of its public interface, and as they are since 2019. Where they are not as they were,
+:class:`QueuedCall` does with what is public.
+"""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import suppress
+from queue import Full, Queue
+from typing import Any, Protocol
 
 import grpc
-from grpc import _channel
-from grpc._cython import cygrpc
 
-_SEND = cygrpc.OperationType.send_message
+from splitbed.logs import log
+
+with suppress(ImportError):
+    from grpc import _channel
+    from grpc._cython import cygrpc
+
+Metadata = Sequence[tuple[str, str]]
+_LOOK_S = 0.1
+"""How often who waits for room looks whether the call has ended."""
 
 
-class StreamCall:
-    """A stream of raw bytes both ways, as the end that opens it has it; for one thread at a time.
+class StreamCall(Protocol):
+    """A call that is open."""
 
-    gRPC's streams hand each message to a thread that sends it, and from one that receives it: some
-    0.1 ms of a frame. Its unary calls and, by an option, its streams of answers are driven by who
-    waits for them. This is the same for both directions, of what gRPC makes those of; the parts are
-    not of its public interface, and as they are since 2019.
-    """
+    def send(self, message: bytes) -> bool:
+        """Send a message once the one before is on its way; whether the call had not ended."""
 
-    def __init__(
-        self, channel: grpc.Channel, method: str, metadata: Sequence[tuple[str, str]]
-    ) -> None:
+    @property
+    def messages(self) -> Iterator[bytes]:
+        """The messages as they come; grpc.RpcError, which is a grpc.Call, when it fails."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is known to have ended."""
+
+    @property
+    def error(self) -> grpc.RpcError:
+        """How it ended."""
+
+    def cancel(self) -> None:
+        """Give it up, from any thread."""
+
+    def clear(self) -> None:
+        """Take what gRPC still has to say of a call that has ended."""
+
+
+def open_call(channel: grpc.Channel, method: str, metadata: Metadata) -> StreamCall:
+    """The call of a method, driven by who uses it wherever this version of gRPC lets it be."""
+    try:
+        return DrivenCall(channel, method, metadata)
+    except (AttributeError, NameError, TypeError) as error:
+        log.warning("frames take some 0.1 ms longer with this grpcio", reason=str(error))
+        return QueuedCall(channel, method, metadata)
+
+
+class DrivenCall:
+    """Driven by the thread that uses it."""
+
+    def __init__(self, channel: grpc.Channel, method: str, metadata: Metadata) -> None:
+        self._send = cygrpc.OperationType.send_message
         none = cygrpc.PropagationConstants.GRPC_PROPAGATE_DEFAULTS
         begin = (
             (
@@ -41,39 +83,77 @@ class StreamCall:
         self._driven = _channel._SingleThreadedRendezvous(self._state, self._call, None, None)
 
     def send(self, message: bytes) -> bool:
-        """Send a message once the one before is on its way; whether the call had not ended."""
-        while _SEND in self._state.due and self._state.code is None:
+        while self._send in self._state.due and self._state.code is None:
             self._driven._consume_next_event()
         with self._state.condition:
             if self._state.code is not None:
                 return False
-            self._state.due.add(_SEND)
+            self._state.due.add(self._send)
             if not self._call.operate((cygrpc.SendMessageOperation(message, 0),), None):
-                self._state.due.remove(_SEND)
+                self._state.due.remove(self._send)
         return True
 
     @property
     def messages(self) -> Iterator[bytes]:
-        """The messages as they come; grpc.RpcError, which is a grpc.Call, when it fails."""
         messages: Iterator[bytes] = self._driven
         return messages
 
     @property
     def ended(self) -> bool:
-        """Whether it is known to have ended."""
         return self._state.code is not None
 
     @property
     def error(self) -> grpc.RpcError:
-        """How it ended."""
         error: grpc.RpcError = self._driven
         return error
 
     def cancel(self) -> None:
-        """Give it up, from any thread."""
         self._driven.cancel()
 
     def clear(self) -> None:
-        """Take what gRPC still has to say of a call that has ended."""
         while self._state.due:
             self._driven._consume_next_event()
+
+
+class QueuedCall:
+    """Messages are queued for the thread of gRPC's own that sends them."""
+
+    def __init__(self, channel: grpc.Channel, method: str, metadata: Metadata) -> None:
+        self._queue: Queue[bytes | None] = Queue(1)
+        calls: grpc.StreamStreamMultiCallable[bytes, bytes]
+        calls = channel.stream_stream(method, None, None)
+        self._call: Any = calls(iter(self._queue.get, None), metadata=tuple(metadata))
+        if not self._call.add_callback(self._let_go):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the thread that waits for what is to be sent; one more message does that, too."""
+        with suppress(Full):
+            self._queue.put_nowait(None)
+
+    def send(self, message: bytes) -> bool:
+        while not self.ended:
+            with suppress(Full):
+                self._queue.put(message, timeout=_LOOK_S)
+                return True
+        return False
+
+    @property
+    def messages(self) -> Iterator[bytes]:
+        messages: Iterator[bytes] = self._call
+        return messages
+
+    @property
+    def ended(self) -> bool:
+        return not self._call.is_active()
+
+    @property
+    def error(self) -> grpc.RpcError:
+        error: grpc.RpcError = self._call
+        return error
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+    def clear(self) -> None:
+        """There is nothing: a thread of gRPC's own takes it."""

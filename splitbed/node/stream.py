@@ -17,7 +17,7 @@ from splitbed.errors import NodeError, SplitbedError
 from splitbed.flow import Span
 from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
-from splitbed.node.call import StreamCall
+from splitbed.node.call import StreamCall, open_call
 from splitbed.node.config import Tls
 from splitbed.node.delivery import span_message
 from splitbed.security.access import bearing, open_channel, why_unreachable
@@ -149,7 +149,7 @@ class Dialled:
         self._channel.close()
 
     def _opened(self) -> tuple[StreamCall, Stream]:
-        call = StreamCall(self._channel, f"/{_SERVICE}/{_METHOD}", self._metadata)
+        call = open_call(self._channel, f"/{_SERVICE}/{_METHOD}", self._metadata)
         peer = f"the {self.name} at {self.address}"
 
         def put(sent: Iterator[bytes]) -> None:

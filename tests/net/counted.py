@@ -1,16 +1,7 @@
-"""What the kernel counts at the interfaces of a sweep, frame by frame."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import pytest
+"""What the kernel counts at the interfaces of a testbed."""
 
 from netem.link import Link
-from orchestrator.measure import sweep
-from orchestrator.testbed.pair import Pair
-from orchestrator.testbed.testbed import Testbed, testbed
-from splitbed.v1 import nodes_pb2
+from orchestrator.testbed.testbed import Testbed
 
 Carried = dict[str, tuple[int, int]]
 """By the name of a link: bytes of Ethernet frames that were sent up and down it."""
@@ -29,32 +20,6 @@ def carried(bed: Testbed) -> Carried:
     }
 
 
-Counted = list[tuple[nodes_pb2.FrameRecord, Carried]]
-
-
-def count(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    """Each frame of the sweeps that follow, once it was run, and what the links carried for it."""
-    beds: list[Testbed] = []
-    frames: Counted = []
-    run_frame = Pair.run_frame
-
-    @contextmanager
-    def opened(*given: Any) -> Iterator[Testbed]:
-        with testbed(*given) as bed:
-            beds.append(bed)
-            yield bed
-
-    def counting(*given: Any, **named: Any) -> nodes_pb2.FrameRecord:
-        before = carried(beds[-1])
-        record = run_frame(*given, **named)
-        after = carried(beds[-1])
-        meanwhile = {
-            name: (up - before[name][0], down - before[name][1])
-            for name, (up, down) in after.items()
-        }
-        frames.append((record, meanwhile))
-        return record
-
-    monkeypatch.setattr(sweep, "testbed", opened)
-    monkeypatch.setattr(Pair, "run_frame", counting)
-    return frames
+def since(before: Carried, after: Carried) -> list[tuple[int, int]]:
+    """What each link has carried between."""
+    return [(up - before[name][0], down - before[name][1]) for name, (up, down) in after.items()]

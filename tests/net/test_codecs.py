@@ -9,7 +9,7 @@ from splitbed.tasks.boxes import read_boxes
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.measures  # how much slower the slowed UE is
-RUNS = 6
+RUNS = 3
 
 
 class ShapesPlace(Place):
@@ -26,7 +26,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, backend: str) -> ShapesPlace
     done = place.sweep(
         *("--split", "stage2", "--bw", "20", "--runs", str(RUNS), "--no-delivery"),
         *("--codec", "raw,int8+zstd,avc:40", "--input-codec", "raw,uint8,jpeg:10"),
-        *("--ue-slowdown", "1,4", "--link-backend", backend),
+        *("--ue-slowdown", "1,4", "--accuracy-frames", "30", "--link-backend", backend),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return place
@@ -132,6 +132,7 @@ def test_a_codec_that_fails_costs_its_cell_and_no_more(tmp_path: Path, backend: 
     place = Place(tmp_path)
     words = ["--model", str(tmp_path / "large.onnx"), "--out", str(place.out), "--no-profile"]
     words += ["--split", "1:1", "--bw", "50", "--codec", "fp16,bf16", "--no-delivery"]
+    words += ["--runs", "3"]
     done = ended(place.popen([*ORCHESTRATE, "sweep", *words, "--link-backend", backend]))
     assert done.returncode == 1
     rows = {row["codec"]: row for row in place.rows()}

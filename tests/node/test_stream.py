@@ -14,6 +14,8 @@ import pytest
 
 from splitbed.errors import NodeError
 from splitbed.messages import messages
+from splitbed.node import call
+from splitbed.node.call import DrivenCall, QueuedCall, open_call
 from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.certificates import issue_authority
@@ -26,6 +28,12 @@ from tests.security.certified import certified
 FRAME: Tensors = {"x": np.ones((2, 2), np.float32)}
 RESULT = [TensorInfo("x", "FP32", (-1, 2))]
 LARGE: Tensors = {"x": np.arange(1_000_000, dtype=np.float32)}
+
+
+@pytest.fixture(autouse=True, params=[DrivenCall, QueuedCall])
+def _calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either way of driving a call is the same to who uses it."""
+    monkeypatch.setattr(call, "DrivenCall", request.param)
 
 
 def of_frame(number: int) -> Header:
@@ -205,3 +213,14 @@ def test_a_node_that_is_not_there_is_an_error_not_a_wait() -> None:
         stream.send(of_frame(1), FRAME)
         stream.receive_frame(1)
     node.close()
+
+
+def test_a_grpc_whose_inner_parts_have_changed_is_driven_by_its_public_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call, "DrivenCall", DrivenCall)
+    monkeypatch.delattr(call._channel, "_SingleThreadedRendezvous")
+    with dialled(echo) as node, node.stream() as stream:
+        assert isinstance(open_call(node._channel, "/x/Y", ()), QueuedCall)
+        stream.send(of_frame(1), FRAME)
+        assert stream.receive_frame(1).tensors()
