@@ -31,19 +31,20 @@ from netem.proof import (
     HEADERS_BYTES,
     PING_FRAME_BYTES,
     ROUND_TRIP,
+    SEND_SPEED,
+    TRAIN_MOST,
     UPLINK,
     Proof,
     faults,
     nominal_rtt_ms,
     rate_mbit,
+    train_of,
 )
-from netem.spec import FRAME_BYTES, LinkSpec, Shape
+from netem.spec import FRAME_BYTES, LinkSpec
 from splitbed.errors import LinkError, MachineError
 from splitbed.security.addresses import ip_port
 
-_TRAIN_S, _TRAIN_LEAST, _TRAIN_MOST = 0.2, 20, 900
 _TRAIN_LONGEST_S = 30.0  # 20 full frames at the slowest rate take half of it
-_SEND_SPEED = 2  # times the asked rate, after loss
 _PINGS = 10
 _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
@@ -127,8 +128,8 @@ class ProbeServer:
                 _payload_bytes(FRAME_BYTES, peer[0]),
                 self.token,
                 train,
-                min(frames, _TRAIN_MOST),
-                min(gap_ns, round(_TRAIN_LONGEST_S * 1e9 / max(1, min(frames, _TRAIN_MOST)))),
+                min(frames, TRAIN_MOST),
+                min(gap_ns, round(_TRAIN_LONGEST_S * 1e9 / max(1, min(frames, TRAIN_MOST)))),
             )
 
 
@@ -205,12 +206,12 @@ class _Client:
 
     def _uplink_mbit(self) -> float:
         shape = self.spec.uplink
-        frames, gap_ns, skip_ns = _sizes(shape)
+        frames, gap_ns, skip_ns = train_of(shape)
         train = secrets.randbits(32)
         size = _payload_bytes(FRAME_BYTES, self.host)
         _send_train(self.sock.send, size, self.token, train, frames, gap_ns)
         # Asked once the queue has drained, or a short queue would drop the question.
-        queued = min(frames * (1 - 1 / _SEND_SPEED), shape.queue_packets)
+        queued = min(frames * (1 - 1 / SEND_SPEED), shape.queue_packets)
         time.sleep(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
         for _ in range(_TRIES):
             self.sock.send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
@@ -221,7 +222,7 @@ class _Client:
         raise LinkError(f"no report on the uplink train, asked {_TRIES} times")
 
     def _downlink_mbit(self) -> float:
-        frames, gap_ns, skip_ns = _sizes(self.spec.downlink)
+        frames, gap_ns, skip_ns = train_of(self.spec.downlink)
         for _ in range(_TRIES):
             train = secrets.randbits(32)
             request = _REQUEST.pack(frames, gap_ns)
@@ -254,19 +255,6 @@ class _Client:
         jitter_ms = self.spec.uplink.jitter_ms + self.spec.downlink.jitter_ms
         frame_ms = self.spec.downlink.serialisation_ms(FRAME_BYTES)
         return (nominal_rtt_ms(self.spec) + jitter_ms + frame_ms) / 1e3 + _PATIENCE_S
-
-
-def _sizes(shape: Shape) -> tuple[int, int, int]:
-    """Frames in a train, ns between them when sent, and ns of arrivals to leave out.
-
-    Jitter moves the first arrivals by up to twice itself; at twice the rate the backlog has hidden
-    that once the train has run for twice as long again. What is lost never reaches the queue.
-    """
-    frame_s, skip_s = shape.serialisation_ms(FRAME_BYTES) / 1e3, 4 * shape.jitter_ms / 1e3
-    arriving = max(0.1, 1 - shape.loss_pct / 100)
-    frames = max(_TRAIN_LEAST, (_TRAIN_S + skip_s) / frame_s) / arriving
-    gap_s = frame_s * arriving / _SEND_SPEED
-    return min(_TRAIN_MOST, round(frames)), round(gap_s * 1e9), round(skip_s * 1e9)
 
 
 def _send_train(

@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass
 from itertools import pairwise
 
-from netem.spec import FRAME_BYTES, LinkSpec
+from netem.spec import FRAME_BYTES, LinkSpec, Shape
 
 HEADERS_BYTES = {4: 42, 6: 62}
 """Ethernet, IP and UDP headers before a datagram's payload, by IP's version."""
@@ -18,6 +18,9 @@ RATE_TOLERANCE = 0.03  # a train of 0.2 s with its ends 3 ms off; the link itsel
 RTT_TOLERANCE_MS, RTT_TOLERANCE = 1.0, 0.02  # the link box adds 0.4 to 0.6 ms
 RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the units' rounding
 
+TRAIN_MOST = 900
+SEND_SPEED = 2  # times the asked rate, after loss
+_TRAIN_S, _TRAIN_LEAST = 0.2, 20
 _WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
 
 
@@ -71,6 +74,19 @@ def nominal_rtt_ms(spec: LinkSpec) -> float:
     """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
     both = (spec.uplink, spec.downlink)
     return sum(s.delay_ms + s.serialisation_ms(PING_FRAME_BYTES) for s in both)
+
+
+def train_of(shape: Shape) -> tuple[int, int, int]:
+    """Frames in a train over it, ns between them when sent, and ns of arrivals to leave out.
+
+    Jitter moves the first arrivals by up to twice itself; at twice the rate the backlog has hidden
+    that once the train has run for twice as long again. What is lost never reaches the queue.
+    """
+    frame_s, skip_s = shape.serialisation_ms(FRAME_BYTES) / 1e3, 4 * shape.jitter_ms / 1e3
+    arriving = max(0.1, 1 - shape.loss_pct / 100)
+    frames = max(_TRAIN_LEAST, (_TRAIN_S + skip_s) / frame_s) / arriving
+    gap_s = frame_s * arriving / SEND_SPEED
+    return min(TRAIN_MOST, round(frames)), round(gap_s * 1e9), round(skip_s * 1e9)
 
 
 def rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:

@@ -40,7 +40,7 @@ def test_loopback_carries_what_is_sent_at_the_rate_that_it_is_sent_at(
     server: ProbeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # loopback has no rate: the train comes as it was sent
-    monkeypatch.setattr("netem.probe._SEND_SPEED", 1)
+    monkeypatch.setattr("netem.proof.SEND_SPEED", 1)
     spec = symmetric(rate_mbit=5)
     proof = prove(server.address, server.token, spec)
     assert judge(proof, spec) is None
