@@ -11,6 +11,7 @@ from rich.console import Console
 
 from splitbed.command import run_command_line
 from tests.bench import (
+    cells,
     codecs,
     command,
     crossover,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "link": link.figures,
     "transport": transport.figures,
     "sweep": sweep.figures,
+    "cells": cells.figures,
 }
 
 

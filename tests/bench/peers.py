@@ -32,34 +32,35 @@ ANSWER_BYTES = 70_000
 
 RAW, UNARY, PICKLE, ZEROMQ, OURS = "raw TCP", "unary gRPC", "pickle over TCP", "ZeroMQ", "ours"
 _PORTS = {RAW: 50061, UNARY: 50062, PICKLE: 50063, ZEROMQ: 50064, OURS: 50065}
-_LENGTH = struct.Struct("<Q")
+_HEAD = struct.Struct("<QQ")  # bytes that follow, and those that are wanted back
 _ANSWER = bytes(ANSWER_BYTES)
 _MOST_BYTES = 64 << 20
+_NOTHING = memoryview(bytes(_MOST_BYTES))
 
 Floats = npt.NDArray[np.float32]
 Ask = Callable[[Floats], None]
 """Sends an array and waits for the answer."""
 
 
-def _send(connection: socket.socket, payload: bytes | memoryview) -> None:
-    head = _LENGTH.pack(len(payload))
+def _send(connection: socket.socket, payload: bytes | memoryview, back: int = 0) -> None:
+    head = _HEAD.pack(len(payload), back)
     sent = connection.sendmsg([head, payload])
     connection.sendall(memoryview(payload)[sent - len(head) :])
 
 
-def _receive(connection: socket.socket, buffer: memoryview) -> memoryview:
-    head = connection.recv(_LENGTH.size, socket.MSG_WAITALL)
-    if len(head) < _LENGTH.size:
+def _receive(connection: socket.socket, buffer: memoryview) -> tuple[memoryview, int]:
+    head = connection.recv(_HEAD.size, socket.MSG_WAITALL)
+    if len(head) < _HEAD.size:
         raise EOFError
-    (length,) = _LENGTH.unpack(head)
+    length, back = _HEAD.unpack(head)
     got = 0
     while got < length:
         got += connection.recv_into(buffer[got:length])
-    return buffer[:length]
+    return buffer[:length], back
 
 
 def _tcp_server(
-    address: str, name: str, answer: Callable[[memoryview], bytes | memoryview]
+    address: str, name: str, answer: Callable[[memoryview, int], bytes | memoryview]
 ) -> None:
     listener = socket.create_server((address, _PORTS[name]))
 
@@ -70,7 +71,7 @@ def _tcp_server(
         with connection:
             while True:
                 try:
-                    _send(connection, answer(_receive(connection, buffer)))
+                    _send(connection, answer(*_receive(connection, buffer)))
                 except (EOFError, OSError):
                     return
 
@@ -83,14 +84,16 @@ def _tcp(address: str, name: str) -> tuple[socket.socket, memoryview]:
     return connection, memoryview(bytearray(_MOST_BYTES))
 
 
-def _raw(address: str) -> Ask:
-    connection, buffer = _tcp(address, RAW)
+class _Raw:
+    """Asks for so many bytes in a message before the one that it sends."""
 
-    def ask(array: Floats) -> None:
-        _send(connection, array.data.cast("B"))
-        np.frombuffer(_receive(connection, buffer), np.float32)
+    def __init__(self, address: str) -> None:
+        self._connection, self._buffer = _tcp(address, RAW)
+        self.back_bytes = ANSWER_BYTES
 
-    return ask
+    def __call__(self, array: Floats) -> None:
+        _send(self._connection, array.data.cast("B"), self.back_bytes)
+        np.frombuffer(_receive(self._connection, self._buffer)[0], np.uint8)
 
 
 def _pickled(address: str) -> Ask:
@@ -98,12 +101,12 @@ def _pickled(address: str) -> Ask:
 
     def ask(array: Floats) -> None:
         _send(connection, pickle.dumps(array, pickle.HIGHEST_PROTOCOL))
-        pickle.loads(_receive(connection, buffer))
+        pickle.loads(_receive(connection, buffer)[0])
 
     return ask
 
 
-def _unpickled(message: memoryview) -> bytes:
+def _unpickled(message: memoryview, _: int) -> bytes:
     pickle.loads(message)
     return pickle.dumps(np.frombuffer(_ANSWER, np.float32), pickle.HIGHEST_PROTOCOL)
 
@@ -191,7 +194,7 @@ class _Ours:
 
 
 def _serve(address: str) -> None:
-    _tcp_server(address, RAW, lambda _: _ANSWER)
+    _tcp_server(address, RAW, lambda _, back: _NOTHING[:back])
     _tcp_server(address, PICKLE, _unpickled)
     _zeromq_server(address)
     servers = [_unary_server(address), _ours_server(address)]
@@ -203,9 +206,9 @@ def _serve(address: str) -> None:
 
 
 def _ask(address: str) -> None:
-    ours = _Ours(address)
+    raw, ours = _Raw(address), _Ours(address)
     asks: dict[str, Ask] = {
-        RAW: _raw(address),
+        RAW: raw,
         UNARY: _unary(address),
         PICKLE: _pickled(address),
         ZEROMQ: _zeromq(address),
@@ -214,9 +217,10 @@ def _ask(address: str) -> None:
     arrays: dict[int, Floats] = {}
     for turn, line in enumerate(sys.stdin):
         asked = json.loads(line)
+        raw.back_bytes = asked["back"]
         ours.rate_mbit = asked["rate_mbit"]
         nbytes = asked["bytes"]
-        array = arrays.setdefault(nbytes, np.ones(nbytes // 4, np.float32))
+        array = arrays.setdefault(nbytes, np.ones(-(-nbytes // 4), np.float32))
         names = [name for name in asks if name in asked["names"]]
         taken = {}
         for place in range(len(names)):

@@ -16,7 +16,7 @@ from pathlib import Path
 from netem.backends import AUTO, open_link
 from netem.spec import symmetric
 from tests.bench.figure import Bar, Figure, median
-from tests.bench.peers import OURS, PICKLE, RAW, UNARY, ZEROMQ
+from tests.bench.peers import ANSWER_BYTES, OURS, PICKLE, RAW, UNARY, ZEROMQ
 
 _SIZES = {"86 KB": 86_016, "1.44 MB": 1_440_000, "5.76 MB": 5_760_000}
 _ROUNDS_LOOPBACK, _WARM_ROUNDS = 200, 20
@@ -26,19 +26,18 @@ _SLOW = {5.0: 5, 20.0: 7, 100.0: 15}
 """Rounds of 1.44 MB."""
 
 Rounds = Sequence[dict[str, float]]
-Ask = Callable[[int, float, int, Sequence[str]], Rounds]
 
 
 def figures(folder: Path) -> Iterator[Figure]:
     """Times of each, and ours over what it is held to: without a link, then on one."""
-    with _peers(list, list, "127.0.0.1") as ask:
+    with peers(list, list, "127.0.0.1") as ask:
         for size, nbytes in _SIZES.items():
             ask(nbytes, 0, _WARM_ROUNDS, _ALL)
             rounds = ask(nbytes, 0, _ROUNDS_LOOPBACK, _ALL)
             yield from _compared(f"{size} without a link", rounds, UNARY, Bar(most=1.0))
     with open_link(AUTO, folder) as link:
         link.shape(symmetric(rate_mbit=100))
-        with _peers(link.edge.command, link.ue.command, link.edge_address) as ask:
+        with peers(link.edge.command, link.ue.command, link.edge_address) as ask:
             link.shape(symmetric(rate_mbit=100, delay_ms=10))
             for size, count in _FAST.items():
                 ask(_SIZES[size], 100, 3, _ALL)
@@ -67,26 +66,41 @@ def _ratio(what: str, rounds: Rounds, other: str, bar: Bar) -> Figure:
 Command = Callable[[list[str]], list[str]]
 
 
+class Peers:
+    """All ways, to be asked for rounds of some of them."""
+
+    def __init__(self, asker: "subprocess.Popen[str]") -> None:
+        self._asker = asker
+
+    def __call__(
+        self,
+        nbytes: int,
+        rate_mbit: float,
+        rounds: int,
+        names: Sequence[str],
+        back: int = ANSWER_BYTES,
+    ) -> Rounds:
+        """Each of `names` sends `nbytes` over a link of such a rate; raw TCP gets `back`."""
+        assert self._asker.stdin
+        assert self._asker.stdout
+        asked = {"bytes": nbytes, "back": back, "rate_mbit": int(rate_mbit), "names": names}
+        taken = []
+        for _ in range(rounds):
+            self._asker.stdin.write(json.dumps(asked) + "\n")
+            self._asker.stdin.flush()
+            taken.append(json.loads(self._asker.stdout.readline()))
+        return taken
+
+
 @contextmanager
-def _peers(serving: Command, asking: Command, address: str) -> Iterator[Ask]:
+def peers(serving: Command, asking: Command, address: str) -> Iterator[Peers]:
+    """Those that serve and the one that asks, started as the commands say."""
     argv = [sys.executable, "-m", "tests.bench.peers"]
     with _running(serving([*argv, "serve", address])) as server:
         assert server.stdout
         assert server.stdout.readline() == "ready\n"
         with _running(asking([*argv, "ask", address])) as asker:
-
-            def ask(nbytes: int, rate_mbit: float, rounds: int, names: Sequence[str]) -> Rounds:
-                assert asker.stdin
-                assert asker.stdout
-                asked = {"bytes": nbytes, "rate_mbit": int(rate_mbit), "names": names}
-                taken = []
-                for _ in range(rounds):
-                    asker.stdin.write(json.dumps(asked) + "\n")
-                    asker.stdin.flush()
-                    taken.append(json.loads(asker.stdout.readline()))
-                return taken
-
-            yield ask
+            yield Peers(asker)
 
 
 @contextmanager

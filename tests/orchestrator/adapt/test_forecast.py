@@ -15,6 +15,7 @@ from orchestrator.ask.configuration import Configuration
 from tests.orchestrator.adapt.simulation import row
 
 SECONDS = 60
+Traces = dict[str, list[BandwidthTrace]]
 
 
 def arm(k: int, up_bytes: int, fixed_ms: float) -> Arm:
@@ -45,6 +46,16 @@ def worse_than_static_pct(mine: TraceRow, arms: tuple[Arm, ...], trace: Bandwidt
     return (mine.mean_ms / best_ms - 1) * 100
 
 
+@pytest.fixture(scope="module", params=["generated", "mahimahi"])
+def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Traces:
+    """Of each kind of link, generated ones, or others as they are recorded."""
+    kinds = "lte", "5g"
+    if request.param == "generated":
+        return {kind: [bandwidth_trace(f"{kind}:{seed}") for seed in (1, 2, 3)] for kind in kinds}
+    folder = tmp_path_factory.mktemp("traces")
+    return {kind: [recorded(kind, seed, folder) for seed in (11, 12)] for kind in kinds}
+
+
 def recorded(kind: str, seed: int, folder: Path) -> BandwidthTrace:
     """A generated trace as a file of mahimahi: a line for each chance to send 1500 bytes."""
     made = bandwidth_trace(f"{kind}:{seed}")
@@ -57,14 +68,11 @@ def recorded(kind: str, seed: int, folder: Path) -> BandwidthTrace:
 
 @pytest.mark.parametrize("arms", ARMS.values(), ids=ARMS)
 @pytest.mark.parametrize("kind", ["lte", "5g"])
-@pytest.mark.parametrize("form", ["generated", "mahimahi"])
 def test_forecast_has_little_regret_and_over_seeds_no_split_that_stays_beats_it(
-    kind: str, arms: tuple[Arm, ...], form: str, tmp_path: Path
+    kind: str, arms: tuple[Arm, ...], traces: Traces
 ) -> None:
     regrets, worse = [], []
-    for seed in range(1, 4) if form == "generated" else range(11, 13):
-        named = f"{kind}:{seed}"
-        trace = bandwidth_trace(named) if form == "generated" else recorded(kind, seed, tmp_path)
+    for trace in traces[kind]:
         mine = came_to("forecast", arms, trace)
         assert mine.regret_pct is not None
         regrets.append(mine.regret_pct)

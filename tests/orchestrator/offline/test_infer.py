@@ -110,7 +110,7 @@ def test_average_precision_is_given_where_annotations_are(tmp_path: Path) -> Non
     ("words", "says"),
     [
         ([*POSENET, "--draw", "out.txt"], "end the name in one of"),
-        (["--model", "ssd300", "--annotations", "x.json"], "key points, which ssd300"),
+        (["--model", "shapesnet", "--annotations", "x.json"], "key points, which shapesnet"),
         ([*POSENET, "--annotations", "none.json"], "none.json"),
         ([*POSENET, "--input", "none.png"], "none.png"),
         ([*POSENET, "--draw", "out.mp4"], "only boxes are painted on videos"),

@@ -1,0 +1,63 @@
+"""How near each cell of two models comes to its bound, beside what raw TCP reaches there.
+
+A sweep first; then, over a link that is shaped alike, each cell's bytes up and down by a plain
+socket. What raw TCP reaches is a frame whose work on the nodes took as long.
+"""
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from netem.backends import AUTO, open_link
+from netem.spec import LinkSpec, symmetric
+from netem.wire import wire_ms
+from orchestrator.results.reading import read_folder
+from orchestrator.results.rows import Row, known
+from tests.bench.figure import Bar, Figure
+from tests.bench.peers import RAW
+from tests.bench.transport import Peers, peers
+
+_SWEEPS = {
+    "posenet": ("--split", "1:30,13:18,27:4", "--runs", "5"),
+    "shapesnet": ("--split", "stage2,stage3", "--codec", "raw,int8+zstd", "--runs", "9"),
+}
+_LINKS = ("--bw", "5,20,100", "--delay-ms", "0,20", "--no-delivery", "--no-profile")
+_ROUNDS = 5
+
+
+def figures(folder: Path) -> Iterator[Figure]:
+    """Each row of which something crosses, by its link."""
+    rows = [row for model in _SWEEPS for row in _swept(model, folder / model) if row.bound_ms]
+    links = dict.fromkeys((row.bw_mbit, row.delay_ms) for row in rows)
+    with open_link(AUTO, folder / "link") as link:
+        link.shape(symmetric(rate_mbit=100))
+        with peers(link.edge.command, link.ue.command, link.edge_address) as ask:
+            for rate_mbit, delay_ms in links:
+                link.shape(spec := symmetric(rate_mbit=rate_mbit, delay_ms=delay_ms))
+                for row in rows:
+                    if (row.bw_mbit, row.delay_ms) == (rate_mbit, delay_ms):
+                        yield _figure(row, spec, ask)
+
+
+def _swept(model: str, run: Path) -> Sequence[Row]:
+    words = ["sweep", "--model", model, *_SWEEPS[model], *_LINKS, "--out", str(run)]
+    subprocess.run([sys.executable, "-m", "orchestrator", *words], stdout=sys.stderr, check=False)
+    return [row for row in read_folder(run).rows if row.codec != "none"]
+
+
+def _figure(row: Row, spec: LinkSpec, ask: Peers) -> Figure:
+    up_bytes, down_bytes = round(known(row.encoded_bytes)), round(known(row.result_bytes))
+    # the first round opens the connection's window
+    rounds = ask(up_bytes, row.bw_mbit, 1 + _ROUNDS, (RAW,), down_bytes)[1:]
+    raw_ms = statistics.median(one[RAW] * 1e3 for one in rounds)
+    bound_ms = known(row.bound_ms)
+    floor_ms = wire_ms(up_bytes, spec.uplink) + wire_ms(down_bytes, spec.downlink)
+    reached = (bound_ms - floor_ms + raw_ms) / bound_ms
+    what = f"{row.model} {row.split} as {row.codec} at {row.link}: e2e / bound"
+    return Figure(
+        f"{what}, by raw TCP {reached:.4f}",
+        known(row.e2e_over_bound),
+        bar=Bar(most=max(1.02, 1.01 * reached)),
+    )
