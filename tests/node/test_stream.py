@@ -219,7 +219,7 @@ def test_a_grpc_whose_inner_parts_have_changed_is_driven_by_its_public_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(call, "DrivenCall", DrivenCall)
-    monkeypatch.delattr(call._channel, "_SingleThreadedRendezvous")
+    monkeypatch.delattr("grpc._channel._SingleThreadedRendezvous")
     with dialled(echo) as node, node.stream() as stream:
         assert isinstance(open_call(node._channel, "/x/Y", ()), QueuedCall)
         stream.send(of_frame(1), FRAME)
