@@ -89,6 +89,13 @@ def dequantised(levels: Levels, scales: Floats) -> Floats:
     return np.multiply(levels, scales, dtype=np.float32)
 
 
+def packed(levels: Array) -> npt.NDArray[np.uint8]:
+    """Levels of up to 4 bits, two in a byte, the first in its lower half, as ONNX has them."""
+    pairs = np.append(levels, np.int8(0)) if levels.size % 2 else levels
+    low, high = pairs[::2].view(np.uint8), pairs[1::2].view(np.uint8)
+    return low & np.uint8(15) | high << np.uint8(4)
+
+
 def axis_of(shape: tuple[int, ...]) -> int:
     """Where a weight's output channels are."""
     return len(shape) - 1 if shape[0] == 1 and len(shape) > 2 else 0
@@ -113,16 +120,13 @@ class _Integers:
     def encode(self, array: Array) -> Array:
         levels, scales = quantised(array, self._bits, self._first)
         flat = levels.reshape(-1)
-        packed: Array
         if self._bits <= 4:
-            pairs = np.append(flat, np.int8(0)) if flat.size % 2 else flat
-            low, high = pairs[::2].view(np.uint8), pairs[1::2].view(np.uint8)
-            packed = low & 15 | high << 4
+            data = packed(flat)
         elif self._bits <= 8:
-            packed = flat.view(np.uint8)
+            data = flat.view(np.uint8)
         else:
-            packed = flat.view(np.uint8).reshape(-1, 2).T[::-1].reshape(-1)
-        return np.concatenate([scales.reshape(-1).view(np.uint8), packed])
+            data = flat.view(np.uint8).reshape(-1, 2).T[::-1].reshape(-1)
+        return np.concatenate([scales.reshape(-1).view(np.uint8), data])
 
     def decode(self, array: Array) -> Array:
         scales = np.frombuffer(array[: self._scale_bytes].tobytes(), np.float32)
@@ -134,15 +138,15 @@ class _Integers:
             np.clip(values, -FP16_MOST, FP16_MOST, out=values)
         return values.astype(NUMPY_TYPES[self._info.datatype], copy=False)
 
-    def _levels(self, packed: Array) -> Levels:
+    def _levels(self, data: Array) -> Levels:
         if self._bits <= 4:
-            pairs = np.empty((packed.size, 2), np.int8)
-            pairs[:, 0] = (packed << 4).view(np.int8) >> 4
-            pairs[:, 1] = packed.view(np.int8) >> 4
+            pairs = np.empty((data.size, 2), np.int8)
+            pairs[:, 0] = (data << 4).view(np.int8) >> 4
+            pairs[:, 1] = data.view(np.int8) >> 4
             return pairs.reshape(-1)[: self._size]
         if self._bits <= 8:
-            return packed.view(np.int8)
-        return np.ascontiguousarray(packed.reshape(2, -1)[::-1].T).view(np.int16)
+            return data.view(np.int8)
+        return np.ascontiguousarray(data.reshape(2, -1)[::-1].T).view(np.int16)
 
 
 @dataclass(frozen=True)
