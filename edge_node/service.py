@@ -13,6 +13,7 @@ from splitbed.graphs.parts import StoredModel, extract_part, open_stored
 from splitbed.logs import log
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering
+from splitbed.node.coded import pack_coded
 from splitbed.node.delivery import CutPart, Parcel, info_of, pack, span_of, words
 from splitbed.node.host import NodeHost
 from splitbed.node.parts.held import OpenPart
@@ -117,12 +118,16 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             )
             part.part.remove()
         for span in deliver:
-            loaded.deliver_bytes.append(self._pack(span))
+            loaded.deliver_bytes.append(self._pack(span, request.coder, loaded))
         return loaded
 
-    def _pack(self, span: Span) -> int:
+    def _pack(self, span: Span, coder: str, loaded: nodes_pb2.Loaded) -> int:
         part = self._cut(span)
-        self._parcels[span] = pack(part, self._host.folder)
+        if coder:
+            self._parcels[span], coded = pack_coded(part, self._host.folder, coder)
+            loaded.coded.append(coded)
+        else:
+            self._parcels[span] = pack(part, self._host.folder)
         part.part.remove()
         return part.part.nbytes
 
@@ -178,11 +183,13 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             self._whole.cut.part.remove()
             self._whole = None
 
-    def parcel(self, span: Span) -> Parcel:
-        """The part of these layers; NodeError unless it was made ready."""
-        if span not in self._parcels:
-            raise NodeError(f"the part of the layers {words(span)} is not ready here")
-        return self._parcels[span]
+    def parcel(self, span: Span, coder: str) -> Parcel:
+        """The part of these layers, so encoded; NodeError unless it was made ready."""
+        parcel = self._parcels.get(span)
+        if parcel is None or parcel.header.coder not in ("", coder):
+            as_what = f" as {coder}" if coder else ""
+            raise NodeError(f"the part of the layers {words(span)} is not ready here{as_what}")
+        return parcel
 
     def _drop(self, keep: Collection[Span] = ()) -> None:
         for span in [*self._parcels]:

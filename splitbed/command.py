@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -71,10 +71,10 @@ class Commands(typer.Typer):
         )
 
     def command(  # type: ignore[override]  # of Typer's keywords, those that are used
-        self, name: str | None = None, *, context_settings: dict[str, bool] | None = None
+        self, name: str | None = None, *, context_settings: Mapping[str, object] | None = None
     ) -> Callable[[F], F]:
         """Add a command."""
-        return super().command(name, cls=_Command, context_settings=context_settings)
+        return super().command(name, cls=_Command, context_settings=dict(context_settings or {}))
 
 
 def program(about: str) -> Commands:

@@ -41,7 +41,7 @@ class Extensible(Mapping[str, T]):
         self.own = dict(own)
         self._what = what
         self._kind = kind
-        self._needs = needs
+        self.needs = tuple(needs)
         self._reserved = reserved
 
     def __getitem__(self, name: str) -> T:
@@ -85,7 +85,7 @@ class Extensible(Mapping[str, T]):
             raise UsageError(
                 f"cannot import the {self._what} {entry.name!r} of {_origin(entry)}: {error}"
             ) from error
-        if missing := [word for word in self._needs if not hasattr(loaded, word)]:
+        if missing := [word for word in self.needs if not hasattr(loaded, word)]:
             raise UsageError(
                 f"the {self._what} {entry.name!r} of {_origin(entry)} is no {self._kind}:"
                 f" it lacks {', '.join(missing)}"

@@ -44,7 +44,7 @@ FLOORS = (
     ("api",),
     ("scenarios",),
     ("checks", "plan", "adapt"),
-    ("offline",),
+    ("offline", "transit"),
     ("reports",),
     ("measure",),
     ("testbed",),

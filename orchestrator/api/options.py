@@ -20,10 +20,14 @@ Place = str | Path
 
 @dataclass(frozen=True)
 class Says:
-    """What an option's help says; `as_path` where the command line takes a path."""
+    """What an option's help says; `as_path` where the command line takes a path.
+
+    There it has the names `also`, too, the first of all.
+    """
 
     help: str
     as_path: bool = False
+    also: str = ""
 
 
 def spelled_out(words: type) -> Callable[[F], F]:
@@ -178,6 +182,33 @@ class OutWords(TypedDict, total=False):
     out: Annotated[Place, Says("Folder. [runs/MODEL-TIME]", as_path=True)]
 
 
+class TransitWords(TypedDict, total=False):
+    """How models travel, by the names of Table 2.1.2.2-1."""
+
+    coder_name: Annotated[
+        Names, Says("Of model data, a list: int8,shuffle+zstd; or MODULE:CLASS.", also="--coder")
+    ]
+    data_set_name: Annotated[
+        Place, Says("Picture, video, FOLDER or dataset (orchestrate datasets).", also="--input")
+    ]
+    calibration: Annotated[Place, Says("The partition `valid`, named as inputs are.")]
+    accuracy_frames: Annotated[int, Says("Of the input, at most, that models are judged on. [100]")]
+    scenario_name: Annotated[
+        str, Says("A published one, NAME or MODULE:CLASS. [the model's task]", also="--scenario")
+    ]
+    enc_cfg_file_name: Annotated[Place, Says("FILE for a coder that is a CLASS.", as_path=True)]
+    batch_size: Annotated[int, Says("Inputs at once, for such a scenario. [1]")]
+    workers: Annotated[int, Says("That load inputs. [0: none besides]")]
+    data_dir: Annotated[Place, Says("FOLDER of models and datasets. [.]", as_path=True)]
+    out_dir: Annotated[Place, Says("Folder. [runs/models-MODEL-TIME]", as_path=True, also="--out")]
+    unique_tag: Annotated[str, Says("Begins the name of every file.")]
+    eval_compression: Annotated[bool, Says("Compress the model. [yes]")]
+    eval_anchor: Annotated[bool, Says("Judge the anchor model. [yes]")]
+    download_only: Annotated[bool, Says("Have models and datasets here, and end. [no]")]
+    disable_progress_bar: Annotated[bool, Says("Tell nothing of how it gets on. [no]")]
+    offline: Annotated[bool, Says("Send nothing, as the published scripts. [no]")]
+
+
 GROUPS: Mapping[type, str] = {
     InputWords: "Input",
     ModelWords: "Model",
@@ -192,6 +223,8 @@ GROUPS: Mapping[type, str] = {
     OutWords: "Run",
 }
 """Every group that a sweep takes, and the heading of its options in a command's help."""
+HEADINGS = {**GROUPS, TransitWords: "Models in transit"}
+"""Of other commands' groups, too."""
 
 
 class SweepWords(

@@ -7,7 +7,7 @@ from typing import Annotated, get_args, get_type_hints
 
 import typer
 
-from orchestrator.api.options import GROUPS, Says
+from orchestrator.api.options import HEADINGS, Says
 
 Asked = dict[str, object]
 """By name, the options of the groups that were given."""
@@ -44,9 +44,10 @@ def _options(group: type, words: dict[str, str]) -> Iterator[inspect.Parameter]:
     for name, hint in get_type_hints(group, include_extras=True).items():
         declared, says = get_args(hint)
         option = typer.Option(
+            *([says.also, f"--{name.replace('_', '-')}"] if says.also else ()),
             help=words.get(name, says.help),
             show_default=False,
-            rich_help_panel=GROUPS[group],
+            rich_help_panel=HEADINGS[group],
         )
         kind = Annotated[_kind(declared, says) | None, option]  # type: ignore[valid-type]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

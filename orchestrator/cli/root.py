@@ -6,6 +6,7 @@ from orchestrator.cli.commands.check import check_app
 from orchestrator.cli.commands.listings import listings_app
 from orchestrator.cli.commands.machines import machines_app
 from orchestrator.cli.commands.measure import measure_app
+from orchestrator.cli.commands.models import models_app
 from orchestrator.cli.commands.offline import offline_app
 from orchestrator.cli.commands.plan import plan_app
 from orchestrator.cli.commands.report import report_app
@@ -14,7 +15,7 @@ from orchestrator.cli.commands.trace import trace_app
 from splitbed.command import program, run_command_line
 
 app = program("Where should this network be cut, over this link? Measured, not computed.")
-for more in (measure_app, offline_app):
+for more in (measure_app, models_app, offline_app):
     app.add_typer(more)
 app.add_typer(scenarios, name="scenario")
 for more in (report_app, check_app, plan_app, trace_app, listings_app, machines_app):

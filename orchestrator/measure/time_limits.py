@@ -46,8 +46,12 @@ class TimeLimits:
 
 def _allowed_s(cell: Cell, wire: float) -> float:
     lossy = cell.link.uplink.loss_pct or cell.link.downlink.loss_pct
-    late = _LATE_WITH_LOSS if lossy else _LATE
-    return (_WORK_MS * cell.configuration.pace.most + late * wire) / 1e3
+    return allowed_s(wire, lossy=bool(lossy), slower=cell.configuration.pace.most)
+
+
+def allowed_s(wire: float, *, lossy: bool, slower: float = 1.0) -> float:
+    """For what takes so many ms on the wire, and work on nodes that are so many times slower."""
+    return (_WORK_MS * slower + (_LATE_WITH_LOSS if lossy else _LATE) * wire) / 1e3
 
 
 def window_bytes(link: LinkSpec, hop: str = UPLINK) -> int:

@@ -1,7 +1,8 @@
 """A part on its way to the node that runs it: how to run it, then the bytes of its model file."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from splitbed.runtime import RUNTIMES
 from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.nodes_pb2 import PartHeader, PartPiece
+from splitbed.v1.nodes_pb2 import Decoded, PartHeader, PartPiece
 from splitbed.wire import infos_of, tensor_headers
 
 MAX_PARTS = 100_000
@@ -129,11 +130,12 @@ class Parcel:
     header: PartHeader
     file: Path | None
 
-    def pieces(self) -> Iterator[PartPiece]:
-        """The messages that carry it."""
+    def pieces(self, offset: int = 0) -> Iterator[PartPiece]:
+        """The messages that carry it, without so many bytes that came before."""
         yield PartPiece(header=self.header)
         if self.file is not None:
             with self.file.open("rb") as file:
+                file.seek(offset)
                 while data := file.read(_PIECE_BYTES):
                     yield PartPiece(data=data)
 
@@ -163,17 +165,32 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
     return Parcel(header, file)
 
 
-def receive(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> CutPart:
+Decode = Callable[[Iterator[bytes], Path], tuple[int, Decoded]]
+"""Makes a model file of chunks of a bitstream; also gives when the last had come, in ns."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A part that came: when its last byte had, in ns, and how it was decoded, if it was."""
+
+    cut: CutPart
+    came_ns: int
+    decoded: Decoded | None = None
+
+
+def receive(
+    stream: Iterator[PartPiece], folder: Path, most_bytes: int, decode: Decode | None = None
+) -> Arrived:
     """The part that comes in ``stream``, its file written into ``folder``.
 
-    Raises NodeError for anything but the part that the header says, of at most ``most_bytes``,
-    before more is written.
+    One that comes encoded is made by ``decode``. Raises NodeError for anything but the part that
+    the header says, of at most ``most_bytes``, before more is written.
     """
     header = _header(next(stream, None), most_bytes)
-    cut = _receive(header, stream, folder, "part")
+    arrived = _receive(header, stream, folder, "part", decode)
     if next(stream, None) is not None:
         raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
-    return cut
+    return arrived
 
 
 def receive_all(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> list[CutPart]:
@@ -183,7 +200,7 @@ def receive_all(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> l
         if len(cuts) == MAX_PARTS:
             raise NodeError(f"refused more than {MAX_PARTS} parts at once")
         header = _header(piece, most_bytes - sum(cut.part.nbytes for cut in cuts))
-        cuts.append(_receive(header, stream, folder, f"part-{len(cuts)}"))
+        cuts.append(_receive(header, stream, folder, f"part-{len(cuts)}").cut)
     return cuts
 
 
@@ -195,45 +212,65 @@ def _header(piece: PartPiece | None, most_bytes: int) -> PartHeader:
     return piece.header
 
 
-def _receive(header: PartHeader, stream: Iterator[PartPiece], folder: Path, name: str) -> CutPart:
+def _receive(
+    header: PartHeader,
+    stream: Iterator[PartPiece],
+    folder: Path,
+    name: str,
+    decode: Decode | None = None,
+) -> Arrived:
     if not header.bytes:
-        return _described(header, None)
+        return Arrived(_described(header, None), time.monotonic_ns())
     if header.format not in FORMATS:
         raise NodeError(f"refused a part of format {header.format!r}")
-    path = folder / f"{name}.{header.format}"
-    cut = _described(header, path)
-    _write(stream, header, path)
+    if bool(header.coder) != (decode is not None):
+        coded = f"encoded as {header.coder}" if header.coder else "as a file"
+        raise NodeError(f"refused a part that comes {coded}: it was not asked for so")
+    path, decoded = folder / f"{name}.{header.format}", None
+    _described(header, path)
+    chunks = _checked(stream, header)
+    if decode is None:
+        came_ns = _write(chunks, path)
+    else:
+        came_ns, decoded = decode(chunks, path)
     try:
         format_named(header.format).check_received(path)
     except UsageError as error:
         path.unlink()
         raise NodeError(f"refused a part: {error}") from None
-    return cut
+    return Arrived(_described(header, path, path.stat().st_size), came_ns, decoded)
 
 
-def _write(stream: Iterator[PartPiece], header: PartHeader, path: Path) -> None:
-    digest, size = hashlib.sha256(), 0
+def _write(chunks: Iterator[bytes], path: Path) -> int:
     draft = path.with_suffix(".draft")  # a runtime may have the file of the part before mapped
     with draft.open("wb") as file:
-        while size < header.bytes and (piece := next(stream, None)) is not None:
-            if not piece.data:
-                break
-            size += len(piece.data)
-            digest.update(piece.data)
-            file.write(piece.data)
+        file.writelines(chunks)
+    came_ns = time.monotonic_ns()
+    draft.replace(path)
+    return came_ns
+
+
+def _checked(stream: Iterator[PartPiece], header: PartHeader) -> Iterator[bytes]:
+    """The bytes as they come; NodeError at the end, unless they were those that the header says."""
+    digest, size = hashlib.sha256(), 0
+    while size < header.bytes and (piece := next(stream, None)) is not None:
+        if not piece.data:
+            break
+        size += len(piece.data)
+        digest.update(piece.data)
+        yield piece.data
     if (size, digest.digest()) != (header.bytes, header.sha256):
         raise NodeError(f"of a part of {header.bytes} bytes {size} came, or others than were sent")
-    draft.replace(path)
 
 
-def _described(header: PartHeader, path: Path | None) -> CutPart:
+def _described(header: PartHeader, path: Path | None, nbytes: int = 0) -> CutPart:
     model = model_of(header.model)
     part = Part(
         path,
         infos_of(header.inputs, open_sizes=False),
         infos_of(header.outputs, open_sizes=True),
         tuple(header.passthrough),
-        header.bytes,
+        nbytes,
     )
     names = [{info.name for info in infos} for infos in (part.inputs, part.outputs)]
     passed = set(part.passthrough)

@@ -14,16 +14,14 @@ from contextlib import contextmanager
 import grpc
 
 from splitbed.errors import NodeError, SplitbedError
-from splitbed.flow import Span
 from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
 from splitbed.node.call import StreamCall, open_call
 from splitbed.node.config import Tls
-from splitbed.node.delivery import span_message
+from splitbed.node.fetch import Fetch
 from splitbed.security.access import bearing, open_channel, why_unreachable
 from splitbed.tensors import Tensors
-from splitbed.v1 import nodes_pb2_grpc
-from splitbed.v1.nodes_pb2 import PartPiece
+from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS, MAX_TENSORS_BYTES
 
@@ -108,7 +106,7 @@ class Dialled:
         self._metadata = bearing(token)
         self._lock = threading.Lock()
         self._open: tuple[StreamCall, Stream] | None = None
-        self._delivery: grpc.Call | None = None
+        self._fetch: Fetch | None = None
 
     @contextmanager
     def stream(self) -> Iterator[Stream]:
@@ -124,22 +122,15 @@ class Dialled:
                 call.cancel()
                 raise
 
-    def part(self, span: Span) -> Iterator[PartPiece]:
-        """The part of these layers, on the same connection as the frames."""
-        stub = nodes_pb2_grpc.DataStub(self._channel)
-        call = stub.DeliverPart(span_message(span), metadata=self._metadata)
-        self._delivery = call
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            raise self._failure(error) from None
-        finally:
-            self._delivery = None
+    def part(self, delivery: Delivery) -> Fetch:
+        """A part, on the same connection as the frames."""
+        self._fetch = Fetch(self._channel, self._metadata, delivery, self._failure)
+        return self._fetch
 
     def cancel(self) -> None:
         """Give up what is under way; the next stream is a new one."""
-        if (delivery := self._delivery) is not None:
-            delivery.cancel()
+        if (fetch := self._fetch) is not None:
+            fetch.cancel()
         if (opened := self._open) is not None:
             opened[0].cancel()
 

@@ -430,6 +430,36 @@ class Span(_message.Message):
 Global___Span: _TypeAlias = Span  # noqa: Y015
 
 @_typing.final
+class Delivery(_message.Message):
+    """A part to be sent: its model file, or a bitstream that a coder of model data made of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPAN_FIELD_NUMBER: _builtins.int
+    CODER_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    coder: _builtins.str
+    """empty: the file as it is"""
+    offset: _builtins.int
+    """bytes that came before it was cut off"""
+    @_builtins.property
+    def span(self) -> Global___Span: ...
+    def __init__(
+        self,
+        *,
+        span: Global___Span | None = ...,
+        coder: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coder", b"coder", "offset", b"offset", "span", b"span"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
 class ModelInfo(_message.Message):
     """What a node must know of the whole model to feed it and to read it."""
 
@@ -481,9 +511,14 @@ class PartHeader(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    CODER_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     bytes: _builtins.int
+    """that follow"""
     sha256: _builtins.bytes
+    """of all of them"""
+    coder: _builtins.str
+    """of model data; empty where the file itself follows"""
     @_builtins.property
     def span(self) -> Global___Span: ...
     @_builtins.property
@@ -505,10 +540,11 @@ class PartHeader(_message.Message):
         bytes: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
         model: Global___ModelInfo | None = ...,
+        coder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "format", b"format", "inputs", b"inputs", "model", b"model", "outputs", b"outputs", "passthrough", b"passthrough", "sha256", b"sha256", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "coder", b"coder", "format", b"format", "inputs", b"inputs", "model", b"model", "outputs", b"outputs", "passthrough", b"passthrough", "sha256", b"sha256", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -545,22 +581,68 @@ class PartReceived(_message.Message):
 
     BYTES_FIELD_NUMBER: _builtins.int
     RECEIVE_MS_FIELD_NUMBER: _builtins.int
+    LINK_MS_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
+    DECODED_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     receive_ms: _builtins.float
     """from the request until the whole file is here and checked"""
+    link_ms: _builtins.float
+    """until its last byte is here"""
+    resumed: _builtins.int
+    """times that it was cut off and went on"""
+    @_builtins.property
+    def decoded(self) -> Global___Decoded:
+        """of a bitstream"""
+
     def __init__(
         self,
         *,
         bytes: _builtins.int = ...,
         receive_ms: _builtins.float = ...,
+        link_ms: _builtins.float = ...,
+        resumed: _builtins.int = ...,
+        decoded: Global___Decoded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decoded", b"decoded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "receive_ms", b"receive_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "decoded", b"decoded", "link_ms", b"link_ms", "receive_ms", b"receive_ms", "resumed", b"resumed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PartReceived: _TypeAlias = PartReceived  # noqa: Y015
+
+@_typing.final
+class Decoded(_message.Message):
+    """A model file that was rebuilt of a bitstream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    DECODE_MS_FIELD_NUMBER: _builtins.int
+    PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    bytes: _builtins.int
+    sha256: _builtins.bytes
+    decode_ms: _builtins.float
+    """that the decoder computed"""
+    peak_bytes: _builtins.int
+    """of its memory"""
+    def __init__(
+        self,
+        *,
+        bytes: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        decode_ms: _builtins.float = ...,
+        peak_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "decode_ms", b"decode_ms", "peak_bytes", b"peak_bytes", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decoded: _TypeAlias = Decoded  # noqa: Y015
 
 @_typing.final
 class SessionOptions(_message.Message):
@@ -637,6 +719,9 @@ class LoadRequest(_message.Message):
     SPAN_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     DELIVER_FIELD_NUMBER: _builtins.int
+    CODER_FIELD_NUMBER: _builtins.int
+    coder: _builtins.str
+    """of model data, in which they are sent; empty: as files"""
     @_builtins.property
     def span(self) -> Global___Span:
         """absent: none of the parts is run here"""
@@ -653,10 +738,11 @@ class LoadRequest(_message.Message):
         span: Global___Span | None = ...,
         session: Global___SessionOptions | None = ...,
         deliver: _abc.Iterable[Global___Span] | None = ...,
+        coder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliver", b"deliver", "session", b"session", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coder", b"coder", "deliver", b"deliver", "session", b"session", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -669,6 +755,7 @@ class Loaded(_message.Message):
     PART_BYTES_FIELD_NUMBER: _builtins.int
     LOAD_MS_FIELD_NUMBER: _builtins.int
     DELIVER_BYTES_FIELD_NUMBER: _builtins.int
+    CODED_FIELD_NUMBER: _builtins.int
     part_bytes: _builtins.int
     """as a model file of its own"""
     load_ms: _builtins.float
@@ -676,20 +763,50 @@ class Loaded(_message.Message):
     def deliver_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """of the parts to deliver, in their order"""
 
+    @_builtins.property
+    def coded(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodedPart]:
+        """of these, where a coder was asked for"""
+
     def __init__(
         self,
         *,
         part_bytes: _builtins.int = ...,
         load_ms: _builtins.float = ...,
         deliver_bytes: _abc.Iterable[_builtins.int] | None = ...,
+        coded: _abc.Iterable[Global___CodedPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliver_bytes", b"deliver_bytes", "load_ms", b"load_ms", "part_bytes", b"part_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coded", b"coded", "deliver_bytes", b"deliver_bytes", "load_ms", b"load_ms", "part_bytes", b"part_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Loaded: _TypeAlias = Loaded  # noqa: Y015
+
+@_typing.final
+class CodedPart(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    ENCODE_MS_FIELD_NUMBER: _builtins.int
+    bytes: _builtins.int
+    sha256: _builtins.bytes
+    encode_ms: _builtins.float
+    def __init__(
+        self,
+        *,
+        bytes: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        encode_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "encode_ms", b"encode_ms", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CodedPart: _TypeAlias = CodedPart  # noqa: Y015
 
 @_typing.final
 class ProfileOptions(_message.Message):

@@ -39,7 +39,7 @@ class DataStub:
         """
         self.DeliverPart = channel.unary_stream(
                 '/splitbed.v1.Data/DeliverPart',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Delivery.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
                 _registered_method=True)
 
@@ -61,7 +61,7 @@ def add_DataServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'DeliverPart': grpc.unary_stream_rpc_method_handler(
                     servicer.DeliverPart,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Span.FromString,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Delivery.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
             ),
     }
@@ -92,7 +92,7 @@ class Data:
             request,
             target,
             '/splitbed.v1.Data/DeliverPart',
-            splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Delivery.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
             options,
             channel_credentials,
@@ -324,7 +324,7 @@ class PartsStub:
         """
         self.Receive = channel.unary_unary(
                 '/splitbed.v1.Parts/Receive',
-                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.Delivery.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
                 _registered_method=True)
         self.Take = channel.stream_unary(
@@ -381,7 +381,7 @@ def add_PartsServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Receive': grpc.unary_unary_rpc_method_handler(
                     servicer.Receive,
-                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Span.FromString,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.Delivery.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.PartReceived.SerializeToString,
             ),
             'Take': grpc.stream_unary_rpc_method_handler(
@@ -426,7 +426,7 @@ class Parts:
             request,
             target,
             '/splitbed.v1.Parts/Receive',
-            splitbed_dot_v1_dot_nodes__pb2.Span.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Delivery.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.PartReceived.FromString,
             options,
             channel_credentials,

@@ -36,7 +36,7 @@ class DataStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DataAsyncStub: ...
-    DeliverPart: _grpc.UnaryStreamMultiCallable[_nodes_pb2.Span, _nodes_pb2.PartPiece]
+    DeliverPart: _grpc.UnaryStreamMultiCallable[_nodes_pb2.Delivery, _nodes_pb2.PartPiece]
     """A part that was made ready (clause 10.2.2)."""
 
 @_typing.type_check_only
@@ -46,7 +46,7 @@ class DataAsyncStub(DataStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    DeliverPart: _aio.UnaryStreamMultiCallable[_nodes_pb2.Span, _nodes_pb2.PartPiece]  # type: ignore[assignment]
+    DeliverPart: _aio.UnaryStreamMultiCallable[_nodes_pb2.Delivery, _nodes_pb2.PartPiece]  # type: ignore[assignment]
     """A part that was made ready (clause 10.2.2)."""
 
 class DataServicer(metaclass=_abc_1.ABCMeta):
@@ -57,7 +57,7 @@ class DataServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def DeliverPart(
         self,
-        request: _nodes_pb2.Span,
+        request: _nodes_pb2.Delivery,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_nodes_pb2.PartPiece], _abc.AsyncIterator[_nodes_pb2.PartPiece]]:
         """A part that was made ready (clause 10.2.2)."""
@@ -135,7 +135,7 @@ class PartsStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PartsAsyncStub: ...
-    Receive: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.Span, _nodes_pb2.PartReceived]
+    Receive: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.Delivery, _nodes_pb2.PartReceived]
     """Fetches a part from the node that it dials, over the link."""
     Take: _grpc.StreamUnaryMultiCallable[_nodes_pb2.PartPiece, _nodes_pb2.PartReceived]
     """Takes a part from the orchestrator, beside the link."""
@@ -149,7 +149,7 @@ class PartsAsyncStub(PartsStub):
     """Control plane of every node: the parts that it holds."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Receive: _aio.UnaryUnaryMultiCallable[_nodes_pb2.Span, _nodes_pb2.PartReceived]  # type: ignore[assignment]
+    Receive: _aio.UnaryUnaryMultiCallable[_nodes_pb2.Delivery, _nodes_pb2.PartReceived]  # type: ignore[assignment]
     """Fetches a part from the node that it dials, over the link."""
     Take: _aio.StreamUnaryMultiCallable[_nodes_pb2.PartPiece, _nodes_pb2.PartReceived]  # type: ignore[assignment]
     """Takes a part from the orchestrator, beside the link."""
@@ -164,7 +164,7 @@ class PartsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Receive(
         self,
-        request: _nodes_pb2.Span,
+        request: _nodes_pb2.Delivery,
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.PartReceived, _abc.Awaitable[_nodes_pb2.PartReceived]]:
         """Fetches a part from the node that it dials, over the link."""

@@ -24,6 +24,8 @@ class Loader:
     """
 
     def __init__(self, pair: Pair, model: SweptModel, threads: Mapping[str, int]) -> None:
+        self.coder = ""
+        """Of model data, in which parts are delivered; none: as model files."""
         self._pair = pair
         self._holder = pair.holder
         self._model = model
@@ -79,8 +81,12 @@ class Loader:
         own = next((one for one in placed if one[0] == self._holder), None)
         fetched = [one for one in placed if one[0] in self._pair.fetchers]
         reply = self._loaded(self._loading(own, fetched, warmup, keep))
-        sizes = zip(fetched, reply.deliver_bytes, strict=True)
-        ready = {one: nodes_pb2.Loaded(part_bytes=nbytes) for one, nbytes in sizes}
+        coded = reply.coded or [None] * len(fetched)
+        sizes = zip(fetched, reply.deliver_bytes, coded, strict=True)
+        ready = {
+            one: nodes_pb2.Loaded(part_bytes=nbytes, coded=[each] if each else [])
+            for one, nbytes, each in sizes
+        }
         for name, span in placed:
             if name != self._holder and (name, span) not in ready:
                 ready[name, span] = self._bring(name, span, warmup, keep)
@@ -97,6 +103,7 @@ class Loader:
             span=span_message(own[1]) if own else None,
             session=self._session(self._holder, warmup, keep),
             deliver=[span_message(span) for _, span in deliver],
+            coder=self.coder if deliver else "",
         )
         stub = rpc.EdgeStub(self._pair.nodes[self._holder].channel)
         return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
@@ -109,7 +116,7 @@ class Loader:
         """Let a node fetch its part over the link."""
         name, span = placed
         what = f"receive the part of the layers {words(span)} in {timeout_s:.0f} s"
-        request = span_message(span)
+        request = nodes_pb2.Delivery(span=span_message(span), coder=self.coder)
         return self._pair.ask(
             name,
             lambda node: rpc.PartsStub(node.channel).Receive(request, timeout=timeout_s),

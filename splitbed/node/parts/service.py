@@ -7,7 +7,9 @@ import grpc
 
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering, given_up
-from splitbed.node.delivery import CutPart, receive, span_of
+from splitbed.node.coded import decoding
+from splitbed.node.delivery import CutPart, Decode, receive, span_of
+from splitbed.node.fetch import Fetch
 from splitbed.node.host import NodeHost
 from splitbed.node.stream import Dialled
 from splitbed.telemetry import MODELS
@@ -35,13 +37,16 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
 
     @answering
     def Receive(
-        self, request: nodes_pb2.Span, context: grpc.ServicerContext
+        self, request: nodes_pb2.Delivery, context: grpc.ServicerContext
     ) -> nodes_pb2.PartReceived:
-        """Fetch a part over the link."""
+        """Fetch a part over the link, and decode it as it comes, where it comes encoded."""
         if self._dialled is None:
             raise NodeError(f"the {self._host.name} node dials no other to fetch a part from")
         with given_up(context, self._dialled.cancel):
-            return self._take(self._dialled.part(span_of(request)))
+            fetch = self._dialled.part(request)
+            received = self._fetched(fetch, request.coder, context.time_remaining())
+        received.resumed = fetch.resumed
+        return received
 
     @answering
     def Take(
@@ -50,15 +55,26 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         """Take a part from the orchestrator."""
         return self._take(request)
 
-    def _take(self, pieces: Iterator[PartPiece]) -> nodes_pb2.PartReceived:
+    def _fetched(self, fetch: Fetch, coder: str, seconds: float) -> nodes_pb2.PartReceived:
+        if not coder:
+            return self._take(iter(fetch))
+        with decoding(self._host.folder, seconds) as decode:
+            return self._take(iter(fetch), decode)
+
+    def _take(
+        self, pieces: Iterator[PartPiece], decode: Decode | None = None
+    ) -> nodes_pb2.PartReceived:
         self._came = None
         start_ns = time.monotonic_ns()
-        cut = receive(pieces, self._host.folder, self._host.limits.model_bytes)
+        arrived = receive(pieces, self._host.folder, self._host.limits.model_bytes, decode)
         end_ns = time.monotonic_ns()
         MODELS.set(1)
-        self._came = cut
+        self._came = arrived.cut
         return nodes_pb2.PartReceived(
-            bytes=cut.part.nbytes, receive_ms=(end_ns - start_ns) / NS_PER_MS
+            bytes=arrived.cut.part.nbytes,
+            receive_ms=(end_ns - start_ns) / NS_PER_MS,
+            link_ms=(arrived.came_ns - start_ns) / NS_PER_MS,
+            decoded=arrived.decoded,
         )
 
     @answering

@@ -17,7 +17,7 @@ from splitbed.v1.nodes_pb2 import PartPiece
 class DataService(nodes_pb2_grpc.DataServicer):
     """Sends the parts that ``parcel`` finds, and takes frames through this node, at ``port``."""
 
-    def __init__(self, passing: Passing, parcel: Callable[[Span], Parcel], port: int) -> None:
+    def __init__(self, passing: Passing, parcel: Callable[[Span, str], Parcel], port: int) -> None:
         self._passing = passing
         self._parcel = parcel
         self._port = port
@@ -29,10 +29,10 @@ class DataService(nodes_pb2_grpc.DataServicer):
 
     @answering
     def DeliverPart(
-        self, request: nodes_pb2.Span, context: grpc.ServicerContext
+        self, request: nodes_pb2.Delivery, context: grpc.ServicerContext
     ) -> Iterator[PartPiece]:
-        """Send a part that was made ready."""
-        yield from self._parcel(span_of(request)).pieces()
+        """Send a part that was made ready, from where it was cut off."""
+        yield from self._parcel(span_of(request.span), request.coder).pieces(request.offset)
 
     def _serve(self, stream: Stream) -> None:
         pin_cubic(self._port)

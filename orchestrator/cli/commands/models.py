@@ -1,0 +1,42 @@
+"""The command of `orchestrate` about models in transit."""
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.api.options import (
+    ImpairmentWords,
+    LinkWords,
+    ModelWords,
+    NodeWords,
+    TransitWords,
+)
+from orchestrator.cli.groups import Asked, grouped
+from orchestrator.cli.options import MODEL, Json
+from orchestrator.cli.watch.heartbeat import alive
+from splitbed.command import Commands, say
+
+models_app = Commands()
+_AS_PUBLISHED = {"token_normalize_func": lambda word: word.replace("_", "-")}
+"""Options may be typed as Table 2.1.2.2-1 has them: --coder_name."""
+_MODEL = typer.Option(
+    "--model", "--model-name", help=MODEL, show_default=False, rich_help_panel="Model"
+)
+
+
+@models_app.command("model-sweep", context_settings=_AS_PUBLISHED)
+@grouped(TransitWords, ModelWords, LinkWords, ImpairmentWords, NodeWords)
+def model_sweep(
+    asked: Asked, model: Annotated[str | None, _MODEL] = None, json: Json = False
+) -> None:
+    """Send a model over every link, as coders compress it; judge what the UE has (clause 5.2)."""
+    from orchestrator.cli.show.models import show_models
+    from orchestrator.transit.asked import model_sweep as asked_for
+    from orchestrator.transit.run import run_model_sweep
+
+    wanted = asked_for(asked | {"model": model})
+    quiet = wanted.disable_progress_bar
+    with alive("measuring models in transit"):
+        outcome = run_model_sweep(wanted, lambda words: None if quiet else say(words, stderr=True))
+    show_models(outcome, as_json=json)
+    raise typer.Exit(outcome.exit_code)

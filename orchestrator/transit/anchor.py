@@ -1,0 +1,153 @@
+"""Our scenario: a model of the zoo or a file, judged as its task is on the inputs given.
+
+get_model ─> coder ─> a model with other tensors ─> get_perf: its file, run on every input
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.calibration import calibration_inputs
+from orchestrator.testbed.inputs import ModelInput
+from orchestrator.testbed.local import LocalModel
+from orchestrator.transit.published import PARTITIONS, TEST, Model
+from splitbed.errors import UsageError
+from splitbed.graphs.parts import extract_part, write_portable
+from splitbed.model_data import ModelFile, read_model, write_model
+from splitbed.runtime.session import PartSession
+from splitbed.tensors import Tensors
+
+VALIDATION_FRAMES = 100
+LOWER_IS_BETTER = ("word error rate",)
+"""How such metrics begin."""
+
+
+class StateModel:
+    """A model file whose tensors can be had and changed, as those of modules of torch can."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self._file = file
+        self._state = {name: np.array(array) for name, array in file.state.items()}
+
+    def state_dict(self) -> Tensors:
+        """Its tensors by name; whoever writes into one changes the model."""
+        return self._state
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Have these tensors instead; UsageError where names or shapes are others."""
+        for name, array in self._state.items():
+            if name not in state or np.shape(state[name]) != array.shape:
+                raise UsageError(f"the model has a tensor {name} of {list(array.shape)}: give it")
+            array[...] = np.asarray(state[name])
+
+    @property
+    def suffix(self) -> str:
+        """Of its file."""
+        return f".{self._file.form}"
+
+    @property
+    def file(self) -> ModelFile:
+        """With the tensors as they are now."""
+        return self._file.replaced(self._state)
+
+
+class AnchorScenario:
+    """A model that is on disk, and its inputs; needs no download."""
+
+    def __init__(self, local: LocalModel, config: SweepConfig, workers: int = 0) -> None:
+        self._local, self.config, self._workers = local, config, workers
+        model = local.model
+        self.info = model.info
+        part = extract_part(model.stored, 0, model.graph.n)
+        self.path = model.stored.folder / f"anchor.{model.graph.format}"
+        write_portable(part, self.path)
+        part.remove()
+        self._judges: dict[str, Judge] = {}
+
+    @property
+    def metric_name(self) -> str:
+        """The metric of the model's task."""
+        return self.judge(TEST).whole.metric
+
+    def download_data_and_models(self) -> None:
+        """Both are here."""
+
+    def get_model(self, pre_trained: bool) -> StateModel:
+        """The model; not trained, its floating-point tensors are zero."""
+        model = StateModel(read_model(self.path))
+        if not pre_trained:
+            for array in model.state_dict().values():
+                if np.issubdtype(array.dtype, np.floating):
+                    array[...] = 0
+        return model
+
+    def get_perf(
+        self, model: Model, partition: str, enforce_higher_is_better: bool = False
+    ) -> tuple[float, float]:
+        """The metric, higher for a better model, and the seconds that running and judging took.
+
+        The partition ``valid`` are the frames of --calibration, or others than are measured.
+        """
+        if not isinstance(model, StateModel):
+            raise UsageError("this scenario judges models that its get_model gave, not others")
+        file = self.path.with_stem("rebuilt")
+        write_model(model.file, file)
+        try:
+            perf, took_s = self.performance(file, partition)
+        finally:
+            file.unlink()
+        lower = enforce_higher_is_better and self.metric_name.startswith(LOWER_IS_BETTER)
+        return -perf if lower else perf, took_s
+
+    def performance(self, file: Path, partition: str = TEST) -> tuple[float, float]:
+        """The same of a model file."""
+        judge, inputs = self.judge(partition), self.inputs(partition)
+        start_s = time.monotonic()
+        found = judge.judge(dict(enumerate(self._results(file, inputs))))
+        return _number(found.value), time.monotonic() - start_s
+
+    def judged(self, results: Mapping[int, Tensors]) -> float:
+        """The metric of results by the places of their inputs, those of the partition ``test``."""
+        return _number(self.judge(TEST).judge(results).value)
+
+    def judge(self, partition: str) -> Judge:
+        """What judges results of the inputs of a partition; the anchor model was run on them."""
+        if partition not in self._judges:
+            inputs = self.inputs(partition)
+            whole = dict(enumerate(self._results(self.path, inputs)))
+            self._judges[partition] = Judge(self._local.model, whole, inputs)
+        return self._judges[partition]
+
+    def inputs(self, partition: str) -> Sequence[ModelInput]:
+        """Those of a partition; UsageError for a name that is none."""
+        if partition not in PARTITIONS:
+            raise UsageError(f"no partition is called {partition!r}: {', '.join(PARTITIONS)}")
+        if partition == TEST:
+            return self._local.model.inputs
+        return calibration_inputs(self.config, self._local.model, VALIDATION_FRAMES)
+
+    def _results(self, file: Path, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
+        info, threads = self.info, self._local.threads
+        with PartSession(file, info.inputs, info.outputs, (), threads, info.runtime) as session:
+            for tensors in self._fed(inputs):
+                yield info.result_of(session.run(tensors))
+
+    def _fed(self, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
+        """The tensors of the inputs, made by so many workers at once as were asked for."""
+        if not self._workers:
+            yield from (one.tensors for one in inputs)
+            return
+        with ThreadPoolExecutor(self._workers, "loader") as pool:
+            for first in range(0, len(inputs), self._workers):
+                some = inputs[first : first + self._workers]
+                yield from pool.map(lambda one: one.tensors, some)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,184 @@
+"""A model in transit: encoded on the edge, over the proved link, decoded, opened and run on the UE.
+
+    edge: encode ─▲─ link ─▼─ UE: decode as it comes, open, first inference, all other inputs
+
+It travels as the part of all layers, as parts do for a sweep.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from netem.spec import LinkSpec
+from netem.wire import wire_ms
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
+from orchestrator.measure.cell import proved
+from orchestrator.measure.time_limits import allowed_s, window_bytes
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.records import ProofRecord
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.loading.assignments import assignment_message
+from orchestrator.testbed.loading.loader import Loader, Placed
+from orchestrator.testbed.testbed import Testbed
+from orchestrator.transit.anchor import AnchorScenario
+from orchestrator.transit.row import ModelRow
+from splitbed.errors import NodeError
+from splitbed.tensors import Tensors
+from splitbed.timeline import Stage, Timeline
+from splitbed.v1 import nodes_pb2
+from splitbed.wire import tensors_of
+
+CELLS_FILE = "cells.jsonl"
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What the UE said of a delivery, of opening the model, and of its first inference."""
+
+    received: nodes_pb2.PartReceived
+    open_ms: float
+    first_ms: float
+
+    @property
+    def startup_ms(self) -> float:
+        """From the request to the first result."""
+        return self.received.receive_ms + self.open_ms + self.first_ms
+
+
+class Crossing:
+    """Takes models over every link of a testbed; raw records go to ``folder``."""
+
+    def __init__(self, bed: Testbed, scenario: AnchorScenario, folder: RunFolder) -> None:
+        self._bed, self._scenario, self._folder = bed, scenario, folder
+        config = scenario.config
+        self._links = config.links
+        self._loader = Loader(
+            bed.pair, bed.model, {"ue": config.ue_threads, "edge": config.edge_threads}
+        )
+        self._numbers = 0
+
+    def run(self, row: ModelRow) -> Iterator[ModelRow]:
+        """A row for each link, of a coder whose row without one is given."""
+        self._loader.coder = row.coder_name
+        try:
+            coded = self._encoded()
+        except NodeError as error:
+            self._bed.interruption.check()
+            yield from (_failed(row, link, error) for link in self._links)
+            return
+        perf: float | None = None
+        for link in self._links:
+            try:
+                crossed = self._crossed(replace(row, ue_perf=perf), link, coded)
+            except NodeError as error:
+                self._bed.interruption.check()
+                crossed = _failed(row, link, error)
+                self._bed.pair.restart()
+                coded = self._encoded()
+            perf = crossed.ue_perf if perf is None else perf
+            yield crossed
+
+    @property
+    def _placed(self) -> Placed:
+        return self._bed.pair.user, (0, self._bed.model.graph.n)
+
+    def _encoded(self) -> nodes_pb2.CodedPart:
+        """What the edge says of the bitstream, which it has ready."""
+        ready = self._loader.make_ready([self._placed], warmup=0)
+        return ready[self._placed].coded[0]
+
+    def _crossed(self, row: ModelRow, link: LinkSpec, coded: nodes_pb2.CodedPart) -> ModelRow:
+        bed, down = self._bed, link.downlink
+        bed.shape(link)
+        timeout_s = allowed_s(wire_ms(coded.bytes, down), lossy=bool(down.loss_pct))
+        opening = min(coded.bytes, window_bytes(link, "downlink"))
+        bed.pair.warm_link({"downlink": opening}, timeout_s)
+        before = proved(bed, Watcher(), link)
+        start = self._started(link, timeout_s)
+        if row.ue_perf is None:
+            row = replace(row, ue_perf=self._performance(timeout_s))
+        proofs = before, proved(bed, Watcher(), link)
+        self._keep(row, link, proofs, start, coded)
+        return _row(row, link, proofs, start, coded)
+
+    def _started(self, link: LinkSpec, timeout_s: float) -> _Start:
+        received = self._loader.deliver(self._placed, timeout_s)
+        loaded = self._loader.open(self._placed[0], warmup=0)
+        n = self._bed.model.graph.n
+        asked = Configuration(n, n, DEVICE_ANCHOR, NOTHING, link)
+        self._numbers += 1
+        self._bed.pair.assign(assignment_message(self._numbers, asked, self._bed.model, {}))
+        said = self._bed.pair.run_frame(0, 0, timeout_s, self._numbers)
+        stages = [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
+        return _Start(received, loaded.load_ms, Timeline(stages).e2e_ms)
+
+    def _performance(self, timeout_s: float) -> float:
+        """What the model that the UE has reaches on all inputs."""
+        results: dict[int, Tensors] = {}
+        for place in range(len(self._bed.model.inputs)):
+            said = self._bed.pair.run_frame(place, place, timeout_s, self._numbers)
+            results[place] = tensors_of(said.result)
+            self._bed.interruption.check()
+        return self._scenario.judged(results)
+
+    def _keep(
+        self,
+        row: ModelRow,
+        link: LinkSpec,
+        proofs: Sequence[ProofRecord],
+        start: _Start,
+        coded: nodes_pb2.CodedPart,
+    ) -> None:
+        told = {
+            "coder": row.coder_name,
+            "link": link.model_dump(mode="json"),
+            "proofs": [proof.plain() for proof in proofs],
+            "encoded": {"bytes": coded.bytes, "encode_ms": coded.encode_ms},
+            "receive_ms": start.received.receive_ms,
+            "link_ms": start.received.link_ms,
+            "decode_ms": start.received.decoded.decode_ms,
+            "open_ms": start.open_ms,
+            "first_inference_ms": start.first_ms,
+        }
+        self._folder.append(CELLS_FILE, json.dumps(told).encode())
+
+
+def _row(
+    row: ModelRow,
+    link: LinkSpec,
+    proofs: Sequence[ProofRecord],
+    start: _Start,
+    coded: nodes_pb2.CodedPart,
+) -> ModelRow:
+    received, decoded = start.received, start.received.decoded
+    fault = next((proof.fault for proof in proofs if proof.fault), "")
+    if decoded.sha256.hex() != row.rec_sha256:
+        fault = "the UE rebuilt another model than was rebuilt where it was encoded"
+    elif row.ue_perf != row.rec_perf:
+        fault = "the same model reaches something else on the UE than where it was encoded"
+    return replace(
+        _over(row, link),
+        link_mbit=proofs[0].downlink_mbit,
+        encode_ms=coded.encode_ms,
+        link_ms=received.link_ms,
+        link_bound_ms=wire_ms(coded.bytes, link.downlink),
+        decode_ms=decoded.decode_ms,
+        decode_tail_ms=received.receive_ms - received.link_ms,
+        open_ms=start.open_ms,
+        first_inference_ms=start.first_ms,
+        startup_ms=start.startup_ms,
+        decoder_peak_bytes=decoded.peak_bytes,
+        resumed=received.resumed,
+        valid=row.valid and not fault,
+        fault=row.fault or fault,
+    )
+
+
+def _failed(row: ModelRow, link: LinkSpec, error: NodeError) -> ModelRow:
+    return replace(_over(row, link), ue_perf=None, valid=False, fault=str(error))
+
+
+def _over(row: ModelRow, link: LinkSpec) -> ModelRow:
+    down = link.downlink
+    return replace(row, bw_mbit=down.rate_mbit, delay_ms=down.delay_ms, loss_pct=down.loss_pct)

@@ -1,0 +1,152 @@
+"""The main evaluation process (Figure 2.1.2.1-1), for one coder after another, without a link.
+
+anchor model ─> size, performance      encode ─> bitstream ─> decode ─> size, performance
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.transit.anchor import StateModel
+from orchestrator.transit.asked import ModelSweep
+from orchestrator.transit.published import (
+    TEST,
+    CoderKind,
+    Model,
+    Options,
+    Scenario,
+    coder_class,
+    is_class,
+    size_of,
+    state_of,
+)
+from orchestrator.transit.row import ModelRow
+from splitbed.errors import RunError, SplitbedError
+from splitbed.model_coders import coder_named
+from splitbed.model_coders.decoder import Decoder
+from splitbed.model_coders.encoder import encode
+from splitbed.model_data import ModelFile, model_of, write_model
+
+_PIECE_BYTES = 1 << 20
+
+
+class OwnCoder:
+    """A coder of ours as the published scripts take one; any model with a state dict will do."""
+
+    def __init__(self, opts: Options) -> None:
+        self._coder = coder_named(opts.coder_name)
+        self._bit, self._dec = Path(opts.file_names["bit"]), Path(opts.file_names["dec"])
+
+    def encode(self, model: Model) -> None:
+        """Write the bitstream."""
+        given = model.file if isinstance(model, StateModel) else model_of(state_of(model))
+        with self._bit.open("wb") as file:
+            file.writelines(encode(given, self._coder))
+
+    def decode(self, rec_model: Model) -> None:
+        """Read it into the model, and write the decoded one as a file."""
+        decoder = Decoder()
+        with self._bit.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                decoder.feed(piece)
+        decoded: ModelFile = decoder.finish()
+        rec_model.load_state_dict(decoded.state)
+        write_model(decoded, self._dec)
+
+
+class Evaluation:
+    """Evaluates coders of the model of one scenario; bitstreams and models go to ``folder``."""
+
+    def __init__(self, asked: ModelSweep, scenario: Scenario, folder: RunFolder) -> None:
+        self._asked, self._scenario, self._folder = asked, scenario, folder.path
+        self._anchor = scenario.get_model(pre_trained=True)
+        self._row = ModelRow(
+            anc_size=size_of(self._anchor),
+            metric_name=scenario.metric_name,
+            coder_name="",
+            scenario_name=asked.scenario_name,
+            data_set_name=asked.data_set_name,
+            model_name=asked.model_name,
+            unique_tag=asked.unique_tag,
+            eval_compression=asked.eval_compression,
+            eval_anchor=asked.eval_anchor,
+        )
+
+    def run(self, told: Callable[[str], None]) -> Iterator[ModelRow]:
+        """One coder after another; what goes wrong with one is in its row."""
+        if self._asked.eval_anchor:
+            told(f"evaluating {self._asked.model_name}, the anchor")
+            perf, took_s = self._scenario.get_perf(self._anchor, TEST)
+            self._row = replace(self._row, anc_perf=perf, anc_eval_time=took_s)
+        for name in self._asked.coder_name:
+            if self._asked.eval_compression:
+                told(f"coding {self._asked.model_name} as {name}")
+            yield self._coded(name)
+
+    def _coded(self, name: str) -> ModelRow:
+        stem = f"{self._asked.unique_tag}{_file_name(name)}"
+        suffix = self._anchor.suffix if isinstance(self._anchor, StateModel) else ".dec"
+        bit, dec = self._folder / f"{stem}.bit", self._folder / f"{stem}{suffix}"
+        row = replace(self._row, coder_name=name)
+        if not self._asked.eval_compression:
+            return row
+        opts = self._asked.options(name)
+        opts.file_names, opts.scenario = {"bit": str(bit), "dec": str(dec)}, self._scenario
+        try:
+            row = self._compressed(row, coder_class(name) if is_class(name) else OwnCoder, opts)
+        except SplitbedError as error:
+            row = replace(row, valid=False, fault=str(error))
+        return row
+
+    def _compressed(self, row: ModelRow, kind: CoderKind, opts: Options) -> ModelRow:
+        bit, dec = (Path(opts.file_names[which]) for which in ("bit", "dec"))
+        rebuilt = self._scenario.get_model(pre_trained=False)
+        with _named(opts.coder_name):
+            coder = kind(opts)
+            start_s = time.monotonic()
+            coder.encode(self._anchor)
+            encoded_s = time.monotonic()
+            coder.decode(rebuilt)
+            decoded_s = time.monotonic()
+        perf, took_s = self._scenario.get_perf(rebuilt, TEST)
+        if isinstance(rebuilt, StateModel) and not dec.exists():
+            write_model(rebuilt.file, dec)
+        size = bit.stat().st_size
+        return replace(
+            row,
+            rec_size=size,
+            compress_ratio=size / row.anc_size,
+            rec_perf=perf,
+            rec_eval_time=took_s,
+            enc_time=encoded_s - start_s,
+            dec_time=decoded_s - encoded_s,
+            startup_pd_ms=(decoded_s - start_s) * 1e3,
+            bit_sha256=sha256_of(bit),
+            rec_sha256=sha256_of(dec) if dec.exists() else None,
+            model_bytes=dec.stat().st_size if dec.exists() else None,
+        )
+
+
+@contextmanager
+def _named(coder: str) -> Iterator[None]:
+    """Turn whatever a user's class raises into a RunError that names it."""
+    try:
+        yield
+    except SplitbedError:
+        raise
+    except Exception as error:
+        raise RunError(f"{coder} failed: {type(error).__name__}: {error}") from error
+
+
+def _file_name(coder: str) -> str:
+    return coder.replace("/", "_").replace(":", "_")
+
+
+def sha256_of(file: Path) -> str:
+    """Of a file, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

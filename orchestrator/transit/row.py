@@ -1,0 +1,125 @@
+"""A row of ``results.csv``: a coder over a link, or without one.
+
+The first columns are those of Table 2.1.2.3-1, then the parameters that Table 2.1.2.2-1 marks R,
+under their names; ours follow.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from orchestrator.results.columns import Column, columns_of, csv_text
+
+_NOT_CODED = "not compressed"
+_NO_ANCHOR = "anchor not evaluated"
+_NO_LINK = "no link"
+_OWN_ALONE = "not of a published scenario or coder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """Of one coder. Times in seconds are the published ones; of the link, ours are in ms."""
+
+    anc_size: Annotated[int, Column("bytes of the anchor model's tensors")]
+    rec_size: Annotated[int | None, Column("bytes of the bitstream", empty=_NOT_CODED)] = None
+    compress_ratio: Annotated[float | None, Column("rec_size / anc_size", empty=_NOT_CODED)] = None
+    metric_name: Annotated[str, Column("what anc_perf and rec_perf are")]
+    anc_perf: Annotated[float | None, Column("what the anchor model reaches", empty=_NO_ANCHOR)] = (
+        None
+    )
+    rec_perf: Annotated[
+        float | None,
+        Column("what the rebuilt model reaches where it was encoded", empty=_NOT_CODED),
+    ] = None
+    anc_eval_time: Annotated[
+        float | None, Column("seconds that anc_perf took", empty=_NO_ANCHOR)
+    ] = None
+    rec_eval_time: Annotated[
+        float | None, Column("seconds that rec_perf took", empty=_NOT_CODED)
+    ] = None
+    enc_time: Annotated[float | None, Column("seconds to encode", empty=_NOT_CODED)] = None
+    dec_time: Annotated[
+        float | None, Column("seconds to decode, the bitstream at hand", empty=_NOT_CODED)
+    ] = None
+    coder_name: Annotated[str, Column("the coder")]
+    scenario_name: Annotated[str, Column("the scenario")]
+    data_set_name: Annotated[str, Column("the dataset", empty="")]
+    model_name: Annotated[str, Column("the anchor model")]
+    unique_tag: Annotated[str, Column("what was given as --unique-tag")]
+    eval_compression: Annotated[bool, Column("whether the model was to be compressed")]
+    eval_anchor: Annotated[bool, Column("whether the anchor model was to be evaluated")]
+    bit_sha256: Annotated[str | None, Column("of the bitstream", empty=_NOT_CODED)] = None
+    rec_sha256: Annotated[str | None, Column("of the rebuilt model's file", empty=_OWN_ALONE)] = (
+        None
+    )
+    bw_mbit: Annotated[
+        float | None, Column("rate that was asked, down to the UE", "Mbit/s", empty=_NO_LINK)
+    ] = None
+    delay_ms: Annotated[
+        float | None, Column("one-way delay that was asked", "ms", empty=_NO_LINK)
+    ] = None
+    loss_pct: Annotated[float | None, Column("loss that was asked", "%", empty=_NO_LINK)] = None
+    link_mbit: Annotated[
+        float | None, Column("goodput that was proved", "Mbit/s", empty=_NO_LINK)
+    ] = None
+    encode_ms: Annotated[
+        float | None, Column("to encode on the edge, before it is asked for", "ms", empty=_NO_LINK)
+    ] = None
+    link_ms: Annotated[
+        float | None,
+        Column("from the UE's request until the last byte is there", "ms", empty=_NO_LINK),
+    ] = None
+    link_bound_ms: Annotated[
+        float | None,
+        Column("the bitstream and its headers at the rate, and the delay", "ms", empty=_NO_LINK),
+    ] = None
+    decode_ms: Annotated[
+        float | None,
+        Column("that the decoder computed, as a rule while it received", "ms", empty=_NO_LINK),
+    ] = None
+    decode_tail_ms: Annotated[
+        float | None,
+        Column("from the last byte until the model is rebuilt", "ms", empty=_NO_LINK),
+    ] = None
+    open_ms: Annotated[
+        float | None, Column("to open the rebuilt model on the UE", "ms", empty=_NO_LINK)
+    ] = None
+    first_inference_ms: Annotated[
+        float | None, Column("the first input through it, there", "ms", empty=_NO_LINK)
+    ] = None
+    startup_ms: Annotated[
+        float | None,
+        Column(
+            "from the request to the first result: link, what is left of decoding, opening, first "
+            "inference",
+            "ms",
+            empty=_NO_LINK,
+        ),
+    ] = None
+    startup_pd_ms: Annotated[
+        float | None,
+        Column(
+            "encoding, decoding and reconstruction as clause 10.6 adds them up: no link",
+            "ms",
+            empty=_NOT_CODED,
+        ),
+    ] = None
+    ue_perf: Annotated[
+        float | None, Column("what the rebuilt model reaches on the UE", empty=_NO_LINK)
+    ] = None
+    decoder_peak_bytes: Annotated[
+        int | None, Column("memory of the decoder at most", "bytes", empty=_NO_LINK)
+    ] = None
+    model_bytes: Annotated[
+        int | None, Column("of the rebuilt model as a file", "bytes", empty=_OWN_ALONE)
+    ] = None
+    resumed: Annotated[
+        int | None, Column("times that it was cut off and went on", empty=_NO_LINK)
+    ] = None
+    valid: Annotated[bool, Column("whether nothing is wrong with it")] = True
+    fault: Annotated[str, Column("what is")] = ""
+
+
+def results_csv(rows: Iterable[ModelRow]) -> str:
+    """The rows as ``results.csv`` has them."""
+    return csv_text(list(columns_of(ModelRow)), map(asdict, rows))

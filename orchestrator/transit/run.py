@@ -1,0 +1,96 @@
+"""A model sweep: every coder here, then over every link; a row of ``results.csv`` for each.
+
+results.csv   a row per coder and link      CODER.bit, CODER.onnx   bitstream, rebuilt model
+cells.jsonl   what nodes and proofs said    models.json             what was asked, the model
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.measure.conditions import conditions
+from orchestrator.results.run_folder import RunFolder, check_free, create
+from orchestrator.testbed.local import LocalModel, local_model
+from orchestrator.testbed.site import Site, checked_site
+from orchestrator.testbed.testbed import testbed
+from orchestrator.transit.anchor import AnchorScenario
+from orchestrator.transit.asked import ModelSweep
+from orchestrator.transit.crossing import Crossing
+from orchestrator.transit.evaluation import Evaluation
+from orchestrator.transit.published import is_class, scenario_named
+from orchestrator.transit.row import ModelRow, results_csv
+
+RESULTS_FILE, ASKED_FILE = "results.csv", "models.json"
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ModelOutcome:
+    """The rows of a model sweep, and the folder with its files; None where nothing was measured."""
+
+    rows: Sequence[ModelRow] = ()
+    folder: Path | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all went well."""
+        return 0 if all(row.valid for row in self.rows) else 1
+
+
+def run_model_sweep(asked: ModelSweep, told: Told) -> ModelOutcome:
+    """Measure what is asked; `told` is told what goes on. Raises SplitbedError."""
+    if asked.out_dir:
+        check_free(asked.out_dir)
+    config = asked.config
+    with ExitStack() as stack:
+        if config is None:
+            scenario = scenario_named(asked.scenario_name)(asked.options(asked.coder_name[0]))
+            scenario.download_data_and_models()
+            return _written(asked, lambda folder: Evaluation(asked, scenario, folder).run(told))
+        site = None if asked.offline else checked_site(config)
+        local = stack.enter_context(local_model(config))
+        own = AnchorScenario(local, config, asked.workers)
+
+        def rows(folder: RunFolder) -> Iterator[ModelRow]:
+            here = Evaluation(asked, own, folder).run(told)
+            return _over_links([*here], site, local, own, folder, told) if site else here
+
+        return _written(asked, rows)
+
+
+def _written(asked: ModelSweep, measure: Callable[[RunFolder], Iterator[ModelRow]]) -> ModelOutcome:
+    if asked.download_only:
+        return ModelOutcome()
+    folder = create(asked.out_dir, f"models-{Path(asked.model_name).stem or asked.scenario_name}")
+    folder.replace(ASKED_FILE, asked.model_dump_json(indent=2))
+    rows: list[ModelRow] = []
+    for row in measure(folder):
+        rows.append(row)
+        folder.replace(f"{asked.unique_tag}{RESULTS_FILE}", results_csv(rows))
+    return ModelOutcome(rows, folder.path)
+
+
+def _over_links(
+    here: Sequence[ModelRow],
+    site: Site,
+    local: LocalModel,
+    scenario: AnchorScenario,
+    folder: RunFolder,
+    told: Told,
+) -> Iterator[ModelRow]:
+    """The rows over every link; of what failed here, or is decoded here alone, the row itself."""
+    with testbed(site, local.model, scenario.config.links) as bed:
+        facts = conditions(bed.pair, bed.link.backend)
+        folder.replace("conditions.json", json.dumps(facts.plain(), indent=2))
+        crossing = Crossing(bed, scenario, folder)
+        for row in here:
+            if row.fault or not row.eval_compression:
+                yield row
+            elif is_class(row.coder_name):
+                told(f"{row.coder_name} is decoded here alone: nodes have coders by name")
+                yield row
+            else:
+                told(f"sending {row.model_name} as {row.coder_name}")
+                yield from crossing.run(row)

@@ -1,0 +1,74 @@
+"""A part as the node that dials has it come: one that was cut off goes on where it was."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import grpc
+
+from splitbed.errors import NodeError
+from splitbed.v1 import nodes_pb2_grpc
+from splitbed.v1.nodes_pb2 import Delivery, PartHeader, PartPiece
+
+RECONNECT_S = 5.0
+"""How long the node that sends may be gone."""
+
+
+class Fetch:
+    """Fetches a part over ``channel``; NodeError comes as ``failure`` makes it of gRPC's."""
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        metadata: tuple[tuple[str, str], ...],
+        delivery: Delivery,
+        failure: Callable[[grpc.RpcError], NodeError],
+    ) -> None:
+        self.resumed = 0
+        """How often it was cut off, and went on."""
+        self._channel = channel
+        self._metadata = metadata
+        self._failure = failure
+        self._asked = Delivery(span=delivery.span, coder=delivery.coder)
+        self._header: PartHeader | None = None
+        self._call: grpc.Call | None = None
+
+    def __iter__(self) -> Iterator[PartPiece]:
+        """What the other node sends, the header once; given up by :meth:`cancel`."""
+        while True:
+            before = self._asked.offset
+            try:
+                yield from self._pieces()
+                return
+            except grpc.RpcError as error:
+                if not self._goes_on(error, before):
+                    raise self._failure(error) from None
+            self.resumed += 1
+
+    def cancel(self) -> None:
+        """Give it up, from any thread."""
+        if self._call is not None:
+            self._call.cancel()
+
+    def _goes_on(self, error: grpc.RpcError, before: int) -> bool:
+        assert isinstance(error, grpc.Call)
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or self._asked.offset == before:
+            return False
+        with suppress(grpc.FutureTimeoutError):
+            grpc.channel_ready_future(self._channel).result(RECONNECT_S)
+            return True
+        return False
+
+    def _pieces(self) -> Iterator[PartPiece]:
+        stub = nodes_pb2_grpc.DataStub(self._channel)
+        call = stub.DeliverPart(self._asked, metadata=self._metadata)
+        self._call = call
+        for piece in call:
+            if piece.WhichOneof("body") == "header":
+                if self._header is None:
+                    self._header = piece.header
+                    yield piece
+                elif piece.header != self._header:
+                    raise NodeError("a part was cut off, and now there is another in its place")
+            else:
+                self._asked.offset += len(piece.data)
+                yield piece
