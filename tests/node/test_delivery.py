@@ -71,7 +71,7 @@ def parcel(shared: Splits, tmp_path: Path) -> Parcel:
 
 def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> None:
     (there := tmp_path / "there").mkdir()
-    cut = receive(parcel.pieces(), there, 1 << 20)
+    cut = receive(parcel.pieces(), there, 1 << 20).cut
     assert parcel.file is not None
     assert cut.part.path is not None
     assert cut.part.path.read_bytes() == parcel.file.read_bytes()

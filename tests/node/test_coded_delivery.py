@@ -1,0 +1,202 @@
+"""A part that travels as a bitstream: decoded as it comes, checked, resumed where it was cut."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import grpc
+import numpy as np
+import pytest
+
+from orchestrator.testbed.loading.loader import Loader
+from splitbed.errors import NodeError
+from splitbed.graphs.parts import extract_part
+from splitbed.node.coded import decoding, pack_coded
+from splitbed.node.delivery import CutPart, Parcel, receive
+from splitbed.node.fetch import Fetch
+from splitbed.node.stations.data import DataService
+from splitbed.node.stations.passing import Passing
+from splitbed.node.stream import Dialled
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.nodes_pb2 import Delivery, PartPiece
+from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
+from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
+
+WHOLE = "ue", (0, LAYERS)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
+        yield Splits(*both, delivery=True)
+
+
+@pytest.fixture
+def loader(shared: Splits) -> Loader:
+    shared.parts.forget()
+    return Loader(shared.pair, shared.model, {"ue": 1, "edge": 1})
+
+
+@pytest.mark.parametrize("coder", ["dummy", "int8+zstd"])
+def test_the_ue_runs_what_it_decoded(shared: Splits, loader: Loader, coder: str) -> None:
+    loader.coder = coder
+    ready = loader.make_ready([WHOLE], warmup=0)[WHOLE]
+    received = loader.deliver(WHOLE, FRAME_S)
+    assert received.decoded.bytes == received.bytes
+    assert abs(received.bytes - ready.part_bytes) < 100  # the same, written anew
+    assert received.link_ms <= received.receive_ms
+    loader.open("ue", warmup=0)
+    asked = shared.asked(LAYERS)
+    shared.parts.assign(asked)
+    difference = _difference(shared, shared.run(of=asked))
+    assert difference < 1e-6 if coder == "dummy" else 1e-6 < difference < 0.1
+
+
+def test_what_the_edge_encodes_is_what_is_encoded_elsewhere(
+    shared: Splits, loader: Loader, tmp_path: Path
+) -> None:
+    loader.coder = "int8+zstd"
+    (coded,) = loader.make_ready([WHOLE], warmup=0)[WHOLE].coded
+    parcel, _ = pack_coded(_whole(shared), tmp_path, "int8+zstd")
+    assert parcel.header.sha256 == coded.sha256
+
+
+def test_a_part_that_is_ready_otherwise_is_refused(loader: Loader) -> None:
+    loader.coder = "fp16"
+    loader.make_ready([WHOLE], warmup=0)
+    loader.coder = "int8"
+    with pytest.raises(NodeError, match="the part of the layers 0-6 is not ready here as int8"):
+        loader.deliver(WHOLE, FRAME_S)
+
+
+def test_a_bad_bitstream_is_refused_and_the_model_before_goes_on(
+    shared: Splits, loader: Loader
+) -> None:
+    loader.coder = "int8"
+    loader.make_ready([WHOLE], warmup=0)
+    loader.deliver(WHOLE, FRAME_S)
+    loader.open("ue", warmup=0)
+    asked = shared.asked(LAYERS)
+    shared.parts.assign(asked)
+    before = _difference(shared, shared.run(of=asked))
+    edge = shared.pair.nodes["edge"]
+    (bitstream,) = edge.scratch.folder.rglob("*.bit")
+    data = bytearray(bitstream.read_bytes())
+    data[len(data) // 2] ^= 1
+    bitstream.write_bytes(data)
+    with pytest.raises(NodeError, match=r"checksum|or others than were sent"):
+        loader.deliver(WHOLE, FRAME_S)
+    assert _difference(shared, shared.run(of=asked)) == before
+
+
+def _difference(shared: Splits, record: nodes_pb2.FrameRecord) -> float:
+    return max_abs_diff(tensors_of(record.result), shared.pair.references[0])
+
+
+def _whole(shared: Splits) -> CutPart:
+    model = shared.model
+    return CutPart(extract_part(model.stored, 0, LAYERS), (0, LAYERS), model.info)
+
+
+def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:
+    header, *data = pieces
+    match how:
+        case "foreign":
+            data = [PartPiece(data=b"no bitstream of ours, whatever it is")]
+        case "truncated":
+            data = [PartPiece(data=data[0].data[:-9])]
+    whole = b"".join(piece.data for piece in data)
+    header.header.bytes = len(whole)
+    header.header.sha256 = hashlib.sha256(whole).digest()
+    return [header, *data]
+
+
+@pytest.mark.parametrize(("how", "says"), [("foreign", "bitstream"), ("truncated", "end")])
+def test_what_was_sent_so_is_refused_by_the_decoder(
+    shared: Splits, tmp_path: Path, how: str, says: str
+) -> None:
+    (there := tmp_path / "there").mkdir()
+    parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
+    pieces = iter(spoilt([*parcel.pieces()], how))
+    with pytest.raises(NodeError, match=says), decoding(there, FRAME_S) as decode:
+        receive(pieces, there, 1 << 20, decode)
+    assert not [*there.iterdir()]
+
+
+@contextmanager
+def cut_off(port: int, after: int, times: int) -> Iterator[str]:
+    """Where connections to `port` are reset after so many bytes from there, the first of them."""
+    with socket.create_server(("127.0.0.1", 0)) as door, ExitStack() as stack:
+        threading.Thread(
+            target=_forward, args=(door, port, after, times, stack), daemon=True
+        ).start()
+        yield f"127.0.0.1:{door.getsockname()[1]}"
+
+
+def _forward(door: socket.socket, port: int, after: int, times: int, stack: ExitStack) -> None:
+    for place in count():
+        try:
+            near, _ = door.accept()
+        except OSError:
+            return
+        far = socket.create_connection(("127.0.0.1", port))
+        for end in (near, far):
+            stack.callback(end.close)
+        left = after if place < times else 1 << 40
+        threading.Thread(target=_pump, args=(near, far, 1 << 40), daemon=True).start()
+        threading.Thread(target=_pump, args=(far, near, left), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket, left: int) -> None:
+    with suppress(OSError):
+        while left > 0 and (data := source.recv(1 << 16)):
+            sink.sendall(data)
+            left -= len(data)
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def fetched(parcel: Parcel, times: int, after: int) -> Iterator[Fetch]:
+    """A part, from a node whose connection is cut off so often, `after` some bytes."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=CHANNEL_OPTIONS)
+    sender = DataService(cast(Passing, None), lambda _span, _coder: parcel, 0)
+    sender.add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with cut_off(port, after, times) as address:
+            node = Dialled("edge", address)
+            yield node.part(Delivery(span=nodes_pb2.Span(first=0, last=1)))
+            node.close()
+    finally:
+        server.stop(0).wait()
+
+
+@pytest.fixture
+def parcel(tmp_path: Path) -> Parcel:
+    (file := tmp_path / "sent").write_bytes(np.random.default_rng(0).bytes(900_000))
+    return Parcel(nodes_pb2.PartHeader(bytes=900_000), file)
+
+
+def test_a_part_that_is_cut_off_goes_on_where_it_was(parcel: Parcel) -> None:
+    assert parcel.file is not None
+    with fetched(parcel, times=2, after=400_000) as fetch:
+        header, *data = fetch
+    assert header.header.bytes == 900_000
+    assert b"".join(piece.data for piece in data) == parcel.file.read_bytes()
+    assert fetch.resumed == 2
+
+
+def test_a_part_of_which_no_more_comes_is_given_up(parcel: Parcel) -> None:
+    with fetched(parcel, times=1 << 30, after=200_000) as fetch:
+        with pytest.raises(NodeError, match="UNAVAILABLE"):
+            list(fetch)
+        assert fetch.resumed == 0
