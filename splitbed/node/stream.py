@@ -18,7 +18,7 @@ from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
 from splitbed.node.call import StreamCall, open_call
 from splitbed.node.config import Tls
-from splitbed.node.fetch import Fetch
+from splitbed.node.parts.fetch import Fetch
 from splitbed.security.access import bearing, open_channel, why_unreachable
 from splitbed.tensors import Tensors
 from splitbed.v1.nodes_pb2 import Delivery

@@ -14,7 +14,7 @@ from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 from tests.extensions.installing import installed
 
-PACKAGES = ("codec", "model", "task", "runtime", "dataset", "policy", "scenario")
+PACKAGES = ("codec", "model", "task", "runtime", "dataset", "policy", "scenario", "model_scenario")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,6 +48,12 @@ def test_an_installed_runtime_and_dataset_are_used() -> None:
         "verify", "--model", "blur", "--images", "noise:3", "--runtime", "unoptimised"
     )
     assert "PASSED" in passed
+
+
+def test_an_installed_scenario_of_models_judges_what_a_coder_rebuilt(tmp_path: Path) -> None:
+    asked = ["--scenario", "mean", "--coder", "fp16", "--out", str(tmp_path / "models"), "--json"]
+    (row,) = json.loads(orchestrate("model-sweep", *asked))
+    assert (row["metric_name"], row["anc_perf"], row["rec_perf"]) == ("mean", 2, 2)
 
 
 def test_an_installed_codec_is_held_against_ours(tmp_path: Path) -> None:

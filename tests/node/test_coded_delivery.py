@@ -17,9 +17,9 @@ import pytest
 from orchestrator.testbed.loading.loader import Loader
 from splitbed.errors import NodeError
 from splitbed.graphs.parts import extract_part
-from splitbed.node.coded import decoding, pack_coded
+from splitbed.node.parts.coded import decoding, pack_coded
 from splitbed.node.delivery import CutPart, Parcel, receive
-from splitbed.node.fetch import Fetch
+from splitbed.node.parts.fetch import Fetch
 from splitbed.node.stations.data import DataService
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled
