@@ -18,12 +18,13 @@ from orchestrator.measure.time_limits import allowed_s, window_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import ProofRecord
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.testbed.loading.assignments import assignment_message
+from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.testbed import Testbed
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.row import ModelRow
 from splitbed.errors import NodeError
+from splitbed.flow import Span
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2
@@ -81,7 +82,7 @@ class Crossing:
 
     @property
     def _placed(self) -> Placed:
-        return self._bed.pair.user, (0, self._bed.model.graph.n)
+        return self._bed.pair.user, Span(0, self._bed.model.graph.n)
 
     def _encoded(self) -> nodes_pb2.CodedPart:
         """What the edge says of the bitstream, which it has ready."""
@@ -108,7 +109,7 @@ class Crossing:
         n = self._bed.model.graph.n
         asked = Configuration(n, n, DEVICE_ANCHOR, NOTHING, link)
         self._numbers += 1
-        self._bed.pair.assign(assignment_message(self._numbers, asked, self._bed.model, {}))
+        self._bed.pair.assign(assignment_messages(self._numbers, asked, self._bed.model, {}), ())
         said = self._bed.pair.run_frame(0, 0, timeout_s, self._numbers)
         stages = [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
         return _Start(received, loaded.load_ms, Timeline(stages).e2e_ms)

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from orchestrator.testbed.loading.loader import Loader
+from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
+from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
-from splitbed.node.parts.coded import decoding, pack_coded
 from splitbed.node.delivery import CutPart, Parcel, receive
+from splitbed.node.parts.coded import decoding, pack_coded
 from splitbed.node.parts.fetch import Fetch
 from splitbed.node.stations.data import DataService
 from splitbed.node.stations.passing import Passing
@@ -28,7 +30,7 @@ from splitbed.v1.nodes_pb2 import Delivery, PartPiece
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
-WHOLE = "ue", (0, LAYERS)
+WHOLE = "ue", Span(0, LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,7 @@ def test_a_bad_bitstream_is_refused_and_the_model_before_goes_on(
     shared.parts.assign(asked)
     before = _difference(shared, shared.run(of=asked))
     edge = shared.pair.nodes["edge"]
+    assert isinstance(edge, NodeProcess)
     (bitstream,) = edge.scratch.folder.rglob("*.bit")
     data = bytearray(bitstream.read_bytes())
     data[len(data) // 2] ^= 1
@@ -101,7 +104,7 @@ def _difference(shared: Splits, record: nodes_pb2.FrameRecord) -> float:
 
 def _whole(shared: Splits) -> CutPart:
     model = shared.model
-    return CutPart(extract_part(model.stored, 0, LAYERS), (0, LAYERS), model.info)
+    return CutPart(extract_part(model.stored, 0, LAYERS), WHOLE[1], model.info)
 
 
 def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:

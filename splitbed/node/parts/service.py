@@ -7,10 +7,10 @@ import grpc
 
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering, given_up
-from splitbed.node.parts.coded import decoding
 from splitbed.node.delivery import CutPart, Decode, receive, span_of
-from splitbed.node.parts.fetch import Fetch
 from splitbed.node.host import NodeHost
+from splitbed.node.parts.coded import decoding
+from splitbed.node.parts.fetch import Fetch
 from splitbed.node.stream import Dialled
 from splitbed.telemetry import MODELS
 from splitbed.timeline import NS_PER_MS

@@ -1,4 +1,5 @@
 """A scenario of models in transit: a model of three numbers, which is as good as their mean."""
+# mypy: ignore-errors
 
 import time
 
