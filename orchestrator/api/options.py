@@ -92,6 +92,13 @@ class FlowWords(TypedDict, total=False):
             "uplink, downlink, remote-source, multi-head, chain or call (docs/flows.md). [uplink]"
         ),
     ]
+    heads: Annotated[
+        Names,
+        Says(
+            "Outputs of the head of each UE, with + between those of one, as heat+sides,heat. "
+            "[all, shared out in order]"
+        ),
+    ]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
     ]

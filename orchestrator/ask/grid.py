@@ -12,14 +12,14 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import FLOWS, anchors_of, shape_of
+from orchestrator.ask.flow import FLOWS, Heads, anchors_of, shape_of
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.splits import resolve
 from splitbed.media.recipes import PictureRecipe
@@ -138,7 +138,7 @@ def configurations(
     `codecs` are told of a cut: the input is what crosses cut 0. Raises UsageError.
     """
     n, found = model.graph.n, []
-    heads = FLOWS[config.flow].heads(len(model.graph.outputs))
+    heads = _heads(config, model.graph)
     for (k, *later), label in _labels(config, model).items():
         bare = Configuration(k, n, label, flow=config.flow, later=tuple(later), heads=heads)
         crossing = dict.fromkeys(cut for cut, _ in bare.coding)
@@ -194,6 +194,26 @@ def _inner(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
             raise UsageError(f"--split {words}: the later cut comes first; give them in order")
         found[tuple(ends)] = words.strip()
     return found
+
+
+def _heads(config: SweepConfig, graph: Graph) -> Heads:
+    """Which outputs each user's head makes: as asked, or shared out in order."""
+    names, users = [one.name for one in graph.outputs], FLOWS[config.flow].users
+    if config.heads is None:
+        return FLOWS[config.flow].heads(len(names))
+    asked = [[*dict.fromkeys(words.split("+"))] for words in config.heads]
+    if strange := [name for words in asked for name in words if name not in names]:
+        meant = did_you_mean(strange[0], names)
+        raise UsageError(
+            f"--heads: the model has no output {strange[0]!r}{meant} it gives {', '.join(names)}"
+        )
+    if len(asked) != len(users):
+        raise UsageError(
+            f"--heads {','.join(config.heads)}: give the outputs of {', '.join(users)}, with + "
+            f"between those of one, of {', '.join(names)}"
+        )
+    places = [tuple(sorted(map(names.index, words))) for words in asked]
+    return tuple(() if len(one) == len(names) else one for one in places)
 
 
 def _private(graph: Graph, layers: int) -> int:

@@ -58,6 +58,7 @@ class SweepConfig(LinkOptions):
     model: str
     split: Splits = "named"
     flow: str = UPLINK
+    heads: Words | None = None
     private_layers: int | None = Field(None, ge=1, le=1_000_000)
     accuracy_frames: int = Field(100, ge=1, le=100_000)
     max_drop: float = Field(MAX_DROP, ge=0, allow_inf_nan=False)
@@ -109,6 +110,11 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 "--output-codec codes what a whole model gives, and in the flow "
                 f"{self.flow} results cross instead: give it with --flow call"
+            )
+        if self.heads and not flow_named(self.flow).besides:
+            raise UsageError(
+                f"--heads says what each of several users gets, and the flow {self.flow} has one: "
+                "give it with --flow multi-head"
             )
         if self.private_layers is not None and self.flow != UPLINK:
             flow = flow_named(self.flow)

@@ -12,7 +12,7 @@ from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.topology import PAIR, kind_of
 from orchestrator.results.clock import ClockModel
 from orchestrator.testbed.clocks import Clocks
-from orchestrator.testbed.loading.assignments import result_of_heads, together
+from orchestrator.testbed.loading.assignments import together
 from orchestrator.testbed.loading.given import (
     CONTROL_TIMEOUT_S,
     give_input,
@@ -250,7 +250,7 @@ class Pair:
         )
         with ExitStack() as stack:
             waiting = [
-                (one.stations[-1].node, stack.enter_context(self._awaited(one, timeout_s)))
+                (one, stack.enter_context(self._awaited(one, timeout_s)))
                 for one in ways
                 if one.stations[-1].node != self._flow.source
             ]
@@ -259,10 +259,10 @@ class Pair:
                 lambda node: rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s),
                 what,
             )
-            ended = [self.ask(sink, _answer(it), what) for sink, it in waiting]
-        record = together(ended or [began])
-        if any(one.stations[-1].span.outputs for one in ways):
-            result_of_heads(record, self._model.info)
+            told = [
+                (one, self.ask(one.stations[-1].node, _answer(it), what)) for one, it in waiting
+            ]
+        record = together(told, self._model.info) if told else began
         record.frame = frame
         return record
 

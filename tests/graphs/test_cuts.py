@@ -10,7 +10,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx.graph import load_graph
-from splitbed.graphs.parts import extract, store
+from splitbed.graphs.parts import extract, extract_part, store
 from tests.graphs import models
 
 
@@ -34,6 +34,21 @@ def test_parts_give_the_bits_of_the_whole_at_every_cut(name: str, tmp_path: Path
         assert list(result) == list(expected)
         for output, value in expected.items():
             np.testing.assert_array_equal(result[output], value, f"{output} at cut {k}")
+
+
+def test_a_head_makes_its_own_outputs_alone_at_every_cut(tmp_path: Path) -> None:
+    stored = store(load(models.several(), tmp_path), tmp_path / "stored")
+    n, tensors = stored.graph.n, models.sample(stored.graph.inputs)
+    whole = models.run_part(extract_part(stored, 0, n), tensors)
+    for k in range(n + 1):
+        features = models.run_part(extract_part(stored, 0, k), tensors)
+        for head in ((0,), (1, 2), (2,)):
+            part = extract_part(stored, k, n, head)
+            names = [stored.graph.outputs[place].name for place in head]
+            result = models.run_part(part, features)
+            assert list(result) == names
+            for name in names:
+                np.testing.assert_array_equal(result[name], whole[name], f"{name} at cut {k}")
 
 
 def test_a_chain_crosses_one_tensor_at_each_cut(tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from splitbed.errors import UsageError
 from splitbed.graphs.onnx.graph import load_graph
-from splitbed.graphs.parts import Part, StoredModel, extract, open_stored, store, write_portable
+from splitbed.graphs.parts import (
+    Part,
+    StoredModel,
+    extract,
+    extract_part,
+    open_stored,
+    store,
+    write_portable,
+)
 from tests.graphs import models
 
 
@@ -91,6 +99,14 @@ def test_weights_are_stored_once_and_parts_hold_none(stored: StoredModel) -> Non
 def test_a_cut_outside_the_model_is_refused(stored: StoredModel) -> None:
     with pytest.raises(UsageError, match="the model has 5 layers"):
         extract(stored, 6)
+
+
+@pytest.mark.parametrize(("last", "place"), [(2, 0), (5, 1)])
+def test_a_head_that_does_not_end_the_model_or_makes_none_of_its_outputs_is_refused(
+    stored: StoredModel, last: int, place: int
+) -> None:
+    with pytest.raises(UsageError, match="the model has 5 layers and 1 outputs"):
+        extract_part(stored, 1, last, (place,))
 
 
 def test_a_stored_model_opens_as_the_graph_it_was(stored: StoredModel) -> None:

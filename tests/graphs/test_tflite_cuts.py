@@ -7,7 +7,7 @@ import pytest
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.parts import extract, extract_span, store
+from splitbed.graphs.parts import extract, extract_part, extract_span, store
 from splitbed.graphs.splits import resolve
 from splitbed.graphs.tflite.parts import load_graph
 from tests.graphs import models, tflite_models
@@ -60,6 +60,23 @@ def test_layers_run_one_by_one_give_the_bits_of_the_whole(name: str, tmp_path: P
         tensors |= run_part(part, {info.name: tensors[info.name] for info in part.inputs})
     for output in {name for layer in graph.layers for name in layer.outputs} & expected.keys():
         np.testing.assert_array_equal(tensors[output], expected[output])
+
+
+def test_a_head_makes_its_own_outputs_alone_at_every_cut(tmp_path: Path) -> None:
+    stored = store(
+        saved_graph(MODELS["several inputs and outputs"](), tmp_path), tmp_path / "stored"
+    )
+    n, tensors = stored.graph.n, sample(stored.graph.inputs)
+    whole = run_part(extract_part(stored, 0, n), tensors)
+    for k in range(n + 1):
+        features = run_part(extract_part(stored, 0, k), tensors)
+        for head in ((0,), (1, 2), (2,)):
+            part = extract_part(stored, k, n, head)
+            names = [stored.graph.outputs[place].name for place in head]
+            result = run_part(part, features)
+            assert list(result) == names
+            for name in names:
+                np.testing.assert_array_equal(result[name], whole[name], f"{name} at cut {k}")
 
 
 def test_a_chain_crosses_one_tensor_at_each_cut(tmp_path: Path) -> None:

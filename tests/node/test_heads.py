@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,17 @@ def test_each_user_fetches_its_own_head(heads: Splits) -> None:
     assert own.parts.deliver(symmetric(rate_mbit=20), FRAME_S)
     own.parts.assign(asked)
     assert own.run(of=asked).max_abs_diff <= 1e-6
+
+
+def test_a_user_with_all_outputs_makes_the_result_of_them(heads: Splits) -> None:
+    asked = replace(heads.asked(2), heads=((1,), ()))
+    heads.parts.load(asked)
+    heads.parts.assign(asked)
+    record = heads.run(of=asked)
+    assert record.max_abs_diff <= 1e-6
+    assert list(record.results) == ["ball", "team"]
+    assert record.result_bytes == (2 + 4 + 2) * 4
+    heads.parts.forget()
 
 
 def test_of_one_output_both_users_run_the_whole_rest(tmp_path: Path) -> None:

@@ -51,29 +51,37 @@ def _hops(
         )
 
 
-def together(records: Sequence[nodes_pb2.FrameRecord]) -> nodes_pb2.FrameRecord:
-    """One record of at least one: stages way by way, those that ways have in common once."""
-    found, *others = records
-    for one in others:
+Told = tuple[nodes_pb2.Assignment, nodes_pb2.FrameRecord]
+"""A way that a frame went, and what the node at its end says of it."""
+
+
+def together(told: Sequence[Told], model: ModelInfo) -> nodes_pb2.FrameRecord:
+    """One record, of at least one way: stages way by way, those that ways have in common once.
+
+    The result is that of a user who has one of the whole model; else what the model's task makes
+    of the outputs of all heads. There is none where these are too few, or were too large.
+    """
+    (_, found), *others = told
+    for _, one in others:
         found.stages.extend(stage for stage in one.stages if stage not in found.stages)
         found.result_bytes += one.result_bytes
-        found.result.extend(each for each in one.result if each.info.name not in found.results)
         found.results.update(one.results)
         if one.HasField("max_abs_diff"):
             found.max_abs_diff = max(found.max_abs_diff, one.max_abs_diff)
+    if others:
+        _take_result(found, told, model)
     return found
 
 
-def result_of_heads(record: nodes_pb2.FrameRecord, model: ModelInfo) -> None:
-    """Put in place of outputs, which heads tell, the result that the model's task makes of them.
-
-    Where some were too large to be told there is none.
-    """
-    outputs = tensors_of(record.result)
-    del record.result[:]
-    if len(outputs) == len(model.outputs):
+def _take_result(found: nodes_pb2.FrameRecord, told: Sequence[Told], model: ModelInfo) -> None:
+    whole = [one for way, one in told if not way.stations[-1].span.outputs]
+    result = tensors_of(whole[0].result) if whole else {}
+    outputs = {name: it for _, one in told for name, it in tensors_of(one.result).items()}
+    if not whole and len(outputs) == len(model.outputs):
         result = model.result_of(outputs)
-        record.result.extend(whole_tensors(result))
-        record.results.clear()
-        for name, array in result.items():
-            record.results[name] = array.shape[0] if array.ndim else 1
+    del found.result[:]
+    found.result.extend(whole_tensors(result))
+    if result:
+        found.results.clear()
+    for name, array in result.items():
+        found.results[name] = array.shape[0] if array.ndim else 1

@@ -351,6 +351,31 @@ def test_an_assignment_that_cannot_be_is_refused_by_what_is_wrong(
         nodes.frames["edge"].assign(message)
 
 
+def test_a_head_that_the_model_does_not_have_or_that_makes_no_result_is_refused(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    for place, says in ((0, "a head's outputs become results"), (1, "of 1 outputs has no head")):
+        message = nodes.message("edge")
+        message.stations[place].span.outputs.append(3)
+        with pytest.raises(NodeError, match=says):
+            nodes.frames["edge"].assign(message)
+
+
+def test_ways_of_a_frame_that_begin_with_other_work_or_twice_are_refused(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    ue, other = nodes.frames["ue"], nodes.message("ue")
+    other.number, other.stations[0].gives = NUMBER + 1, "fp16"
+    other.keep.append(NUMBER)
+    ue.assign(other)
+    for others, says in (([NUMBER + 1], "do not begin with the same"), ([NUMBER], "was here")):
+        request = nodes_pb2.FrameRequest(frame=1, assignment=NUMBER, others=others)
+        with pytest.raises(NodeError, match=says):
+            ue.begin(request)
+
+
 def test_an_assignment_without_its_part_is_refused_with_what_is_held(
     stored: StoredModel, tmp_path: Path
 ) -> None:
