@@ -12,7 +12,7 @@ level of the fewest bits.  So each step is a model like any other, which a coder
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ from splitbed.model_coders.decoder import MOST_BYTES, Decoder
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import STEPS, dequantised, quantised
 from splitbed.model_data import ModelFile, digest, model_of
-from splitbed.model_data.file import Array, State
+from splitbed.model_data.file import Array
 
 STEP, RESULT = "splitbed.increment", "splitbed.result"
 """Tensors of an update: the fewest bits of all, those of its base, its own; its result's digest."""
@@ -100,37 +100,53 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     yield from encode(model_of(state), UPDATE_CODER, base=digest(base.state))
 
 
-def decode_update(
-    pieces: Iterator[bytes], base: ModelFile, most_bytes: int = MOST_BYTES
-) -> ModelFile:
-    """The finer model that a bitstream makes of ``base``.
+class Updating:
+    """Takes the bitstream of an update in pieces cut anywhere, and refines ``base`` as it comes.
 
-    Raises:
-        NodeError: it is damaged, foreign, or an update of another model.
+    Every method raises NodeError where it is damaged, foreign, or an update of another model.
     """
-    decoder = Decoder(most_bytes=most_bytes, base=digest(base.state))
-    for piece in pieces:
-        decoder.feed(piece)
-    return refined(base, decoder.finish().state)
 
+    def __init__(self, base: ModelFile, *, most_bytes: int = MOST_BYTES) -> None:
+        self._base, self._state = base, dict(base.state)
+        self._decoder = Decoder(most_bytes=most_bytes, base=digest(base.state))
+        self._step: Update | None = None
+        self._result = ""
 
-def refined(base: ModelFile, update: State) -> ModelFile:
-    """``base`` with the bits that ``update`` adds. Raises NodeError where it does not fit."""
-    step = _step(update)
-    state, left = dict(base.state), step.high - step.low
-    for name, lacking in update.items():
-        if name in (STEP, RESULT):
-            continue
-        array = state.get(name)
+    def feed(self, data: bytes) -> None:
+        """Refine each weight of which ``data`` is the end."""
+        for name, array in self._decoder.feed(data):
+            if name == STEP:
+                self._step = _step(array)
+            elif name == RESULT:
+                self._result = array.tobytes().hex()
+            else:
+                self._refine(name, array)
+
+    def finish(self) -> ModelFile:
+        """The finer model; it was whole, and is the one that the update was made for."""
+        self._decoder.finish()
+        if self._step is None or digest(self._state) != self._result:
+            raise NodeError("the update does not make the model that it was made for (sha256)")
+        return self._base.replaced(self._state)
+
+    def _refine(self, name: str, lacking: Array) -> None:
+        if (step := self._step) is None:
+            raise NodeError("the bitstream is no update of a model: it does not say of which bits")
+        array, left = self._state.get(name), step.high - step.low
         if array is None or not _refined(array):
             raise NodeError(f"the update refines {name}, and no such weight is here")
         coarse, scales = quantised(array, step.low, step.first)
         lacks = _unpacked(name, lacking, array.shape, left)
         fine = (coarse.astype(np.int32) << left) + lacks + _least(step)
-        state[name] = dequantised(fine.astype(np.int16), scales / np.float32(2**left))
-    if digest(state) != update[RESULT].tobytes().hex():
-        raise NodeError("the update does not make the model that it was made for (sha256)")
-    return base.replaced(state)
+        self._state[name] = dequantised(fine.astype(np.int16), scales / np.float32(2**left))
+
+
+def decode_update(pieces: Iterable[bytes], base: ModelFile) -> ModelFile:
+    """The finer model that a bitstream makes of ``base``; raises as :class:`Updating`."""
+    updating = Updating(base)
+    for piece in pieces:
+        updating.feed(piece)
+    return updating.finish()
 
 
 def check(bits: Sequence[int]) -> None:
@@ -142,9 +158,8 @@ def check(bits: Sequence[int]) -> None:
         )
 
 
-def _step(update: State) -> Update:
-    told, result = update.get(STEP), update.get(RESULT)
-    if told is None or result is None or told.shape != (3,) or told.dtype != np.int32:
+def _step(told: Array) -> Update:
+    if told.shape != (3,) or told.dtype != np.int32:
         raise NodeError("the bitstream is no update of a model: it does not say of which bits")
     first, low, high = map(int, told)
     if not {first, low, high} <= set(STEPS) or not first <= low < high:

@@ -54,7 +54,7 @@ def test_updates_rebuild_the_fine_model_as_it_is_when_sent_at_once(
     first, *names = increments.steps(bits)
     held = sent(whole, first)
     for place, name in enumerate(names, start=1):
-        held = increments.decode_update(iter([updated(whole, name)]), held)
+        held = increments.decode_update([updated(whole, name)], held)
         assert digest(held.state) == digest(sent(whole, increments.alone(bits, place)).state)
         assert digest(held.state) == digest(increments.at(whole, bits[place], bits[0]).state)
 
@@ -102,17 +102,17 @@ def base_and_update() -> tuple[ModelFile, bytes]:
 
 def test_an_update_of_another_model_is_refused_by_the_hash_of_its_base() -> None:
     base, stream = base_and_update()
-    fine = increments.decode_update(iter([stream]), base)
+    fine = increments.decode_update([stream], base)
     for other in (increments.at(model(1), 8, 8), fine):  # the fine one has no use for it
         with pytest.raises(NodeError, match=f"updates the state {digest(base.state)[:12]}"):
-            increments.decode_update(iter([stream]), other)
+            increments.decode_update([stream], other)
 
 
 def test_a_damaged_update_is_refused() -> None:
     base, stream = base_and_update()
     for damaged in (stream[:-40], stream[:900] + bytes([stream[900] ^ 1]) + stream[901:]):
         with pytest.raises(NodeError):
-            increments.decode_update(iter([damaged]), base)
+            increments.decode_update([damaged], base)
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,22 @@ def test_an_update_that_does_not_fit_is_refused_by_name(
     base, stream = base_and_update()
     decoder = Decoder(base=digest(base.state))
     decoder.feed(stream)
+    other = model_of({**decoder.finish().state, **change})
     with pytest.raises(NodeError, match=words):
-        increments.refined(base, {**decoder.finish().state, **change})
+        increments.decode_update(encode(other, coder_named("zstd")), base)
 
 
 def test_an_ordinary_model_is_no_update() -> None:
     base, _ = base_and_update()
     with pytest.raises(NodeError, match="is no update"):
-        increments.refined(base, base.state)
+        increments.decode_update(encode(base, coder_named("zstd")), base)
+
+
+def test_an_update_may_be_cut_anywhere() -> None:
+    base, stream = base_and_update()
+    whole = increments.decode_update([stream], base)
+    pieces = (stream[at : at + 97] for at in range(0, len(stream), 97))
+    assert digest(increments.decode_update(pieces, base).state) == digest(whole.state)
 
 
 @pytest.mark.parametrize("bits", [(8,), (16, 8), (8, 8), (7, 8), (8, 17), ()])
