@@ -10,11 +10,13 @@ Levels and scales are found again in the values themselves: a channel's greatest
 level of the fewest bits.  So each step is a model like any other, which a coder ``int8:8`` carries.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import MOST_BYTES, Decoder
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import STEPS, dequantised, quantised
+from splitbed.model_coders.rebuilding import Rebuilt
 from splitbed.model_data import ModelFile, digest, model_of
 from splitbed.model_data.file import Array
 
@@ -77,6 +80,12 @@ def at(model: ModelFile, bits: int, first: int) -> ModelFile:
     )
 
 
+def encoded(model: ModelFile, name: str) -> Iterator[bytes]:
+    """The bitstream of ``model`` by a coder, or of an update of it; raises as these do."""
+    update = update_named(name)
+    return encode_update(model, update) if update else encode(model, coder_named(name))
+
+
 def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     """The bitstream of an update of ``model``, whatever bits it has more.
 
@@ -112,6 +121,11 @@ class Updating:
         self._step: Update | None = None
         self._result = ""
 
+    @property
+    def digest(self) -> str:
+        """Of the finer state, as the update says."""
+        return self._result
+
     def feed(self, data: bytes) -> None:
         """Refine each weight of which ``data`` is the end."""
         for name, array in self._decoder.feed(data):
@@ -139,6 +153,26 @@ class Updating:
         lacks = _unpacked(name, lacking, array.shape, left)
         fine = (coarse.astype(np.int32) << left) + lacks + _least(step)
         self._state[name] = dequantised(fine.astype(np.int16), scales / np.float32(2**left))
+
+
+class Refining:
+    """As :class:`splitbed.model_coders.rebuilding.Rebuilding`, of an update of ``base``."""
+
+    def __init__(self, file: BinaryIO, base: ModelFile, *, most_bytes: int = MOST_BYTES) -> None:
+        self._file, self._updating = file, Updating(base, most_bytes=most_bytes)
+
+    def feed(self, data: bytes) -> None:
+        """Refine what is known with ``data``."""
+        self._updating.feed(data)
+
+    def finish(self) -> Rebuilt:
+        """What was written; NodeError unless the update was whole and right."""
+        model, sha256 = self._updating.finish(), hashlib.sha256()
+        for piece in model.file():
+            self._file.write(piece)
+            sha256.update(piece)
+        self._file.flush()
+        return Rebuilt(self._updating.digest, sha256.hexdigest(), model.nbytes)
 
 
 def decode_update(pieces: Iterable[bytes], base: ModelFile) -> ModelFile:

@@ -51,6 +51,9 @@ class DecodingWorker:
     The worker may take ``memory_bytes`` of its own and ``seconds`` of the processor; the model file
     ``most_bytes``, by default what memory is free here to open it, and what the disk has.
 
+    With ``update_of``, a model file, what comes is an update of that; ``base`` is the digest of the
+    state that a bitstream of another kind may update.
+
     Once entered it is ready to read: what it imports takes some tenths of a second.  Raises
     MachineError where it cannot be started.
     """
@@ -63,6 +66,7 @@ class DecodingWorker:
         seconds: float = SECONDS,
         most_bytes: int | None = None,
         base: str = "",
+        update_of: Path | None = None,
     ) -> None:
         self._path, self._seconds = path, seconds
         self._coming = path.with_name(f"{path.name}.coming")
@@ -70,7 +74,8 @@ class DecodingWorker:
             free = shutil.disk_usage(path.parent).free
             most_bytes = min(psutil.virtual_memory().available, free)
         limits = (str(memory_bytes), str(seconds), str(most_bytes))
-        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, base]
+        bases = (base, str(update_of or ""))
+        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, *bases]
         try:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -149,10 +154,13 @@ class DecodingWorker:
 def main() -> None:
     """Decode what comes on standard input; one line of JSON says how that ended."""
     from splitbed.model_coders import coder_named
+    from splitbed.model_coders.increments import Refining
     from splitbed.model_coders.rebuilding import Rebuilding
+    from splitbed.model_data import read_model
 
-    path, memory_bytes, seconds, most_bytes, base = sys.argv[1:]
+    path, memory_bytes, seconds, most_bytes, base, update_of = sys.argv[1:]
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
+    held = read_model(Path(update_of)) if update_of else None
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     _limit(int(memory_bytes), float(seconds), int(most_bytes))
@@ -160,7 +168,11 @@ def main() -> None:
     said: dict[str, object]
     try:
         with Path(path).open("wb") as file:
-            rebuilding = Rebuilding(file, most_bytes=int(most_bytes), base=base)
+            rebuilding = (
+                Rebuilding(file, most_bytes=int(most_bytes), base=base)
+                if held is None
+                else Refining(file, held, most_bytes=int(most_bytes))
+            )
             while data := os.read(0, READ_BYTES):
                 begin = time.perf_counter_ns()
                 rebuilding.feed(data)

@@ -69,6 +69,47 @@ def test_what_the_edge_encodes_is_what_is_encoded_elsewhere(
     assert parcel.header.sha256 == coded.sha256
 
 
+def delivered(loader: Loader, coder: str) -> nodes_pb2.PartReceived:
+    loader.coder = coder
+    loader.make_ready([WHOLE], warmup=0)
+    received = loader.deliver(WHOLE, FRAME_S)
+    loader.open("ue", warmup=0)
+    return received
+
+
+def test_an_update_makes_the_model_that_comes_when_it_is_sent_at_once(
+    shared: Splits, loader: Loader
+) -> None:
+    at_once = delivered(loader, "int16:8+zstd")
+    asked = shared.asked(LAYERS)
+    shared.parts.assign(asked)
+    fine = _difference(shared, shared.run(of=asked))
+    delivered(loader, "int8:8+zstd")
+    coarse = _difference(shared, shared.run(of=asked))
+    updated = delivered(loader, "update:8:16")
+    assert updated.decoded.sha256 == at_once.decoded.sha256
+    assert _difference(shared, shared.run(of=asked)) == fine < coarse
+
+
+def test_an_update_of_another_part_is_refused_and_that_goes_on(
+    shared: Splits, loader: Loader
+) -> None:
+    loader.coder = "update:8:16"
+    loader.make_ready([WHOLE], warmup=0)
+    with pytest.raises(NodeError, match="update:8:16 updates a part, and none came before it"):
+        loader.deliver(WHOLE, FRAME_S)
+    delivered(loader, "int8:8+zstd")
+    asked = shared.asked(LAYERS)
+    shared.parts.assign(asked)
+    before = _difference(shared, shared.run(of=asked))
+    loader.coder = "update:4:16"
+    loader.make_ready([WHOLE], warmup=0)
+    with pytest.raises(NodeError, match="the bitstream updates the state"):
+        loader.deliver(WHOLE, FRAME_S)
+    assert _difference(shared, shared.run(of=asked)) == before
+    delivered(loader, "update:8:16")  # the right one is still one
+
+
 def test_a_part_that_is_ready_otherwise_is_refused(loader: Loader) -> None:
     loader.coder = "fp16"
     loader.make_ready([WHOLE], warmup=0)

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from splitbed.model_coders import coder_named
-from splitbed.model_coders.encoder import encode
+from splitbed.model_coders.increments import encoded
 from splitbed.model_coders.worker import DecodingWorker
 from splitbed.model_data import read_model
 from splitbed.node.delivery import CutPart, Decode, Parcel, pack
@@ -33,7 +32,7 @@ def pack_coded(cut: CutPart, folder: Path, coder: str) -> tuple[Parcel, nodes_pb
     file, bitstream = parcel.file, parcel.file.with_suffix(".bit")
     digest, size, start_ns = hashlib.sha256(), 0, time.monotonic_ns()
     with bitstream.open("wb") as stream:
-        for chunk in encode(read_model(file), coder_named(coder)):
+        for chunk in encoded(read_model(file), coder):
             size += stream.write(chunk)
             digest.update(chunk)
     took_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
@@ -46,14 +45,16 @@ def pack_coded(cut: CutPart, folder: Path, coder: str) -> tuple[Parcel, nodes_pb
 
 
 @contextmanager
-def decoding(folder: Path, seconds: float) -> Iterator[Decode]:
+def decoding(folder: Path, seconds: float, update_of: Path | None = None) -> Iterator[Decode]:
     """Decodes one bitstream, in a process that is there before the first byte.
+
+    It may be an update of a model file that is here.
 
     ``seconds`` are those that it may compute. NodeError comes from whatever is refused; a file that
     was there before is there still, then.
     """
     draft = folder / "decoded"
-    with DecodingWorker(draft, seconds=seconds) as worker:
+    with DecodingWorker(draft, seconds=seconds, update_of=update_of) as worker:
         yield partial(_decoded, worker, draft)
 
 

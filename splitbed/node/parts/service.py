@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import grpc
 
 from splitbed.errors import NodeError
+from splitbed.model_coders.increments import update_named
 from splitbed.node.answering import answering, given_up
 from splitbed.node.delivery import CutPart, Decode, receive, span_of
 from splitbed.node.host import NodeHost
@@ -58,8 +59,19 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
     def _fetched(self, fetch: Fetch, coder: str, seconds: float) -> nodes_pb2.PartReceived:
         if not coder:
             return self._take(iter(fetch))
-        with decoding(self._host.folder, seconds) as decode:
-            return self._take(iter(fetch), decode)
+        came, base = self._came, None
+        if update_named(coder):
+            base = came.part.path if came else None
+            if base is None:
+                raise NodeError(f"{coder} updates a part, and none came before it")
+        with decoding(self._host.folder, seconds, base) as decode:
+            try:
+                return self._take(iter(fetch), decode)
+            except NodeError:
+                self._came = (
+                    came if base else None
+                )  # an update that is none leaves the part as it is
+                raise
 
     def _take(
         self, pieces: Iterator[PartPiece], decode: Decode | None = None
