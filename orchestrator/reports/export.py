@@ -13,9 +13,9 @@ from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
 from orchestrator.results.columns import Kind
-from orchestrator.results.columns.flow import flow_columns
+from orchestrator.results.columns.flow import flow_columns, stages_of
 from orchestrator.results.records import RunRecord
-from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.rows import COLUMNS, EVERY_COLUMN, Row
 from orchestrator.results.tables import summary_csv
 from splitbed.errors import MachineError, UsageError
 
@@ -128,12 +128,27 @@ def _told(facts: Facts) -> str:
 
 def paper_table(rows: Sequence[Row]) -> Sheet:
     """The columns of a table in a paper; those that no row fills are left out."""
+    columns = _BEFORE | _stages(_flow_of(rows)) | _AFTER
     filled = {
-        COLUMNS[name].heading if name in COLUMNS else name: texts
-        for name, text in _PAPER.items()
+        EVERY_COLUMN[name].heading if name in EVERY_COLUMN else name: texts
+        for name, text in columns.items()
         if any(texts := [text(row) for row in rows]) or name not in _OPTIONAL
     }
     return Sheet("", tuple(filled), [*zip(*filled.values(), strict=True)], _NOTES)
+
+
+def _stages(flow: str) -> dict[str, Callable[[Row], str]]:
+    """Parts, and hops between them."""
+    names = stages_of(flow)[: stages_of(flow).index("result")]
+    return {f"{name}_ms": _of_stage(f"{name}_ms") for name in names if name not in _CODING}
+
+
+def _of_stage(column: str) -> Callable[[Row], str]:
+    def told(row: Row) -> str:
+        ms = row.value(column)
+        return figure(ms if isinstance(ms, float) else None, 1)
+
+    return told
 
 
 def figure(value: float | None, places: int) -> str:
@@ -150,10 +165,13 @@ def with_interval(row: Row, places: int) -> str:
 
 
 def sent_bytes(row: Row) -> int:
-    """What crosses the link; of a cell that failed before its first frame, as it would raw."""
+    """What crosses the links but results; of a cell without a frame, its data as they would raw."""
     if row.codec == NOTHING:
         return 0
-    return row.intermediate_bytes if row.encoded_bytes is None else row.encoded_bytes
+    if row.encoded_bytes is None:
+        return row.intermediate_bytes
+    every = [row.value(f"{hop}_bytes") for hop in row.data_hops]
+    return sum(n for n in every if isinstance(n, int)) if row.of_flow else row.encoded_bytes
 
 
 def sent_mb(row: Row) -> str:
@@ -171,7 +189,8 @@ def _share(value: float | None) -> str:
 
 
 _SENT = "sent (MB)"
-_PAPER: dict[str, Callable[[Row], str]] = {
+_CODING = ("encode", "decode")
+_BEFORE: dict[str, Callable[[Row], str]] = {
     "split_name": lambda row: row.split_name,
     "split": lambda row: row.split,
     "codec": lambda row: row.codec,
@@ -179,9 +198,9 @@ _PAPER: dict[str, Callable[[Row], str]] = {
     "ue": lambda row: row.ue,
     "intermediate_tensors": lambda row: str(row.intermediate_tensors),
     _SENT: sent_mb,
-    "part1_ms": lambda row: figure(row.part1_ms, 1),
-    "uplink_ms": lambda row: figure(row.uplink_ms, 1),
-    "part2_ms": lambda row: figure(row.part2_ms, 1),
+}
+"""Column, or what is made of several, -> its text; those of parts and hops are behind them."""
+_AFTER: dict[str, Callable[[Row], str]] = {
     "e2e_ms": lambda row: with_interval(row, 1),
     "e2e_over_bound": lambda row: figure(row.e2e_over_bound, 3),
     "speedup_vs_best_anchor": lambda row: figure(row.speedup_vs_best_anchor, 2),
@@ -189,7 +208,6 @@ _PAPER: dict[str, Callable[[Row], str]] = {
     "accuracy_drop": lambda row: _share(row.accuracy_drop),
     "valid": valid_word,
 }
-"""Column, or what is made of several, -> its text."""
 _OPTIONAL = ("ue", "accuracy", "accuracy_drop")
 _NOTES = (
     "Times are medians of the counted frames [exact interval, and in how many cases such a one "

@@ -6,15 +6,19 @@ from io import BytesIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.rows import Row
 
-_STAGES = {
-    "part1_ms": "#4477aa",
-    "encode_ms": "#66ccee",
-    "uplink_ms": "#ccbb44",
-    "decode_ms": "#aa3377",
-    "part2_ms": "#228833",
-    "downlink_ms": "#bbbbbb",
+_COLOURS = {
+    "part1": "#4477aa",
+    "encode": "#66ccee",
+    "uplink": "#ccbb44",
+    "decode": "#aa3377",
+    "part2": "#228833",
+    "downlink": "#bbbbbb",
+    "part3": "#ee6677",
+    "uplink2": "#ee9944",
+    "downlink2": "#777777",
 }
 _ACROSS = 3
 
@@ -48,9 +52,11 @@ def run_picture(rows: Sequence[Row]) -> Picture:
 def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     places = range(len(rows))
     ends = [0.0] * len(rows)
-    for name, colour in _STAGES.items():
-        ms = [getattr(row, name) or 0.0 for row in rows]
-        axes.barh(places, ms, left=ends, color=colour, label=_words(name))
+    for name in (one for one in stages_of(rows[0].flow) if one != "result") if rows else ():
+        ms = [
+            float(own) if isinstance(own := row.value(f"{name}_ms"), float) else 0.0 for row in rows
+        ]
+        axes.barh(places, ms, left=ends, color=_COLOURS.get(name), label=_words(name))
         ends = [end + own for end, own in zip(ends, ms, strict=True)]
     for place, end, row in zip(places, ends, rows, strict=True):
         told = f" {row.e2e_ms:.0f} ms" if row.e2e_ms else " failed"
@@ -61,6 +67,5 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlabel("ms")
 
 
-def _words(column: str) -> str:
-    name = column.removesuffix("_ms")
+def _words(name: str) -> str:
     return f"{name[:-1]} {name[-1]}" if name[-1].isdigit() else name

@@ -54,12 +54,21 @@ def _numbers(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     told: dict[str, Callable[[Row], str]] = {
         COLUMNS["intermediate_tensors"].head: lambda row: str(row.intermediate_tensors),
         "MB": lambda row: _megabytes(sent_bytes(row)),
-        f"part 1 ms{predicted}": lambda row: _part_ms(row.part1_ms, row.part1_predicted_ms),
-        f"part 2 ms{predicted}": lambda row: _part_ms(row.part2_ms, row.part2_predicted_ms),
     }
+    for part in range(1, len(table[0].layers) + 1):
+        told[f"part {part} ms{predicted}"] = _of_part(part)
     if any(row.accuracy_drop is not None for row in table if not row.lossless):
         told[COLUMNS["accuracy"].head] = lambda row: figure(row.accuracy, 3)
         told[COLUMNS["accuracy_drop"].head] = lambda row: figure(row.accuracy_drop, 3)
+    return told
+
+
+def _of_part(part: int) -> Callable[[Row], str]:
+    def told(row: Row) -> str:
+        predicted_ms = row.value(f"part{part}_predicted_ms")
+        known_ms = predicted_ms if isinstance(predicted_ms, float) else None
+        return _part_ms(row.parts_ms[part - 1], known_ms)
+
     return told
 
 

@@ -140,7 +140,6 @@ def sent_of(row: Row) -> dict[str, float]:
 
 
 def ways_of(row: Row) -> dict[str, Way]:
-    """Both directions of its link, which all links of its flow are as."""
-    up = Way(np.array([row.bw_mbit]), np.array([row.delay_ms]))
-    down = Way(np.array([row.downlink_mbit]), np.array([row.downlink_delay_ms]))
-    return {hop: up if hop.startswith("uplink") else down for hop in FLOWS[row.flow].hops}
+    """Each hop of its flow."""
+    asked = {hop: row.asked_of(hop) for hop in FLOWS[row.flow].hops}
+    return {hop: Way(np.array([rate]), np.array([delay])) for hop, (rate, delay) in asked.items()}

@@ -8,7 +8,7 @@ in :mod:`orchestrator.results.columns.measured`.
 from typing import Literal
 
 from orchestrator.ask.flow import FLOWS, anchor_of
-from orchestrator.ask.itinerary import sends_input
+from orchestrator.ask.itinerary import crossings_of, sends_input
 from orchestrator.ask.split_point import (
     NETWORK_ANCHOR,
     Anchor,
@@ -90,6 +90,40 @@ class Row(FurtherColumns, frozen=True, kw_only=True):
             self.part2_ms,
             *(ms if isinstance(ms, float) else None for ms in further),
         )
+
+    @property
+    def parts_bytes(self) -> tuple[int | None, ...]:
+        """What each part measures as a model file."""
+        further = (
+            self.value(part_column(part, "bytes")) for part in range(3, len(self.layers) + 1)
+        )
+        return (
+            self.part1_bytes,
+            self.part2_bytes,
+            *(n if isinstance(n, int) else None for n in further),
+        )
+
+    @property
+    def data_hops(self) -> tuple[str, ...]:
+        """The hops that carry inputs, intermediate data or outputs, not results."""
+        layers, coded = sum(self.layers), FLOWS[self.flow].codes_outputs
+        hops = crossings_of(self.flow, self.split)
+        return tuple(hop for hop, cut in hops if coded or cut < layers)
+
+    def hop_ms(self, hop: str) -> float | None:
+        """What a hop took; None where that is not known."""
+        ms = self.value(f"{hop}_ms")
+        return ms if isinstance(ms, float) else None
+
+    def asked_of(self, hop: str) -> tuple[float, float]:
+        """The rate in Mbit/s and the one-way delay in ms that a hop was asked to have."""
+        own = self.value(f"{hop}_mbit"), self.value(f"{hop}_delay_ms")
+        match own:
+            case (float(rate_mbit), float(delay_ms)):
+                return rate_mbit, delay_ms
+        if hop.startswith("uplink"):
+            return self.bw_mbit, self.delay_ms
+        return self.downlink_mbit, self.downlink_delay_ms
 
     @property
     def conditions(self) -> tuple[str, str]:

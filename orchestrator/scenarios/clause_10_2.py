@@ -1,23 +1,26 @@
 """Clause 10.2, PoseNet: the table of clause 10.2.13, layer by layer. Its form fits any model."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from orchestrator.ask.flow import FLOWS
 from orchestrator.reports.export import figure, with_interval
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.reading import Reading
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.layout import (
-    SIDES_NOTE,
     Layout,
     TextColumns,
     by_conditions,
     codec_columns,
     crossing,
     judged_columns,
+    nodes_ms,
     over,
     row_sheet,
-    sides_ms,
+    sides,
+    sides_note,
 )
 from orchestrator.scenarios.sheets import headed
 from orchestrator.scenarios.tables import profile_tables
@@ -47,23 +50,38 @@ def _sheets(
         found.append(headed(splits, caption, heads, (_KB_NOTE,)))
     for where, own in by_conditions(rows).items():
         caption = f"Split inference as measured over {where} (clause 10.2.13)"
-        found.append(row_sheet(caption, own, _columns(own), (_KB_NOTE, SIDES_NOTE)))
+        found.append(row_sheet(caption, own, _columns(own), (_KB_NOTE, sides_note(own))))
     return found
 
 
 def _columns(rows: Sequence[Row]) -> TextColumns:
+    named = sides(rows[0].flow)
+    way = FLOWS[rows[0].flow].way
+    layers = {name: part for name, node in named.items() for at, part in way if part and at == node}
+    times = {
+        f"{name[0].upper()}{name[1:]} time (ms)": partial(_node_ms, node)
+        for name, node in named.items()
+    }
+    client, *servers = times
     return {
-        "No. of layers on client": lambda row: str(row.layers[0]),
-        "No. of layers on server": lambda row: str(row.layers[1]),
+        **{f"No. of layers on {name}": partial(_layers, part) for name, part in layers.items()},
         **codec_columns(rows),
-        "Client time (ms)": lambda row: f"{sides_ms(row)[0]:.3f}",
-        "Intermediate model size (KB)": lambda row: over(row.part1_bytes, 1024),
+        client: times[client],
+        "Intermediate model size (KB)": lambda row: over(row.ue_part_bytes, 1024),
         "Intermediate data size (KB)": lambda row: crossing(row, 1000),
-        "Server time (ms)": lambda row: f"{sides_ms(row)[1]:.3f}",
+        **{server: times[server] for server in servers},
         "Network (ms)": lambda row: figure(row.network_ms, 3),
         "End-to-end processing time (ms)": lambda row: with_interval(row, 3),
         **judged_columns(rows),
     }
+
+
+def _layers(part: int, row: Row) -> str:
+    return str(row.layers[part - 1])
+
+
+def _node_ms(node: str, row: Row) -> str:
+    return f"{nodes_ms(row)[node]:.3f}"
 
 
 POSENET = Layout(

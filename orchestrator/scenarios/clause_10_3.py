@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.ask.flow import anchor_of
+from orchestrator.ask.split_point import DEVICE_ANCHOR
 from orchestrator.reports.export import figure, sent_bytes, with_interval
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.reading import Reading
@@ -12,7 +14,6 @@ from orchestrator.results.records import CellRecord, CrossingTensor
 from orchestrator.results.rows import Row, known
 from orchestrator.results.run_folder import PREDICTIONS, RunFolder
 from orchestrator.scenarios.layout import (
-    SIDES_NOTE,
     Layout,
     TextColumns,
     by_conditions,
@@ -21,6 +22,7 @@ from orchestrator.scenarios.layout import (
     judged_columns,
     row_sheet,
     sides_ms,
+    sides_note,
 )
 from orchestrator.scenarios.sheets import MB_NOTE
 from orchestrator.scenarios.tables import Line, Table
@@ -132,8 +134,8 @@ def agreements(folder: RunFolder, reading: Reading) -> list[CellAgreement]:
     found = []
     for cell in reading.cells:
         kept = folder.path / PREDICTIONS / cell.predictions
-        anchor = cell.layers[1] == 0
-        if cell.error is None and cell.predictions and kept.is_dir() and not anchor:
+        device = anchor_of(cell.flow, cell.split) == DEVICE_ANCHOR
+        if cell.error is None and cell.predictions and kept.is_dir() and not device:
             found.append(CellAgreement(cell, _agreed(folder, kept)))
     return found
 
@@ -164,7 +166,7 @@ def _sheets(folder: RunFolder, reading: Reading, rows: Sequence[Row]) -> list[Sh
     nodes = _nodes(reading)
     for where, own in by_conditions(rows).items():
         caption = f"Inference times over {where} (clause 10.3.9.2)"
-        found.append(row_sheet(caption, own, _columns(own, nodes), (_NODES_NOTE, SIDES_NOTE)))
+        found.append(row_sheet(caption, own, _columns(own, nodes), (_NODES_NOTE, sides_note(own))))
     return found
 
 
@@ -218,10 +220,10 @@ def _map_sheet(maps: Sequence[FeatureMap]) -> Sheet:
 
 def _agreement_sheet(agreed: Sequence[CellAgreement]) -> Sheet | None:
     """A line per split and codec, the same over any link; the clause's sentence below."""
-    first: dict[tuple[int, str], CellAgreement] = {}
+    first: dict[tuple[tuple[int, ...], str], CellAgreement] = {}
     for one in agreed:
-        if one.cell.layers[0] and one.found.agreeing is not None:
-            first.setdefault((one.cell.layers[0], one.cell.codec), one)
+        if not one.cell.is_anchor and one.found.agreeing is not None:
+            first.setdefault((one.cell.layers, one.cell.codec), one)
     if not first:
         return None
     shares: dict[str, list[float]] = {}

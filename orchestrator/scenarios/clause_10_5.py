@@ -78,6 +78,11 @@ _NEEDS_NOTE = (
 )
 
 
+def is_call(flow: str, task: str) -> bool:
+    """Whether pictures are enlarged in a call: what the clause is of."""
+    return (flow, task) == (CALL, "super-resolution")
+
+
 def quality_table(config: SweepConfig) -> Table:
     """Every way to hold the call, in bit rate and quality, with the scenario's codecs."""
     found = points(config.replaced(runs=config.accuracy_frames))

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, encodes
+from orchestrator.ask.flow import FLOWS, UPLINK, at_node
+from orchestrator.ask.split_point import NOTHING, encodes
+from orchestrator.ask.topology import kind_of
 from orchestrator.reports.export import figure, sent_mb, valid_word
 from orchestrator.reports.sheet import Sheet
+from orchestrator.results.columns.flow import doers
 from orchestrator.results.reading import Reading
 from orchestrator.results.rows import Row, known
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.sheets import by_cut
 
-SIDES_NOTE = (
-    "The client (UE) computes part 1 and encodes, the server decodes and computes part 2; making "
-    "results of outputs counts on the side that has the outputs. Columns are medians of their own."
+_SIDES_NOTE = (
+    "making results of outputs counts on the side that has the outputs. Columns are medians of "
+    "their own."
 )
 
 TextColumns = Mapping[str, Callable[[Row], str]]
@@ -44,10 +48,19 @@ def row_sheet(
 
 
 def codec_columns(rows: Sequence[Row]) -> TextColumns:
-    """Only where something is coded."""
-    if not any(encodes(row.codec) for row in rows):
+    """Only where something is coded, or data cross several hops: then of each."""
+    several = len(hops := dict.fromkeys(hop for row in rows for hop in row.data_hops)) > 1
+    if not several and not any(encodes(row.codec) for row in rows):
         return {}
-    return {"Codec": lambda row: row.codec, "Sent data (MB)": sent_mb}
+    found: dict[str, Callable[[Row], str]] = {"Codec": lambda row: row.codec}
+    if not several:
+        return found | {"Sent data (MB)": sent_mb}
+    return found | {f"Sent on the {hop} (MB)": partial(_sent_on, hop) for hop in hops}
+
+
+def _sent_on(hop: str, row: Row) -> str:
+    nbytes = row.value(f"{hop}_bytes") if hop in row.data_hops else 0
+    return f"{nbytes / 1e6:.4g}" if isinstance(nbytes, int) else ""
 
 
 def judged_columns(rows: Sequence[Row]) -> TextColumns:
@@ -61,12 +74,44 @@ def judged_columns(rows: Sequence[Row]) -> TextColumns:
     return found
 
 
+def sides_note(rows: Sequence[Row]) -> str:
+    """What counts on which side."""
+    flow = rows[0].flow
+    if flow == UPLINK:
+        doing = (
+            "The client (UE) computes part 1 and encodes, the server decodes and computes part 2"
+        )
+    else:
+        doing = f"Flow {flow}: {FLOWS[flow].words}; coding counts on the node that does it"
+    return f"{doing}; {_SIDES_NOTE}"
+
+
+def nodes_ms(row: Row) -> dict[str, float]:
+    """What each node of the flow spends on a frame: parts, coding, the result."""
+    flow = FLOWS[row.flow]
+    found = dict.fromkeys(flow.nodes, 0.0)
+    parts = {f"part{part}": ms for part, ms in enumerate(row.parts_ms, start=1)}
+    for stage, ms in {**parts, "encode": row.encode_ms, "decode": row.decode_ms}.items():
+        for node in doers(row.flow, stage):
+            own = row.value(f"{at_node(node, stage)}_ms")
+            found[node] += own if isinstance(own, float) else known(ms)
+    last = max(part for part, layers in enumerate(row.layers, start=1) if layers)
+    found[flow.user if flow.codes_outputs else flow.node_of(last)] += known(row.result_ms)
+    return found
+
+
 def sides_ms(row: Row) -> tuple[float, float]:
-    """What the UE and what the edge spend on a frame."""
-    ue_ms = known(row.part1_ms) + known(row.encode_ms)
-    if row.anchor == DEVICE_ANCHOR:
-        return ue_ms + known(row.result_ms), 0.0
-    return ue_ms, known(row.decode_ms) + known(row.part2_ms) + known(row.result_ms)
+    """What the user's node, and what all others spend on a frame."""
+    every = nodes_ms(row)
+    own_ms = every.pop(FLOWS[row.flow].user)
+    return own_ms, sum(every.values())
+
+
+def sides(flow: str) -> dict[str, str]:
+    """The nodes of a flow by what the document calls them: client, server; with several, which."""
+    kinds = {node: "client" if kind_of(node) == "ue" else "server" for node in FLOWS[flow].nodes}
+    several = [kind for kind in ("client", "server") if [*kinds.values()].count(kind) > 1]
+    return {f"{kind} ({node})" if kind in several else kind: node for node, kind in kinds.items()}
 
 
 def crossing(row: Row, unit: float) -> str:

@@ -32,7 +32,7 @@ from orchestrator.results.run_folder import (
     write_new,
 )
 from orchestrator.scenarios.clause_10_3 import detection_tables
-from orchestrator.scenarios.clause_10_5 import CALL, call_tables, quality_table
+from orchestrator.scenarios.clause_10_5 import call_tables, is_call, quality_table
 from orchestrator.scenarios.tables import (
     Table,
     measured_table,
@@ -194,7 +194,8 @@ def _tables(
     reading: Reading,
     checks: Sequence[Verification],
 ) -> list[Table]:
-    found = [model_table(reading.run.model, _precision(scenario, local))]
+    task = local.model.task
+    found = [model_table(reading.run.model, task, _precision(scenario, local))]
     if checks:
         found.append(verification_table(checks))
     if reading.profile:
@@ -203,7 +204,7 @@ def _tables(
         found.append(measured_table(measured))
         if (folder.path / PREDICTIONS).is_dir():
             found += detection_tables(folder, reading, measured)
-        if config.flow == CALL:
+        if is_call(config.flow, task):
             found += [quality_table(config), *call_tables(measured, config.fps)]
     return found
 

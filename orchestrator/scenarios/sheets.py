@@ -22,11 +22,11 @@ _CLAUSE_MB_NOTE = (
 
 
 def model_sheet(model: ModelFacts, caption: str, precision: str, *, clause_mb: bool) -> Sheet:
-    """The anchor model; `clause_mb` as :class:`Layout` has."""
+    """The anchor model; `clause_mb` as :class:`Layout` has. One that finds nothing has no mAP."""
     columns = {
         "Model": model.name,
         "Size (MB)": _size(model.bytes, 1e6),
-        "mAP": precision,
+        **({"mAP": precision} if precision else {}),
         "No. of layers": "" if model.layers is None else str(model.layers),
         "No. of parameters": f"{model.parameters:,}" if model.parameters else "",
     }
@@ -36,21 +36,19 @@ def model_sheet(model: ModelFacts, caption: str, precision: str, *, clause_mb: b
 
 
 def part_sheet(rows: Sequence[Row], *, clause_mb: bool) -> Sheet:
-    """Sizes of both halves of each split as model files of their own."""
+    """Sizes of the parts of each split as model files of their own; without splits, of anchors."""
     units = {"MB": 1e6} | ({"units of 1,024,000 bytes": CLAUSE_MB} if clause_mb else {})
-    own = {row.split: row for row in by_cut(rows) if not row.is_anchor}
+    splits = {row.split: row for row in by_cut(rows) if not row.is_anchor}
+    own = splits or {row.split: row for row in by_cut(rows)}
     lines = [
         [
             cut_name(row.split_name, row.split),
-            *(
-                _size(size, n)
-                for n in units.values()
-                for size in (row.part1_bytes, row.part2_bytes)
-            ),
+            *(_size(size, n) for n in units.values() for size in row.parts_bytes),
         ]
         for row in own.values()
     ]
-    heads = ["Split", *(f"Part {n} ({name})" for name in units for n in (1, 2))]
+    numbers = range(1, len(rows[0].layers) + 1)
+    heads = ["Split", *(f"Part {n} ({name})" for name in units for n in numbers)]
     caption = "Test split model file sizes (clause 10.2.7)"
     return Sheet(caption, heads, lines, (_mb_note(clause_mb),))
 

@@ -44,7 +44,15 @@ def _text(value: object) -> str:
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
-def model_table(model: ModelFacts, mean_average_precision: float | None) -> Table:
+def finds(task: str) -> bool:
+    """Whether a model of this task finds things in pictures, so that it has a precision.
+
+    One of which no task is told may.
+    """
+    return task in ("", "centres", "detections", "pose", "ssd")
+
+
+def model_table(model: ModelFacts, task: str, mean_average_precision: float | None) -> Table:
     """Table 10.2.4-1; the precision is None where it was not measured."""
     precision = "not measured"
     if mean_average_precision is not None:
@@ -52,7 +60,7 @@ def model_table(model: ModelFacts, mean_average_precision: float | None) -> Tabl
     row = {
         "model": model.name,
         "size_MB": None if model.bytes is None else round(model.bytes / 1e6, 2),
-        "mAP": precision,
+        **({"mAP": precision} if finds(task) else {}),
         "layers": model.layers,
         "parameters": model.parameters,
     }

@@ -21,8 +21,9 @@ from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
 from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300
-from orchestrator.scenarios.clause_10_5 import CALL, SUPER_RESOLUTION
+from orchestrator.scenarios.clause_10_5 import SUPER_RESOLUTION, is_call
 from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
+from orchestrator.scenarios.tables import finds
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
 
@@ -91,12 +92,15 @@ def _results(path: Path, scenario: Path | None) -> list[Block]:
     run, measured = reading.run, [row for row in reading.rows if row.e2e_ms is not None]
     if not measured:
         raise UsageError(f"{path} has no measured cell to lay out: let its sweep go on first")
-    layout = SUPER_RESOLUTION if run.flow == CALL else LAYOUTS.get(run.model.name, ANY_MODEL)
+    task = _task(run)
+    layout = LAYOUTS.get(run.model.name, ANY_MODEL)
+    layout = SUPER_RESOLUTION if is_call(run.flow, task) else layout
     found: list[Block] = [Heading(2 if scenario else 1, f"Results ({layout.place})")]
     if scenario is None:
         found.append(f"This run was no scenario's. {layout.reason}")
     found += [*_conditions(run), *reading.notes]
-    clause_mb, precision = layout.clause_mb, _precision(scenario)
+    clause_mb = layout.clause_mb
+    precision = _precision(scenario) if finds(task) else ""
     found.append(model_sheet(run.model, layout.model_caption, precision, clause_mb=clause_mb))
     found += _verification(scenario) if scenario else []
     if reading.profile:
@@ -109,6 +113,12 @@ def _results(path: Path, scenario: Path | None) -> list[Block]:
         if row.e2e_ms is None
     ]
     return [*found, f"Failed, and so in no table: {'; '.join(failed)}."] if failed else found
+
+
+def _task(run: RunRecord) -> str:
+    """That of its model; nothing where that is not told."""
+    name = run.model.name
+    return ZOO[name].task if name in ZOO else str(run.asked.get("task") or "")
 
 
 def _conditions(run: RunRecord) -> list[Block]:

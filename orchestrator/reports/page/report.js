@@ -7,8 +7,10 @@ import { Palette, bars, element, worded } from "./pictures.js";
 import { axes, dot, followSteps, limit, map, spread, steps, waterfall } from "./plots.js";
 
 const told = JSON.parse(document.getElementById("facts").textContent);
-const STAGES = ["part1", "encode", "uplink", "decode", "part2", "result", "downlink", "network"];
-const PLACES = { UE: "var(--s0)", link: "var(--s2)", edge: "var(--s4)" };
+const STAGES = told.stages;
+const NODES = ["var(--s0)", "var(--s4)", "var(--s1)", "var(--s3)", "var(--s5)"];
+const PLACES = Object.fromEntries(told.places.map((place, nth) =>
+  [place, place === "link" ? "var(--s2)" : NODES[nth % NODES.length]]));
 const [CURVES, FEW] = [6, 12];  // shown before the reader asks for others
 
 // ---------------------------------------------------------------- what was measured, in order
@@ -68,8 +70,9 @@ function answer() {
 // ---------------------------------------------------------------- end to end, by stage
 
 function pieces({ row }) {
-  const together = row.uplink_ms == null || row.downlink_ms == null;
-  const apart = together ? { uplink_ms: 0, downlink_ms: 0 } : { network_ms: 0 };
+  const hops = told.hops.map((hop) => `${hop}_ms`);
+  const together = hops.some((hop) => row[hop] == null);
+  const apart = together ? Object.fromEntries(hops.map((hop) => [hop, 0])) : { network_ms: 0 };
   const stages = { ...row, ...apart };
   return STAGES.map((name) => ({ name, value: stages[`${name}_ms`] ?? 0 })).filter(({ value }) => value > 0);
 }
@@ -88,7 +91,7 @@ function stages() {
     + "exactly); a thin line is the interval of the median, of fewer than 6 frames their "
     + "range, ★ the configuration to choose, and those that cannot be "
     + "told from it. Of "
-    + "two machines, uplink and downlink may only be known together, as network.",
+    + "several machines, hops may only be known together, as network.",
     {
       controls: several ? [links.control, only.control] : [links.control],
       draw: (width) => groups.length ? [
@@ -165,7 +168,7 @@ function compression() {
     {
       draw: mapped(inner, (cell) => {
         if (cell.needed === "inf") return { words: ["none", "would do"], tint: -1 };
-        if (!isNumber(cell.needed)) return { words: ["no anchor", "to compare"] };
+        if (!isNumber(cell.needed)) return { words: ["not", "told"] };
         const factor = cell.needed > 1 ? `${cell.needed.toPrecision(3)}× smaller` : "wins as it is";
         const then = cell.needed > 1 ? size(target(cell)) : `even with ${size(target(cell))}`;
         return { words: [factor, then], tint: -Math.log10(cell.needed) };
@@ -240,8 +243,8 @@ function frame() {
   const heading = ({ name, cell: { frame: { number, of, e2e_ms } } }) =>
     element("h3", {}, `${name}: frame ${number} of ${of}, ${ms(e2e_ms)}`);
   figure("frame", "Where one frame spent its time",
-    "The frame in the middle of its cell, from the start of its first stage: what the UE, the link and "
-    + "the edge did when. Preprocessing is pale, as it is no part of the end-to-end time."
+    "The frame in the middle of its cell, from the start of its first stage: what each node and the "
+    + "links did when. Preprocessing is pale, as it is no part of the end-to-end time."
     + (unsure ? " Of two machines, when a frame was through the link is known as well as their clocks." : ""),
     {
       controls: [which.control],

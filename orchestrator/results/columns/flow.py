@@ -29,6 +29,28 @@ def flow_columns(flow: str) -> dict[str, Column]:
     return {column.name: column for column in _columns(FLOWS[flow])}
 
 
+@cache
+def stages_of(flow: str) -> tuple[str, ...]:
+    """What a frame goes through that counts, in order; coding on several nodes is one stage.
+
+    Each has a column, as ``part1_ms``. Of several users' ways, the first one's.
+    """
+    asked, found = FLOWS[flow], []
+    hops = asked.hops_of(asked.way)
+    for place, (_, part) in enumerate(asked.way):
+        doing = [*_doing(asked.way, place)]
+        after = doing.index("encode") if "encode" in doing else len(doing)
+        found += doing[:after] + ["result"] * (part == asked.parts) + doing[after:]
+        found += hops[place : place + 1]
+    return tuple(dict.fromkeys(found))
+
+
+def doers(flow: str, stage: str) -> list[str]:
+    """The nodes that may ``encode`` or ``decode`` what crosses, or run a part."""
+    steps = ((way, place) for way in FLOWS[flow].ways for place in range(len(way)))
+    return [*dict.fromkeys(way[place][0] for way, place in steps if stage in _doing(way, place))]
+
+
 def _columns(flow: Flow) -> Iterator[Column]:
     # what begins at the source begins there on all ways
     steps = [
@@ -56,7 +78,8 @@ def _of_part(part: int, node: str) -> Iterator[Column]:
     words, predicted = f"part {part}, on {node}", f"part {part} as the profile predicts it"
     size = f"size of part {part} as a model file"
     yield Column(size, "bytes", NOT_LOADED, name=part_column(part, "bytes"), kind=int)
-    yield Column(words, "ms", NO_FRAME, name=part_column(part, "ms"), kind=float)
+    head, name = f"part {part}", part_column(part, "ms")
+    yield Column(words, "ms", NO_FRAME, head, name=name, kind=float)
     name = part_column(part, "predicted_ms")
     yield Column(predicted, "ms", NO_PROFILE, name=name, kind=float)
 

@@ -12,9 +12,10 @@ def compression_needed(row: Row) -> float | None:
     """By what factor a split's encoded bytes must shrink until it takes what its best anchor does.
 
     1 or less for one that is as fast already; infinite where no smaller data would do, since the
-    nodes and the delay alone take longer; None for an anchor, and where there is none to compare.
+    nodes and the delay alone take longer; None for an anchor, where there is none to compare, and
+    where several users get data of their own.
     """
-    if row.is_anchor or row.speedup_vs_best_anchor is None or not FLOWS[row.flow].paired:
+    if row.is_anchor or row.speedup_vs_best_anchor is None or FLOWS[row.flow].besides:
         return None
     late_ms = known(row.e2e_ms) * (1 - row.speedup_vs_best_anchor)
     shrinks_ms = _shrinking_ms(row)
@@ -27,22 +28,20 @@ def without_data_ms(row: Row) -> float:
 
 
 def _shrinking_ms(row: Row) -> float:
-    """What of the end-to-end time goes with the encoded bytes: their hop without its delay."""
-    ways = {
-        "uplink": (row.uplink_ms, row.delay_ms, row.bw_mbit),
-        "downlink": (row.downlink_ms, row.downlink_delay_ms, row.downlink_mbit),
-    }
-    layers = sum(row.layers)
-    hops = crossings_of(row.flow, row.split)
-    (carrying,) = [hop for hop, cut in hops if 0 < cut < layers]
-    took_ms, delay_ms, _ = ways[carrying]
-    if took_ms is not None:
-        return max(0.0, took_ms - delay_ms)
-    # of two machines, only all hops together may be known
+    """What of the end-to-end time goes with the encoded bytes: their hops without the delay."""
+    layers, crossing = sum(row.layers), crossings_of(row.flow, row.split)
+    carrying = [hop for hop, cut in crossing if 0 < cut < layers]
+    took_ms = [row.hop_ms(hop) for hop in carrying]
+    delay_ms = sum(row.asked_of(hop)[1] for hop in carrying)
+    if None not in took_ms:
+        return max(0.0, sum(map(known, took_ms)) - delay_ms)
+    # of several machines, only all hops together may be known
     left_ms = known(row.network_ms) - delay_ms
-    for hop, cut in hops:
-        if hop != carrying:
-            nbytes = row.result_bytes if cut == layers else dict(row.of_flow)[f"{hop}_bytes"]
-            on_wire = wire_bytes(int(known(nbytes)), row.mss_bytes or SEGMENT_BYTES)
-            left_ms -= on_wire * 8 / ways[hop][2] / 1e3 + ways[hop][1]
+    sent = dict(row.of_flow)
+    for hop, _ in crossing:
+        if hop not in carrying:
+            rate_mbit, own_delay_ms = row.asked_of(hop)
+            nbytes = known(sent.get(f"{hop}_bytes", row.result_bytes))
+            on_wire = wire_bytes(int(nbytes), row.mss_bytes or SEGMENT_BYTES)
+            left_ms -= on_wire * 8 / rate_mbit / 1e3 + own_delay_ms
     return max(0.0, left_ms)

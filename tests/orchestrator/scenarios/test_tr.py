@@ -14,6 +14,7 @@ from orchestrator.scenarios.tr import tr_tables
 from splitbed.errors import UsageError
 from tests.orchestrator import written
 from tests.orchestrator.measure.test_profile import profile
+from tests.orchestrator.results.test_flows import add
 from tests.orchestrator.results.test_summary import SPEC, add_cell
 
 MAPS = [{"name": "/backbone/fpn/extra_blocks/p6/Conv", "shape": [1, 256, 13, 20], "bytes": 266_240}]
@@ -34,7 +35,8 @@ def write_run(path: Path, model: str, **changed: object) -> RunFolder:
         "verdict": "VALID",
     }  # fmt: skip
     written.write_run(folder, **run | changed)
-    add_cell(folder, "2:0", [80] * 3, codec="none", part1_bytes=91_560_942)
+    alone = {"split_name": "cut 2:0", "codec": "none", "part1_bytes": 91_560_942}
+    add(folder, "uplink", "2:0", [("part1", 75), ("result", 5)], [], **alone)
     add_cell(folder, "0:2", [100] * 3)
     sizes = {"intermediate_bytes": 1_440_000, "part1_bytes": 1_024_000, "part2_bytes": 2_048_000}
     add_cell(folder, "1:1", [50] * 3, split_name="split_node_3", **sizes)

@@ -1,0 +1,125 @@
+"""A run of three nodes as its readers are shown it: every part, every hop, each node's time."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from orchestrator.reports.export import export
+from orchestrator.reports.html import facts
+from orchestrator.reports.picture import run_picture
+from orchestrator.reports.table import sweep_table
+from orchestrator.reports.terminal import Plain
+from orchestrator.results.judgement.compression import compression_needed
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.scenarios.tr import tr_tables
+from tests.orchestrator.results.test_flows import Stages, add
+from tests.orchestrator.scenarios.test_tr import table
+from tests.orchestrator.written import rows, write_run
+
+SPLIT: Stages = [
+    ("part1", 10),
+    ("encode", 1),
+    ("uplink", 30),
+    ("decode", 2),
+    ("part2", 20),
+    ("encode", 3),
+    ("uplink2", 12),
+    ("decode", 4),
+    ("part3", 40),
+    ("result", 5),
+    ("downlink2", 1),
+    ("downlink", 1),
+]
+CLOUD: Stages = [
+    ("encode", 1),
+    ("uplink", 40),
+    ("uplink2", 40),
+    ("decode", 2),
+    ("part3", 70),
+    ("result", 5),
+    ("downlink2", 1),
+    ("downlink", 1),
+]
+BACK = [("downlink2", 500), ("downlink", 500)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A chain's split 1:1:1, and the anchor in the cloud."""
+    folder = RunFolder(tmp_path)
+    model = {"name": "m", "weights": "the file's own", "bytes": 3_000_000}
+    write_run(folder, model=model, asked={"flow": "chain"}, verdict="VALID")
+    hops = [("uplink", 40_000), ("uplink2", 40_000), *BACK]
+    named = {"split_name": "network anchor (cloud)", "codec": "raw"}
+    add(folder, "chain", "0:0:3", CLOUD, hops, further_bytes=[3_000_000], **named)
+    hops = [("uplink", 30_000), ("uplink2", 12_000), *BACK]
+    of = {"split_name": "a+b", "codec": "int8", "lossless": False}
+    add(folder, "chain", "1:1:1", SPLIT, hops, further_bytes=[2_000_000], **of)
+    return folder
+
+
+def test_a_row_has_the_size_and_the_time_of_every_part(folder: RunFolder) -> None:
+    _, split = rows(folder)
+    assert split.parts_ms == (10, 20, 40)
+    assert split.parts_bytes == (1, 2, 2_000_000)
+
+
+def test_the_table_of_a_terminal_has_all_parts_and_what_crosses_all_hops(folder: RunFolder) -> None:
+    console = Plain(width=200)
+    shown = Console(file=(text := StringIO()), width=200)
+    console.file = shown.file
+    sweep_table(rows(folder)).show(console)
+    head, *lines = [line for line in text.getvalue().splitlines() if line.strip()][1:]
+    assert "part 1 ms" in head
+    assert "part 3 ms" in head
+    (line,) = [line for line in lines if "a+b" in line]
+    assert "0.0420" in line  # MB over both hops, without results
+    assert [word for word in line.split() if word in ("10.0", "20.0", "40.0")] == [
+        "10.0",
+        "20.0",
+        "40.0",
+    ]
+
+
+def test_a_papers_table_has_parts_and_hops_in_the_order_of_a_frame(folder: RunFolder) -> None:
+    heads = export(rows(folder), "md").decode().splitlines()[0]
+    words = ["part 1 (ms)", "uplink (ms)", "part 2 (ms)", "uplink2 (ms)", "part 3 (ms)"]
+    places = [heads.index(word) for word in words]
+    assert places == sorted(places)
+    assert "downlink" not in heads  # results alone cross it
+
+
+def test_the_page_is_told_every_stage_hop_and_place(folder: RunFolder) -> None:
+    told = facts(folder.path)
+    assert told["stages"] == [
+        *("part1", "encode", "uplink", "decode", "part2", "uplink2", "part3", "result"),
+        *("downlink2", "downlink", "network"),
+    ]
+    assert told["hops"] == ["uplink", "uplink2", "downlink2", "downlink"]
+    assert told["places"] == ["UE", "edge", "cloud", "link"]
+
+
+def test_the_picture_stacks_up_to_the_end_but_for_the_result(folder: RunFolder) -> None:
+    _, split = rows(folder)
+    bars = run_picture([split]).axes[0].patches
+    assert sum(bar.get_width() for bar in bars) == pytest.approx(sum(ms for _, ms in SPLIT) - 5)  # type: ignore[attr-defined]
+
+
+def test_the_document_has_layers_and_time_of_every_node(folder: RunFolder) -> None:
+    text = tr_tables(folder.path)
+    (_, line) = table(text, "as measured over 8 Mbit/s")
+    assert line["No. of layers on client"] == line["No. of layers on server (cloud)"] == "1"
+    times = [line[f"{node} time (ms)"] for node in ("Client", "Server (edge)", "Server (cloud)")]
+    assert times == ["11.000", "25.000", "49.000"]
+    assert (line["Sent on the uplink (MB)"], line["Sent on the uplink2 (MB)"]) == ("0.03", "0.012")
+    (sizes,) = table(text, "Test split model file sizes")
+    assert sizes["Part 3 (MB)"] == "2.000"
+
+
+def test_all_data_of_a_chain_shrink_together(folder: RunFolder) -> None:
+    anchor, split = rows(folder)
+    assert compression_needed(anchor) is None
+    late_ms = sum(ms for _, ms in SPLIT) - sum(ms for _, ms in CLOUD)
+    assert compression_needed(split) == pytest.approx(42 / (42 - late_ms))
