@@ -1,0 +1,1 @@
+"""Speech that is made: commands of a closed vocabulary, spoken by synthesisers, in noisy rooms."""
