@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.media.recipes import PictureRecipe
+from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
@@ -25,6 +25,7 @@ MAX_TENSORS = 4096
 MAX_RANK = 16
 
 MAX_PICTURE_BYTES = 64 << 20
+MAX_RATE = 400_000  # samples of a sound in a second
 
 
 def _options(most_bytes: int) -> list[tuple[str, int]]:
@@ -151,6 +152,25 @@ def recipe_of(message: nodes_pb2.PictureRecipe) -> PictureRecipe:
         std=tuple(message.std),
         datatype=message.datatype,
     )
+
+
+def input_message(
+    data: bytes, recipe: Recipe, name: str, infos: Iterable[TensorInfo]
+) -> nodes_pb2.Input:
+    """A picture or sound as it travels, and what the model takes."""
+    headers = tensor_headers(infos)
+    if isinstance(recipe, SoundRecipe):
+        sound = nodes_pb2.Sound(data=data, **vars(recipe))
+        return nodes_pb2.Input(sound=sound, name=name, tensors=headers)
+    picture = nodes_pb2.Picture(data=data, recipe=recipe_message(recipe))
+    return nodes_pb2.Input(picture=picture, name=name, tensors=headers)
+
+
+def sound_of(message: nodes_pb2.Sound) -> SoundRecipe:
+    """The recipe of a sound; UsageError for one that cannot be."""
+    if not 0 < message.samples <= MAX_PICTURE_BYTES or not 0 < message.rate <= MAX_RATE:
+        raise UsageError(f"refused to make {message.samples} samples at {message.rate} Hz")
+    return SoundRecipe(message.samples, message.rate, message.levelled)
 
 
 def max_abs_diff(left: Tensors, right: Tensors) -> float:

@@ -25,6 +25,7 @@ from splitbed.metrics.images import ImageQuality, image_quality
 from splitbed.metrics.resampling import MIN_PICTURES, Array, inner, mean_of, resamples
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box, boxes_of
+from splitbed.tasks.transcripts import transcript
 from splitbed.tensors import Tensors
 
 MIN_SCORE = 0.5
@@ -129,6 +130,7 @@ class Judge:
             "classification": self._classification,
             "image": self._image,
             "super-resolution": self._upscaled,
+            "transcript": self._transcripts,
         }
         return judges.get(self._task, self._regression)(results)
 
@@ -194,6 +196,21 @@ class Judge:
         """The classes, the likeliest first; the ground truth's names where it has as many."""
         names = self._names
         return [names[i] if i < len(names) else str(i) for i in result["labels"].tolist()]
+
+    def _transcripts(self, results: Mapping[int, Tensors]) -> Judged:
+        """The share of words that are right: 1 - WER, below 0 where many words are put in."""
+        from splitbed.metrics.words import resampled_rate, word_errors
+
+        said = [frame.transcript if (frame := self._inputs[at].frame) else None for at in results]
+        truth = [one for one in said if one is not None]
+        metric = "1 - WER"
+        if len(truth) < len(said):
+            metric = "1 - WER, the whole model's transcripts as truth"
+            truth = [transcript(self._whole[place]) for place in results]
+        judged = word_errors(truth, [transcript(result) for result in results.values()])
+        value = None if judged.rate is None else 1 - judged.rate
+        told = Accuracy(metric, value, judged.row(), frames=len(truth))
+        return Judged(told, lambda drawn: 1 - resampled_rate(judged, drawn))
 
     def _image(self, results: Mapping[int, Tensors]) -> Judged:
         """PSNR and SSIM of the first output against the whole model's, over its range; means."""

@@ -7,14 +7,15 @@ from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.media.datasets import Dataset, Frame, open_dataset
-from splitbed.media.pictures import preprocess, random_inputs, upright
-from splitbed.media.recipes import PictureRecipe
+from splitbed.media.pictures import random_inputs, upright
+from splitbed.media.preprocessing import preprocess
+from splitbed.media.recipes import Recipe
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import MAX_PICTURE_BYTES, recipe_message, tensor_headers
+from splitbed.wire import MAX_PICTURE_BYTES, input_message, tensor_headers
 from splitbed.zoo import AnchorModel
 
 
@@ -24,7 +25,7 @@ class ModelInput:
 
     infos: tuple[TensorInfo, ...]
     frame: Frame | None = None
-    recipe: PictureRecipe | None = None
+    recipe: Recipe | None = None
     seed: int = 0
 
     @property
@@ -34,7 +35,7 @@ class ModelInput:
 
     @property
     def tensors(self) -> Tensors:
-        """What the model takes, made anew each time; UsageError for a picture that is damaged."""
+        """What the model takes, made anew each time; UsageError for a file that is damaged."""
         if self.frame is None or self.recipe is None:
             return random_inputs(self.infos, self.seed)
         return {self.infos[0].name: preprocess(self.frame.read(), self.recipe, self.name)}
@@ -51,7 +52,7 @@ class ModelInput:
         return upright(self.frame.read(), self.name).size
 
     def check(self) -> None:
-        """Raise UsageError for a picture that is damaged, or ground truth that is none."""
+        """Raise UsageError for a file that is damaged, or ground truth that is none."""
         _ = self.tensors, self.boxes
 
     def facts(self) -> dict[str, str]:
@@ -60,18 +61,17 @@ class ModelInput:
 
     def message(self) -> nodes_pb2.Input:
         """What the UE is sent. Raises UsageError."""
-        headers = tensor_headers(self.infos)
         if self.frame is None or self.recipe is None:
             random = nodes_pb2.RandomTensors(seed=self.seed)
+            headers = tensor_headers(self.infos)
             return nodes_pb2.Input(random=random, name=self.name, tensors=headers)
         data = self.frame.read()
         if len(data) > MAX_PICTURE_BYTES:
             raise UsageError(
-                f"the picture {self.frame.source} has {len(data) / 1e6:.0f} MB: a node takes up to "
+                f"the file {self.frame.source} has {len(data) / 1e6:.0f} MB: a node takes up to "
                 f"{MAX_PICTURE_BYTES / 1e6:.0f}"
             )
-        picture = nodes_pb2.Picture(data=data, recipe=recipe_message(self.recipe))
-        return nodes_pb2.Input(picture=picture, name=self.name, tensors=headers)
+        return input_message(data, self.recipe, self.name, self.infos)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Inputs:
 
 
 def open_inputs(
-    config: SweepConfig, graph: Graph, recipe: PictureRecipe | None, anchor: AnchorModel | None
+    config: SweepConfig, graph: Graph, recipe: Recipe | None, anchor: AnchorModel | None
 ) -> Inputs:
     """The inputs that `config` asks for; those of the `anchor` model, where none are given.
 
@@ -103,7 +103,7 @@ def open_inputs(
     if recipe is None:
         if config.input:
             raise UsageError(
-                f"--input {config.input}: {config.model} takes no picture but "
+                f"--input {config.input}: {config.model} takes no picture or sound but "
                 + ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in graph.inputs)
             )
         return Inputs((ModelInput(graph.inputs, seed=config.seed),), None)

@@ -18,7 +18,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, store
-from splitbed.media.recipes import PictureRecipe, image_recipe, recipe_for
+from splitbed.media.recipes import PictureRecipe, Recipe, image_recipe, recipe_for
 from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
@@ -35,7 +35,7 @@ class SweptModel:
     name: str
     stored: StoredModel
     task: str
-    recipe: PictureRecipe | None
+    recipe: Recipe | None
     named_splits: Mapping[str, str] | None
     inputs: tuple[ModelInput, ...]
     others: tuple[ModelInput, ...]
@@ -79,7 +79,7 @@ class SweptModel:
     def picture_at(self, k: int) -> PictureRecipe | None:
         """How what crosses a cut is a picture: the input, the one output; None for what is none."""
         if k == 0:
-            return self.recipe
+            return self.recipe if isinstance(self.recipe, PictureRecipe) else None
         outputs = self.graph.outputs
         return image_recipe(outputs[0]) if k == self.graph.n and len(outputs) == 1 else None
 
@@ -170,9 +170,9 @@ def _session(part: Part, threads: int, runtime: str) -> PartSession:
     return session
 
 
-def _recipe(graph: Graph, anchor: AnchorModel | None) -> PictureRecipe | None:
+def _recipe(graph: Graph, anchor: AnchorModel | None) -> Recipe | None:
     if anchor:
-        return anchor.picture.made_for(graph.inputs[0])
+        return anchor.recipe.made_for(graph.inputs[0]) if anchor.recipe else None
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""How a picture becomes a model's input."""
+"""How a picture or a sound becomes a model's input."""
 
 from __future__ import annotations
 
@@ -46,6 +46,23 @@ class PictureRecipe:
                 if made.shape == tensor.shape:
                     return made
         return self
+
+
+@dataclass(frozen=True)
+class SoundRecipe:
+    """Samples of one channel; ``levelled`` gives them zero mean and unit variance."""
+
+    samples: int
+    """Of the input; what is shorter is filled up with silence."""
+    rate: int = 16_000
+    levelled: bool = True
+
+    def made_for(self, tensor: TensorInfo) -> SoundRecipe:
+        """The same for ``tensor``, where that has another size."""
+        return replace(self, samples=tensor.shape[-1])
+
+
+Recipe = PictureRecipe | SoundRecipe
 
 
 def image_recipe(tensor: TensorInfo) -> PictureRecipe | None:

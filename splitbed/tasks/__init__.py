@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from splitbed.extensions import Extensible
-from splitbed.tasks import centres, classification, detections, pose, ssd, upscaling
+from splitbed.tasks import centres, classification, detections, pose, ssd, transcripts, upscaling
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -34,6 +34,7 @@ _OWN: dict[str, Task] = {
     "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS, ("background", *COCO_CLASSES)),
     "super-resolution": Task(lambda outputs, _: upscaling.decode(outputs), upscaling.RESULTS),
     "tensors": Task(lambda outputs, _: outputs),  # for a model of which nothing is known
+    "transcript": Task(lambda outputs, _: transcripts.decode(outputs), transcripts.RESULTS),
 }
 TASKS = Extensible(
     "splitbed.tasks",

@@ -1062,6 +1062,37 @@ class Picture(_message.Message):
 Global___Picture: _TypeAlias = Picture  # noqa: Y015
 
 @_typing.final
+class Sound(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    LEVELLED_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    samples: _builtins.int
+    """of the input"""
+    rate: _builtins.int
+    """of them, in a second"""
+    levelled: _builtins.bool
+    """to zero mean and unit variance"""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        samples: _builtins.int = ...,
+        rate: _builtins.int = ...,
+        levelled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "levelled", b"levelled", "rate", b"rate", "samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sound: _TypeAlias = Sound  # noqa: Y015
+
+@_typing.final
 class RandomTensors(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1086,6 +1117,7 @@ class Input(_message.Message):
 
     PICTURE_FIELD_NUMBER: _builtins.int
     RANDOM_FIELD_NUMBER: _builtins.int
+    SOUND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     TENSORS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -1093,6 +1125,8 @@ class Input(_message.Message):
     def picture(self) -> Global___Picture: ...
     @_builtins.property
     def random(self) -> Global___RandomTensors: ...
+    @_builtins.property
+    def sound(self) -> Global___Sound: ...
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]:
         """what the model takes"""
@@ -1102,14 +1136,15 @@ class Input(_message.Message):
         *,
         picture: Global___Picture | None = ...,
         random: Global___RandomTensors | None = ...,
+        sound: Global___Sound | None = ...,
         name: _builtins.str = ...,
         tensors: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "random", b"random", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "random", b"random", "sound", b"sound", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "random", b"random", "source", b"source", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "random", b"random", "sound", b"sound", "source", b"source", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["picture", "random"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["picture", "random", "sound"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 

@@ -1,4 +1,4 @@
-"""Datasets: whatever pictures come from, opened as frames with ground truth.
+"""Datasets: whatever pictures and sounds come from, opened as frames with ground truth.
 
 ====================  =============================================================================
 kind                  what it is opened from, as orchestrate's --input
@@ -9,6 +9,8 @@ kind                  what it is opened from, as orchestrate's --input
 ``pictures``          a picture FILE or a FOLDER of them; ``STEM.txt`` beside a picture is its boxes
 ``classification``    a FOLDER of two or more class folders with pictures in them
 ``coco``              an instances FILE.json, or a FOLDER with one (also in ``annotations/``)
+``librispeech``       a FOLDER with ``*.trans.txt`` and the sounds they tell of, at any depth
+``speech``            the name ``speech``: commands, spoken by espeak-ng in noise, with transcripts
 ``voc``               a FOLDER with ``JPEGImages`` and ``Annotations``; FOLDER:SET for an image set
 ``sfu-hw-objects``    a FOLDER with ``videos`` and ``ground-truth``; FOLDER:SEQUENCE where it has
                       several, or the file in ``videos``
@@ -25,7 +27,7 @@ from pathlib import Path
 
 from splitbed.errors import UsageError, did_you_mean
 from splitbed.extensions import Extensible
-from splitbed.media.datasets import catalogue, coco, folders, videos, voc
+from splitbed.media.datasets import catalogue, coco, folders, librispeech, videos, voc
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.pictures import SUFFIXES
 from splitbed.media.video import VIDEO_SUFFIXES
@@ -46,10 +48,16 @@ def _open_emblems(part: str) -> Dataset:
     return emblems.open_emblems(part)
 
 
+def _open_speech(part: str) -> Dataset:
+    from splitbed.media.datasets import spoken
+
+    return spoken.open_speech(part)
+
+
 DATASETS: Extensible[Callable[[str], Dataset]] = Extensible(
     "splitbed.datasets",
     "dataset",
-    {"shapes": _open_shapes, "emblems": _open_emblems},
+    {"shapes": _open_shapes, "emblems": _open_emblems, "speech": _open_speech},
     kind="function that opens a dataset",
     needs=("__call__",),
 )
@@ -108,6 +116,8 @@ def _open(path: Path, part: str, usual: tuple[str, ...] = COCO_CLASSES) -> Datas
 
 
 def _open_folder(path: Path, usual: tuple[str, ...]) -> Dataset:
+    if librispeech.transcript_files(path):
+        return librispeech.open_librispeech(path)
     if instances := coco.find_instances(path):
         return coco.open_coco(instances)
     here = list(path.iterdir())

@@ -61,6 +61,29 @@ _SFU_STEPS = (
     " as ground-truth/NAME/*.txt"
 )
 
+
+def _librispeech(part: str, mb: int, sha256: str) -> KnownDataset:
+    name = f"{part}-clean"
+    return KnownDataset(
+        name=f"librispeech-{name}",
+        title=f"LibriSpeech {name}: 5.4 hours of read speech (clause 10.1.8)",
+        truth="transcripts",
+        terms="CC BY 4.0",
+        page="https://www.openslr.org/12",
+        steps="unpack the archive into the folder",
+        archives=(
+            Archive(
+                f"https://www.openslr.org/resources/12/{name}.tar.gz",
+                mb=mb,
+                gives="LibriSpeech",
+                sha256=sha256,
+            ),
+        ),
+        inside=f"LibriSpeech/{name}",
+        needs=(".",),
+    )
+
+
 CATALOGUE: dict[str, KnownDataset] = {
     known.name: known
     for known in (
@@ -81,6 +104,21 @@ CATALOGUE: dict[str, KnownDataset] = {
             page="",
             steps="nothing: it is made on the spot; others are emblems:SEED",
             embedded=True,
+        ),
+        KnownDataset(
+            name="speech",
+            title="commands spoken by espeak-ng in noise: 123 recordings of 3 s",
+            truth="transcripts",
+            terms="part of Splitbed (BSD-3-Clause)",
+            page="",
+            steps="apt-get install espeak-ng: it is made on the spot; speech:dev is another split",
+            embedded=True,
+        ),
+        _librispeech(
+            "test", 347, "39fde525e59672dc6d1551919b1478f724438a95aa55f874b576be21967e6c23"
+        ),
+        _librispeech(
+            "dev", 338, "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3"
         ),
         KnownDataset(
             name="sfu-hw-objects",

@@ -20,11 +20,11 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of a dataset; nothing of it is read before it is asked for.
+    """One picture or sound of a dataset; nothing of it is read before it is asked for.
 
     ``name`` is a file name, unique in the dataset.  ``source`` is the file, or what made it.
     ``path`` is the picture's own file, where it has one.  ``label`` is its class, where the
-    dataset is for classification.
+    dataset is for classification, ``transcript`` what is said, where it is of speech.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Frame:
     truth: Callable[[], Iterable[Box]] | None = field(default=None, repr=False)
     label: str | None = None
     path: Path | None = None
+    transcript: str | None = None
 
     @cached_property
     def boxes(self) -> tuple[Box, ...] | None:
@@ -79,8 +80,11 @@ class Dataset:
 
     @property
     def annotated(self) -> int:
-        """How many frames have ground truth: boxes, or a class."""
-        return sum(frame.truth is not None or frame.label is not None for frame in self.frames)
+        """How many frames have ground truth: boxes, a class or a transcript."""
+        return sum(
+            any(known is not None for known in (one.truth, one.label, one.transcript))
+            for one in self.frames
+        )
 
     def facts(self) -> dict[str, object]:
         """What identifies it in run.json; the ground truth by a sha256 over all of its files."""

@@ -6,20 +6,66 @@ now and then words in no order, so that a recogniser cannot go by the pattern al
 
 from splitbed.media.dice import Dice
 
-ONES = "zero one two three four five six seven eight nine".split()
-TEENS = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-)
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-COLOURS = "red green blue white black yellow orange purple".split()
-PLACES = "kitchen bedroom garage garden office hall station harbour airport".split()
-THINGS = "lamp fan heater radio door window gate box cup timer alarm".split()
-WAYS = "north south east west left right up down".split()
-UNITS = "metres minutes seconds hours degrees percent".split()
-WHEN = "again now please soon later today".split()
-MOVES = "move drive go walk".split()
-DEEDS = "open close lock show call stop start play".split()
-OTHERS = "hundred turn switch place set on off the in at by with from and".split()
+ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+TEENS = [
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+COLOURS = ["red", "green", "blue", "white", "black", "yellow", "orange", "purple"]
+PLACES = [
+    "kitchen",
+    "bedroom",
+    "garage",
+    "garden",
+    "office",
+    "hall",
+    "station",
+    "harbour",
+    "airport",
+]
+THINGS = [
+    "lamp",
+    "fan",
+    "heater",
+    "radio",
+    "door",
+    "window",
+    "gate",
+    "box",
+    "cup",
+    "timer",
+    "alarm",
+]
+WAYS = ["north", "south", "east", "west", "left", "right", "up", "down"]
+UNITS = ["metres", "minutes", "seconds", "hours", "degrees", "percent"]
+WHEN = ["again", "now", "please", "soon", "later", "today"]
+MOVES = ["move", "drive", "go", "walk"]
+DEEDS = ["open", "close", "lock", "show", "call", "stop", "start", "play"]
+OTHERS = [
+    "hundred",
+    "turn",
+    "switch",
+    "place",
+    "set",
+    "on",
+    "off",
+    "the",
+    "in",
+    "at",
+    "by",
+    "with",
+    "from",
+    "and",
+]
 LOOSE = [
     *ONES, *TEENS, *TENS, *COLOURS, *PLACES, *THINGS, *WAYS, *UNITS, *WHEN, *MOVES, *DEEDS,
     *OTHERS,

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.media.pictures import preprocess, random_inputs
+from splitbed.media.pictures import random_inputs
+from splitbed.media.preprocessing import preprocess
+from splitbed.media.recipes import Recipe
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import infos_of, recipe_of
+from splitbed.wire import infos_of, recipe_of, sound_of
 
 MAX_INPUTS = 100_000
-_PICTURE = "picture"
+_FILE = "file"
 
 
 class Source:
@@ -55,9 +57,14 @@ def _read(
     if given.WhichOneof("source") == "random":
         return random_inputs(infos, given.random.seed), lambda made_up: made_up
     if len(infos) != 1:
-        raise UsageError(f"a picture is one input, the model takes {len(infos)}")
-    name, called, recipe = infos[0].name, given.name, recipe_of(given.picture.recipe)
+        raise UsageError(f"a picture or sound is one input, the model takes {len(infos)}")
+    name, called = infos[0].name, given.name
+    recipe: Recipe
+    if given.WhichOneof("source") == "sound":
+        data, recipe = given.sound.data, sound_of(given.sound)
+    else:
+        data, recipe = given.picture.data, recipe_of(given.picture.recipe)
     return (
-        {_PICTURE: np.frombuffer(given.picture.data, np.uint8)},
-        lambda kept: {name: preprocess(kept[_PICTURE].tobytes(), recipe, called)},
+        {_FILE: np.frombuffer(data, np.uint8)},
+        lambda kept: {name: preprocess(kept[_FILE].tobytes(), recipe, called)},
     )

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from splitbed.tasks.transcripts import LABELS
 from splitbed.zoo.layers import Floats
 from splitbed.zoo.onnx_writer import OnnxWriter, model_of
 from splitbed.zoo.wav2vec2.layout import (
     EXTRACTOR,
-    LABELS,
     POSITIONS,
     PROJECTION,
     TRANSFORMER,
@@ -39,9 +39,7 @@ def to_onnx(layout: Layout, weights: Weights, origin: str) -> onnx.ModelProto:
     constants = [numpy_helper.from_array(v, name) for name, v in network.constants.items()]
     waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, [1, "samples"])
     logits = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [1, "frames", len(LABELS)])
-    graph = helper.make_graph(
-        network.nodes, layout.name, [waveform], [logits], [*held, *constants]
-    )
+    graph = helper.make_graph(network.nodes, layout.name, [waveform], [logits], [*held, *constants])
     return model_of(graph, origin, IR_VERSION)
 
 
@@ -55,8 +53,8 @@ class _Network:
             "first": np.array([0]), "second": np.array([1]),
             "heads": np.array([-1, layout.heads, layout.width // layout.heads]),
             "rows": np.array([-1, layout.width]),
-            "half": np.float32(0.5), "one": np.float32(1), "sqrt_2": np.float32(2**0.5),
-            "scale": np.float32((layout.width // layout.heads) ** -0.5),
+            "half": np.array(0.5, np.float32), "one": np.array(1, np.float32), "sqrt_2": np.array(2**0.5, np.float32),
+            "scale": np.array((layout.width // layout.heads) ** -0.5, np.float32),
         }  # fmt: skip
 
     def build(self) -> None:
@@ -136,7 +134,9 @@ class _Network:
         return self._linear(f"{name}.out_proj", mixed)
 
     def _linear(self, name: str, x: str) -> str:
-        return self._node("Gemm", _path(name, "Gemm"), x, f"{name}.weight", f"{name}.bias", transB=1)
+        return self._node(
+            "Gemm", _path(name, "Gemm"), x, f"{name}.weight", f"{name}.bias", transB=1
+        )
 
     def _norm(self, name: str, x: str) -> str:
         """Over the last axis; ``name`` with or without ``.layer_norm``."""

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LABELS = "-|ETAONIHSRDLUMWCFGYPBVK'XJQZ"
-"""Those of clause 10.1.2, in its order: the blank, the space between words, the letters."""
+from splitbed.tasks.transcripts import LABELS
+
 RATE = 16_000
 EXTRACTOR, PROJECTION = "feature_extractor.conv_layers", "encoder.feature_projection"
 TRANSFORMER = "encoder.transformer"
@@ -61,7 +61,10 @@ class Layout:
     def _shapes(self) -> Iterator[tuple[str, Shape]]:
         width, wide = self.width, (self.width,)
         for at, kernel in enumerate(self.kernels):
-            yield f"{EXTRACTOR}.{at}.conv.weight", (self.channels, self.channels if at else 1, kernel)
+            yield (
+                f"{EXTRACTOR}.{at}.conv.weight",
+                (self.channels, self.channels if at else 1, kernel),
+            )
             if self.per_frame or at == 0:
                 yield from _norm(f"{EXTRACTOR}.{at}.layer_norm", self.channels)
         yield from _norm(f"{PROJECTION}.layer_norm", self.channels)
@@ -96,7 +99,8 @@ BASE = Layout("wav2vec2-base", 768, 12, 12, 3072, per_frame=False, norm_first=Fa
 LARGE = Layout("hubert-large", 1024, 24, 16, 4096, per_frame=True, norm_first=True)
 """torchaudio's HUBERT_ASR_LARGE."""
 SMALL = Layout(
-    "speechnet", 192, 4, 4, 640, per_frame=False, norm_first=True, channels=48, positions=32,
+    "speechnet", 160, 4, 4, 512, per_frame=False, norm_first=True, channels=48, positions=32,
     groups=8,
 )  # fmt: skip
 """SpeechNet, Splitbed's own."""
+LAYOUTS = {layout.name: layout for layout in (BASE, LARGE, SMALL)}

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from splitbed.tasks.transcripts import LABELS
 from splitbed.zoo import checkpoints
 from splitbed.zoo.layers import BLANK, Floats
 from splitbed.zoo.wav2vec2.graph import Weights, to_onnx
-from splitbed.zoo.wav2vec2.layout import DIRECTION, GAIN, LABELS, POSITIONS, SMALL, Layout, Shape
+from splitbed.zoo.wav2vec2.layout import DIRECTION, GAIN, POSITIONS, SMALL, Layout, Shape
 
 TRAINED = Path(__file__).with_name("speechnet.safetensors")
 SEED = 1

@@ -1,0 +1,91 @@
+"""Sounds: making model inputs of their bytes, and files of their samples."""
+
+import io
+import wave as wav
+from math import gcd
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.errors import MachineError, UsageError
+from splitbed.media.recipes import SoundRecipe
+from splitbed.media.speech.rooms import levelled
+
+SUFFIXES = (".flac", ".wav")
+MOST_SECONDS = 600
+_WAVE = b"RIFF"
+
+
+def preprocess(data: bytes, recipe: SoundRecipe, name: str) -> npt.NDArray[np.float32]:
+    """The model input 1xSAMPLES made of an encoded sound's bytes.
+
+    Channels are averaged, other rates than the recipe's resampled (polyphase, as scipy does), then
+    the values levelled, where the recipe asks for it. Silence fills what is short of
+    ``recipe.samples``; 0 takes what there is. ``name`` is what an error calls the sound.
+
+    Raises:
+        UsageError: the bytes are no sound, are damaged, or last longer than the recipe's samples.
+        MachineError: FLAC, and soundfile is not installed.
+    """
+    samples, rate = _read(data, name)
+    if rate != recipe.rate:
+        from scipy.signal import resample_poly  # a second to import
+
+        common = gcd(rate, recipe.rate)
+        samples = resample_poly(samples, recipe.rate // common, rate // common)
+    wave = samples.astype(np.float32)[np.newaxis]
+    if recipe.levelled:
+        wave = levelled(wave)
+    size = recipe.samples or wave.shape[1]
+    if wave.shape[1] > size:
+        raise UsageError(
+            f"{name} lasts {wave.shape[1] / recipe.rate:.2f} s, the model takes"
+            f" {size / recipe.rate:.2f} s: give --shape waveform=1x{wave.shape[1]} or more"
+        )
+    return np.pad(wave, ((0, 0), (0, size - wave.shape[1])))
+
+
+def wave_file(samples: npt.NDArray[np.int16], rate: int) -> bytes:
+    """A WAV file of one channel."""
+    file = io.BytesIO()
+    with wav.open(file, "wb") as sound:
+        sound.setparams((1, 2, rate, len(samples), "NONE", ""))
+        sound.writeframes(samples.astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def _read(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
+    """Samples from -1 to 1 of one channel, and how many there are in a second."""
+    try:
+        samples, rate = _read_wave(data) if data.startswith(_WAVE) else _read_flac(data, name)
+    except (EOFError, wav.Error) as error:
+        raise UsageError(
+            f"cannot read {name} as WAV of 16 bits: {error or 'it ends early'}"
+        ) from None
+    if not 0 < len(samples) <= MOST_SECONDS * rate:
+        raise UsageError(f"{name} has {len(samples)} samples: up to {MOST_SECONDS} s can be read")
+    return samples, rate
+
+
+def _read_wave(data: bytes) -> tuple[npt.NDArray[np.float64], int]:
+    with wav.open(io.BytesIO(data)) as sound:
+        if sound.getsampwidth() != 2:
+            raise wav.Error(f"it has {8 * sound.getsampwidth()} bits a sample")
+        frames = sound.readframes(sound.getnframes())
+        channels, rate = sound.getnchannels(), sound.getframerate()
+    whole = len(frames) // (2 * channels) * 2 * channels
+    return np.frombuffer(frames[:whole], "<i2").reshape(-1, channels).mean(1) / 32768, rate
+
+
+def _read_flac(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
+    try:
+        import soundfile  # an optional extra
+    except (ImportError, OSError):
+        raise MachineError(
+            f"reading {name} needs soundfile: run \"pip install 'splitbed[speech]'\""
+        ) from None
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise UsageError(f"cannot read {name} as a sound: {error}") from None
+    return samples.mean(1), rate
