@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,video,otel
+EXTRAS ?= dev,video,otel,speech
 TESTED := torch,mininet,vmaf# extras that only tests of them need: .pt files, Mininet's links
 PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
@@ -67,7 +67,7 @@ docs: setup  ## docs/rows.md from what the columns declare
 
 lock: setup  ## pin the newest dependencies in requirements.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --extra dev --extra video --extra otel --no-annotate --no-header \
+	$(BIN)/uv pip compile --quiet --universal --extra dev --extra video --extra otel --extra speech --no-annotate --no-header \
 		pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra dev --extra tflite-runtime \
 		--no-annotate --no-header pyproject.toml -o requirements-tflite-runtime.lock

@@ -19,7 +19,7 @@ def named(requirements: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("lock", "extras"),
     [
-        ("requirements.lock", ("dev", "video", "otel")),
+        ("requirements.lock", ("dev", "video", "otel", "speech")),
         ("requirements-tflite-runtime.lock", ("dev", "tflite-runtime")),
     ],
 )

@@ -149,7 +149,7 @@ class _Films:
 
 
 def _films(local: LocalModel) -> _Films:
-    small, outputs = local.model.recipe, local.model.graph.outputs
+    small, outputs = local.model.picture_at(0), local.model.graph.outputs
     large = image_recipe(outputs[0]) if len(outputs) == 1 else None
     if small is None or large is None or {len(small.mean), len(large.mean)} != {1}:
         raise UsageError(

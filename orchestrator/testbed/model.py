@@ -18,13 +18,13 @@ from splitbed.errors import UsageError
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, store
-from splitbed.media.recipes import PictureRecipe, Recipe, image_recipe, recipe_for
+from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, image_recipe, recipe_for
 from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.zoo import AnchorModel
 
-SAID_OF_FILES = ("classification", "image", "super-resolution")
+SAID_OF_FILES = ("classification", "image", "super-resolution", "transcript")
 """Tasks of files, whose outputs need not be what is said."""
 
 
@@ -97,7 +97,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     """
     file, weights, anchor = model_file(config, folder, config.seed)
     graph = load_graph(file, input_shapes(config, anchor))
-    recipe = _recipe(graph, anchor)
+    recipe = _recipe(graph, anchor, config.task)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.least_runs)
     for one in inputs:  # refuse it now, not in the middle of a sweep
@@ -170,9 +170,11 @@ def _session(part: Part, threads: int, runtime: str) -> PartSession:
     return session
 
 
-def _recipe(graph: Graph, anchor: AnchorModel | None) -> Recipe | None:
+def _recipe(graph: Graph, anchor: AnchorModel | None, task: str | None) -> Recipe | None:
     if anchor:
         return anchor.recipe.made_for(graph.inputs[0]) if anchor.recipe else None
+    if task == "transcript" and len(graph.inputs) == 1:
+        return SoundRecipe(graph.inputs[0].shape[-1])
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
 
 

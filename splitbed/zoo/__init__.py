@@ -6,6 +6,7 @@ from splitbed.extensions import Extensible
 from splitbed.media.recipes import PictureRecipe
 from splitbed.zoo.anchor_model import AnchorModel, Variant
 from splitbed.zoo.classifiers.catalogue import CLASSIFIERS
+from splitbed.zoo.wav2vec2.catalogue import RECOGNISERS
 
 __all__ = ["ZOO", "AnchorModel", "Variant", "anchor_model"]
 
@@ -173,6 +174,7 @@ _OWN: dict[str, AnchorModel] = {
         parameters=0,
     ),
     **CLASSIFIERS,
+    **RECOGNISERS,
 }
 ZOO = Extensible(
     "splitbed.models",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from splitbed.media.recipes import PictureRecipe
+from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,8 @@ class AnchorModel:
     """Of the files that ``build`` can make, the usual one first."""
     named_splits: Mapping[str, str]
     """Label of a split point in the clause's table -> ``NODE:before``."""
-    picture: PictureRecipe
+    picture: PictureRecipe | None
+    """How a picture becomes its input; None where it takes none."""
     task: str
     """Key of :data:`splitbed.tasks.TASKS`."""
     parameters: int
@@ -50,3 +51,10 @@ class AnchorModel:
     """Multipliers of the channels that the model comes in; the clause's is 1."""
     shape: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """What its inputs measure without ``--shape``, where its file leaves sizes open."""
+    sound: SoundRecipe | None = None
+    """How a sound becomes its input; None where it takes none."""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """What preprocessing does for it."""
+        return self.sound or self.picture

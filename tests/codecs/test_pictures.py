@@ -15,6 +15,7 @@ from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.tensors import TensorInfo
 from splitbed.zoo import ZOO
 
+assert ZOO["ssd300"].picture and ZOO["posenet"].picture
 SSD300 = ZOO["ssd300"].picture
 POSENET = replace(ZOO["posenet"].picture, layout="NHWC")
 BYTES = recipe_for(TensorInfo("image", "UINT8", (1, 96, 96, 3)))

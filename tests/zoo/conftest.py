@@ -33,7 +33,9 @@ def run(model: onnx.ModelProto) -> Callable[[np.ndarray], Tensors]:
 @pytest.fixture(scope="session")
 def picture() -> np.ndarray:
     """The default picture as SSD300's input."""
-    return preprocess(load_pictures()[0].read(), ZOO["ssd300"].picture)
+    recipe = ZOO["ssd300"].picture
+    assert recipe
+    return preprocess(load_pictures()[0].read(), recipe)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ from splitbed.zoo import ZOO, Variant, shapesnet
 
 ROOT = Path(__file__).parents[2]
 MODEL = ZOO["shapesnet"]
+assert MODEL.picture
+RECIPE = MODEL.picture
 SPLITS = {
     "stem": (16, 96, 128),
     "stage1": (32, 48, 64),
@@ -70,7 +72,7 @@ def measured(stored: StoredModel, video: Video) -> Callable[..., DetectionAccura
     def measure(form: str, **options: int) -> DetectionAccuracy:
         found = {}
         for number, (picture, _) in enumerate(video):
-            image = preprocess(encoded(picture, form, **options), MODEL.picture)
+            image = preprocess(encoded(picture, form, **options), RECIPE)
             results = task.decode(session.run({"image": image}), stored.graph.inputs)
             found[str(number)] = boxes_of(results, task.classes, WIDTH, HEIGHT)
         truth = {str(number): boxes for number, (_, boxes) in enumerate(video)}
@@ -124,7 +126,7 @@ def test_the_named_splits_are_those_tested() -> None:
 
 @pytest.mark.parametrize("label", SPLITS)
 def test_the_parts_give_what_the_whole_gives(stored: StoredModel, video: Video, label: str) -> None:
-    image = preprocess(encoded(video[0][0], "PNG"), MODEL.picture)
+    image = preprocess(encoded(video[0][0], "PNG"), RECIPE)
     whole = opened(extract(stored, 0)[1]).run({"image": image})
     (split,) = resolve(stored.graph, label, MODEL.named_splits)
     first, second = map(opened, extract(stored, split.k))
@@ -137,7 +139,7 @@ def test_the_parts_give_what_the_whole_gives(stored: StoredModel, video: Video, 
 
 
 def test_the_picture_is_not_resized() -> None:
-    assert (MODEL.picture.width, MODEL.picture.height) == (WIDTH, HEIGHT)
+    assert (RECIPE.width, RECIPE.height) == (WIDTH, HEIGHT)
 
 
 def test_training_learns_632_410_parameters() -> None:

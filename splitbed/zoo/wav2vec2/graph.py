@@ -53,8 +53,13 @@ class _Network:
             "first": np.array([0]), "second": np.array([1]),
             "heads": np.array([-1, layout.heads, layout.width // layout.heads]),
             "rows": np.array([-1, layout.width]),
-            "half": np.array(0.5, np.float32), "one": np.array(1, np.float32), "sqrt_2": np.array(2**0.5, np.float32),
-            "scale": np.array((layout.width // layout.heads) ** -0.5, np.float32),
+            **{
+                name: np.array(value, np.float32)
+                for name, value in (
+                    ("half", 0.5), ("one", 1), ("sqrt_2", 2**0.5),
+                    ("scale", (layout.width // layout.heads) ** -0.5),
+                )
+            },
         }  # fmt: skip
 
     def build(self) -> None:

@@ -1,0 +1,66 @@
+"""Sounds become what recognisers take, whatever the file's rate, channels and length."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from splitbed.errors import UsageError
+from splitbed.media.recipes import SoundRecipe
+from splitbed.media.sounds import preprocess, wave_file
+
+RATE = 16_000
+PLAIN = SoundRecipe(RATE, levelled=False)
+
+
+def tone(rate: int = RATE, seconds: float = 1.0, hertz: float = 440.0) -> npt.NDArray[np.int16]:
+    times = np.arange(int(rate * seconds)) / rate
+    return np.asarray(8000 * np.sin(2 * np.pi * hertz * times), np.int16)
+
+
+def test_samples_are_those_of_the_file_from_minus_1_to_1() -> None:
+    made = preprocess(wave_file(tone(), RATE), PLAIN, "tone")
+    assert made.shape == (1, RATE) and made.dtype == np.float32
+    assert np.array_equal(made[0] * 32768, tone())
+
+
+def test_flac_is_read_as_wav_is() -> None:
+    soundfile = pytest.importorskip("soundfile")
+    flac = io.BytesIO()
+    soundfile.write(flac, tone(), RATE, format="FLAC")
+    assert np.array_equal(
+        preprocess(flac.getvalue(), PLAIN, "tone"), preprocess(wave_file(tone(), RATE), PLAIN, "")
+    )
+
+
+def test_levelled_sounds_have_zero_mean_and_unit_variance() -> None:
+    made = preprocess(wave_file(tone() + np.int16(50), RATE), SoundRecipe(RATE), "tone")
+    assert abs(made.mean()) < 1e-4 and abs(made.std() - 1) < 1e-4
+
+
+def test_what_is_short_ends_in_silence() -> None:
+    made = preprocess(wave_file(tone(seconds=0.5), RATE), PLAIN, "tone")
+    assert made.shape == (1, RATE) and not made[0, RATE // 2 :].any() and made.any()
+
+
+def test_what_is_long_is_refused_with_what_takes_it() -> None:
+    with pytest.raises(UsageError, match=r"lasts 2\.00 s.* takes 1\.00 s.*waveform=1x32000"):
+        preprocess(wave_file(tone(seconds=2), RATE), PLAIN, "tone")
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000])
+def test_other_rates_are_resampled_and_keep_their_pitch(rate: int) -> None:
+    made = preprocess(wave_file(tone(rate), rate), PLAIN, "tone")[0]
+    assert np.abs(np.fft.rfft(made)).argmax() == 440
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"RIFF", b"fLaC" + bytes(40), wave_file(tone(), RATE)[:30], b"\x89PNG\r\n\x1a\n" * 9],
+    ids=["nothing", "RIFF alone", "FLAC of zeros", "half a header", "a picture"],
+)
+def test_what_is_no_sound_is_refused_by_name(damage: bytes) -> None:
+    pytest.importorskip("soundfile")
+    with pytest.raises(UsageError, match="murmur"):
+        preprocess(damage, PLAIN, "murmur.wav")
