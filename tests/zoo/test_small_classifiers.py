@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("network", small.ROWS)
 def test_it_names_nearly_every_emblem(network: str) -> None:
     known = ZOO[f"small-{network}"]
+    assert known.picture
     built, origin = known.build(Variant("onnx"))
     assert origin.startswith("trained on emblems (seed 1), sha256:")
     session = ort.InferenceSession(built, providers=["CPUExecutionProvider"])
