@@ -16,7 +16,7 @@ from splitbed.codecs.codec import Codec, NamedKind
 from splitbed.codecs.stage import Setting, StageKind
 from splitbed.errors import MachineError, UsageError
 from splitbed.extensions import Extensible
-from splitbed.model_coders import floats, integers, kept, nnc
+from splitbed.model_coders import floats, integers, kept, nnc, prune
 from splitbed.tensors import TensorInfo
 
 __all__ = ["DUMMY", "GROUP", "MODEL_CODERS", "Known", "ModelCoder", "coder_named", "known"]
@@ -31,7 +31,7 @@ MODEL_CODERS: Extensible[StageKind] = Extensible(
         "bf16": codec_floats.KINDS["bf16"],
         **integers.KINDS,
         **kept.KINDS,
-        "prune": floats.KINDS["prune"],
+        **prune.KINDS,
         **exact.KINDS,
         **zstd.KINDS,
         **nnc.KINDS,

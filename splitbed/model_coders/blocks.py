@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from splitbed.tensors import TensorInfo
 
-MOST_VALUES = 1 << 20
+MOST_VALUES = 1 << 18
 """Of a block; a row that has more stays whole."""
 
 

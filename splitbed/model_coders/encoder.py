@@ -13,7 +13,7 @@ from splitbed.errors import NodeError
 from splitbed.model_coders import ModelCoder, coder_named
 from splitbed.model_coders.bitstream import LENGTH, SKELETON_CODER, Header, bound
 from splitbed.model_coders.blocks import blocks_of
-from splitbed.model_coders.kept import Kept, kept
+from splitbed.model_coders.prune import Preparing
 from splitbed.model_data.digest import raw, tensor_hash
 from splitbed.model_data.file import ModelFile
 from splitbed.tensors import TensorInfo
@@ -31,8 +31,8 @@ def encode(model: ModelFile, coder: ModelCoder, *, base: str = "") -> Iterator[b
         NodeError: it cannot encode what is in one: NaN, where it rounds to levels.
     """
     for named in coder.stages:
-        if isinstance(named.kind, Kept):
-            model = kept(model, named.kind.bits)
+        if isinstance(named.kind, Preparing):
+            model = named.kind.prepared(model, named.parameter)
     header = Header(coder, base, model.layout)
     yield header.pack()
     skeleton = np.frombuffer(model.skeleton, np.uint8)

@@ -98,8 +98,8 @@ def _levels(name: str, levels: Array, bits: int) -> "onnx.TensorProto":
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The stage that leaves tensors alone, of a model that :attr:`bits` were kept of before."""
+class _Kind:
+    """A :class:`splitbed.model_coders.prune.Preparing` kind."""
 
     bits: int
     lossless: bool = False
@@ -117,5 +117,10 @@ class Kept:
             raise UsageError(f"it takes no number, and got {parameter}")
         return Unchanged(info)
 
+    def prepared(self, model: ModelFile, parameter: int | None) -> ModelFile:
+        """The model with its layers' weights in these bits; raises as :func:`kept`."""
+        del parameter
+        return kept(model, self.bits)
 
-KINDS: dict[str, StageKind] = {"int8-onnx": Kept(8), "int4-onnx": Kept(4)}
+
+KINDS: dict[str, StageKind] = {"int8-onnx": _Kind(8), "int4-onnx": _Kind(4)}

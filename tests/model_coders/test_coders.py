@@ -65,6 +65,18 @@ def test_pruning_makes_the_least_weights_zero() -> None:
     np.testing.assert_array_equal(after[~gone], before[~gone])
 
 
+def test_pruning_channels_makes_the_least_of_them_zero() -> None:
+    before = STATE["conv.weight"] * np.arange(1, 9, dtype=np.float32).reshape(8, 1, 1, 1)
+    after = decoded([coded("prune-channels:30", {"w": before})]).state["w"]
+    assert not after[:2].any()  # two of eight
+    np.testing.assert_array_equal(after[2:], before[2:])
+
+
+def test_weights_without_magnitude_are_not_pruned() -> None:
+    with pytest.raises(NodeError, match="cannot prune fc: some of its values are NaN"):
+        coded("prune:30", {"fc": np.array([[1, np.nan], [0, 2]], np.float32)})
+
+
 @pytest.mark.parametrize("coder", LEVELS)
 def test_size_is_within_a_tenth_of_the_levels_entropy(coder: str) -> None:
     weight = weights(128, 64, 3, 3)
