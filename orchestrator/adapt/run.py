@@ -78,7 +78,7 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
     with local_model(config) as local:
         cells = plan_cells(slowest, local.model)
         names = policy_names(asked.policy, names_of(cells))
-        with testbed(site, local.model, [links[max(links)], *links.values()]) as bed:
+        with testbed(site, local.model, [(links[rate],) for rate in (max(links), *links)]) as bed:
             if trace.longest_outage_s and not bed.link.rates.holds:
                 raise UsageError(
                     f"{trace.name} has outages, in which what is sent waits, and backend "

@@ -126,7 +126,8 @@ class Turns:
         for rate_mbit in sorted({min(self.links), max(self.links)}):
             bed.interruption.check()
             bed.link.shape(link := self.links[rate_mbit])
-            self.proofs.append((link, proved(bed, self.engine.watcher, link)))
+            (proof,) = proved(bed, self.engine.watcher, [link])
+            self.proofs.append((link, proof))
 
     def prepare(self) -> None:
         """Hold the cells; run each over the fastest link: what does it take beside the wire?"""

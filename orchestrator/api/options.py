@@ -124,6 +124,10 @@ class LinkWords(TypedDict, total=False):
 
     bw: Annotated[Numbers, Says("Mbit/s, a list. [5,20,100]")]
     link: Annotated[Names, Says("Profiles (orchestrate links) in place of a grid.")]
+    link_of: Annotated[
+        str | Mapping[str, str | Mapping[str, float]],
+        Says("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20, or backhaul:lte."),
+    ]
     ul: Annotated[str | Mapping[str, float], Says("Uplink only, as rate_mbit=20,delay_ms=5.")]
 
 

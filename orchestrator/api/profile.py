@@ -38,7 +38,7 @@ def run_profile(config: SweepConfig) -> tuple[Profile, str, str]:
     """The profile, the model's name, and what its weights are."""
     with (
         prepared(config) as ready,
-        testbed(ready.site, ready.local.model, config.links) as bed,
+        testbed(ready.site, ready.local.model, config.flow_links) as bed,
     ):
         taken = take_profile(config, bed.model, bed.pair)
         return taken, bed.model.name, bed.model.facts.weights

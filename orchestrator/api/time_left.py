@@ -53,7 +53,7 @@ class TimeLeft:
         there: set[object] = set()
         self._todo = []
         for cell in cells:
-            split, delivery = cell.configuration.k, (cell.configuration.k, cell.link)
+            split, delivery = cell.configuration.k, (cell.configuration.k, cell.links)
             self._todo.append(_Planned(cell, split not in there, delivery not in there))
             there |= {split, delivery}
 

@@ -1,5 +1,6 @@
 """What is measured: a split of the model with a codec, over a link, at a pace of the UE."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -7,6 +8,7 @@ from itertools import pairwise
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import FLOWS, UPLINK, Heads, anchor_of
 from orchestrator.ask.itinerary import crossings, itinerary, with_head
+from orchestrator.ask.links import links_words
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
@@ -34,11 +36,18 @@ class Configuration:
     """Cuts after the first, where the flow has more than two parts."""
     heads: Heads = ()
     """Which outputs the head of each user makes; none told: each makes all."""
+    later_links: tuple[LinkSpec, ...] = ()
+    """Those after the first, where the flow has several that differ."""
 
     @property
     def cuts(self) -> tuple[int, ...]:
         """After how many layers each part but the last ends."""
         return self.k, *self.later
+
+    @property
+    def links(self) -> tuple[LinkSpec, ...]:
+        """Those of its flow, in their order; what follows the last is as that. None is any link."""
+        return (self.link, *self.later_links) if self.link else ()
 
     @property
     def split(self) -> str:
@@ -50,7 +59,7 @@ class Configuration:
     def key(self) -> str:
         """Names it in a journal: the split and all that is asked of it."""
         flow = "" if self.flow == UPLINK else f"{self.flow} "
-        link = f" over {self.link.words}" if self.link else ""
+        link = f" over {links_words(self.links)}" if self.link else ""
         pace = f" on UE {self.pace.words}" if self.pace.limits else ""
         return f"{flow}{self.split} {self.codecs}{link}{pace}"
 
@@ -128,6 +137,8 @@ class Configuration:
         """Whether a codec needs the ranges of what crosses."""
         return any(codec_named(codec).calibrated for _, codec in self.coding)
 
-    def over(self, link: LinkSpec, pace: Pace) -> "Configuration":
-        """The same split and codecs over this link, at this pace."""
-        return replace(self, link=link, pace=pace)
+    def over(self, links: Sequence[LinkSpec], pace: Pace) -> "Configuration":
+        """The same split and codecs over these links of its flow, at this pace."""
+        first, *later = links
+        alike = len({*links}) == 1
+        return replace(self, link=first, later_links=() if alike else tuple(later), pace=pace)

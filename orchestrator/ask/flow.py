@@ -207,6 +207,13 @@ def shape_of(links: Sequence[LinkSpec], hop: str) -> Shape:
     return link.uplink if way == "uplink" else link.downlink
 
 
+def delivery_shape(name: str, links: Sequence[LinkSpec]) -> Shape:
+    """What the user's node fetches its part over: the way down its own link."""
+    flow = FLOWS[name]
+    near, far = next(ends for ends in flow.links if ends[0] == flow.user)
+    return shape_of(links, flow.hop(far, near))
+
+
 def anchor_of(name: str, split: str, label: str = "") -> Anchor | None:
     """Which anchor a split k:n-k under this label is in a flow: one node does it all.
 

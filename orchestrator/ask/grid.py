@@ -12,7 +12,7 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import FLOWS, Heads, anchors_of, shape_of
+from orchestrator.ask.flow import FLOWS, Heads, anchors_of, delivery_shape, shape_of
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
@@ -69,9 +69,14 @@ class Cell:
 
     @property
     def link(self) -> LinkSpec:
-        """The link that it is measured over."""
+        """The link that it is measured over, the first of its flow."""
         assert self.configuration.link is not None
         return self.configuration.link
+
+    @property
+    def links(self) -> tuple[LinkSpec, ...]:
+        """All of its flow, in their order; what follows the last is as that."""
+        return self.configuration.links
 
     @property
     def wire_ms(self) -> float:
@@ -80,7 +85,7 @@ class Cell:
         return sum(
             wire_ms(
                 self.crossing_bytes if cut == asked.cut else self.input_bytes,
-                shape_of([self.link], hop),
+                shape_of(self.links, hop),
             )
             for hop, cut in asked.crossings
             if cut < asked.n
@@ -89,7 +94,9 @@ class Cell:
     @property
     def delivery_ms(self) -> float:
         """What the delivery of the UE's part takes on the wire, about."""
-        return wire_ms(self.delivery_bytes, self.link.downlink) if self.delivery_bytes else 0.0
+        if not self.delivery_bytes:
+            return 0.0
+        return wire_ms(self.delivery_bytes, delivery_shape(self.configuration.flow, self.links))
 
 
 @dataclass(frozen=True)
@@ -125,8 +132,8 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     asked = configurations(config, model, lambda cut: _codecs(config, model, cut))
     cells = []
     for _, of_split in groupby(asked, key=lambda one: one.cuts):
-        for pace, link, one in product(paces(config), config.links, [*of_split]):
-            cells.append(cell_of(one.over(link, pace), model, config))
+        for pace, links, one in product(paces(config), config.flow_links, [*of_split]):
+            cells.append(cell_of(one.over(links, pace), model, config))
     return cells
 
 
@@ -248,7 +255,7 @@ def anchors_again(cells: Sequence[Cell], blocks: int) -> list[Visit]:
     for cell in cells:
         asked = cell.configuration
         if asked.cuts in anchors_of(asked.flow, asked.n).values():
-            found.setdefault((asked.cuts, asked.link, asked.pace), cell)
+            found.setdefault((asked.cuts, asked.links, asked.pace), cell)
     return [Visit(cell, blocks) for cell in found.values()]
 
 

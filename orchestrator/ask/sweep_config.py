@@ -1,14 +1,17 @@
 """What a sweep is asked to do: the options of `orchestrate sweep`, or the same as YAML."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from orchestrator.ask.flow import UPLINK, flow_named
-from orchestrator.ask.links import LinkOptions
+from netem.spec import LinkSpec
+from orchestrator.ask.flow import UPLINK, check_flow, flow_named
+from orchestrator.ask.links import LinkOptions, OwnShape
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
+from orchestrator.ask.topology import Topology, load_topology
 from splitbed.checked import one_line, read_yaml
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError, did_you_mean
@@ -19,6 +22,7 @@ RACE_FRAMES = 6
 """The most of a cell in a race: no fewer have an interval."""
 MAX_DROP = 0.01
 """Of the metric: what loses more is not recommended."""
+_IMPAIRED = ("delay_ms", "jitter_ms", "loss_pct")
 _ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
 
 
@@ -139,6 +143,41 @@ class SweepConfig(LinkOptions):
                 f"{self.flow} none does: measure every cell, without it"
             )
         return self
+
+    @cached_property
+    def place(self) -> Topology:
+        """The topology that it runs in, which has what its flow needs; UsageError for any other."""
+        flow = flow_named(self.flow)
+        found = load_topology(self.topology, "pair" if flow.paired else self.flow)
+        check_flow(self.flow, found.names, {one.ends for one in found.links.values()}, found.name)
+        return found
+
+    @cached_property
+    def flow_links(self) -> tuple[tuple[LinkSpec, ...], ...]:
+        """For each link that is asked for, once, all of the flow, in its order; UsageError."""
+        names = {one.ends: name for name, one in self.place.links.items()}
+        of_flow = [names[ends] for ends in flow_named(self.flow).links]
+        for name in self.link_of:
+            if name not in of_flow:
+                meant = did_you_mean(name, of_flow, otherwise=";")
+                raise UsageError(
+                    f"--link-of {name}: the flow {self.flow} has no such link in the topology "
+                    f"{self.place.name}{meant} its links are {', '.join(of_flow)}"
+                )
+        found = dict.fromkeys(
+            tuple(self._own(name).over(link, name) for name in of_flow) for link in self.links
+        )
+        if len(found) < len(self.links) and self.model_fields_set & {"bw", "link", *_IMPAIRED}:
+            raise UsageError(
+                f"what is swept makes {len(self.links)} links, of which {len(found)} are left by "
+                f"what {' and '.join(of_flow)} have of their own: give as many, or less of that"
+            )
+        return tuple(found)
+
+    def _own(self, name: str) -> OwnShape:
+        """What a link has of its own: an option goes before the topology's file."""
+        of_file, asked = self.place.links[name].shape, self.link_of.get(name)
+        return of_file.but(asked) if asked else of_file
 
     @property
     def _race(self) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from netem.link import Addresses
+from orchestrator.ask.links import OwnShape, OwnShapeWords
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
 from splitbed.node.config import NodeName, Tls
@@ -28,6 +29,8 @@ class LinkPlace(Frozen):
     """A link and the nodes that it joins: the nearer to the user first, which dials the other."""
 
     ends: tuple[NodeName, NodeName]
+    shape: OwnShapeWords = OwnShape()
+    """What it has of its own, whatever is swept."""
 
 
 class _Joined(Frozen):

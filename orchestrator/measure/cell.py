@@ -1,6 +1,6 @@
-"""One cell: a configuration on its link, proved, warmed up, measured until frames are enough.
+"""One cell: a configuration on its links, proved, warmed up, measured until frames are enough.
 
-shape link ──> warm it ──> prove it ──> deliver part 1 ──> slow the UE ──> frames … ──> prove again
+shape links ──> warm ──> prove ──> deliver part 1 ──> slow the UE ──> frames … ──> prove again
 """
 
 import math
@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from msgspec.structs import replace
 
 from netem.spec import LinkSpec
+from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
@@ -20,7 +21,7 @@ from orchestrator.measure.time_limits import TimeLimits, warming_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
 from orchestrator.testbed.loading.parts import Parts
-from orchestrator.testbed.testbed import Testbed
+from orchestrator.testbed.testbed import Testbed, in_order
 from splitbed.tensors import TensorInfo
 
 
@@ -46,6 +47,7 @@ def cell_record(
             CrossingTensor(name=one.name, shape=one.shape, bytes=one.nbytes) for one in crossing
         ),
         link=cell.link,
+        links=cell.links if len(FLOWS[asked.flow].links) > 1 else (),
         link_backend=backend,
         frames=0,
     )
@@ -70,21 +72,21 @@ class CellMeasurement:
         if clocks:
             clocks.begin()
         self.parts.load(asked)
-        read_back = self.bed.shape(cell.link)
+        read_back = self.bed.shape(cell.links)
         # the first bytes of a connection travel slower
         if warming := warming_bytes(cell):
             self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
         meter = MachineMeter(self.bed.pair)
-        before = proved(self.bed, self.watcher, cell.link)
+        before = proved(self.bed, self.watcher, cell.links)
         timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
-        delivery_ms = self.parts.deliver(cell.link, timeout_s)
+        delivery_ms = self.parts.deliver(*cell.links, timeout_s=timeout_s)
         self.parts.assign(asked)
         self.parts.warm()
         with self.parts.paced(asked.pace) as slowed:
             self._frames(cell, record.attempt, keep)
         if clocks:
             clocks.read()
-        after = proved(self.bed, self.watcher, cell.link)
+        after = proved(self.bed, self.watcher, cell.links)
         return replace(
             record,
             part1_bytes=self.parts.loaded.part1_bytes,
@@ -95,8 +97,9 @@ class CellMeasurement:
             ue_cpus=slowed.ue_cpus,
             ue_slowdown=slowed.ue_slowdown,
             ue_slowdown_asked=slowed.asked,
-            link_read_back=read_back,
-            proofs=(before, after),
+            link_read_back=read_back[0],
+            links_read_back=read_back if len(read_back) > 1 else (),
+            proofs=(*before, *after),
             machine=meter.read(),
         )
 
@@ -111,15 +114,17 @@ class CellMeasurement:
             pass
 
 
-def proved(bed: Testbed, watcher: Watcher, link: LinkSpec) -> ProofRecord:
-    """Measure the link, which is shaped so. Raises NodeError."""
-    started = time.monotonic()
-    said = MessageToDict(
-        bed.pair.prove_link(link),
-        preserving_proto_field_name=True,
-        always_print_fields_with_no_presence=True,
-    )
-    wall_ms = (time.monotonic() - started) * 1e3
-    proof = ProofRecord.from_plain({**said, "wall_ms": wall_ms})
-    watcher.proved(link, proof)
-    return proof
+def proved(bed: Testbed, watcher: Watcher, links: Sequence[LinkSpec]) -> tuple[ProofRecord, ...]:
+    """Measure each link of the flow, which are shaped so; watchers see it. Raises NodeError."""
+    found = []
+    for number, (ends, link) in enumerate(in_order(bed.pair.links, links)):
+        started = time.monotonic()
+        said = MessageToDict(
+            bed.pair.prove_link(number, link),
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        told = {"wall_ms": (time.monotonic() - started) * 1e3, "ends": ends}
+        found.append(ProofRecord.from_plain({**said, **told}))
+        watcher.proved(link, found[-1])
+    return tuple(found)

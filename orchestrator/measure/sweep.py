@@ -91,7 +91,7 @@ def run_prepared(
     model = ready.local.model
     check_classes(model)
     cells = plan_cells(config, model)
-    with testbed(ready.site, model, config.links) as bed:
+    with testbed(ready.site, model, config.flow_links) as bed:
         folder = RunFolder(resumed) if resumed else create(config.out, model.name)
         return measure_cells(config, cells, bed, folder, progress, remeasure, race)
 

@@ -36,17 +36,17 @@ class TimeLimits:
 
     def frame_s(self, cell: Cell) -> float:
         """For a frame, and for what warms the link, which is no more than a frame sends."""
-        wire = cell.wire_ms + wire_ms(self.result_bytes, cell.link.downlink)
+        wire = cell.wire_ms + sum(wire_ms(self.result_bytes, one.downlink) for one in cell.links)
         return self.frame_timeout_s or _allowed_s(cell, wire + self.outage_s * 1e3)
 
     def delivery_s(self, cell: Cell, nbytes: int) -> float:
         """For parts of so many bytes to cross the link."""
-        return _allowed_s(cell, wire_ms(nbytes, cell.link.downlink))
+        return _allowed_s(cell, max(wire_ms(nbytes, one.downlink) for one in cell.links))
 
 
 def _allowed_s(cell: Cell, wire: float) -> float:
-    lossy = cell.link.uplink.loss_pct or cell.link.downlink.loss_pct
-    return allowed_s(wire, lossy=bool(lossy), slower=cell.configuration.pace.most)
+    lossy = any(one.uplink.loss_pct or one.downlink.loss_pct for one in cell.links)
+    return allowed_s(wire, lossy=lossy, slower=cell.configuration.pace.most)
 
 
 def allowed_s(wire: float, *, lossy: bool, slower: float = 1.0) -> float:
@@ -54,9 +54,9 @@ def allowed_s(wire: float, *, lossy: bool, slower: float = 1.0) -> float:
     return (_WORK_MS * slower + (_LATE_WITH_LOSS if lossy else _LATE) * wire) / 1e3
 
 
-def window_bytes(link: LinkSpec, hop: str = UPLINK) -> int:
-    """What opens the congestion window of a hop over it, as far as a frame can need it."""
-    return int(shape_of([link], hop).rate_mbit * 1e3 / 8 * WARM_LINK_MS)
+def window_bytes(*links: LinkSpec, hop: str = UPLINK) -> int:
+    """What opens the congestion window of a hop over them, as far as a frame can need it."""
+    return int(shape_of(links, hop).rate_mbit * 1e3 / 8 * WARM_LINK_MS)
 
 
 def warming_bytes(cell: Cell) -> dict[str, int]:
@@ -65,5 +65,5 @@ def warming_bytes(cell: Cell) -> dict[str, int]:
     for hop, cut in asked.carrying:
         crossing = cell.crossing_bytes if cut == asked.cut else cell.input_bytes
         if crossing:
-            found[hop] = min(window_bytes(cell.link, hop), crossing)
+            found[hop] = min(window_bytes(*cell.links, hop=hop), crossing)
     return found

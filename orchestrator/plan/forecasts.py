@@ -12,6 +12,7 @@ from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.flow import shape_of
 from orchestrator.ask.grid import Cell
+from orchestrator.ask.links import links_words
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.racing.beliefs import Errors, Prediction
@@ -56,7 +57,7 @@ def forecasts(
 
 
 def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: float) -> Prediction:
-    asked, link = cell.configuration, cell.link
+    asked, links = cell.configuration, cell.links
     # over a link without end, what is left is the nodes'
     at_once = PlanGrid.of(PlanPoint(slowdown, 0.0, np.inf))
     work = predictor.work([option])
@@ -69,20 +70,20 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
         nodes = Errors(nodes.low * PACED.low, nodes.high * PACED.high)
     return Prediction(
         nodes_ms=nodes_ms,
-        network_ms=_network_ms(predictor, option, link) if asked.crosses else 0.0,
+        network_ms=_network_ms(predictor, option, links) if asked.crosses else 0.0,
         nodes=nodes,
-        network=RANDOM if _is_random(link) else STEADY,
+        network=RANDOM if any(map(_is_random, links)) else STEADY,
         pace=asked.pace.words,
         work=(asked.cuts, asked.codecs, asked.pace.words),
-        link=link.words,
+        link=links_words(links),
     )
 
 
-def _network_ms(predictor: Predictor, option: Option, link: LinkSpec) -> float:
+def _network_ms(predictor: Predictor, option: Option, links: Sequence[LinkSpec]) -> float:
     return sum(
         wire_ms(
             one.coded.nbytes if one.coded else predictor.facts.result_bytes,
-            shape_of([link], one.hop),
+            shape_of(links, one.hop),
             predictor.profile.segment_bytes,
         )
         for one in option.crossings

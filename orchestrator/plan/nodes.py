@@ -31,7 +31,7 @@ def read_nodes(place: Path) -> Profile:
 def take_nodes(config: SweepConfig, site: Site, model: SweptModel, watcher: Watcher) -> Profile:
     """Profile the nodes, and the parts of the cuts that are planned."""
     watcher.note("profiling the nodes")
-    with testbed(site, model, config.links) as bed:
+    with testbed(site, model, config.flow_links) as bed:
         return take_profile(config, bed.model, bed.pair)
 
 

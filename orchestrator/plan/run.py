@@ -86,6 +86,11 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
             f"--flow {config.flow}: a plan predicts from profiles, which know no heads; choose "
             f"{', '.join(name for name, one in FLOWS.items() if one.predicted)}"
         )
+    if config.topology and any(len({*links}) > 1 for links in config.flow_links):
+        raise UsageError(
+            f"--topology {config.topology}: a plan predicts links that are alike, and these differ "
+            "by the shape of their own; plan without that, or measure each cell with a sweep"
+        )
     if config.out:
         check_free(config.out)
     profile = read_nodes(wanted.profile) if wanted.profile else None

@@ -75,7 +75,7 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
         told = _ends(plan.predictor, [*roles], PlanGrid.of(at))
         found += [
             Probe(
-                option.configuration.over(at.link, at.pace),
+                option.configuration.over([at.link], at.pace),
                 at,
                 *ends,
                 tuple(names),
@@ -120,7 +120,7 @@ def verify(
     if any(codec_named(name).sequential for name in codecs):
         config = config.replaced(runs=config.least_runs)  # which takes no input twice
     cells = [cell_of(probe.configuration, model, config) for probe in asked]
-    with testbed(site, model, links) as bed:
+    with testbed(site, model, [(link,) for link in links]) as bed:
         outcome = measure_cells(config, cells, bed, create(config.out, model.name), watcher)
     if outcome.stopped:
         raise outcome.stopped

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from netem.proof import RATE_TOLERANCE
-from orchestrator.ask.flow import FLOWS, nodes_of
+from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.judgement.accuracy import is_fit
@@ -213,11 +213,24 @@ def _cell_facts(row: Row, cell: CellRecord, frames: Sequence[Timeline]) -> Facts
         "needed": None if row.e2e_ms is None else compression_needed(row),
         "cdf": _curve([frame.e2e_ms for frame in frames]),
         "frame": _median_frame(frames, row.flow),
-        "proofs": [
-            [proof.uplink_mbit, proof.downlink_mbit, proof.rtt_min_ms, proof.fault]
-            for proof in cell.proofs
-        ],
+        "proofs": [*_proofs(cell)],
     }
+
+
+def _proofs(cell: CellRecord) -> Iterator[Facts]:
+    """Of each link of its flow, before and after; `ends` where it has several."""
+    links = FLOWS[cell.flow].links
+    for number, ends in enumerate(links, start=1):
+        way = shape_of(cell.every_link, f"uplink{number}")
+        back = shape_of(cell.every_link, f"downlink{number}")
+        for place, proof in enumerate(cell.proofs_of(number)):
+            yield {
+                "when": "after" if place else "before",
+                "ends": " to ".join(ends) if len(links) > 1 else "",
+                "asked": [way.rate_mbit, back.rate_mbit, way.delay_ms + back.delay_ms],
+                "proved": [proof.uplink_mbit, proof.downlink_mbit, proof.rtt_min_ms],
+                "fault": proof.fault,
+            }
 
 
 def _curve(e2e_ms: Sequence[float]) -> list[tuple[float, float]]:

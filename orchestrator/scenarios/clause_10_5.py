@@ -143,7 +143,7 @@ def _needs(row: Row, fps: float) -> Line:
         "network": sum(
             _value(row, name) for name in ("network_decode_ms", "part1_ms", "network_encode_ms")
         ),
-        "downlink": _value(row, "downlink2_bytes") * 8e-3 / row.downlink_mbit,
+        "downlink": _value(row, "downlink2_bytes") * 8e-3 / _value(row, "downlink2_mbit"),
         "ue_b": sum(_value(row, name) for name in ("ue_b_decode_ms", "part2_ms", "result_ms")),
     }
     slowest = max(busy_ms, key=lambda name: busy_ms[name])

@@ -218,21 +218,20 @@ class Pair:
             "warm the link",
         )
 
-    def prove_link(self, spec: LinkSpec) -> nodes_pb2.LinkProof:
-        """Measure rates and round trip of the link, or of all of the flow, which are to be alike.
+    @property
+    def links(self) -> Sequence[tuple[str, str]]:
+        """Between which nodes its links are: who dials, and who is dialled."""
+        return self._flow.links
 
-        Given is the proof of the first, or of the one that differs.
-        """
-        proofs = [self._proved(near, far, spec) for near, far in self._flow.links]
-        return next((proof for proof in proofs if proof.fault), proofs[0])
-
-    def _proved(self, near: str, far: str, spec: LinkSpec) -> nodes_pb2.LinkProof:
+    def prove_link(self, number: int, spec: LinkSpec) -> nodes_pb2.LinkProof:
+        """Measure rates and round trip of a link, the first of which is 0."""
+        near, far = self.links[number]
         proof = self.ask(
             near,
             lambda node: prove(node, self.nodes[far], spec, CONTROL_TIMEOUT_S),
-            "prove the link",
+            f"prove the link to {far}" if len(self.links) > 1 else "prove the link",
         )
-        if proof.fault and len(self._flow.links) > 1:
+        if proof.fault and len(self.links) > 1:
             proof.fault = f"{near} to {far}: {proof.fault}"
         return proof
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from netem.backends import AUTO, check_links, check_rates, choose
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import FLOWS, UPLINK, Link, check_flow, flow_named
+from orchestrator.ask.flow import FLOWS, UPLINK, Link
 from orchestrator.ask.pace import paces
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.ask.topology import Namespaces, Topology, load_topology
+from orchestrator.ask.topology import Namespaces, Topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
@@ -61,10 +61,7 @@ def checked_site(config: SweepConfig) -> Site:
 
     Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
-    flow = flow_named(config.flow)
-    topology = load_topology(config.topology, "pair" if flow.paired else config.flow)
-    ends = {place.ends for place in topology.links.values()}
-    check_flow(config.flow, topology.names, ends, topology.name)
+    topology = config.place
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
@@ -73,14 +70,14 @@ def checked_site(config: SweepConfig) -> Site:
         if any(pace.limits for pace in paces(config)):
             Processor().close()
     else:
-        check_machines(topology, flow.nodes)
+        check_machines(topology, FLOWS[config.flow].nodes)
         if config.link_backend != AUTO:
             raise UsageError(
                 f"--link-backend {config.link_backend} is for links made here: the nodes of "
                 f"{topology.name} shape theirs themselves"
             )
         site = Site(topology, None, config.flow)
-    site.check(config.links)
+    site.check(link for links in config.flow_links for link in links)
     return site
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from netem.backends import AUTO, open_network
 from netem.link import ShapedLink
@@ -46,18 +47,33 @@ class Testbed:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     links: Mapping[str, Joint] = field(default_factory=dict)
 
-    def shape(self, spec: LinkSpec) -> LinkSpec:
-        """Shape every link so; what the kernel says of the first. Raises LinkError."""
-        self.link.shape(spec)
-        for joint in self.links.values():
-            if joint.link is not self.link:
-                joint.link.shape(spec)
-        return self.link.read_back()
+    def shape(self, links: Sequence[LinkSpec]) -> tuple[LinkSpec, ...]:
+        """Shape each link so, in their order; what the kernel says of each. Raises LinkError."""
+        return shape_each([joint.link for joint in self.links.values()] or [self.link], links)
+
+
+_Link = TypeVar("_Link")
+
+
+def in_order(links: Sequence[_Link], specs: Sequence[LinkSpec]) -> list[tuple[_Link, LinkSpec]]:
+    """Each link with what it is to be: where fewer are told, those that follow are as the last."""
+    return [(link, specs[min(place, len(specs) - 1)]) for place, link in enumerate(links)]
+
+
+def shape_each(links: Sequence[ShapedLink], specs: Sequence[LinkSpec]) -> tuple[LinkSpec, ...]:
+    """Shape links; what the kernel says of each. Raises LinkError."""
+    for link, spec in in_order(links, specs):
+        link.shape(spec)
+    return tuple(link.read_back() for link in links)
 
 
 @contextmanager
-def testbed(site: Site, model: SweptModel, links: Sequence[LinkSpec]) -> Iterator[Testbed]:
-    """Bring up nodes that have the model, the first of `links` shaped; take them down at the end.
+def testbed(
+    site: Site, model: SweptModel, links: Sequence[Sequence[LinkSpec]]
+) -> Iterator[Testbed]:
+    """Bring up nodes that have the model, their links as the first of `links`; take them down.
+
+    Each of these are the links of a flow, in its order; those that follow the last are as that.
 
     Raises SplitbedError for what is not possible.
     """
@@ -81,7 +97,7 @@ def testbed(site: Site, model: SweptModel, links: Sequence[LinkSpec]) -> Iterato
 
 @contextmanager
 def local_joints(
-    site: Site, topology: Namespaces, space: Scratch, asked: LinkSpec
+    site: Site, topology: Namespaces, space: Scratch, asked: Sequence[LinkSpec]
 ) -> Iterator[dict[str, Joint]]:
     """The links of a site on this machine, shaped; the nodes at their ends are not started."""
     (folder := space.folder / "link").mkdir()
@@ -89,13 +105,12 @@ def local_joints(
     with open_network(site.backend or AUTO, folder, wanted) as network:
         made = {ends: network.links[name] for name, ends in site.links.items()}
         nodes = local_nodes(made, space, topology.data_port)
-        for link in network.links.values():
-            link.shape(asked)
+        shape_each([network.links[name] for name in site.links], asked)
         yield _joints(site, nodes, network.links)
 
 
 def remote_joints(
-    site: Site, nodes: Mapping[str, Node], asked: Sequence[LinkSpec]
+    site: Site, nodes: Mapping[str, Node], asked: Sequence[Sequence[LinkSpec]]
 ) -> dict[str, Joint]:
     """The links between machines whose nodes were started, each as the first of `asked`.
 
@@ -104,11 +119,11 @@ def remote_joints(
     made = machine_links(
         {name: (nodes[near], nodes[far]) for name, (near, far) in site.links.items()}
     )
-    for link in made.values():
-        for spec in asked:
+    links = [made[name] for name in site.links]
+    for specs in asked:
+        for link, spec in in_order(links, specs):
             link.check(spec)
-    for link in made.values():
-        link.shape(asked[0])
+    shape_each(links, asked[0])
     return _joints(site, nodes, made)
 
 

@@ -91,15 +91,15 @@ class Crossing:
 
     def _crossed(self, row: ModelRow, link: LinkSpec, coded: nodes_pb2.CodedPart) -> ModelRow:
         bed, down = self._bed, link.downlink
-        bed.shape(link)
+        bed.shape([link])
         timeout_s = allowed_s(wire_ms(coded.bytes, down), lossy=bool(down.loss_pct))
-        opening = min(coded.bytes, window_bytes(link, "downlink"))
+        opening = min(coded.bytes, window_bytes(link, hop="downlink"))
         bed.pair.warm_link({"downlink": opening}, timeout_s)
-        before = proved(bed, Watcher(), link)
+        before = proved(bed, Watcher(), [link])
         start = self._started(link, timeout_s)
         if row.ue_perf is None:
             row = replace(row, ue_perf=self._performance(timeout_s))
-        proofs = before, proved(bed, Watcher(), link)
+        proofs = *before, *proved(bed, Watcher(), [link])
         self._keep(row, link, proofs, start, coded)
         return _row(row, link, proofs, start, coded)
 

@@ -81,7 +81,7 @@ def _over_links(
     told: Told,
 ) -> Iterator[ModelRow]:
     """The rows over every link; of what failed here, or is decoded here alone, the row itself."""
-    with testbed(site, local.model, scenario.config.links) as bed:
+    with testbed(site, local.model, scenario.config.flow_links) as bed:
         facts = conditions(bed.pair, bed.link.backend)
         folder.replace("conditions.json", json.dumps(facts.plain(), indent=2))
         crossing = Crossing(bed, scenario, folder)

@@ -41,7 +41,7 @@ def test_each_hop_of_a_frame_is_as_many_bytes_as_its_interfaces_count(
     config = sweep_config(asked)
     with (
         prepared(config) as ready,
-        brought_up(ready.site, model := ready.local.model, config.links) as bed,
+        brought_up(ready.site, model := ready.local.model, config.flow_links) as bed,
     ):
         cells, parts = plan_cells(config, model), Parts(bed.pair, model, config)
         assert len(cells) >= 3  # the split, and the anchors

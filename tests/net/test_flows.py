@@ -83,7 +83,7 @@ def test_interfaces_carry_what_rows_say_hop_by_hop(flow: str, tmp_path: Path) ->
     config = sweep_config({"model": str(file), "flow": flow, "bw": "100", "delivery": False})
     with (
         prepared(config) as ready,
-        brought_up(ready.site, model := ready.local.model, config.links) as bed,
+        brought_up(ready.site, model := ready.local.model, config.flow_links) as bed,
     ):
         link, parts = bed.link, Parts(bed.pair, model, config)
         assert isinstance(link, Link)
@@ -105,6 +105,7 @@ def test_interfaces_carry_what_rows_say_hop_by_hop(flow: str, tmp_path: Path) ->
 def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
     place = Place(tmp_path)
     asked = ["--flow", "chain", "--split", "2:4+5:1", "--bw", "20", "--delay-ms", "2"]
+    asked += ["--link-of", "backhaul:rate_mbit=40,delay_ms=5"]
     done = place.sweep(*asked, "--no-delivery", "--runs", "3")
     assert done.returncode in (0, 1), done.stderr + done.stdout
     table = rows_of(place)
@@ -114,10 +115,14 @@ def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
         assert row.valid or row.reason.startswith("stages leave"), row.reason
         assert row.e2e_over_bound is not None
         assert row.e2e_over_bound >= 0.98
+        assert row.link == "20 Mbit/s, 2 ms and 40 Mbit/s, 5 ms"
+        assert row.link_mbit == pytest.approx(20, rel=0.03)
+        assert row.value("link2_mbit") == pytest.approx(40, rel=0.03)
+        assert float(str(row.value("link2_rtt_ms"))) >= 10
     cloud, edge, split, _ = table
     assert all((row.max_abs_diff or 0) < 1e-6 for row in (cloud, edge, split))
     # up and back over both links, or over the first alone: the delay of each
-    assert (split.bound_ms or 0) >= 8
+    assert (split.bound_ms or 0) >= 14
     assert (edge.bound_ms or 0) >= 4
     assert split.value("uplink2_bytes")
     assert edge.value("uplink2_bytes") == 0

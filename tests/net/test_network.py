@@ -53,7 +53,7 @@ def joined(tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> Joi
         every = Flow("all of it", tuple((name, 0) for name in topology.names), links)
         monkeypatch.setitem(FLOWS, "every", every)
         site = Site(topology, backend, "every")
-        with scratch() as space, local_joints(site, topology, space, ASKED) as joints:
+        with scratch() as space, local_joints(site, topology, space, (ASKED,)) as joints:
             yield joints
 
     return opened

@@ -32,7 +32,7 @@ try:
         node.started()
     way = tuple((name, 0) for name in topology.names)
     FLOWS["every"] = Flow("", way, tuple(place.ends for place in topology.links.values()))
-    joints = remote_joints(Site(topology, None, "every"), nodes, [symmetric(rate_mbit=20)])
+    joints = remote_joints(Site(topology, None, "every"), nodes, [(symmetric(rate_mbit=20),)])
     for rate_mbit, (name, joint) in zip((20, 50), joints.items()):
         joint.link.shape(spec := symmetric(rate_mbit=rate_mbit))
         proof = prove(*joint.ends, spec, 60)

@@ -53,7 +53,7 @@ def test_the_ue_fetches_its_part_and_the_cloud_is_brought_its_own(chain: Splits)
     own = Splits(chain.pair, chain.model, flow="chain", delivery=True)
     own.parts.load(asked := own.asked(2, "raw", 3))
     assert [name for name, _ in own.parts._cut.delivered] == ["ue"]
-    assert own.parts.deliver(symmetric(rate_mbit=20), FRAME_S)
+    assert own.parts.deliver(symmetric(rate_mbit=20), timeout_s=FRAME_S)
     own.parts.assign(asked)
     assert own.run(of=asked).max_abs_diff <= 1e-6
 

@@ -35,7 +35,7 @@ def test_a_ue_that_has_only_what_the_edge_sent_it_runs_every_cut(
 ) -> None:
     asked = shared.asked(layers)
     shared.parts.load(asked)
-    took_ms = shared.parts.deliver(LINK, FRAME_S)
+    took_ms = shared.parts.deliver(LINK, timeout_s=FRAME_S)
     assert took_ms is not None
     assert took_ms > 0
     assert (shared.parts.loaded.part1_bytes > 0) == (layers > 0)
@@ -49,10 +49,10 @@ def test_a_ue_that_has_only_what_the_edge_sent_it_runs_every_cut(
 def test_frames_go_on_while_the_same_part_is_delivered_again(shared: Splits) -> None:
     asked = shared.asked(2)
     shared.parts.load(asked)
-    shared.parts.deliver(LINK, FRAME_S)
+    shared.parts.deliver(LINK, timeout_s=FRAME_S)
     shared.parts.assign(asked)
     for frame in range(3):
-        shared.parts.deliver(symmetric(rate_mbit=100 + frame), FRAME_S)
+        shared.parts.deliver(symmetric(rate_mbit=100 + frame), timeout_s=FRAME_S)
         assert shared.run(frame, of=asked).frame == frame
 
 

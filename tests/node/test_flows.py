@@ -50,7 +50,7 @@ def test_parts_come_to_the_nodes_that_run_them(splits: Splits, delivery: bool) -
     own = Splits(splits.pair, splits.model, flow=splits.flow, delivery=delivery)
     asked = own.asked(2)
     own.parts.load(asked)
-    took_ms = own.parts.deliver(symmetric(rate_mbit=20), FRAME_S)
+    took_ms = own.parts.deliver(symmetric(rate_mbit=20), timeout_s=FRAME_S)
     assert (took_ms is not None) == delivery
     own.parts.assign(asked)
     assert own.run(of=asked).max_abs_diff <= 1e-6

@@ -98,7 +98,7 @@ def test_each_user_fetches_its_own_head(heads: Splits) -> None:
     own = Splits(heads.pair, heads.model, flow="multi-head", delivery=True)
     own.parts.load(asked := own.asked(2))
     assert [name for name, _ in own.parts._cut.delivered] == ["ue-1", "ue-2"]
-    assert own.parts.deliver(symmetric(rate_mbit=20), FRAME_S)
+    assert own.parts.deliver(symmetric(rate_mbit=20), timeout_s=FRAME_S)
     own.parts.assign(asked)
     assert own.run(of=asked).max_abs_diff <= 1e-6
 

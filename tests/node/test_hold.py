@@ -100,7 +100,7 @@ def test_parts_of_splits_that_are_held_are_delivered_again_and_not_opened(shared
     for _ in range(2):
         for layers in (2, 3):
             delivered.parts.load(delivered.asked(layers))
-            assert delivered.parts.deliver(LINK, FRAME_S)
+            assert delivered.parts.deliver(LINK, timeout_s=FRAME_S)
     for layers in (2, 3):
         delivered.parts.assign(asked := delivered.asked(layers))
         assert delivered.run(of=asked).max_abs_diff <= 1e-6

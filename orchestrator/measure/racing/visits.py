@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.links import links_words
 from orchestrator.ask.split_point import as_codec, cut_name
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.engine import Engine
@@ -141,7 +142,7 @@ def _entrant(cell: Cell, predicted: Mapping[str, Prediction], frames: int, seede
     asked = cell.configuration
     return Entrant(
         key=asked.key,
-        question=(cell.link.words, asked.pace.words),
+        question=(links_words(cell.links), asked.pace.words),
         anchor=asked.anchor,
         predicted=predicted[asked.key],
         frames=frames,

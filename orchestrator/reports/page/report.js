@@ -305,15 +305,15 @@ function accuracy() {
 
 function link() {
   const proved = cells.filter((cell) => cell.proofs.length);
-  const ways = [["uplink", "bw_mbit", "var(--s0)", 0], ["downlink", "downlink_mbit", "var(--s1)", 1]];
+  const ways = [["uplink", "var(--s0)", 0], ["downlink", "var(--s1)", 1]];
   const tolerance = told.rate_tolerance;
   function draw(width) {
     if (!proved.length) return null;
-    const marks = proved.flatMap((cell) => ways.flatMap(([way, asked, colour, place]) =>
-      cell.proofs.map((proof, nth) => ({
-        at: [cell.order + 1 + (nth ? 0.2 : -0.2), proof[place] / cell.row[asked] - 1], colour, size: 3,
-        title: `${cell.label} over ${cell.row.link}, ${nth ? "after" : "before"}: ${way} `
-          + `${worded(proof[place], "mbit")}, asked ${worded(cell.row[asked], "mbit")}`,
+    const marks = proved.flatMap((cell) => ways.flatMap(([way, colour, place]) =>
+      cell.proofs.map(({ when, ends, asked, proved: found }) => ({
+        at: [cell.order + 1 + (when === "after" ? 0.2 : -0.2), found[place] / asked[place] - 1], colour, size: 3,
+        title: `${cell.label} over ${cell.row.link}, ${when}: ${way}${ends && ` of ${ends}`} `
+          + `${worded(found[place], "mbit")}, asked ${worded(asked[place], "mbit")}`,
       }))));
     const plot = axes(width,
       { least: 0, most: cells.length + 1, unit: "", name: "cell, in the order of the rows" },
@@ -328,11 +328,11 @@ function link() {
     + `up to the dashed lines, ±${worded(tolerance, "percentunit")}, is let pass.`,
     {
       draw,
-      numbers: () => table(["cell", "link", "", "asked up Mbit/s", "measured", "asked down Mbit/s", "measured",
+      numbers: () => table(["cell", "link", "of", "", "asked up Mbit/s", "measured", "asked down Mbit/s", "measured",
         "asked RTT ms", "measured", "backend", "fault"],
-        cells.flatMap(({ label, row, proofs }) => proofs.map(([up, down, rtt, fault], nth) => [label, row.link,
-          nth ? "after" : "before", row.bw_mbit, up, row.downlink_mbit, down,
-          row.delay_ms + row.downlink_delay_ms, rtt, row.link_backend, fault ?? ""]))),
+        cells.flatMap(({ label, row, proofs }) => proofs.map(({ when, ends, asked, proved: found, fault }) =>
+          [label, row.link, ends, when, ...asked.flatMap((value, nth) => [value, found[nth]]),
+            row.link_backend, fault]))),
     });
 }
 

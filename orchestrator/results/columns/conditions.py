@@ -1,36 +1,60 @@
-"""The columns of a row on what it was measured over and on: its link, and the machine."""
+"""The columns of a row on what it was measured over and on: its links, and the machine."""
 
 from collections.abc import Sequence
 from statistics import fmean
 
 from msgspec.structs import replace
 
-from orchestrator.results.records import MachineRecord, ProofRecord
+from orchestrator.ask.flow import FLOWS, shape_of
+from orchestrator.results.columns.links import further_links
+from orchestrator.results.records import CellRecord, MachineRecord, ProofRecord
 from orchestrator.results.rows import Row
 
 
-def with_link(row: Row, visits: Sequence[Sequence[ProofRecord]]) -> Row:
-    """What its proofs and its connection were, over all visits."""
+def with_links(row: Row, visits: Sequence[CellRecord]) -> Row:
+    """What its links were asked to be, what their proofs and connections were, over all visits."""
+    row = _with_first(row, [proofs for cell in visits if (proofs := cell.proofs_of(1))])
+    links = visits[0].every_link
+    found: dict[str, float | None] = {}
+    for number in further_links(FLOWS[row.flow]):
+        for way in ("uplink", "downlink"):
+            shape = shape_of(links, f"{way}{number}")
+            found[f"{way}{number}_mbit"] = shape.rate_mbit
+            found[f"{way}{number}_delay_ms"] = shape.delay_ms
+        told = [proofs for cell in visits if (proofs := cell.proofs_of(number))]
+        every = [proof for proofs in told for proof in proofs]
+        found[f"link{number}_mbit"] = _mean([proof.uplink_mbit for proof in every])
+        found[f"link{number}_down_mbit"] = _mean([proof.downlink_mbit for proof in every])
+        found[f"link{number}_rtt_ms"] = _mean([proof.rtt_min_ms for proof in every])
+        found[f"link{number}_retransmits"] = _retransmits(told)
+    return replace(row, of_flow=tuple((dict(row.of_flow) | found).items()))
+
+
+def _with_first(row: Row, visits: Sequence[Sequence[ProofRecord]]) -> Row:
     proofs = [proof for one in visits for proof in one]
-    row = replace(
-        row,
-        link_mbit=fmean([proof.uplink_mbit for proof in proofs]),
-        link_down_mbit=fmean([proof.downlink_mbit for proof in proofs]),
-        link_rtt_ms=fmean([proof.rtt_min_ms for proof in proofs]),
-        link_attempts=max(proof.attempts or 0 for proof in proofs) or None,
-    )
-    ends = [(one[0].tcp, one[-1].tcp) for one in visits]
-    told = [(first, last) for first, last in ends if first and last]
-    if not told:
-        return row
-    _, last = told[-1]
+    told = [one[-1].tcp for one in visits if one[-1].tcp]
     return replace(
         row,
-        link_retransmits=sum(last.retransmits - first.retransmits for first, last in told),
-        tcp=last.congestion_control,
-        cwnd_segments=last.cwnd_segments,
-        mss_bytes=last.mss_bytes,
+        link_mbit=_mean([proof.uplink_mbit for proof in proofs]),
+        link_down_mbit=_mean([proof.downlink_mbit for proof in proofs]),
+        link_rtt_ms=_mean([proof.rtt_min_ms for proof in proofs]),
+        link_attempts=max((proof.attempts or 0 for proof in proofs), default=0) or None,
+        link_retransmits=_retransmits(visits),
+        tcp=told[-1].congestion_control if told else None,
+        cwnd_segments=told[-1].cwnd_segments if told else None,
+        mss_bytes=told[-1].mss_bytes if told else None,
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _retransmits(visits: Sequence[Sequence[ProofRecord]]) -> int | None:
+    """From each visit's first proof to its last; None where TCP did not tell."""
+    ends = [(one[0].tcp, one[-1].tcp) for one in visits]
+    told = [last.retransmits - first.retransmits for first, last in ends if first and last]
+    return sum(told) if told else None
 
 
 def with_machine(row: Row, machines: Sequence[MachineRecord]) -> Row:

@@ -11,6 +11,7 @@ from functools import cache
 
 from orchestrator.ask.flow import FLOWS, UPLINK, Flow, Way, at_node
 from orchestrator.results.columns import Column
+from orchestrator.results.columns.links import link_columns
 from orchestrator.results.columns.main import NO_FRAME, NO_PROFILE, NOT_LOADED, MainColumns
 
 _DOING = {"encode": "encoding", "decode": "decoding"}
@@ -26,7 +27,8 @@ def flow_columns(flow: str) -> dict[str, Column]:
     """By their names, in the order in which a frame comes by."""
     if flow == UPLINK:
         return {}
-    return {column.name: column for column in _columns(FLOWS[flow])}
+    of_flow = FLOWS[flow]
+    return {column.name: column for column in (*_columns(of_flow), *link_columns(of_flow))}
 
 
 @cache

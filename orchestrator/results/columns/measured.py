@@ -7,10 +7,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.links import links_words
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
 from orchestrator.results.columns import Column
-from orchestrator.results.columns.conditions import with_link, with_machine
+from orchestrator.results.columns.conditions import with_links, with_machine
 from orchestrator.results.columns.flow import flow_columns, part_column
 from orchestrator.results.columns.main import NO_FRAME, PERCENTILES
 from orchestrator.results.judgement.disturbance import disturbed_by
@@ -73,8 +74,7 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     row = _with_accuracy(row, visits, run.whole_accuracy)
     if timed := [visit for visit in visits if visit.times is not None]:
         row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
-    if proofs := [visit.cell.proofs for visit in visits if visit.cell.proofs]:
-        row = with_link(row, proofs)
+    row = with_links(row, [visit.cell for visit in visits])
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
         row = with_machine(row, machines)
     return row
@@ -106,7 +106,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         delay_ms=up.delay_ms,
         jitter_ms=up.jitter_ms,
         loss_pct=up.loss_pct,
-        link=cell.link.words,
+        link=links_words(cell.every_link),
         queue_packets=up.queue_packets,
         downlink_mbit=down.rate_mbit,
         downlink_delay_ms=down.delay_ms,

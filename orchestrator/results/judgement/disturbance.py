@@ -15,6 +15,7 @@ from statistics import median
 
 from msgspec.structs import replace
 
+from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import Row, known
@@ -42,10 +43,12 @@ def disturbed_by(cell: CellRecord) -> str:
     ):
         if share is not None and share > most:
             found.append(f"{whose} used {share:.0%} of the processors")
-    faults = [bool(proof.fault) for proof in cell.proofs]
-    if any(faults) and not all(faults):
-        when = "before its frames and not after" if faults[-1] else "only after its frames"
-        found.append(f"its link was as asked {when}")
+    for ends in dict.fromkeys(proof.ends for proof in cell.proofs):
+        faults = [bool(proof.fault) for proof in cell.proofs if proof.ends == ends]
+        if any(faults) and not all(faults):
+            when = "before its frames and not after" if faults[-1] else "only after its frames"
+            whose = f"from {' to '.join(ends)} " if len(FLOWS[cell.flow].links) > 1 else ""
+            found.append(f"its link {whose}was as asked {when}")
     return "; ".join(found)
 
 

@@ -7,7 +7,7 @@ end-to-end time, no frame beat its physical floor, and the split output is the w
 from collections.abc import Sequence
 
 from netem.wire import wire_ms
-from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.flow import FLOWS, delivery_shape
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from splitbed.graphs.graph import why_runs_differ
@@ -38,7 +38,9 @@ def faults_of(
     if row.e2e_ms is not None:
         faults += _timing(row, run.model.drawing)
     if row.part1_delivery_ms and row.ue_part_bytes:
-        floor_ms = wire_ms(row.ue_part_bytes, cell.link.downlink, cell.segment_bytes)
+        floor_ms = wire_ms(
+            row.ue_part_bytes, delivery_shape(cell.flow, cell.every_link), cell.segment_bytes
+        )
         if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
             faults.append(
                 f"part {row.ue_part} was delivered faster than physics: the link was not as asked"

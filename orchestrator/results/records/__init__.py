@@ -126,7 +126,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     often the grid had been measured before; earlier runs did so once. ``measured`` says how often
     the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
     does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
-    has every link of a flow of several, in its order; ``link`` is that which a cell has of its own.
+    has those of a flow of several, in its order, and what follows the last is as that; ``link`` is
+    the first.
     """
 
     key: str
@@ -160,6 +161,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     ue_slowdown: float | None = None
     ue_slowdown_asked: float | None = None
     link_read_back: LinkSpec | None = None
+    links_read_back: tuple[LinkSpec, ...] = ()
     proofs: tuple[ProofRecord, ...] = ()
     accuracy: Accuracy | None = None
     clock: ClockRecord | None = None
@@ -184,8 +186,15 @@ class CellRecord(Record, frozen=True, kw_only=True):
 
     @property
     def every_link(self) -> tuple[LinkSpec, ...]:
-        """Those of its flow, in their order."""
+        """Those of its flow, in their order; what follows the last is as that."""
         return self.links or (self.link,)
+
+    def proofs_of(self, number: int) -> tuple[ProofRecord, ...]:
+        """Those of a link of its flow, the first of which is 1."""
+        ends = FLOWS[self.flow].links[number - 1]
+        return tuple(
+            proof for proof in self.proofs if proof.ends == ends or (number == 1 and not proof.ends)
+        )
 
     @property
     def segment_bytes(self) -> int:

@@ -7,7 +7,7 @@ from orchestrator.results.json_record import Record
 
 
 class TcpFacts(Record, frozen=True, kw_only=True):
-    """The data connection, as the UE's kernel sees it."""
+    """The data connection, as the kernel of the node sees it that dialled."""
 
     congestion_control: str
     retransmits: int
@@ -19,7 +19,8 @@ class TcpFacts(Record, frozen=True, kw_only=True):
 class ProofRecord(Record, frozen=True, kw_only=True):
     """The link as it was measured before or after a cell; ``fault`` is empty where it is as asked.
 
-    Rates are in Mbit/s of Ethernet frames; ``wall_ms`` is what proving it took.
+    Rates are in Mbit/s of Ethernet frames; ``wall_ms`` is what proving it took. ``ends`` are the
+    nodes that it joins, the one that dials first; earlier versions, with one link, did not say.
     """
 
     uplink_mbit: float
@@ -32,6 +33,7 @@ class ProofRecord(Record, frozen=True, kw_only=True):
     fault: str = ""
     tcp: TcpFacts | None = None
     wall_ms: float | None = None
+    ends: tuple[str, ...] = ()
 
 
 def segment_bytes(proofs: Sequence[ProofRecord]) -> int:

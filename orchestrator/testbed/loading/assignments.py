@@ -37,7 +37,7 @@ def _hops(
         picture = model.picture_at(cut)
         yield nodes_pb2.Hop(
             name=name,
-            rate_mbit=shape_of([asked.link], name).rate_mbit if asked.link else 0,
+            rate_mbit=shape_of(asked.links, name).rate_mbit if asked.links else 0,
             picture=recipe_message(picture) if picture else None,
             ranges=[
                 nodes_pb2.ChannelRanges(

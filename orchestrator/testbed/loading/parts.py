@@ -96,7 +96,7 @@ class Parts:
         self._assigned: dict[str, int] = {}
         """The number of each configuration's assignment, by its key."""
         self._numbers = 0
-        self._delivered_ms: dict[tuple[Cuts, LinkSpec], float] = {}
+        self._delivered_ms: dict[tuple[Cuts, tuple[LinkSpec, ...]], float] = {}
         self._slowed: dict[tuple[Cuts | None, Pace], Slowed] = {}
         """By the cut; those of all that are held for frames by turns have one, None."""
 
@@ -176,8 +176,8 @@ class Parts:
                 held[asked.cuts] = self._loaded(asked, [*held.values()], delivery=False)
             self.assign(asked, keep=[*self._assigned.values()])
 
-    def deliver(self, link: LinkSpec, timeout_s: float) -> float | None:
-        """Send parts to their nodes over the link as it is now, and open them unless they are held.
+    def deliver(self, *links: LinkSpec, timeout_s: float) -> float | None:
+        """Send parts to their nodes over links as they are now, and open them unless they are held.
 
         How long they took to come, in ms; None without delivery. A link that they have crossed
         already is not taken twice, unless they are open no more: codec, pace and block change
@@ -185,7 +185,7 @@ class Parts:
         """
         if not self._config.delivery or self._cuts is None:
             return None
-        cut, crossing = self._cut, (self._cuts, link)
+        cut, crossing = self._cut, (self._cuts, links)
         if cut.opened and crossing in self._delivered_ms:
             return self._delivered_ms[crossing]
         took_ms = 0.0

@@ -18,16 +18,16 @@ def test_whatever_differs_of_what_is_measured_differs_in_its_key() -> None:
         ANY,
         Configuration(3, 6, "middle", "int8+zstd"),
         Configuration(2, 6, "middle"),
-        ANY.over(LINK, Pace()),
-        ANY.over(symmetric(rate_mbit=20), Pace()),
-        ANY.over(LINK, Pace(slowdown=2)),
-        ANY.over(LINK, Pace(cpus=2)),
+        ANY.over([LINK], Pace()),
+        ANY.over([symmetric(rate_mbit=20)], Pace()),
+        ANY.over([LINK], Pace(slowdown=2)),
+        ANY.over([LINK], Pace(cpus=2)),
     ]
     assert len({one.key for one in every}) == len(every)
 
 
 def test_over_a_link_it_is_the_same_split_and_codec() -> None:
-    there = ANY.over(LINK, Pace(slowdown=2))
+    there = ANY.over([LINK], Pace(slowdown=2))
     assert (there.split, there.words) == (ANY.split, ANY.words) == ("2:4", "middle int8+zstd")
     assert there.key == "2:4 int8+zstd over 20 Mbit/s, 5 ms on UE 2x slower"
 

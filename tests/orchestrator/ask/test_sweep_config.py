@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from orchestrator.ask.links import links_words
 from orchestrator.ask.sweep_config import sweep_config
 from splitbed.errors import UsageError
 
@@ -200,3 +202,46 @@ def test_codecs_of_outputs_are_for_a_flow_in_which_these_cross() -> None:
         sweep_config({"model": "espcn", "output_codec": "avc"})
     asked = sweep_config({"model": "espcn", "output_codec": "avc", "flow": "call"})
     assert asked.output_codec == ("avc",)
+
+
+CHAIN = {"model": "m", "flow": "chain", "bw": "5,20"}
+
+
+def over(**asked: object) -> list[str]:
+    """The links of the chain that are asked for."""
+    return [links_words(links) for links in sweep_config(CHAIN | asked).flow_links]
+
+
+def test_what_a_link_has_of_its_own_is_not_swept(tmp_path: Path) -> None:
+    assert over() == ["5 Mbit/s", "20 Mbit/s"]
+    assert over(link_of="backhaul:rate_mbit=50,delay_ms=3", loss_pct=1) == [
+        "5 Mbit/s, 1 % loss and 50 Mbit/s, 3 ms, 1 % loss",
+        "20 Mbit/s, 1 % loss and 50 Mbit/s, 3 ms, 1 % loss",
+    ]
+    both = over(link_of="access:lte,backhaul:delay_ms=3")
+    assert both[0] == "12 Mbit/s, 35 ms and 5 Mbit/s, 3 ms"
+    place = {"nodes": ["ue", "edge", "cloud"], "links": {
+        "radio": {"ends": ["ue", "edge"]},
+        "fibre": {"ends": ["edge", "cloud"], "shape": {"rate_mbit": 90, "delay_ms": 4}},
+    }}  # fmt: skip
+    (file := tmp_path / "chain.yaml").write_text(yaml.safe_dump(place | {"name": "ours"}))
+    assert over(topology=file)[0] == "5 Mbit/s and 90 Mbit/s, 4 ms"
+    asked = {"fibre": {"delay_ms": 7}}
+    assert over(topology=file, link_of=asked)[0] == "5 Mbit/s and 90 Mbit/s, 7 ms"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"link_of": "backhall:lte"}, "no such link in the topology chain; did you mean backhaul"),
+        ({"link_of": "backhaul:4gg"}, "no link profile is called '4gg'"),
+        ({"link_of": "backhaul:bw=5"}, "bw is no key"),
+        ({"link_of": "rate_mbit=5"}, "should name a link"),
+        ({"link_of": "backhaul:rate_mbit=0"}, "the link backhaul cannot be: rate_mbit"),
+        ({"link_of": "access:lte,backhaul:lte"}, "what is swept makes 2 links, of which 1"),
+    ],
+)
+def test_what_a_link_cannot_have_is_refused(asked: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        over(**asked)
+    assert says in str(refused.value)

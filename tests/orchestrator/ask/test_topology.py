@@ -62,6 +62,7 @@ def test_machines_have_names_and_links_as_namespaces_do(tmp_path: Path) -> None:
         ({"access": {"ends": ["cloud", "edge"]}}, "join the same nodes"),
         ({"access": {"ends": ["ue", "edge"], "subnet": "10.77.1.128/25"}}, "overlap"),
         ({"access": {"ends": ["ue", "edge"], "rate": 5}}, "rate is no key of it"),
+        ({"access": {"ends": ["ue", "edge"], "shape": {"bw": 5}}}, "bw is no key of it"),
         ({"backhaul": {"ends": ["ue", "cloud"]}, "access": None}, "access"),
     ],
 )

@@ -31,7 +31,7 @@ def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> N
     assert {"plan", "second", "device only", "network only", "neurosurgeon", "dads"} == {*roles}
     at = plan.grid.at(0)
     best = plan.options[plan.ranks[0, 0]].configuration
-    assert roles["plan"].configuration == best.over(at.link, at.pace)
+    assert roles["plan"].configuration == best.over([at.link], at.pace)
     assert roles["plan"].predicted_ms == pytest.approx(plan.best_ms[0])
     assert len({one.configuration for one in asked}) == len(asked)
 

@@ -18,7 +18,7 @@ from orchestrator.results.records import ClockRecord, FrameRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, SUMMARY_FILE, RunFolder
 from splitbed.timeline import Stage
-from tests.orchestrator.results.test_summary import SPEC, made_cell
+from tests.orchestrator.results.test_summary import PROOF, SPEC, TCP, made_cell
 from tests.orchestrator.written import change_run, rows, write_run
 
 INPUT, DATA, RESULT = 100_000, 20_000, 500
@@ -117,8 +117,14 @@ def test_a_second_link_has_columns_of_its_own(tmp_path: Path) -> None:
         ("result", 1),
     ]
     hops = [("uplink", INPUT), ("downlink2", DATA)]
-    add(folder, "call", "2:0", stages, hops, codec="avc:22 then avc:30")
+    to_b = symmetric(rate_mbit=80, delay_ms=5)
+    proof = PROOF | {"ends": ["ue-b", "network"], "uplink_mbit": 80, "downlink_mbit": 82}
+    ends = [proof | {"tcp": TCP}, proof | {"tcp": TCP | {"retransmits": 7}}]
+    links = {"links": [SPEC.model_dump(), to_b.model_dump()], "proofs": ends}
+    add(folder, "call", "2:0", stages, hops, codec="avc:22 then avc:30", **links)
     (row,) = rows(folder)
+    assert (row.link, row.bw_mbit) == ("8 Mbit/s and 80 Mbit/s, 5 ms", 8)
+    assert row.link_mbit is None  # nothing proved the first
     assert dict(row.of_flow) == {
         "ue_a_encode_ms": 1,
         "uplink_bytes": INPUT,
@@ -127,8 +133,16 @@ def test_a_second_link_has_columns_of_its_own(tmp_path: Path) -> None:
         "downlink2_ms": pytest.approx(DOWN_MS, abs=1e-5),
         "downlink2_bytes": DATA,
         "ue_b_decode_ms": 4,
+        "uplink2_mbit": 80,
+        "uplink2_delay_ms": 5,
+        "downlink2_mbit": 80,
+        "downlink2_delay_ms": 5,
+        "link2_mbit": 80,
+        "link2_down_mbit": 82,
+        "link2_rtt_ms": PROOF["rtt_min_ms"],
+        "link2_retransmits": 7,
     }
-    assert row.bound_ms == pytest.approx(21 + UP_MS + DOWN_MS)
+    assert row.bound_ms == pytest.approx(21 + UP_MS + wire_ms(DATA, to_b.downlink))
     assert row.encoded_bytes == DATA  # outputs, which cross encoded
     assert row.uplink_ms == pytest.approx(UP_MS, abs=1e-5)
     assert row.downlink_ms is None  # the flow has none

@@ -50,7 +50,7 @@ def test_the_cut_used_longest_ago_makes_room_for_another(
 ) -> None:
     for layers, those in ((2, {2}), (3, {2, 3}), (2, {2, 3}), (4, {2, 4}), (3, {3, 4})):
         two.parts.load(two.asked(layers))
-        two.parts.deliver(LINK, FRAME_S)
+        two.parts.deliver(LINK, timeout_s=FRAME_S)
         assert held(two) == those
 
 
@@ -61,7 +61,7 @@ def test_a_cut_that_is_held_is_neither_cut_nor_delivered_again(
     found = []
     for layers, link in visits:
         two.parts.load(two.asked(layers))
-        took_ms = two.parts.deliver(link, FRAME_S)
+        took_ms = two.parts.deliver(link, timeout_s=FRAME_S)
         found.append((layers, link, two.parts.loaded.part1_bytes, took_ms))
     # a delivery that was measured again would have taken another time
     assert len(set(found)) == len(set(visits)) == 3
