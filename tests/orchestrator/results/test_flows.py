@@ -345,6 +345,9 @@ def test_a_frame_of_two_users_ends_with_the_last_and_is_bound_by_the_longer_way(
         "ue_2_decode_ms": pytest.approx(1, abs=1e-5),
         "ue_2_part2_ms": pytest.approx(30, abs=1e-5),
         "ue_2_e2e_ms": pytest.approx(e2e_ms["ue-2"], abs=1e-5),
+        **dict.fromkeys(["uplink2_mbit", "downlink2_mbit"], 80),
+        **dict.fromkeys(["uplink2_delay_ms", "downlink2_delay_ms"], 3),
+        **dict.fromkeys(["link2_mbit", "link2_down_mbit", "link2_rtt_ms", "link2_retransmits"]),
     }
     bounds = 11 + 1 + 4 + DOWN_MS, 11 + 1 + 30 + far_ms
     assert row.bound_ms == pytest.approx(max(bounds), abs=1e-5)
