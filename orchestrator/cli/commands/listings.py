@@ -69,6 +69,14 @@ def codecs(json: Json = False) -> None:
 
 
 @listings_app.command()
+def coders(json: Json = False) -> None:
+    """List the coders of model data, and the stages that they are made of."""
+    from orchestrator.cli.show import catalogues
+
+    catalogues.coders(as_json=json)
+
+
+@listings_app.command()
 def datasets(
     get: Annotated[str | None, option("NAME of the dataset to download and unpack.")] = None,
     sha256: Annotated[

@@ -4,6 +4,7 @@ from netem.profiles import PROFILES, SOURCES
 from orchestrator.reports.terminal import Line, show_lines
 from splitbed.codecs import known as known_codecs
 from splitbed.media.datasets import catalogue
+from splitbed.model_coders import known as known_coders
 from splitbed.zoo import ZOO
 
 
@@ -50,6 +51,15 @@ def codecs(*, as_json: bool) -> None:
             "frames in order": _yes(one.sequential),
         }
         for one in known_codecs()
+    ]
+    show_lines(lines, as_json=as_json)
+
+
+def coders(*, as_json: bool) -> None:
+    """The stages that coders of model data are made of."""
+    lines: list[Line] = [
+        {"coder": one.name, "what": one.summary, "lossless": _yes(one.lossless)}
+        for one in known_coders()
     ]
     show_lines(lines, as_json=as_json)
 
