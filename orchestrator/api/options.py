@@ -180,6 +180,9 @@ class RunWords(TypedDict, total=False):
     max_drop: Annotated[float, Says("Of accuracy: what loses more is not recommended. [0.01]")]
     warmup: Annotated[int, Says("Uncounted runs of each part. [1]")]
     delivery: Annotated[bool, Says("Send part 1 to the UE over the link, and time it. [yes]")]
+    part_coder: Annotated[
+        str, Says("Of model data (orchestrate coders), in which it is sent. [as it is]")
+    ]
     profile: Annotated[
         bool, Says("Profile both nodes first, and say how well that predicts. [yes]")
     ]

@@ -12,7 +12,8 @@ from orchestrator.ask.links import links_words
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
-from splitbed.flow import Itinerary
+from splitbed.flow import Itinerary, Span
+from splitbed.model_coders import coder_named
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Configuration:
     input_codec: str = ""
     later: tuple[int, ...] = ()
     """Cuts after the first, where the flow has more than two parts."""
+    part_coder: str = ""
+    """In which parts that are delivered travel; none where none are, or as files."""
     heads: Heads = ()
     """Which outputs the head of each user makes; none told: each makes all."""
     later_links: tuple[LinkSpec, ...] = ()
@@ -129,8 +132,19 @@ class Configuration:
 
     @property
     def lossless(self) -> bool:
-        """Whether every part gets the very tensors that the one before it gave."""
-        return all(codec_named(codec).lossless for _, codec in self.coding)
+        """Whether every part is the model's own, and gets the very tensors of the one before."""
+        kept = not self.part_coder or coder_named(self.part_coder).lossless
+        return kept and all(codec_named(codec).lossless for _, codec in self.coding)
+
+    @cached_property
+    def delivered(self) -> tuple[Span, ...]:
+        """Layers whose part is sent, where it is asked for, to the node that runs them."""
+        fetchers = FLOWS[self.flow].fetchers
+        return tuple(
+            Span(one.first, one.last)
+            for one in self.itinerary
+            if one.node in fetchers and one.first < one.last
+        )
 
     @property
     def calibrated(self) -> bool:

@@ -24,6 +24,7 @@ from orchestrator.ask.split_point import (
     Anchor,
     layers_of,
 )
+from orchestrator.ask.topology import kind_of
 from splitbed.errors import UsageError, did_you_mean
 from splitbed.timeline import is_hop
 
@@ -87,6 +88,16 @@ class Flow:
         way = hop.rstrip("0123456789")
         near, far = self.links[int(hop.removeprefix(way) or 1) - 1]
         return (near, far) if way == "uplink" else (far, near)
+
+    @cached_property
+    def holder(self) -> str:
+        """The node that has the whole model and cuts it."""
+        return next(name for name in self.nodes if kind_of(name) == "edge")
+
+    @cached_property
+    def fetchers(self) -> tuple[str, ...]:
+        """The nodes that dial it: they can fetch parts from it over a link."""
+        return tuple(near for near, far in self.links if far == self.holder)
 
     @property
     def paired(self) -> bool:

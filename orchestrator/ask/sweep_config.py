@@ -89,6 +89,7 @@ class SweepConfig(LinkOptions):
     width: float = 1.0
     runtime: str | None = None
     delivery: bool = True
+    part_coder: str = ""
     profile: bool = True
     shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = Field(
         default_factory=dict
@@ -110,6 +111,8 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"--min-runs {self.min_runs} is more than --max-runs {self.max_runs}: give fewer"
             )
+        if self.part_coder:
+            self._check_part_coder()
         if not flow_named(self.flow).codes_outputs and self.output_codec != (RAW,):
             raise UsageError(
                 "--output-codec codes what a whole model gives, and in the flow "
@@ -178,6 +181,21 @@ class SweepConfig(LinkOptions):
         """What a link has of its own: an option goes before the topology's file."""
         of_file, asked = self.place.links[name].shape, self.link_of.get(name)
         return of_file.but(asked) if asked else of_file
+
+    def _check_part_coder(self) -> None:
+        # late, since few sweeps code parts
+        from splitbed.model_coders import coder_named
+
+        coder_named(self.part_coder)
+        if not self.delivery:
+            raise UsageError(
+                f"--part-coder {self.part_coder} codes parts that are delivered: give --delivery"
+            )
+        if flow_named(self.flow).besides:
+            raise UsageError(
+                f"--part-coder {self.part_coder}: the flow {self.flow} delivers heads, and what "
+                "they lose is not judged: give another flow, or none"
+            )
 
     @property
     def _race(self) -> str:

@@ -21,7 +21,12 @@ from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
 from splitbed.errors import SplitbedError
-from splitbed.graphs.parts import Part, extract, extract_part
+from splitbed.flow import Span
+from splitbed.graphs.parts import Part, extract, extract_part, write_portable
+from splitbed.model_coders import coder_named
+from splitbed.model_coders.decoder import rebuilt
+from splitbed.model_coders.encoder import encode
+from splitbed.model_data import read_model, write_model
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
@@ -29,6 +34,8 @@ from splitbed.wire import max_abs_diff
 Coding = tuple[tuple[int, str], ...]
 """Of a configuration: each cut whose tensors cross, and the codec."""
 Crossing = Callable[[Tensors], Tensors]
+_Part = tuple[Span, str]
+"""Layers, and the coder of model data that they come in where they run; none: as they are."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +82,13 @@ class AccuracySet:
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
         once = {one.coding: one for one in asked if not one.lossless}
-        for cuts in dict.fromkeys(map(_inner, once.values())):
-            own = [one for one in once.values() if _inner(one) == cuts]
-            codecs = ", ".join(one.codecs for one in own)
+        for parts in dict.fromkeys(map(_parts_of, once.values())):
+            own = [one for one in once.values() if _parts_of(one) == parts]
+            codecs = ", ".join(dict.fromkeys(_codecs(one) for one in own))
             self._note(
                 f"judging the accuracy of {own[0].split_name} {codecs} on {len(self.inputs)} frames"
             )
-            results = self._results(cuts, own, ranges)
+            results = self._results(parts, own, ranges)
             for one in own:
                 if found := results.get(one.coding):
                     yield one, Coded(self.judge.judge(found), found)
@@ -92,12 +99,15 @@ class AccuracySet:
             yield self._model.info.result_of(session.run(one.tensors))
 
     def _results(
-        self, cuts: Sequence[int], own: Sequence[Configuration], ranges: Mapping[str, Range]
+        self,
+        asked_parts: Sequence[_Part],
+        own: Sequence[Configuration],
+        ranges: Mapping[str, Range],
     ) -> dict[Coding, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
         seen = self._seen() if any(one.calibrated for one in own) else set()
         found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
-        with self._parts(cuts) as parts:
+        with self._parts(asked_parts) as parts:
             coders = self._coders(own, ranges)
             for place, one in enumerate(self.inputs):
                 self._check()
@@ -138,23 +148,40 @@ class AccuracySet:
         return {one.name for one in calibration_inputs(self._config, self._model, FRAMES)}
 
     @contextmanager
-    def _parts(self, cuts: Sequence[int]) -> Iterator[dict[int, PartSession]]:
+    def _parts(self, asked: Sequence[_Part]) -> Iterator[dict[int, PartSession]]:
         """By the cut that each begins at."""
         with ExitStack() as stack:
-            yield {
-                first: stack.enter_context(
-                    self._session(extract_part(self._model.stored, first, last))
-                )
-                for first, last in pairwise((0, *cuts, self._model.graph.n))
-            }
+            sessions = {}
+            for span, coder in asked:
+                part = extract_part(self._model.stored, *span)
+                if coder:
+                    _recode(part, coder)
+                sessions[span.first] = stack.enter_context(self._session(part))
+            yield sessions
 
     def _session(self, part: Part) -> PartSession:
         return self._model.session(part, self._config.edge_threads)
 
 
-def _inner(asked: Configuration) -> tuple[int, ...]:
-    """The cuts between its parts whose tensors cross."""
-    return tuple(k for k, _ in asked.coding if 0 < k < asked.n)
+def _parts_of(asked: Configuration) -> tuple[_Part, ...]:
+    """Those between cuts whose tensors cross; in which coder each came, if it did."""
+    cuts = (0, *(k for k, _ in asked.coding if 0 < k < asked.n), asked.n)
+    spans = [Span(first, last) for first, last in pairwise(cuts)]
+    return tuple((one, asked.part_coder if one in asked.delivered else "") for one in spans)
+
+
+def _codecs(asked: Configuration) -> str:
+    came = f"part in {asked.part_coder}" if asked.part_coder else ""
+    return ", ".join(filter(None, (came, asked.codecs if asked.crosses else "")))
+
+
+def _recode(part: Part, coder: str) -> None:
+    """Have its file as it is where it came in this coder of model data."""
+    assert part.path is not None
+    file = part.path.with_stem("recoded")
+    write_portable(part, file)
+    write_model(rebuilt(encode(read_model(file), coder_named(coder))), file)
+    file.replace(part.path)
 
 
 def _through(

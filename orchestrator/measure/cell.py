@@ -94,6 +94,7 @@ class CellMeasurement:
             further_bytes=self.parts.loaded.further_bytes,
             load_ms=self.parts.loaded.load_ms,
             part1_delivery_ms=delivery_ms,
+            delivered_coded_bytes=self.parts.loaded.coded_bytes,
             ue_cpus=slowed.ue_cpus,
             ue_slowdown=slowed.ue_slowdown,
             ue_slowdown_asked=slowed.asked,

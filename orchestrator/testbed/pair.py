@@ -52,9 +52,9 @@ class Pair:
         """Whether nobody else can read or meddle with what the nodes are told."""
         self._flow = FLOWS[flow]
         self.nodes = {name: nodes[name] for name in self._flow.nodes}
-        self.holder = next(name for name in self.nodes if kind_of(name) == "edge")
+        self.holder = self._flow.holder
         """The node that has the whole model and cuts it."""
-        self.fetchers = [near for near, far in self._flow.links if far == self.holder]
+        self.fetchers = self._flow.fetchers
         """The nodes that dial it: they can fetch parts from it over a link."""
         self.user = self._flow.user
         """The node where results are wanted, whose processor can be slowed."""

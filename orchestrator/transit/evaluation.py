@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orchestrator.results.run_folder import RunFolder
@@ -27,9 +28,9 @@ from orchestrator.transit.published import (
 from orchestrator.transit.row import ModelRow
 from splitbed.errors import RunError, SplitbedError
 from splitbed.model_coders import coder_named
-from splitbed.model_coders.decoder import Decoder
+from splitbed.model_coders.decoder import rebuilt
 from splitbed.model_coders.encoder import encode
-from splitbed.model_data import ModelFile, model_of, write_model
+from splitbed.model_data import model_of, write_model
 
 _PIECE_BYTES = 1 << 20
 
@@ -49,11 +50,8 @@ class OwnCoder:
 
     def decode(self, rec_model: Model) -> None:
         """Read it into the model, and write the decoded one as a file."""
-        decoder = Decoder()
         with self._bit.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                decoder.feed(piece)
-        decoded: ModelFile = decoder.finish()
+            decoded = rebuilt(iter(partial(file.read, _PIECE_BYTES), b""))
         rec_model.load_state_dict(decoded.state)
         write_model(decoded, self._dec)
 

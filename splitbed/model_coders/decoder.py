@@ -1,6 +1,6 @@
 """The test decoder of clause 5.2: a bitstream in, as it comes; tensors out, as they are whole."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -198,6 +198,14 @@ class Decoder:
         if self._now is None:
             self._now, self._filled = np.empty(info.shape, NUMPY_TYPES[info.datatype]), 0
         return self._now
+
+
+def rebuilt(chunks: Iterable[bytes]) -> ModelFile:
+    """The model file of a whole bitstream, here; raises as :class:`Decoder` does."""
+    decoder = Decoder()
+    for chunk in chunks:
+        decoder.feed(chunk)
+    return decoder.finish()
 
 
 def _decoded(coder: Coder, data: bytes) -> Array:

@@ -14,7 +14,12 @@ import grpc
 import numpy as np
 import pytest
 
+from netem.spec import symmetric
+from orchestrator.ask.grid import configurations
+from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.loader import Loader
+from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
@@ -133,6 +138,35 @@ def test_a_bad_bitstream_is_refused_and_the_model_before_goes_on(
     with pytest.raises(NodeError, match=r"checksum|or others than were sent"):
         loader.deliver(WHOLE, FRAME_S)
     assert _difference(shared, shared.run(of=asked)) == before
+
+
+@pytest.mark.parametrize(("layers", "lossless"), [(0, True), (2, False), (LAYERS, False)])
+def test_a_part_that_came_encoded_is_judged_as_it_came(
+    shared: Splits, layers: int, lossless: bool
+) -> None:
+    given = {"model": "small", "part_coder": "int4", "split": "all", "runs": 3}
+    config = sweep_config(given)
+    (asked,) = (
+        one for one in configurations(config, shared.model, lambda _: ["raw"]) if one.k == layers
+    )
+    assert asked.lossless == lossless
+    parts = Parts(shared.pair, shared.model, config)
+    parts.load(asked)
+    parts.deliver(symmetric(rate_mbit=20), FRAME_S)
+    parts.assign(asked)
+    record = shared.pair.run_frame(0, 0, FRAME_S, parts.assignment(asked))
+    judged = dict(
+        AccuracySet(config, shared.model, lambda: None, lambda _: None).coded([asked], {})
+    )
+    if lossless:
+        assert not judged
+        assert _difference(shared, record) < 1e-6
+        return
+    assert judged[asked].difference(0, tensors_of(record.result)) < 1e-6
+    assert _difference(shared, record) > 1e-3
+    coded = parts.loaded.coded_bytes
+    assert coded is not None
+    assert 0 < coded < parts.loaded.part1_bytes
 
 
 def _difference(shared: Splits, record: nodes_pb2.FrameRecord) -> float:

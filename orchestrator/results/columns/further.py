@@ -85,6 +85,14 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             NOT_DELIVERED,
         ),
     ] = None
+    part1_coded_bytes: Annotated[
+        Count,
+        Column(
+            "what then crossed, encoded as --part-coder says",
+            "bytes",
+            empty="it crossed as a file, or not at all",
+        ),
+    ] = None
     frames_to_pay_delivery: Annotated[
         Count,
         Column(

@@ -123,6 +123,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         part2_bytes=cell.part2_bytes,
         load_ms=cell.load_ms,
         part1_delivery_ms=cell.part1_delivery_ms,
+        part1_coded_bytes=cell.delivered_coded_bytes,
         max_drop=asked_number(run, "max_drop", MAX_DROP),
         valid=False,
         reason="",

@@ -38,8 +38,9 @@ def faults_of(
     if row.e2e_ms is not None:
         faults += _timing(row, run.model.drawing)
     if row.part1_delivery_ms and row.ue_part_bytes:
+        crossed = row.ue_part_bytes if row.part1_coded_bytes is None else row.part1_coded_bytes
         floor_ms = wire_ms(
-            row.ue_part_bytes, delivery_shape(cell.flow, cell.every_link), cell.segment_bytes
+            crossed, delivery_shape(cell.flow, cell.every_link), cell.segment_bytes
         )
         if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
             faults.append(

@@ -157,6 +157,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     """Of the parts after these."""
     load_ms: float | None = None
     part1_delivery_ms: float | None = None
+    delivered_coded_bytes: int | None = None
     ue_cpus: float | None = None
     ue_slowdown: float | None = None
     ue_slowdown_asked: float | None = None

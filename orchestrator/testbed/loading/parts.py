@@ -19,6 +19,7 @@ from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.codecs.stage import Range
+from splitbed.errors import UsageError
 from splitbed.v1 import nodes_pb2
 
 HELD_BYTES = 1 << 30
@@ -35,6 +36,8 @@ class LoadedParts:
     part2_bytes: int
     further_bytes: tuple[int, ...]
     load_ms: float
+    coded_bytes: int | None = None
+    """Of those that were delivered encoded; None without a coder."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class _Cut:
     fetchers: Collection[str]
     said: dict[Placed, nodes_pb2.Loaded]
     opened: bool
+    coded_bytes: int | None = None
 
     @property
     def delivered(self) -> list[Placed]:
@@ -88,6 +92,7 @@ class Parts:
         self._config = config
         threads = {"ue": config.ue_threads, "edge": config.edge_threads}
         self._loader = Loader(pair, model, {name: threads[kind_of(name)] for name in pair.nodes})
+        self._loader.coder = config.part_coder
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
         self._held: dict[Cuts, _Cut] = {}
@@ -122,7 +127,7 @@ class Parts:
             nbytes[part] += cut.said[placed].part_bytes
         one, two, *more = (nbytes[number] for number in range(1, len(self._cuts) + 2))
         load_ms = max(cut.said[placed].load_ms for placed in cut.parts)
-        return LoadedParts(one, two, tuple(more), load_ms)
+        return LoadedParts(one, two, tuple(more), load_ms, cut.coded_bytes)
 
     @property
     def delivered_bytes(self) -> int:
@@ -155,7 +160,9 @@ class Parts:
         }
         bring = self._loader.make_ready if delivery else self._loader.load
         said = bring([*parts], self._config.warmup, _parts_of(beside))
-        return _Cut(parts, self._pair.fetchers, said, not delivery)
+        coded = [one.bytes for loaded in said.values() for one in loaded.coded]
+        coded_bytes = sum(coded) if self._loader.coder and delivery else None
+        return _Cut(parts, self._pair.fetchers, said, not delivery, coded_bytes)
 
     def warm(self) -> None:
         """Come back to the cut that was loaded last, and run its parts as warm-up says.
@@ -166,7 +173,14 @@ class Parts:
             self._loader.warm(placed, self._config.warmup)
 
     def hold(self, every: Sequence[Configuration]) -> None:
-        """Have the cuts of them all open at once, each with its codecs, without delivery."""
+        """Have the cuts of them all open at once, each with its codecs, without delivery.
+
+        Raises UsageError where parts are to be delivered in a coder.
+        """
+        if coder := self._config.part_coder:
+            raise UsageError(
+                f"--part-coder {coder} codes parts that are delivered, and here none are: leave it"
+            )
         self._held.clear()
         self._cuts = None
         self._assigned.clear()

@@ -116,3 +116,28 @@ def test_a_chain_has_a_cell_for_each_two_cuts_and_an_anchor_on_each_node(cells: 
         cells(flow="chain")
     with pytest.raises(UsageError, match="give them in order"):
         cells(flow="chain", split="4:2+1:5")
+
+
+def test_a_part_that_is_delivered_in_a_lossy_coder_is_lossy_and_one_that_stays_is_not(
+    cells: Cells,
+) -> None:
+    found = {one.configuration.split: one.configuration for one in cells(bw="5", part_coder="int8")}
+    assert {split for split, one in found.items() if one.lossless} == {"0:6"}
+    assert {one.part_coder for one in found.values() if not one.lossless} == {"int8"}
+    exact = cells(bw="5", part_coder="shuffle+zstd")
+    assert all(one.configuration.lossless for one in exact)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"part_coder": "int3"}, "no model coder is called 'int3'"),
+        ({"part_coder": "int8", "delivery": False}, "codes parts that are delivered"),
+        ({"part_coder": "int8", "flow": "multi-head"}, "delivers heads"),
+    ],
+)
+def test_a_part_coder_that_cannot_be_is_refused(
+    cells: Cells, options: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        cells(bw="5", **options)
