@@ -152,7 +152,7 @@ def test_a_part_that_came_encoded_is_judged_as_it_came(
     assert asked.lossless == lossless
     parts = Parts(shared.pair, shared.model, config)
     parts.load(asked)
-    parts.deliver(symmetric(rate_mbit=20), FRAME_S)
+    parts.deliver(symmetric(rate_mbit=20), timeout_s=FRAME_S)
     parts.assign(asked)
     record = shared.pair.run_frame(0, 0, FRAME_S, parts.assignment(asked))
     frames = AccuracySet(config, shared.model, lambda: None, lambda _: None)

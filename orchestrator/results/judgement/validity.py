@@ -39,9 +39,7 @@ def faults_of(
         faults += _timing(row, run.model.drawing)
     if row.part1_delivery_ms and row.ue_part_bytes:
         crossed = row.ue_part_bytes if row.part1_coded_bytes is None else row.part1_coded_bytes
-        floor_ms = wire_ms(
-            crossed, delivery_shape(cell.flow, cell.every_link), cell.segment_bytes
-        )
+        floor_ms = wire_ms(crossed, delivery_shape(cell.flow, cell.every_link), cell.segment_bytes)
         if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
             faults.append(
                 f"part {row.ue_part} was delivered faster than physics: the link was not as asked"
