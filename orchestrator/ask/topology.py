@@ -25,6 +25,11 @@ def kind_of(node: str) -> Literal["ue", "edge"]:
     return "ue" if node.split("-", maxsplit=1)[0] == "ue" else "edge"
 
 
+def called(node: str) -> str:
+    """A node as people are told it: edge, UE, UE-B."""
+    return node.upper() if kind_of(node) == "ue" else node
+
+
 class LinkPlace(Frozen):
     """A link and the nodes that it joins: the nearer to the user first, which dials the other."""
 

@@ -78,9 +78,10 @@ def points(config: SweepConfig) -> Iterator[CallPoint]:
         def own(luma: Pixels) -> Pixels:
             return upscaling.pixels(session.run({name: normalise(luma, films.small)}))
 
-        for codec in input_codecs:
+        same = films.small.width == films.large.width
+        for codec in () if same else input_codecs:
             yield from films.doubled(codec, output_codecs, local.model.name, own, config.fps)
-        for codec in output_codecs:
+        for codec in input_codecs if same else output_codecs:
             yield films.undoubled(codec, config.fps)
 
 
@@ -103,7 +104,8 @@ class _Films:
         colours, up_colour = _crossed(codec, _coloured(self.small), self.low_colour)
         made = [own(luma) for luma in arrived]
         rates = up, up, up_colour, up_colour
-        for upscaler, seen in ((BICUBIC, [self._bicubic(luma) for luma in arrived]), (model, made)):
+        ways = {BICUBIC: [self._bicubic(luma) for luma in arrived], model: made}
+        for upscaler, seen in ways.items():
             yield self._point((upscaler, UE_B, codec, codec), rates, seen, fps)
         painted = [_painted(*pair) for pair in zip(made, colours, strict=True)]
         for given in output_codecs:

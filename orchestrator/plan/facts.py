@@ -8,7 +8,7 @@ They are kept in the plan's folder: a plan of the same model can be made from th
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from orchestrator.measure.calibration import calibrate
 from orchestrator.offline.rd import cuts_to_calibrate, plan
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy
+from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel
 from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
@@ -34,6 +35,8 @@ from splitbed.tensors import Tensors
 
 FACTS_FILE = "facts.json"
 ROUNDS, FRAMES = 5, 3
+SEQUENCE = 30
+"""Frames, at most, of a codec that knows the one before: the first is larger than the others."""
 PAUSE_S = 0.02
 """Before each work that is timed: a node waits for its turn, and caches are cold then."""
 ASKED = (
@@ -192,9 +195,10 @@ class _Bench:
     def __init__(self, local: LocalModel, ranges: Mapping[str, Range], rounds: int) -> None:
         self._local, self._model, self._ranges = local, local.model, ranges
         self._rounds = rounds
-        self._crossing: dict[int, list[Tensors]] = {}
+        self._crossing: dict[tuple[int, int], list[Tensors]] = {}
         self._known: dict[tuple[int, str], Coded] = {}
         self.inputs = self._model.inputs[:FRAMES]
+        self._sequence = (*self._model.inputs, *self._model.others)[:SEQUENCE]
         with local.whole() as session:
             outputs = [session.run(one.tensors) for one in self.inputs]
         result_of = self._model.info.result_of
@@ -227,8 +231,9 @@ class _Bench:
         sizes: list[int] = []
         encoder, decoder = (self._model.coder(k, name, self._ranges) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
+        inputs = self._sequence if codec.sequential else self.inputs
         for _ in range(1 if codec.sequential else self._rounds):
-            for crossing in self._crossing_at(k):
+            for crossing in self._crossing_at(k, inputs):
                 encoded, took_ms = _timed(encoder.encode, crossing)
                 encode_ms.append(took_ms)
                 sizes.append(_nbytes(encoded))
@@ -240,15 +245,15 @@ class _Bench:
             decode_ms=statistics.median(decode_ms),
         )
 
-    def _crossing_at(self, k: int) -> list[Tensors]:
+    def _crossing_at(self, k: int, inputs: Sequence[ModelInput]) -> list[Tensors]:
         """What crosses the cut of every frame."""
-        if k not in self._crossing:
+        if (held := (k, len(inputs))) not in self._crossing:
             self._crossing.clear()  # maps are large: those of one cut are held
             part1, rest = extract(self._model.stored, k)
             rest.remove()
             with self._local.session(part1) as session:
-                self._crossing[k] = [session.run(one.tensors) for one in self.inputs]
-        return self._crossing[k]
+                self._crossing[held] = [session.run(one.tensors) for one in inputs]
+        return self._crossing[held]
 
 
 def _timed(work: Callable[[Tensors], Made], given: Tensors) -> tuple[Made, float]:

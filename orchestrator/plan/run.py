@@ -127,6 +127,11 @@ def _told_by(wanted: PlanOptions, profile: Profile | None) -> str:
 
 def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> PlanOutcome:
     began = time.perf_counter()
+    if not predictor.options:
+        raise UsageError(
+            "there is nothing to plan: of every configuration it is not sure that no more accuracy "
+            f"is lost than --max-drop {config.max_drop:g}; give more, or codecs that lose less"
+        )
     if (count := len(predictor.options) * wanted.grid.size) > MOST_CONFIGURATIONS:
         raise UsageError(
             f"{count:,} configurations are more than {MOST_CONFIGURATIONS:,}: "

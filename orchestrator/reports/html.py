@@ -20,7 +20,7 @@ import numpy as np
 
 from netem.proof import RATE_TOLERANCE
 from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
-from orchestrator.ask.topology import kind_of
+from orchestrator.ask.topology import called
 from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.advice import held
@@ -115,7 +115,7 @@ def facts(run: Path) -> Facts:
         "unread": _unread(run, reading),
         "stages": [*stages_of(reading.run.flow), "network"],
         "hops": FLOWS[reading.run.flow].hops,
-        "places": [*map(_place, FLOWS[reading.run.flow].nodes), "link"],
+        "places": [*map(called, FLOWS[reading.run.flow].nodes), "link"],
         "answer": ANSWER,
         "choices": [_choice_facts(choice, table) for choice in choices(table)],
         "cells": [
@@ -253,18 +253,13 @@ def _median_frame(frames: Sequence[Timeline], flow: str) -> Facts | None:
     spans = [
         [
             stage.name,
-            "link" if is_hop(stage.name) else _place(node),
+            "link" if is_hop(stage.name) else called(node),
             (stage.start_ns - began_ns) / NS_PER_MS,
             (stage.end_ns - began_ns) / NS_PER_MS,
         ]
         for stage, node in zip(frame.stages, nodes, strict=True)
     ]
     return {"number": number + 1, "of": len(frames), "e2e_ms": middle, "spans": spans}
-
-
-def _place(node: str) -> str:
-    """A node as people are told it."""
-    return node.replace("ue", "UE", 1) if kind_of(node) == "ue" else node
 
 
 def _conditions(run: RunRecord) -> list[Facts]:

@@ -128,7 +128,7 @@ class Reading:
     def times_of(self, cell: CellRecord) -> CellTimes | None:
         """Their times; None where there is no frame."""
         found = [
-            cell_times(frames, visit.clock.model if visit.clock else None)
+            cell_times(frames, visit.clock.model if visit.clock else None, visit.flow)
             for visit in self._visits_of(cell)
             if (frames := self._frames(visit))
         ]

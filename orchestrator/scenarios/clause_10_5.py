@@ -20,7 +20,9 @@ from orchestrator.scenarios.tables import Line, Table
 
 CALL = "call"
 QUALITY = "quality"
+UNSCALED = "unscaled"
 _DOUBLES = {NETWORK_ANCHOR: "the network", DEVICE_ANCHOR: "UE-B"}
+_SAME = {NETWORK_ANCHOR: "nobody; the network codes it anew", DEVICE_ANCHOR: "nobody"}
 
 _QUALITY_HEADS = {
     "upscaler": "Upscaler",
@@ -57,8 +59,8 @@ _TIMES_HEADS = {
     "verdict": "Verdict",
 }
 _TIMES_NOTE = (
-    "From the halved picture at UE-A to the picture at UE-B, medians of their own. The next frame "
-    "begins when one has ended."
+    "From the picture at UE-A, halved where somebody enlarges it, to the picture at UE-B, medians "
+    "of their own. The next frame begins when one has ended."
 )
 _NEEDS_HEADS = {
     "enlarged_by": "Enlarged by",
@@ -103,7 +105,8 @@ def _rounded(value: object) -> object:
 
 
 def _where(row: Row) -> Line:
-    by = _DOUBLES.get(row.anchor or "", f"both, cut at {row.split_name}")
+    who = _SAME if row.model == UNSCALED else _DOUBLES
+    by = who.get(row.anchor or "", f"both, cut at {row.split_name}")
     return {"link": row.link, "enlarged_by": by, "codec": row.codec}
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from orchestrator.ask.flow import FLOWS, UPLINK, at_node
 from orchestrator.ask.split_point import NOTHING, encodes
-from orchestrator.ask.topology import kind_of
+from orchestrator.ask.topology import called, kind_of
 from orchestrator.reports.export import figure, sent_mb, valid_word
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.columns.flow import doers
@@ -128,6 +128,7 @@ def by_conditions(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows under each link and pace of the UE, by their words."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        where = f"{row.link}, UE {row.ue}" if row.ue else row.link
+        user = called(FLOWS[row.flow].user)
+        where = f"{row.link}, {user} {row.ue}" if row.ue else row.link
         found.setdefault(where, []).append(row)
     return found

@@ -58,6 +58,12 @@ def _build_bicubic(variant: Variant) -> tuple[bytes, str]:
     return bicubic.build(variant.weights)
 
 
+def _build_unscaled(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import unscaled
+
+    return unscaled.build(variant.weights)
+
+
 def _ssd300_splits() -> dict[str, str]:
     """The 15 split points of the table in clause 10.3.9.2, each before its node."""
     root = "/feature_extractor/feature_extractor/feature_extractor"
@@ -172,6 +178,17 @@ _OWN: dict[str, AnchorModel] = {
         build=_build_bicubic,
         named_splits={},
         parameters=0,
+    ),
+    "unscaled": replace(
+        _ESPCN,
+        name="unscaled",
+        title="luma of 960x540 as it is, nothing computed: what needs no super-resolution",
+        source="clause 10.5, without super-resolution",
+        build=_build_unscaled,
+        named_splits={},
+        picture=PictureRecipe(height=540, width=960, mean=(0.0,), std=(1.0,)),
+        parameters=0,
+        shape={"luma": (1, 1, 540, 960)},
     ),
     **CLASSIFIERS,
     **RECOGNISERS,

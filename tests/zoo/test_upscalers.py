@@ -24,7 +24,7 @@ from splitbed.metrics.images import image_quality
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.tensors import Tensors
-from splitbed.zoo import ZOO, Variant, bicubic, espcn
+from splitbed.zoo import ZOO, Variant, bicubic, espcn, unscaled
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared/reference/models/ESPCN_x2.onnx"
@@ -97,6 +97,14 @@ def test_bicubic_is_what_pillow_makes() -> None:
 def test_bicubic_has_no_weights_to_choose(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="bicubic has none"):
         bicubic.build(tmp_path / "some.npz")
+
+
+def test_what_is_unscaled_is_handed_on_as_it_is_at_any_size(tmp_path: Path) -> None:
+    luma = np.random.default_rng(0).random((1, 1, 30, 40)).astype(np.float32)
+    (made,) = onnxruntime.InferenceSession(unscaled.build()[0]).run(None, {"luma": luma})
+    assert np.array_equal(made, luma)
+    with pytest.raises(UsageError, match="unscaled has none"):
+        unscaled.build(tmp_path / "some.npz")
 
 
 @pytest.mark.parametrize("label", MODEL.named_splits)

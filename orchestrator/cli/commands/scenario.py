@@ -38,9 +38,14 @@ def scenario_show(
 @scenarios.command("run")
 @grouped(
     *(SplitWords, CodecWords, LinkWords, PaceWords, ModelWords, RunWords),
-    only=("split", "codec", "bw", "ue_slowdown", "task", "weights", "width", "runtime", "runs"),
+    only=(
+        *("split", "codec", "input_codec", "output_codec", "bw", "ue_slowdown"),
+        *("task", "weights", "width", "runtime", "runs"),
+    ),
     split="Of the sweep, as for sweep; all are verified. [the scenario's]",
     codec="As for sweep. [the scenario's]",
+    input_codec="As for sweep. [the scenario's]",
+    output_codec="In the flow call, as for sweep. [the scenario's]",
     bw="Mbit/s, a list. [the scenario's]",
     runs="As for sweep. [the scenario's]",
 )

@@ -20,7 +20,7 @@ from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
-from orchestrator.plan.run import write
+from orchestrator.plan.run import PlanOptions, _planned, write
 from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.local import local_model
@@ -435,6 +435,19 @@ def test_in_a_call_outputs_cross_encoded_and_the_one_who_is_called_is_slowed() -
     nodes_ms = 1 + 2 * (2 + 66.4 + 4)
     assert plan.e2e_ms[1, 0] == pytest.approx(nodes_ms + 2 * over_ms(50_000) + 1.0 + 0.9)
     assert [*decisions(plan)] == ["device only", "network only"]
+
+
+def test_where_nothing_is_sure_to_be_as_accurate_nothing_is_planned() -> None:
+    config = sweep_config({"model": "shapesnet", "flow": "call", "max_drop": 0.01})
+    lossy = Configuration(0, 3, "device anchor", "avc", flow="call")
+    told = predictor()
+    facts = told.facts.replaced(options=(Option(configuration=lossy, coded=coded(1, 1, 1)),))
+    with pytest.raises(UsageError, match=r"nothing to plan.*--max-drop 0\.01"):
+        _planned(
+            config,
+            PlanOptions(grid("20", "0", "1")),
+            replace(told, facts=facts, max_drop=0.01),
+        )
 
 
 def test_codecs_are_coded_here_on_the_models_own_maps() -> None:

@@ -12,7 +12,7 @@ from orchestrator.scenarios.tables import measured_table
 from orchestrator.scenarios.tr import tr_tables
 from tests.orchestrator.results.test_flows import Stages, add
 from tests.orchestrator.scenarios.test_tr import table, write_scenario
-from tests.orchestrator.written import rows, write_run
+from tests.orchestrator.written import change_run, rows, write_run
 
 NETWORK: Stages = [
     ("preprocess", 9),
@@ -83,6 +83,31 @@ def test_what_bounds_the_rate_is_the_busiest(folder: RunFolder) -> None:
     assert (network["bounded_by"], ue_b["bounded_by"]) == ("network", "ue-b")
     assert network["most_frames_per_s"] == pytest.approx(1e3 / 67, abs=0.1)
     assert ue_b["most_frames_per_s"] == pytest.approx(1e3 / 82, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "ways"),
+    [
+        ("bicubic", "1x1x96x128", [("bicubic", "ue-b"), ("bicubic", "network"), ("none", "")]),
+        ("unscaled", "1x1x192x256", [("none", "")]),
+    ],
+)
+def test_no_way_to_hold_the_call_is_told_twice(
+    model: str, shape: str, ways: list[tuple[str, str]]
+) -> None:
+    asked = {"model": model, "input": "shapes", "shape": f"luma={shape}", "flow": "call"}
+    codecs = {"input_codec": "avc:22", "output_codec": "avc:22", "accuracy_frames": 3}
+    told = quality_table(sweep_config(asked | codecs)).lines
+    assert [(line["upscaler"], line["where"]) for line in told] == ways
+
+
+def test_of_a_source_that_needs_no_enlarging_nobody_enlarges_it(folder: RunFolder) -> None:
+    change_run(folder, model={"name": "unscaled"})
+    times, _ = call_tables(rows(folder), 30)
+    assert [line["enlarged_by"] for line in times.lines] == [
+        "nobody; the network codes it anew",
+        "nobody",
+    ]
 
 
 def test_the_document_has_quality_times_and_needs(folder: RunFolder) -> None:
