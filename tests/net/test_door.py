@@ -28,15 +28,15 @@ def nothing_is_left(tmp_path: Path) -> bool:
 def test_a_sweep_is_followed_and_given_back(model: Path, tmp_path: Path) -> None:
     steps: list[splitbed.Step] = []
     run = splitbed.sweep(
-        model, split="2:4", bw=[20, 50], profile=False, out=tmp_path / "run", progress=steps.append
+        model, split="2:4", bw=[20], profile=False, out=tmp_path / "run", progress=steps.append
     )
     assert run.verdict.valid, run.verdict.reasons
     assert {row.split for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
     done = [step.done for step in steps if step.kind == "done"]
-    # six cells, the anchors once more, and what was disturbed
+    # three cells, the anchors once more, and what was disturbed
     assert done == [*range(1, len(done) + 1)]
-    assert len(done) >= 10
-    assert sum(step.kind == "frame" for step in steps) >= len(run.frames) >= 30
+    assert len(done) >= 5
+    assert sum(step.kind == "frame" for step in steps) >= len(run.frames) >= 15
     assert nothing_is_left(tmp_path)
 
 

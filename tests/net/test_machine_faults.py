@@ -18,8 +18,8 @@ from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-DOWN_S = 4.0
-SIDE = 96  # 3:3 sends 0.6 MB: a second at 5 Mbit/s
+DOWN_S = 2.5
+SIDE = 64  # 3:3 sends 0.26 MB: 0.4 s at 5 Mbit/s
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_a_node_that_is_told_to_stop_finishes_its_frame_and_leaves_the_link_as_i
     sweep = Sweep(machines, tmp_path, "--bw", "2")
     sweep.wait_for_a_frame_of_the_split()
     frames = len(sweep.of_the_split())
-    time.sleep(1)  # the next one, of 2.4 s, is on its way
+    time.sleep(0.5)  # the next one, of 1 s, is on its way
     assert machines.edge.stop(signal.SIGTERM) == 0
     assert not _shaped(machines)
     machines.edge.start()
