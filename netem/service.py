@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 
 import grpc
 
 from netem.egress import Shaper
 from netem.probe import prove
-from netem.proof import judge, nominal_rtt_ms
+from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, checked
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering
@@ -18,6 +19,7 @@ from splitbed.telemetry import tell_link
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import LinkShape, Shaped
 
+_PROVED = [one.name for one in fields(Proof)]
 Services = dict[str, Callable[[grpc.Server], None]]
 
 
@@ -100,7 +102,10 @@ def _proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.Link
     host, port = host_and_port(address)
     spec = LinkSpec(uplink=shape_of(request.uplink), downlink=shape_of(request.downlink))
     pin_cubic(port)
-    proof = prove((host, request.probe_port), request.probe_token, spec)
+    known = None
+    if request.HasField("known"):
+        known = Proof(**{name: getattr(request.known, name) for name in _PROVED})
+    proof = prove((host, request.probe_port), request.probe_token, spec, known=known)
     facts = facts_to((host, port))
     tell_link(
         (spec.uplink.rate_mbit, spec.downlink.rate_mbit),

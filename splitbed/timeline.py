@@ -27,6 +27,17 @@ def is_hop(name: str) -> bool:
     return name.startswith(("uplink", "downlink"))
 
 
+def hop_over(way: str, link: int) -> str:
+    """The hop that goes a way, uplink or downlink, over a link, the first of which is 0."""
+    return f"{way}{link + 1}" if link else way
+
+
+def way_and_link(hop: str) -> tuple[str, int]:
+    """Of a hop, as :func:`hop_over` has them."""
+    way = hop.rstrip("0123456789")
+    return way, int(hop.removeprefix(way) or 1) - 1
+
+
 class Stage(Struct, frozen=True, array_like=True, gc=False):
     """One stage of one frame; in JSON, a list of the three."""
 

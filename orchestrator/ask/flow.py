@@ -26,7 +26,7 @@ from orchestrator.ask.split_point import (
 )
 from orchestrator.ask.topology import kind_of
 from splitbed.errors import UsageError, did_you_mean
-from splitbed.timeline import is_hop
+from splitbed.timeline import hop_over, is_hop, way_and_link
 
 UPLINK = "uplink"
 """The flow of whoever asks for none."""
@@ -77,16 +77,15 @@ class Flow:
 
     def hop(self, sender: str, receiver: str) -> str:
         """The stage of a hop: uplink, downlink; uplink2 over the second link."""
-        for number, link in enumerate(self.links, start=1):
+        for number, link in enumerate(self.links):
             if {sender, receiver} == {*link}:
-                way = "uplink" if receiver == link[1] else "downlink"
-                return way if number == 1 else f"{way}{number}"
+                return hop_over("uplink" if receiver == link[1] else "downlink", number)
         raise AssertionError(f"no link joins {sender} and {receiver}")
 
     def ends(self, hop: str) -> tuple[str, str]:
         """The node that sends on a hop, and the one that receives."""
-        way = hop.rstrip("0123456789")
-        near, far = self.links[int(hop.removeprefix(way) or 1) - 1]
+        way, number = way_and_link(hop)
+        near, far = self.links[number]
         return (near, far) if way == "uplink" else (far, near)
 
     @cached_property
@@ -213,8 +212,8 @@ def shape_of(links: Sequence[LinkSpec], hop: str) -> Shape:
 
     Where fewer are told, those that follow are as the last.
     """
-    way = hop.rstrip("0123456789")
-    link = links[min(int(hop.removeprefix(way) or 1), len(links)) - 1]
+    way, number = way_and_link(hop)
+    link = links[min(number, len(links) - 1)]
     return link.uplink if way == "uplink" else link.downlink
 
 

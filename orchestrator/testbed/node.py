@@ -192,13 +192,23 @@ class RemoteNode(Node):
         return f"the {self.side} node: {why_unreachable(error, self._address, self._tls)}"
 
 
-def prove(near: Node, far: Node, spec: LinkSpec, timeout_s: float) -> nodes_pb2.LinkProof:
-    """Let `near` measure rates and round trip of its link to `far`, both started; grpc.RpcError."""
+def prove(
+    near: Node,
+    far: Node,
+    spec: LinkSpec,
+    timeout_s: float,
+    known: nodes_pb2.LinkProof | None = None,
+) -> nodes_pb2.LinkProof:
+    """Let `near` measure rates and round trip of its link to `far`, both started; grpc.RpcError.
+
+    The round trip alone where the rates are `known` of a link that nobody has touched since.
+    """
     request = nodes_pb2.ProveLinkRequest(
         probe_port=far.says.probe_port,
         probe_token=far.says.probe_token,
         uplink=shape_message(spec.uplink),
         downlink=shape_message(spec.downlink),
         peer=far.side,
+        known=known,
     )
     return nodes_pb2_grpc.LinksStub(near.channel).Prove(request, timeout=timeout_s)

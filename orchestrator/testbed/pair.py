@@ -23,6 +23,7 @@ from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import Node, prove
 from splitbed.errors import NodeError, RunError
 from splitbed.tensor_files import TensorFiles
+from splitbed.timeline import hop_over
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 
@@ -204,9 +205,8 @@ class Pair:
 
     def warm_link(self, nbytes: Mapping[str, int], timeout_s: float) -> None:
         """Send so many bytes that mean nothing each way, as hops are called: uplink, downlink2."""
-        for place, (near, far) in enumerate(self._flow.links, start=1):
-            number = str(place) if place > 1 else ""
-            up, down = (nbytes.get(f"{way}{number}", 0) for way in ("uplink", "downlink"))
+        for number, (near, far) in enumerate(self._flow.links):
+            up, down = (nbytes.get(hop_over(way, number), 0) for way in ("uplink", "downlink"))
             if up or down:
                 request = nodes_pb2.WarmLinkRequest(bytes=up, back=down, peer=far)
                 self._warm(near, request, timeout_s)

@@ -1234,6 +1234,7 @@ class ProveLinkRequest(_message.Message):
     UPLINK_FIELD_NUMBER: _builtins.int
     DOWNLINK_FIELD_NUMBER: _builtins.int
     PEER_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
     probe_port: _builtins.int
     probe_token: _builtins.bytes
     peer: _builtins.str
@@ -1242,6 +1243,10 @@ class ProveLinkRequest(_message.Message):
     def uplink(self) -> Global___LinkShape: ...
     @_builtins.property
     def downlink(self) -> Global___LinkShape: ...
+    @_builtins.property
+    def known(self) -> Global___LinkProof:
+        """of the link, untouched since: its rates are not measured again"""
+
     def __init__(
         self,
         *,
@@ -1250,10 +1255,11 @@ class ProveLinkRequest(_message.Message):
         uplink: Global___LinkShape | None = ...,
         downlink: Global___LinkShape | None = ...,
         peer: _builtins.str = ...,
+        known: Global___LinkProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "uplink", b"uplink"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "known", b"known", "uplink", b"uplink"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "peer", b"peer", "probe_port", b"probe_port", "probe_token", b"probe_token", "uplink", b"uplink"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downlink", b"downlink", "known", b"known", "peer", b"peer", "probe_port", b"probe_port", "probe_token", b"probe_token", "uplink", b"uplink"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

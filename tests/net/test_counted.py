@@ -11,7 +11,7 @@ from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed as brought_up
-from splitbed.timeline import is_hop
+from splitbed.timeline import is_hop, way_and_link
 from splitbed.v1 import nodes_pb2
 from tests.net.counted import carried, since
 from tests.node.loopback import FRAME_S, small_model
@@ -26,8 +26,8 @@ def told(flow: str, record: nodes_pb2.FrameRecord) -> list[tuple[int, int]]:
     sent = [{"uplink": 0, "downlink": 0} for _ in FLOWS[flow].links]
     for stage in record.stages:
         if is_hop(stage.name):
-            way = stage.name.rstrip("0123456789")
-            sent[int(stage.name.removeprefix(way) or 1) - 1][way] += stage.bytes
+            way, link = way_and_link(stage.name)
+            sent[link][way] += stage.bytes
     return [(one["uplink"], one["downlink"]) for one in sent]
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from netem.probe import ProbeServer, prove
-from netem.proof import PING_FRAME_BYTES, judge
+from netem.proof import PING_FRAME_BYTES, Proof, judge
 from netem.spec import FRAME_BYTES, symmetric
 from splitbed.errors import LinkError, MachineError
 
@@ -70,6 +70,25 @@ def test_what_differs_of_a_link_is_measured_again_and_nothing_else() -> None:
     assert proof.attempts == 3
     assert server.seen[b"P"] == proof.pings
     assert (server.seen[b"R"], server.seen[b"D"]) == (3, 3)
+
+
+def test_of_a_link_that_is_known_the_round_trip_alone_is_measured() -> None:
+    spec = symmetric(rate_mbit=20, delay_ms=10, jitter_ms=10)
+    known = Proof(20.1, 19.9, 12.0, 13.0, pings=10, lost=0, attempts=2)
+    with Counting() as server:
+        proof = prove(server.address, server.token, spec, known=known)
+    assert judge(proof, spec) is None
+    assert (proof.uplink_mbit, proof.downlink_mbit, proof.attempts) == (20.1, 19.9, 1)
+    assert server.seen.keys() == {b"P"}
+    assert proof.rtt_min_ms < 12
+
+
+def test_rates_that_are_known_and_differ_are_measured_again() -> None:
+    known = Proof(12.0, 20.0, 0.1, 0.1, pings=10, lost=0, attempts=1)
+    spec = symmetric(rate_mbit=20, delay_ms=10, jitter_ms=10)
+    with Counting() as server:
+        prove(server.address, server.token, spec, attempts=1, known=known)
+    assert (server.seen[b"R"], server.seen[b"D"]) == (1, 0)
 
 
 @pytest.mark.parametrize(("address", "headers_bytes"), [("127.0.0.1", 42), ("::1", 62)])
