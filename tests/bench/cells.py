@@ -15,21 +15,22 @@ from netem.spec import LinkSpec, symmetric
 from netem.wire import wire_ms
 from orchestrator.results.reading import read_folder
 from orchestrator.results.rows import Row, known
-from tests.bench.figure import Bar, Figure
+from tests.bench.figure import Bar, Figure, median
 from tests.bench.peers import RAW
 from tests.bench.transport import Peers, peers
 
 _SWEEPS = {
-    "posenet": ("--split", "1:30,13:18,27:4", "--runs", "5"),
-    "shapesnet": ("--split", "stage2,stage3", "--codec", "raw,int8+zstd", "--runs", "9"),
+    "posenet": ("--split", "13:18", "--runs", "3"),
+    "shapesnet": ("--split", "stage2,stage3", "--codec", "raw,int8+zstd", "--runs", "5"),
 }
 _LINKS = ("--bw", "5,20,100", "--delay-ms", "0,20", "--no-delivery", "--no-profile")
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 def figures(folder: Path) -> Iterator[Figure]:
     """Each row of which something crosses, by its link."""
     rows = [row for model in _SWEEPS for row in _swept(model, folder / model) if row.bound_ms]
+    yield from _besides_the_wire(rows)
     links = dict.fromkeys((row.bw_mbit, row.delay_ms) for row in rows)
     with open_link(AUTO, folder / "link") as link:
         link.shape(symmetric(rate_mbit=100))
@@ -45,6 +46,21 @@ def _swept(model: str, run: Path) -> Sequence[Row]:
     words = ["sweep", "--model", model, *_SWEEPS[model], *_LINKS, "--out", str(run)]
     subprocess.run([sys.executable, "-m", "orchestrator", *words], stdout=sys.stderr, check=False)
     return [row for row in read_folder(run).rows if row.codec != "none"]
+
+
+def _besides_the_wire(rows: Sequence[Row]) -> Iterator[Figure]:
+    """What predictions add for a message, which they take for the same whatever its size."""
+    hops: dict[str, list[float]] = {"up": [], "down": []}
+    for row in rows:
+        spec = symmetric(rate_mbit=row.bw_mbit, delay_ms=row.delay_ms).uplink
+        sizes = {
+            "up": (row.uplink_ms, row.encoded_bytes),
+            "down": (row.downlink_ms, row.result_bytes),
+        }
+        for way, (took_ms, nbytes) in sizes.items():
+            hops[way].append(known(took_ms) - wire_ms(round(known(nbytes)), spec))
+    for way, besides_ms in hops.items():
+        yield median(f"a message {way}: more than the wire takes", "ms", besides_ms)
 
 
 def _figure(row: Row, spec: LinkSpec, ask: Peers) -> Figure:
