@@ -86,7 +86,7 @@ class Crossing:
 
     def _encoded(self) -> nodes_pb2.CodedPart:
         """What the edge says of the bitstream, which it has ready."""
-        ready = self._loader.make_ready([self._placed], warmup=0)
+        ready = self._loader.load([self._placed], 0, fetched=[self._placed])
         return ready[self._placed].coded[0]
 
     def _crossed(self, row: ModelRow, link: LinkSpec, coded: nodes_pb2.CodedPart) -> ModelRow:

@@ -53,7 +53,7 @@ def loader(shared: Splits) -> Loader:
 @pytest.mark.parametrize("coder", ["dummy", "int8+zstd"])
 def test_the_ue_runs_what_it_decoded(shared: Splits, loader: Loader, coder: str) -> None:
     loader.coder = coder
-    ready = loader.make_ready([WHOLE], warmup=0)[WHOLE]
+    ready = loader.load([WHOLE], 0, fetched=[WHOLE])[WHOLE]
     received = loader.deliver(WHOLE, FRAME_S)
     assert received.decoded.bytes == received.bytes
     assert abs(received.bytes - ready.part_bytes) < 100  # the same, written anew
@@ -69,7 +69,7 @@ def test_what_the_edge_encodes_is_what_is_encoded_elsewhere(
     shared: Splits, loader: Loader, tmp_path: Path
 ) -> None:
     loader.coder = "int8+zstd"
-    (coded,) = loader.make_ready([WHOLE], warmup=0)[WHOLE].coded
+    (coded,) = loader.load([WHOLE], 0, fetched=[WHOLE])[WHOLE].coded
     parcel, _ = pack_coded(_whole(shared), tmp_path, "int8+zstd")
     assert parcel.header.sha256 == coded.sha256
 
@@ -113,7 +113,7 @@ def test_an_update_of_another_part_is_refused_and_that_goes_on(
 
 def test_a_part_that_is_ready_otherwise_is_refused(loader: Loader) -> None:
     loader.coder = "fp16"
-    loader.make_ready([WHOLE], warmup=0)
+    loader.load([WHOLE], 0, fetched=[WHOLE])
     loader.coder = "int8"
     with pytest.raises(NodeError, match="the part of the layers 0-6 is not ready here as int8"):
         loader.deliver(WHOLE, FRAME_S)
@@ -123,7 +123,7 @@ def test_a_bad_bitstream_is_refused_and_the_model_before_goes_on(
     shared: Splits, loader: Loader
 ) -> None:
     loader.coder = "int8"
-    loader.make_ready([WHOLE], warmup=0)
+    loader.load([WHOLE], 0, fetched=[WHOLE])
     loader.deliver(WHOLE, FRAME_S)
     loader.open("ue", warmup=0)
     asked = shared.asked(LAYERS)

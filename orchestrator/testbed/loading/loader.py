@@ -36,23 +36,28 @@ class Loader:
         placed: Sequence[Placed],
         warmup: int,
         keep: Collection[Placed] = (),
+        fetched: Sequence[Placed] = (),
     ) -> dict[Placed, nodes_pb2.Loaded]:
         """Have parts open and warm, each on its node, beside those to `keep`.
 
-        They go to their nodes beside the link, while the one that cuts loads its own.
+        They go to their nodes beside the link, while the one that cuts loads its own; those that
+        are to be `fetched` from there over a link are made ready for that.
         """
         own = next((one for one in placed if one[0] == self._holder), None)
-        loading = self._loading(own, (), warmup, keep)
+        loading = self._loading(own, fetched, warmup, keep)
         try:
             loaded = {
-                (name, span): self._bring(name, span, warmup, keep)
-                for name, span in placed
-                if name != self._holder
+                one: self._bring(*one, warmup, keep)
+                for one in placed
+                if one[0] != self._holder and one not in fetched
             }
         except BaseException:
             loading.cancel()  # or it would end in the midst of what comes next
             raise
         reply = self._loaded(loading)
+        coded = reply.coded or [None] * len(fetched)
+        for one, nbytes, each in zip(fetched, reply.deliver_bytes, coded, strict=True):
+            loaded[one] = nodes_pb2.Loaded(part_bytes=nbytes, coded=[each] if each else [])
         return loaded | ({own: reply} if own else {})
 
     def _bring(
@@ -67,30 +72,6 @@ class Loader:
         finally:
             part.remove()
         return self.open(name, warmup, keep)
-
-    def make_ready(
-        self,
-        placed: Sequence[Placed],
-        warmup: int,
-        keep: Collection[Placed] = (),
-    ) -> dict[Placed, nodes_pb2.Loaded]:
-        """Cut: its own part is open and warm, those of nodes that dial it are ready for these.
-
-        A node that does not dial it has its part brought, open and warm.
-        """
-        own = next((one for one in placed if one[0] == self._holder), None)
-        fetched = [one for one in placed if one[0] in self._pair.fetchers]
-        reply = self._loaded(self._loading(own, fetched, warmup, keep))
-        coded = reply.coded or [None] * len(fetched)
-        sizes = zip(fetched, reply.deliver_bytes, coded, strict=True)
-        ready = {
-            one: nodes_pb2.Loaded(part_bytes=nbytes, coded=[each] if each else [])
-            for one, nbytes, each in sizes
-        }
-        for name, span in placed:
-            if name != self._holder and (name, span) not in ready:
-                ready[name, span] = self._bring(name, span, warmup, keep)
-        return ready | ({own: reply} if own else {})
 
     def _loading(
         self,

@@ -158,8 +158,8 @@ class Parts:
             for one in chain(*asked.itineraries)
             if one.part and (one.first < one.last or one.last < asked.n)
         }
-        bring = self._loader.make_ready if delivery else self._loader.load
-        said = bring([*parts], self._config.warmup, _parts_of(beside))
+        fetched = [one for one in parts if delivery and one[0] in self._pair.fetchers]
+        said = self._loader.load([*parts], self._config.warmup, _parts_of(beside), fetched)
         coded = [one.bytes for loaded in said.values() for one in loaded.coded]
         coded_bytes = sum(coded) if self._loader.coder and delivery else None
         return _Cut(parts, self._pair.fetchers, said, not delivery, coded_bytes)
