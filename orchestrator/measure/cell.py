@@ -77,7 +77,7 @@ class CellMeasurement:
         if warming := warming_bytes(cell):
             self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
         meter = MachineMeter(self.bed.pair)
-        before = proved(self.bed, self.watcher, cell.links)
+        before = proved(self.bed, self.watcher, cell.links, alike=True)
         timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
         delivery_ms = self.parts.deliver(*cell.links, timeout_s=timeout_s)
         self.parts.assign(asked)
@@ -115,13 +115,18 @@ class CellMeasurement:
             pass
 
 
-def proved(bed: Testbed, watcher: Watcher, links: Sequence[LinkSpec]) -> tuple[ProofRecord, ...]:
-    """Measure each link of the flow, which are shaped so; watchers see it. Raises NodeError."""
+def proved(
+    bed: Testbed, watcher: Watcher, links: Sequence[LinkSpec], *, alike: bool = False
+) -> tuple[ProofRecord, ...]:
+    """Measure each link of the flow, which are shaped so; watchers see it. Raises NodeError.
+
+    Those that were given no other shape since may be `alike`: see :meth:`Pair.prove_link`.
+    """
     found = []
     for number, (ends, link) in enumerate(in_order(bed.pair.links, links)):
         started = time.monotonic()
         said = MessageToDict(
-            bed.pair.prove_link(number, link),
+            bed.pair.prove_link(number, link, alike=alike),
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         )
