@@ -76,7 +76,7 @@ def test_what_the_edge_encodes_is_what_is_encoded_elsewhere(
 
 def delivered(loader: Loader, coder: str) -> nodes_pb2.PartReceived:
     loader.coder = coder
-    loader.make_ready([WHOLE], warmup=0)
+    loader.load([WHOLE], 0, fetched=[WHOLE])
     received = loader.deliver(WHOLE, FRAME_S)
     loader.open("ue", warmup=0)
     return received
@@ -104,7 +104,7 @@ def test_an_update_of_another_part_is_refused_and_that_goes_on(
     shared.parts.assign(asked)
     before = _difference(shared, shared.run(of=asked))
     loader.coder = "update:4:16"
-    loader.make_ready([WHOLE], warmup=0)
+    loader.load([WHOLE], 0, fetched=[WHOLE])
     with pytest.raises(NodeError, match="the bitstream updates the state"):
         loader.deliver(WHOLE, FRAME_S)
     assert _difference(shared, shared.run(of=asked)) == before
