@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import UsageError
 from splitbed.timeline import Stage
+from splitbed.v1 import nodes_pb2
 from tests.node.loopback import loopback_link, loopback_pair
 
 ROOM = Path(__file__).parents[3] / "orchestrator"
@@ -142,3 +144,28 @@ def test_a_run_of_an_earlier_version_is_gone_on_with_and_one_asked_otherwise_is_
     assert folder.read_run().resumed
     with pytest.raises(UsageError, match="these have changed since: options"):
         measure_cells(sweep_config(asked | {"runs": 6}), [], engine.bed, folder, Watcher())
+
+
+def test_rates_are_known_of_a_link_that_was_given_no_other_shape_and_was_as_asked(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, nodes_pb2.LinkProof | None]] = []
+    said: list[nodes_pb2.LinkProof] = []
+
+    def proved(*given: Any) -> nodes_pb2.LinkProof:
+        _, _, spec, _, known = given
+        asked.append((spec.uplink.rate_mbit, known))
+        fault = "slower than asked" if len(said) == 5 else ""
+        said.append(nodes_pb2.LinkProof(uplink_mbit=len(said), fault=fault))
+        return said[-1]
+
+    monkeypatch.setattr("orchestrator.testbed.pair.prove", proved)
+    config = sweep_config({"model": "small", "split": "2:4", "bw": "20,50", "delivery": False})
+    split = [cell for cell in plan_cells(config, engine.bed.model) if cell.configuration.k == 2]
+    slow, fast = sorted(split, key=lambda cell: cell.links[0].uplink.rate_mbit)
+    with Journal(engine.folder, RunRecord(model=engine.bed.model.facts)) as journal:
+        visits = [Visit(cell, place) for place, cell in enumerate((slow, fast, fast, fast))]
+        assert [one.error for one in engine.measure(visits, journal)] == [None] * 4
+    # before and after each; the third visit ends with a fault
+    known = [None, None, None, None, said[3], None, None, None]
+    assert asked == [*zip((20, 20, 50, 50, 50, 50, 50, 50), known, strict=True)]
