@@ -1,8 +1,10 @@
 """A tensor in blocks: what is coded at a time, so that decoding overlaps receiving.
 
-a weight (64, 3, 7, 7) ──> (64, 147)           rows of the first axis, as many as fit
-depthwise (1, 3, 3, 96) ──> (1, 9, 96)          channels last: cut along the axis between
-a bias   (64,)          ──> (64,)
+    a weight (64, 3, 7, 7)  ──> (64, 147)         rows of the first axis, as many as fit
+    depthwise (1, 3, 3, 96) ──> (1, 3, 3, 96)     its channels are last: whole
+    a bias (64,)            ──> (64,)
+
+A channel is never in two blocks, so it has one scale.
 """
 
 import math
@@ -31,21 +33,17 @@ class Block:
 def blocks_of(info: TensorInfo) -> Iterator[Block]:
     """The blocks of a tensor, in order; none where it has no values."""
     size, first = math.prod(info.shape), 0
-    if not size:
-        return
-    lead, row = _row(info.shape)
+    row = _row(info.shape)
     values = math.prod(row)
-    most = max(MOST_VALUES // values, 1)
+    most = max(MOST_VALUES // max(values, 1), 1)
     while first < size:
         rows = min(most, (size - first) // values)
-        yield Block(TensorInfo(info.name, info.datatype, (*lead, rows, *row)), first)
+        yield Block(TensorInfo(info.name, info.datatype, (rows, *row)), first)
         first += rows * values
 
 
-def _row(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What stands before the axis that is cut, and what behind it."""
+def _row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What stands behind the axis that is cut."""
     if len(shape) < 2:
-        return (), ()
-    if shape[0] == 1 and len(shape) > 2:
-        return (1,), shape[-1:]
-    return (), (math.prod(shape[1:]),)
+        return ()
+    return shape[1:] if shape[0] == 1 else (math.prod(shape[1:]),)
