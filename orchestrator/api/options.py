@@ -277,3 +277,8 @@ class PlanWords(
     total=False,
 ):
     """All that a plan can be asked beside the links and paces that it is for."""
+
+    link_of: Annotated[
+        str | Mapping[str, Mapping[str, float]],
+        Says("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20."),
+    ]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import product
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -56,6 +56,12 @@ class OwnShape(Override):
     def but(self, other: "OwnShape") -> "OwnShape":
         """The same with what the other says instead."""
         return OwnShape(**{**self.model_dump(), **other.model_dump(exclude_none=True)})
+
+    def told(self, way: Literal["uplink", "downlink"]) -> Override:
+        """What it has of its own that way, of its profile what the link is as."""
+        of_profile = dict(getattr(_profile(self.profile), way)) if self.profile else {}
+        own = self.model_dump(exclude_none=True, exclude={"profile"})
+        return Override(**{**of_profile, **own})
 
     def over(self, swept: LinkSpec, name: str) -> LinkSpec:
         """The link called `name`, where others are as `swept`. Raises UsageError."""

@@ -158,6 +158,25 @@ class SweepConfig(LinkOptions):
     @cached_property
     def flow_links(self) -> tuple[tuple[LinkSpec, ...], ...]:
         """For each link that is asked for, once, all of the flow, in its order; UsageError."""
+        found = dict.fromkeys(map(self.over, self.links))
+        if len(found) < len(self.links) and self.model_fields_set & {"bw", "link", *_IMPAIRED}:
+            raise UsageError(
+                f"what is swept makes {len(self.links)} links, of which {len(found)} are left by "
+                f"what {' and '.join(self.own_shapes)} have of their own: give as many, or less of "
+                "that"
+            )
+        return tuple(found)
+
+    def over(self, link: LinkSpec) -> tuple[LinkSpec, ...]:
+        """All links of the flow, in its order, where others are as this one; UsageError."""
+        return tuple(own.over(link, name) for name, own in self.own_shapes.items())
+
+    @cached_property
+    def own_shapes(self) -> dict[str, OwnShape]:
+        """What each link of the flow has of its own, in its order; UsageError.
+
+        An option goes before the topology's file.
+        """
         names = {one.ends: name for name, one in self.place.links.items()}
         of_flow = [names[ends] for ends in flow_named(self.flow).links]
         for name in self.link_of:
@@ -167,20 +186,8 @@ class SweepConfig(LinkOptions):
                     f"--link-of {name}: the flow {self.flow} has no such link in the topology "
                     f"{self.place.name}{meant} its links are {', '.join(of_flow)}"
                 )
-        found = dict.fromkeys(
-            tuple(self._own(name).over(link, name) for name in of_flow) for link in self.links
-        )
-        if len(found) < len(self.links) and self.model_fields_set & {"bw", "link", *_IMPAIRED}:
-            raise UsageError(
-                f"what is swept makes {len(self.links)} links, of which {len(found)} are left by "
-                f"what {' and '.join(of_flow)} have of their own: give as many, or less of that"
-            )
-        return tuple(found)
-
-    def _own(self, name: str) -> OwnShape:
-        """What a link has of its own: an option goes before the topology's file."""
-        of_file, asked = self.place.links[name].shape, self.link_of.get(name)
-        return of_file.but(asked) if asked else of_file
+        found = {name: self.place.links[name].shape for name in of_flow}
+        return found | {name: found[name].but(asked) for name, asked in self.link_of.items()}
 
     def _check_part_coder(self) -> None:
         # late, since few sweeps code parts

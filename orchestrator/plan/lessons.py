@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.split_point import codecs_of
 from orchestrator.plan.doubt import Lesson
 from orchestrator.plan.facts import Coded, Facts, Option
@@ -48,7 +49,8 @@ def _of_rows(rows: Sequence[Row], profile: Profile) -> Iterator[Lesson]:
     for row in rows:
         if row.valid and not row.ue and _is_plain(row) and row.e2e_ms:
             option = _option(row)
-            predictor = Predictor(profile, _facts(row, option))
+            owns = {hop: row.asked_of(hop) for hop in FLOWS[row.flow].hops}
+            predictor = Predictor(profile, _facts(row, option), owns=owns)
             work, grid = predictor.work([option]), PlanGrid.of(_point(row))
             predicted_ms = predictor.e2e_ms(work, grid).item()
             wire_ms = predictor.wire_ms(work, grid).item()

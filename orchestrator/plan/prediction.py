@@ -5,29 +5,54 @@ input.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.ask.flow import FLOWS, Flow
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
 from orchestrator.results.prediction import FRAMING, Bools, Way, Work, e2e_ms, on_wire_ms
 from orchestrator.results.profile import Profile
+from splitbed.errors import UsageError
+
+Own = tuple[float | None, float | None]
+"""The rate and the delay that a hop has of its own, whatever the grid says; None: it has none."""
+
+
+def own_ways(config: SweepConfig) -> dict[str, Own]:
+    """Of each hop of its flow. Raises UsageError for links that a plan cannot predict."""
+    flow, found = FLOWS[config.flow], {}
+    for ends, (name, own) in zip(flow.links, config.own_shapes.items(), strict=True):
+        for hop in flow.hops:
+            if {*flow.ends(hop)} == {*ends}:
+                told = own.told("uplink" if hop.startswith("uplink") else "downlink")
+                if told.jitter_ms or told.loss_pct:
+                    raise UsageError(
+                        f"the link {name} is to lose packets, or to delay them at random, and a "
+                        "plan knows no such links: plan without, or measure each cell with a sweep"
+                    )
+                found[hop] = told.rate_mbit, told.delay_ms
+    return found
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Of one model on one pair of nodes; nothing that loses more accuracy than `max_drop`."""
+    """Of one model on one pair of nodes; nothing that loses more accuracy than `max_drop`.
+
+    Hops are as the grid says, but for what each `owns`.
+    """
 
     profile: Profile
     facts: Facts
     max_drop: float = math.inf
     doubt: Doubt = ELSEWHERE
+    owns: Mapping[str, Own] = field(default_factory=dict)
 
     @property
     def flow(self) -> Flow:
@@ -77,15 +102,24 @@ class Predictor:
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
-        slowdown, delay_ms, bw_mbit = grid.points()
-        ways = dict.fromkeys(self.flow.hops, Way(bw_mbit, delay_ms))
-        return e2e_ms(work, slowdown, ways, self.profile.segment_bytes)
+        slowdown, _, _ = grid.points()
+        return e2e_ms(work, slowdown, self._ways(grid), self.profile.segment_bytes)
 
     def wire_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """What of that the link takes; shaped alike."""
+        return on_wire_ms(work, self._ways(grid), self.profile.segment_bytes)
+
+    def _ways(self, grid: PlanGrid) -> dict[str, Way]:
         _, delay_ms, bw_mbit = grid.points()
-        ways = dict.fromkeys(self.flow.hops, Way(bw_mbit, delay_ms))
-        return on_wire_ms(work, ways, self.profile.segment_bytes)
+
+        def own(value: float | None, instead: Floats) -> Floats:
+            return instead if value is None else np.full_like(instead, value)
+
+        told = {hop: self.owns.get(hop, (None, None)) for hop in self.flow.hops}
+        return {
+            hop: Way(own(rate, bw_mbit), own(delay, delay_ms))
+            for hop, (rate, delay) in told.items()
+        }
 
     def ends_ms(self, work: Work, grid: PlanGrid) -> tuple[Floats, Floats]:
         """The ends of what will be measured; shaped alike."""

@@ -24,7 +24,7 @@ from orchestrator.plan.measured import Held, Measured, verdicts
 from orchestrator.plan.nodes import read_nodes, take_nodes, with_told_ue
 from orchestrator.plan.plot import plot
 from orchestrator.plan.policies import Decisions, decisions
-from orchestrator.plan.prediction import Plan, Predictor, make_plan
+from orchestrator.plan.prediction import Plan, Predictor, make_plan, own_ways
 from orchestrator.plan.verify import probed, verify
 from orchestrator.reports.terminal import Line
 from orchestrator.results.columns import csv_text
@@ -86,11 +86,7 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
             f"--flow {config.flow}: a plan predicts from profiles, which know no heads; choose "
             f"{', '.join(name for name, one in FLOWS.items() if one.predicted)}"
         )
-    if config.topology and any(len({*links}) > 1 for links in config.flow_links):
-        raise UsageError(
-            f"--topology {config.topology}: a plan predicts links that are alike, and these differ "
-            "by the shape of their own; plan without that, or measure each cell with a sweep"
-        )
+    owns = own_ways(config)
     if config.out:
         check_free(config.out)
     profile = read_nodes(wanted.profile) if wanted.profile else None
@@ -109,11 +105,12 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
             profile = take_nodes(config, site, local().model, watcher)
         profile = with_told_ue(profile, wanted.ue_profile_csv, lambda: local().model.graph)
         predictor = _predictor(config, wanted, profile, local, watcher)
-        predictor = replace(predictor, doubt=doubt.widened(profile.waited_share))
+        doubt = doubt.widened(profile.waited_share)
+        predictor = replace(predictor, doubt=doubt, owns=owns)
         outcome = _planned(config, wanted, predictor)
         if site is None or not wanted.verify:
             return outcome
-        probes = probed(outcome.plan, outcome.decided, wanted.verify, site)
+        probes = probed(config, outcome.plan, outcome.decided, wanted.verify, site)
         found = verify(config, probes, site, local().model, outcome.folder, watcher)
         return replace(outcome, measured=found)
 

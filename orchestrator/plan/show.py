@@ -87,7 +87,12 @@ def _show(outcome: PlanOutcome) -> None:
 def _flow(plan: Plan) -> str:
     """The flow in words, where it is not the usual one."""
     flow = plan.options[0].configuration.flow
-    return "" if flow == UPLINK else f"; flow {flow}: {FLOWS[flow].words}"
+    words = "" if flow == UPLINK else f"; flow {flow}: {FLOWS[flow].words}"
+    for hop, (rate_mbit, delay_ms) in plan.predictor.owns.items():
+        own = [f"{rate_mbit:g} Mbit/s"] if rate_mbit is not None else []
+        own += [f"{delay_ms:g} ms"] if delay_ms is not None else []
+        words += f"; its {hop} has {' and '.join(own)} of its own" if own else ""
+    return words
 
 
 def _doubt(plan: Plan) -> str:

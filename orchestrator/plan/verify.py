@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from orchestrator.ask.grid import cell_of
-from orchestrator.ask.links import link_at
+from orchestrator.ask.links import link_at, links_words
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
@@ -29,12 +29,14 @@ from splitbed.errors import LinkError, UsageError
 VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
 
 
-def probed(plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site) -> list[Probe]:
+def probed(
+    config: SweepConfig, plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site
+) -> list[Probe]:
     """What is to be measured at the `count` closest points; UsageError where none can be."""
     points = closest(plan, count, lambda rate_mbit: site.can_shape(link_at(rate_mbit, 0)))
     if not points:
         raise UsageError("--verify: no rate of this plan is one that a link here can have")
-    return probes(plan, decided, points)
+    return probes(config, plan, decided, points)
 
 
 def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[int]:
@@ -59,7 +61,9 @@ def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[i
     return [*first, *again][:count]
 
 
-def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) -> list[Probe]:
+def probes(
+    config: SweepConfig, plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]
+) -> list[Probe]:
     """What is to be measured at these points."""
     found = []
     for point in points:
@@ -75,7 +79,7 @@ def probes(plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]) 
         told = _ends(plan.predictor, [*roles], PlanGrid.of(at))
         found += [
             Probe(
-                option.configuration.over([at.link], at.pace),
+                option.configuration.over(config.over(at.link), at.pace),
                 at,
                 *ends,
                 tuple(names),
@@ -120,7 +124,7 @@ def verify(
     if any(codec_named(name).sequential for name in codecs):
         config = config.replaced(runs=config.least_runs)  # which takes no input twice
     cells = [cell_of(probe.configuration, model, config) for probe in asked]
-    with testbed(site, model, [(link,) for link in links]) as bed:
+    with testbed(site, model, [config.over(link) for link in links]) as bed:
         outcome = measure_cells(config, cells, bed, create(config.out, model.name), watcher)
     if outcome.stopped:
         raise outcome.stopped
@@ -132,7 +136,7 @@ def verify(
 
 def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     asked = probe.configuration
-    wanted = (asked.split, asked.codecs, probe.point.link.words, asked.pace.words)
+    wanted = (asked.split, asked.codecs, links_words(asked.links), asked.pace.words)
     for row in table:
         if (row.split, row.codec, *row.conditions) == wanted:
             return Measured(probe, row)

@@ -34,6 +34,10 @@ def plan(
         str, option("Mbit/s: a range FROM:TO or FROM:TO:COUNT, or a list. [1:1000]", "Link")
     ] = "1:1000",
     delay: Annotated[str, option("One-way, ms, likewise. [0:50]", "Link")] = "0:50",
+    link_of: Annotated[
+        str | None,
+        option("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20.", "Link"),
+    ] = None,
     ue_slowdown: Annotated[str, option("Times that the UE is slower, likewise. [1]", "UE")] = "1",
     profile: Annotated[
         Path | None,
@@ -72,7 +76,8 @@ def plan(
     from orchestrator.plan import show as plan_show
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
-    config = config_of(model, asked if max_drop is None else asked | {"max_drop": max_drop})
+    own = {"max_drop": max_drop, "link_of": link_of}
+    config = config_of(model, asked | {k: value for k, value in own.items() if value is not None})
     runs = tuple(Path(one) for one in learn.split(",")) if learn else ()
     wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv, runs)
     with watching(None, None) as watcher:

@@ -19,7 +19,7 @@ from orchestrator.plan.forecasts import forecasts
 from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
 from orchestrator.plan.policies import decisions
-from orchestrator.plan.prediction import Plan, Predictor, make_plan
+from orchestrator.plan.prediction import Plan, Predictor, make_plan, own_ways
 from orchestrator.plan.run import PlanOptions, _planned, write
 from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
@@ -435,6 +435,28 @@ def test_in_a_call_outputs_cross_encoded_and_the_one_who_is_called_is_slowed() -
     nodes_ms = 1 + 2 * (2 + 66.4 + 4)
     assert plan.e2e_ms[1, 0] == pytest.approx(nodes_ms + 2 * over_ms(50_000) + 1.0 + 0.9)
     assert [*decisions(plan)] == ["device only", "network only"]
+
+
+def test_a_link_with_a_shape_of_its_own_is_predicted_with_that() -> None:
+    asked = {"model": "shapesnet", "flow": "chain", "split": "stem+stage1"}
+    config = sweep_config({**asked, "link_of": "backhaul:rate_mbit=80,delay_ms=1"})
+    owns = own_ways(config)
+    assert owns == {
+        "uplink": (None, None), "downlink": (None, None),
+        "uplink2": (80, 1), "downlink2": (80, 1),
+    }  # fmt: skip
+    split = Configuration(1, 3, "early+late", "int8", flow="chain", later=(2,))
+    option = Option(configuration=split, coded=coded(9_000, 3, 4) + coded(5_000, 1, 2))
+    bare = predictor()
+    bare = replace(bare, facts=bare.facts.replaced(options=(option,)))
+    axes = grid("8,16", "5", "1")
+    alike, own = (make_plan(one, axes).e2e_ms[0] for one in (bare, replace(bare, owns=owns)))
+    for point, rate_mbit in enumerate((8, 16)):
+        bits = [8 * (n + 66 * math.ceil(n / 1448)) for n in (round(5_000 * 1.0005), 1_000)]
+        shorter = sum(one / rate_mbit - one / 80 for one in bits) / 1e3 + 2 * (5 - 1)
+        assert alike[point] - own[point] == pytest.approx(shorter)
+    with pytest.raises(UsageError, match="backhaul is to lose packets"):
+        own_ways(sweep_config({**asked, "link_of": "backhaul:loss_pct=1"}))
 
 
 def test_where_nothing_is_sure_to_be_as_accurate_nothing_is_planned() -> None:

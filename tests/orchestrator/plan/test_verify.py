@@ -4,6 +4,7 @@ from statistics import median
 
 import pytest
 
+from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.plan.measured import Held, Measured, Probe, regrets, summary, verdicts
 from orchestrator.plan.policies import decisions
@@ -26,7 +27,7 @@ def test_verification_looks_where_the_second_is_nearest() -> None:
 
 def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> None:
     plan = planned("20", slowdown="3")
-    asked = probes(plan, decisions(plan), [0])
+    asked = probes(sweep_config({"model": "small"}), plan, decisions(plan), [0])
     roles = {role: one for one in asked for role in one.roles}
     assert {"plan", "second", "device only", "network only", "neurosurgeon", "dads"} == {*roles}
     at = plan.grid.at(0)
