@@ -72,6 +72,7 @@ class Reader:
         Raises:
             NodeError: the stream is damaged or foreign, an update of another base, or of a model
                 that there is no room for.  Nothing more can be fed then.
+            MachineError: its coder's library is not here.
         """
         self._buffer += data
         while not self.done and len(self._buffer) >= self._due:

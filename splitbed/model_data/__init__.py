@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from splitbed.errors import UsageError
+import numpy as np
+
+from splitbed.errors import MachineError, UsageError
 from splitbed.model_data.digest import digest
 from splitbed.model_data.file import ModelFile, State, write_model
 
-__all__ = ["ModelFile", "State", "digest", "model_of", "read_model", "write_model"]
+__all__ = ["ModelFile", "State", "digest", "model_of", "read_model", "write_model", "write_state"]
 
 
 def read_model(path: Path) -> ModelFile:
@@ -37,6 +39,32 @@ def model_of(state: State) -> ModelFile:
     from splitbed.model_data import safetensors
 
     return safetensors.model_of(state)
+
+
+def write_state(state: State, path: Path) -> None:
+    """Write a state as a ``.safetensors``, ``.npz``, ``.pt`` or ``.pth`` file.
+
+    Raises:
+        UsageError: the suffix is another, or a datatype has no name.
+        MachineError: it cannot be written; a ``.pt`` file, and torch is not installed.
+    """
+    match path.suffix.lower():
+        case ".safetensors":
+            write_model(model_of(state), path)
+        case ".npz":
+            try:
+                with path.open("wb") as file:
+                    np.savez(file, **dict(state))  # type: ignore[arg-type]
+            except OSError as error:
+                raise MachineError(f"cannot write {path}: {error.strerror}") from error
+        case ".pt" | ".pth":
+            from splitbed.zoo import checkpoints
+
+            checkpoints.write_torch(state, path)
+        case suffix:
+            raise UsageError(
+                f"no state is written as {suffix or path.name}: give .safetensors, .npz or .pt"
+            )
 
 
 def _reader(path: Path) -> Callable[[Path], ModelFile]:

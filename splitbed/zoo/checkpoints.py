@@ -6,6 +6,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -174,18 +176,36 @@ def _read_safetensors(path: Path) -> State:
     return state
 
 
-def _read_torch(path: Path) -> State:
+def write_torch(state: State, path: Path) -> None:
+    """Write a state dict, as a .pt file; MachineError without torch, or where it cannot be."""
+    torch = _torch(path)
+    try:
+        torch.save({name: torch.tensor(array) for name, array in state.items()}, path)
+    except (OSError, RuntimeError) as error:
+        raise MachineError(f"cannot write {path}: {error}") from error
+
+
+def _torch(path: Path) -> ModuleType:
     try:
         import torch  # an optional extra, and seconds to import
     except ImportError as error:
         raise MachineError(
-            f"reading {path} needs PyTorch: run \"pip install 'splitbed[torch]'\","
-            " or save the state dict as .safetensors or .npz"
+            f"the file {path} needs PyTorch: run \"pip install 'splitbed[torch]'\","
+            " or have the state dict as .safetensors or .npz"
         ) from error
+    return cast(ModuleType, torch)
+
+
+def _read_torch(path: Path) -> State:
+    torch = _torch(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
         state = held.get("model", held)
-        return {name: values.float().numpy() for name, values in state.items()}
+        exact = {
+            name: values.float() if values.dtype is torch.bfloat16 else values
+            for name, values in state.items()
+        }
+        return {name: values.detach().numpy() for name, values in exact.items()}
     except Exception as error:  # torch raises whatever a damaged or foreign file leads it to
         raise UsageError(
             f"cannot read a state dict from {path}: {type(error).__name__}: {error};"

@@ -8,8 +8,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from splitbed.errors import UsageError
-from splitbed.model_data import ModelFile, digest, model_of, read_model, write_model
+from splitbed.errors import MachineError, UsageError
+from splitbed.model_data import ModelFile, digest, model_of, read_model, write_model, write_state
 from tests.graphs import models, tflite_models
 
 STATE: dict[str, np.ndarray] = {
@@ -105,10 +105,21 @@ def test_a_digest_names_values_whatever_their_order() -> None:
     assert len({digest(state) for state in [STATE, *others]}) == 5
 
 
-def test_an_npz_file_is_a_state(tmp_path: Path) -> None:
-    np.savez(tmp_path / "state.npz", **STATE)  # type: ignore[arg-type]
-    model = read_model(tmp_path / "state.npz")
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pt"])
+def test_a_state_may_be_kept_in_a_file_of_each_kind(suffix: str, tmp_path: Path) -> None:
+    if suffix == ".pt":
+        pytest.importorskip("torch", reason="PyTorch, an optional extra, is not installed")
+    path = tmp_path / f"state{suffix}"
+    write_state(STATE, path)
+    model = read_model(path)
     assert (model.form, digest(model.state)) == ("safetensors", digest(STATE))
+
+
+def test_a_state_is_not_written_into_another_kind_of_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no state is written as \.onnx"):
+        write_state(STATE, tmp_path / "state.onnx")
+    with pytest.raises(MachineError, match="cannot write"):
+        write_state(STATE, tmp_path / "nowhere" / "state.npz")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".onnx", ".tflite", ".npz"])
