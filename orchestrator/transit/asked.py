@@ -4,6 +4,7 @@ A model is one of ours, with an input that judges it, or what a published scenar
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -15,6 +16,7 @@ from orchestrator.transit.published import Options, coder_class, is_class, scena
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 from splitbed.model_coders import coder_named
+from splitbed.model_coders.increments import check
 
 OWN = "splitbed"
 """The scenario of a model of ours: its task and its dataset."""
@@ -93,6 +95,30 @@ def model_sweep(options: Mapping[str, object]) -> ModelSweep:
     except ValidationError as error:
         typed = {name: f"--{name.replace('_', '-')} {value}" for name, value in asked.items()}
         raise UsageError(one_line(error, typed)) from None
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """A model that is sent in steps of so many bits; ``config`` says the model, links and nodes."""
+
+    config: SweepConfig
+    bits: tuple[int, ...]
+    offline: bool = False
+    out: Path | None = None
+
+
+def incremental(
+    options: Mapping[str, object], bits: str, *, offline: bool, out: Path | None
+) -> Incremental:
+    """What is asked of increments, checked. Raises UsageError for values that cannot be."""
+    try:
+        steps = tuple(int(word) for word in bits.split(","))
+    except ValueError:
+        raise UsageError(f"bits {bits}: give whole numbers, as 4,6,8,16") from None
+    check(steps)
+    given = {name: value for name, value in options.items() if value is not None}
+    config = _config(given, {"data_set_name": given.pop("input", None)})
+    return Incremental(config, steps, offline, out)
 
 
 def _config(given: Mapping[str, object], own: Mapping[str, object]) -> SweepConfig:

@@ -7,7 +7,9 @@ It travels as the part of all layers, as parts do for a sweep.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
@@ -31,6 +33,8 @@ from splitbed.v1 import nodes_pb2
 from splitbed.wire import tensors_of
 
 CELLS_FILE = "cells.jsonl"
+INFER_S = 60.0
+_Row = TypeVar("_Row", bound=ModelRow)
 
 
 @dataclass(frozen=True)
@@ -61,22 +65,19 @@ class Crossing:
 
     def run(self, row: ModelRow) -> Iterator[ModelRow]:
         """A row for each link, of a coder whose row without one is given."""
-        self._loader.coder = row.coder_name
         try:
-            coded = self._encoded()
+            coded = self.ready(row.coder_name)
         except NodeError as error:
             self._bed.interruption.check()
-            yield from (_failed(row, link, error) for link in self._links)
+            yield from (self.failed(row, link, error) for link in self._links)
             return
         perf: float | None = None
         for link in self._links:
             try:
-                crossed = self._crossed(replace(row, ue_perf=perf), link, coded)
+                crossed = self.over(replace(row, ue_perf=perf), link, coded)
             except NodeError as error:
-                self._bed.interruption.check()
-                crossed = _failed(row, link, error)
-                self._bed.pair.restart()
-                coded = self._encoded()
+                crossed = self.broken(row, link, error)
+                coded = self.ready(row.coder_name)
             perf = crossed.ue_perf if perf is None else perf
             yield crossed
 
@@ -84,27 +85,56 @@ class Crossing:
     def _placed(self) -> Placed:
         return self._bed.pair.user, Span(0, self._bed.model.graph.n)
 
-    def _encoded(self) -> nodes_pb2.CodedPart:
-        """What the edge says of the bitstream, which it has ready."""
+    def ready(self, coder: str) -> nodes_pb2.CodedPart:
+        """What the edge says of the coder's bitstream, which it has ready. Raises NodeError."""
+        self._loader.coder = coder
         ready = self._loader.load([self._placed], 0, fetched=[self._placed])
         return ready[self._placed].coded[0]
 
-    def _crossed(self, row: ModelRow, link: LinkSpec, coded: nodes_pb2.CodedPart) -> ModelRow:
+    def failed(self, row: _Row, link: LinkSpec, error: NodeError) -> _Row:
+        """The row of what could not be sent."""
+        return replace(_over(row, link), ue_perf=None, valid=False, fault=str(error))
+
+    def broken(self, row: _Row, link: LinkSpec, error: NodeError) -> _Row:
+        """The same, and nodes that are as new."""
+        self._bed.interruption.check()
+        self._bed.pair.restart()
+        return self.failed(row, link, error)
+
+    def infer(self) -> None:
+        """Run the first input through the model that the UE has. Raises NodeError."""
+        self._bed.pair.run_frame(0, 0, INFER_S, self._numbers)
+        self._bed.interruption.check()
+
+    def over(
+        self,
+        row: _Row,
+        link: LinkSpec,
+        coded: nodes_pb2.CodedPart,
+        during: AbstractContextManager[None] | None = None,
+    ) -> _Row:
+        """The row over a link of what is ready; `during` is open while it is on its way.
+
+        Raises NodeError.
+        """
         bed, down = self._bed, link.downlink
         bed.shape([link])
         timeout_s = allowed_s(wire_ms(coded.bytes, down), lossy=bool(down.loss_pct))
         opening = min(coded.bytes, window_bytes(link, hop="downlink"))
         bed.pair.warm_link({"downlink": opening}, timeout_s)
         before = proved(bed, Watcher(), [link])
-        start = self._started(link, timeout_s)
+        start = self._started(link, timeout_s, during or nullcontext())
         if row.ue_perf is None:
             row = replace(row, ue_perf=self._performance(timeout_s))
         proofs = *before, *proved(bed, Watcher(), [link])
         self._keep(row, link, proofs, start, coded)
         return _row(row, link, proofs, start, coded)
 
-    def _started(self, link: LinkSpec, timeout_s: float) -> _Start:
-        received = self._loader.deliver(self._placed, timeout_s)
+    def _started(
+        self, link: LinkSpec, timeout_s: float, during: AbstractContextManager[None]
+    ) -> _Start:
+        with during:
+            received = self._loader.deliver(self._placed, timeout_s)
         loaded = self._loader.open(self._placed[0], warmup=0)
         n = self._bed.model.graph.n
         asked = Configuration(n, n, DEVICE_ANCHOR, NOTHING, link)
@@ -146,12 +176,12 @@ class Crossing:
 
 
 def _row(
-    row: ModelRow,
+    row: _Row,
     link: LinkSpec,
     proofs: Sequence[ProofRecord],
     start: _Start,
     coded: nodes_pb2.CodedPart,
-) -> ModelRow:
+) -> _Row:
     received, decoded = start.received, start.received.decoded
     fault = next((proof.fault for proof in proofs if proof.fault), "")
     if decoded.sha256.hex() != row.rec_sha256:
@@ -176,10 +206,6 @@ def _row(
     )
 
 
-def _failed(row: ModelRow, link: LinkSpec, error: NodeError) -> ModelRow:
-    return replace(_over(row, link), ue_perf=None, valid=False, fault=str(error))
-
-
-def _over(row: ModelRow, link: LinkSpec) -> ModelRow:
+def _over(row: _Row, link: LinkSpec) -> _Row:
     down = link.downlink
     return replace(row, bw_mbit=down.rate_mbit, delay_ms=down.delay_ms, loss_pct=down.loss_pct)

@@ -1,0 +1,39 @@
+"""A row of ``increments.csv``: a version of the model that travels, over a link or without one."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from orchestrator.results.columns import Column, columns_of, csv_text
+from orchestrator.transit.row import ModelRow
+
+AT_ONCE, COARSE, UPDATE = "high precision", "low precision", "update"
+"""The versions: the whole model at once, the first step, and each that follows."""
+_NO_LINK = "no link"
+_NO_UPDATE = "not an update"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncrementRow(ModelRow):
+    """Of one version. Its accuracy is that of the model which the UE has then."""
+
+    version: Annotated[str, Column("high precision, low precision, or update (clause 10.6.14)")]
+    precision_bit: Annotated[int, Column("bits of a weight in the model that the UE has then")]
+    since_request_ms: Annotated[
+        float | None,
+        Column(
+            "from the first request until this version gives its first result: of an update, with "
+            "all steps before it",
+            "ms",
+            empty=_NO_LINK,
+        ),
+    ] = None
+    inferences_meanwhile: Annotated[
+        int | None,
+        Column("that the version before made on the UE while this one came", empty=_NO_UPDATE),
+    ] = None
+
+
+def increments_csv(rows: Iterable[IncrementRow]) -> str:
+    """The rows as ``increments.csv`` has them."""
+    return csv_text(list(columns_of(IncrementRow)), map(asdict, rows))
