@@ -64,7 +64,7 @@ def run_incremental(asked: Incremental, told: Told) -> Outcome:
         folder = create(asked.out, f"increments-{local.model.name}")
         told_of = {"bits": asked.bits, "config": asked.config.model_dump(mode="json")}
         folder.replace(ASKED_FILE, json.dumps(told_of, indent=2))
-        rows = _here(scenario, local, named, folder, told)
+        rows = here(scenario, local, named, folder, told)
         if site:
             rows = _over_links([*rows], site, local, scenario, folder, told)
         done: list[IncrementRow] = []
@@ -84,7 +84,7 @@ def versions(bits: Sequence[int]) -> list[tuple[str, int, str]]:
     ]
 
 
-def _here(
+def here(
     scenario: AnchorScenario,
     local: LocalModel,
     named: Sequence[tuple[str, int, str]],
@@ -157,7 +157,7 @@ def _coded(
 
 
 def _over_links(
-    here: Sequence[IncrementRow],
+    coded: Sequence[IncrementRow],
     site: Site,
     local: LocalModel,
     scenario: AnchorScenario,
@@ -167,13 +167,13 @@ def _over_links(
     with testbed(site, local.model, scenario.config.flow_links) as bed:
         facts = conditions(bed.pair, bed.link.backend)
         folder.replace("conditions.json", json.dumps(facts.plain(), indent=2))
-        sending = _Sending(Crossing(bed, scenario, folder))
+        sending = Sending(Crossing(bed, scenario, folder))
         for link in scenario.config.links:
             told(f"sending {local.model.name} over {link.words}")
-            yield from sending.over(here, link)
+            yield from sending.over(coded, link)
 
 
-class _Sending:
+class Sending:
     """Sends every version over a link, in their order: an update follows what it refines."""
 
     def __init__(self, crossing: Crossing) -> None:

@@ -85,6 +85,7 @@ CLASSIFIERS: dict[str, AnchorModel] = {
             _MOBILENET_V2,
         ),
         _small("small-resnet18", "resnet18", 705_192, _RESNET18),
+        _small("small-mobilenet_v2", "mobilenet_v2", 426_872, _MOBILENET_V2),
     )
 }  # fmt: skip
 """By name; the count of VGG16's parameters is of the width that its classifier is taken to have."""

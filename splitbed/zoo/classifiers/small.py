@@ -1,4 +1,4 @@
-"""ResNet18, small and trained: to classify the emblems of `splitbed.media.emblems`.
+"""ResNet18 and MobileNetV2, small and trained: to classify the emblems of `splitbed.media.emblems`.
 
 Layers, names and order are those of the large ones, with fewer channels and smaller pictures.
 ``scripts/train-emblems`` made the weights.
@@ -11,12 +11,13 @@ from pathlib import Path
 from splitbed.media.emblems import EMBLEMS, SIDE
 from splitbed.zoo import checkpoints
 from splitbed.zoo.classifiers.model import learnt, to_onnx
-from splitbed.zoo.classifiers.networks import Row, resnet18
+from splitbed.zoo.classifiers.networks import Row, mobilenet_v2, resnet18
 
 SEED = 1
 """Of the training that made the weights."""
 ROWS: Mapping[str, Callable[[], tuple[Row, ...]]] = {
     "resnet18": lambda: tuple(resnet18(len(EMBLEMS), 0.25)),
+    "mobilenet_v2": lambda: tuple(mobilenet_v2(len(EMBLEMS), 0.35)),
 }
 
 

@@ -1,0 +1,136 @@
+"""A model in increments: all of it at once, against a coarse one that is refined (clause 10.6)."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.scenarios.clause_10_6 import tables
+from orchestrator.transit.asked import Incremental, incremental
+from orchestrator.transit.incremental import Outcome, run_incremental
+from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
+from splitbed.errors import UsageError
+from splitbed.model_coders.increments import encoded
+from splitbed.model_data import model_of
+
+PUBLISHED = Path(__file__).parents[4] / "shared/reference/tables/clause_10.6.14_bit_incremental.csv"
+
+
+def asked(bits: str, out: Path, **options: object) -> Incremental:
+    given = {"model": "small-resnet18", "accuracy_frames": 40, **options}
+    return incremental(given, bits, offline=True, out=out)
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    out = tmp_path_factory.mktemp("increments") / "run"
+    return run_incremental(asked("4,8,16", out), lambda _: None)
+
+
+def test_the_last_update_makes_the_model_that_comes_at_once(outcome: Outcome) -> None:
+    at_once, coarse, middle, last = outcome.rows
+    assert [row.version for row in outcome.rows] == [AT_ONCE, COARSE, UPDATE, UPDATE]
+    assert [row.precision_bit for row in outcome.rows] == [16, 4, 8, 16]
+    assert last.rec_sha256 == at_once.rec_sha256
+    assert last.rec_perf == at_once.rec_perf
+    assert len({row.rec_sha256 for row in (coarse, middle, last)}) == 3
+
+
+def test_few_bits_cost_accuracy_and_more_bring_it_back(outcome: Outcome) -> None:
+    at_once, coarse, middle, _ = (row.rec_perf for row in outcome.rows)
+    assert at_once is not None
+    assert coarse is not None
+    assert middle is not None
+    assert coarse < 0.5 < at_once - 0.4
+    assert middle > at_once - 0.06
+
+
+def test_steps_together_are_about_as_large_as_all_at_once(outcome: Outcome) -> None:
+    at_once, *steps = (row.rec_size or 0 for row in outcome.rows)
+    assert sum(steps) == pytest.approx(at_once, rel=0.1)
+    assert steps[0] < at_once / 4
+
+
+def test_the_folder_has_every_bitstream_and_model_and_the_rows(outcome: Outcome) -> None:
+    folder = outcome.folder.path
+    for row in outcome.rows:
+        stem = row.coder_name.replace(":", "_")
+        assert (folder / f"{stem}.bit").stat().st_size == row.rec_size
+        assert (folder / f"{stem}.onnx").stat().st_size == row.model_bytes
+    with (folder / "increments.csv").open(newline="") as file:
+        assert [row["coder_name"] for row in csv.DictReader(file)] == [
+            "int16:4+zstd", "int4:4+zstd", "update:4:8", "update:4:8:16"
+        ]  # fmt: skip
+    assert json.loads((folder / "increments.json").read_text())["bits"] == [4, 8, 16]
+
+
+def test_the_table_has_the_clauses_columns(outcome: Outcome) -> None:
+    (table,) = tables(outcome.rows)
+    assert list(table.lines[0]) == [
+        "", "Dataset", "Model", "Precision", "Model Accuracy (%)", "Start-up Latency (s)",
+        "Bitstream Size (MB)",
+    ]  # fmt: skip
+    assert [line[""] for line in table.lines] == [
+        "High-Precision Model", "Low-Precision Model", "Model Update*", "Model Update*"
+    ]  # fmt: skip
+
+
+def row(version: str, bits: int, mbit: float, **told: object) -> IncrementRow:
+    usual = {
+        "anc_size": 4_000_000, "metric_name": "accuracy", "coder_name": "c",
+        "scenario_name": "10.6", "data_set_name": "voc", "model_name": "resnet18",
+        "unique_tag": "", "eval_compression": True, "eval_anchor": True,
+    }  # fmt: skip
+    return IncrementRow(version=version, precision_bit=bits, bw_mbit=mbit, **usual, **told)  # type: ignore[arg-type]
+
+
+def test_over_links_the_first_answer_and_the_full_accuracy_are_told_both_ways() -> None:
+    rows = [
+        row(AT_ONCE, 16, 20, since_request_ms=8000.0, ue_perf=0.46, rec_size=20_000_000),
+        row(COARSE, 8, 20, since_request_ms=4000.0, ue_perf=0.45, rec_size=9_000_000),
+        row(UPDATE, 16, 20, since_request_ms=8500.0, ue_perf=0.46, rec_size=11_000_000,
+            inferences_meanwhile=120),
+    ]  # fmt: skip
+    _, links, published = tables(rows)
+    at_once, in_steps = links.lines
+    assert (at_once["Sent"], in_steps["Sent"]) == ("16 bits", "8 then 16 bits")
+    assert (at_once["First inference"], at_once["Full accuracy"]) == (8, 8)
+    assert (in_steps["First inference"], in_steps["Full accuracy"]) == (4, 8.5)
+    assert in_steps["Inferences before it"] == 120
+    assert published.lines[1]["ours / high"] == 0.45
+    assert published.lines[1]["published (MB)"] == 9.11
+
+
+def test_the_published_sizes_are_the_clauses() -> None:
+    if not PUBLISHED.is_file():
+        pytest.skip(f"the clause's table is not at {PUBLISHED}")
+    from orchestrator.scenarios import clause_10_6
+
+    with PUBLISHED.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for one in rows:
+        held = clause_10_6.PUBLISHED[one["model"].lower()]
+        size = {"high_precision": held.high, "low_precision": held.low}.get(
+            one["version"], held.update
+        )
+        assert size == float(one["bitstream_MB"])
+
+
+@pytest.mark.parametrize("ratio", [0.4625, 0.4450, 0.4740])
+def test_the_ratio_of_low_to_high_is_near_the_published_ones(ratio: float) -> None:
+    """Those of VGG16, ResNet18 and MobileNet_v2; ours of weights spread as trained ones are."""
+    weight = np.random.default_rng(0).laplace(size=(512, 4608)).astype(np.float32)
+    model = model_of({"weight": weight})
+    low, high = (sum(map(len, encoded(model, coder))) for coder in ("int8:8+zstd", "int16:8+zstd"))
+    assert low / high == pytest.approx(ratio, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("bits", "says"),
+    [("8,4", "ascend"), ("8", "two or more"), ("8,x", "whole numbers"), ("5,8", "of 4, 6, 8, 16")],
+)
+def test_bits_that_cannot_be_are_refused(bits: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says):
+        asked(bits, tmp_path / "run")
