@@ -14,10 +14,7 @@ from orchestrator.checks.tolerances import Tolerance
 from orchestrator.results.statistics.blocks import BLOCKS_FOR_RUNS
 from orchestrator.results.statistics.comparison import Difference, difference
 from orchestrator.results.statistics.times import CellTimes
-from splitbed.timeline import STAGES
-
-OF_STAGES = {f"{name}_ms": (name,) for name in STAGES} | {"network_ms": ("uplink", "downlink")}
-"""Columns that are times, but for end to end, and the stages that they are of."""
+from splitbed.timeline import is_hop
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,8 @@ class CommonBlocks:
     def apart(self, column: str) -> Difference | None:
         """How many times as long the column takes in B; None where blocks do not tell."""
         common = [block for block in self.a if block in self.b]
-        if len(common) < BLOCKS_FOR_RUNS or column not in (*OF_STAGES, "e2e_ms"):
+        blocks = [run[one] for run in (self.a, self.b) for one in common]
+        if len(common) < BLOCKS_FOR_RUNS or not all(_has(times, column) for times in blocks):
             return None
         mine, theirs = (
             [_median_ms(run[one], column) for one in common] for run in (self.a, self.b)
@@ -38,9 +36,16 @@ class CommonBlocks:
         return difference(mine, theirs, "block") if min(*mine, *theirs) > 0 else None
 
 
+def _has(times: CellTimes, column: str) -> bool:
+    """Whether the column is of times: end to end, the network's, or a stage's."""
+    return column in ("e2e_ms", "network_ms") or column.removesuffix("_ms") in times.stages
+
+
 def _median_ms(times: CellTimes, column: str) -> float:
-    values = times.e2e_ms if column == "e2e_ms" else times.ms(*OF_STAGES[column])
-    return float(np.median(values))
+    if column == "e2e_ms":
+        return float(np.median(times.e2e_ms))
+    hops = tuple(filter(is_hop, times.stages))
+    return float(np.median(times.ms(*(hops if column == "network_ms" else [column[:-3]]))))
 
 
 def may_agree(apart: Difference, limit: Tolerance, a: float) -> bool:

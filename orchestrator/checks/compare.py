@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.checks.told import MAX_SHIFT, Told, shifted, told_apart
+from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
 from orchestrator.results.rows import Row, known, known_interval
 from orchestrator.results.statistics.blocks import beside
 from orchestrator.results.statistics.intervals import Interval
-
-STAGES = ("part1", "encode", "uplink", "decode", "part2", "downlink")
-
 
 WORDS = ("faster", "slower", "noise", "disturbed")
 """The last is of a row that would be faster or slower, had its machine done nothing else."""
@@ -169,10 +167,10 @@ def _change(point: GridPoint, base: Reading, other: Reading, told: Told) -> Chan
 def _stage(before: Row, after: Row) -> str:
     """The stage whose median changed most."""
     changes_ms = {}
-    for stage in STAGES:
-        first_ms, second_ms = (getattr(row, f"{stage}_ms") for row in (before, after))
+    for stage in stages_of(before.flow):
+        first_ms, second_ms = (row.value(f"{stage}_ms") for row in (before, after))
         # of two machines, one-way times may not be known
-        if first_ms is not None and second_ms is not None:
+        if isinstance(first_ms, int | float) and isinstance(second_ms, int | float):
             changes_ms[stage] = second_ms - first_ms
     if not changes_ms:
         return ""

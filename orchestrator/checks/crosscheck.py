@@ -12,6 +12,7 @@ from statistics import median
 from orchestrator.checks import origins
 from orchestrator.checks.blocks import CommonBlocks, may_agree
 from orchestrator.checks.tolerances import Tolerance, Tolerances
+from orchestrator.results.columns.flow import part_column
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.results.reading import Reading
 from orchestrator.results.rows import COLUMNS, Row, known
@@ -196,14 +197,15 @@ def _row(
     limits: Mapping[str, Tolerance],
     same_machine: bool,
 ) -> Compared:
-    exact = [*EXACT]
+    further = [part_column(part, "bytes") for part in range(3, len(a.layers) + 1)]
+    exact = [*EXACT, *(name for name in further if None not in (a.value(name), b.value(name)))]
     # of raw values it follows from the cut; else from values that other machines round otherwise
     if a.codec == RAW or (a.lossless and same_machine):
         exact.append("encoded_bytes")
     differs = [
-        f"{name} {_told(getattr(a, name))} and {_told(getattr(b, name))} (exact)"
+        f"{name} {_told(a.value(name))} and {_told(b.value(name))} (exact)"
         for name in exact
-        if getattr(a, name) != getattr(b, name)
+        if a.value(name) != b.value(name)
     ]
     if a.accuracy_metric != b.accuracy_metric:
         differs.append(f"accuracy_metric {a.accuracy_metric} and {b.accuracy_metric}")

@@ -65,9 +65,8 @@ def _numbers(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
 
 def _of_part(part: int) -> Callable[[Row], str]:
     def told(row: Row) -> str:
-        predicted_ms = row.value(f"part{part}_predicted_ms")
-        known_ms = predicted_ms if isinstance(predicted_ms, float) else None
-        return _part_ms(row.parts_ms[part - 1], known_ms)
+        took_ms, predicted_ms = (row.of_parts(what)[part - 1] for what in ("ms", "predicted_ms"))
+        return _part_ms(took_ms, predicted_ms)
 
     return told
 

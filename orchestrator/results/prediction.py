@@ -106,7 +106,7 @@ def with_prediction(row: Row, profile: Profile) -> Row:
     )
     if not row.e2e_ms:
         return row
-    quiet_ms = known(row.bound_ms) - sum(map(known, row.parts_ms)) + sum(parts_ms)
+    quiet_ms = known(row.bound_ms) - sum(map(known, row.of_parts("ms"))) + sum(parts_ms)
     predicted_ms = _predicted_ms(row, sum(parts_ms))
     return replace(
         row,

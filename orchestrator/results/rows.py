@@ -81,27 +81,10 @@ class Row(FurtherColumns, frozen=True, kw_only=True):
         """What it measures as a model file."""
         return self.part1_bytes if self.ue_part == 1 else self.part2_bytes
 
-    @property
-    def parts_ms(self) -> tuple[float | None, ...]:
-        """What each part took."""
-        further = (self.value(part_column(part, "ms")) for part in range(3, len(self.layers) + 1))
-        return (
-            self.part1_ms,
-            self.part2_ms,
-            *(ms if isinstance(ms, float) else None for ms in further),
-        )
-
-    @property
-    def parts_bytes(self) -> tuple[int | None, ...]:
-        """What each part measures as a model file."""
-        further = (
-            self.value(part_column(part, "bytes")) for part in range(3, len(self.layers) + 1)
-        )
-        return (
-            self.part1_bytes,
-            self.part2_bytes,
-            *(n if isinstance(n, int) else None for n in further),
-        )
+    def of_parts(self, what: str) -> list[float | None]:
+        """A column of each part, in order: of ``ms``, ``predicted_ms`` or ``bytes``."""
+        found = (self.value(part_column(part + 1, what)) for part in range(len(self.layers)))
+        return [value if isinstance(value, int | float) else None for value in found]
 
     @property
     def data_hops(self) -> tuple[str, ...]:

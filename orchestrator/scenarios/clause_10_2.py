@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.reports.export import figure, with_interval
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.reading import Reading
@@ -43,7 +43,7 @@ def _sheets(
 ) -> list[Sheet | str]:
     """The table that clause 10.2.13 points to: as it is, of profiles; then as measured."""
     found: list[Sheet | str] = []
-    if reading.profile:
+    if reading.profile and reading.run.flow == UPLINK:
         *_, splits = profile_tables(reading.profile)
         heads = dict(zip(splits.lines[0], _HEADS, strict=True))
         caption = "Split inference from profiles of the layers, without network (clause 10.2.13)"

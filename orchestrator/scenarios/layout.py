@@ -90,7 +90,7 @@ def nodes_ms(row: Row) -> dict[str, float]:
     """What each node of the flow spends on a frame: parts, coding, the result."""
     flow = FLOWS[row.flow]
     found = dict.fromkeys(flow.nodes, 0.0)
-    parts = {f"part{part}": ms for part, ms in enumerate(row.parts_ms, start=1)}
+    parts = {f"part{part}": ms for part, ms in enumerate(row.of_parts("ms"), start=1)}
     for stage, ms in {**parts, "encode": row.encode_ms, "decode": row.decode_ms}.items():
         for node in doers(row.flow, stage):
             own = row.value(f"{at_node(node, stage)}_ms")

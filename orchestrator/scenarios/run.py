@@ -199,7 +199,7 @@ def _tables(
     if checks:
         found.append(verification_table(checks))
     if reading.profile:
-        found += profile_tables(reading.profile)
+        found += profile_tables(reading.profile, config.flow)
     if measured := [row for row in reading.rows if row.e2e_ms is not None]:
         found.append(measured_table(measured))
         if (folder.path / PREDICTIONS).is_dir():

@@ -43,7 +43,7 @@ def part_sheet(rows: Sequence[Row], *, clause_mb: bool) -> Sheet:
     lines = [
         [
             cut_name(row.split_name, row.split),
-            *(_size(size, n) for n in units.values() for size in row.parts_bytes),
+            *(_size(size, n) for n in units.values() for size in row.of_parts("bytes")),
         ]
         for row in own.values()
     ]
@@ -70,9 +70,9 @@ def verification_sheet(checks: Sequence[Verification]) -> Sheet:
     )
 
 
-def node_sheet(profile: Profile) -> Sheet:
-    """What the whole model takes on either node."""
-    nodes, *_ = profile_tables(profile)
+def node_sheet(profile: Profile, flow: str) -> Sheet:
+    """What the whole model takes on each node that runs a part."""
+    nodes, *_ = profile_tables(profile, flow)
     return headed(
         nodes,
         "Performance measurements at each device (clause 10.2.7)",
@@ -104,7 +104,7 @@ def _plain(value: object) -> str:
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
-def _size(nbytes: int | None, unit: float) -> str:
+def _size(nbytes: float | None, unit: float) -> str:
     return "" if nbytes is None else f"{nbytes / unit:.3f}"
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.flow import FLOWS, UPLINK, at_node
+from orchestrator.ask.topology import called
 from orchestrator.checks.verify import Verification
 from orchestrator.results.columns import csv_text
 from orchestrator.results.facts import ModelFacts
@@ -86,23 +87,26 @@ def verification_table(checks: Sequence[Verification]) -> Table:
     return Table("verification", "Lossless verification (clause 10.2.8)", lines)
 
 
-def profile_tables(profile: Profile) -> list[Table]:
-    """Each node (clause 10.2.7), each layer, and the published table of splits (10.2.13)."""
-    nodes = [_node("UE", profile.ue), _node("edge", profile.edge)]
+def profile_tables(profile: Profile, flow: str = UPLINK) -> list[Table]:
+    """Each node that runs a part (clause 10.2.7), and each layer.
+
+    And the published table of splits (10.2.13), whose client runs the first layers as in uplink.
+    """
+    asked = FLOWS[flow]
+    names = dict.fromkeys(asked.node_of(part + 1) for part in range(asked.parts))
+    nodes = [_node(called(name), profile.node(name)) for name in names]
+    told = zip(*(profile.node(name).layers for name in names), strict=True)
     layers: list[Line] = [
-        {"layer": ue.last, "name": ue.name, "op": ue.op}
-        | {"ue_ms": round(ue.ms, 4), "edge_ms": round(edge.ms, 4)}
-        for ue, edge in zip(profile.ue.layers, profile.edge.layers, strict=True)
+        {"layer": own[0].last, "name": own[0].name, "op": own[0].op}
+        | {at_node(name, "ms"): round(one.ms, 4) for name, one in zip(names, own, strict=True)}
+        for own in told
     ]
-    return [
+    found = [
         Table("nodes", "Performance of each node (clause 10.2.7), ms and bytes", nodes),
         Table("layers", "Time of each layer, ms", layers),
-        Table(
-            "profile",
-            "Splits, from the profiles, without network (clause 10.2.13)",
-            profile.table(),
-        ),
     ]
+    splits = "Splits, from the profiles, without network (clause 10.2.13)"
+    return [*found, Table("profile", splits, profile.table())] if flow == UPLINK else found
 
 
 def _node(name: str, profile: NodeProfile) -> Line:

@@ -104,7 +104,7 @@ def _results(path: Path, scenario: Path | None) -> list[Block]:
     found.append(model_sheet(run.model, layout.model_caption, precision, clause_mb=clause_mb))
     found += _verification(scenario) if scenario else []
     if reading.profile:
-        found.append(node_sheet(reading.profile))
+        found.append(node_sheet(reading.profile, run.flow))
     found.append(part_sheet(measured, clause_mb=clause_mb))
     found += layout.sheets(RunFolder(path), reading, measured)
     failed = [

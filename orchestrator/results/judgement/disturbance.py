@@ -63,7 +63,8 @@ def marked(table: Sequence[Row]) -> list[Row]:
         found = [row.disturbed] if row.disturbed else []
         if row.e2e_ms is not None:
             same = alike[row.split, row.ue]
-            found += [late for part in ("part1", "part2") if (late := _late(part, row, same))]
+            parts = (f"part{part + 1}" for part in range(len(row.layers)))
+            found += [late for part in parts if (late := _late(part, row, same))]
         if id(row) in slow and len(found) == 0:
             found.append("the device anchor took less at another time")
         return replace(row, disturbed="; ".join(found))
@@ -119,8 +120,8 @@ def _usual_ms(part: str, row: Row, alike: Sequence[Row]) -> float | None:
 
 
 def _ms(row: Row, name: str) -> float | None:
-    ms: float | None = getattr(row, f"{name}_ms")
-    return ms
+    ms = row.value(f"{name}_ms")
+    return ms if isinstance(ms, int | float) else None
 
 
 def _beyond(took_ms: float, usual_ms: float, most: float) -> bool:

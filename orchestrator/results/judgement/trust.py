@@ -30,8 +30,7 @@ def _prediction(table: Sequence[Row]) -> list[str]:
         return abs(known(row.prediction_error_pct))
 
     def nodes_error_pct(row: Row) -> float:
-        measured_ms = known(row.part1_ms) + known(row.part2_ms)
-        told_ms = known(row.part1_predicted_ms) + known(row.part2_predicted_ms)
+        measured_ms, told_ms = (sum(map(known, row.of_parts(of))) for of in ("ms", "predicted_ms"))
         return abs(100 * (told_ms / measured_ms - 1))
 
     worst = max(predicted, key=error_pct)
@@ -39,8 +38,12 @@ def _prediction(table: Sequence[Row]) -> list[str]:
     return [
         f"The profiles predicted end-to-end times within {median(map(error_pct, predicted)):.1f} % "
         f"(median of {len(predicted)} valid cells; worst {error_pct(worst):.1f} %, "
-        f"{place_words(worst)}), part 1 and part 2 alone within {nodes:.1f} %."
+        f"{place_words(worst)}), {_parts(worst)} alone within {nodes:.1f} %."
     ]
+
+
+def _parts(row: Row) -> str:
+    return listed([f"part {part + 1}" for part in range(len(row.layers))], "and")
 
 
 def _over_bound(row: Row) -> float:

@@ -90,10 +90,10 @@ def _cells(
     """The valid cells in the order of measurement, by the UE's clock."""
     found = []
     for row, at_ns, group in zip(table, began_ns, together, strict=True):
-        took_ms = (row.part1_ms or 0.0) + (row.part2_ms or 0.0)
+        took_ms, told_ms = (sum(ms or 0 for ms in row.of_parts(o)) for o in ("ms", "predicted_ms"))
         if row.valid and took_ms and at_ns is not None:
-            told_ms = (row.part1_predicted_ms or 0.0) + (row.part2_predicted_ms or 0.0) or 1.0
-            found.append(_Cell(row.split, group, at_ns / 6e10, math.log(took_ms / told_ms)))
+            told = math.log(took_ms / (told_ms or 1.0))
+            found.append(_Cell(row.split, group, at_ns / 6e10, told))
     return sorted(found, key=lambda cell: cell.minutes)
 
 

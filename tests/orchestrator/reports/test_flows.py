@@ -4,16 +4,19 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
+from orchestrator.checks.compare import _stage
 from orchestrator.reports.export import export
 from orchestrator.reports.html import facts
 from orchestrator.reports.picture import run_picture
 from orchestrator.reports.table import sweep_table
 from orchestrator.reports.terminal import Plain
 from orchestrator.results.judgement.compression import compression_needed
-from orchestrator.results.run_folder import RunFolder
+from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from orchestrator.scenarios.tr import tr_tables
+from tests.orchestrator.measure.test_profile import node, profile
 from tests.orchestrator.results.test_flows import Stages, add
 from tests.orchestrator.scenarios.test_tr import table
 from tests.orchestrator.written import rows, write_run
@@ -62,8 +65,8 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_a_row_has_the_size_and_the_time_of_every_part(folder: RunFolder) -> None:
     _, split = rows(folder)
-    assert split.parts_ms == (10, 20, 40)
-    assert split.parts_bytes == (1, 2, 2_000_000)
+    assert split.of_parts("ms") == [10, 20, 40]
+    assert split.of_parts("bytes") == [1, 2, 2_000_000]
 
 
 def test_the_table_of_a_terminal_has_all_parts_and_what_crosses_all_hops(folder: RunFolder) -> None:
@@ -116,6 +119,22 @@ def test_the_document_has_layers_and_time_of_every_node(folder: RunFolder) -> No
     assert (line["Sent on the uplink (MB)"], line["Sent on the uplink2 (MB)"]) == ("0.03", "0.012")
     (sizes,) = table(text, "Test split model file sizes")
     assert sizes["Part 3 (MB)"] == "2.000"
+
+
+def test_the_document_has_what_each_node_takes_for_the_model(folder: RunFolder) -> None:
+    told = profile((4, 2, 1), (3, 8, 1)).replaced(others={"cloud": node((1, 1, 1))})
+    (folder.path / PROFILE_FILE).write_text(told.model_dump_json())
+    devices = table(tr_tables(folder.path), "Performance measurements at each device")
+    names = [(line["Device"], line["Inference time of steady state (ms)"]) for line in devices]
+    assert names == [("UE", "7"), ("edge", "12"), ("cloud", "3")]
+    _, split = rows(folder)
+    assert [ms is not None for ms in split.of_parts("predicted_ms")] == [True, True, True]
+
+
+def test_what_moved_between_two_runs_may_be_any_stage(folder: RunFolder) -> None:
+    _, split = rows(folder)
+    later = replace(split, of_flow=(*split.of_flow, ("part3_ms", 60.0)), e2e_ms=150.0)
+    assert _stage(split, later) == "part3 +20.0 ms"
 
 
 def test_all_data_of_a_chain_shrink_together(folder: RunFolder) -> None:
