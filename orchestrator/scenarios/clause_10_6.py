@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.scenarios.increments_plot import plot
 from orchestrator.scenarios.tables import Line, Table
 from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
 
@@ -59,13 +60,16 @@ def tables(rows: Sequence[IncrementRow]) -> list[Table]:
     return made
 
 
-def write_tables(made: Sequence[Table], folder: RunFolder) -> None:
-    """Leave them in a folder: each as CSV, all of them in tables.md."""
+def leave(rows: Sequence[IncrementRow], folder: RunFolder) -> None:
+    """Write the tables into a folder, each as CSV and all of them in tables.md; and the picture."""
+    made = tables(rows)
     for table in made:
         folder.replace(f"table-{table.name}.csv", table.csv())
     notes = {"10.6.14": _NOTE, "10.6-published": _WHY_NOT_ALIKE}
     texts = [f"{one.markdown()}\n{notes.get(one.name, '')}" for one in made]
     folder.replace(TABLES_FILE, "\n".join(texts))
+    if any(row.since_request_ms is not None for row in rows):
+        plot(list(_by_link(rows).values()), folder.path / PICTURE_FILE)
 
 
 def _by_link(rows: Sequence[IncrementRow]) -> dict[tuple[object, ...], list[IncrementRow]]:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from orchestrator.reports.terminal import Line, rounded, show_lines
-from orchestrator.scenarios.clause_10_6 import tables, write_tables
+from orchestrator.scenarios.clause_10_6 import leave
 from orchestrator.transit.incremental import Outcome
 from splitbed.command import say
 
@@ -27,7 +27,7 @@ _OF_LINK = [*_HEADS][4:]
 
 def show_increments(outcome: Outcome, *, as_json: bool) -> None:
     """Print the rows, and what is wrong with any; leave the clause's tables with them."""
-    write_tables(tables(outcome.rows), outcome.folder)
+    leave(outcome.rows, outcome.folder)
     lines: list[Line] = [asdict(row) for row in outcome.rows]
     if as_json:
         show_lines(lines, as_json=True)

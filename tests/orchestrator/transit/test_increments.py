@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.scenarios.clause_10_6 import tables
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.scenarios.clause_10_6 import leave, tables
 from orchestrator.transit.asked import Incremental, incremental
 from orchestrator.transit.incremental import Outcome, run_incremental
 from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
@@ -86,13 +87,20 @@ def row(version: str, bits: int, mbit: float, **told: object) -> IncrementRow:
     return IncrementRow(version=version, precision_bit=bits, bw_mbit=mbit, **usual, **told)  # type: ignore[arg-type]
 
 
-def test_over_links_the_first_answer_and_the_full_accuracy_are_told_both_ways() -> None:
+def test_over_links_the_first_answer_and_the_full_accuracy_are_told_both_ways(
+    tmp_path: Path,
+) -> None:
     rows = [
         row(AT_ONCE, 16, 20, since_request_ms=8000.0, ue_perf=0.46, rec_size=20_000_000),
         row(COARSE, 8, 20, since_request_ms=4000.0, ue_perf=0.45, rec_size=9_000_000),
         row(UPDATE, 16, 20, since_request_ms=8500.0, ue_perf=0.46, rec_size=11_000_000,
             inferences_meanwhile=120),
     ]  # fmt: skip
+    leave(rows, folder := RunFolder(tmp_path))
+    assert {file.name for file in folder.path.iterdir()} == {
+        "table-10.6.14.csv", "table-10.6-links.csv", "table-10.6-published.csv", "tables.md",
+        "accuracy-over-time.png",
+    }  # fmt: skip
     _, links, published = tables(rows)
     at_once, in_steps = links.lines
     assert (at_once["Sent"], in_steps["Sent"]) == ("16 bits", "8 then 16 bits")
