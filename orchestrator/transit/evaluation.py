@@ -30,6 +30,7 @@ from splitbed.errors import RunError, SplitbedError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import rebuilt
 from splitbed.model_coders.encoder import encode
+from splitbed.model_coders.kept import plain
 from splitbed.model_data import model_of, write_model
 
 _PIECE_BYTES = 1 << 20
@@ -52,7 +53,7 @@ class OwnCoder:
         """Read it into the model, and write the decoded one as a file."""
         with self._bit.open("rb") as file:
             decoded = rebuilt(iter(partial(file.read, _PIECE_BYTES), b""))
-        rec_model.load_state_dict(decoded.state)
+        rec_model.load_state_dict(plain(decoded.state, state_of(rec_model)))
         write_model(decoded, self._dec)
 
 

@@ -96,6 +96,14 @@ def packed(levels: Array) -> npt.NDArray[np.uint8]:
     return low & np.uint8(15) | high << np.uint8(4)
 
 
+def unpacked(data: Array, size: int) -> npt.NDArray[np.int8]:
+    """So many levels, as :func:`packed` put them."""
+    pairs = np.empty((data.size, 2), np.int8)
+    pairs[:, 0] = (data << 4).view(np.int8) >> 4
+    pairs[:, 1] = data.view(np.int8) >> 4
+    return pairs.reshape(-1)[:size]
+
+
 def axis_of(shape: tuple[int, ...]) -> int:
     """Where a weight's output channels are."""
     return len(shape) - 1 if shape[0] == 1 and len(shape) > 2 else 0
@@ -140,10 +148,7 @@ class _Integers:
 
     def _levels(self, data: Array) -> Levels:
         if self._bits <= 4:
-            pairs = np.empty((data.size, 2), np.int8)
-            pairs[:, 0] = (data << 4).view(np.int8) >> 4
-            pairs[:, 1] = data.view(np.int8) >> 4
-            return pairs.reshape(-1)[: self._size]
+            return unpacked(data, self._size)
         if self._bits <= 8:
             return data.view(np.int8)
         return np.ascontiguousarray(data.reshape(2, -1)[::-1].T).view(np.int16)

@@ -14,8 +14,8 @@ import numpy as np
 
 from splitbed.codecs.stage import Setting, Stage, StageKind, Unchanged
 from splitbed.errors import UsageError
-from splitbed.model_coders.integers import axis_of, packed, quantised
-from splitbed.model_data.file import Array, ModelFile
+from splitbed.model_coders.integers import axis_of, dequantised, packed, quantised, unpacked
+from splitbed.model_data.file import Array, ModelFile, State
 from splitbed.tensors import TensorInfo
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 OF_CHANNELS = 13  # the opset since which DequantizeLinear takes a scale for each channel
+LEVELS, SCALES = "/levels", "/scales"  # behind a weight's name
 CONTRIB = "com.microsoft"
 """Whose DequantizeLinear takes four bits, whatever the model's opset; ONNX's since 21."""
 
@@ -55,17 +56,31 @@ def kept(model: ModelFile, bits: int) -> ModelFile:
     del proto.graph.initializer[:], proto.graph.node[:]
     for name, array in weights.items():
         levels, scales = quantised(array, bits)
-        stay += [_levels(f"{name}/levels", levels, bits),
-                 onnx.numpy_helper.from_array(scales.reshape(-1), f"{name}/scales")]  # fmt: skip
+        stay += [_levels(f"{name}{LEVELS}", levels, bits),
+                 onnx.numpy_helper.from_array(scales.reshape(-1), f"{name}{SCALES}")]  # fmt: skip
         proto.graph.node.append(
             onnx.helper.make_node(
-                "DequantizeLinear", [f"{name}/levels", f"{name}/scales"], [name],
+                "DequantizeLinear", [f"{name}{LEVELS}", f"{name}{SCALES}"], [name],
                 f"{name}/dequantise", domain=domain, axis=axis_of(array.shape),
             )
         )  # fmt: skip
     proto.graph.node.extend(nodes)
     proto.graph.initializer.extend(stay)
     return of_model(proto, Path(f"the model in {bits} bits"))
+
+
+def plain(state: State, layout: State) -> State:
+    """The state with the values that kept levels stand for, where ``layout`` has a weight."""
+    found = dict(state)
+    for name, array in layout.items():
+        if name not in state and (levels := found.pop(f"{name}{LEVELS}", None)) is not None:
+            if levels.dtype != np.int8:
+                levels = unpacked(levels, array.size).reshape(array.shape)
+            sizes = [1] * array.ndim
+            sizes[axis_of(array.shape)] = -1
+            scales = found.pop(f"{name}{SCALES}").reshape(sizes)
+            found[name] = dequantised(levels, scales)
+    return found
 
 
 def _weights(proto: "onnx.ModelProto", model: ModelFile) -> dict[str, Array]:

@@ -10,7 +10,8 @@ import pytest
 from splitbed.errors import UsageError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.encoder import encode
-from splitbed.model_data import ModelFile, read_model, write_model
+from splitbed.model_coders.kept import plain
+from splitbed.model_data import ModelFile, digest, read_model, write_model
 from tests.graphs import models, tflite_models
 from tests.model_coders.coding import coded, decoded, weights
 
@@ -62,6 +63,8 @@ def test_what_comes_runs_as_it_is_and_gives_what_the_decoded_weights_give(
     same = levels.replaced({**levels.state, "offset": model.state["offset"]})
     got, due = output(there, tmp_path / "kept.onnx"), output(same, tmp_path / "levels.onnx")
     np.testing.assert_allclose(got, due, atol=1e-6)
+    values = plain(there.state, model.state)
+    assert digest(values) == digest(same.state)
 
 
 def test_what_is_no_layers_weight_is_left_as_it_is(model: ModelFile) -> None:
