@@ -257,12 +257,16 @@ def at_node(node: str, stage: str) -> str:
 
 def nodes_of(name: str, stages: Sequence[str]) -> list[str]:
     """Where each stage of a frame was done; a hop is told by the node that sends."""
+    return [first for first, _ in ends_of(name, stages)]
+
+
+def ends_of(name: str, stages: Sequence[str]) -> list[tuple[str, str]]:
+    """On which node each stage of a frame started, and on which it ended."""
     flow = FLOWS[name]
     at, found = flow.source, []
     for stage in stages:
-        sender, receiver = flow.ends(stage) if is_hop(stage) else (at, at)
-        found.append(sender)
-        at = receiver
+        found.append(flow.ends(stage) if is_hop(stage) else (at, at))
+        at = found[-1][1]
     return found
 
 

@@ -202,11 +202,12 @@ class Engine:
             self.bed.interruption.check()
             record = replace(record, error=str(error), error_kind=type(error).__name__)
         clocks = self.bed.pair.clocks
-        clock = clocks.model() if clocks else None
+        epoch_ns = clocks.ue_epoch_ns if clocks else 0
+        models = self.bed.pair.node_clocks().models
         return replace(
             record,
             frames=judging.frames,
             predictions=judging.folder,
-            clock=ClockRecord.of(clock, clocks.ue_epoch_ns) if clocks and clock else None,
+            clocks={node: ClockRecord.of(model, epoch_ns) for node, model in models.items()},
             wall_ms=(time.monotonic() - started) * 1e3,
         )

@@ -12,7 +12,6 @@ from typing import Protocol
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.records import FrameRecord, Hop
 from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.testbed.loading.parts import Parts
@@ -106,8 +105,7 @@ class Frames:
         assignment = self._parts.assignment(cell.configuration)
         said = pair.run_frame(number, place, timeout_s, assignment)
         seen = [Stage(stage.name, stage.start_ns, stage.end_ns) for stage in said.stages]
-        clock = pair.clock()
-        stages = on_ue_clock(seen, clock) if clock else seen
+        stages = pair.node_clocks().on_one(seen)
         e2e_ms = Timeline(stages).e2e_ms
         record = frame_record(said, attempt, place, seen, e2e_ms)
         return Taken(cell, record, stages, e2e_ms, tensors_of(said.result))

@@ -5,8 +5,9 @@
     ├── uplink · downlink                     ue-node
     └── decode · part2 · result               edge-node
 
-The frames of a cell are sent when it has ended: a collector then costs them no time, and both
-nodes' clocks are known as well as they will be.
+That is the flow uplink; of another, hops are the user's and all else of the node that did it. The
+frames of a cell are sent when it has ended: a collector then costs them no time, and the nodes'
+clocks are known as well as they will be.
 """
 
 import logging
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orchestrator.results.clock import on_edge
+from orchestrator.ask.flow import FLOWS, UPLINK, nodes_of
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import Stage, Timeline, is_hop
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Attribute = str | bool | int | float
 
-UE, EDGE = "ue-node", "edge-node"
 _BATCH = 512  # spans in a request
 _TIMEOUT_S = 2.0  # what a collector that is not there may cost at the end of a cell
 
@@ -38,10 +38,11 @@ class Tracer:
         frames: Sequence[Sequence[Stage]],
         ue_epoch_ns: int,
         attributes: Mapping[str, Attribute],
+        flow: str = UPLINK,
     ) -> None:
         """Export these frames; a collector that does not take them raises nothing.
 
-        Their stages are on the UE's clock, to which `ue_epoch_ns` is added for the time since
+        Their stages are on the user's clock, to which `ue_epoch_ns` is added for the time since
         1970. Each frame has the `attributes`, under names that begin with ``splitbed.``.
         """
 
@@ -68,11 +69,11 @@ class OtlpTracer(Tracer):
         self._made = InMemorySpanExporter()
         self._exporter: SpanExporter = OTLPSpanExporter(endpoint, timeout=_TIMEOUT_S)
         self._makers: dict[str, SpanMaker] = {}
-        for service in (UE, EDGE):
-            of_service = Resource.create({**resource, "service.name": service})
-            provider = TracerProvider(resource=of_service, shutdown_on_exit=False)
+        for node in dict.fromkeys(node for flow in FLOWS.values() for node in flow.nodes):
+            of_node = Resource.create({**resource, "service.name": f"{node}-node"})
+            provider = TracerProvider(resource=of_node, shutdown_on_exit=False)
             provider.add_span_processor(SimpleSpanProcessor(self._made))
-            self._makers[service] = provider.get_tracer("splitbed")
+            self._makers[node] = provider.get_tracer("splitbed")
         self.exported, self.lost = 0, 0
 
     def frames(
@@ -80,10 +81,11 @@ class OtlpTracer(Tracer):
         frames: Sequence[Sequence[Stage]],
         ue_epoch_ns: int,
         attributes: Mapping[str, Attribute],
+        flow: str = UPLINK,
     ) -> None:
         """Export these frames; what the collector does not take is counted as lost."""
         for index, stages in enumerate(frames):
-            self._frame(index, stages, ue_epoch_ns, attributes)
+            self._frame(index, stages, ue_epoch_ns, attributes, flow)
         made = self._made.get_finished_spans()
         self._made.clear()
         for first in range(0, len(made), _BATCH):
@@ -97,11 +99,13 @@ class OtlpTracer(Tracer):
         stages: Sequence[Stage],
         ue_epoch_ns: int,
         attributes: Mapping[str, Attribute],
+        flow: str,
     ) -> None:
         from opentelemetry.trace import set_span_in_context
 
         named = {f"splitbed.{name}": value for name, value in attributes.items()}
-        frame = self._makers[UE].start_span(
+        user = FLOWS[flow].user
+        frame = self._makers[user].start_span(
             "frame",
             start_time=ue_epoch_ns + min(stage.start_ns for stage in stages),
             attributes={
@@ -111,8 +115,9 @@ class OtlpTracer(Tracer):
             },
         )
         within = set_span_in_context(frame)
-        for stage, (from_edge, _) in zip(stages, on_edge(stages), strict=True):
-            maker = self._makers[EDGE if from_edge and not is_hop(stage.name) else UE]
+        nodes = nodes_of(flow, [stage.name for stage in stages])
+        for stage, node in zip(stages, nodes, strict=True):
+            maker = self._makers[user if is_hop(stage.name) else node]
             span = maker.start_span(
                 stage.name, context=within, start_time=ue_epoch_ns + stage.start_ns
             )
@@ -137,7 +142,7 @@ def tracing(
 ) -> Iterator[Tracer]:
     """What takes frames; with no `endpoint`, a collector's HTTP(S) address, it does nothing.
 
-    `resource` describes both nodes' spans, such as ``splitbed.run`` and ``service.version``. What
+    `resource` describes all nodes' spans, such as ``splitbed.run`` and ``service.version``. What
     was lost is told to `note`, once, at the end: a run does not fail for want of a collector.
     Raises UsageError for what is no address, MachineError without the packages of the extra.
     """

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import as_codec
 from orchestrator.results.archive import extract
-from orchestrator.results.clock import on_ue_clock
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.facts import InputFacts
 from orchestrator.results.profile import Profile, read_profile
@@ -119,16 +118,14 @@ class Reading:
         """The frames of a cell one by one, each on the UE's clock."""
         found = []
         for visit in self._visits_of(cell):
-            clock = visit.clock.model if visit.clock else None
-            for frame in self._frames(visit):
-                stages = on_ue_clock(frame.stages, clock) if clock else list(frame.stages)
-                found.append(Timeline(stages))
+            clocks = visit.node_clocks
+            found += [Timeline(clocks.on_one(frame.stages)) for frame in self._frames(visit)]
         return found
 
     def times_of(self, cell: CellRecord) -> CellTimes | None:
         """Their times; None where there is no frame."""
         found = [
-            cell_times(frames, visit.clock.model if visit.clock else None, visit.flow)
+            cell_times(frames, visit.node_clocks, visit.flow)
             for visit in self._visits_of(cell)
             if (frames := self._frames(visit))
         ]
@@ -137,7 +134,7 @@ class Reading:
     def blocks_of(self, point: GridPoint) -> dict[int, CellTimes]:
         """The times of a row in each of its blocks that has a frame."""
         return {
-            visit.block: cell_times(frames, visit.clock.model if visit.clock else None, visit.flow)
+            visit.block: cell_times(frames, visit.node_clocks, visit.flow)
             for visit in self._visits_by_point[point]
             if (frames := self._frames(visit))
         }

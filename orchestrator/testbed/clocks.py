@@ -1,9 +1,9 @@
-"""How far the edge's clock is ahead of the UE's, and how sure that is.
+"""How far the clocks of nodes are ahead of the user's, and how sure that is.
 
     orchestrator ──asks──> node's clock ──> orchestrator        many exchanges ──> Offset
-    UE's Offset, edge's Offset ──> edge ahead of UE             several moments ──> ClockModel
+    two nodes' Offsets ──> one ahead of the other               several moments ──> ClockModel
 
-UE and edge have no path to each other but the shaped link, so the orchestrator asks both over the
+Nodes have no path to one another but the shaped links, so the orchestrator asks all over the
 control plane. An exchange that left at `t0` and was back at `t1` has seen the node's time `t` at
 some moment between: the node is ahead by `t - t1` at least and by `t - t0` at most, however unequal
 the two ways were. All exchanges are true at once, so the offset lies in what their intervals have
@@ -12,7 +12,7 @@ in common (Marzullo 1984), which is no wider than the exchange of the shortest r
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from orchestrator.results.clock import ClockModel, Offset, jumped, own_epoch_ns
 from splitbed.errors import NodeError
@@ -63,58 +63,64 @@ def _exchange(ask: Callable[[], int], exchanges: int, now: Callable[[], int]) ->
     return seen
 
 
-def between(ue: Offset, edge: Offset) -> Offset:
-    """How far the edge is ahead of the UE, at a moment of the UE's clock; uncertainties add."""
-    at_ns = max(ue.at_ns, edge.at_ns)
-    ue, edge = ue.at(at_ns), edge.at(at_ns)
+def between(user: Offset, node: Offset) -> Offset:
+    """How far a node is ahead of the user, at a moment of the user's clock; uncertainties add."""
+    at_ns = max(user.at_ns, node.at_ns)
+    user, node = user.at(at_ns), node.at(at_ns)
     return Offset(
-        at_ns=at_ns + ue.offset_ns,
-        low_ns=edge.low_ns - ue.high_ns,
-        high_ns=edge.high_ns - ue.low_ns,
-        rtt_ns=max(ue.rtt_ns, edge.rtt_ns),
-        exchanges=min(ue.exchanges, edge.exchanges),
+        at_ns=at_ns + user.offset_ns,
+        low_ns=node.low_ns - user.high_ns,
+        high_ns=node.high_ns - user.low_ns,
+        rtt_ns=max(user.rtt_ns, node.rtt_ns),
+        exchanges=min(user.exchanges, node.exchanges),
     )
 
 
 class Clocks:
-    """Reads the clocks of two nodes over a run, now and then while a cell is measured.
+    """Reads the clocks of nodes over a run, now and then while a cell is measured.
 
-    `ask_ue` and `ask_edge` give a node's CLOCK_MONOTONIC in ns; what they raise is passed on.
+    `asks` give a node's CLOCK_MONOTONIC in ns, by its name, the user's first; what they raise is
+    passed on.
     """
 
-    def __init__(self, ask_ue: Callable[[], int], ask_edge: Callable[[], int]) -> None:
-        self._ask_ue, self._ask_edge = ask_ue, ask_edge
-        self._origin: Offset | None = None
-        self._last: Offset | None = None
-        self._readings: list[Offset] = []
+    def __init__(self, asks: Mapping[str, Callable[[], int]]) -> None:
+        self._asks = asks
+        self._user = next(iter(asks))
+        self._origins: dict[str, Offset] = {}
+        self._last: dict[str, Offset] = {}
+        self._readings: dict[str, list[Offset]] = {}
         self._read_ns = 0
         self.ue_epoch_ns = 0
-        """What to add to the UE's clock for the time since 1970."""
+        """What to add to the user's clock for the time since 1970."""
 
     def begin(self) -> None:
-        """Forget the readings of the cell before, and read both."""
+        """Forget the readings of the cell before, and read all."""
         self._readings.clear()
         self.read()
 
     def read_if_due(self) -> None:
-        """Read both, unless that was less than `READ_EVERY_S` ago: between two frames."""
+        """Read all, unless that was less than `READ_EVERY_S` ago: between two frames."""
         if time.monotonic_ns() - self._read_ns >= READ_EVERY_S * _S:
             self.read()
 
     def read(self) -> None:
-        """Read both: once more at the end of a cell."""
-        ue = read_offset(self._ask_ue, whose="the UE node")
-        edge = read_offset(self._ask_edge, whose="the edge node")
-        reading = between(ue, edge)
-        self._readings.append(reading)
-        if self._last is None or jumped(self._last, reading):
-            self._origin = reading
-        self._last = reading
+        """Read all: once more at the end of a cell."""
+        offsets = {
+            name: read_offset(ask, whose=f"the {name} node") for name, ask in self._asks.items()
+        }
+        user = offsets.pop(self._user)
+        for name, offset in offsets.items():
+            reading = between(user, offset)
+            self._readings.setdefault(name, []).append(reading)
+            if name not in self._last or jumped(self._last[name], reading):
+                self._origins[name] = reading
+            self._last[name] = reading
         self._read_ns = time.monotonic_ns()
-        self.ue_epoch_ns = own_epoch_ns() - ue.offset_ns
+        self.ue_epoch_ns = own_epoch_ns() - user.offset_ns
 
-    def model(self) -> ClockModel | None:
-        """What was read since `begin`; None before."""
-        if self._origin is None or not self._readings:
-            return None
-        return ClockModel(tuple(self._readings), self._origin)
+    def models(self) -> dict[str, ClockModel]:
+        """How far each is ahead of the user's, by what was read since `begin`; none before."""
+        return {
+            name: ClockModel(tuple(readings), self._origins[name])
+            for name, readings in self._readings.items()
+        }

@@ -9,8 +9,8 @@ import grpc
 
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import FLOWS, UPLINK
-from orchestrator.ask.topology import PAIR, kind_of
-from orchestrator.results.clock import ClockModel
+from orchestrator.ask.topology import kind_of
+from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.loading.assignments import together
 from orchestrator.testbed.loading.given import (
@@ -51,6 +51,7 @@ class Pair:
     ) -> None:
         self.secure = secure
         """Whether nobody else can read or meddle with what the nodes are told."""
+        self.flow = flow
         self._flow = FLOWS[flow]
         self.nodes = {name: nodes[name] for name in self._flow.nodes}
         self.holder = self._flow.holder
@@ -68,7 +69,7 @@ class Pair:
         self._proved: dict[int, tuple[LinkSpec, nodes_pb2.LinkProof]] = {}
         """As what each link was proved last."""
         self.clocks: Clocks | None = None
-        """How far apart the nodes' clocks are; None where they share one."""
+        """How far apart the nodes' clocks are; None where all share one."""
 
     @property
     def ue(self) -> nodes_pb2.NodeDescription:
@@ -80,9 +81,12 @@ class Pair:
         """What the one says of itself that holds the model."""
         return self.nodes[self.holder].says
 
-    def clock(self) -> ClockModel | None:
-        """How far the edge's clock is from the UE's in this cell; None where they share one."""
-        return self.clocks.model() if self.clocks else None
+    def node_clocks(self) -> NodeClocks:
+        """How far each clock is from the user's in this cell, as far as it was read."""
+        models = self.clocks.models() if self.clocks else {}
+        read = {self.nodes[name].says.clock: model for name, model in models.items()}
+        said = {name: node.says.clock for name, node in self.nodes.items()}
+        return NodeClocks(self.flow, {name: read[one] for name, one in said.items() if one in read})
 
     def __enter__(self) -> Self:
         try:
@@ -144,16 +148,11 @@ class Pair:
         return sorted(self.nodes.values(), key=lambda node: kind_of(node.side) == "ue")
 
     def _compare_clocks(self) -> None:
-        if len({node.says.clock for node in self.nodes.values()}) == 1:
-            return
-        if len(self.nodes) > len(PAIR):
-            raise NodeError(
-                f"{', '.join(self.nodes)} have clocks of their own, which are told apart for two "
-                "nodes only: run them on one machine"
-            )
-        # what is known of their drift outlives a restart
-        user, holder = self.nodes[self.user], self._holder
-        self.clocks = self.clocks or Clocks(user.read_clock, holder.read_clock)
+        asks = {node.says.clock: node for node in self.nodes.values()}
+        asks.pop(self.nodes[self.user].says.clock)
+        if asks:  # what is known of their drift outlives a restart
+            nodes = self.nodes[self.user], *asks.values()
+            self.clocks = self.clocks or Clocks({node.side: node.read_clock for node in nodes})
 
     def profile(
         self, name: str, pieces: Iterator[nodes_pb2.ProfilePiece]

@@ -1,8 +1,7 @@
 """Machines that share nothing but links, and the orchestrator's own path to each.
 
 UE  data0 ════════════ data0  edge  data1 ════════ data0  cloud     each with its own network,
-ctl0 ────────────────────── ctl0 ── orchestrator ── ctl0            mounts, processes; the edge
-                                                                    with a clock of its own, too
+ctl0 ────────────────────── ctl0 ── orchestrator ── ctl0            mounts, processes, a clock
 """
 
 import os
@@ -28,6 +27,7 @@ CONTROL = {"ue": "10.88.1.1", "edge": "10.88.2.1", "cloud": "10.88.3.1"}
 METRICS = {side: f"{host}:910{number}" for number, (side, host) in enumerate(CONTROL.items(), 1)}
 DATA_PORT, CONTROL_PORT = 50051, 50052
 CLOCK_AHEAD_S = 5000
+AHEAD_S = {"edge": CLOCK_AHEAD_S, "cloud": 9000}
 _BOOT = 'for other; do mount -t tmpfs tmpfs "$other" || exit; done; exec sleep infinity'
 
 
@@ -167,9 +167,8 @@ def brought_up(
             (folder / name).mkdir()
             _write_config(name, folder / name, certs, places[name], shaped=shaped)
         hidden = {name: [folder / other for other in names if other != name] for name in names}
-        ahead = {"edge": CLOCK_AHEAD_S}
         made = {
-            name: Machine(name, spaces[name], folder / name, hidden[name], ahead.get(name, 0))
+            name: Machine(name, spaces[name], folder / name, hidden[name], AHEAD_S.get(name, 0))
             for name in names
         }
         topology = folder / "machines.yaml"
@@ -258,6 +257,7 @@ def _join(
     for namespace, name, own in ((one, device, address), (other, peer, peer_address)):
         six = ["nodad"] if ":" in own else []
         if six:
-            namespace.run(["tee", f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"], given="0")
+            for key, value in (("disable_ipv6", "0"), ("keep_addr_on_down", "1")):
+                namespace.run(["tee", f"/proc/sys/net/ipv6/conf/{name}/{key}"], given=value)
         namespace.run(["ip", "address", "add", own, "dev", name, *six])
         namespace.run(["ip", "link", "set", name, "up"])

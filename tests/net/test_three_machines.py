@@ -1,14 +1,22 @@
 """A chain of three machines, the second link IPv6: nodes shape, and prove whom they dial."""
 
+import csv
+import json
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.net.machines import ACCESS, BACKHAUL, Machines, brought_up
-from tests.net.sweeps import TIMEOUT_S
+from tests.net.machines import ACCESS, AHEAD_S, BACKHAUL, Machines, brought_up
+from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
+from tests.node.loopback import small_model
+from tests.shared_machine import until
 
 pytestmark = [pytest.mark.usefixtures("backend"), pytest.mark.measures]
 
@@ -95,3 +103,81 @@ def test_a_middle_node_with_one_shaper_for_both_links_is_refused(machines: Machi
         edge.stop()
         edge.config.write_text(config)
         edge.start()
+
+
+CUT_S = 10.0
+
+
+class Chain:
+    """A sweep of a chain over these machines in the background."""
+
+    def __init__(self, machines: Machines, folder: Path, *options: str) -> None:
+        self.out = folder / "run"
+        model = str(small_model(folder / "small.onnx", 96))
+        argv = [*ORCHESTRATE, "sweep", "--topology", str(machines.topology), "--model", model]
+        argv += ["--flow", "chain", "--split", "2:4+5:1", "--no-profile", "--no-delivery"]
+        self.process = machines.popen([*argv, "--out", str(self.out), *options])
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        file = self.out / name
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def to_the_cloud(self) -> list[dict[str, Any]]:
+        """The frames that have crossed the second link."""
+        return [one for one in self.lines("samples.jsonl") if "uplink2" in dict(one["hops"])]
+
+    def ended(self) -> "subprocess.CompletedProcess[str]":
+        out, err = self.process.communicate(timeout=TIMEOUT_S)
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess([], self.process.returncode, out, err)
+
+
+def test_a_chain_is_measured_over_machines_whose_clocks_all_differ(
+    machines: Machines, tmp_path: Path
+) -> None:
+    own = ("--link-of", "edge-cloud:rate_mbit=40,delay_ms=3")
+    chain = Chain(machines, tmp_path, "--bw", "20", "--runs", "3", *own)
+    done = chain.ended()
+    with (chain.out / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["0:0:6", "0:6:0", "2:3:1", "6:0:0"], done.stderr
+    for row in rows:
+        # what else runs on this machine may come between two stages, and between nothing else
+        assert row["valid"] == "true" or row["reason"].startswith("stages leave"), row["reason"]
+        assert row["link"] == "20 Mbit/s and 40 Mbit/s, 3 ms"
+        assert abs(float(row["link2_mbit"]) / 40 - 1) < 0.03
+        assert not row["e2e_uncertainty_ms"]  # a frame ends where it began
+    split = rows[2]
+    unsure_ms = float(split["one_way_uncertainty_ms"])
+    for hop, mbit, delay_ms in (("uplink", 20, 0), ("uplink2", 40, 3)):
+        wire_ms = int(split[f"{hop}_bytes"]) * 8 / (mbit * 1e3) + delay_ms
+        assert float(split[f"{hop}_ms"]) > wire_ms - unsure_ms
+    for cell in chain.lines("cells.jsonl"):
+        for node, ahead_s in AHEAD_S.items():
+            clock = cell["clocks"][node]
+            assert abs(clock["offset_ms"] / 1e3 - ahead_s) <= clock["uncertainty_ms"] / 1e3
+
+
+def test_a_hop_that_is_cut_is_waited_for_and_a_node_that_dies_costs_its_cell_alone(
+    machines: Machines, tmp_path: Path
+) -> None:
+    chain = Chain(machines, tmp_path, "--bw", "20", "--runs", "4")
+    until(chain.to_the_cloud, chain.process)
+    data1 = ["ip", "link", "set", "data1"]
+    machines.edge.namespace.run([*data1, "down"])
+    time.sleep(CUT_S)
+    machines.edge.namespace.run([*data1, "up"])
+    until(lambda: chain.lines("cells.jsonl"), chain.process)
+    [cut] = chain.lines("cells.jsonl")
+    assert (cut["error"], cut["frames"]) == (None, 4)
+    assert max(one["e2e_ms"] for one in chain.lines("samples.jsonl")) > CUT_S * 1e3
+    cloud = machines.by_name["cloud"]
+    cloud.stop(signal.SIGKILL)
+    cloud.start()  # as systemd would
+    done = chain.ended()
+    assert done.returncode == 1
+    cells = chain.lines("cells.jsonl")
+    [error] = [cell["error"] for cell in cells if cell["error"]]
+    assert "cloud" in error
+    assert len({cell["key"] for cell in cells}) == 4
+    assert len(chain.lines("samples.jsonl")) >= 3 * 4

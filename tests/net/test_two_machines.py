@@ -90,5 +90,5 @@ def test_one_way_times_are_told_though_the_clocks_differ(run: Path) -> None:
 
 def test_the_difference_of_the_clocks_is_kept_with_its_uncertainty(run: Path) -> None:
     for line in (run / "cells.jsonl").read_text().splitlines():
-        clock = json.loads(line)["clock"]
+        clock = json.loads(line)["clocks"]["edge"]
         assert abs(clock["offset_ms"] / 1e3 - CLOCK_AHEAD_S) <= clock["uncertainty_ms"] / 1e3

@@ -11,7 +11,7 @@ from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.measure.otlp import Attribute, Tracer, tracing
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.terminal import Plain
-from orchestrator.results.clock import on_ue_clock, own_epoch_ns
+from orchestrator.results.clock import own_epoch_ns
 from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.timeline import Stage
 
@@ -113,13 +113,13 @@ class Traced(Watcher):
     def done(self, record: CellRecord) -> None:
         """A cell ended."""
         frames, epoch_ns = self._frames, own_epoch_ns()
-        if clock := record.clock:
-            epoch_ns = clock.ue_epoch_ns or epoch_ns
-            frames = [on_ue_clock(stages, clock.model) for stages in frames]
+        if records := [*record.clocks.values()]:
+            epoch_ns = records[0].ue_epoch_ns or epoch_ns
+            frames = [*map(record.node_clocks.on_one, frames)]
         named: dict[str, Attribute] = {
             "split": record.split,
             "split_name": record.split_name,
             "codec": record.codec,
         }
         told: dict[str, Attribute] = {"ue": record.ue, "bw_mbit": record.link.uplink.rate_mbit}
-        self._tracer.frames(frames, epoch_ns, named | told)
+        self._tracer.frames(frames, epoch_ns, named | told, record.flow)

@@ -23,7 +23,7 @@ NOT_DELIVERED = "nothing was delivered: --no-delivery"
 MEASURED = "the cell was measured"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
-ONE_CLOCK = "both nodes share a clock, or no frame ended"
+ONE_CLOCK = "all nodes share a clock, or no frame ended"
 
 Text = str | None
 
@@ -129,12 +129,22 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     ] = None
     network_ms: Annotated[Number, Column("all hops together", "ms", NO_FRAME)] = None
     one_way_uncertainty_ms: Annotated[
-        Number, Column("how unsure one-way times are", "ms", ONE_CLOCK)
+        Number, Column("how unsure one-way times are, the most of any hop", "ms", ONE_CLOCK)
+    ] = None
+    e2e_uncertainty_ms: Annotated[
+        Number,
+        Column(
+            "how unsure the end-to-end time is",
+            "ms",
+            "a frame ends on the clock on which it began, or no frame ended",
+        ),
     ] = None
     clock_drift_ppm: Annotated[
         Number,
         Column(
-            "by how much the edge's clock runs faster", "ppm", f"{ONE_CLOCK}; or a clock jumped"
+            "by how much another node's clock runs faster than the user's, the most",
+            "ppm",
+            f"{ONE_CLOCK}; or a clock jumped",
         ),
     ] = None
     ue: Annotated[str, Column("pace of the UE in words; nothing for its own", head="UE")]

@@ -1,7 +1,6 @@
 """The columns of a row that the visits of its cell fill by themselves, pooled."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 import numpy as np
 from msgspec.structs import replace
@@ -251,22 +250,35 @@ def _medians(columns: Mapping[str, Array]) -> dict[str, float]:
 
 def _with_clock(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
     """Say how sure one-way times are, and leave out those that may as well be nothing."""
-    clocks = [visit.clock for visit in visits if visit.clock]
-    if not clocks:
+    every = [visit.clocks for visit in visits if visit.clocks.models]
+    if not every:
         return row
-    unsure_ms = max(clock.uncertainty_ms for clock in clocks)
-    drifts = [drift[0] for clock in clocks if (drift := clock.drift_ppm)]
+    flow = FLOWS[row.flow]
+    unsure_ms = {
+        hop: max(clocks.uncertainty_ms(*flow.ends(hop)) for clocks in every) for hop in flow.hops
+    }
+    drifts = [
+        drift[0] for one in every for model in one.models.values() if (drift := model.drift_ppm)
+    ]
     sound = all(visit.clock_fault is None for visit in visits)
 
-    def told(ms: float | None) -> float | None:
-        return ms if ms is not None and sound and is_told(ms, unsure_ms) else None
+    def told(hop: str, ms: float | None) -> float | None:
+        known = ms is not None and (not unsure_ms[hop] or (sound and is_told(ms, unsure_ms[hop])))
+        return ms if known else None
 
+    ways = {f"{hop}_ms": hop for hop in flow.hops}
+    ends = [(flow.source, user) for user in flow.users]
     return replace(
         row,
-        uplink_ms=told(row.uplink_ms),
-        downlink_ms=told(row.downlink_ms),
-        one_way_uncertainty_ms=unsure_ms,
-        clock_drift_ppm=fmean(drifts) if drifts else None,
+        uplink_ms=told("uplink", row.uplink_ms) if "uplink" in unsure_ms else None,
+        downlink_ms=told("downlink", row.downlink_ms) if "downlink" in unsure_ms else None,
+        of_flow=tuple(
+            (name, told(ways[name], value) if name in ways else value)
+            for name, value in row.of_flow
+        ),
+        one_way_uncertainty_ms=max(unsure_ms.values()),
+        e2e_uncertainty_ms=max(one.uncertainty_ms(*both) for one in every for both in ends) or None,
+        clock_drift_ppm=max(drifts, key=abs, default=None),
     )
 
 

@@ -7,7 +7,7 @@ end-to-end time, no frame beat its physical floor, and the split output is the w
 from collections.abc import Sequence
 
 from netem.wire import wire_ms
-from orchestrator.ask.flow import FLOWS, delivery_shape
+from orchestrator.ask.flow import delivery_shape
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from splitbed.graphs.graph import why_runs_differ
@@ -30,7 +30,7 @@ def faults_of(
 ) -> list[str]:
     """Why the row does not count."""
     faults = [cell.error] if cell.error else []
-    if clock_fault and _ends_elsewhere(row):
+    if clock_fault and row.e2e_uncertainty_ms:
         faults.append(f"its frames end on another clock than they began, and {clock_fault}")
     lost = (cell.frames or 1) - row.frames  # the first runs did not count their frames
     if lost > 0 and not faults:
@@ -50,7 +50,7 @@ def faults_of(
 def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
     faults: list[str] = []
     gap, over, diff = known(row.gap_pct), known(row.e2e_over_bound), row.max_abs_diff
-    unsure = _unsure_ms(row) / known(row.bound_ms) if row.bound_ms else 0.0
+    unsure = (row.e2e_uncertainty_ms or 0.0) / known(row.bound_ms) if row.bound_ms else 0.0
     # a slowed UE is slower between its stages, too
     slow = max(1.0, 1 / row.ue_cpus) if row.ue_cpus else 1.0
     if gap > 100 * MAX_GAP_SHARE and _gap_ms(row) > MAX_GAP_MS * slow:
@@ -63,17 +63,6 @@ def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
     return faults
 
 
-def _unsure_ms(row: Row) -> float:
-    """How unsure the clocks leave the end-to-end time: not where a frame ends where it began."""
-    return (row.one_way_uncertainty_ms or 0.0) if _ends_elsewhere(row) else 0.0
-
-
-def _ends_elsewhere(row: Row) -> bool:
-    """Whether its frames end on another node than they began."""
-    flow = FLOWS[row.flow]
-    return flow.source != flow.user
-
-
 def _gap_ms(row: Row) -> float:
     return known(row.gap_pct) / 100 * known(row.e2e_ms)
 
@@ -81,7 +70,7 @@ def _gap_ms(row: Row) -> float:
 def remarks_on(row: Row, clock_fault: str | None, failed_again: str = "") -> list[str]:
     """What a valid row says for itself; it counts though a later attempt at it failed."""
     remarks = [f"valid, though {clock_fault}"] if clock_fault else []
-    if unsure_ms := _unsure_ms(row):
+    if unsure_ms := row.e2e_uncertainty_ms:
         remarks.append(
             f"valid, though its end-to-end time, which ends on another clock than it began, is "
             f"unsure by {unsure_ms:.2g} ms"

@@ -16,6 +16,7 @@ from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.raced_question import RacedQuestion
+from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records.frame import FrameRecord, Hop
 from orchestrator.results.records.proof import ProofRecord, TcpFacts, segment_bytes
 from splitbed.codecs import RAW
@@ -42,9 +43,9 @@ class CrossingTensor(Record, frozen=True, kw_only=True):
 
 
 class ClockRecord(Record, frozen=True, kw_only=True):
-    """How far the edge's clock was ahead of the UE's over a cell; all else follows from readings.
+    """How far a node's clock was ahead of the user's over a cell; all else follows from readings.
 
-    ``ue_epoch_ns`` is what to add to the UE's clock for the time since 1970.
+    ``ue_epoch_ns`` is what to add to the user's clock for the time since 1970.
     """
 
     offset_ms: float | None = None
@@ -75,7 +76,7 @@ class ClockRecord(Record, frozen=True, kw_only=True):
 
     @property
     def model(self) -> ClockModel:
-        """What brings the edge's times onto the UE's clock."""
+        """What brings the node's times onto the user's clock."""
         return ClockModel(self.readings, self.origin)
 
 
@@ -127,7 +128,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
     does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
     has those of a flow of several, in its order, and what follows the last is as that; ``link`` is
-    the first.
+    the first. ``clocks`` has each node's that is not the user's; earlier versions, with two nodes,
+    had the edge's as ``clock``.
     """
 
     key: str
@@ -166,6 +168,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     proofs: tuple[ProofRecord, ...] = ()
     accuracy: Accuracy | None = None
     clock: ClockRecord | None = None
+    clocks: dict[str, ClockRecord] = field(default_factory=dict)
     machine: MachineRecord | None = None
     wall_ms: float | None = None
 
@@ -196,6 +199,12 @@ class CellRecord(Record, frozen=True, kw_only=True):
         return tuple(
             proof for proof in self.proofs if proof.ends == ends or (number == 1 and not proof.ends)
         )
+
+    @property
+    def node_clocks(self) -> NodeClocks:
+        """How far each clock was ahead of the user's."""
+        records = self.clocks or ({"edge": self.clock} if self.clock else {})
+        return NodeClocks(self.flow, {node: one.model for node, one in records.items()})
 
     @property
     def segment_bytes(self) -> int:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.itinerary import crossings_of
-from orchestrator.results.clock import ClockModel
+from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
 
@@ -52,19 +52,19 @@ class MeasuredVisit:
         return self.cell.error is None and self.frames >= (self.cell.frames or 1)
 
     @property
-    def clock(self) -> ClockModel | None:
-        """How far the edge's clock is from the UE's; None where they share one."""
-        return self.cell.clock.model if self.cell.clock else None
+    def clocks(self) -> NodeClocks:
+        """How far each node's clock is from the user's."""
+        return self.cell.node_clocks
 
 
 def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredVisit:
     """A visit and its frames."""
-    clock = cell.clock.model if cell.clock else None
-    times = cell_times(frames, clock, cell.flow) if frames else None
+    clocks = cell.node_clocks
+    times = cell_times(frames, clocks, cell.flow) if frames else None
     sent_bytes = _sent_bytes(frames)
     fault = None
-    if clock and times and times.crosses.any():
-        fault = clock.fault(frame.stages for frame in frames)
+    if clocks.models and times and times.crosses.any():
+        fault = clocks.fault(frame.stages for frame in frames)
     diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
     return MeasuredVisit(
         cell,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from netem.spec import LinkSpec
 from netem.wire import SEGMENT_BYTES
 from orchestrator.ask.flow import FLOWS, UPLINK, at_node, branches, nodes_of
-from orchestrator.results.clock import ClockModel, on_ue_clock
+from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
 from splitbed.timeline import NS_PER_MS, PREPROCESS, Stage, is_hop
@@ -61,13 +61,13 @@ class CellTimes:
 
 
 def cell_times(
-    frames: Sequence[FrameRecord], clock: ClockModel | None, flow: str = UPLINK
+    frames: Sequence[FrameRecord], clocks: NodeClocks | None, flow: str = UPLINK
 ) -> CellTimes:
-    """The times of at least one frame; `clock` is the edge's, None where it is the UE's."""
-    if clock is None:
+    """The times of at least one frame, on the user's clock; without `clocks` all nodes have it."""
+    if clocks is None or not clocks.models:
         stages: Sequence[Sequence[Stage]] = [frame.stages for frame in frames]
     else:
-        stages = [on_ue_clock(frame.stages, clock) for frame in frames]
+        stages = [clocks.on_one(frame.stages) for frame in frames]
     kinds: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for place, of_frame in enumerate(stages):
         kinds[tuple([stage.name for stage in of_frame])].append(place)

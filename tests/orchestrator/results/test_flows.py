@@ -9,11 +9,12 @@ import pytest
 from netem.spec import symmetric
 from netem.wire import wire_ms
 from orchestrator.ask.flow import FLOWS
-from orchestrator.results.clock import ClockModel, Offset, on_ue_clock
+from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.verdict import judge_run
+from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import ClockRecord, FrameRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, SUMMARY_FILE, RunFolder
@@ -245,17 +246,18 @@ def slower(row: Row) -> Row:
 def test_the_edge_s_stages_are_moved_onto_the_ue_s_clock_whatever_the_flow() -> None:
     lead = 10**12
     offset = Offset(at_ns=0, low_ns=lead - 5, high_ns=lead + 5, rtt_ns=10, exchanges=1)
-    clock = ClockModel((offset,), offset)
+    model = {"edge": ClockModel((offset,), offset)}
+    remote, local = NodeClocks("remote-source", model), NodeClocks("downlink", model)
     down = [Stage("part1", lead, lead + 10), Stage("downlink", lead + 10, 30)]
-    moved = on_ue_clock([*down, Stage("part2", 30, 40)], clock)
+    moved = remote.on_one([*down, Stage("part2", 30, 40)])
     assert [(s.start_ns, s.end_ns) for s in moved] == [(0, 10), (10, 30), (30, 40)]
     there = [Stage("uplink", 0, lead + 5), Stage("part1", lead + 5, lead + 9)]
     back = [Stage("downlink", lead + 9, 20), Stage("decode", 20, 21)]
-    moved = on_ue_clock([Stage("encode", -1, 0), *there, *back], clock)
+    moved = local.on_one([Stage("encode", -1, 0), *there, *back])
     ends = [(-1, 0), (0, 5), (5, 9), (9, 20), (20, 21)]
     assert [(s.start_ns, s.end_ns) for s in moved] == ends
     early = [Stage("part1", lead + 10, lead + 20), Stage("downlink", lead + 20, 17)]
-    assert on_ue_clock(early, clock)[1].ms == 0  # it came in after it was sent
+    assert remote.on_one(early)[1].ms == 0  # it came in after it was sent
 
 
 def test_runs_say_their_flow(folder: RunFolder) -> None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.results.clock import ClockModel, Offset, is_told, on_ue_clock, own_epoch_ns
+from orchestrator.results.clock import ClockModel, Offset, is_told, own_epoch_ns
+from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import ClockRecord
 from orchestrator.testbed.clocks import Clocks, between, read_offset
 from splitbed.errors import NodeError
@@ -71,6 +72,11 @@ def assert_within(estimate: Offset, truth_ns: int) -> None:
 
 def model_of(*readings: Offset) -> ClockModel:
     return ClockModel(readings, readings[0])
+
+
+def two(model: ClockModel) -> NodeClocks:
+    """Of the flow uplink, the edge's clock as the model says."""
+    return NodeClocks("uplink", {"edge": model})
 
 
 def exact(offset_ns: int) -> ClockModel:
@@ -149,7 +155,7 @@ def test_offset_and_drift_lie_within_their_uncertainties_all_through_a_cell(
     assert model.drift_ppm is not None
     drift_ppm, uncertainty_ppm = model.drift_ppm
     assert abs(drift_ppm - (edge_ppm - ue_ppm)) <= uncertainty_ppm + 0.1
-    assert model.fault() is None
+    assert two(model).fault() is None
 
 
 def test_drift_is_the_surer_the_longer_the_run() -> None:
@@ -214,25 +220,24 @@ def test_a_jump_between_readings_is_a_fault_and_no_drift() -> None:
     world.ns += 10 * S
     edge.offset_ns += S
     model = model_of(first, between(world.read(ue), world.read(edge)))
-    assert model.fault() == "one-way times are not known: the clock of a node jumped"
+    assert two(model).fault() == "one-way times are not known: the clock of a node jumped"
     assert model.drift_ppm is None
 
 
 def test_drift_is_told_anew_since_a_node_that_was_started_again() -> None:
     started = [time.monotonic_ns()]
-    clocks = Clocks(time.monotonic_ns, lambda: time.monotonic_ns() - started[0])
+    clocks = Clocks({"ue": time.monotonic_ns, "edge": lambda: time.monotonic_ns() - started[0]})
     clocks.begin()
     started[0] = time.monotonic_ns()
     clocks.begin()
     time.sleep(0.01)
     clocks.read()
-    model = clocks.model()
-    assert model is not None
+    model = clocks.models()["edge"]
     assert model.origin == model.readings[0]
     assert model.drift_ppm is not None
     drift_ppm, uncertainty_ppm = model.drift_ppm
     assert abs(drift_ppm) <= uncertainty_ppm
-    assert model.fault() is None
+    assert two(model).fault() is None
 
 
 def test_a_model_is_the_same_after_json() -> None:
@@ -269,12 +274,12 @@ def frame(ahead_ns: int) -> list[Stage]:
 
 
 def test_stages_of_the_edge_are_moved_onto_the_clock_of_the_ue() -> None:
-    assert on_ue_clock(frame(1000 * S), exact(1000 * S)) == frame(0)
+    assert two(exact(1000 * S)).on_one(frame(1000 * S)) == frame(0)
 
 
 @given(st.integers(-200, 200))
 def test_a_wrong_estimate_moves_time_between_the_ways_and_nothing_else(wrong_ms: int) -> None:
-    moved = Timeline(on_ue_clock(frame(7 * S), exact(7 * S + wrong_ms * MS)))
+    moved = Timeline(two(exact(7 * S + wrong_ms * MS)).on_one(frame(7 * S)))
     true = Timeline(frame(0))
     assert moved.e2e_ms == true.e2e_ms
     assert moved.gap_share == true.gap_share
@@ -286,18 +291,18 @@ def test_a_wrong_estimate_moves_time_between_the_ways_and_nothing_else(wrong_ms:
 
 def test_the_device_anchor_has_nothing_to_move() -> None:
     stages = [Stage("preprocess", 0, 1), Stage("part1", 1, 2), Stage("result", 2, 3)]
-    assert on_ue_clock(stages, exact(1000 * S)) == stages
-    assert exact(1000 * S).fault([stages]) is None
+    assert two(exact(1000 * S)).on_one(stages) == stages
+    assert two(exact(1000 * S)).fault([stages]) is None
 
 
 def test_a_frame_that_came_in_before_it_was_sent_contradicts_the_estimate() -> None:
-    assert exact(49 * MS).fault([frame(0)]) is None  # leaves 1 ms of uplink
+    assert two(exact(49 * MS)).fault([frame(0)]) is None  # leaves 1 ms of uplink
     for wrong_ns in (51 * MS, -11 * MS):
-        fault = exact(wrong_ns).fault([frame(wrong_ns), frame(0)])
+        fault = two(exact(wrong_ns)).fault([frame(wrong_ns), frame(0)])
         assert fault is not None
         assert fault.endswith("by its clocks a frame came in before it was sent")
     unsure = model_of(Offset(0, 49 * MS, 60 * MS, 11 * MS, 40))
-    assert unsure.fault([frame(0)]) is None
+    assert two(unsure).fault([frame(0)]) is None
 
 
 def test_a_one_way_time_that_may_be_nothing_is_not_told() -> None:
@@ -357,39 +362,36 @@ def nodes(
 def test_a_node_in_another_time_is_ahead_by_that_within_a_round_trip(
     nodes: tuple[Ask, Ask],
 ) -> None:
-    clocks = Clocks(*nodes)
+    clocks = Clocks(dict(zip(("ue", "edge"), nodes, strict=True)))
     began_ns = time.monotonic_ns()
     clocks.begin()
     time.sleep(0.1)
     clocks.read()
     drifted_ns = (time.monotonic_ns() - began_ns) * 500 // 10**6  # what either clock may have
-    model = clocks.model()
-    assert model is not None
+    model = clocks.models()["edge"]
     for reading in model.readings:
         assert_within(reading, AHEAD_S * S)
         assert reading.uncertainty_ns <= reading.rtt_ns + 2 * drifted_ns
     assert model.drift_ppm is not None
     drift_ppm, uncertainty_ppm = model.drift_ppm
     assert abs(drift_ppm) <= uncertainty_ppm
-    assert model.fault() is None
+    assert two(model).fault() is None
 
 
 def test_clocks_are_read_between_frames_only_when_that_is_due(nodes: tuple[Ask, Ask]) -> None:
-    clocks = Clocks(*nodes)
-    assert clocks.model() is None
+    clocks = Clocks(dict(zip(("ue", "edge"), nodes, strict=True)))
+    assert not clocks.models()
     clocks.begin()
     clocks.read_if_due()
-    model = clocks.model()
-    assert model is not None
+    model = clocks.models()["edge"]
     assert len(model.readings) == 1
 
 
 def test_the_time_since_1970_is_known_from_the_clock_of_the_ue(nodes: tuple[Ask, Ask]) -> None:
     _, ask_shifted = nodes
-    clocks = Clocks(ask_shifted, ask_shifted)
+    clocks = Clocks({"ue": ask_shifted, "edge": ask_shifted})
     clocks.begin()
-    model = clocks.model()
-    assert model is not None
+    model = clocks.models()["edge"]
     unsure_ns = model.origin.rtt_ns + MS  # this machine may set its clock meanwhile
     before_ns = time.time_ns()
     told_ns = ask_shifted() + clocks.ue_epoch_ns
