@@ -3,8 +3,9 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from orchestrator.ask.sweep_config import Splits, SweepConfig, sweep_config
 from splitbed.checked import Frozen, one_line, text_named, yaml_mapping
@@ -53,7 +54,17 @@ class Scenario(Frozen):
     annotations: Path | None = None
     also: tuple[str, ...] = ()
     """Scenarios that belong to this one, by their names: they run after it, in its folder."""
-    sweep: dict[str, object]
+    sweep: dict[str, object] = Field(default_factory=dict)
+    model_sweep: dict[str, object] = Field(default_factory=dict)
+    """In place of `sweep`: the options of a model sweep, of a scenario of models in transit."""
+
+    @model_validator(mode="after")
+    def _runs_one_of_both(self) -> Self:
+        if bool(self.sweep) == bool(self.model_sweep):
+            raise ValueError("give either sweep: or model-sweep:, with options")
+        if self.model_sweep and (self.verify or self.annotations or self.also):
+            raise ValueError("verify:, annotations: and also: go with sweep:")
+        return self
 
     def config(self) -> SweepConfig:
         """The sweep that it asks for. Raises UsageError."""

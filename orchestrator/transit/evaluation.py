@@ -87,7 +87,7 @@ class Evaluation:
             yield self._coded(name)
 
     def _coded(self, name: str) -> ModelRow:
-        stem = f"{self._asked.unique_tag}{_file_name(name)}"
+        stem = f"{self._asked.unique_tag}{file_name(name)}"
         suffix = self._anchor.suffix if isinstance(self._anchor, StateModel) else ".dec"
         bit, dec = self._folder / f"{stem}.bit", self._folder / f"{stem}{suffix}"
         row = replace(self._row, coder_name=name)
@@ -141,7 +141,8 @@ def _named(coder: str) -> Iterator[None]:
         raise RunError(f"{coder} failed: {type(error).__name__}: {error}") from error
 
 
-def _file_name(coder: str) -> str:
+def file_name(coder: str) -> str:
+    """What its files are called, but for their suffixes."""
     return coder.replace("/", "_").replace(":", "_")
 
 

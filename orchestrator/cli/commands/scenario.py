@@ -13,6 +13,7 @@ from orchestrator.api.options import (
     PaceWords,
     RunWords,
     SplitWords,
+    TransitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Images, Metrics, Otlp, option
@@ -37,11 +38,12 @@ def scenario_show(
 
 @scenarios.command("run")
 @grouped(
-    *(SplitWords, CodecWords, LinkWords, PaceWords, ModelWords, RunWords),
+    *(SplitWords, CodecWords, LinkWords, PaceWords, ModelWords, RunWords, TransitWords),
     only=(
-        *("split", "codec", "input_codec", "output_codec", "bw", "ue_slowdown"),
+        *("split", "codec", "input_codec", "output_codec", "coder_name", "bw", "ue_slowdown"),
         *("task", "weights", "width", "runtime", "runs"),
     ),
+    coder_name="Of model data, a list. [the scenario's]",
     split="Of the sweep, as for sweep; all are verified. [the scenario's]",
     codec="As for sweep. [the scenario's]",
     input_codec="As for sweep. [the scenario's]",
@@ -75,6 +77,15 @@ def scenario_run(
         scenario_run.check(folder := Path(name))
     else:
         folder = scenario_run.begin(name, options, annotations, out)
+    if scenario_run.in_transit(folder):
+        from orchestrator.cli.show.models import show_models
+        from orchestrator.cli.watch.heartbeat import alive
+
+        with alive("measuring models in transit"):
+            models = scenario_run.run_models(folder, lambda words: say(words, stderr=True))
+        show_models(models, as_json=False)
+        say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+        raise typer.Exit(models.exit_code)
     go_on = f"orchestrate scenario run {folder} --resume"
     try:
         with watching(metrics, otlp) as progress:

@@ -1,0 +1,86 @@
+"""The tables and the figure of clause 10.1, of rows made up to be known; and its scenario file."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from orchestrator.ask.scenario_file import load_scenario
+from orchestrator.scenarios import models_run
+from orchestrator.scenarios.clause_10_1 import method_of, plot, tables
+from orchestrator.transit.row import ModelRow
+from splitbed.errors import UsageError
+
+ANCHOR = ModelRow(
+    anc_size=4_000_000, metric_name="1 - WER", anc_perf=0.90, coder_name="", scenario_name="",
+    data_set_name="", model_name="speechnet", unique_tag="", eval_compression=True,
+    eval_anchor=True,
+)  # fmt: skip
+
+
+def coded(name: str, size: int, accuracy: float, waits: Mapping[float, float]) -> list[ModelRow]:
+    """A row for each rate in Mbit/s, with what the first transcript takes there in ms."""
+    row = replace(
+        ANCHOR, coder_name=name, rec_size=size, compress_ratio=size / 4e6, rec_perf=accuracy,
+        ue_perf=accuracy,
+    )  # fmt: skip
+    return [replace(row, bw_mbit=rate, startup_ms=ms, link_ms=ms) for rate, ms in waits.items()]
+
+
+ROWS = [
+    *coded("dummy", 4_000_000, 0.90, {5: 6400, 100: 330}),
+    *coded("int8+zstd", 1_000_000, 0.89, {5: 1700, 100: 350}),
+    *coded("int4+zstd", 500_000, 0.85, {5: 900, 100: 300}),
+    *coded("prune:90+int4+zstd", 100_000, 0.2, {5: 200, 100: 50}),
+]
+
+
+def lines(name: str) -> list[dict[str, object]]:
+    every = {table.name: table for table in tables(ROWS, 1_000_000, {"int8+zstd": 0.02})}
+    return [dict(line) for line in every[name].lines]
+
+
+def test_sizes_are_over_the_anchors_and_errors_in_per_cent() -> None:
+    (model,) = lines("model")
+    assert (model["numParam_M"], model["sizeAnc_Mbit"], model["werAnc_pct"]) == (1.0, 32.0, 10.0)
+    points = {line["configuration"]: line for line in lines("configurations")}
+    assert [*points] == ["dummy", "int8+zstd", "int4+zstd", "prune:90+int4+zstd"]
+    assert (points["int8+zstd"]["cSize"], points["int8+zstd"]["wer_pct"]) == (0.25, 11.0)
+    assert points["int8+zstd"]["wer_vocabulary_pct"] == 2.0
+
+
+def test_a_configuration_counts_up_to_five_points_above_the_anchor() -> None:
+    within = {line["configuration"]: line["within"] for line in lines("configurations")}
+    assert within["int4+zstd"] == "yes"  # 15 %, just there
+    assert within["prune:90+int4+zstd"] == "no"
+    counts = {line["method"]: line["configurations"] for line in lines("methods")}
+    assert counts == {"dummy": 1, "int+zstd": 2, "prune+int+zstd": 0}
+
+
+def test_the_best_at_a_rate_is_the_soonest_that_recognises_well_enough() -> None:
+    best = {line["Mbit/s"]: line["configuration"] for line in lines("best")}
+    assert best == {5: "int4+zstd", 100: "int4+zstd"}
+    assert len(lines("waits")) == len(ROWS)
+
+
+def test_methods_are_coders_without_their_numbers() -> None:
+    assert method_of("prune:30+int8+zstd") == method_of("prune:5+int6+zstd") == "prune+int+zstd"
+    assert method_of("nnc:-20") == "nnc"
+
+
+def test_the_figure_is_drawn(tmp_path: Path) -> None:
+    plot(ROWS, tmp_path / "figure.png")
+    assert Image.open(tmp_path / "figure.png").size == (960, 600)
+
+
+def test_the_scenario_takes_coders_and_rates_and_no_splits() -> None:
+    scenario = load_scenario("10.1")
+    merged = models_run.checked(scenario, {"bw": "20", "coder_name": "int8+zstd"})
+    assert merged.model_sweep["bw"] == "20"
+    assert merged.model_sweep["coder_name"] == "int8+zstd"
+    with pytest.raises(UsageError, match=r"--split is for scenarios that split a model"):
+        models_run.checked(scenario, {"split": "all"})
+    with pytest.raises(UsageError, match="int99"):
+        models_run.checked(scenario, {"coder_name": "int99"})
