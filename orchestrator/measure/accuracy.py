@@ -91,7 +91,13 @@ class Judge:
         self._sizes: dict[int, tuple[int, int]] = {}
         self._sources: dict[int, Pixels] = {}
         self._whole_drawn: dict[tuple[int, ...], Judged] = {}
-        self.has_truth = bool(self._classes) and any(one.boxes is not None for one in self._inputs)
+        self.has_truth = any(self._known(one) for one in self._inputs)
+
+    def _known(self, one: ModelInput) -> bool:
+        """Whether its boxes, or its words, are known."""
+        if self._task == "transcript":
+            return one.frame is not None and one.frame.transcript is not None
+        return bool(self._classes) and one.boxes is not None
 
     @property
     def whole(self) -> Accuracy:

@@ -82,7 +82,7 @@ def _filmed(local: LocalModel, out: Path, rate_hz: float) -> list[Found]:
 
 def _check_drawable(local: LocalModel, out: Path) -> None:
     name, task = local.model.name, local.model.task
-    if any(given.frame is None for given in local.inputs):
+    if local.model.picture_at(0) is None or any(one.frame is None for one in local.inputs):
         raise UsageError(f"--draw {out}: {name} takes no picture to draw on")
     if task == "tensors":
         raise UsageError(

@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from splitbed.media.sounds import wave_file
 from splitbed.tasks.pose import KEYPOINTS
 from splitbed.zoo.posenet import model as posenet
 from tests.graphs import models, tflite_models
@@ -35,6 +38,13 @@ def _onnx(path: Path) -> None:
 def _pictures(folder: Path) -> None:
     for name in ("one.jpg", "two.jpg"):
         picture(folder / name)
+
+
+def _read(folder: Path) -> None:
+    """A sound in LibriSpeech's layout: a second of silence that is said to be a word."""
+    (chapter := folder / "1" / "2").mkdir(parents=True)
+    (chapter / "1-2-0000.wav").write_bytes(wave_file(np.zeros(16_000, np.int16), 16_000))
+    (chapter / "1-2.trans.txt").write_text("1-2-0000 STOP\n")
 
 
 def _predictions(folder: Path) -> None:
@@ -76,6 +86,7 @@ STAND_INS: dict[str, Callable[[Path], object]] = {
     "pictures/": _pictures,
     "posenet_075.onnx": _posenet,
     "predictions/": _predictions,
+    "read/": _read,
     "runs/after": _run,
     "runs/before": _run,
     "runs/mine": _run,

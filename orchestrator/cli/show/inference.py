@@ -9,13 +9,17 @@ from orchestrator.offline.infer import as_lists
 from orchestrator.reports.terminal import Line, rounded, show_lines
 from orchestrator.results.records import Accuracy
 from splitbed.command import say
+from splitbed.tasks.transcripts import transcript
 
 
 def show_inference(found: Inference, model: str, places: Mapping[str, Path | None]) -> None:
     """What was found in each picture, and how good that is; `places` say where files of it are."""
     lines: list[Line] = []
     for name, results in found.results.items():
-        counts = {key: len(array) if array.ndim else 1 for key, array in results.items()}
+        counts: Line = {
+            key: transcript(results) if key == "transcript" else len(array) if array.ndim else 1
+            for key, array in results.items()
+        }
         drawn = found.drawn[name]
         lines.append({"input": name, **counts, "drawn": "" if drawn is None else drawn})
     show_lines(lines, as_json=False)
@@ -29,7 +33,11 @@ def show_inference(found: Inference, model: str, places: Mapping[str, Path | Non
 
 def inference_json(found: Inference) -> str:
     """The same as JSON."""
-    results = {name: as_lists(tensors) for name, tensors in found.results.items()}
+    results = {
+        name: as_lists(tensors)
+        | ({"transcript": transcript(tensors)} if "transcript" in tensors else {})
+        for name, tensors in found.results.items()
+    }
     one = found.accuracy
     accuracy = one and {**one.more, "classes": one.classes}
     answer = {"weights": found.weights, "results": results, "precision": found.precision}

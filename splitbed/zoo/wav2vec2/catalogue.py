@@ -52,6 +52,13 @@ RECOGNISERS: dict[str, AnchorModel] = {
     one.name: one
     for one in (
         _recogniser(
+            "speechnet",
+            title="SpeechNet, Splitbed's own small recogniser of spoken commands, trained",
+            source="clause 10.1, for accuracy without a download; scripts/train-speechnet",
+            parameters=1_225_725,
+            levelled=True,
+        ),
+        _recogniser(
             "wav2vec2-base",
             title="wav2vec 2.0 base, speech to 29 labels",
             source="clause 10.1.4; torchaudio WAV2VEC2_ASR_BASE_960H",
