@@ -69,7 +69,7 @@ def test_a_scenario_that_cannot_be_run_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["show", "9.9"], "choose 10.2"),
+        (["show", "9.9"], "choose 10.1, 10.2"),
         (["run", "10.2", "--images", "none.png"], "none.png"),
         (["run", "10.2", "--bw", "0"], "--bw 0: "),
         (["run", "none", "--resume"], "no scenario was begun there"),
