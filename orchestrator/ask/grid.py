@@ -19,7 +19,7 @@ from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
-from splitbed.errors import UsageError, did_you_mean
+from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.splits import resolve
 from splitbed.media.recipes import PictureRecipe
@@ -145,7 +145,7 @@ def configurations(
     `codecs` are told of a cut: the input is what crosses cut 0. Raises UsageError.
     """
     n, found = model.graph.n, []
-    heads = _heads(config, model.graph)
+    heads = heads_of(config, model.graph)
     for (k, *later), label in _labels(config, model).items():
         bare = Configuration(k, n, label, flow=config.flow, later=tuple(later), heads=heads)
         bare = replace(bare, part_coder=config.part_coder if bare.delivered else "")
@@ -204,24 +204,9 @@ def _inner(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
     return found
 
 
-def _heads(config: SweepConfig, graph: Graph) -> Heads:
-    """Which outputs each user's head makes: as asked, or shared out in order."""
-    names, users = [one.name for one in graph.outputs], FLOWS[config.flow].users
-    if config.heads is None:
-        return FLOWS[config.flow].heads(len(names))
-    asked = [[*dict.fromkeys(words.split("+"))] for words in config.heads]
-    if strange := [name for words in asked for name in words if name not in names]:
-        meant = did_you_mean(strange[0], names)
-        raise UsageError(
-            f"--heads: the model has no output {strange[0]!r}{meant} it gives {', '.join(names)}"
-        )
-    if len(asked) != len(users):
-        raise UsageError(
-            f"--heads {','.join(config.heads)}: give the outputs of {', '.join(users)}, with + "
-            f"between those of one, of {', '.join(names)}"
-        )
-    places = [tuple(sorted(map(names.index, words))) for words in asked]
-    return tuple(() if len(one) == len(names) else one for one in places)
+def heads_of(config: SweepConfig, graph: Graph) -> Heads:
+    """Which outputs each user's head makes; UsageError for what cannot be."""
+    return FLOWS[config.flow].heads([one.name for one in graph.outputs], config.heads)
 
 
 def _private(graph: Graph, layers: int) -> int:

@@ -140,11 +140,6 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"{self._race} chooses by what a profile predicts: give no --no-profile"
             )
-        if self.races and not flow_named(self.flow).predicted:
-            raise UsageError(
-                f"{self._race} chooses by what a profile predicts, and of the heads of the flow "
-                f"{self.flow} none does: measure every cell, without it"
-            )
         return self
 
     @cached_property

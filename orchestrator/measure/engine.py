@@ -10,7 +10,6 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy_set import AccuracySet, Coding
@@ -81,8 +80,7 @@ class Engine:
         asked = [cell.configuration for cell in cells]
         if self._prepared.issuperset(new := {one.coding for one in asked}):
             return
-        predicted = FLOWS[self._config.flow].predicted
-        if self._config.profile and predicted and not self._config.races:
+        if self._config.profile and not self._config.races:
             self._profile()
         self.calibrate(cells)
         self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)

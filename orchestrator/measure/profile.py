@@ -10,7 +10,7 @@ Nodes on one machine with as many threads share what is of the whole model and o
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from typing import TypeVar
 from netem.wire import SEGMENT_BYTES, segment_bytes_of
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, anchors_of
-from orchestrator.ask.grid import configurations
+from orchestrator.ask.grid import configurations, heads_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
@@ -28,7 +28,7 @@ from orchestrator.testbed.pair import Pair
 from splitbed import flow
 from splitbed.codecs import RAW
 from splitbed.errors import NodeError
-from splitbed.graphs.parts import extract_span
+from splitbed.graphs.parts import extract_part, extract_span
 from splitbed.node.delivery import CutPart, Parcel, pack
 from splitbed.runtime.part_profile import PartProfile, layer_times
 from splitbed.v1 import nodes_pb2
@@ -45,6 +45,17 @@ Range = tuple[int, int]
 Each = TypeVar("Each")
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A node, and the parts that it is to run by turns, the whole model among them."""
+
+    name: str
+    threads: int
+    parts: Sequence[flow.Span]
+    outputs: tuple[int, ...] = ()
+    """Of its head, where it has but one."""
+
+
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     """Profile the model on each node that runs a part, one after another.
 
@@ -54,12 +65,17 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     places = _places(model)
     spans = [*pairwise(places)]
     taken: dict[str, NodeProfile] = {}
+    heads = _heads(config, model)
     for name, parts in _parts(config, model, pair).items():
         told = () if _alike(name, config, pair) else spans
-        taken[name] = _of_node(_Asked(name, _threads(name, config), parts), told, model, pair)
+        asked = _Asked(name, _threads(name, config), parts, heads.get(name, ()))
+        taken[name] = _of_node(asked, told, model, pair)
     # what slowed one of them for a while was not the node
     whole = taken[pair.holder]
     alike = [name for name in taken if name == pair.holder or _alike(name, config, pair)]
+    for name in [name for name in alike if heads.get(name)]:
+        alike.remove(name)
+        taken[name] = _with_layers(taken[name], whole, model, heads[name])
     quick_ms = min(taken[name].steady_ms for name in alike)
     paced_ms = min(taken[name].paced_ms for name in alike)
     layers = tuple(one.replaced(ms=one.ms * quick_ms / whole.steady_ms) for one in whole.layers)
@@ -76,9 +92,11 @@ def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     not known.
     """
     taken: dict[str, NodeProfile] = {}
+    heads = _heads(config, model)
     for name in _parts(config, model, pair):
-        alike = _alike(name, config, pair)
-        taken[name] = taken[pair.holder] if alike else _outline(name, config, model, pair)
+        alike = _alike(name, config, pair) and not heads.get(name)
+        asked = _Asked(name, _threads(name, config), (), heads.get(name, ()))
+        taken[name] = taken[pair.holder] if alike else _outline(asked, model, pair)
     sizes = [CutSizes(k=k, intermediate_bytes=_crossing(model, k)) for k in _places(model)]
     return _profile(taken, pair, sizes).replaced(outline=True)
 
@@ -94,7 +112,7 @@ def _profile(taken: dict[str, NodeProfile], pair: Pair, cuts: Sequence[CutSizes]
     )
 
 
-def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list[Range]]:
+def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list[flow.Span]]:
     """What each node is to run, by its name, the whole model among it: the holder first."""
     n, places = model.graph.n, _places(model)
     every = configurations(config, model, lambda _: [RAW])
@@ -104,22 +122,27 @@ def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list
         own = (Configuration(k, n, "", flow=config.flow) for k in places[1:-1])
         inner = [one for one in own if _runnable(model, one.cuts)]
     ends = [one for one in every if one.cuts in anchors]
-    found: dict[str, list[Range]] = {pair.holder: []}
+    found: dict[str, list[flow.Span]] = {pair.holder: []}
     for one in (*ends[:-1], *chosen(inner, _most_parts(model)), ends[-1]):
-        for station in one.itinerary:
-            if station.first < station.last and (station.first, station.last) not in found.get(
-                station.node, ()
-            ):
-                found.setdefault(station.node, []).append((station.first, station.last))
+        for station in chain(*one.itineraries):
+            if station.first < station.last and station.span not in found.get(station.node, ()):
+                found.setdefault(station.node, []).append(station.span)
     return found
 
 
-def _outline(name: str, config: SweepConfig, model: SweptModel, pair: Pair) -> NodeProfile:
-    asked = _Asked(name, _threads(name, config), ())
-    (whole,) = _run(asked, OUTLINE_RUNS, [(0, model.graph.n)], model, pair)
+def _heads(config: SweepConfig, model: SweptModel) -> dict[str, tuple[int, ...]]:
+    """Which outputs each user makes, where these are not all."""
+    users = zip(FLOWS[config.flow].users, heads_of(config, model.graph), strict=True)
+    return {user: outputs for user, outputs in users if outputs}
+
+
+def _outline(asked: _Asked, model: SweptModel, pair: Pair) -> NodeProfile:
+    (whole,) = _run(asked, OUTLINE_RUNS, [_whole(asked, model)], model, pair)
+    spans = [*pairwise(_places(model))]
+    work = [model.work(span, asked.outputs) for span in spans]
     layers = [
-        _span(model, first, last, (_share(model, last) - _share(model, first)) * whole.steady_ms)
-        for first, last in pairwise(_places(model))
+        _span(model, *span, ms=own * whole.steady_ms / sum(work))
+        for span, own in zip(spans, work, strict=True)
     ]
     return NodeProfile(
         steady_ms=whole.steady_ms,
@@ -128,13 +151,17 @@ def _outline(name: str, config: SweepConfig, model: SweptModel, pair: Pair) -> N
     )
 
 
-def _share(model: SweptModel, k: int) -> float:
-    """What the layers before this cut take of the whole's time.
-
-    Of a model that multiplies nothing, by how many they are.
-    """
-    whole = model.graph.cuts[0].edge_macs
-    return model.graph.cuts[k].ue_macs / whole if whole else k / model.graph.n
+def _with_layers(
+    node: NodeProfile, like: NodeProfile, model: SweptModel, outputs: tuple[int, ...]
+) -> NodeProfile:
+    """With the layers that a head needs as they are on another node that is as fast."""
+    needed = [
+        one.ms * model.work(span := (one.first, one.last), outputs) / model.work(span)
+        for one in like.layers
+    ]
+    scale = node.steady_ms / sum(needed)
+    layers = [one.replaced(ms=ms * scale) for one, ms in zip(like.layers, needed, strict=True)]
+    return node.replaced(layers=tuple(layers))
 
 
 def _places(model: SweptModel) -> list[int]:
@@ -176,28 +203,25 @@ def _most_parts(model: SweptModel) -> int:
     return min(MOST_PARTS, HELD_BYTES // max(model.file_bytes, 1))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A node, and the parts that it is to run by turns, the whole model among them."""
-
-    name: str
-    threads: int
-    parts: Sequence[Range]
+def _whole(asked: _Asked, model: SweptModel) -> flow.Span:
+    return flow.Span(0, model.graph.n, asked.outputs)
 
 
 def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pair) -> NodeProfile:
-    whole, *alone = _run(asked, RUNS, [(0, model.graph.n), *spans], model, pair)
+    needed = [span for span in spans if model.work(span, asked.outputs)]
+    every = [_whole(asked, model), *(flow.Span(*span) for span in needed)]
+    whole, *alone = _run(asked, RUNS, every, model, pair)
     parts: list[PartTime] = []
     waited: list[float] = []
     # what a part computes a size from may not be made up: its layers predict it then
     with suppress(NodeError):
         ran = _run(asked, TURNS, asked.parts, model, pair, by_turns=True) if asked.parts else []
         parts = [
-            PartTime(first=first, last=last, ms=one.steady_ms)
-            for (first, last), one in zip(asked.parts, ran, strict=True)
+            PartTime(first=part.first, last=part.last, ms=one.steady_ms)
+            for part, one in zip(asked.parts, ran, strict=True)
         ]
         waited = [one.waited_share for one in ran if one.waited_share is not None]
-    layers = zip(spans, layer_times(whole, alone) if alone else (), strict=True)
+    took = dict(zip(needed, layer_times(whole, alone) if alone else (), strict=True))
     return NodeProfile(
         init_ms=whole.init_ms,
         warmup_ms=whole.first_ms,
@@ -205,7 +229,7 @@ def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pai
         paced_ms=whole.paced_ms or whole.steady_ms,
         init_memory_bytes=whole.init_memory_bytes or 0,
         overall_memory_bytes=whole.overall_memory_bytes or 0,
-        layers=tuple(_span(model, first, last, ms) for (first, last), ms in layers),
+        layers=tuple(_span(model, *span, ms=took.get(span, 0.0)) for span in spans),
         parts=tuple(parts),
         waited_share=median(waited) if waited else 0.0,
     )
@@ -220,7 +244,7 @@ def _span(model: SweptModel, first: int, last: int, ms: float) -> Span:
 def _run(
     asked: _Asked,
     runs: int,
-    parts: Sequence[Range],
+    parts: Sequence[flow.Span],
     model: SweptModel,
     pair: Pair,
     *,
@@ -248,11 +272,15 @@ def _run(
     ]
 
 
-def _parcels(parts: Sequence[Range], model: SweptModel, folder: Path) -> Iterator[Parcel]:
-    for index, (first, last) in enumerate(parts):
-        part = extract_span(model.stored, first, last)
+def _parcels(parts: Sequence[flow.Span], model: SweptModel, folder: Path) -> Iterator[Parcel]:
+    for index, span in enumerate(parts):
+        part = (
+            extract_part(model.stored, *span)
+            if span.outputs
+            else extract_span(model.stored, span.first, span.last)
+        )
         (own := folder / str(index)).mkdir()
-        yield pack(CutPart(part, flow.Span(first, last), model.info), own)
+        yield pack(CutPart(part, span, model.info), own)
         part.remove()
 
 

@@ -9,13 +9,14 @@ import hashlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.grid import configurations
+from orchestrator.ask.itinerary import crossings
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.accuracy_set import AccuracySet
@@ -29,6 +30,7 @@ from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
 from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
+from splitbed.flow import Itinerary
 from splitbed.graphs.mincut import Dag, dag_of
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
@@ -41,7 +43,7 @@ PAUSE_S = 0.02
 """Before each work that is timed: a node waits for its turn, and caches are cold then."""
 ASKED = (
     "model", "weights", "width", "runtime", "shape", "seed", "task", "input", "split", "codec",
-    "input_codec", "calibration", "flow", "private_layers",
+    "input_codec", "calibration", "flow", "heads", "private_layers",
 )  # fmt: skip
 """What facts depend on."""
 
@@ -80,18 +82,27 @@ class Option(Frozen):
 
     @property
     def crossings(self) -> list[Crossing]:
-        """Each hop, in order."""
+        """Each hop, in order, way by way."""
+        return [one for way in self.ways for one in way]
+
+    @property
+    def ways(self) -> list[list[Crossing]]:
+        """Each hop on the way to each user, in order; what all are sent the first has encoded."""
+        first, *others = map(self._way, self.configuration.itineraries)
+        return [first, *([replace(way[0], encoder=""), *way[1:]] for way in others)]
+
+    def _way(self, stations: Itinerary) -> list[Crossing]:
         asked = self.configuration
-        made = [one.result for one in asked.itinerary].index(True)
+        made = [one.result for one in stations].index(True)
         told = dict(zip(asked.coding, self.coded, strict=True))
-        carried = [(one.last, one.gives) for one in asked.itinerary[:made]]
+        carried = [(one.last, one.gives) for one in stations[:made]]
         found = []
-        for place, (hop, _) in enumerate(asked.crossings):
+        for place, (hop, _) in enumerate(crossings(asked.flow, stations)):
             if place >= made:
                 found.append(Crossing(hop))
                 continue
             own = carried[place]
-            sender, receiver = (one.node for one in asked.itinerary[place : place + 2])
+            sender, receiver = (one.node for one in stations[place : place + 2])
             handed_on = carried[place - 1 : place] == [own], carried[place + 1 : place + 2] == [own]
             both = zip(handed_on, (sender, receiver), strict=True)
             found.append(
@@ -121,7 +132,8 @@ class Facts(Frozen):
     def answer(self, config: SweepConfig) -> bool:
         """Whether they are what `config` asks for, of the very same model."""
         file = Path(config.model)
-        asked = {"flow": UPLINK, "private_layers": None} | self.asked  # of an earlier version
+        # earlier versions did not say these
+        asked = {"flow": UPLINK, "heads": None, "private_layers": None} | self.asked
         return asked == _asked(config) and (
             not file.is_file() or self.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
         )

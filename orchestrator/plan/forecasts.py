@@ -80,13 +80,16 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
 
 
 def _network_ms(predictor: Predictor, option: Option, links: Sequence[LinkSpec]) -> float:
-    return sum(
-        wire_ms(
-            one.coded.nbytes if one.coded else predictor.facts.result_bytes,
-            shape_of(links, one.hop),
-            predictor.profile.segment_bytes,
+    return max(
+        sum(
+            wire_ms(
+                one.coded.nbytes if one.coded else predictor.facts.result_bytes,
+                shape_of(links, one.hop),
+                predictor.profile.segment_bytes,
+            )
+            for one in way
         )
-        for one in option.crossings
+        for way in option.ways
     )
 
 

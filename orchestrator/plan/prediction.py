@@ -7,6 +7,7 @@ input.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -83,10 +84,10 @@ class Predictor:
         parts_ms, others_ms = ({node: np.zeros(count) for node in flow.nodes} for _ in range(2))
         sent = {hop: np.full(count, np.nan) for hop in flow.hops}
         for place, option in enumerate(options):
-            for station in option.configuration.itinerary:
+            for station in dict.fromkeys(chain(*option.configuration.itineraries)):
                 node = self.profile.node(station.node)
                 parts_ms[station.node][place] += node.part_ms(station.first, station.last)
-                if station.result:
+                if station.result and not station.outputs:  # a head's outputs are its result
                     others_ms[station.node][place] += self.facts.result_ms
             for one in option.crossings:
                 if one.coded is None:
@@ -98,7 +99,7 @@ class Predictor:
                 if one.decoder:
                     others_ms[one.decoder][place] += one.coded.decode_ms
         sent_bytes = np.array([float(option.sent_bytes) for option in options])
-        return Work(parts_ms, others_ms, sent, sent_bytes, flow.user)
+        return Work(parts_ms, others_ms, sent, sent_bytes, flow)
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
@@ -133,8 +134,12 @@ class Predictor:
         return np.asarray(np.all([(ms == 0) | (ms >= LONG_MS) for ms in nodes_ms], axis=0))
 
     def ue_ms(self, work: Work, slowdown: Floats) -> Floats:
-        """What options take of the user's node, of shape (items of `work`, slow-downs)."""
-        own_ms = work.parts_ms[work.user] + work.others_ms[work.user]
+        """What options take of a user's node, the most of any.
+
+        Of shape (items of `work`, slow-downs).
+        """
+        users = work.flow.users
+        own_ms = np.max([work.parts_ms[user] + work.others_ms[user] for user in users], axis=0)
         return np.asarray(own_ms[:, None] * slowdown)
 
 

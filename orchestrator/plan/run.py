@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.doubt import doubt_of
@@ -81,11 +80,6 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
 
     ``config`` says the model, its splits and codecs, and where it is to run.
     """
-    if not FLOWS[config.flow].predicted:
-        raise UsageError(
-            f"--flow {config.flow}: a plan predicts from profiles, which know no heads; choose "
-            f"{', '.join(name for name, one in FLOWS.items() if one.predicted)}"
-        )
     owns = own_ways(config)
     if config.out:
         check_free(config.out)

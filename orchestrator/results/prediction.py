@@ -3,10 +3,11 @@ and for the rows of a sweep.
 
     of every node, its pace * (parts + coding + results) + of every hop, wire and delay
 
+Of several users it is that of the longest way: of its nodes and its hops.
 A link is at its bound (:mod:`netem.wire`) with what a message costs besides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.flow import FLOWS, UPLINK, Flow, Place, at_node
 from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.columns.flow import part_column
 from orchestrator.results.profile import Profile
@@ -35,7 +36,7 @@ class Work:
     """What configurations take of the nodes and send, an item for each.
 
     ``parts_ms`` and ``others_ms``, which is coding and results, are by the node, at its own pace;
-    ``user`` is the one that may be slowed. ``sent`` is by the stage of the hop, in bytes of
+    those of the ``flow``'s users may be slowed. ``sent`` is by the stage of the hop, in bytes of
     messages, and no number where nothing crosses it; ``sent_bytes`` is what of it is input and
     intermediate data, encoded.
     """
@@ -44,12 +45,23 @@ class Work:
     others_ms: Mapping[str, Floats]
     sent: Mapping[str, Floats]
     sent_bytes: Floats
-    user: str = "ue"
+    flow: Flow = FLOWS[UPLINK]
+
+    def ways(self) -> Iterator["Work"]:
+        """What is on the way to each user."""
+        for way in self.flow.ways:
+            nodes, hops = {node for node, _ in way}, self.flow.hops_of(way)
+            parts_ms, others_ms = (
+                {node: ms for node, ms in every.items() if node in nodes}
+                for every in (self.parts_ms, self.others_ms)
+            )
+            sent = {hop: nbytes for hop, nbytes in self.sent.items() if hop in hops}
+            yield Work(parts_ms, others_ms, sent, self.sent_bytes, self.flow)
 
     def slowed_ms(self, slowdown: Floats) -> dict[str, Floats]:
         """What parts take of each node, with the user's so many times slower."""
         return {
-            node: parts_ms[:, None] * (slowdown if node == self.user else 1.0)
+            node: parts_ms[:, None] * (slowdown if node in self.flow.users else 1.0)
             for node, parts_ms in self.parts_ms.items()
         }
 
@@ -63,41 +75,58 @@ class Way:
 
 
 def e2e_ms(
-    work: Work, slowdown: Floats, ways: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES
+    work: Work, slowdown: Floats, links: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES
 ) -> Floats:
-    """Predicted times of shape (items of `work`, links); the user's node is so much slower."""
-    taken = on_wire_ms(work, ways, segment_bytes)
-    for node, parts_ms in work.parts_ms.items():
-        pace = slowdown if node == work.user else np.ones(1)
-        taken = taken + pace * (parts_ms + work.others_ms[node])[:, None]
-    for hop, sent in work.sent.items():
-        message_ms = UP_MS if hop.startswith("uplink") else DOWN_MS
-        taken = taken + np.where(np.isnan(sent), 0.0, message_ms)[:, None]
+    """Predicted times of shape (items of `work`, links); the users' nodes are so much slower."""
+
+    def taken_ms(way: Work) -> Floats:
+        taken = _quiet_ms(way, slowdown, links, segment_bytes)
+        for hop, sent in way.sent.items():
+            message_ms = UP_MS if hop.startswith("uplink") else DOWN_MS
+            taken = taken + np.where(np.isnan(sent), 0.0, message_ms)[:, None]
+        return taken
+
+    return _longest(map(taken_ms, work.ways()))
+
+
+def on_wire_ms(work: Work, links: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES) -> Floats:
+    """What of them links take at their bound, which is proved: no doubt is in it."""
+    return _longest(_on_way_ms(way, links, segment_bytes) for way in work.ways())
+
+
+def _longest(ways_ms: Iterable[Floats]) -> Floats:
+    return np.asarray(np.max([*ways_ms], axis=0))
+
+
+def _quiet_ms(way: Work, slowdown: Floats, links: Mapping[str, Way], segment_bytes: int) -> Floats:
+    """Where nothing but the work takes time."""
+    taken = _on_way_ms(way, links, segment_bytes)
+    for node, parts_ms in way.parts_ms.items():
+        pace = slowdown if node in way.flow.users else np.ones(1)
+        taken = taken + pace * (parts_ms + way.others_ms[node])[:, None]
     return taken
 
 
-def on_wire_ms(work: Work, ways: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES) -> Floats:
-    """What of them links take at their bound, which is proved: no doubt is in it."""
-    links = len(next(iter(ways.values())).rate_mbit)
-    taken = np.zeros((len(work.sent_bytes), links))
-    for hop, sent in work.sent.items():
+def _on_way_ms(way: Work, links: Mapping[str, Way], segment_bytes: int) -> Floats:
+    taken = np.zeros((len(way.sent_bytes), len(next(iter(links.values())).rate_mbit)))
+    for hop, sent in way.sent.items():
         crosses = ~np.isnan(sent)
         on_wire = [wire_bytes(round(nbytes), segment_bytes) for nbytes in sent[crosses].tolist()]
-        way, bits = ways[hop], 8.0 * np.array(on_wire)
-        taken[crosses] += bits[:, None] / (way.rate_mbit * 1e3) + way.delay_ms
+        link, bits = links[hop], 8.0 * np.array(on_wire)
+        taken[crosses] += bits[:, None] / (link.rate_mbit * 1e3) + link.delay_ms
     return taken
 
 
 def with_prediction(row: Row, profile: Profile) -> Row:
     """The row with what the profile says of each part, and of all with these."""
     flow, *cuts = FLOWS[row.flow], *accumulate(row.layers[:-1])
-    parts_ms = profile.predicted_ms(*cuts, flow=row.flow)
+    placed_ms = profile.placed_ms(*cuts, flow=row.flow)
     if row.ue_slowdown is not None:
-        parts_ms = tuple(
-            ms * row.ue_slowdown if flow.node_of(part) == flow.user else ms
-            for part, ms in enumerate(parts_ms, start=1)
-        )
-    further = {part_column(part, "predicted_ms"): ms for part, ms in enumerate(parts_ms, start=1)}
+        for (node, part), ms in placed_ms.items():
+            placed_ms[node, part] = ms * (row.ue_slowdown if node in flow.users else 1.0)
+    numbers = range(1, flow.parts + 1)
+    parts_ms = [sum(ms for (_, own), ms in placed_ms.items() if own == part) for part in numbers]
+    further = {part_column(part, "predicted_ms"): parts_ms[part - 1] for part in numbers}
     row = replace(
         row,
         part1_predicted_ms=parts_ms[0],
@@ -106,8 +135,12 @@ def with_prediction(row: Row, profile: Profile) -> Row:
     )
     if not row.e2e_ms:
         return row
+    work, segment_bytes = _work(row, placed_ms), row.mss_bytes or SEGMENT_BYTES
+    ways = [_quiet_ms(way, np.ones(1), ways_of(row), segment_bytes) for way in work.ways()]
+    # of one user the bound is what was measured of all that is not predicted
     quiet_ms = known(row.bound_ms) - sum(map(known, row.of_parts("ms"))) + sum(parts_ms)
-    predicted_ms = _predicted_ms(row, sum(parts_ms))
+    quiet_ms = float(_longest(ways).item()) if flow.besides else quiet_ms
+    predicted_ms = float(e2e_ms(work, np.ones(1), ways_of(row), segment_bytes).item())
     return replace(
         row,
         e2e_predicted_ms=predicted_ms,
@@ -116,17 +149,28 @@ def with_prediction(row: Row, profile: Profile) -> Row:
     )
 
 
-def _predicted_ms(row: Row, parts_ms: float) -> float:
-    """End to end, with parts that take so long, and the rest as measured, at the UE's pace."""
-    others_ms = known(row.encode_ms) + known(row.decode_ms) + known(row.result_ms)
-    work = Work(
-        parts_ms={"edge": np.array([parts_ms])},
-        others_ms={"edge": np.array([others_ms])},
+def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
+    """Parts that take so long, and the rest as measured, at the UE's pace."""
+    flow, told = FLOWS[row.flow], dict(row.of_flow)
+    parts_ms, others_ms = (dict.fromkeys(flow.nodes, 0.0) for _ in range(2))
+    for (node, _), ms in placed_ms.items():
+        parts_ms[node] += ms
+    others_ms[flow.source] = known(row.encode_ms)
+    if not flow.besides:  # wherever it is done, it is on the way
+        others_ms[flow.source] += known(row.decode_ms) + known(row.result_ms)
+    else:
+        ends = flow.users if row.layers[-1] else (flow.source,)
+        for user in flow.users:
+            others_ms[user] += known(told[f"{at_node(user, 'decode')}_ms"])
+        for node in ends:
+            others_ms[node] += known(row.result_ms) / len(ends)
+    return Work(
+        parts_ms={node: np.array([ms]) for node, ms in parts_ms.items()},
+        others_ms={node: np.array([ms]) for node, ms in others_ms.items()},
         sent={hop: np.array([nbytes]) for hop, nbytes in sent_of(row).items()},
         sent_bytes=np.array([float(known(row.encoded_bytes))]),
+        flow=flow,
     )
-    predicted = e2e_ms(work, np.ones(1), ways_of(row), row.mss_bytes or SEGMENT_BYTES)
-    return float(predicted.item())
 
 
 def sent_of(row: Row) -> dict[str, float]:

@@ -7,12 +7,12 @@ pause; parts between two of them are predicted by the layers that they have more
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 
 import numpy as np
 
 from netem.wire import SEGMENT_BYTES
-from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.flow import FLOWS, UPLINK, Place, Way
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
@@ -54,6 +54,8 @@ class PartTime(Frozen):
 
 class NodeProfile(Frozen):
     """What the whole model takes on one node; memory is the growth of the process.
+
+    To a node that has but a head the whole model is what that needs: other layers take no time.
 
     `steady_ms` is one run after another, `paced_ms` a run after a pause, which the first versions
     did not take. A profile that was told has the file that told it as `source`, and not all of the
@@ -137,10 +139,19 @@ class Profile(Frozen):
         """That of the node that a flow calls so."""
         return self.others.get(name) or (self.ue if kind_of(name) == "ue" else self.edge)
 
+    def placed_ms(self, *cuts: int, flow: str = UPLINK) -> dict[Place, float]:
+        """What each part will take in a sweep, on every node that the flow has it on."""
+        ends, ways = (0, *cuts, self.n), FLOWS[flow].ways
+        return {
+            (node, part): self.node(node).part_ms(ends[part - 1], ends[part])
+            for node, part in chain(*ways)
+            if part
+        }
+
     def predicted_ms(self, *cuts: int, flow: str = UPLINK) -> tuple[float, ...]:
-        """What each part will take in a sweep, on the node that the flow has it on."""
-        spans = enumerate(pairwise((0, *cuts, self.n)), start=1)
-        return tuple(self.node(FLOWS[flow].node_of(part)).part_ms(*span) for part, span in spans)
+        """What each part will take in a sweep, all heads together."""
+        placed_ms, numbers = self.placed_ms(*cuts, flow=flow), range(1, len(cuts) + 2)
+        return tuple(sum(ms for (_, own), ms in placed_ms.items() if own == n) for n in numbers)
 
     def share_errors(
         self, cuts: Sequence[int], slowdown: float, flow: str = UPLINK
@@ -154,21 +165,28 @@ class Profile(Frozen):
         if not self.outline or inner < 2:
             return 1.0, 1.0
         asked = FLOWS[flow]
-        names = [asked.node_of(part) for part in range(1, asked.parts + 1)]
 
-        def all_ms(shares: Sequence[float]) -> float:
+        def all_ms(off: Sequence[float], way: Way) -> float:
             total_ms = 0.0
-            for name, (first, last) in zip(names, pairwise((0.0, *shares, 1.0)), strict=True):
+            for name, part in way:
                 node = self.node(name)
-                slower = slowdown if name == asked.user else 1.0
-                total_ms += slower * node.paced_part_ms(max(last - first, 0.0) * node.steady_ms)
+                shares = (
+                    min(max(node.ms(0, k) / node.steady_ms + by, 0.0), 1.0)
+                    for k, by in zip(cuts, off, strict=True)
+                )
+                ends = (0.0, *shares, 1.0)
+                if part:
+                    took = max(ends[part] - ends[part - 1], 0.0) * node.steady_ms
+                    total_ms += (slowdown if name in asked.users else 1.0) * node.paced_part_ms(
+                        took
+                    )
             return total_ms
 
-        told = [self.ue.ms(0, k) / self.ue.steady_ms for k in cuts]
-        ends = (
-            (max(share - SHARE_DOUBT, 0.0), share, min(share + SHARE_DOUBT, 1.0)) for share in told
-        )
-        ratios = [all_ms(shares) / all_ms(told) for shares in product(*ends)]
+        none, doubts = (0.0,) * len(cuts), (-SHARE_DOUBT, 0.0, SHARE_DOUBT)
+        ratios = [
+            all_ms(off, way) / all_ms(none, way)
+            for off, way in product(product(doubts, repeat=len(cuts)), asked.ways)
+        ]
         return min(ratios), max(ratios)
 
     def table(self) -> list[dict[str, float]]:

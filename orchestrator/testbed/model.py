@@ -1,7 +1,7 @@
 """The model of a sweep: one of the zoo or a file, stored so that both nodes can cut it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,14 @@ class SweptModel:
     def info(self) -> ModelInfo:
         """What the nodes must know of it."""
         return info_of(self.graph, self.task, self.runtime)
+
+    def work(self, span: tuple[int, int], outputs: Sequence[int] = ()) -> int:
+        """What the layers multiply and accumulate, and how many they are: nothing takes no time.
+
+        Of a head, those that its `outputs` need.
+        """
+        cuts, needed = self.graph.cuts, self.graph.layers_for(outputs)
+        return sum(1 + cuts[k + 1].ue_macs - cuts[k].ue_macs for k in range(*span) if k in needed)
 
     def session(self, part: Part, threads: int) -> PartSession:
         """A session on one of its parts, whose file is not needed afterwards."""

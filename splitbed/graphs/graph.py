@@ -149,6 +149,16 @@ class Graph:
         """Number of layers."""
         return len(self.layers)
 
+    def layers_for(self, outputs: Sequence[int] = ()) -> frozenset[int]:
+        """The layers that these outputs need, by their places among all; none told are all."""
+        needed = {self.outputs[place].name for place in outputs or range(len(self.outputs))}
+        found = set()
+        for index in reversed(range(self.n)):
+            if not needed.isdisjoint(self.layers[index].outputs):
+                found.add(index)
+                needed.update(self.layers[index].inputs)
+        return frozenset(found)
+
 
 def why_runs_differ(drawing: Sequence[str]) -> str:
     """What nodes that draw random numbers mean for a comparison; empty where there are none."""

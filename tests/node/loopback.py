@@ -148,7 +148,10 @@ class Splits:
 
     def asked(self, layers: int, codec: str = "raw", *later: int) -> Configuration:
         """The split after so many layers, with a codec where something crosses."""
-        n, heads = self.model.graph.n, FLOWS[self.flow].heads(len(self.model.graph.outputs))
+        n, heads = (
+            self.model.graph.n,
+            FLOWS[self.flow].heads([one.name for one in self.model.graph.outputs]),
+        )
         bare = Configuration(
             layers, n, f"{layers}", codec, flow=self.flow, later=later, heads=heads
         )

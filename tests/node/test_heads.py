@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from netem.spec import symmetric
+from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.measure.profile import take_outline, take_profile
+from orchestrator.results.profile import Profile
+from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.wire import max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, Splits, loopback_pair
@@ -136,3 +141,27 @@ def test_a_user_that_dies_is_named_and_a_restart_mends_it(heads: Splits) -> None
     heads.parts.forget()
     heads.load(2)
     assert heads.run().max_abs_diff <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("take", "ue_threads"), [(take_profile, 1), (take_profile, 2), (take_outline, 1)]
+)
+def test_each_user_is_profiled_with_the_layers_that_its_head_needs(
+    heads: Splits, take: Callable[[SweepConfig, SweptModel, Pair], Profile], ue_threads: int
+) -> None:
+    asked = {"model": "heads", "split": "2:4,3:3", "flow": "multi-head", "edge_threads": 1}
+    config = sweep_config(asked | {"ue_threads": ue_threads})
+    profile = take(config, heads.model, heads.pair)
+    free = {
+        name: [span.first for span in profile.node(name).layers if not span.ms]
+        for name in ("edge", "ue-1", "ue-2")
+    }
+    assert free == {"edge": [], "ue-1": [4, 5], "ue-2": [2, 3]}
+    for node in (profile.ue, profile.others["ue-2"]):
+        assert sum(span.ms for span in node.layers) == pytest.approx(node.steady_ms)
+    placed_ms = profile.placed_ms(2, flow="multi-head")
+    assert [*placed_ms] == [("edge", 1), ("ue-1", 2), ("ue-2", 2)]
+    assert min(placed_ms.values()) > 0
+    if take is take_profile:
+        ran = [(one.first, one.last) for one in profile.others["ue-2"].parts]
+        assert ran == [(2, LAYERS), (3, LAYERS), (0, LAYERS)]

@@ -180,11 +180,6 @@ def test_a_race_delivers_nothing_over_its_links_unless_it_is_asked_to() -> None:
     assert sweep_config({"model": "shapesnet"}).delivery
 
 
-def test_a_race_of_heads_that_nothing_predicts_is_refused() -> None:
-    with pytest.raises(UsageError, match="of the heads of the flow multi-head none does"):
-        sweep_config({"model": "shapesnet", "until_sure": True, "flow": "multi-head"})
-
-
 def test_of_a_race_until_it_is_sure_and_a_budget_whichever_comes_first_is_its_end() -> None:
     both = sweep_config({"model": "shapesnet", "until_sure": True, "budget": "3m"})
     assert both.races

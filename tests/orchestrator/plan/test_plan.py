@@ -182,6 +182,25 @@ def test_the_formula_takes_the_stations_and_hops_of_every_flow(flow: str) -> Non
     assert plan.work.sent_bytes[2] == 9_000 + (50_000 if of_input else 0)
 
 
+def test_of_several_users_the_longest_way_is_predicted_with_all_that_is_sent() -> None:
+    bare, asked = predictor(), Configuration(1, 3, "early", "int8", flow="multi-head")
+    heads = replace(asked, heads=((0,), (1,)))
+    split = Option(configuration=heads, coded=coded(9_000, 3.0, 4.0))
+    network = Option(configuration=replace(heads, k=3, codec="raw"))
+    quick = node(tuple(ms / 4 for ms in LAYERS_MS), 1.1)
+    told = Predictor(
+        bare.profile.replaced(others={"ue-2": quick}),
+        bare.facts.replaced(options=(network, split)),
+    )
+    plan = make_plan(told, grid("8", "5", "2"))
+    wire_ms = (9_004 + 66 * math.ceil(9_004 / 1448)) * 8 / 8e3 + 5
+    # of ue-1, and not of ue-2; both are slowed; what is encoded once is sent to both
+    assert plan.e2e_ms[1, 0] == pytest.approx(5.9 + 3 + wire_ms + 0.9 + 2 * (4 + 55.4))
+    assert plan.work.sent_bytes[1] == 2 * 9_000
+    results_ms = (1000 + 66) * 8 / 8e3 + 5 + 0.9
+    assert plan.e2e_ms[0, 0] == pytest.approx(1.1 * 30 + 0.4 + 4 + results_ms)
+
+
 SSD300_MS = {  # measured end to end, of SSD300 cut after 3 and 39 of 143 layers, 2026-11-23
     ("3", "raw"): {5: 2646.94, 20: 841.968, 100: 386.413},
     ("3", "int8+zstd"): {5: 607.039, 20: 324.061, 100: 236.838},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netem.spec import symmetric
+from netem.spec import LinkSpec, symmetric
 from netem.wire import wire_ms
 from orchestrator.ask.flow import FLOWS
 from orchestrator.results.clock import ClockModel, Offset
@@ -15,10 +15,12 @@ from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.node_clocks import NodeClocks
+from orchestrator.results.prediction import with_prediction
 from orchestrator.results.records import ClockRecord, FrameRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, SUMMARY_FILE, RunFolder
 from splitbed.timeline import Stage
+from tests.orchestrator.measure.test_profile import node, profile
 from tests.orchestrator.results.test_summary import PROOF, SPEC, TCP, made_cell
 from tests.orchestrator.written import change_run, rows, write_run
 
@@ -316,42 +318,58 @@ def test_a_chain_has_a_third_part_and_a_bound_over_both_links(tmp_path: Path) ->
     assert row.network_ms == pytest.approx(UP_MS + sum(far_ms) + BACK_MS)
 
 
-def test_a_frame_of_two_users_ends_with_the_last_and_is_bound_by_the_longer_way(
-    tmp_path: Path,
-) -> None:
-    folder = RunFolder(tmp_path)
+def two_users(folder: RunFolder, links: list[LinkSpec]) -> Row:
+    """A frame whose trunk takes 11 ms, one head 4 ms and the other 30 ms, over these links."""
     write_run(folder, model={"name": "m"}, asked={"flow": "multi-head"})
-    far = symmetric(rate_mbit=80, delay_ms=3)
-    far_ms, ms = wire_ms(DATA, far.downlink), 1e6
-    trunk = [["part1", 0, int(10 * ms)], ["encode", int(10 * ms), int(11 * ms)]]
-    ways = []
-    for hop, wire, head in (("downlink", DOWN_MS, 4), ("downlink2", far_ms + 1, 30)):
+    wires_ms = [wire_ms(DATA, link.downlink) for link in links]
+    ms, ways = 1e6, []
+    for hop, wire, head in zip(("downlink", "downlink2"), wires_ms, (4, 30), strict=True):
         ends = [11, 11 + wire, 12 + wire, 12 + wire + head]
         for name, first, last in zip((hop, "decode", "part2"), ends, ends[1:], strict=False):
             ways.append([name, int(first * ms), int(last * ms)])
-    cell, _ = made_cell("1:1", [], flow="multi-head", frames=1, links=[SPEC, far])
+    trunk = [["part1", 0, int(10 * ms)], ["encode", int(10 * ms), int(11 * ms)]]
+    cell, _ = made_cell("1:1", [], flow="multi-head", frames=1, links=links)
     told = {"stages": trunk + ways, "hops": [("downlink", DATA), ("downlink2", DATA)]}
     frame = FrameRecord.from_plain(told | {"attempt": "1:1", "encoded_bytes": DATA})
     folder.append(SAMPLES_FILE, frame.line())
     folder.append(CELLS_FILE, cell.line())
     (row,) = rows(folder)
-    e2e_ms = {"ue-1": 16 + DOWN_MS, "ue-2": 43 + far_ms}
+    return row
+
+
+def test_a_frame_of_two_users_ends_with_the_last_and_is_bound_by_the_longer_way(
+    tmp_path: Path,
+) -> None:
+    far = symmetric(rate_mbit=80, delay_ms=3)
+    row, far_ms = two_users(RunFolder(tmp_path), [SPEC, far]), wire_ms(DATA, far.downlink)
+    e2e_ms = {"ue-1": 16 + DOWN_MS, "ue-2": 42 + far_ms}
     assert row.e2e_ms == pytest.approx(max(e2e_ms.values()), abs=1e-5)
-    assert dict(row.of_flow) == {
+    told = {
         "downlink_bytes": DATA,
-        "ue_1_decode_ms": pytest.approx(1, abs=1e-5),
-        "ue_1_part2_ms": pytest.approx(4, abs=1e-5),
-        "ue_1_e2e_ms": pytest.approx(e2e_ms["ue-1"], abs=1e-5),
-        "downlink2_ms": pytest.approx(far_ms + 1, abs=1e-5),
+        "ue_1_decode_ms": 1,
+        "ue_1_part2_ms": 4,
+        "ue_1_e2e_ms": e2e_ms["ue-1"],
+        "downlink2_ms": far_ms,
         "downlink2_bytes": DATA,
-        "ue_2_decode_ms": pytest.approx(1, abs=1e-5),
-        "ue_2_part2_ms": pytest.approx(30, abs=1e-5),
-        "ue_2_e2e_ms": pytest.approx(e2e_ms["ue-2"], abs=1e-5),
+        "ue_2_decode_ms": 1,
+        "ue_2_part2_ms": 30,
+        "ue_2_e2e_ms": e2e_ms["ue-2"],
         **dict.fromkeys(["uplink2_mbit", "downlink2_mbit"], 80),
         **dict.fromkeys(["uplink2_delay_ms", "downlink2_delay_ms"], 3),
-        **dict.fromkeys(["link2_mbit", "link2_down_mbit", "link2_rtt_ms", "link2_retransmits"]),
     }
-    bounds = 11 + 1 + 4 + DOWN_MS, 11 + 1 + 30 + far_ms
-    assert row.bound_ms == pytest.approx(max(bounds), abs=1e-5)
+    found = {name: row.value(name) for name in told}
+    assert found == pytest.approx(told, abs=1e-5)
+    assert row.bound_ms == pytest.approx(max(e2e_ms.values()), abs=1e-5)
     assert row.frame_kbit == 2 * 8 * DATA / 1e3
     assert row.encoded_bytes == DATA
+
+
+def test_of_two_users_the_longer_way_is_predicted(tmp_path: Path) -> None:
+    row = two_users(RunFolder(tmp_path), [SPEC, SPEC])
+    quick = profile((10, 4), (10, 20))
+    told = with_prediction(row, quick.replaced(others={"ue-2": node((10, 30))}))
+    # half as long again after a pause, and 0.4 ms to run it at all
+    assert (told.part1_predicted_ms, told.part2_predicted_ms) == pytest.approx((15.4, 6.4 + 45.4))
+    quiet_ms = 15.4 + 1 + 1 + 45.4 + wire_ms(round(1.0005 * DATA), SPEC.downlink)
+    assert told.e2e_predicted_ms == pytest.approx(quiet_ms + 0.9)
+    assert told.e2e_over_quiet == pytest.approx((row.e2e_ms or 0) / quiet_ms)
