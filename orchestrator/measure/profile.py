@@ -139,7 +139,7 @@ def _heads(config: SweepConfig, model: SweptModel) -> dict[str, tuple[int, ...]]
 def _outline(asked: _Asked, model: SweptModel, pair: Pair) -> NodeProfile:
     (whole,) = _run(asked, OUTLINE_RUNS, [_whole(asked, model)], model, pair)
     spans = [*pairwise(_places(model))]
-    work = [model.work(span, asked.outputs) for span in spans]
+    work = [model.work(span) * model.needed(span, asked.outputs) for span in spans]
     layers = [
         _span(model, *span, ms=own * whole.steady_ms / sum(work))
         for span, own in zip(spans, work, strict=True)
@@ -155,10 +155,7 @@ def _with_layers(
     node: NodeProfile, like: NodeProfile, model: SweptModel, outputs: tuple[int, ...]
 ) -> NodeProfile:
     """With the layers that a head needs as they are on another node that is as fast."""
-    needed = [
-        one.ms * model.work(span := (one.first, one.last), outputs) / model.work(span)
-        for one in like.layers
-    ]
+    needed = [one.ms * model.needed((one.first, one.last), outputs) for one in like.layers]
     scale = node.steady_ms / sum(needed)
     layers = [one.replaced(ms=ms * scale) for one, ms in zip(like.layers, needed, strict=True)]
     return node.replaced(layers=tuple(layers))
@@ -208,7 +205,7 @@ def _whole(asked: _Asked, model: SweptModel) -> flow.Span:
 
 
 def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pair) -> NodeProfile:
-    needed = [span for span in spans if model.work(span, asked.outputs)]
+    needed = [span for span in spans if model.needed(span, asked.outputs)]
     every = [_whole(asked, model), *(flow.Span(*span) for span in needed)]
     whole, *alone = _run(asked, RUNS, every, model, pair)
     parts: list[PartTime] = []

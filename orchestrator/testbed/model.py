@@ -72,13 +72,16 @@ class SweptModel:
         """What the nodes must know of it."""
         return info_of(self.graph, self.task, self.runtime)
 
-    def work(self, span: tuple[int, int], outputs: Sequence[int] = ()) -> int:
-        """What the layers multiply and accumulate, and how many they are: nothing takes no time.
+    def work(self, span: tuple[int, int]) -> int:
+        """What these layers multiply and accumulate; of a model that does not, their number."""
+        cuts, (first, last) = self.graph.cuts, span
+        return cuts[last].ue_macs - cuts[first].ue_macs if cuts[-1].ue_macs else last - first
 
-        Of a head, those that its `outputs` need.
-        """
-        cuts, needed = self.graph.cuts, self.graph.layers_for(outputs)
-        return sum(1 + cuts[k + 1].ue_macs - cuts[k].ue_macs for k in range(*span) if k in needed)
+    def needed(self, span: tuple[int, int], outputs: Sequence[int]) -> float:
+        """The share of that which these outputs need, as a head makes them: 1 where all are."""
+        own = [k for k in range(*span) if k in self.graph.layers_for(outputs)]
+        work = sum(self.work((k, k + 1)) for k in own)
+        return work / self.work(span) if self.work(span) else len(own) / (span[1] - span[0])
 
     def session(self, part: Part, threads: int) -> PartSession:
         """A session on one of its parts, whose file is not needed afterwards."""
