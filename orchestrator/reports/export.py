@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestrator.ask.flow import UPLINK
+from orchestrator.ask.flow import FLOWS, UPLINK, at_node
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
 from orchestrator.results.columns import Kind
@@ -138,9 +138,12 @@ def paper_table(rows: Sequence[Row]) -> Sheet:
 
 
 def _stages(flow: str) -> dict[str, Callable[[Row], str]]:
-    """Parts, and hops between them."""
-    names = stages_of(flow)[: stages_of(flow).index("result")]
-    return {f"{name}_ms": _of_stage(f"{name}_ms") for name in names if name not in _CODING}
+    """Parts, and hops between them; of several users, what goes to each and when it has ended."""
+    way, asked = stages_of(flow), FLOWS[flow]
+    names = [name for name in way[: way.index("result")] if name not in _CODING]
+    names += [hop for hop in asked.hops if hop not in way]
+    names += [at_node(user, "e2e") for user in asked.users] if asked.besides else []
+    return {f"{name}_ms": _of_stage(f"{name}_ms") for name in names}
 
 
 def _of_stage(column: str) -> Callable[[Row], str]:

@@ -21,11 +21,12 @@ import numpy as np
 from netem.proof import RATE_TOLERANCE
 from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
 from orchestrator.ask.topology import called
+from orchestrator.reports.export import sent_bytes
 from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.advice import held
 from orchestrator.results.judgement.choice import Choice, choices
-from orchestrator.results.judgement.compression import compression_needed
+from orchestrator.results.judgement.compression import compression_needed, data_bytes
 from orchestrator.results.judgement.verdict import advised, judge_run
 from orchestrator.results.judgement.words import listed, lost_words, within
 from orchestrator.results.reading import Reading, read_folder
@@ -210,6 +211,8 @@ def _cell_facts(row: Row, cell: CellRecord, frames: Sequence[Timeline]) -> Facts
         "label": row.label,
         "anchor": row.is_anchor,
         "fit": is_fit(row),
+        "sent": None if row.encoded_bytes is None else sent_bytes(row),
+        "data": None if row.encoded_bytes is None else data_bytes(row),
         "needed": None if row.e2e_ms is None else compression_needed(row),
         "cdf": _curve([frame.e2e_ms for frame in frames]),
         "frame": _median_frame(frames, row.flow),

@@ -56,8 +56,10 @@ def _sheets(
 
 def _columns(rows: Sequence[Row]) -> TextColumns:
     named = sides(rows[0].flow)
-    way = FLOWS[rows[0].flow].way
-    layers = {name: part for name, node in named.items() for at, part in way if part and at == node}
+    places = [place for way in FLOWS[rows[0].flow].ways for place in way]
+    layers = {
+        name: part for name, node in named.items() for at, part in places if part and at == node
+    }
     times = {
         f"{name[0].upper()}{name[1:]} time (ms)": partial(_node_ms, node)
         for name, node in named.items()

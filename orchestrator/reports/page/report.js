@@ -160,7 +160,7 @@ function crossover() {
 function compression() {
   const inner = splits.filter((split) => byDepth.some((cell) => cell.row.split === split && !cell.anchor));
   const words = (needed) => (isNumber(needed) ? needed : needed === "inf" ? "none would do" : null);
-  const target = ({ row, needed }) => (isNumber(needed) ? row.encoded_bytes / needed : null);
+  const target = ({ data, needed }) => (isNumber(needed) ? data / needed : null);
   figure("compression", "How much smaller the data would have to be",
     "The factor by which what crosses the link would have to shrink for the split to take as long "
     + "as the best anchor, and the bytes that leaves; of the codec to choose. None would do where the "
@@ -175,7 +175,7 @@ function compression() {
       }),
       numbers: () => table(["configuration", "link", "sent bytes", "factor", "bytes that would do"],
         groups.flatMap((group) => group.cells.filter((cell) => !cell.anchor).map((cell) => [cell.label,
-          group.name, cell.row.encoded_bytes ?? outcome(cell), words(cell.needed), target(cell)]))),
+          group.name, cell.data ?? outcome(cell), words(cell.needed), target(cell)]))),
     });
 }
 
@@ -268,28 +268,28 @@ function frame() {
 // ---------------------------------------------------------------- bytes, accuracy, link
 
 function accuracy() {
-  const sent = [...new Map(byDepth.filter((cell) => isNumber(cell.row.encoded_bytes))
+  const sent = [...new Map(byDepth.filter((cell) => isNumber(cell.sent))
     .map((cell) => [cell.label, cell])).values()];
-  const crossing = sent.filter((cell) => cell.row.encoded_bytes > 0);
+  const crossing = sent.filter((cell) => cell.sent > 0);
   const judged = crossing.filter((cell) => isNumber(cell.row.accuracy));
   const metric = judged[0]?.row.accuracy_metric;
   const palette = new Palette();
   const codecs = [...new Set(judged.map((cell) => cell.row.codec))];
   function scatter(width) {
     const reached = judged.map((cell) => cell.row.accuracy);
-    const across = spread(judged.map((cell) => cell.row.encoded_bytes), { log: true });
+    const across = spread(judged.map((cell) => cell.sent), { log: true });
     const plot = axes(width, { ...across, unit: "bytes", name: "sent for a frame" },
       { ...spread([0, ...reached, ...(Math.max(...reached) <= 1 ? [1] : [])]), unit: "" });
     codecs.forEach((codec) => palette.index(codec));
     for (const cell of judged) dot(plot, {
-      at: [cell.row.encoded_bytes, cell.row.accuracy], colour: palette.colour(cell.row.codec),
+      at: [cell.sent, cell.row.accuracy], colour: palette.colour(cell.row.codec),
       hollow: cell.anchor,
-      title: `${cell.label}: ${size(cell.row.encoded_bytes)}, ${metric} ${cell.row.accuracy.toFixed(3)}`,
+      title: `${cell.label}: ${size(cell.sent)}, ${metric} ${cell.row.accuracy.toFixed(3)}`,
     });
     return [plot.svg, palette.legend(codecs)];
   }
   const sizes = (width) => crossing.length ? [bars(crossing.map((cell) => ({
-    name: cell.label, pieces: [{ name: "sent", value: cell.row.encoded_bytes }],
+    name: cell.label, pieces: [{ name: "sent", value: cell.sent }],
   })), "bytes", width, () => "var(--s0)")] : null;
   figure("accuracy", judged.length ? "Size against accuracy" : "Size of what crosses the link",
     judged.length ? `What a frame sends and what it reaches (${metric}); up and to the left is `
@@ -298,7 +298,7 @@ function accuracy() {
     {
       draw: judged.length ? scatter : sizes,
       numbers: () => table(["configuration", "sent bytes", "raw bytes", "accuracy", "lost"],
-        sent.map(({ label, row }) => [label, row.encoded_bytes, row.intermediate_bytes,
+        sent.map(({ label, row, sent: bytes }) => [label, bytes, row.intermediate_bytes,
           row.accuracy, row.accuracy_drop])),
     });
 }

@@ -22,6 +22,17 @@ def compression_needed(row: Row) -> float | None:
     return shrinks_ms / (shrinks_ms - late_ms) if shrinks_ms > late_ms else math.inf
 
 
+def data_bytes(row: Row) -> float:
+    """What would shrink: the intermediate data of a frame, encoded, over all their hops."""
+    sent = dict(row.of_flow)
+    return sum(known(sent.get(f"{hop}_bytes", row.encoded_bytes)) for hop in _carrying(row))
+
+
+def _carrying(row: Row) -> list[str]:
+    layers = sum(row.layers)
+    return [hop for hop, cut in crossings_of(row.flow, row.split) if 0 < cut < layers]
+
+
 def without_data_ms(row: Row) -> float:
     """What would be left of the end-to-end time if nothing but the delay were between the parts."""
     return known(row.e2e_ms) - _shrinking_ms(row)
@@ -29,8 +40,7 @@ def without_data_ms(row: Row) -> float:
 
 def _shrinking_ms(row: Row) -> float:
     """What of the end-to-end time goes with the encoded bytes: their hops without the delay."""
-    layers, crossing = sum(row.layers), crossings_of(row.flow, row.split)
-    carrying = [hop for hop, cut in crossing if 0 < cut < layers]
+    carrying, crossing = _carrying(row), crossings_of(row.flow, row.split)
     took_ms = [row.hop_ms(hop) for hop in carrying]
     delay_ms = sum(row.asked_of(hop)[1] for hop in carrying)
     if None not in took_ms:

@@ -102,6 +102,8 @@ def test_the_page_is_told_every_stage_hop_and_place(folder: RunFolder) -> None:
     ]
     assert told["hops"] == ["uplink", "uplink2", "downlink2", "downlink"]
     assert told["places"] == ["UE", "edge", "cloud", "link"]
+    assert isinstance(cells := told["cells"], list)
+    assert [cell["sent"] for cell in cells] == [80_000, 42_000]
 
 
 def test_the_picture_stacks_up_to_the_end_but_for_the_result(folder: RunFolder) -> None:
