@@ -40,7 +40,7 @@ def test_a_sweep_is_followed_and_given_back(model: Path, tmp_path: Path) -> None
     assert nothing_is_left(tmp_path)
 
 
-def test_what_a_follower_raises_ends_the_sweep_and_all_is_cleaned_up(
+def test_what_a_follower_raises_or_leaves_ends_the_sweep_which_can_be_gone_on_with(
     model: Path, tmp_path: Path
 ) -> None:
     def fail(step: splitbed.Step) -> None:
@@ -51,7 +51,17 @@ def test_what_a_follower_raises_ends_the_sweep_and_all_is_cleaned_up(
         splitbed.sweep(model, bw=20, profile=False, out=tmp_path / "run", progress=fail)
     assert nothing_is_left(tmp_path)
     assert not splitbed.open_run(tmp_path / "run").verdict.valid
-    run = splitbed.sweep(resume=tmp_path / "run")
+
+    for step in splitbed.follow(resume=tmp_path / "run"):
+        if step.kind == "done":
+            break
+    assert step.folder == tmp_path / "run"
+    assert len(splitbed.open_run(step.folder).rows) >= 1
+    assert nothing_is_left(tmp_path)
+
+    *_, last = splitbed.follow(resume=step.folder)
+    assert last.done == last.cells
+    run = splitbed.open_run(step.folder)
     assert run.verdict.valid, run.verdict.reasons
 
 
@@ -64,18 +74,6 @@ def test_ctrl_c_ends_a_sweep_and_all_is_cleaned_up(model: Path, tmp_path: Path) 
         splitbed.sweep(model, bw=20, profile=False, out=tmp_path / "run", progress=interrupt)
     assert f"resume={str(tmp_path / 'run')!r}" in raised.value.__notes__[0]
     assert nothing_is_left(tmp_path)
-
-
-def test_a_loop_over_the_steps_may_be_left_early(model: Path, tmp_path: Path) -> None:
-    for step in splitbed.follow(model, bw=20, profile=False, out=tmp_path / "run"):
-        if step.kind == "done":
-            break
-    assert step.folder is not None
-    assert len(splitbed.open_run(step.folder).rows) >= 1
-    assert nothing_is_left(tmp_path)
-    *_, last = splitbed.follow(resume=step.folder)
-    assert last.done == last.cells
-    assert splitbed.open_run(step.folder).verdict.valid
 
 
 def test_nodes_are_profiled_and_a_plan_made_of_that(model: Path, tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import Joint, local_joints
 from tests.net.traffic import carry, cut, delivered
 
-pytestmark = pytest.mark.measures
-
 PROOF_S = 60.0
 ASKED = LinkSpec(uplink=Shape(rate_mbit=10, delay_ms=10), downlink=Shape(rate_mbit=30, delay_ms=10))
 OTHER = symmetric(rate_mbit=50, delay_ms=5)

@@ -18,7 +18,7 @@ from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
 from tests.node.loopback import small_model
 from tests.shared_machine import until
 
-pytestmark = [pytest.mark.usefixtures("backend"), pytest.mark.measures]
+pytestmark = pytest.mark.usefixtures("backend")
 
 MEASURED = """
 import sys
