@@ -15,7 +15,6 @@ from splitbed.messages import packed, receive
 from splitbed.node.answering import answering
 from splitbed.node.delivery import CutPart, Parcel, info_of, pack, span_of, words
 from splitbed.node.host import NodeHost
-from splitbed.node.parts.coded import pack_coded
 from splitbed.node.parts.held import OpenPart
 from splitbed.node.stations.references import References
 from splitbed.runtime import RUNTIMES
@@ -124,6 +123,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def _pack(self, span: Span, coder: str, loaded: nodes_pb2.Loaded) -> int:
         part = self._cut(span)
         if coder:
+            from splitbed.node.parts.coded import pack_coded  # coders take a while to import
+
             self._parcels[span], coded = pack_coded(part, self._host.folder, coder)
             loaded.coded.append(coded)
         else:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from splitbed.errors import MachineError, UsageError
 from splitbed.media.recipes import SoundRecipe
-from splitbed.media.speech.rooms import levelled
 
 SUFFIXES = (".flac", ".wav")
 MOST_SECONDS = 600
@@ -35,6 +34,8 @@ def preprocess(data: bytes, recipe: SoundRecipe, name: str) -> npt.NDArray[np.fl
         samples = resample_poly(samples, recipe.rate // common, rate // common)
     wave = samples.astype(np.float32)[np.newaxis]
     if recipe.levelled:
+        from splitbed.media.speech.rooms import levelled  # scipy, for which no node is to wait
+
         wave = levelled(wave)
     size = recipe.samples or wave.shape[1]
     if wave.shape[1] > size:
