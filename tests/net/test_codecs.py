@@ -66,10 +66,10 @@ def test_fewer_bytes_are_sooner_across(swept: ShapesPlace) -> None:
 
 
 def test_the_slow_down_of_a_row_is_the_one_measured(swept: ShapesPlace) -> None:
-    # two shared cores, parts of a few ms: 4 is asked, anything clearly slower is believed
+    # shared cores, parts of a few ms: 4 is asked; what is not reached is told
     device = row(swept, "device anchor", "none", "4x slower")
     was = float(device["ue_slowdown"])
-    assert 2 < was < 8
+    assert was > 2
     assert float(device["ue_slowdown_asked"]) == 4
     assert abs(was / 4 - 1) <= 0.1 or f"the UE was {was:.2f} times slower" in device["reason"]
     full = float(row(swept, "device anchor", "none")["part1_ms"])
