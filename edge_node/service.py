@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import grpc
 
@@ -33,6 +35,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def __init__(self, host: NodeHost, references: References) -> None:
         self._host = host
         self._stored: StoredModel | None = None
+        self._device: StoredModel | None = None
+        """What a UE gets in place of all layers; none: these."""
         self._task = self._runtime = ""
         self._parcels: dict[Span, Parcel] = {}
         """Of those that are held, too."""
@@ -42,7 +46,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def forget(self) -> None:
         """Forget the model and what it made of the inputs."""
-        self._stored = None
+        self._stored = self._device = None
         self._drop()
         self._close_whole()
         self._references.clear()
@@ -59,24 +63,31 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             return self._deploy(request)
 
     def _deploy(self, request: Iterator[nodes_pb2.ModelPiece]) -> nodes_pb2.Deployed:
-        self._host.held.drop()
-        self.forget()
         first = next(request, nodes_pb2.ModelPiece())
+        if not first.device:
+            self._host.held.drop()
+            self.forget()
         if first.task not in TASKS or first.format not in FORMATS or first.runtime not in RUNTIMES:
             raise NodeError(
                 f"refused a model of format {first.format!r} for task {first.task!r} and runtime "
                 f"{first.runtime!r}: what other packages add must be installed on this node, too"
             )
-        digest = self._receive(request, format_named(first.format).FILES)
-        self._stored = open_stored(self._host.folder, first.format)
+        (folder := self._host.folder / ("device" if first.device else "")).mkdir(exist_ok=True)
+        digest = self._receive(request, folder, format_named(first.format).FILES)
+        if first.device:
+            self._device = open_stored(folder, first.format)
+            return nodes_pb2.Deployed(sha256=digest)
+        self._stored = open_stored(folder, first.format)
         self._task, self._runtime = first.task, first.runtime
         MODELS.set(1)
         log.info("model deployed", sha256=digest, layers=self._stored.graph.n)
         return nodes_pb2.Deployed(sha256=digest)
 
-    def _receive(self, pieces: Iterator[nodes_pb2.ModelPiece], names: tuple[str, ...]) -> str:
+    def _receive(
+        self, pieces: Iterator[nodes_pb2.ModelPiece], folder: Path, names: tuple[str, ...]
+    ) -> str:
         digest, size = hashlib.sha256(), 0
-        files = [(self._host.folder / name).open("wb") for name in names]
+        files = [(folder / name).open("wb") for name in names]
         try:
             for piece in pieces:
                 if (size := size + len(piece.data)) > self._host.limits.model_bytes:
@@ -122,6 +133,9 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def _pack(self, span: Span, coder: str, loaded: nodes_pb2.Loaded) -> int:
         part = self._cut(span)
+        if self._device is not None and span == Span(0, part.model.layers):
+            part.part.remove()
+            part = replace(part, part=extract_part(self._device, 0, self._device.graph.n))
         if coder:
             from splitbed.node.parts.coded import pack_coded  # coders take a while to import
 

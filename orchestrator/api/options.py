@@ -180,6 +180,10 @@ class RunWords(TypedDict, total=False):
     max_drop: Annotated[float, Says("Of accuracy: what loses more is not recommended. [0.01]")]
     warmup: Annotated[int, Says("Uncounted runs of each part. [1]")]
     delivery: Annotated[bool, Says("Send part 1 to the UE over the link, and time it. [yes]")]
+    device_model: Annotated[
+        Place,
+        Says("FILE that is the device anchor: quantised, retrained. [the model]", as_path=True),
+    ]
     part_coder: Annotated[
         str, Says("Of model data (orchestrate coders), in which it is sent. [as it is]")
     ]

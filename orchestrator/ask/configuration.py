@@ -35,6 +35,8 @@ class Configuration:
     input_codec: str = ""
     later: tuple[int, ...] = ()
     """Cuts after the first, where the flow has more than two parts."""
+    device_model: bool = False
+    """Whether it is the device anchor, and of a model of its own."""
     part_coder: str = ""
     """In which parts that are delivered travel; none where none are, or as files."""
     heads: Heads = ()
@@ -134,7 +136,11 @@ class Configuration:
     def lossless(self) -> bool:
         """Whether every part is the model's own, and gets the very tensors of the one before."""
         kept = not self.part_coder or coder_named(self.part_coder).lossless
-        return kept and all(codec_named(codec).lossless for _, codec in self.coding)
+        return (
+            kept
+            and not self.device_model
+            and all(codec_named(codec).lossless for _, codec in self.coding)
+        )
 
     @cached_property
     def delivered(self) -> tuple[Span, ...]:

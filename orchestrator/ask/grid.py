@@ -148,7 +148,11 @@ def configurations(
     heads = heads_of(config, model.graph)
     for (k, *later), label in _labels(config, model).items():
         bare = Configuration(k, n, label, flow=config.flow, later=tuple(later), heads=heads)
-        bare = replace(bare, part_coder=config.part_coder if bare.delivered else "")
+        bare = replace(
+            bare,
+            part_coder=config.part_coder if bare.delivered else "",
+            device_model=config.device_model is not None and label == DEVICE_ANCHOR,
+        )
         crossing = dict.fromkeys(cut for cut, _ in bare.coding)
         # what crosses later cuts is coded as what crosses the first
         of_data = [codecs(cut) for cut in crossing if cut]

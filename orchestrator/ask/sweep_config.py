@@ -90,6 +90,7 @@ class SweepConfig(LinkOptions):
     runtime: str | None = None
     delivery: bool = True
     part_coder: str = ""
+    device_model: Path | None = None
     profile: bool = True
     shape: Annotated[dict[str, tuple[int, ...]], BeforeValidator(_shapes)] = Field(
         default_factory=dict
@@ -113,6 +114,12 @@ class SweepConfig(LinkOptions):
             )
         if self.part_coder:
             self._check_part_coder()
+        if self.device_model and (self.flow != UPLINK or self.races):
+            why = self._race if self.races else f"--flow {self.flow}"
+            raise UsageError(
+                f"--device-model {self.device_model} is measured in the flow uplink, and neither "
+                f"profiled nor predicted: leave {why}"
+            )
         if not flow_named(self.flow).codes_outputs and self.output_codec != (RAW,):
             raise UsageError(
                 "--output-codec codes what a whole model gives, and in the flow "

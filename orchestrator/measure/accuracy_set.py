@@ -34,8 +34,8 @@ from splitbed.wire import max_abs_diff
 Coding = tuple[tuple[int, str], ...]
 """Of a configuration: each cut whose tensors cross, and the codec."""
 Crossing = Callable[[Tensors], Tensors]
-_Part = tuple[Span, str]
-"""Layers, and the coder of model data that they come in where they run; none: as they are."""
+_Part = tuple[Span, bool, str]
+"""Layers, whether they were delivered, and the coder of model data that they came in, if any."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,16 @@ class AccuracySet:
         """By the cut that each begins at."""
         with ExitStack() as stack:
             sessions = {}
-            for span, coder in asked:
-                part = extract_part(self._model.stored, *span)
+            for span, delivered, coder in asked:
+                of_model = self._model.delivered if delivered else self._own
+                part = of_model(span)
                 if coder:
                     _recode(part, coder)
                 sessions[span.first] = stack.enter_context(self._session(part))
             yield sessions
+
+    def _own(self, span: Span) -> Part:
+        return extract_part(self._model.stored, *span)
 
     def _session(self, part: Part) -> PartSession:
         return self._model.session(part, self._config.edge_threads)
@@ -167,12 +171,17 @@ def _parts_of(asked: Configuration) -> tuple[_Part, ...]:
     """Those between cuts whose tensors cross; in which coder each came, if it did."""
     cuts = (0, *(k for k, _ in asked.coding if 0 < k < asked.n), asked.n)
     spans = [Span(first, last) for first, last in pairwise(cuts)]
-    return tuple((one, asked.part_coder if one in asked.delivered else "") for one in spans)
+    there = [one in asked.delivered for one in spans]
+    return tuple(
+        (one, came, asked.part_coder if came else "")
+        for one, came in zip(spans, there, strict=True)
+    )
 
 
 def _codecs(asked: Configuration) -> str:
+    own = "of a model of its own" if asked.device_model else ""
     came = f"part in {asked.part_coder}" if asked.part_coder else ""
-    return ", ".join(filter(None, (came, asked.codecs if asked.crosses else "")))
+    return ", ".join(filter(None, (own, came, asked.codecs if asked.crosses else "")))
 
 
 def _recode(part: Part, coder: str) -> None:

@@ -34,6 +34,15 @@ class DatasetFacts(Record, frozen=True, kw_only=True):
     truth: TruthFacts | None = None
 
 
+class DeviceFacts(Record, frozen=True, kw_only=True):
+    """The model that is the device anchor, where that is one of its own."""
+
+    name: str
+    bytes: int
+    sha256: str
+    md5: str
+
+
 class ModelFacts(Record, frozen=True, kw_only=True):
     """The model that was measured, and what it was fed; ``runtime`` is the format of its file.
 
@@ -53,6 +62,7 @@ class ModelFacts(Record, frozen=True, kw_only=True):
     inputs: tuple[InputFacts, ...] = ()
     drawing: tuple[str, ...] = ()
     conversion: str = ""
+    device: DeviceFacts | None = None
 
 
 class NodeFacts(Record, frozen=True, kw_only=True):

@@ -118,7 +118,12 @@ def _on_way_ms(way: Work, links: Mapping[str, Way], segment_bytes: int) -> Float
 
 
 def with_prediction(row: Row, profile: Profile) -> Row:
-    """The row with what the profile says of each part, and of all with these."""
+    """The row with what the profile says of each part, and of all with these.
+
+    It says nothing of another model that is the device anchor.
+    """
+    if row.device_model:
+        return row
     flow, *cuts = FLOWS[row.flow], *accumulate(row.layers[:-1])
     placed_ms = profile.placed_ms(*cuts, flow=row.flow)
     if row.ue_slowdown is not None:

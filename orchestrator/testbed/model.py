@@ -8,16 +8,17 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
+from orchestrator.results.facts import DatasetFacts, DeviceFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.model_file import input_shapes, model_file
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
+from splitbed.flow import Span
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.parts import Part, StoredModel, extract, store
+from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
 from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, image_recipe, recipe_for
 from splitbed.node.delivery import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
@@ -51,6 +52,8 @@ class SweptModel:
     """What runs its parts."""
     facts: ModelFacts
     """For run.json: weights, sizes, hashes of model and inputs."""
+    device: StoredModel | None = None
+    """The device anchor, where that is a model of its own."""
 
     @property
     def graph(self) -> Graph:
@@ -82,6 +85,12 @@ class SweptModel:
         own = [k for k in range(*span) if k in self.graph.layers_for(outputs)]
         work = sum(self.work((k, k + 1)) for k in own)
         return work / self.work(span) if self.work(span) else len(own) / (span[1] - span[0])
+
+    def delivered(self, span: Span) -> Part:
+        """The part of these layers as a UE gets it: of all of them, that of the device anchor."""
+        if self.device is not None and span == Span(0, self.graph.n):
+            return extract_part(self.device, 0, self.device.graph.n)
+        return extract_part(self.stored, *span)
 
     def session(self, part: Part, threads: int) -> PartSession:
         """A session on one of its parts, whose file is not needed afterwards."""
@@ -117,9 +126,13 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     task = _task(config, anchor)
     runtime = config.runtime or graph.format
     _check_runs(stored, task, runtime)
+    device = _device(config.device_model, graph, folder) if config.device_model else None
+    if device is not None:
+        _check_runs(device, task, runtime)
     facts = replace(
         _facts(config, file, weights, graph, anchor),
         runtime=runtime,
+        device=_device_facts(config.device_model) if config.device_model else None,
         dataset=DatasetFacts.from_plain(given.dataset.facts()) if given.dataset else None,
         inputs=tuple(InputFacts.from_plain(one.facts()) for one in inputs),
     )
@@ -137,6 +150,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         rate_hz=given.dataset.rate_hz if given.dataset else None,
         runtime=runtime,
         facts=facts,
+        device=device,
     )
 
 
@@ -187,6 +201,28 @@ def _recipe(graph: Graph, anchor: AnchorModel | None, task: str | None) -> Recip
     if task == "transcript" and len(graph.inputs) == 1:
         return SoundRecipe(graph.inputs[0].shape[-1])
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
+
+
+def _device(file: Path, whole: Graph, folder: Path) -> StoredModel:
+    """The model in ``file``; UsageError unless it takes and gives what the whole one does."""
+    shapes = {info.name: info.shape for info in whole.inputs}
+    try:
+        graph = load_graph(file, shapes)
+    except UsageError as error:
+        why = f"does not take what the model takes: {error}"
+        raise UsageError(f"--device-model {file} {why}") from None
+    for which in ("format", "inputs", "outputs"):
+        if getattr(graph, which) != getattr(whole, which):
+            raise UsageError(
+                f"--device-model {file} has other {which} than the model has: give one that takes "
+                f"and gives the same tensors, as a file of format {whole.format}"
+            )
+    return store(graph, folder / "device")
+
+
+def _device_facts(file: Path) -> DeviceFacts:
+    sha256, md5 = _hashes(file)
+    return DeviceFacts(name=file.stem, bytes=file.stat().st_size, sha256=sha256, md5=md5)
 
 
 def _hashes(file: Path) -> tuple[str, str]:

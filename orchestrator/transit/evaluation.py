@@ -86,10 +86,16 @@ class Evaluation:
                 told(f"coding {self._asked.model_name} as {name}")
             yield self._coded(name)
 
-    def _coded(self, name: str) -> ModelRow:
-        stem = f"{self._asked.unique_tag}{file_name(name)}"
+    def rebuilt(self, name: str) -> Path:
+        """The file of the model that this coder was decoded to."""
         suffix = self._anchor.suffix if isinstance(self._anchor, StateModel) else ".dec"
-        bit, dec = self._folder / f"{stem}.bit", self._folder / f"{stem}{suffix}"
+        return self._folder / f"{self._stem(name)}{suffix}"
+
+    def _stem(self, name: str) -> str:
+        return f"{self._asked.unique_tag}{file_name(name)}"
+
+    def _coded(self, name: str) -> ModelRow:
+        bit, dec = self._folder / f"{self._stem(name)}.bit", self.rebuilt(name)
         row = replace(self._row, coder_name=name)
         if not self._asked.eval_compression:
             return row

@@ -113,6 +113,10 @@ class ModelRow:
     model_bytes: Annotated[
         int | None, Column("of the rebuilt model as a file", "bytes", empty=_OWN_ALONE)
     ] = None
+    model_peak_bytes: Annotated[
+        int | None,
+        Column("memory to open and to run it on the UE, alone, at most", "bytes", empty=_NO_LINK),
+    ] = None
     resumed: Annotated[
         int | None, Column("times that it was cut off and went on", empty=_NO_LINK)
     ] = None

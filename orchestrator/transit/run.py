@@ -1,20 +1,21 @@
 """A model sweep: every coder here, then over every link; a row of ``results.csv`` for each.
 
 results.csv   a row per coder and link      CODER.bit, CODER.onnx   bitstream, rebuilt model
-cells.jsonl   what nodes and proofs said    models.json             what was asked, the model
+cells.jsonl   what nodes and proofs said    models.json             what was asked
+conditions.json                             machines, versions
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from orchestrator.measure.conditions import conditions
+from netem.spec import LinkSpec
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
-from orchestrator.testbed.testbed import testbed
+from orchestrator.testbed.testbed import Testbed, testbed
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.crossing import Crossing
@@ -54,8 +55,14 @@ def run_model_sweep(asked: ModelSweep, told: Told) -> ModelOutcome:
         own = AnchorScenario(local, config, asked.workers)
 
         def rows(folder: RunFolder) -> Iterator[ModelRow]:
-            here = Evaluation(asked, own, folder).run(told)
-            return _over_links([*here], site, local, own, folder, told) if site else here
+            evaluation = Evaluation(asked, own, folder)
+            here = evaluation.run(told)
+            if site is None:
+                return here
+            before = [*here]  # what judges here is no burden to what is timed there
+            with_files = [(row, evaluation.rebuilt(row.coder_name)) for row in before]
+            begun = partial(Crossing, scenario=own, folder=folder)
+            return _over_links(with_files, site, local, config.flow_links, begun, told)
 
         return _written(asked, rows)
 
@@ -73,19 +80,17 @@ def _written(asked: ModelSweep, measure: Callable[[RunFolder], Iterator[ModelRow
 
 
 def _over_links(
-    here: Sequence[ModelRow],
+    here: Sequence[tuple[ModelRow, Path]],
     site: Site,
     local: LocalModel,
-    scenario: AnchorScenario,
-    folder: RunFolder,
+    links: Sequence[Sequence[LinkSpec]],
+    begun: Callable[[Testbed], Crossing],
     told: Told,
 ) -> Iterator[ModelRow]:
     """The rows over every link; of what failed here, or is decoded here alone, the row itself."""
-    with testbed(site, local.model, scenario.config.flow_links) as bed:
-        facts = conditions(bed.pair, bed.link.backend)
-        folder.replace("conditions.json", json.dumps(facts.plain(), indent=2))
-        crossing = Crossing(bed, scenario, folder)
-        for row in here:
+    with testbed(site, local.model, links) as bed:
+        crossing = begun(bed)
+        for row, rebuilt in here:
             if row.fault or not row.eval_compression:
                 yield row
             elif is_class(row.coder_name):
@@ -93,4 +98,4 @@ def _over_links(
                 yield row
             else:
                 told(f"sending {row.model_name} as {row.coder_name}")
-                yield from crossing.run(row)
+                yield from crossing.run(row, rebuilt)

@@ -353,6 +353,7 @@ class ModelPiece(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     file: _builtins.int
     """index among the files of the format"""
     data: _builtins.bytes
@@ -362,6 +363,8 @@ class ModelPiece(_message.Message):
     """in the first piece: onnx or tflite"""
     runtime: _builtins.str
     """in the first piece: what runs its parts"""
+    device: _builtins.bool
+    """in the first piece: it is what a UE gets in place of all layers"""
     def __init__(
         self,
         *,
@@ -370,10 +373,11 @@ class ModelPiece(_message.Message):
         task: _builtins.str = ...,
         format: _builtins.str = ...,
         runtime: _builtins.str = ...,
+        device: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "format", b"format", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "device", b"device", "file", b"file", "format", b"format", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -168,7 +168,12 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     best_anchor: Annotated[
         Text, Column("the anchor that the speed-up is against", empty=NO_ANCHOR)
     ] = None
-    lossless: Annotated[bool, Column("whether the codec loses nothing")]
+    lossless: Annotated[
+        bool, Column("whether it runs the model's own weights on what codecs lose nothing of")
+    ]
+    device_model: Annotated[
+        str, Column("the model that the UE runs as the device anchor; else nothing")
+    ] = ""
     accuracy_metric: Annotated[Text, Column("what accuracy is", empty=NOT_JUDGED)] = None
     accuracy: Annotated[
         Number, Column("what the row reaches", empty=NOT_JUDGED, head="accuracy")

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import FLOWS
+from orchestrator.ask.flow import FLOWS, anchor_of
 from orchestrator.ask.links import links_words
+from orchestrator.ask.split_point import DEVICE_ANCHOR
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
 from orchestrator.results.columns import Column
@@ -15,7 +16,7 @@ from orchestrator.results.columns.flow import flow_columns, part_column
 from orchestrator.results.columns.main import NO_FRAME, PERCENTILES
 from orchestrator.results.judgement.disturbance import disturbed_by
 from orchestrator.results.judgement.validity import faults_of, remarks_on
-from orchestrator.results.records import Accuracy, RunRecord
+from orchestrator.results.records import Accuracy, CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.intervals import frames_for
@@ -93,6 +94,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         runtime=run.model.runtime,
         codec=cell.codec,
         lossless=cell.lossless,
+        device_model=_device_model(run, cell),
         ue=cell.ue,
         ue_slowdown=cell.ue_slowdown,
         ue_slowdown_asked=cell.ue_slowdown_asked,
@@ -127,6 +129,12 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         valid=False,
         reason="",
     )
+
+
+def _device_model(run: RunRecord, cell: CellRecord) -> str:
+    """Of the device anchor, where it is a model of its own."""
+    own, anchor = run.model.device, anchor_of(cell.flow, cell.split, cell.split_name)
+    return own.name if own is not None and anchor == DEVICE_ANCHOR else ""
 
 
 def asked_number(run: RunRecord, name: str, otherwise: float) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import Node
 from splitbed.graphs.formats import format_named
+from splitbed.graphs.parts import StoredModel
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -16,16 +17,23 @@ _PIECE_BYTES = 1 << 20
 
 
 def give_model(holder: Node, model: SweptModel) -> None:
-    """Give the whole model to the node that cuts it."""
+    """Give the whole model to the node that cuts it, and what is the device anchor besides."""
+    stub = rpc.EdgeStub(holder.channel)
     with holder.asked("take the model"):
-        rpc.EdgeStub(holder.channel).Deploy(_pieces(model), timeout=CONTROL_TIMEOUT_S)
+        stub.Deploy(_pieces(model, model.stored), timeout=CONTROL_TIMEOUT_S)
+    if model.device is not None:
+        with holder.asked("take the device model"):
+            pieces = _pieces(model, model.device, device=True)
+            stub.Deploy(pieces, timeout=CONTROL_TIMEOUT_S)
 
 
-def _pieces(model: SweptModel) -> Iterator[nodes_pb2.ModelPiece]:
-    form = model.graph.format
-    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime)
+def _pieces(
+    model: SweptModel, stored: StoredModel, *, device: bool = False
+) -> Iterator[nodes_pb2.ModelPiece]:
+    form = stored.graph.format
+    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime, device=device)
     for index, name in enumerate(format_named(form).FILES):
-        with (model.stored.folder / name).open("rb") as file:
+        with (stored.folder / name).open("rb") as file:
             while data := file.read(_PIECE_BYTES):
                 yield nodes_pb2.ModelPiece(file=index, data=data)
 

@@ -8,7 +8,6 @@ from orchestrator.testbed.loading.given import CONTROL_TIMEOUT_S
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.flow import Span
-from splitbed.graphs.parts import extract_part
 from splitbed.node.delivery import CutPart, pack, span_message, words
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -63,7 +62,7 @@ class Loader:
     def _bring(
         self, name: str, span: Span, warmup: int, keep: Collection[Placed]
     ) -> nodes_pb2.Loaded:
-        part = extract_part(self._model.stored, *span)
+        part = self._model.delivered(span)
         try:
             parcel = pack(CutPart(part, span, self._model.info), self._model.stored.folder)
             with self._pair.nodes[name].asked(f"take the part of the layers {words(span)}"):

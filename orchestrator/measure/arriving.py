@@ -1,0 +1,134 @@
+"""A whole model arrives on the UE: over the proved link, in a coder of model data.
+
+    edge: encode ─▲─ link ─▼─ UE: decode as it comes, open, first inference, all other inputs
+
+It travels as the part of all layers, as parts do for a sweep.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from netem.spec import LinkSpec
+from netem.wire import wire_ms
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
+from orchestrator.measure.cell import proved
+from orchestrator.measure.time_limits import allowed_s, window_bytes
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.records import ProofRecord
+from orchestrator.testbed.loading.assignments import assignment_messages
+from orchestrator.testbed.loading.loader import Loader, Placed
+from orchestrator.testbed.testbed import Testbed
+from splitbed.flow import Span
+from splitbed.graphs.parts import Part
+from splitbed.node.delivery import CutPart, pack
+from splitbed.tensors import Tensors
+from splitbed.timeline import Stage, Timeline
+from splitbed.v1 import nodes_pb2
+from splitbed.wire import tensors_of
+
+_INFER_S = 120.0
+"""For a frame that crosses no link."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What the edge said of the bitstream, and the UE of its delivery and of what followed it."""
+
+    link: LinkSpec
+    coded: nodes_pb2.CodedPart
+    received: nodes_pb2.PartReceived
+    open_ms: float
+    first_ms: float
+    """Of the first inference."""
+    proofs: Sequence[ProofRecord]
+
+    @property
+    def startup_ms(self) -> float:
+        """From the request to the first result."""
+        return self.received.receive_ms + self.open_ms + self.first_ms
+
+
+class Arriving:
+    """Has the model of a testbed arrive there; ``threads`` of sessions are by the node's name.
+
+    Every method raises NodeError.
+    """
+
+    def __init__(self, bed: Testbed, threads: Mapping[str, int]) -> None:
+        self._bed, self._threads = bed, threads
+        self._loader = Loader(bed.pair, bed.model, threads)
+        self._placed: Placed = bed.pair.user, Span(0, bed.model.graph.n)
+        self._numbers = 0
+        self._warm()
+
+    def restart(self) -> None:
+        """Bring the nodes up again; nothing is ready then."""
+        self._bed.interruption.check()
+        self._bed.pair.restart()
+        self._warm()
+
+    def _warm(self) -> None:
+        """Have the UE's runtime there before anything is timed: it has run the anchor model."""
+        self._loader.coder = ""
+        self._loader.load([self._placed], warmup=1)
+
+    def ready(self, coder: str) -> nodes_pb2.CodedPart:
+        """What the edge says of the coder's bitstream, which it has ready from then on."""
+        self._loader.coder = coder
+        ready = self._loader.load([self._placed], 0, fetched=[self._placed])
+        return ready[self._placed].coded[0]
+
+    def memory(self, file: Path) -> int:
+        """Bytes that the UE needs at most to open a model file and to run it, in a process."""
+        model, (user, span) = self._bed.model, self._placed
+        ends = model.graph.inputs, model.graph.outputs
+        part = Part(file, *ends, (), file.stat().st_size)
+        parcel = pack(CutPart(part, span, model.info), model.stored.folder)
+        options = nodes_pb2.ProfileOptions(threads=self._threads[user], warmup=1, runs=1)
+        pieces = (nodes_pb2.ProfilePiece(piece=piece) for piece in parcel.pieces())
+        asked = chain([nodes_pb2.ProfilePiece(options=options)], pieces)
+        reply = self._bed.pair.profile(user, asked)
+        parcel.remove()
+        return int(reply.parts[0].overall_memory_bytes)
+
+    def over(
+        self,
+        link: LinkSpec,
+        coded: nodes_pb2.CodedPart,
+        during: AbstractContextManager[None] | None = None,
+    ) -> Arrival:
+        """What is ready arrives over a link; `during` is open while it is on its way."""
+        bed, down = self._bed, link.downlink
+        bed.shape([link])
+        timeout_s = allowed_s(wire_ms(coded.bytes, down), lossy=bool(down.loss_pct))
+        opening = min(coded.bytes, window_bytes(link, hop="downlink"))
+        bed.pair.warm_link({"downlink": opening}, timeout_s)
+        before = proved(bed, Watcher(), [link])
+        with during or nullcontext():
+            received = self._loader.deliver(self._placed, timeout_s)
+        loaded = self._loader.open(self._placed[0], warmup=0)
+        self._assign(link)
+        said = self._frame(0)
+        after = proved(bed, Watcher(), [link])
+        stages = [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
+        first_ms = Timeline(stages).e2e_ms
+        return Arrival(link, coded, received, loaded.load_ms, first_ms, (*before, *after))
+
+    def infer(self, place: int = 0) -> Tensors:
+        """What the model that the UE has makes of an input."""
+        result = tensors_of(self._frame(place).result)
+        self._bed.interruption.check()
+        return result
+
+    def _frame(self, place: int) -> nodes_pb2.FrameRecord:
+        return self._bed.pair.run_frame(place, place, _INFER_S, self._numbers)
+
+    def _assign(self, link: LinkSpec) -> None:
+        n = self._bed.model.graph.n
+        asked = Configuration(n, n, DEVICE_ANCHOR, NOTHING, link)
+        self._numbers += 1
+        self._bed.pair.assign(assignment_messages(self._numbers, asked, self._bed.model, {}), ())

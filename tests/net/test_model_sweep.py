@@ -1,0 +1,61 @@
+"""Models in transit over a link that the kernel shapes, as a user has them measured."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from netem.spec import symmetric
+from netem.wire import wire_bytes
+from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.testbed.loading.loader import Loader
+from orchestrator.testbed.site import prepared
+from orchestrator.testbed.testbed import testbed as brought_up
+from orchestrator.transit.asked import model_sweep
+from orchestrator.transit.run import run_model_sweep
+from splitbed.flow import Span
+from tests.net.counted import carried, since
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+CUT_S = 1.5
+
+
+def test_what_came_over_the_link_is_what_was_encoded(tmp_path: Path) -> None:
+    asked = {"model": "shapesnet", "coder_name": "int8+zstd", "bw": "20", "accuracy_frames": 3}
+    outcome = run_model_sweep(model_sweep(asked | {"out_dir": tmp_path / "out"}), lambda _: None)
+    (row,) = outcome.rows
+    assert row.ue_perf == row.rec_perf
+    told = (row.link_ms, row.decode_tail_ms, row.open_ms, row.first_inference_ms)
+    assert all(told)
+    assert row.startup_ms == pytest.approx(sum(one or 0 for one in told))
+    assert (row.link_ms or 0) >= 0.98 * (row.link_bound_ms or 0)
+    assert (row.model_peak_bytes or 0) > 0
+    assert row.valid or "Mbit/s" in row.fault  # whatever else runs here may slow a proof
+
+
+def test_a_link_that_is_cut_for_a_while_costs_that_and_nothing_else(tmp_path: Path) -> None:
+    link, cut = symmetric(rate_mbit=20), symmetric(rate_mbit=20, loss_pct=100)
+    config = sweep_config({"model": "shapesnet", "bw": 20})
+    with prepared(config) as ready, brought_up(ready.site, ready.local.model, [[link]]) as bed:
+        whole = "ue", Span(0, bed.model.graph.n)
+        loader = Loader(bed.pair, bed.model, {"ue": 1, "edge": 1})
+        loader.coder = "dummy"
+        (coded,) = loader.load([whole], 0, fetched=[whole])[whole].coded
+        before, began_s = carried(bed), time.monotonic()
+
+        def interrupt() -> None:
+            time.sleep(0.3)
+            bed.shape([cut])
+            time.sleep(CUT_S)
+            bed.shape([link])
+
+        (interrupting := threading.Thread(target=interrupt)).start()
+        received = loader.deliver(whole, 60)
+        took_s = time.monotonic() - began_s
+        interrupting.join()
+        (_, down) = since(before, carried(bed))[0]
+    assert received.decoded.bytes == received.bytes
+    assert took_s >= CUT_S + coded.bytes * 8 / 20e6
+    assert down >= wire_bytes(coded.bytes)
