@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from threading import Event, Thread
 
 from netem.spec import LinkSpec
-from orchestrator.measure.conditions import conditions
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
@@ -165,8 +164,6 @@ def _over_links(
     told: Told,
 ) -> Iterator[IncrementRow]:
     with testbed(site, local.model, scenario.config.flow_links) as bed:
-        facts = conditions(bed.pair, bed.link.backend)
-        folder.replace("conditions.json", json.dumps(facts.plain(), indent=2))
         sending = Sending(Crossing(bed, scenario, folder))
         for link in scenario.config.links:
             told(f"sending {local.model.name} over {link.words}")
