@@ -1,8 +1,8 @@
 """Metrics of a process, as Prometheus scrapes them: base units, labels of few values.
 
 What a node counts is here, and what tells of a frame or a link; the orchestrator adds its sweep
-(`orchestrator.measure.telemetry`) and tells of the link with the same names. CPU seconds and memory
-of the process come with prometheus_client.
+(`orchestrator.measure.exports.telemetry`) and tells of the link with the same names. CPU seconds
+and memory of the process come with prometheus_client.
 """
 
 from collections.abc import Iterator

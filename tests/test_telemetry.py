@@ -15,7 +15,7 @@ from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.measure.cell import cell_record
-from orchestrator.measure.telemetry import SweepTelemetry
+from orchestrator.measure.exports.telemetry import SweepTelemetry
 from orchestrator.results.records import CellRecord, FrameRecord
 from splitbed import telemetry
 from splitbed.errors import MachineError, UsageError

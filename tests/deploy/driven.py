@@ -51,7 +51,7 @@ def orchestrator() -> None:
     from orchestrator.ask.configuration import Configuration
     from orchestrator.ask.grid import Cell, Visit
     from orchestrator.measure.cell import cell_record
-    from orchestrator.measure.telemetry import SweepTelemetry
+    from orchestrator.measure.exports.telemetry import SweepTelemetry
 
     cuts = [("network anchor", 0), (MARKUP, 2), ("stage3", 3), ("device anchor", 5)]
     cells = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
 from orchestrator.cli.watch.progress import SweepProgress
-from orchestrator.measure.otlp import Attribute, Tracer, tracing
+from orchestrator.measure.exports.otlp import Attribute, Tracer, tracing
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.terminal import Plain
 from orchestrator.results.clock import own_epoch_ns
@@ -27,7 +27,7 @@ def watching(metrics: str | None, otlp: str | None) -> Iterator[Watcher]:
         watchers: list[Watcher] = [progress]
         if metrics:
             # prometheus_client takes a while to import
-            from orchestrator.measure.telemetry import SweepTelemetry
+            from orchestrator.measure.exports.telemetry import SweepTelemetry
             from splitbed.telemetry import serving
 
             stack.enter_context(serving(metrics))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.measure.otlp import tracing
+from orchestrator.measure.exports.otlp import tracing
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import Stage
 from tests.node.loopback import free_port
