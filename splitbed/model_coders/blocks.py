@@ -11,7 +11,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from splitbed.errors import NodeError
+from splitbed.model_data.file import Array
 from splitbed.tensors import TensorInfo
+
+FP16_WITHOUT_SIGN, FP16_INFINITY = 0x7FFF, 0x7C00
 
 MOST_VALUES = 1 << 18
 """Of a block; a row that has more stays whole."""
@@ -40,6 +46,19 @@ def blocks_of(info: TensorInfo) -> Iterator[Block]:
         rows = min(most, (size - first) // values)
         yield Block(TensorInfo(info.name, info.datatype, (rows, *row)), first)
         first += rows * values
+
+
+def refuse_nan(name: str, values: Array) -> None:
+    """NodeError where a weight is no number; infinities are in masks, and cross."""
+    if values.dtype.kind != "f" or not values.size:
+        return
+    if values.dtype == np.float16:  # whose bits numpy compares much faster
+        found = (values.view(np.uint16) & FP16_WITHOUT_SIGN).max() > FP16_INFINITY
+    else:
+        with np.errstate(invalid="ignore"):
+            found = np.isnan(values.min())  # one NaN makes it NaN
+    if found:
+        raise NodeError(f"{name} has weights that are NaN: no model computes with them")
 
 
 def _row(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from splitbed.model_coders.bitstream import (
     header_bytes,
     unpacked,
 )
-from splitbed.model_coders.blocks import blocks_of
+from splitbed.model_coders.blocks import blocks_of, refuse_nan
 from splitbed.model_data.digest import of_tensors, raw, tensor_hash
 from splitbed.model_data.file import ModelFile
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
@@ -127,6 +127,7 @@ class Reader:
                     f" {ours.most_bytes}: the bitstream is damaged"
                 )
             values = _decoded(ours, (yield nbytes))
+            refuse_nan(info.name, values)
             got.update(raw(values))
             self._parts.append(Part(tensor, values.reshape(-1)))
         if (yield HASH_BYTES) != got.digest():

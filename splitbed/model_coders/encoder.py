@@ -12,7 +12,7 @@ from splitbed.codecs.stage import Array
 from splitbed.errors import NodeError
 from splitbed.model_coders import ModelCoder, coder_named
 from splitbed.model_coders.bitstream import LENGTH, SKELETON_CODER, Header, bound
-from splitbed.model_coders.blocks import blocks_of
+from splitbed.model_coders.blocks import blocks_of, refuse_nan
 from splitbed.model_coders.prune import Preparing
 from splitbed.model_data.digest import raw, tensor_hash
 from splitbed.model_data.file import ModelFile
@@ -28,7 +28,7 @@ def encode(model: ModelFile, coder: ModelCoder, *, base: str = "") -> Iterator[b
 
     Raises:
         UsageError: the coder cannot take a tensor.
-        NodeError: it cannot encode what is in one: NaN, where it rounds to levels.
+        NodeError: it cannot encode what is in one: NaN; what is infinite, where it rounds.
     """
     for named in coder.stages:
         if isinstance(named.kind, Preparing):
@@ -44,8 +44,10 @@ def encode(model: ModelFile, coder: ModelCoder, *, base: str = "") -> Iterator[b
 def _record(info: TensorInfo, array: Array, coder: ModelCoder) -> Iterator[bytes]:
     values, rebuilt = np.asarray(array, order="C").reshape(-1), tensor_hash(info)
     for block in blocks_of(info):
+        part = values[block.first : block.end]
+        refuse_nan(info.name, part)
         ours = bound(coder, block)
-        tensors = {info.name: values[block.first : block.end].reshape(block.info.shape)}
+        tensors = {info.name: part.reshape(block.info.shape)}
         coded = ours.encode(tensors)
         if not coder.lossless:
             tensors = ours.decode(coded)

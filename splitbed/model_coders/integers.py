@@ -54,7 +54,7 @@ def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels
         bad = array.size - np.count_nonzero(np.isfinite(values))
         raise NodeError(
             f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
-            " stands for; dummy, zstd and shuffle carry them"
+            " stands for; zstd and shuffle carry what is infinite"
         )
     top = np.float32(2 ** ((first or bits) - 1) - 1)
     scales = np.maximum(most / top, LEAST_SCALE)

@@ -51,7 +51,7 @@ class _Nnc:
             bad = array.size - np.count_nonzero(np.isfinite(values))
             raise NodeError(
                 f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
-                " stands for; dummy, zstd and shuffle carry them"
+                " stands for; zstd and shuffle carry what is infinite"
             )
         levels = np.zeros(self._shape, np.int32)
         quantiser = self._library.Encoder()

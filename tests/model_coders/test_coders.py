@@ -173,11 +173,29 @@ def test_a_package_may_bring_a_coder(monkeypatch: pytest.MonkeyPatch) -> None:
     coder_named.cache_clear()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("coder", ["int8", "int4+zstd"])
-def test_a_weight_that_no_level_stands_for_is_refused_by_name(coder: str, value: float) -> None:
+def test_a_weight_that_no_level_stands_for_is_refused_by_name(coder: str) -> None:
     with pytest.raises(NodeError, match=r"cannot encode fc: 1 of its 4 values"):
-        coded(coder, {"fc": np.array([[1, value], [0, 2]], np.float32)})
+        coded(coder, {"fc": np.array([[1, np.inf], [0, 2]], np.float32)})
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("coder", ["dummy", "fp16", "int8+zstd"])
+def test_a_weight_that_is_no_number_is_refused_at_either_end(
+    coder: str, dtype: type[np.floating], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"fc": np.array([1, np.nan, -np.inf, 2], dtype)}
+    with pytest.raises(NodeError, match="fc has weights that are NaN"):
+        coded(coder, state)
+    monkeypatch.setattr("splitbed.model_coders.encoder.refuse_nan", lambda name, values: None)
+    stream = coded(coder, state)
+    with pytest.raises(NodeError, match="fc has weights that are NaN"):
+        decoded([stream])
+
+
+def test_a_weight_that_is_infinite_crosses_with_an_exact_coder() -> None:
+    state = {"mask": np.array([[0, -np.inf], [0, 0]], np.float32)}
+    assert digest(decoded([coded("zstd", state)]).state) == digest(state)
 
 
 def test_a_weight_beyond_fp16_is_refused_by_name() -> None:

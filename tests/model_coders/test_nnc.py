@@ -67,7 +67,7 @@ def test_a_block_that_was_damaged_is_not_decoded() -> None:
 @pytest.mark.usefixtures("library")
 def test_weights_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(NodeError, match=r"cannot encode w: 1 of its 4 values"):
-        coded("nnc", {"w": np.array([[1, np.nan], [0, 2]], np.float32)})
+        coded("nnc", {"w": np.array([[1, np.inf], [0, 2]], np.float32)})
 
 
 def test_without_the_library_the_message_says_how_to_get_it(
