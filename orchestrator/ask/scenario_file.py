@@ -57,12 +57,14 @@ class Scenario(Frozen):
     sweep: dict[str, object] = Field(default_factory=dict)
     model_sweep: dict[str, object] = Field(default_factory=dict)
     """In place of `sweep`: the options of a model sweep, of a scenario of models in transit."""
+    increments: dict[str, object] = Field(default_factory=dict)
+    """In place of both: models, bits and links, of a scenario of models that come in increments."""
 
     @model_validator(mode="after")
-    def _runs_one_of_both(self) -> Self:
-        if bool(self.sweep) == bool(self.model_sweep):
-            raise ValueError("give either sweep: or model-sweep:, with options")
-        if self.model_sweep and (self.verify or self.annotations or self.also):
+    def _runs_one_of_them(self) -> Self:
+        if sum(map(bool, (self.sweep, self.model_sweep, self.increments))) != 1:
+            raise ValueError("give one of sweep:, model-sweep: and increments:, with options")
+        if not self.sweep and (self.verify or self.annotations or self.also):
             raise ValueError("verify:, annotations: and also: go with sweep:")
         return self
 

@@ -48,32 +48,37 @@ PUBLISHED = {
 
 def tables(rows: Sequence[IncrementRow]) -> list[Table]:
     """The clause's table, that of the links, and the published sizes where the case is the same."""
-    links = _by_link(rows)
-    made = [Table("10.6.14", "Table 10.6.14", [_line(row) for row in next(iter(links.values()))])]
+    models = [list(group) for _, group in groupby(rows, attrgetter("model_name"))]
+    first = [_first_link(model) for model in models]
+    made = [Table("10.6.14", "Table 10.6.14", [_line(row) for one in first for row in one])]
     if any(row.bw_mbit is not None for row in rows):
-        lines = [line for link in links.values() for line in _over_link(link)]
+        lines = [line for link in _by_link(rows).values() for line in _over_link(link)]
         made.append(Table("10.6-links", "Over links: seconds from the request", lines))
-    ours = {row.version: row for row in next(iter(links.values()))}
-    of_clause = PUBLISHED.get(rows[0].model_name) if rows else None
-    if of_clause and {row.precision_bit for row in rows} == {8, 16}:
-        made.append(Table("10.6-published", "Beside the published sizes", _beside(ours, of_clause)))
+    beside = [line for one in first for line in _beside(one)]
+    if beside:
+        made.append(Table("10.6-published", "Beside the published sizes", beside))
     return made
 
 
-def leave(rows: Sequence[IncrementRow], folder: RunFolder) -> None:
+def leave(rows: Sequence[IncrementRow], folder: RunFolder, heading: str = "") -> None:
     """Write the tables into a folder, each as CSV and all of them in tables.md; and the picture."""
     made = tables(rows)
     for table in made:
         folder.replace(f"table-{table.name}.csv", table.csv())
     notes = {"10.6.14": _NOTE, "10.6-published": _WHY_NOT_ALIKE}
     texts = [f"{one.markdown()}\n{notes.get(one.name, '')}" for one in made]
-    folder.replace(TABLES_FILE, "\n".join(texts))
+    folder.replace(TABLES_FILE, "\n".join([heading, *texts] if heading else texts))
     if any(row.since_request_ms is not None for row in rows):
         plot(list(_by_link(rows).values()), folder.path / PICTURE_FILE)
 
 
+def _first_link(rows: Sequence[IncrementRow]) -> list[IncrementRow]:
+    """Sizes, accuracy and what was timed without a link are alike over all of them."""
+    return next(iter(_by_link(rows).values()))
+
+
 def _by_link(rows: Sequence[IncrementRow]) -> dict[tuple[object, ...], list[IncrementRow]]:
-    link = attrgetter("bw_mbit", "delay_ms", "loss_pct")
+    link = attrgetter("model_name", "bw_mbit", "delay_ms", "loss_pct")
     return {key: list(group) for key, group in groupby(rows, link)}
 
 
@@ -95,6 +100,7 @@ def _over_link(rows: Sequence[IncrementRow]) -> list[Line]:
     in_steps = [row for row in rows if row.version != AT_ONCE]
     return [
         {
+            "Model": way[0].model_name,
             "Mbit/s": way[0].bw_mbit,
             "Delay (ms)": way[0].delay_ms,
             "Sent": " then ".join(str(row.precision_bit) for row in way) + " bits",
@@ -110,13 +116,17 @@ def _over_link(rows: Sequence[IncrementRow]) -> list[Line]:
     ]
 
 
-def _beside(ours: dict[str, IncrementRow], clause: Published) -> list[Line]:
-    """Sizes and their ratios to that of the high precision."""
-    sizes = {version: (row.rec_size or 0) / 1e6 for version, row in ours.items()}
+def _beside(rows: Sequence[IncrementRow]) -> list[Line]:
+    """Sizes and their ratios to that of the high precision; none of another case."""
+    clause = PUBLISHED.get(rows[0].model_name)
+    if clause is None or [row.precision_bit for row in rows] != [16, 8, 16]:
+        return []
+    sizes = {row.version: (row.rec_size or 0) / 1e6 for row in rows}
     published = {AT_ONCE: clause.high, COARSE: clause.low, UPDATE: clause.update}
     return [
         {
             "": _TITLES[version],
+            "Model": rows[0].model_name,
             "ours (MB)": sizes[version],
             "published (MB)": published[version],
             "ours / high": sizes[version] / sizes[AT_ONCE],

@@ -31,7 +31,7 @@ from orchestrator.results.run_folder import (
     check_free,
     write_new,
 )
-from orchestrator.scenarios import models_run
+from orchestrator.scenarios import increments_run, models_run
 from orchestrator.scenarios.clause_10_3 import detection_tables
 from orchestrator.scenarios.clause_10_5 import call_tables, is_call, quality_table
 from orchestrator.scenarios.tables import (
@@ -43,6 +43,7 @@ from orchestrator.scenarios.tables import (
 )
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
+from orchestrator.transit.incremental import Outcome
 from orchestrator.transit.run import ModelOutcome
 from splitbed.command import say
 from splitbed.errors import RunError, UsageError
@@ -81,9 +82,11 @@ def begin(
 def _checked(name: str, options: Mapping[str, object], annotations: Path | None) -> Scenario:
     """The scenario with `options` over its own. Raises UsageError for what cannot be run."""
     scenario = load_scenario(name)
-    if scenario.model_sweep:
+    if scenario.model_sweep or scenario.increments:
         if annotations:
             raise UsageError("--annotations is for scenarios that find key points")
+        if scenario.increments:
+            return increments_run.checked(scenario, options)
         return models_run.checked(scenario, options)
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     changed: dict[str, object] = {"sweep": scenario.sweep | given}
@@ -117,7 +120,7 @@ def _what_was_run(scenario: Scenario) -> str:
     """The options, which may be others than those that the texts were written for."""
     asked = scenario.model_dump(
         mode="json",
-        include={"verify", "annotations", "sweep", "model_sweep"},
+        include={"verify", "annotations", "sweep", "model_sweep", "increments"},
         exclude_defaults=True,
     )
     return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
@@ -131,6 +134,16 @@ def check(folder: Path) -> None:
 def in_transit(folder: Path) -> bool:
     """Whether the scenario begun there sends a whole model. Raises UsageError."""
     return bool(_begun(folder).model_sweep)
+
+
+def in_increments(folder: Path) -> bool:
+    """Whether the scenario begun there sends models in increments. Raises UsageError."""
+    return bool(_begun(folder).increments)
+
+
+def run_increments(folder: Path, told: increments_run.Told) -> list[Outcome]:
+    """Run that one. Raises SplitbedError."""
+    return increments_run.run(_begun(folder), folder, told)
 
 
 def run_models(folder: Path, told: models_run.Told) -> ModelOutcome:

@@ -86,6 +86,8 @@ def scenario_run(
         show_models(models, as_json=False)
         say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
         raise typer.Exit(models.exit_code)
+    if scenario_run.in_increments(folder):
+        raise typer.Exit(_run_increments(folder))
     go_on = f"orchestrate scenario run {folder} --resume"
     try:
         with watching(metrics, otlp) as progress:
@@ -98,3 +100,15 @@ def scenario_run(
     if (tables := folder / scenario_run.TABLES_FILE).exists():
         say(f"Tables of the clause: {tables}")
     raise typer.Exit(exit_code)
+
+
+def _run_increments(folder: Path) -> int:
+    from orchestrator.cli.show.increments import show_rows
+    from orchestrator.cli.watch.heartbeat import alive
+    from orchestrator.scenarios import run as scenario_run
+
+    with alive("measuring models in increments"):
+        outcomes = scenario_run.run_increments(folder, lambda words: say(words, stderr=True))
+    show_rows([row for outcome in outcomes for row in outcome.rows])
+    say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+    return max(outcome.exit_code for outcome in outcomes)

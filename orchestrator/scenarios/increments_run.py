@@ -1,0 +1,66 @@
+"""A scenario of models that come in increments, run: one model after another, then the tables.
+
+scenario.yaml, scenario.md   as of every scenario        MODEL/   what was left of each model
+tables.md, table-*.csv       the tables of the clause, and its picture
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.ask.scenario_file import Scenario
+from orchestrator.results.run_folder import RunFolder, check_free
+from orchestrator.scenarios.clause_10_6 import leave
+from orchestrator.transit.asked import Incremental, incremental
+from orchestrator.transit.incremental import Outcome, run_incremental
+from splitbed.errors import UsageError
+
+TAKES = ("input", "bw")
+"""Options of a scenario that are meant for all of its models."""
+Told = Callable[[str], None]
+
+
+def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:
+    """The scenario with ``options`` over its own. Raises UsageError for what cannot be run."""
+    if wrong := [name for name in options if name not in TAKES]:
+        raise UsageError(
+            f"--{wrong[0].replace('_', '-')} is not for the scenario {scenario.clause}, which sends"
+            " models in increments: it takes --images and --bw"
+        )
+    given = {name: str(v) if isinstance(v, Path) else v for name, v in options.items()}
+    merged = scenario.replaced(increments={**scenario.increments, **given})
+    asked(merged)
+    return merged
+
+
+def run(scenario: Scenario, folder: Path, told: Told) -> list[Outcome]:
+    """Run the scenario that ``folder`` holds, and leave its tables there.
+
+    Raises SplitbedError; UsageError where it was begun before, for it does not go on.
+    """
+    wanted = asked(scenario, folder)
+    for one in wanted:
+        if one.out:
+            check_free(one.out)
+    outcomes = [run_incremental(one, told) for one in wanted]
+    rows = [row for outcome in outcomes for row in outcome.rows]
+    leave(rows, RunFolder(folder), f"# {scenario.clause} {scenario.name}: results\n")
+    return outcomes
+
+
+def asked(scenario: Scenario, folder: Path | None = None) -> list[Incremental]:
+    """What is run of each model. Raises UsageError for values that cannot be."""
+    given = {key.replace("-", "_"): value for key, value in scenario.increments.items()}
+    models, bits = _listed(given.pop("model", "")), _listed(given.pop("bits", ""))
+    return [
+        incremental(
+            {**given, "model": model},
+            ",".join(bits),
+            offline=False,
+            out=folder / Path(model).stem if folder else None,
+        )
+        for model in models
+    ]
+
+
+def _listed(value: object) -> Sequence[str]:
+    return [str(one) for one in value] if isinstance(value, list | tuple) else str(value).split(",")
