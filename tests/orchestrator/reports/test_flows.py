@@ -4,6 +4,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from matplotlib.patches import Rectangle
 from msgspec.structs import replace
 from rich.console import Console
 
@@ -17,7 +18,8 @@ from orchestrator.results.judgement.compression import compression_needed
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from orchestrator.scenarios.tr import tr_tables
 from tests.orchestrator.measure.test_profile import node, profile
-from tests.orchestrator.results.test_flows import Stages, add
+from tests.orchestrator.results.test_flows import DOWN_MS, Stages, add, two_users
+from tests.orchestrator.results.test_summary import SPEC
 from tests.orchestrator.scenarios.test_tr import table
 from tests.orchestrator.written import rows, write_run
 
@@ -144,3 +146,11 @@ def test_all_data_of_a_chain_shrink_together(folder: RunFolder) -> None:
     assert compression_needed(anchor) is None
     late_ms = sum(ms for _, ms in SPLIT) - sum(ms for _, ms in CLOUD)
     assert compression_needed(split) == pytest.approx(42 / (42 - late_ms))
+
+
+def test_the_picture_of_two_users_is_of_the_last_one_s_way(tmp_path: Path) -> None:
+    row = two_users(RunFolder(tmp_path), [SPEC, SPEC])
+    (axes,) = run_picture([row]).axes
+    bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    widths = [bar.get_width() for bar in bars]  # of part 1, encode, the hop, decode, part 2
+    assert widths == pytest.approx([10, 1, DOWN_MS, 1, 30], abs=1e-5)
