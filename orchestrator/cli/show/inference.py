@@ -50,4 +50,5 @@ def _show_accuracy(accuracy: Accuracy) -> None:
         {"class": label, "AP": "not annotated" if ap is None else f"{ap:.4f}"}
         for label, ap in accuracy.classes.items()
     ]
-    show_lines(classes, as_json=False)
+    if classes:
+        show_lines(classes, as_json=False)
