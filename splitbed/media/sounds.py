@@ -34,8 +34,6 @@ def preprocess(data: bytes, recipe: SoundRecipe, name: str) -> npt.NDArray[np.fl
         samples = resample_poly(samples, recipe.rate // common, rate // common)
     wave = samples.astype(np.float32)[np.newaxis]
     if recipe.levelled:
-        from splitbed.media.speech.rooms import levelled  # scipy, for which no node is to wait
-
         wave = levelled(wave)
     size = recipe.samples or wave.shape[1]
     if wave.shape[1] > size:
@@ -44,6 +42,12 @@ def preprocess(data: bytes, recipe: SoundRecipe, name: str) -> npt.NDArray[np.fl
             f" {size / recipe.rate:.2f} s: give --shape waveform=1x{wave.shape[1]} or more"
         )
     return np.pad(wave, ((0, 0), (0, size - wave.shape[1])))
+
+
+def levelled(waves: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Zero mean and unit variance over the last axis, which is time."""
+    mean, spread = waves.mean(-1, keepdims=True), waves.std(-1, keepdims=True)
+    return np.asarray((waves - mean) / (spread + np.float32(1e-7)))
 
 
 def wave_file(samples: npt.NDArray[np.int16], rate: int) -> bytes:

@@ -24,7 +24,7 @@ def hear(clips: Sequence[Samples], size: int, rng: np.random.Generator) -> Waves
     """Each clip somewhere in ``size`` samples of silence, with echo and noise: (clips, size).
 
     So nothing is padded, which noise would tell from silence. Values are within -1 to 1,
-    nearly; :func:`levelled` is what a model gets.
+    nearly; :func:`splitbed.media.sounds.levelled` is what a model gets.
     """
     dry = np.zeros((len(clips), size), np.float32)
     for row, clip in zip(dry, clips, strict=True):
@@ -36,12 +36,6 @@ def hear(clips: Sequence[Samples], size: int, rng: np.random.Generator) -> Waves
     wanted = power / 10 ** (rng.uniform(*NOISE_DB, (len(clips), 1)) / 10)
     noise *= np.sqrt(wanted / np.square(noise).mean(1, keepdims=True)).astype(np.float32)
     return wet + noise
-
-
-def levelled(waves: Waves) -> Waves:
-    """Zero mean and unit variance over time, as wav2vec 2.0 wants its input."""
-    mean, spread = waves.mean(-1, keepdims=True), waves.std(-1, keepdims=True)
-    return np.asarray((waves - mean) / (spread + np.float32(1e-7)))
 
 
 def _echoed(dry: Waves, rng: np.random.Generator) -> Waves:
