@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from splitbed.command import Commands, program, run_command_line
+from splitbed.errors import UsageError
 
 app = program("Preparations for nodes on machines of their own.")
 certs = Commands("Certificates, with which nodes and orchestrator know each other.")
@@ -15,43 +16,75 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the certi
 Days = Annotated[int, typer.Option(min=1, max=3650, help="How long they are valid.")]
 
 
+UeHosts = Annotated[str | None, typer.Option(help="How others reach the UE node: HOST_OR_IP[,…].")]
+EdgeHosts = Annotated[
+    str | None, typer.Option(help="How others reach the edge node: HOST_OR_IP[,…].")
+]
+NodeHosts = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=HOST[,…]", help="A node of another name; again for each."),
+]
+
+
 @certs.command()
 def init(
-    ue: Annotated[str, typer.Option(help="How others reach the UE node: HOST_OR_IP[,…].")],
-    edge: Annotated[str, typer.Option(help="How others reach the edge node: HOST_OR_IP[,…].")],
     folder: Folder = Path("certs"),
+    ue: UeHosts = None,
+    edge: EdgeHosts = None,
+    node: NodeHosts = None,
     days: Days = 365,
     token: Annotated[bool, typer.Option("--token", help="Make a shared token, too.")] = False,
 ) -> None:
-    """Make an authority, and certificates for both nodes and the orchestrator."""
+    """Make an authority, and certificates for nodes and the orchestrator."""
     from splitbed.security import certificates
 
-    certificates.create(folder, {"ue": _hosts(ue), "edge": _hosts(edge)}, days, token=token)
+    hosts = _hosts(ue, edge, node)
+    if not hosts:
+        raise UsageError("certificates of which nodes? Give --ue, --edge, or --node NAME=HOST")
+    certificates.create(folder, hosts, days, token=token)
     _say_what_goes_where(folder)
 
 
 @certs.command()
 def renew(
     folder: Folder = Path("certs"),
-    ue: Annotated[str | None, typer.Option(help="Other hosts than so far: HOST[,…].")] = None,
-    edge: Annotated[str | None, typer.Option(help="Other hosts than so far: HOST[,…].")] = None,
+    ue: UeHosts = None,
+    edge: EdgeHosts = None,
+    node: NodeHosts = None,
     days: Days = 365,
 ) -> None:
-    """Make new certificates of the same authority, for the same keys."""
+    """Make new certificates of the same authority, for the same keys; hosts are as before.
+
+    A node that is named anew has these hosts instead, one that had no certificate gets one.
+    """
     from splitbed.security import certificates
 
-    asked = {"ue": ue, "edge": edge}
-    hosts = {role: _hosts(listed) for role, listed in asked.items() if listed is not None}
-    certificates.renew(folder, hosts, days)
+    certificates.renew(folder, _hosts(ue, edge, node), days)
     _say_until(folder)
-    print(
-        f"copy {folder / 'ue.pem'} and {folder / 'edge.pem'} over the old ones on their machines,"
-    )
+    files = " and ".join(str(folder / f"{name}.pem") for name in _nodes(folder))
+    print(f"copy {files} over the old ones on their machines,")
     print("then restart the nodes; keys, ca.pem and token are as before")
 
 
-def _hosts(listed: str) -> list[str]:
-    return [host.strip() for host in listed.split(",")]
+def _hosts(ue: str | None, edge: str | None, nodes: list[str] | None) -> dict[str, list[str]]:
+    """By the names of nodes, as the options give them."""
+    from splitbed.node.config import is_node_name
+
+    asked = {name: hosts for name, hosts in (("ue", ue), ("edge", edge)) if hosts is not None}
+    for word in nodes or ():
+        name, _, hosts = word.partition("=")
+        if not hosts or not is_node_name(name) or name in (*asked, "ca", "orchestrator"):
+            raise UsageError(
+                f"--node {word}: give NAME=HOST[,…], each name once, such as cloud=192.0.2.30"
+            )
+        asked[name] = hosts
+    return {name: [host.strip() for host in hosts.split(",")] for name, hosts in asked.items()}
+
+
+def _nodes(folder: Path) -> list[str]:
+    from splitbed.security.certificates import ORCHESTRATOR, certified
+
+    return [name for name in certified(folder) if name != ORCHESTRATOR]
 
 
 def _say_until(folder: Path) -> None:
@@ -64,19 +97,19 @@ def _say_until(folder: Path) -> None:
 def _say_what_goes_where(folder: Path) -> None:
     token = ["token"] if (folder / "token").exists() else []
     _say_until(folder)
-    for role in ("ue", "edge"):
-        files = ["ca.pem", f"{role}.pem", f"{role}.key", *token]
-        print(f"copy to the machine of the {role} node, beside its {role}.yaml:")
+    for name in _nodes(folder):
+        files = ["ca.pem", f"{name}.pem", f"{name}.key", *token]
+        print(f"copy to the machine of the {name} node, beside its {name}.yaml:")
         print("   ", *(folder / file for file in files))
-        print(f"and into {role}.yaml:")
-        _say_lines(Path(), role, token)
+        print(f"and into {name}.yaml:")
+        _say_lines(Path(), name, token)
     print("into the topology, on this machine:")
     _say_lines(folder, "orchestrator", token)
     print(f"{folder / 'ca.key'} stays here: who has it can make certificates.")
 
 
-def _say_lines(folder: Path, role: str, token: list[str]) -> None:
-    ca, cert, key = (folder / name for name in ("ca.pem", f"{role}.pem", f"{role}.key"))
+def _say_lines(folder: Path, who: str, token: list[str]) -> None:
+    ca, cert, key = (folder / name for name in ("ca.pem", f"{who}.pem", f"{who}.key"))
     print(f"    tls: {{ca: {ca}, cert: {cert}, key: {key}}}")
     for name in token:
         print(f"    token_file: {folder / name}")

@@ -1,5 +1,6 @@
 """What a node is told when it is started: its options, or the same as YAML."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
@@ -11,8 +12,14 @@ from splitbed.errors import UsageError
 
 _Config = TypeVar("_Config", bound="NodeConfig")
 
-NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+_NAME = r"^[a-z][a-z0-9-]{0,30}$"
+NodeName = Annotated[str, Field(pattern=_NAME)]
 """Of a node in its topology: ue, edge, cloud, ue-1."""
+
+
+def is_node_name(word: str) -> bool:
+    """Whether a node can be called so."""
+    return re.fullmatch(_NAME, word) is not None
 
 
 class Tls(Frozen):

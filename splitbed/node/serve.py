@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +30,18 @@ from splitbed.security.addresses import checked_address
 from splitbed.telemetry import FRAMES_IN_FLIGHT
 from splitbed.wire import CHANNEL_OPTIONS
 
-ORCHESTRATOR, NODES = frozenset({"orchestrator"}), frozenset({"ue", "edge"})
+
+class _AllBut(Container[str]):
+    """All names but some."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __contains__(self, name: object) -> bool:
+        return name not in self._names
+
+
+ORCHESTRATOR, NODES = ("orchestrator",), _AllBut("orchestrator")
 _LAST_CALLS_S = 1.0
 _CHECK_S = 3.0
 _KEEPALIVE = [
@@ -43,13 +54,13 @@ _KEEPALIVE = [
 
 @dataclass(frozen=True)
 class Plane:
-    """One port of a node: its services, and the roles whose certificates may call them.
+    """One port of a node: its services, and the names whose certificates may call them.
 
     ``services`` says by full name how each is added to a server.
     """
 
     address: str
-    roles: frozenset[str]
+    names: Container[str]
     services: Mapping[str, Callable[[grpc.Server], None]]
     options: Sequence[tuple[str, int]] = tuple(CHANNEL_OPTIONS)
     lease: Lease | None = None
@@ -155,7 +166,7 @@ def _server(config: NodeConfig, plane: Plane) -> grpc.Server:
         # a sync server keeps one thread for every open stream
         ThreadPoolExecutor(max_workers=limits.streams),
         interceptors=[
-            Guard(plane.roles if config.tls else None, read_token(config.token_file)),
+            Guard(plane.names if config.tls else None, read_token(config.token_file)),
             *([plane.lease] if plane.lease else []),
         ],
         options=[*(given | dict(_KEEPALIVE) | own).items()],

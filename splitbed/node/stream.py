@@ -8,7 +8,7 @@ stream himself, and whoever sends hands his messages to gRPC himself.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import grpc
@@ -19,7 +19,7 @@ from splitbed.node.answering import refuse
 from splitbed.node.call import StreamCall, open_call
 from splitbed.node.config import Tls
 from splitbed.node.parts.fetch import Fetch
-from splitbed.security.access import bearing, open_channel, why_unreachable
+from splitbed.security.access import bearing, names_of, open_channel, why_unreachable
 from splitbed.tensors import Tensors
 from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
@@ -36,9 +36,15 @@ class Stream:
     """
 
     def __init__(
-        self, peer: str, incoming: Iterator[bytes], put: Callable[[Iterator[bytes]], None]
+        self,
+        peer: str,
+        incoming: Iterator[bytes],
+        put: Callable[[Iterator[bytes]], None],
+        names: Collection[str] = (),
     ) -> None:
         self.peer = peer
+        self.names = names
+        """Of the node that dialled, by its certificate; none where it showed none."""
         self.rate_mbit: float | None = None
         """Of the link in the direction that this end sends, infinity without one; None: unknown."""
         self._incoming = incoming
@@ -207,7 +213,7 @@ class _Served:
                 raise NodeError(f"{peer} hung up")
 
         try:
-            self._serve(Stream(peer, incoming(), put))
+            self._serve(Stream(peer, incoming(), put, names_of(context)))
         except SplitbedError as error:
             if context.is_active():
                 refuse(_METHOD, context, error)

@@ -6,7 +6,7 @@ A peer without a certificate gets no further than TLS, and TLS tells it nothing.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ _HANDSHAKES = {
         "machines from the same `splitbed certs init`"
     ),
     "Hostname Verification Check failed": (
-        "its certificate does not name {host}: `splitbed certs renew` with --ue or --edge {host}, "
+        "its certificate does not name {host}: `splitbed certs renew` with --node NAME={host}, "
         "or use a name that it has"
     ),
     "WRONG_VERSION_NUMBER": "it speaks no TLS: give it `tls` too, or take it away here",
@@ -117,19 +117,19 @@ def read_token(file: Path | None) -> str | None:
 
 
 class Guard(grpc.ServerInterceptor):
-    """Refuses calls without the token, and of peers whose certificate is for none of ``roles``.
+    """Refuses calls without the token, and of peers whose certificate is of none of ``names``.
 
-    ``roles`` None is anyone, for servers without TLS; ``token`` None asks for none.
+    ``names`` None is anyone, for servers without TLS; ``token`` None asks for none.
     ``open_methods`` are for every peer that TLS let in. A refusal says nothing about the node.
     """
 
     def __init__(
         self,
-        roles: frozenset[str] | None,
+        names: Container[str] | None,
         token: str | None,
         open_methods: frozenset[str] = HEALTH_CHECK,
     ) -> None:
-        self._roles = roles
+        self._names = names
         self._bearer = None if token is None else f"Bearer {token}".encode()
         self._open_methods = open_methods
 
@@ -144,7 +144,7 @@ class Guard(grpc.ServerInterceptor):
         if not self._bears_token(handler_call_details):
             return grpc.stream_stream_rpc_method_handler(_refuse_token)
         handler = continuation(handler_call_details)
-        return handler if handler is None or self._roles is None else self._for_roles(handler)
+        return handler if handler is None or self._names is None else self._for_names(handler)
 
     def _bears_token(self, call: grpc.HandlerCallDetails) -> bool:
         if self._bearer is None:
@@ -154,7 +154,7 @@ class Guard(grpc.ServerInterceptor):
         given = given.encode() if isinstance(given, str) else given
         return secrets.compare_digest(given, self._bearer)
 
-    def _for_roles(self, handler: "_Handler") -> "_Handler":
+    def _for_names(self, handler: "_Handler") -> "_Handler":
         # only the context of a call knows the peer's certificate, and the behaviour first sees it
         kind = (
             f"{'stream' if handler.request_streaming else 'unary'}_"
@@ -163,7 +163,7 @@ class Guard(grpc.ServerInterceptor):
         behave = getattr(handler, kind)
 
         def checked(request: Any, context: grpc.ServicerContext, *send: Any) -> Any:
-            self._check_role(context)
+            self._check_name(context)
             return behave(request, context, *send)
 
         vars(checked).update(vars(behave))  # among them whether gRPC hands it a way to send
@@ -171,14 +171,19 @@ class Guard(grpc.ServerInterceptor):
         made: _Handler = make(checked, handler.request_deserializer, handler.response_serializer)
         return made
 
-    def _check_role(self, context: grpc.ServicerContext) -> None:
-        assert self._roles is not None
-        known: Mapping[str, Any] = context.auth_context()  # the types of grpc know one value each
-        names = known.get("x509_common_name", ())
-        if not any(name.decode(errors="replace") in self._roles for name in names):
+    def _check_name(self, context: grpc.ServicerContext) -> None:
+        assert self._names is not None
+        names = names_of(context)
+        if not any(name in self._names for name in names):
             ERRORS.labels(kind="refused").inc()
-            log.warning("refused a call", peer=context.peer(), reason="role", common_name=names)
+            log.warning("refused a call", peer=context.peer(), reason="name", common_name=names)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for this certificate")
+
+
+def names_of(context: grpc.ServicerContext) -> tuple[str, ...]:
+    """Who called, by its certificate; nobody known where it showed none."""
+    known: Mapping[str, Any] = context.auth_context()  # the types of grpc know one value each
+    return tuple(name.decode(errors="replace") for name in known.get("x509_common_name", ()))
 
 
 def _refuse_token(_requests: Any, context: grpc.ServicerContext) -> Any:
@@ -208,8 +213,8 @@ def why_unreachable(error: grpc.RpcError, address: str, tls: "Tls | None") -> st
         case grpc.StatusCode.PERMISSION_DENIED:
             who = f"our certificate {tls.cert}" if tls else "us"
             return (
-                f"{address} refused {who}: the UE node needs that of the ue, the edge node that of "
-                "the edge, the orchestrator its own"
+                f"{address} refused {who}: each node needs that of its own name, the orchestrator "
+                "its own"
             )
         case code:
             return f"{address} failed: {code.name}: {details}"

@@ -1,7 +1,7 @@
-"""Certificates of a testbed's own authority, which say who is the UE, the edge, the orchestrator.
+"""Certificates of a testbed's own authority, which say who is which node, or the orchestrator.
 
     ca.pem ca.key             the authority; who has its key makes certificates
-    ue.pem ue.key …           one for each role: its common name is the role
+    ue.pem ue.key …           one for each node, and the orchestrator: its common name is who it is
     token                     a secret that all share, where it was asked for
 
 Every process is a server to some and a client to others (the UE's node asks the edge), so every
@@ -33,7 +33,7 @@ from splitbed.errors import UsageError
 if TYPE_CHECKING:
     from splitbed.node.config import Tls
 
-ROLES = ("ue", "edge", "orchestrator")
+PAIR, ORCHESTRATOR = ("ue", "edge"), "orchestrator"
 AUTHORITY_DAYS = 3650
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -70,23 +70,23 @@ def issue_authority(days: int = AUTHORITY_DAYS, now: datetime | None = None) -> 
 
 def issue(
     authority: Authority,
-    role: str,
+    name: str,
     public_key: CertificatePublicKeyTypes,
     hosts: Iterable[str],
     days: int,
     now: datetime | None = None,
 ) -> x509.Certificate:
-    """A certificate for ``role`` at ``hosts`` and on this machine; none outlives its authority.
+    """A certificate for ``name`` at ``hosts`` and on this machine; none outlives its authority.
 
     Raises UsageError for a host that is neither a name nor an IP address.
     """
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, role)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     end = (now or datetime.now(UTC)) + timedelta(days=days)
     names = dict.fromkeys(_general_name(host) for host in [*hosts, *THIS_MACHINE])
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     signer = authority.certificate
     return (
-        _builder(name, public_key, now)
+        _builder(subject, public_key, now)
         .issuer_name(signer.subject)
         .not_valid_after(min(end, signer.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -102,10 +102,11 @@ def issue(
 
 
 def create(folder: Path, hosts: Mapping[str, Sequence[str]], days: int, *, token: bool) -> None:
-    """Fill a new ``folder`` (0700) with an authority, and for each role certificate and key (0600).
+    """Fill a new ``folder`` (0700) with an authority, and for each node certificate and key (0600).
 
-    ``hosts`` gives, for a role, the names and addresses that others call it by. Raises UsageError
-    for a folder that has something in it, and for what is no host; then nothing is written.
+    ``hosts`` gives, for each node, the names and addresses that others call it by; without any
+    there are a UE and an edge. Raises UsageError for a folder that has something in it, and for
+    what is no host; then nothing is written.
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -114,10 +115,11 @@ def create(folder: Path, hosts: Mapping[str, Sequence[str]], days: int, *, token
             "exist; where it has certificates, `splitbed certs renew` keeps their authority"
         )
     authority = issue_authority()
-    keys = {role: ec.generate_private_key(ec.SECP256R1()) for role in ROLES}
+    names = (*(hosts or PAIR), ORCHESTRATOR)
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in names}
     issued = {
-        role: issue(authority, role, key.public_key(), hosts.get(role, ()), days)
-        for role, key in keys.items()
+        name: issue(authority, name, key.public_key(), hosts.get(name, ()), days)
+        for name, key in keys.items()
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     # mkdtemp gives 0700; what was written when something fails goes with the draft
@@ -126,9 +128,9 @@ def create(folder: Path, hosts: Mapping[str, Sequence[str]], days: int, *, token
         draft.mkdir(mode=0o700)
         (draft / "ca.pem").write_bytes(_pem(authority.certificate))
         _write_secret(draft / "ca.key", _pem_of_key(authority.key))
-        for role in ROLES:
-            (draft / f"{role}.pem").write_bytes(_pem(issued[role]))
-            _write_secret(draft / f"{role}.key", _pem_of_key(keys[role]))
+        for name, key in keys.items():
+            (draft / f"{name}.pem").write_bytes(_pem(issued[name]))
+            _write_secret(draft / f"{name}.key", _pem_of_key(key))
         if token:
             _write_secret(draft / "token", f"{secrets.token_urlsafe(32)}\n".encode())
         draft.rename(folder)
@@ -137,19 +139,36 @@ def create(folder: Path, hosts: Mapping[str, Sequence[str]], days: int, *, token
 def renew(folder: Path, hosts: Mapping[str, Sequence[str]], days: int) -> None:
     """New certificates of the same authority for the same keys, over the old ones in ``folder``.
 
-    A role that ``hosts`` does not name keeps its hosts. Raises UsageError where the authority or a
-    certificate is missing, is none, or where the authority has expired.
+    A node that ``hosts`` does not name keeps its hosts; one that has no certificate yet gets one,
+    with a key. Raises UsageError where the authority is missing, a certificate is none, or where
+    the authority has expired.
     """
     authority = _authority(folder)
-    issued = {}
-    for role in ROLES:
-        old = _certificates(folder / f"{role}.pem")[0]
-        kept = [str(name.value) for name in _names(old)]
-        issued[role] = issue(authority, role, old.public_key(), hosts.get(role, kept), days)
-    for role, certificate in issued.items():
-        draft = folder / f".{role}.pem"
+    new = {
+        name: ec.generate_private_key(ec.SECP256R1())
+        for name in hosts
+        if not (folder / f"{name}.pem").exists()
+    }
+    issued = {
+        name: issue(authority, name, key.public_key(), hosts[name], days)
+        for name, key in new.items()
+    }
+    for name in certified(folder):
+        old = _certificates(folder / f"{name}.pem")[0]
+        kept = [str(one.value) for one in _names(old)]
+        issued[name] = issue(authority, name, old.public_key(), hosts.get(name, kept), days)
+    for name, certificate in issued.items():
+        if name in new:
+            _write_secret(folder / f"{name}.key", _pem_of_key(new[name]))
+        draft = folder / f".{name}.pem"
         draft.write_bytes(_pem(certificate))
-        draft.replace(folder / f"{role}.pem")
+        draft.replace(folder / f"{name}.pem")
+
+
+def certified(folder: Path) -> list[str]:
+    """Who has a certificate in there: nodes, and the orchestrator."""
+    names = sorted(file.stem for file in folder.glob("[!.]*.pem"))
+    return [name for name in names if name != "ca"]
 
 
 def explain(tls: "Tls") -> str | None:

@@ -18,6 +18,7 @@ import yaml
 from netem.backends import BACKENDS
 from netem.link import DEVICE, Addresses, Link
 from netem.namespace import Namespace, new_namespace, privileged
+from orchestrator.ask.flow import check_flow
 from orchestrator.ask.topology import Machines, load_topology
 from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
 from splitbed.security import certificates
@@ -116,6 +117,19 @@ def test_the_examples_belong_together_and_listen_to_nobody_without_a_certificate
         assert config.tls
         assert config.token_file
         assert not config.insecure
+
+
+@pytest.mark.parametrize("flow", ["chain", "call", "multi-head"])
+def test_there_is_a_topology_of_machines_for_each_flow_of_three_nodes(flow: str) -> None:
+    topology = load_topology(ROOT / "topologies" / f"{flow}-machines.yaml")
+    assert isinstance(topology, Machines)
+    assert topology.tls
+    ends = [place.ends for place in topology.links.values()]
+    check_flow(flow, topology.names, ends, topology.name)
+    middle = load_node_config(EdgeConfig, DEPLOY / "middle.yaml", {})
+    assert middle.control in {place.control for place in topology.nodes.values()}
+    assert {one.towards for one in middle.shaper} == {"ue", *middle.dials}
+    assert middle.tls
 
 
 @needs_systemd

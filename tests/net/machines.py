@@ -204,11 +204,11 @@ def _wire(wire: Wire, spaces: dict[str, Namespace], places: dict[str, _Place]) -
 def _certify(certs: Path, names: Sequence[str], wires: Sequence[Wire]) -> None:
     hosts: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
-        hosts[kind_of(name)].append(CONTROL[name])
+        hosts[name].append(CONTROL[name])
     for wire in wires:
-        hosts[kind_of(wire.near)].append(wire.near_address)
-        hosts[kind_of(wire.far)].append(wire.far_address)
-    own = [word for kind, there in hosts.items() for word in (f"--{kind}", ",".join(there))]
+        hosts[wire.near].append(wire.near_address)
+        hosts[wire.far].append(wire.far_address)
+    own = [word for one, at in hosts.items() for word in ("--node", f"{one}={','.join(at)}")]
     subprocess.run(
         [sys.executable, "-m", "splitbed.cli", "certs", "init", str(certs), *own, "--token"],
         check=True,
@@ -236,7 +236,7 @@ def _write_config(name: str, folder: Path, certs: Path, place: _Place, *, shaped
         "name": name,
         "control": f"{CONTROL[name]}:{CONTROL_PORT}",
         "metrics": METRICS[name],
-        "tls": _tls(certs, kind_of(name)),
+        "tls": _tls(certs, name),
         "token_file": str(certs / "token"),
         "log": "json",
         "dials": place.dials,

@@ -229,7 +229,7 @@ def test_a_server_is_called_by_a_name_that_its_certificate_has(
     with echo(server_credentials(certified(tmp_path, "edge", authority))) as service:
         said = refusal(service.address, orchestrator)
     assert "its certificate does not name 127.0.0.1" in said
-    assert "--edge 127.0.0.1" in said
+    assert "--node NAME=127.0.0.1" in said
 
 
 @pytest.mark.parametrize("kind", KINDS)

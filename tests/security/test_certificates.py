@@ -53,7 +53,7 @@ def test_secrets_are_for_the_owner_alone(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("role", certificates.ROLES)
+@pytest.mark.parametrize("role", ["ue", "edge", "orchestrator"])
 def test_a_certificate_names_its_role_and_its_hosts(folder: Path, role: str) -> None:
     name = certificate_in(folder / f"{role}.pem").subject
     assert [field.value for field in name.get_attributes_for_oid(NameOID.COMMON_NAME)] == [role]
@@ -109,6 +109,37 @@ def test_renewing_gives_a_role_other_hosts_where_they_are_named(folder: Path) ->
     certificates.renew(folder, {"edge": ["edge.example"]}, 365)
     assert hosts_in(folder / "edge.pem") == {"edge.example", "localhost", "127.0.0.1", "::1"}
     assert "ue.example" in hosts_in(folder / "ue.pem")
+
+
+def test_nodes_of_any_names_have_certificates_of_their_own(tmp_path: Path) -> None:
+    ended = certs("init", "--edge", "192.0.2.20", "--node", "cloud=192.0.2.30", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "into cloud.yaml:" in ended.stdout
+    folder = tmp_path / "certs"
+    assert certificates.certified(folder) == ["cloud", "edge", "orchestrator"]
+    ended = certs("renew", "--node", "ue-1=192.0.2.40,ue-1.example", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert certificates.certified(folder) == ["cloud", "edge", "orchestrator", "ue-1"]
+    for name, host in (("ue-1", "ue-1.example"), ("cloud", "192.0.2.30")):
+        assert certificates.explain(tls_of(folder, name)) is None
+        assert host in hosts_in(folder / f"{name}.pem")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ([], "certificates of which nodes?"),
+        (["--node", "cloud"], "give NAME=HOST"),
+        (["--node", "orchestrator=192.0.2.1"], "give NAME=HOST"),
+        (["--node", "../x=192.0.2.1"], "give NAME=HOST"),
+        (["--ue", "192.0.2.1", "--node", "ue=192.0.2.2"], "each name once"),
+    ],
+)
+def test_nodes_that_cannot_be_are_refused(tmp_path: Path, asked: list[str], says: str) -> None:
+    ended = certs("init", *asked, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert says in " ".join(ended.stderr.split())
+    assert not (tmp_path / "certs").exists()
 
 
 def test_renewing_needs_the_key_of_the_authority(folder: Path) -> None:

@@ -112,6 +112,12 @@ class Passing:
                 del self._near[name]
 
     def _know(self, name: str, stream: Stream) -> None:
+        if stream.names and name not in stream.names:
+            raise NodeError(
+                f"refused {stream.peer}: it calls itself {name[:_MOST_NAME]}, its certificate "
+                f"{', '.join(stream.names)}; give each node the certificate of its own name "
+                "(splitbed certs init --node NAME=HOST)"
+            )
         if len(name) > _MOST_NAME or len({*self._near, name}) > _MOST_NEAR:
             raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
         self._near[name] = stream

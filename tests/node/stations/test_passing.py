@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from splitbed.graphs.parts import StoredModel
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled, streams
+from splitbed.security.access import server_credentials
+from splitbed.security.certificates import issue_authority
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Header, Hello
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
 from tests.node.stations.test_frames import FLOWS, NUMBER, Nodes, model_on_disk
+from tests.security.certified import certified
 from tests.shared_machine import until
 
 __all__ = ["model_on_disk"]
@@ -133,3 +136,24 @@ def test_a_node_whose_name_is_no_name_is_not_known(stored: StoredModel, tmp_path
         with pytest.raises(NodeError, match="refused to know x"), dialled.stream() as stream:
             stream.send(Header(hello=Hello(node="x" * 1000)))
             stream.receive("hello")
+
+
+@pytest.mark.parametrize("name", ["ue-b", "ue-a"])
+def test_a_node_that_dials_is_known_by_the_name_of_its_certificate_alone(
+    name: str, stored: StoredModel, tmp_path: Path
+) -> None:
+    authority = issue_authority()
+    network, own = (certified(tmp_path, one, authority) for one in ("network", "ue-b"))
+    nodes = Nodes(stored, tmp_path, *FLOWS["call"])
+    passing = {one: Passing(frames, InFlight()) for one, frames in nodes.frames.items()}
+    server = grpc.server(ThreadPoolExecutor(2), options=CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers((streams(passing["network"].serve),))
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(network))
+    server.start()
+    dialled = Dialled("network", f"127.0.0.1:{port}", own)
+    passing["ue-b"].far = {"network": dialled}
+    refused = pytest.raises(NodeError, match=f"it calls itself {name}, its certificate ue-b")
+    with nullcontext() if name == "ue-b" else refused:
+        passing["ue-b"].greet("network", name)
+    dialled.close()
+    server.stop(0).wait()
