@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.api.infer import infer
+    from orchestrator.api.models import model_sweep
     from orchestrator.api.plan import plan
     from orchestrator.api.profile import profile
     from orchestrator.api.progress import Step
@@ -26,6 +27,7 @@ __all__ = [
     "Step",
     "follow",
     "infer",
+    "model_sweep",
     "open_run",
     "plan",
     "profile",
@@ -41,6 +43,7 @@ _DOOR = {
     "Step": "progress",
     "follow": "sweep",
     "infer": "infer",
+    "model_sweep": "models",
     "open_run": "run",
     "plan": "plan",
     "profile": "profile",

@@ -262,6 +262,10 @@ class SweepWords(
     """All that a sweep can be asked."""
 
 
+class ModelSweepWords(TransitWords, ModelWords, LinkWords, ImpairmentWords, NodeWords, total=False):
+    """All that a sweep of models in transit can be asked."""
+
+
 class InferWords(InputWords, ModelWords, total=False):
     """All that a model that is run here can be asked, beside what is made of its results."""
 

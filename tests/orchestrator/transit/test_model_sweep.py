@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import splitbed
 from orchestrator.transit.asked import model_sweep
 from orchestrator.transit.run import ModelOutcome, run_model_sweep
 from splitbed.errors import UsageError
@@ -112,6 +113,20 @@ def test_the_anchor_alone_may_be_judged(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused_by_name(options: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         run(model="shapesnet", **options)
+
+
+def test_a_program_has_the_rows(tmp_path: Path) -> None:
+    told: list[str] = []
+    outcome = splitbed.model_sweep(
+        "linear",
+        coder_name=["fp16"],
+        scenario_name=f"{PUBLISHED}:Scenario",
+        out_dir=tmp_path / "out",
+        progress=told.append,
+    )
+    (row,) = outcome.rows
+    assert (row.coder_name, row.model_name, row.valid) == ("fp16", "linear", True)
+    assert told == ["evaluating linear, the anchor", "coding linear as fp16"]
 
 
 def test_the_command_takes_the_names_of_the_document(tmp_path: Path) -> None:
