@@ -187,9 +187,7 @@ class RunWords(TypedDict, total=False):
     part_coder: Annotated[
         str, Says("Of model data (orchestrate coders), in which it is sent. [as it is]")
     ]
-    profile: Annotated[
-        bool, Says("Profile both nodes first, and say how well that predicts. [yes]")
-    ]
+    profile: Annotated[bool, Says("Profile the nodes first, and say how well that predicts. [yes]")]
     fps: Annotated[float, Says("Frames a second, for bit rates. [30]")]
     frame_timeout_s: Annotated[float, Says("When a node counts as hung. [by link and model]")]
 

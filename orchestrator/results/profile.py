@@ -7,7 +7,7 @@ pause; parts between two of them are predicted by the layers that they have more
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, pairwise, product
+from itertools import accumulate, chain, pairwise, product
 
 import numpy as np
 
@@ -174,12 +174,11 @@ class Profile(Frozen):
                     min(max(node.ms(0, k) / node.steady_ms + by, 0.0), 1.0)
                     for k, by in zip(cuts, off, strict=True)
                 )
-                ends = (0.0, *shares, 1.0)
+                ends = (0.0, *accumulate(shares, max), 1.0)  # no part is less than nothing
                 if part:
-                    took = max(ends[part] - ends[part - 1], 0.0) * node.steady_ms
-                    total_ms += (slowdown if name in asked.users else 1.0) * node.paced_part_ms(
-                        took
-                    )
+                    slower = slowdown if name in asked.users else 1.0
+                    share = ends[part] - ends[part - 1]
+                    total_ms += slower * node.paced_part_ms(share * node.steady_ms)
             return total_ms
 
         none, doubts = (0.0,) * len(cuts), (-SHARE_DOUBT, 0.0, SHARE_DOUBT)

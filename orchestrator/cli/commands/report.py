@@ -24,7 +24,7 @@ def report(
         str | None, option("A table instead: md, csv, json, latex or parquet.")
     ] = None,
     tr: Annotated[
-        bool, typer.Option("--tr", help="The tables of clauses 10.2 and 10.3, as md or latex.")
+        bool, typer.Option("--tr", help="The tables of its clause, as md or latex.")
     ] = False,
     threshold: Annotated[
         list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")

@@ -155,3 +155,14 @@ def test_the_slower_one_node_is_the_more_a_share_that_is_not_sure_matters() -> N
         for one in (max(share - SHARE_DOUBT, 0), share, share + SHARE_DOUBT)
     ]
     assert (low, high) == pytest.approx((both_ms[0] / both_ms[1], both_ms[2] / both_ms[1]))
+
+
+def test_each_cut_of_a_chain_has_a_share_that_is_not_sure() -> None:
+    outline = profile((10, 20, 30), (10, 20, 30)).replaced(outline=True)
+    assert outline.share_errors((1, 2), 1, "chain") == pytest.approx((1.0, 1.0), rel=0.02)
+    low, high = outline.share_errors((1, 2), 5, "chain")
+    assert low < 0.9 < 1.1 < high
+    cloud = outline.replaced(others={"cloud": node((1, 2, 3))})
+    of_cloud = cloud.share_errors((1, 2), 1, "chain")
+    assert of_cloud[1] - of_cloud[0] > 0.1  # a faster cloud takes more, or less, of the rest
+    assert cloud.share_errors((0, 3), 5, "chain") == (1.0, 1.0)  # the edge does it all

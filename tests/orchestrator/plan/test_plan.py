@@ -513,6 +513,26 @@ def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
     assert not facts.answer(config.replaced(seed=1))
 
 
+@pytest.mark.parametrize(("flow", "split"), [("chain", "stage2+stage3"), ("call", "stage3")])
+def test_a_race_is_told_of_every_cell_of_a_flow_of_three_nodes(flow: str, split: str) -> None:
+    asked = {"model": "shapesnet", "split": split, "flow": flow, "bw": "5,50"}
+    config = sweep_config({**asked, "until_sure": True})
+    with local_model(config) as local:
+        graph = local.model.graph
+        sizes = [
+            CutSizes(k=cut.k, part1_bytes=0, intermediate_bytes=cut.nbytes) for cut in graph.cuts
+        ]
+        layers = node((1.0,) * graph.n)
+        profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes), outline=True)
+        cells = plan_cells(config, local.model)
+        told = forecasts(config, local, lambda _: None, profile, cells, {})
+    assert told.keys() == {cell.configuration.key for cell in cells}
+    for cell in cells:
+        one = told[cell.configuration.key]
+        assert one.nodes_ms > graph.n  # a millisecond each
+        assert one.network_ms >= cell.wire_ms  # and the results
+
+
 def test_an_input_that_crosses_besides_is_coded_too() -> None:
     codecs = {"codec": "fp16", "input_codec": "raw,jpeg:50"}
     config = sweep_config({"model": "shapesnet", "split": "stage3", "flow": "downlink"} | codecs)
