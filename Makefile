@@ -41,7 +41,9 @@ older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (
 		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
 
 nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without what it depends on
-	$(BIN)/python -m pip install --no-deps nncodec==2.1.1
+	@scripts/system-packages nnc $(BIN)/python
+	$(BIN)/python -m pip install --quiet pybind11==3.1.0  # beside setuptools, all that its build needs
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation nncodec==2.1.1
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .
