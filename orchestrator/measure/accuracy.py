@@ -180,13 +180,12 @@ class Judge:
     def _classification(self, results: Mapping[int, Tensors]) -> Judged:
         from splitbed.metrics.classification import TOP, classification_accuracy
 
-        told = [self._labels(result) for result in results.values()]
-        labels = [self._inputs[place].frame for place in results]
-        truth = [frame.label for frame in labels if frame and frame.label is not None]
+        known = {place: shown for place in results if (shown := self._shown(place)) is not None}
         metric = "accuracy"
-        if len(truth) < len(told):
+        if not known:
             metric = "accuracy, the whole model's classes as truth"
-            truth = [self._labels(self._whole[place])[0] for place in results]
+            known = {place: self._labels(self._whole[place])[0] for place in results}
+        told, truth = [self._labels(results[place]) for place in known], list(known.values())
         ranked = told if all(len(labels) >= TOP for labels in told) else None
         judged = classification_accuracy(truth, [labels[0] for labels in told], ranked)
         more = dict(judged.row())
@@ -197,6 +196,13 @@ class Judge:
         right = np.array([true == labels[0] for true, labels in zip(truth, told, strict=True)])
         accuracy = Accuracy(metric, judged.accuracy, more, frames=len(truth))
         return Judged(accuracy, partial(mean_of, right.astype(np.float64)))
+
+    def _shown(self, place: int) -> str | None:
+        """The class of an input: of its boxes, too, where they have one that the model knows."""
+        frame = self._inputs[place].frame
+        if frame is None or frame.label is not None or not self._names:
+            return frame.label if frame else None
+        return frame.shows
 
     def _labels(self, result: Tensors) -> list[str]:
         """The classes, the likeliest first; the ground truth's names where it has as many."""

@@ -361,3 +361,20 @@ def test_sfus_own_class_texts_are_taken_and_every_real_box_passes(tmp_path: Path
     assert found.most_common(3) == [("person", 7409), ("car", 4754), ("chair", 2005)]
     assert (found["potted plant"], len(found)) == (226, 15)
     assert set(found) <= set(COCO_CLASSES)
+
+
+def test_of_class_folders_in_partitions_those_of_the_test_are_taken(tmp_path: Path) -> None:
+    """As the Chest X-ray images of clause 10.6.8 lie."""
+    for partition, count in (("train", 3), ("test", 1)):
+        for name in ("NORMAL", "PNEUMONIA"):
+            (folder := tmp_path / partition / name).mkdir(parents=True)
+            for place in range(count):
+                picture(folder / f"{place}.jpeg")
+    dataset = open_dataset(tmp_path)
+    assert [frame.label for frame in dataset.frames] == ["NORMAL", "PNEUMONIA"]
+    assert dataset.classes == ("NORMAL", "PNEUMONIA")
+
+
+def test_a_voc_picture_shows_a_class_where_all_its_objects_are_of_one(tmp_path: Path) -> None:
+    voc(tmp_path, "000001")
+    assert open_dataset(tmp_path).frames[0].shows == "dog"

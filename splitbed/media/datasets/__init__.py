@@ -7,7 +7,8 @@ kind                  what it is opened from, as orchestrate's --input
                       generated, with exact ground truth
 ``emblems``           the name ``emblems`` or ``emblems:SEED``: generated, a class for each picture
 ``pictures``          a picture FILE or a FOLDER of them; ``STEM.txt`` beside a picture is its boxes
-``classification``    a FOLDER of two or more class folders with pictures in them
+``classification``    a FOLDER of two or more class folders with pictures in them, or one that has
+                      such a FOLDER ``test``
 ``coco``              an instances FILE.json, or a FOLDER with one (also in ``annotations/``)
 ``librispeech``       a FOLDER with ``*.trans.txt`` and the sounds they tell of, at any depth
 ``speech``            the name ``speech``: commands, spoken by espeak-ng in noise, with transcripts
@@ -124,6 +125,8 @@ def _open_folder(path: Path, usual: tuple[str, ...]) -> Dataset:
     pictures = any(p.suffix.lower() in SUFFIXES for p in here)
     if not pictures and folders.class_folders(path):
         return folders.open_classification(path)
+    if not pictures and (test := path / "test").is_dir() and folders.class_folders(test):
+        return folders.open_classification(test)  # the Chest X-ray images of clause 10.6.8
     recorded = [p for p in here if p.suffix.lower() in VIDEO_SUFFIXES]
     if not pictures and len(recorded) == 1:
         return videos.open_video(recorded[0], usual)

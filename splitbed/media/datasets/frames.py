@@ -51,6 +51,15 @@ class Frame:
         """
         return None if self.truth is None else tuple(self.truth())
 
+    @property
+    def shows(self) -> str | None:
+        """The class of all that is on it: the label, or that of its boxes where these have one.
+
+        Raises UsageError as :attr:`boxes`.
+        """
+        classes = {box.label for box in self.boxes or ()} if self.label is None else {self.label}
+        return classes.pop() if len(classes) == 1 else None
+
     def facts(self) -> dict[str, str]:
         """What identifies it in run.json: name, source, sha256, md5 and the index in a video."""
         return {"name": self.name, "source": self.source, **self.identify()}

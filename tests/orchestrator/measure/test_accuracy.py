@@ -56,6 +56,24 @@ def test_classes_are_held_against_the_folders_that_pictures_lie_in(tmp_path: Pat
     assert (judge.whole.frames, judge.whole_of(3).frames) == (8, 3)
 
 
+def test_a_picture_whose_boxes_are_of_one_class_shows_it_and_others_are_left_out(
+    tmp_path: Path,
+) -> None:
+    """As PASCAL VOC's pictures are for clause 10.6's classifiers."""
+    (folder := tmp_path / "boxes").mkdir()
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    said = {"a": [0, 0], "b": [1], "c": [1, 2], "d": []}
+    for name, classes in said.items():
+        Image.new("RGB", (SIDE, SIDE)).save(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text("".join(f"{one} 1 1 5 5\n" for one in classes))
+    model = loaded(tmp_path, task="classification", input=str(folder))
+    right = [ranked(0, *range(1, 8)), *(ranked(1, 0, *range(2, 8)) for _ in range(3))]
+    judge = Judge(model, dict(enumerate(right)))
+    assert (judge.whole.metric, judge.whole.value, judge.whole.frames) == ("accuracy", 1, 2)
+    wrong = judge.judge({0: ranked(3, *range(3)), 1: right[1], 2: right[2]})
+    assert (wrong.value, wrong.frames, wrong.drop) == (0.5, 2, 0.5)
+
+
 def test_without_ground_truth_the_whole_models_classes_are_it(tmp_path: Path) -> None:
     model = loaded(tmp_path, task="classification")
     judged = Judge(model, {0: ranked(3, 1, 2, 4, 5)}).judge({0: ranked(1, 3, 2, 4, 5)})
