@@ -15,7 +15,8 @@ from orchestrator.ask.flow import (
     flow_named,
     nodes_of,
 )
-from orchestrator.ask.itinerary import crossings, itinerary
+from orchestrator.ask.itinerary import crossings, crossings_of, itinerary
+from orchestrator.results.columns.flow import flow_columns
 from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 
@@ -120,6 +121,22 @@ def test_a_flow_of_two_users_has_a_way_to_each_that_begins_with_the_same_work() 
     assert [way[-1].outputs for way in both.itineraries] == [(0,), (1, 2)]
     assert both.crossings == both.carrying == (("downlink", 3), ("downlink2", 3))
     assert both.coding == ((3, "int8"),)
+
+
+def test_one_entry_of_the_table_makes_a_flow_of_three_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ways = [(("edge", 1), (f"ue-{number}", 2)) for number in (1, 2, 3)]
+    links = tuple((f"ue-{number}", "edge") for number in (1, 2, 3))
+    trio = Flow("the edge has the source", ways[0], links, besides=(*ways[1:],))
+    monkeypatch.setitem(FLOWS, "trio", trio)
+    assert trio.heads(["a", "b", "c", "d"]) == ((0,), (1,), (2, 3))
+    assert crossings_of("trio", "3:5") == (("downlink", 3), ("downlink2", 3), ("downlink3", 3))
+    way = ["decode", "part2"]
+    stages = ["part1", "downlink", *way, "downlink2", *way, "downlink3", *way]
+    assert branches("trio", stages) == [[0, 1, 2, 3], [0, 4, 5, 6], [0, 7, 8, 9]]
+    assert {"ue_3_e2e_ms", "ue_3_part2_ms", "downlink3_bytes"} <= {*flow_columns("trio")}
+    flow_columns.cache_clear()
 
 
 def test_all_on_the_edge_both_users_get_the_result_and_no_head_is_cut() -> None:
