@@ -15,7 +15,7 @@ from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig, sweep_config
 from orchestrator.transit.published import Options, coder_class, is_class, scenario_named
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
-from splitbed.model_coders import coder_named
+from splitbed.model_coders import DUMMY, coder_named
 from splitbed.model_coders.increments import check
 
 OWN = "splitbed"
@@ -29,7 +29,7 @@ class ModelSweep(Frozen):
     Names are those of Table 2.1.2.2-1.
     """
 
-    coder_name: Words
+    coder_name: Words = (DUMMY,)
     scenario_name: str = OWN
     data_set_name: str = ""
     model_name: str = ""
@@ -82,11 +82,16 @@ def model_sweep(options: Mapping[str, object]) -> ModelSweep:
     """
     given = {name: value for name, value in options.items() if value is not None}
     asked = {name: given.pop(name) for name in [*given] if name in ModelSweep.model_fields}
-    if "coder_name" not in asked:
+    if "coder_name" not in asked and not asked.get("download_only"):
         raise UsageError("no coder is named: give --coder int8, or a list (orchestrate coders)")
     asked["model_name"] = given.get("model", "")
     if asked.get("scenario_name", OWN) != OWN:
         scenario_named(str(asked["scenario_name"]))
+        if others := given.keys() - {"model"}:
+            raise UsageError(
+                f"--{min(others).replace('_', '-')} is for a model of ours, which is sent over a "
+                f"link: the scenario {asked['scenario_name']} has a model and data of its own"
+            )
     else:
         asked["config"] = config = _config(given, asked)
         asked |= {"model_name": config.model, "data_set_name": config.input or ""}

@@ -62,10 +62,12 @@ class Evaluation:
 
     def __init__(self, asked: ModelSweep, scenario: Scenario, folder: RunFolder) -> None:
         self._asked, self._scenario, self._folder = asked, scenario, folder.path
-        self._anchor = scenario.get_model(pre_trained=True)
+        with named(asked.scenario_name):
+            self._anchor = scenario.get_model(pre_trained=True)
+            anc_size, metric = size_of(self._anchor), scenario.metric_name
         self._row = ModelRow(
-            anc_size=size_of(self._anchor),
-            metric_name=scenario.metric_name,
+            anc_size=anc_size,
+            metric_name=metric,
             coder_name="",
             scenario_name=asked.scenario_name,
             data_set_name=asked.data_set_name,
@@ -79,7 +81,8 @@ class Evaluation:
         """One coder after another; what goes wrong with one is in its row."""
         if self._asked.eval_anchor:
             told(f"evaluating {self._asked.model_name}, the anchor")
-            perf, took_s = self._scenario.get_perf(self._anchor, TEST)
+            with named(self._asked.scenario_name):
+                perf, took_s = self._scenario.get_perf(self._anchor, TEST)
             self._row = replace(self._row, anc_perf=perf, anc_eval_time=took_s)
         for name in self._asked.coder_name:
             if self._asked.eval_compression:
@@ -109,18 +112,20 @@ class Evaluation:
 
     def _compressed(self, row: ModelRow, kind: CoderKind, opts: Options) -> ModelRow:
         bit, dec = (Path(opts.file_names[which]) for which in ("bit", "dec"))
-        rebuilt = self._scenario.get_model(pre_trained=False)
-        with _named(opts.coder_name):
+        with named(opts.scenario_name):
+            rebuilt = self._scenario.get_model(pre_trained=False)
+        with named(opts.coder_name):
             coder = kind(opts)
             start_s = time.monotonic()
             coder.encode(self._anchor)
             encoded_s = time.monotonic()
             coder.decode(rebuilt)
             decoded_s = time.monotonic()
-        perf, took_s = self._scenario.get_perf(rebuilt, TEST)
+            size = bit.stat().st_size
+        with named(opts.scenario_name):
+            perf, took_s = self._scenario.get_perf(rebuilt, TEST)
         if isinstance(rebuilt, StateModel) and not dec.exists():
             write_model(rebuilt.file, dec)
-        size = bit.stat().st_size
         return replace(
             row,
             rec_size=size,
@@ -137,14 +142,14 @@ class Evaluation:
 
 
 @contextmanager
-def _named(coder: str) -> Iterator[None]:
+def named(whose: str) -> Iterator[None]:
     """Turn whatever a user's class raises into a RunError that names it."""
     try:
         yield
     except SplitbedError:
         raise
     except Exception as error:
-        raise RunError(f"{coder} failed: {type(error).__name__}: {error}") from error
+        raise RunError(f"{whose} failed: {type(error).__name__}: {error}") from error
 
 
 def file_name(coder: str) -> str:

@@ -19,7 +19,7 @@ from orchestrator.testbed.testbed import Testbed, testbed
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.crossing import Crossing
-from orchestrator.transit.evaluation import Evaluation
+from orchestrator.transit.evaluation import Evaluation, named
 from orchestrator.transit.published import is_class, scenario_named
 from orchestrator.transit.row import ModelRow, results_csv
 
@@ -47,10 +47,12 @@ def run_model_sweep(asked: ModelSweep, told: Told) -> ModelOutcome:
     config = asked.config
     with ExitStack() as stack:
         if config is None:
-            scenario = scenario_named(asked.scenario_name)(asked.options(asked.coder_name[0]))
-            scenario.download_data_and_models()
+            with named(asked.scenario_name):
+                scenario = scenario_named(asked.scenario_name)(asked.options(asked.coder_name[0]))
+                scenario.download_data_and_models()
             return _written(asked, lambda folder: Evaluation(asked, scenario, folder).run(told))
-        site = None if asked.offline else checked_site(config)
+        crosses = not asked.offline and asked.eval_compression
+        site = checked_site(config) if crosses else None
         local = stack.enter_context(local_model(config))
         own = AnchorScenario(local, config, asked.workers)
 
@@ -91,7 +93,7 @@ def _over_links(
     with testbed(site, local.model, links) as bed:
         crossing = begun(bed)
         for row, rebuilt in here:
-            if row.fault or not row.eval_compression:
+            if row.fault:
                 yield row
             elif is_class(row.coder_name):
                 told(f"{row.coder_name} is decoded here alone: nodes have coders by name")

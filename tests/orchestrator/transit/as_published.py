@@ -73,3 +73,8 @@ class Broken(Coder):
 
 class NoCoder:
     """Lacks what a coder has."""
+
+
+class Unlucky(Scenario):
+    def download_data_and_models(self):
+        raise OSError("no data")

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 import splitbed
 from orchestrator.transit.asked import model_sweep
 from orchestrator.transit.run import ModelOutcome, run_model_sweep
-from splitbed.errors import UsageError
+from splitbed.errors import RunError, UsageError
 from tests.node.loopback import small_model
 
 PUBLISHED = "tests.orchestrator.transit.as_published"
@@ -90,6 +90,19 @@ def test_a_coder_that_fails_is_told_in_its_row(tmp_path: Path) -> None:
     assert (broken["valid"], dummy["valid"], outcome.exit_code) == ("False", "True", 1)
 
 
+def test_a_scenario_that_fails_is_named(tmp_path: Path) -> None:
+    scenario = f"{PUBLISHED}:Unlucky"
+    with pytest.raises(RunError, match="Unlucky failed: OSError: no data"):
+        run(coder_name="dummy", scenario_name=scenario, out_dir=tmp_path / "out")
+
+
+def test_models_and_datasets_may_be_had_and_no_more(tmp_path: Path) -> None:
+    scenario = f"{PUBLISHED}:Scenario"
+    outcome = run(scenario_name=scenario, download_only=True, out_dir=tmp_path / "out")
+    assert (outcome.rows, outcome.folder, outcome.exit_code) == ((), None, 0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_anchor_alone_may_be_judged(tmp_path: Path) -> None:
     asked = {"scenario_name": f"{PUBLISHED}:Scenario", "eval_compression": False}
     (row,) = table(run(coder_name="dummy", out_dir=tmp_path / "out", **asked))
@@ -104,6 +117,10 @@ def test_the_anchor_alone_may_be_judged(tmp_path: Path) -> None:
         ({"coder_name": "nobody.here:Coder"}, "cannot import the coder nobody.here:Coder"),
         ({"coder_name": f"{PUBLISHED}:NoCoder"}, "it lacks encode, decode"),
         ({"coder_name": "int8", "scenario_name": "asr"}, "called 'asr'"),
+        (
+            {"coder_name": "int8", "scenario_name": f"{PUBLISHED}:Scenario", "bw": 5},
+            "--bw is for a model of ours",
+        ),
         ({"coder_name": "int8", "unique_tag": "../x"}, "unique-tag"),
         ({"coder_name": "int8", "enc_cfg_file_name": "/no/file"}, "there is no such file"),
         ({"coder_name": "int8", "batch_size": 4}, "--batch-size 4"),
