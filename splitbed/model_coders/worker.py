@@ -161,8 +161,10 @@ def main() -> None:
     path, memory_bytes, seconds, most_bytes, base, update_of = sys.argv[1:]
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
     held = read_model(Path(update_of)) if update_of else None
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a coder's library may print there
+    answers.write("ready\n")
+    answers.flush()
     _limit(int(memory_bytes), float(seconds), int(most_bytes))
     busy_ns = 0
     said: dict[str, object]
@@ -186,8 +188,8 @@ def main() -> None:
         said = {"error": f"the decoder cannot write {path}: {error.strerror}"}
     else:
         said |= {"peak_bytes": _peak_bytes(), "decode_ms": busy_ns / 1e6}
-    sys.stdout.write(json.dumps(said))
-    sys.stdout.flush()
+    answers.write(json.dumps(said))
+    answers.flush()
     os._exit(0)  # at once: the node waits for the model
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from splitbed.codecs.stage import Setting
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.nnc import HEAD, KINDS
+from splitbed.model_coders.worker import DecodingWorker
 from splitbed.tensors import TensorInfo
 from tests.model_coders.coding import STATE, coded, decoded, weights
 from tests.model_coders.test_coders import entropy
@@ -62,6 +64,21 @@ def test_a_block_that_was_damaged_is_not_decoded() -> None:
     with pytest.raises(NodeError, match="not what they announce"):
         head = HEAD.pack(zlib.crc32(short), -38)
         stage.decode(np.frombuffer(head + short, np.uint8))
+
+
+@pytest.mark.usefixtures("library")
+def test_a_block_that_no_encoder_made_is_refused_in_words(tmp_path: Path) -> None:
+    weight = weights(16, 200)
+    block = KINDS["nnc"](TensorInfo("w", "FP32", weight.shape), Setting(), None).encode(weight)
+    made = block[HEAD.size :].tobytes()[:-4] + b"\xff" * 4
+    false = HEAD.pack(zlib.crc32(made), -38) + made
+    stream = coded("nnc", {"w": weight}).replace(block.tobytes(), false)
+    with DecodingWorker(tmp_path / "model") as worker:
+        worker.feed(stream)
+        with pytest.raises(
+            NodeError, match=r"cannot decode w: \d+ bytes of DeepCABAC are not what"
+        ):
+            worker.finish()
 
 
 @pytest.mark.usefixtures("library")
