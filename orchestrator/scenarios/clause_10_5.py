@@ -142,11 +142,11 @@ def _needs(row: Row, fps: float) -> Line:
     """How busy each node and hop is at `fps`, and which bounds it."""
     busy_ms = {
         "ue_a": _value(row, "ue_a_encode_ms"),
-        "uplink": _value(row, "uplink_bytes") * 8e-3 / row.bw_mbit,
+        "uplink": _wire_ms(row, "uplink"),
         "network": sum(
             _value(row, name) for name in ("network_decode_ms", "part1_ms", "network_encode_ms")
         ),
-        "downlink": _value(row, "downlink2_bytes") * 8e-3 / _value(row, "downlink2_mbit"),
+        "downlink": _wire_ms(row, "downlink2"),
         "ue_b": sum(_value(row, name) for name in ("ue_b_decode_ms", "part2_ms", "result_ms")),
     }
     slowest = max(busy_ms, key=lambda name: busy_ms[name])
@@ -156,6 +156,11 @@ def _needs(row: Row, fps: float) -> Line:
         "most_frames_per_s": round(1e3 / busy_ms[slowest], 1),
         "bounded_by": slowest.replace("_", "-"),
     }
+
+
+def _wire_ms(row: Row, hop: str) -> float:
+    rate_mbit, _ = row.asked_of(hop)
+    return _value(row, f"{hop}_bytes") * 8e-3 / rate_mbit
 
 
 # ---------------------------------------------------------------- as a document prints them
