@@ -30,7 +30,11 @@ class IncrementRow(ModelRow):
     ] = None
     inferences_meanwhile: Annotated[
         int | None,
-        Column("that the version before made on the UE while this one came", empty=_NO_UPDATE),
+        Column(
+            "that the version before made on the UE until this one was there, from when it was "
+            "asked for, the decoder's start included",
+            empty=_NO_UPDATE,
+        ),
     ] = None
 
 

@@ -92,21 +92,21 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     Raises:
         NodeError: values that are not finite.
     """
-    base, result = (at(model, bits, update.first) for bits in (update.low, update.high))
-    state: dict[str, Array] = {
-        STEP: np.array([update.first, update.low, update.high], np.int32),
-        RESULT: np.frombuffer(bytes.fromhex(digest(result.state)), np.uint8),
-    }
+    base, result, lacks = dict(model.state), dict(model.state), dict[str, Array]()
     left = update.high - update.low
     for name, array in model.state.items():
         if _refined(array):
             coarse, fine = (
-                quantised(array, bits, update.first)[0].astype(np.int32)
-                for bits in (update.low, update.high)
+                quantised(array, bits, update.first) for bits in (update.low, update.high)
             )
-            lacking = fine - (coarse << left) - _least(update)
-            state[name] = _packed(lacking, left)
-    yield from encode(model_of(state), UPDATE_CODER, base=digest(base.state))
+            base[name], result[name] = dequantised(*coarse), dequantised(*fine)
+            lacking = fine[0] - (coarse[0].astype(np.int16) << left)
+            lacks[name] = _packed(lacking - np.int16(_least(update)), left)
+    told: dict[str, Array] = {
+        STEP: np.array([update.first, update.low, update.high], np.int32),
+        RESULT: np.frombuffer(bytes.fromhex(digest(result)), np.uint8),
+    }
+    yield from encode(model_of(told | lacks), UPDATE_CODER, base=digest(base))
 
 
 class Updating:
