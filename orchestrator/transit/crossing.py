@@ -28,7 +28,7 @@ class Crossing:
     def __init__(self, bed: Testbed, scenario: AnchorScenario, folder: RunFolder) -> None:
         self._bed, self._scenario, self._folder = bed, scenario, folder
         config = scenario.config
-        self._links = config.links
+        self._links = [first for first, *_ in config.flow_links]
         facts = conditions(bed.pair, bed.link.backend)
         folder.replace(CONDITIONS_FILE, facts.json(indent=2))
         self._arriving = Arriving(bed, {"ue": config.ue_threads, "edge": config.edge_threads})

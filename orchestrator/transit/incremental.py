@@ -165,7 +165,7 @@ def _over_links(
 ) -> Iterator[IncrementRow]:
     with testbed(site, local.model, scenario.config.flow_links) as bed:
         sending = Sending(Crossing(bed, scenario, folder))
-        for link in scenario.config.links:
+        for link, *_ in scenario.config.flow_links:
             told(f"sending {local.model.name} over {link.words}")
             yield from sending.over(coded, link)
 
