@@ -57,5 +57,7 @@ def test_the_vocabulary_repairs_most_of_the_rest(heard: list[tuple[str, Floats]]
 
 def test_noise_on_the_logits_is_heard(heard: list[tuple[str, Floats]]) -> None:
     rng = np.random.default_rng(0)
-    noisy = [(said, logits + 9 * rng.standard_normal(logits.shape)) for said, logits in heard]
+    noisy = [
+        (said, logits + 9 * rng.standard_normal(logits.shape, np.float32)) for said, logits in heard
+    ]
     assert rate(noisy, selected) > 2 * rate(heard, selected)
