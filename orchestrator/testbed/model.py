@@ -159,11 +159,13 @@ def _facts(
 ) -> ModelFacts:
     """What is to be said of the model itself."""
     whole, (sha256, md5) = graph.cuts[0], _hashes(file)
+    # with other outputs, what the file holds is counted: batch norm is folded there
+    counted = config.width == 1 and not (config.weights and anchor and anchor.any_outputs)
     return ModelFacts(
         name=anchor.name if anchor else file.stem,
         weights=", ".join(filter(None, (weights, graph.conversion))),
         layers=graph.n,
-        parameters=anchor.parameters if anchor and config.width == 1 else whole.edge_params,
+        parameters=anchor.parameters if anchor and counted else whole.edge_params,
         macs=whole.edge_macs,
         bytes=file.stat().st_size,
         sha256=sha256,

@@ -53,6 +53,8 @@ class AnchorModel:
     """What its inputs measure without ``--shape``, where its file leaves sizes open."""
     sound: SoundRecipe | None = None
     """How a sound becomes its input; None where it takes none."""
+    any_outputs: bool = False
+    """Whether a checkpoint may have other outputs than the clause's, and so other parameters."""
 
     @property
     def recipe(self) -> Recipe | None:

@@ -35,6 +35,7 @@ def _classifier(
         picture=PictureRecipe(height=224, width=224),
         task="classification",
         parameters=parameters,
+        any_outputs=True,
     )
 
 
