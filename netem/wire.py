@@ -4,13 +4,26 @@ At an MTU of 1500 a TCP segment carries 1448 bytes in an Ethernet frame of 1514,
 counts; at 9000 it carries 8948.
 """
 
+from typing import NamedTuple
+
 from netem.spec import Shape
 
 SEGMENT_BYTES = 1448
 """What a segment carries where no path was measured: that of an MTU of 1500."""
 
 HEADER_BYTES = 66  # Ethernet 14, IPv4 20, TCP 20, timestamps 12
+IPV6_HEADER_BYTES = HEADER_BYTES + 20
 _ETHERNET_BYTES = 14
+
+
+class Segment(NamedTuple):
+    """A TCP segment of a path: what it carries, and what its headers take on the wire."""
+
+    payload_bytes: int = SEGMENT_BYTES
+    header_bytes: int = HEADER_BYTES
+
+
+USUAL_SEGMENT = Segment()
 
 
 def segment_bytes_of(mtu: int) -> int:
@@ -18,12 +31,19 @@ def segment_bytes_of(mtu: int) -> int:
     return mtu + _ETHERNET_BYTES - HEADER_BYTES
 
 
-def wire_bytes(payload_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> int:
+def wire_bytes(
+    payload_bytes: int, segment_bytes: int = SEGMENT_BYTES, header_bytes: int = HEADER_BYTES
+) -> int:
     """Bytes of Ethernet frames that carry `payload_bytes` over TCP, `segment_bytes` each."""
-    return payload_bytes + HEADER_BYTES * -(-payload_bytes // segment_bytes)
+    return payload_bytes + header_bytes * -(-payload_bytes // segment_bytes)
 
 
-def wire_ms(payload_bytes: int, shape: Shape, segment_bytes: int = SEGMENT_BYTES) -> float:
+def wire_ms(
+    payload_bytes: int,
+    shape: Shape,
+    segment_bytes: int = SEGMENT_BYTES,
+    header_bytes: int = HEADER_BYTES,
+) -> float:
     """Milliseconds until the last byte has crossed one direction of the link."""
-    on_wire = wire_bytes(payload_bytes, segment_bytes)
+    on_wire = wire_bytes(payload_bytes, segment_bytes, header_bytes)
     return on_wire * 8 / (shape.rate_mbit * 1e3) + shape.delay_ms

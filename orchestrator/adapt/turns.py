@@ -23,7 +23,7 @@ from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Choosing, Taken
 from orchestrator.measure.time_limits import window_bytes
 from orchestrator.results.judgement.accuracy import drawn
-from orchestrator.results.records import ProofRecord, segment_bytes
+from orchestrator.results.records import ProofRecord, segment_of
 from orchestrator.results.run_folder import SAMPLES_FILE
 from splitbed.errors import NodeError, UsageError
 from splitbed.timeline import Timeline
@@ -160,7 +160,7 @@ class Turns:
         follows = all(link.downlink.rate_mbit == rate for rate, link in self.links.items())
         back = asked.crosses and follows
         down_bytes = int(statistics.median(frame.result_bytes for frame in mine)) if back else 0
-        carried = segment_bytes([proof for _, proof in self.proofs])
+        carried = segment_of([proof for _, proof in self.proofs]).payload_bytes
         air_ms = wire_ms(up_bytes, fastest.uplink, carried) - fastest.uplink.delay_ms
         beside_ms = statistics.median(frame.uplink_ms - air_ms for frame in mine)
         uplink_ms = max(beside_ms, 0.0) if asked.crosses else 0.0

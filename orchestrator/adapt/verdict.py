@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
 from netem.spec import LinkSpec
-from netem.wire import SEGMENT_BYTES
+from netem.wire import USUAL_SEGMENT, Segment
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.rows import STEP_RATIO, TracedFrame, Turn
 from orchestrator.ask.grid import Cell
@@ -24,7 +24,7 @@ from orchestrator.results.judgement.validity import (
     MIN_OVER_BOUND,
 )
 from orchestrator.results.judgement.verdict import Verdict
-from orchestrator.results.records import ProofRecord, segment_bytes
+from orchestrator.results.records import ProofRecord, segment_of
 from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
 
 MAX_BEHIND = 0.1
@@ -53,7 +53,7 @@ def judge_trace(
 ) -> Verdict:
     """The verdict on the turns that there were."""
     reasons = [f"the link of {link.words}: {proof.fault}" for link, proof in proofs if proof.fault]
-    carried = segment_bytes([proof for _, proof in proofs])
+    carried = segment_of([proof for _, proof in proofs])
     for policy, turn in turns.items():
         reasons += [f"{policy}: {fault}" for fault in faults_of(turn, asked, carried)]
     if stopped:
@@ -65,7 +65,7 @@ def judge_trace(
     return Verdict(not reasons, tuple(reasons), ())
 
 
-def faults_of(turn: Turn, asked: TraceAsked, carried: int = SEGMENT_BYTES) -> Iterator[str]:
+def faults_of(turn: Turn, asked: TraceAsked, carried: Segment = USUAL_SEGMENT) -> Iterator[str]:
     """Why a policy's turn does not count."""
     if turn.lost:
         yield f"a frame of {turn.lost.split} was lost: {turn.lost.error}"
@@ -121,7 +121,7 @@ def _floor_ms(
     frame: TracedFrame,
     applied: BandwidthTrace,
     links: Mapping[float, LinkSpec],
-    carried: int,
+    carried: Segment,
 ) -> float:
     """What the frame takes at least: its work, and the wire at the best rate that it can have met.
 
@@ -138,5 +138,5 @@ def _floor_ms(
         return math.inf
     link = links[best_mbit]
     early_ms = link.uplink.jitter_ms + link.downlink.jitter_ms
-    wire_ms = crossing_ms(frame.sent, [link], carried)
+    wire_ms = crossing_ms(frame.sent, [link], [carried])
     return work_ms + wire_ms - early_ms

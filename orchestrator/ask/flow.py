@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeVar
 
 from netem.spec import LinkSpec, Shape
 from orchestrator.ask.split_point import (
@@ -30,6 +31,8 @@ from splitbed.timeline import hop_over, is_hop, way_and_link
 
 UPLINK = "uplink"
 """The flow of whoever asks for none."""
+
+_Told = TypeVar("_Told")
 
 Place = tuple[str, int]
 """A node, and the number of the part that it runs; 0: none."""
@@ -219,21 +222,27 @@ def check_flow(name: str, nodes: Collection[str], links: Collection[Link], topol
         )
 
 
-def shape_of(links: Sequence[LinkSpec], hop: str) -> Shape:
-    """What a hop takes, of the links of its flow in their order: a direction of one of them.
+def of_link(told: Sequence[_Told], hop: str) -> _Told:
+    """Of what is told of each link of a flow, in their order, that of the link of a hop.
 
     Where fewer are told, those that follow are as the last.
     """
-    way, number = way_and_link(hop)
-    link = links[min(number, len(links) - 1)]
+    _, number = way_and_link(hop)
+    return told[min(number, len(told) - 1)]
+
+
+def shape_of(links: Sequence[LinkSpec], hop: str) -> Shape:
+    """What a hop takes, of the links of its flow in their order: a direction of one of them."""
+    way, _ = way_and_link(hop)
+    link = of_link(links, hop)
     return link.uplink if way == "uplink" else link.downlink
 
 
-def delivery_shape(name: str, links: Sequence[LinkSpec]) -> Shape:
+def delivery_hop(name: str) -> str:
     """What the user's node fetches its part over: the way down its own link."""
     flow = FLOWS[name]
     near, far = next(ends for ends in flow.links if ends[0] == flow.user)
-    return shape_of(links, flow.hop(far, near))
+    return flow.hop(far, near)
 
 
 def anchor_of(name: str, split: str, label: str = "") -> Anchor | None:

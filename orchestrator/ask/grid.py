@@ -12,7 +12,7 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import FLOWS, Heads, anchors_of, delivery_shape, shape_of
+from orchestrator.ask.flow import FLOWS, Heads, anchors_of, delivery_hop, shape_of
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
@@ -96,7 +96,9 @@ class Cell:
         """What the delivery of the UE's part takes on the wire, about."""
         if not self.delivery_bytes:
             return 0.0
-        return wire_ms(self.delivery_bytes, delivery_shape(self.configuration.flow, self.links))
+        return wire_ms(
+            self.delivery_bytes, shape_of(self.links, delivery_hop(self.configuration.flow))
+        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from orchestrator.results.facts import Conditions, NodeFacts
 from orchestrator.testbed.pair import Pair
 from splitbed.v1 import nodes_pb2
 
-COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "tcp")
+COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "nodes", "tcp")
 """What must not change between the cells of one run, since they are compared with one another."""
 
 
@@ -31,28 +32,42 @@ def conditions(pair: Pair, link_backend: str) -> Conditions:
         load_average=os.getloadavg(),
         ue=_node(pair.ue),
         edge=_node(pair.edge),
+        nodes={name: _node(node) for name, node in _others(pair).items()},
         link_backend=link_backend,
         warnings=tuple(warnings(pair)),
-        tcp={"ue": dict(pair.ue.tcp), "edge": dict(pair.edge.tcp)},
+        tcp={
+            name: dict(node.tcp)
+            for name, node in {"ue": pair.ue, "edge": pair.edge, **_others(pair)}.items()
+        },
     )
 
 
 def warnings(pair: Pair) -> list[str]:
     """What a reader of the results should know of the nodes."""
     found = [] if pair.secure else ["the nodes were neither encrypted nor authenticated"]
-    versions = {
-        name: (pair.ue.packages[name], pair.edge.packages[name])
-        for name in pair.ue.packages.keys() & pair.edge.packages.keys()
-    } | {"splitbed": (pair.ue.version, pair.edge.version)}
+    nodes = {"UE": pair.ue, "edge": pair.edge, **_others(pair)}
+    common = set.intersection(*({*node.packages} for node in nodes.values()))
+    versions = {name: [node.packages[name] for node in nodes.values()] for name in common}
+    versions["splitbed"] = [node.version for node in nodes.values()]
     differing = [
-        f"{name} {ue} and {edge}" for name, (ue, edge) in sorted(versions.items()) if ue != edge
+        f"{name} {_all(told)}" for name, told in sorted(versions.items()) if len({*told}) > 1
     ]
     if differing:
         found.append(
-            f"UE and edge run different versions of {', '.join(differing)}: times and outputs may "
-            "differ for it; install the same on both to rule that out"
+            f"{_all([*nodes])} run different versions of {', '.join(differing)}: times and outputs "
+            "may differ for it; install the same on all to rule that out"
         )
     return found
+
+
+def _all(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _others(pair: Pair) -> dict[str, nodes_pb2.NodeDescription]:
+    """The nodes beside the user's and the one that holds the model, by their names."""
+    told = {pair.user, pair.holder}
+    return {name: node.says for name, node in pair.nodes.items() if name not in told}
 
 
 def now() -> str:

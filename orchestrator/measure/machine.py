@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator.ask.topology import kind_of
 from orchestrator.results.records import MachineRecord
 from orchestrator.testbed.pair import Pair
 from splitbed.timeline import clock_id
@@ -37,6 +38,7 @@ class MachineMeter:
 
     def __init__(self, pair: Pair) -> None:
         self._nodes = _nodes_here(pair)
+        self._all_here = len(self._nodes) == len(pair.nodes)
         self._before = _counters(self._nodes)
 
     def read(self) -> MachineRecord:
@@ -48,7 +50,7 @@ class MachineMeter:
         # by other processes than the run's, which are children of this one unless on machines
         others = (before.busy_s - before.own_s, after.busy_s - after.own_s)
         return MachineRecord(
-            others_share=_share(*others, cpu_s) if len(self._nodes) == 2 else None,
+            others_share=_share(*others, cpu_s) if self._all_here else None,
             steal_share=_share(before.stolen_s, after.stolen_s, cpu_s),
             pressure_share=_share(before.waited_s, after.waited_s, after.at_s - before.at_s),
             load_average=os.getloadavg()[0],
@@ -60,10 +62,11 @@ class MachineMeter:
 def _nodes_here(pair: Pair) -> list[int]:
     """The nodes that run on this machine, where this process can see them by their own numbers."""
     here, found = clock_id(), []
-    for node, name in ((pair.ue, b"ue_node"), (pair.edge, b"edge_node")):
+    for name, node in pair.nodes.items():
+        pid, program = node.says.pid, f"{kind_of(name)}_node".encode()
         with suppress(OSError):
-            if node.clock == here and name in Path(f"/proc/{node.pid}/cmdline").read_bytes():
-                found.append(node.pid)
+            if node.says.clock == here and program in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
     return found
 
 

@@ -81,7 +81,11 @@ class NodeFacts(Record, frozen=True, kw_only=True):
 
 
 class Conditions(Record, frozen=True, kw_only=True):
-    """What a cross-checker needs to repeat a run (clause 2)."""
+    """What a cross-checker needs to repeat a run (clause 2).
+
+    ``ue`` is the user's node, ``edge`` the one that held the model, ``nodes`` has those beside
+    these, by their names.
+    """
 
     started: str | None = None
     command: tuple[str, ...] = ()
@@ -94,6 +98,7 @@ class Conditions(Record, frozen=True, kw_only=True):
     load_average: tuple[float, ...] = ()
     ue: NodeFacts = NodeFacts()
     edge: NodeFacts = NodeFacts()
+    nodes: dict[str, NodeFacts] = field(default_factory=dict)
     link_backend: str | None = None
     warnings: tuple[str, ...] = ()
     tcp: dict[str, dict[str, str]] = field(default_factory=dict)

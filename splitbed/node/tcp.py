@@ -22,6 +22,7 @@ class TcpState:
     cwnd_segments: int
     rtt_ms: float
     mss_bytes: int
+    ip_version: int
 
 
 def facts_to(peer: tuple[str, int]) -> TcpState | None:
@@ -75,4 +76,5 @@ def _facts(connection: socket.socket) -> TcpState:
         cwnd_segments=word(_SND_CWND),
         rtt_ms=word(_RTT_US) / 1000,
         mss_bytes=word(_SND_MSS),
+        ip_version=6 if ":" in _address(connection.getpeername())[0] else 4,
     )

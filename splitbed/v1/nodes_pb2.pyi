@@ -1316,7 +1316,7 @@ Global___LinkProof: _TypeAlias = LinkProof  # noqa: Y015
 
 @_typing.final
 class TcpFacts(_message.Message):
-    """Of the data connection, as the UE's kernel sees it."""
+    """Of the data connection, as the kernel of the node sees it that dialled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1325,11 +1325,13 @@ class TcpFacts(_message.Message):
     CWND_SEGMENTS_FIELD_NUMBER: _builtins.int
     RTT_MS_FIELD_NUMBER: _builtins.int
     MSS_BYTES_FIELD_NUMBER: _builtins.int
+    IP_VERSION_FIELD_NUMBER: _builtins.int
     congestion_control: _builtins.str
     retransmits: _builtins.int
     cwnd_segments: _builtins.int
     rtt_ms: _builtins.float
     mss_bytes: _builtins.int
+    ip_version: _builtins.int
     def __init__(
         self,
         *,
@@ -1338,10 +1340,11 @@ class TcpFacts(_message.Message):
         cwnd_segments: _builtins.int = ...,
         rtt_ms: _builtins.float = ...,
         mss_bytes: _builtins.int = ...,
+        ip_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["congestion_control", b"congestion_control", "cwnd_segments", b"cwnd_segments", "mss_bytes", b"mss_bytes", "retransmits", b"retransmits", "rtt_ms", b"rtt_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["congestion_control", b"congestion_control", "cwnd_segments", b"cwnd_segments", "ip_version", b"ip_version", "mss_bytes", b"mss_bytes", "retransmits", b"retransmits", "rtt_ms", b"rtt_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

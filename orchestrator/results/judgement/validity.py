@@ -7,7 +7,7 @@ end-to-end time, no frame beat its physical floor, and the split output is the w
 from collections.abc import Sequence
 
 from netem.wire import wire_ms
-from orchestrator.ask.flow import delivery_shape
+from orchestrator.ask.flow import delivery_hop, of_link, shape_of
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from splitbed.graphs.graph import why_runs_differ
@@ -39,7 +39,9 @@ def faults_of(
         faults += _timing(row, run.model.drawing)
     if row.part1_delivery_ms and row.ue_part_bytes:
         crossed = row.ue_part_bytes if row.part1_coded_bytes is None else row.part1_coded_bytes
-        floor_ms = wire_ms(crossed, delivery_shape(cell.flow, cell.every_link), cell.segment_bytes)
+        hop = delivery_hop(cell.flow)
+        segment = of_link(cell.segments, hop)
+        floor_ms = wire_ms(crossed, shape_of(cell.every_link, hop), *segment)
         if row.part1_delivery_ms < MIN_OVER_BOUND * floor_ms:
             faults.append(
                 f"part {row.ue_part} was delivered faster than physics: the link was not as asked"

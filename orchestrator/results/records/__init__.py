@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from msgspec import Meta, field
 
 from netem.spec import LinkSpec
+from netem.wire import Segment
 from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
 from orchestrator.ask.split_point import layers_of
 from orchestrator.results.clock import ClockModel, Offset
@@ -18,12 +19,12 @@ from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.raced_question import RacedQuestion
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records.frame import FrameRecord, Hop
-from orchestrator.results.records.proof import ProofRecord, TcpFacts, segment_bytes
+from orchestrator.results.records.proof import ProofRecord, TcpFacts, segment_of
 from splitbed.codecs import RAW
 
 __all__ = [
     "Accuracy", "CellRecord", "ClockRecord", "CrossingTensor", "Drift", "FrameRecord", "Hop",
-    "MachineRecord", "PredictedCell", "ProofRecord", "RunRecord", "TcpFacts", "segment_bytes",
+    "MachineRecord", "PredictedCell", "ProofRecord", "RunRecord", "TcpFacts", "segment_of",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -207,9 +208,10 @@ class CellRecord(Record, frozen=True, kw_only=True):
         return NodeClocks(self.flow, {node: one.model for node, one in records.items()})
 
     @property
-    def segment_bytes(self) -> int:
-        """What a TCP segment of its path carried."""
-        return segment_bytes(self.proofs)
+    def segments(self) -> tuple[Segment, ...]:
+        """The TCP segments of each link."""
+        numbers = range(1, len(FLOWS[self.flow].links) + 1)
+        return tuple(segment_of(self.proofs_of(number)) for number in numbers)
 
     @property
     def is_anchor(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from netem.wire import SEGMENT_BYTES
+from netem.wire import HEADER_BYTES, IPV6_HEADER_BYTES, Segment
 from orchestrator.results.json_record import Record
 
 
@@ -14,6 +14,7 @@ class TcpFacts(Record, frozen=True, kw_only=True):
     cwnd_segments: int
     rtt_ms: float | None = None
     mss_bytes: int | None = None
+    ip_version: int | None = None
 
 
 class ProofRecord(Record, frozen=True, kw_only=True):
@@ -36,7 +37,10 @@ class ProofRecord(Record, frozen=True, kw_only=True):
     ends: tuple[str, ...] = ()
 
 
-def segment_bytes(proofs: Sequence[ProofRecord]) -> int:
-    """What a TCP segment carried when the link was last proved; SEGMENT_BYTES if it never was."""
-    told = [proof.tcp.mss_bytes for proof in proofs if proof.tcp and proof.tcp.mss_bytes]
-    return told[-1] if told else SEGMENT_BYTES
+def segment_of(proofs: Sequence[ProofRecord]) -> Segment:
+    """The TCP segments of a link when it was last proved; the usual ones if it never was."""
+    for proof in reversed(proofs):
+        if proof.tcp and proof.tcp.mss_bytes:
+            headers = IPV6_HEADER_BYTES if proof.tcp.ip_version == 6 else HEADER_BYTES
+            return Segment(proof.tcp.mss_bytes, headers)
+    return Segment()

@@ -8,8 +8,8 @@ Wire time counts the headers (:mod:`netem.wire`).
 from collections.abc import Iterable, Sequence
 
 from netem.spec import LinkSpec
-from netem.wire import SEGMENT_BYTES, wire_ms
-from orchestrator.ask.flow import shape_of
+from netem.wire import Segment, wire_ms
+from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.results.records import Hop
 from splitbed.timeline import PREPROCESS, Timeline, is_hop
 
@@ -26,7 +26,9 @@ def bound_ms(timeline: Timeline, sent: Iterable[Hop], *links: LinkSpec) -> float
 
 
 def crossing_ms(
-    sent: Iterable[Hop], links: Sequence[LinkSpec], segment_bytes: int = SEGMENT_BYTES
+    sent: Iterable[Hop], links: Sequence[LinkSpec], segments: Sequence[Segment] = (Segment(),)
 ) -> float:
-    """What of it is the links', whose TCP segments carry `segment_bytes`."""
-    return sum(wire_ms(hop.bytes, shape_of(links, hop.name), segment_bytes) for hop in sent)
+    """What of it is the links', each with TCP segments of its own, in their order."""
+    return sum(
+        wire_ms(hop.bytes, shape_of(links, hop.name), *of_link(segments, hop.name)) for hop in sent
+    )

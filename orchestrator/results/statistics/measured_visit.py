@@ -69,9 +69,7 @@ def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredV
     return MeasuredVisit(
         cell,
         times,
-        times.bound_ms(frames, *cell.every_link, segment_bytes=cell.segment_bytes)
-        if times
-        else np.empty(0),
+        times.bound_ms(frames, *cell.every_link, segments=cell.segments) if times else np.empty(0),
         _encoded_bytes(cell, frames, sent_bytes),
         np.array([frame.result_bytes for frame in frames], np.float64),
         sent_bytes,

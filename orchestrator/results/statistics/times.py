@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netem.spec import LinkSpec
-from netem.wire import SEGMENT_BYTES
+from netem.wire import Segment
 from orchestrator.ask.flow import FLOWS, UPLINK, at_node, branches, nodes_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import FrameRecord
@@ -47,14 +47,17 @@ class CellTimes:
         return sum((self.stages[n] for n in names if n in self.stages), np.zeros_like(self.e2e_ms))
 
     def bound_ms(
-        self, frames: Sequence[FrameRecord], *links: LinkSpec, segment_bytes: int = SEGMENT_BYTES
+        self,
+        frames: Sequence[FrameRecord],
+        *links: LinkSpec,
+        segments: Sequence[Segment] = (Segment(),),
     ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
         every = [frame.sent for frame in frames]
         bounds: list[Array] = []
         for hops, work_ms in self.work_ms.items():
             own = {sent: [hop for hop in sent if hop.name in hops] for sent in set(every)}
-            known = {sent: crossing_ms(hops, links, segment_bytes) for sent, hops in own.items()}
+            known = {sent: crossing_ms(hops, links, segments) for sent, hops in own.items()}
             bounds.append(work_ms + np.array([known[sent] for sent in every]))
         last: Array = np.max(bounds, axis=0)  # it is there when it is with the last user
         return last

@@ -5,8 +5,8 @@ import pytest
 from netem.spec import LinkSpec, Shape, symmetric
 from netem.wire import segment_bytes_of, wire_bytes, wire_ms
 from orchestrator.results.judgement.compression import without_data_ms
-from orchestrator.results.records import Hop
-from orchestrator.results.statistics.bound import bound_ms
+from orchestrator.results.records import Hop, ProofRecord, segment_of
+from orchestrator.results.statistics.bound import bound_ms, crossing_ms
 from splitbed.timeline import Stage, Timeline
 from tests.orchestrator.written import made_row
 
@@ -94,3 +94,19 @@ def test_what_compression_can_save_counts_the_headers_of_the_path(
 
 def test_the_segment_of_an_mtu() -> None:
     assert [segment_bytes_of(mtu) for mtu in (1500, 9000)] == [1448, 8948]
+
+
+def test_each_link_s_segments_and_headers_are_in_the_bound_of_its_hop() -> None:
+    links = [symmetric(rate_mbit=8), symmetric(rate_mbit=80)]
+    six = ProofRecord.from_plain(
+        {"uplink_mbit": 80, "downlink_mbit": 80, "rtt_min_ms": 1}
+        | {
+            "tcp": {"congestion_control": "cubic", "retransmits": 0, "cwnd_segments": 10}
+            | {"mss_bytes": 1428, "ip_version": 6}
+        }
+    )
+    segments = [segment_of([]), segment_of([six])]
+    assert segments == [(1448, 66), (1428, 86)]
+    sent = [Hop("uplink", 14_480), Hop("uplink2", 14_280)]
+    # ten full frames of 1514 bytes on either
+    assert crossing_ms(sent, links, segments) == pytest.approx(10 * 1514 * 8 * (1 / 8e3 + 1 / 8e4))
