@@ -73,9 +73,9 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     # what slowed one of them for a while was not the node
     whole = taken[pair.holder]
     alike = [name for name in taken if name == pair.holder or _alike(name, config, pair)]
-    for name in [name for name in alike if heads.get(name)]:
-        alike.remove(name)
+    for name in heads.keys() & alike:
         taken[name] = _with_layers(taken[name], whole, model, heads[name])
+    alike = [name for name in alike if name not in heads]
     quick_ms = min(taken[name].steady_ms for name in alike)
     paced_ms = min(taken[name].paced_ms for name in alike)
     layers = tuple(one.replaced(ms=one.ms * quick_ms / whole.steady_ms) for one in whole.layers)
@@ -94,7 +94,7 @@ def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     taken: dict[str, NodeProfile] = {}
     heads = _heads(config, model)
     for name in _parts(config, model, pair):
-        alike = _alike(name, config, pair) and not heads.get(name)
+        alike = _alike(name, config, pair) and name not in heads
         asked = _Asked(name, _threads(name, config), (), heads.get(name, ()))
         taken[name] = taken[pair.holder] if alike else _outline(asked, model, pair)
     sizes = [CutSizes(k=k, intermediate_bytes=_crossing(model, k)) for k in _places(model)]
