@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 
 from splitbed.errors import MachineError, UsageError
+from splitbed.graphs.formats import load_graph
 from splitbed.model_data import ModelFile, digest, model_of, read_model, write_model, write_state
 from tests.graphs import models, tflite_models
 
@@ -84,6 +85,19 @@ def test_other_values_make_a_model_that_computes_with_them(tmp_path: Path) -> No
     zeros = model.replaced({name: np.zeros_like(array) for name, array in model.state.items()})
     (result,) = outputs(rebuilt(zeros, tmp_path / "zeros.onnx"))
     assert not result.any()
+
+
+def test_other_values_make_a_tflite_model_that_computes_with_them(tmp_path: Path) -> None:
+    path = tflite_models.save(tflite_models.chain(), tmp_path / "model.tflite")
+    model, graph = read_model(path), load_graph(path)
+    changed = {
+        name: np.zeros_like(array) if array.dtype == np.float32 else array
+        for name, array in model.state.items()
+    }
+    zeros = rebuilt(model.replaced(changed), tmp_path / "zeros.tflite")
+    feeds = models.sample(graph.inputs)
+    assert any(array.any() for array in tflite_models.run_file(path, graph, feeds).values())
+    assert not any(array.any() for array in tflite_models.run_file(zeros, graph, feeds).values())
 
 
 def test_a_state_that_does_not_fit_is_refused_by_name() -> None:
