@@ -6,11 +6,9 @@ from collections.abc import Iterator
 import grpc
 
 from splitbed.errors import NodeError
-from splitbed.model_coders.increments import update_named
 from splitbed.node.answering import answering, given_up
 from splitbed.node.delivery import CutPart, Decode, receive, span_of
 from splitbed.node.host import NodeHost
-from splitbed.node.parts.coded import decoding
 from splitbed.node.parts.fetch import Fetch
 from splitbed.node.stream import Dialled
 from splitbed.telemetry import MODELS
@@ -59,6 +57,10 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
     def _fetched(self, fetch: Fetch, coder: str, seconds: float) -> nodes_pb2.PartReceived:
         if not coder:
             return self._take(iter(fetch))
+        # coders take a while to import
+        from splitbed.model_coders.increments import update_named
+        from splitbed.node.parts.coded import decoding
+
         came, base = self._came, None
         if update_named(coder):
             base = came.part.path if came else None
@@ -68,9 +70,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             try:
                 return self._take(iter(fetch), decode)
             except NodeError:
-                self._came = (
-                    came if base else None
-                )  # an update that is none leaves the part as it is
+                self._came = came if base else None  # an update that is none leaves the part
                 raise
 
     def _take(
