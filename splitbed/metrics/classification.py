@@ -1,5 +1,6 @@
 """How well pictures are classified (clause 6), by scikit-learn."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,7 @@ def classification_accuracy(
     top5 = None
     if ranked is not None:
         top5 = sum(t in row[:TOP] for t, row in zip(truth, ranked, strict=True)) / len(truth)
+    pairs = Counter(zip(truth, predicted, strict=True))  # scikit-learn's warns of one label
     return ClassificationAccuracy(
         float(metrics.accuracy_score(truth, predicted)),
         float(precision),
@@ -66,7 +68,7 @@ def classification_accuracy(
         float(f1),
         top5,
         tuple(labels),
-        tuple(map(tuple, metrics.confusion_matrix(truth, predicted, labels=labels).tolist())),
+        tuple(tuple(pairs[label, given] for given in labels) for label in labels),
     )
 
 

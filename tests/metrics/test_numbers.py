@@ -28,6 +28,11 @@ def test_the_confusion_matrix_has_the_truth_in_rows() -> None:
     assert accuracy.confusion == ((1, 1, 0), (0, 1, 0), (1, 0, 0))
 
 
+@pytest.mark.filterwarnings("error")
+def test_pictures_of_one_class_are_no_reason_to_warn() -> None:
+    assert classification_accuracy(["cat"] * 2, ["cat"] * 2).confusion == ((2,),)
+
+
 def test_a_label_among_the_first_five_counts_and_the_sixth_does_not() -> None:
     ranked = [["a", "b", "c", "d", "cat", "f"], ["a", "b", "c", "d", "e", "cat"]]
     accuracy = classification_accuracy(["cat", "cat"], ["a", "a"], ranked)
