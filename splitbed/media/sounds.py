@@ -12,6 +12,7 @@ from splitbed.media.recipes import SoundRecipe
 
 SUFFIXES = (".flac", ".wav")
 MOST_SECONDS = 600
+RATES = range(1000, 400_001)  # what others would be resampled by has as many taps as they are high
 _WAVE = b"RIFF"
 
 
@@ -67,9 +68,17 @@ def _read(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
         raise UsageError(
             f"cannot read {name} as WAV of 16 bits: {error or 'it ends early'}"
         ) from None
-    if not 0 < len(samples) <= MOST_SECONDS * rate:
-        raise UsageError(f"{name} has {len(samples)} samples: up to {MOST_SECONDS} s can be read")
+    _check(len(samples), rate, name)
     return samples, rate
+
+
+def _check(samples: int, rate: int, name: str) -> None:
+    if rate not in RATES:
+        raise UsageError(
+            f"{name} has {rate} samples a second: {RATES[0]} to {RATES[-1]} can be read"
+        )
+    if not 0 < samples <= MOST_SECONDS * rate:
+        raise UsageError(f"{name} has {samples} samples: up to {MOST_SECONDS} s can be read")
 
 
 def _read_wave(data: bytes) -> tuple[npt.NDArray[np.float64], int]:
@@ -90,7 +99,8 @@ def _read_flac(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
             f"reading {name} needs soundfile: run \"pip install 'splitbed[speech]'\""
         ) from None
     try:
-        samples, rate = soundfile.read(io.BytesIO(data), always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(data)) as sound:
+            _check(sound.frames, sound.samplerate, name)  # a small file may hold hours of silence
+            return sound.read(always_2d=True).mean(1), sound.samplerate
     except soundfile.LibsndfileError as error:
         raise UsageError(f"cannot read {name} as a sound: {error}") from None
-    return samples.mean(1), rate

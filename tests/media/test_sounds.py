@@ -55,6 +55,20 @@ def test_other_rates_are_resampled_and_keep_their_pitch(rate: int) -> None:
     assert np.abs(np.fft.rfft(made)).argmax() == 440
 
 
+def test_a_small_file_of_hours_of_silence_is_refused_unread() -> None:
+    soundfile = pytest.importorskip("soundfile")
+    flac = io.BytesIO()
+    soundfile.write(flac, np.zeros(8000 * 601, np.int16), 8000, format="FLAC")
+    with pytest.raises(UsageError, match="hush has 4808000 samples: up to 600 s"):
+        preprocess(flac.getvalue(), PLAIN, "hush")
+
+
+@pytest.mark.parametrize("rate", [1, 2**31 - 1])
+def test_a_rate_that_nothing_is_recorded_at_is_refused(rate: int) -> None:
+    with pytest.raises(UsageError, match=f"tone has {rate} samples a second"):
+        preprocess(wave_file(tone(), rate), PLAIN, "tone")
+
+
 @pytest.mark.parametrize(
     "damage",
     [b"", b"RIFF", b"fLaC" + bytes(40), wave_file(tone(), RATE)[:30], b"\x89PNG\r\n\x1a\n" * 9],
