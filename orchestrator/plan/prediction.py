@@ -1,4 +1,4 @@
-"""Predicts the end-to-end time of every option over every link, from a profile of both nodes.
+"""Predicts the end-to-end time of every option over every link, from a profile of its nodes.
 
 Parts and codecs are as slow as after a pause: a node waits between frames, if only for the next
 input.

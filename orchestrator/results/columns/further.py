@@ -75,7 +75,7 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
         ),
     ] = None
     load_ms: Annotated[
-        Number, Column("cutting and opening a part, of the slower node", "ms", NOT_LOADED)
+        Number, Column("cutting and opening a part, of the slowest node", "ms", NOT_LOADED)
     ] = None
     part1_delivery_ms: Annotated[
         Number,
@@ -109,7 +109,7 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     e2e_predicted_ms: Annotated[
         Number,
         Column(
-            "with these two, coding as measured, the link at its bound and what messages cost",
+            "with every part so, coding as measured, the link at its bound and what messages cost",
             "ms",
             f"{NO_PROFILE}; or {NO_FRAME}",
         ),
@@ -121,7 +121,7 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     e2e_over_quiet: Annotated[
         Number,
         Column(
-            "end-to-end time over the bound with the two parts as predicted: work that others "
+            "end-to-end time over the bound with all parts as predicted: work that others "
             "slow down does not hide in it",
             empty=f"{NO_PROFILE}; or {NO_FRAME}",
             head="over quiet bound",
