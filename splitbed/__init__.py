@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.api.infer import infer
-    from orchestrator.api.models import model_sweep
+    from orchestrator.api.models import increments, model_sweep
     from orchestrator.api.plan import plan
     from orchestrator.api.profile import profile
     from orchestrator.api.progress import Step
@@ -26,6 +26,7 @@ __all__ = [
     "Run",
     "Step",
     "follow",
+    "increments",
     "infer",
     "model_sweep",
     "open_run",
@@ -42,6 +43,7 @@ _DOOR = {
     "Run": "run",
     "Step": "progress",
     "follow": "sweep",
+    "increments": "models",
     "infer": "infer",
     "model_sweep": "models",
     "open_run": "run",

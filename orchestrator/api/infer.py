@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import InferWords, Place, spelled_out
+from orchestrator.api.options import InferWords, Place
+from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes

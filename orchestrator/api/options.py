@@ -5,13 +5,10 @@ has the default that stands in [brackets]; :mod:`orchestrator.ask.sweep_config` 
 them.
 """
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict, TypeVar, get_args, get_type_hints
-
-F = TypeVar("F", bound=Callable[..., object])
+from typing import Annotated, TypedDict
 
 Numbers = float | str | Sequence[float]
 Names = str | Sequence[str]
@@ -28,31 +25,6 @@ class Says:
     help: str
     as_path: bool = False
     also: str = ""
-
-
-def spelled_out(words: type) -> Callable[[F], F]:
-    """Let a function, which takes `words` as keywords, tell each in its signature and its help.
-
-    So a notebook completes them.
-    """
-
-    def decorate(function: F) -> F:
-        told = inspect.signature(function)
-        named = [one for one in told.parameters.values() if one.kind is not one.VAR_KEYWORD]
-        hints = {n: get_args(h) for n, h in get_type_hints(words, include_extras=True).items()}
-        options = [
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind | None
-            )
-            for name, (kind, _) in hints.items()
-        ]
-        signature = told.replace(parameters=[*named, *options])
-        function.__signature__ = signature  # type: ignore[attr-defined]
-        lines = (f"    {name:<16} {says.help}" for name, (_, says) in hints.items())
-        function.__doc__ = "\n".join([f"{function.__doc__}", "    Options:", *lines])
-        return function
-
-    return decorate
 
 
 class ModelWords(TypedDict, total=False):
@@ -225,6 +197,17 @@ class TransitWords(TypedDict, total=False):
     offline: Annotated[bool, Says("Send nothing, as the published scripts. [no]")]
 
 
+class IncrementWords(TypedDict, total=False):
+    """In which steps a model comes."""
+
+    low_bits: Annotated[int, Says("Of a weight, at first: 4, 6 or 8. [8]")]
+    high_bits: Annotated[int, Says("In the end: 6, 8 or 16. [16]")]
+    progressive: Annotated[Numbers, Says("All steps instead, as 4,6,8,16.")]
+    accuracy_frames: Annotated[int, Says("Of the input, at most, that models are judged on. [100]")]
+    offline: Annotated[bool, Says("Send nothing. [no]")]
+    out: Annotated[Place, Says("Folder. [runs/increments-MODEL-TIME]", as_path=True)]
+
+
 GROUPS: Mapping[type, str] = {
     InputWords: "Input",
     ModelWords: "Model",
@@ -239,7 +222,7 @@ GROUPS: Mapping[type, str] = {
     OutWords: "Run",
 }
 """Every group that a sweep takes, and the heading of its options in a command's help."""
-HEADINGS = {**GROUPS, TransitWords: "Models in transit"}
+HEADINGS = {**GROUPS, TransitWords: "Models in transit", IncrementWords: "Increments"}
 """Of other commands' groups, too."""
 
 
@@ -262,6 +245,12 @@ class SweepWords(
 
 class ModelSweepWords(TransitWords, ModelWords, LinkWords, ImpairmentWords, NodeWords, total=False):
     """All that a sweep of models in transit can be asked."""
+
+
+class IncrementsWords(
+    IncrementWords, InputWords, ModelWords, LinkWords, ImpairmentWords, NodeWords, total=False
+):
+    """All that a model in increments can be asked."""
 
 
 class InferWords(InputWords, ModelWords, total=False):

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import Numbers, Place, PlanWords, spelled_out
+from orchestrator.api.options import Numbers, Place, PlanWords
 from orchestrator.api.progress import Follower, Step
+from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.plan.grid import grid
 from orchestrator.plan.run import PlanOptions, PlanOutcome, run_plan

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import Place, ProfileWords, spelled_out
+from orchestrator.api.options import Place, ProfileWords
+from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.profile import take_profile

@@ -8,9 +8,10 @@ from threading import Event
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import Place, SweepWords, spelled_out
+from orchestrator.api.options import Place, SweepWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
+from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure import sweep as measuring

@@ -10,8 +10,8 @@ from pathlib import Path
 from orchestrator.ask.scenario_file import Scenario
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.scenarios.clause_10_6 import leave
-from orchestrator.transit.asked import Incremental, incremental
 from orchestrator.transit.incremental import Outcome, run_incremental
+from orchestrator.transit.incremental_asked import Incremental, incremental
 from splitbed.errors import UsageError
 
 TAKES = ("input", "bw")
@@ -50,13 +50,11 @@ def run(scenario: Scenario, folder: Path, told: Told) -> list[Outcome]:
 def asked(scenario: Scenario, folder: Path | None = None) -> list[Incremental]:
     """What is run of each model. Raises UsageError for values that cannot be."""
     given = {key.replace("-", "_"): value for key, value in scenario.increments.items()}
-    models, bits = _listed(given.pop("model", "")), _listed(given.pop("bits", ""))
+    models, bits = _listed(given.pop("model", "")), given.pop("bits", None)
+    common = {**given, "progressive": bits}
     return [
         incremental(
-            {**given, "model": model},
-            ",".join(bits),
-            offline=False,
-            out=folder / Path(model).stem if folder else None,
+            {**common, "model": model, "out": folder / Path(model).stem if folder else None}
         )
         for model in models
     ]

@@ -88,6 +88,11 @@ def _checked(name: str, options: Mapping[str, object], annotations: Path | None)
         if scenario.increments:
             return increments_run.checked(scenario, options)
         return models_run.checked(scenario, options)
+    if "coder_name" in options:
+        raise UsageError(
+            f"--coder is for scenarios that send a whole model, as 10.1: the scenario"
+            f" {scenario.clause} splits one; give --codec for what crosses"
+        )
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     changed: dict[str, object] = {"sweep": scenario.sweep | given}
     if annotations:

@@ -4,7 +4,6 @@ A model is one of ours, with an input that judges it, or what a published scenar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -16,7 +15,6 @@ from orchestrator.transit.published import Options, coder_class, is_class, scena
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY, coder_named
-from splitbed.model_coders.increments import check
 
 OWN = "splitbed"
 """The scenario of a model of ours: its task and its dataset."""
@@ -93,7 +91,8 @@ def model_sweep(options: Mapping[str, object]) -> ModelSweep:
                 f"link: the scenario {asked['scenario_name']} has a model and data of its own"
             )
     else:
-        asked["config"] = config = _config(given, asked)
+        sweep = given | {"input": asked.get("data_set_name")}
+        asked["config"] = config = whole_model_config(sweep, Path(str(asked.get("data_dir", "."))))
         asked |= {"model_name": config.model, "data_set_name": config.input or ""}
     try:
         return ModelSweep.model_validate(asked)
@@ -102,37 +101,15 @@ def model_sweep(options: Mapping[str, object]) -> ModelSweep:
         raise UsageError(one_line(error, typed)) from None
 
 
-@dataclass(frozen=True)
-class Incremental:
-    """A model that is sent in steps of so many bits; ``config`` says the model, links and nodes."""
+def whole_model_config(given: Mapping[str, object], folder: Path = Path()) -> SweepConfig:
+    """Model, input, links and nodes, as of a sweep with a frame of each input.
 
-    config: SweepConfig
-    bits: tuple[int, ...]
-    offline: bool = False
-    out: Path | None = None
-
-
-def incremental(
-    options: Mapping[str, object], bits: str, *, offline: bool, out: Path | None
-) -> Incremental:
-    """What is asked of increments, checked. Raises UsageError for values that cannot be."""
-    try:
-        steps = tuple(int(word) for word in bits.split(","))
-    except ValueError:
-        raise UsageError(f"bits {bits}: give whole numbers, as 4,6,8,16") from None
-    check(steps)
-    given = {name: value for name, value in options.items() if value is not None}
-    config = _config(given, {"data_set_name": given.pop("input", None)})
-    return Incremental(config, steps, offline, out)
-
-
-def _config(given: Mapping[str, object], own: Mapping[str, object]) -> SweepConfig:
-    """Model, inputs, links and nodes, as of a sweep with a frame of each input."""
-    folder = Path(str(own.get("data_dir", ".")))
-    sweep = {**given, "input": own.get("data_set_name"), "split": "single"}
+    Files may be in ``folder``. Raises UsageError.
+    """
+    sweep = {name: value for name, value in given.items() if value is not None}
+    sweep["split"] = "single"
     for name in _OF_FILES:
         if (file := folder / str(sweep.get(name))).exists():
             sweep[name] = str(file)
-    sweep = {name: value for name, value in sweep.items() if value is not None}
     frames = sweep_config(sweep).accuracy_frames
     return sweep_config(sweep | {"runs": max(frames, MIN_FRAMES)})

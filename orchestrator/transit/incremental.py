@@ -21,8 +21,8 @@ from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
 from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.anchor import AnchorScenario
-from orchestrator.transit.asked import Incremental
 from orchestrator.transit.crossing import Crossing
+from orchestrator.transit.incremental_asked import Incremental
 from orchestrator.transit.incremental_row import (
     AT_ONCE,
     COARSE,

@@ -1,12 +1,12 @@
-"""The command of `orchestrate` about models in transit."""
+"""The commands of `orchestrate` about models in transit."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestrator.api.options import (
     ImpairmentWords,
+    IncrementWords,
     InputWords,
     LinkWords,
     ModelWords,
@@ -14,7 +14,7 @@ from orchestrator.api.options import (
     TransitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.options import MODEL, Json, Model, option
+from orchestrator.cli.options import MODEL, Json, Model
 from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
@@ -45,31 +45,15 @@ def model_sweep(
 
 
 @models_app.command()
-@grouped(InputWords, ModelWords, LinkWords, ImpairmentWords, NodeWords)
-def increments(
-    asked: Asked,
-    model: Model = None,
-    low_bits: Annotated[int, option("Of a weight, at first: 4, 6 or 8. [8]", "Increments")] = 8,
-    high_bits: Annotated[int, option("In the end: 6, 8 or 16. [16]", "Increments")] = 16,
-    progressive: Annotated[
-        str | None, option("All steps instead, as 4,6,8,16.", "Increments")
-    ] = None,
-    frames: Annotated[
-        int | None, option("Of the input, at most, that models are judged on. [100]", "Input")
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Send nothing.")] = False,
-    out: Annotated[Path | None, option("Folder. [runs/increments-MODEL-TIME]")] = None,
-    json: Json = False,
-) -> None:
+@grouped(IncrementWords, InputWords, ModelWords, LinkWords, ImpairmentWords, NodeWords)
+def increments(asked: Asked, model: Model = None, json: Json = False) -> None:
     """Send a coarse model first and refine it, against all of it at once (clause 10.6)."""
-    from orchestrator.cli.show.increments import show_increments
-    from orchestrator.transit.asked import incremental
-    from orchestrator.transit.incremental import run_incremental
+    from orchestrator.api.models import run_increments
+    from orchestrator.cli.show.models import show_increments
+    from orchestrator.transit.incremental_asked import incremental
 
-    bits = progressive or f"{low_bits},{high_bits}"
-    own = {"model": model, "accuracy_frames": frames}
-    wanted = incremental(asked | own, bits, offline=offline, out=out)
+    wanted = incremental(asked | {"model": model})
     with alive("measuring a model in increments"):
-        outcome = run_incremental(wanted, lambda words: say(words, stderr=True))
+        outcome = run_increments(wanted, lambda words: say(words, stderr=True))
     show_increments(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)

@@ -43,7 +43,7 @@ def scenario_show(
         *("split", "codec", "input_codec", "output_codec", "coder_name", "bw", "ue_slowdown"),
         *("task", "weights", "width", "runtime", "runs"),
     ),
-    coder_name="Of model data, a list. [the scenario's]",
+    coder_name="Of model data, in 10.1, a list. [the scenario's]",
     split="Of the sweep, as for sweep; all are verified. [the scenario's]",
     codec="As for sweep. [the scenario's]",
     input_codec="As for sweep. [the scenario's]",
@@ -103,12 +103,12 @@ def scenario_run(
 
 
 def _run_increments(folder: Path) -> int:
-    from orchestrator.cli.show.increments import show_rows
+    from orchestrator.cli.show.models import show_increment_rows
     from orchestrator.cli.watch.heartbeat import alive
     from orchestrator.scenarios import run as scenario_run
 
     with alive("measuring models in increments"):
         outcomes = scenario_run.run_increments(folder, lambda words: say(words, stderr=True))
-    show_rows([row for outcome in outcomes for row in outcome.rows])
+    show_increment_rows([row for outcome in outcomes for row in outcome.rows])
     say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
     return max(outcome.exit_code for outcome in outcomes)

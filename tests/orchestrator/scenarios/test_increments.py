@@ -9,7 +9,7 @@ from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.scenarios import increments_run
 from orchestrator.scenarios.run import begin, in_increments, in_transit
 from orchestrator.transit import incremental
-from orchestrator.transit.asked import Incremental
+from orchestrator.transit.incremental_asked import Incremental
 from splitbed.errors import UsageError
 
 SMALL = {"model": "small-mobilenet_v2,small-resnet18", "bits": [4, 8], "accuracy_frames": 3}

@@ -39,6 +39,13 @@ def test_only_what_is_filled_in_is_shown(tmp_path: Path) -> None:
     assert orchestrate("scenario", "show", str(file)).out == "# x short\n"
 
 
+def test_a_scenario_that_splits_a_model_takes_no_coder(tmp_path: Path) -> None:
+    done = orchestrate("scenario", "run", "10.2", "--coder", "int8", "--out", str(tmp_path / "run"))
+    assert done.code == 2
+    assert "10.2 splits one" in done.err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import splitbed
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave, tables
-from orchestrator.transit.asked import Incremental, incremental
-from orchestrator.transit.incremental import Outcome, run_incremental
+from orchestrator.transit.incremental import Outcome
+from orchestrator.transit.incremental_asked import Incremental, incremental
 from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import encoded
@@ -20,14 +21,16 @@ PUBLISHED = Path(__file__).parents[4] / "shared/reference/tables/clause_10.6.14_
 
 
 def asked(bits: str, out: Path, **options: object) -> Incremental:
-    given = {"model": "small-resnet18", "accuracy_frames": 40, **options}
-    return incremental(given, bits, offline=True, out=out)
+    given = {"model": "small-resnet18", "accuracy_frames": 40, "offline": True, "out": out}
+    return incremental({**given, "progressive": bits, **options})
 
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     out = tmp_path_factory.mktemp("increments") / "run"
-    return run_incremental(asked("4,8,16", out), lambda _: None)
+    return splitbed.increments(
+        "small-resnet18", progressive=[4, 8, 16], accuracy_frames=40, offline=True, out=out
+    )
 
 
 def test_the_last_update_makes_the_model_that_comes_at_once(outcome: Outcome) -> None:
@@ -65,6 +68,7 @@ def test_the_folder_has_every_bitstream_and_model_and_the_rows(outcome: Outcome)
             "int16:4+zstd", "int4:4+zstd", "update:4:8", "update:4:8:16"
         ]  # fmt: skip
     assert json.loads((folder / "increments.json").read_text())["bits"] == [4, 8, 16]
+    assert "## Table 10.6.14" in (folder / "tables.md").read_text()
 
 
 def test_the_table_has_the_clauses_columns(outcome: Outcome) -> None:
@@ -142,3 +146,10 @@ def test_the_ratio_of_low_to_high_is_near_the_published_ones(ratio: float) -> No
 def test_bits_that_cannot_be_are_refused(bits: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=says):
         asked(bits, tmp_path / "run")
+
+
+def test_all_steps_are_given_or_the_ends_alone(tmp_path: Path) -> None:
+    assert incremental({"model": "small-resnet18", "high_bits": 6, "low_bits": 4}).bits == (4, 6)
+    assert incremental({"model": "small-resnet18"}).bits == (8, 16)
+    with pytest.raises(UsageError, match="--progressive says all steps"):
+        asked("4,8", tmp_path / "run", low_bits=4)

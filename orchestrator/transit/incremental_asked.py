@@ -1,0 +1,56 @@
+"""What bit-incremental transmission is asked: a model, its steps of bits, links (clause 10.6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from orchestrator.ask.numbers import comma_list
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.transit.asked import whole_model_config
+from splitbed.errors import UsageError
+from splitbed.model_coders.increments import check
+
+LOW_BITS, HIGH_BITS = 8, 16
+"""Of who says none."""
+_BITS = TypeAdapter[tuple[int, ...]](Annotated[tuple[int, ...], BeforeValidator(comma_list)])
+_OWN = ("low_bits", "high_bits", "progressive", "offline", "out")
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """A model that is sent in steps of so many bits; ``config`` says the model, links and nodes."""
+
+    config: SweepConfig
+    bits: tuple[int, ...]
+    offline: bool = False
+    out: Path | None = None
+
+
+def incremental(options: Mapping[str, object]) -> Incremental:
+    """What is asked, checked: options of its own, and of a sweep the model, input, links and nodes.
+
+    Raises UsageError for values that cannot be.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    own = {name: given.pop(name) for name in _OWN if name in given}
+    steps, out = _steps(own), own.get("out")
+    return Incremental(
+        whole_model_config(given), steps, bool(own.get("offline")), Path(str(out)) if out else None
+    )
+
+
+def _steps(own: Mapping[str, object]) -> tuple[int, ...]:
+    told = own.get("progressive")
+    if told is None:
+        told = [own.get("low_bits", LOW_BITS), own.get("high_bits", HIGH_BITS)]
+    elif {"low_bits", "high_bits"} & own.keys():
+        raise UsageError("--progressive says all steps: give it, or --low-bits and --high-bits")
+    try:
+        steps = _BITS.validate_python(told)
+    except ValidationError:
+        raise UsageError(f"bits {told}: give whole numbers, as 4,6,8,16") from None
+    check(steps)
+    return steps
