@@ -8,12 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.scenarios.tables import Line, Table
-from orchestrator.testbed.local import LocalModel
 from orchestrator.transit.row import ModelRow
-from splitbed.media.speech.commands import VOCABULARY
-from splitbed.metrics.words import word_errors
-from splitbed.runtime.session import PartSession
-from splitbed.tasks.transcripts import Lexicon
 
 FIGURE = "figure-10.1.9-1.png"
 MARGIN = 0.05
@@ -44,24 +39,6 @@ def tables(rows: Sequence[ModelRow], parameters: int, repaired: Mapping[str, flo
     if linked := [row for row in rows if row.startup_ms is not None]:
         found.append(Table("waits", "Time to the first transcript, ms", _waits(linked)))
         found.append(Table("best", "The shortest wait at each rate", _best(linked)))
-    return found
-
-
-def repaired_rates(local: LocalModel, files: Mapping[str, Path]) -> dict[str, float]:
-    """Word error rates of model files by their keys, each transcript the vocabulary's likeliest.
-
-    Nothing for what does not keep to the vocabulary, as other speech does not.
-    """
-    truth = [one.frame.transcript or "" for one in local.model.inputs if one.frame]
-    if not {word for said in truth for word in said.lower().split()} <= set(VOCABULARY):
-        return {}
-    search, found = Lexicon(VOCABULARY), {}
-    for name, file in files.items():
-        graph, runtime = local.model.graph, local.model.runtime
-        with PartSession(file, graph.inputs, graph.outputs, (), local.threads, runtime) as session:
-            outputs = (session.run(one.tensors) for one in local.model.inputs)
-            said = [search(next(iter(one.values()))[0]) for one in outputs]
-        found[name] = word_errors(truth, said).rate or 0.0
     return found
 
 

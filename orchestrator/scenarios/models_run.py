@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.ask.scenario_file import Scenario
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.scenarios import clause_10_1
+from orchestrator.scenarios.repaired import repaired_rates
 from orchestrator.scenarios.tables import Table
 from orchestrator.testbed.local import local_model
 from orchestrator.transit.anchor import AnchorScenario
@@ -81,7 +82,7 @@ def _tables(asked: ModelSweep, outcome: ModelOutcome, folder: Path) -> list[Tabl
         judged = dict.fromkeys(row.coder_name for row in rows if row.rec_perf is not None)
         files = {name: models / f"{asked.unique_tag}{file_name(name)}.onnx" for name in judged}
         anchor = {rows[0].model_name: AnchorScenario(local, asked.config).path}
-        repaired = clause_10_1.repaired_rates(local, anchor | files)
+        repaired = repaired_rates(local, anchor | files)
     named = ZOO[asked.model_name].parameters if asked.model_name in ZOO else 0
     clause_10_1.plot(rows, folder / clause_10_1.FIGURE)
     return clause_10_1.tables(rows, named or rows[0].anc_size // 4, repaired)
