@@ -23,6 +23,7 @@ from orchestrator.ask.grid import configurations, heads_of
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
+from orchestrator.testbed.loading.parts import HELD_BYTES
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed import flow
@@ -38,8 +39,6 @@ OUTLINE_RUNS = 2
 TURNS = 7
 MOST_PARTS = 8
 """Cuts whose parts are run; the whole model besides."""
-HELD_BYTES = 1 << 30
-"""Files of all that is open at once."""
 
 Range = tuple[int, int]
 Each = TypeVar("Each")

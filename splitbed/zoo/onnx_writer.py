@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 from splitbed.zoo.layers import Conv, Linear, Weights
 
 OPSET = 17
+IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 CAPS = {"relu6.least": 0.0, "relu6.most": 6.0}
 
 
@@ -72,7 +73,7 @@ def caps() -> list[onnx.TensorProto]:
     ]
 
 
-def model_of(graph: onnx.GraphProto, origin: str, ir_version: int) -> onnx.ModelProto:
+def model_of(graph: onnx.GraphProto, origin: str, ir_version: int = IR_VERSION) -> onnx.ModelProto:
     """The model; ``origin`` says where its weights come from."""
     model = helper.make_model(
         graph,

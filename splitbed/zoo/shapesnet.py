@@ -26,7 +26,6 @@ from splitbed.zoo import checkpoints
 from splitbed.zoo.layers import Conv, Weights
 from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 
-IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 IMAGE = "image"
 STRIDE = 8
 UP = "/neck/DepthToSpace"
@@ -114,7 +113,7 @@ def to_onnx(rows: tuple[Conv, ...], weights: Weights, origin: str) -> onnx.Model
         ],
         initializers((row.module for row in rows), weights),
     )
-    return model_of(graph, origin, IR_VERSION)
+    return model_of(graph, origin)
 
 
 def _nodes(row: Conv) -> Iterator[onnx.NodeProto]:

@@ -26,7 +26,6 @@ from splitbed.zoo.layers import BLANK, Conv, Weights, blank
 from splitbed.zoo.onnx_writer import OnnxWriter, initializers, model_of
 from splitbed.zoo.resnet import bottleneck
 
-IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 IMAGE = "image"
 POOL = "/feature_extractor/feature_extractor/feature_extractor.3/MaxPool"
 MAPS = ((1024, 4), (512, 6), (512, 6), (256, 6), (256, 4), (256, 4))
@@ -120,7 +119,7 @@ def to_onnx(layers: tuple[Conv, ...], weights: Weights, origin: str) -> onnx.Mod
         ],
         held,
     )
-    return model_of(graph, origin, IR_VERSION)
+    return model_of(graph, origin)
 
 
 def parameters(layers: tuple[Conv, ...]) -> int:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from splitbed.errors import UsageError
 from splitbed.zoo.onnx_writer import model_of
-from splitbed.zoo.upscaler import IR_VERSION, LUMA
+from splitbed.zoo.upscaler import LUMA
 
 SAME = "luma_x1"
 ORIGIN = "none, nothing is computed"
@@ -30,4 +30,4 @@ def build(weights: Path | None = None) -> tuple[bytes, str]:
         for name in (LUMA, SAME)
     )
     graph = helper.make_graph([node], "unscaled", [luma], [same])
-    return model_of(graph, ORIGIN, IR_VERSION).SerializeToString(), ORIGIN
+    return model_of(graph, ORIGIN).SerializeToString(), ORIGIN

@@ -11,7 +11,6 @@ from onnx import TensorProto, helper
 
 from splitbed.zoo.onnx_writer import OnnxWriter, model_of
 
-IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 LUMA, DOUBLED = "luma", "luma_x2"
 SHUFFLE = "/shuffle/DepthToSpace"
 SCALE = 2
@@ -33,7 +32,7 @@ def doubler(
         DOUBLED, TensorProto.FLOAT, [1, 1, "twice_height", "twice_width"]
     )
     graph = helper.make_graph([*nodes, shuffle], name, [luma], [doubled], weights)
-    return model_of(graph, origin, IR_VERSION)
+    return model_of(graph, origin)
 
 
 def tensor(node: str) -> str:

@@ -16,7 +16,6 @@ from splitbed.zoo.classifiers.networks import IMAGE, Row, Weightless, network
 from splitbed.zoo.layers import BLANK, Conv, Learnt, Weights, blank
 from splitbed.zoo.onnx_writer import OnnxWriter, caps, initializers, model_of
 
-IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 SIDE = 224
 LOGITS = "logits"
 POOLS = {  # of VGG16, and of ResNet18's stem
@@ -58,7 +57,7 @@ def to_onnx(
         [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [1, layers[-1].outputs])],
         [*initializers((row.module for row in layers), weights), *(caps() if capped else ())],
     )
-    return model_of(graph, origin, IR_VERSION)
+    return model_of(graph, origin)
 
 
 def learnt(rows: Iterable[Row]) -> list[Learnt]:

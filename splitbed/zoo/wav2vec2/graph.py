@@ -22,7 +22,6 @@ from splitbed.zoo.wav2vec2.layout import (
     Layout,
 )
 
-IR_VERSION = 8  # what opset 17 came with; ONNX Runtime reads it since 1.11
 WAVEFORM, LOGITS = "waveform", "logits"
 EPSILON = 1e-5
 _WRITER = OnnxWriter(lambda node: LOGITS if node == "/Unsqueeze" else f"{node}_output_0")
@@ -40,7 +39,7 @@ def to_onnx(layout: Layout, weights: Weights, origin: str) -> onnx.ModelProto:
     waveform = helper.make_tensor_value_info(WAVEFORM, TensorProto.FLOAT, [1, "samples"])
     logits = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [1, "frames", len(LABELS)])
     graph = helper.make_graph(network.nodes, layout.name, [waveform], [logits], [*held, *constants])
-    return model_of(graph, origin, IR_VERSION)
+    return model_of(graph, origin)
 
 
 class _Network:
