@@ -211,7 +211,7 @@ class Judge:
 
     def _transcripts(self, results: Mapping[int, Tensors]) -> Judged:
         """The share of words that are right: 1 - WER, below 0 where many words are put in."""
-        from splitbed.metrics.words import resampled_rate, word_errors
+        from splitbed.metrics.wer import resampled_rate, word_errors
 
         said = [frame.transcript if (frame := self._inputs[at].frame) else None for at in results]
         truth = [one for one in said if one is not None]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.testbed.local import LocalModel
 from splitbed.media.speech.commands import VOCABULARY
-from splitbed.metrics.words import word_errors
+from splitbed.metrics.wer import word_errors
 from splitbed.runtime.session import PartSession
 from splitbed.tasks.transcripts import Lexicon
 

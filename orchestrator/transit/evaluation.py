@@ -30,7 +30,7 @@ from splitbed.errors import RunError, SplitbedError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import rebuilt
 from splitbed.model_coders.encoder import encode
-from splitbed.model_coders.kept import plain
+from splitbed.model_coders.quantised_onnx import plain
 from splitbed.model_data import model_of, write_model
 
 _PIECE_BYTES = 1 << 20

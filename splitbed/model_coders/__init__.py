@@ -16,7 +16,7 @@ from splitbed.codecs.codec import Codec, NamedKind
 from splitbed.codecs.stage import Setting, StageKind
 from splitbed.errors import MachineError, UsageError
 from splitbed.extensions import Extensible
-from splitbed.model_coders import floats, integers, kept, nnc, prune
+from splitbed.model_coders import floats, integers, nnc, prune, quantised_onnx
 from splitbed.tensors import TensorInfo
 
 __all__ = ["DUMMY", "GROUP", "MODEL_CODERS", "Known", "ModelCoder", "coder_named", "known"]
@@ -30,7 +30,7 @@ MODEL_CODERS: Extensible[StageKind] = Extensible(
         "fp16": floats.KINDS["fp16"],
         "bf16": codec_floats.KINDS["bf16"],
         **integers.KINDS,
-        **kept.KINDS,
+        **quantised_onnx.KINDS,
         **prune.KINDS,
         **exact.KINDS,
         **zstd.KINDS,

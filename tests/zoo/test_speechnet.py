@@ -12,7 +12,7 @@ pytest.importorskip("jiwer")
 from splitbed.media.datasets import open_dataset
 from splitbed.media.preprocessing import preprocess
 from splitbed.media.speech.commands import VOCABULARY
-from splitbed.metrics.words import word_errors
+from splitbed.metrics.wer import word_errors
 from splitbed.tasks.transcripts import Lexicon, selected
 from splitbed.zoo import ZOO, Variant
 from splitbed.zoo.layers import Floats

@@ -7,7 +7,7 @@ pytest.importorskip("jiwer")
 
 from splitbed.errors import UsageError
 from splitbed.metrics.resampling import resamples
-from splitbed.metrics.words import resampled_rate, word_errors
+from splitbed.metrics.wer import resampled_rate, word_errors
 
 
 def test_errors_are_summed_before_they_are_divided() -> None:

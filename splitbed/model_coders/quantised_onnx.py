@@ -28,7 +28,7 @@ CONTRIB = "com.microsoft"
 """Whose DequantizeLinear takes four bits, whatever the model's opset; ONNX's since 21."""
 
 
-def kept(model: ModelFile, bits: int) -> ModelFile:
+def dequantising(model: ModelFile, bits: int) -> ModelFile:
     """The model with its layers' weights in ``bits``, 8 or 4.
 
     Raises:
@@ -133,9 +133,9 @@ class _Kind:
         return Unchanged(info)
 
     def prepared(self, model: ModelFile, parameter: int | None) -> ModelFile:
-        """The model with its layers' weights in these bits; raises as :func:`kept`."""
+        """The model with its layers' weights in these bits; raises as :func:`dequantising`."""
         del parameter
-        return kept(model, self.bits)
+        return dequantising(model, self.bits)
 
 
 KINDS: dict[str, StageKind] = {"int8-onnx": _Kind(8), "int4-onnx": _Kind(4)}

@@ -10,7 +10,7 @@ import pytest
 from splitbed.errors import UsageError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.encoder import encode
-from splitbed.model_coders.kept import plain
+from splitbed.model_coders.quantised_onnx import plain
 from splitbed.model_data import ModelFile, digest, read_model, write_model
 from tests.graphs import models, tflite_models
 from tests.model_coders.coding import coded, decoded, weights
