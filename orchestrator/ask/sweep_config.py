@@ -120,24 +120,7 @@ class SweepConfig(LinkOptions):
                 f"--device-model {self.device_model} is measured in the flow uplink, and neither "
                 f"profiled nor predicted: leave {why}"
             )
-        if not flow_named(self.flow).codes_outputs and self.output_codec != (RAW,):
-            raise UsageError(
-                "--output-codec codes what a whole model gives, and in the flow "
-                f"{self.flow} results cross instead: give it with --flow call"
-            )
-        if self.heads and not flow_named(self.flow).besides:
-            raise UsageError(
-                f"--heads says what each of several users gets, and the flow {self.flow} has one: "
-                "give it with --flow multi-head"
-            )
-        if self.private_layers is not None and self.flow != UPLINK:
-            flow = flow_named(self.flow)
-            first = flow.node_of(1)
-            why = f"the first are on {first}" if first != "ue" else f"there are {flow.parts} parts"
-            raise UsageError(
-                "--private-layers leaves the first layers on the UE, all others on the edge, and "
-                f"in the flow {self.flow} {why}: give it with --flow uplink"
-            )
+        self._check_flow()
         if self.races and self.blocks > 1:
             raise UsageError(
                 f"{self._race} leaves cells out, --blocks {self.blocks} measures each so often: "
@@ -204,6 +187,26 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"--part-coder {self.part_coder}: the flow {self.flow} delivers heads, and what "
                 "they lose is not judged: give another flow, or none"
+            )
+
+    def _check_flow(self) -> None:
+        flow = flow_named(self.flow)
+        if not flow.codes_outputs and self.output_codec != (RAW,):
+            raise UsageError(
+                "--output-codec codes what a whole model gives, and in the flow "
+                f"{self.flow} results cross instead: give it with --flow call"
+            )
+        if self.heads and not flow.besides:
+            raise UsageError(
+                f"--heads says what each of several users gets, and the flow {self.flow} has one: "
+                "give it with --flow multi-head"
+            )
+        if self.private_layers is not None and self.flow != UPLINK:
+            first = flow.node_of(1)
+            why = f"the first are on {first}" if first != "ue" else f"there are {flow.parts} parts"
+            raise UsageError(
+                "--private-layers leaves the first layers on the UE, all others on the edge, and "
+                f"in the flow {self.flow} {why}: give it with --flow uplink"
             )
 
     @property

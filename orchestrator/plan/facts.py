@@ -8,7 +8,7 @@ They are kept in the plan's folder: a plan of the same model can be made from th
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +26,7 @@ from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel
+from orchestrator.testbed.model import SweptModel
 from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
 from splitbed.codecs.stage import Range
@@ -169,14 +170,7 @@ def take_facts(
     model, told = local.model, local.model.facts
     check_classes(model)
     setups = plan(config, local)
-    places = [cut.k for cut in profile.cuts]
-    sizes = {cut.k: cut.intermediate_bytes for cut in profile.cuts}
-    n, crossing = model.graph.n, {k for setup in setups for k, _ in setup.coding}
-    if profile.n != n or any(sizes.get(k) != model.graph.cuts[k].nbytes for k in crossing if k < n):
-        raise UsageError(
-            f"the profile is of another model: it has {profile.n} layers, {model.name} has "
-            f"{n}; give a profile of this one, or none"
-        )
+    _check_profile(profile, model, {k for setup in setups for k, _ in setup.coding})
     if ranges is None:
         needing = cuts_to_calibrate(setups)
         ranges = calibrate(config, model, needing, note=note).ranges if needing else {}
@@ -197,8 +191,17 @@ def take_facts(
         result_ms=bench.result_ms,
         result_bytes=bench.result_bytes,
         options=(*options, *(Option(configuration=one) for one in uncoded)),
-        dag=dag_of(model.graph, places),
+        dag=dag_of(model.graph, [cut.k for cut in profile.cuts]),
     )
+
+
+def _check_profile(profile: Profile, model: SweptModel, crossing: Collection[int]) -> None:
+    n, sizes = model.graph.n, {cut.k: cut.intermediate_bytes for cut in profile.cuts}
+    if profile.n != n or any(sizes.get(k) != model.graph.cuts[k].nbytes for k in crossing if k < n):
+        raise UsageError(
+            f"the profile is of another model: it has {profile.n} layers, {model.name} has "
+            f"{n}; give a profile of this one, or none"
+        )
 
 
 class _Bench:

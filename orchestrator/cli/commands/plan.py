@@ -20,6 +20,39 @@ from splitbed.command import Commands
 
 plan_app = Commands()
 
+_Rates = Annotated[
+    str, option("Mbit/s: a range FROM:TO or FROM:TO:COUNT, or a list. [1:1000]", "Link")
+]
+_Delays = Annotated[str, option("One-way, ms, likewise. [0:50]", "Link")]
+_LinkOf = Annotated[
+    str | None,
+    option("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20.", "Link"),
+]
+_Slowdowns = Annotated[str, option("Times that the UE is slower, likewise. [1]", "UE")]
+_Profile = Annotated[
+    Path | None,
+    option("Of an earlier sweep or plan, its FOLDER; or FILE of profile --json. [taken now]"),
+]
+_UeProfile = Annotated[
+    Path | None, option("Operators' times of another UE, FILE of TFLite's benchmark_model.", "UE")
+]
+_Lessons = Annotated[
+    str | None,
+    option("Sweeps and verified plans whose errors make the intervals, FOLDER,… [built in]"),
+]
+_MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Of accuracy: what loses more is not planned. [0.01]", show_default=False
+    ),
+]
+_Verify = Annotated[
+    int,
+    typer.Option(
+        min=0, max=1000, help="Links to measure where it is closest. [0]", show_default=False
+    ),
+]
+
 
 @plan_app.command()
 @grouped(
@@ -30,39 +63,15 @@ plan_app = Commands()
 def plan(
     asked: Asked,
     model: Model = None,
-    bw: Annotated[
-        str, option("Mbit/s: a range FROM:TO or FROM:TO:COUNT, or a list. [1:1000]", "Link")
-    ] = "1:1000",
-    delay: Annotated[str, option("One-way, ms, likewise. [0:50]", "Link")] = "0:50",
-    link_of: Annotated[
-        str | None,
-        option("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20.", "Link"),
-    ] = None,
-    ue_slowdown: Annotated[str, option("Times that the UE is slower, likewise. [1]", "UE")] = "1",
-    profile: Annotated[
-        Path | None,
-        option("Of an earlier sweep or plan, its FOLDER; or FILE of profile --json. [taken now]"),
-    ] = None,
-    ue_profile_csv: Annotated[
-        Path | None,
-        option("Operators' times of another UE, FILE of TFLite's benchmark_model.", "UE"),
-    ] = None,
-    learn: Annotated[
-        str | None,
-        option("Sweeps and verified plans whose errors make the intervals, FOLDER,… [built in]"),
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="Of accuracy: what loses more is not planned. [0.01]", show_default=False
-        ),
-    ] = None,
-    verify: Annotated[
-        int,
-        typer.Option(
-            min=0, max=1000, help="Links to measure where it is closest. [0]", show_default=False
-        ),
-    ] = 0,
+    bw: _Rates = "1:1000",
+    delay: _Delays = "0:50",
+    link_of: _LinkOf = None,
+    ue_slowdown: _Slowdowns = "1",
+    profile: _Profile = None,
+    ue_profile_csv: _UeProfile = None,
+    learn: _Lessons = None,
+    max_drop: _MaxDrop = None,
+    verify: _Verify = 0,
     json: Json = False,
 ) -> None:
     """Predict the best split over every link from one profile; draw the map; verify it.

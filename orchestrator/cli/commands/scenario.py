@@ -78,14 +78,7 @@ def scenario_run(
     else:
         folder = scenario_run.begin(name, options, annotations, out)
     if scenario_run.in_transit(folder):
-        from orchestrator.cli.show.models import show_models
-        from orchestrator.cli.watch.heartbeat import alive
-
-        with alive("measuring models in transit"):
-            models = scenario_run.run_models(folder, lambda words: say(words, stderr=True))
-        show_models(models, as_json=False)
-        say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
-        raise typer.Exit(models.exit_code)
+        raise typer.Exit(_run_models(folder))
     if scenario_run.in_increments(folder):
         raise typer.Exit(_run_increments(folder))
     go_on = f"orchestrate scenario run {folder} --resume"
@@ -100,6 +93,18 @@ def scenario_run(
     if (tables := folder / scenario_run.TABLES_FILE).exists():
         say(f"Tables of the clause: {tables}")
     raise typer.Exit(exit_code)
+
+
+def _run_models(folder: Path) -> int:
+    from orchestrator.cli.show.models import show_models
+    from orchestrator.cli.watch.heartbeat import alive
+    from orchestrator.scenarios import run as scenario_run
+
+    with alive("measuring models in transit"):
+        outcome = scenario_run.run_models(folder, lambda words: say(words, stderr=True))
+    show_models(outcome, as_json=False)
+    say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+    return outcome.exit_code
 
 
 def _run_increments(folder: Path) -> int:
