@@ -18,7 +18,7 @@ from splitbed.node import call
 from splitbed.node.call import DrivenCall, QueuedCall, open_call
 from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.security.access import Guard, server_credentials
-from splitbed.security.certificates import issue_authority
+from splitbed.security.authority import issue_authority
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, TensorHeader
 from splitbed.wire import CHANNEL_OPTIONS

@@ -7,8 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from splitbed.node.config import Tls
-from splitbed.security import certificates
-from splitbed.security.certificates import Authority
+from splitbed.security.authority import Authority, issue, issue_authority
 
 
 def certified(
@@ -23,9 +22,9 @@ def certified(
 
     Its files are written into `folder`, under names that no other call writes.
     """
-    authority = authority or certificates.issue_authority()
+    authority = authority or issue_authority()
     key = ec.generate_private_key(ec.SECP256R1())
-    issued = certificates.issue(authority, role, key.public_key(), [], days, now)
+    issued = issue(authority, role, key.public_key(), [], days, now)
     stem = folder / f"{role}-{issued.serial_number}"
     files = Tls(
         ca=stem.with_suffix(".ca"), cert=stem.with_suffix(".pem"), key=stem.with_suffix(".key")

@@ -15,7 +15,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from splitbed.errors import UsageError
 from splitbed.node.config import Tls
-from splitbed.security import certificates
 from splitbed.security.access import (
     Guard,
     channel_credentials,
@@ -24,7 +23,7 @@ from splitbed.security.access import (
     server_credentials,
     why_unreachable,
 )
-from splitbed.security.certificates import Authority
+from splitbed.security.authority import Authority, issue_authority
 from tests.security.certified import certified
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
@@ -119,7 +118,7 @@ def hanging_up(*, unread: bool) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return certificates.issue_authority()
+    return issue_authority()
 
 
 @pytest.fixture
@@ -225,7 +224,7 @@ def test_our_own_expired_certificate_is_named_before_anything_is_opened(
 def test_a_server_is_called_by_a_name_that_its_certificate_has(
     authority: Authority, orchestrator: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificates, "THIS_MACHINE", ("192.0.2.20",))
+    monkeypatch.setattr("splitbed.security.authority.THIS_MACHINE", ("192.0.2.20",))
     with echo(server_credentials(certified(tmp_path, "edge", authority))) as service:
         said = refusal(service.address, orchestrator)
     assert "its certificate does not name 127.0.0.1" in said

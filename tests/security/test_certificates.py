@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from splitbed.errors import UsageError
 from splitbed.node.config import EdgeConfig, Tls, load_node_config
 from splitbed.security import certificates
+from splitbed.security.authority import issue, issue_authority
 from tests.security.certified import certified
 
 HOSTS = {"ue": ["ue.example", "192.0.2.10"], "edge": ["192.0.2.20", "2001:db8::20"]}
@@ -149,9 +150,9 @@ def test_renewing_needs_the_key_of_the_authority(folder: Path) -> None:
 
 
 def test_no_certificate_outlives_its_authority() -> None:
-    authority = certificates.issue_authority(days=10)
+    authority = issue_authority(days=10)
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    issued = certificates.issue(authority, "ue", key, [], days=365)
+    issued = issue(authority, "ue", key, [], days=365)
     assert issued.not_valid_after_utc == authority.certificate.not_valid_after_utc
 
 
@@ -193,7 +194,7 @@ def test_a_certificate_out_of_its_time_is_explained(
 
 def test_an_authority_out_of_its_time_is_explained(tmp_path: Path) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=9)
-    authority = certificates.issue_authority(days=1, now=long_ago)
+    authority = issue_authority(days=1, now=long_ago)
     tls = certified(tmp_path, "ue", authority, now=long_ago)
     assert f"the authority {tls.ca} expired on" in (certificates.explain(tls) or "")
 

@@ -16,7 +16,7 @@ from splitbed.node.serve import InFlight
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled, streams
 from splitbed.security.access import server_credentials
-from splitbed.security.certificates import issue_authority
+from splitbed.security.authority import issue_authority
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Header, Hello
