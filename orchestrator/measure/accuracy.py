@@ -12,15 +12,13 @@ from itertools import islice
 
 import numpy as np
 from msgspec.structs import replace
-from PIL import Image
 
+from orchestrator.measure.likeness import Sources, to_whole
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.errors import UsageError
 from splitbed.media.datasets.truth import class_named
-from splitbed.media.pictures import upright
-from splitbed.media.video import Pixels
 from splitbed.metrics.images import ImageQuality, image_quality
 from splitbed.metrics.resampling import MIN_PICTURES, Array, inner, mean_of, resamples
 from splitbed.tasks import TASKS
@@ -89,7 +87,7 @@ class Judge:
         self._names = model.classes if _outputs(model) == len(model.classes) else ()
         self._whole = whole
         self._sizes: dict[int, tuple[int, int]] = {}
-        self._sources: dict[int, Pixels] = {}
+        self._sources = Sources(self._inputs)
         self._whole_drawn: dict[tuple[int, ...], Judged] = {}
         self.has_truth = any(self._known(one) for one in self._inputs)
 
@@ -225,42 +223,21 @@ class Judge:
         return Judged(told, lambda drawn: 1 - resampled_rate(judged, drawn))
 
     def _image(self, results: Mapping[int, Tensors]) -> Judged:
-        """PSNR and SSIM of the first output against the whole model's, over its range; means."""
-        judged = []
-        for place, result in results.items():
-            name, whole = next(iter(self._whole[place].items()))
-            one, other = (np.atleast_2d(np.squeeze(array)) for array in (whole, result[name]))
-            if one.ndim == 3 and one.shape[0] in (1, 3):
-                one, other = np.moveaxis(one, 0, -1), np.moveaxis(other, 0, -1)
-            span = float(np.ptp(one.astype(np.float64))) or 1.0
-            judged.append(image_quality(one, other, span))
-        return _likeness("SSIM against the whole model", judged)
+        found = [to_whole(self._whole[place], result) for place, result in results.items()]
+        return _likeness("SSIM against the whole model", found)
 
     def _upscaled(self, results: Mapping[int, Tensors]) -> Judged:
-        """The same of made pixels against the source, which has the high resolution."""
+        """Made pixels against the source, which has the high resolution."""
         judged = []
         for place, result in results.items():
             pixels = result["pixels"]
-            source = self._source(place, pixels.shape)
+            source = self._sources.at(place, pixels.shape)
             if source is None:
                 height, width, _ = pixels.shape
                 few = f"none: {self._inputs[place].name} has fewer than {width}x{height} pixels"
                 return Judged(Accuracy(few, None), None)
             judged.append(image_quality(source, pixels))
         return _likeness("SSIM against the source", judged)
-
-    def _source(self, place: int, shape: tuple[int, ...]) -> Pixels | None:
-        """The picture that an input was made of, as pixels of ``shape``; None if it has fewer."""
-        if place not in self._sources:
-            frame, (height, width, channels) = self._inputs[place].frame, shape
-            if frame is None:
-                return None
-            picture = upright(frame.read(), frame.name).convert("L" if channels == 1 else "RGB")
-            if picture.width < width or picture.height < height:
-                return None
-            resized = picture.resize((width, height), Image.Resampling.BICUBIC)
-            self._sources[place] = np.asarray(resized).reshape(shape)
-        return self._sources[place]
 
     def _regression(self, results: Mapping[int, Tensors]) -> Judged:
         from splitbed.metrics.regression import regression_accuracy, resampled_r2
