@@ -22,7 +22,7 @@ RACE_FRAMES = 6
 """The most of a cell in a race: no fewer have an interval."""
 MAX_DROP = 0.01
 """Of the metric: what loses more is not recommended."""
-_IMPAIRED = ("delay_ms", "jitter_ms", "loss_pct")
+_SWEPT = ("bw", "delay_ms", "jitter_ms", "loss_pct", "link")
 _ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
 
 
@@ -144,7 +144,8 @@ class SweepConfig(LinkOptions):
     def flow_links(self) -> tuple[tuple[LinkSpec, ...], ...]:
         """For each link that is asked for, once, all of the flow, in its order; UsageError."""
         found = dict.fromkeys(map(self.over, self.links))
-        if len(found) < len(self.links) and self.model_fields_set & {"bw", "link", *_IMPAIRED}:
+        usual = [LinkOptions.model_fields[name].default for name in _SWEPT]
+        if len(found) < len(self.links) and usual != [getattr(self, name) for name in _SWEPT]:
             raise UsageError(
                 f"what is swept makes {len(self.links)} links, of which {len(found)} are left by "
                 f"what {' and '.join(self.own_shapes)} have of their own: give as many, or less of "

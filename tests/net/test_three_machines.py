@@ -135,22 +135,23 @@ class Chain:
 def test_a_chain_is_measured_over_machines_whose_clocks_all_differ(
     machines: Machines, tmp_path: Path
 ) -> None:
-    own = ("--link-of", "edge-cloud:rate_mbit=40,delay_ms=3")
+    own = ("--link-of", "edge-cloud:rate_mbit=40")
     chain = Chain(machines, tmp_path, "--bw", "20", "--runs", "3", *own)
     done = chain.ended()
+    assert done.returncode in (0, 1), done.stderr
     with (chain.out / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["split"] for row in rows] == ["0:0:6", "0:6:0", "2:3:1", "6:0:0"], done.stderr
     for row in rows:
         # what else runs on this machine may come between two stages, and between nothing else
         assert row["valid"] == "true" or row["reason"].startswith("stages leave"), row["reason"]
-        assert row["link"] == "20 Mbit/s and 40 Mbit/s, 3 ms"
+        assert row["link"] == "20 Mbit/s and 40 Mbit/s"
         assert abs(float(row["link2_mbit"]) / 40 - 1) < 0.03
         assert not row["e2e_uncertainty_ms"]  # a frame ends where it began
     split = rows[2]
     unsure_ms = float(split["one_way_uncertainty_ms"])
-    for hop, mbit, delay_ms in (("uplink", 20, 0), ("uplink2", 40, 3)):
-        wire_ms = int(split[f"{hop}_bytes"]) * 8 / (mbit * 1e3) + delay_ms
+    for hop, mbit in (("uplink", 20), ("uplink2", 40)):
+        wire_ms = int(split[f"{hop}_bytes"]) * 8 / (mbit * 1e3)
         assert float(split[f"{hop}_ms"]) > wire_ms - unsure_ms
     for cell in chain.lines("cells.jsonl"):
         for node, ahead_s in AHEAD_S.items():
@@ -163,12 +164,13 @@ def test_a_hop_that_is_cut_is_waited_for_and_a_node_that_dies_costs_its_cell_alo
 ) -> None:
     chain = Chain(machines, tmp_path, "--bw", "20", "--runs", "4")
     until(chain.to_the_cloud, chain.process)
+    before = len(chain.lines("cells.jsonl"))
     data1 = ["ip", "link", "set", "data1"]
     machines.edge.namespace.run([*data1, "down"])
     time.sleep(CUT_S)
     machines.edge.namespace.run([*data1, "up"])
-    until(lambda: chain.lines("cells.jsonl"), chain.process)
-    [cut] = chain.lines("cells.jsonl")
+    until(lambda: chain.lines("cells.jsonl")[before:], chain.process)
+    cut = chain.lines("cells.jsonl")[before]
     assert (cut["error"], cut["frames"]) == (None, 4)
     assert max(one["e2e_ms"] for one in chain.lines("samples.jsonl")) > CUT_S * 1e3
     cloud = machines.by_name["cloud"]

@@ -225,6 +225,12 @@ def test_what_a_link_has_of_its_own_is_not_swept(tmp_path: Path) -> None:
     assert over(topology=file, link_of=asked)[0] == "5 Mbit/s and 90 Mbit/s, 7 ms"
 
 
+def test_links_that_are_all_of_their_own_make_one_cell_also_when_resumed() -> None:
+    config = sweep_config({"model": "m", "flow": "chain", "link_of": "access:lte,backhaul:5g"})
+    assert len(config.flow_links) == 1
+    assert sweep_config(config.model_dump(mode="json")).flow_links == config.flow_links
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
