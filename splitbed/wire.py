@@ -13,9 +13,8 @@ import numpy.typing as npt
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
-from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Stage, Tensor, TensorHeader
+from splitbed.v1.tensors_pb2 import Tensor, TensorHeader
 
 PROTOCOL = 6
 """Of the messages; it changes when nodes of before could not follow any more."""
@@ -123,14 +122,6 @@ def tensors_of(messages: Iterable[Tensor]) -> Tensors:
         array = np.frombuffer(message.data, NUMPY_TYPES[info.datatype])
         tensors[info.name] = array.reshape(info.shape)
     return tensors
-
-
-def stage_messages(timeline: Timeline) -> list[Stage]:
-    """The stages of a frame as they travel."""
-    return [
-        Stage(name=stage.name, start_ns=stage.start_ns, end_ns=stage.end_ns)
-        for stage in timeline.stages
-    ]
 
 
 def recipe_message(recipe: PictureRecipe) -> nodes_pb2.PictureRecipe:
