@@ -139,7 +139,7 @@ class Reader:
         if header.layout.nbytes > self._most_bytes:
             raise NodeError(
                 f"the bitstream is of a model of {header.layout.nbytes} bytes, and there is room"
-                f" for {self._most_bytes}"
+                f" for {self._most_bytes} (what is free here, or a node's limits.model_bytes)"
             )
         if header.base and header.base != self._base:
             raise NodeError(

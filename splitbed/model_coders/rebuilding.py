@@ -26,8 +26,8 @@ class Rebuilding:
     Raises as :class:`splitbed.model_coders.decoder.Reader` does; what is written then is no model.
     """
 
-    def __init__(self, file: BinaryIO, *, most_bytes: int = MOST_BYTES, base: str = "") -> None:
-        self.reader = Reader(most_bytes=most_bytes, base=base)
+    def __init__(self, file: BinaryIO, *, most_bytes: int = MOST_BYTES) -> None:
+        self.reader = Reader(most_bytes=most_bytes)
         self._file = file
         self._sha256 = hashlib.sha256()
         self._skeleton = bytearray()

@@ -25,9 +25,12 @@ import psutil
 from splitbed.errors import MachineError, NodeError, SplitbedError
 
 MEMORY_BYTES = 512 << 20
+OF_BASE = 8
+"""An update may take so many times its base besides, which may be all in one weight."""
 SECONDS = 600
 READ_BYTES = 1 << 20
 GRACE_S = 5.0
+READY = b"ready\n"
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,13 @@ class DecodingWorker:
     """Decodes a bitstream into the model file ``path``, as it comes.
 
     The worker may take ``memory_bytes`` of its own and ``seconds`` of the processor; the model file
-    ``most_bytes``, by default what memory is free here to open it, and what the disk has.
+    ``most_bytes``, and no more than what memory is free here to open it, and what the disk has.
 
-    With ``update_of``, a model file, what comes is an update of that; ``base`` is the digest of the
-    state that a bitstream of another kind may update.
+    With ``update_of``, a model file, what comes is an update of that, which takes more memory the
+    larger the file is.
 
-    Once entered it is ready to read: what it imports takes some tenths of a second.  Raises
-    MachineError where it cannot be started.
+    Once entered it is ready to read: what it imports takes some tenths of a second, and so does a
+    base to be hashed.  Raises MachineError where it cannot be started.
     """
 
     def __init__(
@@ -65,17 +68,16 @@ class DecodingWorker:
         memory_bytes: int = MEMORY_BYTES,
         seconds: float = SECONDS,
         most_bytes: int | None = None,
-        base: str = "",
         update_of: Path | None = None,
     ) -> None:
         self._path, self._seconds = path, seconds
         self._coming = path.with_name(f"{path.name}.coming")
-        if most_bytes is None:
-            free = shutil.disk_usage(path.parent).free
-            most_bytes = min(psutil.virtual_memory().available, free)
+        room = min(psutil.virtual_memory().available, shutil.disk_usage(path.parent).free)
+        most_bytes = room if most_bytes is None else min(most_bytes, room)
+        if update_of is not None:
+            memory_bytes += OF_BASE * update_of.stat().st_size
         limits = (str(memory_bytes), str(seconds), str(most_bytes))
-        bases = (base, str(update_of or ""))
-        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, *bases]
+        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, str(update_of or "")]
         try:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -108,6 +110,10 @@ class DecodingWorker:
         self._coming.replace(self._path)
         return decoded
 
+    def kill(self) -> None:
+        """End it, from any thread; whoever feeds it is told."""
+        self._process.kill()
+
     def close(self) -> None:
         """End it, if it has not; what came is forgotten."""
         self._process.kill()
@@ -120,9 +126,10 @@ class DecodingWorker:
 
     def __enter__(self) -> Self:
         assert self._process.stdout is not None
-        if not self._process.stdout.readline():
+        if (said := self._process.stdout.readline()) != READY:
             self.close()
-            raise MachineError(f"a decoder ended at its start ({self._process.returncode})")
+            why = said.decode() or self._process.returncode
+            raise MachineError(f"a decoder ended at its start ({why})")
         return self
 
     def __exit__(
@@ -158,28 +165,30 @@ def main() -> None:
     from splitbed.model_coders.rebuilding import Rebuilding
     from splitbed.model_data import read_model
 
-    path, memory_bytes, seconds, most_bytes, base, update_of = sys.argv[1:]
+    path, memory_bytes, seconds, most_bytes, update_of = sys.argv[1:]
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
-    held = read_model(Path(update_of)) if update_of else None
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a coder's library may print there
-    answers.write("ready\n")
-    answers.flush()
-    _limit(int(memory_bytes), float(seconds), int(most_bytes))
-    busy_ns = 0
     said: dict[str, object]
     try:
         with Path(path).open("wb") as file:
             rebuilding = (
-                Rebuilding(file, most_bytes=int(most_bytes), base=base)
-                if held is None
-                else Refining(file, held, most_bytes=int(most_bytes))
+                Refining(file, read_model(Path(update_of)), most_bytes=int(most_bytes))
+                if update_of
+                else Rebuilding(file, most_bytes=int(most_bytes))
             )
-            while data := os.read(0, READ_BYTES):
+            answers.write(READY.decode())
+            answers.flush()
+            _limit(int(memory_bytes), float(seconds), int(most_bytes))
+            said, busy_ns = {}, 0
+            while not said:
+                data = os.read(0, READ_BYTES)
                 begin = time.perf_counter_ns()
-                rebuilding.feed(data)
+                if data:
+                    rebuilding.feed(data)
+                else:
+                    said = vars(rebuilding.finish())
                 busy_ns += time.perf_counter_ns() - begin
-            said = vars(rebuilding.finish())
     except SplitbedError as error:
         said = {"error": str(error)}
     except MemoryError:

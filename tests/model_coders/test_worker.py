@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from splitbed.errors import NodeError
+from splitbed.errors import MachineError, NodeError
+from splitbed.model_coders.increments import alone, encoded, steps
 from splitbed.model_coders.worker import Decoded, DecodingWorker
 from splitbed.model_data import digest, model_of, read_model, write_model
 from tests.model_coders.coding import STATE, coded, cut, decoded, weights
@@ -16,7 +17,7 @@ from tests.model_coders.coding import STATE, coded, cut, decoded, weights
 LARGE = {"weight": weights(2048, 1024)}
 
 
-def through_worker(stream: bytes, path: Path, **limits: float) -> Decoded:
+def through_worker(stream: bytes, path: Path, **limits: float | Path) -> Decoded:
     with DecodingWorker(path, **limits) as worker:  # type: ignore[arg-type]
         for chunk in cut(stream, 100_000):
             worker.feed(chunk)
@@ -57,6 +58,27 @@ def test_a_worker_at_a_limit_is_refused_and_the_model_before_stays(
         through_worker(coded("dummy", LARGE), path, **limits)
     assert write_model(read_model(path), tmp_path / "again") == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again", "model.safetensors"]
+
+
+def test_an_update_may_take_what_its_base_needs(tmp_path: Path) -> None:
+    model = model_of(LARGE)
+    coarse, update = steps((8, 16))
+    base, path = tmp_path / "base.safetensors", tmp_path / "model.safetensors"
+    write_model(decoded([b"".join(encoded(model, coarse))]), base)
+    stream = b"".join(encoded(model, update))
+    done = through_worker(stream, path, memory_bytes=2 << 20, update_of=base)
+    at_once = decoded([b"".join(encoded(model, alone((8, 16), -1)))])
+    assert done.sha256 == write_model(at_once, tmp_path / "at_once.safetensors")
+
+
+def test_a_base_that_cannot_be_read_is_told_before_anything_comes(tmp_path: Path) -> None:
+    (base := tmp_path / "base.safetensors").write_bytes(b"no model")
+    with (
+        pytest.raises(MachineError, match=r"ended at its start.*base\.safetensors"),
+        DecodingWorker(tmp_path / "model", update_of=base),
+    ):
+        pass
+    assert [*tmp_path.iterdir()] == [base]
 
 
 def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
