@@ -57,9 +57,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, request: Iterator[nodes_pb2.ModelPiece], context: grpc.ServicerContext
     ) -> nodes_pb2.Deployed:
         """Store the model and check it before anything is run."""
-        with self._host.held.turn:
-            if not context.is_active():
-                raise NodeError("it was given up before it began")
+        with self._host.turn(context):
             return self._deploy(request)
 
     def _deploy(self, request: Iterator[nodes_pb2.ModelPiece]) -> nodes_pb2.Deployed:
@@ -107,9 +105,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, request: nodes_pb2.LoadRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.Loaded:
         """Cut: open the session on the part that is run here, warm it up; have others ready."""
-        with self._host.held.turn:
-            if not context.is_active():
-                raise NodeError("it was given up before it began")
+        with self._host.turn(context):
             return self._load(request)
 
     def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:

@@ -226,28 +226,28 @@ def _receive(
     if bool(header.coder) != (decode is not None):
         coded = f"encoded as {header.coder}" if header.coder else "as a file"
         raise NodeError(f"refused a part that comes {coded}: it was not asked for so")
-    path, decoded = folder / f"{name}.{header.format}", None
+    path = folder / f"{name}.{header.format}"
     _described(header, path)
+    # until it is known to be one: a runtime may have the file of the part before mapped
+    draft = path.with_stem(f"{name}.draft")
     chunks = _checked(stream, header)
-    if decode is None:
-        came_ns = _write(chunks, path)
-    else:
-        came_ns, decoded = decode(chunks, path)
     try:
-        format_named(header.format).check_received(path)
+        came_ns, decoded = decode(chunks, draft) if decode else _write(chunks, draft)
+        format_named(header.format).check_received(draft)
     except UsageError as error:
-        path.unlink()
+        draft.unlink(missing_ok=True)
         raise NodeError(f"refused a part: {error}") from None
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    draft.replace(path)
     return Arrived(_described(header, path, path.stat().st_size), came_ns, decoded)
 
 
-def _write(chunks: Iterator[bytes], path: Path) -> int:
-    draft = path.with_suffix(".draft")  # a runtime may have the file of the part before mapped
-    with draft.open("wb") as file:
+def _write(chunks: Iterator[bytes], path: Path) -> tuple[int, None]:
+    with path.open("wb") as file:
         file.writelines(chunks)
-    came_ns = time.monotonic_ns()
-    draft.replace(path)
-    return came_ns
+    return time.monotonic_ns(), None
 
 
 def _checked(stream: Iterator[PartPiece], header: PartHeader) -> Iterator[bytes]:

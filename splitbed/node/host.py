@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -60,6 +61,14 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         self._profiling = threading.Lock()
         self.lease = Lease(lambda: CALLS.under_way > 0)
 
+    @contextmanager
+    def turn(self, context: grpc.ServicerContext) -> Iterator[None]:
+        """Change models and parts inside; NodeError where the caller gave up while it waited."""
+        with self.held.turn:
+            if not context.is_active():
+                raise NodeError("it was given up before it began")
+            yield
+
     def Describe(
         self, request: nodes_pb2.DescribeRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.NodeDescription:
@@ -73,9 +82,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         self, request: nodes_pb2.ResetRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.ResetReply:
         """Forget what the run before left."""
-        with self.held.turn:
-            if not context.is_active():
-                raise NodeError("it was given up before it began")
+        with self.turn(context):
             for forget in self.forget:
                 forget()
         if request.last:

@@ -1,11 +1,14 @@
 """A part that travels as a bitstream: decoded as it comes, checked, resumed where it was cut."""
 
 import hashlib
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -24,13 +27,14 @@ from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
+from splitbed.model_coders.worker import DecodingWorker
 from splitbed.node.delivery import CutPart, Parcel, receive
-from splitbed.node.parts.coded import decoding, pack_coded
+from splitbed.node.parts.coded import Feeding, decoding, pack_coded
 from splitbed.node.parts.fetch import Fetch
 from splitbed.node.stations.data import DataService
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled
-from splitbed.v1 import nodes_pb2
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import Delivery, PartPiece
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
@@ -199,9 +203,98 @@ def test_what_was_sent_so_is_refused_by_the_decoder(
     (there := tmp_path / "there").mkdir()
     parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
     pieces = iter(spoilt([*parcel.pieces()], how))
-    with pytest.raises(NodeError, match=says), decoding(there, FRAME_S) as decode:
+    with pytest.raises(NodeError, match=says), decoding(there, 1 << 20) as decode:
         receive(pieces, there, 1 << 20, decode)
     assert not [*there.iterdir()]
+
+
+def test_a_model_larger_than_the_limit_is_refused_however_small_its_bitstream(
+    shared: Splits, tmp_path: Path
+) -> None:
+    (there := tmp_path / "there").mkdir()
+    parcel, said = pack_coded(_whole(shared), tmp_path, "int4+zstd")
+    most_bytes = said.bytes + 10
+    with (
+        pytest.raises(NodeError, match=f"there is room for {most_bytes}"),
+        decoding(there, most_bytes) as decode,
+    ):
+        receive(parcel.pieces(), there, most_bytes, decode)
+
+
+def test_a_model_that_is_refused_leaves_the_one_before(shared: Splits, tmp_path: Path) -> None:
+    (there := tmp_path / "there").mkdir()
+    (before := there / "part.onnx").write_bytes(b"the one before")
+    parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
+
+    def decode(chunks: Iterator[bytes], path: Path) -> tuple[int, nodes_pb2.Decoded]:
+        path.write_bytes(b"".join(chunks))  # no ONNX
+        return 0, nodes_pb2.Decoded()
+
+    with pytest.raises(NodeError, match="refused a part"):
+        receive(parcel.pieces(), there, 1 << 20, decode)
+    assert before.read_bytes() == b"the one before"
+    assert [*there.iterdir()] == [before]
+
+
+def test_a_delivery_that_is_given_up_does_not_wait_for_what_is_to_be_decoded(
+    tmp_path: Path,
+) -> None:
+    ended: list[str] = []
+
+    def chunks(pid: int) -> Iterator[bytes]:
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(20):
+            yield bytes(1 << 18)
+        raise NodeError("given up")
+
+    def give_up() -> None:
+        with decoding(tmp_path, 1 << 30) as decode:
+            assert isinstance(decode, partial)
+            try:
+                decode(chunks(decode.args[0].pid), tmp_path / "part")
+            except NodeError as error:
+                ended.append(str(error))
+
+    (trying := threading.Thread(target=give_up, daemon=True)).start()
+    trying.join(FRAME_S)
+    assert ended == ["given up"]
+
+
+def test_no_more_than_a_backlog_waits_for_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitbed.node.parts.coded.BACKLOG_BYTES", 3000)
+    may_go = threading.Event()
+
+    class Slow:
+        def feed(self, _: bytes) -> None:
+            may_go.wait(FRAME_S)
+
+    feeding = Feeding(cast(DecodingWorker, Slow()))
+    for _ in range(4):
+        feeding.feed(bytes(1000))
+    (more := threading.Thread(target=feeding.feed, args=(bytes(1000),))).start()
+    more.join(0.05)
+    assert more.is_alive()
+    may_go.set()
+    more.join()
+    feeding.finish()
+    feeding.close()
+    assert feeding.most_bytes == 4000
+
+
+def test_parts_that_are_fetched_at_once_come_one_after_another(loader: Loader) -> None:
+    loader.coder = "int8"
+    loader.load([WHOLE], 0, fetched=[WHOLE])
+    with ThreadPoolExecutor(2) as both:
+        one, other = both.map(lambda _: loader.deliver(WHOLE, FRAME_S), range(2))
+    assert one.decoded.sha256 == other.decoded.sha256
+
+
+def test_a_part_may_be_fetched_without_a_deadline(shared: Splits, loader: Loader) -> None:
+    loader.coder = "int8"
+    loader.load([WHOLE], 0, fetched=[WHOLE])
+    request = Delivery(span=nodes_pb2.Span(first=0, last=LAYERS), coder="int8")
+    stub = nodes_pb2_grpc.PartsStub(shared.pair.nodes["ue"].channel)
+    assert stub.Receive(request).decoded.bytes
 
 
 @contextmanager

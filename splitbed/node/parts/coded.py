@@ -7,6 +7,7 @@ The decoder takes what comes as it comes; it has the bytes of the file's structu
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,11 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from splitbed.model_coders.increments import encoded
-from splitbed.model_coders.worker import DecodingWorker
+from splitbed.model_coders.worker import SECONDS, DecodingWorker
 from splitbed.model_data import read_model
 from splitbed.node.delivery import CutPart, Decode, Parcel, pack
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2
+
+BACKLOG_BYTES = 64 << 20
+"""So much of a bitstream waits for a decoder that is slower than the link; then the link does."""
 
 
 def pack_coded(cut: CutPart, folder: Path, coder: str) -> tuple[Parcel, nodes_pb2.CodedPart]:
@@ -45,38 +49,78 @@ def pack_coded(cut: CutPart, folder: Path, coder: str) -> tuple[Parcel, nodes_pb
 
 
 @contextmanager
-def decoding(folder: Path, seconds: float, update_of: Path | None = None) -> Iterator[Decode]:
+def decoding(
+    folder: Path,
+    most_bytes: int,
+    seconds: float | None = None,
+    update_of: Path | None = None,
+) -> Iterator[Decode]:
     """Decodes one bitstream, in a process that is there before the first byte.
 
-    It may be an update of a model file that is here.
-
-    ``seconds`` are those that it may compute. NodeError comes from whatever is refused; a file that
-    was there before is there still, then.
+    It may be an update of a model file that is here. The model file may have ``most_bytes``;
+    ``seconds`` are those that the process may compute, at most :data:`SECONDS`. NodeError comes
+    from whatever is refused.
     """
-    draft = folder / "decoded"
-    with DecodingWorker(draft, seconds=seconds, update_of=update_of) as worker:
+    draft, most_s = folder / "decoded", min(seconds or SECONDS, SECONDS)
+    worker = DecodingWorker(draft, seconds=most_s, most_bytes=most_bytes, update_of=update_of)
+    with worker:
         yield partial(_decoded, worker, draft)
 
 
 def _decoded(
     worker: DecodingWorker, draft: Path, chunks: Iterator[bytes], path: Path
 ) -> tuple[int, nodes_pb2.Decoded]:
-    fed: Future[None] | None = None
-    # a decoder that is slower than the link must not look like a slower link
-    with ThreadPoolExecutor(1, "decoding") as feeding:
+    feeding = Feeding(worker)
+    try:
         for chunk in chunks:
-            if fed is not None and fed.done():
-                fed.result()
-            fed = feeding.submit(worker.feed, chunk)
+            feeding.feed(chunk)
         came_ns = time.monotonic_ns()
-        if fed is not None:
-            fed.result()
+        feeding.finish()
         done = worker.finish()
+    except BaseException:
+        worker.kill()  # or what waits would be decoded first
+        raise
+    finally:
+        feeding.close()
     draft.replace(path)
     decoded = nodes_pb2.Decoded(
         bytes=done.file_bytes,
         sha256=bytes.fromhex(done.sha256),
         decode_ms=done.decode_ms,
-        peak_bytes=done.peak_bytes,
+        peak_bytes=done.peak_bytes + feeding.most_bytes,
     )
     return came_ns, decoded
+
+
+class Feeding:
+    """Feeds a worker beside what receives: a slow decoder must not look like a slow link."""
+
+    def __init__(self, worker: DecodingWorker) -> None:
+        self.most_bytes = 0
+        """That waited."""
+        self._worker = worker
+        self._waiting: deque[tuple[Future[None], int]] = deque()
+        self._bytes = 0
+        self._pool = ThreadPoolExecutor(1, "decoding")
+
+    def feed(self, chunk: bytes) -> None:
+        """Have a chunk wait; raises what the worker raised of one before."""
+        while self._waiting and (self._bytes > BACKLOG_BYTES or self._waiting[0][0].done()):
+            self._next()
+        self._waiting.append((self._pool.submit(self._worker.feed, chunk), len(chunk)))
+        self._bytes += len(chunk)
+        self.most_bytes = max(self.most_bytes, self._bytes)
+
+    def finish(self) -> None:
+        """Wait until the worker has taken all; raises as :meth:`feed` does."""
+        while self._waiting:
+            self._next()
+
+    def close(self) -> None:
+        """Forget what still waits."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _next(self) -> None:
+        fed, nbytes = self._waiting.popleft()
+        fed.result()
+        self._bytes -= nbytes

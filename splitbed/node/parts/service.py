@@ -41,7 +41,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         """Fetch a part over the link, and decode it as it comes, where it comes encoded."""
         if self._dialled is None:
             raise NodeError(f"the {self._host.name} node dials no other to fetch a part from")
-        with given_up(context, self._dialled.cancel):
+        with self._host.turn(context), given_up(context, self._dialled.cancel):
             fetch = self._dialled.part(request)
             received = self._fetched(fetch, request.coder, context.time_remaining())
         received.resumed = fetch.resumed
@@ -52,9 +52,10 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         self, request: Iterator[PartPiece], context: grpc.ServicerContext
     ) -> nodes_pb2.PartReceived:
         """Take a part from the orchestrator."""
-        return self._take(request)
+        with self._host.turn(context):
+            return self._take(request)
 
-    def _fetched(self, fetch: Fetch, coder: str, seconds: float) -> nodes_pb2.PartReceived:
+    def _fetched(self, fetch: Fetch, coder: str, seconds: float | None) -> nodes_pb2.PartReceived:
         if not coder:
             return self._take(iter(fetch))
         # coders take a while to import
@@ -66,7 +67,8 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             base = came.part.path if came else None
             if base is None:
                 raise NodeError(f"{coder} updates a part, and none came before it")
-        with decoding(self._host.folder, seconds, base) as decode:
+        most_bytes = self._host.limits.model_bytes
+        with decoding(self._host.folder, most_bytes, seconds, base) as decode:
             try:
                 return self._take(iter(fetch), decode)
             except NodeError:
@@ -94,9 +96,10 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         self, request: nodes_pb2.SessionOptions, context: grpc.ServicerContext
     ) -> nodes_pb2.Loaded:
         """Open a session on the part that came last and warm it up."""
-        if self._came is None:
-            raise NodeError(f"the {self._host.name} node has no part: let it receive one first")
-        return self._host.held.load(self._came, request, time.monotonic_ns())
+        with self._host.turn(context):
+            if self._came is None:
+                raise NodeError(f"the {self._host.name} node has no part: let it receive one first")
+            return self._host.held.load(self._came, request, time.monotonic_ns())
 
     @answering
     def Warm(
