@@ -16,9 +16,10 @@ from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
 from orchestrator.measure.cell import proved
+from orchestrator.measure.machine import MachineMeter
 from orchestrator.measure.time_limits import allowed_s, window_bytes
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.records import ProofRecord
+from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.testbed import Testbed
@@ -45,6 +46,8 @@ class Arrival:
     first_ms: float
     """Of the first inference."""
     proofs: Sequence[ProofRecord]
+    machine: MachineRecord
+    """From the request to the first result."""
 
     @property
     def startup_ms(self) -> float:
@@ -63,13 +66,13 @@ class Arriving:
         self._loader = Loader(bed.pair, bed.model, threads)
         self._placed: Placed = bed.pair.user, Span(0, bed.model.graph.n)
         self._numbers = 0
+        self._given_up = False
         self._warm()
 
-    def restart(self) -> None:
-        """Bring the nodes up again; nothing is ready then."""
+    def give_up(self) -> None:
+        """Have the nodes brought up again before anything else is :meth:`ready` on them."""
         self._bed.interruption.check()
-        self._bed.pair.restart()
-        self._warm()
+        self._given_up = True
 
     def _warm(self) -> None:
         """Have the UE's runtime there before anything is timed: it has run the anchor model."""
@@ -78,6 +81,10 @@ class Arriving:
 
     def ready(self, coder: str) -> nodes_pb2.CodedPart:
         """What the edge says of the coder's bitstream, which it has ready from then on."""
+        if self._given_up:
+            self._bed.pair.restart()
+            self._warm()
+            self._given_up = False
         self._loader.coder = coder
         ready = self._loader.load([self._placed], 0, fetched=[self._placed])
         return ready[self._placed].coded[0]
@@ -91,8 +98,10 @@ class Arriving:
         options = nodes_pb2.ProfileOptions(threads=self._threads[user], warmup=1, runs=1)
         pieces = (nodes_pb2.ProfilePiece(piece=piece) for piece in parcel.pieces())
         asked = chain([nodes_pb2.ProfilePiece(options=options)], pieces)
-        reply = self._bed.pair.profile(user, asked)
-        parcel.remove()
+        try:
+            reply = self._bed.pair.profile(user, asked)
+        finally:
+            parcel.remove()
         return int(reply.parts[0].overall_memory_bytes)
 
     def over(
@@ -108,15 +117,18 @@ class Arriving:
         opening = min(coded.bytes, window_bytes(link, hop="downlink"))
         bed.pair.warm_link({"downlink": opening}, timeout_s)
         before = proved(bed, Watcher(), [link])
+        meter = MachineMeter(bed.pair)
         with during or nullcontext():
             received = self._loader.deliver(self._placed, timeout_s)
         loaded = self._loader.open(self._placed[0], warmup=0)
         self._assign(link)
         said = self._frame(0)
+        machine = meter.read()
         after = proved(bed, Watcher(), [link])
         stages = [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
         first_ms = Timeline(stages).e2e_ms
-        return Arrival(link, coded, received, loaded.load_ms, first_ms, (*before, *after))
+        proofs = (*before, *after)
+        return Arrival(link, coded, received, loaded.load_ms, first_ms, proofs, machine)
 
     def infer(self, place: int = 0) -> Tensors:
         """What the model that the UE has makes of an input."""

@@ -113,28 +113,36 @@ def _waits(rows: Sequence[ModelRow]) -> list[Line]:
             "open_ms": _ms(row.open_ms),
             "first_inference_ms": _ms(row.first_inference_ms),
             "first_transcript_ms": _ms(row.startup_ms),
-            "verdict": "VALID" if row.valid else "INVALID",
+            "verdict": _verdict(row),
         }
         for row in rows
     ]
 
 
 def _best(rows: Sequence[ModelRow]) -> list[Line]:
-    """Of the valid ones that recognise well enough."""
+    """Of the valid ones that recognise well enough; undisturbed, where any was."""
     found: list[Line] = []
     for rate in dict.fromkeys(row.bw_mbit for row in rows):
         fit = [row for row in rows if row.bw_mbit == rate and row.valid and _within(row)]
         if fit:
-            best = min(fit, key=lambda row: row.startup_ms or 0)
+            sure = [row for row in fit if row.compares] or fit
+            best = min(sure, key=lambda row: row.startup_ms or 0)
             found.append(
                 {
                     "Mbit/s": rate,
                     "configuration": best.coder_name,
                     "first_transcript_ms": _ms(best.startup_ms),
                     "wer_pct": _pct(_wer(best.rec_perf)),
+                    "verdict": _verdict(best),
                 }
             )
     return found or [{"Mbit/s": "", "configuration": "none is within", "first_transcript_ms": ""}]
+
+
+def _verdict(row: ModelRow) -> str:
+    if not row.valid:
+        return "INVALID"
+    return "VALID" if row.compares else "VALID, disturbed"
 
 
 def _within(row: ModelRow) -> bool:

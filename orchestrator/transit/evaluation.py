@@ -113,19 +113,19 @@ class Evaluation:
     def _compressed(self, row: ModelRow, kind: CoderKind, opts: Options) -> ModelRow:
         bit, dec = (Path(opts.file_names[which]) for which in ("bit", "dec"))
         with named(opts.scenario_name):
-            rebuilt = self._scenario.get_model(pre_trained=False)
+            rec_model = self._scenario.get_model(pre_trained=False)
         with named(opts.coder_name):
             coder = kind(opts)
             start_s = time.monotonic()
             coder.encode(self._anchor)
             encoded_s = time.monotonic()
-            coder.decode(rebuilt)
+            coder.decode(rec_model)
             decoded_s = time.monotonic()
             size = bit.stat().st_size
         with named(opts.scenario_name):
-            perf, took_s = self._scenario.get_perf(rebuilt, TEST)
-        if isinstance(rebuilt, StateModel) and not dec.exists():
-            write_model(rebuilt.file, dec)
+            perf, took_s = self._scenario.get_perf(rec_model, TEST)
+        if isinstance(rec_model, StateModel) and not dec.exists():
+            write_model(rec_model.file, dec)
         return replace(
             row,
             rec_size=size,

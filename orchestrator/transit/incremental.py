@@ -30,6 +30,7 @@ from orchestrator.transit.incremental_row import (
     IncrementRow,
     increments_csv,
 )
+from orchestrator.transit.row import kept
 from splitbed.errors import NodeError
 from splitbed.model_coders.decoder import Decoder
 from splitbed.model_coders.increments import alone, decode_update, encoded, steps, update_named
@@ -63,14 +64,14 @@ def run_incremental(asked: Incremental, told: Told) -> Outcome:
         folder = create(asked.out, f"increments-{local.model.name}")
         told_of = {"bits": asked.bits, "config": asked.config.model_dump(mode="json")}
         folder.replace(ASKED_FILE, json.dumps(told_of, indent=2))
-        rows = here(scenario, local, named, folder, told)
+
+        def keep(known: Sequence[IncrementRow]) -> None:
+            folder.replace(RESULTS_FILE, increments_csv(known))
+
+        rows = kept(here(scenario, local, named, folder, told), keep)
         if site:
-            rows = _over_links([*rows], site, local, scenario, folder, told)
-        done: list[IncrementRow] = []
-        for row in rows:
-            done.append(row)
-            folder.replace(RESULTS_FILE, increments_csv(done))
-    return Outcome(done, folder)
+            rows = kept(_over_links(rows, site, local, scenario, folder, told), keep, rows)
+    return Outcome(rows, folder)
 
 
 def versions(bits: Sequence[int]) -> list[tuple[str, int, str]]:
@@ -193,7 +194,7 @@ class Sending:
 
     def _sent(self, row: IncrementRow, link: LinkSpec, *, updates: bool) -> IncrementRow:
         known = replace(row, ue_perf=self._perf.get(row.coder_name))
-        inferring = _Inferring(self._crossing.infer)
+        inferring = Inferring(self._crossing.infer)
         try:
             coded = self._crossing.ready(row.coder_name)
             during = inferring.going_on() if updates else None
@@ -204,17 +205,17 @@ class Sending:
         return replace(sent, inferences_meanwhile=inferring.count if updates else None)
 
 
-class _Inferring:
+class Inferring:
     """Has the UE infer, one input after another, in a thread of its own."""
 
     def __init__(self, infer: Callable[[], None]) -> None:
         self._infer, self._ended = infer, Event()
         self.count = 0
-        self._error: NodeError | None = None
+        self._error: BaseException | None = None
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """While this is open; NodeError where an inference failed."""
+        """While this is open; raises what an inference raised, NodeError where it failed."""
         thread = Thread(target=self._run, name="inferring", daemon=True)
         thread.start()
         try:
@@ -230,5 +231,5 @@ class _Inferring:
             while not self._ended.is_set():
                 self._infer()
                 self.count += 1
-        except NodeError as error:
+        except BaseException as error:  # KeyboardInterrupt, too: who waits is to have it
             self._error = error

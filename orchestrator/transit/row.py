@@ -4,9 +4,9 @@ The first columns are those of Table 2.1.2.3-1, then the parameters that Table 2
 under their names; ours follow.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from orchestrator.results.columns import Column, columns_of, csv_text
 
@@ -59,8 +59,8 @@ class ModelRow:
         float | None, Column("one-way delay that was asked", "ms", empty=_NO_LINK)
     ] = None
     loss_pct: Annotated[float | None, Column("loss that was asked", "%", empty=_NO_LINK)] = None
-    link_mbit: Annotated[
-        float | None, Column("goodput that was proved", "Mbit/s", empty=_NO_LINK)
+    link_down_mbit: Annotated[
+        float | None, Column("downlink as proved before it came", "Mbit/s", empty=_NO_LINK)
     ] = None
     encode_ms: Annotated[
         float | None, Column("to encode on the edge, before it is asked for", "ms", empty=_NO_LINK)
@@ -71,7 +71,11 @@ class ModelRow:
     ] = None
     link_bound_ms: Annotated[
         float | None,
-        Column("the bitstream and its headers at the rate, and the delay", "ms", empty=_NO_LINK),
+        Column(
+            "the delay of the request, and the bitstream with its headers at the rate and delay",
+            "ms",
+            empty=_NO_LINK,
+        ),
     ] = None
     decode_ms: Annotated[
         float | None,
@@ -108,7 +112,8 @@ class ModelRow:
         float | None, Column("what the rebuilt model reaches on the UE", empty=_NO_LINK)
     ] = None
     decoder_peak_bytes: Annotated[
-        int | None, Column("memory of the decoder at most", "bytes", empty=_NO_LINK)
+        int | None,
+        Column("memory of the decoder at most, with what waited for it", "bytes", empty=_NO_LINK),
     ] = None
     model_bytes: Annotated[
         int | None, Column("of the rebuilt model as a file", "bytes", empty=_OWN_ALONE)
@@ -122,6 +127,30 @@ class ModelRow:
     ] = None
     valid: Annotated[bool, Column("whether nothing is wrong with it")] = True
     fault: Annotated[str, Column("what is")] = ""
+    disturbed: Annotated[
+        str, Column("what else was at work on the machine while it came; else nothing")
+    ] = ""
+    remark: Annotated[str, Column("what a valid row says of itself; else nothing")] = ""
+
+    @property
+    def compares(self) -> bool:
+        """Whether its times may be held against those of others."""
+        return self.valid and not self.disturbed and not self.resumed
+
+
+_Row = TypeVar("_Row", bound=ModelRow)
+
+
+def kept(
+    rows: Iterable[_Row], keep: Callable[[list[_Row]], None], before: Sequence[_Row] = ()
+) -> list[_Row]:
+    """All `rows`; `keep` is given them whenever another is known, and those `before` of others."""
+    done: list[_Row] = []
+    for row in rows:
+        done.append(row)
+        known = {one.coder_name for one in done}
+        keep([*done, *(one for one in before if one.coder_name not in known)])
+    return done
 
 
 def results_csv(rows: Iterable[ModelRow]) -> str:

@@ -21,7 +21,7 @@ from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.crossing import Crossing
 from orchestrator.transit.evaluation import Evaluation, named
 from orchestrator.transit.published import is_class, scenario_named
-from orchestrator.transit.row import ModelRow, results_csv
+from orchestrator.transit.row import ModelRow, kept, results_csv
 
 RESULTS_FILE, ASKED_FILE = "results.csv", "models.json"
 Told = Callable[[str], None]
@@ -50,35 +50,49 @@ def run_model_sweep(asked: ModelSweep, told: Told) -> ModelOutcome:
             with named(asked.scenario_name):
                 scenario = scenario_named(asked.scenario_name)(asked.options(asked.coder_name[0]))
                 scenario.download_data_and_models()
-            return _written(asked, lambda folder: Evaluation(asked, scenario, folder).run(told))
+            return _written(
+                asked,
+                lambda folder: _kept(asked, folder, Evaluation(asked, scenario, folder).run(told)),
+            )
         crosses = not asked.offline and asked.eval_compression
         site = checked_site(config) if crosses else None
         local = stack.enter_context(local_model(config))
         own = AnchorScenario(local, config, asked.workers)
 
-        def rows(folder: RunFolder) -> Iterator[ModelRow]:
+        def rows(folder: RunFolder) -> Sequence[ModelRow]:
             evaluation = Evaluation(asked, own, folder)
-            here = evaluation.run(told)
+            # all of it first: what judges here is no burden to what is timed there
+            here = _kept(asked, folder, evaluation.run(told))
             if site is None:
                 return here
-            before = [*here]  # what judges here is no burden to what is timed there
-            with_files = [(row, evaluation.rebuilt(row.coder_name)) for row in before]
+            with_files = [(row, evaluation.rebuilt(row.coder_name)) for row in here]
             begun = partial(Crossing, scenario=own, folder=folder)
-            return _over_links(with_files, site, local, config.flow_links, begun, told)
+            over = _over_links(with_files, site, local, config.flow_links, begun, told)
+            return _kept(asked, folder, over, here)
 
         return _written(asked, rows)
 
 
-def _written(asked: ModelSweep, measure: Callable[[RunFolder], Iterator[ModelRow]]) -> ModelOutcome:
+def _written(asked: ModelSweep, measure: Callable[[RunFolder], Sequence[ModelRow]]) -> ModelOutcome:
     if asked.download_only:
         return ModelOutcome()
     folder = create(asked.out_dir, f"models-{Path(asked.model_name).stem or asked.scenario_name}")
     folder.replace(ASKED_FILE, asked.model_dump_json(indent=2))
-    rows: list[ModelRow] = []
-    for row in measure(folder):
-        rows.append(row)
-        folder.replace(f"{asked.unique_tag}{RESULTS_FILE}", results_csv(rows))
-    return ModelOutcome(rows, folder.path)
+    return ModelOutcome(measure(folder), folder.path)
+
+
+def _kept(
+    asked: ModelSweep,
+    folder: RunFolder,
+    rows: Iterator[ModelRow],
+    before: Sequence[ModelRow] = (),
+) -> Sequence[ModelRow]:
+    """The rows, in the folder as they come; until then those `before`."""
+
+    def keep(known: Sequence[ModelRow]) -> None:
+        folder.replace(f"{asked.unique_tag}{RESULTS_FILE}", results_csv(known))
+
+    return kept(rows, keep, before)
 
 
 def _over_links(

@@ -15,6 +15,7 @@ from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.crossing import Crossing
 from orchestrator.transit.incremental import Sending, here, versions
 from orchestrator.transit.incremental_row import IncrementRow
+from splitbed.errors import NodeError
 from tests.node.loopback import loopback_link, loopback_pair
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
@@ -49,6 +50,35 @@ def test_the_ue_has_at_each_step_the_model_that_was_made_where_it_was_encoded(
     assert times == sorted(times)
     assert times[0] == coarse.startup_ms
     assert times[-1] == pytest.approx(sum(row.startup_ms or 0.0 for row in over[1:]))
+
+
+def test_a_link_over_which_it_fails_costs_its_row_alone(
+    sent: tuple[Crossing, list[IncrementRow]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crossing, (row, *_) = sent
+    crossing.ready(row.coder_name)
+    arriving, pair = crossing._arriving, crossing._bed.pair
+    bad, unlucky, good = (
+        LinkSpec(uplink=Shape(rate_mbit=rate), downlink=LINK.downlink) for rate in (1, 2, 3)
+    )
+    over, ended = arriving.over, iter(["it did not come back"])
+
+    def arrives(link: LinkSpec, *others: object) -> object:
+        if link == bad:
+            raise NodeError("it died")
+        return over(link, *others)  # type: ignore[arg-type]
+
+    def restart() -> None:
+        for why in ended:
+            raise NodeError(why)
+
+    monkeypatch.setattr(crossing, "_links", [bad, unlucky, good])
+    monkeypatch.setattr(arriving, "over", arrives)
+    monkeypatch.setattr(pair, "restart", restart)
+    file = crossing._folder.path / f"{row.coder_name.replace(':', '_')}.onnx"
+    rows = list(crossing.run(row, file))
+    assert [one.fault for one in rows[:2]] == ["it died", "it did not come back"]
+    assert [one.ue_perf for one in rows] == [None, None, row.rec_perf]
 
 
 def test_what_follows_a_step_that_failed_is_not_sent(

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.itinerary import crossings_of
-from orchestrator.results.records import CellRecord
+from orchestrator.results.records import CellRecord, MachineRecord
 from orchestrator.results.rows import Row, known
 
 MAX_OTHERS_SHARE, MAX_STEAL_SHARE = 0.25, 0.05
@@ -36,13 +36,7 @@ MIN_LATE_MS = 1.0
 
 def disturbed_by(cell: CellRecord) -> str:
     """What the cell says by itself, in words; nothing where it was not disturbed."""
-    found = []
-    for share, most, whose in (
-        (cell.machine.others_share if cell.machine else None, MAX_OTHERS_SHARE, "other processes"),
-        (cell.machine.steal_share if cell.machine else None, MAX_STEAL_SHARE, "other machines"),
-    ):
-        if share is not None and share > most:
-            found.append(f"{whose} used {share:.0%} of the processors")
+    found = busy_by(cell.machine) if cell.machine else []
     for ends in dict.fromkeys(proof.ends for proof in cell.proofs):
         faults = [bool(proof.fault) for proof in cell.proofs if proof.ends == ends]
         if any(faults) and not all(faults):
@@ -50,6 +44,18 @@ def disturbed_by(cell: CellRecord) -> str:
             whose = f"from {' to '.join(ends)} " if len(FLOWS[cell.flow].links) > 1 else ""
             found.append(f"its link {whose}was as asked {when}")
     return "; ".join(found)
+
+
+def busy_by(machine: MachineRecord) -> list[str]:
+    """Who else used too much of the processors."""
+    return [
+        f"{whose} used {share:.0%} of the processors"
+        for share, most, whose in (
+            (machine.others_share, MAX_OTHERS_SHARE, "other processes"),
+            (machine.steal_share, MAX_STEAL_SHARE, "other machines"),
+        )
+        if share is not None and share > most
+    ]
 
 
 def marked(table: Sequence[Row]) -> list[Row]:

@@ -1,6 +1,7 @@
 """Brings parts to the nodes that run them, beside the link or over it, and has them opened."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 
 import grpc
 
@@ -62,14 +63,14 @@ class Loader:
     def _bring(
         self, name: str, span: Span, warmup: int, keep: Collection[Placed]
     ) -> nodes_pb2.Loaded:
-        part = self._model.delivered(span)
-        try:
+        with ExitStack() as stack:
+            part = self._model.delivered(span)
+            stack.callback(part.remove)
             parcel = pack(CutPart(part, span, self._model.info), self._model.stored.folder)
+            stack.callback(parcel.remove)
             with self._pair.nodes[name].asked(f"take the part of the layers {words(span)}"):
                 stub = rpc.PartsStub(self._pair.nodes[name].channel)
                 stub.Take(parcel.pieces(), timeout=CONTROL_TIMEOUT_S)
-        finally:
-            part.remove()
         return self.open(name, warmup, keep)
 
     def _loading(

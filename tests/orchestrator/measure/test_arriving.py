@@ -53,9 +53,23 @@ def test_what_a_model_needs_of_memory_is_told(bed: Bed, arriving: Arriving) -> N
     assert arriving.memory(file) > file.stat().st_size
 
 
-def test_nodes_that_are_as_new_have_nothing_ready(arriving: Arriving) -> None:
-    coded = arriving.ready("int8")
-    arriving.restart()
-    with pytest.raises(NodeError, match="is not ready here"):
-        arriving.over(LINK, coded)
+def test_no_file_of_what_was_sent_is_left_even_where_that_failed(
+    bed: Bed, arriving: Arriving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def profile(*_: object) -> object:
+        raise NodeError("no room")
+
+    folder = Path(bed.model.stored.folder)
+    monkeypatch.setattr(bed.pair, "profile", profile)
+    with pytest.raises(NodeError, match="no room"):
+        arriving.memory(folder.parent / "small.onnx")
+    assert not list(folder.glob("parcel-*"))
+
+
+def test_nodes_that_were_given_up_are_others_when_something_is_ready(
+    bed: Bed, arriving: Arriving
+) -> None:
+    coded, before = arriving.ready("int8"), bed.pair.ue.pid
+    arriving.give_up()
     assert arriving.ready("int8").sha256 == coded.sha256
+    assert bed.pair.ue.pid != before

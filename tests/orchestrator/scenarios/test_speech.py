@@ -65,6 +65,18 @@ def test_the_best_at_a_rate_is_the_soonest_that_recognises_well_enough() -> None
     assert len(lines("waits")) == len(ROWS)
 
 
+def test_a_disturbed_wait_is_the_best_only_where_every_one_is() -> None:
+    busy = replace(ROWS[4], disturbed="other processes used 50% of the processors")
+    assert busy.coder_name == "int4+zstd"
+    for rows, best in (
+        (ROWS, "int4+zstd"),
+        ([*ROWS[:4], busy], "int8+zstd"),
+        ([busy], "int4+zstd"),
+    ):
+        every = {table.name: table for table in tables(rows, 1_000_000, {})}
+        assert every["best"].lines[0]["configuration"] == best
+
+
 def test_methods_are_coders_without_their_numbers() -> None:
     assert method_of("prune:30+int8+zstd") == method_of("prune:5+int6+zstd") == "prune+int+zstd"
     assert method_of("nnc:-20") == "nnc"
