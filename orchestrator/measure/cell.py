@@ -77,7 +77,7 @@ class CellMeasurement:
         if warming := warming_bytes(cell):
             self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
         meter = MachineMeter(self.bed.pair)
-        before = proved(self.bed, self.watcher, cell.links, alike=True)
+        before = proved(self.bed, self.watcher, cell.links, begins=True)
         timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
         delivery_ms = self.parts.deliver(*cell.links, timeout_s=timeout_s)
         self.parts.assign(asked)
@@ -116,17 +116,17 @@ class CellMeasurement:
 
 
 def proved(
-    bed: Testbed, watcher: Watcher, links: Sequence[LinkSpec], *, alike: bool = False
+    bed: Testbed, watcher: Watcher, links: Sequence[LinkSpec], *, begins: bool = False
 ) -> tuple[ProofRecord, ...]:
     """Measure each link of the flow, which are shaped so; watchers see it. Raises NodeError.
 
-    Those that were given no other shape since may be `alike`: see :meth:`Pair.prove_link`.
+    Where a cell `begins`, rates may be known: see :meth:`Proofs.prove`.
     """
     found = []
     for number, (ends, link) in enumerate(in_order(bed.pair.links, links)):
         started = time.monotonic()
         said = MessageToDict(
-            bed.pair.prove_link(number, link, alike=alike),
+            bed.pair.proofs.prove(number, link, begins=begins),
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         )

@@ -7,7 +7,6 @@ from typing import Self, TypeVar
 
 import grpc
 
-from netem.spec import LinkSpec
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
@@ -20,7 +19,8 @@ from orchestrator.testbed.loading.given import (
     give_reference,
 )
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.node import Node, prove
+from orchestrator.testbed.node import Node
+from orchestrator.testbed.proofs import Proofs
 from splitbed.errors import NodeError, RunError
 from splitbed.tensor_files import TensorFiles
 from splitbed.timeline import hop_over
@@ -66,8 +66,7 @@ class Pair:
         self._frames = 0
         self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
-        self._proved: dict[int, tuple[LinkSpec, nodes_pb2.LinkProof]] = {}
-        """As what each link was proved last."""
+        self.proofs = Proofs(self.nodes, self.links, self.ask)
         self.clocks: Clocks | None = None
         """How far apart the nodes' clocks are; None where all share one."""
 
@@ -116,6 +115,7 @@ class Pair:
         Raises RunError for a node that came back as another: its cells would not compare.
         """
         before = [_same(node.says) for node in self.nodes.values()]
+        self.proofs.forget()
         self.close(last=False)
         self._start()
         if before != [_same(node.says) for node in self.nodes.values()]:
@@ -223,27 +223,6 @@ class Pair:
     def links(self) -> Sequence[tuple[str, str]]:
         """Between which nodes its links are: who dials, and who is dialled."""
         return self._flow.links
-
-    def prove_link(
-        self, number: int, spec: LinkSpec, *, alike: bool = False
-    ) -> nodes_pb2.LinkProof:
-        """Measure rates and round trip of a link, the first of which is 0.
-
-        If every shape that it was given since it was proved last is `alike`, its rates are known
-        from there where they were as asked, and the round trip is measured.
-        """
-        near, far = self.links[number]
-        last_spec, last = self._proved.pop(number, (None, None))
-        known = last if alike and last_spec == spec and last and not last.fault else None
-        proof = self.ask(
-            near,
-            lambda node: prove(node, self.nodes[far], spec, CONTROL_TIMEOUT_S, known),
-            f"prove the link to {far}" if len(self.links) > 1 else "prove the link",
-        )
-        self._proved[number] = spec, proof
-        if proof.fault and len(self.links) > 1:
-            proof.fault = f"{near} to {far}: {proof.fault}"
-        return proof
 
     def run_frame(
         self, frame: int, input_: int, timeout_s: float, assignment: int

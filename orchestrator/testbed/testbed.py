@@ -49,6 +49,8 @@ class Testbed:
 
     def shape(self, links: Sequence[LinkSpec]) -> tuple[LinkSpec, ...]:
         """Shape each link so, in their order; what the kernel says of each. Raises LinkError."""
+        for number, (_, spec) in enumerate(in_order(self.pair.links, links)):
+            self.pair.proofs.shaped(number, spec)
         return shape_each([joint.link for joint in self.links.values()] or [self.link], links)
 
 

@@ -40,7 +40,7 @@ def test_frames_cross_ipv6_as_they_do_ipv4(tmp_path: Path) -> None:
         (splits := Splits(pair, model)).load(2)
         assert splits.run().max_abs_diff <= 1e-6
         # loopback is no link of 5 Mbit/s, but the connection is found, and so is its interface
-        assert pair.prove_link(0, symmetric(rate_mbit=5, delay_ms=1, jitter_ms=1)).tcp.mss_bytes
+        assert pair.proofs.prove(0, symmetric(rate_mbit=5, delay_ms=1, jitter_ms=1)).tcp.mss_bytes
         assert pair.ue.mtu == pair.edge.mtu > 0
 
 
