@@ -160,7 +160,7 @@ class Parts:
         }
         fetched = [one for one in parts if delivery and one[0] in self._pair.fetchers]
         said = self._loader.load([*parts], self._config.warmup, _parts_of(beside), fetched)
-        coded = [one.bytes for loaded in said.values() for one in loaded.coded]
+        coded = [one.bytes for part in fetched for one in said[part].coded]
         coded_bytes = sum(coded) if self._loader.coder and delivery else None
         return _Cut(parts, self._pair.fetchers, said, not delivery, coded_bytes)
 
