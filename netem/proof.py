@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from netem.spec import FRAME_BYTES, LinkSpec, Shape
@@ -27,7 +27,10 @@ _WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its window
 
 @dataclass(frozen=True)
 class Proof:
-    """What was measured. Rates in Mbit/s of Ethernet frames; each the last of ``attempts``."""
+    """What was measured. Rates in Mbit/s of Ethernet frames; each the last of ``attempts``.
+
+    Where ``rates_known``, they are those of a proof before.
+    """
 
     uplink_mbit: float
     downlink_mbit: float
@@ -36,12 +39,21 @@ class Proof:
     pings: int
     lost: int
     attempts: int
+    rates_known: bool = False
 
     @property
     def aged(self) -> "Proof":
         """Its rates, with a round trip that is to be measured anew."""
-        unknown = math.inf
-        return replace(self, rtt_min_ms=unknown, rtt_median_ms=unknown, pings=0, lost=0, attempts=0)
+        return Proof(
+            self.uplink_mbit,
+            self.downlink_mbit,
+            rtt_min_ms=math.inf,
+            rtt_median_ms=math.inf,
+            pings=0,
+            lost=0,
+            attempts=0,
+            rates_known=True,
+        )
 
 
 def judge(proof: Proof, spec: LinkSpec) -> str | None:
@@ -60,7 +72,7 @@ def faults(proof: Proof, spec: LinkSpec) -> dict[str, str]:
         (UPLINK, proof.uplink_mbit, spec.uplink),
         (DOWNLINK, proof.downlink_mbit, spec.downlink),
     ):
-        if abs(seen_mbit / shape.rate_mbit - 1) > RATE_TOLERANCE:
+        if not abs(seen_mbit / shape.rate_mbit - 1) <= RATE_TOLERANCE:  # NaN is off, too
             found[name] = (
                 f"{name} {seen_mbit:.4g} Mbit/s, asked {shape.rate_mbit:g} "
                 f"(more than {RATE_TOLERANCE:.0%} off)"

@@ -109,7 +109,7 @@ def _proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.Link
     facts = facts_to((host, port))
     tell_link(
         (spec.uplink.rate_mbit, spec.downlink.rate_mbit),
-        (proof.uplink_mbit, proof.downlink_mbit),
+        None if proof.rates_known else (proof.uplink_mbit, proof.downlink_mbit),
         (nominal_rtt_ms(spec), proof.rtt_min_ms),
         facts.retransmits if facts else None,
     )

@@ -72,17 +72,18 @@ def tell_bytes(direction: str, codec: str, nbytes: int) -> None:
 
 def tell_link(
     asked_mbit: tuple[float, float],
-    measured_mbit: tuple[float, float],
+    measured_mbit: tuple[float, float] | None,
     rtt_ms: tuple[float, float],
     retransmits: int | None,
 ) -> None:
     """What a proof found: rates of uplink and downlink, the round trip asked and measured.
 
-    All at once, so that what was measured never stands beside what was asked of another link.
+    All at once, so that what was measured never stands beside what was asked of another link. Of
+    one whose rates were known, None, those stay that were measured last.
     """
-    for direction, asked, measured in zip(DIRECTIONS, asked_mbit, measured_mbit, strict=True):
-        LINK_ASKED.labels(direction=direction).set(asked * 1e6)
-        LINK_MEASURED.labels(direction=direction).set(measured * 1e6)
+    for gauge, rates_mbit in ((LINK_ASKED, asked_mbit), (LINK_MEASURED, measured_mbit)):
+        for direction, mbit in zip(DIRECTIONS, rates_mbit or (), strict=False):
+            gauge.labels(direction=direction).set(mbit * 1e6)
     for which, ms in zip(("asked", "measured"), rtt_ms, strict=True):
         ROUND_TRIP.labels(which=which).set(ms / 1e3)
     if retransmits is not None:

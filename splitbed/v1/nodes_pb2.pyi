@@ -1282,6 +1282,7 @@ class LinkProof(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     TCP_FIELD_NUMBER: _builtins.int
+    RATES_KNOWN_FIELD_NUMBER: _builtins.int
     uplink_mbit: _builtins.float
     downlink_mbit: _builtins.float
     rtt_min_ms: _builtins.float
@@ -1291,6 +1292,8 @@ class LinkProof(_message.Message):
     attempts: _builtins.int
     fault: _builtins.str
     """why this is not the link that was asked; empty when it is"""
+    rates_known: _builtins.bool
+    """they are those of an earlier proof, and were not measured again"""
     @_builtins.property
     def tcp(self) -> Global___TcpFacts: ...
     def __init__(
@@ -1305,10 +1308,11 @@ class LinkProof(_message.Message):
         attempts: _builtins.int = ...,
         fault: _builtins.str = ...,
         tcp: Global___TcpFacts | None = ...,
+        rates_known: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tcp", b"tcp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "downlink_mbit", b"downlink_mbit", "fault", b"fault", "lost", b"lost", "pings", b"pings", "rtt_median_ms", b"rtt_median_ms", "rtt_min_ms", b"rtt_min_ms", "tcp", b"tcp", "uplink_mbit", b"uplink_mbit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "downlink_mbit", b"downlink_mbit", "fault", b"fault", "lost", b"lost", "pings", b"pings", "rates_known", b"rates_known", "rtt_median_ms", b"rtt_median_ms", "rtt_min_ms", b"rtt_min_ms", "tcp", b"tcp", "uplink_mbit", b"uplink_mbit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

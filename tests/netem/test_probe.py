@@ -1,5 +1,6 @@
 """The probe over loopback; what it says of shaped links is in tests/net."""
 
+import math
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -80,15 +81,18 @@ def test_of_a_link_that_is_known_the_round_trip_alone_is_measured() -> None:
     assert judge(proof, spec) is None
     assert (proof.uplink_mbit, proof.downlink_mbit, proof.attempts) == (20.1, 19.9, 1)
     assert server.seen.keys() == {b"P"}
+    assert proof.rates_known
     assert proof.rtt_min_ms < 12
 
 
-def test_rates_that_are_known_and_differ_are_measured_again() -> None:
-    known = Proof(12.0, 20.0, 0.1, 0.1, pings=10, lost=0, attempts=1)
+@pytest.mark.parametrize("uplink_mbit", [12.0, math.nan])
+def test_rates_that_are_known_and_differ_are_measured_again(uplink_mbit: float) -> None:
+    known = Proof(uplink_mbit, 20.0, 0.1, 0.1, pings=10, lost=0, attempts=1)
     spec = symmetric(rate_mbit=20, delay_ms=10, jitter_ms=10)
     with Counting() as server:
-        prove(server.address, server.token, spec, attempts=1, known=known)
-    assert (server.seen[b"R"], server.seen[b"D"]) == (1, 0)
+        proof = prove(server.address, server.token, spec, attempts=1, known=known)
+    assert (server.seen[b"R"], server.seen[b"D"]) == (1, 1)
+    assert not proof.rates_known
 
 
 @pytest.mark.parametrize(("address", "headers_bytes"), [("127.0.0.1", 42), ("::1", 62)])

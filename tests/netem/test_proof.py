@@ -1,5 +1,6 @@
 """When a measured link is the one that was asked: just inside each limit, and just outside."""
 
+import math
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from statistics import median
@@ -46,6 +47,12 @@ def test_a_link_is_as_asked_up_to_a_limit_and_not_beyond(
     told = judge(replace(AS_ASKED, **outside), LINK)  # type: ignore[arg-type]
     assert told is not None
     assert told.startswith(named)
+
+
+@pytest.mark.parametrize("name", ["uplink_mbit", "downlink_mbit", "rtt_min_ms"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0])
+def test_what_is_no_rate_and_no_time_proves_no_link(name: str, value: float) -> None:
+    assert len(found({name: value})) == 1
 
 
 def test_a_long_round_trip_may_be_longer_by_its_share() -> None:

@@ -86,7 +86,7 @@ class SweepTelemetry(Watcher):
         """The link was measured."""
         tell_link(
             (link.uplink.rate_mbit, link.downlink.rate_mbit),
-            (proof.uplink_mbit, proof.downlink_mbit),
+            proof.measured_mbit,
             (nominal_rtt_ms(link), proof.rtt_min_ms),
             proof.tcp.retransmits if proof.tcp else None,
         )

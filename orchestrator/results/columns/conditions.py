@@ -23,8 +23,7 @@ def with_links(row: Row, visits: Sequence[CellRecord]) -> Row:
             found[f"{way}{number}_delay_ms"] = shape.delay_ms
         told = [proofs for cell in visits if (proofs := cell.proofs_of(number))]
         every = [proof for proofs in told for proof in proofs]
-        found[f"link{number}_mbit"] = _mean([proof.uplink_mbit for proof in every])
-        found[f"link{number}_down_mbit"] = _mean([proof.downlink_mbit for proof in every])
+        found[f"link{number}_mbit"], found[f"link{number}_down_mbit"] = _mean_mbit(every)
         found[f"link{number}_rtt_ms"] = _mean([proof.rtt_min_ms for proof in every])
         found[f"link{number}_retransmits"] = _retransmits(told)
     return replace(row, of_flow=tuple((dict(row.of_flow) | found).items()))
@@ -33,10 +32,11 @@ def with_links(row: Row, visits: Sequence[CellRecord]) -> Row:
 def _with_first(row: Row, visits: Sequence[Sequence[ProofRecord]]) -> Row:
     proofs = [proof for one in visits for proof in one]
     told = [one[-1].tcp for one in visits if one[-1].tcp]
+    up_mbit, down_mbit = _mean_mbit(proofs)
     return replace(
         row,
-        link_mbit=_mean([proof.uplink_mbit for proof in proofs]),
-        link_down_mbit=_mean([proof.downlink_mbit for proof in proofs]),
+        link_mbit=up_mbit,
+        link_down_mbit=down_mbit,
         link_rtt_ms=_mean([proof.rtt_min_ms for proof in proofs]),
         link_attempts=max((proof.attempts or 0 for proof in proofs), default=0) or None,
         link_retransmits=_retransmits(visits),
@@ -44,6 +44,12 @@ def _with_first(row: Row, visits: Sequence[Sequence[ProofRecord]]) -> Row:
         cwnd_segments=told[-1].cwnd_segments if told else None,
         mss_bytes=told[-1].mss_bytes if told else None,
     )
+
+
+def _mean_mbit(proofs: Sequence[ProofRecord]) -> tuple[float | None, float | None]:
+    """Of the uplink and of the downlink, where they were measured."""
+    measured = [rates for proof in proofs if (rates := proof.measured_mbit)]
+    return _mean([up for up, _ in measured]), _mean([down for _, down in measured])
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -21,7 +21,12 @@ def link_columns(flow: Flow) -> Iterator[Column]:
             meaning = f"its one-way delay, as asked, the {way} of link {number}"
             yield Column(meaning, "ms", name=f"{way}{number}_delay_ms", kind=float)
         for name, unit, meaning, kind in (
-            ("mbit", "Mbit/s", "its uplink as proved, the mean of before and after", float),
+            (
+                "mbit",
+                "Mbit/s",
+                "its uplink as measured before and after, the mean",
+                float,
+            ),
             ("down_mbit", "Mbit/s", "its downlink as proved, likewise", float),
             ("rtt_ms", "ms", "its round trip as proved, likewise the least of pings", float),
             ("retransmits", "", "TCP segments that had to be sent again on it", int),

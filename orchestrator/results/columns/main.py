@@ -158,7 +158,8 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     ] = None
     link_backend: Annotated[str, Column("what shaped the link")]
     link_mbit: Annotated[
-        Number, Column("uplink as proved, the mean of before and after", "Mbit/s", NOT_PROVED)
+        Number,
+        Column("uplink as measured before and after, the mean", "Mbit/s", NOT_PROVED),
     ] = None
     link_rtt_ms: Annotated[
         Number, Column("least round trip as proved, likewise", "ms", NOT_PROVED)

@@ -20,8 +20,10 @@ class TcpFacts(Record, frozen=True, kw_only=True):
 class ProofRecord(Record, frozen=True, kw_only=True):
     """The link as it was measured before or after a cell; ``fault`` is empty where it is as asked.
 
-    Rates are in Mbit/s of Ethernet frames; ``wall_ms`` is what proving it took. ``ends`` are the
-    nodes that it joins, the one that dials first; earlier versions, with one link, did not say.
+    Rates are in Mbit/s of Ethernet frames; where ``rates_known``, they are those that the cell
+    before ended with, and were not measured again. ``wall_ms`` is what proving it took. ``ends``
+    are the nodes that it joins, the one that dials first; earlier versions, with one link, did not
+    say.
     """
 
     uplink_mbit: float
@@ -35,6 +37,12 @@ class ProofRecord(Record, frozen=True, kw_only=True):
     tcp: TcpFacts | None = None
     wall_ms: float | None = None
     ends: tuple[str, ...] = ()
+    rates_known: bool = False
+
+    @property
+    def measured_mbit(self) -> tuple[float, float] | None:
+        """Rates of uplink and downlink, if this proof measured them."""
+        return None if self.rates_known else (self.uplink_mbit, self.downlink_mbit)
 
 
 def segment_of(proofs: Sequence[ProofRecord]) -> Segment:

@@ -160,6 +160,14 @@ def test_a_broken_rule_makes_the_row_and_the_run_invalid(
     assert says in verdict.reasons[0]
 
 
+def test_rates_that_were_known_are_no_measurement(folder: RunFolder) -> None:
+    known = PROOF | {"rates_known": True, "uplink_mbit": 8.2, "downlink_mbit": 8.2}
+    add_cell(folder, "1:1", [100] * 3, proofs=[known | {"rtt_min_ms": 0.4}, PROOF])
+    (row,) = rows(folder)
+    assert (row.link_mbit, row.link_down_mbit) == (8, 8)
+    assert row.link_rtt_ms == pytest.approx(0.3)
+
+
 def test_a_run_that_lacks_cells_is_invalid(folder: RunFolder) -> None:
     add_cell(folder, "1:1", [100] * 3)
     verdict = judge_run(rows(folder), 3)
