@@ -182,7 +182,8 @@ class _Binding:
 
     def station(self, place: int) -> Station:
         one, before = self.itinerary[place], self.itinerary[place - 1] if place else None
-        if before and not one.result and (before.last, before.gives) == (one.last, one.gives):
+        alike = before and (before.last, before.gives) == (one.last, one.gives)
+        if alike and not one.result and place < len(self.hops):
             # a network that computes nothing does not transcode, either
             return Station(one, self.model, hands_on=self._coder(place))
         return Station(

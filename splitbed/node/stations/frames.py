@@ -5,7 +5,7 @@ came in, or began here ──> its station ──> is sent on, or a record
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from threading import Lock
 from time import monotonic_ns
 
@@ -204,15 +204,26 @@ class Frames:
         frame.tensors = passed.tensors
         if (outputs := passed.outputs) is not None and frame.input in self.references:
             names = [info.name for info in station.model.outputs]
-            frame.difference = partial(self.references.difference, frame.input, outputs, names)
+            # once: a frame that goes several ways says it on each
+            frame.difference = cache(
+                partial(self.references.difference, frame.input, outputs, names)
+            )
 
     def send(self, frame: Frame, stream: Stream) -> None:
         """Send it on, then, off the clock, how far its outputs are off."""
+        self.send_data(frame, stream)
+        self.report(frame, stream)
+
+    def send_data(self, frame: Frame, stream: Stream) -> None:
+        """Send it on alone; a report must follow."""
         assert frame.hop is not None
         sent_ns = monotonic_ns()
         stream.rate_mbit = frame.hop.rate_mbit or None
         stream.send(frame.header(sent_ns), frame.tensors)
         frame.timeline.add(frame.hop.name, sent_ns, monotonic_ns())
+
+    def report(self, frame: Frame, stream: Stream) -> None:
+        """Say how far its outputs are off, where that is known."""
         if frame.difference is not None:
             stream.send(Header(report=Report(max_abs_diff=frame.difference())))
 

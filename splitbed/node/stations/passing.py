@@ -8,10 +8,11 @@
 The node nearer the user dials. Whoever waits for a frame reads the stream himself.
 """
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from threading import Lock
 
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.messages import Received
@@ -37,23 +38,21 @@ class Passing:
     far: Mapping[str, Dialled] = field(default_factory=dict)
     _near: dict[str, Stream] = field(default_factory=dict)
     """Streams that other nodes opened, by what these are called."""
+    _lock: Lock = field(default_factory=Lock)
+    """Of these: each stream is served in a thread of its own."""
     _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
-    """Take frames on the further ways that they go."""
+    """Send frames on the further ways that they go."""
 
     def run(self, request: nodes_pb2.FrameRequest) -> nodes_pb2.FrameRecord:
-        """A frame that begins here: its record, or its number alone where it ends elsewhere.
-
-        Of one that goes several ways, each in a thread, the record is that of the first.
-        """
+        """A frame that begins here: its record, or its number alone where it ends elsewhere."""
         with self.in_flight.frame():
             frame = self.frames.begin(request)
             self.frames.work(frame)
+            if not request.others:
+                return self._go_on(frame)
             others = [frame.on_way(self.frames.assignment(one)) for one in request.others]
-            going = [self._threads.submit(self._go_on, one) for one in others]
-            record = self._go_on(frame)
-            for one in going:
-                one.result()
-            return record
+            self._fan_out([frame, *others])
+            return nodes_pb2.FrameRecord(frame=frame.number)
 
     def _go_on(self, frame: Frame) -> nodes_pb2.FrameRecord:
         if frame.hop is None:
@@ -64,6 +63,34 @@ class Passing:
             return nodes_pb2.FrameRecord(frame=frame.number)
         with self._dialled(frame.assignment.node, frame.to).stream() as stream:
             return self._follow(frame, stream)
+
+    def _fan_out(self, ways: Sequence[Frame]) -> None:
+        """Send a frame on all its ways at once, then, off the clock, what follows it on each."""
+        ends = [one.to if one.hop and not one.comes_back else None for one in ways]
+        if None in ends or len({*ends}) < len(ends):
+            raise NodeError(
+                f"refused frame {ways[0].number}: of several ways each goes to another node, and "
+                "none comes back"
+            )
+        with ExitStack() as stack:
+            streams = [stack.enter_context(self._towards(one)) for one in ways]
+            first, *others = zip(ways, streams, strict=True)
+            going = [self._threads.submit(self.frames.send_data, *one) for one in others]
+            try:
+                self.frames.send_data(*first)
+            finally:
+                wait(going)  # or it would be sent when others are
+            for one in going:
+                one.result()
+            for frame, stream in zip(ways, streams, strict=True):
+                self.frames.report(frame, stream)
+                self.frames.tell(frame)
+
+    def _towards(self, frame: Frame) -> AbstractContextManager[Stream]:
+        """The stream to the node that it goes on to."""
+        if (near := self._near.get(frame.to)) is not None:
+            return nullcontext(near)
+        return self._dialled(frame.assignment.node, frame.to).stream()
 
     def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins elsewhere, from the node that this one dials: its record."""
@@ -108,8 +135,9 @@ class Passing:
                     case other:
                         raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
         finally:
-            for name in [name for name, one in self._near.items() if one is stream]:
-                del self._near[name]
+            with self._lock:
+                for name in [name for name, one in self._near.items() if one is stream]:
+                    del self._near[name]
 
     def _know(self, name: str, stream: Stream) -> None:
         if stream.names and name not in stream.names:
@@ -118,9 +146,10 @@ class Passing:
                 f"{', '.join(stream.names)}; give each node the certificate of its own name "
                 "(splitbed certs init --node NAME=HOST)"
             )
-        if len(name) > _MOST_NAME or len({*self._near, name}) > _MOST_NEAR:
-            raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
-        self._near[name] = stream
+        with self._lock:
+            if len(name) > _MOST_NAME or len({*self._near, name}) > _MOST_NEAR:
+                raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
+            self._near[name] = stream
 
     @contextmanager
     def _told(self, received: Received, stream: Stream) -> Iterator[None]:

@@ -1,26 +1,31 @@
 """Frames that go from node to node over real gRPC: three of them, in this process."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
 from splitbed.errors import NodeError
+from splitbed.flow import Station
 from splitbed.graphs.parts import StoredModel
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.passing import Passing
-from splitbed.node.stream import Dialled, streams
+from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.security.access import server_credentials
 from splitbed.security.authority import issue_authority
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Header, Hello
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
+from tests.node.loopback import LAYERS
 from tests.node.stations.test_frames import FLOWS, NUMBER, Nodes, model_on_disk
 from tests.security.certified import certified
 from tests.shared_machine import until
@@ -157,3 +162,88 @@ def test_a_node_that_dials_is_known_by_the_name_of_its_certificate_alone(
         passing["ue-b"].greet("network", name)
     dialled.close()
     server.stop(0).wait()
+
+
+@dataclass
+class FannedOut:
+    """A node that runs all layers and sends results to two users; the second takes them slowly."""
+
+    passing: Passing
+    fails: str = ""
+    happened: list[str] = field(default_factory=list)
+    said: threading.Event = field(default_factory=threading.Event)
+
+    def put(self, user: str, messages: Iterator[bytes]) -> None:
+        if user == self.fails:
+            raise NodeError(f"{user} hung up")
+        if user == "ue-2" and not self.said.is_set():
+            self.said.wait(0.2)  # until the first user is told what follows its frame
+        self.happened += [f"{user}: {len([*messages])}"]
+
+    def difference(self, *_: object) -> float:
+        self.said.set()
+        self.happened.append("compared")
+        return 0.0
+
+    def run(self) -> None:
+        """A frame."""
+        self.passing.run(nodes_pb2.FrameRequest(frame=1, assignment=NUMBER, others=[NUMBER + 1]))
+
+
+@pytest.fixture
+def fan(stored: StoredModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FannedOut:
+    first = Station("edge", 0, LAYERS, source=True, result=True, part=1)
+    way = first, Station("ue-1", LAYERS, LAYERS)
+    nodes = Nodes(stored, tmp_path, way, ("downlink",))
+    (other := nodes.message("edge")).number = NUMBER + 1
+    other.stations[1].node, other.hops[0].name = "ue-2", "downlink2"
+    other.keep.append(NUMBER)
+    (frames := nodes.frames["edge"]).assign(other)
+    frames.references.keep(0, nodes.whole())
+    fan = FannedOut(Passing(frames, InFlight()))
+    monkeypatch.setattr(frames.references, "difference", fan.difference)
+    for user in ("ue-1", "ue-2"):
+        fan.passing._near[user] = Stream(user, iter(()), partial(fan.put, user))
+    return fan
+
+
+def test_outputs_are_compared_once_when_all_users_have_been_sent_theirs(fan: FannedOut) -> None:
+    fan.run()
+    sent, compared, reported = fan.happened[:2], fan.happened[2], fan.happened[3:]
+    assert compared == "compared"
+    assert sorted(one.partition(":")[0] for one in sent) == ["ue-1", "ue-2"]
+    assert reported == ["ue-1: 1", "ue-2: 1"]
+
+
+def test_a_frame_that_fails_on_one_way_is_sent_on_no_other_afterwards(fan: FannedOut) -> None:
+    fan.fails = "ue-1"
+    with pytest.raises(NodeError, match="ue-1 hung up"):
+        fan.run()
+    assert [one.partition(":")[0] for one in fan.happened] == ["ue-2"]
+
+
+class Slow(dict[str, Stream]):
+    """Whoever looks through it gives others time to change it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked, self.changed = threading.Event(), threading.Event()
+
+    def items(self) -> Any:
+        for item in super().items():
+            self.looked.set()
+            self.changed.wait(0.2)
+            yield item
+
+
+def test_nodes_may_come_while_another_goes(fan: FannedOut) -> None:
+    gone, came = (Stream(name, iter(()), lambda _: None) for name in ("ue-1", "ue-3"))
+    fan.passing._near = near = Slow()
+    near["ue-1"] = gone
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(fan.passing.serve, gone)
+        near.looked.wait(5)
+        fan.passing._know("ue-3", came)
+        near.changed.set()
+        going.result()
+    assert near == {"ue-3": came}
