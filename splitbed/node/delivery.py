@@ -94,7 +94,9 @@ def span_message(span: Span) -> nodes_pb2.Span:
 
 
 def span_of(message: nodes_pb2.Span) -> Span:
-    """The layers of :func:`span_message`."""
+    """The layers of :func:`span_message`; NodeError for a head that names an output twice."""
+    if len({*message.outputs}) < len(message.outputs):
+        raise NodeError(f"refused a head of the outputs {[*message.outputs]}: each is named once")
     return Span(message.first, message.last, tuple(message.outputs))
 
 

@@ -355,9 +355,13 @@ def test_a_head_that_the_model_does_not_have_or_that_makes_no_result_is_refused(
     stored: StoredModel, tmp_path: Path
 ) -> None:
     nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
-    for place, says in ((0, "a head's outputs become results"), (1, "of 1 outputs has no head")):
+    for place, outputs, says in (
+        (0, [3], "a head's outputs become results"),
+        (1, [3], "of 1 outputs has no head"),
+        (1, [0, 0], "each is named once"),
+    ):
         message = nodes.message("edge")
-        message.stations[place].span.outputs.append(3)
+        message.stations[place].span.outputs.extend(outputs)
         with pytest.raises(NodeError, match=says):
             nodes.frames["edge"].assign(message)
 
