@@ -32,7 +32,7 @@ class MeasuredVisit:
     """What was sent on each hop."""
     max_abs_diff: float | None
     began_ns: int | None
-    """When its first frame began, on the UE's clock."""
+    """When its first frame began, on the source's clock."""
     clock_fault: str | None
 
     @property

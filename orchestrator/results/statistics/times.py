@@ -31,7 +31,10 @@ class CellTimes:
     stages: dict[str, Array]
     e2e_ms: Array
     gap_share: Array
-    """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
+    """Share of the end-to-end time that no stage accounts for; overlap is counted once.
+
+    Of several users, both are those of the last one's way.
+    """
     by_node: dict[str, Array]
     """Stages on a node, as `ue_encode`; none of the flow uplink, where each is on one node.
 
@@ -99,12 +102,12 @@ def _alike(names: tuple[str, ...], frames: Sequence[Sequence[Stage]], flow: str)
     if len(ways) > 1:
         users = {FLOWS[flow].ends(hops[-1])[1]: one for hops, one in ways.items()}
         by_node |= {at_node(user, "e2e"): one.e2e_ms for user, one in users.items()}
-    e2e_ms, gap_share = (
-        np.max([getattr(one, name) for one in ways.values()], axis=0)
-        for name in ("e2e_ms", "gap_share")
+    ends_ms, gaps = (
+        np.array([getattr(one, name) for one in ways.values()]) for name in ("e2e_ms", "gap_share")
     )
+    last = ends_ms.argmax(axis=0), np.arange(len(frames))
     work_ms = {hops: one.work_ms for hops, one in ways.items()}
-    return CellTimes(stages, e2e_ms, gap_share, by_node, work_ms, crosses)
+    return CellTimes(stages, ends_ms[last], gaps[last], by_node, work_ms, crosses)
 
 
 @dataclass(frozen=True)

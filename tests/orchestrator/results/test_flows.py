@@ -19,6 +19,7 @@ from orchestrator.results.prediction import with_prediction
 from orchestrator.results.records import ClockRecord, FrameRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, SUMMARY_FILE, RunFolder
+from orchestrator.results.statistics.times import cell_times
 from splitbed.timeline import Stage
 from tests.orchestrator.measure.test_profile import node, profile
 from tests.orchestrator.results.test_summary import PROOF, SPEC, TCP, made_cell
@@ -362,6 +363,15 @@ def test_a_frame_of_two_users_ends_with_the_last_and_is_bound_by_the_longer_way(
     assert row.bound_ms == pytest.approx(max(e2e_ms.values()), abs=1e-5)
     assert row.frame_kbit == 2 * 8 * DATA / 1e3
     assert row.encoded_bytes == DATA
+
+
+def test_what_no_stage_explains_is_of_the_way_on_which_a_frame_ends_last() -> None:
+    ways = [("downlink", 10, 20), ("part2", 25, 30), ("downlink2", 10, 50), ("part2", 50, 100)]
+    timed = [[name, *(int(ms * 1e6) for ms in ends)] for name, *ends in [("part1", 0, 10), *ways]]
+    frame = FrameRecord.from_plain({"attempt": "1:1", "stages": timed})
+    times = cell_times([frame, frame], None, "multi-head")
+    assert times.e2e_ms.tolist() == [100, 100]
+    assert times.gap_share.tolist() == [0, 0]
 
 
 def test_of_two_users_the_longer_way_is_predicted(tmp_path: Path) -> None:
