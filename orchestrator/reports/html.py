@@ -22,6 +22,7 @@ from netem.proof import RATE_TOLERANCE
 from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
 from orchestrator.ask.topology import called
 from orchestrator.reports.export import sent_bytes
+from orchestrator.reports.stages import taken_ms
 from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.advice import held
@@ -213,6 +214,7 @@ def _cell_facts(row: Row, cell: CellRecord, frames: Sequence[Timeline]) -> Facts
         "fit": is_fit(row),
         "sent": None if row.encoded_bytes is None else sent_bytes(row),
         "data": None if row.encoded_bytes is None else data_bytes(row),
+        "taken": {stage: taken_ms(row, stage) for stage in stages_of(row.flow)},
         "needed": None if row.e2e_ms is None else compression_needed(row),
         "cdf": _curve([frame.e2e_ms for frame in frames]),
         "frame": _median_frame(frames, row.flow),
@@ -231,7 +233,7 @@ def _proofs(cell: CellRecord) -> Iterator[Facts]:
                 "when": "after" if place else "before",
                 "ends": " to ".join(ends) if len(links) > 1 else "",
                 "asked": [way.rate_mbit, back.rate_mbit, way.delay_ms + back.delay_ms],
-                "proved": [proof.uplink_mbit, proof.downlink_mbit, proof.rtt_min_ms],
+                "proved": [*(proof.measured_mbit or (None, None)), proof.rtt_min_ms],
                 "fault": proof.fault,
             }
 

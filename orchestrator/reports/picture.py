@@ -6,9 +6,9 @@ from io import BytesIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orchestrator.ask.flow import FLOWS, at_node
+from orchestrator.reports.stages import taken_ms
 from orchestrator.results.columns.flow import stages_of
-from orchestrator.results.rows import EVERY_COLUMN, Row
+from orchestrator.results.rows import Row
 
 _COLOURS = {
     "part1": "#4477aa",
@@ -54,7 +54,7 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     places = range(len(rows))
     ends = [0.0] * len(rows)
     for name in (one for one in stages_of(rows[0].flow) if one != "result") if rows else ():
-        ms = [_taken_ms(row, name) for row in rows]
+        ms = [taken_ms(row, name) for row in rows]
         axes.barh(places, ms, left=ends, color=_COLOURS.get(name), label=_words(name))
         ends = [end + own for end, own in zip(ends, ms, strict=True)]
     for place, end, row in zip(places, ends, rows, strict=True):
@@ -64,23 +64,6 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlim(0, 1.25 * max(ends, default=0.0) or 1.0)
     axes.invert_yaxis()
     axes.set_xlabel("ms")
-
-
-def _taken_ms(row: Row, stage: str) -> float:
-    """Of several users, on the way to the last one; 0 where nobody knows."""
-    flow, names = FLOWS[row.flow], [f"{stage}_ms"]
-    if flow.besides:
-        ends_ms = [_known(row, f"{at_node(user, 'e2e')}_ms") for user in flow.users]
-        last = ends_ms.index(max(ends_ms))
-        hops = dict(zip(flow.hops_of(flow.way), flow.hops_of(flow.ways[last]), strict=True))
-        own = hops.get(stage) or at_node(flow.users[last], stage)
-        names = [f"{own}_ms", *names]
-    return _known(row, next(name for name in names if name in EVERY_COLUMN))
-
-
-def _known(row: Row, column: str) -> float:
-    value = row.value(column)
-    return value if isinstance(value, float) else 0.0
 
 
 def _words(name: str) -> str:

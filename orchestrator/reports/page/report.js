@@ -69,12 +69,11 @@ function answer() {
 
 // ---------------------------------------------------------------- end to end, by stage
 
-function pieces({ row }) {
-  const hops = told.hops.map((hop) => `${hop}_ms`);
-  const together = hops.some((hop) => row[hop] == null);
-  const apart = together ? Object.fromEntries(hops.map((hop) => [hop, 0])) : { network_ms: 0 };
-  const stages = { ...row, ...apart };
-  return STAGES.map((name) => ({ name, value: stages[`${name}_ms`] ?? 0 })).filter(({ value }) => value > 0);
+function pieces({ row, taken }) {
+  const together = told.hops.some((hop) => row[`${hop}_ms`] == null);
+  const apart = together ? Object.fromEntries(told.hops.map((hop) => [hop, 0])) : {};
+  const stages = { ...taken, ...apart, network: together ? row.network_ms : 0 };
+  return STAGES.map((name) => ({ name, value: stages[name] ?? 0 })).filter(({ value }) => value > 0);
 }
 
 function stages() {
@@ -310,7 +309,7 @@ function link() {
   function draw(width) {
     if (!proved.length) return null;
     const marks = proved.flatMap((cell) => ways.flatMap(([way, colour, place]) =>
-      cell.proofs.map(({ when, ends, asked, proved: found }) => ({
+      cell.proofs.filter((proof) => isNumber(proof.proved[place])).map(({ when, ends, asked, proved: found }) => ({
         at: [cell.order + 1 + (when === "after" ? 0.2 : -0.2), found[place] / asked[place] - 1], colour, size: 3,
         title: `${cell.label} over ${cell.row.link}, ${when}: ${way}${ends && ` of ${ends}`} `
           + `${worded(found[place], "mbit")}, asked ${worded(asked[place], "mbit")}`,
@@ -324,7 +323,8 @@ function link() {
     return [plot.svg, legend];
   }
   figure("link", "The link: asked and measured",
-    "How far the measured rates lay from those asked, before and after each cell; "
+    "How far the measured rates lay from those asked, before and after each cell; those before it "
+    + "are not measured again where the cell before was over the same link; "
     + `up to the dashed lines, ±${worded(tolerance, "percentunit")}, is let pass.`,
     {
       draw,

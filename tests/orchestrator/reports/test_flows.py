@@ -2,6 +2,7 @@
 
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.patches import Rectangle
@@ -19,7 +20,7 @@ from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from orchestrator.scenarios.tr import tr_tables
 from tests.orchestrator.measure.test_profile import node, profile
 from tests.orchestrator.results.test_flows import DOWN_MS, Stages, add, two_users
-from tests.orchestrator.results.test_summary import SPEC
+from tests.orchestrator.results.test_summary import PROOF, SPEC
 from tests.orchestrator.scenarios.test_tr import table
 from tests.orchestrator.written import rows, write_run
 
@@ -108,6 +109,17 @@ def test_the_page_is_told_every_stage_hop_and_place(folder: RunFolder) -> None:
     assert [cell["sent"] for cell in cells] == [80_000, 42_000]
 
 
+def test_the_page_is_told_no_rates_that_were_known_before(tmp_path: Path) -> None:
+    write_run(folder := RunFolder(tmp_path), model={"name": "m"}, asked={"flow": "downlink"})
+    of: dict[str, Any] = {"split_name": "device anchor", "codec": "none", "intermediate_tensors": 0}
+    proofs = [PROOF | {"rates_known": True}, PROOF]
+    add(folder, "downlink", "0:2", [("part2", 400), ("result", 2)], [], proofs=proofs, **of)
+    cells = facts(folder.path)["cells"]
+    assert isinstance(cells, list)
+    told = [proof["proved"] for proof in cells[0]["proofs"]]
+    assert told == [[None, None, 0.2], [8, 8, 0.2]]
+
+
 def test_the_picture_stacks_up_to_the_end_but_for_the_result(folder: RunFolder) -> None:
     _, split = rows(folder)
     bars = run_picture([split]).axes[0].patches
@@ -148,9 +160,13 @@ def test_all_data_of_a_chain_shrink_together(folder: RunFolder) -> None:
     assert compression_needed(split) == pytest.approx(42 / (42 - late_ms))
 
 
-def test_the_picture_of_two_users_is_of_the_last_one_s_way(tmp_path: Path) -> None:
+def test_pictures_of_two_users_are_of_the_last_one_s_way(tmp_path: Path) -> None:
     row = two_users(RunFolder(tmp_path), [SPEC, SPEC])
     (axes,) = run_picture([row]).axes
     bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
     widths = [bar.get_width() for bar in bars]  # of part 1, encode, the hop, decode, part 2
     assert widths == pytest.approx([10, 1, DOWN_MS, 1, 30], abs=1e-5)
+    cells = facts(tmp_path)["cells"]
+    assert isinstance(cells, list)
+    names = ("part1", "encode", "downlink", "decode", "part2", "result")
+    assert [cells[0]["taken"][name] for name in names] == pytest.approx([*widths, 0], rel=1e-5)
