@@ -6,7 +6,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from netem.spec import LinkSpec
-from orchestrator.ask.flow import FLOWS, UPLINK, Heads, anchor_of
+from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
+from orchestrator.ask.heads import Heads
 from orchestrator.ask.itinerary import crossings, itinerary, with_head
 from orchestrator.ask.links import links_words
 from orchestrator.ask.pace import Pace

@@ -40,8 +40,6 @@ Way = tuple[Place, ...]
 """The places that a frame comes to, from the source to a user: where a result is wanted."""
 Link = tuple[str, str]
 """The node nearer the user, which dials, and the one farther away."""
-Heads = tuple[tuple[int, ...], ...]
-"""Which of the model's outputs each user's head makes, by their places among all."""
 
 
 @dataclass(frozen=True)
@@ -134,33 +132,6 @@ class Flow:
     def users(self) -> tuple[str, ...]:
         """All of them."""
         return tuple(way[-1][0] for way in self.ways)
-
-    def heads(self, names: Sequence[str], asked: Sequence[str] | None = None) -> Heads:
-        """The outputs of these names that each user's head makes: as `asked`, with + between them.
-
-        Else they are shared out in order; where they are too few for that, each user has all.
-        Raises UsageError for outputs that are none, and where it is not said of every user.
-        """
-        count, users = len(names), self.users
-        if asked is None:
-            if len(users) == 1 or count < len(users):
-                return ((),) * len(users)
-            ends = [place * count // len(users) for place in range(len(users) + 1)]
-            return tuple(tuple(range(*both)) for both in pairwise(ends))
-        heads = [[*dict.fromkeys(words.split("+"))] for words in asked]
-        if strange := [name for head in heads for name in head if name not in names]:
-            meant = did_you_mean(strange[0], names)
-            raise UsageError(
-                f"--heads: the model has no output {strange[0]!r}{meant} it gives "
-                f"{', '.join(names)}"
-            )
-        if len(heads) != len(users):
-            raise UsageError(
-                f"--heads {','.join(asked)}: give the outputs of {', '.join(users)}, with + "
-                f"between those of one, of {', '.join(names)}"
-            )
-        places = [tuple(sorted(map(names.index, head))) for head in heads]
-        return tuple(() if len(head) == count else head for head in places)
 
     def node_of(self, part: int) -> str:
         """Who runs the part of this number."""

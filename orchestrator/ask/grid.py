@@ -12,7 +12,8 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import FLOWS, Heads, anchors_of, delivery_hop, shape_of
+from orchestrator.ask.flow import FLOWS, anchors_of, delivery_hop, shape_of
+from orchestrator.ask.heads import Heads, shared_out
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
@@ -212,7 +213,8 @@ def _inner(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
 
 def heads_of(config: SweepConfig, graph: Graph) -> Heads:
     """Which outputs each user's head makes; UsageError for what cannot be."""
-    return FLOWS[config.flow].heads([one.name for one in graph.outputs], config.heads)
+    names = [one.name for one in graph.outputs]
+    return shared_out(FLOWS[config.flow].users, names, config.heads)
 
 
 def _private(graph: Graph, layers: int) -> int:

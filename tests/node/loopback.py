@@ -16,6 +16,7 @@ from netem.namespace import Namespace
 from netem.spec import Shape
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.heads import shared_out
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.ask.topology import PAIR
@@ -148,10 +149,8 @@ class Splits:
 
     def asked(self, layers: int, codec: str = "raw", *later: int) -> Configuration:
         """The split after so many layers, with a codec where something crosses."""
-        n, heads = (
-            self.model.graph.n,
-            FLOWS[self.flow].heads([one.name for one in self.model.graph.outputs]),
-        )
+        n, outputs = self.model.graph.n, [one.name for one in self.model.graph.outputs]
+        heads = shared_out(FLOWS[self.flow].users, outputs)
         bare = Configuration(
             layers, n, f"{layers}", codec, flow=self.flow, later=later, heads=heads
         )

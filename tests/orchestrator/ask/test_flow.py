@@ -15,6 +15,7 @@ from orchestrator.ask.flow import (
     flow_named,
     nodes_of,
 )
+from orchestrator.ask.heads import shared_out
 from orchestrator.ask.itinerary import crossings, crossings_of, itinerary
 from orchestrator.results.columns.flow import flow_columns
 from splitbed.errors import UsageError
@@ -130,7 +131,7 @@ def test_one_entry_of_the_table_makes_a_flow_of_three_users(
     links = tuple((f"ue-{number}", "edge") for number in (1, 2, 3))
     trio = Flow("the edge has the source", ways[0], links, besides=(*ways[1:],))
     monkeypatch.setitem(FLOWS, "trio", trio)
-    assert trio.heads(["a", "b", "c", "d"]) == ((0,), (1,), (2, 3))
+    assert shared_out(trio.users, "abcd") == ((0,), (1,), (2, 3))
     assert crossings_of("trio", "3:5") == (("downlink", 3), ("downlink2", 3), ("downlink3", 3))
     way = ["decode", "part2"]
     stages = ["part1", "downlink", *way, "downlink2", *way, "downlink3", *way]
@@ -155,8 +156,8 @@ def test_all_on_the_edge_both_users_get_the_result_and_no_head_is_cut() -> None:
 def test_outputs_are_shared_out_among_users_in_order(
     outputs: int, heads: tuple[tuple[int, ...], ...]
 ) -> None:
-    assert FLOWS["multi-head"].heads("abcd"[:outputs]) == heads
-    assert FLOWS["chain"].heads("abcd"[:outputs]) == ((),)
+    assert shared_out(FLOWS["multi-head"].users, "abcd"[:outputs]) == heads
+    assert shared_out(FLOWS["chain"].users, "abcd"[:outputs]) == ((),)
 
 
 def test_the_stages_to_each_user_are_told_apart_and_those_of_all_are_on_every_way() -> None:
