@@ -101,7 +101,7 @@ class Flow:
 
     @property
     def paired(self) -> bool:
-        """Whether it needs the UE and the edge alone, which profiles are of."""
+        """Whether it needs the UE and the edge alone."""
         return {*self.nodes} == {"ue", "edge"}
 
     @cached_property
