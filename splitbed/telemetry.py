@@ -78,12 +78,14 @@ def tell_link(
 ) -> None:
     """What a proof found: rates of uplink and downlink, the round trip asked and measured.
 
-    All at once, so that what was measured never stands beside what was asked of another link. Of
-    one whose rates were known, None, those stay that were measured last.
+    All at once, so that what was measured never stands beside what was asked of another link; so
+    where rates were known, and none measured, those of the last that were stay with what was asked.
     """
-    for gauge, rates_mbit in ((LINK_ASKED, asked_mbit), (LINK_MEASURED, measured_mbit)):
-        for direction, mbit in zip(DIRECTIONS, rates_mbit or (), strict=False):
-            gauge.labels(direction=direction).set(mbit * 1e6)
+    for direction, asked, measured in zip(
+        DIRECTIONS, asked_mbit, measured_mbit or (), strict=False
+    ):
+        LINK_ASKED.labels(direction=direction).set(asked * 1e6)
+        LINK_MEASURED.labels(direction=direction).set(measured * 1e6)
     for which, ms in zip(("asked", "measured"), rtt_ms, strict=True):
         ROUND_TRIP.labels(which=which).set(ms / 1e3)
     if retransmits is not None:

@@ -225,3 +225,11 @@ def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     serving = telemetry.serving(f"127.0.0.1:{free_port()}", tls_of(tmp_path, "ue"))
     with pytest.raises(UsageError, match=r"ue\.pem.*certs init"), serving:
         pass
+
+
+def test_a_rate_that_was_measured_stands_beside_what_was_asked_of_that_link(address: str) -> None:
+    telemetry.tell_link((20.0, 20.0), (19.8, 19.9), (0.2, 0.4), 0)
+    telemetry.tell_link((50.0, 50.0), None, (10.0, 10.2), 0)  # whose rates were known
+    uplink = frozenset({("direction", "uplink")})
+    names = [f"splitbed_link_{which}_bits_per_second" for which in ("asked", "measured")]
+    assert [scraped(address)[name, uplink] for name in names] == [20e6, 19.8e6]
