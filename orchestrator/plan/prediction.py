@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from netem.wire import Segment
 from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
@@ -104,11 +105,11 @@ class Predictor:
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, _, _ = grid.points()
-        return e2e_ms(work, slowdown, self._ways(grid), self.profile.segment_bytes)
+        return e2e_ms(work, slowdown, self._ways(grid))
 
     def wire_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """What of that the link takes; shaped alike."""
-        return on_wire_ms(work, self._ways(grid), self.profile.segment_bytes)
+        return on_wire_ms(work, self._ways(grid))
 
     def _ways(self, grid: PlanGrid) -> dict[str, Way]:
         _, delay_ms, bw_mbit = grid.points()
@@ -116,9 +117,10 @@ class Predictor:
         def own(value: float | None, instead: Floats) -> Floats:
             return instead if value is None else np.full_like(instead, value)
 
+        segment = Segment(self.profile.segment_bytes)
         told = {hop: self.owns.get(hop, (None, None)) for hop in self.flow.hops}
         return {
-            hop: Way(own(rate, bw_mbit), own(delay, delay_ms))
+            hop: Way(own(rate, bw_mbit), own(delay, delay_ms), segment)
             for hop, (rate, delay) in told.items()
         }
 

@@ -7,7 +7,7 @@ Of several users it is that of the longest way: of its nodes and its hops.
 A link is at its bound (:mod:`netem.wire`) with what a message costs besides.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from netem.wire import SEGMENT_BYTES, wire_bytes
-from orchestrator.ask.flow import FLOWS, UPLINK, Flow, Place, at_node
+from netem.wire import USUAL_SEGMENT, Segment, wire_bytes
+from orchestrator.ask.flow import FLOWS, UPLINK, Flow, Place, at_node, of_link
 from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.columns.flow import part_column
 from orchestrator.results.profile import Profile
@@ -68,19 +68,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Way:
-    """One direction of links, an item for each."""
+    """One direction of links, an item for each, and the TCP segments that cross them."""
 
     rate_mbit: Floats
     delay_ms: Floats
+    segment: Segment = USUAL_SEGMENT
 
 
-def e2e_ms(
-    work: Work, slowdown: Floats, links: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES
-) -> Floats:
+def e2e_ms(work: Work, slowdown: Floats, links: Mapping[str, Way]) -> Floats:
     """Predicted times of shape (items of `work`, links); the users' nodes are so much slower."""
 
     def taken_ms(way: Work) -> Floats:
-        taken = _quiet_ms(way, slowdown, links, segment_bytes)
+        taken = _quiet_ms(way, slowdown, links)
         for hop, sent in way.sent.items():
             message_ms = UP_MS if hop.startswith("uplink") else DOWN_MS
             taken = taken + np.where(np.isnan(sent), 0.0, message_ms)[:, None]
@@ -89,38 +88,41 @@ def e2e_ms(
     return _longest(map(taken_ms, work.ways()))
 
 
-def on_wire_ms(work: Work, links: Mapping[str, Way], segment_bytes: int = SEGMENT_BYTES) -> Floats:
+def on_wire_ms(work: Work, links: Mapping[str, Way]) -> Floats:
     """What of them links take at their bound, which is proved: no doubt is in it."""
-    return _longest(_on_way_ms(way, links, segment_bytes) for way in work.ways())
+    return _longest(_on_way_ms(way, links) for way in work.ways())
 
 
 def _longest(ways_ms: Iterable[Floats]) -> Floats:
     return np.asarray(np.max([*ways_ms], axis=0))
 
 
-def _quiet_ms(way: Work, slowdown: Floats, links: Mapping[str, Way], segment_bytes: int) -> Floats:
+def _quiet_ms(way: Work, slowdown: Floats, links: Mapping[str, Way]) -> Floats:
     """Where nothing but the work takes time."""
-    taken = _on_way_ms(way, links, segment_bytes)
+    taken = _on_way_ms(way, links)
     for node, parts_ms in way.parts_ms.items():
         pace = slowdown if node in way.flow.users else np.ones(1)
         taken = taken + pace * (parts_ms + way.others_ms[node])[:, None]
     return taken
 
 
-def _on_way_ms(way: Work, links: Mapping[str, Way], segment_bytes: int) -> Floats:
+def _on_way_ms(way: Work, links: Mapping[str, Way]) -> Floats:
     taken = np.zeros((len(way.sent_bytes), len(next(iter(links.values())).rate_mbit)))
     for hop, sent in way.sent.items():
-        crosses = ~np.isnan(sent)
-        on_wire = [wire_bytes(round(nbytes), segment_bytes) for nbytes in sent[crosses].tolist()]
-        link, bits = links[hop], 8.0 * np.array(on_wire)
+        link, crosses = links[hop], ~np.isnan(sent)
+        on_wire = [wire_bytes(round(nbytes), *link.segment) for nbytes in sent[crosses].tolist()]
+        bits = 8.0 * np.array(on_wire)
         taken[crosses] += bits[:, None] / (link.rate_mbit * 1e3) + link.delay_ms
     return taken
 
 
-def with_prediction(row: Row, profile: Profile) -> Row:
+def with_prediction(
+    row: Row, profile: Profile, segments: Sequence[Segment] = (USUAL_SEGMENT,)
+) -> Row:
     """The row with what the profile says of each part, and of all with these.
 
-    It says nothing of another model that is the device anchor.
+    Its links have TCP `segments` of their own. Nothing is said of another model that is the device
+    anchor.
     """
     if row.device_model:
         return row
@@ -140,12 +142,12 @@ def with_prediction(row: Row, profile: Profile) -> Row:
     )
     if not row.e2e_ms:
         return row
-    work, segment_bytes = _work(row, placed_ms), row.mss_bytes or SEGMENT_BYTES
-    ways = [_quiet_ms(way, np.ones(1), ways_of(row), segment_bytes) for way in work.ways()]
+    work, links = _work(row, placed_ms), _links(row, segments)
+    ways = [_quiet_ms(way, np.ones(1), links) for way in work.ways()]
     # of one user the bound is what was measured of all that is not predicted
     quiet_ms = known(row.bound_ms) - sum(map(known, row.of_parts("ms"))) + sum(parts_ms)
     quiet_ms = float(_longest(ways).item()) if flow.besides else quiet_ms
-    predicted_ms = float(e2e_ms(work, np.ones(1), ways_of(row), segment_bytes).item())
+    predicted_ms = float(e2e_ms(work, np.ones(1), links).item())
     return replace(
         row,
         e2e_predicted_ms=predicted_ms,
@@ -188,7 +190,10 @@ def sent_of(row: Row) -> dict[str, float]:
     return found
 
 
-def ways_of(row: Row) -> dict[str, Way]:
-    """Each hop of its flow."""
+def _links(row: Row, segments: Sequence[Segment]) -> dict[str, Way]:
+    """What each hop of its flow takes."""
     asked = {hop: row.asked_of(hop) for hop in FLOWS[row.flow].hops}
-    return {hop: Way(np.array([rate]), np.array([delay])) for hop, (rate, delay) in asked.items()}
+    return {
+        hop: Way(np.array([rate]), np.array([delay]), of_link(segments, hop))
+        for hop, (rate, delay) in asked.items()
+    }

@@ -23,7 +23,7 @@ def rows_of(
 ) -> list[Row]:
     """A row for each of the cells, of its visits that count: its `own` (:func:`measured_row`),
     completed."""
-    table = completed(own, profile)
+    table = completed(own, profile, cells)
     if all(len(visits) == 1 for visits in cells):
         return table
     every = [visit for visits in cells for visit in visits]
@@ -41,13 +41,21 @@ def visit_rows(
     run: RunRecord, visits: Sequence[MeasuredVisit], profile: Profile | None
 ) -> list[Row]:
     """A row for each visit alone, as if it were all that was measured of its cell."""
-    return completed([measured_row(run, [visit]) for visit in visits], profile)
+    alone = [[visit] for visit in visits]
+    return completed([measured_row(run, one) for one in alone], profile, alone)
 
 
-def completed(table: Sequence[Row], profile: Profile | None) -> list[Row]:
-    """The rows of all cells, each with what the others and the profile say of it."""
+def completed(
+    table: Sequence[Row], profile: Profile | None, cells: Sequence[Sequence[MeasuredVisit]]
+) -> list[Row]:
+    """The rows of all `cells`, each with what the others and the profile say of it."""
     done = compared(_with_slowdowns(table))
-    return marked([with_prediction(row, profile) for row in done] if profile else done)
+    if profile:
+        done = [
+            with_prediction(row, profile, visits[-1].cell.segments)
+            for row, visits in zip(done, cells, strict=True)
+        ]
+    return marked(done)
 
 
 def with_predicted(

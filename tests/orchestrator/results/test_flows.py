@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netem.spec import LinkSpec, symmetric
-from netem.wire import wire_ms
+from netem.wire import Segment, wire_ms
 from orchestrator.ask.flow import FLOWS
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.columns.flow import flow_columns
@@ -377,9 +377,10 @@ def test_what_no_stage_explains_is_of_the_way_on_which_a_frame_ends_last() -> No
 def test_of_two_users_the_longer_way_is_predicted(tmp_path: Path) -> None:
     row = two_users(RunFolder(tmp_path), [SPEC, SPEC])
     quick = profile((10, 4), (10, 20))
-    told = with_prediction(row, quick.replaced(others={"ue-2": node((10, 30))}))
+    segments = [Segment(), Segment(1428, 86)]
+    told = with_prediction(row, quick.replaced(others={"ue-2": node((10, 30))}), segments)
     # half as long again after a pause, and 0.4 ms to run it at all
     assert (told.part1_predicted_ms, told.part2_predicted_ms) == pytest.approx((15.4, 6.4 + 45.4))
-    quiet_ms = 15.4 + 1 + 1 + 45.4 + wire_ms(round(1.0005 * DATA), SPEC.downlink)
+    quiet_ms = 15.4 + 1 + 1 + 45.4 + wire_ms(round(1.0005 * DATA), SPEC.downlink, *segments[1])
     assert told.e2e_predicted_ms == pytest.approx(quiet_ms + 0.9)
     assert told.e2e_over_quiet == pytest.approx((row.e2e_ms or 0) / quiet_ms)

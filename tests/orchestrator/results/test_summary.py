@@ -280,6 +280,19 @@ def test_predictions_stand_beside_what_was_measured(folder: RunFolder) -> None:
     assert "part 1 and part 2 alone within 88.0 %" in judge_run([row], 1).advice[0]
 
 
+@pytest.mark.parametrize("path", [{}, {"mss_bytes": 1428, "ip_version": 6}, {"mss_bytes": 8948}])
+def test_a_prediction_has_the_headers_that_the_bound_has(
+    folder: RunFolder, path: dict[str, int]
+) -> None:
+    (folder.path / PROFILE_FILE).write_text(profile(ue_ms=(4, 2), edge_ms=(3, 8)).model_dump_json())
+    add_cell(folder, "1:1", [110] * 3, proofs=[PROOF | {"tcp": TCP | path}] * 2)
+    (row,) = rows(folder)
+    assert row.e2e_predicted_ms is not None
+    assert row.bound_ms is not None
+    more_ms = 8.8 + UP_MS + DOWN_MS  # of the parts as predicted, and of messages
+    assert row.e2e_predicted_ms == pytest.approx(row.bound_ms + more_ms, rel=1e-3)
+
+
 def test_a_row_is_predicted_by_the_formula_of_plans(folder: RunFolder) -> None:
     told = profile(ue_ms=(4, 2), edge_ms=(3, 8))
     (folder.path / PROFILE_FILE).write_text(told.model_dump_json())
