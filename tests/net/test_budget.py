@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.reports.html import facts
+from orchestrator.reports.page_facts import facts
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 from tests.shared_machine import until
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.checks.compare import _stage
 from orchestrator.reports.export import export
-from orchestrator.reports.html import facts
+from orchestrator.reports.page_facts import facts
 from orchestrator.reports.picture import run_picture
 from orchestrator.reports.table import sweep_table
 from orchestrator.reports.terminal import Plain

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from netem.spec import LinkSpec, symmetric
 from netem.wire import wire_ms
 from orchestrator.cli.commands.report import report_app
-from orchestrator.reports.html import CURVE_POINTS, facts, write_report
+from orchestrator.reports.html import write_report
+from orchestrator.reports.page_facts import CURVE_POINTS, facts
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.judgement.compression import compression_needed
 from orchestrator.results.judgement.verdict import judge_run

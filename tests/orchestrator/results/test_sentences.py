@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from orchestrator.reports.html import ANSWER, _answer
+from orchestrator.reports.page_facts import ANSWER, _answer
 from orchestrator.results.judgement.accuracy import Fitness, fitness, is_fit
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.anchors import as_accurate, compared
