@@ -6,5 +6,5 @@ LONG = ("net", "deploy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that two workers end together."""
+    """What takes longest comes first, so that all workers end together."""
     items.sort(key=lambda item: not {*LONG} & {*item.path.parts})
