@@ -28,7 +28,7 @@ sweep: setup  ## does device, split or network win, for a small trained model (2
 test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
 	@scripts/system-packages tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not measures"  # they mostly wait for links
-	$(BIN)/python -m pytest -m measures  # one after another
+	$(BIN)/python -m pytest -m measures tests/node tests/net  # one after another
 
 $(STAMP)-and-$(TESTED): $(STAMP)
 	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" "$(TESTED)"

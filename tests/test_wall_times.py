@@ -17,3 +17,8 @@ MODULES = [
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
 def test_a_module_that_reads_the_clock_measures(module: Path) -> None:
     assert "mark.measures" in module.read_text(), "wait with tests.shared_machine.until instead"
+
+
+def test_what_measures_is_where_the_makefile_looks_for_it() -> None:
+    marked = {file for file in TESTS.rglob("test_*.py") if "mark.measures" in file.read_text()}
+    assert {file.parent.name for file in marked - {Path(__file__)}} == {"node", "net"}

@@ -14,6 +14,7 @@ SWEEP = {
     "bw": 50,
     "runs": 3,
     "codec": ["raw", "int8+zstd"],
+    "accuracy-frames": 20,
     "profile": False,
     "delivery": False,
 }

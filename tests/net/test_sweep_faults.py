@@ -163,18 +163,23 @@ def test_the_invalid_cell_of_a_run_is_measured_again_alone(place: Place) -> None
     assert place.sweep("--split", "2:4", "--bw", "20").returncode == 0
     file = place.out / "cells.jsonl"
     cells = [json.loads(line) for line in file.read_text().splitlines()]
-    *_, bad = (cell for cell in cells if cell["split"] == "2:4")
-    for proof in bad["proofs"]:  # of one alone, a stall, it would be measured again at once
-        proof["fault"] = "the uplink carries 19 of 20 Mbit/s"
-    bad["machine"] = None
+    for bad in (cell for cell in cells if cell["split"] == "2:4"):  # twice, if disturbed
+        for proof in bad["proofs"]:  # of one alone, a stall, it would be measured again at once
+            proof["fault"] = "the uplink carries 19 of 20 Mbit/s"
+        bad["machine"] = None
     file.write_text("".join(json.dumps(cell) + "\n" for cell in cells))
     go_on = [*ORCHESTRATE, "sweep", "--resume", str(place.out)]
+
+    def more() -> list[str]:
+        """The splits measured since; anchors that were disturbed are, in any case."""
+        lines = file.read_text().splitlines()[len(cells) :]
+        return [json.loads(line)["split"] for line in lines]
 
     kept = ended(place.popen(go_on))
     assert kept.returncode == 1
     assert "the uplink carries 19 of 20 Mbit/s" in kept.stdout
+    assert "2:4" not in more()
     again = ended(place.popen([*go_on, "--remeasure", "invalid"]))
     assert again.returncode == 0, again.stderr + again.stdout
-    splits = [json.loads(line)["split"] for line in file.read_text().splitlines()]
-    assert splits[: len(cells) + 1] == [*(cell["split"] for cell in cells), "2:4"]
+    assert "2:4" in more()
     assert [row["valid"] for row in place.rows()] == ["true"] * 3
