@@ -207,6 +207,6 @@ def check_free(path: Path) -> None:
 def _to_go_on(path: Path) -> str:
     if (path / RUN_FILE).exists():
         return f", or go on with the sweep in it: orchestrate sweep --resume {path}"
-    if (path / SCENARIO_FILE).exists():
+    if (path / SCENARIO_FILE).exists() and any(path.glob(f"*/{RUN_FILE}")):  # sweeps alone go on
         return f", or go on with the scenario in it: orchestrate scenario run {path} --resume"
     return ""

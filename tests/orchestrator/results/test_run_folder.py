@@ -167,6 +167,17 @@ def test_a_folder_that_holds_something_is_not_written_over(tmp_path: Path) -> No
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_only_a_scenario_of_sweeps_is_said_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "scenario.yaml").touch()
+    with pytest.raises(UsageError) as models:
+        create(tmp_path, "m")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "run.json").touch()
+    with pytest.raises(UsageError, match=r"scenario run .* --resume"):
+        create(tmp_path, "m")
+    assert "--resume" not in str(models.value)
+
+
 def test_a_sweep_that_was_killed_as_it_began_leaves_its_folder_free(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".run.json.draft").write_text("{")
