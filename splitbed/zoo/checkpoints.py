@@ -129,10 +129,18 @@ def check(path: Path, misfits: Sequence[str], unexpected: Sequence[str]) -> None
 
 def origin(path: Path, unused: Sequence[str]) -> str:
     """A line that says which file the weights are from, and what was left in it."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     left = f", {len(unused)} tensors unused" if unused else ""
-    return f"{path.name} sha256:{digest}{left}"
+    return f"{path.name} {_named(path)}{left}"
+
+
+def trained_on(data: str, seed: int, path: Path) -> str:
+    """The line of weights that a script of ours trained on generated ``data``."""
+    return f"trained on {data} (seed {seed}), {_named(path)}"
+
+
+def _named(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def plain(name: str) -> str:

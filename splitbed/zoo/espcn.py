@@ -4,7 +4,6 @@ Three convolutions at the low resolution, then the shuffle of :mod:`splitbed.zoo
 them is a ReLU, as in public models; the paper has tanh. ``scripts/train-espcn`` made the weights.
 """
 
-import hashlib
 from pathlib import Path
 
 from splitbed.zoo import checkpoints
@@ -34,8 +33,7 @@ def build(weights: Path | None = None) -> tuple[bytes, str]:
     """
     held, origin = checkpoints.load(weights or TRAINED, LAYERS)
     if weights is None:
-        digest = hashlib.sha256(TRAINED.read_bytes()).hexdigest()
-        origin = f"trained on shapes (seed {SEED}), sha256:{digest}"
+        origin = checkpoints.trained_on("shapes", SEED, TRAINED)
     nodes = [node for row in LAYERS for node in WRITER.conv(row)]
     model = doubler("espcn", nodes, initializers(held, held), origin)
     return model.SerializeToString(), origin

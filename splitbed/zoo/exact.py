@@ -16,6 +16,8 @@ SPAN = 72  # side of a picture, in the units of its leaves
 LEAVES = 250  # of a picture
 SAMPLES = 2000  # places that show a channel's distribution
 GRID = 2.0**-12
+SPARSITY = (0.50, 0.68)  # range of a layer's share of zeros, behind a ReLU
+SPREAD = 0.1  # of a channel's share around its layer's
 
 
 def leaves(rng: np.random.Generator, side: int) -> Doubles:
@@ -56,6 +58,11 @@ def thresholds(maps: Doubles, shares: Doubles) -> Doubles:
     return np.asarray(ordered[np.arange(len(maps)), places])
 
 
+def shares(channels: int, rng: np.random.Generator) -> Doubles:
+    """The share of zeros that each channel of a layer shall have."""
+    return rng.uniform(*SPARSITY) + rng.uniform(-SPREAD, SPREAD, channels)
+
+
 def windows(
     maps: Doubles, kernel: int, stride: int, dilation: int = 1, *, zeros: bool = True
 ) -> Doubles:
@@ -73,6 +80,12 @@ def windows(
         for column in starts
     ]
     return np.stack(shifted, axis=1)
+
+
+def max_pooled(maps: Doubles) -> Doubles:
+    """The greatest of 3x3 places, every other one."""
+    # Zero pads as well as minus infinity does: maps behind a ReLU are not negative.
+    return np.asarray(windows(maps, 3, 2, zeros=True).max(axis=1))
 
 
 def column(values: Doubles) -> Doubles:

@@ -74,6 +74,20 @@ class Linear:
         return self.relu or self.node
 
 
+@dataclass(frozen=True)
+class Weightless:
+    """A node that learns nothing, such as a MaxPool or a Resize."""
+
+    op: str
+    node: str
+    source: str
+
+    @property
+    def last(self) -> str:
+        """The node itself."""
+        return self.node
+
+
 Learnt = Conv | Linear
 
 

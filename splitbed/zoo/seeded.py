@@ -22,16 +22,16 @@ from splitbed.zoo.exact import (
     Doubles,
     column,
     leaves,
+    max_pooled,
     random_filters,
     rounded,
+    shares,
     thresholds,
     windows,
 )
 from splitbed.zoo.layers import Conv, Weights
 
 SIDE = 72  # the smallest whose maps stay large enough to fit the last layers
-SPARSITY = (0.50, 0.68)  # range of a layer's share of zeros
-SPREAD = 0.1  # of a channel's share around its layer's
 CANDIDATES = 80 / BOXES  # share of default boxes that score above MIN_SCORE, before suppression
 
 
@@ -54,24 +54,19 @@ def weights(layers: Sequence[Conv], pool: str, classes: int, seed: int) -> Weigh
             out += maps[layer.adds]
         if layer is layers[0]:
             # The image is signed, so what a filter sees of it has no sum to speak of.
-            bias = -thresholds(out, _shares(layer, rng))
+            bias = -thresholds(out, shares(layer.outputs, rng))
             out += column(bias)
         elif layer.relu:
-            slope = column(thresholds(out / activity, _shares(layer, rng)))
+            slope = column(thresholds(out / activity, shares(layer.outputs, rng)))
             filters, out = filters - slope, out - slope * activity
         elif layer.norm is None and layer.outputs % classes == 0:
             boxes = layer.outputs // classes
             filters[:boxes], bias[:boxes] = _background(out, activity, boxes)
         maps[layer.last] = rounded(np.maximum(out, 0) if layer.relu else out)
         if layer is layers[0]:
-            maps[pool] = _max_pool(maps[layer.last])
+            maps[pool] = max_pooled(maps[layer.last])
         fitted[layer.module] = (filters.astype(np.float32), bias.astype(np.float32))
     return fitted
-
-
-def _shares(layer: Conv, rng: np.random.Generator) -> Doubles:
-    """The share of zeros that each channel shall have."""
-    return rng.uniform(*SPARSITY) + rng.uniform(-SPREAD, SPREAD, layer.outputs)
 
 
 def _background(logits: Doubles, activity: Doubles, boxes: int) -> tuple[Doubles, Doubles]:
@@ -92,8 +87,3 @@ def _convolve(maps: Doubles, filters: Doubles, layer: Conv) -> tuple[Doubles, Do
     rows = np.concatenate([filters, np.ones((1, *layer.shape[1:]))])
     out = np.tensordot(rows.reshape(len(rows), layer.inputs, -1), seen, 2)
     return out[:-1], np.maximum(out[-1:], GRID)
-
-
-def _max_pool(maps: Doubles) -> Doubles:
-    # Zero pads as well as minus infinity does: maps behind a ReLU are not negative.
-    return np.asarray(windows(maps, 3, 2, zeros=True).max(axis=1))

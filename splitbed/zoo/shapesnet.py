@@ -13,7 +13,6 @@ picture has 147 kB as pixels: a detector behind the narrowest has nothing else t
 all, under the same names.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,8 +49,7 @@ def build(weights: Path | None = None) -> tuple[bytes, str]:
     rows = tuple(layers())
     held, origin = checkpoints.load(weights or TRAINED, rows)
     if weights is None:
-        digest = hashlib.sha256(TRAINED.read_bytes()).hexdigest()
-        origin = f"trained on shapes (seed {SEED}), sha256:{digest}"
+        origin = checkpoints.trained_on("shapes", SEED, TRAINED)
     return to_onnx(rows, held, origin).SerializeToString(), origin
 
 

@@ -15,8 +15,8 @@ from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.splits import resolve
 from splitbed.zoo import ZOO, Variant
 from splitbed.zoo.classifiers import model
-from splitbed.zoo.classifiers.networks import Row, Weightless, network
-from splitbed.zoo.layers import Learnt
+from splitbed.zoo.classifiers.networks import Row, network
+from splitbed.zoo.layers import Learnt, Weightless
 
 PARAMETERS = {"vgg16": 138_357_544, "resnet18": 11_689_512, "mobilenet_v2": 3_504_872}
 """Of ImageNet's classes, as torchvision says."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splitbed.zoo import checkpoints
-from splitbed.zoo.classifiers.networks import Row, Weightless, network
-from splitbed.zoo.layers import Weights
+from splitbed.zoo.classifiers.networks import Row, network
+from splitbed.zoo.layers import Weightless, Weights
 
 _CLASSIFIER = re.compile(r"classifier\.(\d+)\.weight")
 

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from splitbed.zoo.classifiers import checkpoint, seeded
-from splitbed.zoo.classifiers.networks import IMAGE, Row, Weightless, network
-from splitbed.zoo.layers import BLANK, Conv, Learnt, Weights, blank
+from splitbed.zoo.classifiers.networks import IMAGE, Row, network
+from splitbed.zoo.layers import BLANK, Conv, Learnt, Weightless, Weights, blank
 from splitbed.zoo.onnx_writer import OnnxWriter, caps, initializers, model_of
 
 SIDE = 224

@@ -6,9 +6,9 @@ have any number of them.  ``width`` multiplies the channels of all but the last 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from splitbed.zoo.layers import Conv, Linear
+from splitbed.zoo.layers import Conv, Linear, Weightless
 
 IMAGE = "image"
 FLAT = "/Flatten"
@@ -27,20 +27,6 @@ INVERTED = (
     (6, 320, 1, 1),
 )  # fmt: skip
 """MobileNetV2's stages: expansion, channels, blocks, stride of the first (Table 2 of the paper)."""
-
-
-@dataclass(frozen=True)
-class Weightless:
-    """A node that is neither convolution nor fully connected."""
-
-    op: str
-    node: str
-    source: str
-
-    @property
-    def last(self) -> str:
-        """The node itself."""
-        return self.node
 
 
 Row = Conv | Linear | Weightless

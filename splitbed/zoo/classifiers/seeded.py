@@ -9,22 +9,22 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from splitbed.zoo.classifiers.networks import IMAGE, Row, Weightless
+from splitbed.zoo.classifiers.networks import IMAGE, Row
 from splitbed.zoo.exact import (
     GRID,
     Doubles,
     column,
     leaves,
+    max_pooled,
     random_filters,
     rounded,
+    shares,
     thresholds,
     windows,
 )
-from splitbed.zoo.layers import Conv, Floats, Learnt, Linear, Weights
+from splitbed.zoo.layers import Conv, Floats, Learnt, Linear, Weightless, Weights
 
 SIDE = 64  # leaves 2x2 places at the end
-SPARSITY = (0.50, 0.68)  # range of a layer's share of zeros
-SPREAD = 0.1  # of a channel's share around its layer's
 
 
 def weights(rows: Iterable[Row], seed: int) -> Weights:
@@ -47,8 +47,7 @@ def weights(rows: Iterable[Row], seed: int) -> Weights:
 def _weightless(row: Weightless, source: Doubles) -> Doubles:
     match row.op:
         case "MaxPool":
-            # Zero pads as well as minus infinity does: maps behind a ReLU are not negative.
-            return np.asarray(windows(source, 3, 2, zeros=True).max(axis=1))
+            return max_pooled(source)
         case "GlobalAveragePool":
             return rounded(source.mean(axis=(2, 3), keepdims=True))
         case _:
@@ -73,11 +72,11 @@ def _fit(
     if isinstance(row, Conv) and row.adds:
         out += maps[row.adds]
     if row.relu and signed:
-        bias = -thresholds(out, _shares(row, rng))
+        bias = -thresholds(out, shares(row.outputs, rng))
         out += column(bias)
     elif row.relu:
         activity = np.maximum(activity, GRID)
-        slope = column(thresholds(out / activity, _shares(row, rng)))
+        slope = column(thresholds(out / activity, shares(row.outputs, rng)))
         filters, out = filters - slope, out - slope * activity
     elif isinstance(row, Linear):  # classes that are as likely as one another
         bias = -rounded(out.mean(axis=(1, 2, 3)))
@@ -101,8 +100,3 @@ def _flat(source: Doubles, inputs: int) -> Doubles:
     near = np.arange(places) * side // places
     spread = source[:, :, near][:, :, :, near].transpose(0, 2, 3, 1)
     return spread.reshape(inputs, pictures, 1, 1)
-
-
-def _shares(row: Learnt, rng: np.random.Generator) -> Doubles:
-    """The share of zeros that each channel shall have."""
-    return rng.uniform(*SPARSITY) + rng.uniform(-SPREAD, SPREAD, row.outputs)

@@ -4,7 +4,6 @@ Layers, names and order are those of the large ones, with fewer channels and sma
 ``scripts/train-emblems`` made the weights.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -39,6 +38,5 @@ def build(network: str, weights: Path | None = None) -> tuple[bytes, str]:
     rows, own = ROWS[network](), trained(network)
     held, origin = checkpoints.load(weights or own, learnt(rows))
     if weights is None:
-        digest = hashlib.sha256(own.read_bytes()).hexdigest()
-        origin = f"trained on emblems (seed {SEED}), sha256:{digest}"
+        origin = checkpoints.trained_on("emblems", SEED, own)
     return to_onnx(f"small-{network}", rows, held, origin, SIDE).SerializeToString(), origin

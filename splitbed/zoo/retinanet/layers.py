@@ -5,9 +5,8 @@ The heads are shared: each of their modules makes a row for every level of the p
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from splitbed.zoo.layers import Conv
+from splitbed.zoo.layers import Conv, Weightless
 from splitbed.zoo.resnet import bottleneck
 
 IMAGE = "images"
@@ -20,15 +19,6 @@ LEVELS = (3, 4, 5, 6, 7)
 
 BODY, FPN, HEAD = "/backbone/body", "/backbone/fpn", "/head"
 P6, P7 = f"{FPN}/extra_blocks/p6/Conv", f"{FPN}/extra_blocks/p7/Conv"
-
-
-@dataclass(frozen=True)
-class Weightless:
-    """A node that is no convolution: the stem's MaxPool, a Resize to twice the size, or a Relu."""
-
-    op: str
-    node: str
-    source: str
 
 
 Row = Conv | Weightless

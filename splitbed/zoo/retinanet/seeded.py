@@ -16,17 +16,17 @@ from splitbed.zoo.exact import (
     Doubles,
     column,
     leaves,
+    max_pooled,
     random_filters,
     rounded,
+    shares,
     thresholds,
     windows,
 )
-from splitbed.zoo.layers import Conv, Floats, Weights
-from splitbed.zoo.retinanet.layers import IMAGE, Row, Weightless
+from splitbed.zoo.layers import Conv, Floats, Weightless, Weights
+from splitbed.zoo.retinanet.layers import IMAGE, Row
 
 SIDE = 128  # leaves 4x4 places at the end of the body, and one of level 7
-SPARSITY = (0.50, 0.68)  # range of a layer's share of zeros
-SPREAD = 0.1  # of a channel's share around its layer's
 CANDIDATES = 0.002  # share of places where some class of some anchor scores above BIAS
 BIAS = -2.95  # of every class: just below the logit of the least score of a box, 0.05
 OFFSETS = 0.2  # deviation of the boxes' offsets, in sizes of the anchor
@@ -68,8 +68,7 @@ def _module(row: Row) -> str:
 def _weightless(row: Weightless, source: Doubles) -> Doubles:
     match row.op:
         case "MaxPool":
-            # Zero pads as well as minus infinity does: maps behind a ReLU are not negative.
-            return np.asarray(windows(source, 3, 2, zeros=True).max(axis=1))
+            return max_pooled(source)
         case "Resize":
             return source.repeat(2, axis=2).repeat(2, axis=3)
         case _:
@@ -90,11 +89,11 @@ def _fit(
     if first.adds:
         out += maps[first.adds].reshape(out.shape)
     if first.relu and signed:
-        bias = -thresholds(out, _shares(first, rng))
+        bias = -thresholds(out, shares(first.outputs, rng))
         out += bias[:, np.newaxis]
     elif first.relu:
         activity = np.maximum(seen.sum(axis=(0, 1)), GRID)
-        slope = thresholds(out / activity, _shares(first, rng))
+        slope = thresholds(out / activity, shares(first.outputs, rng))
         filters, out = filters - column(slope), out - slope[:, np.newaxis] * activity
     elif first.module.endswith("cls_logits"):
         activity = seen.sum(axis=(0, 1))
@@ -109,8 +108,3 @@ def _fit(
         shaped = part.reshape(first.outputs, *sight.shape[2:])
         maps[layer.last] = rounded(np.maximum(shaped, 0) if first.relu else shaped)
     return filters.astype(np.float32), bias.astype(np.float32)
-
-
-def _shares(layer: Conv, rng: np.random.Generator) -> Doubles:
-    """The share of zeros that each channel shall have."""
-    return rng.uniform(*SPARSITY) + rng.uniform(-SPREAD, SPREAD, layer.outputs)

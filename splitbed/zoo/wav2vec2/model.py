@@ -5,7 +5,6 @@ A checkpoint is torchaudio's state dict (``wav2vec2_fairseq_base_ls960_asr_ls960
 training saved under the same names.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,8 +39,7 @@ def build(layout: Layout, seed: int | None = 0, weights: Path | None = None) -> 
     if weights is not None or layout is SMALL:
         state, origin = load(layout, weights or TRAINED)
         if weights is None:
-            digest = hashlib.sha256(TRAINED.read_bytes()).hexdigest()
-            origin = f"trained on made speech (seed {SEED}), sha256:{digest}"
+            origin = checkpoints.trained_on("made speech", SEED, TRAINED)
     elif seed is None:
         state, origin = _zeros(layout.shapes), BLANK
     else:

@@ -8,7 +8,8 @@ import safetensors.numpy
 
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.model import load_model
-from splitbed.zoo.classifiers.networks import Weightless, network
+from splitbed.zoo.classifiers.networks import network
+from splitbed.zoo.layers import Weightless
 
 
 @pytest.mark.parametrize("classes", [20, 7])
