@@ -16,7 +16,7 @@ from orchestrator.scenarios.tables import Table
 from orchestrator.testbed.local import local_model
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep, model_sweep
-from orchestrator.transit.evaluation import file_name
+from orchestrator.transit.evaluation import file_of
 from orchestrator.transit.run import ModelOutcome, run_model_sweep
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
@@ -80,9 +80,9 @@ def _tables(asked: ModelSweep, outcome: ModelOutcome, folder: Path) -> list[Tabl
         return [Table("models", "Models in transit", [asdict(row) for row in rows])]
     with local_model(asked.config) as local:
         judged = dict.fromkeys(row.coder_name for row in rows if row.rec_perf is not None)
-        files = {name: models / f"{asked.unique_tag}{file_name(name)}.onnx" for name in judged}
-        anchor = {rows[0].model_name: AnchorScenario(local, asked.config).path}
-        repaired = repaired_rates(local, anchor | files)
+        anchor = AnchorScenario(local, asked.config).path
+        files = {name: file_of(models, asked, name, anchor.suffix) for name in judged}
+        repaired = repaired_rates(local, {rows[0].model_name: anchor, **files})
     named = ZOO[asked.model_name].parameters if asked.model_name in ZOO else 0
     clause_10_1.plot(rows, folder / clause_10_1.FIGURE)
     return clause_10_1.tables(rows, named or rows[0].anc_size // 4, repaired)

@@ -3,7 +3,6 @@
 anchor model ─> size, performance      encode ─> bitstream ─> decode ─> size, performance
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from orchestrator.results.archive import sha256_of
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.anchor import StateModel
 from orchestrator.transit.asked import ModelSweep
@@ -92,13 +92,10 @@ class Evaluation:
     def rebuilt(self, name: str) -> Path:
         """The file of the model that this coder was decoded to."""
         suffix = self._anchor.suffix if isinstance(self._anchor, StateModel) else ".dec"
-        return self._folder / f"{self._stem(name)}{suffix}"
-
-    def _stem(self, name: str) -> str:
-        return f"{self._asked.unique_tag}{file_name(name)}"
+        return file_of(self._folder, self._asked, name, suffix)
 
     def _coded(self, name: str) -> ModelRow:
-        bit, dec = self._folder / f"{self._stem(name)}.bit", self.rebuilt(name)
+        bit, dec = file_of(self._folder, self._asked, name, ".bit"), self.rebuilt(name)
         row = replace(self._row, coder_name=name)
         if not self._asked.eval_compression:
             return row
@@ -127,14 +124,9 @@ class Evaluation:
         if isinstance(rec_model, StateModel) and not dec.exists():
             write_model(rec_model.file, dec)
         return replace(
-            row,
-            rec_size=size,
-            compress_ratio=size / row.anc_size,
+            row.coded(size, encoded_s - start_s, decoded_s - encoded_s),
             rec_perf=perf,
             rec_eval_time=took_s,
-            enc_time=encoded_s - start_s,
-            dec_time=decoded_s - encoded_s,
-            startup_pd_ms=(decoded_s - start_s) * 1e3,
             bit_sha256=sha256_of(bit),
             rec_sha256=sha256_of(dec) if dec.exists() else None,
             model_bytes=dec.stat().st_size if dec.exists() else None,
@@ -152,12 +144,11 @@ def named(whose: str) -> Iterator[None]:
         raise RunError(f"{whose} failed: {type(error).__name__}: {error}") from error
 
 
+def file_of(folder: Path, asked: ModelSweep, coder: str, suffix: str) -> Path:
+    """Where a coder's file of this suffix is."""
+    return folder / f"{asked.unique_tag}{file_name(coder)}{suffix}"
+
+
 def file_name(coder: str) -> str:
     """What its files are called, but for their suffixes."""
     return coder.replace("/", "_").replace(":", "_")
-
-
-def sha256_of(file: Path) -> str:
-    """Of a file, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from orchestrator.testbed.site import Site, checked_site
 from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.crossing import Crossing
+from orchestrator.transit.evaluation import file_name
 from orchestrator.transit.incremental_asked import Incremental
 from orchestrator.transit.incremental_row import (
     AT_ONCE,
@@ -126,7 +127,7 @@ def _coded(
     folder: RunFolder,
 ) -> tuple[ModelFile, IncrementRow]:
     """What is decoded of the bitstream, given what was decoded before it, and the row of that."""
-    stem = row.coder_name.replace(":", "_")
+    stem = file_name(row.coder_name)
     bit, file = folder.path / f"{stem}.bit", folder.path / f"{stem}.{whole.form}"
     start_s = time.monotonic()
     stream = b"".join(encoded(whole, row.coder_name))
@@ -142,14 +143,9 @@ def _coded(
     rec_sha256 = write_model(made, file)
     perf, took_s = scenario.performance(file)
     return made, replace(
-        row,
-        rec_size=len(stream),
-        compress_ratio=len(stream) / row.anc_size,
+        row.coded(len(stream), encoded_s - start_s, decoded_s - encoded_s),
         rec_perf=perf,
         rec_eval_time=took_s,
-        enc_time=encoded_s - start_s,
-        dec_time=decoded_s - encoded_s,
-        startup_pd_ms=(decoded_s - start_s) * 1e3,
         bit_sha256=hashlib.sha256(stream).hexdigest(),
         rec_sha256=rec_sha256,
         model_bytes=made.nbytes,

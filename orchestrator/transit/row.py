@@ -5,8 +5,8 @@ under their names; ours follow.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Self, TypeVar
 
 from orchestrator.results.columns import Column, columns_of, csv_text
 
@@ -131,6 +131,17 @@ class ModelRow:
         str, Column("what else was at work on the machine while it came; else nothing")
     ] = ""
     remark: Annotated[str, Column("what a valid row says of itself; else nothing")] = ""
+
+    def coded(self, size: int, encode_s: float, decode_s: float) -> Self:
+        """The row of a bitstream of so many bytes, which took so long here."""
+        return replace(
+            self,
+            rec_size=size,
+            compress_ratio=size / self.anc_size,
+            enc_time=encode_s,
+            dec_time=decode_s,
+            startup_pd_ms=(encode_s + decode_s) * 1e3,
+        )
 
     @property
     def compares(self) -> bool:

@@ -5,9 +5,8 @@ import numpy as np
 from splitbed.codecs.plain import PlainKind
 from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged
 from splitbed.errors import NodeError
+from splitbed.model_coders.blocks import FP16_INFINITY, FP16_WITHOUT_SIGN
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
-
-EXPONENT, WITHOUT_SIGN = 0x7C00, 0x7FFF  # of binary16
 
 
 class _Fp16:
@@ -25,7 +24,7 @@ class _Fp16:
         with np.errstate(over="ignore"):  # it is refused below
             halves = array.astype(np.float16)
         # numpy compares integers much faster than halves
-        if (halves.view(np.uint16) & WITHOUT_SIGN).max(initial=0) >= EXPONENT:
+        if (halves.view(np.uint16) & FP16_WITHOUT_SIGN).max(initial=0) >= FP16_INFINITY:
             beyond = np.count_nonzero(np.isinf(halves) & np.isfinite(array))
             if beyond:
                 raise NodeError(

@@ -10,7 +10,6 @@ Levels and scales are found again in the values themselves: a channel's greatest
 level of the fewest bits.  So each step is a model like any other, which a coder ``int8:8`` carries.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import STEPS, dequantised, quantised
 from splitbed.model_coders.rebuilding import Rebuilt
 from splitbed.model_data import ModelFile, digest, model_of
-from splitbed.model_data.file import Array
+from splitbed.model_data.file import Array, written
 
 STEP, RESULT = "splitbed.increment", "splitbed.result"
 """Tensors of an update: the fewest bits of all, those of its base, its own; its result's digest."""
@@ -167,12 +166,10 @@ class Refining:
 
     def finish(self) -> Rebuilt:
         """What was written; NodeError unless the update was whole and right."""
-        model, sha256 = self._updating.finish(), hashlib.sha256()
-        for piece in model.file():
-            self._file.write(piece)
-            sha256.update(piece)
+        model = self._updating.finish()
+        sha256 = written(model, self._file)
         self._file.flush()
-        return Rebuilt(self._updating.digest, sha256.hexdigest(), model.nbytes)
+        return Rebuilt(self._updating.digest, sha256, model.nbytes)
 
 
 def decode_update(pieces: Iterable[bytes], base: ModelFile) -> ModelFile:

@@ -51,11 +51,7 @@ def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels
         -values.min(axis=others, keepdims=True, initial=0),
     )
     if not np.isfinite(most).all():
-        bad = array.size - np.count_nonzero(np.isfinite(values))
-        raise NodeError(
-            f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
-            " stands for; zstd and shuffle carry what is infinite"
-        )
+        raise no_level(values)
     top = np.float32(2 ** ((first or bits) - 1) - 1)
     scales = np.maximum(most / top, LEAST_SCALE)
     if first:
@@ -64,6 +60,15 @@ def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels
     levels = values / scales
     np.rint(levels, out=levels)
     return levels.astype(np.int8 if bits <= 8 else np.int16), scales
+
+
+def no_level(values: Floats) -> NodeError:
+    """That some of these have none."""
+    bad = values.size - np.count_nonzero(np.isfinite(values))
+    return NodeError(
+        f"{bad} of its {values.size} values are NaN, infinite or beyond FP32, which no level"
+        " stands for; zstd and shuffle carry what is infinite"
+    )
 
 
 def _upper(values: Floats, scales: Floats, bits: int, first: int) -> Levels:

@@ -18,6 +18,7 @@ import numpy as np
 
 from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged
 from splitbed.errors import MachineError, NodeError, UsageError
+from splitbed.model_coders.integers import no_level
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 HEAD = struct.Struct("<Ii")
@@ -48,11 +49,7 @@ class _Nnc:
         with np.errstate(over="ignore"):  # it is refused below
             values = np.ascontiguousarray(array.reshape(self._shape), np.float32)
         if not np.isfinite([values.min(initial=0), values.max(initial=0)]).all():
-            bad = array.size - np.count_nonzero(np.isfinite(values))
-            raise NodeError(
-                f"{bad} of its {array.size} values are NaN, infinite or beyond FP32, which no level"
-                " stands for; zstd and shuffle carry what is infinite"
-            )
+            raise no_level(values)
         levels = np.zeros(self._shape, np.int32)
         quantiser = self._library.Encoder()
         quantiser.initCtxModels(UNARY_LENGTH, 0)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -163,14 +163,19 @@ def write_model(model: ModelFile, path: Path) -> str:
     Raises:
         MachineError: it cannot be written.
     """
-    sha256 = hashlib.sha256()
     try:
         with path.open("wb") as file:
-            for piece in model.file():
-                file.write(piece)
-                sha256.update(piece)
+            return written(model, file)
     except OSError as error:
         raise MachineError(f"cannot write the model {path}: {error.strerror}") from error
+
+
+def written(model: ModelFile, file: BinaryIO) -> str:
+    """The sha256 of the model's file, whose bytes went to ``file``; raises OSError."""
+    sha256 = hashlib.sha256()
+    for piece in model.file():
+        file.write(piece)
+        sha256.update(piece)
     return sha256.hexdigest()
 
 
