@@ -81,11 +81,10 @@ def tell_link(
     All at once, so that what was measured never stands beside what was asked of another link; so
     where rates were known, and none measured, those of the last that were stay with what was asked.
     """
-    for direction, asked, measured in zip(
-        DIRECTIONS, asked_mbit, measured_mbit or (), strict=False
-    ):
-        LINK_ASKED.labels(direction=direction).set(asked * 1e6)
-        LINK_MEASURED.labels(direction=direction).set(measured * 1e6)
+    if measured_mbit:
+        for direction, asked, measured in zip(DIRECTIONS, asked_mbit, measured_mbit, strict=True):
+            LINK_ASKED.labels(direction=direction).set(asked * 1e6)
+            LINK_MEASURED.labels(direction=direction).set(measured * 1e6)
     for which, ms in zip(("asked", "measured"), rtt_ms, strict=True):
         ROUND_TRIP.labels(which=which).set(ms / 1e3)
     if retransmits is not None:

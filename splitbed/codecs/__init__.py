@@ -85,7 +85,7 @@ def codec_named(text: str) -> Codec:
 
 
 def _stage(word: str, codec: str) -> NamedKind:
-    name, colon, number = word.partition(":")
+    name, _, _ = word.partition(":")
     if name not in CODECS:
         also = () if name == RAW else (RAW,)
         raise UsageError(
@@ -95,15 +95,7 @@ def _stage(word: str, codec: str) -> NamedKind:
             + did_you_mean(name, (*also, *CODECS))
             + f" choose {RAW}, or of {', '.join(CODECS)}, joined by +"
         )
-    kind = CODECS[name]
-    if not colon:
-        return NamedKind(word, kind)
-    try:
-        return NamedKind(word, kind, int(number))
-    except ValueError:
-        raise UsageError(
-            f"the codec {word!r} needs a whole number behind its colon, such as zstd:3"
-        ) from None
+    return NamedKind.of(word, CODECS[name], "codec")
 
 
 def _try(codec: Codec) -> None:

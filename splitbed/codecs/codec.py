@@ -7,6 +7,7 @@ Bound to the tensors of a cut, it is one end's coder.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -22,6 +23,17 @@ class NamedKind:
     word: str
     kind: StageKind
     parameter: int | None = None
+
+    @classmethod
+    def of(cls, word: str, kind: StageKind, what: str) -> Self:
+        """The stage of a word, in a name of `what`; UsageError for a parameter that is none."""
+        _, colon, number = word.partition(":")
+        try:
+            return cls(word, kind, int(number) if colon else None)
+        except ValueError:
+            raise UsageError(
+                f"the {what} {word!r} needs a whole number behind its colon, such as zstd:3"
+            ) from None
 
 
 @dataclass(frozen=True)

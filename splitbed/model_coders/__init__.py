@@ -14,7 +14,7 @@ from splitbed.codecs import exact, zstd
 from splitbed.codecs import floats as codec_floats
 from splitbed.codecs.codec import Codec, NamedKind
 from splitbed.codecs.stage import Setting, StageKind
-from splitbed.errors import MachineError, UsageError
+from splitbed.errors import MachineError
 from splitbed.extensions import Extensible
 from splitbed.model_coders import floats, integers, nnc, prune, quantised_onnx
 from splitbed.tensors import TensorInfo
@@ -82,11 +82,6 @@ def coder_named(text: str) -> ModelCoder:
 
 
 def _stage(word: str) -> NamedKind:
-    name, colon, number = word.partition(":")
+    name, _, _ = word.partition(":")
     kind = MODEL_CODERS.named(name, or_else=f" joined by +, or {DUMMY} alone")
-    try:
-        return NamedKind(word, kind, int(number) if colon else None)
-    except ValueError:
-        raise UsageError(
-            f"the model coder {word!r} needs a whole number behind its colon, such as zstd:3"
-        ) from None
+    return NamedKind.of(word, kind, "model coder")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splitbed.zoo import checkpoints
-from splitbed.zoo.classifiers.networks import Row, network
-from splitbed.zoo.layers import Weightless, Weights
+from splitbed.zoo.classifiers.networks import Row, learnt, network
+from splitbed.zoo.layers import Weights
 
 _CLASSIFIER = re.compile(r"classifier\.(\d+)\.weight")
 
@@ -28,8 +28,7 @@ def load(name: str, path: Path) -> tuple[Sequence[Row], Weights, str]:
     layers = sorted(key for key in state if key.startswith(("fc.", "classifier.")))
     outputs = [len(state[key]) for key in layers if state[key].ndim == 2]
     rows = tuple(network(name, outputs))
-    learnt = [row for row in rows if not isinstance(row, Weightless)]
-    return rows, *checkpoints.fitted(path, state, learnt)
+    return rows, *checkpoints.fitted(path, state, learnt(rows))
 
 
 def _numbered(state: checkpoints.State) -> checkpoints.State:

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from splitbed.zoo.classifiers import checkpoint, seeded
-from splitbed.zoo.classifiers.networks import IMAGE, Row, network
-from splitbed.zoo.layers import BLANK, Conv, Learnt, Weightless, Weights, blank
+from splitbed.zoo.classifiers.networks import IMAGE, Row, learnt, network
+from splitbed.zoo.layers import BLANK, Conv, Weightless, Weights, blank
 from splitbed.zoo.onnx_writer import OnnxWriter, caps, initializers, model_of
 
 SIDE = 224
@@ -58,11 +58,6 @@ def to_onnx(
         [*initializers((row.module for row in layers), weights), *(caps() if capped else ())],
     )
     return model_of(graph, origin)
-
-
-def learnt(rows: Iterable[Row]) -> list[Learnt]:
-    """Those of the rows that have weights."""
-    return [row for row in rows if not isinstance(row, Weightless)]
 
 
 def parameters(rows: Iterable[Row]) -> int:

@@ -5,10 +5,10 @@ batch norm folded; only VGG16's fully connected layers are numbered anew, since 
 have any number of them.  ``width`` multiplies the channels of all but the last layer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from splitbed.zoo.layers import Conv, Linear, Weightless
+from splitbed.zoo.layers import Conv, Learnt, Linear, Weightless
 
 IMAGE = "image"
 FLAT = "/Flatten"
@@ -30,6 +30,11 @@ INVERTED = (
 
 
 Row = Conv | Linear | Weightless
+
+
+def learnt(rows: Iterable[Row]) -> list[Learnt]:
+    """Those of the rows that have weights."""
+    return [row for row in rows if not isinstance(row, Weightless)]
 
 
 def network(name: str, outputs: Sequence[int] = ()) -> Iterator[Row]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from splitbed.media.emblems import EMBLEMS, SIDE
 from splitbed.zoo import checkpoints
-from splitbed.zoo.classifiers.model import learnt, to_onnx
-from splitbed.zoo.classifiers.networks import Row, mobilenet_v2, resnet18
+from splitbed.zoo.classifiers.model import to_onnx
+from splitbed.zoo.classifiers.networks import Row, learnt, mobilenet_v2, resnet18
 
 SEED = 1
 """Of the training that made the weights."""
