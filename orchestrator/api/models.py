@@ -1,19 +1,25 @@
 """Models in transit, whole or in increments, for programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.options import IncrementsWords, ModelSweepWords
+from orchestrator.api.options import IncrementsWords, ModelSweepWords, Place
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
+from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave
+from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.asked import model_sweep as asked_for
-from orchestrator.transit.incremental import Outcome, run_incremental
+from orchestrator.transit.incremental import resumed_incremental, run_incremental
 from orchestrator.transit.incremental_asked import Incremental, incremental
+from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
-from orchestrator.transit.run import ModelOutcome, run_model_sweep
+from orchestrator.transit.run import resumed_sweep, run_model_sweep
+from splitbed.errors import UsageError
 
-__all__ = ["ModelOutcome", "ModelRow", "Outcome", "increments", "model_sweep", "run_increments"]
+Told = Callable[[str], None]
 
 
 @spelled_out(ModelSweepWords)
@@ -21,16 +27,18 @@ def model_sweep(
     model: ModelLike | None = None,
     *,
     example_inputs: object = None,
-    progress: Callable[[str], None] = lambda _: None,
+    resume: Place | None = None,
+    progress: Told = lambda _: None,
     **options: Unpack[ModelSweepWords],
-) -> ModelOutcome:
+) -> Outcome[ModelRow]:
     """Send a model over every link as coders compress it; `orchestrate model-sweep` says more.
 
-    `progress` is told in words what goes on. What is wrong with a row stands in it; UsageError,
-    MachineError and RunError are of what stops all of it.
+    `resume` is the folder of one to go on with, which takes no other options. `progress` is told
+    in words what goes on. What is wrong with a row stands in it; UsageError, MachineError and
+    RunError are of what stops all of it.
     """
-    file = file_of(model, example_inputs)
-    return run_model_sweep(asked_for({**options, "model": file}), progress)
+    wanted = sweep_or_resumed(file_of(model, example_inputs), resume, options)
+    return run_model_sweep(wanted, progress, Path(resume) if resume else None)
 
 
 @spelled_out(IncrementsWords)
@@ -38,19 +46,48 @@ def increments(
     model: ModelLike | None = None,
     *,
     example_inputs: object = None,
-    progress: Callable[[str], None] = lambda _: None,
+    resume: Place | None = None,
+    progress: Told = lambda _: None,
     **options: Unpack[IncrementsWords],
-) -> Outcome:
+) -> Outcome[IncrementRow]:
     """Send a coarse model first and refine it; `orchestrate increments` says more.
 
-    `progress` and errors are as those of :func:`model_sweep`.
+    `resume`, `progress` and errors are as those of :func:`model_sweep`.
     """
-    file = file_of(model, example_inputs)
-    return run_increments(incremental({**options, "model": file}), progress)
+    wanted = increments_or_resumed(file_of(model, example_inputs), resume, options)
+    return run_increments(wanted, progress, Path(resume) if resume else None)
 
 
-def run_increments(asked: Incremental, told: Callable[[str], None]) -> Outcome:
+def sweep_or_resumed(
+    model: Place | None, resume: Place | None, options: Mapping[str, object]
+) -> ModelSweep:
+    """What a model sweep is asked for, or was, where one is gone on with. Raises UsageError."""
+    if resume is None:
+        return asked_for({**options, "model": model})
+    _check_alone(model, options)
+    return resumed_sweep(Path(resume))
+
+
+def increments_or_resumed(
+    model: Place | None, resume: Place | None, options: Mapping[str, object]
+) -> Incremental:
+    """The same of increments."""
+    if resume is None:
+        return incremental({**options, "model": model})
+    _check_alone(model, options)
+    return resumed_incremental(Path(resume))
+
+
+def run_increments(
+    asked: Incremental, told: Told, resumed: Path | None = None
+) -> Outcome[IncrementRow]:
     """Measure what is asked, and leave the clause's tables with the rows. Raises SplitbedError."""
-    outcome = run_incremental(asked, told)
-    leave(outcome.rows, outcome.folder)
+    outcome = run_incremental(asked, told, resumed)
+    if outcome.folder:
+        leave(outcome.rows, RunFolder(outcome.folder))
     return outcome
+
+
+def _check_alone(model: Place | None, options: Mapping[str, object]) -> None:
+    if model is not None or options:
+        raise UsageError("--resume goes on with the options of that run: give no others")

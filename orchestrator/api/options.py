@@ -194,6 +194,7 @@ class TransitWords(TypedDict, total=False):
     eval_anchor: Annotated[bool, Says("Judge the anchor model. [yes]")]
     download_only: Annotated[bool, Says("Have models and datasets here, and end. [no]")]
     disable_progress_bar: Annotated[bool, Says("Tell nothing of how it gets on. [no]")]
+    runs: Annotated[int, Says("Deliveries over each link. [1]")]
     offline: Annotated[bool, Says("Send nothing, as the published scripts. [no]")]
 
 
@@ -204,6 +205,7 @@ class IncrementWords(TypedDict, total=False):
     high_bits: Annotated[int, Says("In the end: 6, 8 or 16. [16]")]
     progressive: Annotated[Numbers, Says("All steps instead, as 4,6,8,16.")]
     accuracy_frames: Annotated[int, Says("Of the input, at most, that models are judged on. [100]")]
+    runs: Annotated[int, Says("Deliveries of each step over each link. [1]")]
     offline: Annotated[bool, Says("Send nothing. [no]")]
     out: Annotated[Place, Says("Folder. [runs/increments-MODEL-TIME]", as_path=True)]
 

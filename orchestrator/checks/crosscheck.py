@@ -56,6 +56,8 @@ class CrossCheck:
     """B's end-to-end time over A's, of each row that is valid in both."""
     listed: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
+    timed: str = "end-to-end"
+    """The times that `ratios` are of."""
 
     @property
     def deterministic(self) -> bool:
@@ -102,7 +104,7 @@ class CrossCheck:
             return ""
         least, most = min(self.ratios), max(self.ratios)
         spread = f" ({least:.3f} to {most:.3f})" if len(self.ratios) > 1 else ""
-        return f"; B's end-to-end times are {median(self.ratios):.3f} times A's{spread}"
+        return f"; B's {self.timed} times are {median(self.ratios):.3f} times A's{spread}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -168,9 +170,8 @@ def crosscheck(
     both = [point for point in mine if point in theirs]
     blocks = {point: CommonBlocks(a.blocks_of(point), b.blocks_of(point)) for point in both}
     rows = [_row(p.words, mine[p], theirs[p], blocks[p], limits, same_machine) for p in both]
-    for here, there, name in ((mine, theirs, b.name), (theirs, mine, a.name)):
-        lacks = (f"{name} does not have it",)
-        rows += [Compared(point.words, lacks, lacks) for point in here if point not in there]
+    rows += lacking([p.words for p in mine if p not in theirs], b.name)
+    rows += lacking([p.words for p in theirs if p not in mine], a.name)
     pairs = [(mine[point], theirs[point]) for point in both]
     return CrossCheck(
         a=a.name,
@@ -189,6 +190,12 @@ def crosscheck(
     )
 
 
+def lacking(points: Sequence[str], name: str) -> list[Compared]:
+    """The rows that the run of this name lacks."""
+    lacks = (f"{name} does not have it",)
+    return [Compared(point, lacks, lacks) for point in points]
+
+
 def _row(
     what: str,
     a: Row,
@@ -203,7 +210,7 @@ def _row(
     if a.codec == RAW or (a.lossless and same_machine):
         exact.append("encoded_bytes")
     differs = [
-        f"{name} {_told(a.value(name))} and {_told(b.value(name))} (exact)"
+        f"{name} {shown(a.value(name))} and {shown(b.value(name))} (exact)"
         for name in exact
         if a.value(name) != b.value(name)
     ]
@@ -258,8 +265,9 @@ def _beyond(
                 continue
             over = f", {apart.ratio:.3f} times ({apart.low:.3f} to {apart.high:.3f}) over "
             over += f"{apart.pairs} blocks"
-        yield name, f"{name} {_told(first)} and {_told(second)} ({limit.words}){over}"
+        yield name, f"{name} {shown(first)} and {shown(second)} ({limit.words}){over}"
 
 
-def _told(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as both are told."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,22 +1,37 @@
 """What two runs were made of: models, inputs, options, which have to be the same; and machines."""
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import Conditions, InputFacts
-from orchestrator.results.reading import Reading
+from orchestrator.results.records import RunRecord
 
 NOT_COMPARED = (
     "out", "topology", "link_backend", "frame_timeout_s",
-    "model", "input", "weights", "calibration",
+    "out_dir", "data_dir", "unique_tag", "workers", "disable_progress_bar", "enc_cfg_file_name",
+    "model", "input", "weights", "calibration", "model_name", "data_set_name",
 )  # fmt: skip
-"""Options that are each side's own; the last four are compared by what they lead to."""
+"""Options that are each side's own; the last six are compared by what they lead to."""
+
+
+class Measured(Protocol):
+    """A run as far as it is told here."""
+
+    @property
+    def run(self) -> RunRecord:
+        """What was asked, of which model, where."""
+
+    @property
+    def calibration(self) -> Sequence[InputFacts]:
+        """What codecs were calibrated on."""
+
 
 Fact = tuple[str, tuple[str, ...]]
 """What it is, and both values in words; nothing where they are the same."""
 
 
-def facts(a: Reading, b: Reading) -> Iterator[Fact]:
+def facts(a: Measured, b: Measured) -> Iterator[Fact]:
     """Models, inputs, what codecs were calibrated on, and options."""
     first, second = a.run.model, b.run.model
     for name in ("sha256", "md5", "bytes", "runtime"):
@@ -53,7 +68,7 @@ def _inputs(listed: Sequence[InputFacts]) -> list[str]:
     ]
 
 
-def same_machines(a: Reading, b: Reading) -> bool:
+def same_machines(a: Measured, b: Measured) -> bool:
     """Whether both nodes of B have the processors of A's."""
     return _processors(a.run.conditions) == _processors(b.run.conditions)
 
@@ -62,7 +77,7 @@ def _processors(facts: Conditions) -> list[tuple[str | None, int | None]]:
     return [(node.cpu, node.cpus) for node in (facts.ue, facts.edge)]
 
 
-def versions(a: Reading, b: Reading) -> Iterator[tuple[str, str, str]]:
+def versions(a: Measured, b: Measured) -> Iterator[tuple[str, str, str]]:
     """Versions and machines, side by side."""
     sides = [_flat(reading.run.conditions) for reading in (a, b)]
     for name in dict.fromkeys([*sides[0], *sides[1]]):

@@ -7,7 +7,9 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
+from orchestrator.results.columns import columns_of
 from orchestrator.results.rows import COLUMNS
+from orchestrator.transit.incremental_row import IncrementRow
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 
@@ -33,10 +35,14 @@ class Tolerance(Frozen):
 
 
 class Tolerances(Frozen):
-    """By metric; those of a scenario, by its clause, go before."""
+    """By metric; those of a scenario, by its clause, go before.
+
+    `models` are those of models in transit.
+    """
 
     metrics: Mapping[str, Tolerance] = Field(default_factory=dict)
     scenarios: Mapping[str, Mapping[str, Tolerance]] = Field(default_factory=dict)
+    models: Mapping[str, Tolerance] = Field(default_factory=dict)
 
     def of(self, clause: str | None) -> dict[str, Tolerance]:
         """What holds for a scenario, or for none."""
@@ -58,10 +64,14 @@ def read_tolerances(file: Path | None) -> Tolerances:
     except ValidationError as error:
         raise UsageError(f"the tolerances {file} cannot be used: {one_line(error)}") from None
     named = {name for one in (given.metrics, *given.scenarios.values()) for name in one}
-    if unknown := sorted(named - set(COLUMNS)):
-        raise UsageError(
-            f"the tolerances {file} name what summary.csv does not have: {', '.join(unknown)}"
-        )
+    for names, known, table in (
+        (named, {*COLUMNS}, "summary.csv"),
+        ({*given.models}, {*columns_of(IncrementRow)}, "results.csv"),
+    ):
+        if unknown := sorted(names - known):
+            raise UsageError(
+                f"the tolerances {file} name what {table} does not have: {', '.join(unknown)}"
+            )
     base = Tolerances.model_validate(usual)
     return Tolerances(
         metrics={**base.metrics, **given.metrics},
@@ -69,4 +79,5 @@ def read_tolerances(file: Path | None) -> Tolerances:
             clause: {**base.scenarios.get(clause, {}), **given.scenarios.get(clause, {})}
             for clause in {**base.scenarios, **given.scenarios}
         },
+        models={**base.models, **given.models},
     )

@@ -23,8 +23,10 @@ def grouped(*groups: type, only: Sequence[str] = (), **words: str) -> Callable[[
 
     def decorate(command: Command) -> Command:
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        declared = (one for group in groups for one in _options(group, words))
-        options = [one for one in declared if not only or one.name in only]
+        declared = [one for group in groups for one in _options(group, words)]
+        first = {one.name: one for one in reversed(declared)}  # of those that several groups have
+        options = [one for one in declared if one is first[one.name]]
+        options = [one for one in options if not only or one.name in only]
         names = [option.name for option in options]
 
         def run(**given: object) -> None:

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from orchestrator.results.json_record import Record
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from splitbed.errors import RunError, UsageError
@@ -32,9 +33,12 @@ SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
 PREDICTIONS = "predictions"
+MODELS_FILE, INCREMENTS_FILE = "models.json", "increments.json"
+GOES_ON = {RUN_FILE: "sweep", MODELS_FILE: "model-sweep", INCREMENTS_FILE: "increments"}
+"""What was asked -> the command that goes on with it."""
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 
-_Kept = TypeVar("_Kept", FrameRecord, CellRecord)
+_Kept = TypeVar("_Kept", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -101,19 +105,19 @@ class RunFolder:
 
     def frames(self) -> Iterator[FrameRecord]:
         """Every frame, in the order of measurement."""
-        return self._kept(SAMPLES_FILE, FrameRecord, [])
+        return self.kept(SAMPLES_FILE, FrameRecord, [])
 
     def cells(self) -> Iterator[CellRecord]:
         """Every ended cell, in the order of measurement."""
-        return self._kept(CELLS_FILE, CellRecord, [])
+        return self.kept(CELLS_FILE, CellRecord, [])
 
     def contents(self) -> Contents:
         """Both, each file read once."""
         damage: list[str] = []
         frames: dict[str, list[FrameRecord]] = defaultdict(list)
-        for frame in self._kept(SAMPLES_FILE, FrameRecord, damage):
+        for frame in self.kept(SAMPLES_FILE, FrameRecord, damage):
             frames[frame.attempt].append(frame)
-        cells = [*self._kept(CELLS_FILE, CellRecord, damage)]
+        cells = [*self.kept(CELLS_FILE, CellRecord, damage)]
         return Contents(dict(frames), cells, tuple(damage))
 
     def append(self, name: str, line: bytes) -> None:
@@ -149,12 +153,14 @@ class RunFolder:
 
     def unwritable(self, name: str, error: OSError) -> RunError:
         """What to tell of a file of the folder that cannot be written."""
+        begun = (command for file, command in GOES_ON.items() if (self.path / file).exists())
         return RunError(
             f"cannot write {self.path / name}: {error.strerror}; what was measured before is "
-            f"readable there: make room and go on with `orchestrate sweep --resume {self.path}`"
+            "readable there: make room and go on with "
+            f"`orchestrate {next(begun, 'sweep')} --resume {self.path}`"
         )
 
-    def _kept(self, name: str, kind: type[_Kept], damage: list[str]) -> Iterator[_Kept]:
+    def kept(self, name: str, kind: type[_Kept], damage: list[str]) -> Iterator[_Kept]:
         """The lines of a file; what is no such record, as half a line is, is told to `damage`."""
         file = self.path / name
         if not file.exists():
@@ -205,8 +211,9 @@ def check_free(path: Path) -> None:
 
 
 def _to_go_on(path: Path) -> str:
-    if (path / RUN_FILE).exists():
-        return f", or go on with the sweep in it: orchestrate sweep --resume {path}"
-    if (path / SCENARIO_FILE).exists() and any(path.glob(f"*/{RUN_FILE}")):  # sweeps alone go on
+    for file, command in GOES_ON.items():
+        if (path / file).exists():
+            return f", or go on with what is in it: orchestrate {command} --resume {path}"
+    if (path / SCENARIO_FILE).exists() and any(any(path.glob(f"*/{file}")) for file in GOES_ON):
         return f", or go on with the scenario in it: orchestrate scenario run {path} --resume"
     return ""

@@ -10,11 +10,13 @@ from pathlib import Path
 from orchestrator.ask.scenario_file import Scenario
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.scenarios.clause_10_6 import leave
-from orchestrator.transit.incremental import Outcome, run_incremental
+from orchestrator.transit.incremental import INCREMENTS, run_incremental
 from orchestrator.transit.incremental_asked import Incremental, incremental
+from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 
-TAKES = ("input", "bw")
+TAKES = ("input", "bw", "runs")
 """Options of a scenario that are meant for all of its models."""
 Told = Callable[[str], None]
 
@@ -24,7 +26,7 @@ def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:
     if wrong := [name for name in options if name not in TAKES]:
         raise UsageError(
             f"--{wrong[0].replace('_', '-')} is not for the scenario {scenario.clause}, which sends"
-            " models in increments: it takes --images and --bw"
+            " models in increments: it takes --images, --bw and --runs"
         )
     given = {name: str(v) if isinstance(v, Path) else v for name, v in options.items()}
     merged = scenario.replaced(increments={**scenario.increments, **given})
@@ -32,16 +34,21 @@ def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:
     return merged
 
 
-def run(scenario: Scenario, folder: Path, told: Told) -> list[Outcome]:
-    """Run the scenario that ``folder`` holds, and leave its tables there.
+def run(scenario: Scenario, folder: Path, told: Told) -> list[Outcome[IncrementRow]]:
+    """Run the scenario that ``folder`` holds, or go on with it, and leave its tables there.
 
-    Raises SplitbedError; UsageError where it was begun before, for it does not go on.
+    Raises SplitbedError.
     """
     wanted = asked(scenario, folder)
-    for one in wanted:
-        if one.out:
+    begun = [one.out if one.out and INCREMENTS.is_in(one.out) else None for one in wanted]
+    for one, resumed in zip(wanted, begun, strict=True):
+        if one.out and not resumed:
             check_free(one.out)
-    outcomes = [run_incremental(one, told) for one in wanted]
+    go_on = f"orchestrate scenario run {folder} --resume"
+    outcomes = [
+        run_incremental(one, told, resumed, go_on)
+        for one, resumed in zip(wanted, begun, strict=True)
+    ]
     rows = [row for outcome in outcomes for row in outcome.rows]
     leave(rows, RunFolder(folder), f"# {scenario.clause} {scenario.name}: results\n")
     return outcomes

@@ -4,7 +4,8 @@ scenario.yaml, scenario.md   as of every scenario        models/   what the mode
 tables.md, table-*.csv       the tables of the clause, and its figure
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,16 +14,18 @@ from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.scenarios import clause_10_1
 from orchestrator.scenarios.repaired import repaired_rates
 from orchestrator.scenarios.tables import Table
-from orchestrator.testbed.local import local_model
+from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep, model_sweep
 from orchestrator.transit.evaluation import file_of
-from orchestrator.transit.run import ModelOutcome, run_model_sweep
+from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.row import ModelRow
+from orchestrator.transit.run import MODELS, run_model_sweep
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
 
 MODELS_FOLDER, TABLES_FILE = "models", "tables.md"
-TAKES = {"input": "data_set_name", "coder_name": "coder_name", "bw": "bw", "weights": "weights"}
+TAKES = {"input": "data_set_name"} | {one: one for one in ("coder_name", "bw", "weights", "runs")}
 """Option of a scenario -> option of a model sweep."""
 WORDS = "1 - WER"
 """How the metric of recognisers begins."""
@@ -42,18 +45,23 @@ def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:
     return merged
 
 
-def run(scenario: Scenario, folder: Path, told: Told) -> ModelOutcome:
-    """Run the scenario that ``folder`` holds, and leave its tables there.
+def run(scenario: Scenario, folder: Path, told: Told) -> Outcome[ModelRow]:
+    """Run the scenario that ``folder`` holds, or go on with it, and leave its tables there.
 
-    Raises SplitbedError; UsageError where it was begun before, for it does not go on.
+    Raises SplitbedError.
     """
     models = folder / MODELS_FOLDER
-    check_free(models)
+    resumed = models if MODELS.is_in(models) else None
+    if resumed is None:
+        check_free(models)
     asked = _asked(scenario, models)
-    outcome = run_model_sweep(asked, told)
-    if outcome.rows:
-        told("computing the tables of the clause")
-        _leave(scenario, asked, outcome, folder)
+    with ExitStack() as stack:
+        local = stack.enter_context(local_model(asked.config)) if asked.config else None
+        go_on = f"orchestrate scenario run {folder} --resume"
+        outcome = run_model_sweep(asked, told, resumed, local, go_on)
+        if outcome.rows:
+            told("computing the tables of the clause")
+            _leave(scenario, asked, outcome.rows, folder, local)
     return outcome
 
 
@@ -65,8 +73,14 @@ def _asked(scenario: Scenario, out: Path | None = None) -> ModelSweep:
     return model_sweep(_plain(scenario) | {"out_dir": out})
 
 
-def _leave(scenario: Scenario, asked: ModelSweep, outcome: ModelOutcome, folder: Path) -> None:
-    found = _tables(asked, outcome, folder)
+def _leave(
+    scenario: Scenario,
+    asked: ModelSweep,
+    rows: Sequence[ModelRow],
+    folder: Path,
+    local: LocalModel | None,
+) -> None:
+    found = _tables(asked, rows, folder, local)
     files = RunFolder(folder)
     for table in found:
         files.replace(f"table-{table.name}.csv", table.csv())
@@ -74,15 +88,15 @@ def _leave(scenario: Scenario, asked: ModelSweep, outcome: ModelOutcome, folder:
     files.replace(TABLES_FILE, "\n".join([heading, *(table.markdown() for table in found)]))
 
 
-def _tables(asked: ModelSweep, outcome: ModelOutcome, folder: Path) -> list[Table]:
-    rows, models = outcome.rows, folder / MODELS_FOLDER
-    if asked.config is None or not rows[0].metric_name.startswith(WORDS):
+def _tables(
+    asked: ModelSweep, rows: Sequence[ModelRow], folder: Path, local: LocalModel | None
+) -> list[Table]:
+    if asked.config is None or local is None or not rows[0].metric_name.startswith(WORDS):
         return [Table("models", "Models in transit", [asdict(row) for row in rows])]
-    with local_model(asked.config) as local:
-        judged = dict.fromkeys(row.coder_name for row in rows if row.rec_perf is not None)
-        anchor = AnchorScenario(local, asked.config).path
-        files = {name: file_of(models, asked, name, anchor.suffix) for name in judged}
-        repaired = repaired_rates(local, {rows[0].model_name: anchor, **files})
+    judged = dict.fromkeys(row.coder_name for row in rows if row.rec_perf is not None)
+    anchor = AnchorScenario(local, asked.config).path
+    files = {name: file_of(folder / MODELS_FOLDER, asked, name, anchor.suffix) for name in judged}
+    repaired = repaired_rates(local, {rows[0].model_name: anchor, **files})
     named = ZOO[asked.model_name].parameters if asked.model_name in ZOO else 0
     clause_10_1.plot(rows, folder / clause_10_1.FIGURE)
     return clause_10_1.tables(rows, named or rows[0].anc_size // 4, repaired)

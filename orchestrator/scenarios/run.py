@@ -43,8 +43,9 @@ from orchestrator.scenarios.tables import (
 )
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
-from orchestrator.transit.incremental import Outcome
-from orchestrator.transit.run import ModelOutcome
+from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.row import ModelRow
 from splitbed.command import say
 from splitbed.errors import RunError, UsageError
 from splitbed.graphs.splits import resolve
@@ -146,13 +147,13 @@ def in_increments(folder: Path) -> bool:
     return bool(_begun(folder).increments)
 
 
-def run_increments(folder: Path, told: increments_run.Told) -> list[Outcome]:
-    """Run that one. Raises SplitbedError."""
+def run_increments(folder: Path, told: increments_run.Told) -> list[Outcome[IncrementRow]]:
+    """Run that one, or go on with it. Raises SplitbedError."""
     return increments_run.run(_begun(folder), folder, told)
 
 
-def run_models(folder: Path, told: models_run.Told) -> ModelOutcome:
-    """Run that one. Raises SplitbedError."""
+def run_models(folder: Path, told: models_run.Told) -> Outcome[ModelRow]:
+    """Run that one, or go on with it. Raises SplitbedError."""
     return models_run.run(_begun(folder), folder, told)
 
 

@@ -18,6 +18,8 @@ from splitbed.model_coders import DUMMY, coder_named
 
 OWN = "splitbed"
 """The scenario of a model of ours: its task and its dataset."""
+MOST_RUNS = 1000
+"""Deliveries over each link."""
 _OF_FILES = ("model", "input", "weights", "calibration")
 
 
@@ -41,6 +43,7 @@ class ModelSweep(Frozen):
     eval_compression: bool = True
     eval_anchor: bool = True
     download_only: bool = False
+    runs: int = Field(1, ge=1, le=MOST_RUNS)
     offline: bool = False
     config: SweepConfig | None = None
 

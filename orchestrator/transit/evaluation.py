@@ -4,7 +4,7 @@ anchor model ─> size, performance      encode ─> bitstream ─> decode ─> 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -77,14 +77,15 @@ class Evaluation:
             eval_anchor=asked.eval_anchor,
         )
 
-    def run(self, told: Callable[[str], None]) -> Iterator[ModelRow]:
-        """One coder after another; what goes wrong with one is in its row."""
-        if self._asked.eval_anchor:
+    def run(self, told: Callable[[str], None], known: Collection[str] = ()) -> Iterator[ModelRow]:
+        """One coder after another but those `known`; what goes wrong with one is in its row."""
+        coders = [name for name in dict.fromkeys(self._asked.coder_name) if name not in known]
+        if self._asked.eval_anchor and coders:
             told(f"evaluating {self._asked.model_name}, the anchor")
             with named(self._asked.scenario_name):
                 perf, took_s = self._scenario.get_perf(self._anchor, TEST)
             self._row = replace(self._row, anc_perf=perf, anc_eval_time=took_s)
-        for name in self._asked.coder_name:
+        for name in coders:
             if self._asked.eval_compression:
                 told(f"coding {self._asked.model_name} as {name}")
             yield self._coded(name)

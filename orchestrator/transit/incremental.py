@@ -3,25 +3,31 @@
     at once   edge: 16 bits ────────────▼──────────── UE: open, infer
     in steps  edge: 8 bits ─▼─ UE: open, infer, infer … while the update comes ─▼─ UE: open, infer
 
-increments.csv   a row per version and link    VERSION.bit, VERSION.onnx   bitstream, rebuilt model
-cells.jsonl      what nodes and proofs said    increments.json             what was asked
+increments.csv    a row per version and link    VERSION.bit, VERSION.onnx   bitstream, rebuilt model
+cells.jsonl       a line per delivery           coders.jsonl                a line per version
+increments.json   what was asked, of which model, on which machines
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from threading import Event, Thread
 
+from msgspec.structs import replace as changed
+from pydantic import TypeAdapter, ValidationError
+
 from netem.spec import LinkSpec
-from orchestrator.results.run_folder import RunFolder, check_free, create
+from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.results.run_folder import INCREMENTS_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
 from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.anchor import AnchorScenario
-from orchestrator.transit.crossing import Crossing
+from orchestrator.transit.crossing import Crossing, once_more
+from orchestrator.transit.delivery import Delivery
 from orchestrator.transit.evaluation import file_name
 from orchestrator.transit.incremental_asked import Incremental
 from orchestrator.transit.incremental_row import (
@@ -29,50 +35,71 @@ from orchestrator.transit.incremental_row import (
     COARSE,
     UPDATE,
     IncrementRow,
+    increment_row_of,
     increments_csv,
 )
-from orchestrator.transit.row import kept
-from splitbed.errors import NodeError
+from orchestrator.transit.journal import Journal, Layout, TransitRecord, going_on
+from orchestrator.transit.outcome import Outcome
+from splitbed.checked import one_line
+from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders.decoder import Decoder
 from splitbed.model_coders.increments import alone, decode_update, encoded, steps, update_named
 from splitbed.model_data import ModelFile, read_model, write_model
 
-RESULTS_FILE, ASKED_FILE = "increments.csv", "increments.json"
+INCREMENTS = Layout(
+    INCREMENTS_FILE,
+    "increments.csv",
+    IncrementRow,
+    increment_row_of,
+    increments_csv,
+    by_link=True,
+)
+_ASKED = TypeAdapter(Incremental)
 Told = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The rows, and the folder with its files."""
+def run_incremental(
+    asked: Incremental, told: Told, resumed: Path | None = None, go_on: str = ""
+) -> Outcome[IncrementRow]:
+    """Measure what is asked, or go on with it in the folder ``resumed``.
 
-    rows: Sequence[IncrementRow]
-    folder: RunFolder
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all went well."""
-        return 0 if all(row.valid for row in self.rows) else 1
-
-
-def run_incremental(asked: Incremental, told: Told) -> Outcome:
-    """Measure what is asked; `told` is told what goes on. Raises SplitbedError."""
+    `told` is told what is on; ``go_on`` the command that goes on with what was stopped, where it is
+    not this one. Raises SplitbedError.
+    """
     named = versions(asked.bits)
-    if asked.out:
+    if asked.out and resumed is None:
         check_free(asked.out)
     site = None if asked.offline else checked_site(asked.config)
     with local_model(asked.config) as local:
         scenario = AnchorScenario(local, asked.config)
-        folder = create(asked.out, f"increments-{local.model.name}")
-        told_of = {"bits": asked.bits, "config": asked.config.model_dump(mode="json")}
-        folder.replace(ASKED_FILE, json.dumps(told_of, indent=2))
+        stem = f"increments-{local.model.name}"
+        folder = RunFolder(resumed) if resumed else create(asked.out, stem)
+        go_on = go_on or f"orchestrate increments --resume {folder.path}"
+        with folder.locked(), going_on(go_on, told):
+            fresh = TransitRecord(
+                asked=_ASKED.dump_python(asked, mode="json"), model=local.model.facts
+            )
+            journal = Journal.begun(folder, INCREMENTS, fresh)
+            if not journal.here.keys() >= {name for _, _, name in named}:
+                for row in here(scenario, local, named, folder, told):
+                    journal.add_coder(row)
+            if site:
+                _over_links(asked, site, local, scenario, journal, told)
+            journal.write()
+            return Outcome(journal.rows, folder.path)
 
-        def keep(known: Sequence[IncrementRow]) -> None:
-            folder.replace(RESULTS_FILE, increments_csv(known))
 
-        rows = kept(here(scenario, local, named, folder, told), keep)
-        if site:
-            rows = kept(_over_links(rows, site, local, scenario, folder, told), keep, rows)
-    return Outcome(rows, folder)
+def resumed_incremental(folder: Path) -> Incremental:
+    """What was asked of the increments in a folder. UsageError where that cannot be told."""
+    asked = dict(INCREMENTS.asked(folder).asked)
+    try:
+        config = TypeAdapter(dict[str, object]).validate_python(asked.get("config"))
+        asked["config"] = sweep_config({k: v for k, v in config.items() if v is not None})
+        return _ASKED.validate_python(asked)
+    except ValidationError as error:
+        raise UsageError(
+            f"cannot resume {folder}: its {INCREMENTS_FILE} is damaged: {one_line(error)}"
+        ) from None
 
 
 def versions(bits: Sequence[int]) -> list[tuple[str, int, str]]:
@@ -153,52 +180,54 @@ def _coded(
 
 
 def _over_links(
-    coded: Sequence[IncrementRow],
+    asked: Incremental,
     site: Site,
     local: LocalModel,
     scenario: AnchorScenario,
-    folder: RunFolder,
+    journal: Journal[IncrementRow],
     told: Told,
-) -> Iterator[IncrementRow]:
+) -> None:
     with testbed(site, local.model, scenario.config.flow_links) as bed:
-        sending = Sending(Crossing(bed, scenario, folder))
-        for link, *_ in scenario.config.flow_links:
-            told(f"sending {local.model.name} over {link.words}")
-            yield from sending.over(coded, link)
+        sending = Sending(Crossing(bed, scenario, journal))
+        for number in range(asked.runs):
+            for link, *_ in scenario.config.flow_links:
+                every = {(name, link.words, number) for name in journal.here}
+                if not every <= journal.ended:
+                    told(f"sending {local.model.name} over {link.words}")
+                    sending.over(link, number)
+        once_more(journal, lambda one: sending.over(one.link, one.number), told)
 
 
 class Sending:
     """Sends every version over a link, in their order: an update follows what it refines."""
 
-    def __init__(self, crossing: Crossing) -> None:
+    def __init__(self, crossing: Crossing[IncrementRow]) -> None:
         self._crossing = crossing
-        self._perf: dict[str, float | None] = {}
-        """What each version reached on the UE, which no link changes."""
+        self._journal = crossing.journal
 
-    def over(self, rows: Sequence[IncrementRow], link: LinkSpec) -> Iterator[IncrementRow]:
-        """The rows over the link; what follows one that failed is not sent."""
-        since, fault = 0.0, ""
-        for row in rows:
+    def over(self, link: LinkSpec, number: int = 0) -> None:
+        """All of them over the link; what follows one that failed is not sent."""
+        since, failed = 0.0, ""
+        for name, row in self._journal.here.items():
             updates = row.version == UPDATE
-            if fault and updates:
-                yield self._crossing.failed(row, link, NodeError(fault))
+            if failed and updates:
+                error = f"not sent, as {failed} failed"
+                self._journal.add(Delivery(coder=name, link=link, number=number, error=error))
                 continue
-            sent = self._sent(row, link, updates=updates)
-            fault = "" if sent.startup_ms is not None else f"not sent, as {row.coder_name} failed"
-            since = (since if updates else 0.0) + (sent.startup_ms or 0.0)
-            yield replace(sent, since_request_ms=None if fault else since)
+            sent = self._sent(name, link, number, updates=updates)
+            failed = name if sent.error is not None else ""
+            since = (since if updates else 0.0) + sent.startup_ms
+            self._journal.add(changed(sent, since_request_ms=None if failed else since))
 
-    def _sent(self, row: IncrementRow, link: LinkSpec, *, updates: bool) -> IncrementRow:
-        known = replace(row, ue_perf=self._perf.get(row.coder_name))
+    def _sent(self, coder: str, link: LinkSpec, number: int, *, updates: bool) -> Delivery:
         inferring = Inferring(self._crossing.infer)
         try:
-            coded = self._crossing.ready(row.coder_name)
+            self._crossing.ready(coder)
             during = inferring.going_on() if updates else None
-            sent = self._crossing.over(known, link, coded, during)
+            sent = self._crossing.over(coder, link, number, during)
         except NodeError as error:
-            return self._crossing.broken(row, link, error)
-        self._perf[row.coder_name] = sent.ue_perf
-        return replace(sent, inferences_meanwhile=inferring.count if updates else None)
+            return self._crossing.broken(coder, link, number, error)
+        return changed(sent, inferences_meanwhile=inferring.count if updates else None)
 
 
 class Inferring:

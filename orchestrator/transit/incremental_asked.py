@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from orchestrator.ask.numbers import comma_list
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.transit.asked import whole_model_config
+from orchestrator.transit.asked import MOST_RUNS, whole_model_config
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import check
 
 LOW_BITS, HIGH_BITS = 8, 16
 """Of who says none."""
 _BITS = TypeAdapter[tuple[int, ...]](Annotated[tuple[int, ...], BeforeValidator(comma_list)])
-_OWN = ("low_bits", "high_bits", "progressive", "offline", "out")
+_OWN = ("low_bits", "high_bits", "progressive", "runs", "offline", "out")
+_RUNS = TypeAdapter[int](Annotated[int, Field(ge=1, le=MOST_RUNS)])
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Incremental:
 
     config: SweepConfig
     bits: tuple[int, ...]
+    runs: int = 1
     offline: bool = False
     out: Path | None = None
 
@@ -38,8 +40,19 @@ def incremental(options: Mapping[str, object]) -> Incremental:
     own = {name: given.pop(name) for name in _OWN if name in given}
     steps, out = _steps(own), own.get("out")
     return Incremental(
-        whole_model_config(given), steps, bool(own.get("offline")), Path(str(out)) if out else None
+        config=whole_model_config(given),
+        bits=steps,
+        runs=_runs(own.get("runs", 1)),
+        offline=bool(own.get("offline")),
+        out=Path(str(out)) if out else None,
     )
+
+
+def _runs(told: object) -> int:
+    try:
+        return _RUNS.validate_python(told)
+    except ValidationError:
+        raise UsageError(f"--runs {told}: give a whole number from 1 to {MOST_RUNS}") from None
 
 
 def _steps(own: Mapping[str, object]) -> tuple[int, ...]:

@@ -1,10 +1,12 @@
 """A row of ``increments.csv``: a version of the model that travels, over a link or without one."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median, median_low
 from typing import Annotated
 
 from orchestrator.results.columns import Column, columns_of, csv_text
+from orchestrator.transit.delivery import Delivery, row_of
 from orchestrator.transit.row import ModelRow
 
 AT_ONCE, COARSE, UPDATE = "high precision", "low precision", "update"
@@ -36,6 +38,19 @@ class IncrementRow(ModelRow):
             empty=_NO_UPDATE,
         ),
     ] = None
+
+
+def increment_row_of(row: IncrementRow, deliveries: Sequence[Delivery]) -> IncrementRow:
+    """As :func:`row_of`, with what its deliveries say of the steps before them."""
+    since = [one.since_request_ms for one in deliveries if one.since_request_ms is not None]
+    counts = [
+        one.inferences_meanwhile for one in deliveries if one.inferences_meanwhile is not None
+    ]
+    return replace(
+        row_of(row, deliveries),
+        since_request_ms=median(since) if since else None,
+        inferences_meanwhile=median_low(counts) if counts else None,
+    )
 
 
 def increments_csv(rows: Iterable[IncrementRow]) -> str:

@@ -4,15 +4,16 @@ The first columns are those of Table 2.1.2.3-1, then the parameters that Table 2
 under their names; ours follow.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from orchestrator.results.columns import Column, columns_of, csv_text
 
 _NOT_CODED = "not compressed"
 _NO_ANCHOR = "anchor not evaluated"
 _NO_LINK = "no link"
+_ONE_DELIVERY = "one delivery, or none"
 _OWN_ALONE = "not of a published scenario or coder"
 
 
@@ -59,6 +60,9 @@ class ModelRow:
         float | None, Column("one-way delay that was asked", "ms", empty=_NO_LINK)
     ] = None
     loss_pct: Annotated[float | None, Column("loss that was asked", "%", empty=_NO_LINK)] = None
+    deliveries: Annotated[
+        int | None, Column("that came over the link; times are their medians", empty=_NO_LINK)
+    ] = None
     link_down_mbit: Annotated[
         float | None, Column("downlink as proved before it came", "Mbit/s", empty=_NO_LINK)
     ] = None
@@ -99,6 +103,14 @@ class ModelRow:
             "ms",
             empty=_NO_LINK,
         ),
+    ] = None
+    startup_low_ms: Annotated[
+        float | None, Column("lower end of its interval", "ms", empty=_ONE_DELIVERY)
+    ] = None
+    startup_high_ms: Annotated[float | None, Column("upper end", "ms", empty=_ONE_DELIVERY)] = None
+    startup_interval: Annotated[
+        str | None,
+        Column("in how many cases it holds the median, or that it is a range", empty=_ONE_DELIVERY),
     ] = None
     startup_pd_ms: Annotated[
         float | None,
@@ -147,21 +159,6 @@ class ModelRow:
     def compares(self) -> bool:
         """Whether its times may be held against those of others."""
         return self.valid and not self.disturbed and not self.resumed
-
-
-_Row = TypeVar("_Row", bound=ModelRow)
-
-
-def kept(
-    rows: Iterable[_Row], keep: Callable[[list[_Row]], None], before: Sequence[_Row] = ()
-) -> list[_Row]:
-    """All `rows`; `keep` is given them whenever another is known, and those `before` of others."""
-    done: list[_Row] = []
-    for row in rows:
-        done.append(row)
-        known = {one.coder_name for one in done}
-        keep([*done, *(one for one in before if one.coder_name not in known)])
-    return done
 
 
 def results_csv(rows: Iterable[ModelRow]) -> str:

@@ -1,117 +1,128 @@
 """A model sweep: every coder here, then over every link; a row of ``results.csv`` for each.
 
 results.csv   a row per coder and link      CODER.bit, CODER.onnx   bitstream, rebuilt model
-cells.jsonl   what nodes and proofs said    models.json             what was asked
-conditions.json                             machines, versions
+cells.jsonl   a line per delivery           coders.jsonl            a line per coder
+models.json   what was asked, of which model, on which machines
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from netem.spec import LinkSpec
-from orchestrator.results.run_folder import RunFolder, check_free, create
+from pydantic import ValidationError
+
+from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.results.facts import ModelFacts
+from orchestrator.results.run_folder import MODELS_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
-from orchestrator.testbed.testbed import Testbed, testbed
+from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.crossing import Crossing
+from orchestrator.transit.delivery import row_of
 from orchestrator.transit.evaluation import Evaluation, named
-from orchestrator.transit.published import is_class, scenario_named
-from orchestrator.transit.row import ModelRow, kept, results_csv
+from orchestrator.transit.journal import Journal, Layout, TransitRecord, going_on
+from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.published import Scenario, is_class, scenario_named
+from orchestrator.transit.row import ModelRow, results_csv
+from splitbed.checked import one_line
+from splitbed.errors import UsageError
 
-RESULTS_FILE, ASKED_FILE = "results.csv", "models.json"
+MODELS = Layout(MODELS_FILE, "results.csv", ModelRow, row_of, results_csv)
 Told = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class ModelOutcome:
-    """The rows of a model sweep, and the folder with its files; None where nothing was measured."""
+def run_model_sweep(
+    asked: ModelSweep,
+    told: Told,
+    resumed: Path | None = None,
+    local: LocalModel | None = None,
+    go_on: str = "",
+) -> Outcome[ModelRow]:
+    """Measure what is asked, or go on with it in the folder ``resumed``; `told` is told what is on.
 
-    rows: Sequence[ModelRow] = ()
-    folder: Path | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all went well."""
-        return 0 if all(row.valid for row in self.rows) else 1
-
-
-def run_model_sweep(asked: ModelSweep, told: Told) -> ModelOutcome:
-    """Measure what is asked; `told` is told what goes on. Raises SplitbedError."""
-    if asked.out_dir:
+    ``local`` is the model, where it is open already; ``go_on`` the command that goes on with what
+    was stopped, where it is not this one. Raises SplitbedError.
+    """
+    if asked.out_dir and resumed is None:
         check_free(asked.out_dir)
-    config = asked.config
+    kept = partial(_kept, asked, told, resumed, go_on)
+    if asked.config is None:
+        with named(asked.scenario_name):
+            scenario = scenario_named(asked.scenario_name)(asked.options(asked.coder_name[0]))
+            scenario.download_data_and_models()
+        return kept(scenario, ModelFacts(name=asked.model_name))
+    crosses = not asked.offline and asked.eval_compression
+    site = checked_site(asked.config) if crosses else None
     with ExitStack() as stack:
-        if config is None:
-            with named(asked.scenario_name):
-                scenario = scenario_named(asked.scenario_name)(asked.options(asked.coder_name[0]))
-                scenario.download_data_and_models()
-            return _written(
-                asked,
-                lambda folder: _kept(asked, folder, Evaluation(asked, scenario, folder).run(told)),
-            )
-        crosses = not asked.offline and asked.eval_compression
-        site = checked_site(config) if crosses else None
-        local = stack.enter_context(local_model(config))
-        own = AnchorScenario(local, config, asked.workers)
-
-        def rows(folder: RunFolder) -> Sequence[ModelRow]:
-            evaluation = Evaluation(asked, own, folder)
-            # all of it first: what judges here is no burden to what is timed there
-            here = _kept(asked, folder, evaluation.run(told))
-            if site is None:
-                return here
-            with_files = [(row, evaluation.rebuilt(row.coder_name)) for row in here]
-            begun = partial(Crossing, scenario=own, folder=folder)
-            over = _over_links(with_files, site, local, config.flow_links, begun, told)
-            return _kept(asked, folder, over, here)
-
-        return _written(asked, rows)
-
-
-def _written(asked: ModelSweep, measure: Callable[[RunFolder], Sequence[ModelRow]]) -> ModelOutcome:
-    if asked.download_only:
-        return ModelOutcome()
-    folder = create(asked.out_dir, f"models-{Path(asked.model_name).stem or asked.scenario_name}")
-    folder.replace(ASKED_FILE, asked.model_dump_json(indent=2))
-    return ModelOutcome(measure(folder), folder.path)
+        local = local or stack.enter_context(local_model(asked.config))
+        own = AnchorScenario(local, asked.config, asked.workers)
+        over_links = partial(_over_links, asked, told, site, local, own) if site else None
+        return kept(own, local.model.facts, over_links)
 
 
 def _kept(
     asked: ModelSweep,
-    folder: RunFolder,
-    rows: Iterator[ModelRow],
-    before: Sequence[ModelRow] = (),
-) -> Sequence[ModelRow]:
-    """The rows, in the folder as they come; until then those `before`."""
+    told: Told,
+    resumed: Path | None,
+    go_on: str,
+    scenario: Scenario,
+    facts: ModelFacts,
+    over_links: Callable[[Journal[ModelRow], Mapping[str, Path]], None] | None = None,
+) -> Outcome[ModelRow]:
+    """Measure into a folder, new or not, and give what it then has."""
+    if asked.download_only:
+        return Outcome()
+    stem = Path(asked.model_name).stem or asked.scenario_name
+    folder = RunFolder(resumed) if resumed else create(asked.out_dir, f"models-{stem}")
+    go_on = go_on or f"orchestrate model-sweep --resume {folder.path}"
+    with folder.locked(), going_on(go_on, told):
+        fresh = TransitRecord(asked=asked.model_dump(mode="json"), model=facts)
+        journal = Journal.begun(folder, MODELS, fresh, asked.unique_tag)
+        evaluation = Evaluation(asked, scenario, folder)
+        # all of it first: what judges here is no burden to what is timed there
+        known = {name for name, row in journal.here.items() if not row.fault}
+        for row in evaluation.run(told, known):
+            journal.add_coder(row)
+        if over_links:
+            over_links(journal, {name: evaluation.rebuilt(name) for name in journal.here})
+        journal.write()
+        return Outcome(journal.rows, folder.path)
 
-    def keep(known: Sequence[ModelRow]) -> None:
-        folder.replace(f"{asked.unique_tag}{RESULTS_FILE}", results_csv(known))
 
-    return kept(rows, keep, before)
+def resumed_sweep(folder: Path) -> ModelSweep:
+    """What the model sweep in a folder was asked. UsageError where that cannot be told."""
+    asked = dict(MODELS.asked(folder).asked)
+    try:
+        if config := asked.get("config"):
+            assert isinstance(config, Mapping)
+            asked["config"] = sweep_config({k: v for k, v in config.items() if v is not None})
+        return ModelSweep.model_validate(asked)
+    except (ValidationError, AssertionError) as error:
+        told = one_line(error) if isinstance(error, ValidationError) else "its config is none"
+        raise UsageError(f"cannot resume {folder}: its {MODELS_FILE} is damaged: {told}") from None
 
 
 def _over_links(
-    here: Sequence[tuple[ModelRow, Path]],
+    asked: ModelSweep,
+    told: Told,
     site: Site,
     local: LocalModel,
-    links: Sequence[Sequence[LinkSpec]],
-    begun: Callable[[Testbed], Crossing],
-    told: Told,
-) -> Iterator[ModelRow]:
-    """The rows over every link; of what failed here, or is decoded here alone, the row itself."""
-    with testbed(site, local.model, links) as bed:
-        crossing = begun(bed)
-        for row, rebuilt in here:
+    scenario: AnchorScenario,
+    journal: Journal[ModelRow],
+    files: Mapping[str, Path],
+) -> None:
+    """Deliver every coder over every link, but for what failed here, or is decoded here alone."""
+    with testbed(site, local.model, scenario.config.flow_links) as bed:
+        crossing = Crossing(bed, scenario, journal)
+        for name, row in journal.here.items():
             if row.fault:
-                yield row
-            elif is_class(row.coder_name):
-                told(f"{row.coder_name} is decoded here alone: nodes have coders by name")
-                yield row
-            else:
-                told(f"sending {row.model_name} as {row.coder_name}")
-                yield from crossing.run(row, rebuilt)
+                continue
+            if is_class(name):
+                told(f"{name} is decoded here alone: nodes have coders by name")
+                continue
+            told(f"sending {row.model_name} as {name}")
+            crossing.run(name, files[name], asked.runs)
+        crossing.again(files, told)

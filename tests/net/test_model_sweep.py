@@ -13,7 +13,7 @@ from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed as brought_up
 from orchestrator.transit.asked import model_sweep
-from orchestrator.transit.run import run_model_sweep
+from orchestrator.transit.run import resumed_sweep, run_model_sweep
 from splitbed.flow import Span
 from tests.net.counted import carried, since
 from tests.shared_machine import until
@@ -23,17 +23,23 @@ pytestmark = pytest.mark.usefixtures("backend")
 CUT_S = 1.5
 
 
-def test_what_came_over_the_link_is_what_was_encoded(tmp_path: Path) -> None:
+def test_what_came_over_the_link_is_what_was_encoded_and_is_gone_on_with(tmp_path: Path) -> None:
     asked = {"model": "shapesnet", "coder_name": "int8+zstd", "bw": "20", "accuracy_frames": 3}
-    outcome = run_model_sweep(model_sweep(asked | {"out_dir": tmp_path / "out"}), lambda _: None)
-    (row,) = outcome.rows
+    sweep = model_sweep(asked | {"out_dir": (out := tmp_path / "out"), "runs": 2})
+    (row,) = run_model_sweep(sweep, lambda _: None).rows
     assert row.ue_perf == row.rec_perf
     told = (row.link_ms, row.decode_tail_ms, row.open_ms, row.first_inference_ms)
     assert all(told)
-    assert row.startup_ms == pytest.approx(sum(one or 0 for one in told))
+    assert row.startup_ms == pytest.approx(sum(one or 0 for one in told))  # medians of two
+    assert (row.startup_low_ms or 0) <= (row.startup_ms or 0) <= (row.startup_high_ms or 0)
     assert (row.link_ms or 0) >= 0.98 * (row.link_bound_ms or 0)
     assert (row.model_peak_bytes or 0) > 0
     assert row.valid or "Mbit/s" in row.fault  # whatever else runs here may slow a proof
+    first, *_ = (out / "cells.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "cells.jsonl").write_bytes(first)
+    (again,) = run_model_sweep(resumed_sweep(out), lambda _: None, out).rows
+    assert (again.deliveries, again.rec_sha256) == (2, row.rec_sha256)
+    assert (out / "cells.jsonl").read_bytes().startswith(first)
 
 
 def test_a_link_that_is_cut_for_a_while_costs_that_and_nothing_else(tmp_path: Path) -> None:

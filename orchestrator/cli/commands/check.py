@@ -66,12 +66,10 @@ def crosscheck(
     json: Json = False,
 ) -> None:
     """Say whether B reproduces A (clause 2): what is deterministic, and times; exit 1 if not."""
-    from orchestrator.checks import crosscheck
+    from orchestrator.checks.pairs import crosschecked
     from orchestrator.checks.tolerances import read_tolerances
-    from orchestrator.results.reading import read
 
-    limits = read_tolerances(tolerances)
-    found = crosscheck.crosscheck(read(run_a), read(run_b), limits, scenario)
+    found = crosschecked(run_a, run_b, read_tolerances(tolerances), scenario)
     if json:
         _print_json(found.record())
     else:

@@ -1,5 +1,6 @@
 """The commands of `orchestrate` about models in transit."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,11 +15,12 @@ from orchestrator.api.options import (
     TransitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.options import MODEL, Json, Model
+from orchestrator.cli.options import MODEL, Json, Model, option
 from orchestrator.cli.watch.heartbeat import alive
 from splitbed.command import Commands, say
 
 models_app = Commands()
+Resume = Annotated[Path | None, option("Go on with this run folder; takes no other option.")]
 _AS_PUBLISHED = {"token_normalize_func": lambda word: word.replace("_", "-")}
 """Options may be typed as Table 2.1.2.2-1 has them: --coder_name."""
 _MODEL = typer.Option(
@@ -29,31 +31,40 @@ _MODEL = typer.Option(
 @models_app.command("model-sweep", context_settings=_AS_PUBLISHED)
 @grouped(TransitWords, ModelWords, LinkWords, ImpairmentWords, NodeWords)
 def model_sweep(
-    asked: Asked, model: Annotated[str | None, _MODEL] = None, json: Json = False
+    asked: Asked,
+    model: Annotated[str | None, _MODEL] = None,
+    resume: Resume = None,
+    json: Json = False,
 ) -> None:
     """Send a model over every link, as coders compress it; judge what the UE has (clause 5.2)."""
+    from orchestrator.api.models import sweep_or_resumed
     from orchestrator.cli.show.models import show_models
-    from orchestrator.transit.asked import model_sweep as asked_for
     from orchestrator.transit.run import run_model_sweep
 
-    wanted = asked_for(asked | {"model": model})
+    wanted = sweep_or_resumed(model, resume, asked)
     quiet = wanted.disable_progress_bar
+
+    def told(words: str) -> None:
+        if not quiet:
+            say(words, stderr=True)
+
     with alive("measuring models in transit"):
-        outcome = run_model_sweep(wanted, lambda words: None if quiet else say(words, stderr=True))
+        outcome = run_model_sweep(wanted, told, resume)
     show_models(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)
 
 
 @models_app.command()
 @grouped(IncrementWords, InputWords, ModelWords, LinkWords, ImpairmentWords, NodeWords)
-def increments(asked: Asked, model: Model = None, json: Json = False) -> None:
+def increments(
+    asked: Asked, model: Model = None, resume: Resume = None, json: Json = False
+) -> None:
     """Send a coarse model first and refine it, against all of it at once (clause 10.6)."""
-    from orchestrator.api.models import run_increments
+    from orchestrator.api.models import increments_or_resumed, run_increments
     from orchestrator.cli.show.models import show_increments
-    from orchestrator.transit.incremental_asked import incremental
 
-    wanted = incremental(asked | {"model": model})
+    wanted = increments_or_resumed(model, resume, asked)
     with alive("measuring a model in increments"):
-        outcome = run_increments(wanted, lambda words: say(words, stderr=True))
+        outcome = run_increments(wanted, lambda words: say(words, stderr=True), resume)
     show_increments(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)

@@ -49,7 +49,7 @@ def scenario_show(
     input_codec="As for sweep. [the scenario's]",
     output_codec="In the flow call, as for sweep. [the scenario's]",
     bw="Mbit/s, a list. [the scenario's]",
-    runs="As for sweep. [the scenario's]",
+    runs="As for sweep; of whole models, deliveries over each link. [the scenario's]",
 )
 def scenario_run(
     options: Asked,

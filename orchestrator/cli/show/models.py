@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from orchestrator.reports.terminal import Line, rounded, show_lines
-from orchestrator.transit.incremental import Outcome
 from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
-from orchestrator.transit.run import ModelOutcome
 from splitbed.command import say
 
+_OF_SEVERAL = {"startup_low_ms": "from", "startup_high_ms": "to", "startup_interval": "in"}
+"""Of several deliveries."""
 _OF_MODELS = {
     "coder_name": "coder",
     "rec_size": "bytes",
@@ -22,6 +23,7 @@ _OF_MODELS = {
     "open_ms": "open",
     "first_inference_ms": "first inference",
     "startup_ms": "start-up ms",
+    **_OF_SEVERAL,
     "ue_perf": "performance, UE",
 }
 """Column -> heading."""
@@ -35,6 +37,7 @@ _OF_INCREMENTS = {
     "link_bound_ms": "bound",
     "open_ms": "open",
     "startup_ms": "start-up ms",
+    **_OF_SEVERAL,
     "since_request_ms": "since request ms",
     "inferences_meanwhile": "inferences meanwhile",
     "ue_perf": "accuracy, UE",
@@ -42,18 +45,18 @@ _OF_INCREMENTS = {
 _OF_LINK = {*[*_OF_MODELS][4:], *[*_OF_INCREMENTS][4:]}
 
 
-def show_models(outcome: ModelOutcome, *, as_json: bool) -> None:
-    """Print its rows, and what is wrong with any."""
+def show_models(outcome: Outcome[ModelRow], *, as_json: bool) -> None:
+    """Print its rows, what is wrong with any, and what else there is to say of it."""
     _show(outcome.rows, _OF_MODELS, as_json=as_json)
     if not as_json:
         say(f"results: {outcome.folder}" if outcome.folder else "models and datasets are here")
 
 
-def show_increments(outcome: Outcome, *, as_json: bool) -> None:
+def show_increments(outcome: Outcome[IncrementRow], *, as_json: bool) -> None:
     """Likewise."""
     show_increment_rows(outcome.rows, as_json=as_json)
     if not as_json:
-        say(f"results: {outcome.folder.path}")
+        say(f"results: {outcome.folder}")
 
 
 def show_increment_rows(rows: Sequence[IncrementRow], *, as_json: bool = False) -> None:
@@ -69,11 +72,14 @@ def _show(rows: Sequence[ModelRow], heads: Mapping[str, str], *, as_json: bool) 
         show_lines(lines, as_json=True)
     elif lines:
         linked = any(row.bw_mbit is not None for row in rows)
-        shown = [name for name in heads if linked or name not in _OF_LINK]
+        several = any(row.startup_low_ms is not None for row in rows)
+        left_out = {*([] if linked else _OF_LINK), *([] if several else _OF_SEVERAL)}
+        shown = [name for name in heads if name not in left_out]
         show_lines(
             [rounded({heads[name]: line[name] for name in shown}) for line in lines], as_json=False
         )
     for row in rows:
-        if row.fault:
-            over = f" over {row.bw_mbit:g} Mbit/s" if row.bw_mbit is not None else ""
-            say(f"{row.model_name} as {row.coder_name}{over}: {row.fault}", stderr=True)
+        over = f" over {row.bw_mbit:g} Mbit/s" if row.bw_mbit is not None else ""
+        told = (row.fault, row.disturbed and f"disturbed: {row.disturbed}", row.remark)
+        for words in filter(None, told):
+            say(f"{row.model_name} as {row.coder_name}{over}: {words}", stderr=True)

@@ -5,8 +5,9 @@ depends on are dropped.  :mod:`splitbed.graphs.onnx.layers` says which of the ot
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -21,6 +22,7 @@ from splitbed.graphs.onnx import weights as weights_file
 from splitbed.graphs.onnx.layers import Grouping, drawing, group, layer_of
 from splitbed.graphs.onnx.normal import normalise
 from splitbed.graphs.onnx.opset import modernise
+from splitbed.graphs.onnx.outline import outline
 from splitbed.graphs.onnx.quantised import make_unsigned
 from splitbed.graphs.onnx.weights import Weights
 from splitbed.tensors import TensorInfo
@@ -75,9 +77,18 @@ def to_graph(
 
 def parse(path: Path) -> onnx.ModelProto:
     """The content of the file ``path``.  Raises UsageError where it is not ONNX."""
+    return _parsed(path, path.read_bytes)
+
+
+def parse_outline(path: Path) -> onnx.ModelProto:
+    """The same without the values of larger weights, which takes no longer for those."""
+    return _parsed(path, partial(outline, path))
+
+
+def _parsed(path: Path, read: Callable[[], bytes]) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(read())
     except OSError as error:
         raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     except DecodeError as error:

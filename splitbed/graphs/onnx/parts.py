@@ -16,7 +16,14 @@ from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.onnx import trial
 from splitbed.graphs.onnx import weights as weights_file
-from splitbed.graphs.onnx.graph import OnnxModel, build_graph, is_valid, load_graph, parse
+from splitbed.graphs.onnx.graph import (
+    OnnxModel,
+    build_graph,
+    is_valid,
+    load_graph,
+    parse,
+    parse_outline,
+)
 
 __all__ = [
     "FILES",
@@ -82,7 +89,7 @@ def write_portable(part: Path, path: Path) -> None:
 
 def check_received(path: Path) -> None:
     """Raise UsageError for a file from outside that would have the runtime read others."""
-    model = parse(path)
+    model = parse_outline(path)
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise UsageError(f"weight {tensor.name!r} of a part that came lies in another file")

@@ -10,6 +10,8 @@ from orchestrator.scenarios import increments_run
 from orchestrator.scenarios.run import begin, in_increments, in_transit
 from orchestrator.transit import incremental
 from orchestrator.transit.incremental_asked import Incremental
+from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 
 SMALL = {"model": "small-mobilenet_v2,small-resnet18", "bits": [4, 8], "accuracy_frames": 3}
@@ -46,8 +48,13 @@ def test_a_scenario_of_both_kinds_is_refused() -> None:
 def test_the_models_stand_in_one_table_and_each_in_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_a_link(asked: Incremental, told: increments_run.Told) -> incremental.Outcome:
-        return incremental.run_incremental(replace(asked, offline=True), told)
+    runs: list[Path | None] = []
+
+    def without_a_link(
+        asked: Incremental, told: increments_run.Told, resumed: Path | None, go_on: str
+    ) -> Outcome[IncrementRow]:
+        runs.append(resumed)
+        return incremental.run_incremental(replace(asked, offline=True), told, resumed, go_on)
 
     monkeypatch.setattr(increments_run, "run_incremental", without_a_link)
     scenario = Scenario(clause="10.6", name="increments", increments=SMALL)
@@ -59,5 +66,8 @@ def test_the_models_stand_in_one_table_and_each_in_a_folder(
     for model in ("small-mobilenet_v2", "small-resnet18"):
         assert told.count(f"| {model} |") == 3
         assert (folder / model / "increments.csv").is_file()
-    with pytest.raises(UsageError):
-        increments_run.run(scenario, folder, lambda _: None)
+    said: list[str] = []
+    again = increments_run.run(scenario, folder, said.append)
+    assert [one.rows for one in again] == [one.rows for one in outcomes]
+    assert said == []  # nothing is coded or judged again
+    assert runs == [None, None, folder / "small-mobilenet_v2", folder / "small-resnet18"]

@@ -1,18 +1,25 @@
-"""What a row says of a model that arrived over a link, and what is left of rows when one fails."""
+"""What a row says of deliveries over a link, and what is left of them when one fails."""
 
-from collections.abc import Iterator
+import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as changed
 
 from netem.spec import LinkSpec, Shape
 from netem.wire import IPV6_HEADER_BYTES, wire_ms
 from orchestrator.measure.arriving import Arrival
+from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
 from orchestrator.results.records import MachineRecord, ProofRecord, TcpFacts
-from orchestrator.transit.crossing import row_of
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.transit.crossing import once_more
+from orchestrator.transit.delivery import Delivery, counting, delivered, row_of
 from orchestrator.transit.incremental import Inferring
-from orchestrator.transit.row import ModelRow, kept
-from splitbed.errors import NodeError
+from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.row import ModelRow
+from orchestrator.transit.run import MODELS
+from splitbed.errors import UsageError
 from splitbed.v1 import nodes_pb2
 
 BYTES = 500_000
@@ -21,16 +28,19 @@ BOUND_MS = 30 + wire_ms(BYTES, LINK.downlink, 1208, IPV6_HEADER_BYTES)
 ROW = ModelRow(
     anc_size=4_000_000, metric_name="accuracy", coder_name="int8", scenario_name="", rec_perf=0.5,
     data_set_name="", model_name="m", unique_tag="", eval_compression=True, eval_anchor=True,
-    ue_perf=0.5, rec_sha256="00",
+    rec_sha256="00",
 )  # fmt: skip
 
 
-def arrived(link_ms: float = BOUND_MS, *, resumed: int = 0, others: float = 0.0) -> Arrival:
+def came(
+    link_ms: float = BOUND_MS, *, resumed: int = 0, others: float = 0.0, perf: float = 0.5,
+    here: bool = True, number: int = 0, fault: str = "",
+) -> Delivery:  # fmt: skip
     """Over a link of IPv6 whose segments are of an MTU of 1280."""
     tcp = TcpFacts(
         congestion_control="cubic", retransmits=0, cwnd_segments=10, mss_bytes=1208, ip_version=6
     )
-    proof = ProofRecord(uplink_mbit=5, downlink_mbit=20, rtt_min_ms=70, tcp=tcp)
+    proof = ProofRecord(uplink_mbit=5, downlink_mbit=20, rtt_min_ms=70, tcp=tcp, fault=fault)
     received = nodes_pb2.PartReceived(
         receive_ms=link_ms + 1,
         link_ms=link_ms,
@@ -38,35 +48,37 @@ def arrived(link_ms: float = BOUND_MS, *, resumed: int = 0, others: float = 0.0)
         decoded=nodes_pb2.Decoded(sha256=b"\0"),
     )
     coded = nodes_pb2.CodedPart(bytes=BYTES)
-    return Arrival(
-        LINK, coded, received, 1.0, 1.0, (proof, proof), MachineRecord(others_share=others)
-    )
+    machine = MachineRecord(others_share=others)
+    arrival = Arrival(LINK, coded, received, 1.0, 1.0, (proof, proof), machine)
+    return delivered("int8", arrival, perf, here=here, number=number)
+
+
+def failed(number: int = 0) -> Delivery:
+    return Delivery(coder="int8", link=LINK, number=number, error="it died")
 
 
 def test_the_bound_is_of_the_links_own_segments_and_of_the_request() -> None:
-    row = row_of(ROW, arrived(), here=True)
+    row = row_of(ROW, [came()])
     assert row.link_bound_ms == pytest.approx(BOUND_MS)
     assert (row.valid, row.compares, row.fault, row.remark) == (True, True, "", "")
 
 
 @pytest.mark.parametrize(("share", "valid"), [(0.985, True), (0.975, False)])
 def test_nothing_comes_faster_than_physics(share: float, valid: bool) -> None:
-    row = row_of(ROW, arrived(share * BOUND_MS), here=True)
+    row = row_of(ROW, [came(share * BOUND_MS)])
     assert row.valid == valid
     assert ("faster than physics" in row.fault) != valid
 
 
 def test_another_accuracy_on_this_machine_is_a_fault_and_on_another_a_remark() -> None:
-    other = replace(ROW, ue_perf=0.49)
-    here, there = (row_of(other, arrived(), here=one) for one in (True, False))
+    here, there = (row_of(ROW, [came(perf=0.49, here=one)]) for one in (True, False))
     assert not here.valid
     assert there.valid
     assert "another machine" in there.remark
 
 
 def test_what_nothing_judges_is_valid_and_says_so() -> None:
-    unknown = replace(ROW, ue_perf=float("nan"), rec_perf=float("nan"))
-    row = row_of(unknown, arrived(), here=True)
+    row = row_of(replace(ROW, rec_perf=float("nan")), [came(perf=float("nan"))])
     assert row.valid
     assert row.remark == "nothing in its inputs judges it"
 
@@ -78,26 +90,91 @@ def test_what_nothing_judges_is_valid_and_says_so() -> None:
 def test_a_time_that_something_made_longer_counts_and_does_not_compare(
     how: dict[str, float], says: str
 ) -> None:
-    row = row_of(ROW, arrived(**how), here=True)  # type: ignore[arg-type]
+    row = row_of(ROW, [came(**how)])  # type: ignore[arg-type]
     assert row.valid
     assert not row.compares
     assert (row.remark or row.disturbed).startswith(says)
 
 
-def test_rows_of_here_stay_until_others_take_their_place() -> None:
-    here = [replace(ROW, coder_name=name) for name in ("int8", "int4")]
-    written: list[list[tuple[str, float | None]]] = []
+def test_of_several_deliveries_times_are_medians_with_the_interval_that_they_bear() -> None:
+    one, three, many = (
+        row_of(ROW, [came(BOUND_MS + 10 * place) for place in range(count)]) for count in (1, 3, 6)
+    )
+    assert (one.startup_low_ms, one.startup_interval, one.deliveries) == (None, None, 1)
+    assert three.startup_ms == pytest.approx(BOUND_MS + 13)
+    assert (three.startup_low_ms, three.startup_high_ms) == pytest.approx(
+        (BOUND_MS + 3, BOUND_MS + 23)
+    )
+    assert three.startup_interval == "range of 3"
+    assert many.startup_interval == "96.9 %"
 
-    def keep(rows: list[ModelRow]) -> None:
-        written.append([(row.coder_name, row.bw_mbit) for row in rows])
 
-    def over() -> Iterator[ModelRow]:
-        yield replace(ROW, bw_mbit=5)
-        raise NodeError("it died")
+def test_what_is_wrong_with_one_of_several_is_told_of_that_one() -> None:
+    row = row_of(ROW, [came(), failed(1), came(others=0.5, number=2)])
+    assert not row.valid
+    assert row.fault == "delivery 2 of 3: it died"
+    assert row.disturbed == "delivery 2 of 2: other processes used 50% of the processors"
+    assert (row.deliveries, row.ue_perf) == (2, 0.5)
+    assert row_of(ROW, [failed(), failed(1)]).fault == "it died"
 
-    with pytest.raises(NodeError):
-        kept(over(), keep, here)
-    assert written == [[("int8", 5), ("int4", None)]]
+
+def test_of_one_that_was_made_again_the_best_counts_and_of_equals_the_last() -> None:
+    good, late, busy = came(BOUND_MS + 1), came(BOUND_MS + 2), came(others=0.5)
+    for tried, counts in (
+        ([failed(), good], good),
+        ([good, failed()], good),
+        ([busy, good], good),
+        ([good, busy], good),
+        ([good, late], late),
+        ([came(fault="too slow"), busy], busy),
+    ):
+        assert [*counting(tried).values()] == [counts]
+
+
+def journal(folder: Path, **facts: object) -> Journal[ModelRow]:
+    record = TransitRecord(asked={"a": 1}, model=ModelFacts(name="m", **facts))  # type: ignore[arg-type]
+    return Journal.begun(RunFolder(folder), MODELS, record)
+
+
+def test_what_was_measured_is_there_when_a_run_is_gone_on_with(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.add_coder(ROW)
+    first.add_coder(replace(ROW, coder_name="int4", rec_perf=float("nan")))
+    first.add(came())
+    first.add(failed(1))
+    again = journal(tmp_path)
+    assert again.ended == {("int8", LINK.words, 0)}
+    assert [(row.coder_name, row.bw_mbit) for row in again.rows] == [("int8", 20), ("int4", None)]
+    assert again.rows[0] == first.rows[0]
+    assert math.isnan(again.rows[1].rec_perf or 0)
+    assert "it died" in (tmp_path / "results.csv").read_text()
+    assert len(MODELS.asked(tmp_path).resumed) == 1
+
+
+def test_a_run_goes_on_with_its_own_model_on_its_own_machines(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.under(Conditions(ue=NodeFacts(cpu="one")))
+    first.add(came())
+    with pytest.raises(UsageError, match="the model or its inputs have changed"):
+        journal(tmp_path, sha256="1")
+    with pytest.raises(UsageError, match="these have changed since: ue"):
+        journal(tmp_path).under(Conditions(ue=NodeFacts(cpu="another")))
+
+
+def test_what_was_disturbed_is_delivered_again_until_that_is_in_vain(tmp_path: Path) -> None:
+    kept, tried, said = journal(tmp_path), list[int](), list[str]()
+    kept.add_coder(ROW)
+    for number in range(5):
+        kept.add(came(others=0.5, number=number))
+
+    def once(one: Delivery) -> None:
+        tried.append(one.number)
+        kept.add(changed(one, machine=MachineRecord(others_share=0.0 if one.number == 0 else 0.9)))
+
+    once_more(kept, once, said.append)
+    assert tried == [0, 1, 2, 3]
+    assert [one.number for one in kept.doubtful] == [1, 2, 3, 4]
+    assert said[-1].startswith("the machine stays as busy")
 
 
 def test_who_waits_for_inferences_is_told_of_an_interruption() -> None:

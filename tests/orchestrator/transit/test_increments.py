@@ -10,9 +10,9 @@ import pytest
 import splitbed
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave, tables
-from orchestrator.transit.incremental import Outcome
 from orchestrator.transit.incremental_asked import Incremental, incremental
 from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
+from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import encoded
 from splitbed.model_data import model_of
@@ -26,14 +26,14 @@ def asked(bits: str, out: Path, **options: object) -> Incremental:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome[IncrementRow]:
     out = tmp_path_factory.mktemp("increments") / "run"
     return splitbed.increments(
         "small-resnet18", progressive=[4, 8, 16], accuracy_frames=40, offline=True, out=out
     )
 
 
-def test_the_last_update_makes_the_model_that_comes_at_once(outcome: Outcome) -> None:
+def test_the_last_update_makes_the_model_that_comes_at_once(outcome: Outcome[IncrementRow]) -> None:
     at_once, coarse, middle, last = outcome.rows
     assert [row.version for row in outcome.rows] == [AT_ONCE, COARSE, UPDATE, UPDATE]
     assert [row.precision_bit for row in outcome.rows] == [16, 4, 8, 16]
@@ -42,7 +42,7 @@ def test_the_last_update_makes_the_model_that_comes_at_once(outcome: Outcome) ->
     assert len({row.rec_sha256 for row in (coarse, middle, last)}) == 3
 
 
-def test_few_bits_cost_accuracy_and_more_bring_it_back(outcome: Outcome) -> None:
+def test_few_bits_cost_accuracy_and_more_bring_it_back(outcome: Outcome[IncrementRow]) -> None:
     at_once, coarse, middle, _ = (row.rec_perf for row in outcome.rows)
     assert at_once is not None
     assert coarse is not None
@@ -51,14 +51,17 @@ def test_few_bits_cost_accuracy_and_more_bring_it_back(outcome: Outcome) -> None
     assert middle > at_once - 0.06
 
 
-def test_steps_together_are_about_as_large_as_all_at_once(outcome: Outcome) -> None:
+def test_steps_together_are_about_as_large_as_all_at_once(outcome: Outcome[IncrementRow]) -> None:
     at_once, *steps = (row.rec_size or 0 for row in outcome.rows)
     assert sum(steps) == pytest.approx(at_once, rel=0.1)
     assert steps[0] < at_once / 4
 
 
-def test_the_folder_has_every_bitstream_and_model_and_the_rows(outcome: Outcome) -> None:
-    folder = outcome.folder.path
+def test_the_folder_has_every_bitstream_and_model_and_the_rows(
+    outcome: Outcome[IncrementRow],
+) -> None:
+    folder = outcome.folder
+    assert folder is not None
     for row in outcome.rows:
         stem = row.coder_name.replace(":", "_")
         assert (folder / f"{stem}.bit").stat().st_size == row.rec_size
@@ -67,11 +70,11 @@ def test_the_folder_has_every_bitstream_and_model_and_the_rows(outcome: Outcome)
         assert [row["coder_name"] for row in csv.DictReader(file)] == [
             "int16:4+zstd", "int4:4+zstd", "update:4:8", "update:4:8:16"
         ]  # fmt: skip
-    assert json.loads((folder / "increments.json").read_text())["bits"] == [4, 8, 16]
+    assert json.loads((folder / "increments.json").read_text())["asked"]["bits"] == [4, 8, 16]
     assert "## Table 10.6.14" in (folder / "tables.md").read_text()
 
 
-def test_the_table_has_the_clauses_columns(outcome: Outcome) -> None:
+def test_the_table_has_the_clauses_columns(outcome: Outcome[IncrementRow]) -> None:
     (table,) = tables(outcome.rows)
     assert list(table.lines[0]) == [
         "", "Dataset", "Model", "Precision", "Model Accuracy (%)", "Start-up Latency (s)",

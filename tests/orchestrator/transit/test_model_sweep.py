@@ -14,7 +14,9 @@ from onnx import numpy_helper
 
 import splitbed
 from orchestrator.transit.asked import model_sweep
-from orchestrator.transit.run import ModelOutcome, run_model_sweep
+from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.row import ModelRow
+from orchestrator.transit.run import resumed_sweep, run_model_sweep
 from splitbed.errors import RunError, UsageError
 from tests.node.loopback import small_model
 
@@ -29,11 +31,11 @@ FORWARDED = [
 ]  # fmt: skip
 
 
-def run(**options: object) -> ModelOutcome:
+def run(**options: object) -> Outcome[ModelRow]:
     return run_model_sweep(model_sweep(options), lambda _: None)
 
 
-def table(outcome: ModelOutcome, tag: str = "") -> list[dict[str, str]]:
+def table(outcome: Outcome[ModelRow], tag: str = "") -> list[dict[str, str]]:
     assert outcome.folder is not None
     with (outcome.folder / f"{tag}results.csv").open() as file:
         return list(csv.DictReader(file))
@@ -88,6 +90,22 @@ def test_a_coder_that_fails_is_told_in_its_row(tmp_path: Path) -> None:
     broken, dummy = table(outcome)
     assert broken["fault"] == f"{PUBLISHED}:Broken failed: ValueError: no such thing"
     assert (broken["valid"], dummy["valid"], outcome.exit_code) == ("False", "True", 1)
+
+
+def test_a_run_goes_on_with_what_is_not_there_yet(tmp_path: Path) -> None:
+    file, out, said = small_model(tmp_path / "small.onnx"), tmp_path / "out", list[str]()
+    options = {"model": str(file), "coder_name": "int8,int4", "accuracy_frames": 3}
+    first = run(**options, out_dir=out, offline=True)
+    lines = (out / "coders.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "coders.jsonl").write_bytes(lines[0])
+    again = run_model_sweep(resumed_sweep(out), said.append, out)
+    assert said == [f"evaluating {file}, the anchor", f"coding {file} as int4"]
+    assert [row.rec_sha256 for row in again.rows] == [row.rec_sha256 for row in first.rows]
+    with pytest.raises(UsageError, match=r"orchestrate model-sweep --resume "):
+        run(**options, out_dir=out, offline=True)
+    (out / "models.json").write_text("{")
+    with pytest.raises(UsageError, match=r"its models.json is damaged"):
+        resumed_sweep(out)
 
 
 def test_a_scenario_that_fails_is_named(tmp_path: Path) -> None:

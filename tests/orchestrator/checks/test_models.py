@@ -1,0 +1,106 @@
+"""Two runs of models in transit held against each other (clause 2), made up to be known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace as changed
+
+from netem.spec import symmetric
+from orchestrator.checks.crosscheck import CrossCheck
+from orchestrator.checks.pairs import crosschecked
+from orchestrator.checks.tolerances import read_tolerances
+from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
+from orchestrator.results.records import ProofRecord
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.transit.delivery import Delivery
+from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.row import ModelRow
+from orchestrator.transit.run import MODELS
+from splitbed.errors import UsageError
+
+ROW = ModelRow(
+    anc_size=4_000_000, metric_name="accuracy", coder_name="int8", scenario_name="", rec_perf=0.5,
+    data_set_name="", model_name="m", unique_tag="", eval_compression=True, eval_anchor=True,
+    rec_sha256="00", bit_sha256="11", rec_size=1_000_000,
+)  # fmt: skip
+PROOF = ProofRecord(uplink_mbit=20, downlink_mbit=20, rtt_min_ms=1)
+CAME = Delivery(
+    coder="int8", link=symmetric(rate_mbit=20), bytes=1_000_000, link_ms=430.0, receive_ms=440.0,
+    open_ms=20.0, first_inference_ms=20.0, sha256="00", ue_perf=0.5, proofs=(PROOF,),
+)  # fmt: skip
+
+
+def run(
+    folder: Path, row: ModelRow = ROW, startups_ms: tuple[float, ...] = (480,), cpu: str = "c",
+    **asked: object,
+) -> Path:  # fmt: skip
+    """A run folder of one coder over one link, with deliveries of these start-ups."""
+    folder.mkdir()
+    record = TransitRecord(
+        asked={"coder_name": ["int8"], "config": {"bw": [20]}, **asked},
+        model=ModelFacts(name="m", sha256="a"),
+        conditions=Conditions(ue=NodeFacts(cpu=cpu), edge=NodeFacts(cpu=cpu)),
+    )
+    journal = Journal.begun(RunFolder(folder), MODELS, record)
+    journal.add_coder(row)
+    for number, startup_ms in enumerate(startups_ms):
+        link_ms = CAME.link_ms + startup_ms - CAME.startup_ms
+        journal.add(changed(CAME, number=number, link_ms=link_ms, receive_ms=link_ms + 10))
+    return folder
+
+
+def check(a: Path, b: Path) -> CrossCheck:
+    return crosschecked(a, b, read_tolerances(None))
+
+
+def test_a_run_reproduces_itself(tmp_path: Path) -> None:
+    found = check(a := run(tmp_path / "a"), a)
+    assert found.agreed
+    assert found.ratios == (1.0,)
+    assert "B's start-up times are 1.000 times A's" in found.verdicts["timing"][1]
+
+
+def test_other_bytes_are_no_reproduction_and_other_times_another_verdict(tmp_path: Path) -> None:
+    a = run(tmp_path / "a")
+    bytes_ = check(a, run(tmp_path / "b", replace(ROW, rec_sha256="22")))
+    assert not bytes_.deterministic
+    times = check(a, run(tmp_path / "c", startups_ms=(600,)))
+    assert (times.deterministic, times.timing) == (True, False)
+    ((_, *told),) = [row.times for row in times.rows]
+    assert told == ["startup_ms 480 and 600 (± 10 or 10 %)"]
+
+
+def test_times_agree_whose_intervals_have_a_value_in_common(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", startups_ms=(479, 480, 590))
+    b = run(tmp_path / "b", startups_ms=(585, 590, 600))
+    assert not any("startup_ms" in told for row in check(a, b).rows for told in row.times)
+
+
+def test_another_machine_is_not_held_to_what_processors_take(tmp_path: Path) -> None:
+    other = run(tmp_path / "b", replace(ROW, bit_sha256="22"), cpu="d")
+    found = check(run(tmp_path / "a"), other)
+    assert found.agreed
+    assert "the machines differ" in " ".join(found.remarks)
+
+
+def test_other_options_and_rows_that_one_lacks_are_told(tmp_path: Path) -> None:
+    b = run(tmp_path / "b", replace(ROW, coder_name="int4"), runs=3, out_dir="x")
+    found = check(run(tmp_path / "a"), b)
+    assert {one.what for one in found.same if one.differs} == {"option runs"}
+    assert [row.what for row in found.rows] == ["int8 at 20 Mbit/s", "int4"]
+    assert not found.agreed
+
+
+def test_a_scenarios_folder_stands_for_the_run_in_it(tmp_path: Path) -> None:
+    (scenario := tmp_path / "s").mkdir()
+    run(scenario / "models")
+    assert check(scenario, run(tmp_path / "b")).agreed
+    run(scenario / "others")
+    with pytest.raises(UsageError, match="has several runs of models: give one, models, others"):
+        check(scenario, tmp_path / "b")
+
+
+def test_a_run_of_models_is_not_held_against_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a run of models in transit, and the other is none"):
+        check(run(tmp_path / "a"), tmp_path / "none")
