@@ -1,7 +1,9 @@
 """How near each cell of two models comes to its bound, beside what raw TCP reaches there.
 
 A sweep first; then, over a link that is shaped alike, each cell's bytes up and down by a plain
-socket. What raw TCP reaches is a frame whose work on the nodes took as long.
+socket, in the cell's rhythm: processors, TCP and the link box are as cold as a sweep's frames find
+them. That costs a socket about as much again as bytes back to back beyond the wire. What raw TCP
+reaches is a frame whose work on the nodes took as long.
 """
 
 import statistics
@@ -17,14 +19,16 @@ from orchestrator.results.reading import read_folder
 from orchestrator.results.rows import Row, known
 from tests.bench.figure import Bar, Figure, median
 from tests.bench.peers import RAW
-from tests.bench.transport import Peers, peers
+from tests.bench.transport import Peers, Rhythm, peers
 
 _SWEEPS = {
     "posenet": ("--split", "13:18", "--runs", "3"),
     "shapesnet": ("--split", "stage2,stage3", "--codec", "raw,int8+zstd", "--runs", "5"),
 }
 _LINKS = ("--bw", "5,20,100", "--delay-ms", "0,20", "--no-delivery", "--no-profile")
-_ROUNDS = 3
+_ROUNDS = 7
+_TURN_S = 0.005
+"""Between two frames of a sweep: the orchestrator's, in which the nodes have nothing to do."""
 
 
 def figures(folder: Path) -> Iterator[Figure]:
@@ -65,8 +69,11 @@ def _besides_the_wire(rows: Sequence[Row]) -> Iterator[Figure]:
 
 def _figure(row: Row, spec: LinkSpec, ask: Peers) -> Figure:
     up_bytes, down_bytes = round(known(row.encoded_bytes)), round(known(row.result_bytes))
+    own_ms = known(row.part1_ms) + known(row.encode_ms)
+    there_ms = known(row.e2e_ms) - own_ms - known(row.uplink_ms) - known(row.downlink_ms)
+    rhythm = Rhythm(_TURN_S, own_ms / 1e3, there_ms / 1e3)
     # the first round opens the connection's window
-    rounds = ask(up_bytes, row.bw_mbit, 1 + _ROUNDS, (RAW,), down_bytes)[1:]
+    rounds = ask(up_bytes, row.bw_mbit, 1 + _ROUNDS, (RAW,), down_bytes, rhythm)[1:]
     raw_ms = statistics.median(one[RAW] * 1e3 for one in rounds)
     bound_ms = known(row.bound_ms)
     floor_ms = wire_ms(up_bytes, spec.uplink) + wire_ms(down_bytes, spec.downlink)

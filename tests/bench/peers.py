@@ -3,7 +3,8 @@
     serve ADDRESS   answers all of them, until stdin ends
     ask ADDRESS     for each line of JSON on stdin, a round: seconds of each by its name, on stdout
 
-All connections are warm and long-lived; each round asks all of them, one after another.
+All connections are warm and long-lived; each round asks all of them, one after another. Raw TCP can
+keep the rhythm of a sweep: rest, work, send, have work done there, and only then be answered.
 """
 
 import json
@@ -32,7 +33,9 @@ ANSWER_BYTES = 70_000
 
 RAW, UNARY, PICKLE, ZEROMQ, OURS = "raw TCP", "unary gRPC", "pickle over TCP", "ZeroMQ", "ours"
 _PORTS = {RAW: 50061, UNARY: 50062, PICKLE: 50063, ZEROMQ: 50064, OURS: 50065}
-_HEAD = struct.Struct("<QQ")  # bytes that follow, and those that are wanted back
+_HEAD = struct.Struct("<QQd")
+"""Bytes that follow; of a question, those wanted back and the seconds of work before they are sent;
+of an answer, 0 and the seconds that it was worked."""
 _ANSWER = bytes(ANSWER_BYTES)
 _MOST_BYTES = 64 << 20
 _NOTHING = memoryview(bytes(_MOST_BYTES))
@@ -40,23 +43,34 @@ _NOTHING = memoryview(bytes(_MOST_BYTES))
 Floats = npt.NDArray[np.float32]
 Ask = Callable[[Floats], None]
 """Sends an array and waits for the answer."""
+_WORKED_ON = np.ones((512, 512), np.float32)
 
 
-def _send(connection: socket.socket, payload: bytes | memoryview, back: int = 0) -> None:
-    head = _HEAD.pack(len(payload), back)
+def _work(seconds: float) -> float:
+    """Compute for so long, over what a part may have in its caches; how long it was."""
+    start = time.perf_counter()
+    while (worked := time.perf_counter() - start) < seconds:
+        np.add(_WORKED_ON, 1, out=_WORKED_ON)
+    return worked
+
+
+def _send(
+    connection: socket.socket, payload: bytes | memoryview, back: int = 0, work_s: float = 0
+) -> None:
+    head = _HEAD.pack(len(payload), back, work_s)
     sent = connection.sendmsg([head, payload])
     connection.sendall(memoryview(payload)[sent - len(head) :])
 
 
-def _receive(connection: socket.socket, buffer: memoryview) -> tuple[memoryview, int]:
+def _receive(connection: socket.socket, buffer: memoryview) -> tuple[memoryview, int, float]:
     head = connection.recv(_HEAD.size, socket.MSG_WAITALL)
     if len(head) < _HEAD.size:
         raise EOFError
-    length, back = _HEAD.unpack(head)
+    length, back, work_s = _HEAD.unpack(head)
     got = 0
     while got < length:
         got += connection.recv_into(buffer[got:length])
-    return buffer[:length], back
+    return buffer[:length], back, work_s
 
 
 def _tcp_server(
@@ -71,7 +85,9 @@ def _tcp_server(
         with connection:
             while True:
                 try:
-                    _send(connection, answer(*_receive(connection, buffer)))
+                    asked, back, work_s = _receive(connection, buffer)
+                    worked_s = _work(work_s)
+                    _send(connection, answer(asked, back), 0, worked_s)
                 except (EOFError, OSError):
                     return
 
@@ -85,15 +101,16 @@ def _tcp(address: str, name: str) -> tuple[socket.socket, memoryview]:
 
 
 class _Raw:
-    """Asks for so many bytes in a message before the one that it sends."""
+    """Says how many bytes it wants back, and after how much work; which is not counted."""
 
     def __init__(self, address: str) -> None:
         self._connection, self._buffer = _tcp(address, RAW)
-        self.back_bytes = ANSWER_BYTES
+        self.back_bytes, self.work_s, self.worked_s = ANSWER_BYTES, 0.0, 0.0
 
     def __call__(self, array: Floats) -> None:
-        _send(self._connection, array.data.cast("B"), self.back_bytes)
-        np.frombuffer(_receive(self._connection, self._buffer)[0], np.uint8)
+        _send(self._connection, array.data.cast("B"), self.back_bytes, self.work_s)
+        answer, _, self.worked_s = _receive(self._connection, self._buffer)
+        np.frombuffer(answer, np.uint8)
 
 
 def _pickled(address: str) -> Ask:
@@ -218,6 +235,7 @@ def _ask(address: str) -> None:
     for turn, line in enumerate(sys.stdin):
         asked = json.loads(line)
         raw.back_bytes = asked["back"]
+        rest_s, own_s, raw.work_s = asked["rhythm"]
         ours.rate_mbit = asked["rate_mbit"]
         nbytes = asked["bytes"]
         array = arrays.setdefault(nbytes, np.ones(-(-nbytes // 4), np.float32))
@@ -225,9 +243,12 @@ def _ask(address: str) -> None:
         taken = {}
         for place in range(len(names)):
             name = names[(place + turn) % len(names)]
+            raw.worked_s = 0.0
+            time.sleep(rest_s)
+            _work(own_s)
             start = time.perf_counter()
             asks[name](array)
-            taken[name] = time.perf_counter() - start
+            taken[name] = time.perf_counter() - start - raw.worked_s
         sys.stdout.write(json.dumps(taken) + "\n")
         sys.stdout.flush()
 

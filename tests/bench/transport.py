@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from netem.backends import AUTO, open_link
 from netem.spec import symmetric
@@ -63,6 +64,14 @@ def _ratio(what: str, rounds: Rounds, other: str, bar: Bar) -> Figure:
     return median(f"{OURS} / {other}: {what}", "", ratios, bar)
 
 
+class Rhythm(NamedTuple):
+    """Seconds of each round: nothing is done, work before sending, work there before the answer."""
+
+    rest_s: float = 0.0
+    own_s: float = 0.0
+    there_s: float = 0.0
+
+
 Command = Callable[[list[str]], list[str]]
 
 
@@ -79,11 +88,16 @@ class Peers:
         rounds: int,
         names: Sequence[str],
         back: int = ANSWER_BYTES,
+        rhythm: Rhythm = Rhythm(),  # noqa: B008
     ) -> Rounds:
-        """Each of `names` sends `nbytes` over a link of such a rate; raw TCP gets `back`."""
+        """Each of `names` sends `nbytes` over a link of such a rate.
+
+        Raw TCP gets `back`, and keeps a rhythm, whose work is not counted.
+        """
         assert self._asker.stdin
         assert self._asker.stdout
         asked = {"bytes": nbytes, "back": back, "rate_mbit": int(rate_mbit), "names": names}
+        asked["rhythm"] = rhythm
         taken = []
         for _ in range(rounds):
             self._asker.stdin.write(json.dumps(asked) + "\n")
