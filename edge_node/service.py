@@ -88,9 +88,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         files = [(folder / name).open("wb") for name in names]
         try:
             for piece in pieces:
-                if (size := size + len(piece.data)) > self._host.limits.model_bytes:
-                    most = self._host.limits.model_bytes
-                    raise NodeError(f"refused a model of over {most} bytes: limits.model_bytes")
+                size += len(piece.data)
+                self._host.limits.check_model(size)
                 if piece.file >= len(files):
                     raise NodeError(f"refused an unknown kind of model file: {piece.file}")
                 files[piece.file].write(piece.data)
@@ -111,7 +110,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:
         self._close_whole()
         keep = {*map(span_of, request.session.keep)}
-        deliver = [span_of(one) for one in request.deliver]
+        deliver = [*dict.fromkeys(map(span_of, request.deliver))]
+        self._host.limits.check_parcels(len({*deliver} | keep & self._parcels.keys()))
         own = span_of(request.span) if request.HasField("span") else None
         self._host.held.drop(keep - {own})  # first, so that two parts are not in memory at once
         self._drop(keep)
@@ -170,7 +170,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         with self._host.held.turn:
             whole = self._whole = self._whole or self._opened_whole()
             received = receive(packet.data for packet in request)
-            outputs = whole.run(received.tensors(whole.cut.model.inputs))
+            most_bytes = self._host.limits.tensor_bytes
+            outputs = whole.run(received.tensors(whole.cut.model.inputs, most_bytes))
             self._references.keep(received.header.frame.input, outputs)
         result = whole.cut.model.result_of(outputs)
         return nodes_pb2.ReferenceReply(result=whole_tensors(result))

@@ -22,6 +22,7 @@ RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the u
 TRAIN_MOST = 900
 SEND_SPEED = 2  # times the asked rate, after loss
 _TRAIN_S, _TRAIN_LEAST = 0.2, 20
+_ATTEMPTS, _PINGS = 6, 50  # of netem.probe, at most
 _WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
 
 
@@ -93,6 +94,13 @@ def nominal_rtt_ms(spec: LinkSpec) -> float:
     """The round trip of a ping over ``spec``: both delays, and the ping's own time on the wire."""
     both = (spec.uplink, spec.downlink)
     return sum(s.delay_ms + s.serialisation_ms(PING_FRAME_BYTES) for s in both)
+
+
+def longest_s(spec: LinkSpec) -> float:
+    """What a proof may take of a link's own time: every attempt made, with every ping."""
+    both = (spec.uplink, spec.downlink)
+    trains_ms = sum(train_of(s)[0] * s.serialisation_ms(FRAME_BYTES) for s in both)
+    return _ATTEMPTS * (_PINGS * nominal_rtt_ms(spec) + trains_ms) / 1e3
 
 
 def train_of(shape: Shape) -> tuple[int, int, int]:

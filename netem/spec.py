@@ -11,6 +11,12 @@ from splitbed.errors import UsageError
 FRAME_BYTES = 1514
 """A full Ethernet frame at MTU 1500 without its checksum: what sch_netem counts for a packet."""
 
+MOST_MBIT, LEAST_MBIT = 1e6, 1e-3
+MOST_DELAY_MS = 3.6e6
+"""No link that can be proved is near these; beyond, times and counts overflow."""
+MOST_QUEUE_PACKETS = (1 << 32) - 1
+"""What the kernel counts to."""
+
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -23,14 +29,16 @@ class Shape(Frozen):
     which holds the delayed packets as well as the waiting ones.
     """
 
-    rate_mbit: _Finite = Field(gt=0)
-    delay_ms: _Finite = Field(default=0, ge=0)
-    jitter_ms: _Finite = Field(default=0, ge=0)
+    rate_mbit: _Finite = Field(gt=0, le=MOST_MBIT)
+    delay_ms: _Finite = Field(default=0, ge=0, le=MOST_DELAY_MS)
+    jitter_ms: _Finite = Field(default=0, ge=0, le=MOST_DELAY_MS)
     loss_pct: _Finite = Field(default=0, ge=0, le=100)
-    queue_packets: int = Field(default=1000, ge=1)
+    queue_packets: int = Field(default=1000, ge=1, le=MOST_QUEUE_PACKETS)
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
+        if self.rate_mbit < LEAST_MBIT:
+            raise ValueError(f"rate_mbit {self.rate_mbit:g} is below {LEAST_MBIT:g}")
         if self.jitter_ms > self.delay_ms:
             raise ValueError(
                 f"jitter_ms {self.jitter_ms:g} exceeds delay_ms {self.delay_ms:g}: "
@@ -65,9 +73,10 @@ class Shape(Frozen):
 
     def held(self, ms: float) -> Self:
         """As it is when nothing gets through for so long: what is sent waits, then goes as here."""
+        ms = min(ms, MOST_DELAY_MS - self.delay_ms)
         # room for what waits, or the rate would be out of reach
         waiting = self._packets(self.delay_ms + ms + self.jitter_ms)
-        queue_packets = max(self.queue_packets, waiting)
+        queue_packets = min(max(self.queue_packets, waiting), MOST_QUEUE_PACKETS)
         longer = {"delay_ms": self.delay_ms + ms, "queue_packets": queue_packets}
         return type(self)(**{**dict(self), **longer})
 

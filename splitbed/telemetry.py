@@ -24,6 +24,8 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 """Upper ends in seconds: a part of a small model to a raw feature map at 5 Mbit/s."""
 
 DIRECTIONS = ("uplink", "downlink")
+MOST_CODECS = 64
+"""That have a label of their own; those of more are told as ``other``."""
 
 STAGE_SECONDS = Histogram(
     "splitbed_stage_seconds", "What stages of frames took.", ["stage"], buckets=BUCKETS
@@ -46,6 +48,8 @@ RETRANSMITS = Gauge(
     "splitbed_tcp_retransmits", "Segments sent again since the data connection was opened."
 )
 
+_codecs = {"raw"}
+
 for _stage in STAGES:
     STAGE_SECONDS.labels(stage=_stage)
 for _direction in DIRECTIONS:
@@ -67,6 +71,9 @@ def tell_stages(timeline: Timeline) -> None:
 
 def tell_bytes(direction: str, codec: str, nbytes: int) -> None:
     """The bytes of one frame's tensors on a hop, encoded; results are raw."""
+    if codec not in _codecs and len(_codecs) >= MOST_CODECS:
+        codec = "other"
+    _codecs.add(codec)
     BYTES.labels(direction=direction, codec=codec).inc(nbytes)
 
 

@@ -1,6 +1,6 @@
 """Tensors by number, each set in a file: there may be more of them than memory has room for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,23 @@ from splitbed.tensors import Tensors
 
 
 class TensorFiles(Mapping[int, Tensors]):
-    """Keeps sets of named tensors under `folder`, which is its own; reads one when it is asked."""
+    """Keeps sets of named tensors under `folder`, which is its own; reads one when it is asked.
 
-    def __init__(self, folder: Path) -> None:
+    `check` refuses to keep so many bytes of all of them together.
+    """
+
+    def __init__(self, folder: Path, check: Callable[[int], None] = lambda _: None) -> None:
         self._folder = folder
+        self._check = check
         self._names: dict[int, tuple[str, ...]] = {}
+        self._bytes: dict[int, int] = {}
+        self._all_bytes = 0
 
     def put(self, number: int, tensors: Tensors) -> None:
         """Keep these under that number; MachineError where the disk is full."""
+        nbytes = sum(array.nbytes for array in tensors.values())
+        all_bytes = self._all_bytes - self._bytes.get(number, 0) + nbytes
+        self._check(all_bytes)
         try:
             self._folder.mkdir(exist_ok=True)
             with self._file(number).open("wb") as file:
@@ -28,10 +37,13 @@ class TensorFiles(Mapping[int, Tensors]):
                 f"cannot keep tensors in {self._folder}: {error.strerror}: make room there, or "
                 "name a larger place by TMPDIR"
             ) from None
-        self._names[number] = tuple(tensors)
+        self._names[number], self._bytes[number] = tuple(tensors), nbytes
+        self._all_bytes = all_bytes
 
     def clear(self) -> None:
         """Remove them all."""
+        self._bytes.clear()
+        self._all_bytes = 0
         while self._names:
             self._file(self._names.popitem()[0]).unlink(missing_ok=True)
 

@@ -69,17 +69,18 @@ def tensor_headers(infos: Iterable[TensorInfo]) -> list[TensorHeader]:
     ]
 
 
-def infos_of(headers: Iterable[TensorHeader], *, open_sizes: bool) -> tuple[TensorInfo, ...]:
+def infos_of(
+    headers: Iterable[TensorHeader], *, open_sizes: bool, most_bytes: int = MAX_TENSORS_BYTES
+) -> tuple[TensorInfo, ...]:
     """Tensors that are described but not sent; with `open_sizes`, -1 depends on the input.
 
-    Raises NodeError for a description that cannot be, or of more than is ever sent.
+    Raises NodeError for a description that cannot be, or of more than `most_bytes`.
     """
     few = islice(headers, MAX_TENSORS + 1)
     infos = tuple(_believable(header, smallest=-1 if open_sizes else 0) for header in few)
     if len(infos) > MAX_TENSORS:
         raise NodeError(f"refused more than {MAX_TENSORS} tensors")
-    if (total := sum(abs(info.nbytes) for info in infos)) > MAX_TENSORS_BYTES:
-        raise NodeError(f"refused {total} bytes of tensors: the limit is {MAX_TENSORS_BYTES}")
+    _check_bytes(sum(abs(info.nbytes) for info in infos), most_bytes)
     return infos
 
 
@@ -95,9 +96,7 @@ def believed(
         raise NodeError(f"refused {len(headers)} tensors: too many, or a name twice")
     if expected is not None:
         _check_expected(infos, expected)
-    most_bytes = min(most_bytes, MAX_TENSORS_BYTES)
-    if (total := sum(info.nbytes for info in infos)) > most_bytes:
-        raise NodeError(f"refused {total} bytes of tensors: the limit is {most_bytes}")
+    _check_bytes(sum(info.nbytes for info in infos), most_bytes)
     return infos
 
 
@@ -129,12 +128,23 @@ def recipe_message(recipe: PictureRecipe) -> nodes_pb2.PictureRecipe:
     return nodes_pb2.PictureRecipe(**vars(recipe))
 
 
-def recipe_of(message: nodes_pb2.PictureRecipe) -> PictureRecipe:
-    """The recipe of :func:`recipe_message`; UsageError for one that cannot be."""
+def recipe_of(
+    message: nodes_pb2.PictureRecipe, most_bytes: int = MAX_TENSORS_BYTES
+) -> PictureRecipe:
+    """The recipe of :func:`recipe_message`; UsageError for one that cannot be.
+
+    NodeError for one that makes more than `most_bytes` of a picture.
+    """
     if message.layout not in ("NCHW", "NHWC") or message.datatype not in NUMPY_TYPES:
         raise UsageError(f"no picture becomes {message.layout!r} of {message.datatype!r}")
-    if message.height * message.width > MAX_PICTURE_BYTES or len(message.mean) > 4:
-        raise UsageError(f"refused to make {message.height}x{message.width} pixels of a picture")
+    channels = len(message.mean)
+    if channels not in (1, 3) or len(message.std) != channels:
+        raise UsageError(
+            f"a picture has 1 or 3 channels, each with a mean and a deviation: got {channels} and "
+            f"{len(message.std)}"
+        )
+    elements = message.height * message.width * channels
+    _check_bytes(elements * np.dtype(NUMPY_TYPES[message.datatype]).itemsize, most_bytes)
     return PictureRecipe(
         height=message.height,
         width=message.width,
@@ -157,10 +167,14 @@ def input_message(
     return nodes_pb2.Input(picture=picture, name=name, tensors=headers)
 
 
-def sound_of(message: nodes_pb2.Sound) -> SoundRecipe:
-    """The recipe of a sound; UsageError for one that cannot be."""
-    if not 0 < message.samples <= MAX_PICTURE_BYTES or not 0 < message.rate <= MAX_RATE:
+def sound_of(message: nodes_pb2.Sound, most_bytes: int = MAX_TENSORS_BYTES) -> SoundRecipe:
+    """The recipe of a sound; UsageError for one that cannot be.
+
+    NodeError for one that makes more than `most_bytes` of a sound.
+    """
+    if not (message.samples and 0 < message.rate <= MAX_RATE):
         raise UsageError(f"refused to make {message.samples} samples at {message.rate} Hz")
+    _check_bytes(message.samples * np.dtype(np.float32).itemsize, most_bytes)
     return SoundRecipe(message.samples, message.rate, message.levelled)
 
 
@@ -189,6 +203,11 @@ def _believable(tensor: TensorHeader, smallest: int = 0) -> TensorInfo:
     if (sizes := math.prod(max(size, 1) for size in tensor.shape)) > MAX_TENSORS_BYTES:
         raise NodeError(f"refused tensor {tensor.name!r} of {sizes} elements: over the limit")
     return TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape))
+
+
+def _check_bytes(total: int, most_bytes: int) -> None:
+    if total > (most := min(most_bytes, MAX_TENSORS_BYTES)):
+        raise NodeError(f"refused {total} bytes of tensors: limits.tensor_bytes is {most}")
 
 
 def _check_expected(got: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:

@@ -142,7 +142,7 @@ def test_another_shape_than_expected_is_refused_with_both_named() -> None:
 
 
 def test_more_than_the_receiver_takes_is_refused() -> None:
-    with pytest.raises(NodeError, match="refused 8 bytes of tensors: the limit is 7"):
+    with pytest.raises(NodeError, match=r"refused 8 bytes of tensors: limits\.tensor_bytes is 7"):
         begun(header("x", "FP32", 2), bytes(8)).tensors(most_bytes=7)
 
 

@@ -6,7 +6,9 @@ from functools import partial
 
 import grpc
 
+from splitbed.errors import NodeError
 from splitbed.node.answering import answering
+from splitbed.node.config import MOST_CPUS, MOST_SLOWDOWN
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
@@ -28,6 +30,11 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.LimitRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.Limited:
         """Slow this node, and measure what that does to its part: by waiting, or by a quota."""
+        if not 0 <= request.slowdown <= MOST_SLOWDOWN or not 0 <= request.cpus <= MOST_CPUS:
+            raise NodeError(
+                f"refused to be {request.slowdown:g} times slower, or to have {request.cpus:g} "
+                f"CPUs: up to {MOST_SLOWDOWN:g} times and {MOST_CPUS:g} CPUs can be"
+            )
         limited = nodes_pb2.Limited()
         run = self._run() if request.measure else None
         self._full_speed()

@@ -15,6 +15,7 @@ WARM_LINK_MS = 200.0
 _WORK_MS = 30_000.0  # allowed for what is not the wire
 _LATE = 4.0  # times the wire's own time; a lossy link is slower than its rate
 _LATE_WITH_LOSS = 40.0
+_BYTES_S = 1e6  # that a node at least stores, checks and decodes
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,22 @@ class TimeLimits:
 
     def delivery_s(self, cell: Cell, nbytes: int) -> float:
         """For parts of so many bytes to cross the link."""
-        return _allowed_s(cell, max(wire_ms(nbytes, one.downlink) for one in cell.links))
+        wire = max(wire_ms(nbytes, one.downlink) for one in cell.links)
+        return _allowed_s(cell, wire, nbytes)
 
 
-def _allowed_s(cell: Cell, wire: float) -> float:
+def _allowed_s(cell: Cell, wire: float, nbytes: int = 0) -> float:
     lossy = any(one.uplink.loss_pct or one.downlink.loss_pct for one in cell.links)
-    return allowed_s(wire, lossy=lossy, slower=cell.configuration.pace.most)
+    return allowed_s(wire, lossy=lossy, slower=cell.configuration.pace.most, nbytes=nbytes)
 
 
-def allowed_s(wire: float, *, lossy: bool, slower: float = 1.0) -> float:
-    """For what takes so many ms on the wire, and work on nodes that are so many times slower."""
-    return (_WORK_MS * slower + (_LATE_WITH_LOSS if lossy else _LATE) * wire) / 1e3
+def allowed_s(wire: float, *, lossy: bool, slower: float = 1.0, nbytes: int = 0) -> float:
+    """For what takes so many ms on the wire, and work on nodes that are so many times slower.
+
+    Of a model's file they have so many bytes to store and check, or to decode.
+    """
+    late = _LATE_WITH_LOSS if lossy else _LATE
+    return (_WORK_MS * slower + late * wire) / 1e3 + nbytes / _BYTES_S * slower
 
 
 def window_bytes(*links: LinkSpec, hop: str = UPLINK) -> int:

@@ -17,7 +17,9 @@ from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import CONTROL_OPTIONS, PROTOCOL
 
 START_TIMEOUT_S = 30.0
-_RESET_S, _BETWEEN_S = 5.0, 0.05
+ANSWER_S = 120.0
+"""For what a node does that hardly depends on the model: bind codecs, slow itself down."""
+_RESET_S, _BETWEEN_S, _LOOK_S = 5.0, 0.05, 10.0
 _KEEPALIVE = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 10_000)]
 
 
@@ -86,6 +88,14 @@ class Node(ABC):
     def answers(self) -> bool:
         """Whether the node is there, whatever it is busy with."""
         return isinstance(self._describe(1.0), nodes_pb2.NodeDescription)
+
+    def busy_s(self) -> float | None:
+        """What it and the processes that it started have computed so far; None without an answer.
+
+        As every call, it says that this run is alive.
+        """
+        said = self._describe(_LOOK_S)
+        return said.busy_s if isinstance(said, nodes_pb2.NodeDescription) else None
 
     def read_clock(self) -> int:
         """What the node's CLOCK_MONOTONIC says, in ns."""

@@ -12,23 +12,16 @@ from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.loading.assignments import together
-from orchestrator.testbed.loading.given import (
-    CONTROL_TIMEOUT_S,
-    give_input,
-    give_model,
-    give_reference,
-)
+from orchestrator.testbed.loading.given import give_input, give_model, give_reference
+from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.node import Node
+from orchestrator.testbed.node import ANSWER_S, Node
 from orchestrator.testbed.proofs import Proofs
 from splitbed.errors import NodeError, RunError
 from splitbed.tensor_files import TensorFiles
 from splitbed.timeline import hop_over
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
-
-PROFILE_TIMEOUT_S = 900.0
-
 
 _Reply = TypeVar("_Reply")
 
@@ -160,8 +153,8 @@ class Pair:
         """Let a node run parts alone."""
         node = self.nodes[name]
         with node.asked("profile the model"):
-            stub = rpc.NodeStub(node.channel)
-            return stub.Profile(pieces, timeout=PROFILE_TIMEOUT_S)
+            waiting, stub = Patience(node), rpc.NodeStub(node.channel)
+            return waiting.answer(stub.Profile.future(waiting.through(pieces)))
 
     def assign(self, ways: Sequence[nodes_pb2.Assignment], keep: Collection[int]) -> None:
         """Tell every node what it does with frames on the `ways` that they go, codecs as new.
@@ -181,7 +174,7 @@ class Pair:
             assignment.node = name
             with self.nodes[name].asked(f"use {codecs or 'no codec'}"):
                 stub = rpc.StationsStub(self.nodes[name].channel)
-                stub.Assign(assignment, timeout=CONTROL_TIMEOUT_S)
+                stub.Assign(assignment, timeout=ANSWER_S)
 
     def limit_ue(self, request: nodes_pb2.LimitRequest, slower: float) -> nodes_pb2.Limited:
         """Give the UE less of its processor. It may be `slower` times as slow then.
@@ -197,7 +190,7 @@ class Pair:
     def _limit(
         self, name: str, request: nodes_pb2.LimitRequest, slower: float
     ) -> nodes_pb2.Limited:
-        timeout_s = CONTROL_TIMEOUT_S * slower
+        timeout_s = ANSWER_S * slower
         return self.ask(
             name,
             lambda ue: rpc.UeStub(ue.channel).LimitProcessor(request, timeout=timeout_s),

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from netem.proof import longest_s
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import Link
-from orchestrator.testbed.loading.given import CONTROL_TIMEOUT_S
-from orchestrator.testbed.node import Node, prove
+from orchestrator.testbed.node import ANSWER_S, Node, prove
 from splitbed.v1.nodes_pb2 import LinkProof
 
 STANDS_S = 60.0
@@ -54,7 +54,7 @@ class Proofs:
         known = last.proof if last and stands and begins else None
         proof = self._ask(
             near,
-            lambda node: prove(node, self._nodes[far], spec, CONTROL_TIMEOUT_S, known),
+            lambda node: prove(node, self._nodes[far], spec, ANSWER_S + longest_s(spec), known),
             f"prove the link to {far}" if len(self._links) > 1 else "prove the link",
         )
         if proof.fault and len(self._links) > 1:

@@ -6,13 +6,13 @@ entry-point group ``splitbed.codecs``, each a :class:`splitbed.codecs.stage.Stag
 """
 
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from splitbed.codecs import exact, floats, integers, pictures, video, zstd
-from splitbed.codecs.codec import Codec, Coder, NamedKind
+from splitbed.codecs.codec import MOST_REMEMBERED, Codec, Coder, NamedKind
 from splitbed.codecs.stage import Range, Setting, StageKind
 from splitbed.errors import MachineError, UsageError, did_you_mean
 from splitbed.extensions import Extensible
@@ -64,7 +64,7 @@ def known() -> list[Known]:
     return [Known(RAW, "the numbers as they are", True, False, False), *rows]
 
 
-@cache
+@lru_cache(MOST_REMEMBERED)
 def codec_named(text: str) -> Codec:
     """The codec of that name.
 
@@ -77,7 +77,7 @@ def codec_named(text: str) -> Codec:
     name = text.strip()
     if name == RAW:
         return Codec(RAW, ())
-    stages = tuple(_stage(word.strip(), name) for word in name.split("+"))
+    stages = tuple(_stage(word, name) for word in NamedKind.words(name, "codec"))
     codec = Codec("+".join(stage.word for stage in stages), stages)
     if all(stage.kind in CODECS.own.values() for stage in stages):
         _try(codec)

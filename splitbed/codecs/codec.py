@@ -15,6 +15,10 @@ from splitbed.codecs.stage import Array, Setting, Stage, StageKind
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import DATATYPES, TensorInfo, Tensors
 
+MOST_LETTERS = 200
+"""Of a name; the names that were used last are remembered, so many of them."""
+MOST_REMEMBERED = 256
+
 
 @dataclass(frozen=True)
 class NamedKind:
@@ -23,6 +27,13 @@ class NamedKind:
     word: str
     kind: StageKind
     parameter: int | None = None
+
+    @staticmethod
+    def words(name: str, what: str) -> list[str]:
+        """The words of a name; UsageError for one too long to be that of a `what`."""
+        if len(name) > MOST_LETTERS:
+            raise UsageError(f"no {what} is called {name[:20]!r}… of {len(name)} letters")
+        return [word.strip() for word in name.split("+")]
 
     @classmethod
     def of(cls, word: str, kind: StageKind, what: str) -> Self:

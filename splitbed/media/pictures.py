@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
 MAX_PIXELS = 64_000_000
 """Above the largest common camera (61 MP); decoded, this is 192 MB."""
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,17 @@ def load_pictures(path: Path | None = None) -> list[Picture]:
 
 
 def preprocess(
-    data: bytes, recipe: PictureRecipe, name: str = "the picture"
+    data: bytes,
+    recipe: PictureRecipe,
+    name: str = "the picture",
+    most_bytes: int | None = None,
 ) -> npt.NDArray[np.generic]:
     """The model input of shape ``recipe.shape`` made of an encoded picture's bytes.
 
     Decoded as RGB, turned upright by its EXIF orientation, stretched to height x width with
     Pillow's antialiased bilinear filter (as torchvision resizes, and the SSD300 code with it),
-    then normalised. ``name`` is what an error calls the picture.
+    then normalised. ``name`` is what an error calls the picture; decoded it has up to
+    ``most_bytes``, by default those of ``MAX_PIXELS``.
 
     Raises:
         UsageError: the bytes are no picture, are damaged, or hold more than ``MAX_PIXELS``; nor can
@@ -87,7 +93,8 @@ def preprocess(
             f"cannot make an input of {recipe.width}x{recipe.height} pixels of {name}:"
             f" 1 to {MAX_PIXELS / 1e6:.0f} million can be"
         )
-    coloured = upright(data, name).convert("RGB" if len(recipe.mean) == 3 else "L")
+    most_pixels = MAX_PIXELS if most_bytes is None else min(MAX_PIXELS, most_bytes // 3)
+    coloured = upright(data, name, most_pixels).convert("RGB" if len(recipe.mean) == 3 else "L")
     resized = coloured.resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
     return normalise(np.asarray(resized).reshape(recipe.height, recipe.width, -1), recipe)
 
@@ -116,13 +123,13 @@ def pixels_of(tensor: npt.NDArray[np.generic], recipe: PictureRecipe) -> npt.NDA
     return np.ascontiguousarray(pixels.clip(0, 255), np.uint8)
 
 
-def upright(data: bytes, name: str) -> Image.Image:
+def upright(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture of an encoded picture's bytes, turned by its EXIF orientation, 8 bits deep.
 
     Raises:
         UsageError: as :func:`preprocess`.
     """
-    with _open(data, name) as image:
+    with _open(data, name, most_pixels) as image:
         try:
             return _to_8_bit(ImageOps.exif_transpose(image))
         except (OSError, SyntaxError, ValueError) as error:
@@ -140,13 +147,18 @@ def random_inputs(inputs: Sequence[TensorInfo], seed: int) -> Tensors:
 
 
 def _random(tensor: TensorInfo, rng: np.random.Generator) -> npt.NDArray[np.generic]:
-    dtype = np.dtype(NUMPY_TYPES[tensor.datatype])
-    if dtype.kind == "f":
-        return rng.standard_normal(tensor.shape).astype(dtype)
-    if dtype.kind in "iu" and dtype.itemsize == 1:
-        limits = np.iinfo(dtype)
-        return rng.integers(limits.min, limits.max + 1, tensor.shape).astype(dtype)
-    return rng.integers(0, 2, tensor.shape).astype(dtype)
+    """In blocks, which are drawn at eight bytes a value: beside the tensor there is but one."""
+    made = np.empty(math.prod(tensor.shape), NUMPY_TYPES[tensor.datatype])
+    for first in range(0, made.size, _BLOCK):
+        block = made[first : first + _BLOCK]
+        if made.dtype.kind == "f":
+            block[:] = rng.standard_normal(block.size)
+        elif made.dtype.kind in "iu" and made.itemsize == 1:
+            limits = np.iinfo(made.dtype)
+            block[:] = rng.integers(limits.min, limits.max + 1, block.size)
+        else:
+            block[:] = rng.integers(0, 2, block.size)
+    return made.reshape(tensor.shape)
 
 
 def _default_picture() -> Picture:
@@ -177,7 +189,7 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"cannot read the picture {path}: {error.strerror}") from error
 
 
-def _open(data: bytes, name: str) -> Image.Image:
+def _open(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
@@ -186,11 +198,11 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise UsageError(f"{name} is not a picture that can be read ({', '.join(FORMATS)})") from (
             error
         )
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > most_pixels:
         image.close()
         raise UsageError(
             f"will not decode {name}: {image.width}x{image.height} is more than"
-            f" {MAX_PIXELS / 1e6:.0f} million pixels; make it smaller first"
+            f" {most_pixels / 1e6:.3g} million pixels; make it smaller first"
         )
     return image
 

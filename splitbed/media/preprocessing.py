@@ -7,12 +7,16 @@ from splitbed.media import pictures, sounds
 from splitbed.media.recipes import Recipe, SoundRecipe
 
 
-def preprocess(data: bytes, recipe: Recipe, name: str) -> npt.NDArray[np.generic]:
+def preprocess(
+    data: bytes, recipe: Recipe, name: str, most_bytes: int | None = None
+) -> npt.NDArray[np.generic]:
     """The model input made of a picture's or a sound's bytes; ``name`` is what an error calls it.
+
+    Decoded it has at most so many bytes, by default what any picture or sound may have.
 
     Raises:
         UsageError, MachineError: as ``preprocess`` of pictures and of sounds.
     """
     if isinstance(recipe, SoundRecipe):
-        return sounds.preprocess(data, recipe, name)
-    return pictures.preprocess(data, recipe, name)
+        return sounds.preprocess(data, recipe, name, most_bytes)
+    return pictures.preprocess(data, recipe, name, most_bytes)

@@ -2,6 +2,7 @@
 
 import io
 import wave as wav
+from collections.abc import Callable
 from math import gcd
 
 import numpy as np
@@ -14,20 +15,40 @@ SUFFIXES = (".flac", ".wav")
 MOST_SECONDS = 600
 RATES = range(1000, 400_001)  # what others would be resampled by has as many taps as they are high
 _WAVE = b"RIFF"
+_BLOCK = 1 << 16
+
+Check = Callable[[int, int], None]
+"""Refuses so many samples, so many in a second, before they are decoded."""
 
 
-def preprocess(data: bytes, recipe: SoundRecipe, name: str) -> npt.NDArray[np.float32]:
+def preprocess(
+    data: bytes, recipe: SoundRecipe, name: str, most_bytes: int | None = None
+) -> npt.NDArray[np.float32]:
     """The model input 1xSAMPLES made of an encoded sound's bytes.
 
     Channels are averaged, other rates than the recipe's resampled (polyphase, as scipy does), then
     the values levelled, where the recipe asks for it. Silence fills what is short of
-    ``recipe.samples``; 0 takes what there is. ``name`` is what an error calls the sound.
+    ``recipe.samples``; 0 takes what there is. ``name`` is what an error calls the sound; decoded it
+    has up to ``most_bytes``, where that is told.
 
     Raises:
         UsageError: the bytes are no sound, are damaged, or last longer than the recipe's samples.
         MachineError: FLAC, and soundfile is not installed.
     """
-    samples, rate = _read(data, name)
+    size = recipe.samples
+
+    def check(samples: int, rate: int) -> None:
+        _check(samples, rate, name)
+        there = -(-samples * recipe.rate // rate)  # once it is resampled
+        if size and there > size:
+            raise UsageError(
+                f"{name} lasts {there / recipe.rate:.2f} s, the model takes"
+                f" {size / recipe.rate:.2f} s: give --shape waveform=1x{there} or more"
+            )
+        if most_bytes is not None and max(samples, there) * 8 > most_bytes:
+            raise UsageError(f"will not decode {name}: {samples} samples take over {most_bytes} B")
+
+    samples, rate = _read(data, name, check)
     if rate != recipe.rate:
         from scipy.signal import resample_poly  # a second to import
 
@@ -36,13 +57,7 @@ def preprocess(data: bytes, recipe: SoundRecipe, name: str) -> npt.NDArray[np.fl
     wave = samples.astype(np.float32)[np.newaxis]
     if recipe.levelled:
         wave = levelled(wave)
-    size = recipe.samples or wave.shape[1]
-    if wave.shape[1] > size:
-        raise UsageError(
-            f"{name} lasts {wave.shape[1] / recipe.rate:.2f} s, the model takes"
-            f" {size / recipe.rate:.2f} s: give --shape waveform=1x{wave.shape[1]} or more"
-        )
-    return np.pad(wave, ((0, 0), (0, size - wave.shape[1])))
+    return np.pad(wave, ((0, 0), (0, (size or wave.shape[1]) - wave.shape[1])))
 
 
 def levelled(waves: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -60,16 +75,16 @@ def wave_file(samples: npt.NDArray[np.int16], rate: int) -> bytes:
     return file.getvalue()
 
 
-def _read(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
+def _read(data: bytes, name: str, check: Check) -> tuple[npt.NDArray[np.float64], int]:
     """Samples from -1 to 1 of one channel, and how many there are in a second."""
     try:
-        samples, rate = _read_wave(data) if data.startswith(_WAVE) else _read_flac(data, name)
+        if data.startswith(_WAVE):
+            return _read_wave(data, check)
+        return _read_flac(data, name, check)
     except (EOFError, wav.Error) as error:
         raise UsageError(
             f"cannot read {name} as WAV of 16 bits: {error or 'it ends early'}"
         ) from None
-    _check(len(samples), rate, name)
-    return samples, rate
 
 
 def _check(samples: int, rate: int, name: str) -> None:
@@ -81,17 +96,18 @@ def _check(samples: int, rate: int, name: str) -> None:
         raise UsageError(f"{name} has {samples} samples: up to {MOST_SECONDS} s can be read")
 
 
-def _read_wave(data: bytes) -> tuple[npt.NDArray[np.float64], int]:
+def _read_wave(data: bytes, check: Check) -> tuple[npt.NDArray[np.float64], int]:
     with wav.open(io.BytesIO(data)) as sound:
         if sound.getsampwidth() != 2:
             raise wav.Error(f"it has {8 * sound.getsampwidth()} bits a sample")
-        frames = sound.readframes(sound.getnframes())
         channels, rate = sound.getnchannels(), sound.getframerate()
+        frames = sound.readframes(sound.getnframes())
     whole = len(frames) // (2 * channels) * 2 * channels
+    check(whole // (2 * channels), rate)
     return np.frombuffer(frames[:whole], "<i2").reshape(-1, channels).mean(1) / 32768, rate
 
 
-def _read_flac(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
+def _read_flac(data: bytes, name: str, check: Check) -> tuple[npt.NDArray[np.float64], int]:
     try:
         import soundfile  # an optional extra
     except (ImportError, OSError):
@@ -100,7 +116,8 @@ def _read_flac(data: bytes, name: str) -> tuple[npt.NDArray[np.float64], int]:
         ) from None
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
-            _check(sound.frames, sound.samplerate, name)  # a small file may hold hours of silence
-            return sound.read(always_2d=True).mean(1), sound.samplerate
+            check(sound.frames, sound.samplerate)  # a small file may hold hours of silence
+            blocks = sound.blocks(_BLOCK, always_2d=True)  # and that in eight channels
+            return np.concatenate([one.mean(1) for one in blocks]), sound.samplerate
     except soundfile.LibsndfileError as error:
         raise UsageError(f"cannot read {name} as a sound: {error}") from None

@@ -7,12 +7,12 @@ entry-point group ``splitbed.model_coders``, each a :class:`splitbed.codecs.stag
 """
 
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from splitbed.codecs import exact, zstd
 from splitbed.codecs import floats as codec_floats
-from splitbed.codecs.codec import Codec, NamedKind
+from splitbed.codecs.codec import MOST_REMEMBERED, Codec, NamedKind
 from splitbed.codecs.stage import Setting, StageKind
 from splitbed.errors import MachineError
 from splitbed.extensions import Extensible
@@ -63,7 +63,7 @@ def known() -> list[Known]:
     return [Known(DUMMY, "the values as they are", True), *rows]
 
 
-@cache
+@lru_cache(MOST_REMEMBERED)
 def coder_named(text: str) -> ModelCoder:
     """The coder of that name.
 
@@ -74,7 +74,7 @@ def coder_named(text: str) -> ModelCoder:
     name = text.strip()
     if name == DUMMY:
         return Codec(DUMMY, ())
-    stages = tuple(_stage(word.strip()) for word in name.split("+"))
+    stages = tuple(map(_stage, NamedKind.words(name, "model coder")))
     coder = Codec("+".join(stage.word for stage in stages), stages)
     with suppress(MachineError):  # another machine may have what this one lacks
         coder.bind([TensorInfo("a weight", "FP32", (16, 16))], Setting())

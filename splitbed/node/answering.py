@@ -1,17 +1,20 @@
-"""How a node answers calls: counted while they are under way, refused with the reason."""
+"""How a node answers calls: read here, counted while under way, refused with the reason."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from inspect import isgeneratorfunction
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.logs import log
 from splitbed.telemetry import ERRORS
+
+if TYPE_CHECKING:
+    _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
 
 _MOST_WORDS = 2000
 
@@ -79,3 +82,44 @@ def answering(method: _Method) -> _Method:
             refuse(method.__name__, context, error)
 
     return cast(_Method, stream if isgeneratorfunction(method) else unary)
+
+
+class Requests(grpc.ServerInterceptor):
+    """Parses what a call is sent, in the call: INVALID_ARGUMENT for what is no such message.
+
+    gRPC would parse it before a handler is called, and keeps some 20 KB of each call that it could
+    not; so it is given no parser, and handlers that take bytes.
+    """
+
+    def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], _Handler | None]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "_Handler | None":
+        """The handler of a call, of bytes."""
+        handler = continuation(handler_call_details)
+        if handler is None or handler.request_deserializer is None:
+            return handler
+        kind = (
+            f"{'stream' if handler.request_streaming else 'unary'}_"
+            f"{'stream' if handler.response_streaming else 'unary'}"
+        )
+        behave, parse = getattr(handler, kind), handler.request_deserializer
+
+        def parsed(data: bytes, context: grpc.ServicerContext) -> Any:
+            try:
+                return parse(data)
+            except Exception:  # whatever a parser raises, there is no message
+                context.abort(
+                    grpc.StatusCode.INVALID_ARGUMENT, f"{len(data)} bytes are no such request"
+                )
+
+        def answered(sent: Any, context: grpc.ServicerContext, *send: Any) -> Any:
+            if handler.request_streaming:
+                return behave((parsed(one, context) for one in sent), context, *send)
+            return behave(parsed(sent, context), context, *send)
+
+        vars(answered).update(vars(behave))  # among them whether gRPC hands it a way to send
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        made: _Handler = make(answered, None, handler.response_serializer)
+        return made

@@ -8,9 +8,17 @@ from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from splitbed.checked import Frozen, one_line, read_yaml
-from splitbed.errors import UsageError
+from splitbed.errors import NodeError, UsageError
 
 _Config = TypeVar("_Config", bound="NodeConfig")
+
+MOST_ASSIGNED = 1024
+PARCELS = 4
+"""Parts that are ready to be delivered, for each session that may be open."""
+MOST_RUNS = 100_000
+"""Of a part, to warm it up or to profile it."""
+MOST_SLOWDOWN, MOST_CPUS = 10_000.0, 1024.0
+"""Of a processor that is to be slowed."""
 
 _NAME = r"^[a-z][a-z0-9-]{0,30}$"
 NodeName = Annotated[str, Field(pattern=_NAME)]
@@ -31,13 +39,51 @@ class Tls(Frozen):
 
 
 class Limits(Frozen):
-    """What a node takes from its peers at most."""
+    """What a node takes from its peers at most.
+
+    Of a message; of the tensors of a frame or an input; of a model, or parts of one that come
+    together; what a part may take beside its weights; of the inputs and references that are kept
+    on disk; sessions open on parts of a model; calls at a time. Each ``check`` raises NodeError,
+    which names the limit.
+    """
 
     message_bytes: int = Field(65 << 20, ge=1 << 20, le=65 << 20)
     tensor_bytes: int = Field(1 << 30, ge=1 << 10, le=1 << 30)
     model_bytes: int = Field(8 << 30, ge=1 << 10)
-    sessions: int = Field(32, ge=2, le=1024)  # open on parts of a model
-    streams: int = Field(16, ge=4, le=1024)  # calls at a time
+    session_bytes: int = Field(2 << 30, ge=64 << 20)
+    kept_bytes: int = Field(64 << 30, ge=1 << 10)
+    sessions: int = Field(32, ge=2, le=1024)
+    streams: int = Field(16, ge=4, le=1024)
+
+    def check_model(self, nbytes: int) -> None:
+        """A model of so many bytes, or so many of parts together."""
+        self._check("a model", nbytes, "model_bytes")
+
+    def check_kept(self, nbytes: int) -> None:
+        """Inputs of so many bytes on disk, or references."""
+        self._check("to keep inputs or references", nbytes, "kept_bytes")
+
+    def check_assigned(self, count: int, nbytes: int) -> None:
+        """So many assignments that hold at once, told in so many bytes together."""
+        if count > MOST_ASSIGNED:
+            raise NodeError(f"refused {count} assignments at once: at most {MOST_ASSIGNED} hold")
+        self._check("assignments", nbytes, "message_bytes")
+
+    def check_parcels(self, count: int) -> None:
+        """So many parts that are ready to be delivered."""
+        if count > (most := PARCELS * self.sessions):
+            raise NodeError(f"refused to have {count} parts ready: limits.sessions allows {most}")
+
+    def _check(self, what: str, nbytes: int, limit: str) -> None:
+        if nbytes > (most := getattr(self, limit)):
+            raise NodeError(f"refused {what} of {nbytes} bytes: limits.{limit} is {most}")
+
+
+def checked_runs(runs: int) -> int:
+    """So many runs of a part, to warm it up or to profile it; NodeError for too many."""
+    if runs > MOST_RUNS:
+        raise NodeError(f"refused {runs} runs of a part: at most {MOST_RUNS} are made")
+    return runs
 
 
 class ShaperConfig(Frozen):

@@ -34,9 +34,9 @@ def control_of(host: NodeHost, far: Mapping[str, Dialled]) -> tuple[Passing, Ser
     """What takes frames through this node, and its services; ``far`` are those that it dials."""
     frames = Frames(
         host.held,
-        Source(host.folder / "inputs"),
-        References(host.folder / "references"),
-        host.limits.tensor_bytes,
+        Source(host.folder / "inputs", host.limits),
+        References(host.folder / "references", host.limits),
+        host.limits,
     )
     passing = Passing(frames, host.in_flight, far)
     host.forget += [passing.cancel, frames.forget]

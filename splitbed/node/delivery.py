@@ -11,12 +11,13 @@ from splitbed.flow import Span
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, write_portable
+from splitbed.node.config import Limits
 from splitbed.runtime import RUNTIMES
 from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.nodes_pb2 import Decoded, PartHeader, PartPiece
-from splitbed.wire import infos_of, tensor_headers
+from splitbed.wire import MAX_TENSORS_BYTES, infos_of, tensor_headers
 
 MAX_PARTS = 100_000
 """Layers of one model, profiled at once."""
@@ -70,8 +71,11 @@ def model_message(model: ModelInfo) -> nodes_pb2.ModelInfo:
     )
 
 
-def model_of(message: nodes_pb2.ModelInfo) -> ModelInfo:
-    """The model of :func:`model_message`; NodeError for one that this node cannot run or read."""
+def model_of(message: nodes_pb2.ModelInfo, most_bytes: int = MAX_TENSORS_BYTES) -> ModelInfo:
+    """The model of :func:`model_message`; NodeError for one that this node cannot run or read.
+
+    Nor may its inputs, or its outputs, have more than `most_bytes`.
+    """
     if message.task not in TASKS:
         raise NodeError(f"unknown task {message.task!r}; one of {', '.join(TASKS)}")
     if message.runtime not in RUNTIMES:
@@ -81,8 +85,8 @@ def model_of(message: nodes_pb2.ModelInfo) -> ModelInfo:
         )
     return ModelInfo(
         message.layers,
-        infos_of(message.inputs, open_sizes=False),
-        infos_of(message.outputs, open_sizes=True),
+        infos_of(message.inputs, open_sizes=False, most_bytes=most_bytes),
+        infos_of(message.outputs, open_sizes=True, most_bytes=most_bytes),
         message.task,
         message.runtime,
     )
@@ -133,7 +137,12 @@ class Parcel:
     file: Path | None
 
     def pieces(self, offset: int = 0) -> Iterator[PartPiece]:
-        """The messages that carry it, without so many bytes that came before."""
+        """The messages that carry it, without so many bytes that came before.
+
+        NodeError where there are not so many.
+        """
+        if offset > self.header.bytes:
+            raise NodeError(f"a part of {self.header.bytes} bytes does not go on at {offset}")
         yield PartPiece(header=self.header)
         if self.file is not None:
             with self.file.open("rb") as file:
@@ -181,36 +190,35 @@ class Arrived:
 
 
 def receive(
-    stream: Iterator[PartPiece], folder: Path, most_bytes: int, decode: Decode | None = None
+    stream: Iterator[PartPiece], folder: Path, limits: Limits, decode: Decode | None = None
 ) -> Arrived:
     """The part that comes in ``stream``, its file written into ``folder``.
 
     One that comes encoded is made by ``decode``. Raises NodeError for anything but the part that
-    the header says, of at most ``most_bytes``, before more is written.
+    the header says, within ``limits``, before more is written.
     """
-    header = _header(next(stream, None), most_bytes)
-    arrived = _receive(header, stream, folder, "part", decode)
+    header = _header(next(stream, None), limits)
+    arrived = _receive(header, stream, folder, "part", limits, decode)
     if next(stream, None) is not None:
         raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
     return arrived
 
 
-def receive_all(stream: Iterator[PartPiece], folder: Path, most_bytes: int) -> list[CutPart]:
+def receive_all(stream: Iterator[PartPiece], folder: Path, limits: Limits) -> list[CutPart]:
     """The parts that come in ``stream`` one after another, as :func:`receive`."""
     cuts: list[CutPart] = []
     for piece in stream:
         if len(cuts) == MAX_PARTS:
             raise NodeError(f"refused more than {MAX_PARTS} parts at once")
-        header = _header(piece, most_bytes - sum(cut.part.nbytes for cut in cuts))
-        cuts.append(_receive(header, stream, folder, f"part-{len(cuts)}").cut)
+        header = _header(piece, limits, sum(cut.part.nbytes for cut in cuts))
+        cuts.append(_receive(header, stream, folder, f"part-{len(cuts)}", limits).cut)
     return cuts
 
 
-def _header(piece: PartPiece | None, most_bytes: int) -> PartHeader:
+def _header(piece: PartPiece | None, limits: Limits, came_bytes: int = 0) -> PartHeader:
     if piece is None or piece.WhichOneof("body") != "header":
         raise NodeError("a part begins with its header")
-    if piece.header.bytes > most_bytes:
-        raise NodeError(f"refused a part of {piece.header.bytes} bytes: limits.model_bytes")
+    limits.check_model(came_bytes + piece.header.bytes)
     return piece.header
 
 
@@ -219,17 +227,18 @@ def _receive(
     stream: Iterator[PartPiece],
     folder: Path,
     name: str,
+    limits: Limits,
     decode: Decode | None = None,
 ) -> Arrived:
     if not header.bytes:
-        return Arrived(_described(header, None), time.monotonic_ns())
+        return Arrived(_described(header, limits, None), time.monotonic_ns())
     if header.format not in FORMATS:
         raise NodeError(f"refused a part of format {header.format!r}")
     if bool(header.coder) != (decode is not None):
         coded = f"encoded as {header.coder}" if header.coder else "as a file"
         raise NodeError(f"refused a part that comes {coded}: it was not asked for so")
     path = folder / f"{name}.{header.format}"
-    _described(header, path)
+    _described(header, limits, path)
     # until it is known to be one: a runtime may have the file of the part before mapped
     draft = path.with_stem(f"{name}.draft")
     chunks = _checked(stream, header)
@@ -243,7 +252,7 @@ def _receive(
         draft.unlink(missing_ok=True)
         raise
     draft.replace(path)
-    return Arrived(_described(header, path, path.stat().st_size), came_ns, decoded)
+    return Arrived(_described(header, limits, path, path.stat().st_size), came_ns, decoded)
 
 
 def _write(chunks: Iterator[bytes], path: Path) -> tuple[int, None]:
@@ -265,12 +274,13 @@ def _checked(stream: Iterator[PartPiece], header: PartHeader) -> Iterator[bytes]
         raise NodeError(f"of a part of {header.bytes} bytes {size} came, or others than were sent")
 
 
-def _described(header: PartHeader, path: Path | None, nbytes: int = 0) -> CutPart:
-    model = model_of(header.model)
+def _described(header: PartHeader, limits: Limits, path: Path | None, nbytes: int = 0) -> CutPart:
+    most_bytes = limits.tensor_bytes
+    model = model_of(header.model, most_bytes)
     part = Part(
         path,
-        infos_of(header.inputs, open_sizes=False),
-        infos_of(header.outputs, open_sizes=True),
+        infos_of(header.inputs, open_sizes=False, most_bytes=most_bytes),
+        infos_of(header.outputs, open_sizes=True, most_bytes=most_bytes),
         tuple(header.passthrough),
         nbytes,
     )

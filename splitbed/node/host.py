@@ -7,17 +7,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
+import psutil
 
 from splitbed.errors import NodeError
 from splitbed.node.answering import CALLS, answering
-from splitbed.node.config import Limits
+from splitbed.node.config import Limits, checked_runs
 from splitbed.node.delivery import receive_all
 from splitbed.node.lease import Lease
-from splitbed.node.parts.held import MOST_RUNS, HeldParts
+from splitbed.node.parts.held import HeldParts
 from splitbed.node.serve import InFlight
 from splitbed.runtime.part_profile import ProfiledPart
 from splitbed.runtime.profiler import profile
@@ -75,6 +76,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         """Who this node is."""
         for name in _TCP:
             self.description.tcp[name] = Path("/proc/sys/net/ipv4", name).read_text().strip()
+        self.description.busy_s = _busy_s()
         return self.description
 
     @answering
@@ -101,10 +103,9 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     ) -> nodes_pb2.ProfileReply:
         """Run parts alone, with what else this node does at rest."""
         options = next(request, nodes_pb2.ProfilePiece()).options
+        warmup, runs = checked_runs(options.warmup), checked_runs(options.runs)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            cuts = receive_all(
-                (piece.piece for piece in request), Path(folder), self.limits.model_bytes
-            )
+            cuts = receive_all((piece.piece for piece in request), Path(folder), self.limits)
             parts = [
                 ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs, cut.model.runtime)
                 for cut in cuts
@@ -114,8 +115,8 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                 profiles = profile(
                     parts,
                     min(options.threads, os.cpu_count() or 1) or len(os.sched_getaffinity(0)),
-                    min(options.warmup, MOST_RUNS),
-                    min(options.runs, MOST_RUNS),
+                    warmup,
+                    runs,
                     by_turns=options.by_turns,
                     given_up=lambda: not context.is_active(),
                 )
@@ -128,6 +129,17 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # one runtime is enough for a node
+
+
+def _busy_s() -> float:
+    """CPU time of this process and of those that it started, ended or not."""
+    times = os.times()
+    busy_s = times.user + times.system + times.children_user + times.children_system
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            own = child.cpu_times()
+            busy_s += own.user + own.system
+    return busy_s
 
 
 def _cpu_name() -> str:

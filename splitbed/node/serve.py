@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from splitbed.errors import MachineError, NodeError
 from splitbed.logs import log
+from splitbed.node.answering import Requests
 from splitbed.node.config import Limits, NodeConfig
 from splitbed.node.lease import Lease
 from splitbed.security.access import (
@@ -168,6 +169,7 @@ def _server(config: NodeConfig, plane: Plane) -> grpc.Server:
         interceptors=[
             Guard(plane.names if config.tls else None, read_token(config.token_file)),
             *([plane.lease] if plane.lease else []),
+            Requests(),
         ],
         options=[*(given | dict(_KEEPALIVE) | own).items()],
         maximum_concurrent_rpcs=limits.streams,

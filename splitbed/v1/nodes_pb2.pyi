@@ -114,6 +114,7 @@ class NodeDescription(_message.Message):
     MTU_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     SHAPES_FIELD_NUMBER: _builtins.int
+    BUSY_S_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -133,6 +134,8 @@ class NodeDescription(_message.Message):
     """of that interface; 0: not known"""
     name: _builtins.str
     """in its topology"""
+    busy_s: _builtins.float
+    """CPU time of it and of the processes that it started, so far"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -164,10 +167,11 @@ class NodeDescription(_message.Message):
         mtu: _builtins.int = ...,
         name: _builtins.str = ...,
         shapes: _abc.Iterable[Global___ShapedSide] | None = ...,
+        busy_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

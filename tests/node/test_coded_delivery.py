@@ -28,6 +28,7 @@ from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
 from splitbed.model_coders.worker import DecodingWorker
+from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, Parcel, receive
 from splitbed.node.parts.coded import Feeding, decoding, pack_coded
 from splitbed.node.parts.fetch import Fetch
@@ -40,6 +41,7 @@ from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
 WHOLE = "ue", Span(0, LAYERS)
+LIMITS = Limits(model_bytes=1 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +208,7 @@ def test_what_was_sent_so_is_refused_by_the_decoder(
     parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
     pieces = iter(spoilt([*parcel.pieces()], how))
     with pytest.raises(NodeError, match=says), decoding(there, 1 << 20) as decode:
-        receive(pieces, there, 1 << 20, decode)
+        receive(pieces, there, LIMITS, decode)
     assert not [*there.iterdir()]
 
 
@@ -220,7 +222,7 @@ def test_a_model_larger_than_the_limit_is_refused_however_small_its_bitstream(
         pytest.raises(NodeError, match=f"there is room for {most_bytes}"),
         decoding(there, most_bytes) as decode,
     ):
-        receive(parcel.pieces(), there, most_bytes, decode)
+        receive(parcel.pieces(), there, Limits(model_bytes=most_bytes), decode)
 
 
 def test_a_model_that_is_refused_leaves_the_one_before(shared: Splits, tmp_path: Path) -> None:
@@ -233,7 +235,7 @@ def test_a_model_that_is_refused_leaves_the_one_before(shared: Splits, tmp_path:
         return 0, nodes_pb2.Decoded()
 
     with pytest.raises(NodeError, match="refused a part"):
-        receive(parcel.pieces(), there, 1 << 20, decode)
+        receive(parcel.pieces(), there, LIMITS, decode)
     assert before.read_bytes() == b"the one before"
     assert [*there.iterdir()] == [before]
 

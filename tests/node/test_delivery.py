@@ -11,11 +11,13 @@ from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
+from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, Parcel, pack, receive
 from splitbed.v1.nodes_pb2 import PartPiece
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
 LINK = symmetric(rate_mbit=20)
+LIMITS = Limits(model_bytes=1 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def parcel(shared: Splits, tmp_path: Path) -> Parcel:
 
 def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> None:
     (there := tmp_path / "there").mkdir()
-    cut = receive(parcel.pieces(), there, 1 << 20).cut
+    cut = receive(parcel.pieces(), there, LIMITS).cut
     assert parcel.file is not None
     assert cut.part.path is not None
     assert cut.part.path.read_bytes() == parcel.file.read_bytes()
@@ -120,7 +122,7 @@ def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:
         ("end missing", "or others than were sent"),
         ("goes on", "went on beyond"),
         ("no header", "begins with its header"),
-        ("too large", "refused a part of"),
+        ("too large", "limits.model_bytes"),
         ("path for a format", "refused a part of"),
         ("unknown task", "unknown task 'guess'"),
         ("impossible shape", "impossible shape"),
@@ -137,7 +139,7 @@ def test_a_parcel_that_is_not_what_it_says_is_refused(
 ) -> None:
     (there := tmp_path / "there").mkdir()
     with pytest.raises(NodeError, match=says):
-        receive(iter(spoilt(list(parcel.pieces()), how)), there, 1 << 20)
+        receive(iter(spoilt(list(parcel.pieces()), how)), there, LIMITS)
     assert how == "goes on" or not (there / "part.onnx").exists()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import Node
 from splitbed.graphs.formats import format_named
@@ -11,20 +12,21 @@ from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 from splitbed.wire import tensors_of
 
-CONTROL_TIMEOUT_S = 120.0
-
 _PIECE_BYTES = 1 << 20
 
 
 def give_model(holder: Node, model: SweptModel) -> None:
     """Give the whole model to the node that cuts it, and what is the device anchor besides."""
-    stub = rpc.EdgeStub(holder.channel)
     with holder.asked("take the model"):
-        stub.Deploy(_pieces(model, model.stored), timeout=CONTROL_TIMEOUT_S)
+        _deploy(holder, _pieces(model, model.stored))
     if model.device is not None:
         with holder.asked("take the device model"):
-            pieces = _pieces(model, model.device, device=True)
-            stub.Deploy(pieces, timeout=CONTROL_TIMEOUT_S)
+            _deploy(holder, _pieces(model, model.device, device=True))
+
+
+def _deploy(holder: Node, pieces: Iterator[nodes_pb2.ModelPiece]) -> None:
+    waiting = Patience(holder)
+    waiting.answer(rpc.EdgeStub(holder.channel).Deploy.future(waiting.through(pieces)))
 
 
 def _pieces(
@@ -42,10 +44,11 @@ def give_input(source: Node, holder: Node, given: nodes_pb2.Input) -> Tensors:
     """Give an input to the node where frames begin; what the whole model makes of it."""
     with source.asked(f"take the input {given.name}"):
         stub = rpc.StationsStub(source.channel)
-        tensors = list(stub.AddInput(given, timeout=CONTROL_TIMEOUT_S))
+        tensors = Patience(source).answers(stub.AddInput(given))
     with holder.asked(f"run the whole model on {given.name}"):
         edge = rpc.EdgeStub(holder.channel)
-        reply = edge.SetReference(iter(tensors), timeout=CONTROL_TIMEOUT_S)
+        waiting = Patience(holder)
+        reply = waiting.answer(edge.SetReference.future(waiting.through(tensors)))
     return tensors_of(reply.result)
 
 
@@ -54,7 +57,8 @@ def give_reference(holder: Node, judge: Node, place: int, name: str) -> None:
     with holder.asked(f"tell what the whole model makes of {name}"):
         request = nodes_pb2.ReadReferenceRequest(input=place)
         edge = rpc.EdgeStub(holder.channel)
-        outputs = list(edge.ReadReference(request, timeout=CONTROL_TIMEOUT_S))
+        outputs = Patience(holder).answers(edge.ReadReference(request))
     with judge.asked(f"keep what the whole model makes of {name}"):
         stub = rpc.StationsStub(judge.channel)
-        stub.KeepReference(iter(outputs), timeout=CONTROL_TIMEOUT_S)
+        waiting = Patience(judge)
+        waiting.answer(stub.KeepReference.future(waiting.through(outputs)))

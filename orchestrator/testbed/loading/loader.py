@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import grpc
 
-from orchestrator.testbed.loading.given import CONTROL_TIMEOUT_S
+from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.flow import Span
@@ -68,9 +68,10 @@ class Loader:
             stack.callback(part.remove)
             parcel = pack(CutPart(part, span, self._model.info), self._model.stored.folder)
             stack.callback(parcel.remove)
-            with self._pair.nodes[name].asked(f"take the part of the layers {words(span)}"):
-                stub = rpc.PartsStub(self._pair.nodes[name].channel)
-                stub.Take(parcel.pieces(), timeout=CONTROL_TIMEOUT_S)
+            node = self._pair.nodes[name]
+            with node.asked(f"take the part of the layers {words(span)}"):
+                waiting, stub = Patience(node), rpc.PartsStub(node.channel)
+                waiting.answer(stub.Take.future(waiting.through(parcel.pieces())))
         return self.open(name, warmup, keep)
 
     def _loading(
@@ -87,11 +88,12 @@ class Loader:
             coder=self.coder if deliver else "",
         )
         stub = rpc.EdgeStub(self._pair.nodes[self._holder].channel)
-        return stub.Load.future(request, timeout=CONTROL_TIMEOUT_S)
+        return stub.Load.future(request)
 
     def _loaded(self, loading: "grpc.Future[nodes_pb2.Loaded]") -> nodes_pb2.Loaded:
-        with self._pair.nodes[self._holder].asked("cut the model, and load its part"):
-            return loading.result()
+        holder = self._pair.nodes[self._holder]
+        with holder.asked("cut the model, and load its part"):
+            return Patience(holder).answer(loading)
 
     def deliver(self, placed: Placed, timeout_s: float) -> nodes_pb2.PartReceived:
         """Let a node fetch its part over the link."""
@@ -109,7 +111,7 @@ class Loader:
         request = self._session(name, warmup, keep)
         return self._pair.ask(
             name,
-            lambda node: rpc.PartsStub(node.channel).Open(request, timeout=CONTROL_TIMEOUT_S),
+            lambda node: Patience(node).answer(rpc.PartsStub(node.channel).Open.future(request)),
             "load its part",
         )
 
@@ -117,9 +119,9 @@ class Loader:
         """Come back to a part that is held, and warm it up again."""
         name, span = placed
         request = nodes_pb2.WarmRequest(span=span_message(span), warmup=warmup)
-        with self._pair.nodes[name].asked(f"come back to its part of the layers {words(span)}"):
-            stub = rpc.PartsStub(self._pair.nodes[name].channel)
-            stub.Warm(request, timeout=CONTROL_TIMEOUT_S)
+        node = self._pair.nodes[name]
+        with node.asked(f"come back to its part of the layers {words(span)}"):
+            Patience(node).answer(rpc.PartsStub(node.channel).Warm.future(request))
 
     def _session(
         self, name: str, warmup: int, keep: Collection[Placed]

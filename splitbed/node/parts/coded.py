@@ -21,6 +21,9 @@ from splitbed.node.delivery import CutPart, Decode, Parcel, pack
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2
 
+MOST_S = 86_400.0
+"""Of a caller without a deadline."""
+
 BACKLOG_BYTES = 64 << 20
 """So much of a bitstream waits for a decoder that is slower than the link; then the link does."""
 
@@ -58,10 +61,10 @@ def decoding(
     """Decodes one bitstream, in a process that is there before the first byte.
 
     It may be an update of a model file that is here. The model file may have ``most_bytes``;
-    ``seconds`` are those that the process may compute, at most :data:`SECONDS`. NodeError comes
-    from whatever is refused.
+    ``seconds`` are those that the process may compute, by default :data:`SECONDS`, at most
+    :data:`MOST_S`. NodeError comes from whatever is refused.
     """
-    draft, most_s = folder / "decoded", min(seconds or SECONDS, SECONDS)
+    draft, most_s = folder / "decoded", min(seconds or SECONDS, MOST_S)
     worker = DecodingWorker(draft, seconds=most_s, most_bytes=most_bytes, update_of=update_of)
     with worker:
         yield partial(_decoded, worker, draft)

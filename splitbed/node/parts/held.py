@@ -8,14 +8,13 @@ from threading import BoundedSemaphore, RLock
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.media.pictures import random_inputs
+from splitbed.node.config import checked_runs
 from splitbed.node.delivery import CutPart, span_of, words
 from splitbed.runtime.session import PartSession
 from splitbed.telemetry import SESSIONS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2
-
-MOST_RUNS = 100_000
 
 
 class OpenPart:
@@ -74,12 +73,12 @@ class HeldParts:
         It takes the place of all that it is not asked to keep, and of the one of the same layers.
         Raises NodeError when the limit of sessions leaves no room.
         """
+        warmup = checked_runs(options.warmup)
         with self.turn:
             self.drop(keep={*map(span_of, options.keep)} - {cut.span})
             part = self.opened(cut, options.threads)
             self._parts[cut.span] = part
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
-            warmup = min(options.warmup, MOST_RUNS)
             part.fed = _warm(part.session, warmup, cut.part.inputs, feed)
             for _ in range(warmup if cut.gives_outputs else 0):
                 cut.model.result_of(
@@ -89,10 +88,11 @@ class HeldParts:
 
     def warm(self, span: Span, runs: int) -> None:
         """Take a part that is held as the one opened last; its caches are cold, so warm it up."""
+        checked_runs(runs)
         with self.turn:
             part = self.of(span)
             self._parts[span] = self._parts.pop(span)
-            part.session.warm(min(runs, MOST_RUNS), part.fed)
+            part.session.warm(runs, part.fed)
 
     def drop(self, keep: Collection[Span] = ()) -> None:
         """Close the sessions of all parts but those of the layers in ``keep``."""

@@ -80,7 +80,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
     ) -> nodes_pb2.PartReceived:
         self._came = None
         start_ns = time.monotonic_ns()
-        arrived = receive(pieces, self._host.folder, self._host.limits.model_bytes, decode)
+        arrived = receive(pieces, self._host.folder, self._host.limits, decode)
         end_ns = time.monotonic_ns()
         MODELS.set(1)
         self._came = arrived.cut

@@ -3,6 +3,7 @@
 The node binds its stations to the parts that it holds and to codecs, these as new.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.flow import Itinerary
+from splitbed.node.config import Limits
 from splitbed.node.delivery import ModelInfo, model_of, span_message, span_of
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.station import Station
@@ -43,7 +45,10 @@ class Hop:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is done with frames: the stations, and those of them on this ``node`` by their place."""
+    """What is done with frames: the stations, and those of them on this ``node`` by their place.
+
+    It was told in ``told_bytes``.
+    """
 
     number: int
     node: str
@@ -51,6 +56,7 @@ class Assignment:
     hops: tuple[Hop, ...]
     model: ModelInfo
     own: Mapping[int, Station] = field(repr=False)
+    told_bytes: int = 0
 
     def station(self, at: int) -> Station:
         """The station at that place; NodeError unless it is on this node."""
@@ -74,9 +80,9 @@ class Assignment:
         return self.model.results, MAX_TENSORS_BYTES
 
 
-def bind(message: nodes_pb2.Assignment, held: HeldParts) -> Assignment:
+def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits) -> Assignment:
     """The assignment, bound to parts that are held; NodeError for one that cannot be."""
-    model = model_of(message.model)
+    model = model_of(message.model, limits.tensor_bytes)
     itinerary = tuple(map(_station, message.stations[: MAX_STATIONS + 1]))
     _check(itinerary, model, message)
     hops = tuple(
@@ -89,7 +95,8 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts) -> Assignment:
         for place, one in enumerate(itinerary)
         if one.node == message.node
     }
-    return Assignment(message.number, message.node, itinerary, hops, model, own)
+    told = message.ByteSize()
+    return Assignment(message.number, message.node, itinerary, hops, model, own, told)
 
 
 def station_message(station: flow.Station) -> nodes_pb2.Station:
@@ -148,6 +155,9 @@ def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment
         raise NodeError(f"refused {what}: a part has a number beyond {MAX_STATIONS}")
     if strange := [hop.name for hop in message.hops if not _HOP.fullmatch(hop.name)]:
         raise NodeError(f"refused {what}: no hop is called {strange[0][:20]!r}")
+    for hop in message.hops:
+        if not 0 <= hop.rate_mbit < math.inf:
+            raise NodeError(f"refused {what}: no link has a rate of {hop.rate_mbit} Mbit/s")
     if sum(one.result for one in itinerary) > 1:
         raise NodeError(f"refused {what}: results are made once")
 

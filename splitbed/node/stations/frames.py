@@ -11,6 +11,7 @@ from time import monotonic_ns
 
 from splitbed.errors import NodeError
 from splitbed.messages import Received
+from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bind
 from splitbed.node.stations.references import References
@@ -120,7 +121,7 @@ class Frames:
     held: HeldParts
     source: Source
     references: References
-    most_bytes: int
+    limits: Limits
     slowed: Slowed = at_full_speed
     _assigned: dict[int, Assignment] = field(default_factory=dict)
     _last: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -129,10 +130,12 @@ class Frames:
 
     def assign(self, message: nodes_pb2.Assignment) -> Assignment:
         """Take an assignment; of the others only those to be kept hold on."""
-        assignment = bind(message, self.held)
+        assignment = bind(message, self.held, self.limits)
         with self._lock:
             keep = {*message.keep} & self._assigned.keys() - {assignment.number}
             kept = {number: self._assigned[number] for number in keep}
+            told_bytes = sum(one.told_bytes for one in kept.values()) + assignment.told_bytes
+            self.limits.check_assigned(len(kept) + 1, told_bytes)
             self._assigned = kept | {assignment.number: assignment}
             self._last = {key: frame for key, frame in self._last.items() if key[0] in kept}
         return assignment
@@ -180,7 +183,7 @@ class Frames:
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
         self._check_turn(assignment, at, header.frame)
-        came = received.tensors(infos, min(most_bytes, self.most_bytes))
+        came = received.tensors(infos, min(most_bytes, self.limits.tensor_bytes))
         self._last[assignment.number, at] = header.frame
         crossed = Stage(
             name=assignment.hops[at - 1].name,

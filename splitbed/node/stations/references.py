@@ -3,19 +3,24 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from splitbed.errors import NodeError
+from splitbed.node.config import Limits
+from splitbed.node.stations.source import MAX_INPUTS
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
 
 
 class References:
-    """The whole model's outputs, by input, kept under `folder`."""
+    """The whole model's outputs, by input, kept under `folder` within `limits`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._outputs = TensorFiles(folder)
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._outputs = TensorFiles(folder, limits.check_kept)
 
     def keep(self, input_: int, outputs: Tensors) -> None:
-        """Keep what the whole model made of that input."""
+        """Keep what the whole model made of that input; NodeError where it cannot be one."""
+        if input_ >= MAX_INPUTS:
+            raise NodeError(f"refused the reference of an input {input_}: over {MAX_INPUTS}")
         self._outputs.put(input_, outputs)
 
     def __contains__(self, input_: int) -> bool:

@@ -8,7 +8,6 @@ from splitbed.errors import NodeError
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering, given_up
 from splitbed.node.stations.passing import Passing
-from splitbed.node.stations.source import MAX_INPUTS
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
 
@@ -33,10 +32,8 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
     ) -> nodes_pb2.ReferenceKept:
         """Keep what the whole model made of an input, elsewhere."""
         received, frames = receive(packet.data for packet in request), self._passing.frames
-        if (number := received.header.frame.input) >= MAX_INPUTS:
-            raise NodeError(f"refused the reference of an input {number}: over {MAX_INPUTS}")
-        outputs = received.tensors(most_bytes=frames.most_bytes)
-        frames.references.keep(number, outputs)
+        outputs = received.tensors(most_bytes=frames.limits.tensor_bytes)
+        frames.references.keep(received.header.frame.input, outputs)
         return nodes_pb2.ReferenceKept()
 
     @answering

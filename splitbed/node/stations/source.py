@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.media.preprocessing import preprocess
 from splitbed.media.recipes import Recipe
+from splitbed.node.config import Limits
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
@@ -19,23 +21,32 @@ _FILE = "file"
 
 
 class Source:
-    """Keeps inputs as they came, under `folder`; frames are preprocessed anew, each as it is."""
+    """Keeps inputs as they came, under `folder`; frames are preprocessed anew, each as it is.
 
-    def __init__(self, folder: Path) -> None:
-        self._given = TensorFiles(folder)
+    Within `limits`, whatever is made of an input.
+    """
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._given = TensorFiles(folder, limits.check_kept)
+        self._most_bytes = limits.tensor_bytes
+        self._turn = Lock()
+        """One is made at a time, which takes memory beside what comes of it."""
         self._prepare: list[Callable[[Tensors], Tensors]] = []
 
     def add(self, given: nodes_pb2.Input) -> tuple[int, Tensors]:
         """Keep an input: its number, and what preprocessing makes of it.
 
-        Raises NodeError for one too many, UsageError for one that cannot be preprocessed.
+        Raises NodeError for one too many or too large, UsageError for one that cannot be
+        preprocessed.
         """
-        if (number := len(self._prepare)) >= MAX_INPUTS:
-            raise NodeError(f"refused another input: {MAX_INPUTS} are here already")
-        kept, prepare = _read(given, infos_of(given.tensors, open_sizes=False))
-        tensors = prepare(kept)
-        self._given.put(number, kept)
-        self._prepare.append(prepare)
+        infos = infos_of(given.tensors, open_sizes=False, most_bytes=self._most_bytes)
+        with self._turn:
+            if (number := len(self._prepare)) >= MAX_INPUTS:
+                raise NodeError(f"refused another input: {MAX_INPUTS} are here already")
+            kept, prepare = _read(given, infos, self._most_bytes)
+            tensors = prepare(kept)
+            self._given.put(number, kept)
+            self._prepare.append(prepare)
         return number, tensors
 
     def tensors(self, number: int) -> Tensors:
@@ -51,7 +62,7 @@ class Source:
 
 
 def _read(
-    given: nodes_pb2.Input, infos: tuple[TensorInfo, ...]
+    given: nodes_pb2.Input, infos: tuple[TensorInfo, ...], most_bytes: int
 ) -> tuple[Tensors, Callable[[Tensors], Tensors]]:
     """What is kept of an input, and how a frame is made of it."""
     if given.WhichOneof("source") == "random":
@@ -61,10 +72,10 @@ def _read(
     name, called = infos[0].name, given.name
     recipe: Recipe
     if given.WhichOneof("source") == "sound":
-        data, recipe = given.sound.data, sound_of(given.sound)
+        data, recipe = given.sound.data, sound_of(given.sound, most_bytes)
     else:
-        data, recipe = given.picture.data, recipe_of(given.picture.recipe)
+        data, recipe = given.picture.data, recipe_of(given.picture.recipe, most_bytes)
     return (
         {_FILE: np.frombuffer(data, np.uint8)},
-        lambda kept: {name: preprocess(kept[_FILE].tobytes(), recipe, called)},
+        lambda kept: {name: preprocess(kept[_FILE].tobytes(), recipe, called, most_bytes)},
     )

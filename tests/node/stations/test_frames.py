@@ -12,6 +12,7 @@ from splitbed.flow import Itinerary, Span, Station
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import StoredModel, extract_part, store
 from splitbed.messages import Received, messages
+from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, info_of, model_message, span_message
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.assignment import station_message
@@ -26,6 +27,8 @@ from splitbed.wire import max_abs_diff, tensor_headers
 from tests.node.loopback import LAYERS, small_model
 
 NUMBER = 5
+
+LIMITS = Limits()
 
 
 @dataclass
@@ -63,7 +66,10 @@ class Nodes:
         for name in dict.fromkeys(one.node for one in self.itinerary):
             (own := self.folder / name).mkdir(exist_ok=True)
             frames = Frames(
-                HeldParts(name, 8), Source(own / "in"), References(own / "ref"), 1 << 30
+                HeldParts(name, 8),
+                Source(own / "in", LIMITS),
+                References(own / "ref", LIMITS),
+                LIMITS,
             )
             self.load(name, frames.held)
             frames.assign(self.message(name))

@@ -14,6 +14,7 @@ from orchestrator.transit.asked import model_sweep
 from orchestrator.transit.run import run_model_sweep
 from splitbed.errors import UsageError
 from splitbed.media.sounds import wave_file
+from splitbed.node.config import Limits
 from splitbed.node.stations.source import Source
 from splitbed.tensors import Tensors
 from splitbed.zoo.wav2vec2.graph import to_onnx
@@ -79,7 +80,7 @@ def test_an_input_is_what_the_file_holds_levelled_and_filled_up(tmp_path: Path) 
 
 def test_a_node_makes_the_same_of_a_sound_that_it_is_sent(tmp_path: Path) -> None:
     (kept := tmp_path / "kept").mkdir()
-    source = Source(kept)
+    source = Source(kept, Limits())
     for one in loaded(tmp_path).inputs:
         number, made = source.add(one.message())
         assert np.array_equal(made["waveform"], one.tensors["waveform"])
