@@ -8,7 +8,7 @@ PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 
-.PHONY: help setup sweep test older nnc check bench mutants proto docs lock clean
+.PHONY: help setup sweep test older nnc check attack bench mutants proto docs lock clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -27,8 +27,9 @@ sweep: setup  ## does device, split or network win, for a small trained model (2
 
 test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
 	@scripts/system-packages tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not measures"  # they mostly wait for links
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not measures and not hostile"  # they mostly wait for links
 	$(BIN)/python -m pytest -m measures tests/node tests/net  # one after another
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile
 
 $(STAMP)-and-$(TESTED): $(STAMP)
 	scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" "$(TESTED)"
@@ -44,6 +45,9 @@ nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without wh
 	@scripts/system-packages nnc $(BIN)/python
 	$(BIN)/python -m pip install --quiet pybind11==3.1.0  # beside setuptools, all that its build needs
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation nncodec==2.1.1
+
+attack: $(STAMP)  ## what tests/hostile does to nodes, long (about an hour); ARGS=some of it
+	SPLITBED_ATTACK=long $(BIN)/python -m pytest -p no:cacheprovider tests/hostile $(ARGS)
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .

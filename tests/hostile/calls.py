@@ -1,0 +1,54 @@
+"""Calls as they go over the wire: a method, and messages of raw bytes; a corpus of them is kept.
+
+Each line of a file of the corpus is a call: ``{"node", "path", "messages"}``, these as base64.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.descriptor import MethodDescriptor
+
+from splitbed.v1 import nodes_pb2
+
+CORPUS = Path(__file__).parent / "corpus"
+SERVICES = {
+    "edge": ("Node", "Parts", "Stations", "Edge"),
+    "ue": ("Node", "Parts", "Stations", "Links", "Ue"),
+}
+"""Of the control plane of each node without an interface to shape."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """Messages to a method of a node."""
+
+    node: str
+    path: str
+    messages: tuple[bytes, ...]
+
+
+def methods(node: str) -> dict[str, MethodDescriptor]:
+    """What can be called on the control plane of a node, by path."""
+    services = nodes_pb2.DESCRIPTOR.services_by_name
+    return {
+        f"/{services[name].full_name}/{method.name}": method
+        for name in SERVICES[node]
+        for method in services[name].methods
+    }
+
+
+def kept(name: str) -> Iterator[Call]:
+    """The calls of a file of the corpus, in its order."""
+    for line in (CORPUS / f"{name}.jsonl").read_text().splitlines():
+        call = json.loads(line)
+        messages = tuple(map(base64.b64decode, call["messages"]))
+        yield Call(call["node"], call["path"], messages)
+
+
+def as_line(call: Call) -> str:
+    """A call as a line of the corpus."""
+    messages = [base64.b64encode(message).decode() for message in call.messages]
+    return json.dumps({"node": call.node, "path": call.path, "messages": messages})

@@ -1,0 +1,109 @@
+"""The data plane: what a node that dials, or that is dialled, may send instead of frames."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import grpc
+import numpy as np
+
+from splitbed.messages import messages
+from splitbed.tensors import Tensors
+from splitbed.v1.tensors_pb2 import Failure, FrameHeader, Header, Hello, Padding, Report
+from tests.hostile.attacked import SMALL, Attacked, attacked, rehearse
+from tests.hostile.calls import Call, kept
+from tests.hostile.fuzz import changed, damaged
+from tests.hostile.length import tries
+from tests.node.loopback import free_port
+
+FRAMES = "/splitbed.v1.Data/Frames"
+TENSORS: Tensors = {"b": np.ones((1, 8, 16, 16), np.float32)}
+KINDS = (
+    Header(frame=FrameHeader(frame=1, assignment=1, at=1)),
+    Header(frame=FrameHeader(frame=1 << 40, assignment=2, at=2)),
+    Header(report=Report(max_abs_diff=1)),
+    Header(padding=Padding(bytes=1000, back=1000)),
+    Header(hello=Hello(node="ue")),
+    Header(failure=Failure(reason="\x1b[2J")),
+)
+GIVEN_UP_S = 0.3
+
+
+def stream(rng: Random) -> tuple[bytes, ...]:
+    """Messages of a data plane, some of them others than they should be."""
+    sent: list[bytes] = []
+    for _ in range(rng.randint(1, 4)):
+        header = Header.FromString(rng.choice(KINDS).SerializeToString())
+        if rng.random() < 0.4:
+            header = _changed(header, rng)
+        whole = [*messages(header, TENSORS if header.HasField("frame") else None)]
+        if rng.random() < 0.5:
+            place = rng.randrange(len(whole))
+            whole[place] = damaged(whole[place], rng, rng.choice(whole))
+        sent += whole
+    return tuple(sent)
+
+
+def _changed(header: Header, rng: Random) -> Header:
+    return Header.FromString(changed(Header.DESCRIPTOR, header.SerializeToString(), rng))
+
+
+def storm(node: Attacked, count: int, seed: int) -> set[str]:
+    """Open streams until so many messages are sent; how they were ended."""
+    rng, answers, sent = Random(seed), set(), 0
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(node.data, options) as channel:
+        while sent < count and node.process.poll() is None:
+            call = Call(node.role, FRAMES, stream(rng))
+            answers.add(node.send(call, GIVEN_UP_S, channel))
+            sent += len(call.messages)
+    return answers
+
+
+def test_a_storm_of_streams_harms_no_node(edge: Attacked) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        each = tries(500, 50_000) // 4
+        answers = set().union(*pool.map(lambda seed: storm(edge, each, seed), range(4)))
+    assert "FAILED_PRECONDITION" in answers
+    assert "UNKNOWN" not in answers
+
+
+@contextmanager
+def stranger(address: str, seed: int) -> Iterator[None]:
+    """A server in place of the edge, which answers whatever is asked with what it should not."""
+    rng = Random(seed)
+
+    def answer(_request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+        if rng.random() < 0.2:
+            context.abort(rng.choice([*grpc.StatusCode][1:]), "\x1b[2J" * rng.randint(0, 500))
+        if rng.random() < 0.5:
+            yield from stream(rng)
+        else:
+            yield rng.randbytes(rng.randint(0, 4000))
+
+    class Anything(grpc.GenericRpcHandler):
+        def service(self, _call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+            return grpc.stream_stream_rpc_method_handler(answer, None, None)
+
+    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers([Anything()])
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(None).wait()
+
+
+def test_a_stranger_in_place_of_the_edge_harms_no_ue(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    asking = ("Assign", "RunFrame", "AwaitFrame", "WarmLink", "Receive")
+    calls = [one for one in kept("run") if one.node == "ue" and one.path.endswith(asking)]
+    with stranger(address, 0), attacked("ue", tmp_path, edge=address, limits=SMALL) as ue:
+        rehearse({"ue": ue})
+        with ue.unharmed():
+            for call in calls * tries(5, 500):
+                assert ue.send(call, GIVEN_UP_S) != "UNKNOWN"
