@@ -76,4 +76,4 @@ app = node_app(
 
 def main() -> None:
     """Entry point of `edge-node`."""
-    run_command_line(app)
+    run_command_line(app, service=True)

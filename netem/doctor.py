@@ -10,6 +10,7 @@ from splitbed.errors import MachineError
 
 TUN = Path("/dev/net/tun")
 UML = "linux.uml"
+UML_MODULES = Path("/usr/lib/uml/modules")
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,22 @@ def cubic_in_kernel() -> Finding:
 
 
 def link_box() -> Finding:
-    """User-mode Linux and the modules the box loads."""
-    path, modules = shell.which(UML), Path("/usr/lib/uml/modules")
+    """User-mode Linux whose kernel has sch_netem, as a module that the box loads or built in."""
+    path = shell.which(UML)
     if not path:
         return Finding(UML, False, "not found", f"apt-get install {shell.PACKAGES[UML]}")
-    if not any(modules.glob("*/kernel/net/sched/sch_netem.ko*")):
-        detail = f"no sch_netem below {modules}"
+    if not has_netem(UML_MODULES):
+        detail = f"no sch_netem below {UML_MODULES}"
         return Finding(UML, False, detail, f"apt-get install --reinstall {shell.PACKAGES[UML]}")
     return Finding(UML, True, f"{path} (backend linkbox)")
+
+
+def has_netem(modules: Path) -> bool:
+    """Whether a kernel whose modules are below there has sch_netem."""
+    built_in = (file.read_text() for file in modules.glob("*/modules.builtin"))
+    return any(modules.glob("*/kernel/net/sched/sch_netem.ko*")) or any(
+        "/sch_netem.ko" in names for names in built_in
+    )
 
 
 def tun() -> Finding:

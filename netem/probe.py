@@ -55,6 +55,7 @@ assert _HEADER.size <= PING_FRAME_BYTES - max(HEADERS_BYTES.values())
 _REQUEST = struct.Struct("!IQ")  # frames to send, ns between them
 _REPORT = struct.Struct("!d")  # Mbit/s
 _PING, _TRAIN, _ASK_REPORT, _ASK_TRAIN = b"P", b"T", b"R", b"D"
+_TIMESPECS = {one.size: one for one in (struct.Struct("=qq"), struct.Struct("=ii"))}
 _SO_TIMESTAMPNS = 35  # the kernel's time of arrival; Python's socket module lacks the name
 
 
@@ -295,6 +296,12 @@ def _receive(sock: socket.socket) -> tuple[bytes, int, tuple[str, int]]:
     datagram, ancillary, _, peer = sock.recvmsg(2048, socket.CMSG_SPACE(16))
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
-            seconds, nanoseconds = struct.unpack("qq", data)
-            return datagram, seconds * 10**9 + nanoseconds, peer
+            return datagram, since_epoch_ns(data), peer
     return datagram, time.time_ns(), peer
+
+
+def since_epoch_ns(timespec: bytes) -> int:
+    """The nanoseconds of a kernel's timespec: two numbers of 8 bytes; of 4 in 32-bit programs."""
+    words = _TIMESPECS[len(timespec)]
+    seconds, nanoseconds = words.unpack(timespec)
+    return int(seconds) * 10**9 + int(nanoseconds)

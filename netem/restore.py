@@ -260,7 +260,7 @@ class Guardian:
 def main() -> int:
     """The guardian: wait for the owner's word or its end, then put back."""
     before = Before(**json.loads(sys.argv[1]))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     sys.stdout.write(_READY)
     sys.stdout.flush()

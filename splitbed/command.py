@@ -1,7 +1,6 @@
 """How every command of Splitbed begins and ends: with a message and an exit code, no traceback."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -13,6 +12,7 @@ import typer
 from typer._click.exceptions import NoSuchOption, UsageError
 from typer.core import TyperCommand, TyperGroup
 
+from splitbed.ending import outlive_readers, take_signals
 from splitbed.errors import INTERRUPTED, SplitbedError
 
 if TYPE_CHECKING:
@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def run_command_line(app: Callable[[], object]) -> None:
+def run_command_line(app: Callable[[], object], *, service: bool = False) -> None:
     """Run a command line; exit 2 for usage, 3 for the machine, 1 for a run that failed.
 
-    SIGTERM unwinds as Ctrl-C does, so that everything made is unmade.
+    Signals that end it, and output that nobody reads, unwind as Ctrl-C does, so that everything
+    made is unmade; a `service` goes on when nobody reads its log.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    take_signals(_interrupt)
+    outlive_readers(end=not service)
     # Debian leaves the folders of ip and tc out of an ordinary user's path
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except SplitbedError as error:
         sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(error.exit_code)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 INTERRUPTED = 130
-"""What a command exits with that Ctrl-C or SIGTERM ended."""
+"""What a command exits with that was ended from outside, by Ctrl-C or a signal."""
 
 
 class SplitbedError(Exception):

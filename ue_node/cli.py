@@ -66,4 +66,4 @@ app = node_app(
 
 def main() -> None:
     """Entry point of `ue-node`."""
-    run_command_line(app)
+    run_command_line(app, service=True)

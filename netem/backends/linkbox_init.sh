@@ -15,9 +15,10 @@ stty -echo -icrnl -onlcr
 
 # Without it tc would silently use wrong units: a delay of 10 ms would become 0.64 ms.
 [ -r /proc/net/psched ] || fail "/proc/net/psched is not readable"
-modules=/usr/lib/uml/modules/$(uname -r)/kernel/net/sched
+modules=/usr/lib/uml/modules/$(uname -r)
 for module in sch_netem sch_ingress cls_matchall act_mirred; do
-    insmod "$modules/$module".ko* || fail "insmod $modules/$module"
+    grep -qs "/$module\.ko" "$modules/modules.builtin" && continue
+    insmod "$modules/kernel/net/sched/$module".ko* || fail "insmod $module from $modules"
 done
 
 connect() {

@@ -134,6 +134,7 @@ def run_sweep(
     # plans take a while to import
     from orchestrator.plan.forecasts import forecasts
 
-    outcome = measuring.run(wanted, watcher, resumed, remeasure, forecasts)
-    leave_report(outcome.folder, watcher.note)
+    outcome = leave_report(measuring.run(wanted, watcher, resumed, remeasure, forecasts))
+    for line in outcome.unfinished:
+        watcher.note(line)
     return outcome

@@ -68,9 +68,7 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
 
 def run(archived: ArchivedSweep, progress: Watcher) -> SweepOutcome:
     """Run the sweep. Raises SplitbedError for what stops it before the first cell."""
-    outcome = sweep.run(archived.config, progress)
-    leave_report(outcome.folder, progress.note)
-    return outcome
+    return leave_report(sweep.run(archived.config, progress))
 
 
 def _config(asked: Mapping[str, object], options: Mapping[str, object]) -> SweepConfig:

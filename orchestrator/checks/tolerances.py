@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError
 
 from orchestrator.results.columns import columns_of
 from orchestrator.results.rows import COLUMNS
 from orchestrator.transit.incremental_row import IncrementRow
-from splitbed.checked import Frozen, one_line
+from splitbed.checked import Frozen, one_line, text_of, yaml_content
 from splitbed.errors import UsageError
 
 
@@ -51,16 +51,11 @@ class Tolerances(Frozen):
 
 def read_tolerances(file: Path | None) -> Tolerances:
     """The usual ones, with those of a file over them. Raises UsageError."""
-    usual = yaml.safe_load((files("orchestrator.checks") / "tolerances.yaml").read_text())
+    usual = _content(files("orchestrator.checks") / "tolerances.yaml")
     if file is None:
         return Tolerances.model_validate(usual)
     try:
-        own = yaml.safe_load(file.read_text()) or {}
-        given = Tolerances.model_validate(own)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"cannot read the tolerances {file}: {' '.join(str(error).split())}"
-        ) from None
+        given = Tolerances.model_validate(_content(file) or {})
     except ValidationError as error:
         raise UsageError(f"the tolerances {file} cannot be used: {one_line(error)}") from None
     named = {name for one in (given.metrics, *given.scenarios.values()) for name in one}
@@ -81,3 +76,7 @@ def read_tolerances(file: Path | None) -> Tolerances:
         },
         models={**base.models, **given.models},
     )
+
+
+def _content(file: Path | Traversable) -> object:
+    return yaml_content(text_of(file, "tolerances"), f"the tolerances {file}")

@@ -10,13 +10,13 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 from orchestrator.reports.page_facts import Facts, facts
+from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.run_folder import RunFolder
-from splitbed.errors import RunError, SplitbedError
+from splitbed.errors import RunError
 
 REPORT_FILE = "report.html"
 
@@ -39,12 +39,9 @@ def write_report(run: Path, file: Path | None = None) -> Path:
     return target
 
 
-def leave_report(run: Path, say: Callable[[str], None]) -> None:
-    """Write report.html where that can be done, else say why: no run is lost for want of it."""
-    try:
-        write_report(run)
-    except (SplitbedError, OSError) as error:
-        say(f"no report: {error}")
+def leave_report(outcome: SweepOutcome) -> SweepOutcome:
+    """The outcome once its report.html is written; it says why, where that cannot be done."""
+    return outcome.then("report", lambda: write_report(outcome.folder))
 
 
 def html(told: Facts) -> str:

@@ -98,8 +98,14 @@ def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
             "predicted": [row.plain() for row in outcome.every if row.predicted],
         }
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
-        return
-    console = stdout()
+    else:
+        _show(outcome, resume)
+    for line in outcome.unfinished:
+        say(f"error: {line}", stderr=True)
+
+
+def _show(outcome: SweepOutcome, resume: str) -> None:
+    verdict, console = outcome.verdict, stdout()
     if table := outcome.every or outcome.rows:
         first = table[0]
         console.print(

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import yaml
 from pydantic import Field, ValidationError
 
-from splitbed.checked import Frozen, one_line
+from splitbed.checked import MOST_BYTES, Frozen, one_line, yaml_mapping
 from splitbed.errors import UsageError
 
 MANIFEST, CONFIG = "manifest.json", "sweep.yaml"
@@ -28,7 +27,7 @@ MAX_BYTES = 4_000_000_000
 """What the files of an archive may have together, unpacked …"""
 MAX_FILES = 200_000
 """… and how many there may be: a run of 1000 cells of 100 pictures has half as many."""
-MAX_MANIFEST_BYTES, MAX_CONFIG_BYTES = 100_000_000, 1_000_000
+MAX_MANIFEST_BYTES = 100_000_000
 CHUNK_BYTES = 1 << 20
 
 
@@ -52,12 +51,12 @@ class Manifest(Frozen):
 def read_config(archive: Path) -> dict[str, object]:
     """The options of the archive's sweep; UsageError for an archive that is unsafe or damaged."""
     with _opened(archive) as (opened, manifest):
-        if CONFIG not in manifest.files or manifest.files[CONFIG].bytes > MAX_CONFIG_BYTES:
+        if CONFIG not in manifest.files or manifest.files[CONFIG].bytes > MOST_BYTES:
             raise UsageError(f"{archive} cannot be run again: it has no {CONFIG}")
         try:
-            return dict(yaml.safe_load(opened.read(CONFIG)))
-        except (yaml.YAMLError, TypeError, ValueError):
-            raise UsageError(f"{archive} cannot be run again: its {CONFIG} is damaged") from None
+            return yaml_mapping(opened.read(CONFIG).decode(), CONFIG)
+        except (UsageError, UnicodeDecodeError) as error:
+            raise UsageError(f"{archive} cannot be run again: {error}") from None
 
 
 def extract(archive: Path, folder: Path) -> Manifest:

@@ -186,11 +186,11 @@ def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[Sweep
         checks = _verify(scenario, config, ready.local, folder)
         outcome = _sweep(config, ready, folder, progress)
         if outcome.rows:
-            reading = read_folder(outcome.folder)
-            own = RunFolder(outcome.folder)
             progress.note("computing the tables of the clause")
-            found = _tables(scenario, config, ready.local, own, reading, checks)
-            _write_tables(scenario, outcome, reading.run, found, folder)
+            outcome = outcome.then(
+                "tables of the clause",
+                lambda: _leave_tables(scenario, config, ready.local, folder, outcome, checks),
+            )
     failed = any(check.verdict != "PASSED" for check in checks)
     return outcome, outcome.exit_code or (RunError.exit_code if failed else 0)
 
@@ -221,8 +221,20 @@ def _sweep(config: SweepConfig, ready: Prepared, folder: Path, progress: Watcher
     else:
         check_free(run_folder)
         outcome = sweep.run_prepared(config.replaced(out=run_folder), ready, progress)
-    leave_report(outcome.folder, progress.note)
-    return outcome
+    return leave_report(outcome)
+
+
+def _leave_tables(
+    scenario: Scenario,
+    config: SweepConfig,
+    local: LocalModel,
+    folder: Path,
+    outcome: SweepOutcome,
+    checks: Sequence[Verification],
+) -> None:
+    reading, own = read_folder(outcome.folder), RunFolder(outcome.folder)
+    found = _tables(scenario, config, local, own, reading, checks)
+    _write_tables(scenario, outcome, reading.run, found, folder)
 
 
 def _tables(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from orchestrator.ask.flow import FLOWS, UPLINK, at_node
 from orchestrator.ask.topology import called
 from orchestrator.checks.verify import Verification
+from orchestrator.reports.sheet import markdown_text
 from orchestrator.results.columns import csv_text
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.profile import NodeProfile, Profile
@@ -33,7 +34,7 @@ class Table:
         texts = [
             heads,
             ["---"] * len(heads),
-            *([_text(v) for v in line.values()] for line in self.lines),
+            *([markdown_text(_text(v)) for v in line.values()] for line in self.lines),
         ]
         return f"## {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in texts)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, taken where nothing is half done.
+"""Ctrl-C and other signals that end a run, taken where nothing is half done.
 
 An exception in the middle of gRPC's bookkeeping can leave a call that nobody ends, and then a
 channel that never closes. So a signal only ends the nodes, upon which whatever is asked of them
@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from splitbed.ending import SIGNALS
 from splitbed.errors import NodeError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, *SIGNALS)
 
 
 class Interruption:

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-UML = "linux.uml"
-MODULES = Path("/usr/lib/uml/modules")
+from netem.doctor import UML, UML_MODULES, has_netem
+
+MODULES = UML_MODULES
 
 _INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/home {environment}
@@ -59,7 +60,7 @@ def lacks() -> str | None:
     """Why this machine cannot boot the guest; None when it can."""
     if not shutil.which(UML):
         return "needs linux.uml (apt-get install user-mode-linux)"
-    if not any(MODULES.glob("*/kernel/net/sched/sch_netem.ko*")):
+    if not has_netem(MODULES):
         return f"needs the modules of user-mode-linux in {MODULES}"
     return None
 

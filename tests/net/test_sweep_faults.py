@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S, Place, ended
 from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -76,13 +76,13 @@ def test_a_node_that_hangs_fails_its_cell_and_the_sweep_goes_on(place: Place, si
     assert len(place.rows()) == 3
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_that_is_stopped_keeps_its_cells_and_leaves_nothing(
     place: Place, how: signal.Signals
 ) -> None:
     process = place.start(*SLOW)
     until(lambda: place.cells() > 0, process)
-    running_before = [p for p in left_over(place) if "linux.uml" in p.name()]
+    running_before = left_over(place)
     process.send_signal(how)
     done = ended(process)
     assert done.returncode == 130
@@ -90,6 +90,18 @@ def test_a_sweep_that_is_stopped_keeps_its_cells_and_leaves_nothing(
     assert "interrupted" in done.stdout
     assert [row["valid"] for row in place.rows()].count("true") == place.cells() > 0
     assert running_before != []
+    assert place.run_json()["verdict"] == "INVALID"
+    assert list(place.temporary.iterdir()) == []
+    assert left_over(place) == []
+
+
+def test_a_sweep_whose_output_nobody_reads_ends_likewise(place: Place) -> None:
+    process = place.start(*SLOW)
+    until(lambda: place.cells() > 0, process)
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+    assert process.wait(TIMEOUT_S) == 130
     assert place.run_json()["verdict"] == "INVALID"
     assert list(place.temporary.iterdir()) == []
     assert left_over(place) == []

@@ -114,3 +114,16 @@ def test_a_kernel_without_sch_netem_and_uml_says_what_to_install(
     monkeypatch.setitem(shell.PACKAGES, "no-such-uml", "user-mode-linux")
     with pytest.raises(MachineError, match=r"(?s)native: .*linkbox: .*apt-get install"):
         choose("auto")
+
+
+def test_a_guest_may_have_sch_netem_as_a_module_or_built_in(tmp_path: Path) -> None:
+    assert not doctor.has_netem(tmp_path)
+    (tmp_path / "6.1").mkdir()
+    (names := tmp_path / "6.1" / "modules.builtin").write_text("kernel/net/sched/sch_tbf.ko\n")
+    assert not doctor.has_netem(tmp_path)
+    names.write_text("kernel/net/sched/sch_tbf.ko\nkernel/net/sched/sch_netem.ko\n")
+    assert doctor.has_netem(tmp_path)
+    names.unlink()
+    (module := tmp_path / "6.1/kernel/net/sched").mkdir(parents=True)
+    (module / "sch_netem.ko.xz").touch()
+    assert doctor.has_netem(tmp_path)

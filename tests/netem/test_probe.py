@@ -2,13 +2,14 @@
 
 import math
 import socket
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from netem.probe import ProbeServer, prove
+from netem.probe import ProbeServer, prove, since_epoch_ns
 from netem.proof import PING_FRAME_BYTES, Proof, judge
 from netem.spec import FRAME_BYTES, symmetric
 from splitbed.errors import LinkError, MachineError
@@ -154,3 +155,10 @@ def test_a_server_that_is_left_has_freed_its_port() -> None:
         address = server.address
     with ProbeServer(*address):
         pass
+
+
+@pytest.mark.parametrize("words", ["=qq", "=ii"], ids=["64 bits", "32 bits"])
+def test_a_time_of_arrival_is_read_whatever_the_width_of_its_words(words: str) -> None:
+    assert (
+        since_epoch_ns(struct.pack(words, 1_700_000_000, 999_999_999)) == 1_700_000_000_999_999_999
+    )

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from netem.spec import symmetric
+from splitbed import timeline
 from splitbed.errors import NodeError
 from splitbed.timeline import END_TO_END, Stage, Timeline
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
@@ -155,3 +156,12 @@ def test_a_node_that_returns_the_wrong_shape_is_refused_with_both_shapes(tmp_pat
         says = r"sent scores FP32\[1, 7, 1, 1\]; expected scores FP32\[1, 8, 1, 1\]"
         with pytest.raises(NodeError, match=says):
             splits.run()
+
+
+def test_where_the_kernel_has_no_time_namespaces_all_of_a_machine_share_a_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_them = timeline.clock_id()
+    monkeypatch.setattr(timeline, "_TIME_NAMESPACE", tmp_path / "time")
+    assert timeline.clock_id() == timeline.clock_id() != with_them
+    assert with_them.startswith(timeline.clock_id())

@@ -1,6 +1,7 @@
 """The commands of `orchestrate` that measure over a link: sweep and profile."""
 
 from datetime import UTC, datetime
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,7 @@ def profile(
     file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
     write_new(file, taken.csv())
     if json:
-        typer.echo(taken.model_dump_json(indent=2))
+        typer.echo(dumps(taken.model_dump(mode="json"), indent=2))
         return
     show_profile(taken)
     say(f"{name}, weights: {weights}. Times of every cut: {file}")

@@ -1,6 +1,5 @@
 """The commands of `orchestrate` for the scenarios of clause 10."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +32,7 @@ def scenario_show(
     from orchestrator.ask import scenario_file as scenario
 
     loaded = scenario.load_scenario(name)
-    sys.stdout.write(scenario.scenario_text(name) if yaml else loaded.markdown())
+    say((scenario.scenario_text(name) if yaml else loaded.markdown()).removesuffix("\n"))
 
 
 @scenarios.command("run")

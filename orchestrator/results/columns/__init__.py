@@ -8,6 +8,7 @@ CSV, the Markdown reference, tables of reports, thresholds and Parquet's types f
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import UnionType
@@ -17,6 +18,9 @@ from orchestrator.ask.split_point import Anchor
 
 Kind = type[str] | type[int] | type[float] | type[bool]
 KINDS: dict[Kind, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]?\d+)?|inf|nan)")
 
 UNITS = {"ms": "_ms", "bytes": "_bytes", "Mbit/s": "_mbit", "kbit": "_kbit", "%": "_pct"}
 UNITS |= {"ppm": "_ppm"}
@@ -76,5 +80,12 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> st
 def csv_lines(lines: Iterable[Iterable[object]]) -> str:
     """Lines of CSV; what is not known is empty."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
+    csv.writer(text, lineterminator="\n").writerows([*map(_harmless, line)] for line in lines)
     return text.getvalue()
+
+
+def _harmless(value: object) -> object:
+    """What no spreadsheet computes: a text that begins as a formula does gets an apostrophe."""
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value

@@ -4,9 +4,10 @@ A row is VALID by the rules of :mod:`orchestrator.results.judgement.validity`, a
 cells are there and are, and the device anchor took the same over every link.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.raced import raced
@@ -42,16 +43,33 @@ class SweepOutcome:
     stopped: BaseException | None
     every: Sequence[Row] = ()
     """The rows, and those of the cells that a race did not measure."""
+    unfinished: tuple[str, ...] = ()
+    """What could not be done with it since it was judged, and why."""
+
+    def then(self, what: str, do: Callable[[], object]) -> Self:
+        """Do what a run that is judged can be without; where it fails the outcome says why."""
+        try:
+            do()
+        except (SplitbedError, OSError) as error:
+            why = str(error)
+        except Exception as error:  # whatever it is, the run is whole and is told
+            why = f"{type(error).__name__}: {error}"
+        else:
+            return self
+        return replace(self, unfinished=(*self.unfinished, f"no {what}: {why}"))
 
     @property
     def exit_code(self) -> int:
-        """0 for a VALID run, 1 for an INVALID one, else what the cause of the stop asks for."""
+        """0 for a VALID run, 1 for an INVALID one, else what the cause of the stop asks for.
+
+        And 1 for one with which something could not be done that follows.
+        """
         match self.stopped:
             case SplitbedError() as error:
                 return error.exit_code
             case KeyboardInterrupt():
                 return INTERRUPTED
-        return 0 if self.verdict.valid else RunError.exit_code
+        return 0 if self.verdict.valid and not self.unfinished else RunError.exit_code
 
 
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:

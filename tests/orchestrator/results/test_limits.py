@@ -1,5 +1,6 @@
 """The rules that make a row count, each just inside its limit and just outside."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from netem.spec import symmetric
 from netem.wire import wire_ms
+from orchestrator.reports.terminal import show
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.judgement.trust import trust
 from orchestrator.results.judgement.validity import faults_of, pace_remark, pace_words, remarks_on
@@ -175,6 +177,29 @@ def test_a_command_exits_as_the_verdict_says_or_as_what_stopped_it(
     assert outcome.exit_code == code
     with pytest.raises(FrozenInstanceError):
         outcome.stopped = None  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (OSError(28, "No space left on device"), "no report: [Errno 28] No space left on device"),
+        (KeyError("ms"), "no report: KeyError: 'ms'"),
+    ],
+)
+def test_what_fails_after_the_verdict_leaves_that_and_exits_1_with_the_reason(
+    failure: Exception, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise failure
+
+    judged = SweepOutcome(Path(), [], Verdict(True, (), ()), None)
+    outcome = judged.then("table", lambda: None).then("report", fail)
+    assert (outcome.verdict, outcome.unfinished) == (judged.verdict, (says,))
+    assert (judged.exit_code, outcome.exit_code) == (0, 1)
+    show(outcome, as_json=True)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["verdict"] == "VALID"
+    assert told.err == f"error: {says}\n"
 
 
 def test_one_percent_of_a_long_frame_is_left_to_python_and_told() -> None:
