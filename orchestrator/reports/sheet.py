@@ -10,7 +10,7 @@ PACKAGES = "% \\usepackage{booktabs,longtable}\n"
 """The comment with which a LaTeX file says what it needs."""
 
 _NUMERIC = re.compile(r"[-+–]?(\d|$)")
-_MARKDOWN = re.compile(r"([\\`*_|<&#~$]|(?<=\])\()")
+_MARKDOWN = re.compile(r"([\\`*|<&#~$]|\b_|_\b|(?<=\])\()")
 _LATEX = {
     **{char: f"\\{char}" for char in "%_&#${}"},
     # after a line's end, LaTeX takes these for an option of it
