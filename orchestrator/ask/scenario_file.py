@@ -3,11 +3,11 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from orchestrator.ask.sweep_config import Splits, SweepConfig, sweep_config
+from orchestrator.ask.sweep_config import Source, Splits, SweepConfig, sweep_config
 from splitbed.checked import Frozen, one_line, text_named, yaml_mapping
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible
@@ -34,6 +34,19 @@ class Verification(Frozen):
     split: Splits = "all"
 
 
+class Quantisation(Frozen):
+    """What the sweep's model is held against (clause 9.4): itself, pruned and in 8 bits."""
+
+    sequences: tuple[Source, ...] = Field(min_length=1)
+    """Inputs whose precision is told, one by one."""
+    prune: tuple[Annotated[int, Field(ge=0, le=99)], ...] = Field((0,), min_length=1)
+    """Percent of each weight, the least in magnitude; a version each, the first is swept, too."""
+    calibration: Source | None = None
+    """Inputs that ranges are taken from; else photographs that come with scikit-image."""
+    frames: int = Field(100, ge=1, le=10_000)
+    """Of the calibration, at most."""
+
+
 class Scenario(Frozen):
     """One scenario: texts for the template, and the options of what it runs."""
 
@@ -55,6 +68,8 @@ class Scenario(Frozen):
     also: tuple[str, ...] = ()
     """Scenarios that belong to this one, by their names: they run after it, in its folder."""
     sweep: dict[str, object] = Field(default_factory=dict)
+    quantisation: Quantisation | None = None
+    """Beside `sweep`: other versions of its model, and the sweep of one of them."""
     model_sweep: dict[str, object] = Field(default_factory=dict)
     """In place of `sweep`: the options of a model sweep, of a scenario of models in transit."""
     increments: dict[str, object] = Field(default_factory=dict)
@@ -64,8 +79,9 @@ class Scenario(Frozen):
     def _runs_one_of_them(self) -> Self:
         if sum(map(bool, (self.sweep, self.model_sweep, self.increments))) != 1:
             raise ValueError("give one of sweep:, model-sweep: and increments:, with options")
-        if not self.sweep and (self.verify or self.annotations or self.also):
-            raise ValueError("verify:, annotations: and also: go with sweep:")
+        beside = self.verify or self.annotations or self.also or self.quantisation
+        if not self.sweep and beside:
+            raise ValueError("verify:, annotations:, also: and quantisation: go with sweep:")
         return self
 
     def config(self) -> SweepConfig:

@@ -17,10 +17,8 @@ from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.checks.verify import Verification, read_csv, to_csv, verify
-from orchestrator.measure import sweep
 from orchestrator.measure.watcher import Watcher
 from orchestrator.offline.infer import check_annotations, infer
-from orchestrator.reports.html import leave_report
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from orchestrator.results.reading import Reading, read_folder
 from orchestrator.results.records import RunRecord
@@ -34,6 +32,8 @@ from orchestrator.results.run_folder import (
 from orchestrator.scenarios import increments_run, models_run
 from orchestrator.scenarios.clause_10_3 import detection_tables
 from orchestrator.scenarios.clause_10_5 import call_tables, is_call, quality_table
+from orchestrator.scenarios.quantisation import run as quantisation
+from orchestrator.scenarios.swept import swept
 from orchestrator.scenarios.tables import (
     Table,
     measured_table,
@@ -42,7 +42,7 @@ from orchestrator.scenarios.tables import (
     verification_table,
 )
 from orchestrator.testbed.local import LocalModel
-from orchestrator.testbed.site import Prepared, prepared
+from orchestrator.testbed.site import prepared
 from orchestrator.transit.incremental_row import IncrementRow
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
@@ -96,6 +96,8 @@ def _checked(name: str, options: Mapping[str, object], annotations: Path | None)
         )
     given = {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
     changed: dict[str, object] = {"sweep": scenario.sweep | given}
+    if scenario.quantisation and "input" in given:
+        changed |= quantisation.of_other_input(scenario.quantisation, scenario.sweep | given)
     if annotations:
         changed["annotations"] = annotations
     merged = scenario.replaced(**changed)
@@ -109,6 +111,8 @@ def _checked(name: str, options: Mapping[str, object], annotations: Path | None)
             one.check()
         if merged.annotations:
             check_annotations(merged.annotations, local)
+        if merged.quantisation:
+            quantisation.check(merged.quantisation, config, local)
     return merged
 
 
@@ -126,7 +130,9 @@ def _what_was_run(scenario: Scenario) -> str:
     """The options, which may be others than those that the texts were written for."""
     asked = scenario.model_dump(
         mode="json",
-        include={"verify", "annotations", "sweep", "model_sweep", "increments"},
+        include={
+            *("verify", "annotations", "sweep", "quantisation", "model_sweep", "increments"),
+        },
         exclude_defaults=True,
     )
     return f"## What was run\n\n```yaml\n{yaml.safe_dump(asked, sort_keys=False)}```\n"
@@ -173,6 +179,9 @@ def run(folder: Path, progress: Watcher) -> tuple[list[SweepOutcome], int]:
     scenario = _begun(folder)
     outcome, code = _run_one(scenario, folder, progress)
     outcomes = [outcome]
+    if scenario.quantisation and outcome.stopped is None:
+        outcomes.append(quantisation.run(scenario, folder, folder / SWEEP_FOLDER, progress))
+        code = code or outcomes[-1].exit_code
     for other in scenario.also:
         if outcomes[-1].stopped is None:
             more, other_code = run(folder / _folder_of(other), progress)
@@ -184,7 +193,7 @@ def _run_one(scenario: Scenario, folder: Path, progress: Watcher) -> tuple[Sweep
     config = scenario.config()
     with prepared(config) as ready:
         checks = _verify(scenario, config, ready.local, folder)
-        outcome = _sweep(config, ready, folder, progress)
+        outcome = swept(config, ready, folder / SWEEP_FOLDER, progress)
         if outcome.rows:
             progress.note("computing the tables of the clause")
             outcome = outcome.then(
@@ -212,16 +221,6 @@ def _verify(
         say(f"lossless: {passed} of {len(checks)} pictures and splits; {file}", stderr=True)
         RunFolder(folder).replace(VERIFICATION_FILE, to_csv(checks))
     return read_csv(file)
-
-
-def _sweep(config: SweepConfig, ready: Prepared, folder: Path, progress: Watcher) -> SweepOutcome:
-    run_folder = folder / SWEEP_FOLDER
-    if RunFolder(run_folder).exists:  # which refuses other options than it began with
-        outcome = sweep.run_prepared(config, ready, progress, run_folder)
-    else:
-        check_free(run_folder)
-        outcome = sweep.run_prepared(config.replaced(out=run_folder), ready, progress)
-    return leave_report(outcome)
 
 
 def _leave_tables(

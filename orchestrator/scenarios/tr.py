@@ -22,6 +22,7 @@ from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
 from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300
 from orchestrator.scenarios.clause_10_5 import SUPER_RESOLUTION, is_call
+from orchestrator.scenarios.quantisation.tables import sheets
 from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
 from orchestrator.scenarios.tables import finds
 from splitbed.errors import UsageError
@@ -70,6 +71,7 @@ def _document(folder: Path) -> list[Block]:
         return _results(folder, None)
     scenario = load_scenario(str(folder / SCENARIO_FILE))
     found = _template(scenario) + _results(folder / SWEEP_FOLDER, folder)
+    found += sheets(folder)
     for other in scenario.also:  # in a folder of its name, where it has begun
         inner = folder / Path(other).name.removesuffix(".yaml")
         if (inner / SWEEP_FOLDER).is_dir():

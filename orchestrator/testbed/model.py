@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, DeviceFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
-from orchestrator.testbed.model_file import input_shapes, model_file
+from orchestrator.testbed.model_file import input_shapes, model_file, whole_model
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
@@ -125,7 +125,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     stored = store(graph, folder)
     task = _task(config, anchor)
     runtime = config.runtime or graph.format
-    _check_runs(stored, task, runtime)
+    replaced = anchor is not None and whole_model(config, anchor) is not None
+    _check_runs(stored, task, runtime, said=replaced)
     device = _device(config.device_model, graph, folder) if config.device_model else None
     if device is not None:
         _check_runs(device, task, runtime)
@@ -183,11 +184,14 @@ def _task(config: SweepConfig, anchor: AnchorModel | None) -> str:
     return anchor.task if anchor else config.task or "tensors"
 
 
-def _check_runs(stored: StoredModel, task: str, runtime: str) -> None:
-    """Refuse what cannot be run, or read, before a link and two nodes are brought up for it."""
+def _check_runs(stored: StoredModel, task: str, runtime: str, *, said: bool = False) -> None:
+    """Refuse what cannot be run, or read, before a link and two nodes are brought up for it.
+
+    ``said`` is whether a file only says that it does the ``task``.
+    """
     _, whole = extract(stored, 0)
     with _session(whole, 0, runtime) as session:
-        if task in SAID_OF_FILES:
+        if said or task in SAID_OF_FILES:
             TASKS[task].decode(session.run(session.made_up()), whole.inputs)
 
 

@@ -8,7 +8,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.formats import format_of, load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.runtime import RUNTIMES
-from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model
+from splitbed.zoo import ZOO, AnchorModel, Variant, anchor_model, checkpoints
 
 
 def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel | None]:
@@ -32,12 +32,14 @@ def model_file(
 ) -> tuple[Path, str, AnchorModel | None]:
     """The model's file, what its weights are, and the anchor model that it is of.
 
-    A model of the zoo is built in ``folder``, of ``seed`` as in :class:`splitbed.zoo.Variant`.
-    Raises as :func:`load_graph_of`.
+    A model of the zoo is built in ``folder``, of ``seed`` as in :class:`splitbed.zoo.Variant`,
+    unless its weights are in a model file that takes its place. Raises as :func:`load_graph_of`.
     """
     path = Path(config.model)
     if config.model in ZOO or not (path.suffix.lower() in (".onnx", ".tflite") or path.exists()):
         anchor = anchor_model(config.model)
+        if (whole := whole_model(config, anchor)) is not None:
+            return whole, checkpoints.origin(whole, ()), anchor
         variant = _variant(config, anchor, seed)
         built, weights = anchor.build(variant)
         file = folder / f"{anchor.name}.{variant.format}"
@@ -50,6 +52,21 @@ def model_file(
     if config.runtime and RUNTIMES.named(config.runtime).format != form:
         raise UsageError(f"--runtime {config.runtime} cannot run {path}, which is of format {form}")
     return path, "the file's own", None
+
+
+def whole_model(config: SweepConfig, anchor: AnchorModel) -> Path | None:
+    """The file that ``--weights`` names, where it is a model: quantised, pruned or trained anew.
+
+    Raises UsageError where there is none, or its format is not one of the anchor model's.
+    """
+    file = config.weights
+    if file is None or anchor.reads_graphs or file.suffix.lower() not in (".onnx", ".tflite"):
+        return None
+    if (form := format_of(file)) not in anchor.formats:
+        raise UsageError(f"--weights {file}: {anchor.name} comes as {', '.join(anchor.formats)}")
+    if config.runtime and RUNTIMES.named(config.runtime).format != form:
+        raise UsageError(f"--runtime {config.runtime} cannot run {file}, which is of format {form}")
+    return file
 
 
 def _variant(config: SweepConfig, anchor: AnchorModel, seed: int | None) -> Variant:

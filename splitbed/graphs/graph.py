@@ -33,6 +33,7 @@ class Layer:
 
     Weights are among ``inputs``.  ``macs`` are multiply-accumulates of convolutions and matrix
     products; every other operator counts 0, and so does one whose shapes depend on the data.
+    ``joined`` names the nodes behind its first one, where it has several.
     """
 
     index: int
@@ -41,6 +42,7 @@ class Layer:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     macs: int
+    joined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ A,B,…            a list of labels:
                    split_node_3      a named split, or else the cut before the node of index 3
                    12:131            the cut with 12 layers in part 1 and 131 in part 2
                    NODE:before       the cut just before a node; NODE:after just after it
+                                     (of one that is joined to those before it, after all of these)
 """
 
 import heapq
@@ -97,7 +98,7 @@ def _find(graph: Graph, label: str, named: Mapping[str, str]) -> int:
             )
     elif place.endswith((":before", ":after")):
         node, _, side = place.rpartition(":")
-        k = _index(graph, label, node) + (side == "after")
+        k = _beside(graph, label, node, after=side == "after")
     else:
         raise UsageError(_unknown(graph, label, named))
     cut = graph.cuts[k]
@@ -118,16 +119,19 @@ def _counted(graph: Graph, label: str, part1: int, part2: int) -> int:
     return part1
 
 
-def _index(graph: Graph, label: str, node: str) -> int:
+def _beside(graph: Graph, label: str, node: str, *, after: bool) -> int:
     names = [layer.name for layer in graph.layers]
-    if node not in names:
-        they = f", {', '.join([*names[:2], '…', names[-1]])};"
-        raise UsageError(
-            f"--split {label}: no node is named {node!r} among this model's {graph.n}"
-            f"{did_you_mean(node, names, most=3, otherwise=they)} "
-            "`orchestrate splits` lists the cuts"
-        )
-    return names.index(node)
+    if node in names:
+        return names.index(node) + after
+    for layer in graph.layers:
+        if node in layer.joined:  # what it is given never is in memory: it cannot cross
+            return layer.index + 1
+    they = f", {', '.join([*names[:2], '…', names[-1]])};"
+    raise UsageError(
+        f"--split {label}: no node is named {node!r} among this model's {graph.n}"
+        f"{did_you_mean(node, names, most=3, otherwise=they)} "
+        "`orchestrate splits` lists the cuts"
+    )
 
 
 def _unknown(graph: Graph, label: str, named: Mapping[str, str]) -> str:

@@ -139,6 +139,7 @@ _OWN: dict[str, AnchorModel] = {
         task="pose",
         parameters=3_313_907,
         widths=(1.0, 0.75, 0.5),
+        reads_graphs=True,
     ),
     "retinanet": AnchorModel(
         name="retinanet",

@@ -55,6 +55,8 @@ class AnchorModel:
     """How a sound becomes its input; None where it takes none."""
     any_outputs: bool = False
     """Whether a checkpoint may have other outputs than the clause's, and so other parameters."""
+    reads_graphs: bool = False
+    """Whether ``build`` takes weights out of model files, which else are the whole model."""
 
     @property
     def recipe(self) -> Recipe | None:

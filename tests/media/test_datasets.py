@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from splitbed.errors import UsageError
-from splitbed.media.datasets import open_dataset
+from splitbed.media.datasets import open_dataset, sequences
 from splitbed.media.datasets.coco import read_instances
 from splitbed.media.datasets.truth import class_named
 from splitbed.tasks.boxes import Box
@@ -275,6 +275,16 @@ def test_sfu_with_several_sequences_asks_for_one(tmp_path: Path) -> None:
     sfu(tmp_path, "BQMall_832x480_60", "Kimono1_1920x1080_24")
     with pytest.raises(UsageError, match=r"choose one as .*:NAME, of BQMall_832x480_60, Kimono1"):
         open_dataset(tmp_path)
+
+
+def test_each_sequence_of_sfu_can_be_named(tmp_path: Path) -> None:
+    folder = sfu(tmp_path, "BQMall_832x480_60", "Kimono1_1920x1080_24")
+    names = sequences(str(folder))
+    assert [open_dataset(name).name for name in names] == [
+        "BQMall_832x480_60",
+        "Kimono1_1920x1080_24",
+    ]
+    assert sequences("shapes:3") == ("shapes:3",)
 
 
 def test_sfu_annotations_may_lie_in_one_folder(tmp_path: Path) -> None:

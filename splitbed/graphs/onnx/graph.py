@@ -174,7 +174,8 @@ def _layer(
     macs = sum(_macs(node, dims) for node in nodes)
     op_type = "+".join(node.op_type for node in nodes)
     name = layer_of(nodes[0]) or nodes[0].name
-    return Layer(index, name, op_type, tuple(read), tuple(written), macs)
+    joined = tuple(node.name for node in nodes[1:])
+    return Layer(index, name, op_type, tuple(read), tuple(written), macs, joined)
 
 
 def _macs(node: onnx.NodeProto, dims: Mapping[str, tuple[int, ...]]) -> int:

@@ -34,7 +34,7 @@ from splitbed.media.pictures import SUFFIXES
 from splitbed.media.video import VIDEO_SUFFIXES
 from splitbed.tasks.classes import COCO_CLASSES
 
-__all__ = ["Dataset", "Frame", "open_dataset"]
+__all__ = ["Dataset", "Frame", "open_dataset", "sequences"]
 
 
 def _open_shapes(part: str) -> Dataset:
@@ -94,6 +94,14 @@ def open_dataset(
             + did_you_mean(name, names, otherwise="")
         )
     return _open(Path(name), part, usual)
+
+
+def sequences(source: str) -> tuple[str, ...]:
+    """Each sequence of SFU-HW-Objects in the folder ``source``; of all else, itself."""
+    path = Path(source)
+    if not (path.is_dir() and videos.is_sfu(path)):
+        return (source,)
+    return tuple(f"{source}:{file.stem}" for file in videos.files(path)) or (source,)
 
 
 def _open(path: Path, part: str, usual: tuple[str, ...] = COCO_CLASSES) -> Dataset:

@@ -44,30 +44,35 @@ def is_sfu(path: Path) -> bool:
     return (path / VIDEOS).is_dir() and (path / TRUTH).is_dir()
 
 
+def files(path: Path) -> list[Path]:
+    """The videos of SFU-HW-Objects in the folder ``path``, by name."""
+    return sorted(p for p in (path / VIDEOS).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+
+
 def open_sfu(path: Path, sequence: str | None = None) -> Dataset:
     """A sequence of SFU-HW-Objects; without a name the only one that there is.
 
     Raises:
         UsageError: as open_video; no such sequence, or several.
     """
-    files = sorted(p for p in (path / VIDEOS).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-    found = _named(sequence, files) if sequence else files
+    every = files(path)
+    found = _named(sequence, every) if sequence else every
     if len(found) != 1:
         asked = f"{path}:{sequence}" if sequence else str(path)
-        names = ", ".join(p.stem for p in found or files) or "none"
+        names = ", ".join(p.stem for p in found or every) or "none"
         raise UsageError(
             f"{asked} names {len(found)} sequences: choose one as {path}:NAME, of {names}"
         )
     return open_video(found[0])
 
 
-def _named(name: str, files: Iterable[Path]) -> list[Path]:
+def _named(name: str, among: Iterable[Path]) -> list[Path]:
     """Those of that stem; else those of which one name is the other's beginning, up to a ``_``."""
-    files, short = list(files), name.casefold()
-    exact = [file for file in files if file.stem.casefold() == short]
+    every, short = list(among), name.casefold()
+    exact = [file for file in every if file.stem.casefold() == short]
     return exact or [
         file
-        for file in files
+        for file in every
         if f"{file.stem.casefold()}_".startswith(f"{short}_")
         or f"{short}_".startswith(f"{file.stem.casefold()}_")
     ]

@@ -1,0 +1,76 @@
+"""Post-training quantisation of an ONNX model, by ONNX Runtime's quantiser (clause 9.4).
+
+    layer ──> QuantizeLinear ─▲─ 8 bits ─▲─ DequantizeLinear ──> layer      weights: 8 bits, too
+
+Weights have a scale for each output channel, what layers give one for each tensor, from what it
+was on some frames. A runtime computes in integers between the two, and integers cross a cut. What
+is made behind the last layers, such as boxes of a detector's maps, stays in floating point.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+
+from splitbed.errors import RunError, UsageError
+from splitbed.tensors import Tensors
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+OF_CHANNELS = 13  # the opset since which DequantizeLinear takes a scale for each channel
+
+
+def quantise(source: Path, target: Path, fed: Iterable[Tensors]) -> None:
+    """Write the ONNX file ``source`` as ``target``, its layers in 8 bits.
+
+    ``fed`` are its inputs of the frames that ranges are taken from. Nodes keep their names.
+
+    Raises:
+        UsageError: it has no layers, or an opset before 13.
+        RunError: the quantiser refuses it.
+    """
+    from onnxruntime import quantization
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+    model = onnx.load(source)
+    opset = {entry.domain: entry.version for entry in model.opset_import}.get("", 1)
+    inner = _inner(model.graph)
+    if opset < OF_CHANNELS or not inner:
+        why = (
+            f"its opset {opset} is before {OF_CHANNELS}"
+            if inner
+            else f"it has none of {', '.join(LAYERS)}"
+        )
+        raise UsageError(f"cannot quantise {source}: {why}")
+    add_pre_process_metadata(model)  # else the quantiser asks for what is done to graphs anyhow
+    try:
+        quantization.quantize_static(
+            model, target, _Frames(fed), per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_quantize=inner,
+            extra_options={"QDQKeepRemovableActivations": True},  # cuts are named by them
+        )  # fmt: skip
+    except Exception as error:  # it raises whatever a graph leads it to
+        raise RunError(
+            f"ONNX Runtime cannot quantise {source}: {type(error).__name__}: {error}"
+        ) from error
+
+
+class _Frames:
+    """As the quantiser reads them: one after another, then None."""
+
+    def __init__(self, fed: Iterable[Tensors]) -> None:
+        self._left = iter(fed)
+
+    def get_next(self) -> Tensors | None:
+        return next(self._left, None)
+
+
+def _inner(graph: onnx.GraphProto) -> list[str]:
+    """The layers, and all nodes that one depends on, by name."""
+    found, needed = [], set[str]()
+    for node in reversed(graph.node):
+        if node.op_type in LAYERS or needed.intersection(node.output):
+            found.append(node.name)
+            needed.update(node.input)
+    return found
