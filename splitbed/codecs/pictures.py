@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from splitbed.codecs.mosaic import Canvas, canvas, check_size, most_bytes, takes
-from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged
+from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged, UsualKind
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import TensorInfo
 
@@ -78,10 +78,8 @@ class _Jpeg:
 
 
 @dataclass(frozen=True)
-class _RawKind:
+class _RawKind(UsualKind):
     lossless: bool = True
-    calibrated: bool = False
-    sequential: bool = False
     summary: str = "the 8-bit pixels of a picture input"
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
@@ -95,10 +93,8 @@ class _RawKind:
 
 
 @dataclass(frozen=True)
-class _JpegKind:
-    lossless: bool = False
+class _JpegKind(UsualKind):
     calibrated: bool = True
-    sequential: bool = False
     summary: str = f"JPEG, 4:2:0; quality 1 to 100 ({QUALITY})"
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from splitbed.codecs.stage import Setting, Stage, Unchanged
+from splitbed.codecs.stage import Setting, Stage, Unchanged, UsualKind
 from splitbed.errors import UsageError
 from splitbed.tensors import TensorInfo
 
 
 @dataclass(frozen=True)
-class PlainKind:
+class PlainKind(UsualKind):
     """A :class:`splitbed.codecs.stage.StageKind`, whose stages ``make`` makes.
 
     Its stages code tensors whose size is known before.
@@ -17,9 +17,6 @@ class PlainKind:
 
     make: Callable[[TensorInfo, Setting], Stage]
     summary: str
-    lossless: bool = False
-    calibrated: bool = False
-    sequential: bool = False
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         """A stage for ``info``; UsageError for a parameter, or a size that depends on content."""

@@ -113,3 +113,12 @@ class StageKind(Protocol):
         """A line for the list of codecs."""
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsualKind:
+    """What most kinds are: lossy, without calibration, and each frame is coded by itself."""
+
+    lossless: bool = False
+    calibrated: bool = False
+    sequential: bool = False

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitbed.codecs.stage import Array, Setting, Stage, StageKind
+from splitbed.codecs.stage import Array, Setting, Stage, StageKind, UsualKind
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
@@ -61,10 +61,8 @@ class _Zstd:
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Kind(UsualKind):
     lossless: bool = True
-    calibrated: bool = False
-    sequential: bool = False
     summary: str = f"Zstandard; level {LEVELS[0]} to {LEVELS[-1]} ({LEVEL})"
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:

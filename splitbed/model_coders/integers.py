@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.stage import Array, Floats, Setting, Stage, StageKind, Unchanged
+from splitbed.codecs.stage import Array, Floats, Setting, Stage, StageKind, Unchanged, UsualKind
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
@@ -24,6 +24,7 @@ BITS = range(2, 17)
 STEPS = (4, 6, 8, 16)
 """Bits of the coders, and of models that are sent in increments."""
 FP16_MOST = np.float32(65504)
+FP32_MOST = np.finfo(np.float32).max
 
 
 def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels, Floats]:
@@ -46,20 +47,19 @@ def quantised(array: Array, bits: int, first: int | None = None) -> tuple[Levels
         values = array.astype(np.float32, copy=False)
     channel = axis_of(array.shape)
     others = tuple(axis for axis in range(array.ndim) if axis != channel)
-    most = np.maximum(
+    most: Floats = np.maximum(
         values.max(axis=others, keepdims=True, initial=0),
         -values.min(axis=others, keepdims=True, initial=0),
     )
     if not np.isfinite(most).all():
         raise no_level(values)
     top = np.float32(2 ** ((first or bits) - 1) - 1)
-    scales = np.maximum(most / top, LEAST_SCALE)
+    scales = _scales(most, top)
     if first:
-        scales = _settled(scales, top)
         return _upper(values, scales, bits, first), scales / np.float32(2 ** (bits - first))
     levels = values / scales
     np.rint(levels, out=levels)
-    return levels.astype(np.int8 if bits <= 8 else np.int16), scales
+    return levels.astype(np.int8) if bits <= 8 else levels.astype(np.int16), scales
 
 
 def no_level(values: Floats) -> NodeError:
@@ -82,11 +82,15 @@ def _upper(values: Floats, scales: Floats, bits: int, first: int) -> Levels:
     return levels.astype(np.int8) if bits <= 8 else levels
 
 
-def _settled(scales: Floats, top: np.float32) -> Floats:
-    """Those that are found again in the greatest values, which are rounded to FP32."""
-    while not np.array_equal(again := scales * top / top, scales):
-        scales = again
-    return scales
+def _scales(most: Floats, top: np.float32) -> Floats:
+    """Those by which the greatest values are ``top`` levels, and stay within FP32 as such.
+
+    They are found again in these values, rounded to FP32: tried for every mantissa, one such step
+    makes any scale one that stays, and a quotient is one before.
+    """
+    greatest = FP32_MOST / top * (np.float32(1) - np.finfo(np.float32).eps)
+    scales: Floats = np.clip(most / top, LEAST_SCALE, greatest)
+    return scales * top / top
 
 
 def dequantised(levels: Levels, scales: Floats) -> Floats:
@@ -160,13 +164,10 @@ class _Integers:
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Kind(UsualKind):
     """Biases and norms, which have one dimension, stay as they are: they are few, and matter."""
 
     bits: int
-    lossless: bool = False
-    calibrated: bool = False
-    sequential: bool = False
 
     @property
     def summary(self) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged
+from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged, UsualKind
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders.integers import axis_of
 from splitbed.model_data.file import ModelFile
@@ -25,12 +25,9 @@ class Preparing(Protocol):
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Kind(UsualKind):
     prune: Callable[[Array, int], Array]
     summary: str
-    lossless: bool = False
-    calibrated: bool = False
-    sequential: bool = False
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         del setting

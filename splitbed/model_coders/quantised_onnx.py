@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from splitbed.codecs.stage import Setting, Stage, StageKind, Unchanged
+from splitbed.codecs.stage import Setting, Stage, StageKind, Unchanged, UsualKind
 from splitbed.errors import UsageError
 from splitbed.model_coders.integers import axis_of, dequantised, packed, quantised, unpacked
 from splitbed.model_data.file import Array, ModelFile, State
@@ -113,13 +113,10 @@ def _levels(name: str, levels: Array, bits: int) -> "onnx.TensorProto":
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Kind(UsualKind):
     """A :class:`splitbed.model_coders.prune.Preparing` kind."""
 
     bits: int
-    lossless: bool = False
-    calibrated: bool = False
-    sequential: bool = False
 
     @property
     def summary(self) -> str:

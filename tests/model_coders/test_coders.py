@@ -11,7 +11,7 @@ from splitbed.model_coders import blocks as blocks_module
 from splitbed.model_coders.blocks import blocks_of
 from splitbed.model_coders.decoder import Decoder
 from splitbed.model_coders.encoder import encode
-from splitbed.model_coders.integers import dequantised, quantised
+from splitbed.model_coders.integers import STEPS, dequantised, quantised
 from splitbed.model_data import digest, model_of
 from splitbed.tensors import TensorInfo
 from tests.model_coders.coding import STATE, coded, cut, decoded, weights
@@ -55,6 +55,20 @@ def test_what_was_quantised_is_quantised_to_the_same_levels(bits: int) -> None:
     again, _ = quantised(dequantised(levels, scales), bits)
     np.testing.assert_array_equal(again, levels)
     assert np.abs(levels.astype(int)).max() == 2 ** (bits - 1) - 1
+
+
+@pytest.mark.parametrize("bits", STEPS)
+def test_scales_are_found_again_in_the_greatest_values(bits: int) -> None:
+    """Those of an increment's base are; of 2**16 mantissas, the greatest number and the least."""
+    drawn = np.random.default_rng(bits).integers(1 << 23, size=1 << 16, dtype=np.uint32)
+    edges = [np.finfo(np.float32).max, np.finfo(np.float32).tiny]
+    most = np.append((drawn | np.uint32(127 << 23)).view(np.float32), edges)
+    levels, scales = quantised(most[:, np.newaxis], bits, bits)
+    again = dequantised(levels, scales)
+    assert np.isfinite(again).all()
+    found_levels, found_scales = quantised(again, bits, bits)
+    assert np.array_equal(found_scales, scales)
+    assert np.array_equal(found_levels, levels)
 
 
 def test_pruning_makes_the_least_weights_zero() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from splitbed.codecs.stage import Array, Setting, Stage
+from splitbed.codecs.stage import Array, Setting, Stage, UsualKind
 from splitbed.tensors import TensorInfo
 
 
@@ -22,10 +22,7 @@ class _Stage:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    lossless: bool = False  # the least numbers of all lose their last bit
-    calibrated: bool = False
-    sequential: bool = False
+class _Kind(UsualKind):
     summary: str = "half of each value"
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
