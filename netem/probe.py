@@ -37,6 +37,7 @@ from netem.proof import (
     Proof,
     faults,
     nominal_rtt_ms,
+    payload_bytes,
     rate_mbit,
     train_of,
 )
@@ -49,6 +50,7 @@ _PINGS = 10
 _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
 _PAUSE_S = 0.1  # before the second attempt
+_LOOK_S = 1.0  # how often to see whether anybody waits
 _UNMEASURED = Proof(math.inf, math.inf, math.inf, math.inf, pings=0, lost=0, attempts=0)
 _HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index in it
 assert _HEADER.size <= PING_FRAME_BYTES - max(HEADERS_BYTES.values())
@@ -126,7 +128,7 @@ class ProbeServer:
             frames, gap_ns = _REQUEST.unpack(rest)
             _send_train(
                 lambda frame: self._socket.sendto(frame, peer),
-                _payload_bytes(FRAME_BYTES, peer[0]),
+                payload_bytes(FRAME_BYTES, peer[0]),
                 self.token,
                 train,
                 min(frames, TRAIN_MOST),
@@ -142,16 +144,17 @@ def prove(
     attempts: int = 6,
     known: Proof | None = None,
     opened: socket.socket | None = None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Proof:
     """Measure the link to the ProbeServer at ``server``; what differs, at most ``attempts`` times.
 
-    ``spec`` is what was asked: it sizes the trains and says what differs.  Other work on a shared
-    machine makes a measurement lie now and then, so what differs is measured again, alone, after a
-    pause that doubles, for a stall to pass: what is wrong with the link itself stays wrong.
+    ``spec`` is what was asked: it sizes the trains and says what differs.  Others on a machine make
+    a measurement lie now and then, so what differs is measured again, alone, after a pause that
+    doubles: what is wrong with the link itself stays wrong.
     About 0.45 s at 5 Mbit/s; 3 s more before a link is said to differ. Of one that has not been
     touched since it was ``known``, rates are taken from there where they are as asked: the round
-    trip alone is measured. ``opened`` is as for the server. Raises LinkError when nothing comes
-    back.
+    trip alone is measured. ``opened`` is as for the server; ``pause`` waits, and ends it by what it
+    raises. Raises LinkError when nothing comes back.
     """
     proof = known.aged if known else _UNMEASURED
     if {UPLINK, DOWNLINK} & faults(proof, spec).keys():
@@ -159,10 +162,10 @@ def prove(
     with _socket(server[0], opened) as sock:
         try:
             sock.connect(server)
-            client = _Client(sock, server[0], token, spec)
+            client = _Client(sock, server[0], token, spec, pause)
             while (wrong := faults(proof, spec)) and proof.attempts < attempts:
                 if proof.attempts:
-                    time.sleep(_PAUSE_S * 2 ** (proof.attempts - 1))
+                    pause(_PAUSE_S * 2 ** (proof.attempts - 1))
                 proof = client.measure(wrong, proof)
         except OSError as error:
             raise LinkError(f"cannot probe {ip_port(*server)}: {error}") from None
@@ -175,6 +178,11 @@ class _Client:
     host: str
     token: bytes
     spec: LinkSpec
+    pause: Callable[[float], None]
+
+    def _send(self, frame: bytes) -> int:
+        self.pause(0)
+        return self.sock.send(frame)
 
     def measure(self, wrong: Container[str], proof: Proof) -> Proof:
         """``proof`` with what is ``wrong`` in it measured anew."""
@@ -199,7 +207,7 @@ class _Client:
         for sent in range(1, 5 * _PINGS + 1):
             start_ns = time.time_ns()
             ping = self._message(_PING, train := secrets.randbits(32))
-            self.sock.send(ping.ljust(_payload_bytes(PING_FRAME_BYTES, self.host), b"\0"))
+            self.sock.send(ping.ljust(payload_bytes(PING_FRAME_BYTES, self.host), b"\0"))
             with suppress(TimeoutError):
                 _, arrival_ns = self._await(_PING, train, self._slack_s())
                 rtts_ms.append((arrival_ns - start_ns) / 1e6)
@@ -214,11 +222,11 @@ class _Client:
         shape = self.spec.uplink
         frames, gap_ns, skip_ns = train_of(shape)
         train = secrets.randbits(32)
-        size = _payload_bytes(FRAME_BYTES, self.host)
-        _send_train(self.sock.send, size, self.token, train, frames, gap_ns)
+        size = payload_bytes(FRAME_BYTES, self.host)
+        _send_train(self._send, size, self.token, train, frames, gap_ns)
         # Asked once the queue has drained, or a short queue would drop the question.
         queued = min(frames * (1 - 1 / SEND_SPEED), shape.queue_packets)
-        time.sleep(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
+        self.pause(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
         for _ in range(_TRIES):
             self.sock.send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
             with suppress(TimeoutError):
@@ -248,10 +256,16 @@ class _Client:
         """The next datagram of ``kind`` and ``train``, and when it arrived. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
-            self.sock.settimeout(max(1e-3, deadline - time.monotonic()))
-            datagram, arrival_ns, _ = _receive(self.sock)
-            if datagram.startswith(self._message(kind, train)[:21]):
-                return datagram, arrival_ns
+            self.pause(0)
+            left_s = max(1e-3, deadline - time.monotonic())
+            self.sock.settimeout(min(left_s, _LOOK_S))
+            with suppress(TimeoutError):
+                datagram, arrival_ns, _ = _receive(self.sock)
+                if datagram.startswith(self._message(kind, train)[:21]):
+                    return datagram, arrival_ns
+                continue
+            if left_s <= _LOOK_S:
+                raise TimeoutError
 
     def _message(self, kind: bytes, train: int) -> bytes:
         return _HEADER.pack(self.token, kind, train, 0)
@@ -273,13 +287,6 @@ def _send_train(
         if ahead_s > 2e-4:  # sleep is no finer than this
             time.sleep(ahead_s)
         send(_HEADER.pack(token, _TRAIN, train, index) + padding)
-
-
-def _payload_bytes(frame_bytes: int, host: str) -> int:
-    """What a datagram to or from ``host`` holds that makes an Ethernet frame of so many bytes."""
-    # a socket for both has the others' IPv4 addresses mapped into IPv6
-    version = 6 if ":" in host and not host.startswith("::ffff:") else 4
-    return frame_bytes - HEADERS_BYTES[version]
 
 
 def _socket(host: str, opened: socket.socket | None) -> socket.socket:

@@ -130,3 +130,10 @@ def rate_mbit(arrivals_ns: list[int], skip_ns: int) -> float:
         for start, end in pairwise(edges)
     ]
     return statistics.median(rates) if rates else 0.0
+
+
+def payload_bytes(frame_bytes: int, host: str) -> int:
+    """What a datagram to or from ``host`` holds that makes an Ethernet frame of so many bytes."""
+    # a socket for both has the others' IPv4 addresses mapped into IPv6
+    version = 6 if ":" in host and not host.startswith("::ffff:") else 4
+    return frame_bytes - HEADERS_BYTES[version]

@@ -1,5 +1,6 @@
 """The gRPC services of a node for its links: shaping those that it may, proving those it dials."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
@@ -11,7 +12,7 @@ from netem.probe import prove
 from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, checked
 from splitbed.errors import NodeError
-from splitbed.node.answering import answering
+from splitbed.node.answering import answering, given_up
 from splitbed.node.config import EdgeConfig, NodeConfig, ShaperConfig
 from splitbed.node.tcp import facts_to, pin_cubic
 from splitbed.security.addresses import host_and_port
@@ -93,10 +94,19 @@ class LinkService(nodes_pb2_grpc.LinksServicer):
         """Measure rate and round trip of a link, and say what TCP has been through."""
         if request.peer not in self._dials:
             raise NodeError(f"this node dials no {request.peer}: {', '.join(self._dials)}")
-        return _proved(self._dials[request.peer], request)
+        ended = threading.Event()
+
+        def pause(seconds: float) -> None:
+            if ended.wait(seconds):
+                raise NodeError("the proof was given up")
+
+        with given_up(context, ended.set):
+            return _proved(self._dials[request.peer], request, pause)
 
 
-def _proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.LinkProof:
+def _proved(
+    address: str, request: nodes_pb2.ProveLinkRequest, pause: Callable[[float], None]
+) -> nodes_pb2.LinkProof:
     if not 0 < request.probe_port < 1 << 16:
         raise NodeError(f"there is no port {request.probe_port} to prove the link against")
     host, port = host_and_port(address)
@@ -105,7 +115,8 @@ def _proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.Link
     known = None
     if request.HasField("known"):
         known = Proof(**{name: getattr(request.known, name) for name in _PROVED})
-    proof = prove((host, request.probe_port), request.probe_token, spec, known=known)
+    end = host, request.probe_port
+    proof = prove(end, request.probe_token, spec, known=known, pause=pause)
     facts = facts_to((host, port))
     tell_link(
         (spec.uplink.rate_mbit, spec.downlink.rate_mbit),

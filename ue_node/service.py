@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 
 import grpc
 
 from splitbed.errors import NodeError
-from splitbed.node.answering import answering
+from splitbed.node.answering import answering, check_wanted
 from splitbed.node.config import MOST_CPUS, MOST_SLOWDOWN
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
@@ -59,7 +58,13 @@ class UeService(nodes_pb2_grpc.UeServicer):
         part = self._host.held.last
         if part is None or not part.session.computes:
             return None
-        return partial(part.run, part.session.made_up())
+        made_up = part.session.made_up()
+
+        def run() -> None:
+            check_wanted()
+            part.run(made_up)
+
+        return run
 
     def _full_speed(self) -> None:
         self._stretch = 1.0

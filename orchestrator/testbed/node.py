@@ -1,12 +1,15 @@
 """One node of a run, asked over its control plane; it was started here, or elsewhere."""
 
 import secrets
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from netem.service import shape_message
 from netem.spec import LinkSpec
@@ -19,7 +22,7 @@ from splitbed.wire import CONTROL_OPTIONS, PROTOCOL
 START_TIMEOUT_S = 30.0
 ANSWER_S = 120.0
 """For what a node does that hardly depends on the model: bind codecs, slow itself down."""
-_RESET_S, _BETWEEN_S, _LOOK_S = 5.0, 0.05, 10.0
+_RESET_S, _BETWEEN_S, _LOOK_S, _HEARD_AGAIN_S = 5.0, 0.05, 10.0, 1.0
 _KEEPALIVE = [("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_timeout_ms", 10_000)]
 
 
@@ -168,6 +171,7 @@ class RemoteNode(Node):
                 nodes_pb2.ResetRequest(), timeout=START_TIMEOUT_S
             )
         self._ours = True
+        threading.Thread(target=_be_heard, args=(self.channel,), daemon=True).start()
         if description.name != self.side:
             raise NodeError(
                 f"the node at {self._address} calls itself {description.name}, the topology "
@@ -200,6 +204,18 @@ class RemoteNode(Node):
 
     def _silent(self, error: grpc.RpcError) -> str:
         return f"the {self.side} node: {why_unreachable(error, self._address, self._tls)}"
+
+
+def _be_heard(channel: grpc.Channel) -> None:
+    """Keep a call open on a channel until that is closed: a run that has one is no dead one."""
+    # the stub's methods are set when it is made, which its types do not know
+    watch = cast(Any, health_pb2_grpc.HealthStub(channel)).Watch
+    with suppress(ValueError):  # no call is begun on a closed channel
+        while True:
+            with suppress(grpc.RpcError):
+                for _ in watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
+                    pass
+            time.sleep(_HEARD_AGAIN_S)
 
 
 def prove(

@@ -1,8 +1,10 @@
-"""How a node answers calls: read here, counted while under way, refused with the reason."""
+"""How a node answers calls: read here, as long as somebody waits, refused with the reason."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,25 +19,25 @@ if TYPE_CHECKING:
     _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
 
 _MOST_WORDS = 2000
+_LOOK_S = 0.5
+"""How often who sleeps looks whether somebody waits."""
+
+CALLER: ContextVar[grpc.ServicerContext | None] = ContextVar("caller", default=None)
+"""The call that this thread answers."""
 
 
-class Calls:
-    """How many calls are being answered, the frames' long stream not among them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.under_way = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self.under_way += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self.under_way -= 1
+def check_wanted() -> None:
+    """NodeError once nobody waits for what this thread does; called between steps of long work."""
+    if (caller := CALLER.get()) is not None and not caller.is_active():
+        raise NodeError("it was given up: nobody waits for it any more")
 
 
-CALLS = Calls()
+def sleep_until(end_s: float) -> None:
+    """Wait until then (time.monotonic); NodeError once nobody waits for this."""
+    while (left_s := end_s - time.monotonic()) > _LOOK_S:
+        check_wanted()
+        time.sleep(_LOOK_S)
+    time.sleep(max(left_s, 0))
 
 
 @contextmanager
@@ -68,8 +70,7 @@ def answering(method: _Method) -> _Method:
     @wraps(method)
     def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
         try:
-            with CALLS:
-                return method(self, request, context)
+            return method(self, request, context)
         except SplitbedError as error:
             refuse(method.__name__, context, error)
             return None

@@ -43,8 +43,8 @@ class Limits(Frozen):
 
     Of a message; of the tensors of a frame or an input; of a model, or parts of one that come
     together; what a part may take beside its weights; of the inputs and references that are kept
-    on disk; sessions open on parts of a model; calls at a time. Each ``check`` raises NodeError,
-    which names the limit.
+    on disk; sessions open on parts of a model; calls at a time, and connections, on each of its
+    ports. Each ``check`` raises NodeError, which names the limit.
     """
 
     message_bytes: int = Field(65 << 20, ge=1 << 20, le=65 << 20)
@@ -54,6 +54,7 @@ class Limits(Frozen):
     kept_bytes: int = Field(64 << 30, ge=1 << 10)
     sessions: int = Field(32, ge=2, le=1024)
     streams: int = Field(16, ge=4, le=1024)
+    connections: int = Field(2048, ge=16, le=1 << 16)
 
     def check_model(self, nbytes: int) -> None:
         """A model of so many bytes, or so many of parts together."""

@@ -14,10 +14,10 @@ import grpc
 import psutil
 
 from splitbed.errors import NodeError
-from splitbed.node.answering import CALLS, answering
+from splitbed.node.answering import answering
+from splitbed.node.calls.lease import Lease
 from splitbed.node.config import Limits, checked_runs
 from splitbed.node.delivery import receive_all
-from splitbed.node.lease import Lease
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.serve import InFlight
 from splitbed.runtime.part_profile import ProfiledPart
@@ -30,6 +30,9 @@ PACKAGES = (
     "splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "ai-edge-litert", "tflite-runtime",
     "numpy", "pillow",
 )  # fmt: skip
+
+_LOOK_S = 0.5
+"""How often who waits for his turn looks whether his caller still does."""
 
 _TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 
@@ -59,15 +62,13 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             sessions=self.limits.sessions,
             packages=dict(_versions()),
         )
-        self._profiling = threading.Lock()
-        self.lease = Lease(lambda: CALLS.under_way > 0)
+        self._profiling = threading.RLock()
+        self.lease = Lease(lambda: self.in_flight.last_s)
 
     @contextmanager
     def turn(self, context: grpc.ServicerContext) -> Iterator[None]:
         """Change models and parts inside; NodeError where the caller gave up while it waited."""
-        with self.held.turn:
-            if not context.is_active():
-                raise NodeError("it was given up before it began")
+        with _taken(self.held.turn, context):
             yield
 
     def Describe(
@@ -83,7 +84,8 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     def Reset(
         self, request: nodes_pb2.ResetRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.ResetReply:
-        """Forget what the run before left."""
+        """Forget what the run before left, and end what it is still at."""
+        self.lease.give_up_others(context)
         with self.turn(context):
             for forget in self.forget:
                 forget()
@@ -111,7 +113,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                 for cut in cuts
                 if cut.part.path is not None
             ]
-            with self._profiling:
+            with _taken(self._profiling, context):
                 profiles = profile(
                     parts,
                     min(options.threads, os.cpu_count() or 1) or len(os.sched_getaffinity(0)),
@@ -121,6 +123,23 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                     given_up=lambda: not context.is_active(),
                 )
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])
+
+
+@contextmanager
+def _taken(lock: threading.RLock, context: grpc.ServicerContext) -> Iterator[None]:
+    """Hold a lock inside; NodeError where the caller gave up while it was waited for."""
+    while not lock.acquire(timeout=_LOOK_S):
+        _check_waits(context)
+    try:
+        _check_waits(context)
+        yield
+    finally:
+        lock.release()
+
+
+def _check_waits(context: grpc.ServicerContext) -> None:
+    if not context.is_active():
+        raise NodeError("it was given up before it began")
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -145,11 +145,13 @@ class Processor:
         ``most_cpus`` is a lower limit for what computes with fewer threads than others. A wait at
         the end makes up for the first milliseconds, which the kernel lends.
         """
+        from splitbed.node.answering import sleep_until  # gRPC takes a while to import
+
         start_s, used_s = time.monotonic(), time.process_time()
         yield
         if self._cpus is not None:
             ends_s = start_s + (time.process_time() - used_s) / min(self._cpus, most_cpus)
-            time.sleep(max(ends_s - time.monotonic(), 0))
+            sleep_until(ends_s)
 
     def close(self) -> None:
         """Move the process back to where it was, and remove the group."""

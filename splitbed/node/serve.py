@@ -1,11 +1,12 @@
 """Serving gRPC from a node: where it may listen, who may call, and how it ends."""
 
 import os
+import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -18,8 +19,10 @@ from grpc_reflection.v1alpha import reflection
 from splitbed.errors import MachineError, NodeError
 from splitbed.logs import log
 from splitbed.node.answering import Requests
+from splitbed.node.calls.door import CHECKS, Door, Inline
+from splitbed.node.calls.lease import Lease
+from splitbed.node.calls.slots import Slots
 from splitbed.node.config import Limits, NodeConfig
-from splitbed.node.lease import Lease
 from splitbed.security.access import (
     Guard,
     open_channel,
@@ -45,19 +48,30 @@ class _AllBut(Container[str]):
 ORCHESTRATOR, NODES = ("orchestrator",), _AllBut("orchestrator")
 _LAST_CALLS_S = 1.0
 _CHECK_S = 3.0
-_KEEPALIVE = [
-    # a peer that is gone without a word is noticed; a slow link is given time to answer
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 300_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-]
+_LOOK_S = 1.0
+"""How often calls are looked for whose callers are silent."""
+_OWN_DESCRIPTORS = 512
+"""Of a node's, for what are no connections of its planes."""
+_GREETED_MS = 10_000
+"""Who connects has shown his certificate by then, and spoken HTTP/2."""
+_PATIENT = {  # a link may be slow, or out: what crosses it is given time
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 300_000,
+    "grpc.max_connection_idle_ms": 120_000,
+}
+_PROMPT = {  # beside the link: a machine that vanished is missed within 18 s
+    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_timeout_ms": 8_000,
+    "grpc.max_connection_idle_ms": 30_000,
+}
 
 
 @dataclass(frozen=True)
 class Plane:
     """One port of a node: its services, and the names whose certificates may call them.
 
-    ``services`` says by full name how each is added to a server.
+    ``services`` says by full name how each is added to a server. One that has a lease is its
+    holder's; without one, no caller may have more than half of its slots.
     """
 
     address: str
@@ -71,6 +85,8 @@ class Plane:
 class InFlight:
     """The frames that a node is at; a node that ends finishes them, and takes no more."""
 
+    last_s: float = 0.0
+    """When a frame was last begun or done (time.monotonic)."""
     _frames: int = 0
     _ending: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -82,11 +98,13 @@ class InFlight:
             if self._ending:
                 raise NodeError("the node is shutting down: it takes no more frames")
             self._frames += 1
+        self.last_s = time.monotonic()
         FRAMES_IN_FLIGHT.inc()
         try:
             yield
         finally:
             FRAMES_IN_FLIGHT.dec()
+            self.last_s = time.monotonic()
             with self._changed:
                 self._frames -= 1
                 self._changed.notify_all()
@@ -115,12 +133,19 @@ def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     healths = [health.HealthServicer() for _ in planes]
-    servers = [_started(config, *one) for one in zip(planes, healths, strict=True)]
+    connections = _connections(config.limits.connections, len(planes))
+    doors = [_door(config, plane) for plane in planes]
+    servers = [
+        _started(config, _server(config, plane, door, connections), plane, servicer)
+        for plane, door, servicer in zip(planes, doors, healths, strict=True)
+    ]
     addresses = [plane.address for plane in planes]
     log.info("serving", addresses=addresses, tls=config.tls is not None)
     if config.insecure and config.tls is None:
         log.warning("neither encrypted nor authenticated: whoever reaches it may use it")
-    told.wait()
+    while not told.wait(_LOOK_S):
+        for door in doors:
+            door.end_silent()
     log.info("stopping", grace_s=config.grace_s)
     for servicer in healths:
         servicer.enter_graceful_shutdown()
@@ -130,8 +155,9 @@ def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
         stopping.wait()
 
 
-def _started(config: NodeConfig, plane: Plane, servicer: health.HealthServicer) -> grpc.Server:
-    server = _server(config, plane)
+def _started(
+    config: NodeConfig, server: grpc.Server, plane: Plane, servicer: health.HealthServicer
+) -> grpc.Server:
     for add in plane.services.values():
         add(server)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -154,26 +180,39 @@ def _started(config: NodeConfig, plane: Plane, servicer: health.HealthServicer) 
     return server
 
 
-def _server(config: NodeConfig, plane: Plane) -> grpc.Server:
+def _door(config: NodeConfig, plane: Plane) -> Door:
+    most = config.limits.streams
+    guard = Guard(plane.names if config.tls else None, read_token(config.token_file))
+    return Door(guard, Slots(most, most if plane.lease else most // 2), plane.lease)
+
+
+def _server(config: NodeConfig, plane: Plane, door: Door, connections: int) -> grpc.Server:
     limits: Limits = config.limits
     given = dict(plane.options)
     most = "grpc.max_receive_message_length"
     own = {
         most: min(limits.message_bytes, given[most]),
-        "grpc.max_concurrent_streams": limits.streams,
+        "grpc.max_concurrent_streams": limits.streams + CHECKS,
+        "grpc.max_allowed_incoming_connections": connections,
+        "grpc.server_handshake_timeout_ms": _GREETED_MS,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.min_recv_ping_interval_without_data_ms": 5_000,
         "grpc.so_reuseport": 0,
     }
-    return grpc.server(
-        # a sync server keeps one thread for every open stream
-        ThreadPoolExecutor(max_workers=limits.streams),
-        interceptors=[
-            Guard(plane.names if config.tls else None, read_token(config.token_file)),
-            *([plane.lease] if plane.lease else []),
-            Requests(),
-        ],
-        options=[*(given | dict(_KEEPALIVE) | own).items()],
-        maximum_concurrent_rpcs=limits.streams,
-    )
+    if not plane.address.startswith("unix:"):  # whose kernel tells at once who is gone
+        own |= _PROMPT if plane.lease else _PATIENT
+    return grpc.server(Inline(), interceptors=[door, Requests()], options=[*(given | own).items()])
+
+
+def _connections(asked: int, planes: int) -> int:
+    """How many connections each plane may have, so that descriptors are left for all else."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = asked * planes + _OWN_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= room:
+        return asked
+    most = room if hard == resource.RLIM_INFINITY else min(room, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max((most - _OWN_DESCRIPTORS) // planes, 1)
 
 
 def check(config: NodeConfig) -> None:

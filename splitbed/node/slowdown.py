@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from splitbed.node.answering import sleep_until
 from splitbed.node.processor import Processor
 
 _ROUNDS, _BLOCK_S, _PAUSE_S = 4, 0.25, 0.01
@@ -40,7 +41,7 @@ def stretched(times: float) -> Iterator[None]:
     start_s = time.monotonic()
     yield
     ends_s = start_s + times * (time.monotonic() - start_s)
-    time.sleep(max(ends_s - time.monotonic() - _SPUN_S, 0))
+    sleep_until(ends_s - _SPUN_S)
     while time.monotonic() < ends_s:
         pass
 

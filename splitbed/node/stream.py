@@ -20,6 +20,7 @@ from splitbed.node.call import StreamCall, open_call
 from splitbed.node.config import Tls
 from splitbed.node.parts.fetch import Fetch
 from splitbed.security.access import bearing, names_of, open_channel, why_unreachable
+from splitbed.security.pem_files import PemFiles
 from splitbed.tensors import Tensors
 from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
@@ -107,8 +108,9 @@ class Dialled:
         self.address = address
         self._tls = tls
         # a frame sent twice would be measured as one: a node that goes away is told, not retried
-        options = [*CHANNEL_OPTIONS, ("grpc.enable_retries", 0)]
-        self._channel = open_channel(address, tls, None, options)
+        self._options = [*CHANNEL_OPTIONS, ("grpc.enable_retries", 0)]
+        self._files = PemFiles(tls) if tls else None
+        self._channel = open_channel(address, tls, None, self._options)
         self._metadata = bearing(token)
         self._lock = threading.Lock()
         self._open: tuple[StreamCall, Stream] | None = None
@@ -146,6 +148,9 @@ class Dialled:
         self._channel.close()
 
     def _opened(self) -> tuple[StreamCall, Stream]:
+        if self._files and self._files.renewed():
+            self._channel.close()
+            self._channel = open_channel(self.address, self._tls, None, self._options)
         call = open_call(self._channel, f"/{_SERVICE}/{_METHOD}", self._metadata)
         peer = f"the {self.name} at {self.address}"
 

@@ -6,7 +6,7 @@ A peer without a certificate gets no further than TLS, and TLS tells it nothing.
 """
 
 import secrets
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from splitbed.errors import UsageError
-from splitbed.logs import log
-from splitbed.node.lease import KEY
-from splitbed.telemetry import ERRORS
+from splitbed.node.calls.lease import KEY
+from splitbed.security.pem_files import PemFiles
 
 if TYPE_CHECKING:
     from splitbed.node.config import Tls
 
-    _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
-
+Refusal = tuple[grpc.StatusCode, str]
 HEALTH_CHECK = frozenset({"/grpc.health.v1.Health/Check"})
 
 _TOKEN_KEY = "authorization"  # noqa: S105  the name of a header, no secret
@@ -32,7 +30,7 @@ _NOT_CONNECTED = "failed to connect to all addresses"
 _HANDSHAKES = {
     "certificate has expired": (
         "its certificate has expired, or our clock is ahead: `splitbed certs renew` where it was "
-        "made, copy it there, restart the node"
+        "made, and copy it there"
     ),
     "certificate is not yet valid": (
         "its certificate is not valid yet by our clock: set the clocks of both machines"
@@ -62,15 +60,24 @@ _NOT_BELIEVED = (
 def server_credentials(tls: "Tls") -> grpc.ServerCredentials:
     """For a server that demands a certificate of the same authority from its clients.
 
-    Raises UsageError for files that cannot be used, saying which and what repairs it.
+    Files that are replaced are read again, for whoever connects from then on. Raises UsageError
+    for files that cannot be used, saying which and what repairs it.
     """
-    ca, cert, key = _checked(tls)
-    return grpc.ssl_server_credentials([(key, cert)], ca, require_client_auth=True)
+    files = PemFiles(tls)
+
+    def shown() -> grpc.ServerCertificateConfiguration:
+        ca, cert, key = files.content
+        return grpc.ssl_server_certificate_configuration([(key, cert)], ca)
+
+    def renewed() -> Any:  # the types of grpc do not know that None leaves it as it is
+        return shown() if files.renewed() else None
+
+    return grpc.dynamic_ssl_server_credentials(shown(), renewed, require_client_authentication=True)
 
 
 def channel_credentials(tls: "Tls") -> grpc.ChannelCredentials:
     """For a client that shows its certificate; raises as :func:`server_credentials`."""
-    ca, cert, key = _checked(tls)
+    ca, cert, key = PemFiles(tls).content
     return grpc.ssl_channel_credentials(ca, key, cert)
 
 
@@ -116,8 +123,8 @@ def read_token(file: Path | None) -> str | None:
     return token
 
 
-class Guard(grpc.ServerInterceptor):
-    """Refuses calls without the token, and of peers whose certificate is of none of ``names``.
+class Guard:
+    """Knows who may call: with the token, and a certificate of one of ``names``.
 
     ``names`` None is anyone, for servers without TLS; ``token`` None asks for none.
     ``open_methods`` are for every peer that TLS let in. A refusal says nothing about the node.
@@ -133,63 +140,31 @@ class Guard(grpc.ServerInterceptor):
         self._bearer = None if token is None else f"Bearer {token}".encode()
         self._open_methods = open_methods
 
-    def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], _Handler | None]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler | None":
-        """The handler of a call, or one that refuses it before any request is read."""
-        if handler_call_details.method in self._open_methods:
-            return continuation(handler_call_details)
-        if not self._bears_token(handler_call_details):
-            return grpc.stream_stream_rpc_method_handler(_refuse_token)
-        handler = continuation(handler_call_details)
-        return handler if handler is None or self._names is None else self._for_names(handler)
+    def refusal(
+        self, method: str, metadata: Iterable[tuple[str, str | bytes]], names: Iterable[str]
+    ) -> "Refusal | None":
+        """Why a call with this metadata is refused, of a peer whose certificate has these names."""
+        if method in self._open_methods:
+            return None
+        if not self._bears_token(metadata):
+            return grpc.StatusCode.UNAUTHENTICATED, "no valid token"
+        if self._names is not None and not any(name in self._names for name in names):
+            return grpc.StatusCode.PERMISSION_DENIED, "not for this certificate"
+        return None
 
-    def _bears_token(self, call: grpc.HandlerCallDetails) -> bool:
+    def _bears_token(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
         if self._bearer is None:
             return True
-        borne = [value for key, value in call.invocation_metadata if key == _TOKEN_KEY]
+        borne = [value for key, value in metadata if key == _TOKEN_KEY]
         given = borne[0] if len(borne) == 1 else ""
         given = given.encode() if isinstance(given, str) else given
         return secrets.compare_digest(given, self._bearer)
-
-    def _for_names(self, handler: "_Handler") -> "_Handler":
-        # only the context of a call knows the peer's certificate, and the behaviour first sees it
-        kind = (
-            f"{'stream' if handler.request_streaming else 'unary'}_"
-            f"{'stream' if handler.response_streaming else 'unary'}"
-        )
-        behave = getattr(handler, kind)
-
-        def checked(request: Any, context: grpc.ServicerContext, *send: Any) -> Any:
-            self._check_name(context)
-            return behave(request, context, *send)
-
-        vars(checked).update(vars(behave))  # among them whether gRPC hands it a way to send
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        made: _Handler = make(checked, handler.request_deserializer, handler.response_serializer)
-        return made
-
-    def _check_name(self, context: grpc.ServicerContext) -> None:
-        assert self._names is not None
-        names = names_of(context)
-        if not any(name in self._names for name in names):
-            ERRORS.labels(kind="refused").inc()
-            log.warning("refused a call", peer=context.peer(), reason="name", common_name=names)
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for this certificate")
 
 
 def names_of(context: grpc.ServicerContext) -> tuple[str, ...]:
     """Who called, by its certificate; nobody known where it showed none."""
     known: Mapping[str, Any] = context.auth_context()  # the types of grpc know one value each
     return tuple(name.decode(errors="replace") for name in known.get("x509_common_name", ()))
-
-
-def _refuse_token(_requests: Any, context: grpc.ServicerContext) -> Any:
-    ERRORS.labels(kind="refused").inc()
-    log.warning("refused a call", peer=context.peer(), reason="token")
-    context.abort(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
 
 
 def why_unreachable(error: grpc.RpcError, address: str, tls: "Tls | None") -> str:
@@ -231,14 +206,6 @@ def _handshake(details: str, address: str, tls: "Tls | None") -> str | None:
         if mark in details:
             return meaning.format(tls=tls, host=host)
     return details if "handshake failed" in details else None
-
-
-def _checked(tls: "Tls") -> tuple[bytes, bytes, bytes]:
-    from splitbed.security.certificates import explain
-
-    if wrong := explain(tls):
-        raise UsageError(f"cannot use TLS: {wrong}")
-    return tls.ca.read_bytes(), tls.cert.read_bytes(), tls.key.read_bytes()
 
 
 @dataclass(frozen=True, repr=False)  # the token is among the metadata

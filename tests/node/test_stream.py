@@ -16,6 +16,8 @@ from splitbed.errors import NodeError
 from splitbed.messages import messages
 from splitbed.node import call
 from splitbed.node.call import DrivenCall, QueuedCall, open_call
+from splitbed.node.calls.door import Door, Inline
+from splitbed.node.calls.slots import Slots
 from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.authority import issue_authority
@@ -75,8 +77,8 @@ def test_a_stream_bears_certificate_and_token(
 ) -> None:
     authority = issue_authority()
     serving, dialling = (certified(tmp_path, one, authority) for one in ("edge", role))
-    guard = Guard(frozenset({"ue"}), "word")
-    server = grpc.server(ThreadPoolExecutor(2), interceptors=[guard], options=CHANNEL_OPTIONS)
+    door = Door(Guard(frozenset({"ue"}), "word"), Slots(2, 2))
+    server = grpc.server(Inline(), interceptors=[door], options=CHANNEL_OPTIONS)
     server.add_generic_rpc_handlers((streams(echo),))
     port = server.add_secure_port("127.0.0.1:0", server_credentials(serving))
     node = Dialled("edge", f"127.0.0.1:{port}", dialling, token)

@@ -14,6 +14,8 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from splitbed.errors import UsageError
+from splitbed.node.calls.door import Door, Inline
+from splitbed.node.calls.slots import Slots
 from splitbed.node.config import Tls
 from splitbed.security.access import (
     Guard,
@@ -58,23 +60,21 @@ def echo(
     token: str | None = None,
     listen: str = "127.0.0.1:0",
 ) -> Iterator[Echo]:
-    with ThreadPoolExecutor(4) as threads:
-        server = grpc.server(threads, interceptors=[Guard(roles, token)])
-        if credentials is None:
-            service = Echo(server.add_insecure_port(listen))
-        else:
-            service = Echo(server.add_secure_port(listen, credentials))
-        methods = {
-            kind: getattr(grpc, f"{kind}_rpc_method_handler")(service.answer(kind))
-            for kind in KINDS
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Echo", methods),))
-        health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-        server.start()
-        try:
-            yield service
-        finally:
-            server.stop(None).wait()
+    server = grpc.server(Inline(), interceptors=[Door(Guard(roles, token), Slots(4, 4))])
+    if credentials is None:
+        service = Echo(server.add_insecure_port(listen))
+    else:
+        service = Echo(server.add_secure_port(listen, credentials))
+    methods = {
+        kind: getattr(grpc, f"{kind}_rpc_method_handler")(service.answer(kind)) for kind in KINDS
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Echo", methods),))
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
+    server.start()
+    try:
+        yield service
+    finally:
+        server.stop(None).wait()
 
 
 def call(

@@ -8,6 +8,7 @@ from threading import BoundedSemaphore, RLock
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.media.pictures import random_inputs
+from splitbed.node.answering import check_wanted
 from splitbed.node.config import checked_runs
 from splitbed.node.delivery import CutPart, span_of, words
 from splitbed.runtime.session import PartSession
@@ -81,6 +82,7 @@ class HeldParts:
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             part.fed = _warm(part.session, warmup, cut.part.inputs, feed)
             for _ in range(warmup if cut.gives_outputs else 0):
+                check_wanted()
                 cut.model.result_of(
                     random_inputs([info.least for info in cut.model.outputs], seed=0)
                 )
@@ -92,7 +94,7 @@ class HeldParts:
         with self.turn:
             part = self.of(span)
             self._parts[span] = self._parts.pop(span)
-            part.session.warm(runs, part.fed)
+            part.session.warm(runs, part.fed, check_wanted)
 
     def drop(self, keep: Collection[Span] = ()) -> None:
         """Close the sessions of all parts but those of the layers in ``keep``."""
@@ -132,10 +134,11 @@ def _warm(
     """Run it on made-up inputs, or on what `feed` gives, which is given back."""
     fed = feed() if runs and any(info.is_index for info in inputs) else None
     try:
-        session.warm(runs, fed)
+        session.warm(runs, fed, check_wanted)
     except NodeError:
+        check_wanted()
         # a size may have been computed from what was made up, in floating point, too
         if fed is not None or (fed := feed()) is None:
             raise
-        session.warm(runs, fed)
+        session.warm(runs, fed, check_wanted)
     return fed

@@ -1,0 +1,172 @@
+"""The door of a port: every call comes through it, and is looked at before anything is spent on it.
+
+    call ──> token, certificate ──> lease ──> slot ──> its thread: messages, answer
+               Guard                 Lease     Slots
+
+All but the last is done by the one thread that takes a server's calls, where nothing waits. gRPC
+runs a method there whose thread pool is :class:`Inline`, and lets it answer from any thread; its
+own health service is made so.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from splitbed.logs import log
+from splitbed.node.answering import CALLER
+from splitbed.node.calls.lease import Lease
+from splitbed.node.calls.slots import Call, Slots
+from splitbed.security.access import HEALTH_CHECK, Guard, names_of
+from splitbed.telemetry import ERRORS
+
+if TYPE_CHECKING:
+    _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
+
+_Send = Callable[[object], None]
+_T = TypeVar("_T")
+CHECKS = 8
+"""How often at a time it may be asked whether a node is healthy; half of that by one caller."""
+_BUSY = "it answers as many calls as it may (limits.streams): try again when one has ended"
+
+
+def _unknown(_requests: object, context: grpc.ServicerContext) -> Any:
+    context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
+
+
+_UNKNOWN: "_Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
+
+
+class Inline(ThreadPoolExecutor):
+    """Runs what it is given at once: the threads of a server are those of its door."""
+
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> "Future[_T]":
+        """The result, which is there."""
+        done: Future[_T] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+class Door(grpc.ServerInterceptor):
+    """Lets in whom the guard knows, if he holds the lease or may take it, while slots are free.
+
+    Whether a node is healthy may be asked beside all that, in slots of its own. For a server whose
+    threads are :class:`Inline`; ``slots`` are all that may be full.
+    """
+
+    def __init__(self, guard: Guard, slots: Slots, lease: Lease | None = None) -> None:
+        self._guard = guard
+        self._slots = slots
+        self._checks = Slots(CHECKS, CHECKS // 2)
+        self._lease = lease
+
+    def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], _Handler | None]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "_Handler | None":
+        """The handler of a call, as one that begins at this door."""
+        handler = continuation(handler_call_details) or _UNKNOWN
+        method = handler_call_details.method
+
+        def enter(requests: Iterator[Any], context: grpc.ServicerContext, send: _Send) -> None:
+            self._enter(_Answer(handler, requests, send), method, context)
+
+        entering: Any = enter
+        entering.experimental_non_blocking = True
+        made: _Handler = grpc.stream_stream_rpc_method_handler(
+            entering, handler.request_deserializer, handler.response_serializer
+        )
+        return made
+
+    def end_silent(self) -> None:
+        """End the calls whose callers have said nothing for too long; now and then."""
+        self._slots.end_silent()
+        self._checks.end_silent()
+
+    def _enter(self, answer: "_Answer", method: str, context: grpc.ServicerContext) -> None:
+        names = names_of(context)
+        if refused := self._guard.refusal(method, context.invocation_metadata(), names):
+            ERRORS.labels(kind="refused").inc()
+            code, reason = refused
+            log.warning("refused a call", peer=context.peer(), reason=reason, common_name=names)
+            context.abort(code, reason)
+        slots = self._checks
+        if method not in HEALTH_CHECK:
+            slots = self._slots
+            if self._lease is not None and (taken := self._lease.refusal(context)):
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, taken)
+        who = ", ".join(names) or context.peer().rpartition(":")[0]
+        if not slots.take(Call(who, method, context, answer.stays), answer):
+            ERRORS.labels(kind="refused").inc()
+            log.warning("refused a call", peer=context.peer(), reason="busy")
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _BUSY)
+
+
+class _Requests(Iterator[Any]):
+    """What the caller sends; it is known when he is waited for."""
+
+    def __init__(self, requests: Iterator[Any], call: Call) -> None:
+        self._requests = requests
+        self._call = call
+
+    def __next__(self) -> Any:
+        call = self._call
+        call.since_s = time.monotonic()
+        message = next(self._requests)
+        call.since_s, call.asked = None, True
+        return message
+
+
+class _Answer:
+    """Answers a call by a handler of any kind, in the thread of its slot."""
+
+    def __init__(self, handler: "_Handler", requests: Iterator[Any], send: _Send) -> None:
+        self._handler = handler
+        kind = (
+            f"{'stream' if handler.request_streaming else 'unary'}_"
+            f"{'stream' if handler.response_streaming else 'unary'}"
+        )
+        self._behave = getattr(handler, kind)
+        self._requests = requests
+        self._send = send
+        self.stays: bool = getattr(self._behave, "experimental_non_blocking", False)
+        """Whether it sends by itself, and ends by itself."""
+
+    def __call__(self, call: Call) -> None:
+        caller = CALLER.set(call.context)
+        try:
+            self._answer(call)
+        except grpc.RpcError:
+            pass  # the caller is gone
+        except Exception as error:
+            known: Any = call.context  # its types lack the code that a refusal has set
+            if known.code() is None:
+                log.exception("a call failed by a fault of this node", method=call.method)
+                call.context.set_code(grpc.StatusCode.UNKNOWN)
+                call.context.set_details(f"{type(error).__name__}: {error}")
+            if call.context.is_active():
+                self._send(None)
+        finally:
+            CALLER.reset(caller)
+
+    def _answer(self, call: Call) -> None:
+        requests = _Requests(self._requests, call)
+        given = requests if self._handler.request_streaming else next(requests, None)
+        if not call.context.is_active():
+            return
+        if given is None:
+            call.context.abort(grpc.StatusCode.INVALID_ARGUMENT, "it takes a request, none came")
+        if self.stays:
+            self._behave(given, call.context, self._send)
+            call.since_s = time.monotonic()
+            return
+        answer = self._behave(given, call.context)
+        for one in answer if self._handler.response_streaming else (answer,):
+            with call.waiting():
+                self._send(one)
+            if not call.context.is_active():
+                return
+        self._send(None)

@@ -1,0 +1,111 @@
+"""The calls that one port answers at a time; those that wait for their callers make room.
+
+    a call ──┬─ a slot is free ───────────────────────────────> a thread answers it
+             ├─ a call waits for its caller, who is silent ───> that one ends, this one is answered
+             └─ all are at work ──────────────────────────────> refused
+
+Whoever opens calls and sends nothing thus takes nobody's place.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+
+from splitbed.logs import log
+
+PATIENCE_S = 20.0
+"""How long a call may wait for a message of its caller, or until he takes one."""
+
+_FRESH_S = 0.25
+"""What was sent with a call comes within that."""
+
+
+@dataclass(eq=False)
+class Call:
+    """A call that is answered; `who` asked for it.
+
+    One that ``stays`` is for as long as its caller wants: frames, which may be seldom, or a watch.
+    """
+
+    who: str
+    method: str
+    context: grpc.ServicerContext
+    stays: bool = False
+    asked: bool = False
+    """Whether a message of it came."""
+    since_s: float | None = None
+    """Since when it waits for its caller; None while it is worked on."""
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What happens inside waits for the caller."""
+        self.since_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.since_s = None
+
+    def silent(self, for_s: float) -> bool:
+        """Whether it has waited for so long."""
+        return self.since_s is not None and time.monotonic() - self.since_s >= for_s
+
+
+class Slots:
+    """Threads for at most ``most`` calls at a time, of which ``each`` caller may have so many.
+
+    ``patience_s`` is how long one may wait for its caller.
+    """
+
+    def __init__(self, most: int, each: int, patience_s: float = PATIENCE_S) -> None:
+        self._most, self._each, self._patience_s = most, each, patience_s
+        self._lock = threading.Lock()
+        self._calls: set[Call] = set()
+        # one that was given up may compute for a while yet
+        self._threads = ThreadPoolExecutor(2 * most)
+
+    def take(self, call: Call, answer: Callable[[Call], None]) -> bool:
+        """Have a thread `answer`, unless there is no room; nothing here waits."""
+        with self._lock:
+            own = [one for one in self._calls if one.who == call.who]
+            if len(own) >= self._each:
+                if not self._made_room(own):
+                    return False
+            elif len(self._calls) >= self._most and not self._made_room(
+                [one for one in self._calls if not one.asked]
+            ):
+                return False
+            call.since_s = time.monotonic()
+            self._calls.add(call)
+        if call.context.add_callback(partial(self._left, call)):
+            self._threads.submit(answer, call)
+        else:
+            self._left(call)
+        return True
+
+    def end_silent(self) -> None:
+        """End the calls whose callers have said nothing for too long."""
+        with self._lock:
+            silent = [one for one in self._calls if one.silent(self._patience_s) and not one.stays]
+            for call in silent:
+                self._end(call)
+
+    def _made_room(self, of: Collection[Call]) -> bool:
+        silent = [one for one in of if one.silent(_FRESH_S)]
+        if silent:
+            self._end(min(silent, key=lambda one: one.since_s or 0.0))
+        return bool(silent)
+
+    def _end(self, call: Call) -> None:
+        self._calls.discard(call)
+        call.context.cancel()
+        log.warning("ended a call that was silent", method=call.method, peer=call.who)
+
+    def _left(self, call: Call) -> None:
+        with self._lock:
+            self._calls.discard(call)
