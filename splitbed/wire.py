@@ -16,7 +16,7 @@ from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Tensor, TensorHeader
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Of the messages; it changes when nodes of before could not follow any more."""
 
 MAX_TENSORS_BYTES = 1 << 30

@@ -5,13 +5,15 @@
     bytes | block | … | sha256                               each tensor, in the file's order
 
 ``bytes`` are four, little-endian.  A tensor's sha256 is that of its values as the decoder has them,
-so both ends have the same, bit for bit, or the decoder says which tensor is not.  Nothing that the
-stream says of a size is believed: what a block may take follows from the shapes in the header, and
-those are held against what there is room for, before memory is taken.
+so both ends have the same, bit for bit, or the decoder says which tensor is not; of a tensor that a
+decoder has already the header says it, and no more comes (:mod:`splitbed.model_coders.rest`).
+Nothing that the stream says of a size is believed: what a block may take follows from the shapes in
+the header, and those are held against what there is room for, before memory is taken.
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
@@ -42,24 +44,27 @@ class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     offset: int
 
 
-class _Said(msgspec.Struct, forbid_unknown_fields=True):
+class _Said(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     coder: str
     form: str
     base: str
     skeleton_bytes: int
     tensors: list[_Row]
+    held: list[tuple[int, bytes]] = []
 
 
 @dataclass(frozen=True)
 class Header:
     """What a bitstream says before its first tensor.
 
-    ``base`` is the digest of the state that the stream updates, empty where it stands alone.
+    ``base`` is the digest of the state that the stream updates, empty where it stands alone;
+    ``held`` the hashes of tensors that do not come, as the decoder has them, by their places.
     """
 
     coder: ModelCoder
     base: str
     layout: Layout
+    held: Mapping[int, bytes] = field(default_factory=dict)
 
     @property
     def form(self) -> str:
@@ -82,7 +87,10 @@ class Header:
             _Row(place.info.name, place.info.datatype, list(place.info.shape), place.offset)
             for place in self.layout.places
         ]
-        said = _Said(self.coder.name, self.form, self.base, self.layout.skeleton_bytes, rows)
+        said = _Said(
+            self.coder.name, self.form, self.base, self.layout.skeleton_bytes, rows,
+            sorted(self.held.items()),
+        )  # fmt: skip
         packed = zstandard.ZstdCompressor(write_checksum=True).compress(msgspec.json.encode(said))
         return START.pack(MAGIC, VERSION, len(packed)) + packed
 
@@ -115,12 +123,15 @@ def unpacked(packed: bytes) -> Header:
         ]
         layout = Layout(said.form, said.skeleton_bytes, tuple(places))
         layout.check()
+        held = dict(said.held)
+        if not held.keys() <= set(range(len(places))):
+            raise ValueError("it leaves out tensors that it does not have")
     except (zstandard.ZstdError, msgspec.DecodeError, ValueError, RecursionError) as error:
         raise NodeError(f"the bitstream's header is damaged: {error}") from error
     if len(said.coder) > MOST_NAME or len(said.base) > MOST_NAME:
         raise NodeError("the bitstream's header is damaged: a name in it is endless")
     try:
-        return Header(coder_named(said.coder), said.base, layout)
+        return Header(coder_named(said.coder), said.base, layout, held)
     except UsageError as error:
         raise NodeError(f"the bitstream names a coder that is not here: {error}") from error
 

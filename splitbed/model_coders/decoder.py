@@ -21,7 +21,7 @@ from splitbed.model_coders.bitstream import (
     unpacked,
 )
 from splitbed.model_coders.blocks import blocks_of, refuse_nan
-from splitbed.model_data.digest import of_tensors, raw, tensor_hash
+from splitbed.model_data.digest import Held, of_tensors, raw, tensor_hash
 from splitbed.model_data.file import ModelFile
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
@@ -48,13 +48,16 @@ class Reader:
     """Takes a bitstream in pieces cut anywhere, and gives the values in it.
 
     No I/O, and no more memory than a block takes.  ``most_bytes`` is the largest model file there
-    is room for; ``base`` the digest of the state that is here, if any.
+    is room for; ``base`` the digest of the state that is here, if any; ``held`` tensors that are,
+    and need not come.
     """
 
-    def __init__(self, *, most_bytes: int = MOST_BYTES, base: str = "") -> None:
+    def __init__(
+        self, *, most_bytes: int = MOST_BYTES, base: str = "", held: Held | None = None
+    ) -> None:
         self.header: Header | None = None
         self.done = False
-        self._most_bytes, self._base = most_bytes, base
+        self._most_bytes, self._base, self._held = most_bytes, base, held or {}
         self._buffer = bytearray()
         self._parts: list[Part] = []
         self._hashes: list[tuple[str, bytes]] = []
@@ -108,8 +111,20 @@ class Reader:
         self.header = header
         yield from self._record(-1, header.skeleton, coder_named(SKELETON_CODER))
         for place, info in enumerate(header.tensors):
-            digest = yield from self._record(place, info, header.coder)
+            digest = header.held.get(place)
+            if digest is None:
+                digest = yield from self._record(place, info, header.coder)
+            else:
+                self._take(place, info, digest)
             self._hashes.append((info.name, digest))
+
+    def _take(self, tensor: int, info: TensorInfo, digest: bytes) -> None:
+        due, array = self._held.get(digest, (None, None))
+        if array is None or due != info:
+            raise NodeError(
+                f"the bitstream leaves out {info.name}, which is not here: ask for all of it"
+            )
+        self._parts += [Part(tensor, array.reshape(-1)), _last(tensor, info)]
 
     def _record(
         self, tensor: int, info: TensorInfo, coder: "ModelCoder"
@@ -132,7 +147,7 @@ class Reader:
             self._parts.append(Part(tensor, values.reshape(-1)))
         if (yield HASH_BYTES) != got.digest():
             raise NodeError(f"{info.name} is not what was encoded (sha256): get it again")
-        self._parts.append(Part(tensor, np.empty(0, NUMPY_TYPES[info.datatype]), last=True))
+        self._parts.append(_last(tensor, info))
         return got.digest()
 
     def _check(self, header: Header) -> None:
@@ -200,6 +215,10 @@ class Decoder:
         if self._now is None:
             self._now, self._filled = np.empty(info.shape, NUMPY_TYPES[info.datatype]), 0
         return self._now
+
+
+def _last(tensor: int, info: TensorInfo) -> Part:
+    return Part(tensor, np.empty(0, NUMPY_TYPES[info.datatype]), last=True)
 
 
 def rebuilt(chunks: Iterable[bytes]) -> ModelFile:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from splitbed.model_coders.decoder import MOST_BYTES, Part, Reader
-from splitbed.model_data.digest import raw
+from splitbed.model_data.digest import Held, raw
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,15 @@ class Rebuilt:
 class Rebuilding:
     """Takes a bitstream in pieces cut anywhere, and writes the model file to ``file``.
 
+    ``held`` are tensors that are here, and need not come.
+
     Raises as :class:`splitbed.model_coders.decoder.Reader` does; what is written then is no model.
     """
 
-    def __init__(self, file: BinaryIO, *, most_bytes: int = MOST_BYTES) -> None:
-        self.reader = Reader(most_bytes=most_bytes)
+    def __init__(
+        self, file: BinaryIO, *, most_bytes: int = MOST_BYTES, held: Held | None = None
+    ) -> None:
+        self.reader = Reader(most_bytes=most_bytes, held=held)
         self._file = file
         self._sha256 = hashlib.sha256()
         self._skeleton = bytearray()

@@ -30,7 +30,7 @@ OF_BASE = 8
 SECONDS = 600
 READ_BYTES = 1 << 20
 GRACE_S = 5.0
-READY = b"ready\n"
+READY = b"ready"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DecodingWorker:
     ``most_bytes``, and no more than what memory is free here to open it, and what the disk has.
 
     With ``update_of``, a model file, what comes is an update of that, which takes more memory the
-    larger the file is.
+    larger the file is.  With ``beside``, another, what has tensors of it may come without these.
 
     Once entered it is ready to read: what it imports takes some tenths of a second, and so does a
     base to be hashed.  Raises MachineError where it cannot be started.
@@ -69,7 +69,10 @@ class DecodingWorker:
         seconds: float = SECONDS,
         most_bytes: int | None = None,
         update_of: Path | None = None,
+        beside: Path | None = None,
     ) -> None:
+        self.have: tuple[bytes, ...] = ()
+        """Hashes of the tensors of ``beside``, once entered."""
         self._path, self._seconds = path, seconds
         self._coming = path.with_name(f"{path.name}.coming")
         room = min(psutil.virtual_memory().available, shutil.disk_usage(path.parent).free)
@@ -77,7 +80,8 @@ class DecodingWorker:
         if update_of is not None:
             memory_bytes += OF_BASE * update_of.stat().st_size
         limits = (str(memory_bytes), str(seconds), str(most_bytes))
-        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, str(update_of or "")]
+        files = (str(update_of or ""), str(beside or ""))
+        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, *files]
         try:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -126,10 +130,13 @@ class DecodingWorker:
 
     def __enter__(self) -> Self:
         assert self._process.stdout is not None
-        if (said := self._process.stdout.readline()) != READY:
+        said = self._process.stdout.readline()
+        ready, *have = said.split() or [b""]
+        if ready != READY:
             self.close()
             why = said.decode() or self._process.returncode
             raise MachineError(f"a decoder ended at its start ({why})")
+        self.have = tuple(bytes.fromhex(one.decode()) for one in have)
         return self
 
     def __exit__(
@@ -164,20 +171,23 @@ def main() -> None:
     from splitbed.model_coders.increments import Refining
     from splitbed.model_coders.rebuilding import Rebuilding
     from splitbed.model_data import read_model
+    from splitbed.model_data.digest import by_hash
 
-    path, memory_bytes, seconds, most_bytes, update_of = sys.argv[1:]
+    path, memory_bytes, seconds, most_bytes, update_of, beside = sys.argv[1:]
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a coder's library may print there
     said: dict[str, object]
     try:
         with Path(path).open("wb") as file:
+            held = by_hash(read_model(Path(beside)).state) if beside else {}
             rebuilding = (
                 Refining(file, read_model(Path(update_of)), most_bytes=int(most_bytes))
                 if update_of
-                else Rebuilding(file, most_bytes=int(most_bytes))
+                else Rebuilding(file, most_bytes=int(most_bytes), held=held)
             )
-            answers.write(READY.decode())
+            ready = [READY.decode(), *(one.hex() for one in held)]
+            answers.write(" ".join(ready) + "\n")
             answers.flush()
             _limit(int(memory_bytes), float(seconds), int(most_bytes))
             said, busy_ns = {}, 0

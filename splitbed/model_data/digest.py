@@ -1,7 +1,7 @@
 """What names a state: the sha256 of its tensors, whatever their order and the file they are in."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +15,23 @@ if TYPE_CHECKING:
 
 def digest(state: State) -> str:
     """The name of ``state``, in hexadecimal digits."""
-    hashes = []
+    return of_tensors((info.name, each) for each, (info, _) in _hashed(state))
+
+
+Held = Mapping[bytes, tuple[TensorInfo, Array]]
+"""Tensors by their hashes, which name them and their values."""
+
+
+def by_hash(state: State) -> Held:
+    """The tensors of ``state``, as they are asked for by who need not get them again."""
+    return dict(_hashed(state))
+
+
+def _hashed(state: State) -> Iterator[tuple[bytes, tuple[TensorInfo, Array]]]:
     for name, array in state.items():
-        each = tensor_hash(info_of(name, array))
+        each = tensor_hash(info := info_of(name, array))
         each.update(raw(array))
-        hashes.append((name, each.digest()))
-    return of_tensors(hashes)
+        yield each.digest(), (info, array)
 
 
 def tensor_hash(info: TensorInfo) -> "_Hash":

@@ -182,10 +182,14 @@ Decode = Callable[[Iterator[bytes], Path], tuple[int, Decoded]]
 
 @dataclass(frozen=True)
 class Arrived:
-    """A part that came: when its last byte had, in ns, and how it was decoded, if it was."""
+    """A part that came: when its last byte had, in ns, and how it was decoded, if it was.
+
+    ``came_bytes`` are those that crossed.
+    """
 
     cut: CutPart
     came_ns: int
+    came_bytes: int = 0
     decoded: Decoded | None = None
 
 
@@ -252,7 +256,8 @@ def _receive(
         draft.unlink(missing_ok=True)
         raise
     draft.replace(path)
-    return Arrived(_described(header, limits, path, path.stat().st_size), came_ns, decoded)
+    cut = _described(header, limits, path, path.stat().st_size)
+    return Arrived(cut, came_ns, header.bytes, decoded)
 
 
 def _write(chunks: Iterator[bytes], path: Path) -> tuple[int, None]:

@@ -446,22 +446,32 @@ class Delivery(_message.Message):
     SPAN_FIELD_NUMBER: _builtins.int
     CODER_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
+    REST_FIELD_NUMBER: _builtins.int
+    HAVE_FIELD_NUMBER: _builtins.int
     coder: _builtins.str
     """empty: the file as it is"""
     offset: _builtins.int
     """bytes that came before it was cut off"""
+    rest: _builtins.bool
+    """of what comes encoded, the tensors that the part before does not have"""
     @_builtins.property
     def span(self) -> Global___Span: ...
+    @_builtins.property
+    def have(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """sha256 of those that need not come, to the node that sends"""
+
     def __init__(
         self,
         *,
         span: Global___Span | None = ...,
         coder: _builtins.str = ...,
         offset: _builtins.int = ...,
+        rest: _builtins.bool = ...,
+        have: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coder", b"coder", "offset", b"offset", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coder", b"coder", "have", b"have", "offset", b"offset", "rest", b"rest", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -592,6 +602,7 @@ class PartReceived(_message.Message):
     LINK_MS_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     DECODED_FIELD_NUMBER: _builtins.int
+    CAME_BYTES_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     receive_ms: _builtins.float
     """from the request until the whole file is here and checked"""
@@ -599,6 +610,8 @@ class PartReceived(_message.Message):
     """until its last byte is here"""
     resumed: _builtins.int
     """times that it was cut off and went on"""
+    came_bytes: _builtins.int
+    """over the link"""
     @_builtins.property
     def decoded(self) -> Global___Decoded:
         """of a bitstream"""
@@ -611,10 +624,11 @@ class PartReceived(_message.Message):
         link_ms: _builtins.float = ...,
         resumed: _builtins.int = ...,
         decoded: Global___Decoded | None = ...,
+        came_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decoded", b"decoded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "decoded", b"decoded", "link_ms", b"link_ms", "receive_ms", b"receive_ms", "resumed", b"resumed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "came_bytes", b"came_bytes", "decoded", b"decoded", "link_ms", b"link_ms", "receive_ms", b"receive_ms", "resumed", b"resumed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -117,6 +117,24 @@ def test_an_update_of_another_part_is_refused_and_that_goes_on(
     delivered(loader, "update:8:16")  # the right one is still one
 
 
+@pytest.mark.parametrize("coder", ["dummy", "int8+zstd"])
+def test_a_part_comes_without_the_tensors_that_the_one_before_has(
+    shared: Splits, loader: Loader, coder: str
+) -> None:
+    loader.coder = coder
+    first, more = ("ue", Span(0, 2)), WHOLE  # conv1; conv1 and conv2
+    ready = loader.load([first, more], 0, fetched=[first, more])
+    whole = loader.deliver(more, FRAME_S)
+    loader.deliver(first, FRAME_S)
+    rest = loader.deliver(more, FRAME_S, rest=True)
+    assert whole.came_bytes == ready[more].coded[0].bytes
+    assert rest.came_bytes < whole.came_bytes - (8 * 3 * 3 * 3 * (4 if coder == "dummy" else 1)) / 2
+    assert rest.decoded.sha256 == whole.decoded.sha256
+    again = loader.deliver(more, FRAME_S, rest=True)
+    assert again.came_bytes < rest.came_bytes
+    assert again.decoded.sha256 == whole.decoded.sha256
+
+
 def test_a_part_that_is_ready_otherwise_is_refused(loader: Loader) -> None:
     loader.coder = "fp16"
     loader.load([WHOLE], 0, fetched=[WHOLE])
@@ -207,7 +225,7 @@ def test_what_was_sent_so_is_refused_by_the_decoder(
     (there := tmp_path / "there").mkdir()
     parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
     pieces = iter(spoilt([*parcel.pieces()], how))
-    with pytest.raises(NodeError, match=says), decoding(there, 1 << 20) as decode:
+    with pytest.raises(NodeError, match=says), decoding(there, 1 << 20) as (decode, _):
         receive(pieces, there, LIMITS, decode)
     assert not [*there.iterdir()]
 
@@ -220,7 +238,7 @@ def test_a_model_larger_than_the_limit_is_refused_however_small_its_bitstream(
     most_bytes = said.bytes + 10
     with (
         pytest.raises(NodeError, match=f"there is room for {most_bytes}"),
-        decoding(there, most_bytes) as decode,
+        decoding(there, most_bytes) as (decode, _),
     ):
         receive(parcel.pieces(), there, Limits(model_bytes=most_bytes), decode)
 
@@ -252,7 +270,7 @@ def test_a_delivery_that_is_given_up_does_not_wait_for_what_is_to_be_decoded(
         raise NodeError("given up")
 
     def give_up() -> None:
-        with decoding(tmp_path, 1 << 30) as decode:
+        with decoding(tmp_path, 1 << 30) as (decode, _):
             assert isinstance(decode, partial)
             try:
                 decode(chunks(decode.args[0].pid), tmp_path / "part")

@@ -95,11 +95,13 @@ class Loader:
         with holder.asked("cut the model, and load its part"):
             return Patience(holder).answer(loading)
 
-    def deliver(self, placed: Placed, timeout_s: float) -> nodes_pb2.PartReceived:
-        """Let a node fetch its part over the link."""
+    def deliver(
+        self, placed: Placed, timeout_s: float, *, rest: bool = False
+    ) -> nodes_pb2.PartReceived:
+        """Let a node fetch its part over the link; the `rest`: what it lacks of its tensors."""
         name, span = placed
         what = f"receive the part of the layers {words(span)} in {timeout_s:.0f} s"
-        request = nodes_pb2.Delivery(span=span_message(span), coder=self.coder)
+        request = nodes_pb2.Delivery(span=span_message(span), coder=self.coder, rest=rest)
         return self._pair.ask(
             name,
             lambda node: rpc.PartsStub(node.channel).Receive(request, timeout=timeout_s),

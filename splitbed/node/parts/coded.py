@@ -8,13 +8,15 @@ The decoder takes what comes as it comes; it has the bytes of the file's structu
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from splitbed.model_coders.increments import encoded
+from splitbed.model_coders.rest import write_rest
 from splitbed.model_coders.worker import SECONDS, DecodingWorker
 from splitbed.model_data import read_model
 from splitbed.node.delivery import CutPart, Decode, Parcel, pack
@@ -52,22 +54,40 @@ def pack_coded(cut: CutPart, folder: Path, coder: str) -> tuple[Parcel, nodes_pb
 
 
 @contextmanager
+def rest_of(parcel: Parcel, have: Collection[bytes]) -> Iterator[Parcel]:
+    """What is left of it, while this is open, for a node that has tensors of these hashes."""
+    assert parcel.file is not None
+    with parcel.file.open("rb") as whole, NamedTemporaryFile(dir=parcel.file.parent) as file:
+        write_rest(whole, have, file)
+        header = nodes_pb2.PartHeader()
+        header.CopyFrom(parcel.header)
+        header.bytes = file.tell()
+        file.seek(0)
+        header.sha256 = hashlib.file_digest(file, "sha256").digest()
+        yield Parcel(header, Path(file.name))
+
+
+@contextmanager
 def decoding(
     folder: Path,
     most_bytes: int,
     seconds: float | None = None,
     update_of: Path | None = None,
-) -> Iterator[Decode]:
+    beside: Path | None = None,
+) -> Iterator[tuple[Decode, Sequence[bytes]]]:
     """Decodes one bitstream, in a process that is there before the first byte.
 
-    It may be an update of a model file that is here. The model file may have ``most_bytes``;
+    It may be an update of a model file that is here, or of a model some of whose tensors are in the
+    one ``beside``: their hashes are given, too. The model file may have ``most_bytes``;
     ``seconds`` are those that the process may compute, by default :data:`SECONDS`, at most
     :data:`MOST_S`. NodeError comes from whatever is refused.
     """
     draft, most_s = folder / "decoded", min(seconds or SECONDS, MOST_S)
-    worker = DecodingWorker(draft, seconds=most_s, most_bytes=most_bytes, update_of=update_of)
+    worker = DecodingWorker(
+        draft, seconds=most_s, most_bytes=most_bytes, update_of=update_of, beside=beside
+    )
     with worker:
-        yield partial(_decoded, worker, draft)
+        yield partial(_decoded, worker, draft), worker.have
 
 
 def _decoded(

@@ -1,6 +1,6 @@
 """A part as the node that dials has it come: one that was cut off goes on where it was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import grpc
@@ -43,6 +43,10 @@ class Fetch:
                 if not self._goes_on(error, before):
                     raise self._failure(error) from None
             self.resumed += 1
+
+    def without(self, have: Iterable[bytes]) -> None:
+        """Ask for no tensors of these hashes."""
+        self._asked.have.extend(have)
 
     def cancel(self) -> None:
         """Give it up, from any thread."""

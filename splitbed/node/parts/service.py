@@ -43,7 +43,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             raise NodeError(f"the {self._host.name} node dials no other to fetch a part from")
         with self._host.turn(context), given_up(context, self._dialled.cancel):
             fetch = self._dialled.part(request)
-            received = self._fetched(fetch, request.coder, context.time_remaining())
+            received = self._fetched(fetch, request, context.time_remaining())
         received.resumed = fetch.resumed
         return received
 
@@ -55,24 +55,27 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         with self._host.turn(context):
             return self._take(request)
 
-    def _fetched(self, fetch: Fetch, coder: str, seconds: float | None) -> nodes_pb2.PartReceived:
-        if not coder:
+    def _fetched(
+        self, fetch: Fetch, request: nodes_pb2.Delivery, seconds: float | None
+    ) -> nodes_pb2.PartReceived:
+        if not (coder := request.coder):
             return self._take(iter(fetch))
         # coders take a while to import
         from splitbed.model_coders.increments import update_named
         from splitbed.node.parts.coded import decoding
 
-        came, base = self._came, None
-        if update_named(coder):
-            base = came.part.path if came else None
-            if base is None:
-                raise NodeError(f"{coder} updates a part, and none came before it")
+        came, before = self._came, self._came.part.path if self._came else None
+        updates = update_named(coder) is not None
+        if updates and before is None:
+            raise NodeError(f"{coder} updates a part, and none came before it")
+        base, beside = before if updates else None, before if request.rest else None
         most_bytes = self._host.limits.model_bytes
-        with decoding(self._host.folder, most_bytes, seconds, base) as decode:
+        with decoding(self._host.folder, most_bytes, seconds, base, beside) as (decode, have):
+            fetch.without(have)
             try:
                 return self._take(iter(fetch), decode)
             except NodeError:
-                self._came = came if base else None  # an update that is none leaves the part
+                self._came = came if base or beside else None  # one that adds nothing leaves it
                 raise
 
     def _take(
@@ -89,6 +92,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             receive_ms=(end_ns - start_ns) / NS_PER_MS,
             link_ms=(arrived.came_ns - start_ns) / NS_PER_MS,
             decoded=arrived.decoded,
+            came_bytes=arrived.came_bytes,
         )
 
     @answering

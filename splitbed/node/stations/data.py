@@ -31,8 +31,15 @@ class DataService(nodes_pb2_grpc.DataServicer):
     def DeliverPart(
         self, request: nodes_pb2.Delivery, context: grpc.ServicerContext
     ) -> Iterator[PartPiece]:
-        """Send a part that was made ready, from where it was cut off."""
-        yield from self._parcel(span_of(request.span), request.coder).pieces(request.offset)
+        """Send a part that was made ready, or what is lacking of it, from where it was cut off."""
+        parcel = self._parcel(span_of(request.span), request.coder)
+        if not request.have or not parcel.header.coder:
+            yield from parcel.pieces(request.offset)
+            return
+        from splitbed.node.parts.coded import rest_of  # coders take a while to import
+
+        with rest_of(parcel, {*request.have}) as rest:
+            yield from rest.pieces(request.offset)
 
     def _serve(self, stream: Stream) -> None:
         pin_cubic(self._port)
