@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.scenarios.increments_plot import plot
+from orchestrator.scenarios.increments_plot import plot, sent
 from orchestrator.scenarios.tables import Line, Table
 from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
 
@@ -103,7 +103,7 @@ def _over_link(rows: Sequence[IncrementRow]) -> list[Line]:
             "Model": way[0].model_name,
             "Mbit/s": way[0].bw_mbit,
             "Delay (ms)": way[0].delay_ms,
-            "Sent": " then ".join(str(row.precision_bit) for row in way) + " bits",
+            "Sent": sent(way),
             "First inference": _seconds(way[0].since_request_ms),
             "its accuracy (%)": _percent(way[0].ue_perf),
             "Full accuracy": _seconds(way[-1].since_request_ms),

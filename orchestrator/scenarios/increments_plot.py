@@ -6,6 +6,13 @@ from pathlib import Path
 from orchestrator.transit.incremental_row import AT_ONCE, IncrementRow
 
 
+def sent(way: Sequence[IncrementRow]) -> str:
+    """In words, as `4 then 8 then 16 bits, in 7 steps`."""
+    bits = " then ".join(dict.fromkeys(str(row.precision_bit) for row in way)) + " bits"
+    by_layer = any(row.refined_share < 1 for row in way)
+    return f"{bits}, in {len(way)} steps" if by_layer else bits
+
+
 def plot(links: Sequence[Sequence[IncrementRow]], file: Path) -> None:
     """For each link a step up at each first result: the model at once, and in steps."""
     import matplotlib
@@ -25,7 +32,7 @@ def plot(links: Sequence[Sequence[IncrementRow]], file: Path) -> None:
             seconds = [0.0, *((row.since_request_ms or 0.0) / 1e3 for row in told)]
             seconds.append(1.1 * max(ends) / 1e3)
             values = [0.0, *(100 * (row.ue_perf or 0.0) for row in told)]
-            label = " then ".join(str(row.precision_bit) for row in way) + " bits"
+            label = sent(way)
             axes.step(seconds, [*values, values[-1]], where="post", label=label)
         first = rows[0]
         delay = f", {first.delay_ms:g} ms" if first.delay_ms else ""

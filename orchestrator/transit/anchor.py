@@ -131,11 +131,15 @@ class AnchorScenario:
             return self._local.model.inputs
         return calibration_inputs(self.config, self._local.model, VALIDATION_FRAMES)
 
-    def _results(self, file: Path, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
+    def outputs(self, file: Path, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
+        """What a model file makes of inputs, before its task reads it."""
         info, threads = self.info, self._local.threads
         with PartSession(file, info.inputs, info.outputs, (), threads, info.runtime) as session:
             for tensors in self._fed(inputs):
-                yield info.result_of(session.run(tensors))
+                yield session.run(tensors)
+
+    def _results(self, file: Path, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
+        return map(self.info.result_of, self.outputs(file, inputs))
 
     def _fed(self, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
         """The tensors of the inputs, made by so many workers at once as were asked for."""

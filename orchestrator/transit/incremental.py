@@ -11,10 +11,9 @@ increments.json   what was asked, of which model, on which machines
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
-from threading import Event, Thread
 
 from msgspec.structs import replace as changed
 from pydantic import TypeAdapter, ValidationError
@@ -38,12 +37,21 @@ from orchestrator.transit.incremental_row import (
     increment_row_of,
     increments_csv,
 )
+from orchestrator.transit.inferring import Inferring
 from orchestrator.transit.journal import Journal, Layout, TransitRecord, going_on
 from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.sensitivity import groups_by_need
 from splitbed.checked import one_line
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders.decoder import Decoder
-from splitbed.model_coders.increments import alone, decode_update, encoded, steps, update_named
+from splitbed.model_coders.increments import (
+    alone,
+    decode_update,
+    encoded,
+    steps,
+    update_named,
+    weights_of,
+)
 from splitbed.model_data import ModelFile, read_model, write_model
 
 INCREMENTS = Layout(
@@ -66,7 +74,6 @@ def run_incremental(
     `told` is told what is on; ``go_on`` the command that goes on with what was stopped, where it is
     not this one. Raises SplitbedError.
     """
-    named = versions(asked.bits)
     if asked.out and resumed is None:
         check_free(asked.out)
     site = None if asked.offline else checked_site(asked.config)
@@ -80,13 +87,20 @@ def run_incremental(
                 asked=_ASKED.dump_python(asked, mode="json"), model=local.model.facts
             )
             journal = Journal.begun(folder, INCREMENTS, fresh)
-            if not journal.here.keys() >= {name for _, _, name in named}:
+            if not _all_coded(asked, journal):
+                named = versions(asked.bits, _groups(asked, scenario, folder, told))
                 for row in here(scenario, local, named, folder, told):
                     journal.add_coder(row)
             if site:
                 _over_links(asked, site, local, scenario, journal, told)
             journal.write()
             return Outcome(journal.rows, folder.path)
+
+
+def _all_coded(asked: Incremental, journal: Journal[IncrementRow]) -> bool:
+    """Whether the last of all updates is in it."""
+    ends = [row for row in journal.here.values() if row.version == UPDATE]
+    return any((row.precision_bit, row.refined_share) == (asked.bits[-1], 1) for row in ends)
 
 
 def resumed_incremental(folder: Path) -> Incremental:
@@ -102,14 +116,31 @@ def resumed_incremental(folder: Path) -> Incremental:
         ) from None
 
 
-def versions(bits: Sequence[int]) -> list[tuple[str, int, str]]:
-    """What travels: its version, the bits that the model then has, and the coder's name."""
-    first, *others = steps(bits)
+def versions(
+    bits: Sequence[int], groups: Sequence[Sequence[int]] = ()
+) -> list[tuple[str, int, str]]:
+    """What travels: its version, the bits that the model then has, and the coder's name.
+
+    With ``groups`` of weights, each refinement comes in as many updates.
+    """
+    first, *others = steps(bits, groups)
+    high = [each for each in bits[1:] for _ in groups or [()]]
     return [
         (AT_ONCE, bits[-1], alone(bits, -1)),
         (COARSE, bits[0], first),
-        *((UPDATE, high, name) for high, name in zip(bits[1:], others, strict=True)),
+        *((UPDATE, each, name) for each, name in zip(high, others, strict=True)),
     ]
+
+
+def _groups(
+    asked: Incremental, scenario: AnchorScenario, folder: RunFolder, told: Told
+) -> list[list[int]]:
+    """The weights that each update of a refinement is of, by their places; none: all at once."""
+    if asked.by_layer == 1:
+        return []
+    told("looking for the weights that outputs need most")
+    whole = read_model(scenario.path)
+    return groups_by_need(scenario, whole, asked.bits, asked.by_layer, folder.path)
 
 
 def here(
@@ -130,6 +161,7 @@ def here(
         row = IncrementRow(
             version=version,
             precision_bit=bits,
+            refined_share=_share(whole, coder),
             coder_name=coder,
             anc_size=sum(array.nbytes for array in whole.state.values()),
             metric_name=scenario.metric_name,
@@ -144,6 +176,16 @@ def here(
         )
         held, row = _coded(row, whole, held, scenario, folder)
         yield row
+
+
+def _share(whole: ModelFile, coder: str) -> float:
+    """Of the weights' values that have their bits once this has come."""
+    update = update_named(coder)
+    sizes = [whole.state[name].size for name in weights_of(whole)]
+    if update is None or not update.some:
+        return 1.0
+    has = [update.follows(place) or update.refines(place) for place in range(len(sizes))]
+    return sum(compress(sizes, has)) / sum(sizes)
 
 
 def _coded(
@@ -228,33 +270,3 @@ class Sending:
         except NodeError as error:
             return self._crossing.broken(coder, link, number, error)
         return changed(sent, inferences_meanwhile=inferring.count if updates else None)
-
-
-class Inferring:
-    """Has the UE infer, one input after another, in a thread of its own."""
-
-    def __init__(self, infer: Callable[[], None]) -> None:
-        self._infer, self._ended = infer, Event()
-        self.count = 0
-        self._error: BaseException | None = None
-
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """While this is open; raises what an inference raised, NodeError where it failed."""
-        thread = Thread(target=self._run, name="inferring", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            thread.join()
-        if self._error:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            while not self._ended.is_set():
-                self._infer()
-                self.count += 1
-        except BaseException as error:  # KeyboardInterrupt, too: who waits is to have it
-            self._error = error

@@ -16,17 +16,22 @@ from splitbed.model_coders.increments import check
 LOW_BITS, HIGH_BITS = 8, 16
 """Of who says none."""
 _BITS = TypeAdapter[tuple[int, ...]](Annotated[tuple[int, ...], BeforeValidator(comma_list)])
-_OWN = ("low_bits", "high_bits", "progressive", "runs", "offline", "out")
+_OWN = ("low_bits", "high_bits", "progressive", "by_layer", "runs", "offline", "out")
 _RUNS = TypeAdapter[int](Annotated[int, Field(ge=1, le=MOST_RUNS)])
+MOST_GROUPS = 100
 
 
 @dataclass(frozen=True)
 class Incremental:
-    """A model that is sent in steps of so many bits; ``config`` says the model, links and nodes."""
+    """A model that is sent in steps of so many bits; ``config`` says the model, links and nodes.
+
+    Each refinement comes in ``by_layer`` updates, of some weights each.
+    """
 
     config: SweepConfig
     bits: tuple[int, ...]
     runs: int = 1
+    by_layer: int = 1
     offline: bool = False
     out: Path | None = None
 
@@ -38,11 +43,14 @@ def incremental(options: Mapping[str, object]) -> Incremental:
     """
     given = {name: value for name, value in options.items() if value is not None}
     own = {name: given.pop(name) for name in _OWN if name in given}
-    steps, out = _steps(own), own.get("out")
+    steps, by_layer, out = _steps(own), own.get("by_layer", 1), own.get("out")
+    if not isinstance(by_layer, int) or not 1 <= by_layer <= MOST_GROUPS:
+        raise UsageError(f"--by-layer {by_layer}: a refinement comes in 1 to {MOST_GROUPS} updates")
     return Incremental(
         config=whole_model_config(given),
         bits=steps,
         runs=_runs(own.get("runs", 1)),
+        by_layer=by_layer,
         offline=bool(own.get("offline")),
         out=Path(str(out)) if out else None,
     )

@@ -21,6 +21,9 @@ class IncrementRow(ModelRow):
 
     version: Annotated[str, Column("high precision, low precision, or update (clause 10.6.14)")]
     precision_bit: Annotated[int, Column("bits of a weight in the model that the UE has then")]
+    refined_share: Annotated[
+        float, Column("of the weights' values that have these bits; all others have those before")
+    ] = 1.0
     since_request_ms: Annotated[
         float | None,
         Column(

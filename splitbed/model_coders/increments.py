@@ -4,7 +4,8 @@
                             └──────> what these lack of them ──────> the update
 
 An update holds whole numbers, and its base is named by hash: what it makes is the fine model to
-the bit, as if that had been sent alone.  Any number of steps, as 4, 6, 8, 16.
+the bit, as if that had been sent alone.  Any number of steps, as 4, 6, 8, 16; and an update may
+come weight by weight, each time for some of them.
 
 Levels and scales are found again in the values themselves: a channel's greatest value is the top
 level of the fewest bits.  So each step is a model like any other, which a coder ``int8:8`` carries.
@@ -31,37 +32,74 @@ from splitbed.model_data.file import Array, written
 STEP, RESULT = "splitbed.increment", "splitbed.result"
 """Tensors of an update: the fewest bits of all, those of its base, its own; its result's digest."""
 UPDATE_CODER = coder_named("zstd")
-_UPDATE = re.compile(r"update:(\d+):(\d+)(?::(\d+))?", re.ASCII)
+_UPDATE = re.compile(r"update:(\d+):(\d+)(?::(\d+))?(?:/([0-9a-f]+)/([0-9a-f]+))?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Update:
-    """From ``low`` bits to ``high``, of a model whose first step had ``first``."""
+    """From ``low`` bits to ``high``, of a model whose first step had ``first``.
+
+    Of all weights; or, where ``some`` is not 0, of those whose places among the weights are bits
+    of it, when those of ``done`` have come.
+    """
 
     first: int
     low: int
     high: int
+    done: int = 0
+    some: int = 0
 
     @property
     def name(self) -> str:
-        """``update:8:16``; with the first bits before them where these are others."""
+        """``update:8:16``; with the first bits before them where these are others.
+
+        Of some weights ``update:8:16/DONE/SOME``, in hexadecimal digits.
+        """
         first = "" if self.first == self.low else f"{self.first}:"
-        return f"update:{first}{self.low}:{self.high}"
+        of = f"/{self.done:x}/{self.some:x}" if self.some else ""
+        return f"update:{first}{self.low}:{self.high}{of}"
+
+    def refines(self, place: int) -> bool:
+        """Whether it is of the weight at this place."""
+        return not self.some or bool(self.some >> place & 1)
+
+    def follows(self, place: int) -> bool:
+        """Whether the weight there has its bits already."""
+        return bool(self.done >> place & 1)
 
 
 def update_named(text: str) -> Update | None:
     """The update of that name; None where it is no update's. Raises UsageError for its bits."""
     if not (named := _UPDATE.fullmatch(text)):
         return None
-    bits = [int(number) for number in named.groups() if number]
+    *numbers, done, some = named.groups()
+    bits = [int(number) for number in numbers if number]
     check(bits)
-    return Update(bits[0], *bits[-2:])
+    low, high = bits[-2:]
+    update = Update(bits[0], low, high, int(done or "0", 16), int(some or "0", 16))
+    if update.done & update.some or (done and not update.some):
+        raise UsageError(f"{text[:100]} refines no weights, or some that it says are refined")
+    return update
 
 
-def steps(bits: Sequence[int]) -> list[str]:
-    """What carries a model of so many bits: the coder of the first, then updates by name."""
+def steps(bits: Sequence[int], groups: Sequence[Sequence[int]] = ()) -> list[str]:
+    """What carries a model of so many bits: the coder of the first, then updates by name.
+
+    With ``groups`` of weights, by their places, each update comes in as many.
+    """
     check(bits)
-    return [alone(bits, 0), *(Update(bits[0], *pair).name for pair in pairwise(bits))]
+    names = [alone(bits, 0)]
+    for low, high in pairwise(bits):
+        done = 0
+        for some in [_mask(group) for group in groups] or [0]:
+            names.append(Update(bits[0], low, high, done, some).name)
+            done |= some
+    return names
+
+
+def weights_of(model: ModelFile) -> list[str]:
+    """The weights that updates refine, in the order of their places."""
+    return [name for name, array in model.state.items() if _refined(array)]
 
 
 def alone(bits: Sequence[int], place: int) -> str:
@@ -93,12 +131,14 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     """
     base, result, lacks = dict(model.state), dict(model.state), dict[str, Array]()
     left = update.high - update.low
-    for name, array in model.state.items():
-        if _refined(array):
-            coarse, fine = (
-                quantised(array, bits, update.first) for bits in (update.low, update.high)
-            )
-            base[name], result[name] = dequantised(*coarse), dequantised(*fine)
+    for place, name in enumerate(weights_of(model)):
+        coarse, fine = (
+            quantised(model.state[name], bits, update.first) for bits in (update.low, update.high)
+        )
+        has, gets = update.follows(place), update.refines(place)
+        base[name] = dequantised(*(fine if has else coarse))
+        result[name] = dequantised(*(fine if has or gets else coarse))
+        if gets:
             lacking = fine[0] - (coarse[0].astype(np.int16) << left)
             lacks[name] = _packed(lacking - np.int16(_least(update)), left)
     told: dict[str, Array] = {
@@ -196,6 +236,10 @@ def _step(told: Array) -> Update:
     if not {first, low, high} <= set(STEPS) or not first <= low < high:
         raise NodeError(f"the update is from {low} to {high} bits, of {first}: it is damaged")
     return Update(first, low, high)
+
+
+def _mask(places: Iterable[int]) -> int:
+    return sum(1 << place for place in {*places})
 
 
 def _refined(array: Array) -> bool:

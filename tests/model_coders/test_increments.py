@@ -169,3 +169,40 @@ def test_weights_that_are_not_finite_are_refused() -> None:
     whole = model_of({"bad": np.full((2, 2), np.nan, np.float32)})
     with pytest.raises(NodeError, match="4 of its 4 values are NaN"):
         updated(whole, "update:8:16")
+
+
+@pytest.mark.parametrize("groups", [[[0, 2], [1, 3, 4]], [[4], [3], [2], [1], [0]]])
+def test_updates_weight_by_weight_end_at_the_fine_model(groups: list[list[int]]) -> None:
+    whole, bits = model(), (4, 8, 16)
+    weights = increments.weights_of(whole)
+    assert sorted(place for group in groups for place in group) == list(range(len(weights)))
+    first, *names = increments.steps(bits, groups)
+    assert len(names) == 2 * len(groups)
+    held = sent(whole, first)
+    for name in names[: len(groups)]:
+        update = increments.update_named(name)
+        assert update is not None
+        assert update.name == name
+        held = increments.decode_update([updated(whole, name)], held)
+        middle, coarse = (increments.at(whole, each, 4).state for each in (8, 4))
+        for place, weight in enumerate(weights):
+            has = update.follows(place) or update.refines(place)
+            np.testing.assert_array_equal(held.state[weight], (middle if has else coarse)[weight])
+    for name in names[len(groups) :]:
+        held = increments.decode_update([updated(whole, name)], held)
+    assert digest(held.state) == digest(increments.at(whole, 16, 4).state)
+
+
+def test_an_update_of_some_weights_follows_those_before_it_alone() -> None:
+    whole = model()
+    first, one, other = increments.steps((8, 16), [[0, 1], [2, 3, 4]])
+    held = sent(whole, first)
+    with pytest.raises(NodeError, match="updates the state"):
+        increments.decode_update([updated(whole, other)], held)
+    assert len(updated(whole, one)) < len(updated(whole, "update:8:16"))
+
+
+@pytest.mark.parametrize("name", ["update:8:16/1/1", "update:8:16/3/0", "update:8:16/0/0"])
+def test_an_update_of_no_weights_is_none(name: str) -> None:
+    with pytest.raises(UsageError, match="refines no weights"):
+        increments.update_named(name)

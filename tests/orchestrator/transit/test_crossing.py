@@ -15,7 +15,7 @@ from orchestrator.results.records import MachineRecord, ProofRecord, TcpFacts
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.crossing import once_more
 from orchestrator.transit.delivery import Delivery, counting, delivered, row_of
-from orchestrator.transit.incremental import Inferring
+from orchestrator.transit.inferring import Inferring
 from orchestrator.transit.journal import Journal, TransitRecord
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS

@@ -156,3 +156,25 @@ def test_all_steps_are_given_or_the_ends_alone(tmp_path: Path) -> None:
     assert incremental({"model": "small-resnet18"}).bits == (8, 16)
     with pytest.raises(UsageError, match="--progressive says all steps"):
         asked("4,8", tmp_path / "run", low_bits=4)
+
+
+def test_layer_by_layer_it_ends_at_the_same_model(tmp_path: Path) -> None:
+    outcome = splitbed.increments(
+        "small-resnet18", low_bits=4, high_bits=16, by_layer=3, accuracy_frames=40, offline=True,
+        out=tmp_path / "run",
+    )  # fmt: skip
+    at_once, coarse, *updates = outcome.rows
+    shares = [row.refined_share for row in updates]
+    assert shares == sorted(shares)
+    assert 0.1 < shares[0] < 0.6
+    assert [row.precision_bit for row in outcome.rows] == [16, 4, 16, 16, 16]
+    assert updates[-1].rec_sha256 == at_once.rec_sha256
+    assert shares[-1] == coarse.refined_share == 1
+    assert sum(row.rec_size or 0 for row in updates) < (at_once.rec_size or 0)
+    assert outcome.exit_code == 0
+
+
+@pytest.mark.parametrize("groups", [0, 101])
+def test_so_many_layers_at_once_cannot_be(groups: int) -> None:
+    with pytest.raises(UsageError, match="--by-layer"):
+        incremental({"model": "small-resnet18", "by_layer": groups})
