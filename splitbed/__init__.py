@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.api.infer import infer
-    from orchestrator.api.models import increments, model_sweep
+    from orchestrator.api.models import grow, increments, model_sweep
     from orchestrator.api.plan import plan
     from orchestrator.api.profile import profile
     from orchestrator.api.progress import Step
@@ -26,6 +26,7 @@ __all__ = [
     "Run",
     "Step",
     "follow",
+    "grow",
     "increments",
     "infer",
     "model_sweep",
@@ -43,6 +44,7 @@ _DOOR = {
     "Run": "run",
     "Step": "progress",
     "follow": "sweep",
+    "grow": "models",
     "increments": "models",
     "infer": "infer",
     "model_sweep": "models",

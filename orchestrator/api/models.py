@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.options import IncrementsWords, ModelSweepWords, Place
+from orchestrator.api.options import GrowthWords, IncrementsWords, ModelSweepWords, Place
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, file_of
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.asked import model_sweep as asked_for
+from orchestrator.transit.growth import GrowthOutcome, growth_config, run_growth
 from orchestrator.transit.incremental import resumed_incremental, run_incremental
 from orchestrator.transit.incremental_asked import Incremental, incremental
 from orchestrator.transit.incremental_row import IncrementRow
@@ -56,6 +57,22 @@ def increments(
     """
     wanted = increments_or_resumed(file_of(model, example_inputs), resume, options)
     return run_increments(wanted, progress, Path(resume) if resume else None)
+
+
+@spelled_out(GrowthWords)
+def grow(
+    model: ModelLike | None = None,
+    *,
+    example_inputs: object = None,
+    progress: Told = lambda _: None,
+    **options: Unpack[GrowthWords],
+) -> GrowthOutcome:
+    """Have part 1 grow on the UE while frames go on; `orchestrate grow` says more.
+
+    `progress` and errors are as those of :func:`model_sweep`.
+    """
+    file = file_of(model, example_inputs)
+    return run_growth(growth_config({**options, "model": file}), progress)
 
 
 def sweep_or_resumed(

@@ -204,10 +204,26 @@ class IncrementWords(TypedDict, total=False):
     low_bits: Annotated[int, Says("Of a weight, at first: 4, 6 or 8. [8]")]
     high_bits: Annotated[int, Says("In the end: 6, 8 or 16. [16]")]
     progressive: Annotated[Numbers, Says("All steps instead, as 4,6,8,16.")]
+    by_layer: Annotated[
+        int,
+        Says("Updates of each refinement, the weights first that outputs need most. [1: all]"),
+    ]
     accuracy_frames: Annotated[int, Says("Of the input, at most, that models are judged on. [100]")]
     runs: Annotated[int, Says("Deliveries of each step over each link. [1]")]
     offline: Annotated[bool, Says("Send nothing. [no]")]
     out: Annotated[Place, Says("Folder. [runs/increments-MODEL-TIME]", as_path=True)]
+
+
+class GrowWords(TypedDict, total=False):
+    """How part 1 grows."""
+
+    codec: Annotated[str, Says("Of intermediate data (orchestrate codecs). [raw]")]
+    input_codec: Annotated[str, Says("Of the input, until part 1 is there: raw, jpeg:75… [raw]")]
+    part_coder: Annotated[
+        str, Says("Of model data (orchestrate coders), in which part 1 comes. [dummy]")
+    ]
+    runs: Annotated[int, Says("Frames by the last split, at least. [3]")]
+    out: Annotated[Place, Says("Folder. [runs/growth-MODEL-TIME]", as_path=True)]
 
 
 GROUPS: Mapping[type, str] = {
@@ -224,7 +240,12 @@ GROUPS: Mapping[type, str] = {
     OutWords: "Run",
 }
 """Every group that a sweep takes, and the heading of its options in a command's help."""
-HEADINGS = {**GROUPS, TransitWords: "Models in transit", IncrementWords: "Increments"}
+HEADINGS = {
+    **GROUPS,
+    TransitWords: "Models in transit",
+    IncrementWords: "Increments",
+    GrowWords: "Growth",
+}
 """Of other commands' groups, too."""
 
 
@@ -253,6 +274,19 @@ class IncrementsWords(
     IncrementWords, InputWords, ModelWords, LinkWords, ImpairmentWords, NodeWords, total=False
 ):
     """All that a model in increments can be asked."""
+
+
+class GrowthWords(
+    GrowWords,
+    InputWords,
+    ModelWords,
+    SplitWords,
+    LinkWords,
+    ImpairmentWords,
+    NodeWords,
+    total=False,
+):
+    """All that part 1, growing, can be asked."""
 
 
 class InferWords(InputWords, ModelWords, total=False):

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from orchestrator.api.options import (
+    GrowWords,
     ImpairmentWords,
     IncrementWords,
     InputWords,
     LinkWords,
     ModelWords,
     NodeWords,
+    SplitWords,
     TransitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
@@ -67,4 +69,18 @@ def increments(
     with alive("measuring a model in increments"):
         outcome = run_increments(wanted, lambda words: say(words, stderr=True), resume)
     show_increments(outcome, as_json=json)
+    raise typer.Exit(outcome.exit_code)
+
+
+@models_app.command()
+@grouped(GrowWords, InputWords, ModelWords, SplitWords, LinkWords, ImpairmentWords, NodeWords)
+def grow(asked: Asked, model: Model = None, json: Json = False) -> None:
+    """Have part 1 come split by split while frames go on, each by the split that is possible."""
+    from orchestrator.cli.show.models import show_growth
+    from orchestrator.transit.growth import growth_config, run_growth
+
+    config = growth_config(asked | {"model": model})
+    with alive("measuring splits while part 1 comes"):
+        outcome = run_growth(config, lambda words: say(words, stderr=True))
+    show_growth(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)

@@ -1,9 +1,10 @@
-"""What `model-sweep` and `increments` print: a line for each coder or version, and each link."""
+"""What `model-sweep`, `increments` and `grow` print: a line for each row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from orchestrator.reports.terminal import Line, rounded, show_lines
+from orchestrator.transit.growth import GrowthOutcome
 from orchestrator.transit.incremental_row import IncrementRow
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
@@ -42,6 +43,19 @@ _OF_INCREMENTS = {
     "inferences_meanwhile": "inferences meanwhile",
     "ue_perf": "accuracy, UE",
 }
+_OF_GROWTH = {
+    "way": "part 1 comes",
+    "split_name": "split",
+    "bw_mbit": "Mbit/s",
+    "part1_coded_bytes": "part 1",
+    "came_bytes": "came",
+    "link_ms": "link ms",
+    "link_bound_ms": "bound",
+    "open_ms": "open",
+    "since_request_ms": "since request ms",
+    "frames": "frames",
+    "e2e_ms": "e2e ms",
+}
 _OF_LINK = {*[*_OF_MODELS][4:], *[*_OF_INCREMENTS][4:]}
 
 
@@ -57,6 +71,20 @@ def show_increments(outcome: Outcome[IncrementRow], *, as_json: bool) -> None:
     show_increment_rows(outcome.rows, as_json=as_json)
     if not as_json:
         say(f"results: {outcome.folder}")
+
+
+def show_growth(outcome: GrowthOutcome, *, as_json: bool) -> None:
+    """Likewise."""
+    lines: list[Line] = [asdict(row) for row in outcome.rows]
+    if not as_json:
+        heads = _OF_GROWTH.items()
+        lines = [rounded({head: line[name] for name, head in heads}) for line in lines]
+    show_lines(lines, as_json=as_json)
+    for row in outcome.rows:
+        if row.fault:
+            say(f"{row.split_name} over {row.bw_mbit:g} Mbit/s: {row.fault}", stderr=True)
+    if not as_json:
+        say(f"results: {outcome.folder.path}")
 
 
 def show_increment_rows(rows: Sequence[IncrementRow], *, as_json: bool = False) -> None:

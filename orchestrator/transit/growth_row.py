@@ -1,0 +1,125 @@
+"""A row of ``growth.csv``: a split that became possible on the UE while its part 1 came."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Annotated
+
+from netem.wire import wire_ms
+from orchestrator.results.columns import Column, columns_of, csv_text
+from orchestrator.results.judgement.disturbance import busy_by
+from orchestrator.results.judgement.validity import MAX_ABS_DIFF, MIN_OVER_BOUND
+from orchestrator.results.records import segment_of
+from orchestrator.transit.growing import FrameTaken, Grown, Growth
+
+GROWING, AT_ONCE = "growing", "at once"
+"""How part 1 comes: split by split, or that of the last one whole."""
+_NOT_COMPARED = "outputs are not compared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthRow:
+    """Of one split."""
+
+    model: Annotated[str, Column("the model")]
+    way: Annotated[str, Column("growing: by the splits before it; at once: whole, from nothing")]
+    split: Annotated[str, Column("layers in part 1, layers in part 2")]
+    split_name: Annotated[str, Column("as it was asked for")]
+    codec: Annotated[str, Column("of what crosses there")]
+    part_coder: Annotated[str, Column("of model data, in which part 1 comes")]
+    bw_mbit: Annotated[float, Column("rate that was asked, down to the UE", "Mbit/s")]
+    delay_ms: Annotated[float, Column("one-way delay that was asked", "ms")]
+    loss_pct: Annotated[float, Column("loss that was asked", "%")]
+    part1_coded_bytes: Annotated[int, Column("of its part 1, whole", "bytes")]
+    came_bytes: Annotated[int, Column("that crossed: of what the UE did not have", "bytes")]
+    link_ms: Annotated[float, Column("from the UE's request until the last byte is there", "ms")]
+    link_bound_ms: Annotated[
+        float,
+        Column(
+            "the delay of the request, and came_bytes with their headers at the rate and delay",
+            "ms",
+        ),
+    ]
+    decode_tail_ms: Annotated[float, Column("from the last byte until part 1 is rebuilt", "ms")]
+    open_ms: Annotated[float, Column("to open it beside the one before", "ms")]
+    since_request_ms: Annotated[
+        float,
+        Column("from the first request until the first frame by this split is done", "ms"),
+    ]
+    frames: Annotated[int, Column("that went by it, until the next was possible")]
+    e2e_ms: Annotated[float, Column("median of theirs, while the next part came", "ms")]
+    max_abs_diff: Annotated[
+        float | None,
+        Column("of their outputs from those of the whole model, at most", empty=_NOT_COMPARED),
+    ] = None
+    valid: Annotated[bool, Column("whether nothing is wrong with it")] = True
+    fault: Annotated[str, Column("what is")] = ""
+    disturbed: Annotated[
+        str, Column("what else was at work on the machine while it grew; else nothing")
+    ] = ""
+
+
+def rows_of(
+    growth: Growth, model: str, way: str, part_coder: str, grew: Growth | None = None
+) -> Iterator[GrowthRow]:
+    """The rows of what became possible over a link; what came at once must equal what `grew`."""
+    down = growth.link.downlink
+    fault = next((proof.fault for proof in growth.proofs if proof.fault), "")
+    disturbed = "; ".join(busy_by(growth.machine)) if growth.machine else ""
+    for one in growth.grown:
+        taken = [frame for frame in growth.frames if frame.split == one.asked.split]
+        bound_ms = growth.link.uplink.delay_ms + wire_ms(
+            one.received.came_bytes, down, *segment_of(growth.proofs)
+        )
+        difference = _worst(taken)
+        wrong = fault or _wrong(one, bound_ms, difference) or _other(one, grew)
+        yield GrowthRow(
+            model=model,
+            way=way,
+            split=one.asked.split,
+            split_name=one.asked.split_name,
+            codec=one.asked.codec,
+            part_coder=part_coder,
+            bw_mbit=down.rate_mbit,
+            delay_ms=down.delay_ms,
+            loss_pct=down.loss_pct,
+            part1_coded_bytes=one.coded.bytes,
+            came_bytes=one.received.came_bytes,
+            link_ms=one.received.link_ms,
+            link_bound_ms=bound_ms,
+            decode_tail_ms=one.received.receive_ms - one.received.link_ms,
+            open_ms=one.open_ms,
+            since_request_ms=one.since_ms,
+            frames=len(taken),
+            e2e_ms=median(frame.e2e_ms for frame in taken),
+            max_abs_diff=difference,
+            valid=not wrong,
+            fault=wrong,
+            disturbed=disturbed,
+        )
+
+
+def growth_csv(rows: Iterable[GrowthRow]) -> str:
+    """The rows as ``growth.csv`` has them."""
+    return csv_text(list(columns_of(GrowthRow)), map(asdict, rows))
+
+
+def _wrong(one: Grown, bound_ms: float, difference: float | None) -> str:
+    if one.received.link_ms < MIN_OVER_BOUND * bound_ms:
+        return "it came faster than physics: the link was not as asked"
+    if one.asked.lossless and difference is not None and difference > MAX_ABS_DIFF:
+        return f"split output differs from the whole model's by {difference:.2g}"
+    return ""
+
+
+def _other(one: Grown, grew: Growth | None) -> str:
+    """Whether what came is another part than what grew of the same layers."""
+    came = one.received.decoded.sha256
+    before = {each.asked.k: each.received.decoded.sha256 for each in grew.grown} if grew else {}
+    if before.get(one.asked.k, came) != came:
+        return "the UE rebuilt another part than what grew there"
+    return ""
+
+
+def _worst(taken: Sequence[FrameTaken]) -> float | None:
+    return max((one.max_abs_diff for one in taken if one.max_abs_diff is not None), default=None)

@@ -1,0 +1,84 @@
+"""Part 1 grows on a UE of its own process while frames go on."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from netem.spec import LinkSpec, Shape
+from orchestrator.testbed import testbed as beds
+from orchestrator.testbed.interruption import Interruption
+from orchestrator.transit.growing import Growing, Growth
+from orchestrator.transit.growth import growing_splits, growth_config
+from orchestrator.transit.growth_row import GROWING, rows_of
+from splitbed.errors import NodeError
+from tests.node.loopback import LAYERS, loopback_link, loopback_pair
+
+LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
+SPLITS = ["0:6", "2:4", "3:3", "6:0"]
+
+
+@pytest.fixture(scope="module")
+def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Growing]:
+    folder = tmp_path_factory.mktemp("pair")
+    with loopback_pair(folder) as (pair, model):
+        config = growth_config(
+            {
+                "model": str(folder / "small.onnx"),
+                "split": ["3:3", "2:4"],
+                "ue_threads": 1,
+                "edge_threads": 1,
+            }
+        )
+        bed = beds.Testbed(model, loopback_link(), pair, Interruption())
+        yield Growing(bed, config, growing_splits(config, model))
+
+
+@pytest.fixture(scope="module")
+def growth(growing: Growing) -> Growth:
+    return growing.over([LINK])
+
+
+def test_frames_go_on_by_each_split_as_soon_as_it_is_possible(growth: Growth) -> None:
+    by = [frame.split for frame in growth.frames]
+    assert growth.error is None
+    assert list(dict.fromkeys(by)) == SPLITS
+    assert by == sorted(by, key=SPLITS.index)
+    assert by.count("6:0") >= 3
+    assert all((frame.max_abs_diff or 0) < 1e-5 for frame in growth.frames)
+
+
+def test_each_part_comes_without_what_the_ue_has(growth: Growth, growing: Growing) -> None:
+    first, second, whole = growth.grown
+    assert first.received.came_bytes == first.coded.bytes
+    assert second.received.came_bytes < second.coded.bytes
+    # relu, add, relu, mean have no weights
+    assert whole.received.came_bytes < whole.coded.bytes - 1000
+    (at_once,) = growing.over([LINK], at_once=True).grown
+    assert at_once.received.came_bytes == at_once.coded.bytes == whole.coded.bytes
+    assert at_once.received.decoded.sha256 == whole.received.decoded.sha256
+
+
+def test_each_row_says_when_its_split_was_possible(growth: Growth) -> None:
+    rows = list(rows_of(growth, "small", GROWING, "dummy"))
+    assert [row.split for row in rows] == SPLITS[1:]
+    times = [row.since_request_ms or 0 for row in rows]
+    assert times == sorted(times)
+    assert sum(row.frames for row in rows) < len(growth.frames)
+    assert not any("differs" in row.fault for row in rows)
+
+
+def test_what_was_possible_stays_when_a_part_does_not_come(
+    growing: Growing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver = growing._loader.deliver
+
+    def delivers(placed: tuple[str, object], *others: object, **more: object) -> object:
+        if placed[1].last == LAYERS:  # type: ignore[attr-defined]
+            raise NodeError("it died")
+        return deliver(placed, *others, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(growing._loader, "deliver", delivers)
+    growth = growing.over([LINK])
+    assert [one.asked.split for one in growth.grown] == SPLITS[1:3]
+    assert str(growth.error) == "it died"
+    assert growth.frames[-1].split == "3:3"
