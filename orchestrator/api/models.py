@@ -11,10 +11,10 @@ from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.asked import model_sweep as asked_for
-from orchestrator.transit.growth import GrowthOutcome, growth_config, run_growth
-from orchestrator.transit.incremental import resumed_incremental, run_incremental
-from orchestrator.transit.incremental_asked import Incremental, incremental
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.growth.run import GrowthOutcome, growth_config, run_growth
+from orchestrator.transit.increments.asked import Incremental, incremental
+from orchestrator.transit.increments.row import IncrementRow
+from orchestrator.transit.increments.run import resumed_incremental, run_incremental
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import resumed_sweep, run_model_sweep

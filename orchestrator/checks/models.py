@@ -11,7 +11,7 @@ from orchestrator.checks import origins
 from orchestrator.checks.crosscheck import Compared, CrossCheck, lacking, shown
 from orchestrator.checks.tolerances import Tolerance, Tolerances
 from orchestrator.results.columns import columns_of
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.reading import Point, TransitReading
 from orchestrator.transit.row import ModelRow
 

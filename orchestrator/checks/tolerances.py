@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from orchestrator.results.columns import columns_of
 from orchestrator.results.rows import COLUMNS
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.increments.row import IncrementRow
 from splitbed.checked import Frozen, one_line, text_of, yaml_content
 from splitbed.errors import UsageError
 

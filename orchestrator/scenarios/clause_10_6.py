@@ -8,7 +8,7 @@ from operator import attrgetter
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.increments_plot import plot, sent
 from orchestrator.scenarios.tables import Line, Table
-from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
+from orchestrator.transit.increments.row import AT_ONCE, COARSE, UPDATE, IncrementRow
 
 TABLES_FILE, PICTURE_FILE = "tables.md", "accuracy-over-time.png"
 _TITLES = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.transit.incremental_row import AT_ONCE, IncrementRow
+from orchestrator.transit.increments.row import AT_ONCE, IncrementRow
 
 
 def sent(way: Sequence[IncrementRow]) -> str:

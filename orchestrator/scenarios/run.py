@@ -43,7 +43,7 @@ from orchestrator.scenarios.tables import (
 )
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import prepared
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from splitbed.command import say

@@ -8,7 +8,7 @@ from typing import TypeVar
 from orchestrator.results.facts import InputFacts
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.transit.incremental import INCREMENTS
+from orchestrator.transit.increments.run import INCREMENTS
 from orchestrator.transit.journal import Journal, Layout
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS

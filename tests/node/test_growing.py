@@ -7,9 +7,9 @@ import pytest
 from netem.spec import LinkSpec, Shape
 from orchestrator.testbed import testbed as beds
 from orchestrator.testbed.interruption import Interruption
-from orchestrator.transit.growing import Growing, Growth
-from orchestrator.transit.growth import growing_splits, growth_config
-from orchestrator.transit.growth_row import GROWING, rows_of
+from orchestrator.transit.growth.growing import Growing, Growth
+from orchestrator.transit.growth.row import GROWING, rows_of
+from orchestrator.transit.growth.run import growing_splits, growth_config
 from splitbed.errors import NodeError
 from tests.node.loopback import LAYERS, loopback_link, loopback_pair
 

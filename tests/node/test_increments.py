@@ -15,8 +15,8 @@ from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.local import LocalModel
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.crossing import Crossing
-from orchestrator.transit.incremental import INCREMENTS, Sending, here, versions
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.increments.row import IncrementRow
+from orchestrator.transit.increments.run import INCREMENTS, Sending, here, versions
 from orchestrator.transit.journal import Journal, TransitRecord
 from splitbed.errors import NodeError
 from tests.node.loopback import loopback_link, loopback_pair

@@ -77,7 +77,7 @@ def increments(
 def grow(asked: Asked, model: Model = None, json: Json = False) -> None:
     """Have part 1 come split by split while frames go on, each by the split that is possible."""
     from orchestrator.cli.show.models import show_growth
-    from orchestrator.transit.growth import growth_config, run_growth
+    from orchestrator.transit.growth.run import growth_config, run_growth
 
     config = growth_config(asked | {"model": model})
     with alive("measuring splits while part 1 comes"):

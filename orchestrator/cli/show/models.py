@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from orchestrator.reports.terminal import Line, rounded, show_lines
-from orchestrator.transit.growth import GrowthOutcome
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.growth.run import GrowthOutcome
+from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from splitbed.command import say

@@ -8,9 +8,9 @@ import pytest
 from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.scenarios import increments_run
 from orchestrator.scenarios.run import begin, in_increments, in_transit
-from orchestrator.transit import incremental
-from orchestrator.transit.incremental_asked import Incremental
-from orchestrator.transit.incremental_row import IncrementRow
+from orchestrator.transit.increments import run as incremental
+from orchestrator.transit.increments.asked import Incremental
+from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 

@@ -10,8 +10,8 @@ import pytest
 import splitbed
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave, tables
-from orchestrator.transit.incremental_asked import Incremental, incremental
-from orchestrator.transit.incremental_row import AT_ONCE, COARSE, UPDATE, IncrementRow
+from orchestrator.transit.increments.asked import Incremental, incremental
+from orchestrator.transit.increments.row import AT_ONCE, COARSE, UPDATE, IncrementRow
 from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import encoded

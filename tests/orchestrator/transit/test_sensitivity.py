@@ -7,7 +7,7 @@ import pytest
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.local import local_model
 from orchestrator.transit.anchor import AnchorScenario
-from orchestrator.transit.sensitivity import grouped, groups_by_need
+from orchestrator.transit.increments.sensitivity import grouped, groups_by_need
 from splitbed.model_coders.increments import at, weights_of
 from splitbed.model_data import read_model, write_model
 from tests.node.loopback import small_model

@@ -28,8 +28,8 @@ from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.crossing import Crossing, once_more
 from orchestrator.transit.delivery import Delivery
 from orchestrator.transit.evaluation import file_name
-from orchestrator.transit.incremental_asked import Incremental
-from orchestrator.transit.incremental_row import (
+from orchestrator.transit.increments.asked import Incremental
+from orchestrator.transit.increments.row import (
     AT_ONCE,
     COARSE,
     UPDATE,
@@ -37,10 +37,10 @@ from orchestrator.transit.incremental_row import (
     increment_row_of,
     increments_csv,
 )
+from orchestrator.transit.increments.sensitivity import groups_by_need
 from orchestrator.transit.inferring import Inferring
 from orchestrator.transit.journal import Journal, Layout, TransitRecord, going_on
 from orchestrator.transit.outcome import Outcome
-from orchestrator.transit.sensitivity import groups_by_need
 from splitbed.checked import one_line
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders.decoder import Decoder

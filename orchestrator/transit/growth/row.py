@@ -10,7 +10,7 @@ from orchestrator.results.columns import Column, columns_of, csv_text
 from orchestrator.results.judgement.disturbance import busy_by
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF, MIN_OVER_BOUND
 from orchestrator.results.records import segment_of
-from orchestrator.transit.growing import FrameTaken, Grown, Growth
+from orchestrator.transit.growth.growing import FrameTaken, Grown, Growth
 
 GROWING, AT_ONCE = "growing", "at once"
 """How part 1 comes: split by split, or that of the last one whole."""

@@ -18,8 +18,8 @@ from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import checked_site
 from orchestrator.testbed.testbed import testbed
-from orchestrator.transit.growing import Growing, Growth
-from orchestrator.transit.growth_row import AT_ONCE, GROWING, GrowthRow, growth_csv, rows_of
+from orchestrator.transit.growth.growing import Growing, Growth
+from orchestrator.transit.growth.row import AT_ONCE, GROWING, GrowthRow, growth_csv, rows_of
 from splitbed.codecs import codec_named
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY
