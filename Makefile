@@ -7,8 +7,9 @@ TESTED := torch,mininet,vmaf# extras that only tests of them need: .pt files, Mi
 PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
+SUPPLY := .venv-supply# tools that look at the environment, beside it
 
-.PHONY: help setup sweep test older nnc check attack bench mutants proto docs lock clean
+.PHONY: help setup sweep test older nnc check attack bench mutants proto docs lock sbom audit clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -43,8 +44,8 @@ older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (
 
 nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without what it depends on
 	@scripts/system-packages nnc $(BIN)/python
-	$(BIN)/python -m pip install --quiet pybind11==3.1.0  # beside setuptools, all that its build needs
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation nncodec==2.1.1
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation \
+		-r requirements-nnc.lock
 
 attack: $(STAMP)  ## what tests/hostile does to nodes, long (about an hour); ARGS=some of it
 	SPLITBED_ATTACK=long $(BIN)/python -m pytest -p no:cacheprovider tests/hostile $(ARGS)
@@ -71,12 +72,18 @@ docs: setup  ## docs/rows.md from what the columns declare
 	$(BIN)/python -c "from orchestrator.reports.columns_page import columns_page; \
 		print(columns_page(), end='')" > docs/rows.md
 
-lock: setup  ## pin the newest dependencies in requirements.lock
-	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --extra dev --extra video --extra otel --extra speech --no-annotate --no-header \
-		pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra dev --extra tflite-runtime \
-		--no-annotate --no-header pyproject.toml -o requirements-tflite-runtime.lock
+lock: $(SUPPLY)/.installed  ## pin the newest dependencies, with hashes, in requirements*.lock
+	scripts/lock $(SUPPLY)/bin/python
+
+sbom: setup $(SUPPLY)/.installed  ## build/sbom.json (CycloneDX) of the environment, docs/licences.md
+	scripts/bill-of-materials $(BIN)/python $(SUPPLY)/bin
+
+audit: $(SUPPLY)/.installed  ## known holes in what the locks hold
+	$(SUPPLY)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+$(SUPPLY)/.installed: requirements-supply.lock
+	scripts/environment "$(PYTHON)" $(SUPPLY) supply
+	@touch $@
 
 clean:  ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) $(OLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(OLDER) $(SUPPLY) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
