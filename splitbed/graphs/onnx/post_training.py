@@ -7,12 +7,14 @@ was on some frames. A runtime computes in integers between the two, and integers
 is made behind the last layers, such as boxes of a detector's maps, stays in floating point.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
 
 from splitbed.errors import RunError, UsageError
+from splitbed.graphs.onnx.layers import ROUNDED_OPS
 from splitbed.tensors import Tensors
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -54,6 +56,9 @@ def quantise(source: Path, target: Path, fed: Iterable[Tensors]) -> None:
         raise RunError(
             f"ONNX Runtime cannot quantise {source}: {type(error).__name__}: {error}"
         ) from error
+    made = onnx.load(target)
+    _round_once(made.graph)
+    onnx.save(made, target)
 
 
 class _Frames:
@@ -64,6 +69,21 @@ class _Frames:
 
     def get_next(self) -> Tensors | None:
         return next(self._left, None)
+
+
+def _round_once(graph: onnx.GraphProto) -> None:
+    """Take out what rounds before an activation, behind which it is rounded again."""
+    makers = {name: node for node in graph.node for name in node.output}
+    read = Counter(name for node in graph.node for name in node.input)
+    for node in list(graph.node):
+        back = makers.get(node.input[0]) if node.op_type in ROUNDED_OPS else None
+        if back is None or back.op_type != "DequantizeLinear" or read[node.input[0]] > 1:
+            continue
+        rounds = makers[back.input[0]]
+        if rounds.op_type == "QuantizeLinear" and read[back.input[0]] == 1:
+            node.input[0] = rounds.input[0]
+            graph.node.remove(back)
+            graph.node.remove(rounds)
 
 
 def _inner(graph: onnx.GraphProto) -> list[str]:
