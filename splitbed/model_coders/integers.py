@@ -22,7 +22,7 @@ Levels = npt.NDArray[np.int8] | npt.NDArray[np.int16]
 LEAST_SCALE = np.float32(1e-30)  # what FP32's arithmetic bears
 BITS = range(2, 17)
 STEPS = (4, 6, 8, 16)
-"""Bits of the coders, and of models that are sent in increments."""
+"""Bits of models that are sent in increments."""
 FP16_MOST = np.float32(65504)
 FP32_MOST = np.finfo(np.float32).max
 
@@ -176,7 +176,11 @@ class _Kind(UsualKind):
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         del setting
-        steps = STEPS[: STEPS.index(self.bits) + 1]
+        steps = [bits for bits in STEPS if self.bits in STEPS and bits <= self.bits]
+        if parameter is not None and not steps:
+            raise UsageError(
+                f"a model of {self.bits} bits is not sent in increments: give no number"
+            )
         if parameter not in (None, *steps):
             raise UsageError(
                 "its number, the fewest bits of a model that is sent in increments, is one of"
@@ -187,4 +191,4 @@ class _Kind(UsualKind):
         return _Integers(info, self.bits, parameter)
 
 
-KINDS: dict[str, StageKind] = {f"int{bits}": _Kind(bits) for bits in STEPS}
+KINDS: dict[str, StageKind] = {f"int{bits}": _Kind(bits) for bits in (*range(3, 9), 16)}

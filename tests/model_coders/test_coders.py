@@ -17,8 +17,17 @@ from splitbed.tensors import TensorInfo
 from tests.model_coders.coding import STATE, coded, cut, decoded, weights
 
 EXACT = ["dummy", "zstd:3", "shuffle+zstd", "sparse"]
-LOSSY = ["fp16", "bf16", "int8", "int4+zstd", "int6+zstd", "int16+zstd", "prune:30+int8+zstd"]
-LEVELS = {"int4+zstd": 7, "int6+zstd": 31, "int8+zstd": 127, "int16+zstd": 32767}
+LOSSY = [
+    *("fp16", "bf16", "int8", "int3+zstd", "int4+zstd", "int5+zstd", "int6+zstd", "int16+zstd"),
+    "prune:30+int8+zstd",
+]
+LEVELS = {
+    "int4+zstd": 7,
+    "int5+zstd": 15,
+    "int6+zstd": 31,
+    "int8+zstd": 127,
+    "int16+zstd": 32767,
+}
 
 
 @pytest.mark.parametrize("coder", EXACT)
@@ -89,6 +98,11 @@ def test_pruning_channels_makes_the_least_of_them_zero() -> None:
 def test_weights_without_magnitude_are_not_pruned() -> None:
     with pytest.raises(NodeError, match="cannot prune fc: some of its values are NaN"):
         coded("prune:30", {"fc": np.array([[1, np.nan], [0, 2]], np.float32)})
+
+
+def test_bits_that_no_increments_are_made_of_take_no_number() -> None:
+    with pytest.raises(UsageError, match="int5:4.*5 bits"):
+        coded("int5:4", STATE)
 
 
 @pytest.mark.parametrize("coder", LEVELS)
