@@ -19,9 +19,12 @@ from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep, model_sweep
 from orchestrator.transit.evaluation import file_of
 from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.published import is_class
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS, run_model_sweep
+from splitbed.command import say
 from splitbed.errors import UsageError
+from splitbed.model_coders import coder_named, lacking
 from splitbed.zoo import ZOO
 
 MODELS_FOLDER, TABLES_FILE = "models", "tables.md"
@@ -41,8 +44,20 @@ def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:
         )
     given = {TAKES[name]: str(v) if isinstance(v, Path) else v for name, v in options.items()}
     merged = scenario.replaced(model_sweep={**_plain(scenario), **given})
-    _asked(merged)
-    return merged
+    asked = _asked(merged)
+    return merged if "coder_name" in options else _without_what_lacks(merged, asked.coder_name)
+
+
+def _without_what_lacks(scenario: Scenario, names: Sequence[str]) -> Scenario:
+    """The scenario without coders of which this machine lacks a library, which is told."""
+    why = {name: "" if is_class(name) else lacking(coder_named(name)) for name in names}
+    if not any(why.values()):
+        return scenario
+    for words in dict.fromkeys(filter(None, why.values())):
+        left = [name for name, one in why.items() if one == words]
+        say(f"left out: {', '.join(left)}: {words}", stderr=True)
+    here = [name for name, words in why.items() if not words]
+    return scenario.replaced(model_sweep={**_plain(scenario), "coder_name": here})
 
 
 def run(scenario: Scenario, folder: Path, told: Told) -> Outcome[ModelRow]:

@@ -6,7 +6,6 @@ as codecs are, and each works on a block of a tensor.  A user's package adds sta
 entry-point group ``splitbed.model_coders``, each a :class:`splitbed.codecs.stage.StageKind`.
 """
 
-from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -76,9 +75,17 @@ def coder_named(text: str) -> ModelCoder:
         return Codec(DUMMY, ())
     stages = tuple(map(_stage, NamedKind.words(name, "model coder")))
     coder = Codec("+".join(stage.word for stage in stages), stages)
-    with suppress(MachineError):  # another machine may have what this one lacks
-        coder.bind([TensorInfo("a weight", "FP32", (16, 16))], Setting())
+    _ = lacking(coder)  # another machine may have what this one lacks; what is wrong is everywhere
     return coder
+
+
+def lacking(coder: ModelCoder) -> str:
+    """What this machine lacks for a coder, in words; nothing where it lacks nothing."""
+    try:
+        coder.bind([TensorInfo("a weight", "FP32", (16, 16))], Setting())
+    except MachineError as error:
+        return str(error)
+    return ""
 
 
 def _stage(word: str) -> NamedKind:

@@ -1,5 +1,6 @@
 """The tables and the figure of clause 10.1, of rows made up to be known; and its scenario file."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_methods_are_coders_without_their_numbers() -> None:
 def test_the_figure_is_drawn(tmp_path: Path) -> None:
     plot(ROWS, tmp_path / "figure.png")
     assert Image.open(tmp_path / "figure.png").size == (960, 600)
+
+
+def test_what_this_machine_has_no_library_for_is_left_out_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncodec", None)
+    scenario = load_scenario("10.1")
+    names = models_run.checked(scenario, {}).model_sweep["coder_name"]
+    assert isinstance(names, list)
+    assert "int8+zstd" in names
+    assert not [name for name in names if name.startswith("nnc")]
+    assert "left out: nnc:-38, nnc:-34" in capsys.readouterr().err
+    asked = models_run.checked(scenario, {"coder_name": "nnc:-38"})
+    assert asked.model_sweep["coder_name"] == "nnc:-38"
 
 
 def test_the_scenario_takes_coders_and_rates_and_no_splits() -> None:
