@@ -203,7 +203,9 @@ class IncrementWords(TypedDict, total=False):
 
     low_bits: Annotated[int, Says("Of a weight, at first: 4, 6 or 8. [8]")]
     high_bits: Annotated[int, Says("In the end: 6, 8 or 16. [16]")]
-    progressive: Annotated[Numbers, Says("All steps instead, as 4,6,8,16.")]
+    progressive: Annotated[
+        Numbers, Says("All steps instead, as 4,6,8,16; or NNC's quantisers, as -20,-38.")
+    ]
     by_layer: Annotated[
         int,
         Says("Updates of each refinement, the weights first that outputs need most. [1: all]"),

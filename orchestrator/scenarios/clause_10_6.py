@@ -87,7 +87,7 @@ def _line(row: IncrementRow) -> Line:
         "": _TITLES[row.version],
         "Dataset": row.data_set_name,
         "Model": row.model_name,
-        "Precision": row.precision_bit,
+        "Precision": row.precision_bit if row.precision_bit > 0 else f"qp {row.precision_bit}",
         "Model Accuracy (%)": _percent(row.rec_perf),
         "Start-up Latency (s)": _seconds(row.startup_pd_ms),
         "Bitstream Size (MB)": None if row.rec_size is None else row.rec_size / 1e6,

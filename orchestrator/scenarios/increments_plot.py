@@ -7,8 +7,9 @@ from orchestrator.transit.increments.row import AT_ONCE, IncrementRow
 
 
 def sent(way: Sequence[IncrementRow]) -> str:
-    """In words, as `4 then 8 then 16 bits, in 7 steps`."""
-    bits = " then ".join(dict.fromkeys(str(row.precision_bit) for row in way)) + " bits"
+    """In words, as `4 then 8 then 16 bits, in 7 steps`, or `qp -20 then -38`."""
+    bits = " then ".join(dict.fromkeys(str(row.precision_bit) for row in way))
+    bits = f"{bits} bits" if way[0].precision_bit > 0 else f"qp {bits}"
     by_layer = any(row.refined_share < 1 for row in way)
     return f"{bits}, in {len(way)} steps" if by_layer else bits
 

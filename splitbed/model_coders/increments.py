@@ -1,22 +1,15 @@
-"""Bit-incremental model data (clause 10.6): a coarse model first, then updates that refine it.
+"""Model data in increments (clause 10.6): a coarse model first, then updates that refine it.
 
-    values ──> levels of 16 bits ──> their upper 8 bits, rounded ──> a model that runs at once
-                            └──────> what these lack of them ──────> the update
-
-An update holds whole numbers, and its base is named by hash: what it makes is the fine model to
-the bit, as if that had been sent alone.  Any number of steps, as 4, 6, 8, 16; and an update may
-come weight by weight, each time for some of them.
-
-Levels and scales are found again in the values themselves: a channel's greatest value is the top
-level of the fewest bits.  So each step is a model like any other, which a coder ``int8:8`` carries.
+An update holds what a coarse model lacks of a finer one, and its base is named by hash: what it
+makes is the fine model to the bit, as if that had been sent alone.  Any number of steps: of bits,
+as 4, 6, 8, 16 (:mod:`splitbed.model_coders.updates.bits`), or of NNC's quantisers, as -20, -38
+(:mod:`splitbed.model_coders.updates.nnc`).  An update may come weight by weight, each time for
+some of them.
 """
 
-import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -24,75 +17,61 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import MOST_BYTES, Decoder
 from splitbed.model_coders.encoder import encode
-from splitbed.model_coders.integers import STEPS, dequantised, quantised
+from splitbed.model_coders.integers import STEPS
+from splitbed.model_coders.nnc import FEW_QP
 from splitbed.model_coders.rebuilding import Rebuilt
+from splitbed.model_coders.updates import bits as of_bits
+from splitbed.model_coders.updates import nnc as of_nnc
+from splitbed.model_coders.updates.update import Update, mask
+from splitbed.model_coders.updates.update import written as update_written
 from splitbed.model_data import ModelFile, digest, model_of
 from splitbed.model_data.file import Array, written
 
 STEP, RESULT = "splitbed.increment", "splitbed.result"
-"""Tensors of an update: the fewest bits of all, those of its base, its own; its result's digest."""
+"""Tensors of an update: the first step of all, that of its base, its own; its result's digest."""
 UPDATE_CODER = coder_named("zstd")
-_UPDATE = re.compile(r"update:(\d+):(\d+)(?::(\d+))?(?:/([0-9a-f]+)/([0-9a-f]+))?", re.ASCII)
+STEP_QPS = range(FEW_QP, 1)
+"""Finer ones would be of biases and norms, too."""
 
 
-@dataclass(frozen=True)
-class Update:
-    """From ``low`` bits to ``high``, of a model whose first step had ``first``.
+class Levels(Protocol):
+    """What weights are rounded to; a module."""
 
-    Of all weights; or, where ``some`` is not 0, of those whose places among the weights are bits
-    of it, when those of ``done`` have come.
-    """
+    def alone(self, first: int, number: int) -> str:
+        """The coder that carries, at once, a model whose steps begin at ``first``."""
 
-    first: int
-    low: int
-    high: int
-    done: int = 0
-    some: int = 0
+    def kept(self, name: str, array: Array) -> Array:
+        """What becomes of a tensor that no update refines. Raises UsageError where one should."""
 
-    @property
-    def name(self) -> str:
-        """``update:8:16``; with the first bits before them where these are others.
+    def at(self, array: Array, first: int, number: int) -> Array:
+        """A weight at a step. Raises NodeError for values that are not finite."""
 
-        Of some weights ``update:8:16/DONE/SOME``, in hexadecimal digits.
-        """
-        first = "" if self.first == self.low else f"{self.first}:"
-        of = f"/{self.done:x}/{self.some:x}" if self.some else ""
-        return f"update:{first}{self.low}:{self.high}{of}"
+    def refinement(self, array: Array, update: Update) -> tuple[Array, Array, Array]:
+        """A weight before and after an update, and what it lacks before. Raises as ``at``."""
 
-    def refines(self, place: int) -> bool:
-        """Whether it is of the weight at this place."""
-        return not self.some or bool(self.some >> place & 1)
-
-    def follows(self, place: int) -> bool:
-        """Whether the weight there has its bits already."""
-        return bool(self.done >> place & 1)
+    def refined(self, name: str, array: Array, lacking: Array, update: Update) -> Array:
+        """It after the update, of the one before; NodeError where what it lacks does not fit."""
 
 
 def update_named(text: str) -> Update | None:
-    """The update of that name; None where it is no update's. Raises UsageError for its bits."""
-    if not (named := _UPDATE.fullmatch(text)):
-        return None
-    *numbers, done, some = named.groups()
-    bits = [int(number) for number in numbers if number]
-    check(bits)
-    low, high = bits[-2:]
-    update = Update(bits[0], low, high, int(done or "0", 16), int(some or "0", 16))
-    if update.done & update.some or (done and not update.some):
-        raise UsageError(f"{text[:100]} refines no weights, or some that it says are refined")
+    """The update of that name; None where it is no update's. Raises UsageError for its steps."""
+    if (update := update_written(text)) is not None:
+        check([*dict.fromkeys((update.first, update.low, update.high))])
     return update
 
 
-def steps(bits: Sequence[int], groups: Sequence[Sequence[int]] = ()) -> list[str]:
+def steps(numbers: Sequence[int], groups: Sequence[Sequence[int]] = ()) -> list[str]:
     """What carries a model of so many bits: the coder of the first, then updates by name.
 
-    With ``groups`` of weights, by their places, each update comes in as many.
+    ``numbers`` may be NNC's quantisers. With ``groups`` of weights, by their places, each update
+    comes in as many.
     """
-    check(bits)
-    names = [alone(bits, 0)]
-    for low, high in pairwise(bits):
+    check(numbers)
+    names = [alone(numbers, 0)]
+    for low, high in pairwise(numbers):
         done = 0
-        for some in [_mask(group) for group in groups] or [0]:
-            names.append(Update(bits[0], low, high, done, some).name)
+        for some in [mask(group) for group in groups] or [0]:
+            names.append(Update(numbers[0], low, high, done, some).name)
             done |= some
     return names
 
@@ -102,16 +81,17 @@ def weights_of(model: ModelFile) -> list[str]:
     return [name for name, array in model.state.items() if _refined(array)]
 
 
-def alone(bits: Sequence[int], place: int) -> str:
+def alone(numbers: Sequence[int], place: int) -> str:
     """The coder that carries, at once, what the steps up to ``place`` make."""
-    return f"int{bits[place]}:{bits[0]}+zstd"
+    return _levels(numbers[0]).alone(numbers[0], numbers[place])
 
 
-def at(model: ModelFile, bits: int, first: int) -> ModelFile:
-    """The model at ``bits``. Raises NodeError for values that are not finite."""
+def at(model: ModelFile, number: int, first: int) -> ModelFile:
+    """The model at a step. Raises NodeError for values that are not finite."""
+    levels = _levels(first)
     return model.replaced(
         {
-            name: dequantised(*quantised(array, bits, first)) if _refined(array) else array
+            name: levels.at(array, first, number) if _refined(array) else levels.kept(name, array)
             for name, array in model.state.items()
         }
     )
@@ -124,23 +104,24 @@ def encoded(model: ModelFile, name: str) -> Iterator[bytes]:
 
 
 def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
-    """The bitstream of an update of ``model``, whatever bits it has more.
+    """The bitstream of an update of ``model``, which is finer than any step.
 
     Raises:
         NodeError: values that are not finite.
     """
-    base, result, lacks = dict(model.state), dict(model.state), dict[str, Array]()
-    left = update.high - update.low
+    levels = _levels(update.first)
+    base = {
+        name: array if _refined(array) else levels.kept(name, array)
+        for name, array in model.state.items()
+    }
+    result, lacks = dict(base), dict[str, Array]()
     for place, name in enumerate(weights_of(model)):
-        coarse, fine = (
-            quantised(model.state[name], bits, update.first) for bits in (update.low, update.high)
-        )
+        coarse, fine, lacking = levels.refinement(model.state[name], update)
         has, gets = update.follows(place), update.refines(place)
-        base[name] = dequantised(*(fine if has else coarse))
-        result[name] = dequantised(*(fine if has or gets else coarse))
+        base[name] = fine if has else coarse
+        result[name] = fine if has or gets else coarse
         if gets:
-            lacking = fine[0] - (coarse[0].astype(np.int16) << left)
-            lacks[name] = _packed(lacking - np.int16(_least(update)), left)
+            lacks[name] = lacking
     told: dict[str, Array] = {
         STEP: np.array([update.first, update.low, update.high], np.int32),
         RESULT: np.frombuffer(bytes.fromhex(digest(result)), np.uint8),
@@ -185,13 +166,10 @@ class Updating:
     def _refine(self, name: str, lacking: Array) -> None:
         if (step := self._step) is None:
             raise NodeError("the bitstream is no update of a model: it does not say of which bits")
-        array, left = self._state.get(name), step.high - step.low
+        array = self._state.get(name)
         if array is None or not _refined(array):
             raise NodeError(f"the update refines {name}, and no such weight is here")
-        coarse, scales = quantised(array, step.low, step.first)
-        lacks = _unpacked(name, lacking, array.shape, left)
-        fine = (coarse.astype(np.int32) << left) + lacks + _least(step)
-        self._state[name] = dequantised(fine.astype(np.int16), scales / np.float32(2**left))
+        self._state[name] = _levels(step.first).refined(name, array, lacking, step)
 
 
 class Refining:
@@ -220,12 +198,15 @@ def decode_update(pieces: Iterable[bytes], base: ModelFile) -> ModelFile:
     return updating.finish()
 
 
-def check(bits: Sequence[int]) -> None:
-    """Raise UsageError unless they are two or more of :data:`STEPS` that ascend."""
-    if len(bits) < 2 or sorted(set(bits)) != list(bits) or not set(bits) <= set(STEPS):
+def check(numbers: Sequence[int]) -> None:
+    """Raise UsageError unless they are bits that ascend, or quantisers that descend."""
+    ordered = sorted(set(numbers)) == list(numbers) and {*numbers} <= set(STEPS)
+    finer = sorted(set(numbers), reverse=True) == list(numbers) and {*numbers} <= set(STEP_QPS)
+    if len(numbers) < 2 or not (ordered or finer):
         raise UsageError(
-            f"bits {', '.join(map(str, bits)) or 'none'}: give two or more of"
-            f" {', '.join(map(str, STEPS))} that ascend"
+            f"bits {', '.join(map(str, numbers)) or 'none'}: give two or more of"
+            f" {', '.join(map(str, STEPS))} that ascend; or quantisers of NNC, from"
+            f" {STEP_QPS[-1]} down to {STEP_QPS[0]}, that descend"
         )
 
 
@@ -233,48 +214,19 @@ def _step(told: Array) -> Update:
     if told.shape != (3,) or told.dtype != np.int32:
         raise NodeError("the bitstream is no update of a model: it does not say of which bits")
     first, low, high = map(int, told)
-    if not {first, low, high} <= set(STEPS) or not first <= low < high:
-        raise NodeError(f"the update is from {low} to {high} bits, of {first}: it is damaged")
+    try:
+        check([*dict.fromkeys((first, low, high))])
+    except UsageError:
+        raise NodeError(
+            f"the update is from {low} to {high} bits, of {first}: it is damaged"
+        ) from None
     return Update(first, low, high)
 
 
-def _mask(places: Iterable[int]) -> int:
-    return sum(1 << place for place in {*places})
+def _levels(number: int) -> Levels:
+    return of_nnc if number <= 0 else of_bits
 
 
 def _refined(array: Array) -> bool:
     """Whether a tensor is a weight: biases and norms, which are few, are sent whole at once."""
     return array.ndim > 1 and array.dtype == np.float32
-
-
-def _least(update: Update) -> int:
-    """The least that a level lacks: each step that was left out has rounded up by up to a half."""
-    return -sum(
-        1 << (upper - lower - 1 + update.high - upper)
-        for lower, upper in pairwise(STEPS)
-        if update.low <= lower and upper <= update.high
-    )
-
-
-def _packed(lacking: Array, left: int) -> Array:
-    """Numbers from 0 on of ``left`` bits: their lowest bytes, if they have any; then bits."""
-    flat, whole = lacking.reshape(-1), left // 8 * 8
-    low = flat.astype(np.uint8) if whole else np.empty(0, np.uint8)
-    rest = (flat >> whole).astype(np.uint8)[:, np.newaxis] >> np.arange(
-        left - whole, dtype=np.uint8
-    )
-    return np.concatenate([low, np.packbits(rest & 1)])
-
-
-def _unpacked(name: str, packed: Array, shape: tuple[int, ...], left: int) -> Array:
-    """The numbers again, of ``shape``; NodeError where they are not as many."""
-    size, whole, rest = math.prod(shape), left // 8, left % 8
-    if packed.dtype != np.uint8 or packed.shape != (whole * size + -(-size * rest // 8),):
-        raise NodeError(
-            f"the update of {name} {list(shape)} has {packed.nbytes} bytes: it is damaged"
-        )
-    low = packed[:size].astype(np.int32) if whole else np.zeros(size, np.int32)
-    bits = np.unpackbits(packed[whole * size :], count=size * rest).reshape(size, rest)
-    for place in range(rest):
-        low |= bits[:, place].astype(np.int32) << (8 * whole + place)
-    return low.reshape(shape)

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 
-from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged
+from splitbed.codecs.stage import Array, Floats, Setting, Stage, StageKind, Unchanged
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.model_coders.integers import no_level
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
+Indices = npt.NDArray[np.int32]
 HEAD = struct.Struct("<Ii")
 QP, QPS = -38, range(-120, 1)  # the first is the library's default
 FEW_QP = -75  # of what has one dimension; the library's, too
@@ -31,67 +33,110 @@ PROFILE = 1  # with the tools of the standard's second edition
 
 
 class _Nnc:
-    """Steps of (4 + qp % 4) * 2**(qp // 4 - 2); with ``dependent`` of two quantisers in turn.
+    """Steps of :func:`step`; with ``dependent`` of two quantisers in turn.
 
     The settings are nncodec's own, of which looking for the context models' parameters takes two
     thirds of the time to encode, for 2 % of the bytes.
     """
 
     def __init__(self, info: TensorInfo, library: ModuleType, qp: int, dependent: bool) -> None:
-        self._info, self._library, self._qp, self._dependent = info, library, qp, int(dependent)
-        rows = info.shape[0]
-        self._shape = (rows, math.prod(info.shape[1:]))
-        self._no_history = library.HdspMode.AlwaysOff, np.zeros(2, np.int8)
+        self._info, self._qp = info, qp
+        self._coding = DeepCabac(library, info.shape, dependent=dependent)
         self.encoded = TensorInfo(info.name, "UINT8", (-1,))
-        self.most_bytes = HEAD.size + MOST_BYTES_OF_VALUE * math.prod(info.shape) + 64
+        self.most_bytes = HEAD.size + self._coding.most_bytes
 
     def encode(self, array: Array) -> Array:
+        levels, qp = self._coding.quantised(array, self._qp)
+        return np.frombuffer(self._coding.packed(levels, qp), np.uint8)
+
+    def decode(self, array: Array) -> Array:
+        levels, qp = self._coding.unpacked(array)
+        values = self._coding.dequantised(levels, qp)
+        with np.errstate(over="ignore"):
+            return values.reshape(self._info.shape).astype(NUMPY_TYPES[self._info.datatype])
+
+
+class DeepCabac:
+    """The library's quantiser and entropy coder, for blocks of a shape; levels are (rows, rest).
+
+    Rows without a level but 0 are skipped. With ``before``, levels that the other end has of the
+    same weights, what is likely follows from these, too: the standard's temporal context.
+    """
+
+    def __init__(self, library: ModuleType, shape: tuple[int, ...], *, dependent: bool) -> None:
+        self._library, self._dependent = library, int(dependent)
+        self.shape = shape[0], math.prod(shape[1:])
+        self._no_history = library.HdspMode.AlwaysOff, np.zeros(2, np.int8)
+        self.most_bytes = MOST_BYTES_OF_VALUE * math.prod(shape) + 64
+
+    def quantised(self, array: Array, qp: int) -> tuple[Indices, int]:
+        """The levels, and the qp that they are of: another where some would be beyond 32 bits.
+
+        Raises NodeError for values that are not finite.
+        """
         with np.errstate(over="ignore"):  # it is refused below
-            values = np.ascontiguousarray(array.reshape(self._shape), np.float32)
+            values = np.ascontiguousarray(array.reshape(self.shape), np.float32)
         if not np.isfinite([values.min(initial=0), values.max(initial=0)]).all():
             raise no_level(values)
-        levels = np.zeros(self._shape, np.int32)
+        levels = np.zeros(self.shape, np.int32)
         quantiser = self._library.Encoder()
         quantiser.initCtxModels(UNARY_LENGTH, 0)
-        # the library takes another qp where levels would be beyond 32 bits
         qp = quantiser.quantLayer(
-            values, levels, self._dependent, QP_DENSITY, self._qp, 0.0, UNARY_LENGTH, 0, PROFILE
+            values, levels, self._dependent, QP_DENSITY, qp, 0.0, UNARY_LENGTH, 0, PROFILE
         )
+        return levels, qp
+
+    def dequantised(self, levels: Indices, qp: int) -> Floats:
+        """The values that they stand for."""
+        values = np.zeros(self.shape, np.float32)
+        self._library.Decoder().dequantLayer(values, levels, QP_DENSITY, qp, 0)
+        return values
+
+    def packed(self, levels: Indices, qp: int, before: Indices | None = None) -> bytes:
+        """The levels, coded."""
         empty = ~levels.any(axis=1)
         encoder = self._library.Encoder()
         encoder.initCtxModels(UNARY_LENGTH + 1, 1)
-        encoder.encodeLayer(
-            levels, self._dependent, 0, PROFILE, 0, int(empty.any()), empty.astype(np.int32),
-            *self._no_history, 0, 0,
-        )  # fmt: skip
-        data = encoder.finish().tobytes()
-        head = HEAD.pack(zlib.crc32(data), qp)
-        return np.frombuffer(head + data, np.uint8)
+        skips = int(empty.any()), empty.astype(np.int32)
+        how = self._dependent, 0, PROFILE, int(before is not None), *skips, *self._no_history, 0, 0
+        if before is None:
+            encoder.encodeLayer(levels, *how)
+        else:
+            encoder.encodeLayer2(levels, before, *how)
+        data: bytes = encoder.finish().tobytes()
+        return HEAD.pack(zlib.crc32(data), qp) + data
 
-    def decode(self, array: Array) -> Array:
+    def unpacked(self, array: Array, before: Indices | None = None) -> tuple[Indices, int]:
+        """The levels again, and their qp; NodeError for what cannot be."""
         data = array[HEAD.size :]
         crc, qp = HEAD.unpack_from(array.tobytes()[: HEAD.size].ljust(HEAD.size, b"\0"))
-        if zlib.crc32(data.tobytes()) != crc or not data.size:
+        if zlib.crc32(data.tobytes()) != crc or not 0 < data.size <= self.most_bytes:
             raise NodeError(f"{array.size} bytes of DeepCABAC are damaged")
         if abs(qp) > -2 * QPS[0]:
             raise NodeError(f"it says the quantiser {qp}, which is none")
-        padded = np.zeros(self.most_bytes, np.uint8)  # the library does not know where it ends
+        padded = np.zeros(self.most_bytes + HEAD.size, np.uint8)  # the library knows no end
         padded[: data.size] = data
-        levels = np.zeros(self._shape, np.int32)
+        levels = np.zeros(self.shape, np.int32)
         decoder = self._library.Decoder()
         decoder.setStream(padded)
         decoder.initCtxModels(UNARY_LENGTH + 1)
-        decoder.decodeLayer(levels, self._dependent, 0, PROFILE, 0, *self._no_history, 0, 0)
+        how = self._dependent, 0, PROFILE, int(before is not None), *self._no_history, 0, 0
         try:
+            if before is None:
+                decoder.decodeLayer(levels, *how)
+            else:
+                decoder.decodeLayer2(levels, before, *how)
             whole = decoder.finish() == data.size
         except RuntimeError:  # it did not end on what an encoder ends with
             whole = False
         if not whole:
             raise NodeError(f"{data.size} bytes of DeepCABAC are not what they announce")
-        values = np.zeros(self._shape, np.float32)
-        decoder.dequantLayer(values, levels, QP_DENSITY, qp, 0)
-        with np.errstate(over="ignore"):
-            return values.reshape(self._info.shape).astype(NUMPY_TYPES[self._info.datatype])
+        return levels, qp
+
+
+def step(qp: int) -> float:
+    """From a level to the next, of a uniform quantiser."""
+    return (4 + qp % 4) * 2.0 ** (qp // 4 - 2)
 
 
 @dataclass(frozen=True)
@@ -110,10 +155,11 @@ class _Kind:
         if not info.datatype.startswith("FP") or not info.shape:
             return Unchanged(info)
         few = len(info.shape) == 1
-        return _Nnc(info, _library(), min(qp, FEW_QP) if few else qp, self.dependent)
+        return _Nnc(info, library(), min(qp, FEW_QP) if few else qp, self.dependent)
 
 
-def _library() -> ModuleType:
+def library() -> ModuleType:
+    """DeepCABAC; MachineError where it is not here."""
     try:
         from nncodec.extensions import deepCABAC
     except ImportError as error:

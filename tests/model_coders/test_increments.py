@@ -10,6 +10,7 @@ from splitbed.model_coders import coder_named, increments
 from splitbed.model_coders.decoder import Decoder
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import quantised
+from splitbed.model_coders.updates.update import Update
 from splitbed.model_data import ModelFile, digest, model_of
 
 TOPS = {4: 7, 8: 127}
@@ -150,7 +151,7 @@ def test_an_update_may_be_cut_anywhere() -> None:
     assert digest(increments.decode_update(pieces, base).state) == digest(whole.state)
 
 
-@pytest.mark.parametrize("bits", [(8,), (16, 8), (8, 8), (7, 8), (8, 17), ()])
+@pytest.mark.parametrize("bits", [(8,), (16, 8), (8, 8), (7, 8), (8, 17), (), (-38, -20), (-20, 8)])
 def test_bits_that_cannot_be_are_refused(bits: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="two or more of 4, 6, 8, 16 that ascend"):
         increments.steps(bits)
@@ -159,7 +160,7 @@ def test_bits_that_cannot_be_are_refused(bits: tuple[int, ...]) -> None:
 def test_updates_have_names() -> None:
     assert increments.steps((8, 16)) == ["int8:8+zstd", "update:8:16"]
     assert increments.steps((4, 6, 8)) == ["int4:4+zstd", "update:4:6", "update:4:6:8"]
-    assert increments.update_named("update:4:6:8") == increments.Update(4, 6, 8)
+    assert increments.update_named("update:4:6:8") == Update(4, 6, 8)
     assert increments.update_named("int8+zstd") is None
     with pytest.raises(UsageError, match="bits 8, 5"):
         increments.update_named("update:8:5")
@@ -206,3 +207,47 @@ def test_an_update_of_some_weights_follows_those_before_it_alone() -> None:
 def test_an_update_of_no_weights_is_none(name: str) -> None:
     with pytest.raises(UsageError, match="refines no weights"):
         increments.update_named(name)
+
+
+@pytest.mark.parametrize("qps", [(-20, -38), (-14, -26, -38), (0, -75)])
+def test_updates_by_nnc_rebuild_the_model_that_it_makes_at_once(qps: tuple[int, ...]) -> None:
+    pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+    whole = model()
+    first, *names = increments.steps(qps)
+    assert first == f"nnc-uniform:{qps[0]}"
+    held = sent(whole, first)
+    for place, name in enumerate(names, start=1):
+        held = increments.decode_update([updated(whole, name)], held)
+        assert digest(held.state) == digest(sent(whole, increments.alone(qps, place)).state)
+        assert digest(held.state) == digest(increments.at(whole, qps[place], qps[0]).state)
+
+
+def test_steps_of_nnc_are_about_as_large_as_all_at_once() -> None:
+    """What the coarse levels say of the fine ones costs nothing twice."""
+    pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+    rng = np.random.default_rng(2)
+    whole = model_of({"w": rng.laplace(0, 0.02, (128, 1000)).astype(np.float32)})
+    first, update = increments.steps((-20, -38))
+    sizes = len(b"".join(encode(whole, coder_named(first)))), len(updated(whole, update))
+    at_once = len(b"".join(encode(whole, coder_named("nnc-uniform:-38"))))
+    assert sum(sizes) < 1.02 * at_once
+
+
+def test_a_damaged_update_by_nnc_is_refused() -> None:
+    pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+    base, stream = increments.at(model(), -20, -20), updated(model(), "update:-20:-38")
+    decoder = Decoder(base=digest(base.state))
+    decoder.feed(stream)
+    state = decoder.finish().state
+    lacks = np.array(state["conv.weight"])
+    flipped, doubled = lacks ^ np.uint8(4), np.concatenate([lacks, lacks])
+    for bad in (lacks[:-3], flipped, doubled, lacks[:0]):
+        other = model_of({**state, "conv.weight": bad})
+        with pytest.raises(NodeError, match=r"damaged|not what"):
+            increments.decode_update(encode(other, coder_named("zstd")), base)
+
+
+def test_nnc_updates_no_half_weights() -> None:
+    pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+    with pytest.raises(UsageError, match="half is float16"):
+        updated(model_of({"half": np.ones((2, 2), np.float16)}), "update:-20:-38")

@@ -30,7 +30,8 @@ _OF_MODELS = {
 """Column -> heading."""
 _OF_INCREMENTS = {
     "version": "version",
-    "precision_bit": "bits",
+    "precision_bit": "bits or qp",
+    "refined_share": "of weights",
     "rec_size": "bytes",
     "rec_perf": "accuracy",
     "bw_mbit": "Mbit/s",
@@ -56,7 +57,7 @@ _OF_GROWTH = {
     "frames": "frames",
     "e2e_ms": "e2e ms",
 }
-_OF_LINK = {*[*_OF_MODELS][4:], *[*_OF_INCREMENTS][4:]}
+_OF_LINK = {*[*_OF_MODELS][4:], *[*_OF_INCREMENTS][5:]}
 
 
 def show_models(outcome: Outcome[ModelRow], *, as_json: bool) -> None:

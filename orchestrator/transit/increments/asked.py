@@ -72,6 +72,6 @@ def _steps(own: Mapping[str, object]) -> tuple[int, ...]:
     try:
         steps = _BITS.validate_python(told)
     except ValidationError:
-        raise UsageError(f"bits {told}: give whole numbers, as 4,6,8,16") from None
+        raise UsageError(f"bits {told}: give whole numbers, as 4,6,8,16 or -20,-38") from None
     check(steps)
     return steps

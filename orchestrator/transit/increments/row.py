@@ -20,7 +20,10 @@ class IncrementRow(ModelRow):
     """Of one version. Its accuracy is that of the model which the UE has then."""
 
     version: Annotated[str, Column("high precision, low precision, or update (clause 10.6.14)")]
-    precision_bit: Annotated[int, Column("bits of a weight in the model that the UE has then")]
+    precision_bit: Annotated[
+        int,
+        Column("bits of a weight in the model that the UE has then; up to 0: NNC's quantiser (qp)"),
+    ]
     refined_share: Annotated[
         float, Column("of the weights' values that have these bits; all others have those before")
     ] = 1.0

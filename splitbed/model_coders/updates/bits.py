@@ -1,0 +1,85 @@
+"""Levels of bits: those of few are the upper bits of those of many, rounded.
+
+    values ──> levels of 16 bits ──> their upper 8 bits, rounded ──> a model that runs at once
+                            └──────> what these lack of them ──────> the update
+
+Levels and scales are found again in the values themselves: a channel's greatest value is the top
+level of the fewest bits.  So each step is a model like any other, which a coder ``int8:8`` carries.
+"""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from splitbed.errors import NodeError
+from splitbed.model_coders.integers import STEPS, dequantised, quantised
+from splitbed.model_coders.updates.update import Update
+from splitbed.model_data.file import Array
+
+
+def alone(first: int, bits: int) -> str:
+    """The coder that carries a model of so many bits at once."""
+    return f"int{bits}:{first}+zstd"
+
+
+def kept(name: str, array: Array) -> Array:
+    """The tensor as it is."""
+    del name
+    return array
+
+
+def at(array: Array, first: int, bits: int) -> Array:
+    """A weight at ``bits``; NodeError for values that are not finite."""
+    return dequantised(*quantised(array, bits, first))
+
+
+def refinement(array: Array, update: Update) -> tuple[Array, Array, Array]:
+    """A weight before and after an update, and what it lacks before. Raises as :func:`at`."""
+    coarse, fine = (quantised(array, bits, update.first) for bits in (update.low, update.high))
+    left = update.high - update.low
+    lacking = fine[0] - (coarse[0].astype(np.int16) << left)
+    packed = _packed(lacking - np.int16(_least(update)), left)
+    return dequantised(*coarse), dequantised(*fine), packed
+
+
+def refined(name: str, array: Array, lacking: Array, update: Update) -> Array:
+    """A weight after the update, of the one before; NodeError where what it lacks does not fit."""
+    coarse, scales = quantised(array, update.low, update.first)
+    left = update.high - update.low
+    lacks = _unpacked(name, lacking, array.shape, left)
+    fine = (coarse.astype(np.int32) << left) + lacks + _least(update)
+    return dequantised(fine.astype(np.int16), scales / np.float32(2**left))
+
+
+def _least(update: Update) -> int:
+    """The least that a level lacks: each step that was left out has rounded up by up to a half."""
+    return -sum(
+        1 << (upper - lower - 1 + update.high - upper)
+        for lower, upper in pairwise(STEPS)
+        if update.low <= lower and upper <= update.high
+    )
+
+
+def _packed(lacking: Array, left: int) -> Array:
+    """Numbers from 0 on of ``left`` bits: their lowest bytes, if they have any; then bits."""
+    flat, whole = lacking.reshape(-1), left // 8 * 8
+    low = flat.astype(np.uint8) if whole else np.empty(0, np.uint8)
+    rest = (flat >> whole).astype(np.uint8)[:, np.newaxis] >> np.arange(
+        left - whole, dtype=np.uint8
+    )
+    return np.concatenate([low, np.packbits(rest & 1)])
+
+
+def _unpacked(name: str, packed: Array, shape: tuple[int, ...], left: int) -> Array:
+    """The numbers again, of ``shape``; NodeError where they are not as many."""
+    size, whole, rest = math.prod(shape), left // 8, left % 8
+    if packed.dtype != np.uint8 or packed.shape != (whole * size + -(-size * rest // 8),):
+        raise NodeError(
+            f"the update of {name} {list(shape)} has {packed.nbytes} bytes: it is damaged"
+        )
+    low = packed[:size].astype(np.int32) if whole else np.zeros(size, np.int32)
+    bits = np.unpackbits(packed[whole * size :], count=size * rest).reshape(size, rest)
+    for place in range(rest):
+        low |= bits[:, place].astype(np.int32) << (8 * whole + place)
+    return low.reshape(shape)
