@@ -10,6 +10,7 @@ import grpc
 
 from splitbed.errors import NodeError
 from splitbed.flow import Span
+from splitbed.graphs.apart import check_stored
 from splitbed.graphs.formats import FORMATS, format_named
 from splitbed.graphs.parts import StoredModel, extract_part, open_stored
 from splitbed.logs import log
@@ -72,6 +73,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             )
         (folder := self._host.folder / ("device" if first.device else "")).mkdir(exist_ok=True)
         digest = self._receive(request, folder, format_named(first.format).FILES)
+        check_stored(folder, first.format)
         if first.device:
             self._device = open_stored(folder, first.format)
             return nodes_pb2.Deployed(sha256=digest)

@@ -10,13 +10,16 @@ from msgspec.structs import replace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, DeviceFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
+<<<<<<< HEAD
 from orchestrator.testbed.model_file import input_shapes, model_file, whole_model
+=======
+from orchestrator.testbed.model_file import graph_of, model_file, strangers_graph
+>>>>>>> bfb842e (A file is checked, opened and run in a process that may die before it is opened here; decoders and TFLite's shapes use the same fork server)
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.flow import Span
-from splitbed.graphs.formats import load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
 from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, image_recipe, recipe_for
@@ -116,7 +119,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     or weights that do not fit.
     """
     file, weights, anchor = model_file(config, folder, config.seed)
-    graph = load_graph(file, input_shapes(config, anchor))
+    graph = graph_of(file, config, anchor)
     recipe = _recipe(graph, anchor, config.task)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.least_runs)
@@ -213,7 +216,7 @@ def _device(file: Path, whole: Graph, folder: Path) -> StoredModel:
     """The model in ``file``; UsageError unless it takes and gives what the whole one does."""
     shapes = {info.name: info.shape for info in whole.inputs}
     try:
-        graph = load_graph(file, shapes)
+        graph = strangers_graph(file, shapes)
     except UsageError as error:
         why = f"does not take what the model takes: {error}"
         raise UsageError(f"--device-model {file} {why}") from None

@@ -1,10 +1,11 @@
 """The file of a model: one that the zoo builds, or the user's own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.errors import UsageError
+from splitbed.graphs.apart import check_file
 from splitbed.graphs.formats import format_of, load_graph
 from splitbed.graphs.graph import Graph
 from splitbed.runtime import RUNTIMES
@@ -17,14 +18,23 @@ def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel
     Raises UsageError for an unknown model, a file that is none, and weights that do not fit.
     """
     file, _, anchor = model_file(config, folder, seed=None)
-    return load_graph(file, input_shapes(config, anchor)), anchor
+    return graph_of(file, config, anchor), anchor
 
 
-def input_shapes(
-    config: SweepConfig, anchor: AnchorModel | None
-) -> Mapping[str, tuple[int, ...]] | None:
-    """What inputs of open sizes measure: as `--shape` says, else as the zoo has them."""
-    return config.shape or (anchor.shape if anchor else None) or None
+def graph_of(file: Path, config: SweepConfig, anchor: AnchorModel | None) -> Graph:
+    """The graph of a model's file, which is a stranger's unless it is of the zoo.
+
+    Inputs of open sizes measure what `--shape` says, else what the zoo has them measure. Raises
+    as :func:`load_graph_of`.
+    """
+    shapes = config.shape or (anchor.shape if anchor else None) or None
+    return load_graph(file, shapes) if anchor else strangers_graph(file, shapes)
+
+
+def strangers_graph(file: Path, shapes: Mapping[str, Sequence[int]] | None) -> Graph:
+    """The graph of the user's own file; UsageError for one that is none."""
+    check_file(file, shapes)
+    return load_graph(file, shapes)
 
 
 def model_file(

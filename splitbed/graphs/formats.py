@@ -14,6 +14,9 @@ from splitbed.graphs.graph import Graph
 FORMATS = ("onnx", "tflite")
 """Names of the formats, which are those of the runtimes and of the files' suffixes, too."""
 
+WEIGHTS_FILE = "weights.bin"
+"""Beside the structure of a stored ONNX model, and the parts that are cut of it."""
+
 _TFLITE_MARK = slice(4, 8), b"TFL3"
 
 
@@ -42,6 +45,12 @@ class Format(Protocol):
 
     def write_portable(self, part: Path, path: Path) -> None:
         """Write ``part`` as a model file of its own."""
+
+    def check(self, path: Path) -> None:
+        """Raise UsageError for a file that its runtime should not be given.
+
+        It may end a process, where code of others reads the file, too.
+        """
 
     def check_received(self, path: Path) -> None:
         """Raise UsageError for a file from outside that would have the runtime read others."""
@@ -72,6 +81,12 @@ def format_of(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     return "tflite" if path.suffix.lower() == ".tflite" else "onnx"
+
+
+def files_of(path: Path, model_format: str) -> list[Path]:
+    """A model file, and what it may refer to."""
+    beside = path.with_name(WEIGHTS_FILE)
+    return [path, beside] if model_format == "onnx" and beside.is_file() else [path]
 
 
 def load_graph(path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:

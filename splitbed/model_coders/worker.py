@@ -5,16 +5,10 @@
 Until the last step a model that was at FILE stays there.
 """
 
-import json
-import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,14 +17,15 @@ import msgspec
 import psutil
 
 from splitbed.errors import MachineError, NodeError, SplitbedError
+from splitbed.workers.allowance import Allowance, peak_bytes
+from splitbed.workers.task import Answer, Ready
+from splitbed.workers.worker import Died, Worker
 
 MEMORY_BYTES = 512 << 20
 OF_BASE = 8
 """An update may take so many times its base besides, which may be all in one weight."""
 SECONDS = 600
 READ_BYTES = 1 << 20
-GRACE_S = 5.0
-READY = b"ready"
 
 
 @dataclass(frozen=True)
@@ -73,26 +68,20 @@ class DecodingWorker:
     ) -> None:
         self.have: tuple[bytes, ...] = ()
         """Hashes of the tensors of ``beside``, once entered."""
-        self._path, self._seconds = path, seconds
+        self._path = path
         self._coming = path.with_name(f"{path.name}.coming")
         room = min(psutil.virtual_memory().available, shutil.disk_usage(path.parent).free)
         most_bytes = room if most_bytes is None else min(most_bytes, room)
         if update_of is not None:
             memory_bytes += OF_BASE * update_of.stat().st_size
-        limits = (str(memory_bytes), str(seconds), str(most_bytes))
-        files = (str(update_of or ""), str(beside or ""))
-        argv = [sys.executable, "-m", __name__, str(self._coming), *limits, *files]
-        try:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-        except OSError as error:
-            raise MachineError(f"cannot start a decoder: {error.strerror}") from error
+        asked = _Asked(str(self._coming), most_bytes, _name(update_of), _name(beside))
+        allowance = Allowance(memory_bytes, seconds, most_bytes)
+        self._worker = Worker(f"{__name__}:decode", vars(asked), allowance)
 
     @property
     def pid(self) -> int:
         """The worker's process."""
-        return self._process.pid
+        return self._worker.pid
 
     def feed(self, chunk: bytes) -> None:
         """Hand it some bytes of the bitstream; waits while it is behind.
@@ -100,13 +89,9 @@ class DecodingWorker:
         Raises:
             NodeError: it refused the bitstream, or ended at one of its limits; the reason is in it.
         """
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(chunk)
-            self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
+        if not self._worker.feed(chunk):
             self._answer()
-            raise NodeError("the decoder ended before the bitstream did") from None
+            raise NodeError("the decoder ended before the bitstream did")
 
     def finish(self) -> Decoded:
         """The model file, which now is at ``path``; raises as :meth:`feed` does."""
@@ -116,27 +101,20 @@ class DecodingWorker:
 
     def kill(self) -> None:
         """End it, from any thread; whoever feeds it is told."""
-        self._process.kill()
+        self._worker.kill()
 
     def close(self) -> None:
         """End it, if it has not; what came is forgotten."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with suppress(BrokenPipeError):
-                pipe.close()
+        self._worker.close()
         self._coming.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline()
-        ready, *have = said.split() or [b""]
-        if ready != READY:
+        try:
+            ready = msgspec.convert(self._worker.ready(), _Ready)
+        except (Died, SplitbedError) as error:
             self.close()
-            why = said.decode() or self._process.returncode
-            raise MachineError(f"a decoder ended at its start ({why})")
-        self.have = tuple(bytes.fromhex(one.decode()) for one in have)
+            raise MachineError(f"a decoder ended at its start ({error})") from None
+        self.have = tuple(map(bytes.fromhex, ready.have))
         return self
 
     def __exit__(
@@ -147,88 +125,59 @@ class DecodingWorker:
     ) -> None:
         self.close()
 
-    def _answer(self) -> dict[str, object]:
+    def _answer(self) -> Answer:
         try:
-            answer, _ = self._process.communicate(timeout=self._seconds + GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise NodeError(f"the decoder took over {self._seconds:g} s, and was ended") from None
-        try:
-            said = json.loads(answer)
-        except ValueError:
-            code = self._process.returncode
-            killed = code in (-signal.SIGKILL, -signal.SIGXCPU)
-            why = f"killed, after {self._seconds:g} s at work or without memory" if killed else code
-            raise NodeError(f"the decoder died of the bitstream ({why})") from None
-        if "error" in said:
-            raise NodeError(str(said["error"]))
-        return dict(said)
+            return self._worker.answer()
+        except Died as died:
+            raise NodeError(f"the decoder died of the bitstream ({died})") from None
+        except SplitbedError as error:
+            raise NodeError(str(error)) from None
 
 
-def main() -> None:
-    """Decode what comes on standard input; one line of JSON says how that ended."""
+@dataclass(frozen=True)
+class _Asked:
+    path: str
+    most_bytes: int
+    update_of: str | None
+    beside: str | None
+
+
+@dataclass(frozen=True)
+class _Ready:
+    have: list[str]
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """Decode what it is fed into a file, in a worker; what was decoded."""
     from splitbed.model_coders import coder_named
     from splitbed.model_coders.increments import Refining
     from splitbed.model_coders.rebuilding import Rebuilding
     from splitbed.model_data import read_model
     from splitbed.model_data.digest import by_hash
 
-    path, memory_bytes, seconds, most_bytes, update_of, beside = sys.argv[1:]
+    ours = msgspec.convert(asked, _Asked)
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # a coder's library may print there
-    said: dict[str, object]
     try:
-        with Path(path).open("wb") as file:
-            held = by_hash(read_model(Path(beside)).state) if beside else {}
+        with Path(ours.path).open("wb") as file:
+            held = by_hash(read_model(Path(ours.beside)).state) if ours.beside else {}
             rebuilding = (
-                Refining(file, read_model(Path(update_of)), most_bytes=int(most_bytes))
-                if update_of
-                else Rebuilding(file, most_bytes=int(most_bytes), held=held)
+                Refining(file, read_model(Path(ours.update_of)), most_bytes=ours.most_bytes)
+                if ours.update_of
+                else Rebuilding(file, most_bytes=ours.most_bytes, held=held)
             )
-            ready = [READY.decode(), *(one.hex() for one in held)]
-            answers.write(" ".join(ready) + "\n")
-            answers.flush()
-            _limit(int(memory_bytes), float(seconds), int(most_bytes))
-            said, busy_ns = {}, 0
-            while not said:
-                data = os.read(0, READ_BYTES)
+            ready(vars(_Ready([one.hex() for one in held])))
+            busy_ns = 0
+            while data := fed.read1(READ_BYTES):
                 begin = time.perf_counter_ns()
-                if data:
-                    rebuilding.feed(data)
-                else:
-                    said = vars(rebuilding.finish())
+                rebuilding.feed(data)
                 busy_ns += time.perf_counter_ns() - begin
-    except SplitbedError as error:
-        said = {"error": str(error)}
-    except MemoryError:
-        said = {"error": f"the decoder needs more than {memory_bytes} bytes of memory"}
+            begin = time.perf_counter_ns()
+            done = rebuilding.finish()
+            busy_ns += time.perf_counter_ns() - begin
     except OSError as error:
-        said = {"error": f"the decoder cannot write {path}: {error.strerror}"}
-    else:
-        said |= {"peak_bytes": _peak_bytes(), "decode_ms": busy_ns / 1e6}
-    answers.write(json.dumps(said))
-    answers.flush()
-    os._exit(0)  # at once: the node waits for the model
-
-
-def _limit(memory_bytes: int, seconds: float, most_bytes: int) -> None:
-    """Hold this process to its limits; what it has taken to start does not count."""
-    started = psutil.Process().memory_info().data
-    for kind, most in (
-        (resource.RLIMIT_DATA, started + memory_bytes),
-        (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),
-        (resource.RLIMIT_FSIZE, most_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (most, most))
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process had; getrusage would tell that of the node it is from."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
-if __name__ == "__main__":
-    main()
+        raise NodeError(f"the decoder cannot write {ours.path}: {error.strerror}") from error
+    return {**vars(done), "peak_bytes": peak_bytes(), "decode_ms": busy_ns / 1e6}

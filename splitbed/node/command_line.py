@@ -106,8 +106,10 @@ def run_node(
     from splitbed.node.serve import end, serve
     from splitbed.runtime.memory import keep_freed_memory
     from splitbed.telemetry import serving as serving_metrics
+    from splitbed.workers.fork_server import prepare
 
     configure(config.log)
+    prepare()
     keep_freed_memory()
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(f"{role}-node-"))

@@ -26,6 +26,7 @@ from splitbed.runtime.session import PartSession
 from splitbed.runtime.turns import QUIET_SHARE, TELLS, Turn, least_disturbed, waited_ms
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
+from splitbed.workers.task import expendable
 
 _ROUNDS = 2
 _PACED_RUNS, _PAUSE_S = 2, 0.05
@@ -272,4 +273,5 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    expendable()
     json.dump(_answer(json.load(sys.stdin)), sys.stdout)

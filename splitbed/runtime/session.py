@@ -10,12 +10,14 @@ import numpy as np
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES, Runner
+from splitbed.runtime.trial import Asked, tried
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 
 
 class PartSession:
     """Runs one part: ``inputs`` go in, ``outputs`` come out, by name.
 
+    A file that is not known is tried elsewhere before (:mod:`splitbed.runtime.trial`).
     Outputs named in ``passthrough`` are handed on as they came; without a ``part_file`` nothing
     else may be asked for.  ``threads`` compute, in a run only; 0 are as many
     as this process may use.  ``runtime`` is a key of :data:`splitbed.runtime.RUNTIMES`, as a rule
@@ -34,9 +36,10 @@ class PartSession:
     ) -> None:
         self._inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
-        self._computed = [name for name in self._outputs if name not in passthrough]
+        self._made = tuple(tensor for tensor in outputs if tensor.name not in passthrough)
+        self._computed = [tensor.name for tensor in self._made]
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._runner = _open(part_file, self.threads, runtime) if part_file else None
+        self._runner = self._opened(part_file, runtime) if part_file else None
 
     def run(self, tensors: Tensors) -> Tensors:
         """The outputs for ``tensors``, in order.
@@ -100,11 +103,12 @@ class PartSession:
                     f"{got.dtype} {list(got.shape)}"
                 )
 
-
-def _open(part_file: Path, threads: int, runtime: str | None) -> Runner:
-    name = runtime or part_file.suffix[1:]
-    if name not in RUNTIMES:
-        raise UsageError(
-            f"no runtime here runs {part_file} as {name!r}: there are {', '.join(RUNTIMES)}"
-        )
-    return RUNTIMES[name].load()(part_file, threads)
+    def _opened(self, file: Path, runtime: str | None) -> Runner:
+        name = runtime or file.suffix[1:]
+        if name not in RUNTIMES:
+            raise UsageError(
+                f"no runtime here runs {file} as {name!r}: there are {', '.join(RUNTIMES)}"
+            )
+        opens = RUNTIMES[name].load()
+        tried(Asked(str(file), self._inputs, self._made, self.threads, name))
+        return opens(file, self.threads)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.tensors import Tensors
+from splitbed.workers.task import is_expendable
 
 _STDERR = 2
 _greeted = threading.Event()
@@ -122,7 +123,7 @@ def _greeting_left_out() -> Iterator[None]:
     It comes from C++ on the process's stderr, so that is led aside meanwhile, once, and what else
     was said is said again.
     """
-    if _greeted.is_set():
+    if _greeted.is_set() or is_expendable():  # whose words nobody reads
         yield
         return
     _greeted.set()

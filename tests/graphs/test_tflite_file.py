@@ -2,7 +2,6 @@
 
 import random
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from splitbed.errors import MachineError, UsageError
+from splitbed.errors import UsageError
 from splitbed.graphs import parts
-from splitbed.graphs.tflite import probe as tflite_probe
 from splitbed.graphs.tflite.file import parse
 from splitbed.graphs.tflite.parts import load_graph
 from tests.graphs.tflite_models import (
@@ -170,37 +168,6 @@ def test_an_output_that_the_wire_does_not_know_is_refused(tmp_path: Path) -> Non
 def test_kernels_that_do_not_fit_are_refused_by_the_interpreter(tmp_path: Path) -> None:
     proto = changed("chain", set_field("tensors.0.shape", [1, 8, 8, 4]))
     assert "TFLite cannot run it" in refusal_of(proto, tmp_path)
-
-
-def interpreted_by(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a shell ``script`` stand for the process that asks the interpreter."""
-    path = tmp_path / "python"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(path))
-
-
-def test_a_file_that_crashes_the_interpreter_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interpreted_by("kill -SEGV $$", tmp_path, monkeypatch)
-    assert "TFLite crashes on it (SIGSEGV)" in refusal_of(MODELS["chain"](), tmp_path)
-
-
-def test_an_interpreter_that_does_not_end_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tflite_probe, "LONGEST_S", 0.2)
-    interpreted_by("exec sleep 60", tmp_path, monkeypatch)
-    assert "TFLite did not end within 0.2 s" in refusal_of(MODELS["chain"](), tmp_path)
-
-
-def test_a_process_that_cannot_start_is_no_fault_of_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interpreted_by("echo no module >&2; exit 1", tmp_path, monkeypatch)
-    with pytest.raises(MachineError, match="no module"):
-        load_graph(save(MODELS["chain"](), tmp_path / "model.tflite"))
 
 
 def test_an_input_left_open_is_refused_with_the_repair(tmp_path: Path) -> None:

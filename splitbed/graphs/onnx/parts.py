@@ -14,7 +14,7 @@ from onnx.utils import Extractor
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.onnx import trial
+from splitbed.graphs.onnx import shapes, trial
 from splitbed.graphs.onnx import weights as weights_file
 from splitbed.graphs.onnx.graph import (
     OnnxModel,
@@ -27,6 +27,7 @@ from splitbed.graphs.onnx.graph import (
 
 __all__ = [
     "FILES",
+    "check",
     "check_received",
     "load_graph",
     "open_stored",
@@ -85,6 +86,14 @@ def write_portable(part: Path, path: Path) -> None:
         raise UsageError(f"cannot write {path}: {nbytes} bytes are over ONNX's limit of 2 GB")
     weights_file.embed(model, part.with_name(weights_file.FILE))
     path.write_bytes(_serialised(model))
+
+
+def check(path: Path) -> None:
+    """Raise UsageError for a file with damaged constants, references or shapes."""
+    model = parse(path)
+    weights_file.check(model, path.with_name(weights_file.FILE))
+    weights_file.check_sizes(model)
+    shapes.check(model)
 
 
 def check_received(path: Path) -> None:

@@ -98,6 +98,11 @@ def infer(model: onnx.ModelProto, weights: Weights) -> None:
     graph.value_info.extend(found[name] for name in names if name in found)
 
 
+def check(model: onnx.ModelProto) -> None:
+    """Raise UsageError where what ``model`` says of shapes contradicts what its operators make."""
+    _inferred(model)
+
+
 def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     try:
         inferred = onnx.shape_inference.infer_shapes(weights_file.as_inputs(model), data_prop=True)

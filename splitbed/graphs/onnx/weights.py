@@ -14,11 +14,12 @@ from google.protobuf.message import Message
 from onnx import TensorProto, numpy_helper
 
 from splitbed.errors import UsageError
+from splitbed.graphs.formats import WEIGHTS_FILE
 
 Weights = Mapping[str, bytes]
 """Raw little-endian bytes of each weight."""
 
-FILE = "weights.bin"
+FILE = WEIGHTS_FILE
 INLINE_BELOW_BYTES = 1024
 ALIGNMENT_BYTES = 64  # a cache line, so that no kernel reads a mapped weight across one more
 MODEL_LIMIT_BYTES = 2**31 - 1  # protobuf's
@@ -84,6 +85,13 @@ def check(model: onnx.ModelProto, path: Path) -> None:
                     f"{path.name} may be named"
                 )
             _check_extent(tensor, offset, length, file_bytes, path)
+
+
+def check_sizes(model: onnx.ModelProto) -> None:
+    """Raise UsageError unless each constant in ``model`` has as many bytes as its shape needs."""
+    for tensor in _tensors(model):
+        if tensor.data_location != TensorProto.EXTERNAL and tensor.data_type != TensorProto.STRING:
+            _read_inline(tensor)
 
 
 def embed(model: onnx.ModelProto, path: Path) -> None:

@@ -142,6 +142,11 @@ def _renumbered(operator: Any, codes: _Kept, tensors: _Kept) -> Any:
     return changed(operator, opcodeIndex=index, debugMetadataIndex=-1, **renumbered)
 
 
+def check(path: Path) -> None:
+    """Raise UsageError as :func:`splitbed.graphs.tflite.file.parse`."""
+    parse(path)
+
+
 def check_received(path: Path) -> None:
     """Nothing: a TFLite file is read alone."""
     del path

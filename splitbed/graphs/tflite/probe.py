@@ -3,23 +3,28 @@
 A damaged file can crash the interpreter, which checks little of what its kernels read.
 """
 
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.errors import MachineError, UsageError
+from splitbed.errors import NodeError, UsageError
 from splitbed.runtime.tflite import Interpreter, interpreter_class, resolver_without_delegates
+from splitbed.workers.allowance import Allowance
+from splitbed.workers.task import Answer, Ready
+from splitbed.workers.worker import Died, Worker
 
 Shape = tuple[int, ...]
 
+MEMORY_BYTES = 2 << 30
+OF_FILE = 4
+"""So many times its file it may take besides."""
 LONGEST_S = 120.0
+"""Of the processor."""
 NEVER_SET = (0,)
 """The shape, in a model to ask about, of whatever its operators write: it stays where they set
 none before they run."""
@@ -44,34 +49,38 @@ def ask(content: bytes | memoryview, inputs: Mapping[int, Shape], written: Seque
     ``written`` are the places of what operators write.  Raises UsageError where the interpreter
     refuses the model, crashes or does not end, MachineError where there is none.
     """
-    question = json.dumps({"inputs": list(inputs.items()), "written": list(written)})
-    argv = [sys.executable, "-m", __name__, question]
-    try:
-        child = subprocess.run(
-            argv, input=content, capture_output=True, timeout=LONGEST_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(f"TFLite did not end within {LONGEST_S:g} s") from error
-    if child.returncode < 0:
-        name = signal.Signals(-child.returncode).name
-        raise UsageError(f"TFLite crashes on it ({name}): it is damaged; get the file again")
-    if child.returncode:
-        last = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise MachineError(f"cannot ask TFLite for shapes with {' '.join(argv[:3])}: {last}")
-    answer = json.loads(child.stdout)
-    if "error" in answer:
-        raise UsageError(f"TFLite cannot run it: {answer['error']}")
-    return Shapes(_tuples(answer["allocated"]), [_tuples(run) for run in answer["runs"]])
+    question = {"inputs": [[*one] for one in inputs.items()], "written": [*written]}
+    allowance = Allowance(MEMORY_BYTES + OF_FILE * len(content), LONGEST_S)
+    with Worker(f"{__name__}:tell", question, allowance) as worker:
+        worker.feed(content)
+        try:
+            answer = msgspec.convert(worker.answer(), _Told, str_keys=True)
+        except Died as died:
+            raise UsageError(
+                f"TFLite crashes on it ({died}): it is damaged; get the file again"
+            ) from None
+        except NodeError as error:
+            raise UsageError(f"TFLite cannot run it: {error}") from None
+    return Shapes(_tuples(answer.allocated), [_tuples(run) for run in answer.runs])
 
 
-def main() -> None:
-    """Answer the question in the first argument about the model on standard input."""
-    question = json.loads(sys.argv[1])
+@dataclass(frozen=True)
+class _Told:
+    allocated: dict[int, list[int]]
+    runs: list[dict[int, list[int]]]
+
+
+def tell(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """The shapes in the model that it is fed, in a worker."""
+    interpreter_class()
+    content = fed.read()
+    ready()
+    inputs = msgspec.convert(asked["inputs"], list[tuple[int, list[int]]])
+    written = msgspec.convert(asked["written"], list[int])
     try:
-        answer = _answer(sys.stdin.buffer.read(), question["inputs"], question["written"])
+        return _answer(content, inputs, written)
     except (ValueError, RuntimeError) as error:
-        answer = {"error": " ".join(str(error).split())}
-    sys.stdout.write(json.dumps(answer))
+        raise NodeError(" ".join(str(error).split())) from None
 
 
 def _answer(
@@ -113,9 +122,5 @@ def _made_up(
     return np.full(shape, 1 if fill is None else fill, dtype)
 
 
-def _tuples(shapes: Mapping[str, Sequence[int]]) -> dict[int, Shape]:
-    return {int(place): tuple(shape) for place, shape in shapes.items()}
-
-
-if __name__ == "__main__":
-    main()
+def _tuples(shapes: Mapping[int, Sequence[int]]) -> dict[int, Shape]:
+    return {place: tuple(shape) for place, shape in shapes.items()}

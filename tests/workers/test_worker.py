@@ -1,0 +1,134 @@
+"""Work in a process that may die: what it may take, and what is told of its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from splitbed.errors import NodeError, UsageError
+from splitbed.workers.allowance import Allowance
+from splitbed.workers.fork_server import fork_server, prepare
+from splitbed.workers.task import Answer, Task
+from splitbed.workers.worker import Died, Worker
+from tests.shared_machine import HANG_S, until
+from tests.workers import tasks
+
+ENOUGH = Allowance(1 << 30, 20.0, 1 << 30)
+
+
+def worker(task: Task, allowed: Allowance = ENOUGH, **asked: object) -> Worker:
+    return Worker(f"{tasks.__name__}:{task.__name__}", asked, allowed)
+
+
+def answer(task: Task, allowed: Allowance = ENOUGH, **asked: object) -> Answer:
+    with worker(task, allowed, **asked) as one:
+        return one.answer()
+
+
+def test_it_gets_what_is_asked_and_all_that_it_is_fed() -> None:
+    with worker(tasks.echo, number=7, long="x" * 200_000) as one:
+        pid = one.ready()["pid"]
+        assert pid == one.pid != os.getpid()
+        for _ in range(1000):
+            assert one.feed(b"0123456789" * 20)
+        said = one.answer()
+    assert said["number"] == 7
+    assert said["fed"] == "0123456789" * 20_000
+    assert len(str(said["long"])) == 200_000
+    assert said["parent"] == fork_server().pid
+
+
+def test_it_is_forked_of_a_process_of_one_thread_that_has_imported_what_it_needs() -> None:
+    prepare("splitbed.runtime.trial", "splitbed.runtime.onnx", "splitbed.model_coders.worker")
+    assert answer(tasks.threads) == {"threads": 1}
+    assert psutil.Process(fork_server().pid).num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "allowed", "how"),
+    [
+        (tasks.crash, ENOUGH, "SIGSEGV"),
+        (tasks.spin, Allowance(1 << 30, 0.0), "killed: it was at work for too long"),
+    ],
+)
+def test_how_it_died_is_told(
+    task: Task, allowed: Allowance, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitbed.workers.worker.GRACE_S", HANG_S)
+    with pytest.raises(Died, match=how):
+        answer(task, allowed)
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "what"),
+    [
+        (tasks.refuse, UsageError, "this is wrong"),
+        (tasks.fail, NodeError, "KeyError: 'nobody thought of it'"),
+        (tasks.hoard, NodeError, f"more than {64 << 20} bytes of memory"),
+    ],
+)
+def test_what_it_says_of_what_is_wrong_is_told(
+    task: Task, kind: type[Exception], what: str
+) -> None:
+    for asked in (Worker.answer, Worker.ready) if task is tasks.refuse else (Worker.answer,):
+        with worker(task, Allowance(64 << 20, 20.0)) as one, pytest.raises(kind, match=what):
+            asked(one)
+
+
+def test_one_that_does_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitbed.workers.worker.GRACE_S", 0.0)
+    with worker(tasks.sleep, Allowance(1 << 30, 0.2)) as one:
+        one.ready()
+        with pytest.raises(Died, match=r"over 0.2 s"):
+            one.answer()
+        until(lambda: not psutil.pid_exists(one.pid))
+
+
+def test_it_writes_no_more_than_it_may(tmp_path: Path) -> None:
+    for most, error in ((1 << 20, {}), ((1 << 20) - 1, {"error": "File too large"})):
+        said = answer(tasks.write, Allowance(1 << 30, 20.0, most), path=str(tmp_path / "file"))
+        assert said == error
+
+
+@pytest.mark.parametrize("end", [Worker.kill, Worker.close])
+def test_it_ends_when_it_is_ended(end: Callable[[Worker], None]) -> None:
+    with worker(tasks.sleep) as one:
+        one.ready()
+        end(one)
+        until(lambda: not psutil.pid_exists(one.pid))
+
+
+def test_many_at_once_do_not_wait_for_one_another() -> None:
+    with worker(tasks.sleep) as one, worker(tasks.echo) as other:
+        one.ready()
+        assert other.answer()["fed"] == ""
+        assert psutil.pid_exists(one.pid)
+
+
+def test_a_fork_server_that_ended_is_started_anew() -> None:
+    with worker(tasks.sleep) as one:
+        one.ready()
+        os.kill(fork_server().pid, signal.SIGKILL)
+        with pytest.raises(Died):
+            one.answer()
+    assert answer(tasks.echo)["fed"] == ""
+
+
+def test_all_of_it_ends_with_the_process_that_started_it() -> None:
+    program = (
+        "import time; from tests.workers.test_worker import fork_server, tasks, worker\n"
+        "one = worker(tasks.sleep); one.ready(); print(fork_server().pid, one.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pids = [*map(int, process.stdout.readline().split())]
+        process.kill()
+    with suppress(psutil.NoSuchProcess):
+        until(lambda: not any(map(psutil.pid_exists, pids)))
