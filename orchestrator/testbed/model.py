@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, DeviceFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
-<<<<<<< HEAD
-from orchestrator.testbed.model_file import input_shapes, model_file, whole_model
-=======
-from orchestrator.testbed.model_file import graph_of, model_file, strangers_graph
->>>>>>> bfb842e (A file is checked, opened and run in a process that may die before it is opened here; decoders and TFLite's shapes use the same fork server)
+from orchestrator.testbed.model_file import (
+    graph_of,
+    model_file,
+    strangers_graph,
+    whole_model,
+)
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Range, Setting

@@ -22,13 +22,14 @@ def load_graph_of(config: SweepConfig, folder: Path) -> tuple[Graph, AnchorModel
 
 
 def graph_of(file: Path, config: SweepConfig, anchor: AnchorModel | None) -> Graph:
-    """The graph of a model's file, which is a stranger's unless it is of the zoo.
+    """The graph of a model's file, which is a stranger's unless the zoo built it.
 
     Inputs of open sizes measure what `--shape` says, else what the zoo has them measure. Raises
     as :func:`load_graph_of`.
     """
     shapes = config.shape or (anchor.shape if anchor else None) or None
-    return load_graph(file, shapes) if anchor else strangers_graph(file, shapes)
+    ours = anchor is not None and whole_model(config, anchor) is None
+    return load_graph(file, shapes) if ours else strangers_graph(file, shapes)
 
 
 def strangers_graph(file: Path, shapes: Mapping[str, Sequence[int]] | None) -> Graph:

@@ -19,6 +19,7 @@ from splitbed.runtime import RUNTIMES
 from splitbed.runtime.known import Known
 from splitbed.tensors import TensorInfo
 from splitbed.workers.allowance import Allowance
+from splitbed.workers.fork_server import prepare
 from splitbed.workers.task import Answer, Ready, is_expendable
 from splitbed.workers.worker import Worker
 
@@ -28,6 +29,11 @@ OF_FILE = 4
 """So many times its file it may take for weights: as they came, and as they are laid out to run."""
 SECONDS = 120.0
 """Of the processor."""
+_NEEDS = {
+    "onnx": ("splitbed.graphs.onnx.parts", "splitbed.runtime.onnx"),
+    "tflite": ("splitbed.graphs.tflite.parts", "splitbed.runtime.tflite:interpreter_class"),
+}
+"""What it takes to check and run a file, imported once for all."""
 _NO_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 """What runtimes say where they get none."""
 
@@ -53,6 +59,7 @@ class Trial:
 
     def __init__(self, asked: Asked, memory_bytes: int = SESSION_BYTES) -> None:
         self._asked = asked
+        prepare(__name__, *_NEEDS[RUNTIMES[asked.runtime].format])
         size = sum(path.stat().st_size for path in asked.files)
         allowance = Allowance(memory_bytes + OF_FILE * size, SECONDS)
         self._worker = Worker(f"{__name__}:attempt", asdict(asked), allowance)

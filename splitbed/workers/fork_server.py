@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gc import freeze
 from importlib import import_module
 
-from splitbed.errors import MachineError
+from splitbed.errors import MachineError, SplitbedError
 from splitbed.workers.task import work
 
 _MOST_NAME = 4096
@@ -38,7 +38,7 @@ class ForkServer:
                 raise MachineError(f"cannot start a fork server: {error.strerror}") from error
 
     def send(self, name: str, *files: int) -> None:
-        """A task, with the ends of its pipes; or a module that tasks will need."""
+        """A task, with the ends of its pipes; or a module, or what imports some, for later."""
         try:
             socket.send_fds(self._door, [name.encode()], files)
         except OSError as error:
@@ -67,11 +67,14 @@ def fork_server() -> ForkServer:
         return _started[0]
 
 
-def prepare(*modules: str) -> None:
-    """Have it there, with modules that tasks will need; nobody waits for that."""
+def prepare(*needs: str) -> None:
+    """Have it there, with modules that tasks will need; nobody waits for that.
+
+    ``needs`` are modules, or functions of modules that import what is needed.
+    """
     server = fork_server()
-    for module in modules:
-        server.send(module)
+    for need in needs:
+        server.send(need)
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,19 @@ def main() -> None:
                 for child in children.values():
                     os.kill(child.pid, signal.SIGKILL)
                 return
-            with suppress(ImportError):
-                import_module(name.decode().partition(":")[0])
+            _import(name.decode(), call=not files)
             if files:
                 alive, child = _forked(name.decode(), door.fileno(), children, *files)
                 children[alive] = child
                 poll.register(alive, select.POLLIN)
+
+
+def _import(name: str, *, call: bool) -> None:
+    module, _, function = name.partition(":")
+    with suppress(ImportError, SplitbedError):  # for the worker to say
+        loaded = import_module(module)
+        if function and call:
+            getattr(loaded, function)()
 
 
 def _forked(

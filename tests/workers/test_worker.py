@@ -46,6 +46,7 @@ def test_it_gets_what_is_asked_and_all_that_it_is_fed() -> None:
 
 def test_it_is_forked_of_a_process_of_one_thread_that_has_imported_what_it_needs() -> None:
     prepare("splitbed.runtime.trial", "splitbed.runtime.onnx", "splitbed.model_coders.worker")
+    prepare("splitbed.runtime.tflite:interpreter_class")
     assert answer(tasks.threads) == {"threads": 1}
     assert psutil.Process(fork_server().pid).num_threads() == 1
 

@@ -18,6 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
+from splitbed.graphs.tflite.operators import check_operator, check_quantisation
 from splitbed.graphs.tflite.tables import Buffer, Model, Operator, Tensor
 from splitbed.tensors import NUMPY_TYPES
 
@@ -208,6 +209,7 @@ def _check_tensor(model: Model, tensor: Any) -> None:
         raise UsageError(f"{name!r} is kept from run to run: convert it without variables")
     if math.prod(dims) * _BITS.get(kind, 8) > 8 * _MOST_BYTES:
         raise UsageError(f"{name!r} of shape {dims} is over 2 GB: is the file whole?")
+    check_quantisation(tensor, name, dims)
     data = model.buffers[tensor.buffer]
     if not has_data(data) or tensor.sparsity is not None:
         return
@@ -237,6 +239,7 @@ def _check_operators(model: Model, graph: Any) -> None:
             raise UsageError(f"its operator {name} keeps state: convert it without variables")
         if operator.largeCustomOptionsOffset > 1:
             raise UsageError(f"the options of its {name} are outside the flatbuffer; {_DAMAGE}")
+        check_operator(name, operator)
 
 
 def _check_order(model: Model, graph: Any) -> None:

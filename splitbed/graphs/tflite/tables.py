@@ -17,6 +17,14 @@ class Buffer(Protocol):
     offset: int
 
 
+class Quantisation(Protocol):
+    """``QuantizationParametersT``; its vectors may be None."""
+
+    scale: Sequence[float] | None
+    zeroPoint: Sequence[int] | None  # noqa: N815
+    quantizedDimension: int  # noqa: N815
+
+
 class Tensor(Protocol):
     """``TensorT``: ``buffer`` is a place among the model's."""
 
@@ -27,7 +35,7 @@ class Tensor(Protocol):
     buffer: int
     isVariable: bool  # noqa: N815
     sparsity: object
-    quantization: object
+    quantization: "Quantisation | None"
     externalBuffer: int  # noqa: N815
 
 
@@ -38,6 +46,10 @@ class Operator(Protocol):
     inputs: Sequence[int]
     outputs: Sequence[int]
     intermediates: Sequence[int]
+    builtinOptionsType: int  # noqa: N815
+    builtinOptions: object  # noqa: N815
+    builtinOptions2Type: int  # noqa: N815
+    builtinOptions2: object  # noqa: N815
 
 
 class OperatorCode(Protocol):
