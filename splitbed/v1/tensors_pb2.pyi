@@ -53,7 +53,9 @@ Global___TensorHeader: _TypeAlias = TensorHeader  # noqa: Y015
 
 @_typing.final
 class FrameHeader(_message.Message):
-    """Whose payload is its tensors, one after another."""
+    """Whose payload is its tensors, one after another. No more than its receiver needs to go on: what
+    else is to be said follows in a Report.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -62,9 +64,6 @@ class FrameHeader(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
-    STAGES_FIELD_NUMBER: _builtins.int
-    SENT_NS_FIELD_NUMBER: _builtins.int
-    REPORT_FOLLOWS_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     """one input through the pipeline"""
     input: _builtins.int
@@ -73,16 +72,8 @@ class FrameHeader(_message.Message):
     """what is done with it"""
     at: _builtins.int
     """index of the station that it goes to"""
-    sent_ns: _builtins.int
-    """when the sender began to send it, CLOCK_MONOTONIC"""
-    report_follows: _builtins.bool
-    """off the clock"""
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorHeader]: ...
-    @_builtins.property
-    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
-        """what was done with it so far, in order"""
-
     def __init__(
         self,
         *,
@@ -91,13 +82,10 @@ class FrameHeader(_message.Message):
         input: _builtins.int = ...,
         assignment: _builtins.int = ...,
         at: _builtins.int = ...,
-        stages: _abc.Iterable[Global___Stage] | None = ...,
-        sent_ns: _builtins.int = ...,
-        report_follows: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "at", b"at", "frame", b"frame", "input", b"input", "report_follows", b"report_follows", "sent_ns", b"sent_ns", "stages", b"stages", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "at", b"at", "frame", b"frame", "input", b"input", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -149,23 +137,31 @@ Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final
 class Report(_message.Message):
-    """What is known of a frame once its result is on its way; it has no payload."""
+    """What is said of a frame once it is on its way, off the clock; it has no payload."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_ABS_DIFF_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
     max_abs_diff: _builtins.float
-    """split output against the whole model's"""
+    """split output against the whole model's, where that is known"""
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
+        """what was done with it so far, in order; the last is this hop"""
+
     def __init__(
         self,
         *,
-        max_abs_diff: _builtins.float = ...,
+        max_abs_diff: _builtins.float | None = ...,
+        stages: _abc.Iterable[Global___Stage] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_abs_diff", b"max_abs_diff"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
+    _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_abs_diff) -> _WhichOneofReturnType__max_abs_diff | None: ...
 
 Global___Report: _TypeAlias = Report  # noqa: Y015
 

@@ -187,7 +187,7 @@ def _ours_server(address: str) -> grpc.Server:
     def serve(stream: Stream) -> None:
         for received in stream:
             # the rate of the link, in the place of a number that a link has not
-            stream.rate_mbit = received.header.frame.sent_ns or math.inf
+            stream.rate_mbit = received.header.frame.input or math.inf
             received.tensors()
             stream.send(Header(frame=FrameHeader()), {"answer": answer})
 
@@ -206,7 +206,7 @@ class _Ours:
     def __call__(self, array: Floats) -> None:
         with self._node.stream() as stream:
             stream.rate_mbit = self.rate_mbit or math.inf
-            stream.send(Header(frame=FrameHeader(sent_ns=self.rate_mbit)), {"x": array})
+            stream.send(Header(frame=FrameHeader(input=self.rate_mbit)), {"x": array})
             stream.receive("frame").tensors()
 
 

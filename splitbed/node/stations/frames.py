@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from threading import Lock
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 
 from splitbed.errors import NodeError
 from splitbed.messages import Received
@@ -26,13 +26,16 @@ from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
 from splitbed.wire import nbytes, whole_tensors
 
 _MOST_STAGES = 8 * MAX_STATIONS
+_ARRIVES_S = 0.002
+"""Nodes may share their processors: who gets a frame has them to himself until it is there."""
 
 
 @dataclass
 class Frame:
     """One input on its way: the station it is at, what it has become, the stages so far.
 
-    ``before`` has those of the nodes before, ``timeline`` those of this one.
+    ``crossed`` is the hop on which it came, when it began left out; ``told`` finds what its sender
+    says of it, off the clock. ``timeline`` has the stages of this node.
     """
 
     assignment: Assignment
@@ -40,10 +43,12 @@ class Frame:
     input: int
     at: int
     tensors: Tensors
-    before: list[Stage] = field(default_factory=list)
+    crossed: Stage | None = None
+    told: Callable[[], Report] = Report
     timeline: Timeline = field(default_factory=Timeline)
     difference: Callable[[], float] | None = None
-    """Finds how far its outputs are from the whole model's: off the clock, where that is known."""
+    """Finds how far its outputs are from the whole model's, off the clock; where they came to be
+    on this node, and are known."""
 
     @property
     def hop(self) -> Hop | None:
@@ -53,7 +58,8 @@ class Frame:
 
     def on_way(self, assignment: Assignment) -> "Frame":
         """The same frame, once what they have in common is done, on the way of another one."""
-        return replace(self, assignment=assignment, before=self.stages, timeline=Timeline())
+        told = partial(Report, stages=self.stages)
+        return replace(self, assignment=assignment, crossed=None, told=told, timeline=Timeline())
 
     @property
     def to(self) -> str:
@@ -71,6 +77,16 @@ class Frame:
         return any(place > self.at for place in self.assignment.own)
 
     @property
+    def before(self) -> list[Stage]:
+        """What was done with it on the nodes before, the way here with it."""
+        told = self.told().stages
+        if self.crossed is None:
+            return [*told]
+        *stages, sent = told
+        self.crossed.start_ns = sent.start_ns
+        return [*stages, self.crossed]
+
+    @property
     def stages(self) -> list[Stage]:
         """All that was done with it so far."""
         node = self.assignment.node
@@ -79,26 +95,31 @@ class Frame:
             Stage(name=one.name, start_ns=one.start_ns, end_ns=one.end_ns, node=node) for one in own
         ]
 
-    def header(self, sent_ns: int) -> Header:
-        """What goes before it to the next station, sent from then on."""
+    @property
+    def max_abs_diff(self) -> float | None:
+        """How far its outputs are from the whole model's, where that is known."""
+        if self.difference is not None:
+            return self.difference()
+        return self.told().max_abs_diff if self.told().HasField("max_abs_diff") else None
+
+    def header(self) -> Header:
+        """What goes before it to the next station."""
         header = FrameHeader(
             frame=self.number,
             input=self.input,
             assignment=self.assignment.number,
             at=self.at + 1,
-            stages=self.stages,
-            sent_ns=sent_ns,
-            report_follows=self.difference is not None,
         )
         return Header(frame=header)
 
     def record(self) -> nodes_pb2.FrameRecord:
         """All that is to be said of it, where its result is wanted."""
         data = {hop.name for hop in self.assignment.hops if hop.intermediate}
-        crossed = [one for one in self.before if one.name in data]
+        stages = self.stages
+        crossed = [one for one in stages if one.name in data]
         return nodes_pb2.FrameRecord(
             frame=self.number,
-            stages=self.stages,
+            stages=stages,
             intermediate_tensors=sum(one.tensors for one in crossed),
             intermediate_bytes=sum(one.plain_bytes for one in crossed),
             encoded_bytes=sum(one.bytes for one in crossed),
@@ -107,7 +128,7 @@ class Frame:
                 name: array.shape[0] if array.ndim else 1 for name, array in self.tensors.items()
             },
             result=whole_tensors(self.tensors),
-            max_abs_diff=self.difference() if self.difference else None,
+            max_abs_diff=self.max_abs_diff,
         )
 
 
@@ -172,14 +193,12 @@ class Frames:
             frame.tensors = self.source.tensors(request.input)
         return frame
 
-    def came(self, received: Received) -> Frame:
-        """A frame that came from the station before, decoded."""
+    def came(self, received: Received, told: Callable[[], Report]) -> Frame:
+        """A frame that came from the station before, decoded; ``told`` reads that one's report."""
         header = received.header.frame
         assignment, at = self.assignment(header.assignment), header.at
         if at == 0:
             raise NodeError("refused a frame for the station of the source: it begins there")
-        if len(header.stages) > _MOST_STAGES:
-            raise NodeError(f"refused a frame that went through {len(header.stages)} stages")
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
         self._check_turn(assignment, at, header.frame)
@@ -187,15 +206,14 @@ class Frames:
         self._last[assignment.number, at] = header.frame
         crossed = Stage(
             name=assignment.hops[at - 1].name,
-            start_ns=header.sent_ns,
             node=assignment.itinerary[at - 1].node,
             bytes=nbytes(came),
             tensors=len(came),
         )
         coder = station.takes or station.hands_on
         crossed.plain_bytes = coder.plain_bytes if coder else crossed.bytes
-        before = [*header.stages, crossed]
-        frame = Frame(assignment, header.frame, header.input, at, came, before)
+        said = cache(partial(_report, told))
+        frame = Frame(assignment, header.frame, header.input, at, came, crossed, said)
         crossed.end_ns = monotonic_ns()  # as the next stage begins
         frame.tensors = station.decode(came, frame.timeline, self.slowed)
         return frame
@@ -213,7 +231,7 @@ class Frames:
             )
 
     def send(self, frame: Frame, stream: Stream) -> None:
-        """Send it on, then, off the clock, how far its outputs are off."""
+        """Send it on, then, off the clock, what is to be said of it."""
         self.send_data(frame, stream)
         self.report(frame, stream)
 
@@ -222,19 +240,20 @@ class Frames:
         assert frame.hop is not None
         sent_ns = monotonic_ns()
         stream.rate_mbit = frame.hop.rate_mbit or None
-        stream.send(frame.header(sent_ns), frame.tensors)
+        stream.send(frame.header(), frame.tensors)
         frame.timeline.add(frame.hop.name, sent_ns, monotonic_ns())
 
     def report(self, frame: Frame, stream: Stream) -> None:
-        """Say how far its outputs are off, where that is known."""
-        if frame.difference is not None:
-            stream.send(Header(report=Report(max_abs_diff=frame.difference())))
+        """Say what was done with it so far, and how far its outputs are off."""
+        if not frame.comes_back:
+            sleep(_ARRIVES_S)
+        report = Report(stages=frame.stages, max_abs_diff=frame.max_abs_diff)
+        stream.send(Header(report=report))
 
     def tell(self, frame: Frame) -> None:
         """Count what was done with it here, once it is on its way: sending needs the turn."""
         tell_stages(frame.timeline)
-        if frame.at:
-            crossed = frame.before[-1]
+        if (crossed := frame.crossed) is not None:
             gives = frame.assignment.itinerary[frame.at - 1].gives
             tell_bytes(crossed.name, gives, crossed.bytes)
         if frame.hop is not None:
@@ -255,3 +274,10 @@ class Frames:
                 f"refused frame {frame} of assignment {assignment.number}: "
                 f"frame {last} was here before"
             )
+
+
+def _report(told: Callable[[], Report]) -> Report:
+    report = told()
+    if not 0 < (count := len(report.stages)) <= _MOST_STAGES:
+        raise NodeError(f"refused the report of a frame that went through {count} stages")
+    return report

@@ -213,8 +213,6 @@ class Passing:
 
     def _worked_on(self, received: Received, stream: Stream) -> Frame:
         """A frame that came on a stream, and the station's work on it done."""
-        frame = self.frames.came(received)
-        if received.header.frame.report_follows:
-            frame.difference = lambda: stream.receive("report").header.report.max_abs_diff
+        frame = self.frames.came(received, lambda: stream.receive("report").header.report)
         self.frames.work(frame)
         return frame

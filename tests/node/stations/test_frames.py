@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from splitbed.node.stations.source import Source
 from splitbed.node.stream import Stream
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import FrameHeader, Header, Stage
-from splitbed.wire import max_abs_diff, tensor_headers
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
+from splitbed.wire import max_abs_diff, nbytes, tensor_headers
 from tests.node.loopback import LAYERS, small_model
 
 NUMBER = 5
@@ -104,11 +105,9 @@ class Nodes:
             sender, hop = self.frames[self.itinerary[frame.at].node], Hops()
             sender.send(frame, hop.stream())
             receiver = self.frames[frame.to]
-            came, *report = hop.received()
-            frame = receiver.came(came)
+            came, report = hop.received()
+            frame = receiver.came(came, partial(getattr, report.header, "report"))
             receiver.work(frame)
-            if report:
-                frame.difference = lambda said=report[0]: said.header.report.max_abs_diff
         return frame
 
     def whole(self) -> Tensors:
@@ -267,23 +266,42 @@ def test_a_frame_that_was_there_before_or_comes_too_late_is_refused(
     nodes.run(9)
 
 
-def test_a_frame_that_says_of_too_many_stages_is_refused(
-    stored: StoredModel, tmp_path: Path
+@pytest.mark.parametrize("count", [0, 1000])
+def test_a_report_of_no_stage_or_of_too_many_is_refused(
+    count: int, stored: StoredModel, tmp_path: Path
 ) -> None:
     nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
-    header = FrameHeader(frame=1, assignment=NUMBER, at=1, stages=[Stage(name="x")] * 1000)
-    sent = iter([*messages(Header(frame=header), {})])
-    with pytest.raises(NodeError, match="went through 1000 stages"):
-        nodes.frames["edge"].came(Received(next(sent), sent))
+    told = partial(Report, stages=[Stage(name="x")] * count)
+    frame = nodes.frames["edge"].came(arrived(), told)
+    with pytest.raises(NodeError, match=f"went through {count} stages"):
+        frame.record()
 
 
-def came(nodes: Nodes, node: str, **header: int) -> None:
+def test_a_frame_says_what_was_done_with_it_once_it_is_on_its_way(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes, hop = Nodes(stored, tmp_path, *FLOWS["uplink"]), Hops()
+    ue = nodes.frames["ue"]
+    ue.work(frame := ue.begin(nodes_pb2.FrameRequest(frame=1, assignment=NUMBER)))
+    ue.send_data(frame, hop.stream())
+    assert sum(map(len, hop.sent)) < nbytes(frame.tensors) + 64
+    ue.report(frame, hop.stream())
+    _, report = hop.received()
+    names = [one.name for one in report.header.report.stages]
+    assert names == ["preprocess", "part1", "encode", "uplink"]
+
+
+def came(nodes: Nodes, node: str, **header: int) -> Frame:
+    return nodes.frames[node].came(arrived(**header), Report)
+
+
+def arrived(**header: int) -> Received:
     tensors: Tensors = {"b": np.zeros((1, 8, 16, 16), np.float32)}
     said = FrameHeader(frame=1, assignment=NUMBER, at=1)
     for name, value in header.items():
         setattr(said, name, value)
     sent = iter([*messages(Header(frame=said), tensors)])
-    nodes.frames[node].came(Received(next(sent), sent))
+    return Received(next(sent), sent)
 
 
 @pytest.mark.parametrize(
