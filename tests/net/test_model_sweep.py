@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netem.spec import symmetric
-from netem.wire import wire_bytes
+from netem.wire import wire_bytes, wire_ms
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.site import prepared
@@ -16,11 +16,13 @@ from orchestrator.transit.asked import model_sweep
 from orchestrator.transit.run import resumed_sweep, run_model_sweep
 from splitbed.flow import Span
 from tests.net.counted import carried, since
+from tests.net.sweeps import Place
+from tests.node.test_device_model import retrained
 from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-CUT_S = 1.5
+CUT_S = 10.0
 
 
 def test_what_came_over_the_link_is_what_was_encoded_and_is_gone_on_with(tmp_path: Path) -> None:
@@ -42,6 +44,24 @@ def test_what_came_over_the_link_is_what_was_encoded_and_is_gone_on_with(tmp_pat
     assert (out / "cells.jsonl").read_bytes().startswith(first)
 
 
+def test_parts_travel_in_a_coder_and_the_device_anchor_may_be_a_model_of_its_own(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    device = retrained(tmp_path / "retrained.onnx")
+    asked = ("--split", "2:4", "--bw", "20", "--runs", "3", "--part-coder", "int8+zstd")
+    place.sweep(*asked, "--device-model", str(device))
+    rows = {row["split"]: row for row in place.rows()}
+    for split in ("2:4", "6:0"):
+        coded, part1 = (int(rows[split][f"part1_{which}"]) for which in ("coded_bytes", "bytes"))
+        assert 0 < coded < part1
+        least_ms = wire_ms(coded, symmetric(rate_mbit=20).downlink)
+        assert float(rows[split]["part1_delivery_ms"]) >= least_ms
+    exact, split, retrained_one = (float(rows[at]["accuracy"]) for at in ("0:6", "2:4", "6:0"))
+    assert exact == 1
+    assert exact > split > 0.99 > retrained_one
+
+
 def test_a_link_that_is_cut_for_a_while_costs_that_and_nothing_else(tmp_path: Path) -> None:
     link, cut = symmetric(rate_mbit=20), symmetric(rate_mbit=20, loss_pct=100)
     config = sweep_config({"model": "shapesnet", "bw": 20})
@@ -59,7 +79,7 @@ def test_a_link_that_is_cut_for_a_while_costs_that_and_nothing_else(tmp_path: Pa
             bed.shape([link])
 
         (interrupting := threading.Thread(target=interrupt, daemon=True)).start()
-        received = loader.deliver(whole, 60)
+        received = loader.deliver(whole, 120)
         interrupting.join()
         (_, down) = since(before, carried(bed))[0]
     assert received.decoded.bytes == received.bytes
