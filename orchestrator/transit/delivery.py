@@ -55,6 +55,10 @@ class Delivery(Record, frozen=True, kw_only=True):
     proofs: tuple[ProofRecord, ...] = ()
     machine: MachineRecord = MachineRecord()
 
+    def __post_init__(self) -> None:
+        if self.error is None and not self.proofs:
+            raise ValueError("what was delivered came over a link that was proved")
+
     @property
     def key(self) -> Key:
         """What names it in its run."""

@@ -90,8 +90,12 @@ class Journal(Generic[_Row]):
         """By coder, the rows without a link."""
         self.damage: list[str] = []
         for one in folder.kept(CODERS_FILE, CoderRecord, self.damage):
-            row = msgspec.convert(one.row, layout.row)
-            self.here[row.coder_name] = row
+            try:
+                row = msgspec.convert(one.row, layout.row)
+            except msgspec.ValidationError as error:
+                self.damage.append(f"{folder.path / CODERS_FILE}: a row is left out: {error}")
+            else:
+                self.here[row.coder_name] = row
         self._deliveries = [*folder.kept(CELLS_FILE, Delivery, self.damage)]
 
     @classmethod

@@ -10,8 +10,8 @@ from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from splitbed.command import say
 
-_OF_SEVERAL = {"startup_low_ms": "from", "startup_high_ms": "to", "startup_interval": "in"}
-"""Of several deliveries."""
+_INTERVAL = "startup_interval"
+"""Shown of several deliveries, with what it is of."""
 _OF_MODELS = {
     "coder_name": "coder",
     "rec_size": "bytes",
@@ -24,7 +24,7 @@ _OF_MODELS = {
     "open_ms": "open",
     "first_inference_ms": "first inference",
     "startup_ms": "start-up ms",
-    **_OF_SEVERAL,
+    _INTERVAL: "its interval",
     "ue_perf": "performance, UE",
 }
 """Column -> heading."""
@@ -39,7 +39,7 @@ _OF_INCREMENTS = {
     "link_bound_ms": "bound",
     "open_ms": "open",
     "startup_ms": "start-up ms",
-    **_OF_SEVERAL,
+    _INTERVAL: "its interval",
     "since_request_ms": "since request ms",
     "inferences_meanwhile": "inferences meanwhile",
     "ue_perf": "accuracy, UE",
@@ -101,14 +101,21 @@ def _show(rows: Sequence[ModelRow], heads: Mapping[str, str], *, as_json: bool) 
         show_lines(lines, as_json=True)
     elif lines:
         linked = any(row.bw_mbit is not None for row in rows)
-        several = any(row.startup_low_ms is not None for row in rows)
-        left_out = {*([] if linked else _OF_LINK), *([] if several else _OF_SEVERAL)}
+        several = any(row.startup_interval for row in rows)
+        left_out = {*([] if linked else _OF_LINK), *([] if several else [_INTERVAL])}
         shown = [name for name in heads if name not in left_out]
+        told = [line | {_INTERVAL: _interval(row)} for line, row in zip(lines, rows, strict=True)]
         show_lines(
-            [rounded({heads[name]: line[name] for name in shown}) for line in lines], as_json=False
+            [rounded({heads[name]: line[name] for name in shown}) for line in told], as_json=False
         )
     for row in rows:
         over = f" over {row.bw_mbit:g} Mbit/s" if row.bw_mbit is not None else ""
         told = (row.fault, row.disturbed and f"disturbed: {row.disturbed}", row.remark)
         for words in filter(None, told):
             say(f"{row.model_name} as {row.coder_name}{over}: {words}", stderr=True)
+
+
+def _interval(row: ModelRow) -> str:
+    if row.startup_low_ms is None or row.startup_high_ms is None:
+        return ""
+    return f"{row.startup_low_ms:.0f}–{row.startup_high_ms:.0f} ({row.startup_interval})"

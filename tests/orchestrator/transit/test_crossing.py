@@ -9,6 +9,7 @@ from msgspec.structs import replace as changed
 
 from netem.spec import LinkSpec, Shape
 from netem.wire import IPV6_HEADER_BYTES, wire_ms
+from orchestrator.cli.show.models import show_models
 from orchestrator.measure.arriving import Arrival
 from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
 from orchestrator.results.records import MachineRecord, ProofRecord, TcpFacts
@@ -17,6 +18,7 @@ from orchestrator.transit.crossing import once_more
 from orchestrator.transit.delivery import Delivery, counting, delivered, row_of
 from orchestrator.transit.inferring import Inferring
 from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
 from splitbed.errors import UsageError
@@ -151,6 +153,22 @@ def test_what_was_measured_is_there_when_a_run_is_gone_on_with(tmp_path: Path) -
     assert len(MODELS.asked(tmp_path).resumed) == 1
 
 
+def test_what_is_damaged_is_left_out_and_told(tmp_path: Path) -> None:
+    kept = journal(tmp_path)
+    kept.add_coder(ROW)
+    kept.add(came())
+    for file, before, after in (
+        ("coders.jsonl", b'"anc_size":4000000', b'"anc_size":""'),
+        ("cells.jsonl", b'"number":0', b'"number":1,"proofs":[]'),
+    ):
+        line = (tmp_path / file).read_bytes()
+        assert before in line
+        (tmp_path / file).write_bytes(line + line.replace(before, after).replace(b"int8", b"int4"))
+    again = journal(tmp_path)
+    assert [row.deliveries for row in again.rows] == [1]
+    assert len(again.damage) == 2
+
+
 def test_a_run_goes_on_with_its_own_model_on_its_own_machines(tmp_path: Path) -> None:
     first = journal(tmp_path)
     first.under(Conditions(ue=NodeFacts(cpu="one")))
@@ -175,6 +193,20 @@ def test_what_was_disturbed_is_delivered_again_until_that_is_in_vain(tmp_path: P
     assert tried == [0, 1, 2, 3]
     assert [one.number for one in kept.doubtful] == [1, 2, 3, 4]
     assert said[-1].startswith("the machine stays as busy")
+
+
+def test_what_disturbed_a_row_and_what_it_says_of_itself_are_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [row_of(ROW, [came(others=0.5, resumed=1), came(BOUND_MS + 10, resumed=1)])]
+    show_models(Outcome(rows, Path("there")), as_json=False)
+    printed = capsys.readouterr()
+    assert f"{BOUND_MS + 3:.0f}–{BOUND_MS + 13:.0f} (range of 2)" in printed.out
+    assert printed.err.splitlines() == [
+        "m as int8 over 20 Mbit/s: disturbed: delivery 1 of 2: other processes used 50% of the "
+        "processors",
+        "m as int8 over 20 Mbit/s: it was cut off, and its times are longer for it",
+    ]
 
 
 def test_who_waits_for_inferences_is_told_of_an_interruption() -> None:
