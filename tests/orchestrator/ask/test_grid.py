@@ -131,7 +131,7 @@ def test_a_part_that_is_delivered_in_a_lossy_coder_is_lossy_and_one_that_stays_i
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"part_coder": "int3"}, "no model coder is called 'int3'"),
+        ({"part_coder": "int9"}, "no model coder is called 'int9'"),
         ({"part_coder": "int8", "delivery": False}, "codes parts that are delivered"),
         ({"part_coder": "int8", "flow": "multi-head"}, "delivers heads"),
     ],

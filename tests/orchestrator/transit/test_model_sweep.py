@@ -131,7 +131,7 @@ def test_the_anchor_alone_may_be_judged(tmp_path: Path) -> None:
     ("options", "says"),
     [
         ({}, "no coder is named"),
-        ({"coder_name": "int3"}, "no model coder is called 'int3'"),
+        ({"coder_name": "int9"}, "no model coder is called 'int9'"),
         ({"coder_name": "nobody.here:Coder"}, "cannot import the coder nobody.here:Coder"),
         ({"coder_name": f"{PUBLISHED}:NoCoder"}, "it lacks encode, decode"),
         ({"coder_name": "int8", "scenario_name": "asr"}, "called 'asr'"),
