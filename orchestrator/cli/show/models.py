@@ -104,9 +104,10 @@ def _show(rows: Sequence[ModelRow], heads: Mapping[str, str], *, as_json: bool) 
         several = any(row.startup_interval for row in rows)
         left_out = {*([] if linked else _OF_LINK), *([] if several else [_INTERVAL])}
         shown = [name for name in heads if name not in left_out]
-        told = [line | {_INTERVAL: _interval(row)} for line, row in zip(lines, rows, strict=True)]
+        both = zip(lines, map(_interval, rows), strict=True)
+        lines = [line | {_INTERVAL: interval} for line, interval in both]
         show_lines(
-            [rounded({heads[name]: line[name] for name in shown}) for line in told], as_json=False
+            [rounded({heads[name]: line[name] for name in shown}) for line in lines], as_json=False
         )
     for row in rows:
         over = f" over {row.bw_mbit:g} Mbit/s" if row.bw_mbit is not None else ""
