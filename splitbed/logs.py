@@ -7,10 +7,13 @@ Importing this takes 0.2 s (structlog's own imports); commands that only answer 
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from io import StringIO
+from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import ExcInfo, FilteringBoundLogger, Processor
+
+from splitbed.command import printable
 
 Kind = Literal["console", "json"]
 
@@ -48,7 +51,7 @@ def _own(kind: Kind) -> None:
 
 
 def _harmless(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Any:
-    """The event without secrets, raw data and endless text."""
+    """The event without secrets, raw data, endless text and what commands a terminal."""
     for key, value in event.items():
         match value:
             case _ if key in SECRET:
@@ -56,17 +59,23 @@ def _harmless(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
             case bytes() | bytearray() | memoryview():
                 event[key] = f"({len(value)} bytes)"
             case str() if len(value) > _MOST_CHARACTERS:
-                event[key] = value[:_MOST_CHARACTERS] + "…"
+                event[key] = printable(value[:_MOST_CHARACTERS]) + "…"
+            case str():
+                event[key] = printable(value)
     return event
 
 
 def _rendering(kind: Kind) -> list[Processor]:
     if kind == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # the usual traceback of the console shows local variables: frames, tokens
-    plain = structlog.dev.plain_traceback
     colours = sys.stderr.isatty()
-    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain)]
+    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=_traceback)]
+
+
+def _traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    # that of the console's own shows local variables: frames, tokens
+    structlog.dev.plain_traceback(told := StringIO(), exc_info)
+    out.write(printable(told.getvalue()))
 
 
 _PROCESSORS: list[Processor] = [

@@ -16,10 +16,11 @@ from splitbed.logs import configure, log
 configure(sys.argv[1])
 log.info("model deployed", layers=143, token="hunter2", probe_token=b"hunter2")
 log.debug("of no interest")
+log.info("called", name="\\x1b[2J\\x9b2J")
 log.warning("refused", reason="x" * 5000, data=bytes(1000))
 secret_frame = "hunter2"
 try:
-    raise ValueError("no such cut")
+    raise ValueError("no such cut\\x1b[2J")
 except ValueError:
     log.exception("failed")
     logging.getLogger("grpc._server").exception("Exception calling application")
@@ -66,8 +67,9 @@ def test_a_line_has_neither_raw_data_nor_endless_text(lines: list[dict[str, Any]
 
 
 @pytest.mark.parametrize("kind", ["console", "json"])
-def test_neither_secrets_nor_local_variables_are_logged(kind: Kind) -> None:
+def test_neither_secrets_nor_local_variables_nor_commands_are_logged(kind: Kind) -> None:
     text = logged(kind)
     assert "ValueError: no such cut" in text
     assert "of no interest" not in text
+    assert not {"\x1b", "\x9b"} & {*text}
     assert "hunter2" not in text

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -30,6 +31,7 @@ class Call:
     messages: tuple[bytes, ...]
 
 
+@cache
 def methods(node: str) -> dict[str, MethodDescriptor]:
     """What can be called on the control plane of a node, by path."""
     services = nodes_pb2.DESCRIPTOR.services_by_name

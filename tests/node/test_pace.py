@@ -4,12 +4,13 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator.ask.pace import Pace
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
-from splitbed.errors import MachineError
+from splitbed.errors import MachineError, NodeError
 from splitbed.node.processor import Processor
 from tests.node.loopback import Splits, loopback_pair, small_model
 from tests.shared_machine import within
@@ -74,3 +75,14 @@ def test_a_network_anchor_has_no_part_1_for_a_stall_to_be_booked_in(
     assert slowed.ue_slowdown is None
     assert {frame["part1"] for frame in frames} == {0.0}
     assert all(frame["encode"] > 0 for frame in frames)
+
+
+def test_a_failure_on_a_slowed_ue_is_told_as_what_it_is_before_anything_is_asked_of_it(
+    shared: tuple[Pair, SweptModel],
+) -> None:
+    splits = loaded(shared, 0)
+    ue = psutil.Process(shared[0].ue.pid)
+    with pytest.raises(NodeError, match="the cloud is gone"), splits.parts.paced(Pace(slowdown=2)):
+        ue.suspend()  # so that an answer to anything would be waited for
+        raise NodeError("the cloud is gone")
+    ue.resume()
