@@ -192,6 +192,10 @@ class TransitWords(TypedDict, total=False):
     unique_tag: Annotated[str, Says("Begins the name of every file.")]
     eval_compression: Annotated[bool, Says("Compress the model. [yes]")]
     eval_anchor: Annotated[bool, Says("Judge the anchor model. [yes]")]
+    have: Annotated[
+        Place,
+        Says("FILE of a model that the UE has: what is not in it comes. [none]", as_path=True),
+    ]
     download_only: Annotated[bool, Says("Have models and datasets here, and end. [no]")]
     disable_progress_bar: Annotated[bool, Says("Tell nothing of how it gets on. [no]")]
     runs: Annotated[int, Says("Deliveries over each link. [1]")]

@@ -5,8 +5,8 @@
 It travels as the part of all layers, as parts do for a sweep.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,11 @@ from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.testbed import Testbed
 from splitbed.flow import Span
 from splitbed.graphs.parts import Part
-from splitbed.node.delivery import CutPart, pack
+from splitbed.model_coders import coder_named
+from splitbed.model_coders.decoder import rebuilt
+from splitbed.model_coders.encoder import encode
+from splitbed.model_data import ModelFile, write_model
+from splitbed.node.delivery import CutPart, Parcel, pack
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2
@@ -58,11 +62,14 @@ class Arrival:
 class Arriving:
     """Has the model of a testbed arrive there; ``threads`` of sessions are by the node's name.
 
+    With ``have``, another model that the UE had of each coder before, what that lacks arrives.
     Every method raises NodeError.
     """
 
-    def __init__(self, bed: Testbed, threads: Mapping[str, int]) -> None:
-        self._bed, self._threads = bed, threads
+    def __init__(
+        self, bed: Testbed, threads: Mapping[str, int], have: ModelFile | None = None
+    ) -> None:
+        self._bed, self._threads, self._have = bed, threads, have
         self._loader = Loader(bed.pair, bed.model, threads)
         self._placed: Placed = bed.pair.user, Span(0, bed.model.graph.n)
         self._numbers = 0
@@ -79,6 +86,12 @@ class Arriving:
         self._loader.coder = ""
         self._loader.load([self._placed], warmup=1)
 
+    @property
+    def _before(self) -> Path:
+        """The file of what the UE has before anything is on its way."""
+        assert self._have is not None
+        return self._bed.model.stored.folder / f"before.{self._have.form}"
+
     def ready(self, coder: str) -> nodes_pb2.CodedPart:
         """What the edge says of the coder's bitstream, which it has ready from then on."""
         if self._given_up:
@@ -86,23 +99,31 @@ class Arriving:
             self._warm()
             self._given_up = False
         self._loader.coder = coder
+        if self._have is not None:
+            write_model(rebuilt(encode(self._have, coder_named(coder))), self._before)
         ready = self._loader.load([self._placed], 0, fetched=[self._placed])
         return ready[self._placed].coded[0]
 
     def memory(self, file: Path) -> int:
         """Bytes that the UE needs at most to open a model file and to run it, in a process."""
-        model, (user, span) = self._bed.model, self._placed
-        ends = model.graph.inputs, model.graph.outputs
-        part = Part(file, *ends, (), file.stat().st_size)
-        parcel = pack(CutPart(part, span, model.info), model.stored.folder)
+        user, _ = self._placed
         options = nodes_pb2.ProfileOptions(threads=self._threads[user], warmup=1, runs=1)
-        pieces = (nodes_pb2.ProfilePiece(piece=piece) for piece in parcel.pieces())
-        asked = chain([nodes_pb2.ProfilePiece(options=options)], pieces)
-        try:
+        with self._packed(file) as parcel:
+            pieces = (nodes_pb2.ProfilePiece(piece=piece) for piece in parcel.pieces())
+            asked = chain([nodes_pb2.ProfilePiece(options=options)], pieces)
             reply = self._bed.pair.profile(user, asked)
+        return int(reply.parts[0].overall_memory_bytes)
+
+    @contextmanager
+    def _packed(self, file: Path) -> Iterator[Parcel]:
+        """A model file, packed as the part of all layers."""
+        model, (_, span) = self._bed.model, self._placed
+        part = Part(file, model.graph.inputs, model.graph.outputs, (), file.stat().st_size)
+        parcel = pack(CutPart(part, span, model.info), model.stored.folder)
+        try:
+            yield parcel
         finally:
             parcel.remove()
-        return int(reply.parts[0].overall_memory_bytes)
 
     def over(
         self,
@@ -112,6 +133,9 @@ class Arriving:
     ) -> Arrival:
         """What is ready arrives over a link; `during` is open while it is on its way."""
         bed, down = self._bed, link.downlink
+        if self._have is not None:
+            with self._packed(self._before) as parcel:
+                self._loader.give(self._placed, parcel)
         bed.shape([link])
         timeout_s = allowed_s(wire_ms(coded.bytes, down), lossy=bool(down.loss_pct))
         opening = min(coded.bytes, window_bytes(link, hop="downlink"))
@@ -119,7 +143,8 @@ class Arriving:
         before = proved(bed, Watcher(), [link])
         meter = MachineMeter(bed.pair)
         with during or nullcontext():
-            received = self._loader.deliver(self._placed, timeout_s)
+            rest = self._have is not None
+            received = self._loader.deliver(self._placed, timeout_s, rest=rest)
         loaded = self._loader.open(self._placed[0], warmup=0)
         self._assign(link)
         said = self._frame(0)

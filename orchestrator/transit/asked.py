@@ -44,6 +44,7 @@ class ModelSweep(Frozen):
     eval_anchor: bool = True
     download_only: bool = False
     runs: int = Field(1, ge=1, le=MOST_RUNS)
+    have: Path | None = None
     offline: bool = False
     config: SweepConfig | None = None
 
@@ -53,6 +54,13 @@ class ModelSweep(Frozen):
             _ = coder_class(name) if is_class(name) else coder_named(name)
         if self.enc_cfg_file_name and not self.enc_cfg_file_name.is_file():
             raise UsageError(f"--enc-cfg-file-name {self.enc_cfg_file_name}: there is no such file")
+        if self.have and not self.have.is_file():
+            raise UsageError(f"--have {self.have}: there is no such file")
+        if self.have and (self.offline or self.config is None):
+            raise UsageError(
+                f"--have {self.have} is what the UE has already of a model of ours, which is sent "
+                "over a link: leave it, or --offline"
+            )
         if self.config and self.batch_size > 1:
             raise UsageError(
                 f"--batch-size {self.batch_size} is for a published scenario: a model of ours is "

@@ -17,6 +17,7 @@ from orchestrator.transit.delivery import Delivery, delivered
 from orchestrator.transit.journal import Journal
 from orchestrator.transit.row import ModelRow
 from splitbed.errors import NodeError
+from splitbed.model_data import ModelFile
 from splitbed.timeline import clock_id
 from splitbed.v1 import nodes_pb2
 
@@ -25,14 +26,24 @@ Told = Callable[[str], None]
 
 
 class Crossing(Generic[_Row]):
-    """Takes models over every link of a testbed; deliveries go to ``journal``."""
+    """Takes models over every link of a testbed; deliveries go to ``journal``.
 
-    def __init__(self, bed: Testbed, scenario: AnchorScenario, journal: Journal[_Row]) -> None:
+    With ``have``, a model that the UE has already, as each coder makes it: what that lacks.
+    """
+
+    def __init__(
+        self,
+        bed: Testbed,
+        scenario: AnchorScenario,
+        journal: Journal[_Row],
+        have: ModelFile | None = None,
+    ) -> None:
         self._bed, self._scenario, self.journal = bed, scenario, journal
         config = scenario.config
         self._links = [first for first, *_ in config.flow_links]
         journal.under(conditions(bed.pair, bed.link.backend))
-        self._arriving = Arriving(bed, {"ue": config.ue_threads, "edge": config.edge_threads})
+        threads = {"ue": config.ue_threads, "edge": config.edge_threads}
+        self._arriving = Arriving(bed, threads, have)
         self._here = bed.pair.ue.clock == clock_id()
         self._ready: tuple[str, nodes_pb2.CodedPart] | None = None
         came = [one for one in journal.deliveries.values() if one.error is None]

@@ -25,7 +25,7 @@ Key = tuple[str, str, int]
 
 
 class Delivery(Record, frozen=True, kw_only=True):
-    """One delivery: what the edge said of the bitstream, and the UE of what came.
+    """One delivery: what the edge said of the bitstream, and the UE of the ``bytes`` that came.
 
     ``error`` is why it failed, None where it did not. ``ue_perf`` is what the UE's model reaches,
     which no link changes: it was judged at the coder's first one. ``here`` says whether the UE is
@@ -104,7 +104,7 @@ def delivered(
         coder=coder,
         link=arrival.link,
         number=number,
-        bytes=arrival.coded.bytes,
+        bytes=arrival.received.came_bytes,
         encode_ms=arrival.coded.encode_ms,
         receive_ms=received.receive_ms,
         link_ms=received.link_ms,
@@ -156,6 +156,7 @@ def row_of(row: _Row, deliveries: Sequence[Delivery]) -> _Row:
     return replace(
         row,
         link_down_mbit=middle(lambda one: one.proofs[0].downlink_mbit),
+        came_bytes=int(middle(lambda one: one.bytes)),
         encode_ms=middle(lambda one: one.encode_ms),
         link_ms=middle(lambda one: one.link_ms),
         link_bound_ms=middle(lambda one: one.bound_ms),

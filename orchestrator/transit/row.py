@@ -66,6 +66,10 @@ class ModelRow:
     link_down_mbit: Annotated[
         float | None, Column("downlink as proved before it came", "Mbit/s", empty=_NO_LINK)
     ] = None
+    came_bytes: Annotated[
+        int | None,
+        Column("that crossed: the bitstream, or what the UE lacked of it", "bytes", empty=_NO_LINK),
+    ] = None
     encode_ms: Annotated[
         float | None, Column("to encode on the edge, before it is asked for", "ms", empty=_NO_LINK)
     ] = None

@@ -29,6 +29,7 @@ from orchestrator.transit.published import Scenario, is_class, scenario_named
 from orchestrator.transit.row import ModelRow, results_csv
 from splitbed.checked import one_line
 from splitbed.errors import UsageError
+from splitbed.model_data import ModelFile, read_model
 
 MODELS = Layout(MODELS_FILE, "results.csv", ModelRow, row_of, results_csv)
 Told = Callable[[str], None]
@@ -105,6 +106,13 @@ def resumed_sweep(folder: Path) -> ModelSweep:
         raise UsageError(f"cannot resume {folder}: its {MODELS_FILE} is damaged: {told}") from None
 
 
+def _have(file: Path, anchor: Path) -> ModelFile:
+    """What the UE has already; UsageError where it is of another form than the model."""
+    if file.suffix != anchor.suffix:
+        raise UsageError(f"--have {file}: the model is {anchor.suffix}, so give such a file")
+    return read_model(file)
+
+
 def _over_links(
     asked: ModelSweep,
     told: Told,
@@ -115,8 +123,9 @@ def _over_links(
     files: Mapping[str, Path],
 ) -> None:
     """Deliver every coder over every link, but for what failed here, or is decoded here alone."""
+    have = _have(asked.have, scenario.path) if asked.have else None
     with testbed(site, local.model, scenario.config.flow_links) as bed:
-        crossing = Crossing(bed, scenario, journal)
+        crossing = Crossing(bed, scenario, journal, have)
         for name, row in journal.here.items():
             if row.fault:
                 continue

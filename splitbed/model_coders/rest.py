@@ -16,6 +16,8 @@ from splitbed.model_coders.blocks import blocks_of
 from splitbed.tensors import TensorInfo
 
 _PIECE_BYTES = 1 << 20
+MOST_HAVE = 100_000
+"""So many hashes are told."""
 _WORTH_BYTES = 64
 """What is not longer comes: a hash in the header takes as much."""
 

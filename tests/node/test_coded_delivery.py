@@ -1,6 +1,7 @@
 """A part that travels as a bitstream: decoded as it comes, checked, resumed where it was cut."""
 
 import hashlib
+import io
 import os
 import signal
 import socket
@@ -27,7 +28,11 @@ from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
+from splitbed.model_coders.rebuilding import Rebuilding
+from splitbed.model_coders.rest import MOST_HAVE
 from splitbed.model_coders.worker import DecodingWorker
+from splitbed.model_data import model_of
+from splitbed.model_data.digest import by_hash
 from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, Parcel, receive
 from splitbed.node.parts.coded import Feeding, decoding, pack_coded
@@ -38,6 +43,7 @@ from splitbed.node.stream import Dialled
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import Delivery, PartPiece
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
+from tests.model_coders.coding import coded, weights
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
 WHOLE = "ue", Span(0, LAYERS)
@@ -383,6 +389,34 @@ def test_a_part_that_is_cut_off_goes_on_where_it_was(parcel: Parcel) -> None:
     assert header.header.bytes == 900_000
     assert b"".join(piece.data for piece in data) == parcel.file.read_bytes()
     assert fetch.resumed == 2
+
+
+def test_what_is_lacking_of_a_part_goes_on_where_it_was(tmp_path: Path) -> None:
+    state = {"a": weights(300, 300), "b": weights(300, 400)}
+    stream = coded("dummy", state)
+    (file := tmp_path / "sent").write_bytes(stream)
+    parcel = Parcel(nodes_pb2.PartHeader(bytes=len(stream), coder="dummy"), file)
+    have = by_hash({"a": state["a"]})
+    with fetched(parcel, times=1, after=200_000) as fetch:
+        fetch.without(have)
+        header, *data = fetch
+    came = b"".join(piece.data for piece in data)
+    assert header.header.bytes == len(came) < len(stream) - 300 * 300 * 4 + 100
+    assert header.header.sha256 == hashlib.sha256(came).digest()
+    assert fetch.resumed == 1
+    rebuilding = Rebuilding(rebuilt := io.BytesIO(), held=have)
+    rebuilding.feed(came)
+    rebuilding.finish()
+    assert rebuilt.getvalue() == b"".join(model_of(state).file())
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_too_many_hashes_are_refused(parcel: Parcel) -> None:
+    parcel.header.coder = "dummy"
+    with fetched(parcel, times=0, after=1 << 30) as fetch:
+        fetch.without(bytes(32) for _ in range(MOST_HAVE + 1))
+        with pytest.raises(NodeError, match=f"refused {MOST_HAVE + 1} hashes"):
+            [*fetch]
 
 
 def test_a_part_of_which_no_more_comes_is_given_up(parcel: Parcel) -> None:

@@ -9,7 +9,7 @@ from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
 from splitbed.flow import Span
-from splitbed.node.delivery import CutPart, pack, span_message, words
+from splitbed.node.delivery import CutPart, Parcel, pack, span_message, words
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 
@@ -68,11 +68,16 @@ class Loader:
             stack.callback(part.remove)
             parcel = pack(CutPart(part, span, self._model.info), self._model.stored.folder)
             stack.callback(parcel.remove)
-            node = self._pair.nodes[name]
-            with node.asked(f"take the part of the layers {words(span)}"):
-                waiting, stub = Patience(node), rpc.PartsStub(node.channel)
-                waiting.answer(stub.Take.future(waiting.through(parcel.pieces())))
+            self.give((name, span), parcel)
         return self.open(name, warmup, keep)
+
+    def give(self, placed: Placed, parcel: Parcel) -> None:
+        """Give a node a part beside the link, which is not opened by that."""
+        name, span = placed
+        node = self._pair.nodes[name]
+        with node.asked(f"take the part of the layers {words(span)}"):
+            waiting, stub = Patience(node), rpc.PartsStub(node.channel)
+            waiting.answer(stub.Take.future(waiting.through(parcel.pieces())))
 
     def _loading(
         self,

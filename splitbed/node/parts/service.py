@@ -62,6 +62,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             return self._take(iter(fetch))
         # coders take a while to import
         from splitbed.model_coders.increments import update_named
+        from splitbed.model_coders.rest import MOST_HAVE
         from splitbed.node.parts.coded import decoding
 
         came, before = self._came, self._came.part.path if self._came else None
@@ -71,7 +72,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         base, beside = before if updates else None, before if request.rest else None
         most_bytes = self._host.limits.model_bytes
         with decoding(self._host.folder, most_bytes, seconds, base, beside) as (decode, have):
-            fetch.without(have)
+            fetch.without(have[:MOST_HAVE])
             try:
                 return self._take(iter(fetch), decode)
             except NodeError:

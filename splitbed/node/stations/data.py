@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 
+from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.node.answering import answering
 from splitbed.node.delivery import Parcel, span_of
@@ -36,8 +37,11 @@ class DataService(nodes_pb2_grpc.DataServicer):
         if not request.have or not parcel.header.coder:
             yield from parcel.pieces(request.offset)
             return
-        from splitbed.node.parts.coded import rest_of  # coders take a while to import
+        from splitbed.model_coders.rest import MOST_HAVE  # coders take a while to import
+        from splitbed.node.parts.coded import rest_of
 
+        if len(request.have) > MOST_HAVE:
+            raise NodeError(f"refused {len(request.have)} hashes of tensors: over {MOST_HAVE}")
         with rest_of(parcel, {*request.have}) as rest:
             yield from rest.pieces(request.offset)
 

@@ -48,6 +48,7 @@ def came(
         link_ms=link_ms,
         resumed=resumed,
         decoded=nodes_pb2.Decoded(sha256=b"\0"),
+        came_bytes=BYTES,
     )
     coded = nodes_pb2.CodedPart(bytes=BYTES)
     machine = MachineRecord(others_share=others)

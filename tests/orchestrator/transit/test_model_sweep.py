@@ -141,6 +141,8 @@ def test_the_anchor_alone_may_be_judged(tmp_path: Path) -> None:
         ),
         ({"coder_name": "int8", "unique_tag": "../x"}, "unique-tag"),
         ({"coder_name": "int8", "enc_cfg_file_name": "/no/file"}, "there is no such file"),
+        ({"coder_name": "int8", "have": "/no/file"}, "there is no such file"),
+        ({"coder_name": "int8", "have": __file__, "offline": True}, "leave it, or --offline"),
         ({"coder_name": "int8", "batch_size": 4}, "--batch-size 4"),
         ({"coder_name": "int8", "widths": 4}, "no option 'widths'"),
     ],

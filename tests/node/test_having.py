@@ -1,0 +1,59 @@
+"""A UE that has another model already gets what that lacks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netem.spec import LinkSpec, Shape
+from orchestrator.measure.arriving import Arriving
+from orchestrator.testbed import testbed as beds
+from orchestrator.testbed.interruption import Interruption
+from splitbed.model_coders import coder_named
+from splitbed.model_coders.decoder import rebuilt
+from splitbed.model_coders.encoder import encode
+from splitbed.model_data import ModelFile, digest, read_model, write_model
+from tests.node.loopback import loopback_link, loopback_pair
+
+LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
+THREADS = {"ue": 1, "edge": 1}
+W2_BYTES = 8 * 8 * 3 * 3  # as INT8
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[beds.Testbed, ModelFile]]:
+    folder = tmp_path_factory.mktemp("pair")
+    with loopback_pair(folder) as (pair, model):
+        bed = beds.Testbed(model, loopback_link(), pair, Interruption())
+        yield bed, read_model(folder / "small.onnx")
+
+
+def otherwise(model: ModelFile, name: str) -> ModelFile:
+    """With another weight of that name."""
+    return model.replaced({**model.state, name: model.state[name] * np.float32(1.5) + 1})
+
+
+@pytest.mark.parametrize("coder", ["int8+zstd", "prune:30+int4+zstd"])
+def test_what_is_retrained_comes_alone_each_time(
+    bed: tuple[beds.Testbed, ModelFile], coder: str, tmp_path: Path
+) -> None:
+    (testbed, model), file = bed, tmp_path / "whole.onnx"
+    due = rebuilt(encode(model, coder_named(coder)))
+    arriving = Arriving(testbed, THREADS, otherwise(model, "w1"))
+    coded = arriving.ready(coder)
+    came = [arriving.over(LINK, coded).received for _ in range(2)]
+    sha256 = write_model(due, file)
+    least = W2_BYTES / (2 if "int8" in coder else 4)
+    for one in came:
+        assert one.came_bytes < coded.bytes - least
+        assert one.decoded.sha256.hex() == sha256
+    assert digest(read_model(file).state) == digest(due.state)
+
+
+def test_who_has_nothing_of_it_gets_all(bed: tuple[beds.Testbed, ModelFile]) -> None:
+    testbed, model = bed
+    other = otherwise(otherwise(model, "w1"), "w2")
+    arriving = Arriving(testbed, THREADS, other)
+    coded = arriving.ready("int8")
+    assert arriving.over(LINK, coded).received.came_bytes == coded.bytes
