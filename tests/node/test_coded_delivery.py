@@ -397,7 +397,7 @@ def test_what_is_lacking_of_a_part_goes_on_where_it_was(tmp_path: Path) -> None:
     (file := tmp_path / "sent").write_bytes(stream)
     parcel = Parcel(nodes_pb2.PartHeader(bytes=len(stream), coder="dummy"), file)
     have = by_hash({"a": state["a"]})
-    with fetched(parcel, times=1, after=200_000) as fetch:
+    with fetched(parcel, times=1, after=400_000) as fetch:
         fetch.without(have)
         header, *data = fetch
     came = b"".join(piece.data for piece in data)
@@ -416,7 +416,7 @@ def test_too_many_hashes_are_refused(parcel: Parcel) -> None:
     with fetched(parcel, times=0, after=1 << 30) as fetch:
         fetch.without(bytes(32) for _ in range(MOST_HAVE + 1))
         with pytest.raises(NodeError, match=f"refused {MOST_HAVE + 1} hashes"):
-            [*fetch]
+            list(fetch)
 
 
 def test_a_part_of_which_no_more_comes_is_given_up(parcel: Parcel) -> None:
