@@ -154,13 +154,18 @@ class Attacked:
 
 @contextmanager
 def attacked(
-    role: Role, folder: Path, tls: Tls | None = None, **config: object
+    role: Role, folder: Path, tls: Tls | None = None, own: Tls | None = None, **config: object
 ) -> Iterator[Attacked]:
-    """A node of its own with this configuration, to be attacked; a UE dials ``edge``."""
+    """A node of its own with this configuration, to be attacked; a UE dials ``edge``.
+
+    With TLS it has certificates of its ``own``, its orchestrator those of ``tls``.
+    """
     control, data = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    own = {"listen": data} if role == "edge" else {"edge": data}
+    place = {"listen": data} if role == "edge" else {"edge": data}
+    if own is not None:
+        config |= {"tls": own.model_dump(mode="json")}
     file = folder / f"{role}-{control.rpartition(':')[2]}.yaml"
-    file.write_text(yaml.safe_dump({"control": control, "log": "json"} | own | config))
+    file.write_text(yaml.safe_dump({"control": control, "log": "json"} | place | config))
     node = Attacked(role, control, str(config.get("edge", data)), file, tls)
     node.start()
     try:

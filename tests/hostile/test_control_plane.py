@@ -1,0 +1,121 @@
+"""Who is let in by TLS, or not at all, and wants to keep the orchestrator out."""
+
+import itertools
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from splitbed.node.calls.lease import KEY
+from splitbed.node.config import Tls
+from splitbed.security.access import open_channel
+from splitbed.security.authority import issue_authority
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from tests.hostile.attacked import LOCKED_S, SMALL, Attacked, attacked
+from tests.hostile.length import tries
+from tests.security.certified import certified
+from tests.shared_machine import until
+
+DEPLOY, TAKE = "/splitbed.v1.Edge/Deploy", "/splitbed.v1.Parts/Take"
+OWN = ("grpc.use_local_subchannel_pool", 1)
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked, Tls]]:
+    """An edge node with TLS, and a certificate of its authority that is the UE's."""
+    folder, authority = tmp_path_factory.mktemp("secure"), issue_authority()
+    edge, ours, ue = (certified(folder, role, authority) for role in ("edge", "orchestrator", "ue"))
+    with attacked("edge", folder, tls=ours, own=edge, limits=SMALL) as node:
+        yield node, ue
+
+
+def half_open(channel: grpc.Channel, path: str, *sent: bytes, run: str = "") -> Any:
+    """A call that sends no more than this, and does not end."""
+    gone = iter(lambda: time.sleep(0.1), 0)  # never
+
+    def requests() -> Iterator[bytes]:
+        yield from sent
+        for _ in itertools.takewhile(lambda _: not done, gone):
+            pass
+
+    done: list[object] = []
+    call: Any = channel.stream_stream(path)
+    begun = call(requests(), metadata=((KEY, run),) if run else ())
+    begun.add_done_callback(done.append)
+    return begun
+
+
+@contextmanager
+def connected(node: Attacked, tls: Tls | None, count: int) -> Iterator[list[grpc.Channel]]:
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(open_channel(node.control, tls, None, [OWN])) for _ in range(count)
+        ]
+
+
+def test_a_certificate_of_another_role_keeps_nobody_out(secure: tuple[Attacked, Tls]) -> None:
+    node, ue = secure
+    with node.unharmed(), connected(node, ue, 8) as channels:
+        for _ in range(tries(5, 100)):
+            calls = [half_open(one, path, run="x") for one in channels for path in (DEPLOY, TAKE)]
+            until(lambda now=calls: not any(one.is_active() for one in now))
+            assert {one.code() for one in calls} == {grpc.StatusCode.PERMISSION_DENIED}
+        for one in channels:
+            reads: Any = nodes_pb2_grpc.NodeStub(one)
+            with pytest.raises(grpc.RpcError, match="not for this certificate"):
+                reads.Describe(nodes_pb2.DescribeRequest(), timeout=LOCKED_S)
+
+
+@pytest.mark.parametrize("sent", [(), (b"",)])
+def test_half_open_calls_keep_nobody_out(edge: Attacked, sent: tuple[bytes, ...]) -> None:
+    with connected(edge, None, 8) as channels:
+        calls = [half_open(one, DEPLOY, *sent) for one in channels for _ in range(10)]
+        until(lambda: sum(one.is_active() for one in calls) <= 16)
+        time.sleep(tries(1, 60))
+
+
+def test_a_half_sent_deploy_is_ended_by_reset(edge: Attacked) -> None:
+    with connected(edge, None, 1) as (channel,):
+        piece = nodes_pb2.ModelPiece(task="tensors", format="onnx", runtime="onnx", data=b"x")
+        begun = half_open(channel, DEPLOY, piece.SerializeToString())
+        waiting = time.monotonic() + 0.5
+        until(lambda: time.monotonic() > waiting)
+        assert begun.is_active()
+        stub: Any = nodes_pb2_grpc.NodeStub(edge.channel)
+        stub.Reset(nodes_pb2.ResetRequest(), timeout=LOCKED_S)
+        until(lambda: not begun.is_active())
+
+
+def test_clients_that_vanish_in_their_calls_keep_nobody_out(edge: Attacked) -> None:
+    words = f"""
+import os, sys, time, grpc
+channels = [grpc.insecure_channel({edge.control!r}, [{OWN!r}]) for _ in range(4)]
+def requests():
+    yield b""
+    time.sleep(60)
+calls = [one.stream_unary({DEPLOY!r}).future(requests()) for one in channels for _ in range(16)]
+time.sleep(0.5)
+os._exit(1)
+"""
+    for _ in range(tries(1, 20)):
+        subprocess.run([sys.executable, "-c", words], check=False, timeout=60)
+
+
+@pytest.mark.parametrize("plane", ["control", "data"])
+def test_silent_connections_keep_nobody_out(
+    secure: tuple[Attacked, Tls], edge: Attacked, plane: str
+) -> None:
+    for node, tls in ((secure[0], secure[0].tls), (edge, None)):
+        host, _, port = getattr(node, plane).partition(":")
+        with node.unharmed(), ExitStack() as stack:
+            for _ in range(tries(1200, 1900)):
+                stack.enter_context(socket.create_connection((host, int(port)), 5))
+            with open_channel(node.control, tls, None, [OWN]) as channel:
+                fresh: Any = nodes_pb2_grpc.NodeStub(channel)
+                fresh.Describe(nodes_pb2.DescribeRequest(), timeout=LOCKED_S, wait_for_ready=True)
