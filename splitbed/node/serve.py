@@ -57,11 +57,13 @@ _GREETED_MS = 10_000
 _PATIENT = {  # a link may be slow, or out: what crosses it is given time
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": 300_000,
+    "grpc.http2.ping_timeout_ms": 300_000,
     "grpc.max_connection_idle_ms": 120_000,
 }
-_PROMPT = {  # beside the link: a machine that vanished is missed within 18 s
-    "grpc.keepalive_time_ms": 10_000,
+_PROMPT = {  # beside the link: a machine that vanished is missed within 16 s
+    "grpc.keepalive_time_ms": 8_000,
     "grpc.keepalive_timeout_ms": 8_000,
+    "grpc.http2.ping_timeout_ms": 8_000,
     "grpc.max_connection_idle_ms": 30_000,
 }
 
