@@ -104,7 +104,7 @@ def run_node(
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
-    from splitbed.runtime.memory import keep_freed_memory
+    from splitbed.runtime.memory import give_back_freed_memory, keep_freed_memory
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.workers.fork_server import prepare
 
@@ -116,5 +116,7 @@ def run_node(
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
         host = NodeHost(role, folder, config.limits)
         host.description.name = config.name
-        serve(config, host.in_flight, *planes(host, stack))
+        served = planes(host, stack)
+        host.forget.append(give_back_freed_memory)  # last, of what the others forgot
+        serve(config, host.in_flight, *served)
     end()

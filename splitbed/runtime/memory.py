@@ -17,3 +17,9 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def give_back_freed_memory() -> None:
+    """Give the kernel what is kept and holds nothing: a run may need less than the one before."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

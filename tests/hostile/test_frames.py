@@ -105,5 +105,5 @@ def test_a_stranger_in_place_of_the_edge_harms_no_ue(tmp_path: Path) -> None:
     with stranger(address, 0), attacked("ue", tmp_path, edge=address, limits=SMALL) as ue:
         rehearse({"ue": ue})
         with ue.unharmed():
-            for call in calls * tries(5, 500):
+            for call in calls * tries(2, 500):
                 assert ue.send(call, GIVEN_UP_S) != "UNKNOWN"
