@@ -22,6 +22,7 @@ from splitbed.node.parts.held import OpenPart
 from splitbed.node.stations.references import References
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.session import PartSession
+from splitbed.runtime.trial import expect
 from splitbed.tasks import TASKS
 from splitbed.telemetry import MODELS
 from splitbed.tensors import Tensors
@@ -71,6 +72,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
                 f"refused a model of format {first.format!r} for task {first.task!r} and runtime "
                 f"{first.runtime!r}: what other packages add must be installed on this node, too"
             )
+        expect(first.runtime)
         (folder := self._host.folder / ("device" if first.device else "")).mkdir(exist_ok=True)
         digest = self._receive(request, folder, format_named(first.format).FILES)
         check_stored(folder, first.format)

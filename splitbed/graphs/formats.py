@@ -52,6 +52,9 @@ class Format(Protocol):
         It may end a process, where code of others reads the file, too.
         """
 
+    def settled(self, path: Path) -> bool:
+        """Whether no size in a file is decided by what its weights are."""
+
     def check_received(self, path: Path) -> None:
         """Raise UsageError for a file from outside that would have the runtime read others."""
 

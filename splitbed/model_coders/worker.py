@@ -70,11 +70,15 @@ class DecodingWorker:
         """Hashes of the tensors of ``beside``, once entered."""
         self._path = path
         self._coming = path.with_name(f"{path.name}.coming")
+        self.outline = path.with_name(f"{path.name}.outline")
+        """A model file in place of what comes, all its tensors zero, once these are all that is to
+        come; of an update there is none."""
         room = min(psutil.virtual_memory().available, shutil.disk_usage(path.parent).free)
         most_bytes = room if most_bytes is None else min(most_bytes, room)
         if update_of is not None:
             memory_bytes += OF_BASE * update_of.stat().st_size
-        asked = _Asked(str(self._coming), most_bytes, _name(update_of), _name(beside))
+        files = str(self._coming), str(self.outline), _name(update_of), _name(beside)
+        asked = _Asked(most_bytes, *files)
         allowance = Allowance(memory_bytes, seconds, most_bytes)
         self._worker = Worker(f"{__name__}:decode", vars(asked), allowance)
 
@@ -106,7 +110,8 @@ class DecodingWorker:
     def close(self) -> None:
         """End it, if it has not; what came is forgotten."""
         self._worker.close()
-        self._coming.unlink(missing_ok=True)
+        for file in (self._coming, self.outline):
+            file.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         try:
@@ -136,8 +141,9 @@ class DecodingWorker:
 
 @dataclass(frozen=True)
 class _Asked:
-    path: str
     most_bytes: int
+    path: str
+    outline: str
     update_of: str | None
     beside: str | None
 
@@ -167,7 +173,9 @@ def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
             rebuilding = (
                 Refining(file, read_model(Path(ours.update_of)), most_bytes=ours.most_bytes)
                 if ours.update_of
-                else Rebuilding(file, most_bytes=ours.most_bytes, held=held)
+                else Rebuilding(
+                    file, most_bytes=ours.most_bytes, held=held, outline=Path(ours.outline)
+                )
             )
             ready(vars(_Ready([one.hex() for one in held])))
             busy_ns = 0

@@ -105,11 +105,13 @@ def run_node(
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
     from splitbed.runtime.memory import give_back_freed_memory, keep_freed_memory
+    from splitbed.runtime.trial import ALLOWED
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.workers.fork_server import prepare
 
     configure(config.log)
     prepare()
+    ALLOWED.session_bytes = config.limits.session_bytes
     keep_freed_memory()
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder(f"{role}-node-"))

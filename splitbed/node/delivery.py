@@ -13,7 +13,7 @@ from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, write_portable
 from splitbed.node.config import Limits
 from splitbed.runtime import RUNTIMES
-from splitbed.runtime.trial import KNOWN
+from splitbed.runtime.trial import KNOWN, Asked, expect
 from splitbed.tasks import TASKS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
@@ -124,6 +124,12 @@ class CutPart:
     span: Span
     model: ModelInfo
 
+    def asked(self, threads: int) -> Asked:
+        """How its file is to be run."""
+        made = (info for info in self.part.outputs if info.name not in self.part.passthrough)
+        path, runtime = str(self.part.path), self.model.runtime
+        return Asked(path, self.part.inputs, tuple(made), threads, runtime)
+
     @property
     def gives_outputs(self) -> bool:
         """Whether what this part gives is what the model's task reads."""
@@ -177,8 +183,8 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
     return Parcel(header, file)
 
 
-Decode = Callable[[Iterator[bytes], Path], tuple[int, Decoded]]
-"""Makes a model file of chunks of a bitstream; also gives when the last had come, in ns."""
+Decode = Callable[[Iterator[bytes], CutPart, Path], tuple[int, Decoded]]
+"""Makes the model file of a part of chunks of a bitstream; gives when the last had come, in ns."""
 
 
 @dataclass(frozen=True)
@@ -243,12 +249,13 @@ def _receive(
         coded = f"encoded as {header.coder}" if header.coder else "as a file"
         raise NodeError(f"refused a part that comes {coded}: it was not asked for so")
     path = folder / f"{name}.{header.format}"
-    _described(header, limits, path)
+    cut = _described(header, limits, path)
+    expect(cut.model.runtime)
     # until it is known to be one: a runtime may have the file of the part before mapped
     draft = path.with_stem(f"{name}.draft")
     chunks = _checked(stream, header)
     try:
-        came_ns, decoded = decode(chunks, draft) if decode else _write(chunks, draft)
+        came_ns, decoded = decode(chunks, cut, draft) if decode else _write(chunks, draft)
         format_named(header.format).check_received(draft)
     except UsageError as error:
         draft.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ import re
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -23,8 +25,6 @@ from splitbed.workers.fork_server import prepare
 from splitbed.workers.task import Answer, Ready, is_expendable
 from splitbed.workers.worker import Worker
 
-SESSION_BYTES = 2 << 30
-"""What a part may take to be opened and run, beside its weights."""
 OF_FILE = 4
 """So many times its file it may take for weights: as they came, and as they are laid out to run."""
 SECONDS = 120.0
@@ -40,51 +40,86 @@ _NO_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Asked:
-    """A file, and how it is to be run: ``computed`` are the outputs that it makes."""
+    """A file, and how it is to be run: ``computed`` are the outputs that it makes.
+
+    ``early`` says that its weights are still to come.
+    """
 
     path: str
     inputs: tuple[TensorInfo, ...]
     computed: tuple[TensorInfo, ...]
     threads: int
     runtime: str
+    early: bool = False
 
     @property
     def files(self) -> list[Path]:
         """The file, and what it may refer to."""
         return files_of(Path(self.path), RUNTIMES[self.runtime].format)
 
+    @property
+    def run(self) -> str:
+        """How it is run, for whoever asks whether it was tried so."""
+        return f"{self.inputs} {self.computed} {self.runtime}"
+
+
+@dataclass
+class Allowed:
+    """What a part may take in this process to be opened and run, beside its weights."""
+
+    session_bytes: int = 2 << 30
+
+
+ALLOWED = Allowed()
+
 
 class Trial:
-    """One that is under way.  Raises MachineError where it cannot be."""
+    """One that is under way; leaving it ends it.  Raises MachineError where it cannot be."""
 
-    def __init__(self, asked: Asked, memory_bytes: int = SESSION_BYTES) -> None:
+    def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        prepare(__name__, *_NEEDS[RUNTIMES[asked.runtime].format])
+        expect(asked.runtime)
         size = sum(path.stat().st_size for path in asked.files)
-        allowance = Allowance(memory_bytes + OF_FILE * size, SECONDS)
+        allowance = Allowance(ALLOWED.session_bytes + OF_FILE * size, SECONDS)
         self._worker = Worker(f"{__name__}:attempt", asdict(asked), allowance)
 
-    def finish(self) -> None:
-        """Wait for its end.
+    def finish(self) -> bool:
+        """Wait for its end; whether other weights would make no difference.
 
         Raises UsageError for a file that is refused, MachineError where its runtime is not here.
         """
-        with self._worker as worker:
-            worker.accepted(f"run {Path(self._asked.path).name}")
+        answer = self._worker.accepted(f"run {Path(self._asked.path).name}")
+        return bool(answer["settled"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._worker.close()
 
 
 KNOWN = Known()
 """What passed."""
 
 
+def expect(runtime: str) -> None:
+    """Have what a trial needs imported before it is needed; nobody waits for that."""
+    prepare(__name__, *_NEEDS[RUNTIMES[runtime].format])
+
+
 def tried(asked: Asked) -> None:
     """Return once a file has passed; raises as :meth:`Trial.finish`, where it was not known."""
     if is_expendable() or not asked.files[0].is_file():  # for whoever opens it to say
         return
-    key = f"{asked.inputs} {asked.computed} {asked.runtime}"
-    if not KNOWN.holds(asked.files, key):
-        Trial(asked).finish()
-        KNOWN.add(asked.files, key)
+    if not KNOWN.holds(asked.files, asked.run):
+        with Trial(asked) as trial:
+            trial.finish()
+        KNOWN.add(asked.files, asked.run)
 
 
 def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
@@ -96,13 +131,16 @@ def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     path, runtime = Path(ours.path), RUNTIMES[ours.runtime]
     runtime.load()
     ready()
-    format_named(runtime.format).check(path)
+    form = format_named(runtime.format)
+    form.check(path)
+    if ours.early and not form.settled(path):
+        return {"settled": False}
     ends = ours.inputs, ours.computed
-    with PartSession(path, *ends, threads=ours.threads, runtime=ours.runtime) as session:
-        try:
-            session.run(session.made_up())
-        except NodeError as error:
-            if _NO_MEMORY.search(str(error)):
-                raise
-            # else what is made up need not make sense to it
-    return {}
+    session = PartSession(path, *ends, threads=ours.threads, runtime=ours.runtime)
+    try:
+        session.run(session.made_up())
+    except NodeError as error:
+        if _NO_MEMORY.search(str(error)):
+            raise
+        # else what is made up need not make sense to it
+    return {"settled": ours.early}

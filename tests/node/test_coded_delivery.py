@@ -40,6 +40,7 @@ from splitbed.node.parts.fetch import Fetch
 from splitbed.node.stations.data import DataService
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled
+from splitbed.runtime.trial import KNOWN
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import Delivery, PartPiece
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
@@ -254,7 +255,7 @@ def test_a_model_that_is_refused_leaves_the_one_before(shared: Splits, tmp_path:
     (before := there / "part.onnx").write_bytes(b"the one before")
     parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
 
-    def decode(chunks: Iterator[bytes], path: Path) -> tuple[int, nodes_pb2.Decoded]:
+    def decode(chunks: Iterator[bytes], _: CutPart, path: Path) -> tuple[int, nodes_pb2.Decoded]:
         path.write_bytes(b"".join(chunks))  # no ONNX
         return 0, nodes_pb2.Decoded()
 
@@ -264,10 +265,23 @@ def test_a_model_that_is_refused_leaves_the_one_before(shared: Splits, tmp_path:
     assert [*there.iterdir()] == [before]
 
 
+def test_what_came_has_been_tried_before_its_last_byte_was_there(
+    shared: Splits, tmp_path: Path
+) -> None:
+    (there := tmp_path / "there").mkdir()
+    parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
+    with decoding(there, 1 << 20) as (decode, _):
+        cut = receive(parcel.pieces(), there, LIMITS, decode).cut
+    asked = cut.asked(threads=1)
+    assert KNOWN.holds(asked.files, asked.run)
+    assert [file.name for file in there.iterdir()] == ["part.onnx"]
+
+
 def test_a_delivery_that_is_given_up_does_not_wait_for_what_is_to_be_decoded(
-    tmp_path: Path,
+    shared: Splits, tmp_path: Path
 ) -> None:
     ended: list[str] = []
+    cut = _whole(shared)
 
     def chunks(pid: int) -> Iterator[bytes]:
         os.kill(pid, signal.SIGSTOP)
@@ -279,7 +293,7 @@ def test_a_delivery_that_is_given_up_does_not_wait_for_what_is_to_be_decoded(
         with decoding(tmp_path, 1 << 30) as (decode, _):
             assert isinstance(decode, partial)
             try:
-                decode(chunks(decode.args[0].pid), tmp_path / "part")
+                decode(chunks(decode.args[0].pid), cut, tmp_path / "part")
             except NodeError as error:
                 ended.append(str(error))
 

@@ -31,6 +31,7 @@ __all__ = [
     "check_received",
     "load_graph",
     "open_stored",
+    "settled",
     "store",
     "write_part",
     "write_portable",
@@ -90,10 +91,17 @@ def write_portable(part: Path, path: Path) -> None:
 
 def check(path: Path) -> None:
     """Raise UsageError for a file with damaged constants, references or shapes."""
-    model = parse(path)
+    model = parse_outline(path)
     weights_file.check(model, path.with_name(weights_file.FILE))
     weights_file.check_sizes(model)
     shapes.check(model)
+
+
+def settled(path: Path) -> bool:
+    """Whether no size in a file is decided by weights, integers of 64 bits and scalars aside."""
+    graph = parse_outline(path).graph
+    weights = (t for t in graph.initializer if t.dims and t.data_type != onnx.TensorProto.INT64)
+    return not shapes.decided_by(graph, {tensor.name for tensor in weights})
 
 
 def check_received(path: Path) -> None:

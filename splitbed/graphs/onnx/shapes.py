@@ -20,6 +20,7 @@ SIZED_BY = {
     "TopK": (1,), "Upsample": (1,),
 }  # fmt: skip
 """Operators whose output has a size that values of these inputs decide."""
+_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 def fix_inputs(
@@ -101,6 +102,28 @@ def infer(model: onnx.ModelProto, weights: Weights) -> None:
 def check(model: onnx.ModelProto) -> None:
     """Raise UsageError where what ``model`` says of shapes contradicts what its operators make."""
     _inferred(model)
+
+
+def decided_by(graph: onnx.GraphProto, weights: set[str]) -> bool:
+    """Whether values of these weights, or what is made of weights alone, decide a size.
+
+    They may where that is not known: of a graph within a node, and of a function.
+    """
+    made_of, constant = set(weights), constants(graph)
+    for node in graph.node:
+        own = node.domain in ("", "ai.onnx")
+        if not own and not made_of.isdisjoint(node.input):
+            return True
+        if any(attribute.type in _GRAPHS for attribute in node.attribute):
+            return True
+        sizes = {name for place, name in enumerate(node.input) if place in _sized_by(node)}
+        if not made_of.isdisjoint(sizes):
+            return True
+        if node.op_type in DATA_DEPENDENT_OPS and constant.issuperset(node.output):
+            return True
+        if constant.issuperset(node.output) and not made_of.isdisjoint(node.input):
+            made_of.update(node.output)
+    return False
 
 
 def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:

@@ -20,6 +20,7 @@ from splitbed.model_coders.rest import write_rest
 from splitbed.model_coders.worker import SECONDS, DecodingWorker
 from splitbed.model_data import read_model
 from splitbed.node.delivery import CutPart, Decode, Parcel, pack
+from splitbed.runtime.early import Early
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2
 
@@ -91,21 +92,24 @@ def decoding(
 
 
 def _decoded(
-    worker: DecodingWorker, draft: Path, chunks: Iterator[bytes], path: Path
+    worker: DecodingWorker, draft: Path, chunks: Iterator[bytes], cut: CutPart, path: Path
 ) -> tuple[int, nodes_pb2.Decoded]:
     feeding = Feeding(worker)
-    try:
-        for chunk in chunks:
-            feeding.feed(chunk)
-        came_ns = time.monotonic_ns()
-        feeding.finish()
-        done = worker.finish()
-    except BaseException:
-        worker.kill()  # or what waits would be decoded first
-        raise
-    finally:
-        feeding.close()
-    draft.replace(path)
+    with Early(cut.asked(threads=1), worker.outline) as early:
+        try:
+            for chunk in chunks:
+                feeding.feed(chunk)
+                early.look()
+            came_ns = time.monotonic_ns()
+            feeding.finish()
+            done = worker.finish()
+        except BaseException:
+            worker.kill()  # or what waits would be decoded first
+            raise
+        finally:
+            feeding.close()
+        draft.replace(path)
+        early.end(path, done.sha256)
     decoded = nodes_pb2.Decoded(
         bytes=done.file_bytes,
         sha256=bytes.fromhex(done.sha256),
