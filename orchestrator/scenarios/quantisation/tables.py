@@ -104,9 +104,14 @@ def _versions(every: Sequence[Version], found: Precision) -> list[Line]:
     ]
 
 
+_ON_A_NODE = (
+    "node", "init_ms", "warmup_ms", "steady_ms", "init_memory_bytes", "overall_memory_bytes",
+)  # fmt: skip
+
+
 def _nodes(runs: Mapping[str, Reading]) -> list[Line]:
     return [
-        {"version": name, **line}
+        {"version": name, **{column: line[column] for column in _ON_A_NODE}}
         for name, reading in runs.items()
         if reading.profile
         for line in profile_tables(reading.profile)[0].lines
