@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
 import onnx.shape_inference
+import psutil
 import pytest
 import yaml
 
@@ -106,6 +107,39 @@ def test_a_message_has_so_many_bytes(either: grpc.Channel) -> None:
     refusal(lambda: add(either, sent(MESSAGE_BYTES - framing)))  # no picture, but it was read
     outside = grpc.StatusCode.RESOURCE_EXHAUSTED
     refusal(lambda: add(either, sent(MESSAGE_BYTES - framing + 1)), outside)
+
+
+def every_method() -> Iterator[tuple[str, bool]]:
+    """Each call of the control plane, and whether it is sent a stream."""
+    for service in nodes_pb2.DESCRIPTOR.services_by_name.values():
+        for method in service.methods:
+            yield f"/{service.full_name}/{method.name}", method.client_streaming
+
+
+def test_what_is_no_message_is_refused_by_every_call_and_leaves_nothing(
+    either: grpc.Channel,
+) -> None:
+    described = rpc.NodeStub(either).Describe(nodes_pb2.DescribeRequest())
+    memory = psutil.Process(described.pid).memory_info
+    seen: set[tuple[str, grpc.StatusCode]] = set()
+    before = 0
+    for _ in range(40):
+        for name, streams in every_method():
+            with pytest.raises(grpc.RpcError) as refused:
+                if streams:
+                    cast(Any, either).stream_unary(name)(iter([b"\xff" * 100]))
+                else:
+                    cast(Any, either).unary_unary(name)(b"\xff" * 100)
+            seen.add((name, cast(Any, refused.value).code()))
+        before = before or memory().rss
+    absent = {name for name, code in seen if code is grpc.StatusCode.UNIMPLEMENTED}
+    codes = {name: code for name, code in seen if name not in absent}
+    without_model = codes.pop("/splitbed.v1.Edge/SetReference", REFUSED)  # it is looked for first
+    assert (without_model, {*codes.values()}) == (REFUSED, {grpc.StatusCode.INVALID_ARGUMENT})
+    assert {name.split("/")[1] for name in absent} <= {
+        f"splitbed.v1.{one}" for one in ("Data", "Edge", "Ue", "Shaper", "Links")
+    }
+    assert memory().rss - before < 2 << 20  # gRPC's own parsing would keep 20 KB of each
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "BOOL", "FP64", "INT8"])
