@@ -22,7 +22,7 @@ from splitbed.v1 import nodes_pb2_grpc as rpc
 from splitbed.v1.nodes_pb2 import LimitRequest, LinkShape, PartHeader, PartPiece, Span
 from splitbed.v1.tensors_pb2 import TensorHeader
 from tests.node.loopback import free_port, small_model
-from tests.shared_machine import until
+from tests.shared_machine import HANG_S, until
 
 TENSOR_BYTES, KEPT_BYTES, MESSAGE_BYTES = 1 << 16, 150_000, 1 << 20
 REFUSED = grpc.StatusCode.FAILED_PRECONDITION
@@ -37,6 +37,7 @@ def node(module: str, folder: Path, **asked: object) -> Iterator[grpc.Channel]:
     with subprocess.Popen(argv) as process, grpc.insecure_channel(address) as channel:
         try:
             until((folder / f"{module}.sock").exists, process)
+            grpc.channel_ready_future(channel).result(HANG_S)
             yield channel
         finally:
             process.kill()
