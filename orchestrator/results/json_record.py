@@ -7,6 +7,7 @@ passed over. What is of the wrong type, or not there and needed, is damage: Valu
 """
 
 import json
+import re
 from functools import cache
 from typing import Self, TypeVar
 
@@ -14,6 +15,17 @@ import msgspec
 from pydantic import BaseModel
 
 _T = TypeVar("_T", bound="Record")
+_LONG = re.compile(rb"[:\[,]\s*(-?\d{19,})")
+
+
+def whole_numbers_checked(text: bytes) -> bytes:
+    """The JSON text; ValueError where a whole number in it takes more than 64 bits.
+
+    Python has them of any size, and what counts with them has not.
+    """
+    if any(not -(1 << 63) <= int(digits) < 1 << 63 for digits in _LONG.findall(text)):
+        raise ValueError("a whole number takes more than 64 bits")
+    return text
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_json(cls, text: bytes) -> Self:
         """The record in a JSON text. Raises ValueError for what is none."""
+        whole_numbers_checked(text)
         try:
             found: Self = _decoder(cls).decode(text)
             return found

@@ -15,6 +15,7 @@ from netem.wire import SEGMENT_BYTES
 from orchestrator.ask.flow import FLOWS, UPLINK, Place, Way
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns import csv_text
+from orchestrator.results.json_record import whole_numbers_checked
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from splitbed.checked import Frozen
 
@@ -213,6 +214,7 @@ class Profile(Frozen):
 def read_profile(folder: RunFolder) -> Profile | None:
     """The profile that a sweep left in its run folder; None where there is none to be read."""
     try:
-        return Profile.model_validate_json((folder.path / PROFILE_FILE).read_text())
+        text = (folder.path / PROFILE_FILE).read_bytes()
+        return Profile.model_validate_json(whole_numbers_checked(text))
     except (OSError, ValueError):
         return None

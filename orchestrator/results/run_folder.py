@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.results.json_record import Record
+from orchestrator.results.json_record import Record, whole_numbers_checked
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from splitbed.errors import RunError, UsageError
@@ -84,7 +84,7 @@ class RunFolder:
         """What run.json holds; UsageError when it is not there, damaged, or of a newer schema."""
         file = self.path / RUN_FILE
         try:
-            told = dict(json.loads(file.read_bytes()))
+            told = dict(json.loads(whole_numbers_checked(file.read_bytes())))
             schema = int(told.get("schema", SCHEMA))
             if schema <= SCHEMA:
                 return RunRecord.from_plain({k: v for k, v in told.items() if v is not None})

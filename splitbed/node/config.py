@@ -56,6 +56,20 @@ class Limits(Frozen):
     streams: int = Field(16, ge=4, le=1024)
     connections: int = Field(2048, ge=16, le=1 << 16)
 
+    @property
+    def memory_bytes(self) -> int:
+        """What a node's memory grows by at most, with each limit used to its end.
+
+        A call has its message, as it came and as it was read, what it sends of tensors and what
+        they become; on the control plane and on that of data. One input at a time is made, by way
+        of at most eight bytes for each of its own. Assignments that hold are as large as a message.
+        A session has its file, twice while it is opened, and what it takes besides.
+        """
+        call = 2 * self.message_bytes + 2 * self.tensor_bytes
+        session = 2 * self.model_bytes + self.session_bytes
+        once = 8 * self.tensor_bytes + 4 * self.message_bytes
+        return 2 * self.streams * call + self.sessions * session + once
+
     def check_model(self, nbytes: int) -> None:
         """A model of so many bytes, or so many of parts together."""
         self._check("a model", nbytes, "model_bytes")

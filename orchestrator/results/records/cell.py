@@ -15,7 +15,7 @@ from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records.proof import ProofRecord, segment_of
 from splitbed.codecs import RAW
 
-_SPLIT = re.compile(r"\d+(:\d+)+")
+_SPLIT = re.compile(r"\d{1,9}(:\d{1,9})+")
 
 
 class CrossingTensor(Record, frozen=True, kw_only=True):
@@ -161,6 +161,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
             raise ValueError(f"{self.split!r} is no split k:n-k")
         if self.flow not in FLOWS:
             raise ValueError(f"{self.flow!r} is no flow")
+        if len(self.layers) != FLOWS[self.flow].parts:
+            raise ValueError(f"{self.split!r} is no split of the flow {self.flow}")
 
     @property
     def fault(self) -> str:
