@@ -13,6 +13,7 @@ import pytest
 
 from splitbed.messages import packed
 from splitbed.node.config import Limits
+from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 from tests.hostile.attacked import Attacked, attacked
@@ -66,7 +67,7 @@ def enormous(channel: grpc.Channel) -> None:
 
 
 def references(channel: grpc.Channel) -> None:
-    tensors = {"y": np.zeros(LIMITS.tensor_bytes, np.uint8)}
+    tensors: Tensors = {"y": np.zeros(LIMITS.tensor_bytes, np.uint8)}
     for place in range(3):
         with suppress(grpc.RpcError):
             rpc.StationsStub(channel).KeepReference(packed(place, tensors), timeout=10)
