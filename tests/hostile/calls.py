@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from splitbed.v1 import nodes_pb2
 
@@ -19,7 +22,11 @@ SERVICES = {
     "edge": ("Node", "Parts", "Stations", "Edge"),
     "ue": ("Node", "Parts", "Stations", "Links", "Ue"),
 }
-"""Of the control plane of each node without an interface to shape."""
+"""Of the control plane of each node without an interface to shape; every node has ALSO."""
+ALSO = (
+    health_pb2.DESCRIPTOR.services_by_name["Health"],
+    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,12 @@ class Call:
 @cache
 def methods(node: str) -> dict[str, MethodDescriptor]:
     """What can be called on the control plane of a node, by path."""
-    services = nodes_pb2.DESCRIPTOR.services_by_name
+    known = nodes_pb2.DESCRIPTOR.services_by_name
+    services: list[Any] = [*(known[name] for name in SERVICES[node]), *ALSO]
     return {
-        f"/{services[name].full_name}/{method.name}": method
-        for name in SERVICES[node]
-        for method in services[name].methods
+        f"/{service.full_name}/{method.name}": method
+        for service in services
+        for method in service.methods
     }
 
 
