@@ -119,6 +119,7 @@ def _proved(
     proof = prove(end, request.probe_token, spec, known=known, pause=pause)
     facts = facts_to((host, port))
     tell_link(
+        request.peer,
         (spec.uplink.rate_mbit, spec.downlink.rate_mbit),
         None if proof.rates_known else (proof.uplink_mbit, proof.downlink_mbit),
         (nominal_rtt_ms(spec), proof.rtt_min_ms),

@@ -37,15 +37,23 @@ FRAMES_IN_FLIGHT = Gauge("splitbed_frames_in_flight", "Frames that this node is 
 ERRORS = Counter("splitbed_errors", "Requests, cells and runs that failed.", ["kind"])
 SESSIONS = Gauge("splitbed_sessions", "Open inference sessions.")
 MODELS = Gauge("splitbed_models_loaded", "Models, whole or in part, that this node holds.")
-LINK_ASKED = Gauge("splitbed_link_asked_bits_per_second", "Rate that was asked for.", ["direction"])
+LINK_ASKED = Gauge(
+    "splitbed_link_asked_bits_per_second", "Rate that was asked for.", ["link", "direction"]
+)
 LINK_MEASURED = Gauge(
-    "splitbed_link_measured_bits_per_second", "Rate that the last proof measured.", ["direction"]
+    "splitbed_link_measured_bits_per_second",
+    "Rate that the last proof measured.",
+    ["link", "direction"],
 )
 ROUND_TRIP = Gauge(
-    "splitbed_link_round_trip_seconds", "Of a ping, as asked and as last measured.", ["which"]
+    "splitbed_link_round_trip_seconds",
+    "Of a ping, as asked and as last measured.",
+    ["link", "which"],
 )
 RETRANSMITS = Gauge(
-    "splitbed_tcp_retransmits", "Segments sent again since the data connection was opened."
+    "splitbed_tcp_retransmits",
+    "Segments sent again since the data connection was opened.",
+    ["link"],
 )
 
 _codecs = {"raw"}
@@ -54,10 +62,6 @@ for _stage in STAGES:
     STAGE_SECONDS.labels(stage=_stage)
 for _direction in DIRECTIONS:
     BYTES.labels(direction=_direction, codec="raw")
-    LINK_ASKED.labels(direction=_direction)
-    LINK_MEASURED.labels(direction=_direction)
-for _which in ("asked", "measured"):
-    ROUND_TRIP.labels(which=_which)
 for _kind in ("UsageError", "MachineError", "LinkError", "RunError", "NodeError", "refused"):
     ERRORS.labels(kind=_kind)
 
@@ -78,24 +82,25 @@ def tell_bytes(direction: str, codec: str, nbytes: int) -> None:
 
 
 def tell_link(
+    link: str,
     asked_mbit: tuple[float, float],
     measured_mbit: tuple[float, float] | None,
     rtt_ms: tuple[float, float],
     retransmits: int | None,
 ) -> None:
-    """What a proof found: rates of uplink and downlink, the round trip asked and measured.
+    """What a proof of a link found: rates of uplink and downlink, the round trip as asked and so.
 
     All at once, so that what was measured never stands beside what was asked of another link; so
     where rates were known, and none measured, those of the last that were stay with what was asked.
     """
     if measured_mbit:
         for direction, asked, measured in zip(DIRECTIONS, asked_mbit, measured_mbit, strict=True):
-            LINK_ASKED.labels(direction=direction).set(asked * 1e6)
-            LINK_MEASURED.labels(direction=direction).set(measured * 1e6)
+            LINK_ASKED.labels(link, direction).set(asked * 1e6)
+            LINK_MEASURED.labels(link, direction).set(measured * 1e6)
     for which, ms in zip(("asked", "measured"), rtt_ms, strict=True):
-        ROUND_TRIP.labels(which=which).set(ms / 1e3)
+        ROUND_TRIP.labels(link, which).set(ms / 1e3)
     if retransmits is not None:
-        RETRANSMITS.set(retransmits)
+        RETRANSMITS.labels(link).set(retransmits)
 
 
 @contextmanager

@@ -31,14 +31,10 @@ NODE_METRICS = {
     "splitbed_errors",
     "splitbed_sessions",
     "splitbed_models_loaded",
-    "splitbed_link_asked_bits_per_second",
-    "splitbed_link_measured_bits_per_second",
-    "splitbed_link_round_trip_seconds",
-    "splitbed_tcp_retransmits",
     "process_cpu_seconds",
     "process_resident_memory_bytes",
 }
-FEW = {"stage", "direction", "codec", "kind", "which", "split", "bw_mbit", "state", "le"}
+FEW = {"stage", "link", "direction", "codec", "kind", "which", "split", "bw_mbit", "state", "le"}
 CELL = Cell(Configuration(2, 5, "stage2", "int8+zstd", symmetric(rate_mbit=20)), 0)
 
 
@@ -228,8 +224,17 @@ def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_was_measured_stands_beside_what_was_asked_of_that_link(address: str) -> None:
-    telemetry.tell_link((20.0, 20.0), (19.8, 19.9), (0.2, 0.4), 0)
-    telemetry.tell_link((50.0, 50.0), None, (10.0, 10.2), 0)  # whose rates were known
-    uplink = frozenset({("direction", "uplink")})
+    telemetry.tell_link("edge", (20.0, 20.0), (19.8, 19.9), (0.2, 0.4), 0)
+    telemetry.tell_link("edge", (50.0, 50.0), None, (10.0, 10.2), 0)  # whose rates were known
     names = [f"splitbed_link_{which}_bits_per_second" for which in ("asked", "measured")]
-    assert [scraped(address)[name, uplink] for name in names] == [20e6, 19.8e6]
+    here = {"link": "edge", "direction": "uplink"}
+    assert [value(address, name, **here) for name in names] == [20e6, 19.8e6]
+
+
+def test_each_link_has_gauges_of_its_own(address: str) -> None:
+    telemetry.tell_link("edge", (20.0, 20.0), (19.8, 19.9), (0.2, 0.4), 3)
+    telemetry.tell_link("cloud", (100.0, 100.0), (99.0, 98.0), (5.0, 5.1), 0)
+    for link, rtt_s, retransmits in (("edge", 0.0004, 3), ("cloud", 0.0051, 0)):
+        asked = {"link": link, "which": "measured"}
+        assert value(address, "splitbed_link_round_trip_seconds", **asked) == pytest.approx(rtt_s)
+        assert value(address, "splitbed_tcp_retransmits", link=link) == retransmits

@@ -35,7 +35,7 @@ def node(stages: tuple[str, ...]) -> None:
     """Frames of a node that knows these stages."""
     telemetry.SESSIONS.set(1)
     telemetry.MODELS.set(1)
-    telemetry.tell_link((20.0, 20.0), (19.8, 19.9), (0.02, 0.4), 0)
+    telemetry.tell_link("ue to edge", (20.0, 20.0), (19.8, 19.9), (0.02, 0.4), 0)
     while True:
         with telemetry.FRAMES_IN_FLIGHT.track_inprogress():
             time.sleep(0.1)

@@ -85,6 +85,7 @@ class SweepTelemetry(Watcher):
     def proved(self, link: LinkSpec, proof: ProofRecord) -> None:
         """The link was measured."""
         tell_link(
+            " to ".join(proof.ends),
             (link.uplink.rate_mbit, link.downlink.rate_mbit),
             proof.measured_mbit,
             (nominal_rtt_ms(link), proof.rtt_min_ms),
