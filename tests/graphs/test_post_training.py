@@ -47,6 +47,15 @@ def test_the_file_is_about_a_quarter_and_says_the_same_shapes(
     assert (before.inputs, before.outputs) == (after.inputs, after.outputs)
 
 
+def test_nodes_stay_in_their_order_so_that_cuts_are_where_they_were(
+    original: Path, quantised: Path
+) -> None:
+    before, after = (
+        [node.name for node in onnx.load(file).graph.node] for file in (original, quantised)
+    )
+    assert [name for name in after if name in before] == before
+
+
 def test_eight_bits_cross_at_every_named_split_and_halves_give_what_the_whole_gives(
     original: Path, quantised: Path, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ is made behind the last layers, such as boxes of a detector's maps, stays in flo
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -58,6 +58,7 @@ def quantise(source: Path, target: Path, fed: Iterable[Tensors]) -> None:
         ) from error
     made = onnx.load(target)
     _round_once(made.graph)
+    _in_order(made.graph, [node.name for node in model.graph.node])
     onnx.save(made, target)
 
 
@@ -84,6 +85,27 @@ def _round_once(graph: onnx.GraphProto) -> None:
             node.input[0] = rounds.input[0]
             graph.node.remove(back)
             graph.node.remove(rounds)
+
+
+def _in_order(graph: onnx.GraphProto, names: Sequence[str]) -> None:
+    """Nodes as the original has them, behind what rounds for them: a cut beside one is the same."""
+    makers = {name: node for node in graph.node for name in node.output}
+    order = {name: place for place, name in enumerate(names)}
+    placed, nodes = set[str](), list[onnx.NodeProto]()
+
+    def place(node: onnx.NodeProto) -> None:
+        if node.output[0] in placed:
+            return
+        placed.add(node.output[0])
+        for name in node.input:
+            if name in makers:
+                place(makers[name])
+        nodes.append(node)
+
+    for node in sorted(graph.node, key=lambda node: order.get(node.name, len(order))):
+        place(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _inner(graph: onnx.GraphProto) -> list[str]:
