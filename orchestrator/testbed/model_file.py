@@ -49,9 +49,9 @@ def model_file(
     path = Path(config.model)
     if config.model in ZOO or not (path.suffix.lower() in (".onnx", ".tflite") or path.exists()):
         anchor = anchor_model(config.model)
+        variant = _variant(config, anchor, seed)
         if (whole := whole_model(config, anchor)) is not None:
             return whole, checkpoints.origin(whole, ()), anchor
-        variant = _variant(config, anchor, seed)
         built, weights = anchor.build(variant)
         file = folder / f"{anchor.name}.{variant.format}"
         file.write_bytes(built)
@@ -73,10 +73,8 @@ def whole_model(config: SweepConfig, anchor: AnchorModel) -> Path | None:
     file = config.weights
     if file is None or anchor.reads_graphs or file.suffix.lower() not in (".onnx", ".tflite"):
         return None
-    if (form := format_of(file)) not in anchor.formats:
+    if format_of(file) not in anchor.formats:
         raise UsageError(f"--weights {file}: {anchor.name} comes as {', '.join(anchor.formats)}")
-    if config.runtime and RUNTIMES.named(config.runtime).format != form:
-        raise UsageError(f"--runtime {config.runtime} cannot run {file}, which is of format {form}")
     return file
 
 

@@ -68,8 +68,7 @@ def versions(
         part.remove()
     for version, percent in zip(made[1:], asked.prune, strict=True):
         if not version.file.exists():
-            frames = _calibration(local, config, asked)
-            _make(version.file, _pruned(original, percent), frames)
+            _make(version.file, original, percent, _calibration(local, config, asked))
     return made
 
 
@@ -88,15 +87,9 @@ def _calibration(
     return calibration_inputs(config, alone, asked.frames)
 
 
-def _pruned(original: Path, percent: int) -> Path:
-    if not percent:
-        return original
-    file = original.with_name(f"pruned-{percent}.onnx")
-    write_model(rebuilt(encode(read_model(original), coder_named(f"prune:{percent}"))), file)
-    return file
-
-
-def _make(file: Path, source: Path, frames: Sequence[ModelInput]) -> None:
+def _make(file: Path, original: Path, percent: int, frames: Sequence[ModelInput]) -> None:
     begun = file.with_suffix(".begun")
-    quantise(source, begun, (one.tensors for one in frames))
+    pruned = rebuilt(encode(read_model(original), coder_named(f"prune:{percent}")))
+    write_model(pruned, begun)
+    quantise(begun, begun, (one.tensors for one in frames))
     begun.replace(file)  # whole, or not there
