@@ -44,13 +44,13 @@ from netem.proof import (
 from netem.spec import FRAME_BYTES, LinkSpec
 from splitbed.errors import LinkError, MachineError
 from splitbed.security.addresses import ip_port
+from splitbed.workers.wanted import LOOK_S, check_wanted, pause
 
 _TRAIN_LONGEST_S = 30.0  # 20 full frames at the slowest rate take half of it
 _PINGS = 10
 _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
 _PAUSE_S = 0.1  # before the second attempt
-_LOOK_S = 1.0  # how often to see whether anybody waits
 _UNMEASURED = Proof(math.inf, math.inf, math.inf, math.inf, pings=0, lost=0, attempts=0)
 _HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index in it
 assert _HEADER.size <= PING_FRAME_BYTES - max(HEADERS_BYTES.values())
@@ -144,17 +144,15 @@ def prove(
     attempts: int = 6,
     known: Proof | None = None,
     opened: socket.socket | None = None,
-    pause: Callable[[float], None] = time.sleep,
 ) -> Proof:
     """Measure the link to the ProbeServer at ``server``; what differs, at most ``attempts`` times.
 
     ``spec`` is what was asked: it sizes the trains and says what differs.  Others on a machine make
     a measurement lie now and then, so what differs is measured again, alone, after a pause that
-    doubles: what is wrong with the link itself stays wrong.
-    About 0.45 s at 5 Mbit/s; 3 s more before a link is said to differ. Of one that has not been
-    touched since it was ``known``, rates are taken from there where they are as asked: the round
-    trip alone is measured. ``opened`` is as for the server; ``pause`` waits, and ends it by what it
-    raises. Raises LinkError when nothing comes back.
+    doubles: what is wrong with the link itself stays wrong. About 0.45 s at 5 Mbit/s; 3 s more
+    before a link is said to differ. Of one that has not been touched since it was ``known``, rates
+    are taken from there where they are as asked: the round trip alone is measured. ``opened`` is as
+    for the server. Raises LinkError when nothing comes back, NodeError once nobody waits for it.
     """
     proof = known.aged if known else _UNMEASURED
     if {UPLINK, DOWNLINK} & faults(proof, spec).keys():
@@ -162,7 +160,7 @@ def prove(
     with _socket(server[0], opened) as sock:
         try:
             sock.connect(server)
-            client = _Client(sock, server[0], token, spec, pause)
+            client = _Client(sock, server[0], token, spec)
             while (wrong := faults(proof, spec)) and proof.attempts < attempts:
                 if proof.attempts:
                     pause(_PAUSE_S * 2 ** (proof.attempts - 1))
@@ -178,10 +176,9 @@ class _Client:
     host: str
     token: bytes
     spec: LinkSpec
-    pause: Callable[[float], None]
 
     def _send(self, frame: bytes) -> int:
-        self.pause(0)
+        check_wanted()
         return self.sock.send(frame)
 
     def measure(self, wrong: Container[str], proof: Proof) -> Proof:
@@ -226,7 +223,7 @@ class _Client:
         _send_train(self._send, size, self.token, train, frames, gap_ns)
         # Asked once the queue has drained, or a short queue would drop the question.
         queued = min(frames * (1 - 1 / SEND_SPEED), shape.queue_packets)
-        self.pause(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
+        pause(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
         for _ in range(_TRIES):
             self.sock.send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
             with suppress(TimeoutError):
@@ -256,15 +253,15 @@ class _Client:
         """The next datagram of ``kind`` and ``train``, and when it arrived. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while True:
-            self.pause(0)
+            check_wanted()
             left_s = max(1e-3, deadline - time.monotonic())
-            self.sock.settimeout(min(left_s, _LOOK_S))
+            self.sock.settimeout(min(left_s, LOOK_S))
             with suppress(TimeoutError):
                 datagram, arrival_ns, _ = _receive(self.sock)
                 if datagram.startswith(self._message(kind, train)[:21]):
                     return datagram, arrival_ns
                 continue
-            if left_s <= _LOOK_S:
+            if left_s <= LOOK_S:
                 raise TimeoutError
 
     def _message(self, kind: bytes, train: int) -> bytes:

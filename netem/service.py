@@ -1,6 +1,5 @@
 """The gRPC services of a node for its links: shaping those that it may, proving those it dials."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
@@ -12,7 +11,7 @@ from netem.probe import prove
 from netem.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, checked
 from splitbed.errors import NodeError
-from splitbed.node.answering import answering, given_up
+from splitbed.node.answering import answering
 from splitbed.node.config import EdgeConfig, NodeConfig, ShaperConfig
 from splitbed.node.tcp import facts_to, pin_cubic
 from splitbed.security.addresses import host_and_port
@@ -94,19 +93,10 @@ class LinkService(nodes_pb2_grpc.LinksServicer):
         """Measure rate and round trip of a link, and say what TCP has been through."""
         if request.peer not in self._dials:
             raise NodeError(f"this node dials no {request.peer}: {', '.join(self._dials)}")
-        ended = threading.Event()
-
-        def pause(seconds: float) -> None:
-            if ended.wait(seconds):
-                raise NodeError("the proof was given up")
-
-        with given_up(context, ended.set):
-            return _proved(self._dials[request.peer], request, pause)
+        return _proved(self._dials[request.peer], request)
 
 
-def _proved(
-    address: str, request: nodes_pb2.ProveLinkRequest, pause: Callable[[float], None]
-) -> nodes_pb2.LinkProof:
+def _proved(address: str, request: nodes_pb2.ProveLinkRequest) -> nodes_pb2.LinkProof:
     if not 0 < request.probe_port < 1 << 16:
         raise NodeError(f"there is no port {request.probe_port} to prove the link against")
     host, port = host_and_port(address)
@@ -116,7 +106,7 @@ def _proved(
     if request.HasField("known"):
         known = Proof(**{name: getattr(request.known, name) for name in _PROVED})
     end = host, request.probe_port
-    proof = prove(end, request.probe_token, spec, known=known, pause=pause)
+    proof = prove(end, request.probe_token, spec, known=known)
     facts = facts_to((host, port))
     tell_link(
         request.peer,

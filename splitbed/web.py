@@ -12,8 +12,10 @@ from typing import Any
 from splitbed.errors import MachineError, UsageError
 from splitbed.node.config import Tls
 from splitbed.security.addresses import checked_address, host_and_port
+from splitbed.security.pem_files import PemFiles
 
 _SILENT_S = 10.0  # a peer that says nothing is hung up on
+_MOST_PEERS = 64  # at a time: each has a thread
 
 
 @contextmanager
@@ -34,34 +36,25 @@ def listening(
     checked_address(address, allowed=tls is not None or insecure)
     if address.startswith("unix:"):
         raise UsageError(f"cannot serve {what} on {address}: give IP:PORT, HTTP takes no Unix path")
-    context = _context(tls) if tls else None
+    files = PemFiles(tls) if tls else None
     place = host_and_port(address)
     try:
-        server = _Server(place, _hanging_up(handler))
+        server = _Server(place, _hanging_up(handler), tls, files)
     except OSError as error:
         raise MachineError(
             f"cannot serve {what} on {address}: {error.strerror}; "
             f"`ss -ltnp 'sport = :{place[1]}'` names who has that port, or choose another"
         ) from None
-    if context:
-        # the handshake is the handling thread's: a peer that is slow at it must not hold up others
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
-        yield f"{'https' if context else 'http'}://{address}"
+        yield f"{'https' if tls else 'http'}://{address}"
     finally:
         server.shutdown()
         server.server_close()
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    from splitbed.security.certificates import explain  # cryptography takes its time
-
-    if wrong := explain(tls):
-        raise UsageError(wrong)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca)
     context.load_cert_chain(tls.cert, tls.key)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -73,9 +66,39 @@ def _hanging_up(handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHa
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, place: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self,
+        place: tuple[str, int],
+        handler: type[BaseHTTPRequestHandler],
+        tls: Tls | None,
+        files: PemFiles | None,
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
         super().__init__(place, handler)
+        self._tls, self._files = tls, files
+        self._context = _context(tls) if tls else None
+        self._room = threading.BoundedSemaphore(_MOST_PEERS)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        peer, address = super().get_request()
+        if self._tls and self._files and self._files.renewed():
+            self._context = _context(self._tls)
+        if self._context:
+            # the handshake is the handling thread's: a peer that is slow at it holds up nobody
+            peer = self._context.wrap_socket(peer, server_side=True, do_handshake_on_connect=False)
+        return peer, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def server_bind(self) -> None:
         # HTTPServer would ask the name service for this machine's name here, and may wait for it

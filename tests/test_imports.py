@@ -21,6 +21,7 @@ MAY_IMPORT = {
         "splitbed.checked",
         "splitbed.extensions",
         "splitbed.security.addresses",
+        "splitbed.workers.wanted",
     },
     "ue_node": {"splitbed", "netem.service", "netem.egress"},
     "edge_node": {"splitbed", "netem.probe", "netem.service", "netem.egress"},

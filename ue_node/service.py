@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager
 import grpc
 
 from splitbed.errors import NodeError
-from splitbed.node.answering import answering, check_wanted
+from splitbed.node.answering import answering
 from splitbed.node.config import MOST_CPUS, MOST_SLOWDOWN
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
 from splitbed.node.stations.station import at_full_speed
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
+from splitbed.workers.wanted import check_wanted
 
 
 class UeService(nodes_pb2_grpc.UeServicer):

@@ -1,10 +1,8 @@
 """How a node answers calls: read here, as long as somebody waits, refused with the reason."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import wraps
 from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,25 +17,6 @@ if TYPE_CHECKING:
     _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
 
 _MOST_WORDS = 2000
-_LOOK_S = 0.5
-"""How often who sleeps looks whether somebody waits."""
-
-CALLER: ContextVar[grpc.ServicerContext | None] = ContextVar("caller", default=None)
-"""The call that this thread answers."""
-
-
-def check_wanted() -> None:
-    """NodeError once nobody waits for what this thread does; called between steps of long work."""
-    if (caller := CALLER.get()) is not None and not caller.is_active():
-        raise NodeError("it was given up: nobody waits for it any more")
-
-
-def sleep_until(end_s: float) -> None:
-    """Wait until then (time.monotonic); NodeError once nobody waits for this."""
-    while (left_s := end_s - time.monotonic()) > _LOOK_S:
-        check_wanted()
-        time.sleep(_LOOK_S)
-    time.sleep(max(left_s, 0))
 
 
 @contextmanager

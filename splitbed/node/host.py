@@ -25,14 +25,12 @@ from splitbed.runtime.profiler import profile
 from splitbed.timeline import clock_id
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import PROTOCOL
+from splitbed.workers.wanted import LOOK_S
 
 PACKAGES = (
     "splitbed", "grpcio", "protobuf", "onnx", "onnxruntime", "ai-edge-litert", "tflite-runtime",
     "numpy", "pillow",
 )  # fmt: skip
-
-_LOOK_S = 0.5
-"""How often who waits for his turn looks whether his caller still does."""
 
 _TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 
@@ -128,7 +126,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
 @contextmanager
 def _taken(lock: threading.RLock, context: grpc.ServicerContext) -> Iterator[None]:
     """Hold a lock inside; NodeError where the caller gave up while it was waited for."""
-    while not lock.acquire(timeout=_LOOK_S):
+    while not lock.acquire(timeout=LOOK_S):
         _check_waits(context)
     try:
         _check_waits(context)

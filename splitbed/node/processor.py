@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from splitbed.errors import MachineError, UsageError
+from splitbed.workers.wanted import sleep_until
 
 REPAIR = (
     "run it as root, or in a scope that is yours (systemd-run --user --scope -p Delegate=yes"
@@ -145,8 +146,6 @@ class Processor:
         ``most_cpus`` is a lower limit for what computes with fewer threads than others. A wait at
         the end makes up for the first milliseconds, which the kernel lends.
         """
-        from splitbed.node.answering import sleep_until  # gRPC takes a while to import
-
         start_s, used_s = time.monotonic(), time.process_time()
         yield
         if self._cpus is not None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from splitbed.node.answering import sleep_until
 from splitbed.node.processor import Processor
+from splitbed.workers.wanted import sleep_until
 
 _ROUNDS, _BLOCK_S, _PAUSE_S = 4, 0.25, 0.01
 _TRIES, _NEAR_ENOUGH, _LEAST_RUNS, _STEERING_S = 4, 0.05, 5, 20.0

@@ -1,7 +1,7 @@
 """A session that runs a part on the CPU, with a runtime of the format of its file."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,7 @@ from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES, Runner
 from splitbed.runtime.trial import Asked, tried
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.workers.wanted import check_wanted
 
 
 class PartSession:
@@ -58,16 +59,14 @@ class PartSession:
             name: computed[name] if name in computed else tensors[name] for name in self._outputs
         }
 
-    def warm(
-        self, runs: int, fed: Tensors | None = None, check: Callable[[], None] = lambda: None
-    ) -> None:
-        """Run ``runs`` times on ``fed``, made-up inputs where None; what `check` raises ends it.
+    def warm(self, runs: int, fed: Tensors | None = None) -> None:
+        """Run ``runs`` times on ``fed``, made-up inputs where None, while somebody waits for it.
 
         Maps the weights in, and fills the allocator's arena.
         """
         fed = self.made_up() if fed is None else fed
         for _ in range(runs):
-            check()
+            check_wanted()
             self.run(fed)
 
     def made_up(self) -> Tensors:

@@ -14,6 +14,7 @@ from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.workers.allowance import Allowance
 from splitbed.workers.fork_server import fork_server
 from splitbed.workers.task import Answer
+from splitbed.workers.wanted import LOOK_S, check_wanted
 
 GRACE_S = 5.0
 """What a worker may take beyond its seconds at work, waiting."""
@@ -132,7 +133,11 @@ class Worker:
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
         while self._status is None and (lines is None or self._said.count(b"\n") < lines):
-            if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+            left_s = max(deadline - time.monotonic(), 0)
+            if not poll.poll(min(left_s, LOOK_S) * 1000):
+                check_wanted()
+                if left_s > LOOK_S:
+                    continue
                 self.kill()
                 raise Died(f"it took over {self._allowance.seconds:g} s, and was ended")
             if data := os.read(self._answers.fileno(), 1 << 16):

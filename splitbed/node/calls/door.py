@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from splitbed.logs import log
-from splitbed.node.answering import CALLER
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Call, Slots
 from splitbed.security.access import HEALTH_CHECK, Guard, names_of
 from splitbed.telemetry import ERRORS
+from splitbed.workers.wanted import WANTED
 
 if TYPE_CHECKING:
     _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
@@ -136,7 +136,7 @@ class _Answer:
         """Whether it sends by itself, and ends by itself."""
 
     def __call__(self, call: Call) -> None:
-        caller = CALLER.set(call.context)
+        wanted = WANTED.set(call.context.is_active)
         try:
             self._answer(call)
         except grpc.RpcError:
@@ -150,7 +150,7 @@ class _Answer:
             if call.context.is_active():
                 self._send(None)
         finally:
-            CALLER.reset(caller)
+            WANTED.reset(wanted)
 
     def _answer(self, call: Call) -> None:
         requests = _Requests(self._requests, call)

@@ -8,7 +8,6 @@ from threading import BoundedSemaphore, RLock
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.media.pictures import random_inputs
-from splitbed.node.answering import check_wanted
 from splitbed.node.config import checked_runs
 from splitbed.node.delivery import CutPart, span_of, words
 from splitbed.runtime.session import PartSession
@@ -16,6 +15,7 @@ from splitbed.telemetry import SESSIONS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2
+from splitbed.workers.wanted import check_wanted
 
 
 class OpenPart:
@@ -94,7 +94,7 @@ class HeldParts:
         with self.turn:
             part = self.of(span)
             self._parts[span] = self._parts.pop(span)
-            part.session.warm(runs, part.fed, check_wanted)
+            part.session.warm(runs, part.fed)
 
     def drop(self, keep: Collection[Span] = ()) -> None:
         """Close the sessions of all parts but those of the layers in ``keep``."""
@@ -134,11 +134,11 @@ def _warm(
     """Run it on made-up inputs, or on what `feed` gives, which is given back."""
     fed = feed() if runs and any(info.is_index for info in inputs) else None
     try:
-        session.warm(runs, fed, check_wanted)
+        session.warm(runs, fed)
     except NodeError:
         check_wanted()
         # a size may have been computed from what was made up, in floating point, too
         if fed is not None or (fed := feed()) is None:
             raise
-        session.warm(runs, fed, check_wanted)
+        session.warm(runs, fed)
     return fed

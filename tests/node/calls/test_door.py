@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from splitbed.errors import NodeError
-from splitbed.node.answering import answering, check_wanted, sleep_until
+from splitbed.node.answering import answering
 from splitbed.node.calls import lease as leases
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.lease import Lease
@@ -21,6 +21,7 @@ from splitbed.node.calls.slots import Slots
 from splitbed.node.config import Tls
 from splitbed.security.access import Guard, open_channel, server_credentials
 from splitbed.security.authority import Authority, issue_authority
+from splitbed.workers.wanted import check_wanted, sleep_until
 from tests.security.certified import certified
 from tests.shared_machine import until
 

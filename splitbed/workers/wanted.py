@@ -1,0 +1,33 @@
+"""Whether anybody still waits for what a thread does; long work asks between its steps."""
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from splitbed.errors import NodeError
+
+WANTED: ContextVar[Callable[[], bool]] = ContextVar("wanted", default=lambda: True)
+"""Set by who answers a call, for its thread."""
+
+LOOK_S = 0.5
+"""How often who waits looks whether he is waited for."""
+
+
+def check_wanted() -> None:
+    """NodeError once nobody waits for what this thread does."""
+    if not WANTED.get()():
+        raise NodeError("it was given up: nobody waits for it any more")
+
+
+def pause(seconds: float) -> None:
+    """Wait so long; raises as :func:`check_wanted`, which is asked at once."""
+    check_wanted()
+    sleep_until(time.monotonic() + seconds)
+
+
+def sleep_until(end_s: float) -> None:
+    """Wait until then (time.monotonic); raises as :func:`check_wanted`."""
+    while (left_s := end_s - time.monotonic()) > LOOK_S:
+        check_wanted()
+        time.sleep(LOOK_S)
+    time.sleep(max(left_s, 0))
