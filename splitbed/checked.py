@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from splitbed.errors import UsageError, did_you_mean
+from splitbed.errors import UsageError, did_you_mean, shorten
 
 MOST_BYTES = 1 << 18
 """Of a YAML file; the longest of ours has a fiftieth."""
@@ -130,7 +130,7 @@ def one_line(error: ValidationError, typed: Mapping[str, str] | None = None) -> 
 def _refusal(entry: dict[str, Any], typed: Mapping[str, str]) -> str:
     # the place in a list says nothing: the value follows
     names = [_short.repr(part).strip("'") for part in entry["loc"] if isinstance(part, str)]
-    given = typed.get(names[0], "") if names else ""
+    given = shorten(typed.get(names[0], "")) if names else ""
     where = ".".join(names[1:] if given else names)
     shown = _short.repr(entry["input"])
     value = f"{entry['input']:g}" if isinstance(entry["input"], float) else shown.strip("'")

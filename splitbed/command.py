@@ -13,12 +13,13 @@ from typer._click.exceptions import NoSuchOption, UsageError
 from typer.core import TyperCommand, TyperGroup
 
 from splitbed.ending import outlive_readers, take_signals
-from splitbed.errors import INTERRUPTED, SplitbedError
+from splitbed.errors import INTERRUPTED, SplitbedError, shorten
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
 F = TypeVar("F", bound=Callable[..., object])
+_MOST_WORDS = 10_000  # what was refused may be long, and is told in short
 
 
 def run_command_line(app: Callable[[], object], *, service: bool = False) -> None:
@@ -37,7 +38,7 @@ def run_command_line(app: Callable[[], object], *, service: bool = False) -> Non
         finally:
             sys.stdout.flush()
     except SplitbedError as error:
-        sys.stderr.write(f"error: {printable(str(error))}\n")
+        sys.stderr.write(f"error: {printable(shorten(str(error), _MOST_WORDS))}\n")
         sys.exit(error.exit_code)
     except OSError as error:
         told = printable(str(error))

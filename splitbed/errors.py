@@ -45,6 +45,11 @@ class NodeError(RunError):
     """A node that died, hung or answered wrongly."""
 
 
+def shorten(text: str, most: int = 200) -> str:
+    """A text of up to so many characters: of a longer one its beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def did_you_mean(name: str, choices: Iterable[str], *, most: int = 1, otherwise: str = ":") -> str:
     """What follows "no codec is called 'zst'": ``; did you mean zstd?``, else ``otherwise``."""
     close = get_close_matches(name, list(choices), n=most)

@@ -20,12 +20,15 @@ from splitbed.security.access import open_channel
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import CONTROL_OPTIONS
 from tests.hostile.calls import Call, as_line, kept
+from tests.hostile.length import LONG
 from tests.node.loopback import free_port
 from tests.shared_machine import until
 
 Role = Literal["edge", "ue"]
 
 LOCKED_S = 2.0
+LEAST_LOCK_S = LOCKED_S if LONG else 3 * LOCKED_S
+"""Beside other tests a machine stalls; who is locked out is so until something times out."""
 GROWTH_BYTES = 64 << 20
 SMALL = {"message_bytes": 1 << 20, "tensor_bytes": 1 << 20, "model_bytes": 4 << 20}
 """Limits that add up to less than a node may grow by."""
@@ -116,7 +119,7 @@ class Attacked:
             watching.join()
         assert self.process.poll() is None, self._died()
         waited_s = toll.longest_wait_s
-        assert waited_s <= LOCKED_S, f"the {self.role} node did not answer for {waited_s:.1f} s"
+        assert waited_s <= LEAST_LOCK_S, f"the {self.role} node was silent for {waited_s:.1f} s"
         self._reset()
         given_up_s = time.monotonic() + _SETTLED_S
         while (grown := self.memory_bytes() - before) > GROWTH_BYTES:

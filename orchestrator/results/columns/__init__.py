@@ -19,7 +19,7 @@ from orchestrator.ask.split_point import Anchor
 Kind = type[str] | type[int] | type[float] | type[bool]
 KINDS: dict[Kind, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]?\d+)?|inf|nan)")
 
 UNITS = {"ms": "_ms", "bytes": "_bytes", "Mbit/s": "_mbit", "kbit": "_kbit", "%": "_pct"}
@@ -86,6 +86,7 @@ def csv_lines(lines: Iterable[Iterable[object]]) -> str:
 
 def _harmless(value: object) -> object:
     """What no spreadsheet computes: a text that begins as a formula does gets an apostrophe."""
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # which the csv module leaves unquoted
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

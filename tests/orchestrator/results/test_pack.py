@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from orchestrator.checks.compare import compare
-from orchestrator.results.archive import MANIFEST, SCHEMA, extract
+from orchestrator.results.archive import CONFIG, MANIFEST, SCHEMA, extract
 from orchestrator.results.pack import pack
 from orchestrator.results.reading import read
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import made_run
+
+LAUGHING = b"a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n"
 
 
 @pytest.fixture
@@ -220,4 +222,26 @@ def test_an_archive_that_is_not_what_it_should_be_is_refused_and_nothing_is_left
         extract(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert orchestrate("replay", str(archive), "--out", str(tmp_path / "again")).code == 2
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (LAUGHING, "sweep.yaml is not YAML: line 2 has an alias"),
+        (b"- a", "sweep.yaml is not a mapping"),
+        (b"\xff", "cannot be run again"),
+        (b"model: [" + b"x, " * 50_000 + b"]", "should be a valid string"),
+        (b"model: shapesnet\nbw: " + b"y" * 100_000, "bw"),
+    ],
+    ids=["aliases", "a list", "no text", "long", "longer"],
+)
+def test_what_an_archive_asks_is_refused_in_a_line_before_anything_is_written(
+    tmp_path: Path, asked: bytes, says: str
+) -> None:
+    archive = archive_of(tmp_path / "a.zip", {"run.json": b"{}", CONFIG: asked}, {})
+    done = orchestrate("replay", str(archive), "--out", str(tmp_path / "again"))
+    assert done.code == 2
+    assert says in done.err
+    assert len(done.err) < 3000
     assert not (tmp_path / "again").exists()

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 
 from orchestrator.checks.threshold import UNITS as ACCEPTED
-from orchestrator.results.columns import UNITS, Column, columns_of
+from orchestrator.results.columns import UNITS, Column, columns_of, csv_lines
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.tables import summary_csv
 from tests.orchestrator.written import made_row
@@ -55,3 +55,19 @@ def test_a_row_is_not_changed() -> None:
     row: Row = made_row()
     with pytest.raises(AttributeError):
         row.valid = False  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-x", "@a", "\t=1", "-1+1", "=-0.5", "+"])
+def test_a_text_that_a_spreadsheet_would_compute_is_a_text_in_csv(text: str) -> None:
+    [[written]] = csv.reader(io.StringIO(csv_lines([[text]]), newline=""))
+    assert written == f"'{text}"
+
+
+def test_a_text_of_several_lines_is_one_cell_in_csv() -> None:
+    [line] = csv.reader(io.StringIO(csv_lines([["a\r\nb\rc", "d"]]), newline=""))
+    assert line == ["a \nb c", "d"]
+
+
+@pytest.mark.parametrize("value", ["-0.5", "+3", "-1e-05", "-inf", -2, "a=b", "1-2", "", "–"])
+def test_numbers_and_other_texts_stay_as_they_are_in_csv(value: object) -> None:
+    assert csv_lines([["a", value]]) == f"a,{value}\n"
