@@ -1,4 +1,4 @@
-"""Changes the modules that judge, one little thing at a time, and counts what tests notice.
+"""Changes the modules that judge or let in, one little thing at a time; counts what tests notice.
 
 `make mutants` runs all of it, `make mutants ARGS=validity` what has that in its path; what is
 changed is a clone of the last commit. Exits 1 where less than 90 % of a module's changes are
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 HERE = Path(__file__).resolve().parent.parent
 LEAST = 0.9
 RESULTS, JUDGEMENT = "tests/orchestrator/results", "orchestrator/results/judgement"
+NODE = "tests/node"
 RULES = f"{RESULTS}/test_limits.py {RESULTS}/test_summary.py {RESULTS}/test_advice.py"
 JUDGES = {
     f"{JUDGEMENT}/validity.py": RULES,
@@ -34,8 +35,11 @@ JUDGES = {
     "orchestrator/checks/threshold.py": "tests/orchestrator/checks/test_threshold.py",
     "orchestrator/checks/tolerances.py": "tests/orchestrator/checks/test_tolerances.py",
     "netem/proof.py": "tests/netem/test_proof.py",
+    "splitbed/node/config.py": f"{NODE}/test_limits.py {NODE}/test_node_config.py",
+    "splitbed/wire.py": f"tests/test_wire.py {NODE}/test_limits.py",
+    "splitbed/security/access.py": "tests/security/test_access.py",
 }
-"""Each module that judges, and the tests that hold its rules."""
+"""Each module that judges or lets in, and the tests that hold its rules."""
 EXOTIC = "(?!Add_Sub|Sub_Add|Mul_Div|Div_Mul|Add_Mul|Mul_Add)"
 LEFT_OUT = [
     f"core/ReplaceBinaryOperator_{EXOTIC}.*",
