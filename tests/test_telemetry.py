@@ -74,6 +74,21 @@ def test_labels_have_few_values_and_no_frame_or_run_among_them(address: str) -> 
     assert {key for labels in ours for key, _ in labels} <= FEW
 
 
+def test_codecs_beyond_those_that_anybody_uses_have_one_label(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "_codecs", {f"known{n}" for n in range(63)})
+    for name in ("last", "one", "two", "last"):
+        telemetry.tell_bytes("uplink", name, 1)
+    counted = {
+        dict(labels)["codec"]: bytes_
+        for (name, labels), bytes_ in scraped(address).items()
+        if name == "splitbed_bytes_total"
+    }
+    assert (counted["last"], counted["other"]) == (2, 2)
+    assert not {"one", "two"} & counted.keys()
+
+
 def test_names_say_their_base_units(address: str) -> None:
     names = {name for name, _ in scraped(address) if name.startswith("splitbed_")}
     assert not [name for name in names if re.search(r"_(ms|us|ns|mbit|kb|mb)(_|$)", name)]

@@ -10,6 +10,7 @@ import pytest
 
 from splitbed.codecs import CODECS, GROUP, codec_named, known
 from splitbed.errors import NodeError, UsageError
+from splitbed.model_coders import coder_named
 from tests.codecs.coding import NAME, coded, coder_of, feature_map
 
 HALVED = "tests.codecs.halved:KIND"
@@ -67,6 +68,16 @@ def test_a_codec_says_what_it_needs_and_loses(
 def test_a_codec_that_cannot_be_is_refused_by_its_name(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         codec_named(name)
+
+
+def test_a_name_is_no_longer_than_any_codec_has_and_few_are_remembered() -> None:
+    inside = "+".join(["zstd"] * 40)
+    assert len(inside) == 199
+    codec_named(inside)
+    for named in (codec_named, coder_named):
+        with pytest.raises(UsageError, match="of 201 letters"):
+            named(f"{inside}+z")
+        assert named.cache_info().maxsize == 256
 
 
 def test_listing_the_codecs_imports_none_of_their_libraries() -> None:

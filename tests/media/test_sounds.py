@@ -63,6 +63,36 @@ def test_a_small_file_of_hours_of_silence_is_refused_unread() -> None:
         preprocess(flac.getvalue(), PLAIN, "hush")
 
 
+def test_what_would_be_resampled_to_more_than_fits_is_refused_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scipy.signal.resample_poly", None)
+    hush = wave_file(np.zeros(1000 * 600, np.int16), 1000)
+    with pytest.raises(UsageError, match=r"takes 0\.01 s"):
+        preprocess(hush, SoundRecipe(samples=4000, rate=400_000), "hush")
+
+
+@pytest.mark.parametrize(("most_bytes", "fits"), [(8 * RATE, True), (8 * RATE - 1, False)])
+def test_a_sound_is_decoded_to_so_many_bytes(most_bytes: int, fits: bool) -> None:
+    second = wave_file(np.zeros(RATE, np.int16), RATE)
+    recipe = SoundRecipe(samples=RATE, rate=RATE)
+    if fits:
+        assert preprocess(second, recipe, "second", most_bytes).shape == (1, RATE)
+    else:
+        with pytest.raises(UsageError, match="will not decode second"):
+            preprocess(second, recipe, "second", most_bytes)
+
+
+def test_channels_of_flac_are_averaged_as_they_are_read() -> None:
+    soundfile = pytest.importorskip("soundfile")
+    flac, frames = io.BytesIO(), 150_000
+    both = np.stack([np.full(frames, 1000, np.int16), np.full(frames, 3000, np.int16)], 1)
+    soundfile.write(flac, both, RATE, format="FLAC")
+    made = preprocess(flac.getvalue(), SoundRecipe(frames, RATE, levelled=False), "both")
+    assert made.shape == (1, frames)
+    assert np.allclose(made, 2000 / 32768)
+
+
 @pytest.mark.parametrize("rate", [1, 2**31 - 1])
 def test_a_rate_that_nothing_is_recorded_at_is_refused(rate: int) -> None:
     with pytest.raises(UsageError, match=f"tone has {rate} samples a second"):

@@ -104,6 +104,18 @@ def test_a_decompression_bomb_is_refused_before_decoding(side: int) -> None:
         preprocess(bomb(side), PLAIN, "bomb.png")
 
 
+@pytest.mark.parametrize(
+    ("most_bytes", "fits"), [(3 * 100 * 100, True), (3 * 100 * 100 - 1, False)]
+)
+def test_a_picture_is_decoded_to_so_many_bytes(most_bytes: int, fits: bool) -> None:
+    picture = encoded(np.zeros((100, 100, 3), np.uint8), "PNG")
+    if fits:
+        assert preprocess(picture, PLAIN, "p.png", most_bytes).shape == PLAIN.shape
+    else:
+        with pytest.raises(UsageError, match=r"will not decode p\.png: 100x100"):
+            preprocess(picture, PLAIN, "p.png", most_bytes)
+
+
 @pytest.mark.parametrize(("height", "width"), [(0, 128), (96, 0), (100_000, 100_000)])
 def test_an_input_of_no_pixels_or_of_too_many_is_refused(height: int, width: int) -> None:
     with pytest.raises(UsageError, match=f"an input of {width}x{height} pixels of red"):
@@ -261,6 +273,19 @@ def test_random_inputs_are_the_same_for_the_same_seed() -> None:
     first, again, other = (random_inputs(INPUTS, seed) for seed in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["x"], other["x"])
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "FP16", "BOOL", "UINT8", "INT8", "INT64"])
+def test_random_inputs_are_drawn_in_blocks_as_at_once(datatype: str) -> None:
+    size = (1 << 20) + 7
+    (made,) = random_inputs([TensorInfo("x", datatype, (size,))], seed=3).values()
+    rng, dtype = np.random.Generator(np.random.PCG64(3)), np.dtype(NUMPY_TYPES[datatype])
+    if dtype.kind == "f":
+        whole = rng.standard_normal(size)
+    else:
+        low, high = {"UINT8": (0, 256), "INT8": (-128, 128)}.get(datatype, (0, 2))
+        whole = rng.integers(low, high, size)
+    assert np.array_equal(made, whole.astype(dtype))
 
 
 def test_random_integers_are_safe_as_indices_and_bytes_span_their_range() -> None:
