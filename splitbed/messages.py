@@ -16,9 +16,9 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from splitbed.errors import NodeError
-from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.tensors import MAX_TENSORS_BYTES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Packet, Padding
-from splitbed.wire import MAX_TENSORS, MAX_TENSORS_BYTES, believed, describe, tensor_headers
+from splitbed.wire import MAX_TENSORS, believed, describe, tensor_headers
 
 _LENGTH = struct.Struct("<I")
 _ALIGNMENT = 16

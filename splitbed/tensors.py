@@ -13,6 +13,9 @@ NUMPY_TYPES: dict[str, npt.DTypeLike] = {
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
     "FP16": np.float16, "FP32": np.float32, "FP64": np.float64,
 }  # fmt: skip
+MAX_TENSORS_BYTES = 1 << 30
+"""Of the tensors of a frame, whoever sends them."""
+
 DATATYPES = {np.dtype(numpy_type): name for name, numpy_type in NUMPY_TYPES.items()}
 
 Tensors = dict[str, npt.NDArray[np.generic]]

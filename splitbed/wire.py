@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe
-from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo, Tensors
+from splitbed.tensors import DATATYPES, MAX_TENSORS_BYTES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Tensor, TensorHeader
 
 PROTOCOL = 7
 """Of the messages; it changes when nodes of before could not follow any more."""
 
-MAX_TENSORS_BYTES = 1 << 30
 MAX_TENSORS = 4096
 MAX_RANK = 16
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from netem.spec import LEAST_MBIT, MOST_DELAY_MS, MOST_MBIT
 from splitbed.checked import one_line
 from splitbed.errors import UsageError
 
@@ -67,6 +68,8 @@ class Axis:
     option: str
     spacing: Spacing
     usual: int
+    least: float
+    most: float
 
     def read(self, text: str) -> tuple[float, ...]:
         """The rising values, each once; UsageError for what is neither a list nor a range."""
@@ -86,6 +89,8 @@ class Axis:
             raise ValueError("a number is below 0 or not finite")
         if self.spacing == "factors" and 0 in values:
             raise ValueError("0 cannot be")
+        if not all(self.least <= value <= self.most for value in values):
+            raise ValueError(f"a number is not within {self.least:g} to {self.most:g}")
 
     def _range(self, text: str) -> tuple[float, ...]:
         first, last, count = (*text.split(":"), str(self.usual))[:3]
@@ -101,6 +106,6 @@ class Axis:
         return tuple(float(f"{value:.4g}") for value in make(low, high, points))
 
 
-RATES = Axis("--bw", "factors", 30)
-DELAYS = Axis("--delay", "steps", 11)
-PACES = Axis("--ue-slowdown", "factors", 5)
+RATES = Axis("--bw", "factors", 30, LEAST_MBIT, MOST_MBIT)
+DELAYS = Axis("--delay", "steps", 11, 0, MOST_DELAY_MS)
+PACES = Axis("--ue-slowdown", "factors", 5, 0, math.inf)

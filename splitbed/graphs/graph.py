@@ -19,7 +19,8 @@ from heapq import merge
 from itertools import accumulate
 from operator import itemgetter
 
-from splitbed.tensors import TensorInfo
+from splitbed.errors import UsageError
+from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo
 
 _MOST_DRAWING = 5
 
@@ -145,6 +146,16 @@ class Graph:
     model: object = field(repr=False, compare=False)
     conversion: str = field(default="", compare=False)
     drawing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for inputs or outputs that no frame could have."""
+        for does, tensors in (("takes", self.inputs), ("gives", self.outputs)):
+            if (total := sum(abs(one.nbytes) for one in tensors)) > MAX_TENSORS_BYTES:
+                largest = max(tensors, key=lambda one: abs(one.nbytes))
+                raise UsageError(
+                    f"the model {does} {total} bytes, most of them as {largest.name} "
+                    f"{list(largest.shape)}: a frame has {MAX_TENSORS_BYTES} at most"
+                )
 
     @property
     def n(self) -> int:

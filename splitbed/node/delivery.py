@@ -15,10 +15,10 @@ from splitbed.node.config import Limits
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.trial import KNOWN, Asked, expect
 from splitbed.tasks import TASKS
-from splitbed.tensors import TensorInfo, Tensors
+from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.nodes_pb2 import Decoded, PartHeader, PartPiece
-from splitbed.wire import MAX_TENSORS_BYTES, infos_of, tensor_headers
+from splitbed.wire import infos_of, tensor_headers
 
 MAX_PARTS = 100_000
 """Layers of one model, profiled at once."""

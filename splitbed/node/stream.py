@@ -21,10 +21,10 @@ from splitbed.node.config import Tls
 from splitbed.node.parts.fetch import Fetch
 from splitbed.security.access import bearing, names_of, open_channel, why_unreachable
 from splitbed.security.pem_files import PemFiles
-from splitbed.tensors import Tensors
+from splitbed.tensors import MAX_TENSORS_BYTES, Tensors
 from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
-from splitbed.wire import CHANNEL_OPTIONS, MAX_TENSORS_BYTES
+from splitbed.wire import CHANNEL_OPTIONS
 
 _SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
 

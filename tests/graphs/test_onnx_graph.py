@@ -193,6 +193,18 @@ def test_a_dynamic_input_is_refused_with_the_option_that_fixes_it(tmp_path: Path
         load_graph(path)
 
 
+@pytest.mark.parametrize(("batch", "says"), [(1 << 30, "a frame has 1073741824 at most"), (1, "")])
+def test_an_input_that_no_frame_could_have_is_refused_by_name(
+    tmp_path: Path, batch: int, says: str
+) -> None:
+    path = save(models.chain(batch="N", side="side"), tmp_path)
+    if says:
+        with pytest.raises(UsageError, match=rf"as x \[{batch}, 3, 6, 10\]: {says}"):
+            load_graph(path, {"x": (batch, 3, 6, 10)})
+    else:
+        assert load_graph(path, {"x": (batch, 3, 6, 10)}).inputs[0].shape[0] == batch
+
+
 def test_a_dynamic_input_takes_the_shape_asked_for(tmp_path: Path) -> None:
     path = save(models.chain(batch="N", side="side"), tmp_path)
     graph = load_graph(path, {"x": (2, 3, 6, 10)})

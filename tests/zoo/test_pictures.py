@@ -280,12 +280,9 @@ def test_random_inputs_are_drawn_in_blocks_as_at_once(datatype: str) -> None:
     size = (1 << 20) + 7
     (made,) = random_inputs([TensorInfo("x", datatype, (size,))], seed=3).values()
     rng, dtype = np.random.Generator(np.random.PCG64(3)), np.dtype(NUMPY_TYPES[datatype])
-    if dtype.kind == "f":
-        whole = rng.standard_normal(size)
-    else:
-        low, high = {"UINT8": (0, 256), "INT8": (-128, 128)}.get(datatype, (0, 2))
-        whole = rng.integers(low, high, size)
-    assert np.array_equal(made, whole.astype(dtype))
+    low, high = {"UINT8": (0, 256), "INT8": (-128, 128)}.get(datatype, (0, 2))
+    at_once = rng.standard_normal(size) if dtype.kind == "f" else rng.integers(low, high, size)
+    assert np.array_equal(made, at_once.astype(dtype))
 
 
 def test_random_integers_are_safe_as_indices_and_bytes_span_their_range() -> None:

@@ -20,9 +20,9 @@ from splitbed.node.config import Limits
 from splitbed.node.delivery import ModelInfo, model_of, span_message, span_of
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.station import Station
-from splitbed.tensors import TensorInfo, Tensors, zeros
+from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo, Tensors, zeros
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import MAX_TENSORS_BYTES, recipe_of
+from splitbed.wire import recipe_of
 
 MAX_STATIONS = 16
 _HOP = re.compile(r"(up|down)link[2-9]?")

@@ -345,6 +345,17 @@ def refused(nodes: Nodes, says: str, **changed: object) -> None:
         nodes.frames["edge"].assign(message)
 
 
+@pytest.mark.parametrize("rate_mbit", [-1.0, float("inf"), float("nan")])
+def test_a_rate_that_no_link_has_is_refused(
+    stored: StoredModel, tmp_path: Path, rate_mbit: float
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+    message = nodes.message("edge")
+    message.hops[0].rate_mbit = rate_mbit
+    with pytest.raises(NodeError, match=f"no link has a rate of {rate_mbit} Mbit/s"):
+        nodes.frames["edge"].assign(message)
+
+
 def test_an_assignment_that_cannot_be_is_refused_by_what_is_wrong(
     stored: StoredModel, tmp_path: Path
 ) -> None:

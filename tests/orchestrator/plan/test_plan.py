@@ -381,7 +381,22 @@ def test_a_range_rises_by_equal_factors_or_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5:1", "0:10", "1:10:1", "1:2:3:4", "-1:5", "1:inf", "nan", "1:10:x", "-5", "0,5"]
+    "text",
+    [
+        "",
+        "5:1",
+        "0:10",
+        "1:10:1",
+        "1:2:3:4",
+        "-1:5",
+        "1:inf",
+        "nan",
+        "1:10:x",
+        "-5",
+        "0,5",
+        "1:1e300",
+        "1e-300",
+    ],
 )
 def test_what_is_no_range_of_rates_is_refused_with_its_repair(text: str) -> None:
     with pytest.raises(UsageError, match=r"--bw .*FROM:TO:COUNT"):
