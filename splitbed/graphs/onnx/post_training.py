@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnx
 
-from splitbed.errors import RunError, UsageError
+from splitbed.errors import RunError, SplitbedError, UsageError
 from splitbed.graphs.onnx.layers import ROUNDED_OPS
 from splitbed.tensors import Tensors
 
@@ -34,15 +34,12 @@ def quantise(source: Path, target: Path, fed: Iterable[Tensors]) -> None:
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     model = onnx.load(source)
-    opset = {entry.domain: entry.version for entry in model.opset_import}.get("", 1)
     inner = _inner(model.graph)
-    if opset < OF_CHANNELS or not inner:
-        why = (
-            f"its opset {opset} is before {OF_CHANNELS}"
-            if inner
-            else f"it has none of {', '.join(LAYERS)}"
-        )
-        raise UsageError(f"cannot quantise {source}: {why}")
+    opset = {entry.domain: entry.version for entry in model.opset_import}.get("", 1)
+    if not inner:
+        raise UsageError(f"cannot quantise {source}: it has no {', '.join(LAYERS)}")
+    if opset < OF_CHANNELS:
+        raise UsageError(f"cannot quantise {source}: its opset {opset} is before {OF_CHANNELS}")
     add_pre_process_metadata(model)  # else the quantiser asks for what is done to graphs anyhow
     try:
         quantization.quantize_static(
@@ -52,6 +49,8 @@ def quantise(source: Path, target: Path, fed: Iterable[Tensors]) -> None:
             nodes_to_quantize=inner,
             extra_options={"QDQKeepRemovableActivations": True},  # cuts are named by them
         )  # fmt: skip
+    except SplitbedError:  # a frame that cannot be read
+        raise
     except Exception as error:  # it raises whatever a graph leads it to
         raise RunError(
             f"ONNX Runtime cannot quantise {source}: {type(error).__name__}: {error}"
