@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.ask.scenario_file import Quantisation, Scenario
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.reading import read_folder
@@ -42,6 +42,7 @@ def of_other_input(asked: Quantisation, sweep: Mapping[str, object]) -> dict[str
 def check(asked: Quantisation, config: SweepConfig, local: LocalModel) -> None:
     """Raise UsageError for what cannot be quantised, calibrated on or judged."""
     check_kind(local)
+    check_classes(local.model)
     for source in (*asked.sequences, *filter(None, [asked.calibration])):
         inputs_of(local, config, source)[0].check()
 

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from orchestrator.ask.scenario_file import Quantisation, load_scenario
 from orchestrator.ask.sweep_config import sweep_config
@@ -94,6 +95,15 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=says):
         begin("9.4", options, None, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_pictures_of_which_the_model_knows_no_class_are_refused(tmp_path: Path) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    Image.new("RGB", (64, 48)).save(pictures / "a.png")
+    (pictures / "a.txt").write_text("person 1 1 9 9\n")
+    (pictures / "classes.txt").write_text("person\n")
+    with pytest.raises(UsageError, match=r"knows none of the classes .*person"):
+        begin("9.4", {"input": pictures}, None, tmp_path / "run")
 
 
 def test_other_pictures_are_judged_in_place_of_the_scenarios(tmp_path: Path) -> None:
