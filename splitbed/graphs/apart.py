@@ -4,9 +4,11 @@ A TFLite file is read by ours, which asks its interpreter elsewhere by itself
 (:mod:`splitbed.graphs.tflite.probe`).
 """
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -41,6 +43,7 @@ def load(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     del fed
     path, shapes = Path(str(asked["path"])), msgspec.convert(asked["shapes"], dict[str, list[int]])
     format_named(format_of(path))
+    tempfile.tempdir = str(asked["folder"])  # what it leaves goes with that
     ready()
     load_graph(path, shapes)
     return {}
@@ -60,6 +63,10 @@ def _look(task: str, asked: Answer, files: Iterable[Path]) -> None:
     if is_expendable():
         return
     size = sum(path.stat().st_size for path in files if path.is_file())
-    allowance = Allowance(MEMORY_BYTES + OF_FILES * size, SECONDS)
-    with Worker(f"{__name__}:{task}", asked, allowance) as worker:
+    memory_bytes = MEMORY_BYTES + OF_FILES * size
+    allowance = Allowance(memory_bytes, SECONDS, file_bytes=memory_bytes)
+    with (
+        TemporaryDirectory(prefix="splitbed-") as folder,
+        Worker(f"{__name__}:{task}", {**asked, "folder": folder}, allowance) as worker,
+    ):
         worker.accepted(f"read {asked['path']}")
