@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class TensorFiles(Mapping[int, Tensors]):
     def __init__(self, folder: Path, check: Callable[[int], None] = lambda _: None) -> None:
         self._folder = folder
         self._check = check
+        self._turn = Lock()
         self._names: dict[int, tuple[str, ...]] = {}
         self._bytes: dict[int, int] = {}
         self._all_bytes = 0
@@ -25,32 +27,42 @@ class TensorFiles(Mapping[int, Tensors]):
     def put(self, number: int, tensors: Tensors) -> None:
         """Keep these under that number; MachineError where the disk is full."""
         nbytes = sum(array.nbytes for array in tensors.values())
-        all_bytes = self._all_bytes - self._bytes.get(number, 0) + nbytes
-        self._check(all_bytes)
+        with self._turn:
+            all_bytes = self._all_bytes - self._bytes.get(number, 0) + nbytes
+            self._check(all_bytes)
+            self._write(number, tensors)
+            self._names[number], self._bytes[number] = tuple(tensors), nbytes
+            self._all_bytes = all_bytes
+
+    def _write(self, number: int, tensors: Tensors) -> None:
+        draft = self._folder / "draft"  # whoever reads meanwhile reads those of before
         try:
             self._folder.mkdir(exist_ok=True)
-            with self._file(number).open("wb") as file:
+            with draft.open("wb") as file:
                 for array in tensors.values():
                     np.save(file, array, allow_pickle=False)
+            draft.replace(self._file(number))
         except OSError as error:
             raise MachineError(
                 f"cannot keep tensors in {self._folder}: {error.strerror}: make room there, or "
                 "name a larger place by TMPDIR"
             ) from None
-        self._names[number], self._bytes[number] = tuple(tensors), nbytes
-        self._all_bytes = all_bytes
 
     def clear(self) -> None:
         """Remove them all."""
-        self._bytes.clear()
-        self._all_bytes = 0
-        while self._names:
-            self._file(self._names.popitem()[0]).unlink(missing_ok=True)
+        with self._turn:
+            self._bytes.clear()
+            self._all_bytes = 0
+            while self._names:
+                self._file(self._names.popitem()[0]).unlink(missing_ok=True)
 
     def __getitem__(self, number: int) -> Tensors:
         names = self._names[number]
-        with self._file(number).open("rb") as file:
-            return {name: np.load(file, allow_pickle=False) for name in names}
+        try:
+            with self._file(number).open("rb") as file:
+                return {name: np.load(file, allow_pickle=False) for name in names}
+        except (FileNotFoundError, EOFError, ValueError):  # another thread has changed it
+            raise KeyError(number) from None
 
     def __contains__(self, number: object) -> bool:
         """Whether it is kept; nothing is read for that."""

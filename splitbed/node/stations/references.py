@@ -27,11 +27,14 @@ class References:
         return input_ in self._outputs
 
     def __getitem__(self, input_: int) -> Tensors:
-        return self._outputs[input_]
+        try:
+            return self._outputs[input_]
+        except KeyError:  # never kept, or forgotten since
+            raise NodeError(f"there is no reference of the input {input_}") from None
 
     def difference(self, input_: int, outputs: Tensors, names: Collection[str]) -> float:
         """Largest absolute difference of the outputs so called from an input's reference."""
-        whole = self._outputs[input_]
+        whole = self[input_]
         return max_abs_diff(outputs, {name: whole[name] for name in whole if name in names})
 
     def clear(self) -> None:

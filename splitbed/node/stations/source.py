@@ -30,7 +30,7 @@ class Source:
         self._given = TensorFiles(folder, limits.check_kept)
         self._most_bytes = limits.tensor_bytes
         self._turn = Lock()
-        """One is made at a time, which takes memory beside what comes of it."""
+        """One is made at a time, which takes memory beside what comes of it; or all forgotten."""
         self._prepare: list[Callable[[Tensors], Tensors]] = []
 
     def add(self, given: nodes_pb2.Input) -> tuple[int, Tensors]:
@@ -51,14 +51,18 @@ class Source:
 
     def tensors(self, number: int) -> Tensors:
         """What preprocessing makes of that input; NodeError where there is none."""
-        if number >= len(self._prepare):
-            raise NodeError(f"there is no input {number}: {len(self._prepare)} were added")
-        return self._prepare[number](self._given[number])
+        try:
+            prepare, given = self._prepare[number], self._given[number]
+        except LookupError:  # never added, or forgotten since
+            added = len(self._prepare)
+            raise NodeError(f"there is no input {number}: {added} were added") from None
+        return prepare(given)
 
     def clear(self) -> None:
         """Forget them all."""
-        self._prepare.clear()
-        self._given.clear()
+        with self._turn:
+            self._prepare.clear()
+            self._given.clear()
 
 
 def _read(
