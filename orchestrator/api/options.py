@@ -224,6 +224,9 @@ class GrowWords(TypedDict, total=False):
     """How part 1 grows."""
 
     codec: Annotated[str, Says("Of intermediate data (orchestrate codecs). [raw]")]
+    calibration: Annotated[
+        Place, Says("Frames that the codec is calibrated on, named as inputs are.")
+    ]
     input_codec: Annotated[str, Says("Of the input, until part 1 is there: raw, jpeg:75… [raw]")]
     part_coder: Annotated[
         str, Says("Of model data (orchestrate coders), in which part 1 comes. [dummy]")

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from netem.spec import LinkSpec, Shape
+from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed import testbed as beds
 from orchestrator.testbed.interruption import Interruption
+from orchestrator.testbed.local import local_model
 from orchestrator.transit.growth.growing import Growing, Growth
 from orchestrator.transit.growth.row import GROWING, rows_of
-from orchestrator.transit.growth.run import growing_splits, growth_config
-from splitbed.errors import NodeError
-from tests.node.loopback import LAYERS, loopback_link, loopback_pair
+from orchestrator.transit.growth.run import growing_splits, growth_config, ranges_of
+from splitbed.errors import NodeError, UsageError
+from tests.node.loopback import LAYERS, loopback_link, loopback_pair, small_model
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
 SPLITS = ["0:6", "2:4", "3:3", "6:0"]
@@ -30,7 +32,7 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Growing]:
             }
         )
         bed = beds.Testbed(model, loopback_link(), pair, Interruption())
-        yield Growing(bed, config, growing_splits(config, model))
+        yield Growing(bed, config, growing_splits(config, model), {})
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,32 @@ def test_what_was_possible_stays_when_a_part_does_not_come(
     assert [one.asked.split for one in growth.grown] == SPLITS[1:3]
     assert str(growth.error) == "it died"
     assert growth.frames[-1].split == "3:3"
+
+
+def test_codecs_are_told_what_they_need_of_what_crosses(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("calibrated")
+    config = growth_config({"model": str(small_model(folder / "small.onnx")), "codec": "int8"})
+    with local_model(config) as local:
+        splits = growing_splits(config, local.model)
+        found = ranges_of(config, local.model, splits, RunFolder(folder))
+    assert [(one.split, one.codec) for one in splits] == [
+        ("0:6", "raw"), ("1:5", "int8"), ("6:0", "none")
+    ]  # fmt: skip
+    assert found.keys() == {"a"}
+    assert (folder / "calibration.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"codec": "raw,zstd"}, "frames go on with one of them"),
+        ({"input_codec": "avc-inter:30"}, "may have gone by another split"),
+        ({"part_coder": "update:8:16"}, "no model coder is called 'update'"),
+        ({"flow": "downlink"}, "in the flow uplink alone"),
+    ],
+)
+def test_what_cannot_grow_is_refused_by_name(options: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        growth_config({"model": "shapesnet", **options})

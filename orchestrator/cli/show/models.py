@@ -18,6 +18,7 @@ _OF_MODELS = {
     "compress_ratio": "ratio",
     "rec_perf": "performance",
     "bw_mbit": "Mbit/s",
+    "came_bytes": "came",
     "link_ms": "link ms",
     "link_bound_ms": "bound",
     "decode_tail_ms": "decode after it",

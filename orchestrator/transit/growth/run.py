@@ -2,6 +2,7 @@
 
 growth.csv      a row per split and link     frames.jsonl   every frame: its split, when, how long
 conditions.json machines, versions           growth.json    what was asked
+calibration.json                             what codecs were told, if they needed to be
 """
 
 import json
@@ -12,8 +13,9 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.grid import configurations
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.conditions import conditions
-from orchestrator.results.run_folder import RunFolder, check_free, create
+from orchestrator.results.run_folder import CALIBRATION_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import checked_site
@@ -21,6 +23,7 @@ from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.growth.growing import Growing, Growth
 from orchestrator.transit.growth.row import AT_ONCE, GROWING, GrowthRow, growth_csv, rows_of
 from splitbed.codecs import codec_named
+from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY
 from splitbed.timeline import NS_PER_MS
@@ -52,10 +55,10 @@ def growth_config(options: Mapping[str, object]) -> SweepConfig:
     for name, codecs in (("codec", config.codec), ("input-codec", config.input_codec)):
         if len(codecs) > 1:
             raise UsageError(f"--{name} {','.join(codecs)}: frames go on with one of them; name it")
-        codec = codec_named(codecs[0])
-        if codec.calibrated or codec.sequential:
+        if codec_named(codecs[0]).sequential:
             raise UsageError(
-                f"--{name} {codec.name} knows of more than the frame that it codes: name another"
+                f"--{name} {codecs[0]} codes a frame with what it knows of the one before, and that"
+                " may have gone by another split: name another"
             )
     return config
 
@@ -73,7 +76,7 @@ def run_growth(config: SweepConfig, told: Told) -> GrowthOutcome:
         with testbed(site, local.model, config.flow_links) as bed:
             facts = conditions(bed.pair, bed.link.backend)
             folder.replace(CONDITIONS_FILE, facts.json(indent=2))
-            growing = Growing(bed, config, splits)
+            growing = Growing(bed, config, splits, ranges_of(config, local.model, splits, folder))
             for links in config.flow_links:
                 grew: Growth | None = None
                 for way in (GROWING, AT_ONCE):
@@ -87,6 +90,19 @@ def run_growth(config: SweepConfig, told: Told) -> GrowthOutcome:
                     if growth.error is not None:
                         raise growth.error
     return GrowthOutcome(rows, folder)
+
+
+def ranges_of(
+    config: SweepConfig, model: SweptModel, splits: Sequence[Configuration], folder: RunFolder
+) -> Mapping[str, Range]:
+    """Those of what crosses, as far as codecs need them."""
+    coding = {each for one in splits for each in one.coding}
+    cuts = {cut for cut, codec in coding if codec_named(codec).calibrated}
+    if not cuts:
+        return {}
+    found = calibrate(config, model, sorted(cuts))
+    folder.replace(CALIBRATION_FILE, found.text())
+    return found.ranges
 
 
 def growing_splits(config: SweepConfig, model: SweptModel) -> list[Configuration]:
