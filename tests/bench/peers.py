@@ -37,6 +37,7 @@ _HEAD = struct.Struct("<QQd")
 """Bytes that follow; of a question, those wanted back and the seconds of work before they are sent;
 of an answer, 0 and the seconds that it was worked."""
 _ANSWER = bytes(ANSWER_BYTES)
+HEAD_BYTES = _HEAD.size
 _MOST_BYTES = 64 << 20
 _NOTHING = memoryview(bytes(_MOST_BYTES))
 
