@@ -137,7 +137,11 @@ class Arriving:
             with self._packed(self._before) as parcel:
                 self._loader.give(self._placed, parcel)
         bed.shape([link])
-        timeout_s = allowed_s(wire_ms(coded.bytes, down), lossy=bool(down.loss_pct))
+        timeout_s = allowed_s(
+            wire_ms(coded.bytes, down),
+            lossy=bool(down.loss_pct),
+            nbytes=bed.model.facts.bytes or 0,
+        )
         opening = min(coded.bytes, window_bytes(link, hop="downlink"))
         bed.pair.warm_link({"downlink": opening}, timeout_s)
         before = proved(bed, Watcher(), [link])

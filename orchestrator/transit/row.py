@@ -91,7 +91,9 @@ class ModelRow:
     ] = None
     decode_tail_ms: Annotated[
         float | None,
-        Column("from the last byte until the model is rebuilt", "ms", empty=_NO_LINK),
+        Column(
+            "from the last byte until the model is rebuilt, and was tried", "ms", empty=_NO_LINK
+        ),
     ] = None
     open_ms: Annotated[
         float | None, Column("to open the rebuilt model on the UE", "ms", empty=_NO_LINK)
