@@ -31,7 +31,7 @@ class ModelWords(TypedDict, total=False):
     """The model, and how it is run."""
 
     task: Annotated[str, Says("Of a FILE: classification, image, tensors … [tensors]")]
-    weights: Annotated[Place, Says("Trained weights, or all of the model as .onnx: a FILE.", as_path=True)]
+    weights: Annotated[Place, Says("Trained weights, or all as .onnx: a FILE.", as_path=True)]
     width: Annotated[float, Says("Multiplier of the channels (posenet). [1]")]
     runtime: Annotated[str, Says("onnx or tflite. [the model's usual]")]
     shape: Annotated[

@@ -90,7 +90,7 @@ def test_a_notebook_completes_and_explains_every_option(name: str) -> None:
     assert {"model", "example_inputs", "weights", "input", "seed"} <= {*parameters}
     assert not any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     assert type(None) in get_args(parameters["weights"].annotation)
-    assert "weights          Trained weights, a FILE." in function.__doc__
+    assert "weights          Trained weights, or all as .onnx: a FILE." in function.__doc__
 
 
 @pytest.mark.parametrize(
