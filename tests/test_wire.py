@@ -1,15 +1,20 @@
 """What is said of tensors, and what of it is believed."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from splitbed.errors import NodeError, UsageError
+from splitbed.media.recipes import PictureRecipe, SoundRecipe
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import TensorHeader
 from splitbed.wire import (
+    CHANNEL_OPTIONS,
+    CONTROL_OPTIONS,
     believed,
     infos_of,
+    input_message,
     max_abs_diff,
     recipe_of,
     sound_of,
@@ -33,6 +38,47 @@ def test_a_difference_that_no_number_tells_is_infinite() -> None:
     assert max_abs_diff(zero, {"a": np.array([np.nan], np.float32)}) == np.inf
     assert max_abs_diff(zero, {"a": np.array([[0]], np.float32)}) == np.inf
     assert max_abs_diff(zero, {"b": np.array([0], np.float32)}) == np.inf
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        np.zeros((1, 1), np.float32),
+        np.zeros((), np.float32),
+        np.zeros(2, np.float32),
+        np.zeros(1, np.float16),
+        np.zeros(1, np.int64),
+    ],
+)
+def test_tensors_of_other_kinds_differ_infinitely(other: npt.NDArray[np.generic]) -> None:
+    zero: Tensors = {"a": np.zeros(1, np.float32)}
+    assert max_abs_diff(zero, {"a": other}) == max_abs_diff({"a": other}, zero) == np.inf
+
+
+def test_what_is_no_number_is_alike_in_both_or_infinitely_far() -> None:
+    neither: Tensors = {"a": np.array([np.nan, 1], np.float32)}
+    assert max_abs_diff(neither, {"a": np.array([np.nan, 1], np.float32)}) == 0
+    assert max_abs_diff({"a": np.array([], np.float32)}, {"a": np.array([], np.float32)}) == 0
+    words: Tensors = {"a": np.array([True, False])}
+    assert max_abs_diff(words, {"a": np.array([True, True])}) == 1
+
+
+def test_both_ends_allow_a_picture_in_a_message_and_a_frame_in_several() -> None:
+    most = "grpc.max_receive_message_length"
+    assert (dict(CONTROL_OPTIONS)[most], dict(CHANNEL_OPTIONS)[most]) == (65 << 20, 4 << 20)
+    assert dict(CHANNEL_OPTIONS)["grpc.http2.lookahead_bytes"] == 8 << 20
+
+
+def test_pictures_and_sounds_travel_as_what_they_are() -> None:
+    infos = [TensorInfo("x", "FP32", (1, 3, 4, 4))]
+    recipe = PictureRecipe(4, 4)
+    sent = input_message(b"p", recipe, "p.png", infos)
+    assert (sent.WhichOneof("source"), sent.picture.data) == ("picture", b"p")
+    assert (sent.name, infos_of(sent.tensors, open_sizes=False)) == ("p.png", tuple(infos))
+    assert recipe_of(sent.picture.recipe).shape == recipe.shape
+    heard = input_message(b"s", SoundRecipe(8, 16_000, levelled=False), "s.wav", infos)
+    assert (heard.WhichOneof("source"), heard.sound.data) == ("sound", b"s")
+    assert sound_of(heard.sound) == SoundRecipe(8, 16_000, levelled=False)
 
 
 def header(*shape: int, datatype: str = "INT8", name: str = "x") -> TensorHeader:
@@ -75,6 +121,7 @@ def test_more_than_a_node_takes_is_not_believed() -> None:
         believed([header(MOST), header(1, name="y")], None, 2 * MOST)
     with pytest.raises(NodeError, match="a name twice"):
         believed([header(4), header(4)], None, 8)
+    assert believed([header(0)], None, 0)[0].nbytes == 0
     many = [header(1, name=str(place)) for place in range(4097)]
     assert len(believed(many[:4096], None, MOST)) == 4096
     with pytest.raises(NodeError, match="too many"):
@@ -84,7 +131,8 @@ def test_more_than_a_node_takes_is_not_believed() -> None:
 def test_what_was_not_expected_is_not_believed() -> None:
     expected = [TensorInfo("x", "INT8", (-1,)), TensorInfo("y", "INT8", (2,))]
     believed([header(4), header(2, name="y")], expected, MOST)
-    for other in ([header(4)], [header(4), header(3, name="y")], [header(4), header(2, name="z")]):
+    others = ([header(4)], [header(4), header(3, name="y")], [header(4), header(2, name="z")])
+    for other in (*others, [header(4), header(2, name="y"), header(1, name="z")]):
         with pytest.raises(NodeError, match="the peer sent x INT8"):
             believed(other, expected, MOST)
 
@@ -107,6 +155,7 @@ def picture(**changed: object) -> nodes_pb2.PictureRecipe:
         ({"mean": [0.5] * 2, "std": [0.5] * 2}, "1 or 3 channels"),
         ({"mean": [], "std": []}, "1 or 3 channels"),
         ({"std": [0.5]}, "got 3 and 1"),
+        ({"std": [0.5] * 4}, "got 3 and 4"),
         ({"layout": "HWC"}, "no picture becomes 'HWC'"),
         ({"datatype": "BYTES"}, "no picture becomes"),
     ],
@@ -129,6 +178,7 @@ def test_a_sound_has_so_many_samples_at_such_a_rate() -> None:
         return nodes_pb2.Sound(samples=samples, rate=rate)
 
     assert sound_of(sound(16, 400_000), 64).samples == 16
+    assert sound_of(sound(16, 1)).rate == 1
     with pytest.raises(NodeError, match=r"limits\.tensor_bytes is 63"):
         sound_of(sound(16, 16_000), 63)
     for samples, rate in ((0, 16_000), (16, 0), (16, 400_001)):

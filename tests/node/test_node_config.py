@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from splitbed.errors import UsageError
 from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
@@ -51,3 +53,39 @@ def test_a_dial_without_name_or_place_is_refused(word: str) -> None:
 def test_a_dialled_address_that_is_none_is_refused() -> None:
     words = ("--control", "127.0.0.1:5", "--listen", "127.0.0.1:6", "--dial", "cloud=::1:7")
     assert "cannot send to '::1:7'" in refused(*words)
+
+
+def test_what_a_file_names_is_beside_it(tmp_path: Path) -> None:
+    tls = {"ca": "ca.pem", "cert": "edge.pem", "key": "/elsewhere/edge.key"}
+    (file := tmp_path / "edge.yaml").write_text(
+        yaml.safe_dump(EDGE | {"tls": tls, "token_file": "token"})
+    )
+    config = load_node_config(EdgeConfig, file, {"metrics": None, "log": "json"})
+    assert config.tls is not None
+    assert (config.tls.ca, config.tls.cert) == (tmp_path / "ca.pem", tmp_path / "edge.pem")
+    assert (config.tls.key, config.token_file) == (Path("/elsewhere/edge.key"), tmp_path / "token")
+    assert (config.log, config.metrics) == ("json", None)
+
+
+def test_a_node_is_safe_unless_it_is_told_otherwise() -> None:
+    config = load_node_config(EdgeConfig, None, EDGE | {"shaper": {"dev": "eth0"}})
+    assert (config.insecure, config.tls, config.token_file) == (False, None, None)
+    assert (config.shaper[0].ingress, config.grace_s) == (False, 30)
+    assert load_node_config(EdgeConfig, None, EDGE).shaper == ()
+
+
+@pytest.mark.parametrize(("grace_s", "fits"), [(0, True), (35, True), (-0.1, False), (35.1, False)])
+def test_a_node_ends_before_it_would_be_killed(grace_s: float, fits: bool) -> None:
+    if fits:
+        assert load_node_config(EdgeConfig, None, EDGE | {"grace_s": grace_s}).grace_s == grace_s
+    else:
+        with pytest.raises(UsageError, match="grace_s"):
+            load_node_config(EdgeConfig, None, EDGE | {"grace_s": grace_s})
+
+
+def test_what_cannot_be_is_told_with_where_it_was_said(tmp_path: Path) -> None:
+    (file := tmp_path / "edge.yaml").write_text(yaml.safe_dump(EDGE | {"nme": "x"}))
+    with pytest.raises(UsageError, match=f"the configuration {file} is none for an edge node: nme"):
+        load_node_config(EdgeConfig, file, {})
+    with pytest.raises(UsageError, match="what was asked is none for a UE node"):
+        load_node_config(UeConfig, None, {"edge": "127.0.0.1:6"})

@@ -12,7 +12,7 @@ from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 from splitbed.wire import tensors_of
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 256 << 10
 
 
 def give_model(holder: Node, model: SweptModel) -> None:
