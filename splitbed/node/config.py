@@ -163,7 +163,10 @@ class UeConfig(NodeConfig):
     def _dials_the_edge(cls, content: object) -> object:
         if not isinstance(content, dict) or not content.get("edge"):
             return content
-        return content | {"dials": {"edge": content["edge"], **(content.get("dials") or {})}}
+        dials = content.get("dials") or {}
+        if not isinstance(dials, dict):
+            return content  # refused as what it is
+        return content | {"dials": {"edge": content["edge"], **dials}}
 
     @model_validator(mode="after")
     def _dials_somebody(self) -> Self:
