@@ -24,6 +24,7 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.loader import Loader, Placed
+from orchestrator.testbed.loading.parts import SPARE_SESSIONS
 from orchestrator.testbed.testbed import Testbed
 from orchestrator.transit.inferring import Inferring
 from splitbed.codecs.stage import Range
@@ -31,9 +32,6 @@ from splitbed.errors import NodeError, RunError
 from splitbed.flow import Span
 from splitbed.timeline import NS_PER_MS, Stage, Timeline
 from splitbed.v1 import nodes_pb2
-
-SPARE_SESSIONS = 2
-"""Of a node's, for what it runs beside the parts: the whole model."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ class Growing:
         frames.by = number, first.split
         inferring = Inferring(frames.take)
         with inferring.going_on():
-            inferring.until(lambda: frames.count[number] > 0)
+            inferring.until(lambda: frames.count[frames.number] > 0)
             growth.start_ns = time.monotonic_ns()
             for place, asked in enumerate(others):
                 part, limit_s = self._part1(asked), _allowed_s(coded[asked.k].bytes, growth.link)
@@ -162,12 +160,12 @@ class Growing:
                 loaded = self._loader.open(part[0], 0, [self._part1(before)])
                 number = self._assign(asked, [number])
                 frames.by = number, asked.split
-                inferring.until(lambda: frames.count[frames.by[0]] > 0)
+                inferring.until(lambda: frames.count[frames.number] > 0)
                 since_ms = (frames.first_ns[number] - growth.start_ns) / NS_PER_MS
                 growth.grown.append(
                     Grown(asked, coded[asked.k], received, loaded.load_ms, since_ms)
                 )
-            inferring.until(lambda: frames.count[frames.by[0]] >= self._config.least_runs)
+            inferring.until(lambda: frames.count[frames.number] >= self._config.least_runs)
 
     def _assign(self, asked: Configuration, keep: Sequence[int]) -> int:
         """The number of what nodes do with frames by a split, beside what they keep."""
@@ -198,6 +196,11 @@ class _Frames:
         self.first_ns: dict[int, int] = {}
         """When the first of them was done."""
 
+    @property
+    def number(self) -> int:
+        """Of what nodes do with the next one."""
+        return self.by[0]
+
     def take(self) -> None:
         """Take the next input through. Raises NodeError, and KeyboardInterrupt between frames."""
         (number, split), pair, done = self.by, self._bed.pair, self.count.total()
@@ -215,4 +218,5 @@ class _Frames:
 
 
 def _allowed_s(nbytes: int, link: LinkSpec) -> float:
-    return allowed_s(wire_ms(nbytes, link.downlink), lossy=bool(link.downlink.loss_pct))
+    lossy = bool(link.downlink.loss_pct)
+    return allowed_s(wire_ms(nbytes, link.downlink), lossy=lossy, nbytes=nbytes)
