@@ -22,6 +22,7 @@ from splitbed.v1 import nodes_pb2_grpc
 from tests.shared_machine import until
 
 SILENT_S = 0.3
+SECRETLESS = Machines.model_construct(name="here", nodes={}, tls=None, token_file=None)
 Run = Callable[[], RemoteNode]
 
 
@@ -41,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         stack.callback(server.stop, None)
 
         def remote() -> RemoteNode:
-            node = RemoteNode("edge", place, Machines.model_construct(tls=None, token_file=None))
+            node = RemoteNode("edge", place, SECRETLESS)
             stack.callback(node.stop)
             node.start()
             return node
