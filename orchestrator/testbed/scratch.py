@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from splitbed.workers.fork_server import ending_fork_server
+
 _PREFIX = "splitbed-"
 _LOCK, _PROCESSES = "lock", "processes.jsonl"
 
@@ -40,9 +42,9 @@ class Scratch:
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A scratch folder, removed at the end."""
+    """A scratch folder, removed at the end; what workers are forked from goes with the last."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with (folder / f".{_LOCK}").open("w") as lock:
+    with ending_fork_server(), (folder / f".{_LOCK}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # under its name only once it is held: nobody may see it free while this process lives
         Path(lock.name).rename(folder / _LOCK)

@@ -6,6 +6,7 @@ Memory is what a process grows by, so a fresh one opens and runs the parts:
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -17,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.part_profile import PartProfile, ProfiledPart
 from splitbed.runtime.session import PartSession
+from splitbed.runtime.trial import ALLOWED, OF_FILE
 from splitbed.runtime.turns import QUIET_SHARE, TELLS, Turn, least_disturbed, waited_ms
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
+from splitbed.workers.allowance import Allowance
 from splitbed.workers.task import expendable
 
 _ROUNDS = 2
@@ -75,11 +79,20 @@ def profile(
         "parts": [asdict(part) | {"path": str(part.path)} for part in parts],
         "counts": {"threads": threads, "warmup": warmup, "runs": runs},
         "by_turns": by_turns,
+        "allowance": asdict(_allowance(parts, timeout_s, opened=len(parts) if by_turns else 1)),
     }
     answer = json.loads(_child(json.dumps(request), timeout_s, given_up))
     if "error" in answer:
         raise _ERRORS.get(answer["exit_code"], NodeError)(answer["error"])
     return [PartProfile(**profile) for profile in answer["profiles"]]
+
+
+def _allowance(parts: Sequence[ProfiledPart], seconds: float, opened: int) -> Allowance:
+    """What all may take of which so many are open at once, and no more than there is."""
+    size = sum(path.stat().st_size for path in {part.path for part in parts} if path.is_file())
+    room = psutil.virtual_memory().available
+    memory_bytes = min(opened * ALLOWED.session_bytes + OF_FILE * size, room)
+    return Allowance(memory_bytes, seconds * (os.cpu_count() or 1))
 
 
 def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
@@ -264,6 +277,7 @@ def _part(asked: Mapping[str, Any]) -> ProfiledPart:
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    Allowance(**request["allowance"]).hold()
     try:
         take = _by_turns if request["by_turns"] else _profiled
         profiles = take([_part(asked) for asked in request["parts"]], **request["counts"])

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from gc import freeze
 from importlib import import_module
@@ -44,6 +45,11 @@ class ForkServer:
         except OSError as error:
             raise MachineError(f"the fork server ended ({self._process.poll()})") from error
 
+    def end(self) -> None:
+        """End it, and the workers."""
+        self._door.close()
+        self._process.wait()
+
     @property
     def pid(self) -> int:
         """Its process."""
@@ -57,6 +63,7 @@ class ForkServer:
 
 _lock = threading.Lock()
 _started: list[ForkServer] = []
+_users: list[None] = []
 
 
 def fork_server() -> ForkServer:
@@ -75,6 +82,22 @@ def prepare(*needs: str) -> None:
     server = fork_server()
     for need in needs:
         server.send(need)
+
+
+@contextmanager
+def ending_fork_server() -> Iterator[None]:
+    """Leave none behind: it ends when the last who is inside has left."""
+    with _lock:
+        _users.append(None)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users.pop()
+            ended = _started.copy() if not _users else []
+            del _started[: len(ended)]
+        for server in ended:
+            server.end()
 
 
 @dataclass(frozen=True)

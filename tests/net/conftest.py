@@ -9,9 +9,17 @@ import pytest
 from netem.backends import choose, open_link
 from netem.link import Link
 from splitbed.errors import MachineError
+from splitbed.workers.fork_server import ending_fork_server
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and their children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_fork_server() -> None:
+    """Tests before left none in this process, whose children some of these look at."""
+    with ending_fork_server():
+        pass
 
 
 @pytest.fixture(scope="session")

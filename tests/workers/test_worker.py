@@ -13,7 +13,7 @@ import pytest
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.workers.allowance import Allowance
-from splitbed.workers.fork_server import fork_server, prepare
+from splitbed.workers.fork_server import ending_fork_server, fork_server, prepare
 from splitbed.workers.task import Answer, Task
 from splitbed.workers.worker import Died, Worker
 from tests.shared_machine import HANG_S, until
@@ -119,6 +119,15 @@ def test_a_fork_server_that_ended_is_started_anew() -> None:
         with pytest.raises(Died):
             one.answer()
     assert answer(tasks.echo)["fed"] == ""
+
+
+def test_none_is_left_behind_when_the_last_has_left() -> None:
+    with ending_fork_server():
+        with ending_fork_server():
+            pid = fork_server().pid
+        assert answer(tasks.echo)["parent"] == pid
+    assert not psutil.pid_exists(pid)
+    assert answer(tasks.echo)["parent"] != pid
 
 
 def test_all_of_it_ends_with_the_process_that_started_it() -> None:
