@@ -190,9 +190,11 @@ def test_small_tensors_travel_whole_and_are_what_they_say() -> None:
     tensors: Tensors = {"y": np.arange(6, dtype=np.float32).reshape(2, 3)}
     (sent,) = whole_tensors(tensors)
     assert max_abs_diff(tensors_of([sent]), tensors) == 0
-    sent.data += b"x"
-    with pytest.raises(NodeError, match="holds 24 bytes"):
-        tensors_of([sent])
+    whole = sent.data
+    for other in (whole + b"x", whole[:-1]):
+        sent.data = other
+        with pytest.raises(NodeError, match="holds 24 bytes"):
+            tensors_of([sent])
     large = 64 << 20
     assert len(whole_tensors({"y": np.zeros(large, np.uint8)})) == 1
     assert whole_tensors({"y": np.zeros(large + 1, np.uint8)}) == []

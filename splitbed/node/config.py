@@ -63,12 +63,14 @@ class Limits(Frozen):
         A call has its message, as it came and as it was read, what it sends of tensors and what
         they become; on the control plane and on that of data. One input at a time is made, by way
         of at most eight bytes for each of its own. Assignments that hold are as large as a message.
-        A session has its file, twice while it is opened, and what it takes besides.
+        A session has its file, twice while it is opened, and what it takes besides; a part that is
+        tried before, one at a time, its file four times and as much besides.
         """
         call = 2 * self.message_bytes + 2 * self.tensor_bytes
         session = 2 * self.model_bytes + self.session_bytes
         once = 8 * self.tensor_bytes + 4 * self.message_bytes
-        return 2 * self.streams * call + self.sessions * session + once
+        trial = 4 * self.model_bytes + self.session_bytes
+        return 2 * self.streams * call + self.sessions * session + once + trial
 
     def check_model(self, nbytes: int) -> None:
         """A model of so many bytes, or so many of parts together."""

@@ -23,7 +23,11 @@ LIMITS = Limits(
     message_bytes=1 << 20, tensor_bytes=8 << 20, model_bytes=1 << 20, session_bytes=64 << 20,
     sessions=2, streams=8,
 )  # fmt: skip
-ASKED_BYTES = LIMITS.memory_bytes - LIMITS.sessions * (LIMITS.session_bytes + LIMITS.model_bytes)
+ASKED_BYTES = (
+    LIMITS.memory_bytes
+    - LIMITS.sessions * (2 * LIMITS.model_bytes + LIMITS.session_bytes)
+    - (4 * LIMITS.model_bytes + LIMITS.session_bytes)
+)
 """Of a node without sessions."""
 CALLERS, HELD_S = 2 * LIMITS.streams, 1.0
 

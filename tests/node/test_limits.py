@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from splitbed.errors import NodeError
-from splitbed.node.config import Limits, checked_runs
+from splitbed.node.config import MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
 
 LEAST = {
     "message_bytes": 1 << 20, "tensor_bytes": 1 << 10, "model_bytes": 1 << 10,
@@ -26,6 +26,9 @@ def test_limits_are_what_the_page_says() -> None:
         "connections": 2048,
     }  # fmt: skip
     assert Limits().model_dump() == told
+    assert (MOST_SLOWDOWN, MOST_CPUS) == (10_000, 1024)
+    assert checked_runs(0) == 0
+    assert checked_runs(7) == 7
 
 
 @pytest.mark.parametrize(
@@ -68,4 +71,5 @@ def test_what_is_within_the_limits_adds_up_to_memory() -> None:
         sessions=3, streams=5,
     )  # fmt: skip
     calls, sessions = 2 * 5 * (2 * 1 + 2 * 10), 3 * (2 * 100 + 1000)
-    assert limits.memory_bytes == (calls + sessions + 8 * 10 + 4 * 1) * mib
+    trial = 4 * 100 + 1000
+    assert limits.memory_bytes == (calls + sessions + 8 * 10 + 4 * 1 + trial) * mib
