@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # heavy imports wait until a command needs them
     from splitbed.node.host import NodeHost
     from splitbed.node.serve import Plane
 
-_GRPC = "-event_engine_client,-event_engine_listener"
+GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
 """Of its experiments: whoever waits for a message looks for it himself, and no pool of threads.
 
 That saves 0.1 to 0.3 ms of a frame's way there and back.
@@ -99,7 +99,7 @@ def run_node(
     planes: "Callable[[NodeHost, ExitStack], Sequence[Plane]]",
 ) -> None:
     """Serve what ``planes`` makes for this node's host until SIGTERM; the stack ends with it."""
-    os.environ.setdefault("GRPC_EXPERIMENTS", _GRPC)  # read when gRPC begins
+    os.environ.setdefault("GRPC_EXPERIMENTS", GRPC_EXPERIMENTS)  # read when gRPC begins
     from splitbed.logs import configure
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder

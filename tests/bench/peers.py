@@ -9,6 +9,7 @@ keep the rhythm of a sweep: rest, work, send, have work done there, and only the
 
 import json
 import math
+import os
 import pickle
 import socket
 import struct
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
+from splitbed.node.command_line import GRPC_EXPERIMENTS
 from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.runtime.memory import keep_freed_memory
 from splitbed.v1.tensors_pb2 import FrameHeader, Header
@@ -256,4 +258,5 @@ def _ask(address: str) -> None:
 
 if __name__ == "__main__":
     keep_freed_memory()
+    os.environ.setdefault("GRPC_EXPERIMENTS", GRPC_EXPERIMENTS)  # as nodes begin
     {"serve": _serve, "ask": _ask}[sys.argv[1]](sys.argv[2])
