@@ -26,9 +26,10 @@ class Segment(NamedTuple):
 USUAL_SEGMENT = Segment()
 
 
-def segment_bytes_of(mtu: int) -> int:
-    """What a TCP segment carries over a path of this MTU."""
-    return mtu + _ETHERNET_BYTES - HEADER_BYTES
+def tcp_segment(mtu: int = 1500, *, ipv6: bool = False) -> Segment:
+    """A TCP segment of a path of this MTU."""
+    header_bytes = IPV6_HEADER_BYTES if ipv6 else HEADER_BYTES
+    return Segment(mtu + _ETHERNET_BYTES - header_bytes, header_bytes)
 
 
 def wire_bytes(

@@ -16,7 +16,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from netem.wire import SEGMENT_BYTES, segment_bytes_of
+from netem.wire import Segment, tcp_segment
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, anchors_of
 from orchestrator.ask.grid import configurations, heads_of
@@ -102,12 +102,14 @@ def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
 
 def _profile(taken: dict[str, NodeProfile], pair: Pair, cuts: Sequence[CutSizes]) -> Profile:
     others = {name: one for name, one in taken.items() if name not in (pair.user, pair.holder)}
+    segment = _segment(pair)
     return Profile(
         ue=taken[pair.user],
         edge=taken[pair.holder],
         others=others,
         cuts=tuple(cuts),
-        segment_bytes=_segment_bytes(pair),
+        segment_bytes=segment.payload_bytes,
+        header_bytes=segment.header_bytes,
     )
 
 
@@ -177,9 +179,11 @@ def _alike(name: str, config: SweepConfig, pair: Pair) -> bool:
     return name != holder and len(clocks) == 1 and _threads(name, config) == config.edge_threads
 
 
-def _segment_bytes(pair: Pair) -> int:
-    mtus = [node.says.mtu for node in pair.nodes.values() if node.says.mtu]
-    return segment_bytes_of(min(mtus)) if mtus else SEGMENT_BYTES
+def _segment(pair: Pair) -> Segment:
+    said = [node.says for node in pair.nodes.values()]
+    return tcp_segment(
+        min((one.mtu for one in said if one.mtu), default=1500), ipv6=any(one.ipv6 for one in said)
+    )
 
 
 def chosen(cuts: Sequence[Each], most: int) -> list[Each]:

@@ -85,7 +85,7 @@ def _network_ms(predictor: Predictor, option: Option, links: Sequence[LinkSpec])
             wire_ms(
                 one.coded.nbytes if one.coded else predictor.facts.result_bytes,
                 shape_of(links, one.hop),
-                predictor.profile.segment_bytes,
+                *predictor.profile.segment,
             )
             for one in way
         )

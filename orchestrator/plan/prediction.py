@@ -12,7 +12,6 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from netem.wire import Segment
 from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
@@ -117,7 +116,7 @@ class Predictor:
         def own(value: float | None, instead: Floats) -> Floats:
             return instead if value is None else np.full_like(instead, value)
 
-        segment = Segment(self.profile.segment_bytes)
+        segment = self.profile.segment
         told = {hop: self.owns.get(hop, (None, None)) for hop in self.flow.hops}
         return {
             hop: Way(own(rate, bw_mbit), own(delay, delay_ms), segment)

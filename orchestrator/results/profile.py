@@ -11,7 +11,7 @@ from itertools import accumulate, chain, pairwise, product
 
 import numpy as np
 
-from netem.wire import SEGMENT_BYTES
+from netem.wire import HEADER_BYTES, SEGMENT_BYTES, Segment
 from orchestrator.ask.flow import FLOWS, UPLINK, Place, Way
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns import csv_text
@@ -123,7 +123,13 @@ class Profile(Frozen):
     others: Mapping[str, NodeProfile] = {}
     cuts: tuple[CutSizes, ...]
     segment_bytes: int = SEGMENT_BYTES
+    header_bytes: int = HEADER_BYTES
     outline: bool = False
+
+    @property
+    def segment(self) -> Segment:
+        """A TCP segment between the nodes."""
+        return Segment(self.segment_bytes, self.header_bytes)
 
     @property
     def n(self) -> int:

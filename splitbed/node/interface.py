@@ -20,9 +20,10 @@ _ANY_PORT = 9
 def tell_interface(told: NodeDescription, host: str, dev: str | None = None) -> None:
     """Have a node say MTU and offloads of `dev`; else of what has the address `host`.
 
-    Or of that by which packets leave for it. Nothing is said where there is none, and of the
-    address that stands for all of a machine's.
+    Or of that by which packets leave for it; and whether they are IPv6's. Nothing is said where
+    there is none, and of the address that stands for all of a machine's.
     """
+    told.ipv6 = ":" in host and not ip_address(host).is_unspecified
     interface = dev or _interface_towards(host)
     facts = psutil.net_if_stats().get(interface or "")
     if interface and facts:

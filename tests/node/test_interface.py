@@ -30,13 +30,16 @@ def told(host: str, dev: str | None = None) -> NodeDescription:
     return description
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_the_interface_of_an_address_says_its_mtu_and_what_is_on(host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "elsewhere"), [("127.0.0.1", "192.0.2.1"), ("::1", "2001:db8::1")]
+)
+def test_the_interface_of_an_address_says_its_mtu_and_what_is_on(host: str, elsewhere: str) -> None:
     lo = told(host)
+    assert lo.ipv6 == (host == "::1")
     assert lo.mtu == int(Path("/sys/class/net/lo/mtu").read_text())
     assert dict(lo.offloads) == offloads_of("lo")
     assert offloads_of("lo").keys() == {"tso", "gso", "gro", "lro"}
-    assert told("192.0.2.1", dev="lo") == lo
+    assert told(elsewhere, dev="lo") == lo
 
 
 def test_what_is_switched_off_is_told_as_off() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netem.wire import USUAL_SEGMENT, Segment, tcp_segment, wire_bytes
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.numbers import DELAYS, RATES
@@ -121,15 +122,16 @@ def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float)
     return slowdown * (part1 + own.encode_ms) + up_ms + on_edge_ms + down_ms
 
 
-def test_a_plan_counts_the_headers_of_the_path_that_was_profiled() -> None:
+@pytest.mark.parametrize("segment", [tcp_segment(9000), tcp_segment(ipv6=True)])
+def test_a_plan_counts_the_headers_of_the_path_that_was_profiled(segment: Segment) -> None:
     usual = predictor()
-    profile = usual.profile.replaced(segment_bytes=8948)
-    jumbo = replace(usual, profile=profile)
+    own = {"segment_bytes": segment.payload_bytes, "header_bytes": segment.header_bytes}
+    other = replace(usual, profile=usual.profile.replaced(**own))
     axes, place = grid("8", "0", "1"), 0
     nbytes = round(usual.options[place].coded[0].nbytes * 1.0005)
-    fewer = sum(math.ceil(n / 1448) - math.ceil(n / 8948) for n in (nbytes, 1000))
-    took_ms = [one.e2e_ms(one.work(one.options), axes)[place, 0] for one in (usual, jumbo)]
-    assert took_ms[0] - took_ms[1] == pytest.approx(fewer * 66 * 8 / 8e3) != 0
+    more = [sum(wire_bytes(n, *one) for n in (nbytes, 1000)) for one in (USUAL_SEGMENT, segment)]
+    took_ms = [one.e2e_ms(one.work(one.options), axes)[place, 0] for one in (usual, other)]
+    assert took_ms[1] - took_ms[0] == pytest.approx((more[1] - more[0]) * 8 / 8e3) != 0
 
 
 def test_the_prediction_is_that_of_the_formula_at_every_point() -> None:

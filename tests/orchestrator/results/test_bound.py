@@ -3,7 +3,7 @@
 import pytest
 
 from netem.spec import LinkSpec, Shape, symmetric
-from netem.wire import segment_bytes_of, wire_bytes, wire_ms
+from netem.wire import IPV6_HEADER_BYTES, tcp_segment, wire_bytes, wire_ms
 from orchestrator.results.judgement.compression import without_data_ms
 from orchestrator.results.records import Hop, ProofRecord, segment_of
 from orchestrator.results.statistics.bound import bound_ms, crossing_ms
@@ -93,7 +93,8 @@ def test_what_compression_can_save_counts_the_headers_of_the_path(
 
 
 def test_the_segment_of_an_mtu() -> None:
-    assert [segment_bytes_of(mtu) for mtu in (1500, 9000)] == [1448, 8948]
+    assert [tcp_segment(mtu).payload_bytes for mtu in (1500, 9000)] == [1448, 8948]
+    assert tcp_segment(1500, ipv6=True) == (1428, IPV6_HEADER_BYTES)
 
 
 def test_each_link_s_segments_and_headers_are_in_the_bound_of_its_hop() -> None:
