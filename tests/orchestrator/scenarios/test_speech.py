@@ -1,16 +1,19 @@
 """The tables and the figure of clause 10.1, of rows made up to be known; and its scenario file."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from orchestrator.ask.scenario_file import load_scenario
+from orchestrator.ask.scenario_file import Scenario, load_scenario
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.scenarios import models_run
 from orchestrator.scenarios.clause_10_1 import method_of, plot, tables
+from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.transit.row import ModelRow
 from splitbed.errors import UsageError
 
@@ -111,3 +114,30 @@ def test_the_scenario_takes_coders_and_rates_and_no_splits() -> None:
         models_run.checked(scenario, {"split": "all"})
     with pytest.raises(UsageError, match="int99"):
         models_run.checked(scenario, {"coder_name": "int99"})
+
+
+def test_its_model_is_opened_once_and_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    @contextmanager
+    def counted(config: SweepConfig) -> Iterator[LocalModel]:
+        opened.append(config.model)
+        with local_model(config) as local:
+            yield local
+
+    monkeypatch.setattr(models_run, "local_model", counted)
+    monkeypatch.setattr("orchestrator.transit.run.local_model", counted)
+    options = {"model": "speechnet", "coder_name": "int8", "data_set_name": "speech"}
+    asked = {**options, "offline": True, "accuracy_frames": 1}
+    scenario = Scenario(clause="10.1", name="speech", model_sweep=asked)
+    said: list[str] = []
+    first = models_run.run(scenario, tmp_path, said.append)
+    assert opened == ["speechnet"]
+    assert "coding speechnet as int8" in said
+    said.clear()
+    again = models_run.run(scenario, tmp_path, said.append)
+    assert said == ["computing the tables of the clause"]
+    assert again.rows == first.rows
+    assert (tmp_path / "figure-10.1.9-1.png").is_file()
