@@ -127,6 +127,7 @@ def test_its_model_is_opened_once_and_a_run_goes_on(
         with local_model(config) as local:
             yield local
 
+    monkeypatch.setattr(models_run, "repaired_rates", lambda *_: {})  # takes seconds
     monkeypatch.setattr(models_run, "local_model", counted)
     monkeypatch.setattr("orchestrator.transit.run.local_model", counted)
     options = {"model": "speechnet", "coder_name": "int8", "data_set_name": "speech"}
