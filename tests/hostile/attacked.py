@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -67,8 +67,7 @@ class Attacked:
         argv = [sys.executable, "-m", f"{self.role}_node", "serve", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log)
-        self.channel = self.open_channel()
-        self._ask: Any = nodes_pb2_grpc.NodeStub(self.channel)
+        self._connect()
         until(self._answers, self.process)
 
     def stop(self) -> None:
@@ -139,10 +138,19 @@ class Attacked:
             toll.longest_wait_s = max(toll.longest_wait_s, time.monotonic() - start_s)
 
     def _answers(self) -> bool:
-        with suppress(grpc.RpcError):
+        try:
             self._ask.Describe(nodes_pb2.DescribeRequest(), timeout=LOCKED_S)
-            return True
-        return False
+        except grpc.RpcError as error:
+            assert isinstance(error, grpc.Call)
+            if error.code() is grpc.StatusCode.UNAVAILABLE:  # this channel would wait to try again
+                self.channel.close()
+                self._connect()
+            return False
+        return True
+
+    def _connect(self) -> None:
+        self.channel = self.open_channel()
+        self._ask: Any = nodes_pb2_grpc.NodeStub(self.channel)
 
     def _reset(self) -> None:
         self._ask.Reset(nodes_pb2.ResetRequest(), timeout=30)
