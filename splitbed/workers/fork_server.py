@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gc import freeze
 from importlib import import_module
 
+from splitbed.ending import SIGNALS
 from splitbed.errors import MachineError, SplitbedError
 from splitbed.workers.task import work
 
@@ -115,7 +116,7 @@ class _Child:
 
 def main() -> None:
     """Fork a worker for each task that comes on standard input, a socket, until that is closed."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+    for number in (signal.SIGINT, *SIGNALS, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     door = socket.socket(fileno=os.dup(0))
     children: dict[int, _Child] = {}
