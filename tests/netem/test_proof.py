@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from netem.proof import Proof, faults, judge, nominal_rtt_ms, rate_mbit
+from netem.proof import Proof, faults, judge, longest_s, nominal_rtt_ms, rate_mbit
 from netem.spec import FRAME_BYTES, LinkSpec, Shape
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=20, delay_ms=10), downlink=Shape(rate_mbit=50, delay_ms=5))
@@ -117,3 +117,12 @@ def test_two_frames_have_a_rate_and_one_has_none() -> None:
     assert rate_mbit(arrivals([]), 0) == 0
     assert rate_mbit(arrivals([GAP_NS]), GAP_NS) == 0
     assert rate_mbit(arrivals([0]), 0) == FRAME_BYTES * 8e3  # as if a nanosecond apart
+
+
+def test_a_proof_takes_as_long_as_its_pings_and_trains_on_the_link() -> None:
+    spec = LinkSpec(
+        uplink=Shape(rate_mbit=1, delay_ms=1000), downlink=Shape(rate_mbit=2, delay_ms=500)
+    )
+    ping_ms = 1500 + 87 * 8 / 1e3 + 87 * 8 / 2e3
+    trains_ms = 20 * 1514 * 8 / 1e3 + 33 * 1514 * 8 / 2e3
+    assert longest_s(spec) == pytest.approx(6 * (50 * ping_ms + trains_ms) / 1e3)

@@ -13,6 +13,10 @@ from splitbed.errors import UsageError
     [
         ({"rate_mbit": 0}, "rate_mbit should be greater than 0 (got 0)"),
         ({"rate_mbit": -5}, "rate_mbit"),
+        ({"rate_mbit": 1e-300}, "rate_mbit 1e-300 is below 0.001"),
+        ({"rate_mbit": 1e300}, "rate_mbit"),
+        ({"rate_mbit": 5, "delay_ms": 1e9}, "delay_ms"),
+        ({"rate_mbit": 5, "queue_packets": 1 << 32}, "queue_packets"),
         ({"rate_mbit": float("nan")}, "rate_mbit"),
         ({"rate_mbit": float("inf")}, "rate_mbit"),
         ({"rate_mbit": "fast"}, "rate_mbit"),
@@ -89,3 +93,17 @@ def test_the_ends_take_the_first_two_addresses_of_the_subnet() -> None:
 def test_a_subnet_that_cannot_be_is_refused(subnet: str) -> None:
     with pytest.raises(UsageError, match="subnet"):
         Addresses.of(subnet)
+
+
+def test_an_outage_of_whatever_length_is_a_link_that_can_be() -> None:
+    link = symmetric(rate_mbit=1000, delay_ms=20, queue_packets=10_000)
+    held = link.held(1e9)
+    assert held.uplink.delay_ms == 3_600_000
+    assert held.uplink.queue_packets >= held.uplink.packets_in_flight
+    assert link.held(1000).uplink.delay_ms == 1020
+
+
+def test_what_is_just_inside_can_be() -> None:
+    for rate_mbit in (1e-3, 1e6):
+        assert Shape(rate_mbit=rate_mbit).rate_mbit == rate_mbit
+    assert Shape(rate_mbit=0.1, delay_ms=3.6e6, queue_packets=(1 << 32) - 1).delay_ms == 3.6e6
