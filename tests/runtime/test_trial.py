@@ -1,0 +1,78 @@
+"""A file is opened and run elsewhere before it is opened here: what is refused, what is known."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+
+from splitbed.errors import UsageError
+from splitbed.runtime import trial
+from splitbed.runtime.session import PartSession
+from splitbed.tensors import TensorInfo
+from tests.graphs.models import MODELS, model, node, save
+from tests.shared_machine import HANG_S
+
+X, Y = TensorInfo("x", "FP32", (4,)), TensorInfo("y", "FP32", (-1,))
+
+
+def opened(path: Path) -> PartSession:
+    return PartSession(path, [X], [Y])
+
+
+def grown(folder: Path, size: int) -> Path:
+    """A model that adds its input to as many ones."""
+    weights: dict[str, npt.NDArray[np.generic]] = {"size": np.array([size], np.int64)}
+    one = onnx.numpy_helper.from_array(np.ones(1, np.float32))
+    nodes = [
+        node("ConstantOfShape", "size", "ones", value=one),
+        node("ReduceSum", "ones", "sum", keepdims=1),
+        node("Add", "x sum", "y"),
+    ]
+    return save(model(nodes, {"x": [4]}, {"y": None}, weights), folder / f"{size}.onnx")
+
+
+def test_a_file_may_take_so_much_memory_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial.ALLOWED, "session_bytes", 256 << 20)
+    opened(grown(tmp_path, 1 << 20)).close()
+    with pytest.raises(UsageError, match=r"cannot run .*\.onnx"):
+        opened(grown(tmp_path, 1 << 28))
+
+
+def test_a_file_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    monkeypatch.setattr("splitbed.workers.worker.GRACE_S", HANG_S)
+    info, kinds = onnx.helper.make_tensor_value_info, onnx.TensorProto
+    body = onnx.helper.make_graph(
+        [node("Identity", "go", "on"), node("Neg", "one", "other")],
+        "body",
+        [info("turn", kinds.INT64, []), info("go", kinds.BOOL, []), info("one", kinds.FLOAT, [4])],
+        [info("on", kinds.BOOL, []), info("other", kinds.FLOAT, [4])],
+    )
+    loop = node("Loop", "most true x", "y", body=body)
+    weights: dict[str, npt.NDArray[np.generic]] = {
+        "most": np.array(1 << 62, np.int64),
+        "true": np.array(True),
+    }
+    proto = model([loop], {"x": [4]}, {"y": [4]}, weights)
+    with pytest.raises(UsageError, match="at work for too long"):
+        opened(save(proto, tmp_path / "loop.onnx"))
+
+
+def test_what_passed_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = save(MODELS["residual"](), tmp_path / "first.onnx")
+    graph = onnx.load(first).graph
+    ends = [_info(graph.input[0])], [_info(graph.output[0])]
+    PartSession(first, *ends).close()
+    monkeypatch.setattr(trial, "Trial", None)
+    PartSession(save(MODELS["residual"](), tmp_path / "again.onnx"), *ends).close()
+    with pytest.raises(TypeError):
+        PartSession(save(MODELS["chain"](), tmp_path / "other.onnx"), *ends)
+
+
+def _info(info: onnx.ValueInfoProto) -> TensorInfo:
+    shape = tuple(dim.dim_value or 1 for dim in info.type.tensor_type.shape.dim)
+    return TensorInfo(info.name, "FP32", shape)
