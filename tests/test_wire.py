@@ -67,6 +67,7 @@ def test_both_ends_allow_a_picture_in_a_message_and_a_frame_in_several() -> None
     most = "grpc.max_receive_message_length"
     assert (dict(CONTROL_OPTIONS)[most], dict(CHANNEL_OPTIONS)[most]) == (65 << 20, 4 << 20)
     assert dict(CHANNEL_OPTIONS)["grpc.http2.lookahead_bytes"] == 8 << 20
+    assert dict(CONTROL_OPTIONS)["grpc.enable_http_proxy"] == 0
 
 
 def test_pictures_and_sounds_travel_as_what_they_are() -> None:

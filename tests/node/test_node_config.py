@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from splitbed.errors import UsageError
-from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
+from splitbed.node.config import EdgeConfig, UeConfig, is_node_name, load_node_config
 
 CONTROL = {"control": "127.0.0.1:5"}
 EDGE = CONTROL | {"listen": "127.0.0.1:6"}
@@ -27,6 +27,13 @@ def test_the_edge_of_a_ue_is_one_of_those_that_it_dials() -> None:
     assert (ue.name, ue.dials) == ("ue", {"edge": "127.0.0.1:6"})
     both: dict[str, object] = {"edge": "127.0.0.1:6", "dials": {"network": "127.0.0.1:7"}}
     assert [*load_node_config(UeConfig, None, both | CONTROL).dials] == ["edge", "network"]
+
+
+@pytest.mark.parametrize(
+    ("word", "can_be"), [("ue-1", True), ("u" * 31, True), ("u" * 32, False), ("1", False)]
+)
+def test_a_node_is_called_by_a_short_word(word: str, can_be: bool) -> None:
+    assert is_node_name(word) == can_be
 
 
 def test_a_ue_dials_somebody() -> None:
