@@ -63,7 +63,7 @@ def renew(
     _say_until(folder)
     files = " and ".join(str(folder / f"{name}.pem") for name in _nodes(folder))
     print(f"copy {files} over the old ones on their machines,")
-    print("then restart the nodes; keys, ca.pem and token are as before")
+    print("whoever connects from then on is shown them; keys, ca.pem and token are as before")
 
 
 def _hosts(ue: str | None, edge: str | None, nodes: list[str] | None) -> dict[str, list[str]]:
