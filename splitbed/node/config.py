@@ -64,7 +64,11 @@ class Limits(Frozen):
         they become; on the control plane and on that of data. One input at a time is made, by way
         of at most eight bytes for each of its own. Assignments that hold are as large as a message.
         A session has its file, twice while it is opened, and what it takes besides; a part that is
-        tried before, one at a time, its file four times and as much besides.
+        tried before, and a stored model that is read, its file four times and as much besides.
+
+        Counted is one of these at a time, as experiments have them. Not counted are other processes
+        that a caller may have beside it: a decoder, which takes 512 MiB and eight times what an
+        update is made to, and a profile, which takes what the parts in it may.
         """
         call = 2 * self.message_bytes + 2 * self.tensor_bytes
         session = 2 * self.model_bytes + self.session_bytes

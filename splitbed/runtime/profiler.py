@@ -13,24 +13,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.part_profile import PartProfile, ProfiledPart
 from splitbed.runtime.session import PartSession
-from splitbed.runtime.trial import ALLOWED, OF_FILE
 from splitbed.runtime.turns import QUIET_SHARE, TELLS, Turn, least_disturbed, waited_ms
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 from splitbed.workers.allowance import Allowance
 from splitbed.workers.task import expendable
+from splitbed.workers.wanted import LOOK_S
 
 _ROUNDS = 2
 _PACED_RUNS, _PAUSE_S = 2, 0.05
@@ -39,7 +38,6 @@ _MOST_ROUNDS = 3  # times those asked for, where others disturb them
 _RESET_PEAK = "5"  # proc(5)
 _SEED = 0
 _SMALL_BYTES = 1024
-_LOOK_S = 0.5  # how often to see whether anybody waits
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
 
 
@@ -90,9 +88,8 @@ def profile(
 def _allowance(parts: Sequence[ProfiledPart], seconds: float, opened: int) -> Allowance:
     """What all may take of which so many are open at once, and no more than there is."""
     size = sum(path.stat().st_size for path in {part.path for part in parts} if path.is_file())
-    room = psutil.virtual_memory().available
-    memory_bytes = min(opened * ALLOWED.session_bytes + OF_FILE * size, room)
-    return Allowance(memory_bytes, seconds * (os.cpu_count() or 1))
+    allowance = Allowance.of_files(size, sessions=opened, threads=os.cpu_count() or 1)
+    return replace(allowance, seconds=seconds)
 
 
 def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
@@ -103,7 +100,7 @@ def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
     with subprocess.Popen(argv, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         while True:
             try:
-                out, err = process.communicate(given, timeout=min(_LOOK_S, timeout_s))
+                out, err = process.communicate(given, timeout=min(LOOK_S, timeout_s))
                 break
             except subprocess.TimeoutExpired:
                 given = ""  # it was given all of it at once

@@ -8,28 +8,61 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import psutil
+
+OF_FILES = 4
+"""So many times its files what reads them may take: as they came, and as they are laid out."""
 _MOST_LIKELY = 1000  # proc(5), oom_score_adj
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
+@dataclass
+class Allowed:
+    """What a file may take to be opened and run, in this process or in a worker.
+
+    ``session_bytes`` of memory beside its weights, and ``seconds`` of the processor.
+    """
+
+    session_bytes: int = 2 << 30
+    seconds: float = 120.0
+
+
+ALLOWED = Allowed()
+
+
 @dataclass(frozen=True)
 class Allowance:
-    """What a process may take beyond what it has: memory, processor, and a file that it writes."""
+    """What a process may take beyond what it has: memory, processor, and a file that it writes.
+
+    Each of its ``threads`` may take ``seconds`` of the processor.
+    """
 
     memory_bytes: int
     seconds: float
     file_bytes: int = 0
+    threads: int = 1
+
+    @classmethod
+    def of_files(cls, nbytes: int, *, sessions: int = 1, threads: int = 1) -> Self:
+        """What :data:`ALLOWED` says for files of so many bytes, and no more than is free here."""
+        memory_bytes = sessions * ALLOWED.session_bytes + OF_FILES * nbytes
+        room = min(memory_bytes, psutil.virtual_memory().available)
+        return cls(room, ALLOWED.seconds, threads=threads)
 
     def hold(self) -> None:
-        """Hold this process to it, for good."""
+        """Hold this process to it, or to less where it is held to that already, for good."""
+        seconds = time.process_time() + self.seconds * self.threads
         for kind, most in (
             (resource.RLIMIT_DATA, _data_bytes() + self.memory_bytes),
-            (resource.RLIMIT_CPU, int(time.process_time() + self.seconds) + 1),
+            (resource.RLIMIT_CPU, int(seconds) + 1),
             (resource.RLIMIT_FSIZE, self.file_bytes),
             (resource.RLIMIT_CORE, 0),
         ):
-            resource.setrlimit(kind, (most, most))
+            _, before = resource.getrlimit(kind)
+            least = most if before == resource.RLIM_INFINITY else min(most, before)
+            resource.setrlimit(kind, (least, least))
 
 
 def go_first() -> None:

@@ -1,5 +1,6 @@
 """The process that workers are forked from: it computes nothing, and so has a single thread."""
 
+import json
 import os
 import select
 import signal
@@ -14,7 +15,7 @@ from gc import freeze
 from importlib import import_module
 
 from splitbed.ending import SIGNALS
-from splitbed.errors import MachineError, SplitbedError
+from splitbed.errors import MachineError
 from splitbed.workers.task import work
 
 _MOST_NAME = 4096
@@ -24,7 +25,10 @@ class ForkServer:
     """That of this process, which it ends with; MachineError where it cannot be started."""
 
     def __init__(self) -> None:
-        self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise MachineError(f"cannot start a fork server: {error.strerror}") from error
         argv = [sys.executable, "-c", f"from {__name__} import main; main()"]
         # threads of a library would not be there after a fork
         alone = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
@@ -37,6 +41,7 @@ class ForkServer:
                     env={**os.environ, **alone},
                 )
             except OSError as error:
+                self._door.close()
                 raise MachineError(f"cannot start a fork server: {error.strerror}") from error
 
     def send(self, name: str, *files: int) -> None:
@@ -108,10 +113,14 @@ class _Child:
     """Where how it ended is said, behind all that it said itself."""
 
     def reap(self) -> None:
-        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        # said first: no other process has its number before
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
         with suppress(BrokenPipeError):
-            os.write(self.said, f"ended {status}\n".encode())
+            os.write(self.said, f"\nended {code}\n".encode())  # it may have ended within a line
         os.close(self.said)
+        os.waitpid(self.pid, 0)
 
 
 def main() -> None:
@@ -136,15 +145,16 @@ def main() -> None:
                     os.kill(child.pid, signal.SIGKILL)
                 return
             _import(name.decode(), call=not files)
-            if files:
-                alive, child = _forked(name.decode(), door.fileno(), children, *files)
-                children[alive] = child
+            if len(files) == 1:  # there was no room for the other
+                os.close(files[0])
+            elif files and (forked := _forked(name.decode(), door.fileno(), children, *files)):
+                alive, children[alive] = forked
                 poll.register(alive, select.POLLIN)
 
 
 def _import(name: str, *, call: bool) -> None:
     module, _, function = name.partition(":")
-    with suppress(ImportError, SplitbedError):  # for the worker to say
+    with suppress(Exception):  # for the worker to say
         loaded = import_module(module)
         if function and call:
             getattr(loaded, function)()
@@ -152,10 +162,18 @@ def _import(name: str, *, call: bool) -> None:
 
 def _forked(
     task: str, door: int, others: dict[int, _Child], given: int, said: int
-) -> tuple[int, _Child]:
-    alive, held = os.pipe()
-    freeze()  # what is there stays shared
-    if not (pid := os.fork()):
+) -> tuple[int, _Child] | None:
+    ends: tuple[int, ...] = ()
+    try:
+        ends = alive, held = os.pipe()
+        freeze()  # what is there stays shared
+        pid = os.fork()
+    except OSError as error:
+        _refuse(said, error)
+        for file in (given, said, *ends):
+            os.close(file)
+        return None
+    if not pid:
         # an end of another worker's pipe would hide that one's end
         for file in (door, alive, *others, *(other.said for other in others.values())):
             os.close(file)
@@ -163,3 +181,11 @@ def _forked(
     os.close(given)
     os.close(held)
     return alive, _Child(pid, said)
+
+
+def _refuse(said: int, error: OSError) -> None:
+    """Say what a worker would say, of a process (0) that there is none of."""
+    words = f"cannot start a process: {error.strerror}"
+    told = json.dumps({"error": words, "exit_code": MachineError.exit_code})
+    with suppress(BrokenPipeError):
+        os.write(said, f"0\n{told}\n".encode())

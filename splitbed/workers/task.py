@@ -9,7 +9,7 @@ from importlib import import_module
 from io import BufferedReader
 from typing import NoReturn
 
-from splitbed.errors import SplitbedError
+from splitbed.errors import MachineError, NodeError, SplitbedError
 from splitbed.workers.allowance import Allowance, go_first
 
 Answer = Mapping[str, object]
@@ -54,10 +54,13 @@ def work(task: str, given: int, said: int) -> NoReturn:
 def _answered(task: str, fed: BufferedReader, said: int) -> Answer:
     asked, allowed = json.loads(fed.readline())
     allowance = Allowance(**allowed)
+    exit_code = MachineError.exit_code  # nothing of a stranger's is opened before it is ready
 
     def ready(told: Answer | None = None) -> None:
+        nonlocal exit_code
         _tell(said, {"ready": told or {}})
         allowance.hold()
+        exit_code = NodeError.exit_code
 
     module, _, function = task.partition(":")
     try:
@@ -66,9 +69,10 @@ def _answered(task: str, fed: BufferedReader, said: int) -> Answer:
         return {"error": str(error), "exit_code": error.exit_code}
     except MemoryError:
         most = allowance.memory_bytes
-        return {"error": f"it needs more than {most} bytes of memory", "exit_code": 1}
+        return {"error": f"it needs more than {most} bytes of memory", "exit_code": exit_code}
     except Exception as error:  # whatever a stranger's file brings about is an answer
-        return {"error": f"{type(error).__name__}: {error}"[:_MOST_WORDS], "exit_code": 1}
+        words = f"{type(error).__name__}: {error}"[:_MOST_WORDS]
+        return {"error": words, "exit_code": exit_code}
 
 
 def _tell(said: int, told: Answer) -> None:

@@ -5,10 +5,13 @@ import os
 import re
 import select
 import signal
+import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.workers.allowance import Allowance
@@ -16,16 +19,28 @@ from splitbed.workers.fork_server import fork_server
 from splitbed.workers.task import Answer
 from splitbed.workers.wanted import LOOK_S, check_wanted
 
+WALL = 4
+"""So many times its seconds at work a worker may be there: it waits for disks, and for others."""
 GRACE_S = 5.0
-"""What a worker may take beyond its seconds at work, waiting."""
+"""What it may take beyond them."""
 
-_ENDED = re.compile(rb"^ended (-?\d+)$", re.MULTILINE)
+_MOST_SAID_BYTES = 64 << 20
+_ENDED = re.compile(rb"\nended (-?\d+)\n\Z")
 _NOBODY = "the fork server did"
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
 
 
 class Died(Exception):  # noqa: N818  what a worker did is no error of ours until somebody says so
     """How a worker ended that gave no answer, in words."""
+
+
+class _Words(msgspec.Struct):
+    """A line that a worker says, after the first."""
+
+    ready: dict[str, object] | None = None
+    answer: dict[str, object] | None = None
+    error: str | None = None
+    exit_code: int = NodeError.exit_code
 
 
 class Worker:
@@ -36,20 +51,27 @@ class Worker:
 
     def __init__(self, task: str, asked: Answer, allowance: Allowance) -> None:
         self._allowance = allowance
-        self._said = b""
+        self._said = bytearray()
+        self._lines = 0
         self._status: str | None = None
-        theirs, given = os.pipe()
-        answers, said = os.pipe()
-        self._given, self._answers = os.fdopen(given, "wb", 0), os.fdopen(answers, "rb", 0)
-        try:
-            fork_server().send(task, theirs, said)
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            os.close(theirs)
-            os.close(said)
-        self.feed(json.dumps([asked, vars(allowance)]).encode() + b"\n")
+        self._lock = threading.Lock()
+        with ExitStack() as ours:
+            with ExitStack() as sent:
+                try:
+                    theirs, given = os.pipe()
+                    sent.callback(os.close, theirs)
+                    self._given = ours.enter_context(os.fdopen(given, "wb", 0))
+                    answers, said = os.pipe()
+                except OSError as error:
+                    raise MachineError(f"cannot start a worker: {error.strerror}") from error
+                sent.callback(os.close, said)
+                self._answers = ours.enter_context(os.fdopen(answers, "rb", 0))
+                fork_server().send(task, theirs, said)
+            for end in (given, answers):
+                os.set_blocking(end, False)
+            ours.callback(self.close)
+            self.feed(json.dumps([asked, vars(allowance)]).encode() + b"\n")
+            ours.pop_all()
 
     @property
     def pid(self) -> int:
@@ -59,14 +81,21 @@ class Worker:
 
     def ready(self) -> Answer:
         """What it tells when it is; raises as :meth:`answer`."""
-        return self._told("ready", self._read(lines=2))
+        return self._unless_ended(self._told(self._read(lines=2)[:2]).ready)
 
     def feed(self, data: bytes | memoryview) -> bool:
-        """Hand it some bytes, waiting while it is behind; whether it takes any more."""
-        view = memoryview(data)
+        """Hand it some bytes, waiting while it is behind; whether it takes any more.
+
+        Raises NodeError once nobody waits for that.
+        """
+        view, poll = memoryview(data), select.poll()
         try:
+            poll.register(self._given, select.POLLOUT)
             while view:
-                view = view[self._given.write(view) :]
+                if poll.poll(LOOK_S * 1000):
+                    view = view[self._given.write(view) or 0 :]
+                else:
+                    check_wanted()
         except (BrokenPipeError, ValueError):
             return False
         return True
@@ -77,7 +106,7 @@ class Worker:
         Raises Died where it gave no answer, and the error that it gave in place of one.
         """
         self._given.close()
-        return self._told("answer", self._read())
+        return self._unless_ended(self._told(self._read()).answer)
 
     def accepted(self, doing: str) -> Answer:
         """As :meth:`answer`, of a task that opens a file: UsageError where it was its end.
@@ -96,6 +125,8 @@ class Worker:
 
     def kill(self) -> None:
         """End it, from any thread."""
+        for _ in range(2):  # all that it said, and its end: its number may be another's then
+            self._take()
         if self.pid and self._status is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -117,36 +148,56 @@ class Worker:
     ) -> None:
         self.close()
 
-    def _told(self, what: str, lines: list[bytes]) -> Answer:
-        told = json.loads(lines[-1]) if len(lines) > 1 else {}
-        if "error" in told:
-            raise _ERRORS.get(told["exit_code"], NodeError)(told["error"])
-        if what not in told:
-            raise Died(self._status or "it does not answer")
-        answer: Answer = told[what]
-        return answer
+    def _unless_ended(self, told: Answer | None) -> Answer:
+        if told is not None:
+            return told
+        if self._status == _NOBODY:
+            raise MachineError(
+                "a worker ended, and nobody says how: the fork server ended, or had no room for it; "
+                "try again"
+            )
+        raise Died(self._status or "it does not answer")
 
-    def _read(self, lines: int | None = None) -> list[bytes]:
+    def _told(self, lines: list[bytearray]) -> _Words:
+        try:
+            words = msgspec.convert(json.loads(lines[-1]) if len(lines) > 1 else {}, _Words)
+        except (ValueError, RecursionError, msgspec.ValidationError):  # it ended within a line
+            words = _Words()
+        if words.error is not None:
+            raise _ERRORS.get(words.exit_code, NodeError)(words.error)
+        return words
+
+    def _read(self, lines: int | None = None) -> list[bytearray]:
         """The lines that it said, once there are so many, or it ended: pid, ready, answer."""
-        wait_s = self._allowance.seconds + GRACE_S
-        deadline = time.monotonic() + wait_s
+        most_s = WALL * self._allowance.seconds + GRACE_S
+        deadline = time.monotonic() + most_s
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
-        while self._status is None and (lines is None or self._said.count(b"\n") < lines):
+        while self._status is None and (lines is None or self._lines < lines):
             left_s = max(deadline - time.monotonic(), 0)
-            if not poll.poll(min(left_s, LOOK_S) * 1000):
+            if poll.poll(min(left_s, LOOK_S) * 1000):
+                self._take()
+            else:
                 check_wanted()
-                if left_s > LOOK_S:
-                    continue
+                if left_s <= LOOK_S:
+                    self.kill()
+                    raise Died(f"it took over {most_s:g} s, and was ended")
+            if len(self._said) > _MOST_SAID_BYTES:
                 self.kill()
-                raise Died(f"it took over {self._allowance.seconds:g} s, and was ended")
+                raise Died("it said too much, and was ended")
+        return self._said.splitlines()
+
+    def _take(self) -> None:
+        """Take some of what it said, or its end, if there is any yet."""
+        with self._lock, suppress(BlockingIOError, ValueError):  # closed
             if data := os.read(self._answers.fileno(), 1 << 16):
                 self._said += data
-            else:
+                self._lines += data.count(b"\n")
+            elif self._status is None:
                 self._status = _NOBODY
                 if (ended := _ENDED.search(self._said)) is not None:
-                    self._said, self._status = self._said[: ended.start()], _in_words(int(ended[1]))
-        return self._said.splitlines()
+                    self._status = _in_words(int(ended[1]))
+                    del self._said[ended.start() :]
 
 
 def _in_words(code: int) -> str:

@@ -1,6 +1,7 @@
 """Tasks that end their workers, or try to."""
 
 import ctypes
+import inspect
 import os
 import signal
 import time
@@ -62,6 +63,20 @@ def sleep(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         time.sleep(60)
+
+
+def half(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """End in the middle of an answer."""
+    ready()
+    os.write(inspect.getclosurevars(ready).nonlocals["said"], b'{"answer": {"a')
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def talk(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """Say something without end."""
+    while True:
+        ready({"words": "and " * (1 << 16)})
 
 
 def write(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:

@@ -1,6 +1,7 @@
 """Work in a process that may die: what it may take, and what is told of its end."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from splitbed.errors import NodeError, UsageError
-from splitbed.workers.allowance import Allowance
+from splitbed.errors import MachineError, NodeError, UsageError
+from splitbed.workers.allowance import ALLOWED, Allowance
 from splitbed.workers.fork_server import ending_fork_server, fork_server, prepare
 from splitbed.workers.task import Answer, Task
-from splitbed.workers.worker import Died, Worker
+from splitbed.workers.wanted import WANTED
+from splitbed.workers.worker import WALL, Died, Worker
 from tests.shared_machine import HANG_S, until
 from tests.workers import tasks
 
@@ -56,6 +58,7 @@ def test_it_is_forked_of_a_process_of_one_thread_that_has_imported_what_it_needs
     [
         (tasks.crash, ENOUGH, "SIGSEGV"),
         (tasks.spin, Allowance(1 << 30, 0.0), "killed: it was at work for too long"),
+        (tasks.half, ENOUGH, "killed"),
     ],
 )
 def test_how_it_died_is_told(
@@ -86,7 +89,7 @@ def test_one_that_does_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("splitbed.workers.worker.GRACE_S", 0.0)
     with worker(tasks.sleep, Allowance(1 << 30, 0.2)) as one:
         one.ready()
-        with pytest.raises(Died, match=r"over 0.2 s"):
+        with pytest.raises(Died, match=f"over {WALL * 0.2:g} s"):
             one.answer()
         until(lambda: not psutil.pid_exists(one.pid))
 
@@ -105,6 +108,116 @@ def test_it_ends_when_it_is_ended(end: Callable[[Worker], None]) -> None:
         until(lambda: not psutil.pid_exists(one.pid))
 
 
+def test_one_that_nobody_listened_to_ends_when_it_is_left() -> None:
+    with worker(tasks.sleep):
+        until(lambda: workers() != [])
+    until(lambda: workers() == [])
+
+
+def test_one_that_has_ended_is_not_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    with worker(tasks.threads) as one:
+        one.ready()
+        until(lambda: not psutil.pid_exists(one.pid))
+        monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    assert not killed
+
+
+def test_one_that_talks_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitbed.workers.worker._MOST_SAID_BYTES", 1 << 20)
+    with pytest.raises(Died, match="too much"):
+        answer(tasks.talk)
+
+
+def test_who_is_given_up_does_not_wait_to_feed_it() -> None:
+    with worker(tasks.sleep) as one:
+        token = WANTED.set(lambda: False)
+        try:
+            with pytest.raises(NodeError, match="given up"):
+                one.feed(bytes(1 << 20))
+        finally:
+            WANTED.reset(token)
+
+
+def test_what_cannot_be_imported_is_the_machines_fault_and_ends_nobody_else() -> None:
+    before = fork_server().pid
+    with worker(tasks.echo) as other:
+        prepare("tests.workers.broken", "tests.workers.tasks:nothing_that_is_there")
+        with (
+            Worker("tests.workers.broken:task", {}, ENOUGH) as one,
+            pytest.raises(MachineError, match="half of it is missing"),
+        ):
+            one.accepted("read a file")
+        assert other.answer()["parent"] == fork_server().pid == before
+
+
+@pytest.mark.parametrize(
+    ("room", "says"), [(0, "no room"), (1, "no room"), (2, "process: Too many open files")]
+)
+def test_where_there_can_be_no_process_that_is_said_and_ends_nobody_else(
+    room: int, says: str
+) -> None:
+    before = fork_server().pid
+    with worker(tasks.echo) as other:
+        other.ready()
+        used = {int(file.name) for file in Path(f"/proc/{before}/fd").iterdir()}
+        most = next(most for most in range(1024) if most - len(used & {*range(most)}) == room)
+        limits = resource.prlimit(before, resource.RLIMIT_NOFILE)
+        resource.prlimit(before, resource.RLIMIT_NOFILE, (most, limits[1]))
+        try:
+            with (
+                worker(tasks.echo) as one,
+                pytest.raises(MachineError, match=says),
+            ):
+                one.accepted("read a file")
+        finally:
+            resource.prlimit(before, resource.RLIMIT_NOFILE, limits)
+        assert other.answer()["parent"] == before
+    assert answer(tasks.echo)["parent"] == before
+
+
+def test_where_there_can_be_no_pipe_that_is_said_and_none_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fork_server()
+    pipes, files = iter([os.pipe()]), len([*Path("/proc/self/fd").iterdir()])
+
+    def pipe() -> tuple[int, int]:
+        if (ends := next(pipes, None)) is None:
+            raise OSError(24, "Too many open files")
+        return ends
+
+    monkeypatch.setattr(os, "pipe", pipe)
+    with pytest.raises(MachineError, match="cannot start a worker: Too many open files"):
+        worker(tasks.echo)
+    assert len([*Path("/proc/self/fd").iterdir()]) == files - 2
+
+
+def test_it_is_held_to_what_it_is_held_to_already_where_that_is_less() -> None:
+    program = (
+        "from resource import *; from splitbed.workers.allowance import Allowance\n"
+        "setrlimit(RLIMIT_FSIZE, (4096, 4096))\n"
+        "Allowance(1 << 40, 1000.0, 1 << 20, threads=3).hold()\n"
+        "print(getrlimit(RLIMIT_FSIZE)[0], getrlimit(RLIMIT_CPU)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    file_bytes, seconds = map(int, done.stdout.split())
+    assert file_bytes == 4096
+    assert 3000 < seconds < 3010
+
+
+def test_files_may_take_what_a_session_may_and_no_more_than_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ALLOWED, "session_bytes", 64 << 20)
+    assert Allowance.of_files(1 << 20).memory_bytes == 68 << 20
+    assert Allowance.of_files(1 << 50).memory_bytes <= psutil.virtual_memory().total
+
+
+def workers() -> list[psutil.Process]:
+    return psutil.Process(fork_server().pid).children()
+
+
 def test_many_at_once_do_not_wait_for_one_another() -> None:
     with worker(tasks.sleep) as one, worker(tasks.echo) as other:
         one.ready()
@@ -116,8 +229,8 @@ def test_a_fork_server_that_ended_is_started_anew() -> None:
     with worker(tasks.sleep) as one:
         one.ready()
         os.kill(fork_server().pid, signal.SIGKILL)
-        with pytest.raises(Died):
-            one.answer()
+        with pytest.raises(MachineError, match="fork server ended"):
+            one.accepted("read a file")
     assert answer(tasks.echo)["fed"] == ""
 
 

@@ -20,11 +20,6 @@ from splitbed.workers.worker import Died, Worker
 
 Shape = tuple[int, ...]
 
-MEMORY_BYTES = 2 << 30
-OF_FILE = 4
-"""So many times its file it may take besides."""
-LONGEST_S = 120.0
-"""Of the processor."""
 NEVER_SET = (0,)
 """The shape, in a model to ask about, of whatever its operators write: it stays where they set
 none before they run."""
@@ -50,7 +45,7 @@ def ask(content: bytes | memoryview, inputs: Mapping[int, Shape], written: Seque
     refuses the model, crashes or does not end, MachineError where there is none.
     """
     question = {"inputs": [[*one] for one in inputs.items()], "written": [*written]}
-    allowance = Allowance(MEMORY_BYTES + OF_FILE * len(content), LONGEST_S)
+    allowance = Allowance.of_files(len(content))
     with Worker(f"{__name__}:tell", question, allowance) as worker:
         worker.feed(content)
         try:

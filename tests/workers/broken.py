@@ -1,0 +1,3 @@
+"""What cannot be imported, as a library that is not whole cannot."""
+
+raise RuntimeError("half of it is missing")
