@@ -52,8 +52,11 @@ class Format(Protocol):
         It may end a process, where code of others reads the file, too.
         """
 
-    def settled(self, path: Path) -> bool:
-        """Whether no size in a file is decided by what its weights are."""
+    def settled(self, path: Path) -> str:
+        """What a file is but for the values of its weights, as a digest, if these decide no size.
+
+        Empty where they may.
+        """
 
     def check_received(self, path: Path) -> None:
         """Raise UsageError for a file from outside that would have the runtime read others."""

@@ -105,8 +105,8 @@ def run_node(
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
     from splitbed.runtime.memory import give_back_freed_memory, keep_freed_memory
-    from splitbed.runtime.trial import ALLOWED
     from splitbed.telemetry import serving as serving_metrics
+    from splitbed.workers.allowance import ALLOWED
     from splitbed.workers.fork_server import prepare
 
     configure(config.log)

@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from splitbed.errors import UsageError
+from splitbed.graphs.formats import format_named
+from splitbed.runtime import RUNTIMES
 from splitbed.runtime.trial import KNOWN, Asked, Trial
 
 
@@ -29,13 +31,19 @@ class Early:
             self._trial = self._stack.enter_context(Trial(early))
 
     def end(self, path: Path, sha256: str) -> None:
-        """The whole file is there; it has passed, unless what came later may change that."""
+        """The whole file is there; it has passed, unless what came later may change that.
+
+        Which bytes came later is what its sender says: it must be as the outline was, but for
+        values of weights that decide no size.
+        """
         KNOWN.learn(path, sha256)
         self.look()
         if self._trial is None:
             return
         with suppress(UsageError):  # whoever opens it tries it, and says why it is refused
-            if self._trial.finish():
+            settled = self._trial.finish()
+            form = format_named(RUNTIMES[self._asked.runtime].format)
+            if settled and form.settled(path) == settled:
                 whole = replace(self._asked, path=str(path))
                 KNOWN.add(whole.files, whole.run)
 

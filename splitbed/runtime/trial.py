@@ -25,10 +25,6 @@ from splitbed.workers.fork_server import prepare
 from splitbed.workers.task import Answer, Ready, is_expendable
 from splitbed.workers.worker import Worker
 
-OF_FILE = 4
-"""So many times its file it may take for weights: as they came, and as they are laid out to run."""
-SECONDS = 120.0
-"""Of the processor."""
 _NEEDS = {
     "onnx": ("splitbed.graphs.onnx.parts", "splitbed.runtime.onnx"),
     "tflite": ("splitbed.graphs.tflite.parts", "splitbed.runtime.tflite:interpreter_class"),
@@ -63,16 +59,6 @@ class Asked:
         return f"{self.inputs} {self.computed} {self.runtime}"
 
 
-@dataclass
-class Allowed:
-    """What a part may take in this process to be opened and run, beside its weights."""
-
-    session_bytes: int = 2 << 30
-
-
-ALLOWED = Allowed()
-
-
 class Trial:
     """One that is under way; leaving it ends it.  Raises MachineError where it cannot be."""
 
@@ -80,16 +66,16 @@ class Trial:
         self._asked = asked
         expect(asked.runtime)
         size = sum(path.stat().st_size for path in asked.files)
-        allowance = Allowance(ALLOWED.session_bytes + OF_FILE * size, SECONDS)
+        allowance = Allowance.of_files(size, threads=asked.threads)
         self._worker = Worker(f"{__name__}:attempt", asdict(asked), allowance)
 
-    def finish(self) -> bool:
-        """Wait for its end; whether other weights would make no difference.
+    def finish(self) -> str:
+        """Wait for its end; of an early one what its format's module says of what is settled.
 
         Raises UsageError for a file that is refused, MachineError where its runtime is not here.
         """
         answer = self._worker.accepted(f"run {Path(self._asked.path).name}")
-        return bool(answer["settled"])
+        return str(answer["settled"])
 
     def __enter__(self) -> Self:
         return self
@@ -133,8 +119,9 @@ def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     ready()
     form = format_named(runtime.format)
     form.check(path)
-    if ours.early and not form.settled(path):
-        return {"settled": False}
+    settled = form.settled(path) if ours.early else ""
+    if ours.early and not settled:
+        return {"settled": settled}
     ends = ours.inputs, ours.computed
     session = PartSession(path, *ends, threads=ours.threads, runtime=ours.runtime)
     try:
@@ -143,4 +130,4 @@ def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
         if _NO_MEMORY.search(str(error)):
             raise
         # else what is made up need not make sense to it
-    return {"settled": ours.early}
+    return {"settled": settled}

@@ -9,8 +9,10 @@ import pytest
 
 from splitbed.errors import UsageError
 from splitbed.runtime import trial
+from splitbed.runtime.early import Early
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo
+from splitbed.workers.allowance import ALLOWED, Allowance
 from tests.graphs.models import MODELS, model, node, save
 from tests.shared_machine import HANG_S
 
@@ -36,14 +38,14 @@ def grown(folder: Path, size: int) -> Path:
 def test_a_file_may_take_so_much_memory_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial.ALLOWED, "session_bytes", 256 << 20)
+    monkeypatch.setattr(ALLOWED, "session_bytes", 256 << 20)
     opened(grown(tmp_path, 1 << 20)).close()
     with pytest.raises(UsageError, match=r"cannot run .*\.onnx"):
         opened(grown(tmp_path, 1 << 28))
 
 
 def test_a_file_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    monkeypatch.setattr(ALLOWED, "seconds", 0.5)
     monkeypatch.setattr("splitbed.workers.worker.GRACE_S", HANG_S)
     info, kinds = onnx.helper.make_tensor_value_info, onnx.TensorProto
     body = onnx.helper.make_graph(
@@ -60,6 +62,27 @@ def test_a_file_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.M
     proto = model([loop], {"x": [4]}, {"y": [4]}, weights)
     with pytest.raises(UsageError, match="at work for too long"):
         opened(save(proto, tmp_path / "loop.onnx"))
+
+
+def test_each_of_its_threads_may_compute_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[Allowance] = []
+    monkeypatch.setattr(trial, "Worker", lambda *given: allowed.append(given[2]))
+    trial.Trial(trial.Asked(str(grown(tmp_path, 1)), (X,), (Y,), 3, "onnx"))
+    assert [(one.seconds, one.threads) for one in allowed] == [(ALLOWED.seconds, 3)]
+
+
+@pytest.mark.parametrize("size", [0, 1 << 20])
+def test_a_size_is_not_taken_for_a_weight_that_was_to_come(tmp_path: Path, size: int) -> None:
+    (outline := tmp_path / "outline").mkdir()
+    zeros = grown(outline, 0)
+    whole = grown(tmp_path, size)
+    with Early(trial.Asked(str(whole), (X,), (Y,), 1, "onnx"), zeros) as early:
+        early.look()
+        early.end(whole, str(size))
+    asked = trial.Asked(str(whole), (X,), (Y,), 1, "onnx")
+    assert trial.KNOWN.holds(asked.files, asked.run) == (size == 0)
 
 
 def test_what_passed_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ folder/weights.bin          the weights, once
 folder/0-12.part.onnx    a part: a few layers that refer into weights.bin
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -97,11 +98,19 @@ def check(path: Path) -> None:
     shapes.check(model)
 
 
-def settled(path: Path) -> bool:
-    """Whether no size in a file is decided by weights, integers of 64 bits and scalars aside."""
-    graph = parse_outline(path).graph
-    weights = (t for t in graph.initializer if t.dims and t.data_type != onnx.TensorProto.INT64)
-    return not shapes.decided_by(graph, {tensor.name for tensor in weights})
+def settled(path: Path) -> str:
+    """A digest of a file but for its weights, integers of 64 bits and scalars not among them.
+
+    Empty where one of these may decide a size, or another is too long to be read here.
+    """
+    model = parse_outline(path)
+    weights = {t.name for t in model.graph.initializer if _is_weight(t)}
+    others = (t for t in model.graph.initializer if not _is_weight(t))
+    if not all(map(weights_file.is_whole, others)) or shapes.decided_by(model.graph, weights):
+        return ""
+    for tensor in filter(_is_weight, model.graph.initializer):
+        weights_file.clear_values(tensor)
+    return hashlib.sha256(_serialised(model)).hexdigest()
 
 
 def check_received(path: Path) -> None:
@@ -111,6 +120,10 @@ def check_received(path: Path) -> None:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise UsageError(f"weight {tensor.name!r} of a part that came lies in another file")
     weights_file.refuse_external(model)
+
+
+def _is_weight(tensor: onnx.TensorProto) -> bool:
+    return bool(tensor.dims) and tensor.data_type != onnx.TensorProto.INT64
 
 
 def _serialised(model: onnx.ModelProto) -> bytes:

@@ -100,6 +100,20 @@ def check_sizes(model: onnx.ModelProto) -> None:
             _read_inline(tensor)
 
 
+def is_whole(tensor: TensorProto) -> bool:
+    """Whether all values that its shape needs are in ``tensor`` itself."""
+    try:
+        return tensor.data_type == TensorProto.STRING or _read_inline(tensor) is not None
+    except UsageError:
+        return False
+
+
+def clear_values(tensor: TensorProto) -> None:
+    """Leave its name, type and shape."""
+    for field in _VALUES:
+        tensor.ClearField(field)
+
+
 def embed(model: onnx.ModelProto, path: Path) -> None:
     """Put the weights that ``model`` refers to, in the file ``path``, into ``model``."""
     for tensor in model.graph.initializer:
@@ -174,7 +188,7 @@ def _tensors(message: Message) -> Iterator[TensorProto]:
 def _read_inline(tensor: TensorProto) -> bytes:
     try:
         raw = tensor.raw_data if tensor.HasField("raw_data") else _raw(tensor)
-    except (ValueError, TypeError) as error:
+    except (ArithmeticError, KeyError, ValueError, TypeError) as error:
         raise UsageError(f"weight {tensor.name!r} is not valid: {error}") from error
     expected = _expected_bytes(tensor)
     if len(raw) != expected:
