@@ -212,6 +212,8 @@ def receive(
     arrived = _receive(header, stream, folder, "part", limits, decode)
     if next(stream, None) is not None:
         raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
+    if (path := arrived.cut.part.path) is not None and decode is None:
+        KNOWN.learn(path, header.sha256.hex())  # it is opened here; Early knows one that is decoded
     return arrived
 
 
@@ -264,7 +266,6 @@ def _receive(
         draft.unlink(missing_ok=True)
         raise
     draft.replace(path)
-    KNOWN.learn(path, (decoded or header).sha256.hex())
     cut = _described(header, limits, path, path.stat().st_size)
     return Arrived(cut, came_ns, header.bytes, decoded)
 

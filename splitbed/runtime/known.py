@@ -1,6 +1,7 @@
 """Files that passed, by what they hold, so that none is tried again."""
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +14,15 @@ class Known:
     def __init__(self) -> None:
         self._passed: dict[str, str] = {}
         self._hashes: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def learn(self, path: Path, sha256: str) -> None:
         """What a file holds, which need not be read for that any more."""
-        _put(self._hashes, _identity(path), sha256)
+        self._put(self._hashes, _identity(path), sha256)
 
     def add(self, files: Sequence[Path], run: str) -> None:
         """They passed, run like this."""
-        _put(self._passed, self._key(files, run), "")
+        self._put(self._passed, self._key(files, run), "")
 
     def holds(self, files: Sequence[Path], run: str) -> bool:
         """Whether they did."""
@@ -35,13 +37,13 @@ class Known:
             "\n".join([sha256, *map(_identity, beside), run]).encode()
         ).hexdigest()
 
+    def _put(self, known: dict[str, str], key: str, value: str) -> None:
+        with self._lock:
+            known[key] = value
+            while len(known) > _MOST:
+                del known[next(iter(known))]
+
 
 def _identity(path: Path) -> str:
     stat = path.stat()
     return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
-
-
-def _put(known: dict[str, str], key: str, value: str) -> None:
-    known[key] = value
-    while len(known) > _MOST:
-        del known[next(iter(known))]

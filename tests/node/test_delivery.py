@@ -12,7 +12,8 @@ from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part
 from splitbed.node.config import Limits
-from splitbed.node.delivery import CutPart, Parcel, pack, receive
+from splitbed.node.delivery import CutPart, Parcel, pack, receive, receive_all
+from splitbed.runtime.trial import KNOWN
 from splitbed.v1.nodes_pb2 import PartPiece
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
@@ -78,6 +79,17 @@ def test_what_was_packed_is_what_is_received(parcel: Parcel, tmp_path: Path) -> 
     assert cut.part.path is not None
     assert cut.part.path.read_bytes() == parcel.file.read_bytes()
     assert (cut.span, cut.model.layers) == (Span(0, 3), LAYERS)
+
+
+def test_what_is_to_be_profiled_is_not_taken_for_what_is_opened_here(
+    parcel: Parcel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (there := tmp_path / "there").mkdir()
+    learnt: list[Path] = []
+    monkeypatch.setattr(KNOWN, "learn", lambda path, _: learnt.append(path))
+    receive_all(parcel.pieces(), there, LIMITS)
+    assert not learnt
+    assert [receive(parcel.pieces(), there, LIMITS).cut.part.path] == learnt
 
 
 def spoilt(pieces: list[PartPiece], how: str) -> list[PartPiece]:

@@ -1,0 +1,33 @@
+"""What is known of files, by threads that learn at once."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from splitbed.runtime.known import Known
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_threads_may_learn_more_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splitbed.runtime.known._MOST", 0)
+    monkeypatch.setattr("splitbed.runtime.known._identity", str)
+    known = Known()
+
+    def learn(turn: int) -> None:
+        for file in range(10_000):
+            known.learn(Path(f"{turn}-{file}"), "")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len([*threads.map(learn, range(8))]) == 8
