@@ -67,6 +67,9 @@ def find_place(proc: Path = _SELF) -> Place:
 class Processor:
     """Limits the CPU time of this process, all its threads and children together.
 
+    Not of what was started before it: workers are forked of such (:mod:`splitbed.workers`), and
+    decode a part, or try one, at full speed.
+
     Makes a group below the one that the process is in, and moves it there.  Raises MachineError
     where it may not, with what to do.
     """

@@ -11,8 +11,8 @@ def keep_freed_memory() -> None:
     """Have what a frame frees kept for the next one.
 
     By itself glibc gives large blocks back to the kernel, which maps and clears them anew for each
-    message. All threads have one arena: each of several would keep as much, and none but the first
-    gives it back when it is asked to. Does nothing with another C library.
+    message. All threads have one arena: each of several would keep as much. Does nothing with
+    another C library.
     """
     with suppress(AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -44,6 +44,7 @@ def _kinds(enumeration: type, options: str) -> dict[str, int]:
 
 _OPTIONS = _kinds(schema.BuiltinOptions, "options")
 _OPTIONS_2 = _kinds(schema.BuiltinOptions2, "options")
+_TABLES = {name.lower(): name for name in vars(schema)}
 _OF_SHARED = {operator: kind for kind, operators in _SHARED.items() for operator in operators}
 
 
@@ -67,13 +68,14 @@ def check_operator(name: str, operator: Operator) -> None:
 
 
 def _divides(kind: str) -> bool:
-    names = {name.lower(): name for name in vars(schema)}
-    options = names.get(f"{kind}optionst")
+    options = _TABLES.get(f"{kind}optionst")
     return options is not None and bool(_DIVISORS.intersection(vars(getattr(schema, options)())))
 
 
 def _check_options(name: str, options: object) -> None:
-    for field, value in vars(options or object).items():
+    if options is None:
+        return
+    for field, value in vars(options).items():
         if field in _DIVISORS and value < 1:
             raise UsageError(f"it is damaged: its {name} has {field} {value}; {_DAMAGE}")
         if field == "subgraph" or field.endswith("SubgraphIndex"):
