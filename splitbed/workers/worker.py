@@ -153,7 +153,7 @@ class Worker:
             return told
         if self._status == _NOBODY:
             raise MachineError(
-                "a worker ended, and nobody says how: the fork server ended, or had no room for it; "
+                "nobody says how a worker ended: the fork server ended, or had no room for it: "
                 "try again"
             )
         raise Died(self._status or "it does not answer")

@@ -160,8 +160,9 @@ def test_where_there_can_be_no_process_that_is_said_and_ends_nobody_else(
     before = fork_server().pid
     with worker(tasks.echo) as other:
         other.ready()
+        until(lambda: len(workers()) == 1 and psutil.Process(before).status() == "sleeping")
         used = {int(file.name) for file in Path(f"/proc/{before}/fd").iterdir()}
-        most = next(most for most in range(1024) if most - len(used & {*range(most)}) == room)
+        most = max(most for most in range(1024) if most - len(used & {*range(most)}) == room)
         limits = resource.prlimit(before, resource.RLIMIT_NOFILE)
         resource.prlimit(before, resource.RLIMIT_NOFILE, (most, limits[1]))
         try:
