@@ -151,6 +151,7 @@ class Worker:
     def _unless_ended(self, told: Answer | None) -> Answer:
         if told is not None:
             return told
+        self._read()  # to the end
         if self._status == _NOBODY:
             raise MachineError(
                 "nobody says how a worker ended: the fork server ended, or had no room for it: "

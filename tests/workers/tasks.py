@@ -65,6 +65,12 @@ def sleep(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
         time.sleep(60)
 
 
+def vanish(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """End before it is ready."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
 def half(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     """End in the middle of an answer."""
     ready()

@@ -219,6 +219,13 @@ def workers() -> list[psutil.Process]:
     return psutil.Process(fork_server().pid).children()
 
 
+def test_how_one_ended_that_was_never_ready_is_told() -> None:
+    with worker(tasks.vanish) as one:
+        until(lambda: workers() == [])
+        with pytest.raises(Died, match="killed"):
+            one.ready()
+
+
 def test_many_at_once_do_not_wait_for_one_another() -> None:
     with worker(tasks.sleep) as one, worker(tasks.echo) as other:
         one.ready()
