@@ -28,7 +28,7 @@ from splitbed.telemetry import MODELS
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
-from splitbed.wire import whole_tensors
+from splitbed.wire import check_expected, describe, whole_tensors
 
 
 class ModelService(nodes_pb2_grpc.EdgeServicer):
@@ -171,11 +171,12 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
         The session stays open for the inputs that follow, until a part is loaded.
         """
-        with self._host.held.turn:
+        received = receive(packet.data for packet in request)
+        given = received.tensors(most_bytes=self._host.limits.tensor_bytes)
+        with self._host.turn(context):
             whole = self._whole = self._whole or self._opened_whole()
-            received = receive(packet.data for packet in request)
-            most_bytes = self._host.limits.tensor_bytes
-            outputs = whole.run(received.tensors(whole.cut.model.inputs, most_bytes))
+            check_expected(describe(given), whole.cut.model.inputs)
+            outputs = whole.run(given)
             self._references.keep(received.header.frame.input, outputs)
         result = whole.cut.model.result_of(outputs)
         return nodes_pb2.ReferenceReply(result=whole_tensors(result))

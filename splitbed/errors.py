@@ -45,6 +45,9 @@ class NodeError(RunError):
     """A node that died, hung or answered wrongly."""
 
 
+_LONGEST = 200  # name that somebody may have meant to be one of ours
+
+
 def shorten(text: str, most: int = 200) -> str:
     """A text of up to so many characters: of a longer one its beginning."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
@@ -52,5 +55,6 @@ def shorten(text: str, most: int = 200) -> str:
 
 def did_you_mean(name: str, choices: Iterable[str], *, most: int = 1, otherwise: str = ":") -> str:
     """What follows "no codec is called 'zst'": ``; did you mean zstd?``, else ``otherwise``."""
-    close = get_close_matches(name, list(choices), n=most)
+    # what comes from elsewhere may be long, and to compare it takes long
+    close = get_close_matches(name, list(choices), n=most) if len(name) <= _LONGEST else []
     return f"; did you mean {', '.join(close)}?" if close else otherwise

@@ -94,7 +94,7 @@ def believed(
     if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
         raise NodeError(f"refused {len(headers)} tensors: too many, or a name twice")
     if expected is not None:
-        _check_expected(infos, expected)
+        check_expected(infos, expected)
     _check_bytes(sum(info.nbytes for info in infos), most_bytes)
     return infos
 
@@ -209,7 +209,8 @@ def _check_bytes(total: int, most_bytes: int) -> None:
         raise NodeError(f"refused {total} bytes of tensors: limits.tensor_bytes is {most}")
 
 
-def _check_expected(got: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
+def check_expected(got: Sequence[TensorInfo], expected: Sequence[TensorInfo]) -> None:
+    """Raise NodeError for other tensors than are expected."""
     by_name = {info.name: info for info in got}
     fitting = [by_name[e.name] for e in expected if e.name in by_name and e.fits(by_name[e.name])]
     if not len(fitting) == len(got) == len(expected):

@@ -1,5 +1,6 @@
 """YAML from anywhere: a mapping, or refused in one short line that says why."""
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from splitbed.checked import MOST_BYTES, Frozen, read_yaml, yaml_mapping
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 
 LONGEST = 2000
 LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcd"))
@@ -89,3 +90,14 @@ def test_what_is_refused_is_told_in_short_however_long_it_is(given: dict[str, ob
 def test_what_was_given_is_told_with_what_is_wrong() -> None:
     with pytest.raises(UsageError, match=r"bw should be a valid number.*\(got 'fast'\)"):
         Asked().replaced(bw="fast")
+
+
+def test_an_endless_name_is_compared_with_none_of_ours() -> None:
+    name = "x" * 1_000_000
+    tracemalloc.start()
+    try:
+        assert did_you_mean(name, ["xx", "xxx"]) == ":"
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert did_you_mean("xxy", ["xxx"]) == "; did you mean xxx?"

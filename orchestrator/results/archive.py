@@ -27,7 +27,10 @@ MAX_BYTES = 4_000_000_000
 """What the files of an archive may have together, unpacked …"""
 MAX_FILES = 200_000
 """… and how many there may be: a run of 1000 cells of 100 pictures has half as many."""
-MAX_MANIFEST_BYTES = 100_000_000
+MANIFEST_BYTES, MEMBER_BYTES = 1 << 16, 400
+"""What a manifest may have, and for each file that it names; their names are in the archive, too."""
+MOST_DENSE, FEW_BYTES = 100, 1 << 20
+"""How many times as large a file may be that is read, unpacked: those of runs, 5 to 20 times."""
 CHUNK_BYTES = 1 << 20
 
 
@@ -127,11 +130,15 @@ def _unsafe(info: zipfile.ZipInfo) -> str | None:
         return "is no plain file"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is compressed in a way that archives of runs are not"
+    read = path.parts[0] not in (MODEL_FOLDER, INPUT_FOLDER) and info.file_size > FEW_BYTES
+    if read and info.file_size > MOST_DENSE * info.compress_size:
+        return f"is over {MOST_DENSE} times as large as in the archive"
     return None
 
 
 def _manifest(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> Manifest:
-    if info is None or info.file_size > MAX_MANIFEST_BYTES:
+    most = MANIFEST_BYTES + MEMBER_BYTES * len(opened.infolist())
+    if info is None or info.file_size > most:
         raise UsageError(
             f"{archive} is no archive of a run: it has no {MANIFEST}; "
             "give one that `orchestrate pack` made"

@@ -15,7 +15,7 @@ from netem.wire import HEADER_BYTES, SEGMENT_BYTES, Segment
 from orchestrator.ask.flow import FLOWS, UPLINK, Place, Way
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns import csv_text
-from orchestrator.results.json_record import whole_numbers_checked
+from orchestrator.results.json_record import json_text
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
 from splitbed.checked import Frozen
 
@@ -220,7 +220,6 @@ class Profile(Frozen):
 def read_profile(folder: RunFolder) -> Profile | None:
     """The profile that a sweep left in its run folder; None where there is none to be read."""
     try:
-        text = (folder.path / PROFILE_FILE).read_bytes()
-        return Profile.model_validate_json(whole_numbers_checked(text))
+        return Profile.model_validate_json(json_text(folder.path / PROFILE_FILE))
     except (OSError, ValueError):
         return None

@@ -15,6 +15,7 @@ from orchestrator.ask.split_point import as_codec
 from orchestrator.results.archive import extract
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.facts import InputFacts
+from orchestrator.results.json_record import json_text
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
 from orchestrator.results.rows import Row
@@ -204,8 +205,8 @@ def _calibration(path: Path) -> tuple[InputFacts, ...]:
     if not file.exists():
         return ()
     try:
-        return tuple(map(InputFacts.from_plain, json.loads(file.read_bytes())["frames"]))
-    except (ValueError, LookupError, TypeError):
+        return tuple(map(InputFacts.from_plain, json.loads(json_text(file))["frames"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise UsageError(
             f"{file} is damaged; have it from a backup, or from an archive of `orchestrate pack`"
         ) from None

@@ -20,16 +20,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.results.json_record import Record, whole_numbers_checked
+from orchestrator.results.json_record import Record, json_text
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from splitbed.errors import RunError, UsageError
 
 RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
+MOST_LINE_BYTES = 16 << 20
+"""Of a line that is read; what goes on beyond is read as the next, and is damage."""
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
 PREDICTIONS = "predictions"
@@ -84,7 +87,7 @@ class RunFolder:
         """What run.json holds; UsageError when it is not there, damaged, or of a newer schema."""
         file = self.path / RUN_FILE
         try:
-            told = dict(json.loads(whole_numbers_checked(file.read_bytes())))
+            told = dict(json.loads(json_text(file)))
             schema = int(told.get("schema", SCHEMA))
             if schema <= SCHEMA:
                 return RunRecord.from_plain({k: v for k, v in told.items() if v is not None})
@@ -166,7 +169,8 @@ class RunFolder:
         if not file.exists():
             return
         with file.open("rb") as stream:
-            for place, line in enumerate(stream, 1):
+            lines = iter(partial(stream.readline, MOST_LINE_BYTES), b"")
+            for place, line in enumerate(lines, 1):
                 try:
                     yield kind.from_json(line)
                 except ValueError:

@@ -132,7 +132,7 @@ def upright(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Imag
     with _open(data, name, most_pixels) as image:
         try:
             return _to_8_bit(ImageOps.exif_transpose(image))
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # Pillow raises whatever damaged EXIF leads it to
             raise UsageError(f"cannot decode {name}: {error}; is the file complete?") from error
 
 

@@ -25,6 +25,7 @@ from splitbed.tensors import MAX_TENSORS_BYTES, Tensors
 from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS
+from splitbed.workers.wanted import LOOK_S, check_wanted
 
 _SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
 
@@ -118,17 +119,25 @@ class Dialled:
 
     @contextmanager
     def stream(self) -> Iterator[Stream]:
-        """The stream, for one at a time; opened where none is, closed when an error leaves it."""
-        with self._lock:
+        """The stream, for one at a time; opened where none is, closed when an error leaves it.
+
+        Who was given up while he waited does not enter: nobody would end what he waits for then.
+        """
+        while not self._lock.acquire(timeout=LOOK_S):
+            check_wanted()
+        try:
             if self._open is not None and self._open[0].ended:
                 self._open[0].clear()
                 self._open = None
             call, stream = self._open = self._open or self._opened()
             try:
+                check_wanted()  # now that cancel() finds it, whoever is given up from here on
                 yield stream
             except BaseException:
                 call.cancel()
                 raise
+        finally:
+            self._lock.release()
 
     def part(self, delivery: Delivery) -> Fetch:
         """A part, on the same connection as the frames."""

@@ -1,10 +1,11 @@
 """The data plane: what a node that dials, or that is dialled, may send instead of frames."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ import numpy as np
 
 from splitbed.messages import messages
 from splitbed.tensors import Tensors
+from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Failure, FrameHeader, Header, Hello, Padding, Report
 from tests.hostile.attacked import SMALL, Attacked, attacked, rehearse
 from tests.hostile.calls import Call, kept
@@ -71,9 +73,29 @@ def test_a_storm_of_streams_harms_no_node(edge: Attacked) -> None:
     assert "UNKNOWN" not in answers
 
 
+Answer = Callable[[Any, grpc.ServicerContext], Iterator[bytes]]
+
+
 @contextmanager
-def stranger(address: str, seed: int) -> Iterator[None]:
-    """A server in place of the edge, which answers whatever is asked with what it should not."""
+def stranger(address: str, answer: Answer) -> Iterator[None]:
+    """A server in place of the edge, which answers whatever is asked so."""
+
+    class Anything(grpc.GenericRpcHandler):
+        def service(self, _call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+            return grpc.stream_stream_rpc_method_handler(answer, None, None)
+
+    server = grpc.server(ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers([Anything()])
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(None).wait()
+
+
+def nonsense(seed: int) -> Answer:
+    """What no edge answers."""
     rng = Random(seed)
 
     def answer(_request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -84,25 +106,39 @@ def stranger(address: str, seed: int) -> Iterator[None]:
         else:
             yield rng.randbytes(rng.randint(0, 4000))
 
-    class Anything(grpc.GenericRpcHandler):
-        def service(self, _call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
-            return grpc.stream_stream_rpc_method_handler(answer, None, None)
+    return answer
 
-    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers([Anything()])
-    server.add_insecure_port(address)
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop(None).wait()
+
+def nothing(_request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+    """Nothing, for as long as it is waited for."""
+    ended = Event()
+    if context.add_callback(ended.set):
+        ended.wait()
+    yield from ()
+
+
+def test_calls_that_wait_for_a_silent_edge_lock_no_ue(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    request = nodes_pb2.WarmLinkRequest(bytes=1000, back=1000, peer="edge").SerializeToString()
+    call = Call("ue", "/splitbed.v1.Stations/WarmLink", (request,))
+
+    def give_up(node: Attacked) -> None:
+        with node.open_channel() as channel:
+            for _ in range(tries(20, 2000)):
+                assert node.send(call, GIVEN_UP_S / 3, channel) != "OK"
+
+    with stranger(address, nothing), attacked("ue", tmp_path, edge=address, limits=SMALL) as ue:
+        with ue.unharmed(), ThreadPoolExecutor(8) as pool:
+            list(pool.map(give_up, [ue] * 8))
+        with ue.unharmed():  # and none of them is left that others would wait for
+            assert ue.send(call, GIVEN_UP_S) == "DEADLINE_EXCEEDED"
 
 
 def test_a_stranger_in_place_of_the_edge_harms_no_ue(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     asking = ("Assign", "RunFrame", "AwaitFrame", "WarmLink", "Receive")
     calls = [one for one in kept("run") if one.node == "ue" and one.path.endswith(asking)]
-    with stranger(address, 0), attacked("ue", tmp_path, edge=address, limits=SMALL) as ue:
+    with stranger(address, nonsense(0)), attacked("ue", tmp_path, edge=address, limits=SMALL) as ue:
         rehearse({"ue": ue})
         with ue.unharmed():
             for call in calls * tries(2, 500):

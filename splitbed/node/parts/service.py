@@ -111,5 +111,6 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         self, request: nodes_pb2.WarmRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.WarmReply:
         """Take a part that is held as the one opened last, and warm it up again."""
-        self._host.held.warm(span_of(request.span), request.warmup)
+        with self._host.turn(context):
+            self._host.held.warm(span_of(request.span), request.warmup)
         return nodes_pb2.WarmReply()
