@@ -5,8 +5,10 @@ import importlib.util
 import io
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from splitbed.media.pictures import (
     pixels_of,
     preprocess,
     random_inputs,
+    upright,
 )
 from splitbed.media.recipes import PictureRecipe, image_recipe, recipe_for
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
@@ -289,3 +292,17 @@ def test_random_integers_are_safe_as_indices_and_bytes_span_their_range() -> Non
     made = random_inputs(INPUTS, seed=0)
     assert set(made["ids"].ravel().tolist()) == {0, 1}
     assert made["pixels"].max() > 200
+
+
+def test_damaged_exif_is_passed_over_or_told() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E], exif[0x8298] = 6, "a picture", "somebody"
+    Image.new("RGB", (8, 8)).save(out := io.BytesIO(), "JPEG", exif=exif)
+    whole, rng = out.getvalue(), Random(0)
+    begin = whole.index(b"Exif")
+    for _ in range(1000):
+        damaged = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            damaged[begin + 6 + rng.randrange(len(exif.tobytes()) - 6)] = rng.randrange(256)
+        with suppress(UsageError):
+            upright(bytes(damaged), "a.jpg")

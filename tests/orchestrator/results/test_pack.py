@@ -116,14 +116,19 @@ def test_a_run_with_a_damaged_line_is_read_and_the_line_is_named(run: RunFolder)
 Files = dict[str, bytes]
 
 
-def archive_of(path: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> Path:
+def archive_of(
+    path: Path,
+    files: Mapping[str, bytes],
+    manifest: Mapping[str, Any],
+    compression: int = zipfile.ZIP_STORED,
+) -> Path:
     """An archive whose manifest fits its files, but for what `manifest` says."""
     listed = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in files.items()
     }
     told = {"schema": SCHEMA, "versions": {}, "files": listed, **manifest}
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr(MANIFEST, json.dumps(told))
         for name, content in files.items():
             archive.writestr(name, content)
@@ -167,6 +172,16 @@ def huge(path: Path) -> None:
     path.write_bytes(content)
 
 
+def dense(path: Path) -> None:
+    """A file of which there is a thousandth in the archive."""
+    archive_of(path, {"run.json": b"[]," * 1_000_000}, {}, zipfile.ZIP_DEFLATED)
+
+
+def talkative(path: Path) -> None:
+    """A manifest that says more than its files take."""
+    archive_of(path, {"run.json": b"{}"}, {"versions": {"python": "3" * 100_000}})
+
+
 def unlisted(path: Path) -> None:
     archive_of(path, {"run.json": b"{}"}, {"files": {}})
 
@@ -205,6 +220,8 @@ def truncated(path: Path) -> None:
         (linked, "is no plain file"),
         (named_twice, "several files of one name"),
         (huge, "would have 2 files of 4200 MB"),
+        (dense, "over 100 times as large as in the archive"),
+        (talkative, "has no manifest.json"),
         (unlisted, "not those that its manifest names"),
         (naming_another_folder, "which its manifest names"),
         (altered, "has not the sha256 of the manifest"),

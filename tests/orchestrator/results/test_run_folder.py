@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from netem.spec import symmetric
+from orchestrator.results import json_record, run_folder
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from orchestrator.results.run_folder import RunFolder, create
@@ -106,6 +107,22 @@ def test_a_damaged_line_is_left_out_and_named(tmp_path: Path, line: bytes) -> No
     assert folder.contents().damage == (
         f"{tmp_path / 'samples.jsonl'}, line 2, is damaged and left out",
     )
+
+
+def test_what_is_longer_than_any_of_ours_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    for number in range(2):
+        folder.append("samples.jsonl", frame(number).line())
+        folder.append("samples.jsonl", frame(number, "b" * 500).line())
+    monkeypatch.setattr(run_folder, "MOST_LINE_BYTES", 400)
+    assert numbers(tmp_path) == [0, 1]
+    folder.write_run(RunRecord())
+    assert folder.read_run() == RunRecord()
+    monkeypatch.setattr(json_record, "MOST_BYTES", 10)
+    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+        folder.read_run()
 
 
 def test_cells_come_in_the_order_of_the_grid_and_the_last_attempt_counts(tmp_path: Path) -> None:
