@@ -11,6 +11,9 @@ HANG_S = 120.0
 
 TRIES, PAUSE_S = 6, 0.1
 
+AS_USUAL = ("env", "--default-signal")
+"""Before a command: it takes signals, whatever these tests were started to ignore."""
+
 
 def until(
     came: Callable[[], object],

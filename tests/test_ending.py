@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 
 from splitbed.errors import INTERRUPTED
+from tests.shared_machine import AS_USUAL, HANG_S
 
 AT_WORK = """
 import fcntl, signal, sys, termios, time
@@ -49,7 +50,7 @@ class AtWork:
         self._made = folder / "made"
         script = AT_WORK.format(stream=stream, service=service, before=before)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", script, str(self._made)],
+            [*AS_USUAL, sys.executable, "-c", script, str(self._made)],
             stdin=terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if terminal is None else terminal,
@@ -70,7 +71,7 @@ class AtWork:
 
     def ended(self) -> int:
         """Its exit code, once everything that it made is unmade."""
-        code = self.process.wait(30)
+        code = self.process.wait(HANG_S)
         assert self._made.read_text() == "unmade"
         return code
 
@@ -79,7 +80,8 @@ class AtWork:
 def test_a_signal_ends_it_as_ctrl_c_does(how: signal.Signals, tmp_path: Path) -> None:
     command = AtWork(tmp_path)
     command.process.send_signal(how)
-    assert command.err.readlines()[-1] == "interrupted\n"
+    _, said = command.process.communicate(timeout=HANG_S)
+    assert said.splitlines()[-1] == "interrupted"
     assert command.ended() == INTERRUPTED
 
 
@@ -104,7 +106,7 @@ def test_one_that_was_started_to_outlive_its_terminal_does(tmp_path: Path) -> No
     for _ in range(20):
         assert command.err.readline() == "at it\n"
     command.process.send_signal(signal.SIGTERM)
-    command.err.read()
+    command.process.communicate(timeout=HANG_S)
     assert command.ended() == INTERRUPTED
 
 

@@ -28,7 +28,7 @@ MAX_BYTES = 4_000_000_000
 MAX_FILES = 200_000
 """… and how many there may be: a run of 1000 cells of 100 pictures has half as many."""
 MANIFEST_BYTES, MEMBER_BYTES = 1 << 16, 400
-"""What a manifest may have, and for each file that it names; their names are in the archive, too."""
+"""What a manifest may have, and for each file that it names."""
 MOST_DENSE, FEW_BYTES = 100, 1 << 20
 """How many times as large a file may be that is read, unpacked: those of runs, 5 to 20 times."""
 CHUNK_BYTES = 1 << 20
@@ -104,6 +104,10 @@ def _checked(archive: Path, opened: zipfile.ZipFile) -> Manifest:
             f"{sum(info.file_size for info in infos.values()) / 1e6:.0f} MB; at most {MAX_FILES} "
             f"of {MAX_BYTES / 1e6:.0f} MB together are unpacked"
         )
+    if dense := [name for name, info in infos.items() if _dense(info)]:
+        raise UsageError(
+            f"{archive} is refused: {dense[0]!r} is over {MOST_DENSE} times as large as in it"
+        )
     manifest = _manifest(archive, opened, infos.pop(MANIFEST, None))
     named = {name: member.bytes for name, member in manifest.files.items()}
     if {name: info.file_size for name, info in infos.items()} != named:
@@ -130,10 +134,13 @@ def _unsafe(info: zipfile.ZipInfo) -> str | None:
         return "is no plain file"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is compressed in a way that archives of runs are not"
-    read = path.parts[0] not in (MODEL_FOLDER, INPUT_FOLDER) and info.file_size > FEW_BYTES
-    if read and info.file_size > MOST_DENSE * info.compress_size:
-        return f"is over {MOST_DENSE} times as large as in the archive"
     return None
+
+
+def _dense(info: zipfile.ZipInfo) -> bool:
+    """Whether a file that is read makes too much of what it is in the archive."""
+    read = PurePosixPath(info.filename).parts[0] not in (MODEL_FOLDER, INPUT_FOLDER)
+    return read and info.file_size > max(FEW_BYTES, MOST_DENSE * info.compress_size)
 
 
 def _manifest(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo | None) -> Manifest:

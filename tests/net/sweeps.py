@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from tests.node.loopback import small_model
+from tests.shared_machine import AS_USUAL
 
 ORCHESTRATE = [sys.executable, "-m", "orchestrator"]
 TIMEOUT_S = 180
@@ -47,7 +48,7 @@ class Place:
 
     def popen(self, argv: list[str]) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            argv,
+            [*AS_USUAL, *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -206,7 +206,7 @@ def test_a_scenario_without_tolerances_is_refused(tmp_path: Path) -> None:
     [
         ("metrics: {e2e_ms: {relative: -1}}", "greater than or equal to 0"),
         ("metrics: {speed: {relative: 1}}", "does not have: speed"),
-        ("metrics: [", "cannot read"),
+        ("metrics: [", "is not YAML"),
         ("- 1", "cannot be used"),
     ],
 )

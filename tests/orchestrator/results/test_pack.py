@@ -220,7 +220,7 @@ def truncated(path: Path) -> None:
         (linked, "is no plain file"),
         (named_twice, "several files of one name"),
         (huge, "would have 2 files of 4200 MB"),
-        (dense, "over 100 times as large as in the archive"),
+        (dense, "over 100 times as large as in it"),
         (talkative, "has no manifest.json"),
         (unlisted, "not those that its manifest names"),
         (naming_another_folder, "which its manifest names"),
