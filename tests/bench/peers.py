@@ -3,8 +3,9 @@
     serve ADDRESS   answers all of them, until stdin ends
     ask ADDRESS     for each line of JSON on stdin, a round: seconds of each by its name, on stdout
 
-All connections are warm and long-lived; each round asks all of them, one after another. Raw TCP can
-keep the rhythm of a sweep: rest, work, send, have work done there, and only then be answered.
+All connections are warm and long-lived; each round asks all of them, one after another. Raw TCP
+and unary gRPC can keep the rhythm of a sweep: rest, work, send, have work done there, and only then
+be answered.
 """
 
 import json
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import grpc
 import numpy as np
@@ -42,6 +44,7 @@ _ANSWER = bytes(ANSWER_BYTES)
 HEAD_BYTES = _HEAD.size
 _MOST_BYTES = 64 << 20
 _NOTHING = memoryview(bytes(_MOST_BYTES))
+_TAKES_ALL = [("grpc.max_receive_message_length", _MOST_BYTES)]
 
 Floats = npt.NDArray[np.float32]
 Ask = Callable[[Floats], None]
@@ -103,17 +106,24 @@ def _tcp(address: str, name: str) -> tuple[socket.socket, memoryview]:
     return connection, memoryview(bytearray(_MOST_BYTES))
 
 
-class _Raw:
-    """Says how many bytes it wants back, and after how much work; which is not counted."""
+@dataclass
+class _Wanted:
+    """An answer of so many bytes after so much work, and how much it was; which is not counted."""
 
-    def __init__(self, address: str) -> None:
-        self._connection, self._buffer = _tcp(address, RAW)
-        self.back_bytes, self.work_s, self.worked_s = ANSWER_BYTES, 0.0, 0.0
+    nbytes: int = ANSWER_BYTES
+    work_s: float = 0.0
+    worked_s: float = 0.0
 
-    def __call__(self, array: Floats) -> None:
-        _send(self._connection, array.data.cast("B"), self.back_bytes, self.work_s)
-        answer, _, self.worked_s = _receive(self._connection, self._buffer)
+
+def _raw(address: str, wanted: _Wanted) -> Ask:
+    connection, buffer = _tcp(address, RAW)
+
+    def ask(array: Floats) -> None:
+        _send(connection, array.data.cast("B"), wanted.nbytes, wanted.work_s)
+        answer, _, wanted.worked_s = _receive(connection, buffer)
         np.frombuffer(answer, np.uint8)
+
+    return ask
 
 
 def _pickled(address: str) -> Ask:
@@ -132,23 +142,29 @@ def _unpickled(message: memoryview, _: int) -> bytes:
 
 
 def _unary_server(address: str) -> grpc.Server:
+    answers: dict[int, bytes] = {}
+
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
         np.frombuffer(request, np.float32)
-        return _ANSWER
+        wanted = dict(context.invocation_metadata())
+        back = int(wanted["back"])
+        answers[back] = made = answers.get(back) or bytes(back)
+        worked_s = _work(float(wanted["work"]))
+        context.set_trailing_metadata((("worked", f"{worked_s:.6f}"),))
+        return made
 
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
         answer, None, None
     )
-    options = [("grpc.max_receive_message_length", _MOST_BYTES)]
-    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=options)
+    server = grpc.server(ThreadPoolExecutor(max_workers=4), options=_TAKES_ALL)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("b", {"A": handler}),))
     server.add_insecure_port(f"{address}:{_PORTS[UNARY]}")
     server.start()
     return server
 
 
-def _unary(address: str) -> Ask:
-    channel = grpc.insecure_channel(f"{address}:{_PORTS[UNARY]}")
+def _unary(address: str, wanted: _Wanted) -> Ask:
+    channel = grpc.insecure_channel(f"{address}:{_PORTS[UNARY]}", _TAKES_ALL)
     call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/b/A", None, None)
     payloads: dict[int, bytes] = {}
 
@@ -156,7 +172,10 @@ def _unary(address: str) -> Ask:
         # raw bytes as they are given: making them of an array is not what is compared
         payload = payloads.setdefault(id(array), b"") or array.tobytes()
         payloads[id(array)] = payload
-        np.frombuffer(call(payload), np.float32)
+        metadata = (("back", str(wanted.nbytes)), ("work", str(wanted.work_s)))
+        answer, done = call.with_call(payload, metadata=metadata)
+        wanted.worked_s = float(dict(done.trailing_metadata())["worked"])
+        np.frombuffer(answer, np.uint8)
 
     return ask
 
@@ -226,10 +245,10 @@ def _serve(address: str) -> None:
 
 
 def _ask(address: str) -> None:
-    raw, ours = _Raw(address), _Ours(address)
+    wanted, ours = _Wanted(), _Ours(address)
     asks: dict[str, Ask] = {
-        RAW: raw,
-        UNARY: _unary(address),
+        RAW: _raw(address, wanted),
+        UNARY: _unary(address, wanted),
         PICKLE: _pickled(address),
         ZEROMQ: _zeromq(address),
         OURS: ours,
@@ -237,8 +256,8 @@ def _ask(address: str) -> None:
     arrays: dict[int, Floats] = {}
     for turn, line in enumerate(sys.stdin):
         asked = json.loads(line)
-        raw.back_bytes = asked["back"]
-        rest_s, own_s, raw.work_s = asked["rhythm"]
+        wanted.nbytes = asked["back"]
+        rest_s, own_s, wanted.work_s = asked["rhythm"]
         ours.rate_mbit = asked["rate_mbit"]
         nbytes = asked["bytes"]
         array = arrays.setdefault(nbytes, np.ones(-(-nbytes // 4), np.float32))
@@ -246,12 +265,12 @@ def _ask(address: str) -> None:
         taken = {}
         for place in range(len(names)):
             name = names[(place + turn) % len(names)]
-            raw.worked_s = 0.0
+            wanted.worked_s = 0.0
             time.sleep(rest_s)
             _work(own_s)
             start = time.perf_counter()
             asks[name](array)
-            taken[name] = time.perf_counter() - start - raw.worked_s
+            taken[name] = time.perf_counter() - start - wanted.worked_s
         sys.stdout.write(json.dumps(taken) + "\n")
         sys.stdout.flush()
 

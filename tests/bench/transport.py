@@ -92,7 +92,7 @@ class Peers:
     ) -> Rounds:
         """Each of `names` sends `nbytes` over a link of such a rate.
 
-        Raw TCP gets `back`, and keeps a rhythm, whose work is not counted.
+        Raw TCP and unary gRPC get `back`, and keep a rhythm, whose work is not counted.
         """
         assert self._asker.stdin
         assert self._asker.stdout
