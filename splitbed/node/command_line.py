@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # heavy imports wait until a command needs them
 GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
 """Of its experiments: whoever waits for a message looks for it himself, and no pool of threads.
 
-That saves 0.1 to 0.3 ms of a frame's way there and back.
+On loopback 86 KB and their answer took 0.38 ms, in place of 0.46 (bench `transport`, one run).
 """
 Options = dict[str, str | bool | dict[str, str] | None]
 """By name, those not given None."""
