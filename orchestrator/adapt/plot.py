@@ -20,9 +20,6 @@ def plot(
     What stands beside a line is of its row. The rates are those applied to the policy that ran
     longest.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 10), layout="constrained")

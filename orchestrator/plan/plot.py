@@ -5,11 +5,14 @@ Where another may as well be the best, the text has a mark, and the picture is p
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from orchestrator.plan.prediction import Plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ACROSS = 5
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -53,7 +56,6 @@ def text_map(plan: Plan) -> str:
 def plot(plan: Plan, file: Path) -> None:
     """Draw the map, in the format of the file's suffix."""
     from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
     from matplotlib.ticker import NullLocator
 
@@ -62,13 +64,7 @@ def plot(plan: Plan, file: Path) -> None:
     best = np.vectorize(order.__getitem__)(plan.ranks[0]).reshape(axes_of.shape)
     open_at = np.where(plan.sure, np.nan, 0.0).reshape(axes_of.shape)
     panels = len(axes_of.ue_slowdown)
-    across = min(panels, _ACROSS)
-    down = -(-panels // across)
-    # laid out by hand: matplotlib's own layout takes a second
-    figure = Figure(figsize=(3.4 * across + 2.8, 2.9 * down + 0.5))
-    right = 1 - 2.3 / (3.4 * across + 2.8)
-    figure.subplots_adjust(0.07, 0.12, right, 0.88, wspace=0.1, hspace=0.35)
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    figure, grid = _laid_out(panels)
     colours = _colours(len(letters))
     edges = _edges(axes_of.bw_mbit, logarithmic=True), _edges(axes_of.delay_ms)
     last = max(len(letters) - 1, 1)
@@ -92,6 +88,18 @@ def plot(plan: Plan, file: Path) -> None:
     figure.legend(handles=patches, loc="center right", fontsize="small")
     figure.suptitle(f"{plan.predictor.facts.model}: predicted best, pale where not sure")
     figure.savefig(file, dpi=100)
+
+
+def _laid_out(panels: int) -> "tuple[Figure, np.ndarray[tuple[int, int], np.dtype[Any]]]":
+    """A figure, and its axes in rows; by hand, since matplotlib's own layout takes a second."""
+    from matplotlib.figure import Figure
+
+    across = min(panels, _ACROSS)
+    down = -(-panels // across)
+    figure = Figure(figsize=(3.4 * across + 2.8, 2.9 * down + 0.5))
+    right = 1 - 2.3 / (3.4 * across + 2.8)
+    figure.subplots_adjust(0.07, 0.12, right, 0.88, wspace=0.1, hspace=0.35)
+    return figure, figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
 
 
 def _pace(slowdown: float) -> str:
