@@ -66,14 +66,11 @@ def scenario_run(
     from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
     from orchestrator.scenarios import run as scenario_run
-    from splitbed.errors import UsageError
 
     if images:
         options["input"] = images
-    if resume and (options or annotations or out):
-        raise UsageError("--resume goes on with the options of that run: give no others")
     if resume:
-        scenario_run.check(folder := Path(name))
+        folder = _going_on(Path(name), alone=not (options or annotations or out))
     else:
         folder = scenario_run.begin(name, options, annotations, out)
     if scenario_run.in_transit(folder):
@@ -92,6 +89,17 @@ def scenario_run(
     if (tables := folder / scenario_run.TABLES_FILE).exists():
         say(f"Tables of the clause: {tables}")
     raise typer.Exit(exit_code)
+
+
+def _going_on(folder: Path, *, alone: bool) -> Path:
+    """The folder of a run that can go on; UsageError for another, or unless asked `alone`."""
+    from orchestrator.scenarios import run as scenario_run
+    from splitbed.errors import UsageError
+
+    if not alone:
+        raise UsageError("--resume goes on with the options of that run: give no others")
+    scenario_run.check(folder)
+    return folder
 
 
 def _run_models(folder: Path) -> int:
