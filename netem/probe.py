@@ -204,7 +204,7 @@ class _Client:
         for sent in range(1, 5 * _PINGS + 1):
             start_ns = time.time_ns()
             ping = self._message(_PING, train := secrets.randbits(32))
-            self.sock.send(ping.ljust(payload_bytes(PING_FRAME_BYTES, self.host), b"\0"))
+            self._send(ping.ljust(payload_bytes(PING_FRAME_BYTES, self.host), b"\0"))
             with suppress(TimeoutError):
                 _, arrival_ns = self._await(_PING, train, self._slack_s())
                 rtts_ms.append((arrival_ns - start_ns) / 1e6)
@@ -225,11 +225,11 @@ class _Client:
         queued = min(frames * (1 - 1 / SEND_SPEED), shape.queue_packets)
         pause(queued * shape.serialisation_ms(FRAME_BYTES) / 1e3)
         for _ in range(_TRIES):
-            self.sock.send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
+            self._send(self._message(_ASK_REPORT, train) + skip_ns.to_bytes(8))
             with suppress(TimeoutError):
                 answer, _ = self._await(_ASK_REPORT, train, self._slack_s())
-                [mbit] = _REPORT.unpack(answer[_HEADER.size :])
-                return float(mbit)
+                if len(answer) == _HEADER.size + _REPORT.size:
+                    return float(_REPORT.unpack_from(answer, _HEADER.size)[0])
         raise LinkError(f"no report on the uplink train, asked {_TRIES} times")
 
     def _downlink_mbit(self) -> float:
@@ -237,7 +237,7 @@ class _Client:
         for _ in range(_TRIES):
             train = secrets.randbits(32)
             request = _REQUEST.pack(frames, gap_ns)
-            self.sock.send(self._message(_ASK_TRAIN, train) + request)
+            self._send(self._message(_ASK_TRAIN, train) + request)
             arrivals_ns: list[int] = []
             with suppress(TimeoutError):
                 index = -1

@@ -12,7 +12,8 @@ import pytest
 from netem.probe import ProbeServer, prove, since_epoch_ns
 from netem.proof import PING_FRAME_BYTES, Proof, judge
 from netem.spec import FRAME_BYTES, symmetric
-from splitbed.errors import LinkError, MachineError
+from splitbed.errors import LinkError, MachineError, NodeError
+from splitbed.workers.wanted import WANTED
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -117,6 +118,28 @@ def test_nobody_there_is_an_error() -> None:
         address = unused.getsockname()
     with pytest.raises(LinkError, match=r"cannot probe 127\.0\.0\.1"):
         prove(address, bytes(16), symmetric(rate_mbit=5))
+
+
+def test_nothing_is_sent_once_nobody_waits_for_the_proof() -> None:
+    wanted = WANTED.set(lambda: False)
+    try:
+        with Counting() as counting, pytest.raises(NodeError, match="nobody waits"):
+            prove(counting.address, counting.token, symmetric(rate_mbit=5))
+        assert not counting.seen
+    finally:
+        WANTED.reset(wanted)
+
+
+def test_a_report_that_is_none_is_passed_over() -> None:
+    class Wordy(ProbeServer):
+        def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
+            if datagram[16:17] == b"R":
+                self._socket.sendto(datagram[:25] + b"more", peer)
+            else:
+                super()._answer(datagram, arrival_ns, peer)
+
+    with Wordy("127.0.0.1") as server, pytest.raises(LinkError, match="no report"):
+        prove(server.address, server.token, symmetric(rate_mbit=20))
 
 
 def test_a_wrong_token_gets_no_answer(server: ProbeServer, monkeypatch: pytest.MonkeyPatch) -> None:
