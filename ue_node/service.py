@@ -35,6 +35,10 @@ class UeService(nodes_pb2_grpc.UeServicer):
                 f"refused to be {request.slowdown:g} times slower, or to have {request.cpus:g} "
                 f"CPUs: up to {MOST_SLOWDOWN:g} times and {MOST_CPUS:g} CPUs can be"
             )
+        with self._host.turn(context):
+            return self._limit(request)
+
+    def _limit(self, request: nodes_pb2.LimitRequest) -> nodes_pb2.Limited:
         limited = nodes_pb2.Limited()
         run = self._run() if request.measure else None
         self._full_speed()

@@ -154,8 +154,7 @@ def _busy_s() -> float:
     busy_s = times.user + times.system + times.children_user + times.children_system
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            own = child.cpu_times()
-            busy_s += own.user + own.system
+            busy_s += sum(child.cpu_times()[:4])  # of those that it has reaped, too
     return busy_s
 
 
