@@ -16,7 +16,7 @@ class PemFiles:
     def __init__(self, tls: "Tls") -> None:
         self._tls = tls
         self._state = self._stat()
-        self.content = self._read()
+        self.content = self._read(self._state)
         """Authority, certificate, key."""
 
     def renewed(self) -> bool:
@@ -28,7 +28,7 @@ class PemFiles:
             return False
         self._state = state
         try:
-            self.content = self._read()
+            self.content = self._read(state)
         except UsageError as error:
             log.warning("the certificates of before are still used", reason=str(error))
             return False
@@ -41,12 +41,18 @@ class PemFiles:
     def _stat(self) -> tuple[object, ...]:
         return tuple(_stat(file) for file in self._files())
 
-    def _read(self) -> tuple[bytes, bytes, bytes]:
+    def _read(self, state: tuple[object, ...]) -> tuple[bytes, bytes, bytes]:
+        """What is in them, unless that is not what was judged: they are looked at again then."""
         from splitbed.security.certificates import explain  # cryptography takes its time
 
         if wrong := explain(self._tls):
             raise UsageError(f"cannot use TLS: {wrong}")
-        ca, cert, key = (file.read_bytes() for file in self._files())
+        try:
+            ca, cert, key = (file.read_bytes() for file in self._files())
+        except OSError as error:
+            raise UsageError(f"cannot use TLS: {error.filename}: {error.strerror}") from None
+        if self._stat() != state:
+            raise UsageError(f"cannot use TLS: {self._tls.cert} is being replaced; try again")
         return ca, cert, key
 
 
