@@ -75,8 +75,8 @@ class DrivenCall:
         due = _channel._STREAM_STREAM_INITIAL_DUE
         self._state = _channel._RPCState(due, None, None, None, None)
         self._state.method = self._state.target = method  # of its telemetry
-        known: Any = channel
-        self._call = known._channel.segregated_call(
+        self._channel: Any = channel  # which would end its calls once nobody has it
+        self._call = self._channel._channel.segregated_call(
             none, method.encode(), None, None, (), None,
             tuple((operations, None) for operations in begin), cygrpc.build_census_context(), None,
         )  # fmt: skip
@@ -120,6 +120,7 @@ class QueuedCall:
 
     def __init__(self, channel: grpc.Channel, method: str, metadata: Metadata) -> None:
         self._queue: Queue[bytes | None] = Queue(1)
+        self._channel = channel  # as of a driven one
         calls: grpc.StreamStreamMultiCallable[bytes, bytes]
         calls = channel.stream_stream(method, None, None)
         self._call: Any = calls(iter(self._queue.get, None), metadata=tuple(metadata))

@@ -113,6 +113,7 @@ class Dialled:
         self._files = PemFiles(tls) if tls else None
         self._channel = open_channel(address, tls, None, self._options)
         self._metadata = bearing(token)
+        self._renewing = threading.Lock()
         self._lock = threading.Lock()
         self._open: tuple[StreamCall, Stream] | None = None
         self._fetch: Fetch | None = None
@@ -140,9 +141,11 @@ class Dialled:
             self._lock.release()
 
     def part(self, delivery: Delivery) -> Fetch:
-        """A part, on the same connection as the frames."""
-        self._fetch = Fetch(self._channel, self._metadata, delivery, self._failure)
-        return self._fetch
+        """A part, on the same connection as the frames, while somebody waits for it."""
+        fetch = Fetch(self._renewed(), self._metadata, delivery, self._failure)
+        self._fetch = fetch
+        check_wanted()  # now that cancel() finds it
+        return fetch
 
     def cancel(self) -> None:
         """Give up what is under way; the next stream is a new one."""
@@ -156,11 +159,15 @@ class Dialled:
         self.cancel()
         self._channel.close()
 
+    def _renewed(self) -> grpc.Channel:
+        """The connection, a new one for new certificates; calls of the one before have it."""
+        with self._renewing:
+            if self._files and self._files.renewed():
+                self._channel = open_channel(self.address, self._tls, None, self._options)
+            return self._channel
+
     def _opened(self) -> tuple[StreamCall, Stream]:
-        if self._files and self._files.renewed():
-            self._channel.close()
-            self._channel = open_channel(self.address, self._tls, None, self._options)
-        call = open_call(self._channel, f"/{_SERVICE}/{_METHOD}", self._metadata)
+        call = open_call(self._renewed(), f"/{_SERVICE}/{_METHOD}", self._metadata)
         peer = f"the {self.name} at {self.address}"
 
         def put(sent: Iterator[bytes]) -> None:

@@ -44,6 +44,7 @@ from splitbed.runtime.trial import KNOWN
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import Delivery, PartPiece
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensors_of
+from splitbed.workers.wanted import WANTED
 from tests.model_coders.coding import coded, weights
 from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
 
@@ -423,6 +424,40 @@ def test_what_is_lacking_of_a_part_goes_on_where_it_was(tmp_path: Path) -> None:
     rebuilding.finish()
     assert rebuilt.getvalue() == b"".join(model_of(state).file())
     assert [*tmp_path.iterdir()] == [file]
+
+
+def test_a_part_that_is_given_up_before_it_is_begun_does_not_come(parcel: Parcel) -> None:
+    with fetched(parcel, times=0, after=1 << 30) as fetch:
+        fetch.cancel()
+        with pytest.raises(NodeError, match="CANCELLED"):
+            list(fetch)
+
+
+def test_a_part_that_is_given_up_while_the_link_is_out_does_not_go_on(
+    parcel: Parcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = grpc.channel_ready_future
+
+    def out(channel: grpc.Channel) -> object:
+        fetch.cancel()
+        return ready(channel)
+
+    monkeypatch.setattr(grpc, "channel_ready_future", out)
+    with (
+        fetched(parcel, times=1, after=400_000) as fetch,
+        pytest.raises(NodeError, match="CANCELLED"),
+    ):
+        list(fetch)
+
+
+def test_nobody_who_has_left_fetches_a_part() -> None:
+    dialled, wanted = Dialled("edge", "127.0.0.1:1"), WANTED.set(lambda: False)
+    try:
+        with pytest.raises(NodeError, match="nobody waits"):
+            dialled.part(Delivery())
+    finally:
+        WANTED.reset(wanted)
+        dialled.close()
 
 
 def test_too_many_hashes_are_refused(parcel: Parcel) -> None:

@@ -13,13 +13,17 @@ import pytest
 from cryptography import x509
 
 from splitbed import telemetry
+from splitbed.errors import NodeError, UsageError
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.slots import Slots
 from splitbed.node.config import Tls
 from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.security import certificates
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.authority import issue_authority
 from splitbed.security.certificates import create, renew
+from splitbed.security.pem_files import PemFiles
+from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header, Hello
 from tests.node.loopback import free_port
 from tests.security.certified import certified
@@ -119,6 +123,75 @@ def test_a_node_that_dials_shows_its_new_certificate_on_the_next_stream(tmp_path
         hello(dialled)
         dialled.close()
     assert came == [("ue",), ("ue",), ("ue-2",)]
+
+
+def test_a_node_fetches_a_part_with_its_new_certificate(tmp_path: Path) -> None:
+    old, new = issue_authority(), issue_authority()
+    edge, own = (certified(tmp_path, name, old) for name in ("edge", "ue"))
+    with serving(edge, ignore) as port:
+        dialled = Dialled("edge", f"127.0.0.1:{port}", own)
+        put(certified(tmp_path, "edge", new), edge)
+        put(certified(tmp_path, "ue-2", new), own)
+        with pytest.raises(NodeError, match="UNIMPLEMENTED"):  # it came in, and there is none
+            list(dialled.part(Delivery()))
+        dialled.close()
+
+
+def test_a_stream_stays_while_a_part_is_fetched_with_a_new_certificate(tmp_path: Path) -> None:
+    old, new = issue_authority(), issue_authority()
+    edge, own = (certified(tmp_path, name, old) for name in ("edge", "ue"))
+    new_edge, new_own = (certified(tmp_path, name, new) for name in ("edge", "ue-2"))
+
+    def greet(stream: Stream) -> None:
+        for _ in stream:
+            stream.send(Header(hello=Hello(node="+".join(stream.names))))
+
+    def hello(stream: Stream) -> str:
+        stream.send(Header(hello=Hello(node="ue")))
+        return stream.receive("hello").header.hello.node
+
+    with serving(edge, greet) as port:
+        dialled = Dialled("edge", f"127.0.0.1:{port}", own)
+        with dialled.stream() as stream:
+            assert hello(stream) == "ue"
+            put(new_edge, edge)
+            put(new_own, own)
+            with pytest.raises(NodeError, match="UNIMPLEMENTED"):
+                list(dialled.part(Delivery()))
+            assert hello(stream) == "ue"
+        dialled.cancel()
+        with dialled.stream() as stream:
+            assert hello(stream) == "ue-2"
+        dialled.close()
+
+
+@pytest.mark.parametrize("how", ["replaced", "gone"])
+def test_files_that_change_while_they_are_read_are_read_again(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = issue_authority()
+    own, new = (certified(tmp_path, name, authority) for name in ("edge", "edge"))
+    files = PemFiles(own)
+    before = files.content
+    judge = certificates.explain
+
+    def judged_too_early(tls: Tls) -> str | None:
+        wrong = judge(tls)
+        tls.key.unlink()
+        if how == "replaced":
+            tls.key.write_bytes(new.key.read_bytes())
+        return wrong
+
+    own.cert.touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(certificates, "explain", judged_too_early)
+        assert not files.renewed()
+    with pytest.raises(UsageError, match="cannot use TLS"):
+        PemFiles(own)
+    assert files.content == before
+    put(new, own)
+    assert files.renewed()
+    assert files.content[1:] == (new.cert.read_bytes(), new.key.read_bytes())
 
 
 def test_metrics_are_served_with_renewed_certificates(tmp_path: Path) -> None:

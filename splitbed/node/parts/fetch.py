@@ -1,5 +1,6 @@
 """A part as the node that dials has it come: one that was cut off goes on where it was."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -8,6 +9,7 @@ import grpc
 from splitbed.errors import NodeError
 from splitbed.v1 import nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import Delivery, PartHeader, PartPiece
+from splitbed.workers.wanted import LOOK_S, check_wanted
 
 RECONNECT_S = 5.0
 """How long the node that sends may be gone."""
@@ -31,6 +33,7 @@ class Fetch:
         self._asked = Delivery(span=delivery.span, coder=delivery.coder)
         self._header: PartHeader | None = None
         self._call: grpc.Call | None = None
+        self._cancelled = False
 
     def __iter__(self) -> Iterator[PartPiece]:
         """What the other node sends, the header once; given up by :meth:`cancel`."""
@@ -49,7 +52,8 @@ class Fetch:
         self._asked.have.extend(have)
 
     def cancel(self) -> None:
-        """Give it up, from any thread."""
+        """Give it up, from any thread, begun or not."""
+        self._cancelled = True
         if self._call is not None:
             self._call.cancel()
 
@@ -57,15 +61,20 @@ class Fetch:
         assert isinstance(error, grpc.Call)
         if error.code() is not grpc.StatusCode.UNAVAILABLE or self._asked.offset == before:
             return False
-        with suppress(grpc.FutureTimeoutError):
-            grpc.channel_ready_future(self._channel).result(RECONNECT_S)
-            return True
+        ready, end_s = grpc.channel_ready_future(self._channel), time.monotonic() + RECONNECT_S
+        while time.monotonic() < end_s:
+            check_wanted()
+            with suppress(grpc.FutureTimeoutError):
+                ready.result(LOOK_S)
+                return True
         return False
 
     def _pieces(self) -> Iterator[PartPiece]:
         stub = nodes_pb2_grpc.DataStub(self._channel)
         call = stub.DeliverPart(self._asked, metadata=self._metadata)
         self._call = call
+        if self._cancelled:
+            call.cancel()
         for piece in call:
             if piece.WhichOneof("body") == "header":
                 if self._header is None:
