@@ -14,9 +14,15 @@ from splitbed.logs import log
 from splitbed.telemetry import ERRORS
 
 if TYPE_CHECKING:
-    _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
+    Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
 
 _MOST_WORDS = 2000
+
+
+def kind_of(handler: "Handler") -> str:
+    """The attribute that has the behaviour of a handler: unary_stream, of one request."""
+    ends = handler.request_streaming, handler.response_streaming
+    return "_".join("stream" if streaming else "unary" for streaming in ends)
 
 
 @contextmanager
@@ -73,17 +79,14 @@ class Requests(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: "Callable[[grpc.HandlerCallDetails], _Handler | None]",
+        continuation: "Callable[[grpc.HandlerCallDetails], Handler | None]",
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler | None":
+    ) -> "Handler | None":
         """The handler of a call, of bytes."""
         handler = continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        kind = (
-            f"{'stream' if handler.request_streaming else 'unary'}_"
-            f"{'stream' if handler.response_streaming else 'unary'}"
-        )
+        kind = kind_of(handler)
         behave, parse = getattr(handler, kind), handler.request_deserializer
 
         def parsed(data: bytes, context: grpc.ServicerContext) -> Any:
@@ -101,5 +104,5 @@ class Requests(grpc.ServerInterceptor):
 
         vars(answered).update(vars(behave))  # among them whether gRPC hands it a way to send
         make = getattr(grpc, f"{kind}_rpc_method_handler")
-        made: _Handler = make(answered, None, handler.response_serializer)
+        made: Handler = make(answered, None, handler.response_serializer)
         return made

@@ -13,6 +13,7 @@ from splitbed.errors import NodeError, UsageError
 _Config = TypeVar("_Config", bound="NodeConfig")
 
 MOST_ASSIGNED = 1024
+LEAST_CONNECTIONS = 16
 PARCELS = 4
 """Parts that are ready to be delivered, for each session that may be open."""
 MOST_RUNS = 100_000
@@ -54,7 +55,7 @@ class Limits(Frozen):
     kept_bytes: int = Field(64 << 30, ge=1 << 10)
     sessions: int = Field(32, ge=2, le=1024)
     streams: int = Field(16, ge=4, le=1024)
-    connections: int = Field(2048, ge=16, le=1 << 16)
+    connections: int = Field(2048, ge=LEAST_CONNECTIONS, le=1 << 16)
 
     @property
     def memory_bytes(self) -> int:

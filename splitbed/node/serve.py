@@ -21,8 +21,8 @@ from splitbed.logs import log
 from splitbed.node.answering import Requests
 from splitbed.node.calls.door import CHECKS, Door, Inline
 from splitbed.node.calls.lease import Lease
-from splitbed.node.calls.slots import Slots
-from splitbed.node.config import Limits, NodeConfig
+from splitbed.node.calls.slots import PATIENCE_S, Slots
+from splitbed.node.config import LEAST_CONNECTIONS, Limits, NodeConfig
 from splitbed.security.access import (
     Guard,
     open_channel,
@@ -54,10 +54,12 @@ _OWN_DESCRIPTORS = 512
 """Of a node's, for what are no connections of its planes."""
 _GREETED_MS = 10_000
 """Who connects has shown his certificate by then, and spoken HTTP/2."""
-_PATIENT = {  # a link may be slow, or out: what crosses it is given time
+_LINK_S = 300
+"""A link may be slow, or out: who calls over it may be silent for so long."""
+_PATIENT = {
     "grpc.keepalive_time_ms": 60_000,
-    "grpc.keepalive_timeout_ms": 300_000,
-    "grpc.http2.ping_timeout_ms": 300_000,
+    "grpc.keepalive_timeout_ms": _LINK_S * 1000,
+    "grpc.http2.ping_timeout_ms": _LINK_S * 1000,
     "grpc.max_connection_idle_ms": 120_000,
 }
 _PROMPT = {  # beside the link: a machine that vanished is missed within 16 s
@@ -122,7 +124,7 @@ def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
     """Serve until SIGTERM or SIGINT, then let the frames in flight finish.
 
     Raises UsageError for an address or certificates that cannot be used, MachineError for a port
-    that is taken.
+    that is taken, and where this process may open too few files.
     """
     told = threading.Event()
 
@@ -136,7 +138,7 @@ def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
     signal.signal(signal.SIGINT, stop)
     healths = [health.HealthServicer() for _ in planes]
     connections = _connections(config.limits.connections, len(planes))
-    doors = [_door(config, plane) for plane in planes]
+    doors = [door_of(plane, config) for plane in planes]
     servers = [
         _started(config, _server(config, plane, door, connections), plane, servicer)
         for plane, door, servicer in zip(planes, doors, healths, strict=True)
@@ -182,18 +184,20 @@ def _started(
     return server
 
 
-def _door(config: NodeConfig, plane: Plane) -> Door:
+def door_of(plane: Plane, config: NodeConfig) -> Door:
+    """That of a port; callers of one without a lease are at the other end of a link."""
     most = config.limits.streams
     guard = Guard(plane.names if config.tls else None, read_token(config.token_file))
-    return Door(guard, Slots(most, most if plane.lease else most // 2), plane.lease)
+    each, patience_s = (most, PATIENCE_S) if plane.lease else (most // 2, _LINK_S)
+    return Door(guard, Slots(most, each, patience_s), plane.lease)
 
 
 def _server(config: NodeConfig, plane: Plane, door: Door, connections: int) -> grpc.Server:
     limits: Limits = config.limits
     given = dict(plane.options)
-    most = "grpc.max_receive_message_length"
+    received = "grpc.max_receive_message_length"
     own = {
-        most: min(limits.message_bytes, given[most]),
+        received: min(limits.message_bytes, given[received]),
         "grpc.max_concurrent_streams": limits.streams + CHECKS,
         "grpc.max_allowed_incoming_connections": connections,
         "grpc.server_handshake_timeout_ms": _GREETED_MS,
@@ -207,14 +211,22 @@ def _server(config: NodeConfig, plane: Plane, door: Door, connections: int) -> g
 
 
 def _connections(asked: int, planes: int) -> int:
-    """How many connections each plane may have, so that descriptors are left for all else."""
+    """How many connections each plane may have, so that descriptors are left for all else.
+
+    Raises MachineError where that is hardly any.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = asked * planes + _OWN_DESCRIPTORS
     if soft == resource.RLIM_INFINITY or soft >= room:
         return asked
     most = room if hard == resource.RLIM_INFINITY else min(room, hard)
+    if most < (least := LEAST_CONNECTIONS * planes + _OWN_DESCRIPTORS):
+        raise MachineError(
+            f"cannot serve with {hard} open files (`ulimit -Hn`): a node needs {least} at least; "
+            f"raise that by `ulimit -n {room}` as root, or LimitNOFILE= of a service"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max((most - _OWN_DESCRIPTORS) // planes, 1)
+    return (most - _OWN_DESCRIPTORS) // planes
 
 
 def check(config: NodeConfig) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from splitbed.errors import UsageError
-from splitbed.node.calls.lease import KEY
 from splitbed.security.pem_files import PemFiles
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 Refusal = tuple[grpc.StatusCode, str]
 HEALTH_CHECK = frozenset({"/grpc.health.v1.Health/Check"})
+
+RUN_KEY = "splitbed-run"
+"""Metadata of every call on the control plane of a node that others may ask, too."""
 
 _TOKEN_KEY = "authorization"  # noqa: S105  the name of a header, no secret
 _NOT_CONNECTED = "failed to connect to all addresses"
@@ -104,7 +106,7 @@ def open_channel(
 
 def bearing(token: str | None, run: str | None = None) -> tuple[tuple[str, str], ...]:
     """The metadata of a call that bears a token, and is of a run."""
-    added = {_TOKEN_KEY: token and f"Bearer {token}", KEY: run}
+    added = {_TOKEN_KEY: token and f"Bearer {token}", RUN_KEY: run}
     return tuple((key, value) for key, value in added.items() if value)
 
 
@@ -127,24 +129,19 @@ class Guard:
     """Knows who may call: with the token, and a certificate of one of ``names``.
 
     ``names`` None is anyone, for servers without TLS; ``token`` None asks for none.
-    ``open_methods`` are for every peer that TLS let in. A refusal says nothing about the node.
+    Whether a node is healthy may be asked by every peer that TLS let in. A refusal says nothing
+    about the node.
     """
 
-    def __init__(
-        self,
-        names: Container[str] | None,
-        token: str | None,
-        open_methods: frozenset[str] = HEALTH_CHECK,
-    ) -> None:
+    def __init__(self, names: Container[str] | None, token: str | None) -> None:
         self._names = names
         self._bearer = None if token is None else f"Bearer {token}".encode()
-        self._open_methods = open_methods
 
     def refusal(
         self, method: str, metadata: Iterable[tuple[str, str | bytes]], names: Iterable[str]
     ) -> "Refusal | None":
         """Why a call with this metadata is refused, of a peer whose certificate has these names."""
-        if method in self._open_methods:
+        if method in HEALTH_CHECK:
             return None
         if not self._bears_token(metadata):
             return grpc.StatusCode.UNAUTHENTICATED, "no valid token"

@@ -12,9 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from splitbed.node.calls.lease import KEY
 from splitbed.node.config import Tls
-from splitbed.security.access import open_channel
+from splitbed.security.access import RUN_KEY, open_channel
 from splitbed.security.authority import issue_authority
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from tests.hostile.attacked import LOCKED_S, SMALL, Attacked, attacked
@@ -46,7 +45,7 @@ def half_open(channel: grpc.Channel, path: str, *sent: bytes, run: str = "") -> 
 
     done: list[object] = []
     call: Any = channel.stream_stream(path)
-    begun = call(requests(), metadata=((KEY, run),) if run else ())
+    begun = call(requests(), metadata=((RUN_KEY, run),) if run else ())
     begun.add_done_callback(done.append)
     return begun
 

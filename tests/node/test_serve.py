@@ -1,5 +1,6 @@
 """Where a node may listen, and what it says when it cannot."""
 
+import resource
 import socket
 import subprocess
 import sys
@@ -64,6 +65,21 @@ def test_a_port_that_is_taken_exits_3_and_says_how_to_find_who_has_it() -> None:
     assert ended.returncode == 3
     assert f"cannot listen on {address}" in ended.stderr
     assert "ss -ltnp" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_node_that_may_open_hardly_any_file_says_what_it_needs() -> None:
+    argv = [sys.executable, "-m", "edge_node", "serve", "--listen", "127.0.0.1:1"]
+    ended = subprocess.run(
+        [*argv, "--control", "127.0.0.1:2"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (520, 520)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert ended.returncode == 3
+    assert "ulimit -n 4608" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from splitbed.logs import log
+from splitbed.node.answering import kind_of
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Call, Slots
 from splitbed.security.access import HEALTH_CHECK, Guard, names_of
@@ -23,20 +24,21 @@ from splitbed.telemetry import ERRORS
 from splitbed.workers.wanted import WANTED
 
 if TYPE_CHECKING:
-    _Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
+    from splitbed.node.answering import Handler
 
 _Send = Callable[[object], None]
 _T = TypeVar("_T")
 CHECKS = 8
 """How often at a time it may be asked whether a node is healthy; half of that by one caller."""
 _BUSY = "it answers as many calls as it may (limits.streams): try again when one has ended"
+_CHECKED = "it is asked too often at a time whether it is healthy: try again"
 
 
 def _unknown(_requests: object, context: grpc.ServicerContext) -> Any:
     context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
 
 
-_UNKNOWN: "_Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
+_UNKNOWN: "Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
 
 
 class Inline(ThreadPoolExecutor):
@@ -64,9 +66,9 @@ class Door(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: "Callable[[grpc.HandlerCallDetails], _Handler | None]",
+        continuation: "Callable[[grpc.HandlerCallDetails], Handler | None]",
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler | None":
+    ) -> "Handler | None":
         """The handler of a call, as one that begins at this door."""
         handler = continuation(handler_call_details) or _UNKNOWN
         method = handler_call_details.method
@@ -76,7 +78,7 @@ class Door(grpc.ServerInterceptor):
 
         entering: Any = enter
         entering.experimental_non_blocking = True
-        made: _Handler = grpc.stream_stream_rpc_method_handler(
+        made: Handler = grpc.stream_stream_rpc_method_handler(
             entering, handler.request_deserializer, handler.response_serializer
         )
         return made
@@ -93,16 +95,16 @@ class Door(grpc.ServerInterceptor):
             code, reason = refused
             log.warning("refused a call", peer=context.peer(), reason=reason, common_name=names)
             context.abort(code, reason)
-        slots = self._checks
+        slots, busy = self._checks, _CHECKED
         if method not in HEALTH_CHECK:
-            slots = self._slots
+            slots, busy = self._slots, _BUSY
             if self._lease is not None and (taken := self._lease.refusal(context)):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, taken)
         who = ", ".join(names) or context.peer().rpartition(":")[0]
         if not slots.take(Call(who, method, context, answer.stays), answer):
             ERRORS.labels(kind="refused").inc()
             log.warning("refused a call", peer=context.peer(), reason="busy")
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _BUSY)
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, busy)
 
 
 class _Requests(Iterator[Any]):
@@ -123,13 +125,9 @@ class _Requests(Iterator[Any]):
 class _Answer:
     """Answers a call by a handler of any kind, in the thread of its slot."""
 
-    def __init__(self, handler: "_Handler", requests: Iterator[Any], send: _Send) -> None:
+    def __init__(self, handler: "Handler", requests: Iterator[Any], send: _Send) -> None:
         self._handler = handler
-        kind = (
-            f"{'stream' if handler.request_streaming else 'unary'}_"
-            f"{'stream' if handler.response_streaming else 'unary'}"
-        )
-        self._behave = getattr(handler, kind)
+        self._behave = getattr(handler, kind_of(handler))
         self._requests = requests
         self._send = send
         self.stays: bool = getattr(self._behave, "experimental_non_blocking", False)
@@ -139,11 +137,10 @@ class _Answer:
         wanted = WANTED.set(call.context.is_active)
         try:
             self._answer(call)
-        except grpc.RpcError:
-            pass  # the caller is gone
         except Exception as error:
             known: Any = call.context  # its types lack the code that a refusal has set
-            if known.code() is None:
+            gone = isinstance(error, grpc.RpcError) and not call.context.is_active()
+            if known.code() is None and not gone:
                 log.exception("a call failed by a fault of this node", method=call.method)
                 call.context.set_code(grpc.StatusCode.UNKNOWN)
                 call.context.set_details(f"{type(error).__name__}: {error}")

@@ -7,8 +7,7 @@ from functools import partial
 
 import grpc
 
-KEY = "splitbed-run"
-"""Metadata of every call on the control plane of a node that others may ask, too."""
+from splitbed.security.access import RUN_KEY
 
 SILENT_S = 10.0
 """With what it takes to miss a machine that vanished (serve.py), less than 30 s."""
@@ -31,7 +30,8 @@ class Lease:
 
     def refusal(self, context: grpc.ServicerContext) -> str | None:
         """Take or keep it for the run of a call; why that cannot be."""
-        run = next((str(value) for key, value in context.invocation_metadata() if key == KEY), "")
+        told = context.invocation_metadata()
+        run = next((str(value) for key, value in told if key == RUN_KEY), "")
         with self._lock:
             if run:
                 if self._run not in ("", run) and self._is_held():

@@ -25,6 +25,9 @@ PATIENCE_S = 20.0
 _FRESH_S = 0.25
 """What was sent with a call comes within that."""
 
+_MOST_QUEUED = 64
+"""For each slot: calls no thread has come to yet, most of which were given up meanwhile."""
+
 
 @dataclass(eq=False)
 class Call:
@@ -40,7 +43,7 @@ class Call:
     asked: bool = False
     """Whether a message of it came."""
     since_s: float | None = None
-    """Since when it waits for its caller; None while it is worked on."""
+    """Since when it waits for its caller; None while it is worked on, or waits for a thread."""
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -68,10 +71,13 @@ class Slots:
         self._calls: set[Call] = set()
         # one that was given up may compute for a while yet
         self._threads = ThreadPoolExecutor(2 * most)
+        self._queued = 0
 
     def take(self, call: Call, answer: Callable[[Call], None]) -> bool:
         """Have a thread `answer`, unless there is no room; nothing here waits."""
         with self._lock:
+            if self._queued >= _MOST_QUEUED * self._most:
+                return False
             own = [one for one in self._calls if one.who == call.who]
             if len(own) >= self._each:
                 if not self._made_room(own):
@@ -80,13 +86,18 @@ class Slots:
                 [one for one in self._calls if not one.asked]
             ):
                 return False
-            call.since_s = time.monotonic()
             self._calls.add(call)
-        if call.context.add_callback(partial(self._left, call)):
-            self._threads.submit(answer, call)
-        else:
+            self._queued += 1
+        if not call.context.add_callback(partial(self._left, call)):
             self._left(call)
+        self._threads.submit(self._begin, call, answer)
         return True
+
+    def _begin(self, call: Call, answer: Callable[[Call], None]) -> None:
+        with self._lock:
+            self._queued -= 1
+        if call.context.is_active():
+            answer(call)
 
     def end_silent(self) -> None:
         """End the calls whose callers have said nothing for too long."""

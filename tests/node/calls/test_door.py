@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -15,11 +16,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering
 from splitbed.node.calls import lease as leases
+from splitbed.node.calls import slots as all_slots
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Slots
-from splitbed.node.config import Tls
-from splitbed.security.access import Guard, open_channel, server_credentials
+from splitbed.node.config import EdgeConfig, Tls
+from splitbed.node.serve import NODES, Plane, door_of
+from splitbed.security.access import RUN_KEY, Guard, open_channel, server_credentials
 from splitbed.security.authority import Authority, issue_authority
 from splitbed.workers.wanted import check_wanted, sleep_until
 from tests.security.certified import certified
@@ -71,6 +74,10 @@ class Node:
             raise
         return request
 
+    def ask_another(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        with grpc.insecure_channel("127.0.0.1:1") as nobody:
+            return bytes(nobody.unary_unary("/Node/echo")(request))
+
     def reset(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.lease.give_up_others(context)
         return request
@@ -102,9 +109,9 @@ class Caller:
         begun.add_done_callback(lambda _: gone.set())
         return begun
 
-    def refusal(self) -> grpc.StatusCode:
+    def refusal(self, name: str = "echo") -> grpc.StatusCode:
         with pytest.raises(grpc.RpcError) as failed:
-            self.ask()
+            self.ask(name)
         assert isinstance(failed.value, grpc.Call)
         return failed.value.code()
 
@@ -124,7 +131,7 @@ class Caller:
 
     @property
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return ((leases.KEY, self.run),) if self.run else ()
+        return ((RUN_KEY, self.run),) if self.run else ()
 
 
 @dataclass
@@ -143,15 +150,15 @@ class Served:
 
 
 @contextmanager
-def served(slots: Slots, tls: Tls | None = None) -> Iterator[Served]:
+def served(slots: Slots, tls: Tls | None = None, at: Door | None = None) -> Iterator[Served]:
     node = Node()
-    door = Door(Guard(OURS if tls else None, None), slots, node.lease)
+    door = at or Door(Guard(OURS if tls else None, None), slots, node.lease)
     server = grpc.server(Inline(), interceptors=[door])
     methods: dict[str, Any] = {
         "take": grpc.stream_unary_rpc_method_handler(node.take),
         **{
             name: grpc.unary_unary_rpc_method_handler(getattr(node, name))
-            for name in ("echo", "work", "compute", "sleep", "reset")
+            for name in ("echo", "work", "compute", "sleep", "ask_another", "reset")
         },
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Node", methods),))
@@ -238,6 +245,74 @@ def test_a_call_is_ended_whose_caller_is_silent_for_too_long_and_a_watch_is_not(
         assert watching.is_active()
         here.node.go_on.set()
         assert working.result() == b"x"
+
+
+@pytest.mark.parametrize(("lease", "ended"), [(Lease(lambda: 0.0), True), (None, False)])
+def test_who_calls_over_a_link_may_be_silent_while_it_is_out(
+    lease: Lease | None, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EdgeConfig(listen="127.0.0.1:1", control="127.0.0.1:2")
+    at = door_of(Plane("127.0.0.1:1", NODES, {}, lease=lease), config)
+    with served(Slots(1, 1), at=at) as here:
+        silent, working = here.caller().half_open(b"half"), here.caller().begin("work")
+        until(lambda: here.node.working and any(one.since_s for one in at._slots._calls))
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + 60)
+        monkeypatch.setattr(all_slots, "time", later)
+        here.door.end_silent()
+        here.node.go_on.set()
+        assert working.result() == b"x"
+        if ended:
+            until(silent.done)
+        assert silent.done() == ended
+
+
+def threads_taken(here: Served) -> None:
+    """By calls that were given up."""
+    for count in range(1, 3):
+        work = here.caller().begin("work")
+        until(lambda: len(here.node.working) == count)  # noqa: B023  called in this round
+        work.cancel()
+        until(lambda: not here.door._slots._calls)
+
+
+def test_who_waits_for_a_thread_is_not_silent() -> None:
+    with served(Slots(1, 1, patience_s=0.3)) as here:
+        threads_taken(here)
+        queued = here.caller().begin("echo")
+        time.sleep(0.6)
+        here.door.end_silent()
+        assert here.caller().refusal() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        here.node.go_on.set()
+        assert queued.result() == b"x"
+
+
+def test_calls_that_were_given_up_before_a_thread_came_are_not_kept_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(all_slots, "_MOST_QUEUED", 3)
+    with served(Slots(1, 1)) as here:
+        threads_taken(here)
+        for _ in range(3):
+            given_up = here.caller().begin("echo")
+            until(lambda: here.door._slots._calls)
+            given_up.cancel()
+            until(lambda: not here.door._slots._calls)
+        assert here.caller().refusal() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        here.node.go_on.set()
+        until(lambda: here.caller().begin("echo").exception() is None)
+
+
+def test_a_call_that_fails_by_one_of_its_own_is_ended() -> None:
+    with served(Slots(2, 2)) as here:
+        assert here.caller().refusal("ask_another") is grpc.StatusCode.UNKNOWN
+        assert here.caller().ask() == b"x"
+
+
+def test_too_many_health_checks_are_not_told_of_a_limit_that_does_not_rule_them() -> None:
+    with served(Slots(1, 1)) as here:
+        here.door._checks = Slots(1, 0)
+        with pytest.raises(grpc.RpcError, match="whether it is healthy"):
+            here.caller().healthy()
 
 
 @pytest.mark.parametrize("name", ["compute", "sleep"])
