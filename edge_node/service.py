@@ -16,8 +16,9 @@ from splitbed.graphs.parts import StoredModel, extract_part, open_stored
 from splitbed.logs import log
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering
-from splitbed.node.delivery import CutPart, Parcel, info_of, pack, span_of, words
+from splitbed.node.delivery import CutPart, Parcel, pack, span_of, words
 from splitbed.node.host import NodeHost
+from splitbed.node.model_info import info_of
 from splitbed.node.parts.held import OpenPart
 from splitbed.node.stations.references import References
 from splitbed.runtime import RUNTIMES

@@ -24,7 +24,7 @@ from splitbed.flow import Span
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
 from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, image_recipe, recipe_for
-from splitbed.node.delivery import ModelInfo, info_of
+from splitbed.node.model_info import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.zoo import AnchorModel

@@ -12,7 +12,8 @@ from splitbed.flow import Span
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import extract_part, store
 from splitbed.node.config import Limits
-from splitbed.node.delivery import CutPart, info_of, span_message
+from splitbed.node.delivery import CutPart, span_message
+from splitbed.node.model_info import info_of
 from splitbed.node.parts.held import HeldParts
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import FRAME_S, Splits, loopback_pair, small_model

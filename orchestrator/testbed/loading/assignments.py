@@ -8,7 +8,7 @@ from orchestrator.ask.itinerary import crossings
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
 from splitbed.flow import Itinerary
-from splitbed.node.delivery import ModelInfo, model_message
+from splitbed.node.model_info import ModelInfo, model_message
 from splitbed.node.stations.assignment import station_message
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import recipe_message, tensors_of, whole_tensors

@@ -17,7 +17,8 @@ from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.flow import Itinerary
 from splitbed.node.config import Limits
-from splitbed.node.delivery import ModelInfo, model_of, span_message, span_of
+from splitbed.node.delivery import span_message, span_of
+from splitbed.node.model_info import ModelInfo, model_of
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.station import Station
 from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo, Tensors, zeros

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from splitbed import flow
 from splitbed.codecs.codec import Coder
-from splitbed.node.delivery import ModelInfo
+from splitbed.node.model_info import ModelInfo
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 

@@ -14,7 +14,8 @@ from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import StoredModel, extract_part, store
 from splitbed.messages import Received, messages
 from splitbed.node.config import Limits
-from splitbed.node.delivery import CutPart, info_of, model_message, span_message
+from splitbed.node.delivery import CutPart, span_message
+from splitbed.node.model_info import info_of, model_message
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frames import Frame, Frames
