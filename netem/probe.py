@@ -258,7 +258,8 @@ class _Client:
             self.sock.settimeout(min(left_s, LOOK_S))
             with suppress(TimeoutError):
                 datagram, arrival_ns, _ = _receive(self.sock)
-                if datagram.startswith(self._message(kind, train)[:21]):
+                known = self._message(kind, train)[:21]
+                if len(datagram) >= _HEADER.size and datagram.startswith(known):
                     return datagram, arrival_ns
                 continue
             if left_s <= LOOK_S:

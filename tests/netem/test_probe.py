@@ -130,15 +130,23 @@ def test_nothing_is_sent_once_nobody_waits_for_the_proof() -> None:
         WANTED.reset(wanted)
 
 
-def test_a_report_that_is_none_is_passed_over() -> None:
-    class Wordy(ProbeServer):
+@pytest.mark.parametrize(
+    ("asked", "length", "says"), [(b"R", 29, "no report"), (b"D", 22, "no downlink train")]
+)
+def test_an_answer_that_is_none_is_passed_over(
+    asked: bytes, length: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netem.probe._PATIENCE_S", 0.05)
+
+    class Wrong(ProbeServer):
         def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
-            if datagram[16:17] == b"R":
-                self._socket.sendto(datagram[:25] + b"more", peer)
+            if (kind := datagram[16:17]) == asked:
+                answer = datagram[:16] + {b"D": b"T"}.get(kind, kind) + datagram[17:]
+                self._socket.sendto(answer.ljust(length, b"x")[:length], peer)
             else:
                 super()._answer(datagram, arrival_ns, peer)
 
-    with Wordy("127.0.0.1") as server, pytest.raises(LinkError, match="no report"):
+    with Wrong("127.0.0.1") as server, pytest.raises(LinkError, match=says):
         prove(server.address, server.token, symmetric(rate_mbit=20))
 
 
