@@ -82,8 +82,7 @@ def test_a_half_sent_deploy_is_ended_by_reset(edge: Attacked) -> None:
     with connected(edge, None, 1) as (channel,):
         piece = nodes_pb2.ModelPiece(task="tensors", format="onnx", runtime="onnx", data=b"x")
         begun = half_open(channel, DEPLOY, piece.SerializeToString())
-        waiting = time.monotonic() + 0.5
-        until(lambda: time.monotonic() > waiting)
+        time.sleep(0.5)
         assert begun.is_active()
         stub: Any = nodes_pb2_grpc.NodeStub(edge.channel)
         stub.Reset(nodes_pb2.ResetRequest(), timeout=LOCKED_S)

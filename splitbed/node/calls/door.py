@@ -44,7 +44,7 @@ _UNKNOWN: "Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
 class Inline(ThreadPoolExecutor):
     """Runs what it is given at once: the threads of a server are those of its door."""
 
-    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> "Future[_T]":
+    def submit(self, fn: Callable[..., _T], /, *args: object, **kwargs: object) -> "Future[_T]":
         """The result, which is there."""
         done: Future[_T] = Future()
         done.set_result(fn(*args, **kwargs))
