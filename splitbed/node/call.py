@@ -75,8 +75,9 @@ class DrivenCall:
         due = _channel._STREAM_STREAM_INITIAL_DUE
         self._state = _channel._RPCState(due, None, None, None, None)
         self._state.method = self._state.target = method  # of its telemetry
-        self._channel: Any = channel  # which would end its calls once nobody has it
-        self._call = self._channel._channel.segregated_call(
+        self._channel = channel  # which would end its calls once nobody has it
+        known: Any = channel
+        self._call = known._channel.segregated_call(
             none, method.encode(), None, None, (), None,
             tuple((operations, None) for operations in begin), cygrpc.build_census_context(), None,
         )  # fmt: skip

@@ -76,7 +76,8 @@ class Node:
 
     def ask_another(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         with grpc.insecure_channel("127.0.0.1:1") as nobody:
-            return bytes(nobody.unary_unary("/Node/echo")(request))
+            echo: Any = nobody.unary_unary("/Node/echo")
+            return bytes(echo(request))
 
     def reset(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.lease.give_up_others(context)
