@@ -47,7 +47,7 @@ def text_of(file: Path | Traversable, what: str) -> str:
     """The text of a YAML file; UsageError for one that cannot be read, or is too long."""
     try:
         return _text(file)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the {what} {file}: {_reason(error)}") from None
 
 
@@ -55,7 +55,7 @@ def text_named(name: str, ours: Mapping[str, Traversable], what: str) -> str:
     """The text of one of ours, or of the YAML file ``name``; UsageError for what is neither."""
     try:
         return _text(ours[name] if name in ours else Path(name))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"no {what} is called {name!r}, and as a file it cannot be read ({_reason(error)})"
             f"{did_you_mean(name, ours)} choose {', '.join(sorted(ours))}, or give a YAML file"
@@ -112,8 +112,10 @@ class _Plain(yaml.SafeLoader):
         return yaml.YAMLError(f"line {self.line + 1} {why}")
 
 
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "" if isinstance(error, OSError) else "it is no text"
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or ""
+    return "it is no text" if isinstance(error, UnicodeDecodeError) else "no file has such a name"
 
 
 def one_line(error: ValidationError, typed: Mapping[str, str] | None = None) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from splitbed.checked import MOST_BYTES, Frozen, read_yaml, yaml_mapping
+from splitbed.checked import MOST_BYTES, Frozen, read_yaml, text_named, yaml_mapping
 from splitbed.errors import UsageError, did_you_mean
 
 LONGEST = 2000
@@ -67,6 +67,13 @@ def test_a_file_is_read_to_the_most_that_any_has_and_no_further(tmp_path: Path) 
         read_yaml(file)
     with pytest.raises(UsageError, match=f"more than {MOST_BYTES} bytes"):
         read_yaml(Path("/dev/zero"))
+
+
+def test_what_no_file_can_be_called_is_refused() -> None:
+    with pytest.raises(UsageError, match="no file has such a name"):
+        read_yaml(Path("a\0b"))
+    with pytest.raises(UsageError, match=r"no topology is called .*no file has such a name"):
+        text_named("a\0b", {}, "topology")
 
 
 @pytest.mark.parametrize(
