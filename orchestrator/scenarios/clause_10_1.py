@@ -142,7 +142,8 @@ def _best(rows: Sequence[ModelRow]) -> list[Line]:
 def _verdict(row: ModelRow) -> str:
     if not row.valid:
         return "INVALID"
-    return "VALID" if row.compares else "VALID, disturbed"
+    longer = {"disturbed": row.disturbed, "cut off": row.resumed}
+    return ", ".join(["VALID", *(words for words, is_so in longer.items() if is_so)])
 
 
 def _within(row: ModelRow) -> bool:

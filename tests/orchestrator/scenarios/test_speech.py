@@ -81,6 +81,17 @@ def test_a_disturbed_wait_is_the_best_only_where_every_one_is() -> None:
         assert every["best"].lines[0]["configuration"] == best
 
 
+def test_a_wait_that_something_made_longer_says_what() -> None:
+    rows = [
+        replace(ROWS[0], coder_name=f"int{bits}", disturbed=disturbed, resumed=resumed)
+        for bits, disturbed, resumed in ((8, "", 0), (7, "", 2), (6, "busy", 0), (5, "busy", 1))
+    ]
+    waits = {table.name: table for table in tables(rows, 1_000_000, {})}["waits"].lines
+    assert [line["verdict"] for line in waits] == [
+        "VALID", "VALID, cut off", "VALID, disturbed", "VALID, disturbed, cut off"
+    ]  # fmt: skip
+
+
 def test_methods_are_coders_without_their_numbers() -> None:
     assert method_of("prune:30+int8+zstd") == method_of("prune:5+int6+zstd") == "prune+int+zstd"
     assert method_of("nnc:-20") == "nnc"
