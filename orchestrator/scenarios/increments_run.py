@@ -58,6 +58,12 @@ def asked(scenario: Scenario, folder: Path | None = None) -> list[Incremental]:
     """What is run of each model. Raises UsageError for values that cannot be."""
     given = {key.replace("-", "_"): value for key, value in scenario.increments.items()}
     models, bits = _listed(given.pop("model", "")), given.pop("bits", None)
+    stems = [Path(model).stem for model in models]
+    if twice := [model for model, stem in zip(models, stems, strict=True) if stems.count(stem) > 1]:
+        raise UsageError(
+            f"the models {', '.join(twice)} would be left in one folder, that of their name: name"
+            " each once, and files otherwise"
+        )
     common = {**given, "progressive": bits}
     return [
         incremental(

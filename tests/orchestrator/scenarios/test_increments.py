@@ -40,6 +40,13 @@ def test_what_is_not_for_increments_is_refused(option: dict[str, object], tmp_pa
         begin("10.6", option, None, tmp_path / "run")
 
 
+@pytest.mark.parametrize("models", ["a/m.onnx,b/m.tflite", "vgg16,vgg16"])
+def test_models_that_would_be_left_in_one_folder_are_refused(models: str) -> None:
+    scenario = Scenario(clause="10.6", name="n", increments={**SMALL, "model": models})
+    with pytest.raises(UsageError, match=f"the models {models.replace(',', ', ')} would be left"):
+        increments_run.asked(scenario)
+
+
 def test_a_scenario_of_both_kinds_is_refused() -> None:
     with pytest.raises(ValueError, match="give one of sweep:, model-sweep: and increments:"):
         Scenario(clause="1", name="n", sweep={"model": "shapesnet"}, increments=SMALL)
