@@ -1,6 +1,7 @@
 """Scenario 9.4 beyond its sweep: versions of the model, judged here; then one of them is swept.
 
 original.onnx, quantised.onnx, pruned-30-quantised.onnx   the versions
+quantisation.json                                         the frames that they were made by
 quantised/                                                the run folder of the first but one
 """
 

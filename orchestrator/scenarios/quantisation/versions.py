@@ -3,13 +3,16 @@
 original ──> pruned ──> calibrated on frames ──> 8 bits          each is a model file
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import Quantisation
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.calibration import calibration_inputs
+from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.local import LocalModel
 from splitbed.errors import UsageError
@@ -23,6 +26,8 @@ from splitbed.tasks import TASKS
 from splitbed.zoo import ZOO
 
 ORIGINAL = "original"
+MADE_BY_FILE = "quantisation.json"
+"""What the versions in a folder were made by."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,10 @@ def versions(
 ) -> list[Version]:
     """The original and what is asked for, as files in ``folder``; a file that is there is kept.
 
-    Raises UsageError for frames that cannot be used, RunError where the quantiser refuses.
+    Raises UsageError for frames that cannot be used and for files that were made by others,
+    RunError where the quantiser refuses.
     """
+    _check_made_by(asked, folder)
     made = [Version(ORIGINAL, folder / f"{ORIGINAL}.onnx")]
     made += [
         Version(f"pruned {percent} %, quantised", folder / f"pruned-{percent}-quantised.onnx")
@@ -64,7 +71,8 @@ def versions(
     original = made[0].file
     if not original.exists():
         part = extract_part(local.model.stored, 0, local.model.graph.n)
-        write_portable(part, original)
+        with _whole(original) as begun:
+            write_portable(part, begun)
         part.remove()
     for version, percent in zip(made[1:], asked.prune, strict=True):
         if not version.file.exists():
@@ -88,8 +96,31 @@ def _calibration(
 
 
 def _make(file: Path, original: Path, percent: int, frames: Sequence[ModelInput]) -> None:
-    begun = file.with_suffix(".begun")
     pruned = rebuilt(encode(read_model(original), coder_named(f"prune:{percent}")))
-    write_model(pruned, begun)
-    quantise(begun, begun, (one.tensors for one in frames))
-    begun.replace(file)  # whole, or not there
+    with _whole(file) as begun:
+        write_model(pruned, begun)
+        quantise(begun, begun, (one.tensors for one in frames))
+
+
+def _check_made_by(asked: Quantisation, folder: Path) -> None:
+    """Raise UsageError where versions in ``folder`` were made by other frames; else write down."""
+    made_by = json.dumps(asked.model_dump(mode="json", include={"calibration", "frames"}))
+    file = folder / MADE_BY_FILE
+    if not file.exists():
+        RunFolder(folder).replace(MADE_BY_FILE, made_by)
+    elif file.read_bytes() != made_by.encode():
+        raise UsageError(
+            f"cannot go on in {folder}: models in it were quantised by other frames, which"
+            f" {file.name} tells; start a new one"
+        )
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """A file to write, which becomes ``file`` when all went well and else is gone."""
+    begun = file.with_suffix(".begun")
+    try:
+        yield begun
+        begun.replace(file)
+    finally:
+        begun.unlink(missing_ok=True)

@@ -9,12 +9,13 @@ from PIL import Image
 from orchestrator.ask.scenario_file import Quantisation, load_scenario
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.results.records import Accuracy
+from orchestrator.scenarios.quantisation import versions as made
 from orchestrator.scenarios.quantisation.run import precision
 from orchestrator.scenarios.quantisation.tables import leave, sheets
 from orchestrator.scenarios.quantisation.versions import inputs_of, versions
 from orchestrator.scenarios.run import begin
 from orchestrator.testbed.local import local_model
-from splitbed.errors import UsageError
+from splitbed.errors import RunError, UsageError
 
 SMALL = {"model": "shapesnet", "input": "shapes:0", "runs": 3, "bw": "20"}
 ASKED = Quantisation(sequences=("shapes:0",), prune=(0, 90), calibration="shapes:500", frames=4)
@@ -48,6 +49,30 @@ def test_versions_are_files_that_find_nearly_as_much_and_pruned_to_nothing_less(
     with local_model(config.replaced(weights=every[1].file)) as local:
         assert local.model.task == "centres"
         assert every[1].file.name in local.model.facts.weights
+
+
+def test_versions_are_whole_or_not_there_and_all_of_the_same_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(part: Path, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    def refuses(source: Path, target: Path, fed: object) -> None:
+        raise RunError("it cannot be quantised")
+
+    with monkeypatch.context() as patch, local_model(config := sweep_config(SMALL)) as local:
+        patch.setattr(made, "write_portable", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            versions(local, config, ASKED, tmp_path)
+        assert [file.name for file in tmp_path.iterdir()] == ["quantisation.json"]
+        patch.undo()
+        patch.setattr(made, "quantise", refuses)
+        with pytest.raises(RunError):
+            versions(local, config, ASKED, tmp_path)
+        assert {file.name for file in tmp_path.iterdir()} == {"quantisation.json", "original.onnx"}
+        with pytest.raises(UsageError, match="were quantised by other frames"):
+            versions(local, config, ASKED.replaced(frames=5), tmp_path)
 
 
 def reached(value: float | None, **classes: float | None) -> Accuracy:
