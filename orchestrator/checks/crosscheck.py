@@ -53,7 +53,7 @@ class CrossCheck:
     same: tuple[Compared, ...]
     rows: tuple[Compared, ...]
     ratios: tuple[float, ...]
-    """B's end-to-end time over A's, of each row that is valid in both."""
+    """B's time over A's, of each row that counts in both."""
     listed: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
     timed: str = "end-to-end"

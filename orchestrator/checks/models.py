@@ -19,6 +19,8 @@ EXACT = ("anc_size", "metric_name", "rec_sha256", "model_bytes")
 """What the model and the coder make anywhere …"""
 EXACT_HERE = ("rec_size", "bit_sha256")
 """… and with the same libraries."""
+COUNTS = ("deliveries", "resumed", "inferences_meanwhile")
+"""Of what happened on the way: they follow from times, and links."""
 
 
 def crosscheck_models(a: TransitReading, b: TransitReading, tolerances: Tolerances) -> CrossCheck:
@@ -29,7 +31,7 @@ def crosscheck_models(a: TransitReading, b: TransitReading, tolerances: Toleranc
     rows = [_row(p, mine[p], theirs[p], tolerances.models, same_machine) for p in both]
     rows += lacking([_words(p) for p in mine if p not in theirs], b.name)
     rows += lacking([_words(p) for p in theirs if p not in mine], a.name)
-    valid = [(mine[p], theirs[p]) for p in both if mine[p].valid and theirs[p].valid]
+    compare = [(mine[p], theirs[p]) for p in both if mine[p].compares and theirs[p].compares]
     return CrossCheck(
         a=a.name,
         b=b.name,
@@ -39,7 +41,7 @@ def crosscheck_models(a: TransitReading, b: TransitReading, tolerances: Toleranc
         rows=tuple(rows),
         ratios=tuple(
             other.startup_ms / row.startup_ms
-            for row, other in valid
+            for row, other in compare
             if row.startup_ms and other.startup_ms
         ),
         listed=tuple(origins.versions(a, b)),
@@ -69,6 +71,8 @@ def _row(
     judged = {name: limit for name, limit in limits.items() if name not in exact}
     for name, words in _beyond(a, b, judged, same_machine):
         (differs if _is_deterministic(name) else times).append(words)
+    if times:
+        times += [words for name, row in (("A", a), ("B", b)) for words in _longer(name, row)]
     return Compared(_words(point), tuple(differs), tuple(times))
 
 
@@ -98,8 +102,18 @@ def _overlap(a: ModelRow, b: ModelRow) -> bool:
     return a.startup_low_ms <= b.startup_high_ms and b.startup_low_ms <= a.startup_high_ms
 
 
+def _longer(name: str, row: ModelRow) -> Iterator[str]:
+    """Why times of a row are no good ones to hold others against."""
+    if row.disturbed:
+        yield f"{name} was disturbed: {row.disturbed}"
+    if row.resumed:
+        yield f"{name} was cut off and went on"
+
+
 def _is_deterministic(column: str) -> bool:
-    """Whether it is sizes or accuracy: the rest is time, or memory."""
+    """Whether it is sizes or accuracy: the rest is time, memory, or follows from these."""
+    if column in COUNTS:
+        return False
     return column.endswith("_perf") or not columns_of(IncrementRow)[column].unit
 
 

@@ -32,15 +32,15 @@ class ModelRow:
         float | None,
         Column("what the rebuilt model reaches where it was encoded", empty=_NOT_CODED),
     ] = None
-    anc_eval_time: Annotated[
-        float | None, Column("seconds that anc_perf took", empty=_NO_ANCHOR)
-    ] = None
-    rec_eval_time: Annotated[
-        float | None, Column("seconds that rec_perf took", empty=_NOT_CODED)
-    ] = None
-    enc_time: Annotated[float | None, Column("seconds to encode", empty=_NOT_CODED)] = None
+    anc_eval_time: Annotated[float | None, Column("that anc_perf took", "s", empty=_NO_ANCHOR)] = (
+        None
+    )
+    rec_eval_time: Annotated[float | None, Column("that rec_perf took", "s", empty=_NOT_CODED)] = (
+        None
+    )
+    enc_time: Annotated[float | None, Column("to encode", "s", empty=_NOT_CODED)] = None
     dec_time: Annotated[
-        float | None, Column("seconds to decode, the bitstream at hand", empty=_NOT_CODED)
+        float | None, Column("to decode, the bitstream at hand", "s", empty=_NOT_CODED)
     ] = None
     coder_name: Annotated[str, Column("the coder")]
     scenario_name: Annotated[str, Column("the scenario")]

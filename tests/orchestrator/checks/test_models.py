@@ -11,7 +11,7 @@ from orchestrator.checks.crosscheck import CrossCheck
 from orchestrator.checks.pairs import crosschecked
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
-from orchestrator.results.records import ProofRecord
+from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.delivery import Delivery
 from orchestrator.transit.journal import Journal, TransitRecord
@@ -33,7 +33,7 @@ CAME = Delivery(
 
 def run(
     folder: Path, row: ModelRow = ROW, startups_ms: tuple[float, ...] = (480,), cpu: str = "c",
-    **asked: object,
+    others: float = 0.0, **asked: object,
 ) -> Path:  # fmt: skip
     """A run folder of one coder over one link, with deliveries of these start-ups."""
     folder.mkdir()
@@ -46,7 +46,8 @@ def run(
     journal.add_coder(row)
     for number, startup_ms in enumerate(startups_ms):
         link_ms = CAME.link_ms + startup_ms - CAME.startup_ms
-        journal.add(changed(CAME, number=number, link_ms=link_ms, receive_ms=link_ms + 10))
+        came = changed(CAME, number=number, link_ms=link_ms, receive_ms=link_ms + 10)
+        journal.add(changed(came, machine=MachineRecord(others_share=others)))
     return folder
 
 
@@ -75,6 +76,30 @@ def test_times_agree_whose_intervals_have_a_value_in_common(tmp_path: Path) -> N
     a = run(tmp_path / "a", startups_ms=(479, 480, 590))
     b = run(tmp_path / "b", startups_ms=(585, 590, 600))
     assert not any("startup_ms" in told for row in check(a, b).rows for told in row.times)
+
+
+def test_a_time_that_was_disturbed_says_so_and_does_not_count_among_ratios(tmp_path: Path) -> None:
+    found = check(run(tmp_path / "a"), run(tmp_path / "b", startups_ms=(600,), others=0.5))
+    ((first, *_, last),) = [row.times for row in found.rows]
+    assert first.startswith("link_ms 430 and 550")
+    assert last == "B was disturbed: other processes used 50% of the processors"
+    assert found.ratios == ()
+
+
+def test_what_takes_time_and_what_is_counted_on_the_way_is_not_deterministic(
+    tmp_path: Path,
+) -> None:
+    (file := tmp_path / "t.yaml").write_text(
+        "models: {enc_time: {relative: 0.1}, rec_eval_time: {relative: 0.1}, deliveries: {}}"
+    )
+    a = run(tmp_path / "a", replace(ROW, enc_time=1.0, rec_eval_time=1.0))
+    b = run(tmp_path / "b", replace(ROW, enc_time=2.0, rec_eval_time=2.0), (480, 480))
+    found = crosschecked(a, b, read_tolerances(file))
+    assert found.deterministic
+    ((*times,),) = [row.times for row in found.rows]
+    assert times == [
+        "enc_time 1 and 2 (10 %)", "rec_eval_time 1 and 2 (10 %)", "deliveries 1 and 2 (equal)"
+    ]  # fmt: skip
 
 
 def test_another_machine_is_not_held_to_what_processors_take(tmp_path: Path) -> None:
