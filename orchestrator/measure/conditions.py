@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psutil
 
-from orchestrator.results.facts import Conditions, NodeFacts
+from orchestrator.results.facts import CodedFacts, Conditions, NodeFacts
 from orchestrator.testbed.pair import Pair
+from splitbed.node.host import PACKAGES, cpu_name, versions
 from splitbed.v1 import nodes_pb2
 
+CODING_PACKAGES = (*PACKAGES, "zstandard", "nncodec")
 COMPARABLE = ("link_backend", "git_commit", "kernel", "python", "ue", "edge", "nodes", "tcp")
 """What must not change between the cells of one run, since they are compared with one another."""
 
@@ -42,15 +44,26 @@ def conditions(pair: Pair, link_backend: str) -> Conditions:
     )
 
 
+def coded_facts() -> CodedFacts:
+    """This process, as what codes and judges models."""
+    return CodedFacts(
+        git_commit=git_commit(),
+        python=platform.python_version(),
+        cpu=cpu_name(),
+        cpus=len(os.sched_getaffinity(0)),
+        packages=dict(sorted(versions(CODING_PACKAGES))),
+    )
+
+
 def warnings(pair: Pair) -> list[str]:
     """What a reader of the results should know of the nodes."""
     found = [] if pair.secure else ["the nodes were neither encrypted nor authenticated"]
     nodes = {"UE": pair.ue, "edge": pair.edge, **_others(pair)}
     common = set.intersection(*({*node.packages} for node in nodes.values()))
-    versions = {name: [node.packages[name] for node in nodes.values()] for name in common}
-    versions["splitbed"] = [node.version for node in nodes.values()]
+    told = {name: [node.packages[name] for node in nodes.values()] for name in common}
+    told["splitbed"] = [node.version for node in nodes.values()]
     differing = [
-        f"{name} {_all(told)}" for name, told in sorted(versions.items()) if len({*told}) > 1
+        f"{name} {_all(every)}" for name, every in sorted(told.items()) if len({*every}) > 1
     ]
     if differing:
         found.append(

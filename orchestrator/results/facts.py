@@ -80,6 +80,16 @@ class NodeFacts(Record, frozen=True, kw_only=True):
     offloads: dict[str, bool] | None = None
 
 
+class CodedFacts(Record, frozen=True, kw_only=True):
+    """By what models were coded and judged, without a link; of earlier runs it is not known."""
+
+    git_commit: str | None = None
+    python: str | None = None
+    cpu: str | None = None
+    cpus: int | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+
+
 class Conditions(Record, frozen=True, kw_only=True):
     """What a cross-checker needs to repeat a run (clause 2).
 

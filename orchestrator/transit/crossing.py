@@ -55,9 +55,10 @@ class Crossing(Generic[_Row]):
 
         Those that ended before are left out. What goes wrong with one is in its record.
         """
+        ended = self.journal.ended
         for number in range(count):
             for link in self._links:
-                if (coder, link.words, number) not in self.journal.ended:
+                if (coder, link.words, number) not in ended:
                     self.once(coder, link, number, rebuilt)
 
     def once(self, coder: str, link: LinkSpec, number: int, rebuilt: Path) -> None:
@@ -122,8 +123,8 @@ def once_more(journal: Journal[_Row], once: Callable[[Delivery], None], told: To
     if doubtful:
         told(f"delivering once more what was disturbed: {len(doubtful)}")
     for one in doubtful:
-        if one.key not in {other.key for other in journal.doubtful}:
-            continue
+        if not journal.deliveries[one.key].is_doubtful:
+            continue  # a better one came with another
         once(one)
         in_vain = in_vain + 1 if journal.deliveries[one.key].is_doubtful else 0
         if in_vain == MOST_IN_VAIN:

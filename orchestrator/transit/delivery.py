@@ -30,7 +30,8 @@ class Delivery(Record, frozen=True, kw_only=True):
     ``error`` is why it failed, None where it did not. ``ue_perf`` is what the UE's model reaches,
     which no link changes: it was judged at the coder's first one. ``here`` says whether the UE is
     on the machine that encoded. ``model_peak_bytes`` is of the model alone, told likewise.
-    ``since_request_ms`` and ``inferences_meanwhile`` are of models in increments.
+    ``since_request_ms`` and ``inferences_meanwhile`` are of models in increments; what disturbed or
+    cut off the steps that the first has in it stands in ``disturbed_before``, ``resumed_before``.
     """
 
     coder: str
@@ -51,6 +52,8 @@ class Delivery(Record, frozen=True, kw_only=True):
     here: bool = True
     model_peak_bytes: int | None = None
     since_request_ms: float | None = None
+    disturbed_before: str = ""
+    resumed_before: int = 0
     inferences_meanwhile: int | None = None
     proofs: tuple[ProofRecord, ...] = ()
     machine: MachineRecord = MachineRecord()
@@ -78,7 +81,8 @@ class Delivery(Record, frozen=True, kw_only=True):
     @property
     def disturbed(self) -> str:
         """Who else was at work on the machine meanwhile; nothing where nobody was."""
-        return "; ".join(busy_by(self.machine))
+        before = f"before it, {self.disturbed_before}" if self.disturbed_before else ""
+        return "; ".join(filter(None, [*busy_by(self.machine), before]))
 
     @property
     def fault(self) -> str:
@@ -125,10 +129,15 @@ def counting(deliveries: Iterable[Delivery]) -> dict[Key, Delivery]:
     """Those that count, by their keys: of several of one, the last that is as good as any."""
     found: dict[Key, Delivery] = {}
     for one in deliveries:
-        before = found.get(one.key)
-        if before is None or _worth(one) >= _worth(before):
-            found[one.key] = one
+        count(one, found)
     return found
+
+
+def count(one: Delivery, found: dict[Key, Delivery]) -> None:
+    """Have it count, too, unless what counts so far is better."""
+    before = found.get(one.key)
+    if before is None or _worth(one) >= _worth(before):
+        found[one.key] = one
 
 
 def _worth(one: Delivery) -> tuple[bool, bool, bool]:
@@ -206,6 +215,8 @@ def _remarks(row: ModelRow, one: Delivery) -> list[str]:
         remarks.append("nothing in its inputs judges it")
     if one.resumed:
         remarks.append("it was cut off, and its times are longer for it")
+    if one.resumed_before:
+        remarks.append("a step before it was cut off, and since_request_ms is longer for it")
     return remarks
 
 

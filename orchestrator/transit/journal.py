@@ -2,11 +2,11 @@
 
 NAME.json      what was asked, of which model, on which machines     coders.jsonl   rows without
 cells.jsonl    a line per delivery                                   a link, one per coder
-NAME.csv       a row per coder and link: made of both, whenever more is known
+NAME.csv       a row per coder and link: made of both, as more is known
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -15,26 +15,33 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from orchestrator.measure.conditions import COMPARABLE, now
-from orchestrator.results.facts import Conditions, ModelFacts
+from orchestrator.results.facts import CodedFacts, Conditions, ModelFacts
 from orchestrator.results.json_record import Record
 from orchestrator.results.run_folder import CELLS_FILE, RunFolder
-from orchestrator.transit.delivery import Delivery, Key, counting
+from orchestrator.transit.delivery import Delivery, Key, count, counting
 from orchestrator.transit.row import ModelRow
-from splitbed.errors import SplitbedError, UsageError
+from splitbed.errors import RunError, SplitbedError, UsageError
 
 CODERS_FILE = "coders.jsonl"
+_NOT_COMPARED = ("config", "out", "out_dir")
+"""Options of a sweep, which are compared one by one; and where the run is, which may be moved."""
+FRESH = 16
+"""Where the table lacks a delivery of so many, it is written anew."""
 _Row = TypeVar("_Row", bound=ModelRow)
 
 
 class TransitRecord(Record, frozen=True, kw_only=True):
     """What was asked, of which model, and under which conditions deliveries were measured.
 
-    ``resumed`` has the times at which it was gone on with. Conditions are those of the first
-    delivery; of what is measured without a link there are none.
+    ``files`` has the sha256 of those that options name, ``coded`` says by what coders.jsonl was
+    made. Conditions are those of the first delivery; of what is measured without a link there are
+    none. ``resumed`` has the times at which it was gone on with.
     """
 
     asked: Mapping[str, object] = {}
+    files: Mapping[str, str] = {}
     model: ModelFacts = ModelFacts()
+    coded: CodedFacts = CodedFacts()
     conditions: Conditions = Conditions()
     resumed: tuple[str, ...] = ()
 
@@ -96,33 +103,35 @@ class Journal(Generic[_Row]):
                 self.damage.append(f"{folder.path / CODERS_FILE}: a row is left out: {error}")
             else:
                 self.here[row.coder_name] = row
-        self._deliveries = [*folder.kept(CELLS_FILE, Delivery, self.damage)]
+        self.deliveries = counting(folder.kept(CELLS_FILE, Delivery, self.damage))
+        """Those that count, by their keys."""
+        self._unwritten = 0
 
     @classmethod
     def begun(
         cls, folder: RunFolder, layout: Layout[_Row], fresh: TransitRecord, tag: str = ""
     ) -> Self:
-        """That of a new run, or of one that goes on with the model that it began with."""
-        record = fresh
+        """That of a new run, or of one that goes on as it began; UsageError where it cannot."""
+        journal, record = cls(folder, layout, tag), fresh
         if layout.is_in(folder.path):
             before = layout.asked(folder.path)
-            if before.model != fresh.model:
+            if others := [*_others(before, fresh, coded=bool(journal.here))]:
                 raise UsageError(
-                    f"cannot resume {folder.path}: the model or its inputs have changed since; "
+                    f"cannot resume {folder.path}, these have changed since: {', '.join(others)}; "
                     "start a new one"
                 )
-            record = changed(before, resumed=(*before.resumed, now()))
+            record = changed(before, coded=fresh.coded, resumed=(*before.resumed, now()))
         folder.replace(layout.asked_file, record.json(indent=2))
-        return cls(folder, layout, tag)
+        return journal
 
     def under(self, conditions: Conditions) -> None:
         """Deliveries are measured under these; UsageError where others were under other ones."""
         record = self.layout.asked(self.folder.path)
-        if self._deliveries:
-            names = COMPARABLE
+        if self.deliveries:
             before = record.conditions
-            other = [one for one in names if getattr(before, one) != getattr(conditions, one)]
-            if other:
+            if other := [
+                one for one in COMPARABLE if getattr(before, one) != getattr(conditions, one)
+            ]:
                 raise UsageError(
                     f"cannot resume {self.folder.path}, these have changed since: "
                     f"{', '.join(other)}; start a new one"
@@ -130,11 +139,6 @@ class Journal(Generic[_Row]):
             return
         told = changed(record, conditions=conditions).json(indent=2)
         self.folder.replace(self.layout.asked_file, told)
-
-    @property
-    def deliveries(self) -> dict[Key, Delivery]:
-        """Those that count."""
-        return counting(self._deliveries)
 
     @property
     def ended(self) -> set[Key]:
@@ -167,6 +171,10 @@ class Journal(Generic[_Row]):
             return found
         return dict(sorted(found.items(), key=lambda item: links.index(item[0][1])))
 
+    def keep(self, coders: Sequence[str]) -> None:
+        """Have rows of these alone, in this order; each of them is here."""
+        self.here = {name: self.here[name] for name in coders}
+
     def add_coder(self, row: _Row) -> None:
         """Write down what a coder came to here."""
         self.here[row.coder_name] = row
@@ -175,20 +183,52 @@ class Journal(Generic[_Row]):
 
     def add(self, one: Delivery) -> None:
         """Write down a delivery."""
-        self._deliveries.append(one)
+        count(one, self.deliveries)
         self.folder.append(CELLS_FILE, one.line())
-        self.write()
+        self._unwritten += 1
+        if self._unwritten * FRESH >= len(self.deliveries):  # all of its rows are made for it
+            self.write()
 
     def write(self) -> None:
         """Write the table anew."""
         self.folder.replace(self._results, self.layout.csv(self.rows))
+        self._unwritten = 0
+
+    @contextmanager
+    def going_on(self, command: str, told: Callable[[str], None]) -> Iterator[Self]:
+        """Write the table in the end, and tell how to go on with what is stopped.
+
+        Not of a UsageError, which would come again.
+        """
+        try:
+            yield self
+        except (SplitbedError, KeyboardInterrupt) as stopped:
+            with suppress(RunError):  # which is what stopped it, then
+                self.write()
+            if not isinstance(stopped, UsageError):
+                kept = "what was measured is kept; " if self.here else ""
+                told(f"{kept}go on with: {command}")
+            raise
+        self.write()
 
 
-@contextmanager
-def going_on(command: str, told: Callable[[str], None]) -> Iterator[None]:
-    """Tell how to go on with what is stopped."""
-    try:
-        yield
-    except (SplitbedError, KeyboardInterrupt):
-        told(f"what was measured is kept; go on with: {command}")
-        raise
+def _others(before: TransitRecord, fresh: TransitRecord, *, coded: bool) -> Iterator[str]:
+    """What of a run is not as it began; of what `coded` models, too, where rows are there."""
+    if before.model != fresh.model:
+        yield "the model or its inputs"
+    # an earlier version did not know all options of today: it had their usual values
+    for one, other in ((before.asked, fresh.asked), (_config(before), _config(fresh))):
+        names = sorted((one.keys() & other.keys()).difference(_NOT_COMPARED))
+        yield from (f"option {name}" for name in names if one[name] != other[name])
+    for name in sorted(before.files.keys() & fresh.files.keys()):
+        if before.files[name] != fresh.files[name]:
+            yield f"what is in the file of option {name}"
+    for name in CodedFacts.__struct_fields__ if coded else ():
+        if getattr(before.coded, name) != getattr(fresh.coded, name):
+            yield name
+
+
+def _config(record: TransitRecord) -> Mapping[str, object]:
+    """The options of a sweep among those that were asked."""
+    config = record.asked.get("config")
+    return config if isinstance(config, Mapping) else {}

@@ -13,6 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.measure.conditions import coded_facts
+from orchestrator.results.archive import sha256_of
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.run_folder import MODELS_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
@@ -23,7 +25,7 @@ from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.crossing import Crossing
 from orchestrator.transit.delivery import row_of
 from orchestrator.transit.evaluation import Evaluation, named
-from orchestrator.transit.journal import Journal, Layout, TransitRecord, going_on
+from orchestrator.transit.journal import Journal, Layout, TransitRecord
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.published import Scenario, is_class, scenario_named
 from orchestrator.transit.row import ModelRow, results_csv
@@ -79,9 +81,7 @@ def _kept(
     stem = Path(asked.model_name).stem or asked.scenario_name
     folder = RunFolder(resumed) if resumed else create(asked.out_dir, f"models-{stem}")
     go_on = go_on or f"orchestrate model-sweep --resume {folder.path}"
-    with folder.locked(), going_on(go_on, told):
-        fresh = TransitRecord(asked=asked.model_dump(mode="json"), model=facts)
-        journal = Journal.begun(folder, MODELS, fresh, asked.unique_tag)
+    with folder.locked(), _begun(folder, asked, facts).going_on(go_on, told) as journal:
         evaluation = Evaluation(asked, scenario, folder)
         # all of it first: what judges here is no burden to what is timed there
         known = {name for name, row in journal.here.items() if not row.fault}
@@ -89,8 +89,26 @@ def _kept(
             journal.add_coder(row)
         if over_links:
             over_links(journal, {name: evaluation.rebuilt(name) for name in journal.here})
-        journal.write()
         return Outcome(journal.rows, folder.path)
+
+
+def _begun(folder: RunFolder, asked: ModelSweep, facts: ModelFacts) -> Journal[ModelRow]:
+    files = {"have": asked.have, "enc_cfg_file_name": asked.enc_cfg_file_name}
+    fresh = TransitRecord(
+        asked=asked.model_dump(mode="json"),
+        files={name: _sha256(name, file) for name, file in files.items() if file},
+        model=facts,
+        coded=coded_facts(),
+    )
+    return Journal.begun(folder, MODELS, fresh, asked.unique_tag)
+
+
+def _sha256(name: str, file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except OSError as error:
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{option} {file}: it cannot be read ({error.strerror})") from None
 
 
 def resumed_sweep(folder: Path) -> ModelSweep:

@@ -6,7 +6,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,11 +54,11 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             version=importlib.metadata.version("splitbed"),
             pid=os.getpid(),
             clock=clock_id(),
-            cpu=_cpu_name(),
+            cpu=cpu_name(),
             cpus=len(os.sched_getaffinity(0)),
             protocol=PROTOCOL,
             sessions=self.limits.sessions,
-            packages=dict(_versions()),
+            packages=dict(versions(PACKAGES)),
         )
         self._profiling = threading.RLock()
         self.lease = Lease(lambda: self.in_flight.last_s)
@@ -140,8 +140,9 @@ def _check_waits(context: grpc.ServicerContext) -> None:
         raise NodeError("it was given up before it began")
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in PACKAGES:
+def versions(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each that is installed, and its version."""
+    for name in packages:
         try:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -158,7 +159,8 @@ def _busy_s() -> float:
     return busy_s
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's, as Linux has it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -30,8 +30,8 @@ class IncrementRow(ModelRow):
     since_request_ms: Annotated[
         float | None,
         Column(
-            "from the first request until this version gives its first result: of an update, with "
-            "all steps before it",
+            "startup_ms, of an update with those of all steps before it: control calls between "
+            "them are not in it",
             "ms",
             empty=_NO_LINK,
         ),

@@ -6,11 +6,12 @@
 increments.csv    a row per version and link    VERSION.bit, VERSION.onnx   bitstream, rebuilt model
 cells.jsonl       a line per delivery           coders.jsonl                a line per version
 increments.json   what was asked, of which model, on which machines
+groups.json       the weights of each update by layer, by their places
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from netem.spec import LinkSpec
 from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.measure.conditions import coded_facts
 from orchestrator.results.run_folder import INCREMENTS_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
@@ -37,9 +39,9 @@ from orchestrator.transit.increments.row import (
     increment_row_of,
     increments_csv,
 )
-from orchestrator.transit.increments.sensitivity import groups_by_need
+from orchestrator.transit.increments.sensitivity import groups
 from orchestrator.transit.inferring import Inferring
-from orchestrator.transit.journal import Journal, Layout, TransitRecord, going_on
+from orchestrator.transit.journal import Journal, Layout, TransitRecord
 from orchestrator.transit.outcome import Outcome
 from splitbed.checked import one_line
 from splitbed.errors import NodeError, UsageError
@@ -82,25 +84,22 @@ def run_incremental(
         stem = f"increments-{local.model.name}"
         folder = RunFolder(resumed) if resumed else create(asked.out, stem)
         go_on = go_on or f"orchestrate increments --resume {folder.path}"
-        with folder.locked(), going_on(go_on, told):
-            fresh = TransitRecord(
-                asked=_ASKED.dump_python(asked, mode="json"), model=local.model.facts
-            )
-            journal = Journal.begun(folder, INCREMENTS, fresh)
-            if not _all_coded(asked, journal):
-                named = versions(asked.bits, _groups(asked, scenario, folder, told))
-                for row in here(scenario, local, named, folder, told):
+        with folder.locked(), _begun(folder, asked, local).going_on(go_on, told) as journal:
+            named = versions(asked.bits, groups(asked, scenario, folder, told))
+            coders = [coder for _, _, coder in named]
+            if not {*coders} <= journal.here.keys():
+                for row in here(scenario, local, named, folder, told, {*journal.here}):
                     journal.add_coder(row)
+            journal.keep(coders)
             if site:
                 _over_links(asked, site, local, scenario, journal, told)
-            journal.write()
             return Outcome(journal.rows, folder.path)
 
 
-def _all_coded(asked: Incremental, journal: Journal[IncrementRow]) -> bool:
-    """Whether the last of all updates is in it."""
-    ends = [row for row in journal.here.values() if row.version == UPDATE]
-    return any((row.precision_bit, row.refined_share) == (asked.bits[-1], 1) for row in ends)
+def _begun(folder: RunFolder, asked: Incremental, local: LocalModel) -> Journal[IncrementRow]:
+    told = _ASKED.dump_python(asked, mode="json")
+    fresh = TransitRecord(asked=told, model=local.model.facts, coded=coded_facts())
+    return Journal.begun(folder, INCREMENTS, fresh)
 
 
 def resumed_incremental(folder: Path) -> Incremental:
@@ -132,31 +131,25 @@ def versions(
     ]
 
 
-def _groups(
-    asked: Incremental, scenario: AnchorScenario, folder: RunFolder, told: Told
-) -> list[list[int]]:
-    """The weights that each update of a refinement is of, by their places; none: all at once."""
-    if asked.by_layer == 1:
-        return []
-    told("looking for the weights that outputs need most")
-    whole = read_model(scenario.path)
-    return groups_by_need(scenario, whole, asked.bits, asked.by_layer, folder.path)
-
-
 def here(
     scenario: AnchorScenario,
     local: LocalModel,
     named: Sequence[tuple[str, int, str]],
     folder: RunFolder,
     told: Told,
+    known: Collection[str] = (),
 ) -> Iterator[IncrementRow]:
-    """Each version encoded, decoded and judged in this process."""
+    """Each version but those `known`, encoded, decoded and judged in this process."""
     whole = read_model(scenario.path)
     told(f"judging {local.model.name}, the anchor")
     perf, took_s = scenario.performance(scenario.path)
     dataset = local.model.facts.dataset
     held: ModelFile | None = None
     for version, bits, coder in named:
+        file = folder.path / f"{file_name(coder)}.{whole.form}"
+        if coder in known and file.is_file():
+            held = read_model(file)
+            continue
         told(f"coding {local.model.name} as {coder}")
         row = IncrementRow(
             version=version,
@@ -231,10 +224,11 @@ def _over_links(
 ) -> None:
     with testbed(site, local.model, scenario.config.flow_links) as bed:
         sending = Sending(Crossing(bed, scenario, journal))
+        ended = journal.ended
         for number in range(asked.runs):
             for link, *_ in scenario.config.flow_links:
                 every = {(name, link.words, number) for name in journal.here}
-                if not every <= journal.ended:
+                if not every <= ended:
                     told(f"sending {local.model.name} over {link.words}")
                     sending.over(link, number)
         once_more(journal, lambda one: sending.over(one.link, one.number), told)
@@ -249,17 +243,28 @@ class Sending:
 
     def over(self, link: LinkSpec, number: int = 0) -> None:
         """All of them over the link; what follows one that failed is not sent."""
-        since, failed = 0.0, ""
+        since, failed, disturbed, resumed = 0.0, "", list[str](), 0
         for name, row in self._journal.here.items():
             updates = row.version == UPDATE
             if failed and updates:
                 error = f"not sent, as {failed} failed"
                 self._journal.add(Delivery(coder=name, link=link, number=number, error=error))
                 continue
+            if not updates:
+                since, disturbed, resumed = 0.0, [], 0
             sent = self._sent(name, link, number, updates=updates)
             failed = name if sent.error is not None else ""
-            since = (since if updates else 0.0) + sent.startup_ms
-            self._journal.add(changed(sent, since_request_ms=None if failed else since))
+            since += sent.startup_ms
+            self._journal.add(
+                changed(
+                    sent,
+                    since_request_ms=None if failed else since,
+                    disturbed_before="; ".join(dict.fromkeys(disturbed)),
+                    resumed_before=resumed,
+                )
+            )
+            disturbed += [sent.disturbed] if sent.disturbed else []
+            resumed += sent.resumed
 
     def _sent(self, coder: str, link: LinkSpec, number: int, *, updates: bool) -> Delivery:
         inferring = Inferring(self._crossing.infer)

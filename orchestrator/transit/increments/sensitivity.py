@@ -3,18 +3,52 @@
 Measured, on inputs of the validation partition: one weight coarse, all others fine.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
+from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.anchor import AnchorScenario
+from orchestrator.transit.increments.asked import Incremental
 from orchestrator.transit.published import VALID
+from splitbed.errors import UsageError
 from splitbed.model_coders.increments import at, weights_of
-from splitbed.model_data import ModelFile, write_model
+from splitbed.model_data import ModelFile, read_model, write_model
 from splitbed.tensors import Tensors
 
 FRAMES = 10
+GROUPS_FILE = "groups.json"
+_GROUPS = TypeAdapter(list[list[Annotated[int, Field(ge=0, lt=1 << 16)]]])
+
+
+def groups(
+    asked: Incremental, scenario: AnchorScenario, folder: RunFolder, told: Callable[[str], None]
+) -> list[list[int]]:
+    """The weights that each update of a refinement is of, by their places; none: all at once.
+
+    They are found once, and written down: updates are named by them. Raises UsageError for what
+    is no such file.
+    """
+    if asked.by_layer == 1:
+        return []
+    file = folder.path / GROUPS_FILE
+    if file.exists():
+        try:
+            return _GROUPS.validate_json(file.read_bytes())
+        except ValidationError:
+            raise UsageError(
+                f"cannot resume {folder.path}: its {file.name} is damaged; have it from a backup,"
+                " or start a new one"
+            ) from None
+    told("looking for the weights that outputs need most")
+    whole = read_model(scenario.path)
+    found = groups_by_need(scenario, whole, asked.bits, asked.by_layer, folder.path)
+    folder.replace(GROUPS_FILE, json.dumps(found))
+    return found
 
 
 def groups_by_need(

@@ -1,6 +1,7 @@
 """What a row says of deliveries over a link, and what is left of them when one fails."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +12,17 @@ from netem.spec import LinkSpec, Shape
 from netem.wire import IPV6_HEADER_BYTES, wire_ms
 from orchestrator.cli.show.models import show_models
 from orchestrator.measure.arriving import Arrival
-from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
+from orchestrator.results.facts import CodedFacts, Conditions, ModelFacts, NodeFacts
 from orchestrator.results.records import MachineRecord, ProofRecord, TcpFacts
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.crossing import once_more
 from orchestrator.transit.delivery import Delivery, counting, delivered, row_of
 from orchestrator.transit.inferring import Inferring
-from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.journal import FRESH, Journal, Layout, TransitRecord
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
-from splitbed.errors import UsageError
+from splitbed.errors import NodeError, UsageError
 from splitbed.v1 import nodes_pb2
 
 BYTES = 500_000
@@ -134,8 +135,10 @@ def test_of_one_that_was_made_again_the_best_counts_and_of_equals_the_last() -> 
         assert [*counting(tried).values()] == [counts]
 
 
-def journal(folder: Path, **facts: object) -> Journal[ModelRow]:
-    record = TransitRecord(asked={"a": 1}, model=ModelFacts(name="m", **facts))  # type: ignore[arg-type]
+RECORD = TransitRecord(asked={"a": 1}, model=ModelFacts(name="m"))
+
+
+def journal(folder: Path, record: TransitRecord = RECORD) -> Journal[ModelRow]:
     return Journal.begun(RunFolder(folder), MODELS, record)
 
 
@@ -174,10 +177,82 @@ def test_a_run_goes_on_with_its_own_model_on_its_own_machines(tmp_path: Path) ->
     first = journal(tmp_path)
     first.under(Conditions(ue=NodeFacts(cpu="one")))
     first.add(came())
-    with pytest.raises(UsageError, match="the model or its inputs have changed"):
-        journal(tmp_path, sha256="1")
+    with pytest.raises(UsageError, match="have changed since: the model or its inputs; start"):
+        journal(tmp_path, changed(RECORD, model=ModelFacts(name="m", sha256="1")))
     with pytest.raises(UsageError, match="these have changed since: ue"):
         journal(tmp_path).under(Conditions(ue=NodeFacts(cpu="another")))
+
+
+@pytest.mark.parametrize(
+    ("fresh", "says"),
+    [
+        ({"asked": {"a": 2, "out": "y"}}, "option a"),
+        ({"asked": {"a": 1, "out": "y", "config": {"bw": [5]}}}, "option bw"),
+        ({"files": {"have": "1"}}, "what is in the file of option have"),
+        ({"coded": CodedFacts(git_commit="1", packages={"numpy": "2"})}, "git_commit, packages"),
+    ],
+)
+def test_a_run_goes_on_with_what_it_was_asked_and_what_coded_its_models(
+    fresh: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    begun = changed(RECORD, asked={"a": 1, "out": "x", "config": {"bw": [20]}}, files={"have": "0"})
+    journal(tmp_path, begun).add_coder(ROW)
+    # what an earlier version did not know, and another place
+    journal(tmp_path, changed(begun, asked={**begun.asked, "out": "y", "new": 1}))
+    with pytest.raises(UsageError, match=f"these have changed since: {says}; start a new one"):
+        journal(tmp_path, changed(begun, **fresh))
+
+
+def test_where_nothing_is_coded_yet_anything_may_code(tmp_path: Path) -> None:
+    journal(tmp_path)
+    after = CodedFacts(git_commit="1")
+    journal(tmp_path, changed(RECORD, coded=after)).add_coder(ROW)
+    assert MODELS.asked(tmp_path).coded == after
+
+
+def test_a_table_costs_little_of_what_many_deliveries_take(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def counted(row: ModelRow, deliveries: Sequence[Delivery]) -> ModelRow:
+        made.append(len(deliveries))
+        return row
+
+    layout = Layout("a.json", "a.csv", ModelRow, counted, lambda rows: f"{len(rows)}")
+    kept = Journal(RunFolder(tmp_path), layout)
+    kept.add_coder(ROW)
+    many = 200
+    for number in range(many):
+        kept.add(came(number=number))
+    assert sum(made) < 2 * FRESH * many
+    with kept.going_on("", lambda _: None):
+        pass
+    assert made[-1] == many
+
+
+@pytest.mark.parametrize(
+    ("stopped", "says"),
+    [
+        (NodeError("it died"), ["what was measured is kept; go on with: it again"]),
+        (KeyboardInterrupt(), ["what was measured is kept; go on with: it again"]),
+        (UsageError("this cannot be"), []),
+    ],
+)
+def test_what_would_be_refused_again_is_not_advised(
+    stopped: BaseException, says: list[str], tmp_path: Path
+) -> None:
+    kept, said = journal(tmp_path), list[str]()
+    with pytest.raises(type(stopped)), kept.going_on("it again", said.append):
+        kept.add_coder(ROW)
+        raise stopped
+    assert said == says
+    assert "int8" in (tmp_path / "results.csv").read_text()
+
+
+def test_what_is_not_measured_is_not_told_to_be_kept(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(NodeError), journal(tmp_path).going_on("it again", said.append):
+        raise NodeError("it died")
+    assert said == ["go on with: it again"]
 
 
 def test_what_was_disturbed_is_delivered_again_until_that_is_in_vain(tmp_path: Path) -> None:

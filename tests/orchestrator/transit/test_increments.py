@@ -6,12 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as changed
 
 import splitbed
+from netem.spec import LinkSpec, symmetric
+from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave, tables
+from orchestrator.transit.delivery import Delivery
+from orchestrator.transit.increments import sensitivity
 from orchestrator.transit.increments.asked import Incremental, incremental
 from orchestrator.transit.increments.row import AT_ONCE, COARSE, UPDATE, IncrementRow
+from orchestrator.transit.increments.run import (
+    INCREMENTS,
+    Sending,
+    resumed_incremental,
+    run_incremental,
+)
+from orchestrator.transit.journal import Journal, TransitRecord
 from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import encoded
@@ -86,12 +98,12 @@ def test_the_table_has_the_clauses_columns(outcome: Outcome[IncrementRow]) -> No
 
 
 def row(version: str, bits: int, mbit: float, **told: object) -> IncrementRow:
-    usual = {
+    usual: dict[str, object] = {
         "anc_size": 4_000_000, "metric_name": "accuracy", "coder_name": "c",
         "scenario_name": "10.6", "data_set_name": "voc", "model_name": "resnet18",
         "unique_tag": "", "eval_compression": True, "eval_anchor": True,
     }  # fmt: skip
-    return IncrementRow(version=version, precision_bit=bits, bw_mbit=mbit, **usual, **told)  # type: ignore[arg-type]
+    return IncrementRow(version=version, precision_bit=bits, bw_mbit=mbit, **usual | told)  # type: ignore[arg-type]
 
 
 def test_over_links_the_first_answer_and_the_full_accuracy_are_told_both_ways(
@@ -172,6 +184,68 @@ def test_layer_by_layer_it_ends_at_the_same_model(tmp_path: Path) -> None:
     assert shares[-1] == coarse.refined_share == 1
     assert sum(row.rec_size or 0 for row in updates) < (at_once.rec_size or 0)
     assert outcome.exit_code == 0
+
+
+def test_what_was_stopped_while_it_coded_goes_on_with_the_same_updates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = asked("4,8", out := tmp_path / "run", by_layer=2, accuracy_frames=3)
+    said: list[str] = []
+    first = run_incremental(wanted, said.append)
+    lines = (out / "coders.jsonl").read_bytes().splitlines(keepends=True)
+    assert len(lines) == len(first.rows) == 4
+    # needs are measured otherwise on another machine
+    monkeypatch.setattr(sensitivity, "groups_by_need", None)
+    for kept in ([0, 1, 2], [0, 2, 3], [0, 1, 3]):
+        (out / "coders.jsonl").write_bytes(b"".join(lines[place] for place in kept))
+        said.clear()
+        again = run_incremental(resumed_incremental(out), said.append, out)
+        assert len(said) == 2  # the anchor, and what is missing
+        assert [one.coder_name for one in again.rows] == [one.coder_name for one in first.rows]
+        assert [one.rec_sha256 for one in again.rows] == [one.rec_sha256 for one in first.rows]
+    (out / "groups.json").write_text("[[-1]]")
+    with pytest.raises(UsageError, match=r"its groups.json is damaged"):
+        run_incremental(resumed_incremental(out), said.append, out)
+
+
+class Sent:
+    """Delivers what is made up, each version's in turn."""
+
+    def __init__(self, journal: Journal[IncrementRow], delivered: list[Delivery]) -> None:
+        self.journal, self._delivered = journal, iter(delivered)
+
+    def ready(self, coder: str) -> None:
+        pass
+
+    def infer(self) -> None:
+        pass
+
+    def over(self, coder: str, link: LinkSpec, number: int, during: object) -> Delivery:
+        return changed(next(self._delivered), coder=coder)
+
+
+def test_a_time_since_the_request_tells_what_disturbed_the_steps_before(tmp_path: Path) -> None:
+    journal = Journal.begun(RunFolder(tmp_path), INCREMENTS, TransitRecord())
+    for version, name in ((AT_ONCE, "a"), (COARSE, "b"), (UPDATE, "c"), (UPDATE, "d")):
+        journal.add_coder(row(version, 8, 20, rec_sha256="00", rec_perf=0.5, coder_name=name))
+    link = symmetric(rate_mbit=20)
+    proof = ProofRecord(uplink_mbit=20, downlink_mbit=20, rtt_min_ms=1)
+    quiet = Delivery(
+        coder="", link=link, bytes=1_000_000, link_ms=430.0, receive_ms=440.0, sha256="00",
+        ue_perf=0.5, proofs=(proof,),
+    )  # fmt: skip
+    busy = changed(quiet, machine=MachineRecord(others_share=0.5), resumed=1)
+    sending = Sending(Sent(journal, [busy, busy, quiet, quiet, *[quiet] * 4]))  # type: ignore[arg-type]
+    sending.over(link)
+    at_once, coarse, *updates = journal.rows
+    words = "other processes used 50% of the processors"
+    assert [at_once.disturbed, coarse.disturbed] == [words, words]
+    assert [one.disturbed for one in updates] == [f"before it, {words}"] * 2
+    assert [one.since_request_ms for one in updates] == [880, 1320]
+    assert "a step before it was cut off" in updates[0].remark
+    sending.over(link)
+    assert [one.disturbed for one in journal.rows] == [""] * 4
+    assert [one.remark for one in journal.rows] == [""] * 4
 
 
 @pytest.mark.parametrize("groups", [0, 101])

@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 import splitbed
+from orchestrator.results.facts import CodedFacts
 from orchestrator.transit.asked import model_sweep
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
@@ -106,6 +107,27 @@ def test_a_run_goes_on_with_what_is_not_there_yet(tmp_path: Path) -> None:
     (out / "models.json").write_text("{")
     with pytest.raises(UsageError, match=r"its models.json is damaged"):
         resumed_sweep(out)
+
+
+def test_a_run_that_is_asked_otherwise_now_is_no_resumed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file := tmp_path / "coder.cfg").write_text("a")
+    out, said = tmp_path / "out", list[str]()
+    asked = {"coder_name": "dummy", "scenario_name": f"{PUBLISHED}:Scenario"}
+    run(**asked, enc_cfg_file_name=file, out_dir=out)
+    before = resumed_sweep(out)
+    assert run_model_sweep(before, said.append, out).rows
+    with pytest.raises(UsageError, match="have changed since: option coder_name; start"):
+        run_model_sweep(before.replaced(coder_name="int8"), said.append, out)
+    monkeypatch.setattr("orchestrator.transit.run.coded_facts", CodedFacts)
+    with pytest.raises(UsageError, match=r"have changed since: .*python"):
+        run_model_sweep(before, said.append, out)
+    monkeypatch.undo()
+    file.write_text("b")
+    with pytest.raises(UsageError, match="have changed since: what is in the file of option enc_"):
+        run_model_sweep(before, said.append, out)
+    assert said == []  # nothing is done, and nothing advised
 
 
 def test_a_scenario_that_fails_is_named(tmp_path: Path) -> None:
