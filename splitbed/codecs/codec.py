@@ -5,7 +5,7 @@
 Bound to the tensors of a cut, it is one end's coder.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,10 +14,13 @@ import numpy as np
 from splitbed.codecs.stage import Array, Setting, Stage, StageKind
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import DATATYPES, TensorInfo, Tensors
+from splitbed.workers.wanted import check_wanted
 
 MOST_LETTERS = 200
 """Of a name; the names that were used last are remembered, so many of them."""
 MOST_REMEMBERED = 256
+STAGE_BYTES = 1 << 18
+"""What a stage of one tensor takes at least: an `int8` is two sessions of ONNX Runtime."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,16 @@ class Codec:
             UsageError: a stage cannot take its tensor or its parameter, or has nothing to do where
                 it stands; a tensor's size depends on the content; calibration is missing.
             MachineError: a library that a stage needs is missing.
+            NodeError: nobody waits for it any more.
         """
         return Coder(self.name, [self._bind(info, setting) for info in infos])
 
+    def least_bytes(self, tensors: int) -> int:
+        """What a coder of so many tensors takes at least."""
+        return STAGE_BYTES * len(self.stages) * tensors
+
     def _bind(self, info: TensorInfo, setting: Setting) -> "_Row":
+        check_wanted()
         if min(info.shape, default=0) < 0:
             raise UsageError(f"{self.name} cannot code {info}: its size depends on the content")
         stages: list[Stage] = []
@@ -132,6 +141,11 @@ class Coder:
         """The most bytes that ``encode`` ever gives, of all tensors together."""
         return sum(row.most_bytes for row in self._rows.values())
 
+    @property
+    def kept_bytes(self) -> int:
+        """About what its stages keep from frame to frame, at most."""
+        return sum(row.kept_bytes for row in self._rows.values())
+
     def encode(self, tensors: Tensors) -> Tensors:
         """The tensors, encoded: the names and order that it was bound to.
 
@@ -173,6 +187,14 @@ class _Row:
     @property
     def most_bytes(self) -> int:
         return self.stages[-1].most_bytes if self.stages else self.info.nbytes
+
+    @property
+    def kept_bytes(self) -> int:
+        # a stage of a user's package need not say what it keeps
+        kept: Iterable[int] = (
+            getattr(stage, "kept_bytes", stage.most_bytes) for stage in self.stages
+        )
+        return STAGE_BYTES * len(self.stages) + sum(kept)
 
     def encode(self, array: Array) -> Array:
         array = self._due(array, self.info, self.info.nbytes, "encode")

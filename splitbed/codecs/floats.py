@@ -1,10 +1,11 @@
 """Stages that keep 16 bits of floating point numbers that have more."""
 
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from splitbed.codecs.kernels import cast, kernel
+from splitbed.codecs.kernels import Kernel, cast, kernel
 from splitbed.codecs.plain import PlainKind
 from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged
 from splitbed.errors import NodeError
@@ -14,6 +15,9 @@ BF16_EXPONENT = 0x7F80
 BF16_MOST = 3.3895e38  # a little less than the greatest
 FP16_EXPONENT = 0x7C00
 WITHOUT_SIGN = 0x7FFF
+
+_casts: WeakValueDictionary[tuple[str, str], Kernel] = WeakValueDictionary()
+"""One for all tensors, as long as one of them needs it."""
 
 
 class _Fp16:
@@ -26,8 +30,8 @@ class _Fp16:
         self._shape = info.shape
         self.encoded = TensorInfo(info.name, "FP16", info.shape)
         self.most_bytes = self.encoded.nbytes
-        self._narrow = kernel(info.datatype, "FP16", 1, [cast("FP16")])
-        self._widen = kernel("FP16", info.datatype, 1, [cast(info.datatype)])
+        self._narrow = _cast(info.datatype, "FP16")
+        self._widen = _cast("FP16", info.datatype)
 
     def encode(self, array: Array) -> Array:
         halves = self._narrow(array.reshape(-1))
@@ -72,6 +76,12 @@ class _Bf16:
         bits <<= 16
         dtype = NUMPY_TYPES[self._info.datatype]
         return bits.view(np.float32).astype(dtype, copy=False).reshape(self._info.shape)
+
+
+def _cast(takes: str, gives: str) -> Kernel:
+    if (made := _casts.get((takes, gives))) is None:
+        made = _casts[takes, gives] = kernel(takes, gives, 1, [cast(gives)])
+    return made
 
 
 def _refuse_overflow(array: Array, rounded: Array, infinity: int, most: str) -> None:

@@ -15,6 +15,8 @@ from splitbed.tensors import NUMPY_TYPES
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with
 
+Kernel = Callable[[Array], Array]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -30,7 +32,7 @@ def cast(datatype: str) -> Step:
     return Step("Cast", attributes={"to": _element(datatype)})
 
 
-def kernel(takes: str, gives: str, rank: int, steps: Sequence[Step]) -> Callable[[Array], Array]:
+def kernel(takes: str, gives: str, rank: int, steps: Sequence[Step]) -> Kernel:
     """What does ``steps`` on an array of datatype ``takes`` and ``rank`` dimensions."""
     import onnxruntime as ort
     from onnx import helper, numpy_helper

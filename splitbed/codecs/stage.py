@@ -45,7 +45,8 @@ class Stage(Protocol):
     """One step of a codec, for one tensor of a known name, datatype and shape.
 
     A stage is made anew for each cell and each end, and sees every frame in order: it may keep
-    state between them, as a video codec does.  Arrays come in C order, and what it gives is not
+    state between them, as a video codec does, and says then how much, where that is not about its
+    `most_bytes`, as `kept_bytes`.  Arrays come in C order, and what it gives is not
     touched again: the frame before may still be on its way.
     """
 
@@ -77,6 +78,11 @@ class Unchanged:
     def most_bytes(self) -> int:
         """Its size."""
         return self.encoded.nbytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """Nothing."""
+        return 0
 
     def encode(self, array: Array) -> Array:
         """The array itself."""

@@ -40,6 +40,7 @@ CRC_BYTES = 4
 BLOCK = 8  # HEVC's least coding block: coded pictures are multiples of it
 LEAST_SIDE = 32  # x265 refuses some pictures with a side of 16
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+KEPT_BYTES = 32  # of an encoder and a decoder, for each pixel, generously
 MARGIN = 256  # on each side of the picture, what FFmpeg aligns buffers with, generously
 ABOUT = re.compile(rb"\x00?\x00\x00\x01\x06.*?(?=\x00?\x00\x00\x01)", re.DOTALL)
 """A unit of side information: x264 puts 0.6 kB about itself into the first frame."""
@@ -108,6 +109,10 @@ class _Video:
     @property
     def most_bytes(self) -> int:
         return most_bytes(self._size)
+
+    @property
+    def kept_bytes(self) -> int:
+        return KEPT_BYTES * self._size[0] * self._size[1]
 
     def encode(self, array: Array) -> Array:
         import av

@@ -37,6 +37,7 @@ class _Zstd:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=window)
         self.encoded = TensorInfo(info.name, "UINT8", (-1,))
         self.most_bytes = most + (most >> 8) + FRAME_BYTES  # ZSTD_compressBound
+        self.kept_bytes = parameters.estimated_compression_context_size()
 
     def encode(self, array: Array) -> Array:
         return np.frombuffer(

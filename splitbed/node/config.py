@@ -20,6 +20,7 @@ MOST_RUNS = 100_000
 """Of a part, to warm it up or to profile it."""
 MOST_SLOWDOWN, MOST_CPUS = 10_000.0, 1024.0
 """Of a processor that is to be slowed."""
+_LEAST_CODED_BYTES = 64 << 20
 
 _NAME = r"^[a-z][a-z0-9-]{0,30}$"
 NodeName = Annotated[str, Field(pattern=_NAME)]
@@ -58,12 +59,18 @@ class Limits(Frozen):
     connections: int = Field(2048, ge=LEAST_CONNECTIONS, le=1 << 16)
 
     @property
+    def coded_bytes(self) -> int:
+        """What the codecs of all assignments that hold may keep from frame to frame."""
+        return max(4 * self.tensor_bytes, _LEAST_CODED_BYTES)
+
+    @property
     def memory_bytes(self) -> int:
         """What a node's memory grows by at most, with each limit used to its end.
 
         A call has its message, as it came and as it was read, what it sends of tensors and what
         they become; on the control plane and on that of data. One input at a time is made, by way
-        of at most eight bytes for each of its own. Assignments that hold are as large as a message.
+        of at most eight bytes for each of its own. Assignments that hold are as large as a message,
+        and their codecs keep something; those of one that is told, one at a time, are there twice.
         A session has its file, twice while it is opened, and what it takes besides; a part that is
         tried before, and a stored model that is read, its file four times and as much besides.
 
@@ -75,7 +82,8 @@ class Limits(Frozen):
         session = 2 * self.model_bytes + self.session_bytes
         once = 8 * self.tensor_bytes + 4 * self.message_bytes
         trial = 4 * self.model_bytes + self.session_bytes
-        return 2 * self.streams * call + self.sessions * session + once + trial
+        coded = 3 * self.coded_bytes
+        return 2 * self.streams * call + self.sessions * session + once + trial + coded
 
     def check_model(self, nbytes: int) -> None:
         """A model of so many bytes, or so many of parts together."""
@@ -90,6 +98,13 @@ class Limits(Frozen):
         if count > MOST_ASSIGNED:
             raise NodeError(f"refused {count} assignments at once: at most {MOST_ASSIGNED} hold")
         self._check("assignments", nbytes, "message_bytes")
+
+    def check_coded(self, nbytes: int) -> None:
+        """Codecs that keep so many bytes from frame to frame."""
+        if nbytes > (most := self.coded_bytes):
+            raise NodeError(
+                f"refused codecs that keep {nbytes} bytes: limits.tensor_bytes allows {most}"
+            )
 
     def check_parcels(self, count: int) -> None:
         """So many parts that are ready to be delivered."""

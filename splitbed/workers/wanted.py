@@ -1,7 +1,9 @@
 """Whether anybody still waits for what a thread does; long work asks between its steps."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from splitbed.errors import NodeError
@@ -31,3 +33,14 @@ def sleep_until(end_s: float) -> None:
         check_wanted()
         time.sleep(LOOK_S)
     time.sleep(max(left_s, 0))
+
+
+@contextmanager
+def held_in_turn(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock inside; raises as :func:`check_wanted`, which is asked while it is waited for."""
+    while not lock.acquire(timeout=LOOK_S):
+        check_wanted()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -38,6 +38,8 @@ def test_limits_are_what_the_page_says() -> None:
         (Limits().check_kept, (64 << 30,), ((64 << 30) + 1,), "kept_bytes"),
         (Limits().check_assigned, (1024, 0), (1025, 0), "at most 1024"),
         (Limits().check_assigned, (1, 65 << 20), (1, (65 << 20) + 1), "message_bytes"),
+        (Limits().check_coded, (4 << 30,), ((4 << 30) + 1,), "tensor_bytes"),
+        (Limits(tensor_bytes=1 << 20).check_coded, (64 << 20,), ((64 << 20) + 1,), "tensor_bytes"),
         (Limits(sessions=3).check_parcels, (12,), (13,), "allows 12"),
         (checked_runs, (100_000,), (100_001,), "at most 100000"),
     ],
@@ -71,5 +73,5 @@ def test_what_is_within_the_limits_adds_up_to_memory() -> None:
         sessions=3, streams=5,
     )  # fmt: skip
     calls, sessions = 2 * 5 * (2 * 1 + 2 * 10), 3 * (2 * 100 + 1000)
-    trial = 4 * 100 + 1000
-    assert limits.memory_bytes == (calls + sessions + 8 * 10 + 4 * 1 + trial) * mib
+    trial, coded = 4 * 100 + 1000, 3 * 64
+    assert limits.memory_bytes == (calls + sessions + 8 * 10 + 4 * 1 + trial + coded) * mib

@@ -48,7 +48,7 @@ class Hop:
 class Assignment:
     """What is done with frames: the stations, and those of them on this ``node`` by their place.
 
-    It was told in ``told_bytes``.
+    It was told in ``told_bytes``; its codecs here keep ``coded_bytes`` from frame to frame.
     """
 
     number: int
@@ -58,6 +58,7 @@ class Assignment:
     model: ModelInfo
     own: Mapping[int, Station] = field(repr=False)
     told_bytes: int = 0
+    coded_bytes: int = 0
 
     def station(self, at: int) -> Station:
         """The station at that place; NodeError unless it is on this node."""
@@ -90,14 +91,15 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits) -> Assi
         _hop(place, itinerary, message.hops[place], channels_last=message.channels_last)
         for place in range(len(itinerary) - 1)
     )
-    binding = _Binding(message.node, itinerary, hops, model, held)
+    binding = _Binding(message.node, itinerary, hops, model, held, limits)
     own = {
         place: binding.station(place)
         for place, one in enumerate(itinerary)
         if one.node == message.node
     }
     told = message.ByteSize()
-    return Assignment(message.number, message.node, itinerary, hops, model, own, told)
+    coded = binding.coded_bytes
+    return Assignment(message.number, message.node, itinerary, hops, model, own, told, coded)
 
 
 def station_message(station: flow.Station) -> nodes_pb2.Station:
@@ -181,7 +183,7 @@ def _hop(place: int, itinerary: Itinerary, message: nodes_pb2.Hop, *, channels_l
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Binding:
     """Binds one station after another."""
 
@@ -190,6 +192,9 @@ class _Binding:
     hops: tuple[Hop, ...]
     model: ModelInfo
     held: HeldParts
+    limits: Limits
+    coded_bytes: int = 0
+    """What the codecs bound so far keep."""
 
     def station(self, place: int) -> Station:
         one, before = self.itinerary[place], self.itinerary[place - 1] if place else None
@@ -218,7 +223,11 @@ class _Binding:
         name = sender.gives
         try:
             codec = codec_named(name)
+            # before any of it is there: many small tensors make many codecs
+            self.limits.check_coded(self.coded_bytes + codec.least_bytes(len(crossing)))
             tried = codec.bind(crossing, hop.setting)
+            self.coded_bytes += tried.kept_bytes
+            self.limits.check_coded(self.coded_bytes)
             tried.decode(tried.encode(zeros(crossing)))
             return codec.bind(crossing, hop.setting)
         except UsageError as error:

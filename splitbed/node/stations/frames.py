@@ -24,6 +24,7 @@ from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
 from splitbed.wire import nbytes, whole_tensors
+from splitbed.workers.wanted import held_in_turn
 
 _MOST_STAGES = 8 * MAX_STATIONS
 _ARRIVES_S = 0.002
@@ -148,15 +149,19 @@ class Frames:
     _last: dict[tuple[int, int], int] = field(default_factory=dict)
     """The frame that was last at a station, by assignment and place."""
     _lock: Lock = field(default_factory=Lock)
+    _binding: Lock = field(default_factory=Lock)
+    """Codecs are made for one assignment at a time."""
 
     def assign(self, message: nodes_pb2.Assignment) -> Assignment:
         """Take an assignment; of the others only those to be kept hold on."""
-        assignment = bind(message, self.held, self.limits)
+        with held_in_turn(self._binding):
+            assignment = bind(message, self.held, self.limits)
         with self._lock:
             keep = {*message.keep} & self._assigned.keys() - {assignment.number}
             kept = {number: self._assigned[number] for number in keep}
             told_bytes = sum(one.told_bytes for one in kept.values()) + assignment.told_bytes
             self.limits.check_assigned(len(kept) + 1, told_bytes)
+            self.limits.check_coded(sum(one.coded_bytes for one in (assignment, *kept.values())))
             self._assigned = kept | {assignment.number: assignment}
             self._last = {key: frame for key, frame in self._last.items() if key[0] in kept}
         return assignment

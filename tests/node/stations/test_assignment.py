@@ -1,0 +1,103 @@
+"""What an assignment may take: its codecs are made for many tensors, and keep something."""
+
+from contextvars import copy_context
+from pathlib import Path
+
+import pytest
+
+from splitbed.codecs import codec_named, floats
+from splitbed.codecs.codec import STAGE_BYTES
+from splitbed.errors import NodeError
+from splitbed.node.config import Limits
+from splitbed.node.parts.held import HeldParts
+from splitbed.node.stations.assignment import Assignment, bind
+from splitbed.node.stations.frames import Frames
+from splitbed.node.stations.references import References
+from splitbed.node.stations.source import Source
+from splitbed.v1 import nodes_pb2
+from splitbed.workers.wanted import WANTED
+
+MIB = 1 << 20
+LIMITS = Limits(tensor_bytes=MIB)
+HELD = HeldParts("edge", 2)
+
+
+def hopping(gives: str, tensors: int = 1, size: int = 1, hops: int = 15) -> nodes_pb2.Assignment:
+    """Tensors go round on one node, coded on each hop."""
+    asked = nodes_pb2.Assignment(number=1, node="edge")
+    asked.model.task, asked.model.runtime, asked.model.layers = "tensors", "onnx", 2
+    for place in range(tensors):
+        asked.model.inputs.add(name=f"x{place}", datatype="FP32", shape=[size])
+    for place in range(hops + 1):
+        asked.stations.add(node="edge", source=place == 0, gives=gives)
+    for _ in range(hops):
+        asked.hops.add(name="uplink")
+    return asked
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was made to cast tensors."""
+    made: list[str] = []
+    kernel = floats.kernel
+    codec_named("fp16")  # is tried
+    monkeypatch.setattr(floats, "_casts", {})
+    monkeypatch.setattr(floats, "kernel", lambda *of: made.append(of[1]) or kernel(*of))
+    return made
+
+
+def test_codecs_of_many_tensors_are_refused_before_one_is_made(made: list[str]) -> None:
+    with pytest.raises(NodeError, match=r"refused codecs that keep \d+ bytes: limits.tensor_bytes"):
+        bind(hopping("fp16", tensors=4096), HELD, LIMITS)
+    assert not made
+
+
+def test_tensors_of_one_kind_are_cast_by_one_session(made: list[str]) -> None:
+    bound = bind(hopping("fp16", tensors=4, hops=3), HELD, LIMITS)
+    assert sorted(made) == ["FP16", "FP32"]
+    assert bound.coded_bytes >= 4 * 3 * STAGE_BYTES
+
+
+def test_hops_take_together_what_the_limit_allows() -> None:
+    count = LIMITS.coded_bytes // (STAGE_BYTES + 1024) // 16  # it ends in one that takes it
+    assert bind(hopping("sparse", tensors=count), HELD, LIMITS).coded_bytes <= LIMITS.coded_bytes
+    with pytest.raises(NodeError, match="keep"):
+        bind(hopping("sparse", tensors=count + 1), HELD, LIMITS)
+
+
+def test_a_codec_that_keeps_much_is_counted_as_such() -> None:
+    def coded_bytes(gives: str) -> int:
+        return bind(hopping(gives, size=MIB // 4, hops=1), HELD, LIMITS).coded_bytes
+
+    assert coded_bytes("raw") == 0
+    assert coded_bytes("zstd:19") > 4 * coded_bytes("zstd:1") > 0
+    with pytest.raises(NodeError, match=f"limits.tensor_bytes allows {64 * MIB}"):
+        bind(hopping("zstd:22", size=MIB // 4), HELD, LIMITS)
+
+
+def test_assignments_that_hold_are_counted_together(tmp_path: Path) -> None:
+    source, references = Source(tmp_path / "in", LIMITS), References(tmp_path / "out", LIMITS)
+    frames = Frames(HELD, source, references, LIMITS)
+    asked = hopping("zstd:19", size=MIB // 4, hops=1)
+
+    def assign(number: int) -> Assignment:
+        asked.number = number
+        asked.keep[:] = range(number)
+        return frames.assign(asked)
+
+    most = LIMITS.coded_bytes // assign(0).coded_bytes
+    for number in range(1, most):
+        assign(number)
+    with pytest.raises(NodeError, match="refused codecs"):
+        assign(most)
+    assert frames.assignment(most - 1)
+
+
+def test_what_nobody_waits_for_is_not_bound(made: list[str]) -> None:
+    def given_up() -> None:
+        WANTED.set(lambda: False)
+        bind(hopping("fp16", tensors=4), HELD, LIMITS)
+
+    with pytest.raises(NodeError, match="given up"):
+        copy_context().run(given_up)
+    assert not made
