@@ -21,6 +21,7 @@ GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
 
 On loopback 86 KB and their answer took 0.38 ms, in place of 0.46 (bench `transport`, one run).
 """
+_OTHER_THREADS = 64
 Options = dict[str, str | bool | dict[str, str] | None]
 """By name, those not given None."""
 
@@ -93,6 +94,12 @@ def _dials(given: Sequence[str]) -> dict[str, str] | None:
     return dials or None
 
 
+def _most_threads(config: "NodeConfig") -> int:
+    """Those of calls on both planes, of sessions, and of all else."""
+    limits = config.limits
+    return 4 * limits.streams + limits.sessions * (os.cpu_count() or 1) + _OTHER_THREADS
+
+
 def run_node(
     role: Literal["ue", "edge"],
     config: "NodeConfig",
@@ -104,7 +111,7 @@ def run_node(
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
-    from splitbed.runtime.memory import give_back_freed_memory, keep_freed_memory
+    from splitbed.runtime.memory import bound_memory, give_back_freed_memory, keep_freed_memory
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.workers.allowance import ALLOWED
     from splitbed.workers.fork_server import prepare
@@ -120,5 +127,6 @@ def run_node(
         host.description.name = config.name
         served = planes(host, stack)
         host.forget.append(give_back_freed_memory)  # last, of what the others forgot
+        bound_memory(config.limits.memory_bytes, _most_threads(config))
         serve(config, host.in_flight, *served)
     end()

@@ -80,6 +80,11 @@ def interpreter_class() -> Callable[..., Interpreter]:
     return opens
 
 
+def is_older() -> bool:
+    """Whether the package in use is tflite-runtime, whose kernels look at less of what they get."""
+    return importlib.util.find_spec("tflite_runtime") is not None
+
+
 def resolver_without_delegates() -> object:
     """TFLite's own kernels in place of XNNPACK's, for ``experimental_op_resolver_type``."""
     return _interpreter_module().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.graphs import parts
+from splitbed.graphs.tflite import file
 from splitbed.graphs.tflite.file import parse
 from splitbed.graphs.tflite.parts import load_graph
 from tests.graphs.tflite_models import (
@@ -123,6 +125,59 @@ def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path) -> None:
 def test_an_operator_of_tensorflow_is_named(tmp_path: Path) -> None:
     proto = model({"x": tensor([4]), "y": tensor([4])}, [op("FlexErf", "x", "y")], "x", "y")
     assert "FlexErf" in refusal_of(proto, tmp_path)
+
+
+@pytest.mark.parametrize("computed", ["indices", "shape"])
+def test_indices_that_an_older_kernel_writes_at_are_constant(
+    computed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writing(inputs: str, **changed: Any) -> Any:
+        tensors = {
+            "indices": constant(np.array([[0], [1]], np.int32)),
+            "shape": constant(np.array([8], np.int32)),
+            "values": tensor([2]),
+            "zero": tensor([]),
+            "y": tensor([8]),
+        }
+        options = schema.SparseToDenseOptionsT()
+        writes = op("SPARSE_TO_DENSE", "indices shape values zero", "y", options)
+        return model(tensors | changed, [writes], inputs, "y")
+
+    given = {computed: tensor([2, 1] if computed == "indices" else [1], np.int32)}
+    parse(save(writing(f"{computed} values zero", **given), tmp_path / "computed.tflite"))
+    monkeypatch.setattr(file, "is_older", lambda: True)
+    parse(save(writing("values zero"), tmp_path / "constant.tflite"))
+    proto = writing(f"{computed} values zero", **given)
+    assert "its SPARSE_TO_DENSE computes with sizes or indices" in refusal_of(proto, tmp_path)
+
+
+def test_sizes_that_shapes_decide_are_no_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "is_older", lambda: True)
+    tensors = {
+        "x": tensor([4]), "size": tensor([1], np.int32), "zero": constant(np.zeros((), np.float32)),
+        "y": tensor([4]),
+    }  # fmt: skip
+    shape = op("SHAPE", "x", "size", schema.ShapeOptionsT(outType=schema.TensorType.INT32))
+    fill = op("FILL", "size zero", "y", schema.FillOptionsT())
+    parse(save(model(tensors, [shape, fill], "x", "y"), tmp_path / "model.tflite"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_older_kernels_divide_integers_by_constants_alone(
+    dtype: npt.DTypeLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "is_older", lambda: True)
+    tensors = {name: tensor([4], dtype) for name in "xyz"}
+    path = save(
+        model(tensors, [op("DIV", "x y", "z", schema.DivOptionsT())], "x y", "z"),
+        tmp_path / "model.tflite",
+    )
+    if dtype is np.float32:
+        parse(path)
+    else:
+        assert "its DIV computes with" in refusal(path)
 
 
 def test_control_flow_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,12 @@ from typing import Any
 
 import grpc
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from splitbed.graphs.formats import format_named, load_graph
+from splitbed.graphs.parts import store
 from splitbed.messages import packed
 from splitbed.node.config import Limits
 from splitbed.tensors import Tensors
@@ -18,6 +22,7 @@ from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 from tests.hostile.attacked import Attacked, attacked
 from tests.hostile.length import tries
+from tests.hostile.test_files import ANSWER_S, asked, deployed
 
 LIMITS = Limits(
     message_bytes=1 << 20, tensor_bytes=8 << 20, model_bytes=1 << 20, session_bytes=64 << 20,
@@ -122,6 +127,50 @@ def raw(channel: grpc.Channel) -> None:
     for path in ("/splitbed.v1.Stations/Assign", "/splitbed.v1.Edge/Load"):
         with suppress(grpc.RpcError):
             calls.unary_unary(path)(b"\xff" * (LIMITS.message_bytes - 64), timeout=10)
+
+
+def greedy(folder: Path) -> tuple[bytes, ...]:
+    """A model that makes a tensor of 8 MB for each unit by which its input is over 100."""
+    nodes = [
+        helper.make_node("Sub", ["x", "hundred"], ["over"]),
+        helper.make_node("Relu", ["over"], ["units"]),
+        helper.make_node("Mul", ["units", "million"], ["wanted"]),
+        helper.make_node("Cast", ["wanted"], ["size"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["size"], ["made"]),
+        helper.make_node("ReduceSum", ["made"], ["y"], keepdims=0),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", [1]), ("y", []))
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(value, np.float32), name)
+        for name, value in (("hundred", 100), ("million", 2e6))
+    ]
+    graph = helper.make_graph(nodes, "greedy", ends[:1], ends[1:], constants)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        folder / "greedy.onnx",
+    )
+    stored = store(load_graph(folder / "greedy.onnx"), folder / "stored").folder
+    return tuple((stored / name).read_bytes() for name in format_named("onnx").FILES)
+
+
+def test_what_a_model_asks_for_a_frame_it_does_not_get(node: Attacked, tmp_path: Path) -> None:
+    """Made-up inputs, with which it was tried, take no memory."""
+    files, before = greedy(tmp_path), peak_bytes(node)
+    stub = rpc.EdgeStub(node.channel)
+
+    def whole(x: float) -> str:
+        tensors = {"x": np.array([x], np.float32)}
+        return asked(lambda: stub.SetReference(packed(0, tensors), timeout=ANSWER_S))
+
+    with node.unharmed():
+        assert not deployed(node, "onnx", load_graph(tmp_path / "greedy.onnx").n, *files)
+        assert not whole(0)
+        assert "ONNX Runtime failed" in whole(100 + 500)
+        assert not whole(0)
+    assert peak_bytes(node) - before < LIMITS.memory_bytes
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
-from splitbed.graphs.tflite.operators import check_operator, check_quantisation
+from splitbed.graphs.tflite.operators import (
+    OF_SHAPES,
+    check_fed,
+    check_operator,
+    check_quantisation,
+)
 from splitbed.graphs.tflite.tables import Buffer, Model, Operator, Tensor
+from splitbed.runtime.tflite import is_older
 from splitbed.tensors import NUMPY_TYPES
 
 _Table = TypeVar("_Table")
@@ -224,6 +230,7 @@ def _check_tensor(model: Model, tensor: Any) -> None:
 
 
 def _check_operators(model: Model, graph: Any) -> None:
+    settled, trusting = _constants(model, graph), is_older()
     for operator in graph.operators:
         name = operator_name(model, operator)
         known = not name.startswith("number ")
@@ -240,12 +247,22 @@ def _check_operators(model: Model, graph: Any) -> None:
         if operator.largeCustomOptionsOffset > 1:
             raise UsageError(f"the options of its {name} are outside the flatbuffer; {_DAMAGE}")
         check_operator(name, operator)
+        given = enumerate(operator.inputs)
+        fed = [place for place, index in given if index >= 0 and index not in settled]
+        if trusting and fed:
+            check_fed(name, type_name(graph.tensors[operator.inputs[fed[0]]]), fed)
+        if name in OF_SHAPES or not fed:
+            settled.update(operator.outputs)
+
+
+def _constants(model: Model, graph: Any) -> set[int]:
+    return {i for i, t in enumerate(graph.tensors) if has_data(model.buffers[t.buffer])}
 
 
 def _check_order(model: Model, graph: Any) -> None:
     """Every tensor is written once, and before it is read."""
     tensors: Sequence[Any] = graph.tensors
-    constant = {i for i, t in enumerate(tensors) if has_data(model.buffers[t.buffer])}
+    constant = _constants(model, graph)
     empty = {i for i, t in enumerate(tensors) if t.shape is not None and 0 in t.shape}
     known = constant.union(graph.inputs)
     if len(known) < len(constant) + len(graph.inputs):

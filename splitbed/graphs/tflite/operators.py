@@ -5,7 +5,7 @@ that an input is there unless it may be left out.  Of a quantised tensor: a scal
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -33,6 +33,21 @@ _MAY_LACK = {
     "TRANSPOSE_CONV": {3}, "CONV_3D_TRANSPOSE": {3}, "SVDF": {3},
 }  # fmt: skip
 """Places of inputs that may be left out."""
+_TRUSTED = {
+    "BATCH_TO_SPACE_ND": {1, 2}, "FILL": {0}, "MIRROR_PAD": {1}, "MULTINOMIAL": {1},
+    "NON_MAX_SUPPRESSION_V4": {2}, "NON_MAX_SUPPRESSION_V5": {2}, "ONE_HOT": {1},
+    "RANGE": {0, 1, 2}, "RESIZE_BILINEAR": {1}, "RESIZE_NEAREST_NEIGHBOR": {1},
+    "REVERSE_SEQUENCE": {1}, "SCATTER_ND": {0, 2}, "SLICE": {1, 2}, "SPACE_TO_BATCH_ND": {1, 2},
+    "SPARSE_TO_DENSE": {0, 1}, "SPLIT_V": {1, 2}, "TRANSPOSE": {1}, "UNSORTED_SEGMENT_MAX": {1, 2},
+    "UNSORTED_SEGMENT_MIN": {1, 2}, "UNSORTED_SEGMENT_PROD": {1, 2}, "UNSORTED_SEGMENT_SUM": {1, 2},
+}  # fmt: skip
+"""Places of inputs that say where a kernel reads or writes, or how much.
+
+Those of ai-edge-litert look at them; of tflite-runtime 2.14 each of these ended its process, or is
+as one that did, fed with some of -2147483648, -1000, -1, 0, 7, 1000000 and 2147483647 (2026-11-29).
+"""
+OF_SHAPES = ("SHAPE", "RANK")
+"""What they give is not decided by what they are fed."""
 _MAY_LACK_ANY = ("LSTM", "RNN", "CUSTOM")
 _DAMAGE = "get the file again"
 
@@ -65,6 +80,22 @@ def check_operator(name: str, operator: Operator) -> None:
     lacking = {place for place, index in enumerate(operator.inputs) if index < 0}
     if lacking - _MAY_LACK.get(name, set()) and not any(one in name for one in _MAY_LACK_ANY):
         raise UsageError(f"it is damaged: its {name} lacks input {min(lacking)}; {_DAMAGE}")
+
+
+def check_fed(name: str, datatype: str, fed: Collection[int]) -> None:
+    """Raise UsageError where a frame decides on inputs that an older kernel takes for granted.
+
+    Of the operator called ``name``, which computes with ``datatype``, these are at the places
+    ``fed``.
+    """
+    trusted = _TRUSTED.get(name, set())
+    if name == "DIV" and not datatype.startswith("FLOAT"):
+        trusted = {1}
+    if trusted.intersection(fed):
+        raise UsageError(
+            f"its {name} computes with sizes or indices of a frame, of which tflite-runtime may"
+            " die: have ai-edge-litert in its place, or convert it with constant ones"
+        )
 
 
 def _divides(kind: str) -> bool:
