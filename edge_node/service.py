@@ -99,6 +99,10 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
                     raise NodeError(f"refused an unknown kind of model file: {piece.file}")
                 files[piece.file].write(piece.data)
                 digest.update(piece.data)
+        except BaseException:
+            for name in names:
+                (folder / name).unlink()
+            raise
         finally:
             for file in files:
                 file.close()
@@ -134,6 +138,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def _pack(self, span: Span, coder: str, loaded: nodes_pb2.Loaded) -> int:
         part = self._cut(span)
+        ready_bytes = sum(one.header.bytes for one in self._parcels.values())
+        self._host.limits.check_kept(ready_bytes + part.part.nbytes)
         if self._device is not None and span == Span(0, part.model.layers):
             part.part.remove()
             part = replace(part, part=extract_part(self._device, 0, self._device.graph.n))

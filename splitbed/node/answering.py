@@ -1,5 +1,7 @@
 """How a node answers calls: read here, as long as somebody waits, refused with the reason."""
 
+import errno
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 
-from splitbed.errors import NodeError, SplitbedError
+from splitbed.errors import MachineError, NodeError, SplitbedError
 from splitbed.logs import log
 from splitbed.telemetry import ERRORS
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]  # only the types of grpc know that it is generic
 
 _MOST_WORDS = 2000
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def kind_of(handler: "Handler") -> str:
@@ -49,13 +52,33 @@ def refuse(method: str, context: grpc.ServicerContext, error: SplitbedError) -> 
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
 
 
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Of what the machine lacks inside, what it is and what repairs it."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MachineError(
+            f"it needs more memory than there is ({error}); ask for less, or for less at once"
+        ) from error
+    except OSError as error:
+        repair = f"; make room in {tempfile.gettempdir()}, or start the node with another TMPDIR"
+        raise MachineError(
+            f"it failed: {error.strerror or error}{repair if error.errno in _FULL else ''}"
+        ) from error
+
+
 def answering(method: _Method) -> _Method:
-    """Answer an RPC with the reason, not a traceback, when it raises one of our errors."""
+    """Answer an RPC with the reason, not a traceback, when it raises one of our errors.
+
+    Or where the machine lacks memory, or room on a disk.
+    """
 
     @wraps(method)
     def unary(self: object, request: object, context: grpc.ServicerContext) -> object:
         try:
-            return method(self, request, context)
+            with _in_words():
+                return method(self, request, context)
         except SplitbedError as error:
             refuse(method.__name__, context, error)
             return None
@@ -63,7 +86,8 @@ def answering(method: _Method) -> _Method:
     @wraps(method)
     def stream(self: object, request: object, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
-            yield from cast(Iterator[Any], method(self, request, context))
+            with _in_words():
+                yield from cast(Iterator[Any], method(self, request, context))
         except SplitbedError as error:
             refuse(method.__name__, context, error)
 
