@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, version_converter
 
 from splitbed.errors import UsageError
+from splitbed.graphs.onnx import graph as onnx_graph
 from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import store
 from tests.graphs import models
@@ -61,6 +62,18 @@ def test_a_graph_without_a_name_is_read(tmp_path: Path) -> None:
     proto = models.chain()
     proto.graph.ClearField("name")
     assert load_graph(save(proto, tmp_path)).n == 4
+
+
+def test_a_graph_of_very_many_entries_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(models.chain(), tmp_path)
+    most = len(onnx.load(path).graph.initializer)
+    monkeypatch.setattr(onnx_graph, "MOST_ENTRIES", most)
+    load_graph(path)
+    monkeypatch.setattr(onnx_graph, "MOST_ENTRIES", most - 1)
+    with pytest.raises(UsageError, match=f"has a list of {most} entries"):
+        load_graph(path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from splitbed.graphs.onnx.quantised import make_unsigned
 from splitbed.graphs.onnx.weights import Weights
 from splitbed.tensors import TensorInfo
 
+MOST_ENTRIES = 50_000
+"""Nodes, weights or tensors of a graph, ten times those of large models: ours reads them all."""
 FLOATING = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 
@@ -95,6 +97,10 @@ def _parsed(path: Path, read: Callable[[], bytes]) -> onnx.ModelProto:
         raise UsageError(f"{path} is not an ONNX file, or not a whole one") from error
     if not model.ir_version or not model.HasField("graph") or not model.opset_import:
         raise UsageError(f"{path} is not an ONNX file: it holds no graph")
+    graph = model.graph
+    every = graph.node, graph.initializer, graph.value_info, graph.input, graph.output
+    if (most := max(map(len, every))) > MOST_ENTRIES:
+        raise UsageError(f"{path} has a list of {most} entries, and {MOST_ENTRIES} are the most")
     if not _is_text(model):
         raise UsageError(f"{path} is damaged: a name in it is not text")
     return model
