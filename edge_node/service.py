@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,22 +91,20 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         self, pieces: Iterator[nodes_pb2.ModelPiece], folder: Path, names: tuple[str, ...]
     ) -> str:
         digest, size = hashlib.sha256(), 0
-        files = [(folder / name).open("wb") for name in names]
         try:
-            for piece in pieces:
-                size += len(piece.data)
-                self._host.limits.check_model(size)
-                if piece.file >= len(files):
-                    raise NodeError(f"refused an unknown kind of model file: {piece.file}")
-                files[piece.file].write(piece.data)
-                digest.update(piece.data)
+            with ExitStack() as stack:
+                files = [stack.enter_context((folder / name).open("wb")) for name in names]
+                for piece in pieces:
+                    size += len(piece.data)
+                    self._host.limits.check_model(size)
+                    if piece.file >= len(files):
+                        raise NodeError(f"refused an unknown kind of model file: {piece.file}")
+                    files[piece.file].write(piece.data)
+                    digest.update(piece.data)
         except BaseException:
             for name in names:
-                (folder / name).unlink()
+                (folder / name).unlink(missing_ok=True)
             raise
-        finally:
-            for file in files:
-                file.close()
         return digest.hexdigest()
 
     @answering

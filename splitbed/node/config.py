@@ -90,8 +90,8 @@ class Limits(Frozen):
         self._check("a model", nbytes, "model_bytes")
 
     def check_kept(self, nbytes: int) -> None:
-        """Inputs of so many bytes on disk, or references."""
-        self._check("to keep inputs or references", nbytes, "kept_bytes")
+        """Inputs of so many bytes on disk, or references, or parts that are ready."""
+        self._check("to keep inputs, references or parts", nbytes, "kept_bytes")
 
     def check_assigned(self, count: int, nbytes: int) -> None:
         """So many assignments that hold at once, told in so many bytes together."""

@@ -29,6 +29,9 @@ class Caller:
     def is_active(self) -> bool:
         return True
 
+    def peer(self) -> str:
+        return "unix:"
+
     def abort(self, code: grpc.StatusCode, reason: str) -> None:
         assert code is grpc.StatusCode.FAILED_PRECONDITION
         self.told.append(reason)
