@@ -162,7 +162,7 @@ def test_what_a_model_asks_for_a_frame_it_does_not_get(node: Attacked, tmp_path:
     stub = rpc.EdgeStub(node.channel)
 
     def whole(x: float) -> str:
-        tensors = {"x": np.array([x], np.float32)}
+        tensors: Tensors = {"x": np.array([x], np.float32)}
         return asked(lambda: stub.SetReference(packed(0, tensors), timeout=ANSWER_S))
 
     with node.unharmed():

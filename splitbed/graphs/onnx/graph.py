@@ -5,7 +5,7 @@ depends on are dropped.  :mod:`splitbed.graphs.onnx.layers` says which of the ot
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -98,7 +98,9 @@ def _parsed(path: Path, read: Callable[[], bytes]) -> onnx.ModelProto:
     if not model.ir_version or not model.HasField("graph") or not model.opset_import:
         raise UsageError(f"{path} is not an ONNX file: it holds no graph")
     graph = model.graph
-    every = graph.node, graph.initializer, graph.value_info, graph.input, graph.output
+    every: Sequence[Sized] = (
+        graph.node, graph.initializer, graph.value_info, graph.input, graph.output,
+    )  # fmt: skip
     if (most := max(map(len, every))) > MOST_ENTRIES:
         raise UsageError(f"{path} has a list of {most} entries, and {MOST_ENTRIES} are the most")
     if not _is_text(model):

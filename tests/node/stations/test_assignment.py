@@ -1,5 +1,6 @@
 """What an assignment may take: its codecs are made for many tensors, and keep something."""
 
+from collections.abc import Sequence
 from contextvars import copy_context
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from splitbed.codecs import codec_named, floats
 from splitbed.codecs.codec import STAGE_BYTES
+from splitbed.codecs.kernels import Kernel, Step, kernel
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
@@ -39,10 +41,14 @@ def hopping(gives: str, tensors: int = 1, size: int = 1, hops: int = 15) -> node
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was made to cast tensors."""
     made: list[str] = []
-    kernel = floats.kernel
     codec_named("fp16")  # is tried
     monkeypatch.setattr(floats, "_casts", {})
-    monkeypatch.setattr(floats, "kernel", lambda *of: made.append(of[1]) or kernel(*of))
+
+    def counted(takes: str, gives: str, rank: int, steps: Sequence[Step]) -> Kernel:
+        made.append(gives)
+        return kernel(takes, gives, rank, steps)
+
+    monkeypatch.setattr(floats, "kernel", counted)
     return made
 
 
