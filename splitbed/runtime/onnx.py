@@ -8,6 +8,7 @@ import onnxruntime as ort
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import Tensors
+from splitbed.workers.wanted import check_wanted, ended_by
 
 
 class OnnxRunner:
@@ -31,10 +32,18 @@ class OnnxRunner:
         self.inputs = tuple(info.name for info in self._session.get_inputs())
 
     def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
-        """The tensors ``wanted``; NodeError where ONNX Runtime fails."""
+        """The tensors ``wanted``; NodeError where ONNX Runtime fails, or nobody waits any more."""
+        options = ort.RunOptions()
+
+        def end() -> None:
+            options.terminate = True
+
         try:
-            return dict(zip(wanted, self._session.run(list(wanted), fed), strict=True))
+            with ended_by(end):
+                made = self._session.run(list(wanted), fed, options)
+            return dict(zip(wanted, made, strict=True))
         except Exception as error:  # ONNX Runtime's errors share no other base
+            check_wanted()
             raise NodeError(
                 f"ONNX Runtime failed while running the part: {reason(error)}"
             ) from error

@@ -188,6 +188,27 @@ MODELS = {
 }
 
 
+def looping(turns: int) -> onnx.ModelProto:
+    """Changes the sign of ``x``, four numbers, so many times; control flow, which we refuse."""
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [node("Identity", "go", "on"), node("Neg", "one", "other")],
+        "body",
+        [
+            info("turn", TensorProto.INT64, []),
+            info("go", TensorProto.BOOL, []),
+            info("one", TensorProto.FLOAT, [4]),
+        ],
+        [info("on", TensorProto.BOOL, []), info("other", TensorProto.FLOAT, [4])],
+    )
+    weights: dict[str, npt.NDArray[np.generic]] = {
+        "most": np.array(turns, np.int64),
+        "true": np.array(True),
+    }
+    loop = node("Loop", "most true x", "y", body=body)
+    return model([loop], {"x": [4]}, {"y": [4]}, weights)
+
+
 def save(proto: onnx.ModelProto, path: Path) -> Path:
     path.write_bytes(proto.SerializeToString())
     return path

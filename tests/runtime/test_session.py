@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from splitbed.errors import NodeError, UsageError
 from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import Part, extract, store
+from splitbed.runtime.onnx import OnnxRunner
 from splitbed.runtime.session import PartSession
+from splitbed.workers.wanted import WANTED
 from tests.graphs import models
 
 
@@ -76,6 +79,19 @@ def test_a_closed_session_refuses_to_run(part: Part, session: PartSession) -> No
     session.close()
     with pytest.raises(NodeError, match="closed"):
         session.run(models.sample(part.inputs))
+
+
+def test_a_run_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
+    # as what passed may turn out for other inputs; it would take minutes
+    endless = OnnxRunner(models.save(models.looping(10**7), tmp_path / "loop.onnx"), 1)
+    gone = threading.Event()
+    leaving, wanted = threading.Timer(0.1, gone.set), WANTED.set(lambda: not gone.is_set())
+    leaving.start()
+    try:
+        with pytest.raises(NodeError, match="nobody waits for it any more"):
+            endless.run({"x": np.ones(4, np.float32)}, ["y"])
+    finally:
+        WANTED.reset(wanted)
 
 
 def test_a_file_that_onnx_runtime_refuses_is_named(part: Part, tmp_path: Path) -> None:
