@@ -166,6 +166,13 @@ def test_a_stored_constant_kept_in_a_file_is_refused(stored: StoredModel) -> Non
         open_stored(stored.folder)
 
 
+def test_a_stored_model_with_control_flow_is_refused(stored: StoredModel) -> None:
+    models.save(models.looping(1), stored.folder / "graph.onnx")
+    (stored.folder / "weights.bin").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"node '/y/Loop' is control flow \(Loop\)"):
+        open_stored(stored.folder)
+
+
 def test_a_stored_model_with_a_dynamic_input_is_refused(stored: StoredModel) -> None:
     path = stored.folder / "graph.onnx"
     proto = onnx.load(path, load_external_data=False)

@@ -13,7 +13,7 @@ from splitbed.runtime.early import Early
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo
 from splitbed.workers.allowance import ALLOWED, Allowance
-from tests.graphs.models import MODELS, model, node, save
+from tests.graphs.models import MODELS, looping, model, node, save
 from tests.shared_machine import HANG_S
 
 X, Y = TensorInfo("x", "FP32", (4,)), TensorInfo("y", "FP32", (-1,))
@@ -47,21 +47,23 @@ def test_a_file_may_take_so_much_memory_and_no_more(
 def test_a_file_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ALLOWED, "seconds", 0.5)
     monkeypatch.setattr("splitbed.workers.worker.GRACE_S", HANG_S)
-    info, kinds = onnx.helper.make_tensor_value_info, onnx.TensorProto
-    body = onnx.helper.make_graph(
-        [node("Identity", "go", "on"), node("Neg", "one", "other")],
-        "body",
-        [info("turn", kinds.INT64, []), info("go", kinds.BOOL, []), info("one", kinds.FLOAT, [4])],
-        [info("on", kinds.BOOL, []), info("other", kinds.FLOAT, [4])],
-    )
-    loop = node("Loop", "most true x", "y", body=body)
-    weights: dict[str, npt.NDArray[np.generic]] = {
-        "most": np.array(1 << 62, np.int64),
-        "true": np.array(True),
-    }
-    proto = model([loop], {"x": [4]}, {"y": [4]}, weights)
+    weights: dict[str, npt.NDArray[np.generic]] = {"size": np.array([2000, 2000], np.int64)}
+    one = onnx.numpy_helper.from_array(np.ones(1, np.float32))
+    nodes = [
+        node("ReduceSum", "x", "sum", keepdims=1),
+        node("ConstantOfShape", "size", "ones", value=one),
+        node("Mul", "ones sum", "a0"),
+        *(node("MatMul", f"a{i} a{i}", f"a{i + 1}") for i in range(1000)),
+        node("ReduceSum", "a1000", "y", keepdims=0),
+    ]
+    proto = model(nodes, {"x": [4]}, {"y": None}, weights)
     with pytest.raises(UsageError, match="at work for too long"):
-        opened(save(proto, tmp_path / "loop.onnx"))
+        opened(save(proto, tmp_path / "long.onnx"))
+
+
+def test_control_flow_is_refused_as_in_whole_models(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"node '/y/Loop' is control flow \(Loop\)"):
+        opened(save(looping(1), tmp_path / "loop.onnx"))
 
 
 def test_each_of_its_threads_may_compute_as_long(

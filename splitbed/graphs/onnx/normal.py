@@ -30,7 +30,7 @@ def normalise(model: onnx.ModelProto) -> None:
     layers, and nodes that form a cycle or read what nothing produces.
     """
     graph = model.graph
-    _refuse_unsupported(model)
+    refuse_unsupported(model)
     _constants_to_weights(graph)
     # ONNX lets no output be named twice; some exporters do, and the runtime gives it twice
     _replace(graph.output, list({output.name: output for output in graph.output}.values()))
@@ -47,7 +47,8 @@ def normalise(model: onnx.ModelProto) -> None:
     model.ClearField("training_info")
 
 
-def _refuse_unsupported(model: onnx.ModelProto) -> None:
+def refuse_unsupported(model: onnx.ModelProto) -> None:
+    """Raise UsageError for control flow and sparse weights."""
     for index, node in enumerate(
         [*model.graph.node, *(n for f in model.functions for n in f.node)]
     ):

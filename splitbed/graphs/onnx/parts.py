@@ -25,6 +25,7 @@ from splitbed.graphs.onnx.graph import (
     parse,
     parse_outline,
 )
+from splitbed.graphs.onnx.normal import refuse_unsupported
 
 __all__ = [
     "FILES",
@@ -52,10 +53,11 @@ def store(graph: Graph, folder: Path) -> None:
 def open_stored(folder: Path) -> Graph:
     """The graph that ``store`` wrote into ``folder``.
 
-    Raises UsageError unless the structure is valid, static and refers to nothing but weights.bin,
-    within its size.
+    Raises UsageError unless the structure is valid, static, without control flow and refers to
+    nothing but weights.bin, within its size.
     """
     structure = parse(folder / GRAPH_FILE)
+    refuse_unsupported(structure)
     weights_file.check(structure, folder / weights_file.FILE)
     if not is_valid(structure):
         trial.open_file(folder / GRAPH_FILE, structure)
@@ -91,8 +93,9 @@ def write_portable(part: Path, path: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Raise UsageError for a file with damaged constants, references or shapes."""
+    """Raise UsageError for a file with damaged constants, references or shapes, or control flow."""
     model = parse_outline(path)
+    refuse_unsupported(model)
     weights_file.check(model, path.with_name(weights_file.FILE))
     weights_file.check_sizes(model)
     shapes.check(model)
