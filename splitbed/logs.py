@@ -5,7 +5,10 @@ Importing this takes 0.2 s (structlog's own imports); commands that only answer 
 """
 
 import logging
+import math
 import sys
+import threading
+import time
 from collections.abc import MutableMapping
 from io import StringIO
 from typing import Any, Literal, TextIO
@@ -62,6 +65,8 @@ def _harmless(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
                 event[key] = printable(value[:_MOST_CHARACTERS]) + "…"
             case str():
                 event[key] = printable(value)
+    # values are quoted where they have several lines; what a library says may be a peer's words
+    event["event"] = str(event["event"]).replace("\n", "\\n")
     return event
 
 
@@ -87,3 +92,42 @@ _PROCESSORS: list[Processor] = [
 
 log: FilteringBoundLogger = structlog.get_logger()
 _own("console")  # until told otherwise; structlog would write to stdout
+
+
+class Seldom:
+    """Logs what others may have happen thousands of times a second: the same once in ``every_s``.
+
+    Of more than ``most`` kinds at a time it tells no more than that they are.
+    """
+
+    def __init__(self, every_s: float = 10.0, most: int = 256) -> None:
+        self._every_s, self._most = every_s, most
+        self._lock = threading.Lock()
+        self._told: dict[int, tuple[float, int]] = {}
+        """When each was told last, and how often it was since; by hash, for words may be long."""
+
+    def warning(self, event: str, kind: tuple[str, ...], **values: object) -> None:
+        """Log an event of a kind, where it is due, and how many times it was since the last."""
+        with self._lock:
+            times = self._due(hash((event, *kind)), hash(event))
+        if times:
+            log.warning(event, **values, **({"times": times} if times > 1 else {}))
+
+    def _due(self, kind: int, others: int) -> int:
+        now_s = time.monotonic()
+        if kind not in self._told and len(self._told) >= self._most:
+            self._told = {
+                one: told for one, told in self._told.items() if now_s - told[0] < self._every_s
+            }
+            if len(self._told) >= self._most:
+                kind = others
+        told_s, times = self._told.get(kind, (-math.inf, 0))
+        if now_s - told_s < self._every_s:
+            self._told[kind] = told_s, times + 1
+            return 0
+        self._told[kind] = now_s, 0
+        return times + 1
+
+
+SELDOM = Seldom()
+"""Of this process."""

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import time
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from splitbed.logs import Kind
+from splitbed.logs import Kind, Seldom
 
 EVENTS = """
 import logging, sys
@@ -18,6 +19,8 @@ log.info("model deployed", layers=143, token="hunter2", probe_token=b"hunter2")
 log.debug("of no interest")
 log.info("called", name="\\x1b[2J\\x9b2J")
 log.warning("refused", reason="x" * 5000, data=bytes(1000))
+log.warning("lied to", reason="no\\n2026-11-29T20:00:00Z [info     ] serving")
+logging.getLogger("grpc").warning("lied to: %s", "no\\n2026-11-29T20:00:00Z [info     ] serving")
 secret_frame = "hunter2"
 try:
     raise ValueError("no such cut\\x1b[2J")
@@ -64,6 +67,29 @@ def test_a_line_has_neither_raw_data_nor_endless_text(lines: list[dict[str, Any]
     (refused,) = [line for line in lines if line["event"] == "refused"]
     assert refused["data"] == "(1000 bytes)"
     assert len(refused["reason"]) < 2100
+
+
+@pytest.mark.parametrize("kind", ["console", "json"])
+def test_nobodys_words_begin_a_line(kind: Kind) -> None:
+    lines = [line for line in logged(kind).splitlines() if "serving" in line]
+    assert len(lines) == 2
+    assert all("lied to" in line for line in lines)
+
+
+def test_what_happens_often_is_told_seldom_and_how_often_it_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seldom = Seldom(every_s=0.2, most=10)
+    for _ in range(100):
+        seldom.warning("refused a call", ("ue",), peer="ue")
+    seldom.warning("refused a call", ("edge",), peer="edge")
+    assert capsys.readouterr().err.count("refused a call") == 2
+    time.sleep(0.2)
+    seldom.warning("refused a call", ("ue",), peer="ue")
+    assert "100" in capsys.readouterr().err
+    for number in range(1000):
+        seldom.warning("refused a call", (str(number),), peer="one of many")
+    assert capsys.readouterr().err.count("refused a call") <= 2 * 11
 
 
 @pytest.mark.parametrize("kind", ["console", "json"])
