@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import grpc
 
 from splitbed.errors import MachineError, NodeError, SplitbedError
-from splitbed.logs import log
+from splitbed.logs import SELDOM
 from splitbed.telemetry import ERRORS
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ _Method = TypeVar("_Method", bound=Callable[..., object])
 def refuse(method: str, context: grpc.ServicerContext, error: SplitbedError) -> None:
     """End a call of `method` with the reason."""
     ERRORS.labels(kind=type(error).__name__).inc()
-    log.warning("refused", method=method, reason=str(error))
+    kind = context.peer().rpartition(":")[0], method, str(error)
+    SELDOM.warning("refused", kind, method=method, reason=str(error))
     # longer ones do not fit into the headers that carry them
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
 

@@ -90,7 +90,7 @@ class InFlight:
     """The frames that a node is at; a node that ends finishes them, and takes no more."""
 
     last_s: float = 0.0
-    """When a frame was last begun or done (time.monotonic)."""
+    """When a frame was last done (time.monotonic); one that fails is nobody's."""
     _frames: int = 0
     _ending: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -102,13 +102,12 @@ class InFlight:
             if self._ending:
                 raise NodeError("the node is shutting down: it takes no more frames")
             self._frames += 1
-        self.last_s = time.monotonic()
         FRAMES_IN_FLIGHT.inc()
         try:
             yield
+            self.last_s = time.monotonic()
         finally:
             FRAMES_IN_FLIGHT.dec()
-            self.last_s = time.monotonic()
             with self._changed:
                 self._frames -= 1
                 self._changed.notify_all()

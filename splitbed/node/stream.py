@@ -43,8 +43,11 @@ class Stream:
         incoming: Iterator[bytes],
         put: Callable[[Iterator[bytes]], None],
         names: Collection[str] = (),
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
         self.peer = peer
+        self.let_go = let_go
+        """Ends a stream whose peer does not take what is being sent to it, from any thread."""
         self.names = names
         """Of the node that dialled, by its certificate; none where it showed none."""
         self.rate_mbit: float | None = None
@@ -233,8 +236,12 @@ class _Served:
             if not context.is_active():
                 raise NodeError(f"{peer} hung up")
 
+        def let_go() -> None:
+            if sending.locked():
+                context.cancel()
+
         try:
-            self._serve(Stream(peer, incoming(), put, names_of(context)))
+            self._serve(Stream(peer, incoming(), put, names_of(context), let_go))
         except SplitbedError as error:
             if context.is_active():
                 refuse(_METHOD, context, error)

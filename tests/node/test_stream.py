@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from splitbed.errors import NodeError
-from splitbed.messages import messages
+from splitbed.messages import messages, padding
 from splitbed.node import call
 from splitbed.node.call import DrivenCall, QueuedCall, open_call
+from splitbed.node.calls import slots
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.slots import Slots
 from splitbed.node.stream import Dialled, Stream, streams
@@ -26,6 +27,7 @@ from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, TensorHeader
 from splitbed.wire import CHANNEL_OPTIONS
 from tests.node.loopback import free_port
 from tests.security.certified import certified
+from tests.shared_machine import until
 
 FRAME: Tensors = {"x": np.ones((2, 2), np.float32)}
 RESULT = [TensorInfo("x", "FP32", (-1, 2))]
@@ -115,6 +117,68 @@ def test_the_dialled_node_sends_first_and_from_any_thread() -> None:
         stream.send(Header(report=Report(max_abs_diff=2)))
         assert np.array_equal(came["x"], LARGE["x"])
         assert next(stream, None) is None  # the end, without an error
+
+
+@contextmanager
+def behind_a_door(slots: Slots, serve: Callable[[Stream], None]) -> Iterator[tuple[Door, str]]:
+    door = Door(Guard(None, None), slots)
+    server = grpc.server(Inline(), interceptors=[door], options=CHANNEL_OPTIONS)
+    server.add_generic_rpc_handlers((streams(serve),))
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield door, address
+    finally:
+        server.stop(0).wait()
+
+
+def test_who_asks_for_padding_and_takes_none_is_ended() -> None:
+    with behind_a_door(places := Slots(2, 2, patience_s=0.2), echo) as (door, address):
+        greedy = Dialled("edge", address)
+        with greedy.stream() as stream:
+            stream._put(padding(0, 1 << 30))
+            until(lambda: any(one.stuck(0.2) for one in [*places._calls]))
+            door.end_silent()
+            until(lambda: not places._calls)
+        greedy.close()
+
+
+def test_who_takes_nothing_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "PATIENCE_S", 0.2)
+    with behind_a_door(places := Slots(1, 1), echo) as (_, address):
+        greedy, honest = Dialled("edge", address), Dialled("edge", address)
+        with greedy.stream() as stream:
+            stream._put(padding(0, 1 << 30))
+            until(lambda: any(one.stuck(0.2) for one in [*places._calls]))
+            with honest.stream() as other:
+                other.send(of_frame(1), FRAME)
+                assert other.receive_frame(1).tensors()
+        honest.close()
+        greedy.close()
+
+
+def test_a_stream_is_let_go_whose_peer_does_not_take_what_is_sent() -> None:
+    opened: list[Stream] = []
+    told: list[str] = []
+
+    def serve(stream: Stream) -> None:
+        opened.append(stream)
+        stream.let_go()  # nothing is being sent: it stays
+        try:
+            for number in range(1000):
+                stream.send(of_frame(number), LARGE)
+        except NodeError as error:
+            told.append(str(error))
+
+    with behind_a_door(places := Slots(1, 1), serve) as (_, address):
+        node = Dialled("edge", address)
+        with node.stream() as stream:
+            stream.send(of_frame(1))
+            until(lambda: any(one.stuck(0.2) for one in [*places._calls]))
+            opened[0].let_go()
+            until(lambda: told)
+        node.close()
+    assert "hung up" in told[0]
 
 
 def test_a_peer_that_hangs_up_is_told_to_who_waits_and_to_who_sends() -> None:

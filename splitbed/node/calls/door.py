@@ -11,11 +11,12 @@ own health service is made so.
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from splitbed.logs import log
+from splitbed.logs import SELDOM, log
 from splitbed.node.answering import kind_of
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Call, Slots
@@ -90,20 +91,26 @@ class Door(grpc.ServerInterceptor):
 
     def _enter(self, answer: "_Answer", method: str, context: grpc.ServicerContext) -> None:
         names = names_of(context)
+        who = ", ".join(names) or context.peer().rpartition(":")[0]
         if refused := self._guard.refusal(method, context.invocation_metadata(), names):
             ERRORS.labels(kind="refused").inc()
             code, reason = refused
-            log.warning("refused a call", peer=context.peer(), reason=reason, common_name=names)
+            SELDOM.warning(
+                "refused a call",
+                (who, reason),
+                peer=context.peer(),
+                reason=reason,
+                common_name=names,
+            )
             context.abort(code, reason)
         slots, busy = self._checks, _CHECKED
         if method not in HEALTH_CHECK:
             slots, busy = self._slots, _BUSY
             if self._lease is not None and (taken := self._lease.refusal(context)):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, taken)
-        who = ", ".join(names) or context.peer().rpartition(":")[0]
         if not slots.take(Call(who, method, context, answer.stays), answer):
             ERRORS.labels(kind="refused").inc()
-            log.warning("refused a call", peer=context.peer(), reason="busy")
+            SELDOM.warning("refused a call", (who, "busy"), peer=context.peer(), reason="busy")
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, busy)
 
 
@@ -157,7 +164,7 @@ class _Answer:
         if given is None:
             call.context.abort(grpc.StatusCode.INVALID_ARGUMENT, "it takes a request, none came")
         if self.stays:
-            self._behave(given, call.context, self._send)
+            self._behave(given, call.context, partial(self._sent, call))
             call.since_s = time.monotonic()
             return
         answer = self._behave(given, call.context)
@@ -167,3 +174,10 @@ class _Answer:
             if not call.context.is_active():
                 return
         self._send(None)
+
+    def _sent(self, call: Call, message: object) -> None:
+        call.sends_s = time.monotonic()
+        try:
+            self._send(message)
+        finally:
+            call.sends_s = None

@@ -12,13 +12,17 @@ from splitbed.security.access import RUN_KEY
 SILENT_S = 10.0
 """With what it takes to miss a machine that vanished (serve.py), less than 30 s."""
 
+FRAMES_S = 4.0
+"""How long after its last call frames may stand for a run, which others could send; as above."""
+
 
 class Lease:
     """Held by the run that called last: while a call of it is open, and SILENT_S after.
 
     Calls that name another run are refused meanwhile; those that name none, such as health checks
     and the orchestrator of nodes of its own, are not its business. ``frame_s`` says when a frame
-    was last seen on the data plane, whoever sent it (time.monotonic): it is the run's.
+    was last done on the data plane, whoever sent it (time.monotonic); it counts as the run's for
+    FRAMES_S.
     """
 
     def __init__(self, frame_s: Callable[[], float]) -> None:
@@ -46,7 +50,7 @@ class Lease:
         return None
 
     def _is_held(self) -> bool:
-        heard_s = max(self._heard_s, self._frame_s())
+        heard_s = max(self._heard_s, min(self._frame_s(), self._heard_s + FRAMES_S))
         return self._run in self._open.values() or time.monotonic() - heard_s <= SILENT_S
 
     def _ended(self, context: grpc.ServicerContext) -> None:

@@ -4,12 +4,12 @@
              ├─ a call waits for its caller, who is silent ───> that one ends, this one is answered
              └─ all are at work ──────────────────────────────> refused
 
-Whoever opens calls and sends nothing thus takes nobody's place.
+Whoever opens calls and sends nothing, or takes no answer, thus takes nobody's place.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from functools import partial
 
 import grpc
 
-from splitbed.logs import log
+from splitbed.logs import SELDOM
 
 PATIENCE_S = 20.0
 """How long a call may wait for a message of its caller, or until he takes one."""
@@ -44,6 +44,8 @@ class Call:
     """Whether a message of it came."""
     since_s: float | None = None
     """Since when it waits for its caller; None while it is worked on, or waits for a thread."""
+    sends_s: float | None = None
+    """Since when its caller has not taken a message, if it stays."""
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -56,7 +58,13 @@ class Call:
 
     def silent(self, for_s: float) -> bool:
         """Whether it has waited for so long."""
-        return self.since_s is not None and time.monotonic() - self.since_s >= for_s
+        since_s = self.since_s  # which its own thread changes
+        return since_s is not None and time.monotonic() - since_s >= for_s
+
+    def stuck(self, for_s: float) -> bool:
+        """Whether its caller has taken nothing for so long."""
+        since_s = self.sends_s
+        return since_s is not None and time.monotonic() - since_s >= for_s
 
 
 class Slots:
@@ -78,16 +86,13 @@ class Slots:
         with self._lock:
             if self._queued >= _MOST_QUEUED * self._most:
                 return False
-            own = [one for one in self._calls if one.who == call.who]
-            if len(own) >= self._each:
-                if not self._made_room(own):
-                    return False
-            elif len(self._calls) >= self._most and not self._made_room(
-                [one for one in self._calls if not one.asked]
-            ):
+            if (ended := self._in_the_way(call)) is None:
                 return False
+            self._calls.difference_update(ended)
             self._calls.add(call)
             self._queued += 1
+        for one in ended:
+            _end(one)
         if not call.context.add_callback(partial(self._left, call)):
             self._left(call)
         self._threads.submit(self._begin, call, answer)
@@ -102,21 +107,34 @@ class Slots:
     def end_silent(self) -> None:
         """End the calls whose callers have said nothing for too long."""
         with self._lock:
-            silent = [one for one in self._calls if one.silent(self._patience_s) and not one.stays]
-            for call in silent:
-                self._end(call)
+            silent = [
+                one
+                for one in self._calls
+                if (one.stuck if one.stays else one.silent)(self._patience_s)
+            ]
+            self._calls.difference_update(silent)
+        for call in silent:
+            _end(call)
 
-    def _made_room(self, of: Collection[Call]) -> bool:
-        silent = [one for one in of if one.silent(_FRESH_S)]
-        if silent:
-            self._end(min(silent, key=lambda one: one.since_s or 0.0))
-        return bool(silent)
-
-    def _end(self, call: Call) -> None:
-        self._calls.discard(call)
-        call.context.cancel()
-        log.warning("ended a call that was silent", method=call.method, peer=call.who)
+    def _in_the_way(self, call: Call) -> list[Call] | None:
+        """What has to end for a call, nothing where there is room; None where all are at work."""
+        own = [one for one in self._calls if one.who == call.who]
+        crowded = len(own) >= self._each
+        if not crowded and len(self._calls) < self._most:
+            return []
+        of = own if crowded else [*self._calls]
+        silent = [one for one in of if one.silent(_FRESH_S) and (crowded or not one.asked)]
+        silent.sort(key=lambda one: one.since_s or 0.0)
+        stuck = [one for one in of if one.stuck(PATIENCE_S)]
+        return [*silent, *stuck][:1] or None
 
     def _left(self, call: Call) -> None:
         with self._lock:
             self._calls.discard(call)
+
+
+def _end(call: Call) -> None:
+    call.context.cancel()
+    SELDOM.warning(
+        "ended a call that was silent", (call.who, call.method), method=call.method, peer=call.who
+    )

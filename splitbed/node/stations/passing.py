@@ -115,9 +115,13 @@ class Passing:
             stream.warm(request.bytes, request.back)
 
     def cancel(self) -> None:
-        """Give up what is under way to nodes that this one dials, and back."""
+        """Give up what is under way to other nodes, and back from those that this one dials."""
         for far in self.far.values():
             far.cancel()
+        with self._lock:
+            near = [*self._near.values()]
+        for stream in near:
+            stream.let_go()
 
     def serve(self, stream: Stream) -> None:
         """Do with each frame on a stream that was opened here what is to be done, until its end."""

@@ -14,14 +14,16 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from splitbed.errors import NodeError
+from splitbed.logs import Seldom
 from splitbed.node.answering import answering
+from splitbed.node.calls import door as doors
 from splitbed.node.calls import lease as leases
 from splitbed.node.calls import slots as all_slots
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Slots
 from splitbed.node.config import EdgeConfig, Tls
-from splitbed.node.serve import NODES, Plane, door_of
+from splitbed.node.serve import NODES, InFlight, Plane, door_of
 from splitbed.security.access import RUN_KEY, Guard, open_channel, server_credentials
 from splitbed.security.authority import Authority, issue_authority
 from splitbed.workers.wanted import check_wanted, sleep_until
@@ -361,3 +363,36 @@ def test_frames_keep_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
         assert second.refusal() is grpc.StatusCode.FAILED_PRECONDITION
         here.node.lease.release()
         assert second.ask() == b"x"
+
+
+def test_frames_alone_keep_no_lease_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "SILENT_S", 0.1)
+    monkeypatch.setattr(leases, "FRAMES_S", 0.1)
+    with served(Slots(4, 4)) as here:
+        here.node.lease._frame_s = lambda: math.inf  # whoever can send some, does
+        here.caller("first").ask()
+        until(lambda: here.caller("second").begin("echo").exception() is None)
+
+
+def test_a_frame_that_fails_keeps_no_lease() -> None:
+    in_flight = InFlight()
+    with pytest.raises(NodeError), in_flight.frame():
+        raise NodeError("refused")
+    assert in_flight.last_s == 0
+    with in_flight.frame():
+        pass
+    assert in_flight.last_s > 0
+
+
+def test_refusals_are_told_once_with_how_many_they_were(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doors, "SELDOM", Seldom())
+    with served(Slots(1, 1)) as here:
+        at_work = here.caller().begin("work")
+        until(lambda: here.node.working)
+        for _ in range(20):
+            assert here.caller().refusal() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        here.node.go_on.set()
+        at_work.result()
+    assert capsys.readouterr().err.count("refused a call") == 1

@@ -222,6 +222,13 @@ def test_a_frame_that_fails_on_one_way_is_sent_on_no_other_afterwards(fan: Fanne
     assert [one.partition(":")[0] for one in fan.happened] == ["ue-2"]
 
 
+def test_who_gives_up_waits_for_no_user_that_does_not_take_his_frame(fan: FannedOut) -> None:
+    let_go = threading.Event()
+    fan.passing._near["ue-1"] = Stream("ue-1", iter(()), lambda _: None, let_go=let_go.set)
+    fan.passing.cancel()
+    assert let_go.is_set()
+
+
 class Slow(dict[str, Stream]):
     """Whoever looks through it gives others time to change it."""
 
