@@ -5,7 +5,7 @@ link never runs dry and the receiver sees them spaced as the link spaces them. R
 frames as sch_netem does, so that they compare directly with what was asked.
 
     prove (UE)                       ProbeServer (edge)
-      ping ─────────────────────────▶ echo
+      ping ─────────────────────────▶ echo, with what proves who has it
       train ════════════════════════▶ arrival times
       report? ──────────────────────▶ frames, first and last arrival
       train, please ────────────────▶
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import blake2s
 from typing import Self
 
 from netem.proof import (
@@ -52,7 +53,7 @@ _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
 _PAUSE_S = 0.1  # before the second attempt
 _UNMEASURED = Proof(math.inf, math.inf, math.inf, math.inf, pings=0, lost=0, attempts=0)
-_HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index in it
+_HEADER = struct.Struct("!16scII")  # token, kind, number of the train, index or place
 assert _HEADER.size <= PING_FRAME_BYTES - max(HEADERS_BYTES.values())
 _REQUEST = struct.Struct("!IQ")  # frames to send, ns between them
 _REPORT = struct.Struct("!d")  # Mbit/s
@@ -65,8 +66,9 @@ class ProbeServer:
     """Answers pings and trains on UDP ``address:port`` while entered; port 0 picks one.
 
     Only datagrams that carry ``token`` are answered: pass it on another way than this link. So
-    nobody else can make it send. ``opened`` is a UDP socket to use, of another namespace perhaps;
-    it is closed at the end. Raises MachineError when it cannot bind.
+    nobody else can make it send, and whoever hears it can have a train sent to no other: that goes
+    to who tells what the answer to a ping told him. ``opened`` is a UDP socket to use, of another
+    namespace perhaps; it is closed at the end. Raises MachineError when it cannot bind.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class ProbeServer:
             ) from None
         self._socket.settimeout(0.1)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._secret = secrets.token_bytes(16)
         self._train = -1
         self._arrivals_ns: list[int] = []
         self._stop = threading.Event()
@@ -112,19 +115,21 @@ class ProbeServer:
                     self._answer(datagram, arrival_ns, peer)
 
     def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
-        _, kind, train, _ = _HEADER.unpack_from(datagram)
+        _, kind, train, told = _HEADER.unpack_from(datagram)
         rest = datagram[_HEADER.size :]
         if kind == _TRAIN:
             if train != self._train:
                 self._train, self._arrivals_ns = train, []
-            self._arrivals_ns.append(arrival_ns)
+            if len(self._arrivals_ns) < TRAIN_MOST:
+                self._arrivals_ns.append(arrival_ns)
         elif kind == _PING:
-            self._socket.sendto(datagram, peer)
+            header = _HEADER.pack(self.token, kind, train, self._place(peer))
+            self._socket.sendto(header + rest, peer)
         elif kind == _ASK_REPORT and len(rest) == 8:
             seen = self._arrivals_ns if train == self._train else []
             report = _REPORT.pack(rate_mbit(seen, skip_ns=int.from_bytes(rest)))
             self._socket.sendto(datagram[: _HEADER.size] + report, peer)
-        elif kind == _ASK_TRAIN and len(rest) == _REQUEST.size:
+        elif kind == _ASK_TRAIN and len(rest) == _REQUEST.size and told == self._place(peer):
             frames, gap_ns = _REQUEST.unpack(rest)
             _send_train(
                 lambda frame: self._socket.sendto(frame, peer),
@@ -134,6 +139,11 @@ class ProbeServer:
                 min(frames, TRAIN_MOST),
                 min(gap_ns, round(_TRAIN_LONGEST_S * 1e9 / max(1, min(frames, TRAIN_MOST)))),
             )
+
+    def _place(self, peer: tuple[str, int]) -> int:
+        """A number that nobody knows who does not hear what is sent to this peer."""
+        digest = blake2s(repr(peer).encode(), key=self._secret, digest_size=4).digest()
+        return int.from_bytes(digest)
 
 
 def prove(
@@ -176,6 +186,8 @@ class _Client:
     host: str
     token: bytes
     spec: LinkSpec
+    _place: int = 0
+    """What the server answered to pings: with it, it knows where a train is to go."""
 
     def _send(self, frame: bytes) -> int:
         check_wanted()
@@ -206,7 +218,8 @@ class _Client:
             ping = self._message(_PING, train := secrets.randbits(32))
             self._send(ping.ljust(payload_bytes(PING_FRAME_BYTES, self.host), b"\0"))
             with suppress(TimeoutError):
-                _, arrival_ns = self._await(_PING, train, self._slack_s())
+                echo, arrival_ns = self._await(_PING, train, self._slack_s())
+                self._place = _HEADER.unpack_from(echo)[3]
                 rtts_ms.append((arrival_ns - start_ns) / 1e6)
             if len(rtts_ms) == _PINGS or (sent >= 2 * _PINGS and not rtts_ms):
                 break
@@ -237,7 +250,7 @@ class _Client:
         for _ in range(_TRIES):
             train = secrets.randbits(32)
             request = _REQUEST.pack(frames, gap_ns)
-            self._send(self._message(_ASK_TRAIN, train) + request)
+            self._send(self._message(_ASK_TRAIN, train, self._place) + request)
             arrivals_ns: list[int] = []
             with suppress(TimeoutError):
                 index = -1
@@ -265,8 +278,8 @@ class _Client:
             if left_s <= LOOK_S:
                 raise TimeoutError
 
-    def _message(self, kind: bytes, train: int) -> bytes:
-        return _HEADER.pack(self.token, kind, train, 0)
+    def _message(self, kind: bytes, train: int, index: int = 0) -> bytes:
+        return _HEADER.pack(self.token, kind, train, index)
 
     def _slack_s(self) -> float:
         """How long an answer can be under way."""

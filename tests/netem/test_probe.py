@@ -5,7 +5,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -24,19 +24,29 @@ def server(request: pytest.FixtureRequest) -> Iterator[ProbeServer]:
 
 def answers(server: ProbeServer, datagram: bytes) -> list[bytes]:
     """What comes back before the answer to a ping that is sent right after it."""
-    ping = server.token + b"P" + b"sentinel"
+    with asking(server) as sock:
+        return answers_to(sock, server, datagram)
+
+
+@contextmanager
+def asking(server: ProbeServer) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in server.address[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect(server.address)
         sock.settimeout(0.3)
-        sock.send(datagram)
-        seen: list[bytes] = []
-        while not seen or seen[-1] != ping:
-            sock.send(ping)
-            with suppress(TimeoutError):  # a queue that a train has filled drops a ping
-                while not seen or seen[-1] != ping:
-                    seen.append(sock.recv(2048))
-        return seen[:-1]
+        yield sock
+
+
+def answers_to(sock: socket.socket, server: ProbeServer, datagram: bytes) -> list[bytes]:
+    ping = server.token + b"P" + b"last"
+    sock.send(datagram)
+    seen: list[bytes] = []
+    while not seen or not seen[-1].startswith(ping):
+        sock.send(ping + bytes(4))
+        with suppress(TimeoutError):  # a queue that a train has filled drops a ping
+            while not seen or not seen[-1].startswith(ping):
+                seen.append(sock.recv(2048))
+    return seen[:-1]
 
 
 def test_loopback_carries_what_is_sent_at_the_rate_that_it_is_sent_at(
@@ -167,13 +177,29 @@ def test_a_stranger_cannot_make_the_server_send(server: ProbeServer, kind: bytes
 )
 def test_a_datagram_of_a_wrong_size_is_passed_over(server: ProbeServer, rest: bytes) -> None:
     assert answers(server, server.token + rest) == []
-    ping = server.token + b"P" + bytes(8)
-    assert answers(server, ping) == [ping]
+    ping = server.token + b"P" + bytes(4)
+    (echo,) = answers(server, ping + bytes(4))
+    assert echo.startswith(ping)
 
 
-def test_a_train_is_never_longer_than_900_frames(server: ProbeServer) -> None:
-    asking = server.token + b"D" + bytes(8) + (10**9).to_bytes(4) + bytes(8)
-    assert 0 < len(answers(server, asking)) <= 900
+def test_a_train_is_never_longer_than_900_frames_and_goes_to_who_heard_an_answer(
+    server: ProbeServer,
+) -> None:
+    asks, long = server.token + b"D" + bytes(4), (10**9).to_bytes(4) + bytes(8)
+    with asking(server) as sock:
+        (echo,) = answers_to(sock, server, server.token + b"P" + bytes(8))
+        assert 0 < len(answers_to(sock, server, asks + echo[21:25] + long)) <= 900
+        assert answers_to(sock, server, asks + bytes(4) + long) == []
+    assert answers(server, asks + echo[21:25] + long) == []  # from another port
+
+
+def test_of_a_train_no_more_is_kept_than_one_has(server: ProbeServer) -> None:
+    with asking(server) as sock:
+        for _ in range(20):
+            for _ in range(100):
+                sock.send(server.token + b"T" + bytes(8))
+            answers_to(sock, server, b"")
+    assert len(server._arrivals_ns) == 900
 
 
 def test_a_port_that_is_taken_is_told(server: ProbeServer) -> None:
