@@ -4,8 +4,9 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,7 +15,7 @@ from splitbed.node.config import Tls
 from splitbed.security.addresses import checked_address, host_and_port
 from splitbed.security.pem_files import PemFiles
 
-_SILENT_S = 10.0  # a peer that says nothing is hung up on
+_SILENT_S = 10.0  # a peer that has not asked by then is hung up on, or takes no answer
 _MOST_PEERS = 64  # at a time: each has a thread
 
 
@@ -62,7 +63,14 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 def _hanging_up(handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
-    return type(handler.__name__, (handler,), {"timeout": _SILENT_S})
+    def parse_request(self: Any) -> bool:
+        parsed = handler.parse_request(self)
+        self.server.asked(self.request)
+        return parsed
+
+    return type(
+        handler.__name__, (handler,), {"timeout": _SILENT_S, "parse_request": parse_request}
+    )
 
 
 class _Server(ThreadingHTTPServer):
@@ -78,6 +86,8 @@ class _Server(ThreadingHTTPServer):
         self._tls, self._files = tls, files
         self._context = _context(tls) if tls else None
         self._room = threading.BoundedSemaphore(_MOST_PEERS)
+        self._awaited: dict[socket.socket, float] = {}
+        """Since when each peer that has not asked yet is there."""
 
     def get_request(self) -> tuple[socket.socket, Any]:
         peer, address = super().get_request()
@@ -90,6 +100,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._room.acquire(blocking=False):
+            self._awaited[request] = time.monotonic()
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -98,7 +109,19 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.asked(request)
             self._room.release()
+
+    def asked(self, request: socket.socket) -> None:
+        """Wait for it no more."""
+        self._awaited.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Hang up on who says too little, a byte now and then; called ten times a second."""
+        for peer, since_s in self._awaited.copy().items():
+            if time.monotonic() - since_s > _SILENT_S:
+                with suppress(OSError):
+                    socket.socket.shutdown(peer, socket.SHUT_RDWR)  # nothing of TLS's, which waits
 
     def server_bind(self) -> None:
         # HTTPServer would ask the name service for this machine's name here, and may wait for it

@@ -17,12 +17,13 @@ from orchestrator.ask.grid import Cell, Visit
 from orchestrator.measure.cell import cell_record
 from orchestrator.measure.exports.telemetry import SweepTelemetry
 from orchestrator.results.records import CellRecord, FrameRecord
-from splitbed import telemetry
+from splitbed import telemetry, web
 from splitbed.errors import MachineError, UsageError
 from splitbed.node.config import Tls
 from splitbed.security.certificates import create
 from splitbed.timeline import Stage, Timeline
 from tests.node.loopback import free_port
+from tests.shared_machine import until
 
 NODE_METRICS = {
     "splitbed_stage_seconds",
@@ -170,6 +171,25 @@ def test_the_port_is_free_again_afterwards(address: str) -> None:
     for _ in range(2):
         with telemetry.serving(again):
             assert scraped(again)
+
+
+def test_who_asks_a_byte_at_a_time_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_SILENT_S", 0.3)
+    host, _, port = (address := f"127.0.0.1:{free_port()}").partition(":")
+    with telemetry.serving(address), socket.create_connection((host, int(port)), 5) as slow:
+        slow.settimeout(0.05)
+
+        def hung_up() -> bool:
+            try:
+                slow.send(b"x")
+                return not slow.recv(1)
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        until(hung_up)
+        assert scraped(address)
 
 
 def test_an_address_that_others_reach_needs_tls_or_insecure() -> None:
