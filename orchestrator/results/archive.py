@@ -6,6 +6,7 @@ compared.
 """
 
 import hashlib
+import io
 import json
 import shutil
 import stat
@@ -31,6 +32,8 @@ MANIFEST_BYTES, MEMBER_BYTES = 1 << 16, 400
 """What a manifest may have, and for each file that it names."""
 MOST_DENSE, FEW_BYTES = 100, 1 << 20
 """How many times as large a file may be that is read, unpacked: those of runs, 5 to 20 times."""
+MAX_DIRECTORY_BYTES = 32 << 20
+"""What zipfile may read at once: it reads where all files are before it can be asked how many."""
 CHUNK_BYTES = 1 << 20
 
 
@@ -81,7 +84,7 @@ def extract(archive: Path, folder: Path) -> Manifest:
 def _opened(archive: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
     """The checked archive; what zipfile raises is told as UsageError."""
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _Bounded(io.FileIO(archive)) as file, zipfile.ZipFile(file) as opened:
             yield opened, _checked(archive, opened)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UsageError(
@@ -89,6 +92,15 @@ def _opened(archive: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
         ) from None
     except OSError as error:
         raise UsageError(f"cannot unpack {archive}: {error}") from None
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which nobody reads very much at once."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"a part of it has {size} bytes")
+        return super().read(size)
 
 
 def _checked(archive: Path, opened: zipfile.ZipFile) -> Manifest:
@@ -124,7 +136,7 @@ def _checked(archive: Path, opened: zipfile.ZipFile) -> Manifest:
 
 def _unsafe(info: zipfile.ZipInfo) -> str | None:
     """Why a member must not be unpacked."""
-    if not info.filename:
+    if not PurePosixPath(info.filename).parts:
         return "has no name"
     # before its separators were made those of this machine
     name, path = info.orig_filename, PurePosixPath(info.filename)

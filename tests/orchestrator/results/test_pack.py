@@ -136,13 +136,13 @@ def archive_of(
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/evil", "../evil", "a/../../evil", "..\\evil", "C:\\evil", "folder/"]
+    "name", ["/etc/evil", "../evil", "a/../../evil", "..\\evil", "C:\\evil", "folder/", "."]
 )
 def test_a_path_that_leaves_the_folder_is_refused_and_nothing_written(
     tmp_path: Path, name: str
 ) -> None:
     archive = archive_of(tmp_path / "a.zip", {"run.json": b"{}", name: b"x"}, {})
-    with pytest.raises(UsageError, match=r"would leave|is no plain file"):
+    with pytest.raises(UsageError, match=r"would leave|is no plain file|has no name"):
         extract(archive, tmp_path / "in" / "out")
     assert not (tmp_path / "in").exists()
 
@@ -214,9 +214,19 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
 
 
+def with_long_directory(path: Path) -> None:
+    """Where its files are is said to be all of a file of zeros."""
+    size = (32 << 20) + 1
+    with path.open("wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0))
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
+        (with_long_directory, "a part of it has 33554433 bytes"),
         (linked, "is no plain file"),
         (named_twice, "several files of one name"),
         (huge, "would have 2 files of 4200 MB"),
