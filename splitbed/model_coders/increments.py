@@ -34,8 +34,8 @@ STEP_QPS = range(FEW_QP, 1)
 """Finer ones would be of biases and norms, too."""
 
 
-class Levels(Protocol):
-    """What weights are rounded to; a module."""
+class Rounding(Protocol):
+    """How weights are rounded, step by step; a module."""
 
     def alone(self, first: int, number: int) -> str:
         """The coder that carries, at once, a model whose steps begin at ``first``."""
@@ -83,12 +83,12 @@ def weights_of(model: ModelFile) -> list[str]:
 
 def alone(numbers: Sequence[int], place: int) -> str:
     """The coder that carries, at once, what the steps up to ``place`` make."""
-    return _levels(numbers[0]).alone(numbers[0], numbers[place])
+    return _rounding(numbers[0]).alone(numbers[0], numbers[place])
 
 
 def at(model: ModelFile, number: int, first: int) -> ModelFile:
     """The model at a step. Raises NodeError for values that are not finite."""
-    levels = _levels(first)
+    levels = _rounding(first)
     return model.replaced(
         {
             name: levels.at(array, first, number) if _refined(array) else levels.kept(name, array)
@@ -109,7 +109,7 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     Raises:
         NodeError: values that are not finite.
     """
-    levels = _levels(update.first)
+    levels = _rounding(update.first)
     base = {
         name: array if _refined(array) else levels.kept(name, array)
         for name, array in model.state.items()
@@ -169,7 +169,7 @@ class Updating:
         array = self._state.get(name)
         if array is None or not _refined(array):
             raise NodeError(f"the update refines {name}, and no such weight is here")
-        self._state[name] = _levels(step.first).refined(name, array, lacking, step)
+        self._state[name] = _rounding(step.first).refined(name, array, lacking, step)
 
 
 class Refining:
@@ -223,7 +223,7 @@ def _step(told: Array) -> Update:
     return Update(first, low, high)
 
 
-def _levels(number: int) -> Levels:
+def _rounding(number: int) -> Rounding:
     return of_nnc if number <= 0 else of_bits
 
 

@@ -167,12 +167,13 @@ def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
 
     ours = msgspec.convert(asked, _Asked)
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
+    held = by_hash(read_model(Path(ours.beside)).state) if ours.beside else {}
+    base = read_model(Path(ours.update_of)) if ours.update_of else None
     try:
         with Path(ours.path).open("wb") as file:
-            held = by_hash(read_model(Path(ours.beside)).state) if ours.beside else {}
             rebuilding = (
-                Refining(file, read_model(Path(ours.update_of)), most_bytes=ours.most_bytes)
-                if ours.update_of
+                Refining(file, base, most_bytes=ours.most_bytes)
+                if base is not None
                 else Rebuilding(
                     file, most_bytes=ours.most_bytes, held=held, outline=Path(ours.outline)
                 )

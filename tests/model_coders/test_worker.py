@@ -1,14 +1,17 @@
 """The decoder in a process of its own."""
 
+import errno
 import os
 import signal
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 import pytest
 
+from splitbed import model_data
 from splitbed.errors import MachineError, NodeError
 from splitbed.model_coders.increments import alone, encoded, steps
-from splitbed.model_coders.worker import Decoded, DecodingWorker
+from splitbed.model_coders.worker import Decoded, DecodingWorker, decode
 from splitbed.model_data import digest, model_of, read_model, write_model
 from splitbed.workers.fork_server import ending_fork_server
 from splitbed.workers.worker import WALL
@@ -81,6 +84,18 @@ def test_a_base_that_cannot_be_read_is_told_before_anything_comes(tmp_path: Path
     ):
         pass
     assert [*tmp_path.iterdir()] == [base]
+
+
+def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(model_data, "read_model", broken)
+    paths = {name: str(tmp_path / name) for name in ("path", "outline", "update_of")}
+    with pytest.raises(OSError, match="update_of"):
+        decode({"most_bytes": 1, "beside": None, **paths}, BufferedReader(BytesIO()), print)
 
 
 def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,10 +63,10 @@ def _least(update: Update) -> int:
 
 def _packed(lacking: Array, left: int) -> Array:
     """Numbers from 0 on of ``left`` bits: their lowest bytes, if they have any; then bits."""
-    flat, whole = lacking.reshape(-1), left // 8 * 8
-    low = flat.astype(np.uint8) if whole else np.empty(0, np.uint8)
-    rest = (flat >> whole).astype(np.uint8)[:, np.newaxis] >> np.arange(
-        left - whole, dtype=np.uint8
+    flat, below = lacking.reshape(-1), left // 8 * 8
+    low = flat.astype(np.uint8) if below else np.empty(0, np.uint8)
+    rest = (flat >> below).astype(np.uint8)[:, np.newaxis] >> np.arange(
+        left - below, dtype=np.uint8
     )
     return np.concatenate([low, np.packbits(rest & 1)])
 
