@@ -2,7 +2,7 @@
 
 original.onnx, quantised.onnx, pruned-30-quantised.onnx   the versions
 quantisation.json                                         the frames that they were made by
-quantised/                                                the run folder of the first but one
+quantised/                                                run folder of the first quantised one
 """
 
 from collections.abc import Mapping, Sequence
