@@ -6,6 +6,7 @@ SplitbedError          a message that says what was attempted, on what, and what
 │   └── LinkError      a link that could not be built, shaped or proved as asked
 └── RunError           a run that failed its verdict or could not go on (exit 1)
     └── NodeError      a UE or edge node that died, hung or answered wrongly
+        └── LateError  one that is there, and was not done in time
 """
 
 from collections.abc import Iterable
@@ -43,6 +44,10 @@ class RunError(SplitbedError):
 
 class NodeError(RunError):
     """A node that died, hung or answered wrongly."""
+
+
+class LateError(NodeError):
+    """A node that is there, and was not done in time with what it was asked."""
 
 
 _LONGEST = 200  # name that somebody may have meant to be one of ours

@@ -16,6 +16,7 @@ from orchestrator.results.records import FrameRecord, Hop
 from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
+from splitbed.errors import LateError
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline, is_hop
 from splitbed.v1 import nodes_pb2
@@ -103,12 +104,20 @@ class Frames:
         place = number % len(self._bed.model.inputs)
         timeout_s = self._limits.frame_s(cell)
         assignment = self._parts.assignment(cell.configuration)
-        said = pair.run_frame(number, place, timeout_s, assignment)
-        seen = [Stage(stage.name, stage.start_ns, stage.end_ns) for stage in said.stages]
+        try:
+            said = pair.run_frame(number, place, timeout_s, assignment)
+        except LateError as error:
+            raise LateError(f"{error}; --frame-timeout-s allows more") from None
+        seen = stages_of(said)
         stages = pair.node_clocks().on_one(seen)
         e2e_ms = Timeline(stages).e2e_ms
         record = frame_record(said, attempt, place, seen, e2e_ms)
         return Taken(cell, record, stages, e2e_ms, tensors_of(said.result))
+
+
+def stages_of(said: nodes_pb2.FrameRecord) -> list[Stage]:
+    """Those of a frame, each on the clock of its node."""
+    return [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
 
 
 def frame_record(

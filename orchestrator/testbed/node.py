@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from netem.service import shape_message
 from netem.spec import LinkSpec
 from orchestrator.ask.topology import Machines, NodePlace
-from splitbed.errors import MachineError, NodeError
+from splitbed.errors import LateError, MachineError, NodeError
 from splitbed.security.access import open_channel, read_token, why_unreachable
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import CONTROL_OPTIONS, PROTOCOL
@@ -122,6 +122,8 @@ class Node(ABC):
             yield
         except grpc.RpcError as error:
             assert isinstance(error, grpc.Call)
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self.answers():
+                raise LateError(f"it took too long (asked to {what})") from None
             raise NodeError(f"{self._reason(error)} (asked to {what})") from None
         except ValueError as error:  # an interruption may close a channel that is about to be used
             if "closed channel" not in str(error):
@@ -132,8 +134,6 @@ class Node(ABC):
         match error.code():
             case grpc.StatusCode.FAILED_PRECONDITION:
                 return str(error.details())
-            case grpc.StatusCode.DEADLINE_EXCEEDED if self.answers():
-                return "it took too long; --frame-timeout-s allows more"
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"the {self.side} node hung"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
@@ -166,18 +166,18 @@ class RemoteNode(Node):
 
     def started(self) -> nodes_pb2.NodeDescription:
         description = super().started()
-        with self.asked("forget the run before"):
-            nodes_pb2_grpc.NodeStub(self.channel).Reset(
-                nodes_pb2.ResetRequest(), timeout=START_TIMEOUT_S
-            )
-        self._ours = True
-        threading.Thread(target=_be_heard, args=(self.channel,), daemon=True).start()
         if description.name != self.side:
             raise NodeError(
                 f"the node at {self._address} calls itself {description.name}, the topology "
                 f"{self.side}: give it `name: {self.side}` in its configuration, or the topology "
                 "the address of another"
             )
+        with self.asked("forget the run before"):
+            nodes_pb2_grpc.NodeStub(self.channel).Reset(
+                nodes_pb2.ResetRequest(), timeout=START_TIMEOUT_S
+            )
+        self._ours = True
+        threading.Thread(target=_be_heard, args=(self.channel,), daemon=True).start()
         return description
 
     def stop(self, *, last: bool = True) -> None:

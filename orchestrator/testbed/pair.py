@@ -194,7 +194,7 @@ class Pair:
         return self.ask(
             name,
             lambda ue: rpc.UeStub(ue.channel).LimitProcessor(request, timeout=timeout_s),
-            "limit its processor",
+            f"limit its processor in {timeout_s:.0f} s",
         )
 
     def warm_link(self, nbytes: Mapping[str, int], timeout_s: float) -> None:
@@ -209,7 +209,7 @@ class Pair:
         self.ask(
             near,
             lambda node: rpc.StationsStub(node.channel).WarmLink(request, timeout=timeout_s),
-            "warm the link",
+            f"warm the link in {timeout_s:.0f} s",
         )
 
     @property

@@ -20,7 +20,7 @@ from orchestrator.results.records import FrameRecord, RunRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
-from splitbed.errors import UsageError
+from splitbed.errors import LateError, NodeError, UsageError
 from splitbed.timeline import Stage
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import loopback_link, loopback_pair
@@ -92,6 +92,20 @@ def test_frames_are_taken_one_by_one_as_they_are_asked_for(engine: Engine) -> No
     choosing = InTurn(cells)
     assert len([*islice(engine.frames(choosing, "turn", lambda _: None), 2)]) == 2
     assert len(choosing.told) == 2
+
+
+def test_of_a_frame_that_took_too_long_the_option_is_told_that_allows_more(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = cells_of(engine)
+    engine.hold(cells)
+
+    def late(*_: object) -> None:
+        raise LateError("it took too long")
+
+    monkeypatch.setattr(engine.bed.pair, "run_frame", late)
+    with pytest.raises(NodeError, match="too long; --frame-timeout-s allows more"):
+        [*engine.frames(InTurn(cells), "turn", lambda _: None)]
 
 
 def test_the_next_visit_may_depend_on_what_the_journal_says_of_the_one_before(

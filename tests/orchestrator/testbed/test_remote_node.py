@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -11,7 +12,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from orchestrator.ask.topology import Machines, NodePlace
 from orchestrator.testbed.node import RemoteNode
-from splitbed.errors import MachineError
+from splitbed.errors import LateError, MachineError, NodeError
 from splitbed.node.answering import Requests
 from splitbed.node.calls import lease
 from splitbed.node.calls.door import Door, Inline
@@ -23,12 +24,25 @@ from tests.shared_machine import until
 
 SILENT_S = 0.3
 SECRETLESS = Machines.model_construct(name="here", nodes={}, tls=None, token_file=None)
-Run = Callable[[], RemoteNode]
+Run = Callable[..., RemoteNode]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Another run on the same node, not started."""
+def resets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of nodes that were reset, from now on."""
+    reset, names = NodeHost.Reset, list[str]()
+
+    def counted(host: NodeHost, request: Any, context: Any) -> Any:
+        names.append(host.description.name)
+        return reset(host, request, context)
+
+    monkeypatch.setattr(NodeHost, "Reset", counted)
+    return names
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resets: list[str]) -> Iterator[Run]:
+    """Another run on the same node, not started, which it takes for the one of that name."""
     monkeypatch.setattr(lease, "SILENT_S", SILENT_S)
     host = NodeHost("edge", tmp_path)
     host.description.name = "edge"
@@ -41,8 +55,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     with ExitStack() as stack:
         stack.callback(server.stop, None)
 
-        def remote() -> RemoteNode:
-            node = RemoteNode("edge", place, SECRETLESS)
+        def remote(name: str = "edge") -> RemoteNode:
+            node = RemoteNode(name, place, SECRETLESS)
             stack.callback(node.stop)
             node.start()
             return node
@@ -65,6 +79,28 @@ def test_a_run_that_is_silent_but_lives_keeps_its_node(run: Run) -> None:
     time.sleep(3 * SILENT_S)
     assert not is_let_in(second)
     assert first.answers()
+
+
+def test_one_at_a_wrong_address_is_told_and_not_reset(run: Run, resets: list[str]) -> None:
+    node = run("ue")
+    with pytest.raises(NodeError, match="calls itself edge, the topology ue"):
+        node.started()
+    node.stop()
+    assert resets == []
+
+
+def test_a_call_that_takes_too_long_is_no_frame(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(grpc.RpcError, grpc.Call):  # type: ignore[misc]
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.DEADLINE_EXCEEDED
+
+    node = run()
+    monkeypatch.setattr(node, "answers", lambda: True)
+    with (
+        pytest.raises(LateError, match=r"^it took too long \(asked to warm it in 3 s\)$"),
+        node.asked("warm it in 3 s"),
+    ):
+        raise Late
 
 
 def test_one_that_died_or_ended_lets_go(run: Run) -> None:
