@@ -8,7 +8,7 @@ from typing import Unpack
 from orchestrator.api.asking import config_of
 from orchestrator.api.options import InferWords, Place
 from orchestrator.api.signature import spelled_out
-from orchestrator.api.torch_model import ModelLike, file_of
+from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.offline.infer import (
@@ -59,7 +59,7 @@ def infer(
     folder for boxes, `annotations` COCO key points. Raises UsageError.
     """
     places = (None if place is None else Path(place) for place in (draw, predictions, annotations))
-    return run_infer(config_of(file_of(model, example_inputs), options), frames, *places)
+    return run_infer(config_of(model_file(model, example_inputs), options), frames, *places)
 
 
 def run_infer(

@@ -1,26 +1,26 @@
-"""Models in transit, whole or in increments, for programs."""
+"""Models in transit, whole, in increments or split by split, for programs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.options import GrowthWords, IncrementsWords, ModelSweepWords, Place
+from orchestrator.api.options import Place
 from orchestrator.api.signature import spelled_out
-from orchestrator.api.torch_model import ModelLike, file_of
+from orchestrator.api.torch_model import ModelLike, model_file
+from orchestrator.api.transit_options import GrowthWords, IncrementsWords, ModelSweepWords
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.asked import model_sweep as asked_for
-from orchestrator.transit.growth.run import GrowthOutcome, growth_config, run_growth
+from orchestrator.transit.growth.row import GrowthRow
+from orchestrator.transit.growth.run import growth_config, run_growth
 from orchestrator.transit.increments.asked import Incremental, incremental
 from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.increments.run import resumed_incremental, run_incremental
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import resumed_sweep, run_model_sweep
 from splitbed.errors import UsageError
-
-Told = Callable[[str], None]
 
 
 @spelled_out(ModelSweepWords)
@@ -38,7 +38,7 @@ def model_sweep(
     in words what goes on. What is wrong with a row stands in it; UsageError, MachineError and
     RunError are of what stops all of it.
     """
-    wanted = sweep_or_resumed(file_of(model, example_inputs), resume, options)
+    wanted = sweep_or_resumed(model_file(model, example_inputs), resume, options)
     return run_model_sweep(wanted, progress, Path(resume) if resume else None)
 
 
@@ -55,7 +55,7 @@ def increments(
 
     `resume`, `progress` and errors are as those of :func:`model_sweep`.
     """
-    wanted = increments_or_resumed(file_of(model, example_inputs), resume, options)
+    wanted = increments_or_resumed(model_file(model, example_inputs), resume, options)
     return run_increments(wanted, progress, Path(resume) if resume else None)
 
 
@@ -66,12 +66,12 @@ def grow(
     example_inputs: object = None,
     progress: Told = lambda _: None,
     **options: Unpack[GrowthWords],
-) -> GrowthOutcome:
+) -> Outcome[GrowthRow]:
     """Have part 1 grow on the UE while frames go on; `orchestrate grow` says more.
 
     `progress` and errors are as those of :func:`model_sweep`.
     """
-    file = file_of(model, example_inputs)
+    file = model_file(model, example_inputs)
     return run_growth(growth_config({**options, "model": file}), progress)
 
 

@@ -8,7 +8,7 @@ from orchestrator.api.asking import config_of
 from orchestrator.api.options import Numbers, Place, PlanWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.signature import spelled_out
-from orchestrator.api.torch_model import ModelLike, file_of
+from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.plan.grid import grid
 from orchestrator.plan.run import PlanOptions, PlanOutcome, run_plan
 
@@ -46,7 +46,7 @@ def plan(
     )
     follower = Follower(progress)
     with follower.raising():
-        config = config_of(file_of(model, example_inputs), options)
+        config = config_of(model_file(model, example_inputs), options)
         if max_drop is not None:
             config = config.replaced(max_drop=max_drop)
         return run_plan(config, wanted, follower)

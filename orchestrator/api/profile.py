@@ -6,7 +6,7 @@ from typing import Unpack
 from orchestrator.api.asking import config_of
 from orchestrator.api.options import Place, ProfileWords
 from orchestrator.api.signature import spelled_out
-from orchestrator.api.torch_model import ModelLike, file_of
+from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.results.profile import Profile
@@ -29,7 +29,7 @@ def profile(
     """
     file = None if out is None else Path(out)
     check_new(file)
-    taken, _, _ = run_profile(config_of(file_of(model, example_inputs), options))
+    taken, _, _ = run_profile(config_of(model_file(model, example_inputs), options))
     if file:
         write_new(file, taken.csv())
     return taken

@@ -12,7 +12,7 @@ from orchestrator.api.options import Place, SweepWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
 from orchestrator.api.signature import spelled_out
-from orchestrator.api.torch_model import ModelLike, file_of
+from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure import sweep as measuring
 from orchestrator.measure.sweep import Remeasure
@@ -46,7 +46,7 @@ def sweep(
     KeyboardInterrupt for Ctrl-C.
     """
     again = remeasured(remeasure, resume)
-    wanted = config_or_resumed(file_of(model, example_inputs), config, resume, options)
+    wanted = config_or_resumed(model_file(model, example_inputs), config, resume, options)
     follower = Follower(progress)
     with follower.raising():
         outcome = run_sweep(wanted, follower, Path(resume) if resume else None, again)

@@ -26,7 +26,7 @@ class TorchModule(Protocol):
 ModelLike = Place | TorchModule
 
 
-def file_of(model: ModelLike | None, example_inputs: object = None) -> Place | None:
+def model_file(model: ModelLike | None, example_inputs: object = None) -> Place | None:
     """The NAME or FILE itself; of a module, the file that it was exported to.
 
     `example_inputs` are a tensor, or a tuple of them, of the shapes that it is to be run with.

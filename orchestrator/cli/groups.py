@@ -1,4 +1,4 @@
-"""Gives a command the options of groups, as :mod:`orchestrator.api.options` declares them."""
+"""Gives a command the options of groups, as the modules of :mod:`orchestrator.api` declare them."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -7,11 +7,13 @@ from typing import Annotated, get_args, get_type_hints
 
 import typer
 
-from orchestrator.api.options import HEADINGS, Says
+from orchestrator.api.options import GROUPS, Says
+from orchestrator.api.transit_options import TRANSIT_GROUPS
 
 Asked = dict[str, object]
 """By name, the options of the groups that were given."""
 Command = Callable[..., None]
+_HEADINGS = {**GROUPS, **TRANSIT_GROUPS}
 
 
 def grouped(*groups: type, only: Sequence[str] = (), **words: str) -> Callable[[Command], Command]:
@@ -49,7 +51,7 @@ def _options(group: type, words: dict[str, str]) -> Iterator[inspect.Parameter]:
             *([says.also, f"--{name.replace('_', '-')}"] if says.also else ()),
             help=words.get(name, says.help),
             show_default=False,
-            rich_help_panel=HEADINGS[group],
+            rich_help_panel=_HEADINGS[group],
         )
         kind = Annotated[_kind(declared, says) | None, option]  # type: ignore[valid-type]
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -5,6 +5,7 @@
 It travels as the part of all layers, as parts do for a sweep.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from itertools import chain
 from pathlib import Path
 
 from netem.spec import LinkSpec
-from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
 from orchestrator.measure.cell import proved
+from orchestrator.measure.frames import stages_of
 from orchestrator.measure.machine import MachineMeter
-from orchestrator.measure.time_limits import allowed_s, window_bytes
+from orchestrator.measure.time_limits import arrival_s, window_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.testbed.loading.assignments import assignment_messages
@@ -31,12 +32,13 @@ from splitbed.model_coders.encoder import encode
 from splitbed.model_data import ModelFile, write_model
 from splitbed.node.delivery import CutPart, Parcel, pack
 from splitbed.tensors import Tensors
-from splitbed.timeline import Stage, Timeline
+from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import tensors_of
 
-_INFER_S = 120.0
-"""For a frame that crosses no link."""
+_INFER_S, _SLOWER = 120.0, 10.0
+"""For a frame that crosses no link; and times that it may be slower than to bring, to open and to
+run the anchor model was."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,6 @@ class Arrival:
     proofs: Sequence[ProofRecord]
     machine: MachineRecord
     """From the request to the first result."""
-
-    @property
-    def startup_ms(self) -> float:
-        """From the request to the first result."""
-        return self.received.receive_ms + self.open_ms + self.first_ms
 
 
 class Arriving:
@@ -84,7 +81,9 @@ class Arriving:
     def _warm(self) -> None:
         """Have the UE's runtime there before anything is timed: it has run the anchor model."""
         self._loader.coder = ""
+        began_s = time.monotonic()
         self._loader.load([self._placed], warmup=1)
+        self._infer_s = _INFER_S + _SLOWER * (time.monotonic() - began_s)
 
     @property
     def _before(self) -> Path:
@@ -132,16 +131,12 @@ class Arriving:
         during: AbstractContextManager[None] | None = None,
     ) -> Arrival:
         """What is ready arrives over a link; `during` is open while it is on its way."""
-        bed, down = self._bed, link.downlink
+        bed = self._bed
         if self._have is not None:
             with self._packed(self._before) as parcel:
                 self._loader.give(self._placed, parcel)
         bed.shape([link])
-        timeout_s = allowed_s(
-            wire_ms(coded.bytes, down),
-            lossy=bool(down.loss_pct),
-            nbytes=bed.model.facts.bytes or 0,
-        )
+        timeout_s = arrival_s(link, coded.bytes, bed.model.facts.bytes or 0)
         opening = min(coded.bytes, window_bytes(link, hop="downlink"))
         bed.pair.warm_link({"downlink": opening}, timeout_s)
         before = proved(bed, Watcher(), [link])
@@ -154,8 +149,7 @@ class Arriving:
         said = self._frame(0)
         machine = meter.read()
         after = proved(bed, Watcher(), [link])
-        stages = [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
-        first_ms = Timeline(stages).e2e_ms
+        first_ms = Timeline(stages_of(said)).e2e_ms
         proofs = (*before, *after)
         return Arrival(link, coded, received, loaded.load_ms, first_ms, proofs, machine)
 
@@ -166,7 +160,7 @@ class Arriving:
         return result
 
     def _frame(self, place: int) -> nodes_pb2.FrameRecord:
-        return self._bed.pair.run_frame(place, place, _INFER_S, self._numbers)
+        return self._bed.pair.run_frame(place, place, self._infer_s, self._numbers)
 
     def _assign(self, link: LinkSpec) -> None:
         n = self._bed.model.graph.n

@@ -60,6 +60,12 @@ def allowed_s(wire: float, *, lossy: bool, slower: float = 1.0, nbytes: int = 0)
     return (_WORK_MS * slower + late * wire) / 1e3 + nbytes / _BYTES_S * slower
 
 
+def arrival_s(link: LinkSpec, coded_bytes: int, nbytes: int = 0) -> float:
+    """For a bitstream to come down a link, and for the model file of `nbytes` that it makes."""
+    lossy = bool(link.downlink.loss_pct)
+    return allowed_s(wire_ms(coded_bytes, link.downlink), lossy=lossy, nbytes=nbytes)
+
+
 def window_bytes(*links: LinkSpec, hop: str = UPLINK) -> int:
     """What opens the congestion window of a hop over them, as far as a frame can need it."""
     return int(shape_of(links, hop).rate_mbit * 1e3 / 8 * WARM_LINK_MS)

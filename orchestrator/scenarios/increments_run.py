@@ -4,7 +4,7 @@ scenario.yaml, scenario.md   as of every scenario        MODEL/   what was left 
 tables.md, table-*.csv       the tables of the clause, and its picture
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import Scenario
@@ -13,12 +13,11 @@ from orchestrator.scenarios.clause_10_6 import leave
 from orchestrator.transit.increments.asked import Incremental, incremental
 from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.increments.run import INCREMENTS, run_incremental
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from splitbed.errors import UsageError
 
 TAKES = ("input", "bw", "runs")
 """Options of a scenario that are meant for all of its models."""
-Told = Callable[[str], None]
 
 
 def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:

@@ -4,7 +4,7 @@ scenario.yaml, scenario.md   as of every scenario        models/   what the mode
 tables.md, table-*.csv       the tables of the clause, and its figure
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,7 @@ from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep, model_sweep
 from orchestrator.transit.evaluation import file_of
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from orchestrator.transit.published import is_class
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS, run_model_sweep
@@ -32,7 +32,6 @@ TAKES = {"input": "data_set_name"} | {one: one for one in ("coder_name", "bw", "
 """Option of a scenario -> option of a model sweep."""
 WORDS = "1 - WER"
 """How the metric of recognisers begins."""
-Told = Callable[[str], None]
 
 
 def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:

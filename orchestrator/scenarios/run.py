@@ -44,7 +44,7 @@ from orchestrator.scenarios.tables import (
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import prepared
 from orchestrator.transit.increments.row import IncrementRow
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from orchestrator.transit.row import ModelRow
 from splitbed.command import say
 from splitbed.errors import RunError, UsageError
@@ -153,12 +153,12 @@ def in_increments(folder: Path) -> bool:
     return bool(_begun(folder).increments)
 
 
-def run_increments(folder: Path, told: increments_run.Told) -> list[Outcome[IncrementRow]]:
+def run_increments(folder: Path, told: Told) -> list[Outcome[IncrementRow]]:
     """Run that one, or go on with it. Raises SplitbedError."""
     return increments_run.run(_begun(folder), folder, told)
 
 
-def run_models(folder: Path, told: models_run.Told) -> Outcome[ModelRow]:
+def run_models(folder: Path, told: Told) -> Outcome[ModelRow]:
     """Run that one, or go on with it. Raises SplitbedError."""
     return models_run.run(_begun(folder), folder, told)
 

@@ -15,6 +15,7 @@ from orchestrator.testbed.testbed import Testbed
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.delivery import Delivery, delivered
 from orchestrator.transit.journal import Journal
+from orchestrator.transit.outcome import Told
 from orchestrator.transit.row import ModelRow
 from splitbed.errors import NodeError
 from splitbed.model_data import ModelFile
@@ -22,7 +23,6 @@ from splitbed.timeline import clock_id
 from splitbed.v1 import nodes_pb2
 
 _Row = TypeVar("_Row", bound=ModelRow)
-Told = Callable[[str], None]
 
 
 class Crossing(Generic[_Row]):
@@ -38,7 +38,7 @@ class Crossing(Generic[_Row]):
         journal: Journal[_Row],
         have: ModelFile | None = None,
     ) -> None:
-        self._bed, self._scenario, self.journal = bed, scenario, journal
+        self._bed, self.scenario, self.journal = bed, scenario, journal
         config = scenario.config
         self._links = [first for first, *_ in config.flow_links]
         journal.under(conditions(bed.pair, bed.link.backend))
@@ -64,20 +64,23 @@ class Crossing(Generic[_Row]):
     def once(self, coder: str, link: LinkSpec, number: int, rebuilt: Path) -> None:
         """One of these."""
         try:
-            self.ready(coder)
-            if self._peak_bytes.get(coder) is None:
-                self._peak_bytes[coder] = self._arriving.memory(rebuilt)
+            self.ready(coder, rebuilt)
             one = self.over(coder, link, number)
-            one = replace(one, model_peak_bytes=self._peak_bytes[coder])
         except NodeError as error:
             one = self.broken(coder, link, number, error)
         self.journal.add(one)
 
-    def ready(self, coder: str) -> None:
-        """Have the edge have the coder's bitstream ready. Raises NodeError."""
+    def ready(self, coder: str, rebuilt: Path) -> None:
+        """Have the edge have the coder's bitstream ready. Raises NodeError.
+
+        At the coder's first one the UE has run what it makes, the file `rebuilt` if that is still
+        there, for the memory of it.
+        """
         if self._ready is None or self._ready[0] != coder:
             self._ready = None
             self._ready = coder, self._arriving.ready(coder)
+        if self._peak_bytes.get(coder) is None and rebuilt.is_file():
+            self._peak_bytes[coder] = self._arriving.memory(rebuilt)
 
     def over(
         self,
@@ -95,8 +98,9 @@ class Crossing(Generic[_Row]):
         if coder not in self._perf:
             places = range(len(self._bed.model.inputs))
             results = {place: self._arriving.infer(place) for place in places}
-            self._perf[coder] = self._scenario.judged(results)
-        return delivered(coder, arrival, self._perf[coder], here=self._here, number=number)
+            self._perf[coder] = self.scenario.judged(results)
+        one = delivered(coder, arrival, self._perf[coder], here=self._here, number=number)
+        return replace(one, model_peak_bytes=self._peak_bytes.get(coder))
 
     def broken(self, coder: str, link: LinkSpec, number: int, error: NodeError) -> Delivery:
         """One that failed; nodes are as new before anything is :meth:`ready` on them."""

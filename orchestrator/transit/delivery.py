@@ -10,13 +10,12 @@ from statistics import median
 from typing import TypeVar
 
 from netem.spec import LinkSpec
-from netem.wire import wire_ms
 from orchestrator.measure.arriving import Arrival
 from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.disturbance import busy_by
-from orchestrator.results.judgement.validity import MIN_OVER_BOUND
-from orchestrator.results.records import MachineRecord, ProofRecord, segment_of
+from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.statistics.intervals import median_interval
+from orchestrator.transit.bound import bound_ms, too_soon
 from orchestrator.transit.row import ModelRow
 
 _Row = TypeVar("_Row", bound=ModelRow)
@@ -69,14 +68,13 @@ class Delivery(Record, frozen=True, kw_only=True):
 
     @property
     def startup_ms(self) -> float:
-        """From the request to the first result."""
+        """From the request to the first result, without the calls between its steps."""
         return self.receive_ms + self.open_ms + self.first_inference_ms
 
     @property
     def bound_ms(self) -> float:
         """The delay of the request, and what the bytes and their headers take."""
-        bytes_ms = wire_ms(self.bytes, self.link.downlink, *segment_of(self.proofs))
-        return self.link.uplink.delay_ms + bytes_ms
+        return bound_ms(self.bytes, self.link, self.proofs)
 
     @property
     def disturbed(self) -> str:
@@ -89,9 +87,8 @@ class Delivery(Record, frozen=True, kw_only=True):
         """What is wrong with it by itself."""
         if self.error is not None:
             return self.error
-        if self.link_ms < MIN_OVER_BOUND * self.bound_ms:
-            return "it came faster than physics: the link was not as asked"
-        return next((proof.fault for proof in self.proofs if proof.fault), "")
+        proved = next((proof.fault for proof in self.proofs if proof.fault), "")
+        return too_soon(self.link_ms, self.bound_ms) or proved
 
     @property
     def is_doubtful(self) -> bool:

@@ -4,7 +4,7 @@ anchor model ─> size, performance      encode ─> bitstream ─> decode ─> 
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from orchestrator.results.archive import sha256_of
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.anchor import StateModel
 from orchestrator.transit.asked import ModelSweep
+from orchestrator.transit.outcome import Told
 from orchestrator.transit.published import (
     TEST,
     CoderKind,
@@ -77,7 +78,7 @@ class Evaluation:
             eval_anchor=asked.eval_anchor,
         )
 
-    def run(self, told: Callable[[str], None], known: Collection[str] = ()) -> Iterator[ModelRow]:
+    def run(self, told: Told, known: Collection[str] = ()) -> Iterator[ModelRow]:
         """One coder after another but those `known`; what goes wrong with one is in its row."""
         coders = [name for name in dict.fromkeys(self._asked.coder_name) if name not in known]
         if self._asked.eval_anchor and coders:

@@ -1,13 +1,22 @@
-"""What came of a model sweep, or of a model in increments."""
+"""What came of a model sweep, of a model in increments, or of a part 1 that grew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from orchestrator.transit.row import ModelRow
+Told = Callable[[str], None]
+"""Is told in words what goes on."""
 
-Row_co = TypeVar("Row_co", bound=ModelRow, covariant=True)
+
+class Judged(Protocol):
+    """A row that says whether it counts."""
+
+    @property
+    def valid(self) -> bool: ...
+
+
+Row_co = TypeVar("Row_co", bound=Judged, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -19,5 +28,5 @@ class Outcome(Generic[Row_co]):
 
     @property
     def exit_code(self) -> int:
-        """0 where all went well."""
+        """0 where nothing is wrong with any row, and where there is none."""
         return 0 if all(row.valid for row in self.rows) else 1

@@ -104,8 +104,8 @@ class ModelRow:
     startup_ms: Annotated[
         float | None,
         Column(
-            "from the request to the first result: link, what is left of decoding, opening, first "
-            "inference",
+            "from the request to the first result, without calls between: link, what is left of "
+            "decoding, opening, first inference",
             "ms",
             empty=_NO_LINK,
         ),
@@ -138,7 +138,11 @@ class ModelRow:
     ] = None
     model_peak_bytes: Annotated[
         int | None,
-        Column("memory to open and to run it on the UE, alone, at most", "bytes", empty=_NO_LINK),
+        Column(
+            "memory to open and to run it on the UE, alone, at most",
+            "bytes",
+            empty="no link, or its file is gone",
+        ),
     ] = None
     resumed: Annotated[
         int | None, Column("times that it was cut off and went on", empty=_NO_LINK)

@@ -26,7 +26,7 @@ from orchestrator.transit.crossing import Crossing
 from orchestrator.transit.delivery import row_of
 from orchestrator.transit.evaluation import Evaluation, named
 from orchestrator.transit.journal import Journal, Layout, TransitRecord
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from orchestrator.transit.published import Scenario, is_class, scenario_named
 from orchestrator.transit.row import ModelRow, results_csv
 from splitbed.checked import one_line
@@ -34,7 +34,6 @@ from splitbed.errors import UsageError
 from splitbed.model_data import ModelFile, read_model
 
 MODELS = Layout(MODELS_FILE, "results.csv", ModelRow, row_of, results_csv)
-Told = Callable[[str], None]
 
 
 def run_model_sweep(

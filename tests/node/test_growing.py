@@ -1,21 +1,26 @@
 """Part 1 grows on a UE of its own process while frames go on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from netem.spec import LinkSpec, Shape
+from orchestrator.results.records import ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed import testbed as beds
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.local import local_model
+from orchestrator.transit.growth import growing as growings
 from orchestrator.transit.growth.growing import Growing, Growth
 from orchestrator.transit.growth.row import GROWING, rows_of
 from orchestrator.transit.growth.run import growing_splits, growth_config, ranges_of
 from splitbed.errors import NodeError, UsageError
+from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, loopback_link, loopback_pair, small_model
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
+PROOF = ProofRecord(uplink_mbit=50, downlink_mbit=50, rtt_min_ms=1)
 SPLITS = ["0:6", "2:4", "3:3", "6:0"]
 
 
@@ -84,6 +89,44 @@ def test_what_was_possible_stays_when_a_part_does_not_come(
     assert [one.asked.split for one in growth.grown] == SPLITS[1:3]
     assert str(growth.error) == "it died"
     assert growth.frames[-1].split == "3:3"
+
+
+@pytest.mark.parametrize("error", [NodeError("it died"), KeyboardInterrupt()])
+def test_all_that_was_measured_stays_when_the_link_is_not_proved_again(
+    growing: Growing, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    said = iter([(PROOF,)])
+
+    def proved(*_: object) -> tuple[ProofRecord, ...]:
+        for one in said:
+            return one
+        raise error
+
+    monkeypatch.setattr(growings, "proved", proved)
+    growth = growing.over([LINK], at_once=True)
+    assert growth.error is error
+    assert [one.asked.split for one in growth.grown] == ["6:0"]
+    assert growth.machine is not None
+
+
+def test_whether_anything_disturbed_what_was_cut_short_is_not_known(growth: Growth) -> None:
+    short = replace(growth, machine=None)
+    assert {row.disturbed for row in rows_of(short, "small", GROWING, "dummy")} == {
+        "not known: what came next failed, or was interrupted"
+    }
+
+
+def test_a_part_has_the_time_that_all_of_it_takes_to_decode(
+    growing: Growing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    loader, (first, second, *_) = growing._loader, growing._splits
+    monkeypatch.setattr(loader, "deliver", lambda _, limit_s, **__: given.append(limit_s))
+    monkeypatch.setattr(loader, "open", lambda *_: None)
+    small = nodes_pb2.CodedPart(bytes=1000)
+    ready = {second.k: nodes_pb2.Loaded(part_bytes=600_000_000, coded=[small])}
+    growing._come(first, second, ready, LINK, rest=False)
+    assert given[0] > 600
 
 
 def test_codecs_are_told_what_they_need_of_what_crosses(

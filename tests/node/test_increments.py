@@ -50,6 +50,7 @@ def test_the_ue_has_at_each_step_the_model_that_was_made_where_it_was_encoded(
         assert "another model" not in row.fault
         assert row.ue_perf == made.rec_perf
         assert row.startup_ms is not None
+        assert (row.model_peak_bytes or 0) > (row.model_bytes or 0)
     at_once, coarse, *updates = over
     assert at_once.inferences_meanwhile is coarse.inferences_meanwhile is None
     assert all(row.inferences_meanwhile is not None for row in updates)
@@ -63,7 +64,8 @@ def test_a_link_over_which_it_fails_costs_that_delivery_alone(
     crossing: Crossing[IncrementRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row, *_ = crossing.journal.here.values()
-    crossing.ready(row.coder_name)
+    file = crossing.journal.folder.path / f"{row.coder_name.replace(':', '_')}.onnx"
+    crossing.ready(row.coder_name, file)
     ways, pair = crossing._arriving, crossing._bed.pair
     bad, unlucky, good = (
         LinkSpec(uplink=Shape(rate_mbit=rate), downlink=LINK.downlink) for rate in (1, 2, 3)
@@ -82,7 +84,6 @@ def test_a_link_over_which_it_fails_costs_that_delivery_alone(
     monkeypatch.setattr(crossing, "_links", [bad, unlucky, good])
     monkeypatch.setattr(ways, "over", arrives)
     monkeypatch.setattr(pair, "restart", restart)
-    file = crossing.journal.folder.path / f"{row.coder_name.replace(':', '_')}.onnx"
     crossing.run(row.coder_name, file, 1)
     of = crossing.journal.deliveries
     told = [of[row.coder_name, link.words, 0] for link in (bad, unlucky, good)]

@@ -6,16 +6,14 @@ from typing import Annotated
 import typer
 
 from orchestrator.api.options import (
-    GrowWords,
     ImpairmentWords,
-    IncrementWords,
     InputWords,
     LinkWords,
     ModelWords,
     NodeWords,
     SplitWords,
-    TransitWords,
 )
+from orchestrator.api.transit_options import GrowWords, IncrementWords, TransitWords
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import MODEL, Json, Model, option
 from orchestrator.cli.watch.heartbeat import alive

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from orchestrator.reports.terminal import Line, rounded, show_lines
-from orchestrator.transit.growth.run import GrowthOutcome
+from orchestrator.transit.growth.row import GrowthRow
 from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
@@ -75,7 +75,7 @@ def show_increments(outcome: Outcome[IncrementRow], *, as_json: bool) -> None:
         say(f"results: {outcome.folder}")
 
 
-def show_growth(outcome: GrowthOutcome, *, as_json: bool) -> None:
+def show_growth(outcome: Outcome[GrowthRow], *, as_json: bool) -> None:
     """Likewise."""
     lines: list[Line] = [asdict(row) for row in outcome.rows]
     if not as_json:
@@ -83,10 +83,9 @@ def show_growth(outcome: GrowthOutcome, *, as_json: bool) -> None:
         lines = [rounded({head: line[name] for name, head in heads}) for line in lines]
     show_lines(lines, as_json=as_json)
     for row in outcome.rows:
-        if row.fault:
-            say(f"{row.split_name} over {row.bw_mbit:g} Mbit/s: {row.fault}", stderr=True)
+        _say_of(f"{row.split_name}, {row.way}, over {row.bw_mbit:g} Mbit/s", row)
     if not as_json:
-        say(f"results: {outcome.folder.path}")
+        say(f"results: {outcome.folder}")
 
 
 def show_increment_rows(rows: Sequence[IncrementRow], *, as_json: bool = False) -> None:
@@ -112,9 +111,14 @@ def _show(rows: Sequence[ModelRow], heads: Mapping[str, str], *, as_json: bool) 
         )
     for row in rows:
         over = f" over {row.bw_mbit:g} Mbit/s" if row.bw_mbit is not None else ""
-        told = (row.fault, row.disturbed and f"disturbed: {row.disturbed}", row.remark)
-        for words in filter(None, told):
-            say(f"{row.model_name} as {row.coder_name}{over}: {words}", stderr=True)
+        _say_of(f"{row.model_name} as {row.coder_name}{over}", row, row.remark)
+
+
+def _say_of(which: str, row: ModelRow | GrowthRow, remark: str = "") -> None:
+    """What is wrong with a row, what disturbed it, and what else it says of itself."""
+    told = (row.fault, row.disturbed and f"disturbed: {row.disturbed}", remark)
+    for words in filter(None, told):
+        say(f"{which}: {words}", stderr=True)
 
 
 def _interval(row: ModelRow) -> str:

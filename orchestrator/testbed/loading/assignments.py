@@ -51,11 +51,11 @@ def _hops(
         )
 
 
-Told = tuple[nodes_pb2.Assignment, nodes_pb2.FrameRecord]
+Answered = tuple[nodes_pb2.Assignment, nodes_pb2.FrameRecord]
 """A way that a frame went, and what the node at its end says of it."""
 
 
-def together(told: Sequence[Told], model: ModelInfo) -> nodes_pb2.FrameRecord:
+def together(told: Sequence[Answered], model: ModelInfo) -> nodes_pb2.FrameRecord:
     """One record, of at least one way: stages way by way, those that ways have in common once.
 
     The result is that of a user who has one of the whole model; else what the model's task makes
@@ -73,7 +73,7 @@ def together(told: Sequence[Told], model: ModelInfo) -> nodes_pb2.FrameRecord:
     return found
 
 
-def _take_result(found: nodes_pb2.FrameRecord, told: Sequence[Told], model: ModelInfo) -> None:
+def _take_result(found: nodes_pb2.FrameRecord, told: Sequence[Answered], model: ModelInfo) -> None:
     whole = [one for way, one in told if not way.stations[-1].span.outputs]
     result = tensors_of(whole[0].result) if whole else {}
     outputs = {name: it for _, one in told for name, it in tensors_of(one.result).items()}

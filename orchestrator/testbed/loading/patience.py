@@ -1,8 +1,8 @@
 """How long a node may take to answer: as long as something moves.
 
-Neither how fast a node is nor the way to it is known, so no call has a fixed time. It is given up
-once for STILL_S no message has gone either way, and neither the node nor a process that it started
-has computed.
+Neither how fast a node is nor the way to it is known, so no call that waits for a model to be
+taken, cut, opened or profiled has a fixed time. It is given up once for STILL_S no message has gone
+either way, and neither the node nor a process that it started has computed.
 """
 
 import time

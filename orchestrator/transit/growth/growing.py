@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netem.spec import LinkSpec
-from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import cell_of
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.cell import proved
+from orchestrator.measure.frames import stages_of
 from orchestrator.measure.machine import MachineMeter
-from orchestrator.measure.time_limits import TimeLimits, allowed_s, window_bytes
+from orchestrator.measure.time_limits import TimeLimits, arrival_s, window_bytes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.testbed.loading.assignments import assignment_messages
@@ -30,7 +30,7 @@ from orchestrator.transit.inferring import Inferring
 from splitbed.codecs.stage import Range
 from splitbed.errors import NodeError, RunError
 from splitbed.flow import Span
-from splitbed.timeline import NS_PER_MS, Stage, Timeline
+from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2
 
 
@@ -61,7 +61,10 @@ class Grown:
 
 @dataclass
 class Growth:
-    """What became possible over a link, all frames meanwhile, and what ended it too soon."""
+    """What became possible over a link, all frames meanwhile, and what ended it too soon.
+
+    ``machine`` is None where something did while it grew.
+    """
 
     link: LinkSpec
     start_ns: int = 0
@@ -70,7 +73,7 @@ class Growth:
     frames: list[FrameTaken] = field(default_factory=list)
     proofs: Sequence[ProofRecord] = ()
     machine: MachineRecord | None = None
-    error: NodeError | None = None
+    error: NodeError | KeyboardInterrupt | None = None
 
 
 class Growing:
@@ -105,32 +108,30 @@ class Growing:
         """All splits over a link, each part 1 with what the one before lacks of it.
 
         Or, `at_once`, the last split alone, whose part 1 comes whole. Raises NodeError where nodes
-        fail before or behind that.
+        fail before that; what ends it later is its error.
         """
         splits = [one.over(links, Pace()) for one in self._splits]
         splits = [splits[0], splits[-1]] if at_once else splits
-        coded, (link, *_) = self._made_ready(splits), links
+        ready, (link, *_) = self._made_ready(splits), links
         self._bed.shape(links)
         if not self._warmed:
-            self._come(splits[0], splits[1], coded, link, rest=False)
+            self._come(splits[0], splits[1], ready, link, rest=False)
             self._warmed = True
         opening = window_bytes(link, hop="downlink")
-        self._bed.pair.warm_link({"downlink": opening}, _allowed_s(opening, link))
+        self._bed.pair.warm_link({"downlink": opening}, arrival_s(link, opening))
         growth = Growth(link, proofs=proved(self._bed, Watcher(), links))
         meter = MachineMeter(self._bed.pair)
         try:
-            self._grow(growth, splits, coded)
-        except NodeError as error:
-            self._bed.interruption.check()
+            self._grow(growth, splits, ready)
+            growth.machine = meter.read()
+            growth.proofs = (*growth.proofs, *proved(self._bed, Watcher(), links))
+        except (NodeError, KeyboardInterrupt) as error:
             growth.error = error
-            return growth
-        growth.machine = meter.read()
-        growth.proofs = (*growth.proofs, *proved(self._bed, Watcher(), links))
         return growth
 
-    def _made_ready(self, splits: Sequence[Configuration]) -> Mapping[int, nodes_pb2.CodedPart]:
+    def _made_ready(self, splits: Sequence[Configuration]) -> Mapping[int, nodes_pb2.Loaded]:
         """All parts 2 open beside each other, and parts 1 as bitstreams, by their layers."""
-        held, coded = list[Placed](), dict[int, nodes_pb2.CodedPart]()
+        held, ready = list[Placed](), dict[int, nodes_pb2.Loaded]()
         for asked in splits:
             parts = [
                 (one.node, one.span)
@@ -141,14 +142,14 @@ class Growing:
             said = self._loader.load(parts, self._config.warmup, held, fetched)
             held += parts
             for part1 in fetched:
-                coded[asked.k] = said[part1].coded[0]
-        return coded
+                ready[asked.k] = said[part1]
+        return ready
 
     def _grow(
         self,
         growth: Growth,
         splits: Sequence[Configuration],
-        coded: Mapping[int, nodes_pb2.CodedPart],
+        ready: Mapping[int, nodes_pb2.Loaded],
     ) -> None:
         first, *others = splits
         frames = _Frames(self._bed, growth, self._frame_s(splits))
@@ -160,27 +161,27 @@ class Growing:
             growth.start_ns = time.monotonic_ns()
             for place, asked in enumerate(others):
                 before, rest = splits[place], place > 0
-                received, loaded = self._come(before, asked, coded, growth.link, rest=rest)
+                received, loaded = self._come(before, asked, ready, growth.link, rest=rest)
                 number = self._assign(asked, [number])
                 frames.by = number, asked.split
                 inferring.until(lambda: frames.count[frames.number] > 0)
                 since_ms = (frames.first_ns[number] - growth.start_ns) / NS_PER_MS
-                growth.grown.append(
-                    Grown(asked, coded[asked.k], received, loaded.load_ms, since_ms)
-                )
+                (coded,) = ready[asked.k].coded
+                growth.grown.append(Grown(asked, coded, received, loaded.load_ms, since_ms))
             inferring.until(lambda: frames.count[frames.number] >= self._config.least_runs)
 
     def _come(
         self,
         before: Configuration,
         asked: Configuration,
-        coded: Mapping[int, nodes_pb2.CodedPart],
+        ready: Mapping[int, nodes_pb2.Loaded],
         link: LinkSpec,
         *,
         rest: bool,
     ) -> tuple[nodes_pb2.PartReceived, nodes_pb2.Loaded]:
         """Part 1 of a split comes, or the `rest` of it, and is opened beside the one `before`."""
-        part, limit_s = self._part1(asked), _allowed_s(coded[asked.k].bytes, link)
+        part, made = self._part1(asked), ready[asked.k]
+        limit_s = arrival_s(link, made.coded[0].bytes, made.part_bytes)
         received = self._loader.deliver(part, limit_s, rest=rest)
         return received, self._loader.open(part[0], 0, [self._part1(before)])
 
@@ -226,14 +227,8 @@ class _Frames:
         said = pair.run_frame(done, done % len(self._bed.model.inputs), self._timeout_s, number)
         done_ns = time.monotonic_ns()
         self._bed.interruption.check()
-        stages = [Stage(one.name, one.start_ns, one.end_ns) for one in said.stages]
-        e2e_ms = Timeline(pair.node_clocks().on_one(stages)).e2e_ms
+        e2e_ms = Timeline(pair.node_clocks().on_one(stages_of(said))).e2e_ms
         difference = said.max_abs_diff if said.HasField("max_abs_diff") else None
         self._growth.frames.append(FrameTaken(split, done_ns, e2e_ms, difference))
         self.first_ns.setdefault(number, done_ns)
         self.count[number] += 1
-
-
-def _allowed_s(nbytes: int, link: LinkSpec) -> float:
-    lossy = bool(link.downlink.loss_pct)
-    return allowed_s(wire_ms(nbytes, link.downlink), lossy=lossy, nbytes=nbytes)

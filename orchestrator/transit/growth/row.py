@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Annotated
 
-from netem.wire import wire_ms
 from orchestrator.results.columns import Column, columns_of, csv_text
 from orchestrator.results.judgement.disturbance import busy_by
-from orchestrator.results.judgement.validity import MAX_ABS_DIFF, MIN_OVER_BOUND
-from orchestrator.results.records import segment_of
+from orchestrator.results.judgement.validity import MAX_ABS_DIFF
+from orchestrator.transit.bound import bound_ms, too_soon
 from orchestrator.transit.growth.growing import FrameTaken, Grown, Growth
 
-GROWING, AT_ONCE = "growing", "at once"
+GROWING, WHOLE = "growing", "at once"
 """How part 1 comes: split by split, or that of the last one whole."""
+_NOT_KNOWN = "not known: what came next failed, or was interrupted"
 _NOT_COMPARED = "outputs are not compared"
 
 
@@ -40,14 +40,16 @@ class GrowthRow:
             "ms",
         ),
     ]
-    decode_tail_ms: Annotated[float, Column("from the last byte until part 1 is rebuilt", "ms")]
+    decode_tail_ms: Annotated[
+        float, Column("from the last byte until part 1 is rebuilt, and was tried", "ms")
+    ]
     open_ms: Annotated[float, Column("to open it beside the one before", "ms")]
     since_request_ms: Annotated[
         float,
         Column("from the first request until the first frame by this split is done", "ms"),
     ]
     frames: Annotated[int, Column("that went by it, until the next was possible")]
-    e2e_ms: Annotated[float, Column("median of theirs, while the next part came", "ms")]
+    e2e_ms: Annotated[float, Column("median of theirs, while the next part came if one did", "ms")]
     max_abs_diff: Annotated[
         float | None,
         Column("of their outputs from those of the whole model, at most", empty=_NOT_COMPARED),
@@ -55,7 +57,7 @@ class GrowthRow:
     valid: Annotated[bool, Column("whether nothing is wrong with it")] = True
     fault: Annotated[str, Column("what is")] = ""
     disturbed: Annotated[
-        str, Column("what else was at work on the machine while it grew; else nothing")
+        str, Column("what else was at work on the machine while it grew, if known; else nothing")
     ] = ""
 
 
@@ -65,14 +67,17 @@ def rows_of(
     """The rows of what became possible over a link; what came at once must equal what `grew`."""
     down = growth.link.downlink
     fault = next((proof.fault for proof in growth.proofs if proof.fault), "")
-    disturbed = "; ".join(busy_by(growth.machine)) if growth.machine else ""
+    disturbed = "; ".join(busy_by(growth.machine)) if growth.machine else _NOT_KNOWN
     for one in growth.grown:
         taken = [frame for frame in growth.frames if frame.split == one.asked.split]
-        bound_ms = growth.link.uplink.delay_ms + wire_ms(
-            one.received.came_bytes, down, *segment_of(growth.proofs)
-        )
+        bound = bound_ms(one.received.came_bytes, growth.link, growth.proofs)
         difference = _worst(taken)
-        wrong = fault or _wrong(one, bound_ms, difference) or _other(one, grew)
+        wrong = (
+            fault
+            or too_soon(one.received.link_ms, bound)
+            or _differs(one, difference)
+            or _differs_from(grew, one)
+        )
         yield GrowthRow(
             model=model,
             way=way,
@@ -86,7 +91,7 @@ def rows_of(
             part1_coded_bytes=one.coded.bytes,
             came_bytes=one.received.came_bytes,
             link_ms=one.received.link_ms,
-            link_bound_ms=bound_ms,
+            link_bound_ms=bound,
             decode_tail_ms=one.received.receive_ms - one.received.link_ms,
             open_ms=one.open_ms,
             since_request_ms=one.since_ms,
@@ -104,16 +109,14 @@ def growth_csv(rows: Iterable[GrowthRow]) -> str:
     return csv_text(list(columns_of(GrowthRow)), map(asdict, rows))
 
 
-def _wrong(one: Grown, bound_ms: float, difference: float | None) -> str:
-    if one.received.link_ms < MIN_OVER_BOUND * bound_ms:
-        return "it came faster than physics: the link was not as asked"
+def _differs(one: Grown, difference: float | None) -> str:
     if one.asked.lossless and difference is not None and difference > MAX_ABS_DIFF:
         return f"split output differs from the whole model's by {difference:.2g}"
     return ""
 
 
-def _other(one: Grown, grew: Growth | None) -> str:
-    """Whether what came is another part than what grew of the same layers."""
+def _differs_from(grew: Growth | None, one: Grown) -> str:
+    """What is wrong with a part that is another than what grew of the same layers."""
     came = one.received.decoded.sha256
     before = {each.asked.k: each.received.decoded.sha256 for each in grew.grown} if grew else {}
     if before.get(one.asked.k, came) != came:

@@ -6,8 +6,7 @@ calibration.json                             what codecs were told, if they need
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
@@ -21,7 +20,8 @@ from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import checked_site
 from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.growth.growing import Growing, Growth
-from orchestrator.transit.growth.row import AT_ONCE, GROWING, GrowthRow, growth_csv, rows_of
+from orchestrator.transit.growth.row import GROWING, WHOLE, GrowthRow, growth_csv, rows_of
+from orchestrator.transit.outcome import Outcome, Told
 from splitbed.codecs import codec_named
 from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
@@ -30,20 +30,6 @@ from splitbed.timeline import NS_PER_MS
 
 RESULTS_FILE, FRAMES_FILE, ASKED_FILE = "growth.csv", "frames.jsonl", "growth.json"
 CONDITIONS_FILE = "conditions.json"
-Told = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class GrowthOutcome:
-    """The rows, and the folder with its files."""
-
-    rows: Sequence[GrowthRow]
-    folder: RunFolder
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all went well."""
-        return 0 if self.rows and all(row.valid for row in self.rows) else 1
 
 
 def growth_config(options: Mapping[str, object]) -> SweepConfig:
@@ -63,7 +49,7 @@ def growth_config(options: Mapping[str, object]) -> SweepConfig:
     return config
 
 
-def run_growth(config: SweepConfig, told: Told) -> GrowthOutcome:
+def run_growth(config: SweepConfig, told: Told) -> Outcome[GrowthRow]:
     """Measure what is asked; `told` is told what goes on. Raises SplitbedError."""
     if config.out:
         check_free(config.out)
@@ -79,9 +65,9 @@ def run_growth(config: SweepConfig, told: Told) -> GrowthOutcome:
             growing = Growing(bed, config, splits, ranges_of(config, local.model, splits, folder))
             for links in config.flow_links:
                 grew: Growth | None = None
-                for way in (GROWING, AT_ONCE):
+                for way in (GROWING, WHOLE):
                     told(f"part 1 of {local.model.name} comes, {way}, over {links[0].words}")
-                    growth = growing.over(links, at_once=way == AT_ONCE)
+                    growth = growing.over(links, at_once=way == WHOLE)
                     rows += rows_of(growth, local.model.name, way, config.part_coder, grew)
                     grew = growth
                     folder.replace(RESULTS_FILE, growth_csv(rows))
@@ -89,7 +75,7 @@ def run_growth(config: SweepConfig, told: Told) -> GrowthOutcome:
                         folder.append(FRAMES_FILE, line)
                     if growth.error is not None:
                         raise growth.error
-    return GrowthOutcome(rows, folder)
+    return Outcome(rows, folder.path)
 
 
 def ranges_of(
@@ -113,7 +99,7 @@ def growing_splits(config: SweepConfig, model: SweptModel) -> list[Configuration
 
 
 def _lines(growth: Growth, way: str) -> Iterator[bytes]:
-    for one in growth.frames:
+    for one in growth.frames if growth.start_ns else ():  # else nothing was asked for
         told = {
             "link": growth.link.model_dump(mode="json"),
             "way": way,

@@ -11,7 +11,7 @@ groups.json       the weights of each update by layer, by their places
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -42,7 +42,7 @@ from orchestrator.transit.increments.row import (
 from orchestrator.transit.increments.sensitivity import groups
 from orchestrator.transit.inferring import Inferring
 from orchestrator.transit.journal import Journal, Layout, TransitRecord
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from splitbed.checked import one_line
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders.decoder import Decoder
@@ -65,7 +65,6 @@ INCREMENTS = Layout(
     by_link=True,
 )
 _ASKED = TypeAdapter(Incremental)
-Told = Callable[[str], None]
 
 
 def run_incremental(
@@ -266,10 +265,15 @@ class Sending:
             disturbed += [sent.disturbed] if sent.disturbed else []
             resumed += sent.resumed
 
+    def _rebuilt(self, coder: str) -> Path:
+        """The model that the UE has once this has come, as it was made where it was encoded."""
+        stem, form = file_name(coder), self._crossing.scenario.path.suffix
+        return self._journal.folder.path / f"{stem}{form}"
+
     def _sent(self, coder: str, link: LinkSpec, number: int, *, updates: bool) -> Delivery:
         inferring = Inferring(self._crossing.infer)
         try:
-            self._crossing.ready(coder)
+            self._crossing.ready(coder, self._rebuilt(coder))
             during = inferring.going_on() if updates else None
             sent = self._crossing.over(coder, link, number, during)
         except NodeError as error:

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from netem.spec import symmetric
+from orchestrator.measure import arriving as ways
 from orchestrator.measure.arriving import Arriving
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import NodeError
+from splitbed.v1 import nodes_pb2
 from splitbed.wire import max_abs_diff
 from tests.node.loopback import loopback_link, loopback_pair
 
@@ -43,7 +46,6 @@ def test_what_the_ue_infers_with_is_what_arrived(
     arrival = arriving.over(LINK, arriving.ready(coder), during())
     received = arrival.received
     assert seen == ["begun", "there"]
-    assert arrival.startup_ms == received.receive_ms + arrival.open_ms + arrival.first_ms
     assert 0 < received.link_ms <= received.receive_ms
     assert max_abs_diff(arriving.infer(), bed.pair.references[0]) < most
 
@@ -51,6 +53,22 @@ def test_what_the_ue_infers_with_is_what_arrived(
 def test_what_a_model_needs_of_memory_is_told(bed: Bed, arriving: Arriving) -> None:
     (file,) = Path(bed.model.stored.folder.parent).glob("small.onnx")
     assert arriving.memory(file) > file.stat().st_size
+
+
+def test_a_first_inference_has_time_by_what_the_warm_run_took(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, clock = list[float](), iter([0.0, 60.0])
+
+    def frame(_frame: int, _input: int, limit_s: float, _number: int) -> nodes_pb2.FrameRecord:
+        given.append(limit_s)
+        return nodes_pb2.FrameRecord()
+
+    monkeypatch.setattr(ways, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    slow = Arriving(bed, {"ue": 1, "edge": 1})
+    monkeypatch.setattr(bed.pair, "run_frame", frame)
+    slow.infer()
+    assert given[0] > 10 * 60
 
 
 def test_no_file_of_what_was_sent_is_left_even_where_that_failed(

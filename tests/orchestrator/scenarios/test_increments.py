@@ -11,7 +11,7 @@ from orchestrator.scenarios.run import begin, in_increments, in_transit
 from orchestrator.transit.increments import run as incremental
 from orchestrator.transit.increments.asked import Incremental
 from orchestrator.transit.increments.row import IncrementRow
-from orchestrator.transit.outcome import Outcome
+from orchestrator.transit.outcome import Outcome, Told
 from splitbed.errors import UsageError
 
 SMALL = {"model": "small-mobilenet_v2,small-resnet18", "bits": [4, 8], "accuracy_frames": 3}
@@ -58,7 +58,7 @@ def test_the_models_stand_in_one_table_and_each_in_a_folder(
     runs: list[Path | None] = []
 
     def without_a_link(
-        asked: Incremental, told: increments_run.Told, resumed: Path | None, go_on: str
+        asked: Incremental, told: Told, resumed: Path | None, go_on: str
     ) -> Outcome[IncrementRow]:
         runs.append(resumed)
         return incremental.run_incremental(replace(asked, offline=True), told, resumed, go_on)
