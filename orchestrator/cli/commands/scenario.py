@@ -12,8 +12,8 @@ from orchestrator.api.options import (
     PaceWords,
     RunWords,
     SplitWords,
-    TransitWords,
 )
+from orchestrator.api.transit_options import TransitWords
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Images, Metrics, Otlp, option
 from splitbed.command import Commands, say

@@ -100,7 +100,7 @@ def test_a_call_that_takes_too_long_is_no_frame(run: Run, monkeypatch: pytest.Mo
         pytest.raises(LateError, match=r"^it took too long \(asked to warm it in 3 s\)$"),
         node.asked("warm it in 3 s"),
     ):
-        raise Late
+        raise Late  # type: ignore[abstract]
 
 
 def test_one_that_died_or_ended_lets_go(run: Run) -> None:
