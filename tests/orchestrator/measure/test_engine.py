@@ -131,7 +131,10 @@ def test_the_next_visit_may_depend_on_what_the_journal_says_of_the_one_before(
 @pytest.mark.parametrize(
     ("call", "where"),
     [
-        (r"\.run_frame\(", {"measure/frames.py", "measure/arriving.py"}),  # of a cell, of a start
+        (
+            r"\.run_frame\(",  # of a cell, of a start, while part 1 grows
+            {"measure/frames.py", "measure/arriving.py", "transit/growth/growing.py"},
+        ),
         (r"\.proofs\.prove\(", {"measure/cell.py"}),
         (r"\bmodel_copy\(", set()),  # which checks nothing
     ],
