@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -36,7 +36,7 @@ from splitbed.model_data.digest import by_hash
 from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, Parcel, receive
 from splitbed.node.parts.coded import Feeding, decoding, pack_coded
-from splitbed.node.parts.fetch import Fetch
+from splitbed.node.parts.fetch import IN_VAIN, Fetch
 from splitbed.node.stations.data import DataService
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stream import Dialled
@@ -472,4 +472,38 @@ def test_a_part_of_which_no_more_comes_is_given_up(parcel: Parcel) -> None:
     with fetched(parcel, times=1 << 30, after=200_000) as fetch:
         with pytest.raises(NodeError, match="UNAVAILABLE"):
             list(fetch)
-        assert fetch.resumed == 0
+        assert fetch.resumed <= IN_VAIN
+
+
+class CutOff(nodes_pb2_grpc.DataServicer):
+    """Sends the header of `parcel` alone so many `times`, then all of it."""
+
+    def __init__(self, parcel: Parcel, times: int) -> None:
+        self.parcel, self.left = parcel, times
+
+    def DeliverPart(  # noqa: N802  gRPC's name
+        self, request: Delivery, context: grpc.ServicerContext
+    ) -> Iterator[nodes_pb2.PartPiece]:
+        header, *pieces = self.parcel.pieces(request.offset)
+        yield header
+        if self.left:
+            self.left -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "cut off")
+        yield from pieces
+
+
+@pytest.mark.parametrize("times", [IN_VAIN, IN_VAIN + 1])
+def test_a_part_may_be_cut_off_in_vain_so_often(parcel: Parcel, times: int) -> None:
+    server = grpc.server(ThreadPoolExecutor(1), options=CHANNEL_OPTIONS)
+    nodes_pb2_grpc.add_DataServicer_to_server(CutOff(parcel, times), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    node = Dialled("edge", f"127.0.0.1:{port}")
+    fetch = node.part(Delivery(span=nodes_pb2.Span(first=0, last=1)))
+    with nullcontext() if times <= IN_VAIN else pytest.raises(NodeError, match="cut off"):
+        _header, *data = fetch
+        assert parcel.file is not None
+        assert b"".join(piece.data for piece in data) == parcel.file.read_bytes()
+    assert fetch.resumed == IN_VAIN
+    node.close()
+    server.stop(0).wait()

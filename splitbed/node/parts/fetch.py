@@ -13,6 +13,8 @@ from splitbed.workers.wanted import LOOK_S, check_wanted
 
 RECONNECT_S = 5.0
 """How long the node that sends may be gone."""
+IN_VAIN = 3
+"""How often in a row it may be cut off before more has come."""
 
 
 class Fetch:
@@ -34,6 +36,7 @@ class Fetch:
         self._header: PartHeader | None = None
         self._call: grpc.Call | None = None
         self._cancelled = False
+        self._in_vain = 0
 
     def __iter__(self) -> Iterator[PartPiece]:
         """What the other node sends, the header once; given up by :meth:`cancel`."""
@@ -59,15 +62,20 @@ class Fetch:
 
     def _goes_on(self, error: grpc.RpcError, before: int) -> bool:
         assert isinstance(error, grpc.Call)
-        if error.code() is not grpc.StatusCode.UNAVAILABLE or self._asked.offset == before:
+        self._in_vain = self._in_vain + 1 if self._asked.offset == before else 0
+        begun = self._header is not None and self._in_vain <= IN_VAIN
+        if error.code() is not grpc.StatusCode.UNAVAILABLE or not begun:
             return False
         ready, end_s = grpc.channel_ready_future(self._channel), time.monotonic() + RECONNECT_S
-        while time.monotonic() < end_s:
-            check_wanted()
-            with suppress(grpc.FutureTimeoutError):
-                ready.result(LOOK_S)
-                return True
-        return False
+        try:
+            while time.monotonic() < end_s:
+                check_wanted()
+                with suppress(grpc.FutureTimeoutError):
+                    ready.result(LOOK_S)
+                    return True
+            return False
+        finally:
+            ready.cancel()  # or it asks for ever
 
     def _pieces(self) -> Iterator[PartPiece]:
         stub = nodes_pb2_grpc.DataStub(self._channel)
