@@ -39,6 +39,8 @@ def _unknown(_requests: object, context: grpc.ServicerContext) -> Any:
     context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
 
 
+_DESCRIBE = "/splitbed.v1.Node/Describe"
+"""Who asks no more than this has not begun a run: a node may turn out to be another."""
 _UNKNOWN: "Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
 
 
@@ -106,7 +108,9 @@ class Door(grpc.ServerInterceptor):
         slots, busy = self._checks, _CHECKED
         if method not in HEALTH_CHECK:
             slots, busy = self._slots, _BUSY
-            if self._lease is not None and (taken := self._lease.refusal(context)):
+            if self._lease is not None and (
+                taken := self._lease.refusal(context, takes=method != _DESCRIBE)
+            ):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, taken)
         if not slots.take(Call(who, method, context, answer.stays), answer):
             ERRORS.labels(kind="refused").inc()

@@ -32,8 +32,8 @@ class Lease:
         self._heard_s = 0.0
         self._open: dict[grpc.ServicerContext, str] = {}
 
-    def refusal(self, context: grpc.ServicerContext) -> str | None:
-        """Take or keep it for the run of a call; why that cannot be."""
+    def refusal(self, context: grpc.ServicerContext, *, takes: bool = True) -> str | None:
+        """Take or keep it for the run of a call, which may only keep it; why that cannot be."""
         told = context.invocation_metadata()
         run = next((str(value) for key, value in told if key == RUN_KEY), "")
         with self._lock:
@@ -43,7 +43,8 @@ class Lease:
                         "it is at work for another run; try again when that has ended, or "
                         f"{SILENT_S:g} s after it was killed"
                     )
-                self._run, self._heard_s = run, time.monotonic()
+                if takes or self._run == run:
+                    self._run, self._heard_s = run, time.monotonic()
             self._open[context] = run
         if not context.add_callback(partial(self._ended, context)):
             self._ended(context)

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,8 +214,9 @@ class Sent:
 
     def __init__(self, journal: Journal[IncrementRow], delivered: list[Delivery]) -> None:
         self.journal, self._delivered = journal, iter(delivered)
+        self.scenario = SimpleNamespace(path=Path("model.onnx"))
 
-    def ready(self, coder: str) -> None:
+    def ready(self, coder: str, rebuilt: Path) -> None:
         pass
 
     def infer(self) -> None:
