@@ -52,7 +52,7 @@ def test_either_enlarges_and_stages_add_up_to_the_time_from_glass_to_glass(
         ms = {name: float(value) for name, value in line.items() if name not in left_out}
         total = ms.pop("glass_to_glass_ms")
         assert max(ms.values()) <= total
-        assert sum(ms.values()) == pytest.approx(total, rel=0.25)  # medians of three frames each
+        assert sum(ms.values()) == pytest.approx(total, rel=0.5)  # medians of three frames each
     assert float(network["network_encode_ms"]) > 0
     assert float(ue_b["network_decode_ms"]) == float(ue_b["network_encode_ms"]) == 0
 
