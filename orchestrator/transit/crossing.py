@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic
 
 from msgspec.structs import replace
 
@@ -16,16 +16,14 @@ from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.delivery import Delivery, delivered
 from orchestrator.transit.journal import Journal
 from orchestrator.transit.outcome import Told
-from orchestrator.transit.row import ModelRow
+from orchestrator.transit.row import AnyRow
 from splitbed.errors import NodeError
 from splitbed.model_data import ModelFile
 from splitbed.timeline import clock_id
 from splitbed.v1 import nodes_pb2
 
-_Row = TypeVar("_Row", bound=ModelRow)
 
-
-class Crossing(Generic[_Row]):
+class Crossing(Generic[AnyRow]):
     """Takes models over every link of a testbed; deliveries go to ``journal``.
 
     With ``have``, a model that the UE has already, as each coder makes it: what that lacks.
@@ -35,7 +33,7 @@ class Crossing(Generic[_Row]):
         self,
         bed: Testbed,
         scenario: AnchorScenario,
-        journal: Journal[_Row],
+        journal: Journal[AnyRow],
         have: ModelFile | None = None,
     ) -> None:
         self._bed, self.scenario, self.journal = bed, scenario, journal
@@ -121,7 +119,7 @@ class Crossing(Generic[_Row]):
         once_more(self.journal, once, told)
 
 
-def once_more(journal: Journal[_Row], once: Callable[[Delivery], None], told: Told) -> None:
+def once_more(journal: Journal[AnyRow], once: Callable[[Delivery], None], told: Told) -> None:
     """Have `once` measure again what was disturbed, until MOST_IN_VAIN in a row are once more."""
     in_vain, doubtful = 0, journal.doubtful
     if doubtful:

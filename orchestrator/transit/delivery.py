@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from statistics import median
-from typing import TypeVar
 
 from netem.spec import LinkSpec
 from orchestrator.measure.arriving import Arrival
@@ -16,9 +15,8 @@ from orchestrator.results.judgement.disturbance import busy_by
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.statistics.intervals import median_interval
 from orchestrator.transit.bound import bound_ms, too_soon
-from orchestrator.transit.row import ModelRow
+from orchestrator.transit.row import AnyRow, ModelRow
 
-_Row = TypeVar("_Row", bound=ModelRow)
 Key = tuple[str, str, int]
 """What names a delivery in a run: its coder, its link in words, and which one over it, from 0."""
 
@@ -141,7 +139,7 @@ def _worth(one: Delivery) -> tuple[bool, bool, bool]:
     return one.error is None, not one.fault, not one.disturbed
 
 
-def row_of(row: _Row, deliveries: Sequence[Delivery]) -> _Row:
+def row_of(row: AnyRow, deliveries: Sequence[Delivery]) -> AnyRow:
     """The row of a coder over a link, of the deliveries there; ``row`` has none yet.
 
     Times are medians of those that came.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self
 
 import msgspec
 from msgspec.structs import replace as changed
@@ -19,7 +19,7 @@ from orchestrator.results.facts import CodedFacts, Conditions, ModelFacts
 from orchestrator.results.json_record import Record
 from orchestrator.results.run_folder import CELLS_FILE, RunFolder
 from orchestrator.transit.delivery import Delivery, Key, count, counting
-from orchestrator.transit.row import ModelRow
+from orchestrator.transit.row import AnyRow
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 CODERS_FILE = "coders.jsonl"
@@ -27,7 +27,6 @@ _NOT_COMPARED = ("config", "out", "out_dir")
 """Options of a sweep, which are compared one by one; and where the run is, which may be moved."""
 FRESH = 16
 """Where the table lacks a delivery of so many, it is written anew."""
-_Row = TypeVar("_Row", bound=ModelRow)
 
 
 class TransitRecord(Record, frozen=True, kw_only=True):
@@ -53,7 +52,7 @@ class CoderRecord(Record, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Layout(Generic[_Row]):
+class Layout(Generic[AnyRow]):
     """What a kind of run leaves: the names of its files, its rows, and what they are made by.
 
     ``by_link`` has its rows stand link by link, else coder by coder.
@@ -61,9 +60,9 @@ class Layout(Generic[_Row]):
 
     asked_file: str
     results_file: str
-    row: type[_Row]
-    made: Callable[[_Row, Sequence[Delivery]], _Row]
-    csv: Callable[[Sequence[_Row]], str]
+    row: type[AnyRow]
+    made: Callable[[AnyRow, Sequence[Delivery]], AnyRow]
+    csv: Callable[[Sequence[AnyRow]], str]
     by_link: bool = False
 
     def is_in(self, folder: Path) -> bool:
@@ -86,14 +85,14 @@ class Layout(Generic[_Row]):
             ) from None
 
 
-class Journal(Generic[_Row]):
+class Journal(Generic[AnyRow]):
     """What is known so far; every method that adds raises RunError where that cannot be written."""
 
-    def __init__(self, folder: RunFolder, layout: Layout[_Row], tag: str = "") -> None:
+    def __init__(self, folder: RunFolder, layout: Layout[AnyRow], tag: str = "") -> None:
         """What the folder has; ``tag`` begins the name of the table."""
         self.folder, self.layout = folder, layout
         self._results = f"{tag}{layout.results_file}"
-        self.here: dict[str, _Row] = {}
+        self.here: dict[str, AnyRow] = {}
         """By coder, the rows without a link."""
         self.damage: list[str] = []
         for one in folder.kept(CODERS_FILE, CoderRecord, self.damage):
@@ -109,7 +108,7 @@ class Journal(Generic[_Row]):
 
     @classmethod
     def begun(
-        cls, folder: RunFolder, layout: Layout[_Row], fresh: TransitRecord, tag: str = ""
+        cls, folder: RunFolder, layout: Layout[AnyRow], fresh: TransitRecord, tag: str = ""
     ) -> Self:
         """That of a new run, or of one that goes on as it began; UsageError where it cannot."""
         journal, record = cls(folder, layout, tag), fresh
@@ -151,18 +150,18 @@ class Journal(Generic[_Row]):
         return [one for one in self.deliveries.values() if one.is_doubtful]
 
     @property
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[AnyRow]:
         """A row for each coder and link; of what crossed none yet, the row without one."""
         return [*self.points.values()]
 
     @property
-    def points(self) -> dict[tuple[str, str], _Row]:
+    def points(self) -> dict[tuple[str, str], AnyRow]:
         """The rows by coder and link in words, which are empty without one."""
         over: dict[tuple[str, str], list[Delivery]] = {}
         for (coder, link, _), one in sorted(self.deliveries.items(), key=lambda item: item[0][2]):
             over.setdefault((coder, link), []).append(one)
         links = [*dict.fromkeys(link for _, link in over), ""]
-        found: dict[tuple[str, str], _Row] = {}
+        found: dict[tuple[str, str], AnyRow] = {}
         for coder, row in self.here.items():
             crossed = [(coder, link) for link in links if (coder, link) in over]
             found |= {point: self.layout.made(row, over[point]) for point in crossed}
@@ -175,7 +174,7 @@ class Journal(Generic[_Row]):
         """Have rows of these alone, in this order; each of them is here."""
         self.here = {name: self.here[name] for name in coders}
 
-    def add_coder(self, row: _Row) -> None:
+    def add_coder(self, row: AnyRow) -> None:
         """Write down what a coder came to here."""
         self.here[row.coder_name] = row
         self.folder.append(CODERS_FILE, CoderRecord(row=asdict(row)).line())

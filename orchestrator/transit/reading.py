@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from orchestrator.results.facts import InputFacts
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.increments.run import INCREMENTS
 from orchestrator.transit.journal import Journal, Layout
-from orchestrator.transit.row import ModelRow
+from orchestrator.transit.row import AnyRow, ModelRow
 from orchestrator.transit.run import MODELS
 from splitbed.errors import UsageError
 
-_Row = TypeVar("_Row", bound=ModelRow)
 Point = tuple[str, str]
 """What names a row: its coder, and its link in words, which are empty without one."""
 
@@ -56,7 +54,7 @@ def _is_run(folder: Path) -> bool:
     return MODELS.is_in(folder) or INCREMENTS.is_in(folder)
 
 
-def _read(folder: Path, name: str, layout: Layout[_Row]) -> TransitReading:
+def _read(folder: Path, name: str, layout: Layout[AnyRow]) -> TransitReading:
     record = layout.asked(folder)
     journal = Journal(RunFolder(folder), layout)
     config = record.asked.get("config")

@@ -6,7 +6,7 @@ under their names; ours follow.
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from orchestrator.results.columns import Column, columns_of, csv_text
 
@@ -169,6 +169,10 @@ class ModelRow:
     def compares(self) -> bool:
         """Whether its times may be held against those of others."""
         return self.valid and not self.disturbed and not self.resumed
+
+
+AnyRow = TypeVar("AnyRow", bound=ModelRow)
+"""A row of one kind of run: of coders, or of increments."""
 
 
 def results_csv(rows: Iterable[ModelRow]) -> str:
