@@ -144,6 +144,7 @@ def test_indices_that_an_older_kernel_writes_at_are_constant(
         return model(tensors | changed, [writes], inputs, "y")
 
     given = {computed: tensor([2, 1] if computed == "indices" else [1], np.int32)}
+    monkeypatch.setattr(file, "is_older", lambda: False)
     parse(save(writing(f"{computed} values zero", **given), tmp_path / "computed.tflite"))
     monkeypatch.setattr(file, "is_older", lambda: True)
     parse(save(writing("values zero"), tmp_path / "constant.tflite"))
