@@ -1481,6 +1481,48 @@ class Hop(_message.Message):
 Global___Hop: _TypeAlias = Hop  # noqa: Y015
 
 @_typing.final
+class Queues(_message.Message):
+    """How frames wait for one another, where several may be under way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    BATCH_WAIT_MS_FIELD_NUMBER: _builtins.int
+    in_flight: _builtins.int
+    """most under way at once, from a source"""
+    most: _builtins.int
+    """of those that wait at a station, also at the source"""
+    drop: _builtins.str
+    """which goes where there is no room: newest, oldest; none: all wait"""
+    workers: _builtins.int
+    """how many run a part at once on a node that several send to"""
+    batch: _builtins.int
+    """most frames that a part is run on together; up to 1: alone"""
+    batch_wait_ms: _builtins.float
+    """how long the first of them waits for others"""
+    def __init__(
+        self,
+        *,
+        in_flight: _builtins.int = ...,
+        most: _builtins.int = ...,
+        drop: _builtins.str = ...,
+        workers: _builtins.int = ...,
+        batch: _builtins.int = ...,
+        batch_wait_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_wait_ms", b"batch_wait_ms", "drop", b"drop", "in_flight", b"in_flight", "most", b"most", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Queues: _TypeAlias = Queues  # noqa: Y015
+
+@_typing.final
 class Assignment(_message.Message):
     """A flow of one cut and its codecs."""
 
@@ -1493,6 +1535,7 @@ class Assignment(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     CHANNELS_LAST_FIELD_NUMBER: _builtins.int
     KEEP_FIELD_NUMBER: _builtins.int
+    QUEUES_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     node: _builtins.str
     """the one that is told"""
@@ -1507,6 +1550,10 @@ class Assignment(_message.Message):
     def keep(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """numbers of those that still hold beside it"""
 
+    @_builtins.property
+    def queues(self) -> Global___Queues:
+        """absent: frames come one at a time"""
+
     def __init__(
         self,
         *,
@@ -1517,10 +1564,11 @@ class Assignment(_message.Message):
         model: Global___ModelInfo | None = ...,
         channels_last: _builtins.bool = ...,
         keep: _abc.Iterable[_builtins.int] | None = ...,
+        queues: Global___Queues | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "queues", b"queues"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "hops", b"hops", "keep", b"keep", "model", b"model", "node", b"node", "number", b"number", "stations", b"stations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "hops", b"hops", "keep", b"keep", "model", b"model", "node", b"node", "number", b"number", "queues", b"queues", "stations", b"stations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1644,6 +1692,98 @@ class FrameRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FrameRequest: _TypeAlias = FrameRequest  # noqa: Y015
+
+@_typing.final
+class OfferRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    DUE_NS_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    START_NS_FIELD_NUMBER: _builtins.int
+    assignment: _builtins.int
+    first: _builtins.int
+    """number of the first frame; those of the others follow"""
+    frames: _builtins.int
+    """how many, where none are due"""
+    start_ns: _builtins.int
+    """by this node's CLOCK_MONOTONIC; 0: at once"""
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """of which they are, in turn"""
+
+    @_builtins.property
+    def due_ns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """after the start; none: each as soon as one is done"""
+
+    def __init__(
+        self,
+        *,
+        assignment: _builtins.int = ...,
+        first: _builtins.int = ...,
+        inputs: _abc.Iterable[_builtins.int] | None = ...,
+        due_ns: _abc.Iterable[_builtins.int] | None = ...,
+        frames: _builtins.int = ...,
+        start_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "due_ns", b"due_ns", "first", b"first", "frames", b"frames", "inputs", b"inputs", "start_ns", b"start_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferRequest: _TypeAlias = OfferRequest  # noqa: Y015
+
+@_typing.final
+class Outcome(_message.Message):
+    """What became of a frame that was offered. Times are of the node's CLOCK_MONOTONIC."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    DUE_NS_FIELD_NUMBER: _builtins.int
+    START_NS_FIELD_NUMBER: _builtins.int
+    DONE_NS_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    frame: _builtins.int
+    input: _builtins.int
+    outcome: _builtins.str
+    """ok, dropped_source, dropped_edge, error"""
+    due_ns: _builtins.int
+    start_ns: _builtins.int
+    """of its preprocessing; 0: it did not begin"""
+    done_ns: _builtins.int
+    """or when it was dropped, or failed"""
+    reason: _builtins.str
+    """of an error, or where it was dropped"""
+    @_builtins.property
+    def record(self) -> Global___FrameRecord:
+        """of one that is ok"""
+
+    def __init__(
+        self,
+        *,
+        frame: _builtins.int = ...,
+        input: _builtins.int = ...,
+        outcome: _builtins.str = ...,
+        due_ns: _builtins.int = ...,
+        start_ns: _builtins.int = ...,
+        done_ns: _builtins.int = ...,
+        record: Global___FrameRecord | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_ns", b"done_ns", "due_ns", b"due_ns", "frame", b"frame", "input", b"input", "outcome", b"outcome", "reason", b"reason", "record", b"record", "start_ns", b"start_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
 class AwaitRequest(_message.Message):

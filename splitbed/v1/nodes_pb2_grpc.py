@@ -550,6 +550,11 @@ class StationsStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
                 _registered_method=True)
+        self.Offer = channel.unary_stream(
+                '/splitbed.v1.Stations/Offer',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.OfferRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Outcome.FromString,
+                _registered_method=True)
         self.AwaitFrame = channel.unary_unary(
                 '/splitbed.v1.Stations/AwaitFrame',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
@@ -594,6 +599,14 @@ class StationsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Offer(self, request, context):
+        """Begins frames as they are due, at the node of their source, several under way at once, and says
+        what became of each that was offered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AwaitFrame(self, request, context):
         """Waits for a frame whose result is wanted here, and whose source is not.
         """
@@ -630,6 +643,11 @@ def add_StationsServicer_to_server(servicer, server):
                     servicer.RunFrame,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.SerializeToString,
+            ),
+            'Offer': grpc.unary_stream_rpc_method_handler(
+                    servicer.Offer,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.OfferRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Outcome.SerializeToString,
             ),
             'AwaitFrame': grpc.unary_unary_rpc_method_handler(
                     servicer.AwaitFrame,
@@ -751,6 +769,33 @@ class Stations:
             '/splitbed.v1.Stations/RunFrame',
             splitbed_dot_v1_dot_nodes__pb2.FrameRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Offer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/splitbed.v1.Stations/Offer',
+            splitbed_dot_v1_dot_nodes__pb2.OfferRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Outcome.FromString,
             options,
             channel_credentials,
             insecure,

@@ -210,6 +210,10 @@ class StationsStub:
     """What it does with a frame of this assignment, and with which codecs, these as new."""
     RunFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]
     """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
+    Offer: _grpc.UnaryStreamMultiCallable[_nodes_pb2.OfferRequest, _nodes_pb2.Outcome]
+    """Begins frames as they are due, at the node of their source, several under way at once, and says
+    what became of each that was offered.
+    """
     AwaitFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]
     """Waits for a frame whose result is wanted here, and whose source is not."""
     WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
@@ -228,6 +232,10 @@ class StationsAsyncStub(StationsStub):
     """What it does with a frame of this assignment, and with which codecs, these as new."""
     RunFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
     """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
+    Offer: _aio.UnaryStreamMultiCallable[_nodes_pb2.OfferRequest, _nodes_pb2.Outcome]  # type: ignore[assignment]
+    """Begins frames as they are due, at the node of their source, several under way at once, and says
+    what became of each that was offered.
+    """
     AwaitFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
     """Waits for a frame whose result is wanted here, and whose source is not."""
     WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
@@ -267,6 +275,16 @@ class StationsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.FrameRecord, _abc.Awaitable[_nodes_pb2.FrameRecord]]:
         """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
+
+    @_abc_1.abstractmethod
+    def Offer(
+        self,
+        request: _nodes_pb2.OfferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_nodes_pb2.Outcome], _abc.AsyncIterator[_nodes_pb2.Outcome]]:
+        """Begins frames as they are due, at the node of their source, several under way at once, and says
+        what became of each that was offered.
+        """
 
     @_abc_1.abstractmethod
     def AwaitFrame(

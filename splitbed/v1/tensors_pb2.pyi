@@ -232,6 +232,62 @@ class Failure(_message.Message):
 Global___Failure: _TypeAlias = Failure  # noqa: Y015
 
 @_typing.final
+class Arrived(_message.Message):
+    """A frame that was sent has come whole: more may be on the way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    frame: _builtins.int
+    assignment: _builtins.int
+    def __init__(
+        self,
+        *,
+        frame: _builtins.int = ...,
+        assignment: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "frame", b"frame"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Arrived: _TypeAlias = Arrived  # noqa: Y015
+
+@_typing.final
+class Dropped(_message.Message):
+    """A frame goes no further: there was no room for it where it would have waited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    AT_NS_FIELD_NUMBER: _builtins.int
+    frame: _builtins.int
+    assignment: _builtins.int
+    node: _builtins.str
+    """that dropped it"""
+    at_ns: _builtins.int
+    """by that node's CLOCK_MONOTONIC"""
+    def __init__(
+        self,
+        *,
+        frame: _builtins.int = ...,
+        assignment: _builtins.int = ...,
+        node: _builtins.str = ...,
+        at_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "at_ns", b"at_ns", "frame", b"frame", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dropped: _TypeAlias = Dropped  # noqa: Y015
+
+@_typing.final
 class Header(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -240,6 +296,8 @@ class Header(_message.Message):
     PADDING_FIELD_NUMBER: _builtins.int
     HELLO_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    ARRIVED_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def frame(self) -> Global___FrameHeader: ...
     @_builtins.property
@@ -250,6 +308,10 @@ class Header(_message.Message):
     def hello(self) -> Global___Hello: ...
     @_builtins.property
     def failure(self) -> Global___Failure: ...
+    @_builtins.property
+    def arrived(self) -> Global___Arrived: ...
+    @_builtins.property
+    def dropped(self) -> Global___Dropped: ...
     def __init__(
         self,
         *,
@@ -258,12 +320,14 @@ class Header(_message.Message):
         padding: Global___Padding | None = ...,
         hello: Global___Hello | None = ...,
         failure: Global___Failure | None = ...,
+        arrived: Global___Arrived | None = ...,
+        dropped: Global___Dropped | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "body", b"body", "dropped", b"dropped", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "body", b"body", "dropped", b"dropped", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["frame", "report", "padding", "hello", "failure"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["frame", "report", "padding", "hello", "failure", "arrived", "dropped"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
