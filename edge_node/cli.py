@@ -61,6 +61,7 @@ def _planes(
             config.listen,
             NODES,
             {"splitbed.v1.Data": data.add_to},
+            over_link=True,
         ),
         Plane(config.control, ORCHESTRATOR, services | links, CONTROL_OPTIONS, host.lease),
     ]
@@ -68,7 +69,7 @@ def _planes(
 
 app = node_app(
     "Runs part 2 of a split model on the edge server.",
-    ("listen", "IP:PORT where intermediate data comes in."),
+    {"listen": "IP:PORT where intermediate data comes in."},
     _configured,
     _serve,
 )

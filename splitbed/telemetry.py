@@ -30,6 +30,9 @@ MOST_CODECS = 64
 STAGE_SECONDS = Histogram(
     "splitbed_stage_seconds", "What stages of frames took.", ["stage"], buckets=BUCKETS
 )
+REQUEST_SECONDS = Histogram(
+    "splitbed_request_seconds", "What requests of clients took, until answered.", buckets=BUCKETS
+)
 BYTES = Counter(
     "splitbed_bytes", "Encoded tensors that crossed, without headers.", ["direction", "codec"]
 )

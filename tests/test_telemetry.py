@@ -27,6 +27,7 @@ from tests.shared_machine import until
 
 NODE_METRICS = {
     "splitbed_stage_seconds",
+    "splitbed_request_seconds",
     "splitbed_bytes",
     "splitbed_frames_in_flight",
     "splitbed_errors",

@@ -35,10 +35,12 @@ def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence
     from netem.service import links_service, serve_shapers
     from splitbed.node.control import control_of, dialled
     from splitbed.node.interface import tell_interface
-    from splitbed.node.serve import ORCHESTRATOR, Plane
+    from splitbed.node.serve import CLIENTS, ORCHESTRATOR, Plane
     from splitbed.security.addresses import host_and_port
     from splitbed.v1 import nodes_pb2_grpc as rpc
+    from splitbed.v1.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
     from splitbed.wire import CONTROL_OPTIONS
+    from ue_node.inference.service import SERVICE, InferenceService
     from ue_node.service import UeService
 
     links = stack.enter_context(serve_shapers(config, host.description))
@@ -53,12 +55,21 @@ def _planes(config: "UeConfig", host: "NodeHost", stack: ExitStack) -> "Sequence
     stack.callback(service.forget)
     services |= {"splitbed.v1.Ue": lambda s: rpc.add_UeServicer_to_server(service, s)}
     control = (config.control, ORCHESTRATOR, services | links, CONTROL_OPTIONS, host.lease)
-    return [Plane(*control)]
+    planes = [Plane(*control)]
+    if config.infer:
+        answers = InferenceService(passing, host.limits)
+        added = {SERVICE: lambda s: add_GRPCInferenceServiceServicer_to_server(answers, s)}
+        planes.append(Plane(config.infer, CLIENTS, added, CONTROL_OPTIONS))
+        host.description.infer = config.infer
+    return planes
 
 
 app = node_app(
     "Runs part 1 of a split model on the UE and sends intermediate data to the edge.",
-    ("edge", "IP:PORT of the edge's data plane."),
+    {
+        "edge": "IP:PORT of the edge's data plane.",
+        "infer": "IP:PORT where clients of the Open Inference Protocol are answered.",
+    },
     _configured,
     _serve,
 )

@@ -54,6 +54,16 @@ def cell_record(
 
 
 @dataclass(frozen=True)
+class SetUp:
+    """A cell whose frames can begin: its links as the kernel has them, and as they were proved."""
+
+    read_back: tuple[LinkSpec, ...]
+    proofs: tuple[ProofRecord, ...]
+    delivery_ms: float | None
+    meter: MachineMeter
+
+
+@dataclass(frozen=True)
 class CellMeasurement:
     """Measures cells on a testbed, one at a time."""
 
@@ -71,17 +81,7 @@ class CellMeasurement:
         asked, clocks = cell.configuration, self.bed.pair.clocks
         if clocks:
             clocks.begin()
-        self.parts.load(asked)
-        read_back = self.bed.shape(cell.links)
-        # the first bytes of a connection travel slower
-        if warming := warming_bytes(cell):
-            self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
-        meter = MachineMeter(self.bed.pair)
-        before = proved(self.bed, self.watcher, cell.links, begins=True)
-        timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
-        delivery_ms = self.parts.deliver(*cell.links, timeout_s=timeout_s)
-        self.parts.assign(asked)
-        self.parts.warm()
+        ready = self.set_up(cell)
         with self.parts.paced(asked.pace) as slowed:
             self._frames(cell, record.attempt, keep)
         if clocks:
@@ -93,16 +93,31 @@ class CellMeasurement:
             part2_bytes=self.parts.loaded.part2_bytes,
             further_bytes=self.parts.loaded.further_bytes,
             load_ms=self.parts.loaded.load_ms,
-            part1_delivery_ms=delivery_ms,
+            part1_delivery_ms=ready.delivery_ms,
             delivered_coded_bytes=self.parts.loaded.coded_bytes,
             ue_cpus=slowed.ue_cpus,
             ue_slowdown=slowed.ue_slowdown,
             ue_slowdown_asked=slowed.asked,
-            link_read_back=read_back[0],
-            links_read_back=read_back if len(read_back) > 1 else (),
-            proofs=(*before, *after),
-            machine=meter.read(),
+            link_read_back=ready.read_back[0],
+            links_read_back=ready.read_back if len(ready.read_back) > 1 else (),
+            proofs=(*ready.proofs, *after),
+            machine=ready.meter.read(),
         )
+
+    def set_up(self, cell: Cell) -> SetUp:
+        """Load its parts, shape and prove its links, deliver and assign; raises as :meth:`run`."""
+        self.parts.load(cell.configuration)
+        read_back = self.bed.shape(cell.links)
+        # the first bytes of a connection travel slower
+        if warming := warming_bytes(cell):
+            self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
+        meter = MachineMeter(self.bed.pair)
+        proofs = proved(self.bed, self.watcher, cell.links, begins=True)
+        timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
+        delivery_ms = self.parts.deliver(*cell.links, timeout_s=timeout_s)
+        self.parts.assign(cell.configuration)
+        self.parts.warm()
+        return SetUp(read_back, proofs, delivery_ms, meter)
 
     def _frames(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:
         # after whole rounds of the inputs, which every cell takes in the same order: so times and

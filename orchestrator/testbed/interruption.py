@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType
 
 from splitbed.ending import SIGNALS
@@ -22,6 +23,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._asked = False
+        self._told: Event | None = None
 
     def check(self) -> None:
         """Raise KeyboardInterrupt when the user has asked to stop."""
@@ -29,10 +31,22 @@ class Interruption:
             raise KeyboardInterrupt
 
     @contextmanager
+    def told(self) -> Iterator[Event]:
+        """What the first signal sets inside, in place of ending anything; for the main thread."""
+        self._told = told = Event()
+        try:
+            yield told
+        finally:
+            self._told = None
+
+    @contextmanager
     def watched(self, end_nodes: Callable[[], None]) -> Iterator[None]:
         """Take the signals inside; a NodeError that an interruption caused is that interruption."""
 
         def take(_signal: int, _frame: FrameType | None) -> None:
+            if self._told is not None and not self._told.is_set():
+                self._told.set()
+                return
             self._asked = True
             end_nodes()
 

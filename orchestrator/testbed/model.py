@@ -77,7 +77,7 @@ class SweptModel:
     @property
     def info(self) -> ModelInfo:
         """What the nodes must know of it."""
-        return info_of(self.graph, self.task, self.runtime)
+        return info_of(self.graph, self.task, self.runtime, self.name)
 
     def work(self, span: tuple[int, int]) -> int:
         """What these layers multiply and accumulate; of a model that does not, their number."""

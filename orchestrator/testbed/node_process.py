@@ -110,8 +110,13 @@ def local_nodes(
     scratch: Scratch,
     data_port: int,
     edge_module: str = "edge_node",
+    *,
+    clients: bool = False,
 ) -> dict[str, NodeProcess]:
-    """The nodes at the ends of `links`, by name, not started yet; the first of two ends dials."""
+    """The nodes at the ends of `links`, by name, not started yet; the first of two ends dials.
+
+    With ``clients``, each UE answers them on a Unix socket: no network leads into its namespace.
+    """
     namespaces: dict[str, Namespace] = {}
     argv: dict[str, list[str]] = {}
     listens: dict[str, str] = {}
@@ -123,6 +128,9 @@ def local_nodes(
         listens[far] = place if far not in listens else f"0.0.0.0:{data_port}"
     for node, place in listens.items():
         argv.setdefault(node, []).extend(["--listen", place])
+    for node in namespaces:
+        if clients and kind_of(node) == "ue":
+            argv[node].extend(["--infer", f"unix:{scratch.folder / node}-infer.sock"])
     modules = {"ue": "ue_node", "edge": edge_module}
     return {
         name: NodeProcess(

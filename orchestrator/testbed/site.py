@@ -27,6 +27,8 @@ class Site:
     topology: Topology
     backend: str | None
     flow: str = UPLINK
+    clients: bool = False
+    """Whether its UE answers clients, too."""
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def local_joints(
     wanted = {name: (*ends, topology.subnets[name]) for name, ends in site.links.items()}
     with open_network(site.backend or AUTO, folder, wanted) as network:
         made = {ends: network.links[name] for name, ends in site.links.items()}
-        nodes = local_nodes(made, space, topology.data_port)
+        nodes = local_nodes(made, space, topology.data_port, clients=site.clients)
         shape_each([network.links[name] for name in site.links], asked)
         yield _joints(site, nodes, network.links)
 

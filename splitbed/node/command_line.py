@@ -1,7 +1,8 @@
 """The command line of a node: what `ue-node` and `edge-node` have in common."""
 
+import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -47,21 +48,21 @@ CheckOption = Annotated[
 
 def node_app(
     about: str,
-    address: tuple[str, str],
+    own: Mapping[str, str],
     configured: "Callable[[Path | None, Options], NodeConfig]",
     serve: "Callable[[NodeConfig], None]",
 ) -> typer.Typer:
-    """The command of a node with ``serve``; ``address`` is its own option, and what that says.
+    """The command of a node with ``serve``; ``own`` are options of its own, and what they say.
 
     ``configured`` checks what was asked, a file's options under those given.
     """
     app = program(about)
-    own, own_help = address
 
     @app.command("serve")
+    @_with(own)
     def command(
+        places: Options,
         config: ConfigOption = None,
-        place: Annotated[str | None, typer.Option(f"--{own}", help=own_help)] = None,
         control: ControlOption = None,
         name: NameOption = None,
         dial: DialOption = None,
@@ -71,7 +72,7 @@ def node_app(
         check: CheckOption = False,
     ) -> None:
         """Serve until SIGTERM; what is in flight is finished."""
-        options: Options = {own: place, "control": control, "metrics": metrics, "log": log}
+        options = places | {"control": control, "metrics": metrics, "log": log}
         options |= {"name": name, "dials": _dials(dial or ()), "insecure": insecure or None}
         asked = configured(config, options)
         if check:
@@ -82,6 +83,33 @@ def node_app(
             serve(asked)
 
     return app
+
+
+def _with(own: Mapping[str, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command, which takes them first, by name, options of a place each."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        _, *rest = inspect.signature(command).parameters.values()
+
+        def run(**given: object) -> None:
+            command({name: given.pop(name) for name in own}, **given)
+
+        added = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[str | None, typer.Option(help=words)],
+            )
+            for name, words in own.items()
+        ]
+        every = [one.replace(kind=one.KEYWORD_ONLY) for one in (*added, *rest)]
+        run.__doc__ = command.__doc__
+        run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in every}
+        return run
+
+    return decorate
 
 
 def _dials(given: Sequence[str]) -> dict[str, str] | None:

@@ -174,11 +174,15 @@ class EdgeConfig(NodeConfig):
 
 
 class UeConfig(NodeConfig):
-    """``edge`` is where the node of that name listens, which this one dials."""
+    """``edge`` is where the node of that name listens, which this one dials.
+
+    On ``infer``, IP:PORT or ``unix:PATH``, clients are answered.
+    """
 
     WHOSE: ClassVar[str] = "a UE node"
     name: NodeName = "ue"
     edge: str | None = None
+    infer: str | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,8 @@ class ModelInfo:
     outputs: tuple[TensorInfo, ...]
     task: str
     runtime: str
+    name: str = ""
+    """That clients ask for it by, where it is known."""
 
     @property
     def results(self) -> tuple[TensorInfo, ...]:
@@ -55,6 +57,7 @@ def model_message(model: ModelInfo) -> nodes_pb2.ModelInfo:
         outputs=tensor_headers(model.outputs),
         task=model.task,
         runtime=model.runtime,
+        name=model.name,
     )
 
 
@@ -76,9 +79,10 @@ def model_of(message: nodes_pb2.ModelInfo, most_bytes: int = MAX_TENSORS_BYTES) 
         infos_of(message.outputs, open_sizes=True, most_bytes=most_bytes),
         message.task,
         message.runtime,
+        message.name,
     )
 
 
-def info_of(graph: Graph, task: str, runtime: str) -> ModelInfo:
+def info_of(graph: Graph, task: str, runtime: str, name: str = "") -> ModelInfo:
     """What a node must know of ``graph``, whose outputs mean what ``task`` says."""
-    return ModelInfo(graph.n, graph.inputs, graph.outputs, task, runtime)
+    return ModelInfo(graph.n, graph.inputs, graph.outputs, task, runtime, name)

@@ -46,6 +46,7 @@ class _AllBut(Container[str]):
 
 
 ORCHESTRATOR, NODES = ("orchestrator",), _AllBut("orchestrator")
+CLIENTS = ("client", "orchestrator")
 _LAST_CALLS_S = 1.0
 _CHECK_S = 3.0
 _LOOK_S = 1.0
@@ -75,7 +76,8 @@ class Plane:
     """One port of a node: its services, and the names whose certificates may call them.
 
     ``services`` says by full name how each is added to a server. One that has a lease is its
-    holder's; without one, no caller may have more than half of its slots.
+    holder's; without one, no caller may have more than half of its slots. Who calls ``over_link``
+    may be silent for longer.
     """
 
     address: str
@@ -83,6 +85,7 @@ class Plane:
     services: Mapping[str, Callable[[grpc.Server], None]]
     options: Sequence[tuple[str, int]] = tuple(CHANNEL_OPTIONS)
     lease: Lease | None = None
+    over_link: bool = False
 
 
 @dataclass
@@ -184,10 +187,11 @@ def _started(
 
 
 def door_of(plane: Plane, config: NodeConfig) -> Door:
-    """That of a port; callers of one without a lease are at the other end of a link."""
+    """That of a port."""
     most = config.limits.streams
     guard = Guard(plane.names if config.tls else None, read_token(config.token_file))
-    each, patience_s = (most, PATIENCE_S) if plane.lease else (most // 2, _LINK_S)
+    each = most if plane.lease else most // 2
+    patience_s = _LINK_S if plane.over_link else PATIENCE_S
     return Door(guard, Slots(most, each, patience_s), plane.lease)
 
 
@@ -205,7 +209,7 @@ def _server(config: NodeConfig, plane: Plane, door: Door, connections: int) -> g
         "grpc.so_reuseport": 0,
     }
     if not plane.address.startswith("unix:"):  # whose kernel tells at once who is gone
-        own |= _PROMPT if plane.lease else _PATIENT
+        own |= _PATIENT if plane.over_link else _PROMPT
     return grpc.server(Inline(), interceptors=[door, Requests()], options=[*(given | own).items()])
 
 

@@ -116,6 +116,7 @@ class NodeDescription(_message.Message):
     SHAPES_FIELD_NUMBER: _builtins.int
     BUSY_S_FIELD_NUMBER: _builtins.int
     IPV6_FIELD_NUMBER: _builtins.int
+    INFER_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -139,6 +140,8 @@ class NodeDescription(_message.Message):
     """CPU time of it and of the processes that it started, so far"""
     ipv6: _builtins.bool
     """what it says of its data: whether they cross IPv6"""
+    infer: _builtins.str
+    """where clients are answered; empty: nowhere"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -172,10 +175,11 @@ class NodeDescription(_message.Message):
         shapes: _abc.Iterable[Global___ShapedSide] | None = ...,
         busy_s: _builtins.float = ...,
         ipv6: _builtins.bool = ...,
+        infer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -492,10 +496,13 @@ class ModelInfo(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     layers: _builtins.int
     task: _builtins.str
     runtime: _builtins.str
     """what runs its parts"""
+    name: _builtins.str
+    """that clients ask for it by"""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]: ...
     @_builtins.property
@@ -510,10 +517,11 @@ class ModelInfo(_message.Message):
         outputs: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
         task: _builtins.str = ...,
         runtime: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "layers", b"layers", "outputs", b"outputs", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "layers", b"layers", "name", b"name", "outputs", b"outputs", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

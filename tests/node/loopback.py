@@ -106,10 +106,15 @@ def free_port() -> int:
 
 
 def loopback_nodes(
-    space: Scratch, edge_module: str = "edge_node", address: str = "127.0.0.1"
+    space: Scratch,
+    edge_module: str = "edge_node",
+    address: str = "127.0.0.1",
+    *,
+    clients: bool = False,
 ) -> dict[str, NodeProcess]:
     """Both, not started, on a port that nobody has."""
-    return local_nodes({PAIR: loopback_link(address)}, space, free_port(), edge_module)
+    link = {PAIR: loopback_link(address)}
+    return local_nodes(link, space, free_port(), edge_module, clients=clients)
 
 
 @contextmanager
@@ -121,6 +126,8 @@ def loopback_pair(
     shape: Mapping[str, Sequence[int]] | None = None,
     address: str = "127.0.0.1",
     flow: str = UPLINK,
+    *,
+    clients: bool = False,
 ) -> Iterator[tuple[Pair, SweptModel]]:
     """Both nodes with a model on them, the small one as a rule, and what it is fed."""
     with ExitStack() as stack:
@@ -129,7 +136,7 @@ def loopback_pair(
         file = file or small_model(folder / "small.onnx")
         config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})
         model = load_model(config, stored)
-        nodes = loopback_nodes(space, edge_module, address)
+        nodes = loopback_nodes(space, edge_module, address, clients=clients)
         if FLOWS[flow].links != (PAIR,):  # each that listens has an address of its own
             ends = enumerate(FLOWS[flow].links, start=1)
             links = {both: loopback_link(f"127.0.0.{place}") for place, both in ends}

@@ -15,7 +15,7 @@ from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bind
 from splitbed.node.stations.references import References
-from splitbed.node.stations.source import Source
+from splitbed.node.stations.source import MAX_INPUTS, Source
 from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
 from splitbed.node.stream import Stream
 from splitbed.telemetry import tell_bytes, tell_stages
@@ -197,6 +197,21 @@ class Frames:
         with frame.timeline.stage("preprocess"), self.slowed(ANY_THREADS):
             frame.tensors = self.source.tensors(request.input)
         return frame
+
+    @property
+    def served(self) -> Assignment | None:
+        """The assignment that came last, if its frames begin here and end here; None else."""
+        last = next(reversed([*self._assigned.values()]), None)
+        if last is None or {0, len(last.itinerary) - 1} - last.own.keys():
+            return None
+        return last
+
+    def given(self, assignment: Assignment, tensors: Tensors) -> Frame:
+        """A frame that begins here, of tensors that a client sent: the next of its assignment."""
+        own = self.assignment(assignment.number)
+        number = self._last.get((own.number, 0), 0) + 1
+        self._last[own.number, 0] = number
+        return Frame(own, number, MAX_INPUTS, 0, tensors)  # of no input
 
     def came(self, received: Received, told: Callable[[], Report]) -> Frame:
         """A frame that came from the station before, decoded; ``told`` reads that one's report."""

@@ -17,9 +17,10 @@ from threading import Lock
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.serve import InFlight
-from splitbed.node.stations.assignment import MAX_STATIONS
+from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stream import Dialled, Stream
+from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Failure, Header, Hello
 
@@ -53,6 +54,13 @@ class Passing:
             others = [frame.on_way(self.frames.assignment(one)) for one in request.others]
             self._fan_out([frame, *others])
             return nodes_pb2.FrameRecord(frame=frame.number)
+
+    def infer(self, assignment: Assignment, tensors: Tensors) -> nodes_pb2.FrameRecord:
+        """A frame of tensors that a client sent, which begins here and ends here: its record."""
+        with self.in_flight.frame():
+            frame = self.frames.given(assignment, tensors)
+            self.frames.work(frame)
+            return self._go_on(frame)
 
     def _go_on(self, frame: Frame) -> nodes_pb2.FrameRecord:
         if frame.hop is None:

@@ -56,6 +56,13 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
             return self._passing.run(request)
 
     @answering
+    def Offer(
+        self, request: nodes_pb2.OfferRequest, context: grpc.ServicerContext
+    ) -> Iterator[nodes_pb2.Outcome]:
+        """Begin frames as they are due."""
+        raise NodeError("refused to offer frames: this node begins each when it is asked to")
+
+    @answering
     def AwaitFrame(
         self, request: nodes_pb2.AwaitRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.FrameRecord:

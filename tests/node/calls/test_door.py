@@ -250,12 +250,10 @@ def test_a_call_is_ended_whose_caller_is_silent_for_too_long_and_a_watch_is_not(
         assert working.result() == b"x"
 
 
-@pytest.mark.parametrize(("lease", "ended"), [(Lease(lambda: 0.0), True), (None, False)])
-def test_who_calls_over_a_link_may_be_silent_while_it_is_out(
-    lease: Lease | None, ended: bool
-) -> None:
+@pytest.mark.parametrize("ended", [True, False])
+def test_who_calls_over_a_link_may_be_silent_while_it_is_out(ended: bool) -> None:
     config = EdgeConfig(listen="127.0.0.1:1", control="127.0.0.1:2")
-    at = door_of(Plane("127.0.0.1:1", NODES, {}, lease=lease), config)
+    at = door_of(Plane("127.0.0.1:1", NODES, {}, over_link=not ended), config)
     with served(Slots(1, 1), at=at) as here:
         silent, working = here.caller().half_open(b"half"), here.caller().begin("work")
         until(lambda: here.node.working and any(one.since_s for one in at._slots._calls))

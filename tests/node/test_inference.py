@@ -1,0 +1,182 @@
+"""Clients of the Open Inference Protocol: what a UE node answers them, and what it refuses."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from splitbed.flow import Span
+from splitbed.v1 import inference_pb2 as oip
+from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceStub
+from splitbed.wire import max_abs_diff
+from tests.node.loopback import SIDE, Splits, loopback_pair
+
+SHAPE = (1, 3, SIDE, SIDE)
+ANSWER_S = 20.0
+
+
+@contextmanager
+def client(splits: Splits) -> Iterator[Any]:
+    """What calls the UE's node; its methods are set when it is made."""
+    with grpc.insecure_channel(splits.pair.ue.infer) as channel:
+        yield GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("pair"), clients=True) as both:
+        (splits := Splits(*both)).load(3)
+        yield splits
+
+
+@pytest.fixture
+def ue(served: Splits) -> Iterator[Any]:
+    with client(served) as stub:
+        yield stub
+
+
+def picture(seed: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
+
+
+def asking(array: npt.NDArray[np.generic], **changed: object) -> oip.ModelInferRequest:
+    """For what the model makes of a picture."""
+    request = oip.ModelInferRequest(model_name="small", id="mine")
+    request.inputs.add(name="image", datatype="FP32", shape=array.shape)
+    request.raw_input_contents.append(array.tobytes())
+    request.MergeFrom(oip.ModelInferRequest(**changed))  # type: ignore[arg-type]
+    return request
+
+
+def output(answer: oip.ModelInferResponse) -> npt.NDArray[np.float32]:
+    [told] = answer.outputs
+    assert (told.name, told.datatype, [*told.shape]) == ("scores", "FP32", [1, 8, 1, 1])
+    return np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(told.shape)
+
+
+def is_right(
+    answer: oip.ModelInferResponse, served: Splits, array: npt.NDArray[np.float32]
+) -> bool:
+    """Whether it is what the whole model makes of the picture, here."""
+    whole = served.model.delivered(Span(0, served.model.graph.n))
+    with served.model.session(whole, 1) as session:
+        expected = session.run({"image": array})
+    return max_abs_diff({"scores": output(answer)}, expected) < 1e-3
+
+
+def test_a_client_gets_what_the_whole_model_makes_of_its_tensors(ue: Any, served: Splits) -> None:
+    answer = ue.ModelInfer(asking(picture(1)), timeout=ANSWER_S)
+    assert (answer.model_name, answer.model_version, answer.id) == ("small", "1", "mine")
+    assert is_right(answer, served, picture(1))
+
+
+def test_typed_contents_are_as_good_as_raw_ones(ue: Any) -> None:
+    typed = asking(picture(2))
+    del typed.raw_input_contents[:]
+    typed.inputs[0].contents.fp32_contents.extend(picture(2).ravel().tolist())
+    told = [ue.ModelInfer(one, timeout=ANSWER_S) for one in (typed, asking(picture(2)))]
+    assert np.array_equal(output(told[0]), output(told[1]))
+
+
+def test_metadata_tell_what_to_send_and_what_comes(ue: Any) -> None:
+    assert ue.ServerLive(oip.ServerLiveRequest()).live
+    assert ue.ServerReady(oip.ServerReadyRequest()).ready
+    assert ue.ServerMetadata(oip.ServerMetadataRequest()).name == "splitbed"
+    model = ue.ModelMetadata(oip.ModelMetadataRequest(name="small"))
+    assert (model.name, [*model.versions], model.platform) == ("small", ["1"], "splitbed_onnx")
+    [takes], [gives] = model.inputs, model.outputs
+    assert (takes.name, takes.datatype, (*takes.shape,)) == ("image", "FP32", SHAPE)
+    assert (gives.name, gives.datatype, [*gives.shape]) == ("scores", "FP32", [1, 8, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "ready"),
+    [("small", "", True), ("small", "1", True), ("small", "2", False), ("large", "", False)],
+)
+def test_a_model_is_ready_by_its_name(ue: Any, name: str, version: str, ready: bool) -> None:
+    asked = oip.ModelReadyRequest(name=name, version=version)
+    assert ue.ModelReady(asked).ready == ready
+
+
+def test_only_the_outputs_that_are_asked_for_come(ue: Any) -> None:
+    Wanted = oip.ModelInferRequest.InferRequestedOutputTensor  # noqa: N806  a message's type
+    answer = ue.ModelInfer(asking(picture(1), outputs=[Wanted(name="scores")]), timeout=ANSWER_S)
+    assert [one.name for one in answer.outputs] == ["scores"]
+    with pytest.raises(grpc.RpcError, match="refused to give the output 'boxes'"):
+        ue.ModelInfer(asking(picture(1), outputs=[Wanted(name="boxes")]), timeout=ANSWER_S)
+
+
+def _with(**changed: Any) -> oip.ModelInferRequest:
+    """Whose one input is otherwise."""
+    request = asking(picture(1))
+    for key, value in changed.items():
+        if key == "shape":
+            request.inputs[0].shape[:] = value
+        elif key == "raw":
+            del request.raw_input_contents[:]
+            request.raw_input_contents.extend(value)
+        elif key == "values":
+            request.inputs[0].contents.fp32_contents.extend(value)
+        else:
+            setattr(request.inputs[0], key, value)
+    return request
+
+
+REFUSED = {
+    "another model": (asking(picture(1), model_name="large"), "no model 'large'"),
+    "another version": (asking(picture(1), model_version="2"), "of version '2'"),
+    "another shape": (_with(shape=[1, 3, SIDE, SIDE - 1]), "expected image"),
+    "another rank": (_with(shape=[3, SIDE, SIDE]), "expected image"),
+    "a negative size": (_with(shape=[-1, 3, SIDE, SIDE]), "impossible shape"),
+    "two gigabytes": (_with(shape=[1, 3, 1 << 14, 1 << 14]), "the limit|expected image"),
+    "beyond any memory": (_with(shape=[1 << 62, 4]), "over the limit"),
+    "another datatype": (_with(datatype="FP64"), "expected image"),
+    "no such datatype": (_with(datatype="BYTES"), "datatype 'BYTES'"),
+    "another name": (_with(name="picture"), "expected image"),
+    "too few bytes": (_with(raw=[b"1234"]), "4 bytes, and FP32"),
+    "no contents": (_with(raw=[]), "0 values in fp32_contents"),
+    "contents of another": (_with(raw=[b"", b""]), "2 raw contents of 1 inputs"),
+    "raw and typed ones": (_with(values=[1.0]), "no typed contents beside"),
+    "too many values": (_with(raw=[], values=[1.0] * 1000), "1000 values in fp32_contents"),
+    "no input": (oip.ModelInferRequest(model_name="small"), "nothing; expected image"),
+    "a parameter": (
+        asking(picture(1), parameters={"sequence_id": oip.InferParameter(int64_param=1)}),
+        "with parameters",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_and_the_next_request_is_fine(ue: Any, case: str) -> None:
+    request, why = REFUSED[case]
+    with pytest.raises(grpc.RpcError, match=why) as refused:
+        ue.ModelInfer(request, timeout=ANSWER_S)
+    code: grpc.StatusCode = refused.value.code()
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert output(ue.ModelInfer(asking(picture(1)), timeout=ANSWER_S)).any()
+
+
+def test_several_clients_at_once_get_each_what_is_theirs(served: Splits) -> None:
+    def ask(seed: int) -> bool:
+        with client(served) as own:
+            answer = own.ModelInfer(asking(picture(seed)), timeout=ANSWER_S)
+        return is_right(answer, served, picture(seed))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(ask, range(8)))
+
+
+def test_without_a_split_nothing_is_ready(tmp_path: Path) -> None:
+    with loopback_pair(tmp_path, clients=True) as both, client(splits := Splits(*both)) as ue:
+        assert ue.ServerLive(oip.ServerLiveRequest()).live
+        assert not ue.ServerReady(oip.ServerReadyRequest()).ready
+        with pytest.raises(grpc.RpcError, match="no split is assigned"):
+            ue.ModelInfer(asking(picture(1)), timeout=ANSWER_S)
+        splits.load(2)
+        assert ue.ServerReady(oip.ServerReadyRequest()).ready
