@@ -44,7 +44,7 @@ FLOORS = (
     ("cli",),
     ("api",),
     ("scenarios",),
-    ("checks", "plan", "adapt"),
+    ("checks", "plan", "adapt", "capacity"),
     ("offline", "transit"),
     ("reports",),
     ("measure",),

@@ -17,6 +17,7 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid
+from orchestrator.plan.load.processors import Processors
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
 from orchestrator.results.prediction import FRAMING, Bools, Way, Work, e2e_ms, on_wire_ms
 from orchestrator.results.profile import Profile
@@ -54,6 +55,8 @@ class Predictor:
     max_drop: float = math.inf
     doubt: Doubt = ELSEWHERE
     owns: Mapping[str, Own] = field(default_factory=dict)
+    shared: Processors | None = None
+    """Those of one machine that all nodes are on."""
 
     @property
     def flow(self) -> Flow:
@@ -104,13 +107,14 @@ class Predictor:
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
         slowdown, _, _ = grid.points()
-        return e2e_ms(work, slowdown, self._ways(grid))
+        return e2e_ms(work, slowdown, self.links(grid))
 
     def wire_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """What of that the link takes; shaped alike."""
-        return on_wire_ms(work, self._ways(grid))
+        return on_wire_ms(work, self.links(grid))
 
-    def _ways(self, grid: PlanGrid) -> dict[str, Way]:
+    def links(self, grid: PlanGrid) -> dict[str, Way]:
+        """What each hop takes, an item for each point."""
         _, delay_ms, bw_mbit = grid.points()
 
         def own(value: float | None, instead: Floats) -> Floats:

@@ -19,6 +19,8 @@ from orchestrator.plan.doubt import doubt_of
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.lessons import read_lessons
+from orchestrator.plan.load.forecast import Carried, carried
+from orchestrator.plan.load.processors import shared_processors
 from orchestrator.plan.measured import Held, Measured, verdicts
 from orchestrator.plan.nodes import read_nodes, take_nodes, with_told_ue
 from orchestrator.plan.plot import plot
@@ -63,6 +65,7 @@ class PlanOutcome:
 
     folder: RunFolder
     plan: Plan
+    carried: Carried
     decided: Mapping[str, Decisions]
     lines: Sequence[Line]
     measured: Sequence[Measured]
@@ -100,7 +103,8 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
         profile = with_told_ue(profile, wanted.ue_profile_csv, lambda: local().model.graph)
         predictor = _predictor(config, wanted, profile, local, watcher)
         doubt = doubt.widened(profile.waited_share)
-        predictor = replace(predictor, doubt=doubt, owns=owns)
+        shared = shared_processors(config)
+        predictor = replace(predictor, doubt=doubt, owns=owns, shared=shared)
         outcome = _planned(config, wanted, predictor)
         if site is None or not wanted.verify:
             return outcome
@@ -129,12 +133,12 @@ def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> 
             "give fewer points of --bw, --delay or --ue-slowdown"
         )
     plan = make_plan(predictor, wanted.grid)
-    decided = decisions(plan)
+    decided, told = decisions(plan), carried(plan)
     folder = create(config.out, f"plan-{predictor.facts.model}")
-    lines = write(plan, decided, folder)
+    lines = write(plan, decided, folder, told)
     planned_s = time.perf_counter() - began
     plot(plan, folder.path / MAP_FILE)
-    return PlanOutcome(folder, plan, decided, lines, (), planned_s)
+    return PlanOutcome(folder, plan, told, decided, lines, (), planned_s)
 
 
 def _predictor(
@@ -151,20 +155,23 @@ def _predictor(
     return Predictor(profile, facts, config.max_drop)
 
 
-def write(plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder) -> list[Line]:
+def write(
+    plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder, carries: Carried | None = None
+) -> list[Line]:
     """Write all but the pictures; gives back the rows of best.csv."""
+    carries = carries or carried(plan)
     folder.replace(PROFILE_FILE, plan.predictor.profile.model_dump_json(indent=1))
     folder.replace(FACTS_FILE, plan.predictor.facts.model_dump_json(indent=1))
-    folder.replace(PLAN_FILE, "".join(_configurations(plan)))
-    lines = [*_best_lines(plan, decided)]
+    folder.replace(PLAN_FILE, "".join(_configurations(plan, carries)))
+    lines = [*_best_lines(plan, decided, carries)]
     folder.replace(BEST_FILE, csv_text(tuple(lines[0]), lines))
     return lines
 
 
-def _configurations(plan: Plan) -> Iterator[str]:
+def _configurations(plan: Plan, carries: Carried) -> Iterator[str]:
     """Every configuration, or of very many those on the Pareto front."""
     yield "split,split_name,codec,ue_slowdown,delay_ms,bw_mbit,"
-    yield "e2e_ms,low_ms,high_ms,ue_ms,sent_bytes,pareto\n"
+    yield "e2e_ms,low_ms,high_ms,ue_ms,sent_bytes,pareto,frames_per_s,low_per_s,high_per_s\n"
     slowdown, delay_ms, bw_mbit = plan.grid.points()
     points = [f"{s:g},{d:g},{b:g}" for s, d, b in zip(slowdown, delay_ms, bw_mbit, strict=True)]
     ue_ms = plan.predictor.ue_ms(plan.work, slowdown)
@@ -179,15 +186,17 @@ def _configurations(plan: Plan) -> Iterator[str]:
             plan.high_ms[place].tolist(),
             ue_ms[place].tolist(),
             plan.pareto[place].tolist(),
+            *(fps[place].tolist() for fps in (carries.fps, carries.low_fps, carries.high_fps)),
             strict=True,
         )
-        for point, e2e, low, high, ue, front in columns:
+        for point, e2e, low, high, ue, front, *fps in columns:
             if everything or front:
                 told = f"{e2e:.3f},{low:.3f},{high:.3f},{ue:.3f},{option.sent_bytes}"
-                yield f"{start},{point},{told},{'true' if front else 'false'}\n"
+                per_s = ",".join(f"{one:.3f}" for one in fps)
+                yield f"{start},{point},{told},{'true' if front else 'false'},{per_s}\n"
 
 
-def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
+def _best_lines(plan: Plan, decided: Mapping[str, Decisions], carries: Carried) -> Iterator[Line]:
     best_ms, margin, rivals = plan.best_ms.tolist(), plan.margin.tolist(), plan.may_be_best
     regrets = {name: made.regret(plan).tolist() for name, made in decided.items()}
     gains = decided["dads"].gain_ms.tolist() if "dads" in decided else []
@@ -211,8 +220,25 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions]) -> Iterator[Line]:
             "accuracy_drop": best.accuracy_drop,
             "pareto": "; ".join(words[one] for one in np.flatnonzero(plan.pareto[:, point])),
         }
+        line |= _most_frames(plan, carries, point)
         for name, made in decided.items():
             column = name.replace(" ", "_")
             line[column] = made.labels[made.chosen[point]]
             line[f"{column}_regret_pct"] = round(100 * regrets[name][point], 2)
         yield line | ({"dads_gain_ms": round(gains[point], 3)} if gains else {})
+
+
+def _most_frames(plan: Plan, carries: Carried, point: int) -> Line:
+    """Frames a second of the best in latency, and which is best for them."""
+    most, best = int(carries.best[point]), int(plan.ranks[0, point])
+    asked = plan.options[most].configuration
+    return {
+        "frames_per_s": round(float(carries.fps[best, point]), 3),
+        "most_frames_split": asked.split,
+        "most_frames_split_name": asked.split_name,
+        "most_frames_codec": asked.codecs,
+        "most_frames_per_s": round(float(carries.fps[most, point]), 3),
+        "most_frames_low_per_s": round(float(carries.low_fps[most, point]), 3),
+        "most_frames_high_per_s": round(float(carries.high_fps[most, point]), 3),
+        "most_frames_slowest": carries.slowest(most, point),
+    }

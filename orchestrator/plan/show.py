@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.plan.load.forecast import Carried
 from orchestrator.plan.measured import summary, verdicts
 from orchestrator.plan.plot import text_map
 from orchestrator.plan.policies import Decisions
@@ -69,6 +70,11 @@ def _show(outcome: PlanOutcome) -> None:
     show_lines([*_stretches(plan)], as_json=False)
     console.print(_doubt(plan), soft_wrap=True, markup=False)
     console.print(text_map(plan), markup=False)
+    console.print(
+        f"Best for frames a second at a delay of {delay_ms:g} ms, predicted by the slowest stage, "
+        "with several frames under way:"
+    )
+    show_lines([*_carried(plan, outcome.carried)], as_json=False)
     show_lines([*_policy_lines(plan, decided)], as_json=False)
     if "dads" in decided and (gain_ms := decided["dads"].gain_ms.max()) > 0:
         console.print(
@@ -138,6 +144,27 @@ def _stretches(plan: Plan) -> Iterator[Line]:
                 "margin": f"{100 * margin[pace, near]:.1f} % at {rates[near]:g}",
                 "sure at": f"{int(sure[pace, held].sum())} of {len(held)}",
                 "accuracy drop": _drop(plan.options[option].accuracy_drop),
+            }
+
+
+def _carried(plan: Plan, carries: Carried) -> Iterator[Line]:
+    """At the least delay, the rates over which one option carries most, at each pace."""
+    shape, rates = plan.grid.shape, plan.grid.bw_mbit
+    points = np.arange(plan.grid.size).reshape(shape)[:, 0]
+    for slowdown, row in zip(plan.grid.ue_slowdown, points, strict=True):
+        for option, group in groupby(row, key=lambda point: int(carries.best[point])):
+            held = [*group]
+            first, last = held[0], held[-1]
+            fps, own = carries.fps[option], carries.fps[plan.ranks[0, held], held]
+            yield {
+                "UE slower": f"{slowdown:g}x",
+                "Mbit/s": _span(rates[first - row[0]], rates[last - row[0]]),
+                "most frames": plan.options[option].configuration.words,
+                "frames/s": _span(fps[first], fps[last]),
+                "from": f"{carries.low_fps[option, first]:.4g}",
+                "to": f"{carries.high_fps[option, last]:.4g}",
+                "slowest": carries.slowest(option, first),
+                "the best in latency": _span(own[0], own[-1]),
             }
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from orchestrator.plan.doubt import Doubt, Errors
 from orchestrator.plan.grid import PlanPoint, grid
+from orchestrator.plan.load.forecast import carried
 from orchestrator.plan.measured import PLANNER, Held, Measured, Probe, summary, verdicts
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
@@ -85,7 +86,7 @@ def with_parts(
 @given(plans())
 def test_what_a_plan_prints_is_what_its_tables_have(plan: Plan) -> None:
     decided = decisions(plan)
-    table = [*_best_lines(plan, decided)]
+    table = [*_best_lines(plan, decided, carried(plan))]
     check_doubt(_doubt(plan), table)
     said = [*_stretches(plan)]
     least = [line for line in table if line["delay_ms"] == 0]

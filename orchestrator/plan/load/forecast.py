@@ -1,0 +1,121 @@
+"""What options carry, and how long frames take under a load, as a plan predicts it.
+
+    frames a second   1 / the slowest stage, or what keeps processors busy that nodes share
+    response          frames that are due, through all stages one after another, simulated
+
+Ends are those of the plan's doubt. Nodes on one machine share its processors by how many threads
+their parts have; at the fast end every stage finds a processor of its own. Preprocessing is not in
+it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.plan.grid import Floats
+from orchestrator.plan.load.queueing import Passed, Source, passed
+from orchestrator.plan.load.stages import Stages, stages_of
+from orchestrator.plan.prediction import Plan
+from orchestrator.results.prediction import DOWN_MS
+
+Bools = npt.NDArray[np.bool_]
+Ways = Sequence[Stages]
+"""The stages on the way to each user."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Frames a second that each option carries at each point; of shape (options, points)."""
+
+    stages: Ways
+    fast: Ways
+    slow: Ways
+
+    @cached_property
+    def fps(self) -> Floats:
+        """As predicted."""
+        return _fps(self.stages)
+
+    @cached_property
+    def high_fps(self) -> Floats:
+        """No more than this."""
+        return _fps(self.fast)
+
+    @cached_property
+    def low_fps(self) -> Floats:
+        """No less: what a message costs may be in the next one's way."""
+        return _fps(self.slow, DOWN_MS)
+
+    @cached_property
+    def best(self) -> npt.NDArray[np.intp]:
+        """At each point, the option that carries most."""
+        return np.asarray(self.fps.argmax(axis=0))
+
+    def slowest(self, option: int, point: int) -> str:
+        """What is slowest, in words."""
+        way = max(self.stages, key=lambda one: float(one.slowest_ms[option, point]))
+        return way.slowest(option, point)
+
+
+def carried(plan: Plan) -> Carried:
+    """What its options carry."""
+    found = stages_of(plan.predictor, plan.options, plan.grid)
+    long = plan.predictor.long_parts(plan.work, plan.grid)
+    doubt = plan.predictor.doubt
+    low = np.where(long, doubt.long.low, doubt.short.low)
+    high = np.where(long, doubt.long.high, doubt.short.high)
+    return Carried(
+        found,
+        [one.scaled(low, shared=False) for one in found],
+        [one.scaled(high) for one in found],
+    )
+
+
+def _fps(ways: Ways, message_ms: float = 0.0) -> Floats:
+    """Of the way that carries least."""
+    slowest_ms = np.max([way.slowest_ms for way in ways], axis=0)
+    return np.asarray(1e3 / (slowest_ms + message_ms))
+
+
+@dataclass(frozen=True)
+class Response:
+    """Of the frames that are not dropped: the median and the 99th percentile; (options, points).
+
+    ``sustained`` is whether frames come no faster than they leave; else the queue grows for as long
+    as they come, or they are dropped.
+    """
+
+    median_ms: Floats
+    p99_ms: Floats
+    dropped: Floats
+    sustained: Bools
+
+
+def response(ways: Ways, due_ms: Floats, source: Source) -> Response:
+    """Of frames that are due then. Of several users, the longest way's."""
+    shape = ways[0].besides.shape
+    runs = [_passed(way, due_ms, source) for way in ways]
+    taken_ms = np.max([run.done - due_ms for run in runs], axis=0)
+    median_ms, p99_ms = np.nanquantile(taken_ms, (0.5, 0.99), axis=-1)
+    dropped = np.max([run.dropped for run in runs], axis=0)
+    return Response(
+        median_ms.reshape(shape),
+        p99_ms.reshape(shape),
+        dropped.reshape(shape),
+        _sustained(ways, due_ms, source),
+    )
+
+
+def _passed(way: Stages, due_ms: Floats, source: Source) -> Passed:
+    apart = None if way.busy is None else way.busy.ravel()
+    return passed(due_ms, [ms.ravel() for ms in way.ms], way.besides.ravel(), source, apart)
+
+
+def _sustained(ways: Ways, due_ms: Floats, source: Source) -> Bools:
+    every_ms = (due_ms[-1] - due_ms[0]) / max(len(due_ms) - 1, 1)
+    slowest_ms = np.max([way.slowest_ms for way in ways], axis=0)
+    alone_ms = np.max([np.sum(way.ms, axis=0) + way.besides for way in ways], axis=0)
+    return np.asarray(np.maximum(slowest_ms, alone_ms / source.in_flight) < every_ms)

@@ -1,0 +1,132 @@
+"""What a frame takes of each stage in turn, by option and point of a grid, as a plan predicts it.
+
+A node's stages are those of :mod:`orchestrator.plan.prediction`; a hop is taken as long as its
+bytes are on the wire, and its delay is what nobody else waits for. Preprocessing is in no profile,
+and so in no stage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netem.wire import wire_bytes
+from orchestrator.plan.facts import Option
+from orchestrator.plan.grid import Floats, PlanGrid
+from orchestrator.plan.prediction import Predictor
+from orchestrator.results.prediction import DOWN_MS, FRAMING, UP_MS, Way
+
+_KINDS = ("decode", "part", "result", "encode")
+"""What a node does with a frame, in order."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """On the way to one user: times in ms, each of shape (options, points).
+
+    ``besides`` is what a frame takes that is in nobody's way: delays, and what messages cost.
+    ``busy`` is how long a frame keeps all processors busy that nodes share; None: they share none.
+    """
+
+    names: tuple[str, ...]
+    ms: tuple[Floats, ...]
+    on_link: tuple[bool, ...]
+    besides: Floats
+    busy: Floats | None
+
+    def scaled(self, nodes: Floats, *, shared: bool = True) -> "Stages":
+        """With the nodes' stages so many times as long, links as they are; or with nothing shared.
+
+        `nodes` is shaped as the stages.
+        """
+        ms = tuple(
+            one if link else one * nodes for one, link in zip(self.ms, self.on_link, strict=True)
+        )
+        busy = self.busy * nodes if shared and self.busy is not None else None
+        return Stages(self.names, ms, self.on_link, self.besides, busy)
+
+    @property
+    def slowest_ms(self) -> Floats:
+        """The longest stage, or what keeps the processors busy where that is longer."""
+        every = [*self.ms, *([] if self.busy is None else [self.busy])]
+        return np.asarray(np.max(every, axis=0))
+
+    def slowest(self, option: int, point: int) -> str:
+        """Its name."""
+        own = {name: ms[option, point] for name, ms in zip(self.names, self.ms, strict=True)}
+        if self.busy is not None:
+            own["processors"] = self.busy[option, point]
+        return max(own, key=own.__getitem__)
+
+
+def stages_of(predictor: Predictor, options: Sequence[Option], grid: PlanGrid) -> list[Stages]:
+    """Of the way to each user."""
+    ways = range(len(predictor.flow.ways))
+    return [_way(predictor, options, grid, number) for number in ways]
+
+
+def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number: int) -> Stages:
+    flow, (slowdown, _, _) = predictor.flow, grid.points()
+    shared = predictor.shared
+    nodes = [node for node, _ in flow.ways[number]]
+    own_ms, sent = _of_options(predictor, options, number, len(nodes))
+    names: list[str] = []
+    ms: list[Floats] = []
+    on_link: list[bool] = []
+    besides = np.zeros((len(options), grid.size))
+    busy = np.zeros_like(besides)
+    links = predictor.links(grid)
+    for place, node in enumerate(nodes):
+        slower = slowdown if node in flow.users else np.ones_like(slowdown)
+        for kind in _KINDS:
+            taken = own_ms[place, kind][:, None]
+            if taken.any():
+                names.append(f"{kind} on {node}")
+                ms.append(taken * slower)
+                on_link.append(False)
+                # a node that is slowed waits, and leaves the processors to others
+                busy += taken * (shared.share(node, kind) if shared else 0.0)
+        if place < len(nodes) - 1 and not np.isnan(sent[place]).all():
+            hop = flow.hop(node, nodes[place + 1])
+            wire_ms, beside_ms = _on_hop(sent[place], links[hop], hop)
+            names.append(hop)
+            ms.append(wire_ms)
+            on_link.append(True)
+            besides += beside_ms
+    return Stages(tuple(names), tuple(ms), tuple(on_link), besides, busy if shared else None)
+
+
+def _of_options(
+    predictor: Predictor, options: Sequence[Option], number: int, places: int
+) -> tuple[dict[tuple[int, str], Floats], list[Floats]]:
+    """What each takes of every stage of a place on the way, and the bytes that leave it."""
+    own_ms = {(place, kind): np.zeros(len(options)) for place in range(places) for kind in _KINDS}
+    sent = [np.full(len(options), np.nan) for _ in range(places)]
+    for row, option in enumerate(options):
+        for place, station in enumerate(option.configuration.itineraries[number]):
+            node = predictor.profile.node(station.node)
+            own_ms[place, "part"][row] = node.part_ms(station.first, station.last)
+            if station.result and not station.outputs:
+                own_ms[place, "result"][row] = predictor.facts.result_ms
+        for place, one in enumerate(option.ways[number]):
+            if one.coded is None:
+                sent[place][row] = predictor.facts.result_bytes
+                continue
+            sent[place][row] = one.coded.nbytes * FRAMING
+            if one.encoder:
+                own_ms[place, "encode"][row] = one.coded.encode_ms
+            if one.decoder:
+                own_ms[place + 1, "decode"][row] = one.coded.decode_ms
+    return own_ms, sent
+
+
+def _on_hop(sent: Floats, link: Way, hop: str) -> tuple[Floats, Floats]:
+    """What its bytes take on the wire, and what a frame takes there besides."""
+    crosses = ~np.isnan(sent)
+    on_wire = [
+        wire_bytes(round(nbytes), *link.segment) if there else 0
+        for nbytes, there in zip(sent.tolist(), crosses.tolist(), strict=True)
+    ]
+    message_ms = UP_MS if hop.startswith("uplink") else DOWN_MS
+    wire_ms = 8.0 * np.array(on_wire, np.float64)[:, None] / (link.rate_mbit * 1e3)
+    return wire_ms, crosses[:, None] * (link.delay_ms + message_ms)

@@ -1,0 +1,106 @@
+"""What a plan says of frames a second and of times under a load."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from netem.wire import wire_bytes
+from orchestrator.plan.grid import Floats, grid
+from orchestrator.plan.load.forecast import carried, response
+from orchestrator.plan.load.processors import Processors
+from orchestrator.plan.load.queueing import Source
+from orchestrator.plan.prediction import Plan, make_plan
+from tests.orchestrator.plan.test_plan import planned, predictor
+
+NETWORK, EARLY, CODED, LATE, DEVICE = range(5)
+PART1_MS = {EARLY: 11.4, LATE: 33.4, DEVICE: 66.4}  # after a pause, and 0.4 ms to run it at all
+PART2_MS = {NETWORK: 33.4, EARLY: 27.9, LATE: 16.9}
+
+
+def due(every_ms: float, count: int) -> Floats:
+    return np.arange(count, dtype=np.float64) * float(every_ms)
+
+
+def wire_ms(nbytes: int, bw_mbit: float) -> float:
+    return wire_bytes(round(nbytes * 1.0005)) * 8 / (bw_mbit * 1e3)
+
+
+def test_the_slowest_stage_says_how_many_frames_a_second() -> None:
+    told = carried(planned("8,1000"))
+    slow, fast = 0, 1
+    assert told.fps[EARLY, slow] == pytest.approx(1e3 / wire_ms(100_000, 8))
+    assert told.slowest(EARLY, slow) == "uplink"
+    assert told.fps[EARLY, fast] == pytest.approx(1e3 / PART2_MS[EARLY])
+    assert told.slowest(EARLY, fast) == "part on edge"
+    assert told.fps[DEVICE, slow] == pytest.approx(1e3 / PART1_MS[DEVICE])
+
+
+def test_the_best_for_frames_a_second_is_another_than_the_best_in_latency() -> None:
+    plan = planned("1000")
+    told = carried(plan)
+    assert plan.options[plan.ranks[0, 0]].configuration.split_name == "network anchor"
+    assert plan.options[told.best[0]].configuration.split_name == "early"
+
+
+def test_a_link_s_delay_is_in_nobody_s_way() -> None:
+    assert np.array_equal(carried(planned("20", "0")).fps, carried(planned("20", "50")).fps)
+
+
+def test_a_slow_ue_is_slow_for_every_frame() -> None:
+    told = carried(planned("1000", slowdown="1,4"))
+    assert told.fps[DEVICE, 1] == pytest.approx(told.fps[DEVICE, 0] / 4)
+    assert told.fps[NETWORK, 1] == pytest.approx(told.fps[NETWORK, 0])
+
+
+def shared(threads: int) -> Plan:
+    own = Processors(2, {"ue": threads, "edge": threads})
+    return make_plan(replace(predictor(), shared=own), grid("1000", "0", "1"))
+
+
+def test_nodes_on_one_machine_share_its_processors() -> None:
+    coding_ms, result_ms = 0.2, 4.0  # each by one of two processors
+    all_ms = PART1_MS[EARLY] + PART2_MS[EARLY] + (coding_ms + result_ms) / 2
+    told = carried(shared(threads=0))
+    assert told.fps[EARLY, 0] == pytest.approx(1e3 / all_ms)
+    assert told.slowest(EARLY, 0) == "processors"
+    alone = carried(shared(threads=1))
+    assert alone.fps[EARLY, 0] == pytest.approx(1e3 / PART2_MS[EARLY])
+
+
+def test_ends_hold_the_prediction() -> None:
+    told = carried(shared(threads=0))
+    assert (told.low_fps < told.fps).all() and (told.fps < told.high_fps).all()
+
+
+def test_frames_that_meet_nobody_take_what_the_plan_says() -> None:
+    plan = planned("20", "5")
+    found = response(carried(plan).stages, due(1e4, 50), Source(4))
+    assert found.median_ms == pytest.approx(plan.e2e_ms)
+    assert found.sustained.all() and not found.dropped.any()
+
+
+def test_a_load_is_sustained_up_to_what_is_carried() -> None:
+    told = carried(planned("20"))
+    for option in (NETWORK, EARLY, LATE):
+        for share, sustained in ((0.98, True), (1.02, False)):
+            due_ms = due(1e3 / (told.fps[option, 0] * share), 2000)
+            found = response(told.stages, due_ms, Source(in_flight=16))
+            assert found.sustained[option, 0] == sustained
+
+
+def test_one_under_way_carries_one_in_its_whole_time() -> None:
+    plan = planned("20")
+    every_ms = 0.9 * plan.e2e_ms[EARLY, 0]
+    due_ms = due(every_ms, 500)
+    found = response(carried(plan).stages, due_ms, Source(in_flight=1))
+    assert not found.sustained[EARLY, 0]
+    more = response(carried(plan).stages, due_ms, Source(in_flight=8))
+    assert more.sustained[EARLY, 0]
+
+
+def test_what_is_dropped_is_what_is_not_carried() -> None:
+    told = carried(planned("20"))
+    due_ms = due(1e3 / (2 * told.fps[EARLY, 0]), 3000)
+    found = response(told.stages, due_ms, Source(8, most=1, drop="oldest"))
+    assert found.dropped[EARLY, 0] == pytest.approx(0.5, abs=0.02)
