@@ -19,6 +19,8 @@ from msgspec import Struct
 STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
 PREPROCESS, *_COUNTED = STAGES
 END_TO_END = tuple(_COUNTED)
+WAIT = "wait"
+"""Stage of a frame that waits for others; it may come several times."""
 NS_PER_MS = 1e6
 _TIME_NAMESPACE = Path("/proc/self/ns/time")
 
@@ -57,6 +59,8 @@ class Timeline:
     """The stages of one frame, in the order in which they were recorded."""
 
     stages: list[Stage] = field(default_factory=list)
+    together: int = 1
+    """On how many frames its part was run at once."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -4,15 +4,17 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 _MOST = 4096
+_Value = TypeVar("_Value")
 
 
 class Known:
     """The last of them.  Of several files the first is the model; others go by their dates."""
 
     def __init__(self) -> None:
-        self._passed: dict[str, str] = {}
+        self._passed: dict[str, float] = {}
         self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -20,13 +22,17 @@ class Known:
         """What a file holds, which need not be read for that any more."""
         self._put(self._hashes, _identity(path), sha256)
 
-    def add(self, files: Sequence[Path], run: str) -> None:
-        """They passed, run like this."""
-        self._put(self._passed, self._key(files, run), "")
+    def add(self, files: Sequence[Path], run: str, off: float = 0.0) -> None:
+        """They passed, run like this, and were so far off."""
+        self._put(self._passed, self._key(files, run), off)
 
     def holds(self, files: Sequence[Path], run: str) -> bool:
         """Whether they did."""
-        return self._key(files, run) in self._passed
+        return self.off(files, run) is not None
+
+    def off(self, files: Sequence[Path], run: str) -> float | None:
+        """How far they were off; None where they are not known."""
+        return self._passed.get(self._key(files, run))
 
     def _key(self, files: Sequence[Path], run: str) -> str:
         path, *beside = files
@@ -37,7 +43,7 @@ class Known:
             "\n".join([sha256, *map(_identity, beside), run]).encode()
         ).hexdigest()
 
-    def _put(self, known: dict[str, str], key: str, value: str) -> None:
+    def _put(self, known: dict[str, _Value], key: str, value: _Value) -> None:
         with self._lock:
             known[key] = value
             while len(known) > _MOST:

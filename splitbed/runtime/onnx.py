@@ -10,11 +10,14 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import Tensors
 from splitbed.workers.wanted import check_wanted, ended_by
 
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+
 
 class OnnxRunner:
     """One file, ready to run; see :class:`splitbed.runtime.session.Runner`."""
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(self, file: Path, threads: int, model: bytes | None = None) -> None:
+        """``model`` is what is run in place of the file's content; weights may lie beside that."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -22,10 +25,12 @@ class OnnxRunner:
         # spinning would cost whatever else runs here 10 to 19 %
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        if model is not None:
+            options.add_session_config_entry(_WEIGHTS_FOLDER, str(file.parent))
         try:
             # The fallback is to the same provider, and prints to stdout.
             self._session = ort.InferenceSession(
-                file, options, providers=["CPUExecutionProvider"], enable_fallback=0
+                model or file, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise UsageError(f"ONNX Runtime cannot run {file}: {reason(error)}") from error
@@ -47,6 +52,13 @@ class OnnxRunner:
             raise NodeError(
                 f"ONNX Runtime failed while running the part: {reason(error)}"
             ) from error
+
+
+def batch_runner(file: Path, threads: int) -> OnnxRunner:
+    """A file that is fed several frames, one after another on the first axis."""
+    from splitbed.graphs.onnx.batch import open_batch  # few nodes need it, and it takes a while
+
+    return OnnxRunner(file, threads, open_batch(file))
 
 
 def reason(error: Exception) -> str:

@@ -35,10 +35,11 @@ class PartSession:
         threads: int = 1,
         runtime: str | None = None,
     ) -> None:
-        self._inputs = tuple(inputs)
+        self.inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
-        self._made = tuple(tensor for tensor in outputs if tensor.name not in passthrough)
-        self._computed = [tensor.name for tensor in self._made]
+        self.made = tuple(tensor for tensor in outputs if tensor.name not in passthrough)
+        """What is computed of its outputs."""
+        self._computed = [tensor.name for tensor in self.made]
         self.threads = threads or len(os.sched_getaffinity(0))
         self._runner = self._opened(part_file, runtime) if part_file else None
 
@@ -48,13 +49,17 @@ class PartSession:
         Raises NodeError where names, datatypes or shapes differ from the inputs', before running,
         and where the runtime fails.
         """
-        self._check(tensors)
+        self.check(tensors)
         computed: Tensors = {}
         if self._computed:
             if self._runner is None:
                 raise NodeError("cannot run the part: its session is closed")
             fed = {name: tensors[name] for name in self._runner.inputs}
             computed = self._runner.run(fed, self._computed)
+        return self.in_order(computed, tensors)
+
+    def in_order(self, computed: Tensors, tensors: Tensors) -> Tensors:
+        """The outputs, of what was computed of ``tensors``, and of these."""
         return {
             name: computed[name] if name in computed else tensors[name] for name in self._outputs
         }
@@ -71,7 +76,7 @@ class PartSession:
 
     def made_up(self) -> Tensors:
         """Inputs of the right datatypes and shapes that mean nothing: noise, 0 or 1 as indices."""
-        return random_inputs([info.least for info in self._inputs], seed=0)
+        return random_inputs([info.least for info in self.inputs], seed=0)
 
     @property
     def computes(self) -> bool:
@@ -88,8 +93,9 @@ class PartSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check(self, tensors: Tensors) -> None:
-        expected = {info.name: info for info in self._inputs}
+    def check(self, tensors: Tensors) -> None:
+        """NodeError where names, datatypes or shapes differ from the inputs'."""
+        expected = {info.name: info for info in self.inputs}
         if tensors.keys() != expected.keys():
             raise NodeError(
                 f"the part takes the tensors {sorted(expected)}, but got {sorted(tensors)}"
@@ -109,5 +115,5 @@ class PartSession:
                 f"no runtime here runs {file} as {name!r}: there are {', '.join(RUNTIMES)}"
             )
         opens = RUNTIMES[name].load()
-        tried(Asked(str(file), self._inputs, self._made, self.threads, name))
+        tried(Asked(str(file), self.inputs, self.made, self.threads, name))
         return opens(file, self.threads)

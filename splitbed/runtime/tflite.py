@@ -93,11 +93,13 @@ def resolver_without_delegates() -> object:
 class TfliteRunner:
     """One file, ready to run; see :class:`splitbed.runtime.session.Runner`."""
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(self, file: Path, threads: int, model: bytes | None = None) -> None:
+        """``model`` is what is run in place of the file's content."""
         interpreter = interpreter_class()
+        source = {"model_path": str(file)} if model is None else {"model_content": model}
         try:
             with _greeting_left_out():
-                self._interpreter = interpreter(model_path=str(file), num_threads=threads)
+                self._interpreter = interpreter(**source, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"{package()[0]} cannot run {file}: {_one_line(error)}") from error
@@ -111,6 +113,7 @@ class TfliteRunner:
         interpreter = self._interpreter
         try:
             with self._lock:  # an interpreter holds one run's tensors at a time
+                self._lay_out(fed)
                 for name, place in self._places.items():
                     interpreter.set_tensor(place, fed[name])
                 interpreter.invoke()
@@ -119,6 +122,31 @@ class TfliteRunner:
             raise NodeError(
                 f"{package()[0]} failed while running the part: {_one_line(error)}"
             ) from error
+
+    def _lay_out(self, fed: Tensors) -> None:
+        """Give tensors memory for what it is fed, where that is not always of one shape."""
+
+
+class _BatchRunner(TfliteRunner):
+    """Laid out anew where there are not as many frames as before."""
+
+    _frames: object = None
+
+    def _lay_out(self, fed: Tensors) -> None:
+        if self._frames == (frames := {name: fed[name].shape for name in self._places}):
+            return
+        self._frames = None  # of neither, where that fails
+        for name, place in self._places.items():
+            self._interpreter.resize_tensor_input(place, frames[name])
+        self._interpreter.allocate_tensors()
+        self._frames = frames
+
+
+def batch_runner(file: Path, threads: int) -> TfliteRunner:
+    """A file that is fed several frames, one after another on the first axis."""
+    from splitbed.graphs.tflite.batch import open_batch  # few nodes need it, and it takes a while
+
+    return _BatchRunner(file, threads, open_batch(file))
 
 
 @contextmanager

@@ -38,7 +38,8 @@ _NO_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 class Asked:
     """A file, and how it is to be run: ``computed`` are the outputs that it makes.
 
-    ``early`` says that its weights are still to come.
+    ``early`` says that its weights are still to come, ``together`` on how many frames at once it is
+    to be run, too.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Asked:
     threads: int
     runtime: str
     early: bool = False
+    together: int = 1
 
     @property
     def files(self) -> list[Path]:
@@ -56,7 +58,7 @@ class Asked:
     @property
     def run(self) -> str:
         """How it is run, for whoever asks whether it was tried so."""
-        return f"{self.inputs} {self.computed} {self.runtime}"
+        return f"{self.inputs} {self.computed} {self.runtime} {self.together}"
 
 
 class Trial:
@@ -74,8 +76,15 @@ class Trial:
 
         Raises UsageError for a file that is refused, MachineError where its runtime is not here.
         """
-        answer = self._worker.accepted(f"run {Path(self._asked.path).name}")
-        return str(answer["settled"])
+        return str(self._answer["settled"])
+
+    def off(self) -> float:
+        """Wait for its end; how far frames together were off. Raises as :meth:`finish`."""
+        return msgspec.convert(self._answer["off"], float)
+
+    @property
+    def _answer(self) -> Answer:
+        return self._worker.accepted(f"run {Path(self._asked.path).name}")
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +117,15 @@ def tried(asked: Asked) -> None:
         KNOWN.add(asked.files, asked.run)
 
 
+def tried_together(asked: Asked) -> float:
+    """How far it is off on so many frames together, as BatchSession.prove; raises as that."""
+    if (off := KNOWN.off(asked.files, asked.run)) is None:
+        with Trial(asked) as trial:
+            off = trial.off()
+        KNOWN.add(asked.files, asked.run, off)
+    return off
+
+
 def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     """Check a file, open it and run it, in a worker."""
     from splitbed.runtime.session import PartSession
@@ -124,6 +142,11 @@ def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
         return {"settled": settled}
     ends = ours.inputs, ours.computed
     session = PartSession(path, *ends, threads=ours.threads, runtime=ours.runtime)
+    if ours.together > 1:
+        from splitbed.runtime.batch import BatchSession
+
+        off = BatchSession(session, path, ours.runtime).prove(ours.together)
+        return {"settled": settled, "off": off}
     try:
         session.run(session.made_up())
     except NodeError as error:

@@ -1586,14 +1586,23 @@ Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 class Assigned(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    TOGETHER_OFF_FIELD_NUMBER: _builtins.int
+    together_off: _builtins.float
+    """How far a part that is run on frames together was off from what each gives alone when that was
+    tried, of the largest value; absent where none is.
+    """
     def __init__(
         self,
+        *,
+        together_off: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_together_off", b"_together_off", "together_off", b"together_off"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_together_off", b"_together_off", "together_off", b"together_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__together_off: _TypeAlias = _typing.Literal["together_off"]  # noqa: Y015
+    _WhichOneofArgType__together_off: _TypeAlias = _typing.Literal["_together_off", b"_together_off"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__together_off) -> _WhichOneofReturnType__together_off | None: ...
 
 Global___Assigned: _TypeAlias = Assigned  # noqa: Y015
 

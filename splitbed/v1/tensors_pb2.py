@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitbed/v1/tensors.proto\x12\x0bsplitbed.v1\"=\n\x0cTensorHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"}\n\x0b\x46rameHeader\x12*\n\x07tensors\x18\x01 \x03(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\r\n\x05\x66rame\x18\x02 \x01(\x04\x12\r\n\x05input\x18\x03 \x01(\r\x12\x12\n\nassignment\x18\x04 \x01(\r\x12\n\n\x02\x61t\x18\x05 \x01(\rJ\x04\x08\x06\x10\t\"z\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08start_ns\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x03\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0f\n\x07tensors\x18\x06 \x01(\r\x12\x13\n\x0bplain_bytes\x18\x07 \x01(\x04\"X\n\x06Report\x12\x19\n\x0cmax_abs_diff\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x06stages\x18\x02 \x03(\x0b\x32\x12.splitbed.v1.StageB\x0f\n\r_max_abs_diff\"&\n\x07Padding\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\x0c\n\x04\x62\x61\x63k\x18\x02 \x01(\x04\"\x15\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x19\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\",\n\x07\x41rrived\x12\r\n\x05\x66rame\x18\x01 \x01(\x04\x12\x12\n\nassignment\x18\x02 \x01(\r\"I\n\x07\x44ropped\x12\r\n\x05\x66rame\x18\x01 \x01(\x04\x12\x12\n\nassignment\x18\x02 \x01(\r\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\r\n\x05\x61t_ns\x18\x04 \x01(\x03\"\xab\x02\n\x06Header\x12)\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x18.splitbed.v1.FrameHeaderH\x00\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x13.splitbed.v1.ReportH\x00\x12\'\n\x07padding\x18\x03 \x01(\x0b\x32\x14.splitbed.v1.PaddingH\x00\x12#\n\x05hello\x18\x04 \x01(\x0b\x32\x12.splitbed.v1.HelloH\x00\x12\'\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.splitbed.v1.FailureH\x00\x12\'\n\x07\x61rrived\x18\x06 \x01(\x0b\x32\x14.splitbed.v1.ArrivedH\x00\x12\'\n\x07\x64ropped\x18\x07 \x01(\x0b\x32\x14.splitbed.v1.DroppedH\x00\x42\x06\n\x04\x62ody\"?\n\x06Tensor\x12\'\n\x04info\x18\x01 \x01(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x16\n\x06Packet\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19splitbed/v1/tensors.proto\x12\x0bsplitbed.v1\"=\n\x0cTensorHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"}\n\x0b\x46rameHeader\x12*\n\x07tensors\x18\x01 \x03(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\r\n\x05\x66rame\x18\x02 \x01(\x04\x12\r\n\x05input\x18\x03 \x01(\r\x12\x12\n\nassignment\x18\x04 \x01(\r\x12\n\n\x02\x61t\x18\x05 \x01(\rJ\x04\x08\x06\x10\t\"\x8c\x01\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08start_ns\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x03\x12\x0c\n\x04node\x18\x04 \x01(\t\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0f\n\x07tensors\x18\x06 \x01(\r\x12\x13\n\x0bplain_bytes\x18\x07 \x01(\x04\x12\x10\n\x08together\x18\x08 \x01(\r\"X\n\x06Report\x12\x19\n\x0cmax_abs_diff\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x06stages\x18\x02 \x03(\x0b\x32\x12.splitbed.v1.StageB\x0f\n\r_max_abs_diff\"&\n\x07Padding\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\x0c\n\x04\x62\x61\x63k\x18\x02 \x01(\x04\"\x15\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x19\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\",\n\x07\x41rrived\x12\r\n\x05\x66rame\x18\x01 \x01(\x04\x12\x12\n\nassignment\x18\x02 \x01(\r\"I\n\x07\x44ropped\x12\r\n\x05\x66rame\x18\x01 \x01(\x04\x12\x12\n\nassignment\x18\x02 \x01(\r\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\r\n\x05\x61t_ns\x18\x04 \x01(\x03\"\xab\x02\n\x06Header\x12)\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x18.splitbed.v1.FrameHeaderH\x00\x12%\n\x06report\x18\x02 \x01(\x0b\x32\x13.splitbed.v1.ReportH\x00\x12\'\n\x07padding\x18\x03 \x01(\x0b\x32\x14.splitbed.v1.PaddingH\x00\x12#\n\x05hello\x18\x04 \x01(\x0b\x32\x12.splitbed.v1.HelloH\x00\x12\'\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.splitbed.v1.FailureH\x00\x12\'\n\x07\x61rrived\x18\x06 \x01(\x0b\x32\x14.splitbed.v1.ArrivedH\x00\x12\'\n\x07\x64ropped\x18\x07 \x01(\x0b\x32\x14.splitbed.v1.DroppedH\x00\x42\x06\n\x04\x62ody\"?\n\x06Tensor\x12\'\n\x04info\x18\x01 \x01(\x0b\x32\x19.splitbed.v1.TensorHeader\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x16\n\x06Packet\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +35,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENSORHEADER']._serialized_end=103
   _globals['_FRAMEHEADER']._serialized_start=105
   _globals['_FRAMEHEADER']._serialized_end=230
-  _globals['_STAGE']._serialized_start=232
-  _globals['_STAGE']._serialized_end=354
-  _globals['_REPORT']._serialized_start=356
-  _globals['_REPORT']._serialized_end=444
-  _globals['_PADDING']._serialized_start=446
-  _globals['_PADDING']._serialized_end=484
-  _globals['_HELLO']._serialized_start=486
-  _globals['_HELLO']._serialized_end=507
-  _globals['_FAILURE']._serialized_start=509
-  _globals['_FAILURE']._serialized_end=534
-  _globals['_ARRIVED']._serialized_start=536
-  _globals['_ARRIVED']._serialized_end=580
-  _globals['_DROPPED']._serialized_start=582
-  _globals['_DROPPED']._serialized_end=655
-  _globals['_HEADER']._serialized_start=658
-  _globals['_HEADER']._serialized_end=957
-  _globals['_TENSOR']._serialized_start=959
-  _globals['_TENSOR']._serialized_end=1022
-  _globals['_PACKET']._serialized_start=1024
-  _globals['_PACKET']._serialized_end=1046
+  _globals['_STAGE']._serialized_start=233
+  _globals['_STAGE']._serialized_end=373
+  _globals['_REPORT']._serialized_start=375
+  _globals['_REPORT']._serialized_end=463
+  _globals['_PADDING']._serialized_start=465
+  _globals['_PADDING']._serialized_end=503
+  _globals['_HELLO']._serialized_start=505
+  _globals['_HELLO']._serialized_end=526
+  _globals['_FAILURE']._serialized_start=528
+  _globals['_FAILURE']._serialized_end=553
+  _globals['_ARRIVED']._serialized_start=555
+  _globals['_ARRIVED']._serialized_end=599
+  _globals['_DROPPED']._serialized_start=601
+  _globals['_DROPPED']._serialized_end=674
+  _globals['_HEADER']._serialized_start=677
+  _globals['_HEADER']._serialized_end=976
+  _globals['_TENSOR']._serialized_start=978
+  _globals['_TENSOR']._serialized_end=1041
+  _globals['_PACKET']._serialized_start=1043
+  _globals['_PACKET']._serialized_end=1065
 # @@protoc_insertion_point(module_scope)

@@ -104,6 +104,7 @@ class Stage(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     TENSORS_FIELD_NUMBER: _builtins.int
     PLAIN_BYTES_FIELD_NUMBER: _builtins.int
+    TOGETHER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     start_ns: _builtins.int
     end_ns: _builtins.int
@@ -116,6 +117,8 @@ class Stage(_message.Message):
     tensors: _builtins.int
     plain_bytes: _builtins.int
     """not encoded"""
+    together: _builtins.int
+    """of a part: on how many frames it was run at once; up to 1: alone"""
     def __init__(
         self,
         *,
@@ -126,10 +129,11 @@ class Stage(_message.Message):
         bytes: _builtins.int = ...,
         tensors: _builtins.int = ...,
         plain_bytes: _builtins.int = ...,
+        together: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "start_ns", b"start_ns", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "start_ns", b"start_ns", "tensors", b"tensors", "together", b"together"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

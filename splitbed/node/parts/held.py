@@ -2,15 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from threading import BoundedSemaphore, RLock
 
-from splitbed.errors import NodeError
+from splitbed.errors import NodeError, UsageError
 from splitbed.flow import Span
 from splitbed.media.pictures import random_inputs
 from splitbed.node.config import checked_runs
 from splitbed.node.delivery import CutPart, span_of, words
+from splitbed.runtime.batch import BatchSession, most_together
 from splitbed.runtime.session import PartSession
+from splitbed.runtime.trial import tried_together
 from splitbed.telemetry import SESSIONS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
@@ -19,7 +25,7 @@ from splitbed.workers.wanted import check_wanted
 
 
 class OpenPart:
-    """A part with an open session."""
+    """A part with an open session, and a name of its own for its file."""
 
     def __init__(self, cut: CutPart, threads: int) -> None:
         self.cut = cut
@@ -28,10 +34,50 @@ class OpenPart:
         self.session = PartSession(part.path, *ends, part.passthrough, threads, runtime)
         self.fed: Tensors | None = None
         """What it is warmed up with, where made-up inputs might not suit."""
+        self.batch: BatchSession | None = None
+        """What runs frames together, once that was asked for."""
+        self._file = _linked(part.path)
 
     def run(self, tensors: Tensors) -> Tensors:
         """What this part makes of its inputs."""
         return self.session.run(tensors)
+
+    def run_together(self, frames: Sequence[Tensors]) -> Sequence[Tensors]:
+        """What it makes of each of several frames; of so many as it was opened for."""
+        if self.batch is None:
+            raise NodeError("cannot run frames together: the session for that is closed")
+        return self.batch.run(frames)
+
+    def open_batch(self, most: int) -> float:
+        """Have it tried on up to so many frames together, and a session opened that runs them.
+
+        How far it is off then, as BatchSession.prove says; raises as that.
+        """
+        if self._file is None:
+            raise UsageError("its file is kept no more: a folder of another file system is needed")
+        asked = replace(self.cut.asked(self.session.threads), path=str(self._file), together=most)
+        off = tried_together(asked)
+        self.batch = self.batch or BatchSession(self.session, self._file, asked.runtime)
+        return off
+
+    def close(self) -> None:
+        """Free its sessions."""
+        self.session.close()
+        self.batch = None
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+_held = count()
+
+
+def _linked(path: Path | None) -> Path | None:
+    """Another name for a file, which stays when the one it came by goes; weights lie beside it."""
+    with suppress(OSError):  # some file systems have no links
+        if path is not None:
+            os.link(path, own := path.with_name(f"held-{next(_held)}{path.suffix}"))
+            return own
+    return None
 
 
 class HeldParts:
@@ -104,25 +150,49 @@ class HeldParts:
 
     def opened(self, cut: CutPart, threads: int) -> OpenPart:
         """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""
+        with self._session():
+            # no more threads than there are CPUs: a runtime would start them all
+            return OpenPart(cut, min(threads, os.cpu_count() or 1))
+
+    def open_batch(self, span: Span, most: int, most_bytes: int) -> float:
+        """Have a part that is held run up to so many frames together, of no more bytes.
+
+        How far it is off then, of the largest value; NodeError with the reason where it cannot.
+        """
+        with self.turn:
+            part = self.of(span)
+            what = f"the part of the layers {words(span)} on up to {most} frames together"
+            if (room := most_together(part.session, most_bytes)) < most:
+                raise NodeError(
+                    f"cannot run {what}: {room} are the most that limits.tensor_bytes has room for"
+                )
+            try:
+                with nullcontext() if part.batch else self._session():
+                    return part.open_batch(most)
+            except UsageError as error:
+                raise NodeError(f"cannot run {what}: {error}; leave --batch") from None
+
+    @contextmanager
+    def _session(self) -> Iterator[None]:
+        """Open one more inside; NodeError when there are many."""
         if not self._sessions.acquire(blocking=False):
             raise NodeError(
                 f"the {self._node} node has {self._most} sessions open: hold fewer "
                 "splits, try again when others are done, or raise limits.sessions"
             )
         try:
-            # no more threads than there are CPUs: a runtime would start them all
-            part = OpenPart(cut, min(threads, os.cpu_count() or 1))
+            yield
         except BaseException:
             self._sessions.release()
             raise
         SESSIONS.inc()
-        return part
 
     def close(self, part: OpenPart) -> None:
-        """Close a session that :meth:`opened` gave."""
-        part.session.close()
-        self._sessions.release()
-        SESSIONS.dec()
+        """Close a part that :meth:`opened` gave."""
+        for _ in (part.session, part.batch) if part.batch else (part.session,):
+            self._sessions.release()
+            SESSIONS.dec()
+        part.close()
 
 
 def _warm(

@@ -5,7 +5,7 @@ The node binds its stations to the parts that it holds and to codecs, these as n
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,9 @@ from splitbed.node.config import Limits
 from splitbed.node.delivery import span_message, span_of
 from splitbed.node.model_info import ModelInfo, model_of
 from splitbed.node.parts.held import HeldParts
+from splitbed.node.stations.line import Sharing
 from splitbed.node.stations.station import Station
+from splitbed.node.stations.work import Ran, Work, sharing_of
 from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo, Tensors, zeros
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import recipe_of
@@ -59,6 +61,8 @@ class Assignment:
     own: Mapping[int, Station] = field(repr=False)
     told_bytes: int = 0
     coded_bytes: int = 0
+    together_off: float | None = None
+    """How far a part that is run on frames together is off from each alone, where one is."""
 
     def station(self, at: int) -> Station:
         """The station at that place; NodeError unless it is on this node."""
@@ -82,8 +86,11 @@ class Assignment:
         return self.model.results, MAX_TENSORS_BYTES
 
 
-def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits) -> Assignment:
-    """The assignment, bound to parts that are held; NodeError for one that cannot be."""
+def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: Work) -> Assignment:
+    """The assignment, bound to parts that are held; NodeError for one that cannot be.
+
+    Parts that several UEs share are run by ``work``.
+    """
     model = model_of(message.model, limits.tensor_bytes)
     itinerary = tuple(map(_station, message.stations[: MAX_STATIONS + 1]))
     _check(itinerary, model, message)
@@ -91,15 +98,16 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits) -> Assi
         _hop(place, itinerary, message.hops[place], channels_last=message.channels_last)
         for place in range(len(itinerary) - 1)
     )
-    binding = _Binding(message.node, itinerary, hops, model, held, limits)
+    sharing = sharing_of(message.queues, limits) if message.queues.workers else None
+    binding = _Binding(message.node, itinerary, hops, model, held, limits, work, sharing)
     own = {
         place: binding.station(place)
         for place, one in enumerate(itinerary)
         if one.node == message.node
     }
     told = message.ByteSize()
-    coded = binding.coded_bytes
-    return Assignment(message.number, message.node, itinerary, hops, model, own, told, coded)
+    coded, off = binding.coded_bytes, binding.together_off
+    return Assignment(message.number, message.node, itinerary, hops, model, own, told, coded, off)
 
 
 def station_message(station: flow.Station) -> nodes_pb2.Station:
@@ -193,8 +201,11 @@ class _Binding:
     model: ModelInfo
     held: HeldParts
     limits: Limits
+    work: Work
+    sharing: Sharing | None
     coded_bytes: int = 0
     """What the codecs bound so far keep."""
+    together_off: float | None = None
 
     def station(self, place: int) -> Station:
         one, before = self.itinerary[place], self.itinerary[place - 1] if place else None
@@ -206,6 +217,7 @@ class _Binding:
             one,
             self.model.head(one.outputs),
             run=self._run(one) if one.first < one.last else None,
+            share=self._share(one) if one.first < one.last and place else None,
             takes=self._coder(place - 1) if place else None,
             gives=self._coder(place) if place < len(self.hops) else None,
         )
@@ -213,6 +225,17 @@ class _Binding:
     def _run(self, one: flow.Station) -> "_Run":
         self.held.of(one.span)  # refused now, not at the first frame
         return _Run(self.held, one.span)
+
+    def _share(self, one: flow.Station) -> Callable[[Tensors], Ran] | None:
+        """What runs its part by turns with other UEs, and together with their frames."""
+        if (sharing := self.sharing) is None:
+            return None
+        if sharing.most > 1:
+            off = self.held.open_batch(one.span, sharing.most, self.limits.tensor_bytes)
+            self.together_off = max(off, self.together_off or 0.0)
+        ue = next(other.node for other in self.itinerary if other.node != self.node)
+        held, span, work = self.held, one.span, self.work
+        return lambda tensors: work.run(ue, held.of(span), tensors, sharing)
 
     def _coder(self, place: int) -> Coder | None:
         """What codes the hop; tried once, and then as new. None where results cross."""

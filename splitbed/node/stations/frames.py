@@ -17,6 +17,7 @@ from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bin
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import MAX_INPUTS, Source
 from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
+from splitbed.node.stations.work import Work
 from splitbed.node.stream import Stream
 from splitbed.telemetry import tell_bytes, tell_stages
 from splitbed.tensors import Tensors
@@ -92,9 +93,13 @@ class Frame:
         """All that was done with it so far."""
         node = self.assignment.node
         own = self.timeline.stages
-        return self.before + [
+        stages = self.before + [
             Stage(name=one.name, start_ns=one.start_ns, end_ns=one.end_ns, node=node) for one in own
         ]
+        if (together := self.timeline.together) > 1:
+            part = f"part{self.assignment.itinerary[self.at].part}"
+            next(one for one in reversed(stages) if one.name == part).together = together
+        return stages
 
     @property
     def max_abs_diff(self) -> float | None:
@@ -145,6 +150,7 @@ class Frames:
     references: References
     limits: Limits
     slowed: Slowed = at_full_speed
+    shared: Work = field(default_factory=Work)
     _assigned: dict[int, Assignment] = field(default_factory=dict)
     _last: dict[tuple[int, int], int] = field(default_factory=dict)
     """The frame that was last at a station, by assignment and place."""
@@ -155,7 +161,7 @@ class Frames:
     def assign(self, message: nodes_pb2.Assignment) -> Assignment:
         """Take an assignment; of the others only those to be kept hold on."""
         with held_in_turn(self._binding):
-            assignment = bind(message, self.held, self.limits)
+            assignment = bind(message, self.held, self.limits, self.shared)
         with self._lock:
             keep = {*message.keep} & self._assigned.keys() - {assignment.number}
             kept = {number: self._assigned[number] for number in keep}

@@ -45,7 +45,7 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         if assignment.sender is not None:
             with given_up(context, self._passing.cancel):
                 self._passing.greet(assignment.sender, assignment.node)
-        return nodes_pb2.Assigned()
+        return nodes_pb2.Assigned(together_off=assignment.together_off)
 
     @answering
     def RunFrame(

@@ -8,12 +8,14 @@ What is in brackets may be absent.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from time import monotonic_ns
 
 from splitbed import flow
 from splitbed.codecs.codec import Coder
 from splitbed.node.model_info import ModelInfo
+from splitbed.node.stations.work import Ran
 from splitbed.tensors import Tensors
-from splitbed.timeline import Timeline
+from splitbed.timeline import WAIT, Timeline
 
 Slowed = Callable[[float], AbstractContextManager[None]]
 """What makes a stage that computes with so many threads as slow as the node is to be."""
@@ -42,14 +44,15 @@ class Passed:
 class Station:
     """One station of an itinerary on the node that it is of.
 
-    ``run`` is its part, None where that has no layers. ``takes`` decodes what comes in, ``gives``
-    encodes what goes on, None where that is a result, or nothing. What it ``hands_on`` as it came
-    is neither decoded nor encoded.
+    ``run`` is its part, None where that has no layers; ``share`` runs it where several UEs share
+    it. ``takes`` decodes what comes in, ``gives`` encodes what goes on, None where that is a
+    result, or nothing. What it ``hands_on`` as it came is neither decoded nor encoded.
     """
 
     asked: flow.Station
     model: ModelInfo
     run: Callable[[Tensors], Tensors] | None = None
+    share: Callable[[Tensors], Ran] | None = None
     takes: Coder | None = None
     gives: Coder | None = None
     hands_on: Coder | None = None
@@ -80,5 +83,12 @@ class Station:
         if self.run is None:  # a stall would be booked in a stage that does nothing
             timeline.mark(name)
             return tensors
+        if self.share is not None:
+            came_ns = monotonic_ns()
+            ran = self.share(tensors)
+            timeline.add(WAIT, came_ns, ran.start_ns)
+            timeline.add(name, ran.start_ns, ran.end_ns)
+            timeline.together = ran.together
+            return ran.tensors
         with timeline.stage(name), slowed(ANY_THREADS):
             return self.run(tensors)

@@ -16,6 +16,7 @@ from splitbed.node.stations.assignment import Assignment, bind
 from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import Source
+from splitbed.node.stations.work import Work
 from splitbed.v1 import nodes_pb2
 from splitbed.workers.wanted import WANTED
 
@@ -54,31 +55,34 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_codecs_of_many_tensors_are_refused_before_one_is_made(made: list[str]) -> None:
     with pytest.raises(NodeError, match=r"refused codecs that keep \d+ bytes: limits.tensor_bytes"):
-        bind(hopping("fp16", tensors=4096), HELD, LIMITS)
+        bind(hopping("fp16", tensors=4096), HELD, LIMITS, Work())
     assert not made
 
 
 def test_tensors_of_one_kind_are_cast_by_one_session(made: list[str]) -> None:
-    bound = bind(hopping("fp16", tensors=4, hops=3), HELD, LIMITS)
+    bound = bind(hopping("fp16", tensors=4, hops=3), HELD, LIMITS, Work())
     assert sorted(made) == ["FP16", "FP32"]
     assert bound.coded_bytes >= 4 * 3 * STAGE_BYTES
 
 
 def test_hops_take_together_what_the_limit_allows() -> None:
     count = LIMITS.coded_bytes // (STAGE_BYTES + 1024) // 16  # it ends in one that takes it
-    assert bind(hopping("sparse", tensors=count), HELD, LIMITS).coded_bytes <= LIMITS.coded_bytes
+    assert (
+        bind(hopping("sparse", tensors=count), HELD, LIMITS, Work()).coded_bytes
+        <= LIMITS.coded_bytes
+    )
     with pytest.raises(NodeError, match="keep"):
-        bind(hopping("sparse", tensors=count + 1), HELD, LIMITS)
+        bind(hopping("sparse", tensors=count + 1), HELD, LIMITS, Work())
 
 
 def test_a_codec_that_keeps_much_is_counted_as_such() -> None:
     def coded_bytes(gives: str) -> int:
-        return bind(hopping(gives, size=MIB // 4, hops=1), HELD, LIMITS).coded_bytes
+        return bind(hopping(gives, size=MIB // 4, hops=1), HELD, LIMITS, Work()).coded_bytes
 
     assert coded_bytes("raw") == 0
     assert coded_bytes("zstd:19") > 4 * coded_bytes("zstd:1") > 0
     with pytest.raises(NodeError, match=f"limits.tensor_bytes allows {64 * MIB}"):
-        bind(hopping("zstd:22", size=MIB // 4), HELD, LIMITS)
+        bind(hopping("zstd:22", size=MIB // 4), HELD, LIMITS, Work())
 
 
 def test_assignments_that_hold_are_counted_together(tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def test_assignments_that_hold_are_counted_together(tmp_path: Path) -> None:
 def test_what_nobody_waits_for_is_not_bound(made: list[str]) -> None:
     def given_up() -> None:
         WANTED.set(lambda: False)
-        bind(hopping("fp16", tensors=4), HELD, LIMITS)
+        bind(hopping("fp16", tensors=4), HELD, LIMITS, Work())
 
     with pytest.raises(NodeError, match="given up"):
         copy_context().run(given_up)

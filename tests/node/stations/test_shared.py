@@ -1,0 +1,225 @@
+"""One edge, and UEs that share its part: over real gRPC, in this process."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import grpc
+import onnx
+import pytest
+
+from splitbed.errors import NodeError
+from splitbed.flow import Itinerary, Span, Station
+from splitbed.graphs.formats import load_graph
+from splitbed.graphs.parts import StoredModel, extract_part, store
+from splitbed.node.config import Limits
+from splitbed.node.delivery import CutPart
+from splitbed.node.model_info import ModelInfo, info_of, model_message
+from splitbed.node.parts.held import HeldParts
+from splitbed.node.serve import InFlight
+from splitbed.node.stations.assignment import station_message
+from splitbed.node.stations.frames import Frames
+from splitbed.node.stations.passing import Passing
+from splitbed.node.stations.references import References
+from splitbed.node.stations.source import Source
+from splitbed.node.stream import Dialled, streams
+from splitbed.tensors import Tensors
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import Stage
+from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensor_headers, tensors_of
+from tests.graphs.models import model, node
+from tests.node.stations.test_frames import model_on_disk
+from tests.shared_machine import until
+
+__all__ = ["model_on_disk"]
+
+LIMITS, CUT = Limits(), 2
+LONG_MS = 1000
+
+
+@dataclass
+class Crowd:
+    """UEs that each dial the edge; each has an input of its own, and an assignment, its number."""
+
+    stored: StoredModel
+    folder: Path
+    edge: Passing
+    address: str
+    ues: dict[int, Passing] = field(default_factory=dict)
+
+    def itinerary(self, ue: int) -> Itinerary:
+        n = self.stored.graph.n
+        return (
+            Station(f"ue-{ue}", 0, CUT, source=True, gives="raw", part=1),
+            Station("edge", CUT, n, result=True, gives="raw", part=2),
+            Station(f"ue-{ue}", n, n),
+        )
+
+    def come(self, ue: int, queues: nodes_pb2.Queues) -> None:
+        """A UE is there, and told what to do with its frames, as the edge is."""
+        passing = node_of(self.folder, f"ue-{ue}")
+        passing.far = {"edge": Dialled("edge", self.address)}
+        given = nodes_pb2.Input(random=nodes_pb2.RandomTensors(seed=ue), name="noise")
+        given.tensors.extend(tensor_headers(self.stored.graph.inputs))
+        passing.frames.source.add(given)
+        self.load(passing, Span(0, CUT))
+        self.ues[ue] = passing
+        self.assign(ue, queues)
+        passing.frames.assign(self.message(ue, f"ue-{ue}"))
+
+    def load(self, passing: Passing, span: Span) -> None:
+        cut = CutPart(extract_part(self.stored, *span), span, self.info)
+        passing.frames.held.load(cut, nodes_pb2.SessionOptions(threads=1), 0)
+
+    def assign(self, ue: int, queues: nodes_pb2.Queues) -> float | None:
+        """How far the edge found its part off, where it runs frames together."""
+        message = self.message(ue, "edge")
+        message.queues.CopyFrom(queues)
+        message.keep.extend(one for one in self.ues if one != ue)
+        return self.edge.frames.assign(message).together_off
+
+    def message(self, ue: int, name: str) -> nodes_pb2.Assignment:
+        return nodes_pb2.Assignment(
+            number=ue,
+            node=name,
+            stations=map(station_message, self.itinerary(ue)),
+            hops=[nodes_pb2.Hop(name=hop) for hop in ("uplink", "downlink")],
+            model=model_message(self.info),
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        return info_of(self.stored.graph, "tensors", "onnx")
+
+    def run(self, ue: int, frames: Sequence[int]) -> list[nodes_pb2.FrameRecord]:
+        """Frames of a UE, one after another."""
+        asked = [nodes_pb2.FrameRequest(frame=number, assignment=ue) for number in frames]
+        return [self.ues[ue].run(one) for one in asked]
+
+    def whole(self, ue: int) -> Tensors:
+        """What both parts make of its input, alone."""
+        made = self.ues[ue].frames.held.of(Span(0, CUT)).run(self.ues[ue].frames.source.tensors(0))
+        return self.edge.frames.held.of(Span(CUT, self.stored.graph.n)).run(made)
+
+
+def node_of(folder: Path, name: str) -> Passing:
+    (own := folder / name).mkdir()
+    held = HeldParts(name, 8)
+    ends = Source(own / "in", LIMITS), References(own / "ref", LIMITS)
+    return Passing(Frames(held, *ends, LIMITS), InFlight())
+
+
+@contextmanager
+def crowd(stored: StoredModel, folder: Path, ues: int, **queues: Any) -> Iterator[Crowd]:
+    with ExitStack() as stack:
+        edge = node_of(folder, "edge")
+        server = grpc.server(ThreadPoolExecutor(16), options=CHANNEL_OPTIONS)
+        server.add_generic_rpc_handlers((streams(edge.serve),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        stack.callback(server.stop, 0)
+        found = Crowd(stored, folder, edge, f"127.0.0.1:{port}")
+        found.load(edge, Span(CUT, stored.graph.n))
+        for ue in range(1, ues + 1):
+            found.come(ue, nodes_pb2.Queues(in_flight=1, most=4, **{"workers": 1, **queues}))
+            stack.callback(found.ues[ue].far["edge"].close)
+        yield found
+
+
+def part2(record: nodes_pb2.FrameRecord) -> Stage:
+    return next(one for one in record.stages if one.name == "part2")
+
+
+def test_frames_of_several_ues_are_run_together_and_each_gets_its_own_result(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    with (
+        crowd(stored, tmp_path, 4, batch=4, batch_wait_ms=LONG_MS) as found,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        told = list(pool.map(lambda ue: found.run(ue, range(1, 6)), found.ues))
+        for ue, records in zip(found.ues, told, strict=True):
+            for record in records:
+                assert max_abs_diff(tensors_of(record.result), found.whole(ue)) <= 1e-6
+        ran = [[part2(record) for record in records] for records in told]
+        assert {one.together for records in ran for one in records} == {4}
+        first, *others = [[(one.start_ns, one.end_ns) for one in records] for records in ran]
+        assert others == [first] * 3
+
+
+def test_one_worker_runs_one_frame_at_a_time_whose_ever_it_is(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    with crowd(stored, tmp_path, 4) as found, ThreadPoolExecutor(4) as pool:
+        told = pool.map(lambda ue: found.run(ue, range(1, 11)), found.ues)
+        ran = sorted((one.start_ns, one.end_ns) for records in told for one in map(part2, records))
+        assert all(end_ns <= start_ns for (_, end_ns), (start_ns, _) in pairwise(ran))
+
+
+def test_a_frame_whose_ue_has_gone_leaves_the_batch(stored: StoredModel, tmp_path: Path) -> None:
+    with (
+        crowd(stored, tmp_path, 3, batch=2, batch_wait_ms=LONG_MS) as found,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        lines = found.edge.frames.shared._line._lines
+        gone = pool.submit(found.run, 1, [1])
+        until(lambda: lines)
+        found.ues[1].cancel()
+        with pytest.raises(NodeError):
+            gone.result()
+        until(lambda: not lines)
+        both = [pool.submit(found.run, ue, [1]) for ue in (2, 3)]
+        assert {part2(one).together for ran in both for one in ran.result()} == {2}
+
+
+def test_a_part_that_mixes_frames_is_refused_when_it_is_assigned(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", "a"), node("Relu", "a", "b"), node("Softmax", "b", "y", axis=0)]
+    onnx.save(model(nodes, {"x": (1, 4)}, {"y": (1, 4)}), path := tmp_path / "mixing.onnx")
+    stored = store(load_graph(path), tmp_path / "stored")
+    refused = r"cannot run the part of the layers 2-3 on up to 8 frames together: .* mixes them"
+    with pytest.raises(NodeError, match=refused), crowd(stored, tmp_path, 1, batch=8):
+        pass
+
+
+def test_how_far_a_part_is_off_is_told_once_it_is_assigned(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    with crowd(stored, tmp_path, 1) as found:
+        assert found.assign(1, nodes_pb2.Queues(workers=1)) is None
+        off = found.assign(1, nodes_pb2.Queues(workers=1, batch=2))
+        assert off is not None
+        assert 0 <= off <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("queues", "why"),
+    [
+        ({"batch": 10_000}, "256 frames are the most that are run together"),
+        ({"workers": 1000}, "limits.streams allows 16"),
+        ({"batch": 2, "batch_wait_ms": -1}, "refused to wait -1"),
+        ({"batch": 2, "batch_wait_ms": float("nan")}, "refused to wait nan"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(
+    stored: StoredModel, tmp_path: Path, queues: dict[str, float], why: str
+) -> None:
+    with pytest.raises(NodeError, match=why), crowd(stored, tmp_path, 1, **queues):
+        pass
+
+
+def test_the_session_for_frames_together_is_one_of_those_that_may_be_open(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    with crowd(stored, tmp_path, 1, batch=2) as found:
+        held = found.edge.frames.held
+        assert held._sessions._value == 8 - 2
+        file = held.of(Span(CUT, stored.graph.n))._file
+        assert file is not None
+        assert file.exists()
+        held.drop()
+        assert held._sessions._value == 8
+        assert not file.exists()
