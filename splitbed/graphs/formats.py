@@ -52,10 +52,10 @@ class Format(Protocol):
         It may end a process, where code of others reads the file, too.
         """
 
-    def settled(self, path: Path) -> str:
-        """What a file is but for the values of its weights, as a digest, if these decide no size.
+    def settled(self, path: Path) -> list[tuple[int, int]] | None:
+        """Where the values of weights are in a file, from and to, if these decide no size.
 
-        Empty where they may.
+        None where they may.
         """
 
     def check_received(self, path: Path) -> None:

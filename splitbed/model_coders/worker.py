@@ -70,14 +70,15 @@ class DecodingWorker:
         """Hashes of the tensors of ``beside``, once entered."""
         self._path = path
         self._coming = path.with_name(f"{path.name}.coming")
-        self.outline = path.with_name(f"{path.name}.outline")
-        """A model file in place of what comes, all its tensors zero, once these are all that is to
-        come; of an update there is none."""
+        self._outline = path.with_name(f"{path.name}.outline")
+        self.outline = update_of or self._outline
+        """A model file in place of what comes, once its weights are all that is to come: these are
+        zero, or, of an update, those before it."""
         room = min(psutil.virtual_memory().available, shutil.disk_usage(path.parent).free)
         most_bytes = room if most_bytes is None else min(most_bytes, room)
         if update_of is not None:
             memory_bytes += OF_BASE * update_of.stat().st_size
-        files = str(self._coming), str(self.outline), _name(update_of), _name(beside)
+        files = str(self._coming), str(self._outline), _name(update_of), _name(beside)
         asked = _Asked(most_bytes, *files)
         allowance = Allowance(memory_bytes, seconds, most_bytes)
         self._worker = Worker(f"{__name__}:decode", vars(asked), allowance)
@@ -110,7 +111,7 @@ class DecodingWorker:
     def close(self) -> None:
         """End it, if it has not; what came is forgotten."""
         self._worker.close()
-        for file in (self._coming, self.outline):
+        for file in (self._coming, self._outline):
             file.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:

@@ -109,7 +109,10 @@ def pack(cut: CutPart, folder: Path) -> Parcel:
 
 
 Decode = Callable[[Iterator[bytes], CutPart, Path], tuple[int, Decoded]]
-"""Makes the model file of a part of chunks of a bitstream; gives when the last had come, in ns."""
+"""Makes the model file of a part of chunks of a bitstream, checked as one that was received.
+
+It gives when the last had come, in ns.
+"""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,6 @@ def _receive(
     chunks = _checked(stream, header)
     try:
         came_ns, decoded = decode(chunks, cut, draft) if decode else _write(chunks, draft)
-        format_named(header.format).check_received(draft)
     except UsageError as error:
         draft.unlink(missing_ok=True)
         raise NodeError(f"refused a part: {error}") from None
@@ -198,7 +200,9 @@ def _receive(
 def _write(chunks: Iterator[bytes], path: Path) -> tuple[int, None]:
     with path.open("wb") as file:
         file.writelines(chunks)
-    return time.monotonic_ns(), None
+    came_ns = time.monotonic_ns()
+    format_named(path.suffix[1:]).check_received(path)
+    return came_ns, None
 
 
 def _checked(stream: Iterator[PartPiece], header: PartHeader) -> Iterator[bytes]:

@@ -4,7 +4,8 @@ skeleton ── link ──> outline ──> trial ┐
 weights  ── link ───────────────> file ┴─> passed, as soon as its last byte is there
 """
 
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,16 +18,21 @@ from splitbed.runtime.trial import KNOWN, Asked, Trial
 
 
 class Early:
-    """Tries ``asked`` as soon as there is a file ``outline``; leaving it ends that."""
+    """Tries ``asked``, which comes, as soon as there is a file ``outline``; leaving it ends that.
+
+    Raises UsageError for one that is refused whatever its weights are.
+    """
 
     def __init__(self, asked: Asked, outline: Path) -> None:
         self._asked, self._outline = asked, outline
+        self._form = format_named(RUNTIMES[asked.runtime].format)
         self._trial: Trial | None = None
         self._stack = ExitStack()
 
     def look(self) -> None:
         """Begin, if it is there."""
         if self._trial is None and self._outline.exists():
+            self._form.check_received(self._outline)
             early = replace(self._asked, path=str(self._outline), early=True)
             self._trial = self._stack.enter_context(Trial(early))
 
@@ -38,14 +44,19 @@ class Early:
         """
         KNOWN.learn(path, sha256)
         self.look()
+        if _alike(path, self._outline, self._settled()):
+            whole = replace(self._asked, path=str(path))
+            KNOWN.add(whole.files, whole.run)
+        else:
+            self._form.check_received(path)
+
+    def _settled(self) -> list[tuple[int, int]] | None:
         if self._trial is None:
-            return
-        with suppress(UsageError):  # whoever opens it tries it, and says why it is refused
-            settled = self._trial.finish()
-            form = format_named(RUNTIMES[self._asked.runtime].format)
-            if settled and form.settled(path) == settled:
-                whole = replace(self._asked, path=str(path))
-                KNOWN.add(whole.files, whole.run)
+            return None
+        try:
+            return self._trial.finish()
+        except UsageError:  # whoever opens it tries it, and says why it is refused
+            return None
 
     def __enter__(self) -> Self:
         return self
@@ -57,3 +68,18 @@ class Early:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+
+def _alike(path: Path, other: Path, but: Sequence[tuple[int, int]] | None) -> bool:
+    """Whether two files have the same bytes but for those from … to; not where None are said."""
+    if but is None or path.stat().st_size != other.stat().st_size:
+        return False
+    with path.open("rb", 0) as one, other.open("rb", 0) as another:
+        place = 0
+        for begin, end in (*but, (path.stat().st_size, -1)):
+            for file in (one, another):
+                file.seek(place)
+            if one.read(begin - place) != another.read(begin - place):
+                return False
+            place = end
+    return True

@@ -71,12 +71,12 @@ class Trial:
         allowance = Allowance.of_files(size, threads=asked.threads)
         self._worker = Worker(f"{__name__}:attempt", asdict(asked), allowance)
 
-    def finish(self) -> str:
+    def finish(self) -> list[tuple[int, int]] | None:
         """Wait for its end; of an early one what its format's module says of what is settled.
 
         Raises UsageError for a file that is refused, MachineError where its runtime is not here.
         """
-        return str(self._answer["settled"])
+        return msgspec.convert(self._answer["settled"], list[tuple[int, int]] | None)
 
     def off(self) -> float:
         """Wait for its end; how far frames together were off. Raises as :meth:`finish`."""
@@ -137,9 +137,9 @@ def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     ready()
     form = format_named(runtime.format)
     form.check(path)
-    settled = form.settled(path) if ours.early else ""
-    if ours.early and not settled:
-        return {"settled": settled}
+    settled = form.settled(path) if ours.early else None
+    if ours.early and settled is None:
+        return {"settled": None}
     ends = ours.inputs, ours.computed
     session = PartSession(path, *ends, threads=ours.threads, runtime=ours.runtime)
     if ours.together > 1:

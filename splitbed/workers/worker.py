@@ -106,7 +106,7 @@ class Worker:
         Raises Died where it gave no answer, and the error that it gave in place of one.
         """
         self._given.close()
-        return self._unless_ended(self._told(self._read()).answer)
+        return self._unless_ended(self._told(self._read(lines=3)[:3]).answer)
 
     def accepted(self, doing: str) -> Answer:
         """As :meth:`answer`, of a task that opens a file: UsageError where it was its end.

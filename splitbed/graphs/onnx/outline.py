@@ -16,6 +16,8 @@ from splitbed.graphs.onnx.weights import INLINE_BELOW_BYTES
 
 _TO_WEIGHTS = (7, 5)
 """Numbers of fields in onnx.proto: ModelProto.graph, GraphProto.initializer."""
+_RAW_DATA = 9
+"""Of TensorProto."""
 _VALUES = {4, 5, 7, 9, 10, 11}
 """Of TensorProto: float_data, int32_data, int64_data, raw_data, double_data, uint64_data."""
 _LENGTH = 2
@@ -46,6 +48,15 @@ def outline(path: Path) -> bytes:
             return file.read()
 
 
+def raw_data(path: Path) -> list[list[tuple[int, int]]]:
+    """Where the raw data of each initialiser are in the file ``path``: from, to.
+
+    Raises ValueError for what is no such file, and OSError.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return [*_Walk(data).raw_data(0, len(data), _TO_WEIGHTS)]
+
+
 class _Walk:
     """Goes through the fields of a message; ValueError for what it does not know."""
 
@@ -63,6 +74,18 @@ class _Walk:
             elif way or not _is_large(field):
                 kept.append(self._data[field.begin : field.end])
         return b"".join(kept)
+
+    def raw_data(
+        self, place: int, end: int, way: tuple[int, ...]
+    ) -> Iterator[list[tuple[int, int]]]:
+        """Where those of each weight of the message there are; ``way`` as above."""
+        if not way:
+            found = (one for one in self._walked(place, end) if one.number == _RAW_DATA)
+            yield [(one.content, one.end) for one in found if one.kind == _LENGTH]
+            return
+        for field in self._walked(place, end):
+            if field.number == way[0] and field.kind == _LENGTH:
+                yield from self.raw_data(field.content, field.end, way[1:])
 
     def _walked(self, place: int, end: int) -> Iterator[_Field]:
         while place < end:

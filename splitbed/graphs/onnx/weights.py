@@ -108,12 +108,6 @@ def is_whole(tensor: TensorProto) -> bool:
         return False
 
 
-def clear_values(tensor: TensorProto) -> None:
-    """Leave its name, type and shape."""
-    for field in _VALUES:
-        tensor.ClearField(field)
-
-
 def embed(model: onnx.ModelProto, path: Path) -> None:
     """Put the weights that ``model`` refers to, in the file ``path``, into ``model``."""
     for tensor in model.graph.initializer:
