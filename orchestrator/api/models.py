@@ -8,12 +8,13 @@ from orchestrator.api.options import Place
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.api.transit_options import GrowthWords, IncrementsWords, ModelSweepWords
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.asked import model_sweep as asked_for
 from orchestrator.transit.growth.row import GrowthRow
-from orchestrator.transit.growth.run import growth_config, run_growth
+from orchestrator.transit.growth.run import growth_config, resumed_growth, run_growth
 from orchestrator.transit.increments.asked import Incremental, incremental
 from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.increments.run import resumed_incremental, run_incremental
@@ -64,15 +65,16 @@ def grow(
     model: ModelLike | None = None,
     *,
     example_inputs: object = None,
+    resume: Place | None = None,
     progress: Told = lambda _: None,
     **options: Unpack[GrowthWords],
 ) -> Outcome[GrowthRow]:
     """Have part 1 grow on the UE while frames go on; `orchestrate grow` says more.
 
-    `progress` and errors are as those of :func:`model_sweep`.
+    `resume`, `progress` and errors are as those of :func:`model_sweep`.
     """
-    file = model_file(model, example_inputs)
-    return run_growth(growth_config({**options, "model": file}), progress)
+    wanted = growth_or_resumed(model_file(model, example_inputs), resume, options)
+    return run_growth(wanted, progress, Path(resume) if resume else None)
 
 
 def sweep_or_resumed(
@@ -93,6 +95,16 @@ def increments_or_resumed(
         return incremental({**options, "model": model})
     _check_alone(model, options)
     return resumed_incremental(Path(resume))
+
+
+def growth_or_resumed(
+    model: Place | None, resume: Place | None, options: Mapping[str, object]
+) -> SweepConfig:
+    """The same of part 1, growing."""
+    if resume is None:
+        return growth_config({**options, "model": model})
+    _check_alone(model, options)
+    return resumed_growth(Path(resume))
 
 
 def run_increments(

@@ -78,6 +78,7 @@ class GrowWords(TypedDict, total=False):
     part_coder: Annotated[
         str, Says("Of model data (orchestrate coders), in which part 1 comes. [dummy]")
     ]
+    accuracy_frames: Annotated[int, Says("Of the input, at most, that splits are judged on. [100]")]
     runs: Annotated[int, Says("Frames by the last split, at least. [3]")]
     out: Annotated[Place, Says("Folder. [runs/growth-MODEL-TIME]", as_path=True)]
 

@@ -5,13 +5,14 @@ accuracy within their tolerances. Timing: what was taken, and whether rows count
 rows with blocks in both by the interval over these.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from orchestrator.checks import origins
+from orchestrator.checks.beside import REPRODUCED, Beside, Compared, lacking, word
 from orchestrator.checks.blocks import CommonBlocks, may_agree
-from orchestrator.checks.tolerances import Tolerance, Tolerances
+from orchestrator.checks.tolerances import Tolerance, Tolerances, judged
 from orchestrator.results.columns.flow import part_column
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.results.reading import Reading
@@ -19,27 +20,8 @@ from orchestrator.results.rows import COLUMNS, Row, known
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError
 
-REPRODUCED, DIFFERS = "REPRODUCED", "DIFFERS"
-
 EXACT = ("intermediate_tensors", "intermediate_bytes", "part1_bytes", "part2_bytes")
 """Sizes that the model and the cut make."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One thing compared; what differs tells both values, each in words. Empty: reproduced.
-
-    `differs` is what is the same wherever it runs; `times` what was taken, and on what link.
-    """
-
-    what: str
-    differs: tuple[str, ...] = ()
-    times: tuple[str, ...] = ()
-
-    def words(self, most: int | None = None) -> str:
-        """Both verdicts with both values of what differs, of `most` metrics each."""
-        told = [_words(self.differs, most), _words(self.times, most)]
-        return f"deterministic {told[0]}; timing {told[1]}"
 
 
 @dataclass(frozen=True)
@@ -92,8 +74,8 @@ class CrossCheck:
         }
         return {
             name: (
-                _word(kept),
-                f"{_word(kept)}: B ({self.b}) reproduces the {what} of A ({self.a}) in {count}",
+                word(kept),
+                f"{word(kept)}: B ({self.b}) reproduces the {what} of A ({self.a}) in {count}",
             )
             for name, (kept, what, count) in told.items()
         }
@@ -141,16 +123,6 @@ class CrossCheck:
         }
 
 
-def _word(kept: bool) -> str:
-    return REPRODUCED if kept else DIFFERS
-
-
-def _words(differs: Sequence[str], most: int | None = None) -> str:
-    left = f"; and {len(differs) - most} more" if most and differs[most:] else ""
-    told = f": {'; '.join(differs[:most])}" if differs else ""
-    return f"{_word(not differs)}{told}{left}"
-
-
 def crosscheck(
     a: Reading, b: Reading, tolerances: Tolerances, clause: str | None = None
 ) -> CrossCheck:
@@ -190,12 +162,6 @@ def crosscheck(
     )
 
 
-def lacking(points: Sequence[str], name: str) -> list[Compared]:
-    """The rows that the run of this name lacks."""
-    lacks = (f"{name} does not have it",)
-    return [Compared(point, lacks, lacks) for point in points]
-
-
 def _row(
     what: str,
     a: Row,
@@ -205,29 +171,36 @@ def _row(
     same_machine: bool,
 ) -> Compared:
     further = [part_column(part, "bytes") for part in range(3, len(a.layers) + 1)]
-    exact = [*EXACT, *(name for name in further if None not in (a.value(name), b.value(name)))]
+    exact = [
+        *EXACT,
+        "accuracy_metric",
+        *(name for name in further if None not in (a.value(name), b.value(name))),
+    ]
     # of raw values it follows from the cut; else from values that other machines round otherwise
     if a.codec == RAW or (a.lossless and same_machine):
         exact.append("encoded_bytes")
-    differs = [
-        f"{name} {shown(a.value(name))} and {shown(b.value(name))} (exact)"
-        for name in exact
-        if a.value(name) != b.value(name)
+    faults = [
+        (f"not valid in {name}: {row.reason}", bool(row.errors or _is_wrong(row)))
+        for name, row in (("A", a), ("B", b))
+        if not row.valid
     ]
-    if a.accuracy_metric != b.accuracy_metric:
-        differs.append(f"accuracy_metric {a.accuracy_metric} and {b.accuracy_metric}")
-    times: list[str] = []
-    for name, row in (("A", a), ("B", b)):
-        if not row.valid:
-            fault = f"not valid in {name}: {row.reason}"
-            times.append(fault)
-            if row.errors or _is_wrong(row):
-                differs.append(fault)
-    judged = {name: limit for name, limit in limits.items() if name not in exact}
-    beyond = dict(_beyond(a, b, blocks, judged, same_machine))
-    differs += [words for name, words in beyond.items() if _is_deterministic(name)]
-    times += [words for name, words in beyond.items() if not _is_deterministic(name)]
-    return Compared(what, tuple(differs), tuple(times))
+    limits = judged(limits, same_machine=same_machine)
+    if not a.lossless:  # what the codec costs, not the split
+        limits.pop("max_abs_diff", None)
+
+    def excused(name: str, limit: Tolerance, mine: float) -> str | None:
+        apart = blocks.apart(name)
+        if apart is None:
+            return ""
+        if may_agree(apart, limit, mine):
+            return None
+        over = f"{apart.ratio:.3f} times ({apart.low:.3f} to {apart.high:.3f})"
+        return f", {over} over {apart.pairs} blocks"
+
+    names = {*exact, *limits}
+    mine, theirs = ({name: row.value(name) for name in names} for row in (a, b))
+    rows = Beside(what, mine, theirs, exact, _is_deterministic, excused)
+    return rows.compared(limits, faults)
 
 
 def _is_wrong(row: Row) -> bool:
@@ -238,36 +211,3 @@ def _is_deterministic(column: str) -> bool:
     """Whether it is sizes, outputs or accuracy: the rest is time, or follows from it."""
     named = column == "max_abs_diff" or column.startswith("accuracy")
     return named or COLUMNS[column].unit in ("bytes", "kbit")
-
-
-def _beyond(
-    a: Row,
-    b: Row,
-    blocks: CommonBlocks,
-    limits: Mapping[str, Tolerance],
-    same_machine: bool,
-) -> Iterator[tuple[str, str]]:
-    """The columns whose values lie further apart than their limit, each with both."""
-    for name, limit in limits.items():
-        if limit.same_machine and not same_machine:
-            continue
-        if name == "max_abs_diff" and not a.lossless:  # what the codec costs, not the split
-            continue
-        first, second = getattr(a, name), getattr(b, name)
-        # what a side could not tell, as one-way times of two machines, is not held against it
-        if not isinstance(first, int | float) or not isinstance(second, int | float):
-            continue
-        if limit.agrees(first, second):
-            continue
-        over = ""
-        if apart := blocks.apart(name):
-            if may_agree(apart, limit, first):
-                continue
-            over = f", {apart.ratio:.3f} times ({apart.low:.3f} to {apart.high:.3f}) over "
-            over += f"{apart.pairs} blocks"
-        yield name, f"{name} {shown(first)} and {shown(second)} ({limit.words}){over}"
-
-
-def shown(value: object) -> str:
-    """A value as both are told."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,8 @@
 """Packs a run into one archive, for somebody else to check it and run it again.
 
-    manifest.json   what is in it, sizes and sha256     sweep.yaml   the options of the sweep
-    run.json, samples.jsonl, cells.jsonl, summary.csv, profile.json, predictions/ …
+    manifest.json   what is in it, sizes and sha256     sweep.yaml   the options of a sweep
+    run.json, samples.jsonl, cells.jsonl, summary.csv, profile.json, predictions/ …, or what
+                    a run of models in transit wrote
     model/, input/  the files themselves, where asked for; else their hashes are those of run.json
 
 The same run gives the same bytes.
@@ -30,6 +31,7 @@ from orchestrator.results.archive import (
     sha256_of,
 )
 from orchestrator.results.facts import Conditions
+from orchestrator.results.kinds import IN_TRANSIT, kind_in, read_transit_record, transit_folder
 from orchestrator.results.reading import sweep_folder
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from splitbed.errors import RunError, UsageError
@@ -43,9 +45,8 @@ def pack(run: Path, out: Path | None, *, with_model: bool, with_input: bool) -> 
     Raises UsageError for a folder that is no run, for what is asked for and is no file, and for an
     archive that is there already; RunError when the disk is full.
     """
-    folder = sweep_folder(run)
-    run_record = RunFolder(folder).read_run()
-    asked = run_record.asked
+    folder = transit_folder(run) or sweep_folder(run)
+    asked, conditions, config = _told(folder)
     files = dict(_of_run(folder))
     packed: dict[str, str] = {}
     if with_model:
@@ -58,8 +59,18 @@ def pack(run: Path, out: Path | None, *, with_model: bool, with_input: bool) -> 
             f"{MAX_BYTES / 1e6:.0f} MB together: pack it without its input or model"
         )
     target = out or run.resolve().with_name(f"{run.resolve().name}.zip")
-    _write(target, files, packed, _versions(run_record.conditions), _config(asked))
+    _write(target, files, packed, _versions(conditions), config)
     return target
+
+
+def _told(folder: Path) -> tuple[Mapping[str, object], Conditions, bytes | None]:
+    """What was asked, where it was measured, and the options of a sweep as YAML."""
+    kind = kind_in(folder)
+    if kind in IN_TRANSIT:
+        record = read_transit_record(folder, kind)
+        return record.options, record.conditions, None
+    run = RunFolder(folder).read_run()
+    return run.asked, run.conditions, _config(run.asked)
 
 
 def _of_run(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -114,7 +125,7 @@ def _write(
     files: Mapping[str, Path],
     packed: Mapping[str, str],
     versions: Mapping[str, str],
-    config: bytes,
+    config: bytes | None,
 ) -> None:
     if target.exists():
         raise UsageError(f"{target} is there already: choose another --out")
@@ -122,7 +133,7 @@ def _write(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(draft, "w") as archive:
-            listed = {CONFIG: Member(bytes=len(config), sha256=hashlib.sha256(config).hexdigest())}
+            listed = {} if config is None else {CONFIG: _member(config)}
             listed |= {
                 name: Member(bytes=file.stat().st_size, sha256=sha256_of(file))
                 for name, file in files.items()
@@ -130,7 +141,8 @@ def _write(
             manifest = Manifest(schema=SCHEMA, versions=versions, **packed, files=listed)
             text = manifest.model_dump_json(indent=1, by_alias=True, exclude_none=True) + "\n"
             archive.writestr(_info(MANIFEST), text)
-            archive.writestr(_info(CONFIG), config)
+            if config is not None:
+                archive.writestr(_info(CONFIG), config)
             for name, file in files.items():
                 info = _info(name)
                 info.file_size = file.stat().st_size  # or what is over 2 GB would be refused
@@ -141,6 +153,10 @@ def _write(
         raise RunError(f"cannot write {target}: {error.strerror}; choose another --out") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _member(data: bytes) -> Member:
+    return Member(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def _info(name: str) -> zipfile.ZipInfo:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from orchestrator.results.columns import columns_of
 from orchestrator.results.rows import COLUMNS
+from orchestrator.transit.growth.row import GrowthRow
 from orchestrator.transit.increments.row import IncrementRow
 from splitbed.checked import Frozen, one_line, text_of, yaml_content
 from splitbed.errors import UsageError
@@ -34,15 +35,21 @@ class Tolerance(Frozen):
         return " or ".join(parts) or "equal"
 
 
+def judged(limits: Mapping[str, Tolerance], *, same_machine: bool) -> dict[str, Tolerance]:
+    """Those that hold between two runs, of the same machine or not."""
+    return {name: one for name, one in limits.items() if same_machine or not one.same_machine}
+
+
 class Tolerances(Frozen):
     """By metric; those of a scenario, by its clause, go before.
 
-    `models` are those of models in transit.
+    `models` are those of models in transit, `growth` of a part 1 that grows.
     """
 
     metrics: Mapping[str, Tolerance] = Field(default_factory=dict)
     scenarios: Mapping[str, Mapping[str, Tolerance]] = Field(default_factory=dict)
     models: Mapping[str, Tolerance] = Field(default_factory=dict)
+    growth: Mapping[str, Tolerance] = Field(default_factory=dict)
 
     def of(self, clause: str | None) -> dict[str, Tolerance]:
         """What holds for a scenario, or for none."""
@@ -62,6 +69,7 @@ def read_tolerances(file: Path | None) -> Tolerances:
     for names, known, table in (
         (named, {*COLUMNS}, "summary.csv"),
         ({*given.models}, {*columns_of(IncrementRow)}, "results.csv"),
+        ({*given.growth}, {*columns_of(GrowthRow)}, "growth.csv"),
     ):
         if unknown := sorted(names - known):
             raise UsageError(
@@ -75,6 +83,7 @@ def read_tolerances(file: Path | None) -> Tolerances:
             for clause in {**base.scenarios, **given.scenarios}
         },
         models={**base.models, **given.models},
+        growth={**base.growth, **given.growth},
     )
 
 

@@ -5,7 +5,6 @@
 It travels as the part of all layers, as parts do for a sweep.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -35,10 +34,6 @@ from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import tensors_of
-
-_INFER_S, _SLOWER = 120.0, 10.0
-"""For a frame that crosses no link; and times that it may be slower than to bring, to open and to
-run the anchor model was."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +76,7 @@ class Arriving:
     def _warm(self) -> None:
         """Have the UE's runtime there before anything is timed: it has run the anchor model."""
         self._loader.coder = ""
-        began_s = time.monotonic()
         self._loader.load([self._placed], warmup=1)
-        self._infer_s = _INFER_S + _SLOWER * (time.monotonic() - began_s)
 
     @property
     def _before(self) -> Path:
@@ -160,7 +153,7 @@ class Arriving:
         return result
 
     def _frame(self, place: int) -> nodes_pb2.FrameRecord:
-        return self._bed.pair.run_frame(place, place, self._infer_s, self._numbers)
+        return self._bed.pair.run_alone(place, place, self._numbers)
 
     def _assign(self, link: LinkSpec) -> None:
         n = self._bed.model.graph.n

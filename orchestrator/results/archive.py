@@ -15,9 +15,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 from pydantic import Field, ValidationError
 
+from orchestrator.results.kinds import IN_TRANSIT
 from splitbed.checked import MOST_BYTES, Frozen, one_line, yaml_mapping
 from splitbed.errors import UsageError
 
@@ -57,6 +59,9 @@ class Manifest(Frozen):
 def read_config(archive: Path) -> dict[str, object]:
     """The options of the archive's sweep; UsageError for an archive that is unsafe or damaged."""
     with _opened(archive) as (opened, manifest):
+        for kind in IN_TRANSIT:
+            if kind.asked_file in manifest.files:
+                kind.refuse(archive)
         if CONFIG not in manifest.files or manifest.files[CONFIG].bytes > MOST_BYTES:
             raise UsageError(f"{archive} cannot be run again: it has no {CONFIG}")
         try:
@@ -78,6 +83,20 @@ def extract(archive: Path, folder: Path) -> Manifest:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return manifest
+
+
+@contextmanager
+def unpacked(run: Path) -> Iterator[Path]:
+    """The folder of a run, which an archive is unpacked into while this is open.
+
+    Raises UsageError as :func:`extract`.
+    """
+    if not run.is_file():
+        yield run
+        return
+    with TemporaryDirectory(prefix="splitbed-archive-") as folder:
+        extract(run, Path(folder))
+        yield Path(folder)
 
 
 @contextmanager

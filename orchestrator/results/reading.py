@@ -8,21 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import as_codec
-from orchestrator.results.archive import extract
+from orchestrator.results.archive import unpacked
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.facts import InputFacts
 from orchestrator.results.json_record import json_text
+from orchestrator.results.kinds import RUN_FILE, check_sweep
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
     CELLS_FILE,
-    RUN_FILE,
     SAMPLES_FILE,
     SCENARIO_FILE,
     RunFolder,
@@ -157,17 +156,16 @@ def read(path: Path) -> Reading:
     Of the folder of a scenario, or of a replay, its sweep. Raises UsageError for what is none, and
     for one that no cell of has ended.
     """
-    if path.is_file():
-        with TemporaryDirectory(prefix="splitbed-archive-") as unpacked:
-            extract(path, Path(unpacked))
-            return _with_cells(read_folder(Path(unpacked), str(path)), Path(unpacked))
+    with unpacked(path) as folder:
+        return read_unpacked(folder, path)
+
+
+def read_unpacked(path: Path, name: Path) -> Reading:
+    """The same of a folder, which is called so, or was made of an archive that is."""
     folder = sweep_folder(path)
-    return _with_cells(read_folder(folder, str(path)), folder)
-
-
-def _with_cells(reading: Reading, path: Path) -> Reading:
-    if not (path / CELLS_FILE).exists():
-        raise UsageError(f"{reading.name} has no {CELLS_FILE}: no cell of that run has ended")
+    reading = read_folder(folder, str(name))
+    if not (folder / CELLS_FILE).exists():
+        raise UsageError(f"{name} has no {CELLS_FILE}: no cell of that run has ended")
     return reading
 
 
@@ -181,6 +179,7 @@ def sweep_folder(path: Path) -> Path:
 def read_folder(path: Path, name: str | None = None) -> Reading:
     """The run in a run folder, as far as it can be read. Raises UsageError for what is none."""
     name, folder = name or str(path), RunFolder(path)
+    check_sweep(path, name)
     run = folder.read_run()
     if not run.model.name:
         raise UsageError(

@@ -25,20 +25,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.results.json_record import Record, json_text
+from orchestrator.results.kinds import RUN_FILE, SWEEP, check_sweep, kind_in
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from splitbed.errors import RunError, UsageError
 
-RUN_FILE, SAMPLES_FILE, CELLS_FILE = "run.json", "samples.jsonl", "cells.jsonl"
+SAMPLES_FILE, CELLS_FILE = "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
 MOST_LINE_BYTES = 16 << 20
 """Of a line that is read; what goes on beyond is read as the next, and is damage."""
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
 PREDICTIONS = "predictions"
-MODELS_FILE, INCREMENTS_FILE = "models.json", "increments.json"
-GOES_ON = {RUN_FILE: "sweep", MODELS_FILE: "model-sweep", INCREMENTS_FILE: "increments"}
-"""What was asked -> the command that goes on with it."""
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 
 _Kept = TypeVar("_Kept", bound=Record)
@@ -92,6 +90,7 @@ class RunFolder:
             if schema <= SCHEMA:
                 return RunRecord.from_plain({k: v for k, v in told.items() if v is not None})
         except OSError as error:
+            check_sweep(self.path, self.path)
             raise UsageError(
                 f"{self.path} is no run: its {RUN_FILE} cannot be read ({error.strerror}); "
                 "give the folder that an earlier sweep wrote"
@@ -156,11 +155,11 @@ class RunFolder:
 
     def unwritable(self, name: str, error: OSError) -> RunError:
         """What to tell of a file of the folder that cannot be written."""
-        begun = (command for file, command in GOES_ON.items() if (self.path / file).exists())
+        kind = kind_in(self.path) or SWEEP
         return RunError(
             f"cannot write {self.path / name}: {error.strerror}; what was measured before is "
             "readable there: make room and go on with "
-            f"`orchestrate {next(begun, 'sweep')} --resume {self.path}`"
+            f"`orchestrate {kind.command} --resume {self.path}`"
         )
 
     def kept(self, name: str, kind: type[_Kept], damage: list[str]) -> Iterator[_Kept]:
@@ -215,9 +214,8 @@ def check_free(path: Path) -> None:
 
 
 def _to_go_on(path: Path) -> str:
-    for file, command in GOES_ON.items():
-        if (path / file).exists():
-            return f", or go on with what is in it: orchestrate {command} --resume {path}"
-    if (path / SCENARIO_FILE).exists() and any(any(path.glob(f"*/{file}")) for file in GOES_ON):
+    if kind := kind_in(path):
+        return f", or go on with what is in it: orchestrate {kind.command} --resume {path}"
+    if (path / SCENARIO_FILE).exists() and any(map(kind_in, path.glob("*/"))):
         return f", or go on with the scenario in it: orchestrate scenario run {path} --resume"
     return ""

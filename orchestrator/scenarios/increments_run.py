@@ -39,7 +39,7 @@ def run(scenario: Scenario, folder: Path, told: Told) -> list[Outcome[IncrementR
     Raises SplitbedError.
     """
     wanted = asked(scenario, folder)
-    begun = [one.out if one.out and INCREMENTS.is_in(one.out) else None for one in wanted]
+    begun = [one.out if one.out and INCREMENTS.kind.is_in(one.out) else None for one in wanted]
     for one, resumed in zip(wanted, begun, strict=True):
         if one.out and not resumed:
             check_free(one.out)

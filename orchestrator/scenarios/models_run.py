@@ -65,7 +65,7 @@ def run(scenario: Scenario, folder: Path, told: Told) -> Outcome[ModelRow]:
     Raises SplitbedError.
     """
     models = folder / MODELS_FOLDER
-    resumed = models if MODELS.is_in(models) else None
+    resumed = models if MODELS.kind.is_in(models) else None
     if resumed is None:
         check_free(models)
     asked = _asked(scenario, models)

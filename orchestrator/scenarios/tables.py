@@ -111,8 +111,10 @@ def profile_tables(profile: Profile, flow: str = UPLINK) -> list[Table]:
 
 
 def _node(name: str, profile: NodeProfile) -> Line:
-    values = profile.model_dump(exclude={"layers"})
-    return {"node": name, **{key: _rounded(value) for key, value in values.items()}}
+    values = profile.model_dump(exclude={"layers", "parts"})
+    parts = "; ".join(f"{part.first}-{part.last} {part.ms:.4g}" for part in profile.parts)
+    rounded = {key: _rounded(value) for key, value in values.items()}
+    return {"node": name, **rounded, "parts_ms": parts}
 
 
 def _rounded(value: object) -> object:

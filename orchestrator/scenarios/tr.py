@@ -16,6 +16,7 @@ from orchestrator.ask.scenario_file import HEADINGS, Scenario, load_scenario
 from orchestrator.checks.verify import NOT_KEPT, read_csv
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
 from orchestrator.results.facts import InputFacts, ModelFacts, NodeFacts
+from orchestrator.results.kinds import check_sweep
 from orchestrator.results.reading import read, sweep_folder
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
@@ -69,6 +70,7 @@ def tr_tables(folder: Path, format_name: str = "md") -> str:
 def _document(folder: Path) -> list[Block]:
     if not (folder / SCENARIO_FILE).is_file():
         return _results(folder, None)
+    check_sweep(folder, folder)
     scenario = load_scenario(str(folder / SCENARIO_FILE))
     found = _template(scenario) + _results(folder / SWEEP_FOLDER, folder)
     found += sheets(folder)

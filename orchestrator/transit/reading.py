@@ -1,20 +1,24 @@
-"""A model sweep, or a model in increments, as those have it who read its folder."""
+"""A model sweep, a model in increments, or a growth, as those have it who read its folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.results.facts import InputFacts
+from orchestrator.results.kinds import GROWTH, IN_TRANSIT, Kind, read_transit_record
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.transit.growth.journal import GrowthJournal
+from orchestrator.transit.growth.row import GrowthRow
 from orchestrator.transit.increments.run import INCREMENTS
-from orchestrator.transit.journal import Journal, Layout
-from orchestrator.transit.row import AnyRow, ModelRow
+from orchestrator.transit.journal import Journal
+from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
-from splitbed.errors import UsageError
 
 Point = tuple[str, str]
-"""What names a row: its coder, and its link in words, which are empty without one."""
+"""What names a row: its coder, and its link in words, which are empty without one; of a growth, its
+split with its way."""
+TransitRow = ModelRow | GrowthRow
 
 
 @dataclass(frozen=True)
@@ -25,43 +29,29 @@ class TransitReading:
     """
 
     name: str
+    kind: Kind
     run: RunRecord
-    points: Mapping[Point, ModelRow]
+    points: Mapping[Point, TransitRow]
     notes: tuple[str, ...]
     calibration: tuple[InputFacts, ...] = ()
 
 
-def folder_of(path: Path) -> Path | None:
-    """The folder of such a run: itself, or the one in that of a scenario; None where there is none.
-
-    UsageError where a scenario has several.
-    """
-    found = [one for one in (path, *sorted(path.glob("*/"))) if _is_run(one)]
-    if len(found) > 1 and found[0] != path:
-        names = ", ".join(one.name for one in found)
-        raise UsageError(f"{path} has several runs of models: give one, {names}")
-    return found[0] if found else None
-
-
 def read_transit(folder: Path, name: str) -> TransitReading:
-    """The run in a folder of :func:`folder_of`. Raises UsageError for what cannot be read."""
-    if INCREMENTS.is_in(folder):
-        return _read(folder, name, INCREMENTS)
-    return _read(folder, name, MODELS)
+    """The run in a folder that has one. Raises UsageError for what cannot be read."""
+    kind = next(kind for kind in IN_TRANSIT if kind.is_in(folder))
+    record, files = read_transit_record(folder, kind), RunFolder(folder)
+    run = RunRecord(asked=record.options, model=record.model, conditions=record.conditions)
+    points, damage = _points(files, kind)
+    return TransitReading(name, kind, run, points, tuple(damage))
 
 
-def _is_run(folder: Path) -> bool:
-    return MODELS.is_in(folder) or INCREMENTS.is_in(folder)
-
-
-def _read(folder: Path, name: str, layout: Layout[AnyRow]) -> TransitReading:
-    record = layout.asked(folder)
-    journal = Journal(RunFolder(folder), layout)
-    config = record.asked.get("config")
-    asked = {name: value for name, value in record.asked.items() if name != "config"}
-    run = RunRecord(
-        asked={**(config if isinstance(config, Mapping) else {}), **asked},
-        model=record.model,
-        conditions=record.conditions,
-    )
-    return TransitReading(name, run, journal.points, tuple(journal.damage))
+def _points(folder: RunFolder, kind: Kind) -> tuple[Mapping[Point, TransitRow], Sequence[str]]:
+    """The rows, and which lines of the run are damaged."""
+    if kind is GROWTH:
+        growth = GrowthJournal(folder)
+        return growth.points, growth.damage
+    if kind is INCREMENTS.kind:
+        increments = Journal(folder, INCREMENTS)
+        return increments.points, increments.damage
+    models = Journal(folder, MODELS)
+    return models.points, models.damage

@@ -16,7 +16,8 @@ from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.conditions import coded_facts
 from orchestrator.results.archive import sha256_of
 from orchestrator.results.facts import ModelFacts
-from orchestrator.results.run_folder import MODELS_FILE, RunFolder, check_free, create
+from orchestrator.results.kinds import MODEL_SWEEP, TransitRecord, read_transit_record
+from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
 from orchestrator.testbed.testbed import testbed
@@ -25,7 +26,7 @@ from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.crossing import Crossing
 from orchestrator.transit.delivery import row_of
 from orchestrator.transit.evaluation import Evaluation, named
-from orchestrator.transit.journal import Journal, Layout, TransitRecord
+from orchestrator.transit.journal import Journal, Layout
 from orchestrator.transit.outcome import Outcome, Told
 from orchestrator.transit.published import Scenario, is_class, scenario_named
 from orchestrator.transit.row import ModelRow, results_csv
@@ -33,7 +34,7 @@ from splitbed.checked import one_line
 from splitbed.errors import UsageError
 from splitbed.model_data import ModelFile, read_model
 
-MODELS = Layout(MODELS_FILE, "results.csv", ModelRow, row_of, results_csv)
+MODELS = Layout(MODEL_SWEEP, ModelRow, row_of, results_csv)
 
 
 def run_model_sweep(
@@ -112,7 +113,7 @@ def _sha256(name: str, file: Path) -> str:
 
 def resumed_sweep(folder: Path) -> ModelSweep:
     """What the model sweep in a folder was asked. UsageError where that cannot be told."""
-    asked = dict(MODELS.asked(folder).asked)
+    asked = dict(read_transit_record(folder, MODEL_SWEEP).asked)
     try:
         if config := asked.get("config"):
             assert isinstance(config, Mapping)
@@ -120,7 +121,9 @@ def resumed_sweep(folder: Path) -> ModelSweep:
         return ModelSweep.model_validate(asked)
     except (ValidationError, AssertionError) as error:
         told = one_line(error) if isinstance(error, ValidationError) else "its config is none"
-        raise UsageError(f"cannot resume {folder}: its {MODELS_FILE} is damaged: {told}") from None
+        raise UsageError(
+            f"cannot resume {folder}: its {MODEL_SWEEP.asked_file} is damaged: {told}"
+        ) from None
 
 
 def _have(file: Path, anchor: Path) -> ModelFile:

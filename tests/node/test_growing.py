@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from netem.spec import LinkSpec, Shape
+from orchestrator.results.kinds import GROWTH, TransitRecord
 from orchestrator.results.records import ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed import testbed as beds
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.local import local_model
+from orchestrator.transit.begun import begin
 from orchestrator.transit.growth import growing as growings
 from orchestrator.transit.growth.growing import Growing, Growth
-from orchestrator.transit.growth.row import GROWING, rows_of
+from orchestrator.transit.growth.journal import GrowthJournal
+from orchestrator.transit.growth.record import SplitRecord, record_of
+from orchestrator.transit.growth.row import GROWING, WHOLE, rows_of
 from orchestrator.transit.growth.run import growing_splits, growth_config, ranges_of
 from splitbed.errors import NodeError, UsageError
 from splitbed.v1 import nodes_pb2
@@ -66,7 +72,7 @@ def test_each_part_comes_without_what_the_ue_has(growth: Growth, growing: Growin
 
 
 def test_each_row_says_when_its_split_was_possible(growth: Growth) -> None:
-    rows = list(rows_of(growth, "small", GROWING, "dummy"))
+    rows = list(rows_of(record_of(growth, GROWING), "small", "dummy", {}))
     assert [row.split for row in rows] == SPLITS[1:]
     times = [row.since_request_ms or 0 for row in rows]
     assert times == sorted(times)
@@ -110,10 +116,30 @@ def test_all_that_was_measured_stays_when_the_link_is_not_proved_again(
 
 
 def test_whether_anything_disturbed_what_was_cut_short_is_not_known(growth: Growth) -> None:
-    short = replace(growth, machine=None)
-    assert {row.disturbed for row in rows_of(short, "small", GROWING, "dummy")} == {
+    short = record_of(replace(growth, machine=None, error=NodeError("it died")), GROWING)
+    rows = list(rows_of(short, "small", "dummy", {}))
+    assert {row.disturbed for row in rows} == {
         "not known: what came next failed, or was interrupted"
     }
+    assert {(row.valid, row.fault) for row in rows} == {
+        (False, "the link was not proved after it: it died")
+    }
+
+
+def test_what_was_measured_is_kept_and_need_not_be_again(growth: Growth, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    begin(folder, GROWTH, TransitRecord(asked={"config": {"part_coder": "dummy"}}), coded=False)
+    journal = GrowthJournal(folder)
+    journal.add_split(SplitRecord(split="2:4", metric="R2", accuracy=0.5, drop=0.5, frames=3))
+    journal.add(failed := record_of(replace(growth, error=NodeError("it died")), WHOLE))
+    journal.add(record_of(growth, GROWING))
+    again = GrowthJournal(folder)
+    assert again.rows == journal.rows
+    assert [row.accuracy for row in again.rows[3:]] == [0.5, None, None]
+    assert again.ended == {(GROWING, LINK.words)}
+    journal.add(msgspec.structs.replace(failed, error=None))
+    assert len(GrowthJournal(folder).ended) == 2
+    assert (tmp_path / "growth.csv").read_text().count("\n") == 1 + len(journal.rows)
 
 
 def test_a_part_has_the_time_that_all_of_it_takes_to_decode(

@@ -8,6 +8,7 @@ import pytest
 from netem.spec import LinkSpec, Shape
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure import arriving
+from orchestrator.results.kinds import TransitRecord
 from orchestrator.results.records import ProofRecord
 from orchestrator.results.run_folder import create
 from orchestrator.testbed import testbed as beds
@@ -17,7 +18,7 @@ from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.crossing import Crossing
 from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.increments.run import INCREMENTS, Sending, here, versions
-from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.journal import Journal
 from splitbed.errors import NodeError
 from tests.node.loopback import loopback_link, loopback_pair
 

@@ -78,12 +78,12 @@ def crosscheck(
 
 
 def _show_crosscheck(found: "CrossCheck") -> None:
-    from orchestrator.checks import crosscheck
+    from orchestrator.checks.beside import REPRODUCED
     from orchestrator.reports import terminal as report
 
     console = report.stdout()
     for fact in found.same:
-        told = "; ".join(fact.differs) or crosscheck.REPRODUCED
+        told = "; ".join(fact.differs) or REPRODUCED
         console.print(f"{fact.what}: {told}", soft_wrap=True)
     report.show_lines(
         [dict(zip(("", "A", "B"), v, strict=True)) for v in found.listed], as_json=False
@@ -108,7 +108,7 @@ def pack(
     ] = False,
 ) -> None:
     """Make one archive of all that a cross-checker needs."""
-    from orchestrator.results import pack
+    from orchestrator.checks import pack
 
     made = pack.pack(run, out, with_model=with_model, with_input=with_input)
     say(str(made))

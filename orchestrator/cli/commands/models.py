@@ -72,13 +72,14 @@ def increments(
 
 @models_app.command()
 @grouped(GrowWords, InputWords, ModelWords, SplitWords, LinkWords, ImpairmentWords, NodeWords)
-def grow(asked: Asked, model: Model = None, json: Json = False) -> None:
+def grow(asked: Asked, model: Model = None, resume: Resume = None, json: Json = False) -> None:
     """Have part 1 come split by split while frames go on, each by the split that is possible."""
+    from orchestrator.api.models import growth_or_resumed
     from orchestrator.cli.show.models import show_growth
-    from orchestrator.transit.growth.run import growth_config, run_growth
+    from orchestrator.transit.growth.run import run_growth
 
-    config = growth_config(asked | {"model": model})
+    config = growth_or_resumed(model, resume, asked)
     with alive("measuring splits while part 1 comes"):
-        outcome = run_growth(config, lambda words: say(words, stderr=True))
+        outcome = run_growth(config, lambda words: say(words, stderr=True), resume)
     show_growth(outcome, as_json=json)
     raise typer.Exit(outcome.exit_code)

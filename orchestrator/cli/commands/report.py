@@ -55,7 +55,7 @@ def report(
 
 def runs_in(folder: Path) -> list[Path]:
     """The run that the folder is, or the runs of the scenario that it holds; else UsageError."""
-    from orchestrator.results.run_folder import RUN_FILE
+    from orchestrator.results.kinds import RUN_FILE, check_sweep
     from splitbed.errors import UsageError
 
     if (folder / RUN_FILE).exists():
@@ -63,6 +63,7 @@ def runs_in(folder: Path) -> list[Path]:
     # a scenario's own sweep, and those of the scenarios that belong to it
     found = [*folder.glob(f"*/{RUN_FILE}"), *folder.glob(f"*/*/{RUN_FILE}")]
     if not found:
+        check_sweep(folder, folder)
         raise UsageError(
             f"{folder} is no run: neither it nor a folder in it has a {RUN_FILE}; "
             "give the folder that `orchestrate sweep` or `orchestrate scenario run` wrote"

@@ -57,8 +57,8 @@ _OF_GROWTH = {
     "since_request_ms": "since request ms",
     "frames": "frames",
     "e2e_ms": "e2e ms",
+    "accuracy": "accuracy",
 }
-_OF_LINK = {*[*_OF_MODELS][4:], *[*_OF_INCREMENTS][5:]}
 
 
 def show_models(outcome: Outcome[ModelRow], *, as_json: bool) -> None:
@@ -100,12 +100,10 @@ def _show(rows: Sequence[ModelRow], heads: Mapping[str, str], *, as_json: bool) 
     if as_json:
         show_lines(lines, as_json=True)
     elif lines:
-        linked = any(row.bw_mbit is not None for row in rows)
-        several = any(row.startup_interval for row in rows)
-        left_out = {*([] if linked else _OF_LINK), *([] if several else [_INTERVAL])}
-        shown = [name for name in heads if name not in left_out]
         both = zip(lines, map(_interval, rows), strict=True)
-        lines = [line | {_INTERVAL: interval} for line, interval in both]
+        lines = [{**line, _INTERVAL: interval} for line, interval in both]
+        # of no link, and of one delivery, there is no more to tell
+        shown = [name for name in heads if any(line[name] not in (None, "") for line in lines)]
         show_lines(
             [rounded({heads[name]: line[name] for name in shown}) for line in lines], as_json=False
         )

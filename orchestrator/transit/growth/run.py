@@ -1,35 +1,35 @@
 """Splits that become possible one after another while part 1 grows on the UE, over every link.
 
-growth.csv      a row per split and link     frames.jsonl   every frame: its split, when, how long
-conditions.json machines, versions           growth.json    what was asked
-calibration.json                             what codecs were told, if they needed to be
+The folder is that of :mod:`orchestrator.transit.growth.journal`; calibration.json there is what
+codecs were told, if they needed to be.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.grid import configurations
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.measure.calibration import calibrate
-from orchestrator.measure.conditions import conditions
+from orchestrator.measure.conditions import coded_facts, conditions
+from orchestrator.results.kinds import GROWTH, TransitRecord, read_transit_record
 from orchestrator.results.run_folder import CALIBRATION_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import checked_site
 from orchestrator.testbed.testbed import testbed
-from orchestrator.transit.growth.growing import Growing, Growth
-from orchestrator.transit.growth.row import GROWING, WHOLE, GrowthRow, growth_csv, rows_of
+from orchestrator.transit.begun import begin, going_on, measure_under
+from orchestrator.transit.growth.growing import Growing
+from orchestrator.transit.growth.journal import GrowthJournal
+from orchestrator.transit.growth.record import SplitRecord, record_of
+from orchestrator.transit.growth.row import GROWING, WHOLE, GrowthRow
 from orchestrator.transit.outcome import Outcome, Told
 from splitbed.codecs import codec_named
 from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY
-from splitbed.timeline import NS_PER_MS
-
-RESULTS_FILE, FRAMES_FILE, ASKED_FILE = "growth.csv", "frames.jsonl", "growth.json"
-CONDITIONS_FILE = "conditions.json"
 
 
 def growth_config(options: Mapping[str, object]) -> SweepConfig:
@@ -49,33 +49,85 @@ def growth_config(options: Mapping[str, object]) -> SweepConfig:
     return config
 
 
-def run_growth(config: SweepConfig, told: Told) -> Outcome[GrowthRow]:
-    """Measure what is asked; `told` is told what goes on. Raises SplitbedError."""
-    if config.out:
+def resumed_growth(folder: Path) -> SweepConfig:
+    """What the growth in a folder was asked. UsageError where that cannot be told."""
+    return growth_config(read_transit_record(folder, GROWTH).config)
+
+
+def run_growth(config: SweepConfig, told: Told, resumed: Path | None = None) -> Outcome[GrowthRow]:
+    """Measure what is asked, or go on with it in the folder ``resumed``; `told` is told what is on.
+
+    Raises SplitbedError.
+    """
+    if config.out and resumed is None:
         check_free(config.out)
     site = checked_site(config)
     with local_model(config) as local:
         splits = growing_splits(config, local.model)
-        folder = create(config.out, f"growth-{local.model.name}")
-        folder.replace(ASKED_FILE, config.model_dump_json(indent=2))
-        rows = list[GrowthRow]()
-        with testbed(site, local.model, config.flow_links) as bed:
-            facts = conditions(bed.pair, bed.link.backend)
-            folder.replace(CONDITIONS_FILE, facts.json(indent=2))
-            growing = Growing(bed, config, splits, ranges_of(config, local.model, splits, folder))
-            for links in config.flow_links:
-                grew: Growth | None = None
-                for way in (GROWING, WHOLE):
-                    told(f"part 1 of {local.model.name} comes, {way}, over {links[0].words}")
-                    growth = growing.over(links, at_once=way == WHOLE)
-                    rows += rows_of(growth, local.model.name, way, config.part_coder, grew)
-                    grew = growth
-                    folder.replace(RESULTS_FILE, growth_csv(rows))
-                    for line in _lines(growth, way):
-                        folder.append(FRAMES_FILE, line)
-                    if growth.error is not None:
-                        raise growth.error
-    return Outcome(rows, folder.path)
+        folder = RunFolder(resumed) if resumed else create(config.out, f"growth-{local.model.name}")
+        with folder.locked():
+            journal = _begun(folder, config, local.model)
+            again = f"orchestrate grow --resume {folder.path}"
+            with going_on(journal.write, again, told, lambda: bool(journal.cells)):
+                ranges = ranges_of(config, local.model, splits, folder)
+                _judge(config, local.model, splits[1:], ranges, journal, told)
+                with testbed(site, local.model, config.flow_links) as bed:
+                    growing = Growing(bed, config, splits, ranges)
+                    facts = conditions(bed.pair, bed.link.backend)
+                    measure_under(folder, GROWTH, facts, anew=not journal.cells)
+                    _over_links(growing, config, journal, told)
+            return Outcome(journal.rows, folder.path)
+
+
+def _begun(folder: RunFolder, config: SweepConfig, model: SweptModel) -> GrowthJournal:
+    journal = GrowthJournal(folder)
+    asked = {"config": config.model_dump(mode="json")}
+    fresh = TransitRecord(asked=asked, model=model.facts, coded=coded_facts())
+    begin(folder, GROWTH, fresh, coded=bool(journal.splits))
+    return journal
+
+
+def _judge(
+    config: SweepConfig,
+    model: SweptModel,
+    splits: Sequence[Configuration],
+    ranges: Mapping[str, Range],
+    journal: GrowthJournal,
+    told: Told,
+) -> None:
+    """What each split reaches; before anything is timed."""
+    left = [one for one in splits if one.split not in journal.splits]
+    if not left:
+        return
+    frames = AccuracySet(config, model, lambda: None, told)
+    coded = {one.split: each.accuracy for one, each in frames.coded(left, ranges)}
+    for one in left:  # what is lossless is as the whole model
+        accuracy = frames.judge.whole if one.lossless else coded.get(one.split)
+        if accuracy is not None:
+            value, drop = accuracy.value, 0.0 if one.lossless else accuracy.drop
+            journal.add_split(
+                SplitRecord(
+                    split=one.split,
+                    metric=accuracy.metric,
+                    accuracy=value,
+                    drop=None if value is None else drop,
+                    frames=accuracy.frames,
+                )
+            )
+
+
+def _over_links(growing: Growing, config: SweepConfig, journal: GrowthJournal, told: Told) -> None:
+    """Each way over each link, but those that ended. Raises what ended one too soon."""
+    ended = journal.ended
+    for links in config.flow_links:
+        for way in (GROWING, WHOLE):
+            if (way, links[0].words) in ended:
+                continue
+            told(f"part 1 comes, {way}, over {links[0].words}")
+            growth = growing.over(links, at_once=way == WHOLE)
+            journal.add(record_of(growth, way))
+            if growth.error is not None:
+                raise growth.error
 
 
 def ranges_of(
@@ -96,16 +148,3 @@ def growing_splits(config: SweepConfig, model: SweptModel) -> list[Configuration
     codecs = {0: config.input_codec}
     found = configurations(config, model, lambda cut: codecs.get(cut, config.codec))
     return sorted(found, key=lambda one: one.k)
-
-
-def _lines(growth: Growth, way: str) -> Iterator[bytes]:
-    for one in growth.frames if growth.start_ns else ():  # else nothing was asked for
-        told = {
-            "link": growth.link.model_dump(mode="json"),
-            "way": way,
-            "split": one.split,
-            "done_ms": (one.done_ns - growth.start_ns) / NS_PER_MS,
-            "e2e_ms": one.e2e_ms,
-            "max_abs_diff": one.max_abs_diff,
-        }
-        yield json.dumps(told).encode()

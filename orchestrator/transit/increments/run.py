@@ -22,7 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 from netem.spec import LinkSpec
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.conditions import coded_facts
-from orchestrator.results.run_folder import INCREMENTS_FILE, RunFolder, check_free, create
+from orchestrator.results import kinds
+from orchestrator.results.kinds import TransitRecord, read_transit_record
+from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.site import Site, checked_site
 from orchestrator.testbed.testbed import testbed
@@ -41,7 +43,7 @@ from orchestrator.transit.increments.row import (
 )
 from orchestrator.transit.increments.sensitivity import groups
 from orchestrator.transit.inferring import Inferring
-from orchestrator.transit.journal import Journal, Layout, TransitRecord
+from orchestrator.transit.journal import Journal, Layout
 from orchestrator.transit.outcome import Outcome, Told
 from splitbed.checked import one_line
 from splitbed.errors import NodeError, UsageError
@@ -56,14 +58,7 @@ from splitbed.model_coders.increments import (
 )
 from splitbed.model_data import ModelFile, read_model, write_model
 
-INCREMENTS = Layout(
-    INCREMENTS_FILE,
-    "increments.csv",
-    IncrementRow,
-    increment_row_of,
-    increments_csv,
-    by_link=True,
-)
+INCREMENTS = Layout(kinds.INCREMENTS, IncrementRow, increment_row_of, increments_csv, by_link=True)
 _ASKED = TypeAdapter(Incremental)
 
 
@@ -103,14 +98,14 @@ def _begun(folder: RunFolder, asked: Incremental, local: LocalModel) -> Journal[
 
 def resumed_incremental(folder: Path) -> Incremental:
     """What was asked of the increments in a folder. UsageError where that cannot be told."""
-    asked = dict(INCREMENTS.asked(folder).asked)
+    asked = dict(read_transit_record(folder, kinds.INCREMENTS).asked)
     try:
         config = TypeAdapter(dict[str, object]).validate_python(asked.get("config"))
         asked["config"] = sweep_config({k: v for k, v in config.items() if v is not None})
         return _ASKED.validate_python(asked)
     except ValidationError as error:
         raise UsageError(
-            f"cannot resume {folder}: its {INCREMENTS_FILE} is damaged: {one_line(error)}"
+            f"cannot resume {folder}: its increments.json is damaged: {one_line(error)}"
         ) from None
 
 

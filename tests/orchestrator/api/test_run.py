@@ -8,7 +8,7 @@ import pytest
 
 import splitbed
 from netem.spec import symmetric
-from orchestrator.results.pack import pack
+from orchestrator.checks.pack import pack
 from orchestrator.results.rows import COLUMNS
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError

@@ -11,10 +11,11 @@ from orchestrator.checks.crosscheck import CrossCheck
 from orchestrator.checks.pairs import crosschecked
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
+from orchestrator.results.kinds import TransitRecord
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.delivery import Delivery
-from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.journal import Journal
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
 from splitbed.errors import UsageError

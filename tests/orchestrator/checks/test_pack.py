@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from orchestrator.checks.compare import compare
+from orchestrator.checks.pack import pack
 from orchestrator.results.archive import CONFIG, MANIFEST, SCHEMA, extract
-from orchestrator.results.pack import pack
 from orchestrator.results.reading import read
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from orchestrator.checks.beside import REPRODUCED
 from orchestrator.checks.compare import compare, lines
-from orchestrator.checks.crosscheck import REPRODUCED, crosscheck
+from orchestrator.checks.crosscheck import crosscheck
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.results.reading import Reading, read
 from orchestrator.results.run_folder import RunFolder

@@ -18,8 +18,9 @@ from orchestrator.reports.page_facts import CURVE_POINTS, facts
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.judgement.compression import compression_needed
 from orchestrator.results.judgement.verdict import judge_run
+from orchestrator.results.kinds import RUN_FILE
 from orchestrator.results.rows import known
-from orchestrator.results.run_folder import RUN_FILE, SAMPLES_FILE, RunFolder
+from orchestrator.results.run_folder import SAMPLES_FILE, RunFolder
 from splitbed.errors import RunError, UsageError
 from tests.browser import Page, browse
 from tests.orchestrator.written import add_cell_line, add_frame, change_run, rows, write_run

@@ -13,12 +13,13 @@ from netem.wire import IPV6_HEADER_BYTES, wire_ms
 from orchestrator.cli.show.models import show_models
 from orchestrator.measure.arriving import Arrival
 from orchestrator.results.facts import CodedFacts, Conditions, ModelFacts, NodeFacts
+from orchestrator.results.kinds import Kind, TransitRecord, read_transit_record
 from orchestrator.results.records import MachineRecord, ProofRecord, TcpFacts
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.crossing import once_more
 from orchestrator.transit.delivery import Delivery, counting, delivered, row_of
 from orchestrator.transit.inferring import Inferring
-from orchestrator.transit.journal import FRESH, Journal, Layout, TransitRecord
+from orchestrator.transit.journal import FRESH, Journal, Layout
 from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
@@ -154,7 +155,7 @@ def test_what_was_measured_is_there_when_a_run_is_gone_on_with(tmp_path: Path) -
     assert again.rows[0] == first.rows[0]
     assert math.isnan(again.rows[1].rec_perf or 0)
     assert "it died" in (tmp_path / "results.csv").read_text()
-    assert len(MODELS.asked(tmp_path).resumed) == 1
+    assert len(read_transit_record(tmp_path, MODELS.kind).resumed) == 1
 
 
 def test_what_is_damaged_is_left_out_and_told(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_where_nothing_is_coded_yet_anything_may_code(tmp_path: Path) -> None:
     journal(tmp_path)
     after = CodedFacts(git_commit="1")
     journal(tmp_path, changed(RECORD, coded=after)).add_coder(ROW)
-    assert MODELS.asked(tmp_path).coded == after
+    assert read_transit_record(tmp_path, MODELS.kind).coded == after
 
 
 def test_a_table_costs_little_of_what_many_deliveries_take(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_a_table_costs_little_of_what_many_deliveries_take(tmp_path: Path) -> No
         made.append(len(deliveries))
         return row
 
-    layout = Layout("a.json", "a.csv", ModelRow, counted, lambda rows: f"{len(rows)}")
+    layout = Layout(Kind("a", "a.json", "a.csv"), ModelRow, counted, lambda rows: f"{len(rows)}")
     kept = Journal(RunFolder(tmp_path), layout)
     kept.add_coder(ROW)
     many = 200

@@ -12,9 +12,9 @@ from orchestrator.transit.outcome import Outcome
 def row(way: str, **told: object) -> GrowthRow:
     usual = {
         "model": "m", "split": "3:3", "split_name": "middle", "codec": "raw", "part_coder": "dummy",
-        "bw_mbit": 5, "delay_ms": 0, "loss_pct": 0, "part1_coded_bytes": 9, "came_bytes": 9,
-        "link_ms": 2.0, "link_bound_ms": 1.0, "decode_tail_ms": 1.0, "open_ms": 1.0,
-        "since_request_ms": 5.0, "frames": 3, "e2e_ms": 4.0,
+        "bw_mbit": 5, "delay_ms": 0, "loss_pct": 0, "part1_coded_bytes": 9, "part1_sha256": "00",
+        "came_bytes": 9, "link_ms": 2.0, "link_bound_ms": 1.0, "decode_tail_ms": 1.0,
+        "open_ms": 1.0, "since_request_ms": 5.0, "frames": 3, "e2e_ms": 4.0,
     }  # fmt: skip
     return GrowthRow(way=way, **usual, **told)  # type: ignore[arg-type]
 

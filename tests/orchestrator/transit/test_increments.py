@@ -11,6 +11,7 @@ from msgspec.structs import replace as changed
 
 import splitbed
 from netem.spec import LinkSpec, symmetric
+from orchestrator.results.kinds import TransitRecord
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_6 import leave, tables
@@ -24,7 +25,7 @@ from orchestrator.transit.increments.run import (
     resumed_incremental,
     run_incremental,
 )
-from orchestrator.transit.journal import Journal, TransitRecord
+from orchestrator.transit.journal import Journal
 from orchestrator.transit.outcome import Outcome
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import encoded

@@ -1,0 +1,122 @@
+"""Kinds of runs, told apart by the file in which each says what it was asked.
+
+run.json  a sweep     models.json  a model sweep     increments.json     growth.json
+
+What a command takes it says itself; of what it does not take, this says what does.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from orchestrator.results.facts import CodedFacts, Conditions, ModelFacts
+from orchestrator.results.json_record import Record, json_text
+from splitbed.errors import UsageError
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``command`` makes such a run and goes on with it; ``table`` has its rows."""
+
+    command: str
+    asked_file: str
+    table: str
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether such a run has begun there."""
+        return (folder / self.asked_file).is_file()
+
+    def refuse(self, name: str | Path) -> NoReturn:
+        """Raise UsageError for a run of this kind, called so, where another kind is needed."""
+        raise UsageError(
+            f"{name} is a run of `orchestrate {self.command}`, which this does not take: its rows"
+            f" are in {self.table}, `orchestrate crosscheck` holds it against another, `orchestrate"
+            f" pack` makes an archive of it, and `orchestrate {self.command}` measures one again"
+        )
+
+
+SWEEP = Kind("sweep", RUN_FILE, "summary.csv")
+MODEL_SWEEP = Kind("model-sweep", "models.json", "results.csv")
+INCREMENTS = Kind("increments", "increments.json", "increments.csv")
+GROWTH = Kind("grow", "growth.json", "growth.csv")
+IN_TRANSIT = MODEL_SWEEP, INCREMENTS, GROWTH
+KINDS = SWEEP, *IN_TRANSIT
+
+
+def kind_in(folder: Path) -> Kind | None:
+    """Of the run in a folder; None where there is none."""
+    return next((kind for kind in KINDS if kind.is_in(folder)), None)
+
+
+def transit_folder(path: Path) -> Path | None:
+    """The folder of a run of models in transit: itself, or the one in that of a scenario.
+
+    None where there is none. UsageError where a scenario has several.
+    """
+    found = [*_in_transit(path)]
+    if len(found) > 1 and found[0] != path:
+        names = ", ".join(one.name for one in found)
+        raise UsageError(f"{path} has several runs of models: give one, {names}")
+    return found[0] if found else None
+
+
+def check_sweep(path: Path, name: str | Path) -> None:
+    """Raise UsageError where a folder, called so, has runs of other kinds than sweeps alone."""
+    if not SWEEP.is_in(path):
+        for folder in _in_transit(path):
+            kind = kind_in(folder)
+            assert kind is not None
+            kind.refuse(name if folder == path else f"{name}/{folder.name}")
+
+
+def _in_transit(path: Path) -> Iterator[Path]:
+    for folder in (path, *sorted(path.glob("*/"))):
+        if any(kind.is_in(folder) for kind in IN_TRANSIT):
+            yield folder
+
+
+class TransitRecord(Record, frozen=True, kw_only=True):
+    """What was asked, of which model, and under which conditions deliveries were measured.
+
+    ``files`` has the sha256 of those that options name, ``coded`` says by what was coded and judged
+    without a link. Conditions are those of the first delivery; of what is measured without a link
+    there are none. ``resumed`` has the times at which it was gone on with.
+    """
+
+    asked: Mapping[str, object] = {}
+    files: Mapping[str, str] = {}
+    model: ModelFacts = ModelFacts()
+    coded: CodedFacts = CodedFacts()
+    conditions: Conditions = Conditions()
+    resumed: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> Mapping[str, object]:
+        """The options of a sweep among those that were asked."""
+        config = self.asked.get("config")
+        return config if isinstance(config, Mapping) else {}
+
+    @property
+    def options(self) -> dict[str, object]:
+        """All that was asked, side by side."""
+        own = {name: value for name, value in self.asked.items() if name != "config"}
+        return {**self.config, **own}
+
+
+def read_transit_record(folder: Path, kind: Kind) -> TransitRecord:
+    """What the run in a folder was asked. UsageError where it cannot be told."""
+    file = folder / kind.asked_file
+    try:
+        return TransitRecord.from_json(json_text(file))
+    except OSError as error:
+        raise UsageError(
+            f"{folder} is no such run: its {file.name} cannot be read ({error.strerror}); give"
+            " the folder that an earlier one wrote"
+        ) from None
+    except (ValueError, TypeError):
+        raise UsageError(
+            f"{folder} is no such run: its {file.name} is damaged; have it from a backup"
+        ) from None
