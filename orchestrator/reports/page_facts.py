@@ -17,6 +17,7 @@ from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.advice import held
 from orchestrator.results.judgement.choice import Choice, choices
 from orchestrator.results.judgement.compression import compression_needed, data_bytes
+from orchestrator.results.judgement.throughput import most_frames
 from orchestrator.results.judgement.verdict import advised, judge_run
 from orchestrator.results.judgement.words import listed, lost_words, within
 from orchestrator.results.reading import Reading, read_folder
@@ -111,7 +112,7 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
 
 ANSWER = (
     "link", "choose", "end to end", "may be as fast", "by how much", "accuracy lost",
-    "fastest without loss",
+    "fastest without loss", "most frames a second, predicted",
 )  # fmt: skip
 """Headings of what to choose."""
 
@@ -121,7 +122,7 @@ def _answer(choice: Choice) -> list[str]:
     name = f"{choice.link}, UE {choice.ue}" if choice.ue else choice.link
     best, lossless = choice.best, choice.lossless
     if best is None:
-        return [name, "nothing valid that may be recommended was measured", *[""] * 5]
+        return [name, "nothing valid that may be recommended was measured", *[""] * 6]
     return [
         name,
         best.label,
@@ -134,6 +135,7 @@ def _answer(choice: Choice) -> list[str]:
         else f"{lossless.label}, {within(lossless)}"
         if lossless
         else "none was measured",
+        most.words if (most := most_frames(choice)) else "not told",
     ]
 
 

@@ -18,6 +18,7 @@ from orchestrator.results.judgement.accuracy import (
 )
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
+from orchestrator.results.judgement.throughput import frames_advice
 from orchestrator.results.judgement.trust import trust
 from orchestrator.results.judgement.validity import pace_words
 from orchestrator.results.judgement.words import (
@@ -46,6 +47,7 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
     for choice in chosen:
         said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
         said += passed_over(table, choice.best) if choice.best else _none_fit(table, choice)
+    said += frames_advice(chosen)
     said += undecided(table, chosen)
     said += _uncompressed_anchor(table)
     said += untrained(table)

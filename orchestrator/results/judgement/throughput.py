@@ -1,0 +1,93 @@
+"""Which cut is best for frames a second, beside the one that is fastest for a single frame.
+
+With several frames under way a pair does as many a second as its slowest stage. Of frames that went
+one after another that is a prediction: as if every stage had a processor of its own, preprocessing
+too, and a link were taken for what its data takes there besides its delay, which is in no other
+frame's way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.ask.flow import UPLINK
+from orchestrator.results.columns.flow import stages_of
+from orchestrator.results.judgement.choice import Choice
+from orchestrator.results.judgement.words import listed
+from orchestrator.results.rows import Row
+from splitbed.timeline import PREPROCESS, is_hop
+
+CLEARLY = 1.05
+"""What is so many times as much is worth a sentence."""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Frames a second of a row, as its slowest stage predicts them."""
+
+    row: Row
+    fps: float
+    slowest: str
+
+    @property
+    def words(self) -> str:
+        """As `stage2: 48.2 (uplink)`."""
+        return f"{self.row.label}: {self.fps:.3g} ({self.slowest})"
+
+
+def throughput_of(row: Row) -> Throughput | None:
+    """That of a row; None where its stages do not tell.
+
+    Other flows than uplink have stages that several nodes do, of which a row has the sum.
+    """
+    if row.flow != UPLINK or row.e2e_ms is None:
+        return None
+    stages = {name: _kept_ms(row, name) for name in (PREPROCESS, *stages_of(row.flow))}
+    told = {name: ms for name, ms in stages.items() if ms is not None}
+    if len(told) < len(stages) or not any(told.values()):
+        return None
+    slowest = max(told, key=told.__getitem__)
+    return Throughput(row, 1e3 / told[slowest], _stage_words(slowest))
+
+
+def _kept_ms(row: Row, stage: str) -> float | None:
+    """How long a frame keeps a stage; None where that is not known."""
+    if not is_hop(stage):
+        ms = row.value(f"{stage}_ms")
+        return ms if isinstance(ms, float) else None
+    if (ms := row.hop_ms(stage)) is None:
+        return None
+    return max(ms - row.asked_of(stage)[1], 0.0)
+
+
+def _stage_words(stage: str) -> str:
+    return stage.replace("part", "part ") if stage.startswith("part") else stage
+
+
+def most_frames(choice: Choice) -> Throughput | None:
+    """The most of any row that may be chosen under these conditions."""
+    fit = [choice.best, *(rival.row for rival in choice.rivals)] if choice.best else []
+    found = [told for row in fit if row and (told := throughput_of(row))]
+    return max(found, key=lambda one: one.fps, default=None)
+
+
+def frames_advice(chosen: Sequence[Choice]) -> list[str]:
+    """Where another is clearly better for frames a second than the one to choose for a frame."""
+    said = [words for choice in chosen if (words := _apart(choice))]
+    if not said:
+        return []
+    return [
+        "For frames a second, predicted by the slowest stage with several under way and a "
+        f"processor for every stage: {listed(said, 'and')}."
+    ]
+
+
+def _apart(choice: Choice) -> str:
+    most, best = most_frames(choice), choice.best
+    own = throughput_of(best) if best else None
+    if most is None or own is None or best is None or most.fps < CLEARLY * own.fps:
+        return ""
+    where = f"{choice.link}, UE {choice.ue}" if choice.ue else choice.link
+    return (
+        f"at {where} best is {most.row.label}, {most.fps:.3g} ({most.slowest}), "
+        f"against {own.fps:.3g} ({own.slowest}) of {best.label}, which takes a single frame least"
+    )
