@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Container
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2s
 from typing import Self
 
@@ -48,6 +48,8 @@ from splitbed.security.addresses import ip_port
 from splitbed.workers.wanted import LOOK_S, check_wanted, pause
 
 _TRAIN_LONGEST_S = 30.0  # 20 full frames at the slowest rate take half of it
+_PEERS = 64
+"""Whose trains are known at a time; as many may be under way."""
 _PINGS = 10
 _TRIES = 20  # of a question, over a link that may lose half of them
 _PATIENCE_S = 0.3  # beyond what the link itself takes: a shared host was seen to stall for 0.1 s
@@ -62,12 +64,22 @@ _TIMESPECS = {one.size: one for one in (struct.Struct("=qq"), struct.Struct("=ii
 _SO_TIMESTAMPNS = 35  # the kernel's time of arrival; Python's socket module lacks the name
 
 
+@dataclass
+class _Peer:
+    """What came of a peer's last train; and the end of that which is sent to it."""
+
+    train: int = -1
+    arrivals_ns: list[int] = field(default_factory=list)
+    sent: threading.Event = field(default_factory=threading.Event)
+
+
 class ProbeServer:
     """Answers pings and trains on UDP ``address:port`` while entered; port 0 picks one.
 
     Only datagrams that carry ``token`` are answered: pass it on another way than this link. So
     nobody else can make it send, and whoever hears it can have a train sent to no other: that goes
-    to who tells what the answer to a ping told him. ``opened`` is a UDP socket to use, of another
+    to who tells what the answer to a ping told him. One train at a time goes to a peer, the last
+    that it asked for; no other waits for it. ``opened`` is a UDP socket to use, of another
     namespace perhaps; it is closed at the end. Raises MachineError when it cannot bind.
     """
 
@@ -91,8 +103,7 @@ class ProbeServer:
         self._socket.settimeout(0.1)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._secret = secrets.token_bytes(16)
-        self._train = -1
-        self._arrivals_ns: list[int] = []
+        self._peers: dict[tuple[str, int], _Peer] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -102,7 +113,9 @@ class ProbeServer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(_TRAIN_LONGEST_S + 1)
+        self._thread.join()
+        for peer in self._peers.values():
+            peer.sent.set()
         self._socket.close()
 
     def _serve(self) -> None:
@@ -118,27 +131,49 @@ class ProbeServer:
         _, kind, train, told = _HEADER.unpack_from(datagram)
         rest = datagram[_HEADER.size :]
         if kind == _TRAIN:
-            if train != self._train:
-                self._train, self._arrivals_ns = train, []
-            if len(self._arrivals_ns) < TRAIN_MOST:
-                self._arrivals_ns.append(arrival_ns)
+            known = self._known(peer)
+            if train != known.train:
+                known.train, known.arrivals_ns = train, []
+            if len(known.arrivals_ns) < TRAIN_MOST:
+                known.arrivals_ns.append(arrival_ns)
         elif kind == _PING:
             header = _HEADER.pack(self.token, kind, train, self._place(peer))
             self._socket.sendto(header + rest, peer)
         elif kind == _ASK_REPORT and len(rest) == 8:
-            seen = self._arrivals_ns if train == self._train else []
+            known = self._known(peer)
+            seen = known.arrivals_ns if train == known.train else []
             report = _REPORT.pack(rate_mbit(seen, skip_ns=int.from_bytes(rest)))
             self._socket.sendto(datagram[: _HEADER.size] + report, peer)
         elif kind == _ASK_TRAIN and len(rest) == _REQUEST.size and told == self._place(peer):
-            frames, gap_ns = _REQUEST.unpack(rest)
-            _send_train(
-                lambda frame: self._socket.sendto(frame, peer),
-                payload_bytes(FRAME_BYTES, peer[0]),
-                self.token,
-                train,
-                min(frames, TRAIN_MOST),
-                min(gap_ns, round(_TRAIN_LONGEST_S * 1e9 / max(1, min(frames, TRAIN_MOST)))),
-            )
+            self._send(peer, train, *_REQUEST.unpack(rest))
+
+    def _known(self, peer: tuple[str, int]) -> _Peer:
+        """What is known of a peer; those that said nothing for longest are forgotten."""
+        known = self._peers.pop(peer, None) or _Peer()
+        self._peers[peer] = known
+        while len(self._peers) > _PEERS:
+            self._peers.pop(next(iter(self._peers))).sent.set()
+        return known
+
+    def _send(self, peer: tuple[str, int], train: int, frames: int, gap_ns: int) -> None:
+        """Begin a train, in a thread of its own."""
+        known, ended = self._known(peer), threading.Event()
+        known.sent.set()  # the one before
+        known.sent = ended
+        frames = min(frames, TRAIN_MOST)
+        gap_ns = min(gap_ns, round(_TRAIN_LONGEST_S * 1e9 / max(1, frames)))
+        size = payload_bytes(FRAME_BYTES, peer[0])
+
+        def send(frame: bytes) -> int:
+            if ended.is_set():
+                raise InterruptedError
+            return self._socket.sendto(frame, peer)
+
+        def sending() -> None:
+            with suppress(OSError):  # it is to end, or the peer is gone
+                _send_train(send, size, self.token, train, frames, gap_ns, ended.wait)
+
+        threading.Thread(target=sending, daemon=True).start()
 
     def _place(self, peer: tuple[str, int]) -> int:
         """A number that nobody knows who does not hear what is sent to this peer."""
@@ -289,14 +324,20 @@ class _Client:
 
 
 def _send_train(
-    send: Callable[[bytes], int], size: int, token: bytes, train: int, frames: int, gap_ns: int
+    send: Callable[[bytes], int],
+    size: int,
+    token: bytes,
+    train: int,
+    frames: int,
+    gap_ns: int,
+    wait: Callable[[float], object] = time.sleep,
 ) -> None:
     padding = bytes(size - _HEADER.size)
     start_ns = time.monotonic_ns()
     for index in range(frames):
         ahead_s = (start_ns + index * gap_ns - time.monotonic_ns()) / 1e9
         if ahead_s > 2e-4:  # sleep is no finer than this
-            time.sleep(ahead_s)
+            wait(ahead_s)
         send(_HEADER.pack(token, _TRAIN, train, index) + padding)
 
 

@@ -3,10 +3,13 @@
 import errno
 import io
 import os
+import select
 import signal
+import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,12 +21,24 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 _NOBODY = (errno.EPIPE, errno.EIO)
 
+MOST_UNREAD_BYTES = 1 << 20
+"""Of a service's log, kept for who reads it slowly; more is left out, and how much is told."""
+_STDERR, _READ_BYTES, _LAST_S = 2, 1 << 16, 1.0
 
-def take_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Have `handler` called for SIGNALS, and SIGTERM sent for a SIGPIPE of another process."""
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+def on_signals(handler: Handler) -> None:
+    """Have `handler` called for SIGNALS."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def take_signals(handler: Handler) -> None:
+    """Have `handler` called for SIGNALS, and SIGTERM sent for a SIGPIPE of another process."""
+    on_signals(handler)
     # that of a socket of ours stays with the thread that wrote to it, where it is blocked
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     threading.Thread(target=_take_pipe, daemon=True).start()
@@ -75,3 +90,66 @@ class _Outliving(io.FileIO):
         if self._end:
             signal.raise_signal(signal.SIGTERM)
         return super().write(data)
+
+
+@contextmanager
+def unread_stderr() -> Iterator[None]:
+    """Whoever writes to stderr inside waits for no reader, where that is a pipe or a socket.
+
+        this process, gRPC's own code ──> pipe ──> a thread, which keeps some ──> stderr as it was
+
+    What is kept at the end has a second.
+    """
+    mode = os.fstat(_STDERR).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        yield
+        return
+    before, ended = os.dup(_STDERR), os.eventfd(0)
+    taken, given = os.pipe()
+    os.dup2(given, _STDERR)
+    os.close(given)
+    carrying = threading.Thread(target=_carry, args=(taken, before, ended), daemon=True)
+    carrying.start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, _STDERR)
+        os.eventfd_write(ended, 1)
+        carrying.join(_LAST_S)
+
+
+def _carry(taken: int, given: int, ended: int) -> None:
+    """Carry from one file to another what comes, until `ended` can be read and all is carried."""
+    kept, lost_bytes, ending = bytearray(), 0, False
+    poll = select.poll()
+    poll.register(taken, select.POLLIN)
+    poll.register(ended, select.POLLIN)
+    while True:
+        if kept:
+            poll.register(given, select.POLLOUT)
+        ready = {file for file, _ in poll.poll(0 if ending and not kept else None)}
+        if taken in ready:
+            data = os.read(taken, _READ_BYTES)
+            fits = data[: MOST_UNREAD_BYTES - len(kept)]
+            kept += fits
+            lost_bytes += len(data) - len(fits)
+        elif ending and not kept:
+            return
+        if ended in ready:
+            poll.unregister(ended)
+            ending = True
+        if given in ready:
+            poll.unregister(given)
+            del kept[: _write(given, kept)]
+            if lost_bytes and not kept:
+                kept += b"\n(%d bytes of the log were left out: nobody read it)\n" % lost_bytes
+                lost_bytes = 0
+
+
+def _write(file: int, data: bytearray) -> int:
+    """Write what surely fits once a file can be written; as if, where nobody is there any more."""
+    try:
+        return os.write(file, data[: select.PIPE_BUF])
+    except OSError:
+        return len(data)

@@ -7,7 +7,7 @@ import grpc
 
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering
-from splitbed.node.config import MOST_CPUS, MOST_SLOWDOWN
+from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN
 from splitbed.node.host import NodeHost
 from splitbed.node.processor import Processor
 from splitbed.node.slowdown import Slowness, limited_slowness, steered, stretched
@@ -30,10 +30,12 @@ class UeService(nodes_pb2_grpc.UeServicer):
         self, request: nodes_pb2.LimitRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.Limited:
         """Slow this node, and measure what that does to its part: by waiting, or by a quota."""
-        if not 0 <= request.slowdown <= MOST_SLOWDOWN or not 0 <= request.cpus <= MOST_CPUS:
+        cpus_can_be = request.cpus == 0 or LEAST_CPUS <= request.cpus <= MOST_CPUS
+        if not 0 <= request.slowdown <= MOST_SLOWDOWN or not cpus_can_be:
             raise NodeError(
                 f"refused to be {request.slowdown:g} times slower, or to have {request.cpus:g} "
-                f"CPUs: up to {MOST_SLOWDOWN:g} times and {MOST_CPUS:g} CPUs can be"
+                f"CPUs: up to {MOST_SLOWDOWN:g} times can be, and {LEAST_CPUS:g} to {MOST_CPUS:g} "
+                "CPUs; with fewer a node would not even answer"
             )
         with self._host.turn(context):
             return self._limit(request)

@@ -15,6 +15,7 @@ from orchestrator.ask.topology import Topology, load_topology
 from splitbed.checked import one_line, read_yaml
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError, did_you_mean
+from splitbed.node.config import LEAST_CPUS, MOST_CPUS
 
 MIN_FRAMES, MAX_FRAMES = 3, 9
 """Of a cell that ends when its frames are enough, where nothing else is asked."""
@@ -52,7 +53,7 @@ Slowdowns = Annotated[
     tuple[Annotated[float, Field(ge=1, le=1000)], ...], BeforeValidator(comma_list)
 ]
 Shares = Annotated[
-    tuple[Annotated[float, Field(ge=0.001, le=1024)], ...], BeforeValidator(comma_list)
+    tuple[Annotated[float, Field(ge=LEAST_CPUS, le=MOST_CPUS)], ...], BeforeValidator(comma_list)
 ]
 
 

@@ -135,6 +135,7 @@ def run_node(
 ) -> None:
     """Serve what ``planes`` makes for this node's host until SIGTERM; the stack ends with it."""
     os.environ.setdefault("GRPC_EXPERIMENTS", GRPC_EXPERIMENTS)  # read when gRPC begins
+    from splitbed.ending import unread_stderr
     from splitbed.logs import configure
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder
@@ -149,6 +150,7 @@ def run_node(
     ALLOWED.session_bytes = config.limits.session_bytes
     keep_freed_memory()
     with ExitStack() as stack:
+        stack.enter_context(unread_stderr())
         folder = stack.enter_context(own_folder(f"{role}-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
         host = NodeHost(role, folder, config.limits)

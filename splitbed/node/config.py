@@ -18,8 +18,8 @@ PARCELS = 4
 """Parts that are ready to be delivered, for each session that may be open."""
 MOST_RUNS = 100_000
 """Of a part, to warm it up or to profile it."""
-MOST_SLOWDOWN, MOST_CPUS = 10_000.0, 1024.0
-"""Of a processor that is to be slowed."""
+MOST_SLOWDOWN, LEAST_CPUS, MOST_CPUS = 10_000.0, 0.02, 1024.0
+"""Of a processor that is to be slowed; a node with fewer would not answer while it computes."""
 _LEAST_CODED_BYTES = 64 << 20
 
 _NAME = r"^[a-z][a-z0-9-]{0,30}$"

@@ -16,6 +16,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from splitbed.ending import on_signals
 from splitbed.errors import MachineError, NodeError
 from splitbed.logs import log
 from splitbed.node.answering import Requests
@@ -123,7 +124,7 @@ class InFlight:
 
 
 def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
-    """Serve until SIGTERM or SIGINT, then let the frames in flight finish.
+    """Serve until a signal ends it, then let the frames in flight finish.
 
     Raises UsageError for an address or certificates that cannot be used, MachineError for a port
     that is taken, and where this process may open too few files.
@@ -136,7 +137,7 @@ def serve(config: NodeConfig, in_flight: InFlight, *planes: Plane) -> None:
     allowed = config.tls is not None or config.insecure
     for plane in planes:
         checked_address(plane.address, allowed=allowed)
-    signal.signal(signal.SIGTERM, stop)
+    on_signals(stop)
     signal.signal(signal.SIGINT, stop)
     healths = [health.HealthServicer() for _ in planes]
     connections = _connections(config.limits.connections, len(planes))

@@ -25,10 +25,13 @@ from splitbed.workers.fork_server import prepare
 from splitbed.workers.task import Answer, Ready, is_expendable
 from splitbed.workers.worker import Worker
 
+_SESSION = "splitbed.runtime.session"
 _NEEDS = {
-    "onnx": ("splitbed.graphs.onnx.parts", "splitbed.runtime.onnx"),
-    "tflite": ("splitbed.graphs.tflite.parts", "splitbed.runtime.tflite:interpreter_class"),
-}
+    "onnx": (_SESSION, "splitbed.graphs.onnx.parts", "splitbed.runtime.onnx"),
+    "tflite": (
+        _SESSION, "splitbed.graphs.tflite.parts", "splitbed.runtime.tflite:interpreter_class"
+    ),
+}  # fmt: skip
 """What it takes to check and run a file, imported once for all."""
 _NO_MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 """What runtimes say where they get none."""

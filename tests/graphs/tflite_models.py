@@ -424,6 +424,25 @@ def computed_shape() -> Any:
     )
 
 
+def filled(size: int) -> Any:
+    """Its input and as many ones."""
+    return model(
+        {
+            "x": tensor([4]),
+            "dims": constant(np.array([size], np.int32)),
+            "one": constant(np.ones((), np.float32)),
+            "ones": tensor([size]),
+            "y": tensor([size + 4]),
+        },
+        [
+            op("FILL", "dims one", "ones", schema.FillOptionsT()),
+            op("CONCATENATION", "x ones", "y", schema.ConcatenationOptionsT()),
+        ],
+        "x",
+        "y",
+    )
+
+
 def save(proto: Any, path: Path) -> Path:
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(proto.Pack(builder), b"TFL3")

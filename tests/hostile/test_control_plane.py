@@ -6,18 +6,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
+from splitbed.graphs.formats import format_named, load_graph
+from splitbed.graphs.parts import store
+from splitbed.messages import packed
 from splitbed.node.config import Tls
 from splitbed.security.access import RUN_KEY, open_channel
 from splitbed.security.authority import issue_authority
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
-from tests.hostile.attacked import LOCKED_S, SMALL, Attacked, attacked
+from tests.graphs import models
+from tests.hostile.attacked import LEAST_LOCK_S, LOCKED_S, SMALL, Attacked, attacked
 from tests.hostile.length import tries
+from tests.hostile.test_files import deployed
 from tests.security.certified import certified
 from tests.shared_machine import until
 
@@ -87,6 +95,45 @@ def test_a_half_sent_deploy_is_ended_by_reset(edge: Attacked) -> None:
         stub: Any = nodes_pb2_grpc.NodeStub(edge.channel)
         stub.Reset(nodes_pb2.ResetRequest(), timeout=LOCKED_S)
         until(lambda: not begun.is_active())
+
+
+def endless(folder: Path) -> tuple[int, tuple[bytes, ...]]:
+    """Layers and files of a model that is quick on made-up inputs, and takes minutes on 1000s."""
+    nodes = [
+        models.node("Sub", "x hundred", "over"),
+        models.node("Relu", "over", "units"),
+        models.node("Mul", "units thousand", "wanted"),
+        models.node("Cast", "wanted", "size", to=7),
+        models.node("ConstantOfShape", "size", "a0"),
+        *(models.node("Cos", f"a{place}", f"a{place + 1}") for place in range(400)),
+        models.node("ReduceSum", "a400", "y", keepdims=0),
+    ]
+    weights = {
+        "hundred": np.array([100], np.float32),
+        "thousand": np.array([10_000], np.float32),
+    }
+    path = models.save(
+        models.model(nodes, {"x": [1]}, {"y": None}, weights), folder / "endless.onnx"
+    )
+    graph = load_graph(path)
+    stored = store(graph, folder / "stored").folder
+    return graph.n, tuple((stored / name).read_bytes() for name in format_named("onnx").FILES)
+
+
+def test_a_run_that_does_not_end_is_ended_by_reset(edge: Attacked, tmp_path: Path) -> None:
+    layers, files = endless(tmp_path)
+    assert not deployed(edge, "onnx", layers, *files)
+    stub, packets = (
+        nodes_pb2_grpc.EdgeStub(edge.channel),
+        packed(0, {"x": np.array([1000], np.float32)}),
+    )
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(lambda: stub.SetReference(packets))
+        time.sleep(1)
+        assert not run.done()
+        ask: Any = nodes_pb2_grpc.NodeStub(edge.channel)
+        ask.Reset(nodes_pb2.ResetRequest(), timeout=LEAST_LOCK_S)
+        assert "CANCELLED" in str(run.exception())
 
 
 def test_clients_that_vanish_in_their_calls_keep_nobody_out(edge: Attacked) -> None:

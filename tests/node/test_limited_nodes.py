@@ -302,6 +302,7 @@ def test_a_part_is_warmed_up_so_many_times(either: grpc.Channel) -> None:
         LimitRequest(slowdown=float("inf")),
         LimitRequest(slowdown=float("nan")),
         LimitRequest(slowdown=-1),
+        LimitRequest(cpus=0.0199),
         LimitRequest(cpus=1025),
         LimitRequest(cpus=float("nan")),
         LimitRequest(cpus=-1),
@@ -311,7 +312,7 @@ def test_a_processor_is_slowed_so_much(ue: grpc.Channel, asked: LimitRequest) ->
     stub = rpc.UeStub(ue)
     said = refusal(lambda: stub.LimitProcessor(asked))
     assert "10000 times" in said
-    assert "1024 CPUs" in said
+    assert "0.02 to 1024 CPUs" in said
     stub.LimitProcessor(LimitRequest(slowdown=10_000))
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from splitbed.errors import NodeError
-from splitbed.node.config import MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
+from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
 
 LEAST = {
     "message_bytes": 1 << 20, "tensor_bytes": 1 << 10, "model_bytes": 1 << 10,
@@ -26,7 +26,7 @@ def test_limits_are_what_the_page_says() -> None:
         "connections": 2048,
     }  # fmt: skip
     assert Limits().model_dump() == told
-    assert (MOST_SLOWDOWN, MOST_CPUS) == (10_000, 1024)
+    assert (MOST_SLOWDOWN, LEAST_CPUS, MOST_CPUS) == (10_000, 0.02, 1024)
     assert checked_runs(0) == 0
     assert checked_runs(7) == 7
 

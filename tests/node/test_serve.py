@@ -1,15 +1,25 @@
 """Where a node may listen, and what it says when it cannot."""
 
 import resource
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
 
+import grpc
 import pytest
 
 from splitbed.errors import UsageError
 from splitbed.node.tcp import facts_to
 from splitbed.security.addresses import checked_address, data_address, host_and_port, ip_port
+from splitbed.v1 import nodes_pb2
+from splitbed.v1 import nodes_pb2_grpc as rpc
+from tests.node.loopback import free_port
+from tests.shared_machine import AS_USUAL, HANG_S, until
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5", "localhost:5", "[::1]:5", "unix:/run/x"])
@@ -94,3 +104,44 @@ def test_the_kernel_tells_of_a_connection_by_its_peer(host: str) -> None:
         assert facts.mss_bytes > 500
         assert facts.retransmits == 0
         assert facts_to(("127.0.0.1", 1)) is None
+
+
+@contextmanager
+def serving(folder: Path, stderr: int | IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
+    """An edge node whose control plane is a socket in that folder."""
+    argv = [*AS_USUAL, sys.executable, "-m", "edge_node", "serve", "--log", "json"]
+    argv += ["--listen", f"127.0.0.1:{free_port()}", "--control", f"unix:{folder}/control"]
+    with subprocess.Popen(argv, stderr=stderr) as node:
+        try:
+            until((folder / "control").exists, node)
+            yield node
+        finally:
+            node.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGQUIT])
+def test_a_node_of_a_terminal_that_is_closed_ends_as_it_does_by_sigterm(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    with (tmp_path / "log").open("wb") as log, serving(tmp_path, log) as node:
+        with grpc.insecure_channel(f"unix:{tmp_path}/control") as channel:
+            grpc.channel_ready_future(channel).result(HANG_S)
+        node.send_signal(how)
+        assert node.wait(HANG_S) == 0
+    assert "stopping" in (tmp_path / "log").read_text()
+
+
+def test_a_log_that_nobody_reads_holds_up_no_call(tmp_path: Path) -> None:
+    with serving(tmp_path, subprocess.PIPE) as node:
+        with grpc.insecure_channel(f"unix:{tmp_path}/control") as channel:
+            for number in range(200):  # 400 KB, where a pipe has room for 64
+                piece = nodes_pb2.ModelPiece(format=f"{number} " + "x" * 5000)
+                with suppress(grpc.RpcError):
+                    rpc.EdgeStub(channel).Deploy(iter([piece]), timeout=HANG_S)
+            ask: Any = rpc.NodeStub(channel)
+            assert ask.Describe(nodes_pb2.DescribeRequest(), timeout=HANG_S).name == "edge"
+        assert node.stderr is not None
+        lines = [node.stderr.readline() for _ in range(201)]
+        assert b"refused a model of format '199 " in lines[-1]
+        node.terminate()
+        assert b"stopping" in node.stderr.read()

@@ -2,19 +2,24 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
 
 from splitbed.errors import UsageError
+from splitbed.graphs.formats import load_graph
 from splitbed.runtime import trial
 from splitbed.runtime.early import Early
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo
 from splitbed.workers.allowance import ALLOWED, Allowance
+from splitbed.workers.worker import Worker
+from tests.graphs import tflite_models
 from tests.graphs.models import MODELS, looping, model, node, save
 from tests.shared_machine import HANG_S
+from tests.workers import tasks
 
 X, Y = TensorInfo("x", "FP32", (4,)), TensorInfo("y", "FP32", (-1,))
 
@@ -87,6 +92,20 @@ def test_a_size_is_not_taken_for_a_weight_that_was_to_come(tmp_path: Path, size:
     assert trial.KNOWN.holds(asked.files, asked.run) == (size == 0)
 
 
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
+def test_a_worker_has_all_that_a_trial_takes_when_it_begins(tmp_path: Path, form: str) -> None:
+    """To import it each time took ten times as long as to refuse a file."""
+    build = tflite_models.MODELS["chain"] if form == "tflite" else MODELS["chain"]
+    path = (tflite_models.save if form == "tflite" else save)(build(), tmp_path / f"chain.{form}")
+    graph = load_graph(path)
+    trial.expect(form)
+    asked = trial.Asked(str(path), graph.inputs, graph.outputs, 1, form)
+    question = {"task": f"{trial.__name__}:attempt", "asked": msgspec.to_builtins(asked)}
+    task = f"{tasks.__name__}:{tasks.imported.__name__}"
+    with Worker(task, question, Allowance.of_files(1)) as worker:
+        assert worker.answer() == {"modules": []}
+
+
 def test_what_passed_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = save(MODELS["residual"](), tmp_path / "first.onnx")
     graph = onnx.load(first).graph
@@ -101,3 +120,19 @@ def test_what_passed_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.Monk
 def _info(info: onnx.ValueInfoProto) -> TensorInfo:
     shape = tuple(dim.dim_value or 1 for dim in info.type.tensor_type.shape.dim)
     return TensorInfo(info.name, "FP32", shape)
+
+
+def test_a_tflite_file_may_take_so_much_memory_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tensors are laid out before the first run, or when their sizes are computed."""
+    monkeypatch.setattr(ALLOWED, "session_bytes", 256 << 20)
+    x, y = TensorInfo("x", "FP32", (4,)), TensorInfo("y", "FP32", (-1,))
+
+    def filled(size: int) -> PartSession:
+        path = tflite_models.save(tflite_models.filled(size), tmp_path / f"{size}.tflite")
+        return PartSession(path, [x], [y])
+
+    filled(1 << 20).close()
+    with pytest.raises(UsageError, match=r"cannot run .*\.tflite"):
+        filled(1 << 28)

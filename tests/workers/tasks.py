@@ -4,7 +4,9 @@ import ctypes
 import inspect
 import os
 import signal
+import sys
 import time
+from importlib import import_module
 from io import BufferedReader
 from pathlib import Path
 
@@ -22,6 +24,14 @@ def threads(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     """How many its process has."""
     ready()
     return {"threads": len([*Path("/proc/self/task").iterdir()])}
+
+
+def imported(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """What another task imports that was not there."""
+    before = {*sys.modules}
+    module, _, function = str(asked["task"]).partition(":")
+    getattr(import_module(module), function)(asked["asked"], fed, ready)
+    return {"modules": sorted({*sys.modules} - before)}
 
 
 def crash(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
