@@ -158,6 +158,15 @@ def add_veth(one: Namespace, device: str, other: Namespace, peer: str) -> None:
     one.run(["ip", "link", "add", "name", device, *pair], passed=[other.fd])
 
 
+def single_segments(namespace: Namespace, device: str) -> None:
+    """Have TCP hand ``device`` one segment at a time, as the wire would carry them.
+
+    With its super-packets netem's loss of 1 % drops 0.5 % of the segments, whatever ethtool says
+    about tso and gso.
+    """
+    namespace.run(["ip", "link", "set", device, "gso_max_segs", "1"])
+
+
 def privileged() -> bool:
     """Whether this process may make network namespaces and shape links in them."""
     status = Path("/proc/self/status").read_text()

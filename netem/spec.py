@@ -80,6 +80,17 @@ class Shape(Frozen):
         longer = {"delay_ms": self.delay_ms + ms, "queue_packets": queue_packets}
         return type(self)(**{**dict(self), **longer})
 
+    def before(self, other: Self) -> Self:
+        """This direction and then the other, as one: the lesser rate, and what both do besides."""
+        both = {
+            "rate_mbit": min(self.rate_mbit, other.rate_mbit),
+            "delay_ms": self.delay_ms + other.delay_ms,
+            "jitter_ms": self.jitter_ms + other.jitter_ms,
+            "loss_pct": 100 - (100 - self.loss_pct) * (100 - other.loss_pct) / 100,
+        }
+        # each holds what is in flight in it: together they hold that of both
+        return type(self)(**both, queue_packets=self.queue_packets + other.queue_packets)
+
     def serialisation_ms(self, frame_bytes: int) -> float:
         """Time that a frame of ``frame_bytes`` occupies the link."""
         return frame_bytes * 8 / (self.rate_mbit * 1e3)
@@ -94,6 +105,12 @@ class LinkSpec(Frozen):
     def held(self, ms: float) -> Self:
         """Both directions :meth:`Shape.held`."""
         return type(self)(uplink=self.uplink.held(ms), downlink=self.downlink.held(ms))
+
+    def behind(self, access: Self) -> Self:
+        """As the way is to whoever reaches this link over another one, its ``access``."""
+        return type(self)(
+            uplink=access.uplink.before(self.uplink), downlink=self.downlink.before(access.downlink)
+        )
 
     @property
     def words(self) -> str:

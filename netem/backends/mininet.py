@@ -19,7 +19,7 @@ from mininet.net import Mininet
 from netem import qdisc
 from netem.backends.network import Cable, Network
 from netem.link import Link
-from netem.namespace import Namespace, prepare
+from netem.namespace import Namespace, prepare, single_segments
 from netem.spec import Shape
 from splitbed.errors import LinkError
 
@@ -94,7 +94,7 @@ def _joined(
     (ue, ue_device), (edge, edge_device) = cable.ends
     link = net.addLink(hosts[ue], hosts[edge], intfName1=ue_device, intfName2=edge_device)
     for node, device in cable.ends:
-        nodes[node].run(["ip", "link", "set", device, "gso_max_segs", "1"])  # as in native.py
+        single_segments(nodes[node], device)
     cable.bring_up(nodes)
     return cable.link(
         "mininet",

@@ -71,6 +71,10 @@ class FlowWords(TypedDict, total=False):
             "[all, shared out in order]"
         ),
     ]
+    ues: Annotated[
+        int | str | Sequence[int],
+        Says("UEs that share one link to the edge, a list: 1,2,4,8 (docs/links.md). [1]"),
+    ]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
     ]

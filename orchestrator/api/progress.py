@@ -8,7 +8,6 @@ from typing import Literal
 
 from orchestrator.api.time_left import TimeLeft
 from orchestrator.ask.grid import Cell
-from orchestrator.ask.links import links_words
 from orchestrator.ask.split_point import cut_name, encodes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord
@@ -127,4 +126,4 @@ def cell_words(cell: Cell) -> str:
     asked = cell.configuration
     codec = f", {asked.codec}," if encodes(asked.codec) else ""
     pace = f", UE {asked.pace.words}" if asked.pace.limits else ""
-    return f"{cut_name(asked.split_name, asked.split)}{codec} at {links_words(cell.links)}{pace}"
+    return f"{cut_name(asked.split_name, asked.split)}{codec} at {asked.link_words}{pace}"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from orchestrator.ask.links import links_words
 from orchestrator.reports.export import with_all_columns
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.archive import extract
@@ -148,7 +147,7 @@ class Run:
                 split=cell.split,
                 split_name=cell.split_name,
                 codec=cell.codec,
-                link=links_words(cell.every_link),
+                link=cell.link_words,
                 ue=cell.ue,
                 number=place,
                 e2e_ms=timeline.e2e_ms,

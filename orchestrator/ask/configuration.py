@@ -6,15 +6,20 @@ from functools import cached_property
 from itertools import pairwise
 
 from netem.spec import LinkSpec
+from orchestrator.ask.crowd import UE, Crowd, OwnUe
 from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
 from orchestrator.ask.heads import Heads
 from orchestrator.ask.itinerary import crossings, itinerary, with_head
-from orchestrator.ask.links import links_words
+from orchestrator.ask.links import links_words, shared_words
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
 from splitbed.flow import Itinerary, Span
 from splitbed.model_coders import coder_named
+
+Loading = tuple[tuple[int, ...], tuple[tuple[str, int | None], ...]]
+"""After how many layers each part but the last ends; and the UEs that share, with cuts of their
+own."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,58 @@ class Configuration:
     """Which outputs the head of each user makes; none told: each makes all."""
     later_links: tuple[LinkSpec, ...] = ()
     """Those after the first, where the flow has several that differ."""
+    ues: Crowd = ()
+    """Those that share the link, where there are several."""
+    ue: str = UE
+    """The one of them that it is of, where it is of one."""
+
+    @cached_property
+    def each(self) -> "tuple[Configuration, ...]":
+        """That of each UE: of the one that there is, or of each of several."""
+        return tuple(map(self._of, self.ues)) or (self,)
+
+    def _of(self, own: OwnUe) -> "Configuration":
+        k = self.k if own.cut is None else own.cut
+        parted, was_parted = 0 < k < self.n, 0 < self.k < self.n
+        if parted:
+            codec = own.codec or (self.codec if was_parted else RAW)
+        elif k == self.k:
+            codec = self.codec
+        else:
+            codec = NOTHING if k else RAW
+        link = self.link
+        if link and (access := own.access(link.uplink.rate_mbit)):
+            link = link.behind(access)
+        return replace(
+            self,
+            k=k,
+            split_name=self.split_name if k == self.k else own.split or self.split_name,
+            codec=codec,
+            device_model=self.device_model and k == self.k,
+            pace=own.pace or self.pace,
+            link=link,
+            ues=(),
+            ue=own.name,
+        )
+
+    def node(self, name: str) -> str:
+        """A node of its flow as the testbed has it, where ``ue`` may be one of several."""
+        return self.ue if name == UE else name
+
+    @property
+    def link_words(self) -> str:
+        """Its links in words, and how many UEs share one."""
+        return links_words(self.links) + shared_words(len(self.ues))
 
     @property
     def cuts(self) -> tuple[int, ...]:
         """After how many layers each part but the last ends."""
         return self.k, *self.later
+
+    @property
+    def loading(self) -> "Loading":
+        """What is loaded for it on which UEs: cells that agree in that need load nothing anew."""
+        return self.cuts, tuple((own.name, own.cut) for own in self.ues)
 
     @property
     def links(self) -> tuple[LinkSpec, ...]:
@@ -65,9 +117,10 @@ class Configuration:
     def key(self) -> str:
         """Names it in a journal: the split and all that is asked of it."""
         flow = "" if self.flow == UPLINK else f"{self.flow} "
-        link = f" over {links_words(self.links)}" if self.link else ""
+        link = f" over {self.link_words}" if self.link else ""
         pace = f" on UE {self.pace.words}" if self.pace.limits else ""
-        return f"{flow}{self.split} {self.codecs}{link}{pace}"
+        whose = "" if self.ue == UE else f"{self.ue} "
+        return f"{whose}{flow}{self.split} {self.codecs}{link}{pace}"
 
     @property
     def words(self) -> str:
@@ -136,6 +189,8 @@ class Configuration:
     @property
     def lossless(self) -> bool:
         """Whether every part is the model's own, and gets the very tensors of the one before."""
+        if self.ues:
+            return all(one.lossless for one in self.each)
         kept = not self.part_coder or coder_named(self.part_coder).lossless
         return (
             kept
@@ -158,8 +213,9 @@ class Configuration:
         """Whether a codec needs the ranges of what crosses."""
         return any(codec_named(codec).calibrated for _, codec in self.coding)
 
-    def over(self, links: Sequence[LinkSpec], pace: Pace) -> "Configuration":
-        """The same split and codecs over these links of its flow, at this pace."""
+    def over(self, links: Sequence[LinkSpec], pace: Pace, ues: Crowd = ()) -> "Configuration":
+        """The same split and codecs over these links of its flow, at this pace, of these UEs."""
         first, *later = links
         alike = len({*links}) == 1
-        return replace(self, link=first, later_links=() if alike else tuple(later), pace=pace)
+        later_links = () if alike else tuple(later)
+        return replace(self, link=first, later_links=later_links, pace=pace, ues=ues)

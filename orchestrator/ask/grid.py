@@ -12,6 +12,7 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.crowd import OwnUe, crowds
 from orchestrator.ask.flow import FLOWS, anchors_of, delivery_hop, shape_of
 from orchestrator.ask.heads import Heads, shared_out
 from orchestrator.ask.pace import paces
@@ -80,6 +81,13 @@ class Cell:
         return self.configuration.links
 
     @property
+    def ways(self) -> tuple[LinkSpec, ...]:
+        """What is proved: these, or of several UEs the way of each to the edge."""
+        each = self.configuration.each
+        ways = tuple(one.link for one in each if one.link)
+        return ways if self.configuration.ues else self.links
+
+    @property
     def wire_ms(self) -> float:
         """What input and intermediate data take on the wire, not encoded."""
         asked = self.configuration
@@ -134,10 +142,19 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     """
     asked = configurations(config, model, lambda cut: _codecs(config, model, cut))
     cells = []
+    among = [tuple(_tried(own.on(model), model) for own in ues) for ues in crowds(config)]
     for _, of_split in groupby(asked, key=lambda one: one.cuts):
-        for pace, links, one in product(paces(config), config.flow_links, [*of_split]):
-            cells.append(cell_of(one.over(links, pace), model, config))
+        grid = product(paces(config), config.flow_links, among, [*of_split])
+        for pace, links, ues, one in grid:
+            cells.append(cell_of(one.over(links, pace, ues), model, config))
     return cells
+
+
+def _tried(own: OwnUe, model: CutModel) -> OwnUe:
+    """The same; UsageError where its codec cannot code what crosses."""
+    if own.codec and own.cut and own.cut < model.graph.n:
+        codec_named(own.codec).bind(model.graph.cuts[own.cut].tensors, _made_up(model, own.cut))
+    return own
 
 
 def configurations(
@@ -249,16 +266,16 @@ def anchors_again(cells: Sequence[Cell], blocks: int) -> list[Visit]:
     for cell in cells:
         asked = cell.configuration
         if asked.cuts in anchors_of(asked.flow, asked.n).values():
-            found.setdefault((asked.cuts, asked.links, asked.pace), cell)
+            found.setdefault((asked.loading, asked.links, asked.pace), cell)
     return [Visit(cell, blocks) for cell in found.values()]
 
 
 def _in_groups(
     cells: Sequence[Cell], block: int, room: int, dice: random.Random
 ) -> Iterator[list[Visit]]:
-    splits: dict[tuple[int, ...], list[Visit]] = defaultdict(list)
+    splits: dict[object, list[Visit]] = defaultdict(list)
     for cell in cells:
-        splits[cell.configuration.cuts].append(Visit(cell, block))
+        splits[cell.configuration.loading].append(Visit(cell, block))
     order = dice.sample(list(splits.values()), len(splits))
     for first in range(0, len(order), room):
         group = [*chain(*order[first : first + room])]

@@ -180,3 +180,8 @@ def link_at(rate_mbit: float, delay_ms: float) -> LinkSpec:
 def links_words(links: Sequence[LinkSpec]) -> str:
     """The links of a flow in words: one where all are alike."""
     return " and ".join(link.words for link in (links if len({*links}) > 1 else links[:1]))
+
+
+def shared_words(ues: int) -> str:
+    """Behind the words of a link, that so many UEs share it; nothing where one has it."""
+    return f", shared by {ues} UEs" if ues > 1 else ""

@@ -11,7 +11,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions, OwnShape
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
-from orchestrator.ask.topology import Topology, load_topology
+from orchestrator.ask.topology import MOST_UES, Topology, load_topology
 from splitbed.checked import one_line, read_yaml
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError, did_you_mean
@@ -48,6 +48,11 @@ def _shapes(value: object) -> object:
 
 Splits = Annotated[str, BeforeValidator(_split)]
 Frames = Annotated[int, Field(ge=MIN_FRAMES, le=100_000)]
+Counts = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MOST_UES)], ...],
+    BeforeValidator(comma_list),
+    Field(min_length=1),
+]
 Source = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
 Slowdowns = Annotated[
     tuple[Annotated[float, Field(ge=1, le=1000)], ...], BeforeValidator(comma_list)
@@ -64,6 +69,7 @@ class SweepConfig(LinkOptions):
     split: Splits = "named"
     flow: str = UPLINK
     heads: Words | None = None
+    ues: Counts | None = None
     private_layers: int | None = Field(None, ge=1, le=1_000_000)
     accuracy_frames: int = Field(100, ge=1, le=100_000)
     max_drop: float = Field(MAX_DROP, ge=0, allow_inf_nan=False)

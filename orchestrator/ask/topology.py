@@ -1,7 +1,7 @@
 """Topologies: where the nodes are and how they are joined, as YAML to copy and change."""
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network
 from itertools import combinations
@@ -90,8 +90,33 @@ class LocalLink(LinkPlace):
     subnet: str | None = None
 
 
+class UePlace(Frozen):
+    """What one of several UEs has of its own; all else it has as it is swept.
+
+    ``shape`` is that of its access, before the link that all of them share.
+    """
+
+    split: str | None = None
+    codec: str | None = None
+    slowdown: float | None = Field(None, ge=1, le=1000)
+    cpus: float | None = Field(None, ge=0.001, le=1024)
+    shape: OwnShapeWords = OwnShape()
+
+    @model_validator(mode="after")
+    def _has_one_pace(self) -> Self:
+        if self.slowdown is not None and self.cpus is not None:
+            raise ValueError("a UE is slowed by slowdown, or by cpus: give one")
+        return self
+
+
+MOST_UES = 64
+
+
 class Namespaces(_Joined):
-    """Namespaces on this machine, one a node, and the links between them."""
+    """Namespaces on this machine, one a node, and the links between them.
+
+    With ``ues`` the node ``ue`` is each of these, all over its one link.
+    """
 
     link_backend: str = "auto"
     subnet: str = "10.77.0.0/24"
@@ -99,6 +124,7 @@ class Namespaces(_Joined):
     data_port: int = Field(50051, ge=1024, le=65535)
     nodes: Annotated[tuple[NodeName, ...], AfterValidator(_no_duplicates)] = PAIR
     links: Mapping[str, LocalLink] = {"link": LocalLink(ends=PAIR)}
+    ues: Annotated[Mapping[NodeName, UePlace], Field(max_length=MOST_UES)] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,11 +133,18 @@ class Namespaces(_Joined):
     @cached_property
     def subnets(self) -> dict[str, str]:
         """Of each link."""
-        first = IPv4Network(self.subnet)
         return {
-            name: link.subnet or f"{first[0] + place * first.num_addresses}/{first.prefixlen}"
+            name: link.subnet or self._subnet(place)
             for place, (name, link) in enumerate(self.links.items())
         }
+
+    def accesses(self, ues: Iterable[str]) -> dict[str, str]:
+        """The subnet of each UE's access, where there are several."""
+        return {name: self._subnet(place) for place, name in enumerate(ues, len(self.links))}
+
+    def _subnet(self, place: int) -> str:
+        first = IPv4Network(self.subnet)
+        return f"{first[0] + place * first.num_addresses}/{first.prefixlen}"
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
@@ -122,6 +155,9 @@ class Namespaces(_Joined):
         for (one, at), (other, there) in combinations(self.subnets.items(), 2):
             if IPv4Network(at).overlaps(IPv4Network(there)):
                 raise ValueError(f"the subnets of {one} and {other}, {at} and {there}, overlap")
+        for name in self.ues:
+            if kind_of(name) != "ue" or name in self.nodes:
+                raise ValueError(f"ues: {name} cannot be one of several: call them ue-1, ue-2, …")
         return self
 
 

@@ -16,10 +16,11 @@ from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
+from orchestrator.measure.loads.crowd import CrowdFrames
 from orchestrator.measure.machine import MachineMeter
 from orchestrator.measure.time_limits import TimeLimits, warming_bytes
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
+from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord, UeRecord
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed, in_order
 from splitbed.tensors import TensorInfo
@@ -41,6 +42,7 @@ def cell_record(
         flow=asked.flow,
         lossless=asked.lossless,
         ue=asked.pace.words,
+        ues=tuple(map(UeRecord.of, asked.each)) if asked.ues else (),
         intermediate_tensors=len(crossing),
         intermediate_bytes=cell.crossing_bytes,
         tensors=tuple(
@@ -82,11 +84,11 @@ class CellMeasurement:
         if clocks:
             clocks.begin()
         ready = self.set_up(cell)
-        with self.parts.paced(asked.pace) as slowed:
+        with self.parts.each_paced(asked) as slowed:
             self._frames(cell, record.attempt, keep)
         if clocks:
             clocks.read()
-        after = proved(self.bed, self.watcher, cell.links)
+        after = proved(self.bed, self.watcher, cell.ways)
         return replace(
             record,
             part1_bytes=self.parts.loaded.part1_bytes,
@@ -110,9 +112,10 @@ class CellMeasurement:
         read_back = self.bed.shape(cell.links)
         # the first bytes of a connection travel slower
         if warming := warming_bytes(cell):
-            self.bed.pair.warm_link(warming, self.limits.frame_s(cell))
+            ues = [own.name for own in cell.configuration.ues]
+            self.bed.pair.warm_link(warming, self.limits.frame_s(cell), ues)
         meter = MachineMeter(self.bed.pair)
-        proofs = proved(self.bed, self.watcher, cell.links, begins=True)
+        proofs = proved(self.bed, self.watcher, cell.ways, begins=True)
         timeout_s = self.limits.delivery_s(cell, self.parts.delivered_bytes)
         delivery_ms = self.parts.deliver(*cell.links, timeout_s=timeout_s)
         self.parts.assign(cell.configuration)
@@ -124,6 +127,13 @@ class CellMeasurement:
         # sizes of all cells rest on the same inputs, whatever their codec and however many frames
         inputs = len(self.bed.model.inputs)
         rounds = math.ceil(self.config.least_runs / inputs)
+        if cell.configuration.ues:
+            crowd = CrowdFrames(self.bed, self.parts, self.limits)
+            for taken in crowd.take(cell, rounds * inputs, self.config.most_runs, attempt):
+                keep(taken)
+                self.watcher.frame(taken.record, taken.stages)
+                self.bed.interruption.check()
+            return
         choosing = UntilEnough(cell, rounds * inputs, self.config.most_runs)
         frames = Frames(self.bed, self.parts, self.limits, self.watcher)
         for _ in frames.take(choosing, attempt, keep):
@@ -135,13 +145,21 @@ def proved(
 ) -> tuple[ProofRecord, ...]:
     """Measure each link of the flow, which are shaped so; watchers see it. Raises NodeError.
 
-    Where a cell `begins`, rates may be known: see :meth:`Proofs.prove`.
+    Of several UEs that share one, `links` are their ways to the edge, whose rates are measured from
+    the first UE alone, unless they differ. Where a cell `begins`, rates may be known: see
+    :meth:`Proofs.prove`.
     """
-    found = []
-    for number, (ends, link) in enumerate(in_order(bed.pair.links, links)):
+    found, shared = [], None
+    several = bed.pair.links[: len(links)] if bed.pair.ues else bed.pair.links
+    for number, (ends, link) in enumerate(in_order(several, links)):
         started = time.monotonic()
+        as_first = bed.pair.ues and rates_of(link) == rates_of(links[0])
+        proof = bed.pair.proofs.prove(
+            number, link, begins=begins, shared=shared if as_first else None
+        )
+        shared = shared or proof
         said = MessageToDict(
-            bed.pair.proofs.prove(number, link, begins=begins),
+            proof,
             preserving_proto_field_name=True,
             always_print_fields_with_no_presence=True,
         )
@@ -149,3 +167,8 @@ def proved(
         found.append(ProofRecord.from_plain({**said, **told}))
         watcher.proved(link, found[-1])
     return tuple(found)
+
+
+def rates_of(link: LinkSpec) -> tuple[float, float]:
+    """Up and down, in Mbit/s."""
+    return link.uplink.rate_mbit, link.downlink.rate_mbit

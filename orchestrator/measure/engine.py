@@ -77,7 +77,7 @@ class Engine:
 
     def prepare(self, cells: Sequence[Cell], journal: Journal) -> None:
         """Profile the nodes, calibrate and judge the codecs of these cells, unless it was done."""
-        asked = [cell.configuration for cell in cells]
+        asked = [one for cell in cells for one in cell.configuration.each]
         if self._prepared.issuperset(new := {one.coding for one in asked}):
             return
         if self._config.profile and not self._config.races:
@@ -105,7 +105,8 @@ class Engine:
 
     def calibrate(self, cells: Sequence[Cell]) -> None:
         """Have the ranges that codecs need, from an earlier part of this run if it has them."""
-        coding = [one for cell in cells for one in cell.configuration.coding]
+        asked = [one for cell in cells for one in cell.configuration.each]
+        coding = [both for one in asked for both in one.coding]
         needing = [k for k, codec in coding if codec_named(codec).calibrated]
         if not needing:
             return
@@ -189,7 +190,10 @@ class Engine:
 
         def keep(taken: Taken) -> None:
             journal.add_frame(taken.record)
-            judging.keep(taken.record.input, taken.result)
+            if taken.cell.configuration.coding == asked.coding:
+                judging.keep(taken.record.input, taken.result)
+            else:  # of a UE that is cut and coded in a way of its own
+                judging.frames += 1
 
         started = time.monotonic()
         try:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
@@ -112,6 +114,8 @@ class Frames:
         stages = pair.node_clocks().on_one(seen)
         e2e_ms = Timeline(stages).e2e_ms
         record = frame_record(said, attempt, place, seen, e2e_ms)
+        if pair.ues:
+            record = replace(record, ue=cell.configuration.ue)
         return Taken(cell, record, stages, e2e_ms, tensors_of(said.result))
 
 

@@ -22,7 +22,7 @@ _BYTES_S = 1e6  # that a node at least stores, checks and decodes
 class TimeLimits:
     """Of one model; a frame has `frame_timeout_s` where that was asked, else what its wire allows.
 
-    All limits grow with the pace of the UE.
+    All limits grow with the pace of the UE, and with how many UEs share the link.
     """
 
     result_bytes: int
@@ -38,6 +38,7 @@ class TimeLimits:
     def frame_s(self, cell: Cell) -> float:
         """For a frame, and for what warms the link, which is no more than a frame sends."""
         wire = cell.wire_ms + sum(wire_ms(self.result_bytes, one.downlink) for one in cell.links)
+        wire *= len(cell.configuration.each)
         return self.frame_timeout_s or _allowed_s(cell, wire + self.outage_s * 1e3)
 
     def delivery_s(self, cell: Cell, nbytes: int) -> float:

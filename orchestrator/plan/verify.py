@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from orchestrator.ask.grid import cell_of
-from orchestrator.ask.links import link_at, links_words
+from orchestrator.ask.links import link_at
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
@@ -136,7 +136,7 @@ def verify(
 
 def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     asked = probe.configuration
-    wanted = (asked.split, asked.codecs, links_words(asked.links), asked.pace.words)
+    wanted = (asked.split, asked.codecs, asked.link_words, asked.pace.words)
     for row in table:
         if (row.split, row.codec, *row.conditions) == wanted:
             return Measured(probe, row)

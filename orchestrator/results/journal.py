@@ -22,6 +22,7 @@ from orchestrator.results.run_folder import (
     CELLS_FILE,
     SAMPLES_FILE,
     SUMMARY_FILE,
+    UES_FILE,
     RunFolder,
 )
 from orchestrator.results.statistics.measured_visit import (
@@ -31,7 +32,7 @@ from orchestrator.results.statistics.measured_visit import (
     standing_for,
 )
 from orchestrator.results.summary import rows_of, visit_rows, with_predicted
-from orchestrator.results.tables import accuracy_csv, summary_csv
+from orchestrator.results.tables import accuracy_csv, summary_csv, ues_csv
 
 
 class Journal:
@@ -139,6 +140,8 @@ class Journal:
             self.write_tables()
             return
         self._add(SUMMARY_FILE, summary_csv([self._row(cell.key)], header=False).encode()[:-1])
+        if cell.ues:
+            self._write_ues()
         if lines := accuracy_csv([cell], header=False):
             self._add(ACCURACY_FILE, lines.encode()[:-1])
 
@@ -155,6 +158,11 @@ class Journal:
                 self._lines.pop(name).close()
         self.folder.replace(SUMMARY_FILE, summary_csv(self.every, self.run.flow))
         self.folder.replace(ACCURACY_FILE, accuracy_csv(self.cells, self.run.whole_accuracy))
+        self._write_ues()
+
+    def _write_ues(self) -> None:
+        if lines := ues_csv(self._by_cell):
+            self.folder.replace(UES_FILE, lines)
 
     def _take(self, cell: CellRecord) -> None:
         frames = self._frames.pop(cell.attempt, [])

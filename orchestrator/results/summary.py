@@ -52,7 +52,8 @@ def completed(
     done = compared(_with_slowdowns(table))
     if profile:
         done = [
-            with_prediction(row, profile, visits[-1].cell.segments)
+            # a profile says nothing of UEs that wait for one another
+            row if visits[-1].cell.ues else with_prediction(row, profile, visits[-1].cell.segments)
             for row, visits in zip(done, cells, strict=True)
         ]
     return marked(done)

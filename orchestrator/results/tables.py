@@ -1,17 +1,25 @@
 """The tables that a run leaves as CSV.
 
 summary.csv: a row per cell
+ues.csv: a line for each UE of a cell, where several share the link
 accuracy.csv: every metric of the whole model and of each lossy cell, and of each class
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.ask.flow import UPLINK
 from orchestrator.results.columns import csv_lines
 from orchestrator.results.columns.flow import flow_columns
+from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.records import Accuracy, CellRecord
 from orchestrator.results.rows import COLUMNS, Row
+from orchestrator.results.statistics.by_ue import together
+from orchestrator.results.statistics.measured_visit import MeasuredVisit
 
+UE_COLUMNS = (
+    *("cell", "link", "ue", "split", "split_name", "codec", "pace", "way", "frames"),
+    *("goodput_mbit", "e2e_ms", *PERCENTILES),
+)
 ACCURACY_COLUMNS = ("split_name", "codec", "cell", "metric", "class", "value")
 WHOLE_MODEL = "whole model"
 
@@ -26,6 +34,23 @@ def _text(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def ues_csv(cells: Iterable[Sequence[MeasuredVisit]]) -> str:
+    """What each UE had of each of the cells, given by their visits; nothing where none had."""
+    lines = [
+        (
+            *(visits[0].cell.key, visits[0].cell.link_words),
+            *(ue.name, ue.split, ue.split_name, ue.codec, ue.pace, ue.link.words),
+            len(share.e2e_ms),
+            *map(_text, (share.goodput_mbit, share.median_ms)),
+            *(_text(share.percentile_ms(quantile)) for quantile in PERCENTILES.values()),
+        )
+        for visits in cells
+        for share in together([visit.shares for visit in visits if visit.shares])
+        for ue in [share.ue]
+    ]
+    return csv_lines([UE_COLUMNS, *lines]) if lines else ""
 
 
 def accuracy_csv(

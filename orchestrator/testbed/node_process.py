@@ -1,9 +1,11 @@
 """A node started here: a process at one end of the link, asked over a Unix socket."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.node import Node
 from orchestrator.testbed.scratch import Scratch
 from splitbed.errors import MachineError, NodeError
+from splitbed.node.config import Limits
 from splitbed.security.addresses import ip_port
 from splitbed.wire import CONTROL_OPTIONS
 
@@ -126,8 +129,14 @@ def local_nodes(
         argv.setdefault(near, []).extend(["--dial", f"{far}={place}"])
         # of one that several dial: wherever its namespace is reached
         listens[far] = place if far not in listens else f"0.0.0.0:{data_port}"
+    dialling = Counter(far for _, far in links)
     for node, place in listens.items():
         argv.setdefault(node, []).extend(["--listen", place])
+        if (callers := dialling[node]) > 1:
+            # each has a call for its frames, and now and then one for a part
+            limits = {"streams": Limits().streams + 4 * callers}
+            (file := scratch.folder / f"{node}.yaml").write_text(json.dumps({"limits": limits}))
+            argv[node].extend(["--config", str(file)])
     for node in namespaces:
         if clients and kind_of(node) == "ue":
             argv[node].extend(["--infer", f"unix:{scratch.folder / node}-infer.sock"])

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain
+from itertools import chain, count
 from typing import Self, TypeVar
 
 import grpc
 
+from orchestrator.ask.crowd import UE
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
@@ -24,12 +25,15 @@ from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 
 _Reply = TypeVar("_Reply")
+_AT_ONCE = 8
+"""Nodes that are started together."""
 
 
 class Pair:
     """The nodes of a flow with the model on them, and what the orchestrator asks of them.
 
-    As a rule two: the user's, and the one that holds the whole model and cuts it.
+    As a rule two: the user's, and the one that holds the whole model and cuts it; or this one and
+    several `ues`, each of which is the user of frames of its own.
     Inputs go where a `flow` has its source, and what they are compared with where it ends.
     Every method raises NodeError when a node died, hung or refused.
     """
@@ -41,27 +45,37 @@ class Pair:
         flow: str = UPLINK,
         *,
         secure: bool = True,
+        ues: Sequence[str] = (),
     ) -> None:
         self.secure = secure
         """Whether nobody else can read or meddle with what the nodes are told."""
         self.flow = flow
         self._flow = FLOWS[flow]
-        self.nodes = {name: nodes[name] for name in self._flow.nodes}
+        self.ues = tuple(ues)
+        """Those that share the link, where there are several."""
+        self.nodes = {one: nodes[one] for name in self._flow.nodes for one in self._those(name)}
         self.holder = self._flow.holder
         """The node that has the whole model and cuts it."""
-        self.fetchers = self._flow.fetchers
+        self.links = [(one, far) for near, far in self._flow.links for one in self._those(near)]
+        """Between which nodes its links are: who dials, and who is dialled; of several UEs each."""
+        self.fetchers = tuple(near for near, far in self.links if far == self.holder)
         """The nodes that dial it: they can fetch parts from it over a link."""
-        self.user = self._flow.user
-        """The node where results are wanted, whose processor can be slowed."""
+        [self.user, *_] = self._those(self._flow.user)
+        """The node where results are wanted, and that can be slowed; of several the first."""
         self._model = model
         self._ways: dict[int, Sequence[nodes_pb2.Assignment]] = {}
         """Those that frames go, one to each user, by the number of the first."""
-        self._frames = 0
+        self._numbers = count(1)
+        """Of frames: nodes know them by numbers that only rise, whoever counts anew."""
         self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
         self.proofs = Proofs(self.nodes, self.links, self.ask)
         self.clocks: Clocks | None = None
         """How far apart the nodes' clocks are; None where all share one."""
+
+    def _those(self, name: str) -> Sequence[str]:
+        """The nodes that a node of the flow stands for."""
+        return self.ues if self.ues and name == UE else [name]
 
     @property
     def ue(self) -> nodes_pb2.NodeDescription:
@@ -118,16 +132,20 @@ class Pair:
             )
 
     def _start(self) -> None:
-        for node in self._by_reach():
-            node.start()
-        # the UE first: while another run measures it is the one that is never silent
-        for node in reversed(self._by_reach()):
-            node.started()
+        nodes = self._by_reach()
+        # so many at once as start within a node's time, whatever they share their processors with
+        for some in (nodes[first : first + _AT_ONCE] for first in range(0, len(nodes), _AT_ONCE)):
+            for node in some:
+                node.start()
+            # the UE first: while another run measures it is the one that is never silent
+            for node in reversed(some):
+                node.started()
         self._compare_clocks()
         give_model(self._holder, self._model)
-        source, judges = self.nodes[self._flow.source], self._flow.last - {self.holder}
+        sources = [self.nodes[name] for name in self._those(self._flow.source)]
+        judges = [one for name in self._flow.last - {self.holder} for one in self._those(name)]
         for place, one in enumerate(self._model.inputs):
-            result = give_input(source, self._holder, one.message())
+            result = give_input(sources, self._holder, one.message())
             self.references.put(place, result)
             for judge in judges:
                 give_reference(self._holder, self.nodes[judge], place, one.name)
@@ -176,14 +194,18 @@ class Pair:
                 stub = rpc.StationsStub(self.nodes[name].channel)
                 stub.Assign(assignment, timeout=ANSWER_S)
 
-    def limit_ue(self, request: nodes_pb2.LimitRequest, slower: float) -> nodes_pb2.Limited:
+    def limit_ue(
+        self, request: nodes_pb2.LimitRequest, slower: float, ues: Sequence[str] = ()
+    ) -> nodes_pb2.Limited:
         """Give the UE less of its processor. It may be `slower` times as slow then.
 
-        Of several, what was found to make the first one so slow is given to all.
+        Of several, all or these `ues`, what was found to make the first one so slow is given to
+        the others.
         """
-        limited = self._limit(self.user, request, slower)
+        first, *others = ues or self.ues or self._flow.users
+        limited = self._limit(first, request, slower)
         found = nodes_pb2.LimitRequest(cpus=limited.cpus, slowdown=limited.stretch)
-        for other in self._flow.users[1:]:
+        for other in others:
             self._limit(other, found if request.measure else request, slower)
         return limited
 
@@ -197,13 +219,19 @@ class Pair:
             f"limit its processor in {timeout_s:.0f} s",
         )
 
-    def warm_link(self, nbytes: Mapping[str, int], timeout_s: float) -> None:
-        """Send so many bytes that mean nothing each way, as hops are called: uplink, downlink2."""
+    def warm_link(
+        self, nbytes: Mapping[str, int], timeout_s: float, ues: Sequence[str] = ()
+    ) -> None:
+        """Send so many bytes that mean nothing each way, as hops are called: uplink, downlink2.
+
+        Of several UEs, one after another, all or these `ues` do.
+        """
         for number, (near, far) in enumerate(self._flow.links):
             up, down = (nbytes.get(hop_over(way, number), 0) for way in ("uplink", "downlink"))
             if up or down:
                 request = nodes_pb2.WarmLinkRequest(bytes=up, back=down, peer=far)
-                self._warm(near, request, timeout_s)
+                for one in ues or self._those(near):
+                    self._warm(one, request, timeout_s)
 
     def _warm(self, near: str, request: nodes_pb2.WarmLinkRequest, timeout_s: float) -> None:
         self.ask(
@@ -212,10 +240,10 @@ class Pair:
             f"warm the link in {timeout_s:.0f} s",
         )
 
-    @property
-    def links(self) -> Sequence[tuple[str, str]]:
-        """Between which nodes its links are: who dials, and who is dialled."""
-        return self._flow.links
+    def source_of(self, assignment: int) -> str:
+        """The node where frames of an assignment begin."""
+        ways = self._ways.get(assignment)
+        return ways[0].stations[0].node if ways else self._those(self._flow.source)[0]
 
     def run_alone(self, frame: int, input_: int, assignment: int) -> nodes_pb2.FrameRecord:
         """As :meth:`run_frame`, of one station, which has the time that it takes."""
@@ -232,23 +260,26 @@ class Pair:
     def run_frame(
         self, frame: int, input_: int, timeout_s: float, assignment: int
     ) -> nodes_pb2.FrameRecord:
-        """Take one input through the stations of an assignment, as the caller's `frame`."""
-        self._frames += 1  # nodes know frames by numbers that only rise, whoever counts anew
+        """Take one input through the stations of an assignment, as the caller's `frame`.
+
+        May be called from several threads, each with an assignment of its own.
+        """
+        number, source = next(self._numbers), self.source_of(assignment)
         ways, what = self._ways.get(assignment, ()), f"run frame {frame} in {timeout_s:.0f} s"
         request = nodes_pb2.FrameRequest(
-            frame=self._frames,
+            frame=number,
             input=input_,
             assignment=assignment,
             others=[one.number for one in ways[1:]],
         )
         with ExitStack() as stack:
             waiting = [
-                (one, stack.enter_context(self._awaited(one, timeout_s)))
+                (one, stack.enter_context(self._awaited(one, number, timeout_s)))
                 for one in ways
-                if one.stations[-1].node != self._flow.source
+                if one.stations[-1].node != source
             ]
             began = self.ask(
-                self._flow.source,
+                source,
                 lambda node: rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s),
                 what,
             )
@@ -261,9 +292,9 @@ class Pair:
 
     @contextmanager
     def _awaited(
-        self, way: nodes_pb2.Assignment, timeout_s: float
+        self, way: nodes_pb2.Assignment, frame: int, timeout_s: float
     ) -> "Iterator[grpc.Future[nodes_pb2.FrameRecord]]":
-        request = nodes_pb2.AwaitRequest(frame=self._frames, assignment=way.number)
+        request = nodes_pb2.AwaitRequest(frame=frame, assignment=way.number)
         stub = rpc.StationsStub(self.nodes[way.stations[-1].node].channel)
         waiting = stub.AwaitFrame.future(request, timeout=timeout_s)
         try:
@@ -279,7 +310,7 @@ class Pair:
         except NodeError as error:
             # a node can only say that its peer went away or is silent, not why
             for other, node in self.nodes.items():
-                if other == name:
+                if other == name or {other, name} <= {*self.ues}:  # UEs do not wait for one another
                     continue
                 if how := node.ended():
                     raise NodeError(f"the {other} node died{how}: {error}") from None

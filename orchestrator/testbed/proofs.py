@@ -42,16 +42,24 @@ class Proofs:
         if (last := self._standing.get(number)) and last.spec != spec:
             del self._standing[number]
 
-    def prove(self, number: int, spec: LinkSpec, *, begins: bool = False) -> LinkProof:
+    def prove(
+        self,
+        number: int,
+        spec: LinkSpec,
+        *,
+        begins: bool = False,
+        shared: LinkProof | None = None,
+    ) -> LinkProof:
         """Measure rates and round trip of a link. Raises NodeError.
 
         Where a cell `begins`, rates are those of the proof that stands, if one does; it stands for
-        that cell alone, which may fail before its link is proved again.
+        that cell alone, which may fail before its link is proved again. They are those of another
+        proof, too, where the link is `shared` and was measured so from another UE.
         """
         near, far = self._links[number]
         last = self._standing.pop(number, None)
         stands = last and last.spec == spec and time.monotonic() - last.at_s < STANDS_S
-        known = last.proof if last and stands and begins else None
+        known = shared or (last.proof if last and stands and begins else None)
         proof = self._ask(
             near,
             lambda node: prove(node, self._nodes[far], spec, ANSWER_S + longest_s(spec), known),
@@ -59,6 +67,6 @@ class Proofs:
         )
         if proof.fault and len(self._links) > 1:
             proof.fault = f"{near} to {far}: {proof.fault}"
-        if not begins and not proof.fault:
+        if not begins and not proof.fault and not shared:
             self._standing[number] = _Standing(spec, proof, time.monotonic())
         return proof

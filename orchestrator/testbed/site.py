@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from netem.backends import AUTO, check_links, check_rates, choose
 from netem.spec import LinkSpec
+from orchestrator.ask.crowd import Crowd, crowds
 from orchestrator.ask.flow import FLOWS, UPLINK, Link
 from orchestrator.ask.pace import paces
 from orchestrator.ask.sweep_config import SweepConfig
@@ -29,6 +30,8 @@ class Site:
     flow: str = UPLINK
     clients: bool = False
     """Whether its UE answers clients, too."""
+    ues: Crowd = ()
+    """Those that share its link, where several do: as many as in the largest cell."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -63,13 +66,14 @@ def checked_site(config: SweepConfig) -> Site:
 
     Raises UsageError for links that it cannot shape, MachineError where nothing here can.
     """
-    topology = config.place
+    topology, ues = config.place, crowds(config)[-1]
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
-        site = Site(topology, backend, config.flow)
-        check_links(backend, len(site.links))
-        if any(pace.limits for pace in paces(config)):
+        site = Site(topology, backend, config.flow, ues=ues)
+        check_links(backend, len(site.links) + sum(own.shaped for own in ues))
+        own = [own.pace for own in ues if own.pace]
+        if any(pace.limits for pace in [*paces(config), *own]):
             Processor().close()
     else:
         check_machines(topology, FLOWS[config.flow].nodes)

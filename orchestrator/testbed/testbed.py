@@ -5,7 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from netem.backends import AUTO, open_network
+from netem.backends import AUTO, BACKENDS, choose, open_network
+from netem.backends.cell import open_cell
 from netem.link import ShapedLink
 from netem.spec import LinkSpec
 from orchestrator.ask.topology import Machines, Namespaces
@@ -88,6 +89,10 @@ def testbed(
             pair = Pair(nodes, model, site.flow, secure=secure)
             interruption = _entered(stack, pair)
             joints = remote_joints(site, nodes, links)
+        elif site.ues:
+            nodes, joints = stack.enter_context(local_cell(site, site.topology, space, links[0]))
+            pair = Pair(nodes, model, site.flow, ues=[own.name for own in site.ues])
+            interruption = _entered(stack, pair)
         else:
             joints = stack.enter_context(local_joints(site, site.topology, space, links[0]))
             nodes = {node.side: node for joint in joints.values() for node in joint.ends}
@@ -109,6 +114,27 @@ def local_joints(
         nodes = local_nodes(made, space, topology.data_port, clients=site.clients)
         shape_each([network.links[name] for name in site.links], asked)
         yield _joints(site, nodes, network.links)
+
+
+@contextmanager
+def local_cell(
+    site: Site, topology: Namespaces, space: Scratch, asked: Sequence[LinkSpec]
+) -> Iterator[tuple[Mapping[str, Node], dict[str, Joint]]]:
+    """The UEs of a site and their edge, and the one link that they share, shaped.
+
+    What a UE has of its own on the way there is shaped, too. The nodes are not started.
+    """
+    (folder := space.folder / "link").mkdir()
+    [(name, (_, edge))] = site.links.items()
+    backend, ues = choose(site.backend or AUTO), [own.name for own in site.ues]
+    subnets = {edge: topology.subnets[name], **topology.accesses(ues)}
+    most_mbit = BACKENDS[backend].rates.most_mbit
+    own = {one.name: link for one in site.ues if (link := one.access(most_mbit))}
+    with open_cell(backend, folder, edge, subnets, own) as cell:
+        ways = {(ue, edge): way for ue, way in cell.ways.items()}
+        nodes = local_nodes(ways, space, topology.data_port, clients=site.clients)
+        shape_each([cell.shared], asked)
+        yield nodes, {name: Joint(nodes[ues[0]], nodes[edge], cell.shared)}
 
 
 def remote_joints(

@@ -58,7 +58,12 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _retransmits(visits: Sequence[Sequence[ProofRecord]]) -> int | None:
     """From each visit's first proof to its last; None where TCP did not tell."""
-    ends = [(one[0].tcp, one[-1].tcp) for one in visits]
+    of_each = [
+        [proof for proof in one if proof.ends == ends]
+        for one in visits
+        for ends in dict.fromkeys(proof.ends for proof in one)  # one, or each UE's
+    ]
+    ends = [(one[0].tcp, one[-1].tcp) for one in of_each]
     told = [last.retransmits - first.retransmits for first, last in ends if first and last]
     return sum(told) if told else None
 

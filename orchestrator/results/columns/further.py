@@ -23,6 +23,7 @@ NOT_DELIVERED = "nothing was delivered: --no-delivery"
 MEASURED = "the cell was measured"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
+ONE_UE = "one UE has the link, or no frame ended"
 ONE_CLOCK = "all nodes share a clock, or no frame ended"
 
 Text = str | None
@@ -145,6 +146,29 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             "by how much another node's clock runs faster than the user's, the most",
             "ppm",
             f"{ONE_CLOCK}; or a clock jumped",
+        ),
+    ] = None
+    ues: Annotated[int, Column("UEs that share the link", head="UEs")] = 1
+    goodput_mbit: Annotated[
+        Number,
+        Column("what frames of all UEs carried in a second, both ways", "Mbit/s", ONE_UE),
+    ] = None
+    fairness: Annotated[
+        Number,
+        Column(
+            "Jain's index of what each carried: 1 where all did as much, 1/n where one did all",
+            empty=f"{ONE_UE}; or nothing crossed",
+        ),
+    ] = None
+    worst_ue_e2e_ms: Annotated[
+        Number, Column("median end-to-end time of the UE where it is longest", "ms", ONE_UE)
+    ] = None
+    worst_ue_e2e_p99_ms: Annotated[
+        Number,
+        Column(
+            "99th percentile of the UE where it is longest",
+            "ms",
+            f"{ONE_UE}; or one has fewer frames than tell anything of it",
         ),
     ] = None
     ue: Annotated[str, Column("pace of the UE in words; nothing for its own", head="UE")]

@@ -6,7 +6,6 @@ import numpy as np
 from msgspec.structs import replace
 
 from orchestrator.ask.flow import FLOWS, anchor_of
-from orchestrator.ask.links import links_words
 from orchestrator.ask.split_point import DEVICE_ANCHOR
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.clock import is_told
@@ -19,6 +18,7 @@ from orchestrator.results.judgement.validity import faults_of, remarks_on
 from orchestrator.results.records import Accuracy, CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
+from orchestrator.results.statistics.by_ue import UeShare, fairness, together
 from orchestrator.results.statistics.intervals import frames_for
 from orchestrator.results.statistics.measured_visit import MeasuredVisit, standing_for
 from orchestrator.results.statistics.times import Array, CellTimes, pooled
@@ -74,6 +74,7 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     row = _with_accuracy(row, visits, run.whole_accuracy)
     if timed := [visit for visit in visits if visit.times is not None]:
         row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
+        row = _with_shares(row, together([visit.shares for visit in timed]))
     row = with_links(row, [visit.cell for visit in visits])
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
         row = with_machine(row, machines)
@@ -107,7 +108,8 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         delay_ms=up.delay_ms,
         jitter_ms=up.jitter_ms,
         loss_pct=up.loss_pct,
-        link=links_words(cell.every_link),
+        link=cell.link_words,
+        ues=len(cell.ues) or 1,
         queue_packets=up.queue_packets,
         downlink_mbit=down.rate_mbit,
         downlink_delay_ms=down.delay_ms,
@@ -191,6 +193,27 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
     )
     row = _with_interval(row, visits, blocks)
     return _with_clock(row, visits) if times.crosses.any() else row
+
+
+def _with_shares(row: Row, shares: Sequence[UeShare]) -> Row:
+    if not shares:
+        return row
+    each = [one.goodput_mbit for one in shares]
+    medians = [one.median_ms for one in shares]
+    worst = [one.percentile_ms(PERCENTILES["e2e_p99_ms"]) for one in shares]
+    return replace(
+        row,
+        goodput_mbit=sum(each),
+        fairness=fairness(each),
+        worst_ue_e2e_ms=_most(medians),
+        worst_ue_e2e_p99_ms=_most(worst),
+    )
+
+
+def _most(values: Sequence[float | None]) -> float | None:
+    """None where one is not known: it may be the most."""
+    known_ms = [value for value in values if value is not None]
+    return max(known_ms) if len(known_ms) == len(values) else None
 
 
 def _of_flow(

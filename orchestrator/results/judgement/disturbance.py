@@ -61,14 +61,14 @@ def busy_by(machine: MachineRecord) -> list[str]:
 def marked(table: Sequence[Row]) -> list[Row]:
     """The rows, each with what it says of its disturbance when held against the others."""
     slow = {id(row) for _, row in anchors_apart(table)}
-    alike: dict[tuple[str, str], list[Row]] = {}
+    alike: dict[tuple[str, str, int], list[Row]] = {}
     for row in table:
-        alike.setdefault((row.split, row.ue), []).append(row)
+        alike.setdefault((row.split, row.ue, row.ues), []).append(row)
 
     def of(row: Row) -> Row:
         found = [row.disturbed] if row.disturbed else []
         if row.e2e_ms is not None:
-            same = alike[row.split, row.ue]
+            same = alike[row.split, row.ue, row.ues]
             parts = (f"part{part + 1}" for part in range(len(row.layers)))
             found += [late for part in parts if (late := _late(part, row, same))]
         if id(row) in slow and len(found) == 0:
@@ -86,8 +86,8 @@ def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
     anchors = [row for row in table if row.valid and row.e2e_ms]
     anchors = [row for row in anchors if not crossings_of(row.flow, row.split)]
     found = []
-    for ue in dict.fromkeys(row.ue for row in anchors):
-        of_pace = [row for row in anchors if row.ue == ue]
+    for of in dict.fromkeys((row.ue, row.ues) for row in anchors):
+        of_pace = [row for row in anchors if (row.ue, row.ues) == of]
         fast = min(of_pace, key=lambda row: known(row.e2e_high_ms))
         found += [
             (fast, row)

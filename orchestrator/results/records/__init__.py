@@ -9,6 +9,7 @@ from orchestrator.results.records.cell import (
     ClockRecord,
     CrossingTensor,
     MachineRecord,
+    UeRecord,
 )
 from orchestrator.results.records.frame import FrameRecord, Hop
 from orchestrator.results.records.proof import ProofRecord, TcpFacts, segment_of
@@ -16,5 +17,6 @@ from orchestrator.results.records.run import SCHEMA, Drift, PredictedCell, RunRe
 
 __all__ = [
     "SCHEMA", "Accuracy", "CellRecord", "ClockRecord", "CrossingTensor", "Drift", "FrameRecord",
-    "Hop", "MachineRecord", "PredictedCell", "ProofRecord", "RunRecord", "TcpFacts", "segment_of",
+    "Hop", "MachineRecord", "PredictedCell", "ProofRecord", "RunRecord", "TcpFacts", "UeRecord",
+    "segment_of",
 ]  # fmt: skip

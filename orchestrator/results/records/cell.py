@@ -7,7 +7,9 @@ from msgspec import Meta, field
 
 from netem.spec import LinkSpec
 from netem.wire import Segment
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
+from orchestrator.ask.links import links_words, shared_words
 from orchestrator.ask.split_point import layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.json_record import Record
@@ -84,6 +86,33 @@ class Accuracy(Record, frozen=True):
     link_diff: float | None = None
 
 
+class UeRecord(Record, frozen=True, kw_only=True):
+    """One of several UEs in a cell: what its frames went through, and over which way to the edge.
+
+    ``pace`` is in words; nothing for its own.
+    """
+
+    name: str
+    split: str
+    split_name: str
+    codec: str
+    pace: str = ""
+    link: LinkSpec
+
+    @classmethod
+    def of(cls, asked: Configuration) -> "UeRecord":
+        """Of its configuration."""
+        assert asked.link is not None
+        return cls(
+            name=asked.ue,
+            split=asked.split,
+            split_name=asked.split_name,
+            codec=asked.codecs,
+            pace=asked.pace.words,
+            link=asked.link,
+        )
+
+
 class MachineRecord(Record, frozen=True, kw_only=True):
     """What the machine of the orchestrator was at, from a cell's first proof to its last.
 
@@ -113,7 +142,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
     has those of a flow of several, in its order, and what follows the last is as that; ``link`` is
     the first. ``clocks`` has each node's that is not the user's; earlier versions, with two nodes,
-    had the edge's as ``clock``.
+    had the edge's as ``clock``. ``ues`` are those that share the link, where there are several.
     """
 
     key: str
@@ -127,6 +156,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     flow: str = UPLINK
     lossless: bool = True
     ue: str = ""
+    ues: tuple[UeRecord, ...] = ()
     intermediate_tensors: int = 0
     intermediate_bytes: int = 0
     tensors: tuple[CrossingTensor, ...] = ()
@@ -179,11 +209,18 @@ class CellRecord(Record, frozen=True, kw_only=True):
         """Those of its flow, in their order; what follows the last is as that."""
         return self.links or (self.link,)
 
+    @property
+    def link_words(self) -> str:
+        """These in words, and how many UEs share one."""
+        return links_words(self.every_link) + shared_words(len(self.ues))
+
     def proofs_of(self, number: int) -> tuple[ProofRecord, ...]:
         """Those of a link of its flow, the first of which is 1."""
         ends = FLOWS[self.flow].links[number - 1]
         return tuple(
-            proof for proof in self.proofs if proof.ends == ends or (number == 1 and not proof.ends)
+            proof
+            for proof in self.proofs
+            if proof.ends == ends or (number == 1 and (self.ues or not proof.ends))
         )
 
     @property

@@ -22,12 +22,14 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     ``stages`` are as their nodes saw them, each on the clock of the node that did the work.
     ``e2e_ms`` is on the UE's clock, as far as the clocks were known when the frame ended; rows are
     made of ``stages``, with all that the cell's clock record knows.
+    ``ue`` is whose frame it is, where there are several UEs.
     ``input`` is the place of the frame's input in run.json, ``results`` the rows in each result
     tensor. ``max_abs_diff`` is None where the whole model's output was not to be had. ``hops`` is
     what was sent, encoded; earlier versions told it of the flow uplink alone, see :attr:`sent`.
     """
 
     attempt: str
+    ue: str = ""
     input: int = 0
     frame: int = 0
     e2e_ms: float | None = None

@@ -15,6 +15,7 @@ from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import CellRecord, FrameRecord
+from orchestrator.results.statistics.by_ue import UeShare, shares
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
 
 
@@ -34,6 +35,8 @@ class MeasuredVisit:
     began_ns: int | None
     """When its first frame began, on the source's clock."""
     clock_fault: str | None
+    shares: tuple[UeShare, ...] = ()
+    """What each UE had of it, where there are several."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -69,14 +72,25 @@ def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredV
     return MeasuredVisit(
         cell,
         times,
-        times.bound_ms(frames, *cell.every_link, segments=cell.segments) if times else np.empty(0),
+        _bound_ms(cell, frames, times) if times else np.empty(0),
         _encoded_bytes(cell, frames, sent_bytes),
         np.array([frame.result_bytes for frame in frames], np.float64),
         sent_bytes,
         max(diffs, default=None),
         frames[0].stages[0].start_ns if frames else None,
         fault,
+        shares(cell, frames, times) if times else (),
     )
+
+
+def _bound_ms(cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes) -> Array:
+    """Over the way of whose frame it is."""
+    found = times.bound_ms(frames, *cell.every_link, segments=cell.segments)
+    for one in cell.ues:
+        if one.link != cell.link:
+            own = np.array([frame.ue == one.name for frame in frames])
+            found[own] = times.bound_ms(frames, one.link, segments=cell.segments)[own]
+    return found
 
 
 def _sent_bytes(frames: Sequence[FrameRecord]) -> dict[str, Array]:

@@ -1,6 +1,7 @@
 """What nodes are told to do with frames, way by way, and what they say of one, put together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import shape_of
@@ -21,7 +22,7 @@ def assignment_messages(
     return [
         nodes_pb2.Assignment(
             number=number,
-            stations=map(station_message, stations),
+            stations=(station_message(replace(one, node=asked.node(one.node))) for one in stations),
             hops=_hops(stations, asked, model, ranges),
             model=model_message(model.info),
             channels_last=model.channels_last,

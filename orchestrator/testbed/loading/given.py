@@ -1,6 +1,6 @@
 """What nodes are given before the first frame: the model, inputs, and what outputs must equal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
@@ -40,11 +40,12 @@ def _pieces(
                 yield nodes_pb2.ModelPiece(file=index, data=data)
 
 
-def give_input(source: Node, holder: Node, given: nodes_pb2.Input) -> Tensors:
-    """Give an input to the node where frames begin; what the whole model makes of it."""
-    with source.asked(f"take the input {given.name}"):
-        stub = rpc.StationsStub(source.channel)
-        tensors = Patience(source).answers(stub.AddInput(given))
+def give_input(sources: Sequence[Node], holder: Node, given: nodes_pb2.Input) -> Tensors:
+    """Give an input to the nodes where frames begin; what the whole model makes of it."""
+    for source in sources:
+        with source.asked(f"take the input {given.name}"):
+            stub = rpc.StationsStub(source.channel)
+            tensors = Patience(source).answers(stub.AddInput(given))
     with holder.asked(f"run the whole model on {given.name}"):
         edge = rpc.EdgeStub(holder.channel)
         waiting = Patience(holder)

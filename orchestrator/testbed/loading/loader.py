@@ -43,8 +43,10 @@ class Loader:
         They go to their nodes beside the link, while the one that cuts loads its own; those that
         are to be `fetched` from there over a link are made ready for that.
         """
-        own = next((one for one in placed if one[0] == self._holder), None)
-        loading = self._loading(own, fetched, warmup, keep)
+        every = [one for one in placed if one[0] == self._holder]
+        own = every[0] if every else None
+        spans = [*dict.fromkeys(span for _, span in fetched)]
+        loading = self._loading(own, spans, warmup, keep)
         try:
             loaded = {
                 one: self._bring(*one, warmup, keep)
@@ -55,10 +57,19 @@ class Loader:
             loading.cancel()  # or it would end in the midst of what comes next
             raise
         reply = self._loaded(loading)
-        coded = reply.coded or [None] * len(fetched)
-        for one, nbytes, each in zip(fetched, reply.deliver_bytes, coded, strict=True):
-            loaded[one] = nodes_pb2.Loaded(part_bytes=nbytes, coded=[each] if each else [])
-        return loaded | ({own: reply} if own else {})
+        coded = reply.coded or [None] * len(spans)
+        ready = {
+            span: nodes_pb2.Loaded(part_bytes=nbytes, coded=[each] if each else [])
+            for span, nbytes, each in zip(spans, reply.deliver_bytes, coded, strict=True)
+        }
+        for one in fetched:
+            loaded[one] = ready[one[1]]
+        if own:
+            loaded[own] = reply
+        for another in every[1:]:  # UEs are cut at several places
+            beside = [*keep, *placed]
+            loaded[another] = self._loaded(self._loading(another, [], warmup, beside))
+        return loaded
 
     def _bring(
         self, name: str, span: Span, warmup: int, keep: Collection[Placed]
@@ -82,14 +93,14 @@ class Loader:
     def _loading(
         self,
         own: Placed | None,
-        deliver: Sequence[Placed],
+        deliver: Sequence[Span],
         warmup: int,
         keep: Collection[Placed],
     ) -> "grpc.Future[nodes_pb2.Loaded]":
         request = nodes_pb2.LoadRequest(
             span=span_message(own[1]) if own else None,
             session=self._session(self._holder, warmup, keep),
-            deliver=[span_message(span) for _, span in deliver],
+            deliver=[*map(span_message, deliver)],
             coder=self.coder if deliver else "",
         )
         stub = rpc.EdgeStub(self._pair.nodes[self._holder].channel)

@@ -5,16 +5,18 @@ Beside them what the nodes are assigned to do with frames, and the pace of the U
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
 from netem.spec import LinkSpec
-from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.configuration import Configuration, Loading
+from orchestrator.ask.crowd import crowds
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.loading.assignments import assignment_messages
+from orchestrator.testbed.loading.at_once import at_once
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
@@ -54,18 +56,16 @@ class Slowed:
     asked: float | None = None
 
 
-Cuts = tuple[int, ...]
-"""After how many layers each part but the last ends."""
-
-
 @dataclass
 class _Cut:
     """A cut that is held on the nodes: its parts with their numbers, and what loading each said.
 
-    ``opened`` says whether those that are delivered are open: since they came.
+    Of several UEs all have theirs, ``counted`` are those of the first. ``opened`` says whether
+    those that are delivered are open: since they came.
     """
 
     parts: dict[Placed, int]
+    counted: Collection[Placed]
     fetchers: Collection[str]
     said: dict[Placed, nodes_pb2.Loaded]
     opened: bool
@@ -95,14 +95,14 @@ class Parts:
         self._loader.coder = config.part_coder
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
-        self._held: dict[Cuts, _Cut] = {}
+        self._held: dict[Loading, _Cut] = {}
         """The one used longest ago comes first."""
-        self._cuts: Cuts | None = None
+        self._cuts: Loading | None = None
         self._assigned: dict[str, int] = {}
         """The number of each configuration's assignment, by its key."""
         self._numbers = 0
-        self._delivered_ms: dict[tuple[Cuts, tuple[LinkSpec, ...]], float] = {}
-        self._slowed: dict[tuple[Cuts | None, Pace], Slowed] = {}
+        self._delivered_ms: dict[tuple[Loading, tuple[LinkSpec, ...]], float] = {}
+        self._slowed: dict[tuple[Loading | None, Pace], Slowed] = {}
         """By the cut; those of all that are held for frames by turns have one, None."""
 
     @property
@@ -110,7 +110,10 @@ class Parts:
         """How many cuts may be held at once: both parts of one are about the whole model."""
         nodes = [node.says for node in self._pair.nodes.values()]
         fit = HELD_BYTES // max(self._model.file_bytes, 1)
-        return max(1, min(fit, *(node.sessions - SPARE_SESSIONS for node in nodes)))
+        fit = min(fit, *(node.sessions - SPARE_SESSIONS for node in nodes))
+        # the edge has a part of each split that UEs have of their own
+        splits = {own.split for own in crowds(self._config)[-1]}
+        return max(1, fit // max(1, len(splits)))
 
     def forget(self) -> None:
         """Nothing is held any more: the nodes were restarted."""
@@ -123,9 +126,9 @@ class Parts:
         """Those of the cut that was loaded last."""
         assert self._cuts is not None
         cut, nbytes = self._cut, Counter[int]()
-        for placed, part in cut.parts.items():
-            nbytes[part] += cut.said[placed].part_bytes
-        one, two, *more = (nbytes[number] for number in range(1, len(self._cuts) + 2))
+        for placed in cut.counted:
+            nbytes[cut.parts[placed]] += cut.said[placed].part_bytes
+        one, two, *more = (nbytes[number] for number in range(1, len(self._cuts[0]) + 2))
         load_ms = max(cut.said[placed].load_ms for placed in cut.parts)
         return LoadedParts(one, two, tuple(more), load_ms, cut.coded_bytes)
 
@@ -141,28 +144,27 @@ class Parts:
 
     def load(self, asked: Configuration) -> None:
         """Have its cut open on all nodes: cut and load it, unless it is held."""
-        if asked.cuts in self._held:
-            self._held[asked.cuts] = self._held.pop(asked.cuts)
-            self._cuts = asked.cuts
+        if asked.loading in self._held:
+            self._held[asked.loading] = self._held.pop(asked.loading)
+            self._cuts = asked.loading
             return
         self._cuts = None
         while len(self._held) >= self.room:
             del self._held[next(iter(self._held))]
-        self._held[asked.cuts] = self._loaded(asked, [*self._held.values()], self._config.delivery)
-        self._cuts = asked.cuts
+        beside = [*self._held.values()]
+        self._held[asked.loading] = self._loaded(asked, beside, self._config.delivery)
+        self._cuts = asked.loading
 
     def _loaded(self, asked: Configuration, beside: Sequence[_Cut], delivery: bool) -> _Cut:
-        # one of no layers says what crosses there; its delivery takes what every delivery takes
-        parts = {
-            (one.node, one.span): one.part
-            for one in chain(*asked.itineraries)
-            if one.part and (one.first < one.last or one.last < asked.n)
-        }
+        first, *others = map(_parts, asked.each)
+        parts = dict(first)
+        for other in others:
+            parts |= other
         fetched = [one for one in parts if delivery and one[0] in self._pair.fetchers]
         said = self._loader.load([*parts], self._config.warmup, _parts_of(beside), fetched)
-        coded = [one.bytes for part in fetched for one in said[part].coded]
+        coded = [one.bytes for part in fetched if part in first for one in said[part].coded]
         coded_bytes = sum(coded) if self._loader.coder and delivery else None
-        return _Cut(parts, self._pair.fetchers, said, not delivery, coded_bytes)
+        return _Cut(parts, first, self._pair.fetchers, said, not delivery, coded_bytes)
 
     def warm(self) -> None:
         """Come back to the cut that was loaded last, and run its parts as warm-up says.
@@ -184,31 +186,36 @@ class Parts:
         self._held.clear()
         self._cuts = None
         self._assigned.clear()
-        held: dict[Cuts, _Cut] = {}
+        held: dict[Loading, _Cut] = {}
         for asked in every:
-            if asked.cuts not in held:
-                held[asked.cuts] = self._loaded(asked, [*held.values()], delivery=False)
+            if asked.loading not in held:
+                held[asked.loading] = self._loaded(asked, [*held.values()], delivery=False)
             self.assign(asked, keep=[*self._assigned.values()])
 
     def deliver(self, *links: LinkSpec, timeout_s: float) -> float | None:
         """Send parts to their nodes over links as they are now, and open them unless they are held.
 
-        How long they took to come, in ms; None without delivery. A link that they have crossed
-        already is not taken twice, unless they are open no more: codec, pace and block change
-        nothing.
+        How long they took to come, in ms; None without delivery. Of several UEs all fetch theirs at
+        once, until the last has it. A link that they have crossed already is not taken twice,
+        unless they are open no more: codec, pace and block change nothing.
         """
         if not self._config.delivery or self._cuts is None:
             return None
         cut, crossing = self._cut, (self._cuts, links)
         if cut.opened and crossing in self._delivered_ms:
             return self._delivered_ms[crossing]
-        took_ms = 0.0
-        for placed in cut.delivered:
-            took_ms += self._loader.deliver(placed, timeout_s).receive_ms
-            if not cut.opened:
-                cut.said[placed] = self._opened(placed)
+        own = [[one for one in cut.delivered if one[0] == name] for name in self._pair.ues]
+        took_ms = max(at_once(self._fetched, own or [cut.delivered], timeout_s))
         cut.opened = True
         self._delivered_ms[crossing] = took_ms
+        return took_ms
+
+    def _fetched(self, parts: Sequence[Placed], timeout_s: float) -> float:
+        took_ms = 0.0
+        for placed in parts:
+            took_ms += self._loader.deliver(placed, timeout_s).receive_ms
+            if not self._cut.opened:
+                self._cut.said[placed] = self._opened(placed)
         return took_ms
 
     def _opened(self, placed: Placed) -> nodes_pb2.Loaded:
@@ -217,19 +224,37 @@ class Parts:
 
     def assign(self, asked: Configuration, keep: Sequence[int] = ()) -> None:
         """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments."""
-        ways = assignment_messages(self._numbers + 1, asked, self._model, self.ranges)
-        self._numbers += len(ways)
-        self._pair.assign(ways, keep)
-        kept = {key: number for key, number in self._assigned.items() if number in keep}
-        self._assigned = kept | {asked.key: ways[0].number}
+        keep = [*keep]
+        for one in asked.each:
+            ways = assignment_messages(self._numbers + 1, one, self._model, self.ranges)
+            self._numbers += len(ways)
+            self._pair.assign(ways, keep)
+            kept = {key: number for key, number in self._assigned.items() if number in keep}
+            self._assigned = kept | {one.key: ways[0].number}
+            keep.append(ways[0].number)
 
     def assignment(self, asked: Configuration) -> int:
-        """The number of what the nodes do with its frames: of the first of their ways."""
+        """The number of what nodes do with its frames, those of one UE: of the first way."""
         return self._assigned[asked.key]
 
     @contextmanager
-    def paced(self, pace: Pace) -> Iterator[Slowed]:
+    def each_paced(self, asked: Configuration) -> Iterator[Slowed]:
+        """Slow each UE as it is to be; otherwise as :meth:`paced`, which tells of the first."""
+        ues: dict[Pace, list[str]] = {}
+        for one in asked.each:
+            ues.setdefault(one.pace, []).append(one.ue)
+        with ExitStack() as stack:
+            told = [
+                stack.enter_context(self.paced(pace, of if asked.ues else ()))
+                for pace, of in ues.items()
+            ]
+            yield told[0]
+
+    @contextmanager
+    def paced(self, pace: Pace, ues: Sequence[str] = ()) -> Iterator[Slowed]:
         """Slow the UE for what happens inside; gives what that was measured to do to part 1.
+
+        Of several, these `ues`, as what was measured on the first.
 
         Where that fails it stays slow: its nodes are brought up again, or the run ends, and to ask
         one first that may be what failed would take minutes.
@@ -243,22 +268,32 @@ class Parts:
         if slowed := self._slowed.get(of):
             # the same for every codec and link, or their rows could not be compared
             again = nodes_pb2.LimitRequest(cpus=slowed.ue_cpus or 0, slowdown=slowed.stretch or 0)
-            self._pair.limit_ue(again, pace.most)
+            self._pair.limit_ue(again, pace.most, ues)
         else:
-            self._slowed[of] = self._measured(pace)
+            self._slowed[of] = self._measured(pace, ues)
         yield self._slowed[of]
-        self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1)
+        self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1, ues)
 
-    def _measured(self, pace: Pace) -> Slowed:
+    def _measured(self, pace: Pace, ues: Sequence[str]) -> Slowed:
         request = pace.request(self._model.facts.macs or 0, self.full_ms)
         request.measure = True
-        limited = self._pair.limit_ue(request, max(pace.most, request.slowdown))
+        limited = self._pair.limit_ue(request, max(pace.most, request.slowdown), ues)
         return Slowed(
             ue_cpus=limited.cpus if limited.HasField("cpus") else None,
             stretch=limited.stretch if limited.HasField("stretch") else None,
             ue_slowdown=limited.limited_ms / limited.full_ms if limited.full_ms else None,
             asked=request.slowdown or None,
         )
+
+
+def _parts(asked: Configuration) -> dict[Placed, int]:
+    """Those of a UE and the edge, with their numbers."""
+    # one of no layers says what crosses there; its delivery takes what every delivery takes
+    return {
+        (asked.node(one.node), one.span): one.part
+        for one in chain(*asked.itineraries)
+        if one.part and (one.first < one.last or one.last < asked.n)
+    }
 
 
 def _parts_of(cuts: Sequence[_Cut]) -> list[Placed]:

@@ -1,0 +1,137 @@
+"""Crowds: several UEs that share one edge and the link to it, alike or each with something own.
+
+--ues 1,4 ──> ue-1; ue-1 … ue-4 ──> a configuration for each crowd ──> in it one of each UE
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from netem.spec import LinkSpec, symmetric
+from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.links import USUAL_QUEUE, OwnShape, queue_for
+from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.topology import Namespaces, UePlace
+from splitbed.codecs import codec_named
+from splitbed.errors import UsageError
+from splitbed.graphs.graph import Graph
+from splitbed.graphs.splits import resolve
+
+UE = "ue"
+"""The one UE, of whoever asks for no crowd."""
+_NO_SHAPE = OwnShape()
+
+
+class Cut(Protocol):
+    """What is asked of a model: its graph, and its splits' names, where it has any."""
+
+    @property
+    def graph(self) -> Graph: ...
+
+    @property
+    def named_splits(self) -> Mapping[str, str] | None: ...
+
+
+@dataclass(frozen=True)
+class OwnUe:
+    """One UE of a crowd, and what it has of its own; what is None it has as it is swept."""
+
+    name: str
+    split: str | None = None
+    """As the user calls it."""
+    cut: int | None = None
+    """After how many layers that is, once the model is known."""
+    codec: str | None = None
+    pace: Pace | None = None
+    shape: OwnShape = _NO_SHAPE
+
+    @property
+    def shaped(self) -> bool:
+        """Whether its link to the cell has anything of its own."""
+        return self.shape != _NO_SHAPE
+
+    def on(self, model: Cut) -> "OwnUe":
+        """On a model, where its split is a cut; UsageError where it is none, or several."""
+        if self.split is None:
+            return self
+        found = resolve(model.graph, self.split, model.named_splits)
+        if len(found) != 1:
+            raise UsageError(f"{self.name}: split {self.split} means {len(found)} cuts: give one")
+        return replace(self, cut=found[0].k)
+
+    def access(self, rate_mbit: float) -> LinkSpec | None:
+        """Its link to the cell, which has this rate but for what is its own; None: it has nothing.
+
+        Raises UsageError for what cannot be.
+        """
+        if not self.shaped:
+            return None
+        rate_mbit = self.shape.rate_mbit or rate_mbit
+        held_ms = (self.shape.delay_ms or 0) + (self.shape.jitter_ms or 0)
+        queue = max(USUAL_QUEUE, queue_for(rate_mbit, held_ms))
+        return self.shape.over(symmetric(rate_mbit=rate_mbit, queue_packets=queue), self.name)
+
+    @property
+    def words(self) -> str:
+        """What it has of its own: ``split stage2, int8``; nothing where all is as it is swept."""
+        own = self.shape.model_dump(exclude_none=True)
+        said = [f"split {self.split}"] if self.split else []
+        said += [self.codec] if self.codec else []
+        said += [self.pace.words] if self.pace else []
+        return ", ".join([*said, *(f"{name} {value}" for name, value in own.items())])
+
+
+Crowd = tuple[OwnUe, ...]
+"""Its UEs; none at all: the one UE."""
+
+
+def crowds(config: SweepConfig) -> list[Crowd]:
+    """Every crowd that is asked for, the fewest UEs first; UsageError for what cannot be."""
+    place = config.place
+    named = place.ues if isinstance(place, Namespaces) else {}
+    counts = sorted({*(config.ues or [max(1, len(named))])})
+    if not named and counts == [1]:
+        return [()]
+    what = f"--ues {','.join(map(str, counts))}" if config.ues else f"the UEs of {place.name}"
+    if named and counts[-1] > len(named):
+        raise UsageError(
+            f"{what}: the topology {place.name} names {len(named)}, {', '.join(named)}: give as "
+            "many or fewer, or no topology"
+        )
+    told = named or {f"{UE}-{number}": UePlace() for number in range(1, counts[-1] + 1)}
+    _check(config, what, told)
+    every = [_own(name, one) for name, one in told.items()]
+    return [tuple(every[:count]) for count in counts]
+
+
+def _check(config: SweepConfig, what: str, told: Mapping[str, UePlace]) -> None:
+    if not isinstance(config.place, Namespaces):
+        raise UsageError(
+            f"{what}: several UEs share a link on this machine alone, and {config.place.name} has "
+            "machines: leave its --topology"
+        )
+    if not FLOWS[config.flow].paired:
+        raise UsageError(
+            f"{what}: each UE of the flow {config.flow} has a link of its own; several share one "
+            "in uplink, downlink and remote-source"
+        )
+    if config.flow != UPLINK and any(one.split or one.codec for one in told.values()):
+        raise UsageError(
+            f"{what}: a UE has a split or a codec of its own in the flow uplink alone: leave "
+            f"--flow {config.flow}"
+        )
+    if config.races or config.device_model:
+        why = "--budget and --until-sure" if config.races else "--device-model"
+        raise UsageError(f"{what}: nothing predicts several UEs: leave {why}")
+
+
+def _own(name: str, place: UePlace) -> OwnUe:
+    limited = place.slowdown is not None or place.cpus is not None
+    return OwnUe(
+        name,
+        place.split,
+        codec=None if place.codec is None else codec_named(place.codec).name,
+        pace=Pace(slowdown=place.slowdown, cpus=place.cpus) if limited else None,
+        shape=place.shape,
+    )
