@@ -247,13 +247,13 @@ class Pair:
 
     def run_alone(self, frame: int, input_: int, assignment: int) -> nodes_pb2.FrameRecord:
         """As :meth:`run_frame`, of one station, which has the time that it takes."""
-        self._frames += 1
-        request = nodes_pb2.FrameRequest(frame=self._frames, input=input_, assignment=assignment)
+        number = next(self._numbers)
+        request = nodes_pb2.FrameRequest(frame=number, input=input_, assignment=assignment)
 
         def run(node: Node) -> nodes_pb2.FrameRecord:
             return Patience(node).answer(rpc.StationsStub(node.channel).RunFrame.future(request))
 
-        record = self.ask(self._flow.source, run, f"run frame {frame}")
+        record = self.ask(self.source_of(assignment), run, f"run frame {frame}")
         record.frame = frame
         return record
 

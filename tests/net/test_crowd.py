@@ -91,8 +91,8 @@ def test_ues_of_unlike_kind_are_measured_together(backend: str, tmp_path: Path) 
     assert [row["ues"] for row in rows] == ["3"] * 3, done.stderr
     assert not [row for row in rows if int(row["errors"])], done.stderr
     assert all(int(row["frames"]) >= 4 * 3 for row in rows)
-    with (place.out / "ues.csv").open() as file:
-        shares = list(csv.DictReader(file))
+    with (place.out / "ues.csv").open() as table:
+        shares = list(csv.DictReader(table))
     assert len(shares) == 3 * 3
     own = {one["ue"]: one for one in shares}
     assert (own["ue-2"]["split"], own["ue-2"]["codec"]) == ("1:5", "int8")
