@@ -59,8 +59,8 @@ class Timeline:
     """The stages of one frame, in the order in which they were recorded."""
 
     stages: list[Stage] = field(default_factory=list)
-    together: int = 1
-    """On how many frames its part was run at once."""
+    together: int = 0
+    """On how many frames its part was run at once, where several UEs share it."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -118,7 +118,7 @@ class Stage(_message.Message):
     plain_bytes: _builtins.int
     """not encoded"""
     together: _builtins.int
-    """of a part: on how many frames it was run at once; up to 1: alone"""
+    """of a part that is shared: on how many frames it was run at once"""
     def __init__(
         self,
         *,

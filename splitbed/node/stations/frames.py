@@ -96,7 +96,7 @@ class Frame:
         stages = self.before + [
             Stage(name=one.name, start_ns=one.start_ns, end_ns=one.end_ns, node=node) for one in own
         ]
-        if (together := self.timeline.together) > 1:
+        if together := self.timeline.together:
             part = f"part{self.assignment.itinerary[self.at].part}"
             next(one for one in reversed(stages) if one.name == part).together = together
         return stages
