@@ -4,6 +4,7 @@ frames ── on the first axis, one after another ──> the part, once ──
 """
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -45,21 +46,20 @@ class BatchSession:
         ]
 
     def prove(self, most: int) -> float:
-        """Run made-up frames together, two and ``most``: how far that is from each alone.
+        """Run two made-up frames together, and as often as ``most``: how far is each from alone.
 
         That is the largest difference, of the largest value. Raises UsageError where it is over
         TOLERANCE, and for a part that has no room for frames on its first axes.
         """
         infos = [info.least for info in self._alone.inputs]
-        fed = [random_inputs(infos, seed) for seed in range(most)]
-        alone = [self._alone.run(one) for one in fed]
-        worst = 0.0
+        both = [random_inputs(infos, seed) for seed in range(2)]
+        alone, worst = [self._alone.run(one) for one in both], 0.0
         for count in sorted({2, most}):
             try:
-                together = self.run(fed[:count])
+                together = self.run(list(islice(cycle(both), count)))
             except NodeError as error:
                 raise UsageError(str(error)) from None
-            for one, other in zip(alone, together, strict=False):
+            for one, other in zip(cycle(alone), together, strict=False):
                 worst = max([worst, *(_off(one[name], other[name], name) for name in one)])
         return worst
 
