@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev,video,otel,speech
-TESTED := torch,mininet,vmaf# extras that only tests of them need: .pt files, Mininet's links
+TESTED := torch,mininet,vmaf,loadgen# extras that only tests of them need: .pt files, Mininet's links
 PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 SUPPLY := .venv-supply# tools that look at the environment, beside it
+CLIENT := .venv-triton# a client of ours that is any server's, with the protobuf that it wants
 
-.PHONY: help setup sweep test older nnc check attack bench mutants proto docs lock sbom audit clean
+.PHONY: help setup sweep test older client nnc check attack bench mutants proto docs lock sbom audit clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -28,6 +29,7 @@ sweep: setup  ## does device, split or network win, for a small trained model (2
 
 test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
 	@scripts/system-packages tests
+	@$(MAKE) --no-print-directory client || echo "not to be had here: tritonclient; its tests will skip" >&2
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not measures and not hostile"  # they mostly wait for links
 	$(BIN)/python -m pytest -m measures tests/node tests/net  # one after another
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile
@@ -41,6 +43,12 @@ older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (
 		PYTHON=$$(command -v python3.11 || echo $(PYTHON))
 	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest -n 2 --dist loadfile \
 		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
+
+client: $(CLIENT)/.installed  ## tritonclient in an environment of its own, for the tests that ask by it
+
+$(CLIENT)/.installed: requirements-triton.lock
+	scripts/environment "$(PYTHON)" $(CLIENT) triton
+	@touch $@
 
 nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without what it depends on
 	@scripts/system-packages nnc $(BIN)/python
@@ -86,4 +94,4 @@ $(SUPPLY)/.installed: requirements-supply.lock
 	@touch $@
 
 clean:  ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) $(OLDER) $(SUPPLY) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(OLDER) $(SUPPLY) $(CLIENT) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

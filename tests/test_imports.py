@@ -44,7 +44,7 @@ FLOORS = (
     ("cli",),
     ("api",),
     ("scenarios",),
-    ("checks", "plan", "adapt", "capacity"),
+    ("checks", "plan", "adapt", "capacity", "clients"),
     ("offline", "transit"),
     ("reports",),
     ("measure",),

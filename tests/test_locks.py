@@ -34,7 +34,9 @@ def test_a_lock_holds_what_its_extras_need(lock: str, extras: tuple[str, ...]) -
     assert asked - named((ROOT / lock).read_text().splitlines()) == set(), "make lock"
 
 
-@pytest.mark.parametrize("extra", ("torch", "mininet", "vmaf", "mutants", "supply", "nnc"))
+@pytest.mark.parametrize(
+    "extra", ("torch", "mininet", "vmaf", "loadgen", "mutants", "supply", "triton", "nnc")
+)
 def test_what_is_installed_beside_a_lock_has_one_of_its_own(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lock = (ROOT / f"requirements-{extra}.lock").read_text().splitlines()

@@ -24,6 +24,9 @@ class Watcher:
     def note(self, words: str) -> None:
         """Something that the user may wait for, or wonder about."""
 
+    def waits(self) -> None:
+        """Nothing goes on from here but what others ask for."""
+
     def answer(self, words: str) -> None:
         """A question of a race has another answer, or a surer one."""
 

@@ -87,6 +87,10 @@ class SweepProgress(Watcher):
         if not self._bar.live.is_started:
             self._say(words)
 
+    def waits(self) -> None:
+        """Nothing goes on from here but what others ask for: no sign of life is due."""
+        self._stack.close()
+
     def answer(self, words: str) -> None:
         """A question of a race has another answer, or a surer one."""
         self._say(words)

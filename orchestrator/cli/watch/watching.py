@@ -64,6 +64,11 @@ class Several(Watcher):
         for watcher in self._watchers:
             watcher.note(words)
 
+    def waits(self) -> None:
+        """Nothing goes on from here but what others ask for."""
+        for watcher in self._watchers:
+            watcher.waits()
+
     def answer(self, words: str) -> None:
         """A question of a race has another answer, or a surer one."""
         for watcher in self._watchers:

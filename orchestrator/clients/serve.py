@@ -1,0 +1,116 @@
+"""The command serve: a pair that clients of the Open Inference Protocol ask, until it is ended.
+
+serve.json     what was asked, conditions, proofs of the link before and after, verdict
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from msgspec.structs import replace
+
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.topology import Machines
+from orchestrator.clients.kept import KeptRecord, kept_up
+from orchestrator.clients.relay import relayed
+from orchestrator.measure.conditions import now
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.json_record import Record
+from orchestrator.results.judgement.verdict import Verdict
+from orchestrator.testbed.pair import Pair
+from splitbed.errors import NodeError, UsageError
+from splitbed.security.addresses import checked_address, host_and_port, ip_port
+
+SERVE_FILE = "serve.json"
+USUAL_ADDRESS = "127.0.0.1:8001"
+_UNIX = "unix:"
+_LOOK_S = 5.0
+"""How often it is looked whether the nodes are there."""
+
+
+class ServeRecord(Record, frozen=True, kw_only=True):
+    """A pair that answered clients at ``address``, and what that amounts to."""
+
+    pair: KeptRecord
+    address: str
+    ended: str | None = None
+    verdict: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServeOutcome:
+    """What is left of it."""
+
+    folder: Path
+    verdict: Verdict
+
+
+def serve(
+    config: SweepConfig,
+    address: str | None,
+    watcher: Watcher,
+    serving: Callable[[str, str], None],
+    seconds: float | None = None,
+) -> ServeOutcome:
+    """Keep a pair up for clients until a signal ends it, or for so many seconds.
+
+    On this machine they are answered at `address`, IP:PORT; `serving` is told the model's name and
+    the address once they are. Raises SplitbedError.
+    """
+    _check(config, address)
+    with kept_up(config, watcher, "serve", clients=True) as kept:
+        bed, folder = kept.engine.bed, kept.engine.folder
+        with _answering(config, bed.pair.ue.infer, address or USUAL_ADDRESS) as place:
+            record = ServeRecord(pair=kept.record, address=place)
+            folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
+            with bed.interruption.told() as told:
+                watcher.waits()
+                serving(bed.model.name, place)
+                _wait(told, bed.pair, math.inf if seconds is None else seconds)
+        record = replace(record, pair=kept.proved_again(), ended=now())
+        reasons = record.pair.faults
+        verdict = Verdict(not reasons, reasons, ())
+        record = replace(record, verdict=verdict.word, reasons=reasons)
+        folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
+        return ServeOutcome(folder.path, verdict)
+
+
+def _check(config: SweepConfig, address: str | None) -> None:
+    if isinstance(config.place, Machines):
+        if address:
+            raise UsageError(
+                f"--infer {address}: the UE of {config.place.name} answers clients where its own "
+                "file says (infer: IP:PORT)"
+            )
+    elif checked_address(address or USUAL_ADDRESS, allowed=False).startswith(_UNIX):
+        raise UsageError(f"--infer {address}: give IP:PORT, which any client can reach")
+
+
+@contextmanager
+def _answering(config: SweepConfig, where: str, address: str) -> Iterator[str]:
+    """Where clients are answered, while inside: of a UE on this machine at `address`."""
+    if not where:
+        raise NodeError(
+            "the UE node answers no clients: give it `infer: IP:PORT` in its file, and start it "
+            "again"
+        )
+    if isinstance(config.place, Machines):
+        host, _ = host_and_port(config.place.nodes["ue"].control)
+        yield ip_port(host, host_and_port(where)[1])
+        return
+    with relayed(address, Path(where.removeprefix(_UNIX))):
+        yield address
+
+
+def _wait(told: Event, pair: Pair, seconds: float) -> None:
+    """Until it is told to end, or that long; NodeError once a node is not there any more."""
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0 and not told.wait(min(left_s, _LOOK_S)):
+        for name, node in pair.nodes.items():
+            if not node.answers():
+                raise NodeError(f"the {name} node {node.gone}{node.ended()}")

@@ -1,0 +1,37 @@
+"""The real tritonclient, in an environment of its own: it wants an older protobuf than ours."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from splitbed.tensors import Tensors
+
+ROOT = Path(__file__).parents[1]
+PYTHON = ROOT / ".venv-triton" / "bin" / "python"
+SAID = "there is no model 'another'"
+
+
+def asked_by_triton(
+    address: str, model: str, array: npt.NDArray[np.generic], folder: Path
+) -> Tensors:
+    """The outputs that a user of it is answered with; skips where it is not there."""
+    if not PYTHON.exists():
+        pytest.skip("needs tritonclient: `make client`")
+    given, came = folder / "given.npy", folder / "came.npz"
+    np.save(given, array)
+    argv = [
+        str(PYTHON),
+        str(ROOT / "tests/triton_client.py"),
+        address,
+        model,
+        str(given),
+        str(came),
+    ]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert SAID in ended.stdout
+    with np.load(came) as outputs:
+        return {name: outputs[name] for name in outputs}
