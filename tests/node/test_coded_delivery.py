@@ -27,6 +27,7 @@ from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
+from splitbed.graphs.onnx.parts import check_received
 from splitbed.graphs.parts import extract_part
 from splitbed.model_coders.rebuilding import Rebuilding
 from splitbed.model_coders.rest import MOST_HAVE
@@ -258,6 +259,7 @@ def test_a_model_that_is_refused_leaves_the_one_before(shared: Splits, tmp_path:
 
     def decode(chunks: Iterator[bytes], _: CutPart, path: Path) -> tuple[int, nodes_pb2.Decoded]:
         path.write_bytes(b"".join(chunks))  # no ONNX
+        check_received(path)
         return 0, nodes_pb2.Decoded()
 
     with pytest.raises(NodeError, match="refused a part"):

@@ -106,6 +106,16 @@ def test_a_worker_has_all_that_a_trial_takes_when_it_begins(tmp_path: Path, form
         assert worker.answer() == {"modules": []}
 
 
+def test_what_lies_in_another_file_is_refused_before_the_last_byte(tmp_path: Path) -> None:
+    outline = grown(tmp_path, 1)
+    proto = onnx.load(outline)
+    proto.graph.initializer.add(name="w", data_location=onnx.TensorProto.EXTERNAL)
+    save(proto, outline)
+    coming = trial.Asked(str(tmp_path / "coming.onnx"), (X,), (Y,), 1, "onnx")
+    with Early(coming, outline) as early, pytest.raises(UsageError, match="lies in another file"):
+        early.look()
+
+
 def test_what_passed_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = save(MODELS["residual"](), tmp_path / "first.onnx")
     graph = onnx.load(first).graph

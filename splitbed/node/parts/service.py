@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import grpc
 
@@ -58,6 +59,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
     def _fetched(
         self, fetch: Fetch, request: nodes_pb2.Delivery, seconds: float | None
     ) -> nodes_pb2.PartReceived:
+        self._put_aside()
         if not (coder := request.coder):
             return self._take(iter(fetch))
         # coders take a while to import
@@ -78,6 +80,12 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             except NodeError:
                 self._came = came if base or beside else None  # one that adds nothing leaves it
                 raise
+
+    def _put_aside(self) -> None:
+        """Have no file where the next part comes to: to remove a large one takes its time."""
+        if self._came is not None and (path := self._came.part.path) is not None:
+            before = path.replace(path.with_stem("before"))
+            self._came = replace(self._came, part=replace(self._came.part, path=before))
 
     def _take(
         self, pieces: Iterator[PartPiece], decode: Decode | None = None
