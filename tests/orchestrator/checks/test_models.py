@@ -8,17 +8,23 @@ from msgspec.structs import replace as changed
 
 from netem.spec import symmetric
 from orchestrator.checks.crosscheck import CrossCheck
+from orchestrator.checks.pack import pack
 from orchestrator.checks.pairs import crosschecked
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
-from orchestrator.results.kinds import TransitRecord
+from orchestrator.results.kinds import GROWTH, TransitRecord
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.transit.begun import begin
 from orchestrator.transit.delivery import Delivery
+from orchestrator.transit.growth.journal import GrowthJournal
+from orchestrator.transit.growth.record import FrameRecord, GrownRecord, GrowthRecord
+from orchestrator.transit.growth.row import GROWING
 from orchestrator.transit.journal import Journal
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
 from splitbed.errors import UsageError
+from tests.orchestrator.commands import orchestrate
 
 ROW = ModelRow(
     anc_size=4_000_000, metric_name="accuracy", coder_name="int8", scenario_name="", rec_perf=0.5,
@@ -130,3 +136,56 @@ def test_a_scenarios_folder_stands_for_the_run_in_it(tmp_path: Path) -> None:
 def test_a_run_of_models_is_not_held_against_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a run of models in transit, and the other is none"):
         check(run(tmp_path / "a"), tmp_path / "none")
+
+
+def test_an_archive_of_a_run_is_held_against_another_as_its_folder_is(tmp_path: Path) -> None:
+    a = run(tmp_path / "a")
+    archive = pack(a, None, with_model=False, with_input=False)
+    assert check(archive, run(tmp_path / "b")).agreed
+    assert not check(archive, run(tmp_path / "c", replace(ROW, rec_sha256="22"))).deterministic
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "report --tr", "replay"])
+def test_what_is_for_sweeps_names_the_run_of_models_and_what_takes_it(
+    tmp_path: Path, command: str
+) -> None:
+    (scenario := tmp_path / "s").mkdir()
+    named = run(scenario / "models")
+    word, *options = command.split()
+    given = [str(scenario if word == "report" else named)]
+    if word == "compare":
+        given *= 2
+    if word == "replay":
+        given = [str(named := pack(named, None, with_model=False, with_input=False))]
+    result = orchestrate(word, *given, *options)
+    assert result.code == 2
+    assert f"{named} is a run of `orchestrate model-sweep`" in result.err
+    assert "`orchestrate crosscheck` holds it against another" in result.err
+
+
+def test_growths_are_held_against_each_other_by_their_parts(tmp_path: Path) -> None:
+    def grown(name: str, sha256: str = "00", error: str | None = None) -> Path:
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        record = TransitRecord(asked={"config": {"part_coder": "int8"}}, model=ModelFacts(name="m"))
+        begin(folder, GROWTH, record, coded=False)
+        part = GrownRecord(
+            split="2:4", split_name="middle", codec="raw", lossless=False, coded_bytes=9,
+            came_bytes=9, link_ms=20.0, receive_ms=21.0, resumed=0, sha256=sha256, open_ms=1.0,
+            since_request_ms=30.0,
+        )  # fmt: skip
+        frame = FrameRecord(split="2:4", done_ms=30.0, e2e_ms=4.0, max_abs_diff=0.0)
+        cell = GrowthRecord(
+            way=GROWING, link=CAME.link, grown=(part,), frames=(frame,), proofs=(PROOF,),
+            machine=MachineRecord(), error=error,
+        )  # fmt: skip
+        GrowthJournal(folder).add(cell)
+        return folder.path
+
+    a = grown("a")
+    assert check(a, a).agreed
+    assert not check(a, grown("b", sha256="11")).deterministic
+    cut = check(a, grown("c", error="the link was cut"))
+    assert (cut.deterministic, cut.timing) == (True, False)
+    with pytest.raises(UsageError, match="give two of one kind"):
+        check(a, run(tmp_path / "models"))
