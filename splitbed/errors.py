@@ -6,7 +6,8 @@ SplitbedError          a message that says what was attempted, on what, and what
 │   └── LinkError      a link that could not be built, shaped or proved as asked
 └── RunError           a run that failed its verdict or could not go on (exit 1)
     └── NodeError      a UE or edge node that died, hung or answered wrongly
-        └── LateError  one that is there, and was not done in time
+        ├── LateError  one that is there, and was not done in time
+        └── FrameDropped  a frame that a station had no room for
 """
 
 from collections.abc import Iterable
@@ -48,6 +49,18 @@ class NodeError(RunError):
 
 class LateError(NodeError):
     """A node that is there, and was not done in time with what it was asked."""
+
+
+class FrameDropped(NodeError):
+    """A frame for which there was no room where it would have waited: at a ``node``, and when.
+
+    ``at_ns`` is of that node's CLOCK_MONOTONIC.
+    """
+
+    def __init__(self, message: str, node: str, at_ns: int) -> None:
+        super().__init__(message)
+        self.node = node
+        self.at_ns = at_ns
 
 
 _LONGEST = 200  # name that somebody may have meant to be one of ours

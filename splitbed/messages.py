@@ -8,7 +8,7 @@ datatypes and shapes, which are checked against what the receiver expects before
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -93,12 +93,15 @@ def _messages(
 class Received:
     """What a peer sends: its header, and the payload, which is taken when it is asked for.
 
-    ``others`` are the messages after the first one. Raises NodeError for a first message that
-    cannot be read.
+    ``others`` are the messages after the first one; ``taken`` is called once those that belong to
+    it are. Raises NodeError for a first message that cannot be read.
     """
 
-    def __init__(self, first: bytes, others: Iterator[bytes]) -> None:
+    def __init__(
+        self, first: bytes, others: Iterator[bytes], taken: Callable[[], None] = lambda: None
+    ) -> None:
         self._others = others
+        self._taken = taken
         length = _LENGTH.unpack_from(first)[0] if len(first) >= _LENGTH.size else len(first)
         end = _LENGTH.size + length
         begin = end + -end % _ALIGNMENT
@@ -160,6 +163,7 @@ class Received:
             names = [tensor.name for tensor in self.header.frame.tensors[:MAX_TENSORS]]
             whose = f"the tensors {', '.join(names)}" if names else "the header"
             raise NodeError(f"refused {len(self._payload)} bytes beyond those of {whose}")
+        self._taken()
 
 
 def packed(input_: int, tensors: Tensors) -> Iterator[Packet]:

@@ -1,4 +1,6 @@
-"""A gRPC stream of raw bytes both ways, as the end that opens it has it; for one thread at a time.
+"""A gRPC stream of raw bytes both ways, as the end that opens it has it.
+
+One thread sends at a time, and one receives, which may be another.
 
 gRPC's streams hand each message to a thread that sends it, and from one that receives it: some
 0.1 ms of a frame. Its unary calls and, by an option, its streams of answers are driven by who waits
@@ -7,7 +9,7 @@ parts are not of its public interface, and as they are since 2019. Where they ar
 :class:`QueuedCall` does with what is public.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Full, Queue
 from typing import Any, Protocol
@@ -60,10 +62,11 @@ def open_call(channel: grpc.Channel, method: str, metadata: Metadata) -> StreamC
 
 
 class DrivenCall:
-    """Driven by the thread that uses it."""
+    """Driven by the threads that use it: of those that wait for something one polls for all."""
 
     def __init__(self, channel: grpc.Channel, method: str, metadata: Metadata) -> None:
-        self._send = cygrpc.OperationType.send_message
+        self._sending = cygrpc.OperationType.send_message
+        self._receiving = cygrpc.OperationType.receive_message
         none = cygrpc.PropagationConstants.GRPC_PROPAGATE_DEFAULTS
         begin = (
             (
@@ -82,22 +85,20 @@ class DrivenCall:
             tuple((operations, None) for operations in begin), cygrpc.build_census_context(), None,
         )  # fmt: skip
         self._driven = _channel._SingleThreadedRendezvous(self._state, self._call, None, None)
+        self._polled = False
 
     def send(self, message: bytes) -> bool:
-        while self._send in self._state.due and self._state.code is None:
-            self._driven._consume_next_event()
-        with self._state.condition:
-            if self._state.code is not None:
+        state = self._state
+        with state.condition:
+            self._wait(lambda: self._sending not in state.due or state.code is not None)
+            if state.code is not None:
                 return False
-            self._state.due.add(self._send)
-            if not self._call.operate((cygrpc.SendMessageOperation(message, 0),), None):
-                self._state.due.remove(self._send)
+            self._begin(self._sending, cygrpc.SendMessageOperation(message, 0))
         return True
 
     @property
     def messages(self) -> Iterator[bytes]:
-        messages: Iterator[bytes] = self._driven
-        return messages
+        return iter(self._receive, None)
 
     @property
     def ended(self) -> bool:
@@ -112,8 +113,45 @@ class DrivenCall:
         self._driven.cancel()
 
     def clear(self) -> None:
-        while self._state.due:
-            self._driven._consume_next_event()
+        with self._state.condition:
+            self._wait(lambda: not self._state.due)
+
+    def _receive(self) -> bytes | None:
+        state = self._state
+        with state.condition:
+            if state.code is None:
+                self._begin(self._receiving, cygrpc.ReceiveMessageOperation(0))
+            self._wait(
+                lambda: state.response is not None
+                or (state.code is not None and self._receiving not in state.due)
+            )
+            message: bytes | None = state.response
+            state.response = None
+        if message is None and state.code is not grpc.StatusCode.OK:
+            raise self.error
+        return message
+
+    def _begin(self, what: object, operation: object) -> None:
+        """Have gRPC do something, whose end is an event; the condition is held."""
+        self._state.due.add(what)
+        if not self._call.operate((operation,), None):
+            self._state.due.remove(what)
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        """Until then; the condition is held, but while events are waited for."""
+        condition = self._state.condition
+        while not done():
+            if self._polled:
+                condition.wait()
+                continue
+            self._polled = True
+            condition.release()
+            try:
+                self._driven._consume_next_event()
+            finally:
+                condition.acquire()
+                self._polled = False
+                condition.notify_all()
 
 
 class QueuedCall:

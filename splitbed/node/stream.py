@@ -4,28 +4,31 @@
       Dialled.stream() ──▶ Stream ── messages ──▶ Stream ──▶ what `streams` was given
 
 gRPC has nothing to make of the messages, which are bytes. Whoever waits for what comes reads the
-stream himself, and whoever sends hands his messages to gRPC himself.
+stream himself, and whoever sends hands his messages to gRPC himself. Several frames may be under
+way: each sends at a time, and one of those that wait reads for all.
 """
 
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import grpc
 
-from splitbed.errors import NodeError, SplitbedError
+from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
 from splitbed.node.call import StreamCall, open_call
 from splitbed.node.config import Tls
+from splitbed.node.incoming import NEXT, Incoming, Key
 from splitbed.node.parts.fetch import Fetch
+from splitbed.node.window import Window
 from splitbed.security.access import bearing, names_of, open_channel, why_unreachable
 from splitbed.security.pem_files import PemFiles
 from splitbed.tensors import MAX_TENSORS_BYTES, Tensors
 from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS
-from splitbed.workers.wanted import LOOK_S, check_wanted
+from splitbed.workers.wanted import check_wanted, held_in_turn
 
 _SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
 
@@ -52,51 +55,67 @@ class Stream:
         """Of the node that dialled, by its certificate; none where it showed none."""
         self.rate_mbit: float | None = None
         """Of the link in the direction that this end sends, infinity without one; None: unknown."""
-        self._incoming = incoming
+        self.window = Window()
+        """What is on its way to the peer."""
+        self.incoming = Incoming(peer, incoming, self.window.arrived)
         self._put = put
+        self._sending = threading.Lock()
 
     def send(self, header: Header, tensors: Tensors | None = None) -> None:
         """Send what `header` says, and a frame's `tensors`."""
-        self._put(messages(header, tensors, self.rate_mbit))
+        self._send(messages(header, tensors, self.rate_mbit))
 
     def receive(self, body: str) -> Received:
-        """What the peer sends next, which must be a `body` of :class:`Header`.
+        """What the peer sends of a `body` of :class:`Header`, which must come next.
 
         Raises NodeError for anything else, and for a frame that failed before it came here.
         """
-        if (received := next(self, None)) is None:
-            raise NodeError(f"{self.peer} ended the stream")
-        if (got := received.header.WhichOneof("body")) == "failure":
-            raise NodeError(f"{self.peer} failed: {received.header.failure.reason}")
-        if got != body:
-            raise NodeError(f"{self.peer} sent {got}, not {body}")
-        return received
+        return self.find(Key(body))
 
-    def receive_frame(self, frame: int) -> Received:
-        """The frame of this number, which must come next."""
-        received = self.receive("frame")
-        if (got := received.header.frame.frame) != frame:
-            raise NodeError(f"{self.peer} sent frame {got}, {frame} was asked")
-        return received
+    def receive_frame(self, frame: int, assignment: int = 0) -> Received:
+        """The frame of this number; FrameDropped where a node had no room for it."""
+        return whole(self.peer, self.find(Key("frame", frame, assignment)))
+
+    def find(self, key: Key) -> Received:
+        """What the peer sends of this key; of a frame also why it does not come."""
+        try:
+            return self.incoming.find(key)
+        except StopIteration:
+            raise NodeError(f"{self.peer} ended the stream") from None
 
     def warm(self, nbytes: int, back: int = 0) -> None:
         """Send `nbytes` that mean nothing, and have so many sent `back`.
 
         So the congestion windows are open.
         """
-        self._put(padding(nbytes, back))
+        self._send(padding(nbytes, back))
         self.receive("padding").skip_padding()
 
     def answer_padding(self, received: Received) -> None:
         """Take what :meth:`warm` sent."""
         received.skip_padding()
-        self._put(padding(min(received.header.padding.back, MAX_TENSORS_BYTES)))
+        self._send(padding(min(received.header.padding.back, MAX_TENSORS_BYTES)))
+
+    def _send(self, sent: Iterator[bytes]) -> None:
+        with self._sending:
+            self._put(sent)
 
     def __iter__(self) -> "Stream":
         return self
 
     def __next__(self) -> Received:
-        return Received(next(self._incoming), self._incoming)
+        return self.incoming.find(NEXT)
+
+
+def whole(peer: str, received: Received) -> Received:
+    """What was received, if it is a frame; NodeError for one that failed, FrameDropped."""
+    header = received.header
+    if header.WhichOneof("body") == "failure":
+        raise NodeError(f"{peer} failed: {header.failure.reason}")
+    if header.WhichOneof("body") == "dropped":
+        node, at_ns = header.dropped.node, header.dropped.at_ns
+        raise FrameDropped(f"{node} had no room for frame {header.dropped.frame}", node, at_ns)
+    return received
 
 
 class Dialled:
@@ -122,26 +141,27 @@ class Dialled:
         self._fetch: Fetch | None = None
 
     @contextmanager
-    def stream(self) -> Iterator[Stream]:
-        """The stream, for one at a time; opened where none is, closed when an error leaves it.
+    def stream(self, *, shared: bool = False) -> Iterator[Stream]:
+        """The stream, for one at a time, or `shared` by frames that are under way together.
 
-        Who was given up while he waited does not enter: nobody would end what he waits for then.
+        Opened where none is, closed when an error leaves it. Who was given up while he waited does
+        not enter: nobody would end what he waits for then.
         """
-        while not self._lock.acquire(timeout=LOOK_S):
-            check_wanted()
-        try:
+        with ExitStack() as turn:
+            turn.enter_context(held_in_turn(self._lock))
             if self._open is not None and self._open[0].ended:
                 self._open[0].clear()
                 self._open = None
             call, stream = self._open = self._open or self._opened()
+            if shared:
+                turn.close()
             try:
                 check_wanted()  # now that cancel() finds it, whoever is given up from here on
                 yield stream
-            except BaseException:
+            except BaseException as error:
                 call.cancel()
+                stream.incoming.end(NodeError(f"given up with another frame: {error}"))
                 raise
-        finally:
-            self._lock.release()
 
     def part(self, delivery: Delivery) -> Fetch:
         """A part, on the same connection as the frames, while somebody waits for it."""

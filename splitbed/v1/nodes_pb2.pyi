@@ -1463,9 +1463,12 @@ class Hop(_message.Message):
     RATE_MBIT_FIELD_NUMBER: _builtins.int
     RANGES_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
+    RTT_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """of the stage"""
     rate_mbit: _builtins.float
+    rtt_ms: _builtins.float
+    """both delays of its link"""
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelRanges]: ...
     @_builtins.property
@@ -1479,10 +1482,11 @@ class Hop(_message.Message):
         rate_mbit: _builtins.float = ...,
         ranges: _abc.Iterable[Global___ChannelRanges] | None = ...,
         picture: Global___PictureRecipe | None = ...,
+        rtt_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "ranges", b"ranges", "rate_mbit", b"rate_mbit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "ranges", b"ranges", "rate_mbit", b"rate_mbit", "rtt_ms", b"rtt_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -147,8 +147,15 @@ class Report(_message.Message):
 
     MAX_ABS_DIFF_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     max_abs_diff: _builtins.float
     """split output against the whole model's, where that is known"""
+    frame: _builtins.int
+    assignment: _builtins.int
+    at: _builtins.int
+    """index of the station that the frame went to"""
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
         """what was done with it so far, in order; the last is this hop"""
@@ -158,10 +165,13 @@ class Report(_message.Message):
         *,
         max_abs_diff: _builtins.float | None = ...,
         stages: _abc.Iterable[Global___Stage] | None = ...,
+        frame: _builtins.int = ...,
+        assignment: _builtins.int = ...,
+        at: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "assignment", b"assignment", "at", b"at", "frame", b"frame", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
     _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015
@@ -221,15 +231,21 @@ class Failure(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    frame: _builtins.int
+    assignment: _builtins.int
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        frame: _builtins.int = ...,
+        assignment: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "frame", b"frame", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

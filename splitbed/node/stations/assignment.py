@@ -21,7 +21,9 @@ from splitbed.node.delivery import span_message, span_of
 from splitbed.node.model_info import ModelInfo, model_of
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.line import Sharing
+from splitbed.node.stations.queues import Queues, queues_of
 from splitbed.node.stations.station import Station
+from splitbed.node.stations.turns import Turns
 from splitbed.node.stations.work import Ran, Work, sharing_of
 from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo, Tensors, zeros
 from splitbed.v1 import nodes_pb2
@@ -44,13 +46,15 @@ class Hop:
     intermediate: bool
     results: bool
     setting: Setting
+    rtt_ms: float = 0.0
 
 
 @dataclass(frozen=True)
 class Assignment:
     """What is done with frames: the stations, and those of them on this ``node`` by their place.
 
-    It was told in ``told_bytes``; its codecs here keep ``coded_bytes`` from frame to frame.
+    It was told in ``told_bytes``; its codecs here keep ``coded_bytes`` from frame to frame. Where
+    it has ``queues`` several frames may be under way, by ``turns`` at each station here.
     """
 
     number: int
@@ -63,6 +67,8 @@ class Assignment:
     coded_bytes: int = 0
     together_off: float | None = None
     """How far a part that is run on frames together is off from each alone, where one is."""
+    queues: Queues | None = None
+    turns: Mapping[int, Turns] = field(default_factory=dict, repr=False)
 
     def station(self, at: int) -> Station:
         """The station at that place; NodeError unless it is on this node."""
@@ -105,9 +111,12 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         for place, one in enumerate(itinerary)
         if one.node == message.node
     }
-    told = message.ByteSize()
-    coded, off = binding.coded_bytes, binding.together_off
-    return Assignment(message.number, message.node, itinerary, hops, model, own, told, coded, off)
+    queues = queues_of(message, itinerary) if message.queues.in_flight else None
+    return Assignment(
+        message.number, message.node, itinerary, hops, model, own,
+        message.ByteSize(), binding.coded_bytes, binding.together_off,
+        queues, {place: queues.turns(one.asked) for place, one in own.items()} if queues else {},
+    )  # fmt: skip
 
 
 def station_message(station: flow.Station) -> nodes_pb2.Station:
@@ -169,6 +178,8 @@ def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment
     for hop in message.hops:
         if not 0 <= hop.rate_mbit < math.inf:
             raise NodeError(f"refused {what}: no link has a rate of {hop.rate_mbit} Mbit/s")
+        if not 0 <= hop.rtt_ms < math.inf:
+            raise NodeError(f"refused {what}: no link has a round trip of {hop.rtt_ms} ms")
     if sum(one.result for one in itinerary) > 1:
         raise NodeError(f"refused {what}: results are made once")
 
@@ -188,6 +199,7 @@ def _hop(place: int, itinerary: Itinerary, message: nodes_pb2.Hop, *, channels_l
         intermediate=itinerary[place + 1].result,
         results=any(one.result for one in itinerary[: place + 1]),
         setting=Setting(ranges, channels_last, picture),
+        rtt_ms=message.rtt_ms,
     )
 
 

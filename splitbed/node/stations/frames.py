@@ -4,26 +4,30 @@ came in, or began here ──> its station ──> is sent on, or a record
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from threading import Lock
 from time import monotonic_ns, sleep
 
-from splitbed.errors import NodeError
+from splitbed.errors import FrameDropped, NodeError
 from splitbed.messages import Received
 from splitbed.node.config import Limits
+from splitbed.node.incoming import Key
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bind
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import MAX_INPUTS, Source
 from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
+from splitbed.node.stations.turns import Place
+from splitbed.node.window import LEAST_BYTES, holds
 from splitbed.node.stations.work import Work
 from splitbed.node.stream import Stream
 from splitbed.telemetry import tell_bytes, tell_stages
 from splitbed.tensors import Tensors
-from splitbed.timeline import Timeline
+from splitbed.timeline import WAIT, Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
+from splitbed.v1.tensors_pb2 import Arrived, FrameHeader, Header, Report, Stage
 from splitbed.wire import nbytes, whole_tensors
 from splitbed.workers.wanted import held_in_turn
 
@@ -48,6 +52,8 @@ class Frame:
     crossed: Stage | None = None
     told: Callable[[], Report] = Report
     timeline: Timeline = field(default_factory=Timeline)
+    place: Place | None = None
+    """Among those at its station, where several may be under way."""
     difference: Callable[[], float] | None = None
     """Finds how far its outputs are from the whole model's, off the clock; where they came to be
     on this node, and are known."""
@@ -62,6 +68,22 @@ class Frame:
         """The same frame, once what they have in common is done, on the way of another one."""
         told = partial(Report, stages=self.stages)
         return replace(self, assignment=assignment, crossed=None, told=told, timeline=Timeline())
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Be at a step of its station inside, in its turn."""
+        if self.place is None:
+            return nullcontext()
+        return self.assignment.turns[self.at].step(self.place, name, self.timeline)
+
+    def leave(self) -> None:
+        """It is at its station no more."""
+        if self.place is not None:
+            self.assignment.turns[self.at].leave(self.place)
+
+    @property
+    def key(self) -> Key:
+        """Of it, and of why it does not come, on a stream that it comes back on."""
+        return Key("frame", self.number, self.assignment.number)
 
     @property
     def to(self) -> str:
@@ -174,10 +196,18 @@ class Frames:
 
     def forget(self) -> None:
         """Forget assignments, inputs and references."""
+        self.give_up()
         with self._lock:
             self._assigned = {}
         self.source.clear()
         self.references.clear()
+
+    def give_up(self, *, begun_here: bool = False) -> None:
+        """Frames that are at stations here go no further; or those alone that began here."""
+        for one in [*self._assigned.values()]:
+            for at, turns in one.turns.items():
+                if not begun_here or one.sender is None:
+                    turns.give_up(f"what was under way at station {at} was given up")
 
     def waiting(self, number: int, at: int) -> list[str]:
         """The nodes that a frame at that place of an assignment has yet to come to."""
@@ -186,23 +216,22 @@ class Frames:
         return [*dict.fromkeys(one.node for one in stations)]
 
     def begin(self, request: nodes_pb2.FrameRequest) -> Frame:
-        """A frame whose source is here, preprocessed."""
+        """A frame whose source is here, behind all that have begun."""
         assignment = self.assignment(request.assignment)
         station = assignment.station(0)
-        for number in (request.assignment, *request.others):
-            own = self.assignment(number)
-            if own.station(0).asked != station.asked:
+        numbers = (request.assignment, *request.others)
+        own = [self.assignment(number) for number in numbers]
+        for one in own:
+            if one.station(0).asked != station.asked:
                 raise NodeError(
-                    f"refused frame {request.frame}: assignments {assignment.number} and {number} "
-                    "do not begin with the same work"
+                    f"refused frame {request.frame}: assignments {assignment.number} and "
+                    f"{one.number} do not begin with the same work"
                 )
-            self._check_turn(own, 0, request.frame)
-            self._last[number, 0] = request.frame
-        frame = Frame(assignment, request.frame, request.input, 0, {})
-        # slowed, too: what a quota stalls here would else be a debt of the stage that counts first
-        with frame.timeline.stage("preprocess"), self.slowed(ANY_THREADS):
-            frame.tensors = self.source.tensors(request.input)
-        return frame
+        with self._lock:
+            for one in own:
+                self._take_turn(one, 0, request.frame)
+            place = self._come(assignment, 0, request.frame)
+        return Frame(assignment, request.frame, request.input, 0, {}, place=place)
 
     @property
     def served(self) -> Assignment | None:
@@ -215,21 +244,37 @@ class Frames:
     def given(self, assignment: Assignment, tensors: Tensors) -> Frame:
         """A frame that begins here, of tensors that a client sent: the next of its assignment."""
         own = self.assignment(assignment.number)
-        number = self._last.get((own.number, 0), 0) + 1
-        self._last[own.number, 0] = number
-        return Frame(own, number, MAX_INPUTS, 0, tensors)  # of no input
+        with self._lock:
+            number = self._last[own.number, 0] = self._last.get((own.number, 0), 0) + 1
+            place = self._come(own, 0, number)
+        return Frame(own, number, MAX_INPUTS, 0, tensors, place=place)  # of no input
 
     def came(self, received: Received, told: Callable[[], Report]) -> Frame:
-        """A frame that came from the station before, decoded; ``told`` reads that one's report."""
+        """A frame that came from the station before; ``told`` reads that one's report.
+
+        Raises FrameDropped for one that there was no room for, once it has been taken.
+        """
         header = received.header.frame
         assignment, at = self.assignment(header.assignment), header.at
         if at == 0:
             raise NodeError("refused a frame for the station of the source: it begins there")
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
-        self._check_turn(assignment, at, header.frame)
-        came = received.tensors(infos, min(most_bytes, self.limits.tensor_bytes))
-        self._last[assignment.number, at] = header.frame
+        place, dropped = None, None
+        with self._lock:
+            self._take_turn(assignment, at, header.frame)
+        try:
+            place = self._come(assignment, at, header.frame)
+        except FrameDropped as error:
+            dropped = error
+        try:
+            came = received.tensors(infos, min(most_bytes, self.limits.tensor_bytes))
+        except BaseException:
+            if place is not None:
+                assignment.turns[at].leave(place)
+            raise
+        if dropped is not None:
+            raise dropped
         crossed = Stage(
             name=assignment.hops[at - 1].name,
             node=assignment.itinerary[at - 1].node,
@@ -239,18 +284,37 @@ class Frames:
         coder = station.takes or station.hands_on
         crossed.plain_bytes = coder.plain_bytes if coder else crossed.bytes
         said = cache(partial(_report, told))
-        frame = Frame(assignment, header.frame, header.input, at, came, crossed, said)
+        frame = Frame(assignment, header.frame, header.input, at, came, crossed, said, place=place)
         crossed.end_ns = monotonic_ns()  # as the next stage begins
-        frame.tensors = station.decode(came, frame.timeline, self.slowed)
         return frame
 
     def work(self, frame: Frame) -> None:
         """Do with it what is to be done at its station."""
         station = frame.assignment.station(frame.at)
-        passed = station.do(frame.tensors, frame.timeline, self.slowed)
-        frame.tensors = passed.tensors
-        if (outputs := passed.outputs) is not None and frame.input in self.references:
-            names = [info.name for info in station.model.outputs]
+        timeline, slowed = frame.timeline, self.slowed
+        if station.asked.source and not frame.tensors:
+            # slowed, too: what a quota stalls here would else be a debt of the stage that counts
+            # first
+            with frame.step("preprocess"), timeline.stage("preprocess"), slowed(ANY_THREADS):
+                frame.tensors = self.source.tensors(frame.input)
+        if station.takes is not None:
+            with frame.step("decode"):
+                frame.tensors = station.decode(frame.tensors, timeline, slowed)
+        if station.asked.part:
+            with frame.step("part"):
+                frame.tensors = station.part(frame.tensors, timeline, slowed)
+        if station.asked.result:
+            outputs = frame.tensors
+            with frame.step("result"):
+                frame.tensors = station.result(outputs, timeline, slowed)
+            self._compare(frame, outputs)
+        if station.gives is not None:
+            with frame.step("encode"):
+                frame.tensors = station.encode(frame.tensors, timeline, slowed)
+
+    def _compare(self, frame: Frame, outputs: Tensors) -> None:
+        if frame.input in self.references:
+            names = [info.name for info in frame.assignment.station(frame.at).model.outputs]
             # once: a frame that goes several ways says it on each
             frame.difference = cache(
                 partial(self.references.difference, frame.input, outputs, names)
@@ -258,8 +322,14 @@ class Frames:
 
     def send(self, frame: Frame, stream: Stream) -> None:
         """Send it on, then, off the clock, what is to be said of it."""
-        self.send_data(frame, stream)
-        self.report(frame, stream)
+        with frame.step("send"):
+            self._await_room(frame, stream)
+            self.send_data(frame, stream)
+            if frame.comes_back:  # nothing is computed for it
+                self.report(frame, stream)
+        frame.leave()
+        if not frame.comes_back:
+            self.report(frame, stream)
 
     def send_data(self, frame: Frame, stream: Stream) -> None:
         """Send it on alone; a report must follow."""
@@ -271,10 +341,37 @@ class Frames:
 
     def report(self, frame: Frame, stream: Stream) -> None:
         """Say what was done with it so far, and how far its outputs are off."""
-        if not frame.comes_back:
+        if not frame.comes_back and frame.place is None:
             sleep(_ARRIVES_S)
-        report = Report(stages=frame.stages, max_abs_diff=frame.max_abs_diff)
+        report = Report(
+            stages=frame.stages,
+            max_abs_diff=frame.max_abs_diff,
+            frame=frame.number,
+            assignment=frame.assignment.number,
+            at=frame.at + 1,
+        )
         stream.send(Header(report=report))
+
+    def _await_room(self, frame: Frame, stream: Stream) -> None:
+        """Until the link can take it, where several are under way; a wait like any other."""
+        size = nbytes(frame.tensors)
+        if frame.hop is None or not _counted(frame.assignment, frame.at, size):
+            return
+        since_ns, number = monotonic_ns(), frame.assignment.number
+        holds_bytes = holds(frame.hop.rate_mbit, frame.hop.rtt_ms)
+        waited = False
+        while not stream.window.enter(number, frame.number, size, holds_bytes):
+            waited = True
+            stream.find(Key("arrived"))
+        if waited:
+            frame.timeline.add(WAIT, since_ns, monotonic_ns())
+
+    def arrived(self, frame: Frame, stream: Stream) -> None:
+        """Say that it is here whole, where its sender counts what is on its way."""
+        size = frame.crossed.bytes if frame.crossed else 0
+        if _counted(frame.assignment, frame.at - 1, size):
+            number = frame.assignment.number
+            stream.send(Header(arrived=Arrived(frame=frame.number, assignment=number)))
 
     def tell(self, frame: Frame) -> None:
         """Count what was done with it here, once it is on its way: sending needs the turn."""
@@ -293,13 +390,24 @@ class Frames:
             raise NodeError(f"no assignment {number} holds here, only {held or 'none'}")
         return found
 
-    def _check_turn(self, assignment: Assignment, at: int, frame: int) -> None:
+    def _take_turn(self, assignment: Assignment, at: int, frame: int) -> None:
         """Frames come to a station in order, each once."""
         if frame <= (last := self._last.get((assignment.number, at), -1)):
             raise NodeError(
                 f"refused frame {frame} of assignment {assignment.number}: "
                 f"frame {last} was here before"
             )
+        self._last[assignment.number, at] = frame
+
+    def _come(self, assignment: Assignment, at: int, frame: int) -> Place | None:
+        turns = assignment.turns.get(at)
+        return turns.come(frame, assignment.node) if turns else None
+
+
+def _counted(assignment: Assignment, at: int, size: int) -> bool:
+    """Whether a frame of such a size is counted on its way from that station."""
+    queues, rate_mbit = assignment.queues, assignment.hops[at].rate_mbit
+    return queues is not None and queues.in_flight > 1 and rate_mbit > 0 and size >= LEAST_BYTES
 
 
 def _report(told: Callable[[], Report]) -> Report:

@@ -5,7 +5,9 @@
            ├─ next on the node that this one dials ────> send, and wait where it comes back
            └─ next on a node that has dialled this one > send on the stream that it opened
 
-The node nearer the user dials. Whoever waits for a frame reads the stream himself.
+The node nearer the user dials. Whoever waits for a frame reads the stream himself. Where an
+assignment has queues several threads are at its frames, each at one of them from its beginning to
+its end: at the source those that :meth:`Passing.go` is called from, elsewhere a crew.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +16,18 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from threading import Lock
 
-from splitbed.errors import NodeError, SplitbedError
+from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
+from splitbed.node.incoming import Key
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
+from splitbed.node.stations.crew import Crew
 from splitbed.node.stations.frames import Frame, Frames
-from splitbed.node.stream import Dialled, Stream
+from splitbed.node.stations.queues import MOST_IN_FLIGHT
+from splitbed.node.stream import Dialled, Stream, whole
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Failure, Header, Hello
+from splitbed.v1.tensors_pb2 import Dropped, Failure, Header, Hello
 
 _MOST_NAME, _MOST_NEAR, _MOST_WORDS = 64, 64, 2000
 
@@ -46,31 +51,31 @@ class Passing:
 
     def run(self, request: nodes_pb2.FrameRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins here: its record, or its number alone where it ends elsewhere."""
-        with self.in_flight.frame():
-            frame = self.frames.begin(request)
-            self.frames.work(frame)
-            if not request.others:
-                return self._go_on(frame)
-            others = [frame.on_way(self.frames.assignment(one)) for one in request.others]
-            self._fan_out([frame, *others])
-            return nodes_pb2.FrameRecord(frame=frame.number)
+        return self.go(self.enter(request), request.others)
 
     def infer(self, assignment: Assignment, tensors: Tensors) -> nodes_pb2.FrameRecord:
         """A frame of tensors that a client sent, which begins here and ends here: its record."""
-        with self.in_flight.frame():
-            frame = self.frames.given(assignment, tensors)
-            self.frames.work(frame)
-            return self._go_on(frame)
+        return self.go(self.frames.given(assignment, tensors))
 
-    def _go_on(self, frame: Frame) -> nodes_pb2.FrameRecord:
-        if frame.hop is None:
-            self.frames.tell(frame)
-            return frame.record()
-        if (near := self._near.get(frame.to)) is not None:
-            self._send(frame, near)
+    def enter(self, request: nodes_pb2.FrameRequest) -> Frame:
+        """A frame that is to :meth:`go`, at once, behind all that have entered; nothing waits."""
+        return self.frames.begin(request)
+
+    def go(self, frame: Frame, others: Sequence[int] = ()) -> nodes_pb2.FrameRecord:
+        """What becomes of a frame, which also goes the ways of `others`; from any thread.
+
+        Raises FrameDropped for one that a node had no room for.
+        """
+        with _at_station(frame), self.in_flight.frame():
+            self.frames.work(frame)
+            if others:
+                ways = [frame.on_way(self.frames.assignment(one)) for one in others]
+                self._fan_out([frame, *ways])
+            elif frame.hop is not None and (near := self._near.get(frame.to)) is not None:
+                self._send(frame, near)
+            else:
+                return self._follow(frame)
             return nodes_pb2.FrameRecord(frame=frame.number)
-        with self._dialled(frame.assignment.node, frame.to).stream() as stream:
-            return self._follow(frame, stream)
 
     def _fan_out(self, ways: Sequence[Frame]) -> None:
         """Send a frame on all its ways at once, then, off the clock, what follows it on each."""
@@ -106,9 +111,11 @@ class Passing:
         if assignment.sender is None:
             raise NodeError(f"frames of assignment {assignment.number} begin here: run one")
         with self._dialled(assignment.node, assignment.sender).stream() as stream:
-            received = stream.receive_frame(request.frame)
-            with self.in_flight.frame():
-                return self._follow(self._worked_on(received, stream), stream)
+            received = stream.receive_frame(request.frame, request.assignment)
+            frame = self._came(received, stream)
+        with self.in_flight.frame():
+            self.frames.work(frame)
+            return self._follow(frame)
 
     def greet(self, other: str, name: str) -> None:
         """Tell a node who this one is, if it is dialled, so that frames can be sent back."""
@@ -126,6 +133,7 @@ class Passing:
         """Give up what is under way to other nodes, and back from those that this one dials."""
         for far in self.far.values():
             far.cancel()
+        self.frames.give_up(begun_here=True)
         with self._lock:
             near = [*self._near.values()]
         for stream in near:
@@ -133,23 +141,35 @@ class Passing:
 
     def serve(self, stream: Stream) -> None:
         """Do with each frame on a stream that was opened here what is to be done, until its end."""
+        crew = Crew(lambda: self._serve(stream, crew), MOST_IN_FLIGHT)
         try:
-            for received in stream:
-                match received.header.WhichOneof("body"):
-                    case "frame":
-                        with self.in_flight.frame(), self._told(received, stream):
-                            self._pass(received, stream)
-                    case "padding":
-                        stream.answer_padding(received)
-                    case "hello":
-                        self._know(received.header.hello.node, stream)
-                        stream.send(Header(hello=Hello()))
-                    case other:
-                        raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
+            crew.run()
         finally:
             with self._lock:
                 for name in [name for name, one in self._near.items() if one is stream]:
                     del self._near[name]
+
+    def _serve(self, stream: Stream, crew: Crew) -> None:
+        """In one thread of a crew; what ends it ends all."""
+        try:
+            self._serve_on(stream, crew)
+        except Exception as error:
+            stream.incoming.end(error)
+            raise
+
+    def _serve_on(self, stream: Stream, crew: Crew) -> None:
+        while (received := crew.awaited(lambda: next(stream, None))) is not None:
+            match received.header.WhichOneof("body"):
+                case "frame":
+                    with self.in_flight.frame():
+                        self._pass(received, stream, crew)
+                case "padding":
+                    stream.answer_padding(received)
+                case "hello":
+                    self._know(received.header.hello.node, stream)
+                    stream.send(Header(hello=Hello()))
+                case other:
+                    raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
 
     def _know(self, name: str, stream: Stream) -> None:
         if stream.names and name not in stream.names:
@@ -163,6 +183,25 @@ class Passing:
                 raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
             self._near[name] = stream
 
+    def _pass(self, received: Received, stream: Stream, crew: Crew) -> None:
+        """Pass on a frame that came on a stream; what fails alone is said alone."""
+        number = received.header.frame.assignment
+        if self.frames.assignment(number).queues is None:
+            with self._told(received, stream):
+                self._pass_on(self._came(received, stream), stream)
+            return
+        stream.incoming.many = True
+        try:
+            frame = self._came(received, stream)
+        except FrameDropped as error:
+            _say(stream, received, error)
+            return
+        crew.relieve()
+        try:
+            self._pass_on(frame, stream)
+        except SplitbedError as error:
+            _say(stream, received, error)
+
     @contextmanager
     def _told(self, received: Received, stream: Stream) -> Iterator[None]:
         """Tell nodes that wait for this frame when it fails here; who sent it is told as ever."""
@@ -173,23 +212,23 @@ class Passing:
             for name in self.frames.waiting(header.assignment, header.at):
                 near = self._near.get(name)
                 if near is not None and near is not stream:
-                    with suppress(NodeError):  # it is gone, too
-                        near.send(Header(failure=Failure(reason=str(error)[:_MOST_WORDS])))
+                    _say(near, received, error)
             raise
 
-    def _pass(self, received: Received, stream: Stream) -> None:
-        frame = self._worked_on(received, stream)
-        if frame.hop is None:
-            raise NodeError(f"frame {frame.number} ends here, where nobody waits for it")
-        if frame.to == frame.sender:
-            self._send(frame, stream)
-        elif (near := self._near.get(frame.to)) is not None:
-            self._send(frame, near)
-        else:
-            with self._dialled(frame.assignment.node, frame.to).stream() as far:
-                self.frames.send(frame, far)
-                if frame.comes_back:
-                    self._send(self._back(far, frame), stream)
+    def _pass_on(self, frame: Frame, stream: Stream) -> None:
+        with _at_station(frame):
+            self.frames.work(frame)
+            if frame.hop is None:
+                raise NodeError(f"frame {frame.number} ends here, where nobody waits for it")
+            if frame.to == frame.sender:
+                self._send(frame, stream)
+            elif (near := self._near.get(frame.to)) is not None:
+                self._send(frame, near)
+            else:
+                if (back := self._exchange(frame)) is not None:
+                    with _at_station(back):
+                        self.frames.work(back)
+                        self._send(back, stream)
                 self.frames.tell(frame)
 
     def _send(self, frame: Frame, stream: Stream) -> None:
@@ -204,27 +243,66 @@ class Passing:
             )
         return self.far[other]
 
-    def _follow(self, frame: Frame, stream: Stream) -> nodes_pb2.FrameRecord:
+    def _follow(self, frame: Frame) -> nodes_pb2.FrameRecord:
         """What becomes of a frame that was worked on, and of what comes back of it."""
         done = [frame]
-        while frame.hop is not None:
-            self.frames.send(frame, stream)
-            if not frame.comes_back:
-                break
-            done.append(frame := self._back(stream, frame))
-        record = nodes_pb2.FrameRecord(frame=frame.number) if frame.hop else frame.record()
+        with ExitStack() as stations:
+            while frame.hop is not None and (back := self._exchange(frame)) is not None:
+                done.append(frame := back)
+                stations.enter_context(_at_station(frame))
+                self.frames.work(frame)
+            record = nodes_pb2.FrameRecord(frame=frame.number) if frame.hop else frame.record()
         for frame in done:
             self.frames.tell(frame)
         return record
 
-    def _back(self, stream: Stream, sent: Frame) -> Frame:
-        frame = self._worked_on(stream.receive_frame(sent.number), stream)
-        if frame.assignment is not sent.assignment or frame.at <= sent.at:
-            raise NodeError(f"{stream.peer} sent frame {sent.number} back to another station")
+    def _exchange(self, frame: Frame) -> Frame | None:
+        """Send a frame to the node that this one dials; what comes back of it, where it does."""
+        shared = frame.assignment.queues is not None
+        with self._dialled(frame.assignment.node, frame.to).stream(shared=shared) as stream:
+            if frame.comes_back:
+                stream.incoming.expect(frame.key)
+            self.frames.send(frame, stream)
+            if not frame.comes_back:
+                return None
+            received, back = stream.find(frame.key), None
+            if received.header.WhichOneof("body") == "frame":
+                back = self._came(received, stream)
+                if back.assignment is not frame.assignment or back.at <= frame.at:
+                    raise NodeError(
+                        f"{stream.peer} sent frame {frame.number} back to another station"
+                    )
+        whole(stream.peer, received)
+        return back
+
+    def _came(self, received: Received, stream: Stream) -> Frame:
+        """A frame that came on a stream."""
+        header = received.header.frame
+        said = Key("report", header.frame, header.assignment, header.at)
+        frame = self.frames.came(received, lambda: stream.find(said).header.report)
+        self.frames.arrived(frame, stream)
         return frame
 
-    def _worked_on(self, received: Received, stream: Stream) -> Frame:
-        """A frame that came on a stream, and the station's work on it done."""
-        frame = self.frames.came(received, lambda: stream.receive("report").header.report)
-        self.frames.work(frame)
-        return frame
+
+@contextmanager
+def _at_station(frame: Frame) -> Iterator[None]:
+    """It is at its station no longer than this."""
+    try:
+        yield
+    finally:
+        frame.leave()
+
+
+def _say(stream: Stream, received: Received, error: SplitbedError) -> None:
+    """Why a frame goes no further, to a node that waits for it; or is gone, too."""
+    of = received.header.frame
+    if isinstance(error, FrameDropped):
+        dropped = Dropped(frame=of.frame, assignment=of.assignment, node=error.node)
+        dropped.at_ns = error.at_ns
+        header = Header(dropped=dropped)
+    else:
+        failure = Failure(frame=of.frame, assignment=of.assignment)
+        failure.reason = str(error)[:_MOST_WORDS]
+        header = Header(failure=failure)
+    with suppress(NodeError):
+        stream.send(header)

@@ -29,18 +29,6 @@ def at_full_speed(_threads: float) -> AbstractContextManager[None]:
 
 
 @dataclass(frozen=True)
-class Passed:
-    """What a station made of a frame.
-
-    ``tensors`` go on as they are; ``outputs`` are what the model gave, where they became results
-    here.
-    """
-
-    tensors: Tensors
-    outputs: Tensors | None = None
-
-
-@dataclass(frozen=True)
 class Station:
     """One station of an itinerary on the node that it is of.
 
@@ -59,26 +47,13 @@ class Station:
 
     def decode(self, came: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
         """What the station before encoded. Raises NodeError for what it cannot have."""
-        if self.takes is None:
-            return came
+        assert self.takes is not None
         # codecs have one thread: a limit for the threads of a part would hardly slow them
         with timeline.stage("decode"), slowed(1):
             return self.takes.decode(came)
 
-    def do(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> Passed:
-        """All else that is done with a frame here. Raises NodeError for what a step refuses."""
-        outputs = None
-        if self.asked.part:
-            tensors = self._part(tensors, timeline, slowed)
-        if self.asked.result:
-            with timeline.stage("result"), slowed(1):
-                outputs, tensors = tensors, self.model.result_of(tensors)
-        if self.gives is not None:
-            with timeline.stage("encode"), slowed(1):
-                tensors = self.gives.encode(tensors)
-        return Passed(tensors, outputs)
-
-    def _part(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
+    def part(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
+        """What its part makes of them."""
         name = f"part{self.asked.part}"
         if self.run is None:  # a stall would be booked in a stage that does nothing
             timeline.mark(name)
@@ -92,3 +67,14 @@ class Station:
             return ran.tensors
         with timeline.stage(name), slowed(ANY_THREADS):
             return self.run(tensors)
+
+    def result(self, outputs: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
+        """What the task makes of outputs. Raises NodeError for what it refuses."""
+        with timeline.stage("result"), slowed(1):
+            return self.model.result_of(outputs)
+
+    def encode(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
+        """What goes on. Raises NodeError for what cannot be encoded."""
+        assert self.gives is not None
+        with timeline.stage("encode"), slowed(1):
+            return self.gives.encode(tensors)
