@@ -14,8 +14,8 @@ import pytest
 
 from splitbed.errors import NodeError
 from splitbed.messages import messages, padding
-from splitbed.node import call
-from splitbed.node.call import DrivenCall, QueuedCall, open_call
+from splitbed.node.streams import call
+from splitbed.node.streams.call import DrivenCall, QueuedCall, open_call
 from splitbed.node.calls import slots
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.slots import Slots

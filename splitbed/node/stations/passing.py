@@ -18,7 +18,7 @@ from threading import Lock
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
-from splitbed.node.incoming import Key
+from splitbed.node.streams.incoming import Key
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.crew import Crew
