@@ -51,7 +51,7 @@ class LateError(NodeError):
     """A node that is there, and was not done in time with what it was asked."""
 
 
-class FrameDropped(NodeError):
+class FrameDropped(NodeError):  # noqa: N818  nobody is at fault
     """A frame for which there was no room where it would have waited: at a ``node``, and when.
 
     ``at_ns`` is of that node's CLOCK_MONOTONIC.

@@ -17,10 +17,10 @@ import grpc
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received, messages, padding
 from splitbed.node.answering import refuse
-from splitbed.node.streams.call import StreamCall, open_call
 from splitbed.node.config import Tls
-from splitbed.node.streams.incoming import NEXT, Incoming, Key
 from splitbed.node.parts.fetch import Fetch
+from splitbed.node.streams.call import StreamCall, open_call
+from splitbed.node.streams.incoming import NEXT, Incoming, Key
 from splitbed.node.streams.window import Window
 from splitbed.security.access import bearing, names_of, open_channel, why_unreachable
 from splitbed.security.pem_files import PemFiles

@@ -14,12 +14,12 @@ import pytest
 
 from splitbed.errors import NodeError
 from splitbed.messages import messages, padding
-from splitbed.node.streams import call
-from splitbed.node.streams.call import DrivenCall, QueuedCall, open_call
 from splitbed.node.calls import slots
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.slots import Slots
 from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.node.streams import call
+from splitbed.node.streams.call import DrivenCall, QueuedCall, open_call
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.authority import issue_authority
 from splitbed.tensors import TensorInfo, Tensors

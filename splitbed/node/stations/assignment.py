@@ -176,10 +176,11 @@ def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment
     if strange := [hop.name for hop in message.hops if not _HOP.fullmatch(hop.name)]:
         raise NodeError(f"refused {what}: no hop is called {strange[0][:20]!r}")
     for hop in message.hops:
-        if not 0 <= hop.rate_mbit < math.inf:
-            raise NodeError(f"refused {what}: no link has a rate of {hop.rate_mbit} Mbit/s")
-        if not 0 <= hop.rtt_ms < math.inf:
-            raise NodeError(f"refused {what}: no link has a round trip of {hop.rtt_ms} ms")
+        if not (0 <= hop.rate_mbit < math.inf and 0 <= hop.rtt_ms < math.inf):
+            raise NodeError(
+                f"refused {what}: no link has a rate of {hop.rate_mbit} Mbit/s and a round trip of "
+                f"{hop.rtt_ms} ms"
+            )
     if sum(one.result for one in itinerary) > 1:
         raise NodeError(f"refused {what}: results are made once")
 

@@ -13,16 +13,16 @@ from time import monotonic_ns, sleep
 from splitbed.errors import FrameDropped, NodeError
 from splitbed.messages import Received
 from splitbed.node.config import Limits
-from splitbed.node.streams.incoming import Key
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bind
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import MAX_INPUTS, Source
 from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
 from splitbed.node.stations.turns import Place
-from splitbed.node.streams.window import LEAST_BYTES, holds
 from splitbed.node.stations.work import Work
 from splitbed.node.stream import Stream
+from splitbed.node.streams.incoming import Key
+from splitbed.node.streams.window import LEAST_BYTES, holds
 from splitbed.telemetry import tell_bytes, tell_stages
 from splitbed.tensors import Tensors
 from splitbed.timeline import WAIT, Timeline

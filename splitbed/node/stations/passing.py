@@ -18,13 +18,13 @@ from threading import Lock
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
-from splitbed.node.streams.incoming import Key
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.crew import Crew
 from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stations.queues import MOST_IN_FLIGHT
 from splitbed.node.stream import Dialled, Stream, whole
+from splitbed.node.streams.incoming import Key
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Dropped, Failure, Header, Hello

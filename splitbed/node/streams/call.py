@@ -122,8 +122,10 @@ class DrivenCall:
             if state.code is None:
                 self._begin(self._receiving, cygrpc.ReceiveMessageOperation(0))
             self._wait(
-                lambda: state.response is not None
-                or (state.code is not None and self._receiving not in state.due)
+                lambda: (
+                    state.response is not None
+                    or (state.code is not None and self._receiving not in state.due)
+                )
             )
             message: bytes | None = state.response
             state.response = None

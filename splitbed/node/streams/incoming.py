@@ -61,7 +61,7 @@ class Incoming:
         """Whether somebody reads, or has a payload to take."""
         self._found: dict[Key, Received] = {}
         self._expected: dict[Key, None] = {}
-        """What will come that nobody waits for yet, or ever: of frames that failed the oldest go."""
+        """What will come that nobody waits for yet; of frames that failed, ever: the oldest go."""
         self._waiting: list[_Waiting] = []
         self._ended: Exception | None = None
         self._arrived = arrived

@@ -34,7 +34,7 @@ def test_a_link_never_idles_and_what_waits_on_it_is_bounded(
             free_ms = max(free_ms, now_ms) + takes_ms
             told.append((free_ms + rtt_ms, number))
             number += 1
-            assert (free_ms - now_ms) <= 2 * takes_ms + 1e-6  # its own, and one before it
+            assert free_ms - now_ms <= rtt_ms + 2 * takes_ms + 1e-6  # itself, and one before it
         else:
             now_ms, arrived = told.pop(0)
             window.arrived(1, arrived)
