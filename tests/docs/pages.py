@@ -26,7 +26,18 @@ from tests.orchestrator.commands import Ended, orchestrate
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINKED = ("sweep", "serve", "trace", "replay", "plan", "profile", "scenario run", "prove", "doctor")
+LINKED = (
+    "sweep",
+    "serve",
+    "loadgen",
+    "trace",
+    "replay",
+    "plan",
+    "profile",
+    "scenario run",
+    "prove",
+    "doctor",
+)
 """Commands that need a link, and a machine that can shape one."""
 
 _BLOCK = re.compile(

@@ -33,7 +33,7 @@ GROWTH_BYTES = 64 << 20
 SMALL = {"message_bytes": 1 << 20, "tensor_bytes": 1 << 20, "model_bytes": 4 << 20}
 """Limits that add up to less than a node may grow by."""
 
-_LOOK_S, _SETTLED_S, _CALL_S, _GIVEN_UP_S = 0.1, 5.0, 10.0, 30.0
+_LOOK_S, _SETTLED_S, CALL_S, _GIVEN_UP_S = 0.1, 5.0, 10.0, 30.0
 _RECENT = 50
 _ELSEWHERE = ("/Profile", "/LimitProcessor")  # long, and leave nothing in the node
 
@@ -50,7 +50,8 @@ class Toll:
 class Attacked:
     """A node process, as its orchestrator has it.
 
-    ``tls`` is the orchestrator's. Attackers open channels of their own to ``control`` and ``data``.
+    ``tls`` is the orchestrator's. Attackers open channels of their own to ``control`` and ``data``,
+    and to where clients are answered, ``infer``.
     """
 
     role: Role
@@ -58,6 +59,7 @@ class Attacked:
     data: str
     config: Path
     tls: Tls | None = None
+    infer: str = ""
     tolls: list[Toll] = field(default_factory=list)
     recent: deque[Call] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """What it was sent last."""
@@ -177,7 +179,8 @@ def attacked(
         config |= {"tls": own.model_dump(mode="json")}
     file = folder / f"{role}-{control.rpartition(':')[2]}.yaml"
     file.write_text(yaml.safe_dump({"control": control, "log": "json"} | place | config))
-    node = Attacked(role, control, str(config.get("edge", data)), file, tls)
+    infer = str(config.get("infer", ""))
+    node = Attacked(role, control, str(config.get("edge", data)), file, tls, infer)
     node.start()
     try:
         yield node
@@ -189,7 +192,7 @@ def rehearse(nodes: Mapping[str, Attacked]) -> None:
     """Take nodes through an orchestrator's run: what they have since is no growth."""
     for call in kept("run"):
         if call.node in nodes and not call.path.endswith(_ELSEWHERE):
-            nodes[call.node].send(call, _CALL_S)
+            nodes[call.node].send(call, CALL_S)
 
 
 def told(nodes: Sequence[Attacked]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.attacked import SMALL, Attacked, attacked, rehearse, told
+from tests.node.loopback import free_port
 
 _nodes: list[Attacked] = []
 
@@ -26,10 +27,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Attacked]]:
     """Both nodes; the UE dials the edge."""
-    folder = tmp_path_factory.mktemp("hostile")
+    folder, infer = tmp_path_factory.mktemp("hostile"), f"127.0.0.1:{free_port()}"
     with (
         attacked("edge", folder, limits=SMALL) as edge,
-        attacked("ue", folder, edge=edge.data, limits=SMALL) as ue,
+        attacked("ue", folder, edge=edge.data, infer=infer, limits=SMALL) as ue,
     ):
         both = {"edge": edge, "ue": ue}
         rehearse(both)

@@ -42,6 +42,13 @@ def test_tritonclient_gets_the_outputs_of_a_split_from_an_address(
     assert kept["verdict"] in log.read_text()
 
 
+def test_a_scenario_that_loadgen_does_not_have_is_refused() -> None:
+    words = ["loadgen", "--model", "shapesnet", "--split", "stage2", "--bw", "20"]
+    ended = orchestrate(*words, "--scenario", "Servers")
+    assert ended.code == 2
+    assert "did you mean Server" in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

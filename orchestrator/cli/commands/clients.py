@@ -1,6 +1,7 @@
-"""The commands of `orchestrate` that keep a pair up for others: serve."""
+"""The commands of `orchestrate` that keep a pair up for others: serve and loadgen."""
 
-from typing import Annotated
+from json import dumps
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +16,13 @@ from orchestrator.api.options import (
     SplitWords,
 )
 from orchestrator.cli.groups import Asked, grouped
-from orchestrator.cli.options import Metrics, Model, option
+from orchestrator.cli.options import Json, Metrics, Model, option
+from orchestrator.clients.loadgen.asked import LoadgenAsked
 from splitbed.command import Commands, say
 from splitbed.errors import RunError
+
+if TYPE_CHECKING:
+    from orchestrator.clients.loadgen.run import LoadgenOutcome
 
 clients_app = Commands()
 
@@ -34,6 +39,12 @@ _ONE = {
 }
 _GROUPS = (ModelWords, SplitWords, CodecWords, ImpairmentWords, PaceWords, NodeWords)
 Bandwidth = Annotated[float, option("Mbit/s.", "Link")]
+Delivery = Annotated[bool | None, option("Send part 1 to the UE over the link. [yes]")]
+
+
+def _number(words: str, *, least: float) -> object:
+    """An option of LoadGen's."""
+    return typer.Option(help=words, min=least, show_default=False, rich_help_panel="LoadGen")
 
 
 @clients_app.command()
@@ -49,6 +60,7 @@ def serve(
         float | None,
         typer.Option(help="End after so long. [when it is ended]", min=0.1, show_default=False),
     ] = None,
+    delivery: Delivery = None,
     metrics: Metrics = None,
 ) -> None:
     """Answer clients of the Open Inference Protocol with a split, until Ctrl-C."""
@@ -62,7 +74,78 @@ def serve(
         stdout().file.flush()
 
     with watching(metrics, None) as watcher:
-        outcome = keep(config_of(model, asked | {"bw": bw}), infer, watcher, serving, seconds)
+        outcome = keep(
+            config_of(model, asked | {"bw": bw, "delivery": delivery}),
+            infer,
+            watcher,
+            serving,
+            seconds,
+        )
     show_verdict(outcome.verdict, stdout())
     say(f"What was served, and how its link was proved: {outcome.folder}")
     raise typer.Exit(0 if outcome.verdict.valid else RunError.exit_code)
+
+
+@clients_app.command()
+@grouped(InputWords, *_GROUPS, OutWords, **_ONE)
+def loadgen(
+    asked: Asked,
+    bw: Bandwidth,
+    model: Model = None,
+    scenario: Annotated[
+        str, option("SingleStream, MultiStream, Server or Offline.", "LoadGen")
+    ] = "SingleStream",
+    target_qps: Annotated[
+        float, _number("Samples a second, for Server and Offline. [10]", least=0.001)
+    ] = LoadgenAsked.target_qps,
+    latency_ms: Annotated[
+        float, _number("Bound of Server, at the 99th percentile. [1000]", least=0.001)
+    ] = LoadgenAsked.latency_ms,
+    duration_s: Annotated[float, _number("At least. [10]", least=0.1)] = LoadgenAsked.duration_s,
+    queries: Annotated[int, _number("At least. [100]", least=1)] = LoadgenAsked.queries,
+    samples_per_query: Annotated[
+        int, _number("Of MultiStream. [8]", least=1)
+    ] = LoadgenAsked.samples_per_query,
+    samples: Annotated[int, _number("Inputs in LoadGen's library. [3]", least=3)] = 3,
+    delivery: Delivery = None,
+    metrics: Metrics = None,
+    json: Json = False,
+) -> None:
+    """Have MLPerf LoadGen ask a split, and hold its percentiles against ours."""
+    from orchestrator.api.asking import config_of
+    from orchestrator.cli.watch.watching import watching
+    from orchestrator.clients.loadgen.run import run
+
+    wanted = LoadgenAsked(scenario, target_qps, latency_ms, duration_s, queries, samples_per_query)
+    config = config_of(model, asked | {"bw": bw, "delivery": delivery, "min_runs": samples})
+    with watching(metrics, None) as watcher:
+        outcome = run(config, wanted, watcher)
+    _show(outcome, as_json=json)
+    raise typer.Exit(0 if outcome.verdict.valid else RunError.exit_code)
+
+
+def _show(outcome: "LoadgenOutcome", *, as_json: bool) -> None:
+    from orchestrator.reports.terminal import rounded, show_lines, show_verdict, stdout
+
+    record = outcome.record
+    if as_json:
+        typer.echo(dumps({"run": str(outcome.folder)} | record.plain(), indent=2))
+        return
+    lines = [
+        {
+            "percentile": 100 * one.quantile,
+            "ours_ms": one.ours_ms,
+            "low_ms": one.low_ms,
+            "high_ms": one.high_ms,
+            "covers": one.covers,
+            "loadgen_ms": one.loadgen_ms,
+        }
+        for one in record.percentiles
+    ]
+    show_lines([rounded(one) for one in lines], as_json=False)
+    show_verdict(outcome.verdict, stdout())
+    say(
+        f"{record.samples} samples, {record.e2e_ms:.1f} ms end to end on the nodes (median); "
+        f"LoadGen calls its run {record.loadgen_verdict}"
+    )
+    say(f"Frames, queries and LoadGen's own summary: {outcome.folder}")

@@ -1,0 +1,117 @@
+"""Who asks a UE's split for what it makes of tensors, and means harm."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from splitbed.v1 import inference_pb2 as oip
+from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceStub
+from tests.hostile.attacked import CALL_S, LOCKED_S, Attacked
+from tests.hostile.calls import kept
+from tests.hostile.length import tries
+from tests.hostile.test_control_plane import OWN, half_open
+from tests.node.loopback import SIDE
+from tests.shared_machine import until
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+SHAPE = (1, 3, SIDE, SIDE)
+REFUSED = (
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+
+
+def request(*shape: int, raw: bytes = b"", **changed: object) -> oip.ModelInferRequest:
+    """For what the split makes of a tensor that is said to be so."""
+    asked = oip.ModelInferRequest(raw_input_contents=[raw])
+    asked.inputs.add(name="image", datatype="FP32", shape=shape)
+    asked.MergeFrom(oip.ModelInferRequest(**changed))  # type: ignore[arg-type]
+    return asked
+
+
+FINE = request(*SHAPE, raw=bytes(4 * 3 * SIDE * SIDE))
+
+
+@contextmanager
+def client(ue: Attacked) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(ue.infer, [OWN]) as channel:
+        yield channel
+
+
+def is_answered(ue: Attacked) -> bool:
+    """Whether somebody else gets what the split makes of his tensors."""
+    with client(ue) as channel:
+        own: Any = GRPCInferenceServiceStub(channel)
+        try:
+            return bool(own.ModelInfer(FINE, timeout=LOCKED_S).outputs)
+        except grpc.RpcError:
+            return False
+
+
+@pytest.fixture
+def served(pair: dict[str, Attacked], ue: Attacked) -> Attacked:
+    """A UE node that a split is assigned to: as it was at the first frame of a run."""
+    for call in kept("run"):
+        pair[call.node].send(call, CALL_S)
+        if call.path.endswith("/RunFrame"):
+            break
+    assert is_answered(ue)
+    return ue
+
+
+def strange(dice: random.Random) -> Iterator[bytes]:
+    """Requests that claim what cannot be, and what is no request."""
+    for claim in ((1 << 14,) * 2, (1 << 31, 1), (1 << 62, 4), (0, 1 << 62), (-1, 3, 4), (1,) * 64):
+        yield request(*claim, raw=b"12345678").SerializeToString()
+    yield request(*SHAPE, raw=b"few").SerializeToString()
+    yield request(*SHAPE, raw=bytes(900_000)).SerializeToString()
+    yield request(*SHAPE, model_name="x" * 100_000).SerializeToString()
+    yield request(*SHAPE, outputs=[{"name": "y" * 100_000}]).SerializeToString()
+    yield request(*SHAPE, inputs=[{"name": str(n), "shape": [1]} for n in range(20_000)]
+    ).SerializeToString()  # fmt: skip
+    typed = oip.InferTensorContents(int64_contents=[1] * 500_000)
+    yield request(*SHAPE, inputs=[{"name": "image", "contents": typed}]).SerializeToString()
+    whole = FINE.SerializeToString()
+    for _ in range(tries(50, 20_000)):
+        cut = bytearray(whole[: dice.randrange(len(whole))])
+        for _ in range(dice.randrange(1, 20)):
+            cut[dice.randrange(len(cut)) if cut else 0 :][:1] = dice.randbytes(1)
+        yield bytes(cut)
+
+
+def test_requests_that_claim_what_cannot_be_are_refused_and_others_answered(
+    served: Attacked,
+) -> None:
+    with client(served) as channel:
+        calls: Any = channel.unary_unary(INFER)
+        for sent in strange(random.Random(1)):
+            try:
+                calls(sent, timeout=30)
+            except grpc.RpcError as error:
+                assert isinstance(error, grpc.Call)
+                assert error.code() in REFUSED, error.details()
+    assert is_answered(served)
+
+
+def test_half_open_requests_keep_no_other_client_out(served: Attacked) -> None:
+    with client(served) as channel:
+        calls = [half_open(channel, INFER) for _ in range(40)]
+        until(lambda: is_answered(served))
+        for one in calls:
+            one.cancel()
+
+
+def test_clients_that_give_up_leave_the_split_to_others(served: Attacked) -> None:
+    for _ in range(tries(3, 200)):
+        with client(served) as channel:
+            own: Any = GRPCInferenceServiceStub(channel)
+            calls = [own.ModelInfer.future(FINE) for _ in range(8)]
+            for one in itertools.islice(calls, 1, None):
+                one.cancel()
+    until(lambda: is_answered(served))

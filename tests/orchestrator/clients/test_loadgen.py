@@ -1,0 +1,103 @@
+"""LoadGen's own library on a system that takes a known time, and what both say of that."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.clients.loadgen.agreement import (
+    HANDED_MS,
+    disagreements,
+    latencies_ms,
+    percentiles,
+)
+from orchestrator.clients.loadgen.asked import SCENARIOS, LoadgenAsked
+from orchestrator.clients.loadgen.log import read_result
+from orchestrator.clients.loadgen.system import AskedSample, SystemUnderTest
+from splitbed.errors import NodeError, RunError, UsageError
+from splitbed.v1.nodes_pb2 import FrameRecord
+
+FEW = {"duration_s": 0.2, "queries": 10, "target_qps": 100.0, "samples_per_query": 2}
+
+
+class Inputs:
+    """A system whose frames take no time, or fail from one on."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.took: list[tuple[int, int]] = []
+        self._fails_at = fails_at
+
+    def run(self, frame: int, place: int) -> FrameRecord:
+        if self._fails_at is not None and len(self.took) >= self._fails_at:
+            raise NodeError("the edge node died")
+        self.took.append((frame, place))
+        return FrameRecord(frame=frame)
+
+
+def driven(system: Inputs, scenario: str, logs: Path) -> SystemUnderTest:
+    pytest.importorskip("mlperf_loadgen", reason="needs LoadGen: pip install 'splitbed[loadgen]'")
+    from orchestrator.clients.loadgen.run import drive, tell
+
+    under_test = SystemUnderTest(system.run, tell)
+    drive(LoadgenAsked(scenario, **FEW), under_test, 3, logs)  # type: ignore[arg-type]
+    return under_test
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_loadgen_asks_for_inputs_in_each_of_its_scenarios(scenario: str, tmp_path: Path) -> None:
+    system = Inputs()
+    under_test = driven(system, scenario, tmp_path)
+    said, asked = read_result(tmp_path), under_test.asked
+    assert len(asked) == len(system.took) == len(under_test.records)
+    assert [frame for frame, _ in system.took] == [*range(len(asked))]
+    assert {place for _, place in system.took} == {0, 1, 2}
+    ours = latencies_ms(asked, by_query=scenario == "MultiStream")
+    found = percentiles(ours, said.latencies_ms)
+    assert [one.quantile for one in found] == [0.5, 0.9, 0.99]
+    assert all(one.low_ms <= one.ours_ms <= one.high_ms for one in found)
+    assert found[0].loadgen_ms >= found[0].ours_ms - HANDED_MS  # it waits for no less than we do
+
+
+def test_once_a_frame_fails_loadgen_comes_to_its_end_all_the_same(tmp_path: Path) -> None:
+    system = Inputs(fails_at=5)
+    under_test = driven(system, "SingleStream", tmp_path)
+    assert str(under_test.failed) == "the edge node died"
+    assert len(system.took) == len(under_test.asked) == 5
+
+
+def samples(*latencies_ms: float) -> list[AskedSample]:
+    return [
+        AskedSample(query=n, input=0, frame=n, issued_ns=0, answered_ns=int(ms * 1e6))
+        for n, ms in enumerate(latencies_ms)
+    ]
+
+
+def test_percentiles_agree_within_our_interval_and_what_handing_over_takes() -> None:
+    ours = latencies_ms(samples(*range(1, 1001)), by_query=False)
+    low, _, high = percentiles(ours, dict.fromkeys((0.5, 0.9, 0.99), 0.0))
+    assert (low.ours_ms, high.ours_ms) == (501, 991)  # of the rank that LoadGen takes
+    assert low.low_ms < 501 < low.high_ms
+    for beyond_ms, agrees in ((HANDED_MS / 2, True), (2 * HANDED_MS, False)):
+        theirs = {0.5: 501.0, 0.9: 901.0, 0.99: high.high_ms + beyond_ms}
+        said = disagreements(percentiles(ours, theirs))
+        assert bool(said) != agrees
+        assert all("do not agree: p99 is 991.00 ms" in one for one in said)
+
+
+def test_a_query_takes_until_its_last_sample() -> None:
+    both = [
+        AskedSample(query=0, input=place, frame=place, issued_ns=0, answered_ns=ns)
+        for place, ns in enumerate((2_000_000, 5_000_000, 3_000_000))
+    ]
+    assert latencies_ms(both, by_query=True) == [5]
+    assert sorted(latencies_ms(both, by_query=False)) == [2, 3, 5]
+
+
+def test_logs_without_a_result_are_told(tmp_path: Path) -> None:
+    (tmp_path / "mlperf_log_detail.txt").write_text('x\n:::MLLOG {"key": "a", "value": 1}\n')
+    with pytest.raises(RunError, match="LoadGen came to no result"):
+        read_result(tmp_path)
+
+
+def test_a_scenario_that_loadgen_does_not_have_is_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean Server"):
+        LoadgenAsked("server").check()
