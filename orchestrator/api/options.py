@@ -127,6 +127,19 @@ class PaceWords(TypedDict, total=False):
     ]
 
 
+class LoadWords(TypedDict, total=False):
+    """When frames are due, and how they wait."""
+
+    load: Annotated[
+        Names, Says("closed, fps:30, poisson:20, burst:8/0.5, trace:FILE, a list. [closed]")
+    ]
+    queue: Annotated[int, Says("Frames that may wait, where some are dropped. [1]")]
+    drop: Annotated[
+        str, Says("Which of those that wait: newest, oldest or none. [of fps oldest, else none]")
+    ]
+    deadline_ms: Annotated[float, Says("What takes longer from when it was due is late. [none]")]
+
+
 class NodeWords(TypedDict, total=False):
     """The nodes, and what joins them."""
 
@@ -183,6 +196,7 @@ GROUPS: Mapping[type, str] = {
     LinkWords: "Link",
     ImpairmentWords: "Link",
     PaceWords: "UE",
+    LoadWords: "Load",
     NodeWords: "Nodes",
     RunWords: "Run",
     OutWords: "Run",
@@ -199,6 +213,7 @@ class SweepWords(
     LinkWords,
     ImpairmentWords,
     PaceWords,
+    LoadWords,
     NodeWords,
     RunWords,
     OutWords,

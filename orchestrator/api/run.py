@@ -98,15 +98,15 @@ class Run:
         by = f"{words and ' by '}{words}"
         conditions = dict.fromkeys(row.conditions for row in found)
         if len(conditions) > 1:
-            under = "; ".join(", UE ".join(filter(None, one)) for one in conditions)
+            under = "; ".join(one.words for one in conditions)
             raise UsageError(
-                f"best: several links or paces of {self.folder} are left{by} ({under}), each with "
-                "a best of its own: name one by bw=, link= or ue=, or see choices"
+                f"best: several links, paces or loads of {self.folder} are left{by} ({under}), "
+                "each with a best of its own: name one by bw=, link=, ue= or load=, or see choices"
             )
         # the choices under other conditions are compared at once with this one
         others = [row for row in table if row.conditions not in conditions]
         for choice in choices([*found, *others]):
-            if choice.best and (choice.link, choice.ue) in conditions:
+            if choice.best and choice.conditions in conditions:
                 return Best(choice.best, choice.rivals)
         raise UsageError(f"best: no valid row of {self.folder} is left{by}")
 

@@ -1,4 +1,4 @@
-"""What is measured: a split of the model with a codec, over a link, at a pace of the UE."""
+"""What is measured: a split of the model, its codec, over a link, at a pace of the UE, its load."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,7 @@ from orchestrator.ask.flow import FLOWS, UPLINK, anchor_of
 from orchestrator.ask.heads import Heads
 from orchestrator.ask.itinerary import crossings, itinerary, with_head
 from orchestrator.ask.links import links_words, shared_words
+from orchestrator.ask.load import Load
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
 from splitbed.codecs import RAW, codec_named
@@ -49,6 +50,7 @@ class Configuration:
     """Which outputs the head of each user makes; none told: each makes all."""
     later_links: tuple[LinkSpec, ...] = ()
     """Those after the first, where the flow has several that differ."""
+    load: Load = field(default_factory=Load)
     ues: Crowd = ()
     """Those that share the link, where there are several."""
     ue: str = UE
@@ -120,7 +122,8 @@ class Configuration:
         link = f" over {self.link_words}" if self.link else ""
         pace = f" on UE {self.pace.words}" if self.pace.limits else ""
         whose = "" if self.ue == UE else f"{self.ue} "
-        return f"{whose}{flow}{self.split} {self.codecs}{link}{pace}"
+        load = f" under {self.load.words}" if self.load.offered else ""
+        return f"{whose}{flow}{self.split} {self.codecs}{link}{pace}{load}"
 
     @property
     def words(self) -> str:
@@ -213,9 +216,19 @@ class Configuration:
         """Whether a codec needs the ranges of what crosses."""
         return any(codec_named(codec).calibrated for _, codec in self.coding)
 
-    def over(self, links: Sequence[LinkSpec], pace: Pace, ues: Crowd = ()) -> "Configuration":
-        """The same split and codecs over these links of its flow, at this pace, of these UEs."""
+    def over(
+        self,
+        links: Sequence[LinkSpec],
+        pace: Pace,
+        ues: Crowd = (),
+        load: Load | None = None,
+    ) -> "Configuration":
+        """The same split and codecs over these links of its flow, at this pace, of these UEs.
+
+        Under another load, where one is given.
+        """
         first, *later = links
         alike = len({*links}) == 1
         later_links = () if alike else tuple(later)
-        return replace(self, link=first, later_links=later_links, pace=pace, ues=ues)
+        load = load or self.load
+        return replace(self, link=first, later_links=later_links, pace=pace, ues=ues, load=load)

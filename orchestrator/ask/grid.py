@@ -1,4 +1,4 @@
-"""The cells of a sweep: splits, codecs, links and paces of the UE."""
+"""The cells of a sweep: splits, codecs, links, paces of the UE and loads."""
 
 import random
 from collections import defaultdict
@@ -131,12 +131,12 @@ def cell_of(configuration: Configuration, model: CutModel, config: SweepConfig) 
         0 if cut is None else cuts[cut].nbytes,
         _part_bytes(model, configuration) if config.delivery else 0,
         cuts[configuration.coding[0][0]].nbytes if len(configuration.coding) > 1 else 0,
-        config.least_runs,
+        configuration.load.frames(config.runs) if configuration.load.offered else config.least_runs,
     )
 
 
 def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
-    """The grid: the anchors and the splits, each over every link, in the order of its tables.
+    """The grid: the anchors and the splits, each over every link, under every load, as its tables.
 
     Raises UsageError.
     """
@@ -144,9 +144,9 @@ def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
     cells = []
     among = [tuple(_tried(own.on(model), model) for own in ues) for ues in crowds(config)]
     for _, of_split in groupby(asked, key=lambda one: one.cuts):
-        grid = product(paces(config), config.flow_links, among, [*of_split])
-        for pace, links, ues, one in grid:
-            cells.append(cell_of(one.over(links, pace, ues), model, config))
+        grid = product(paces(config), config.flow_links, among, config.loads, [*of_split])
+        for pace, links, ues, load, one in grid:
+            cells.append(cell_of(one.over(links, pace, ues, load), model, config))
     return cells
 
 
@@ -260,7 +260,7 @@ def in_random_order(
 def anchors_again(cells: Sequence[Cell], blocks: int) -> list[Visit]:
     """The anchors once more, after all blocks: over each link and at each pace, of each the first.
 
-    The network anchor with the first of its codecs: what is looked at is the machine.
+    The network anchor with the first of its codecs and loads: what is looked at is the machine.
     """
     found: dict[object, Cell] = {}
     for cell in cells:
@@ -288,6 +288,11 @@ def _codecs(config: SweepConfig, model: CutModel, k: int) -> list[str]:
     asked = {0: config.input_codec, model.graph.n: config.output_codec}
     for name in dict.fromkeys(asked.get(k, config.codec)):
         codec = codec_named(name)
+        if codec.sequential and any(load.offered for load in config.loads):
+            raise UsageError(
+                f"{name} codes a frame with what it knows of the one before, and under a load "
+                f"frames are sent again, and dropped: give another codec, or --load closed"
+            )
         if codec.sequential and len(model.inputs) < config.most_runs:
             raise UsageError(
                 f"{name} codes a frame with what it knows of the one before: a cell of up to "

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions, OwnShape
+from orchestrator.ask.load import MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
 from orchestrator.ask.topology import MOST_UES, Topology, load_topology
 from splitbed.checked import one_line, read_yaml
@@ -89,6 +90,11 @@ class SweepConfig(LinkOptions):
     ue_slowdown: Slowdowns | None = None
     ue_cpu: Shares | None = None
     ue_profile: Words | None = None
+    load: Words = ("closed",)
+    in_flight: int = Field(1, ge=1, le=MOST_IN_FLIGHT)
+    queue: int | None = Field(None, ge=1, le=MOST_QUEUE)
+    drop: Drop | None = None
+    deadline_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
     task: str | None = None
     fps: float = Field(30.0, gt=0, le=1000)
     input: Source | None = None
@@ -128,6 +134,7 @@ class SweepConfig(LinkOptions):
                 f"profiled nor predicted: leave {why}"
             )
         self._check_flow()
+        self._check_loads()
         if self.races and self.blocks > 1:
             raise UsageError(
                 f"{self._race} leaves cells out, --blocks {self.blocks} measures each so often: "
@@ -163,6 +170,12 @@ class SweepConfig(LinkOptions):
     def over(self, link: LinkSpec) -> tuple[LinkSpec, ...]:
         """All links of the flow, in its order, where others are as this one; UsageError."""
         return tuple(own.over(link, name) for name, own in self.own_shapes.items())
+
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """Every load that is asked for, once; UsageError."""
+        how = self.in_flight, self.queue, self.drop, self.deadline_ms
+        return tuple(dict.fromkeys(load_named(word, *how) for word in self.load))
 
     @cached_property
     def own_shapes(self) -> dict[str, OwnShape]:
@@ -215,6 +228,26 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 "--private-layers leaves the first layers on the UE, all others on the edge, and "
                 f"in the flow {self.flow} {why}: give it with --flow uplink"
+            )
+
+    def _check_loads(self) -> None:
+        if not (offered := [load for load in self.loads if load.offered]):
+            return
+        load, flow = offered[0], flow_named(self.flow)
+        if flow.users != (flow.source,):
+            raise UsageError(
+                f"--load {load.words}: what becomes of frames is told where they begin, and in the "
+                f"flow {self.flow} they end elsewhere: give --flow uplink, downlink or chain"
+            )
+        if self.races:
+            raise UsageError(
+                f"--load {load.words}: {self._race} predicts frames that come one at a time: leave "
+                "one of them"
+            )
+        if self.min_runs or self.max_runs:
+            raise UsageError(
+                f"--load {load.words} has as many frames as it was drawn with, whether or not they "
+                "agree: give --runs, not --min-runs and --max-runs"
             )
 
     @property

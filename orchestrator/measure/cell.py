@@ -16,7 +16,8 @@ from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
-from orchestrator.measure.loads.crowd import CrowdFrames
+from orchestrator.measure.loads.crowd import CrowdFrames, merged
+from orchestrator.measure.loads.offering import Offering
 from orchestrator.measure.machine import MachineMeter
 from orchestrator.measure.time_limits import TimeLimits, warming_bytes
 from orchestrator.measure.watcher import Watcher
@@ -43,6 +44,8 @@ def cell_record(
         lossless=asked.lossless,
         ue=asked.pace.words,
         ues=tuple(map(UeRecord.of, asked.each)) if asked.ues else (),
+        load=asked.load.words,
+        in_flight=asked.load.in_flight,
         intermediate_tensors=len(crossing),
         intermediate_bytes=cell.crossing_bytes,
         tensors=tuple(
@@ -123,6 +126,9 @@ class CellMeasurement:
         return SetUp(read_back, proofs, delivery_ms, meter)
 
     def _frames(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:
+        if cell.configuration.load.offered:
+            self._offer(cell, attempt, keep)
+            return
         # after whole rounds of the inputs, which every cell takes in the same order: so times and
         # sizes of all cells rest on the same inputs, whatever their codec and however many frames
         inputs = len(self.bed.model.inputs)
@@ -138,6 +144,16 @@ class CellMeasurement:
         frames = Frames(self.bed, self.parts, self.limits, self.watcher)
         for _ in frames.take(choosing, attempt, keep):
             pass
+
+    def _offer(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:
+        offering = Offering(self.bed, self.parts, self.limits, self.config.seed)
+        each = {one.ue: one for one in cell.configuration.each}
+        streams = {ue: offering.offered(cell, one, attempt) for ue, one in each.items()}
+        for taken in merged(streams, set()) if len(each) > 1 else streams.popitem()[1]:
+            keep(taken)
+            if taken.record.ended:
+                self.watcher.frame(taken.record, taken.stages)
+            self.bed.interruption.check()
 
 
 def proved(

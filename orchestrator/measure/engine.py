@@ -190,6 +190,8 @@ class Engine:
 
         def keep(taken: Taken) -> None:
             journal.add_frame(taken.record)
+            if not taken.record.ended:
+                return
             if taken.cell.configuration.coding == asked.coding:
                 judging.keep(taken.record.input, taken.result)
             else:  # of a UE that is cut and coded in a way of its own

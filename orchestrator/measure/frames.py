@@ -29,7 +29,8 @@ from splitbed.wire import tensors_of
 class Taken:
     """A frame that went through: its line of the journal, its stages on one clock, its result.
 
-    `e2e_ms` is from the start of the first counted stage to the end of the last.
+    `e2e_ms` is from the start of the first counted stage to the end of the last. Of one that was
+    offered and did not come through, the line alone.
     """
 
     cell: Cell

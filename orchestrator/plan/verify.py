@@ -136,7 +136,7 @@ def verify(
 
 def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
     asked = probe.configuration
-    wanted = (asked.split, asked.codecs, asked.link_words, asked.pace.words)
+    wanted = (asked.split, asked.codecs, asked.link_words, asked.pace.words, asked.load.words)
     for row in table:
         if (row.split, row.codec, *row.conditions) == wanted:
             return Measured(probe, row)

@@ -104,6 +104,8 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
         "lossless": place(choice.lossless),
         "link": choice.link,
         "ue": choice.ue,
+        "load": choice.conditions.load,
+        "name": choice.conditions.words,
         "sure": choice.sure,
         "tied": [places[id(row)] for row in choice.tied],
         "answer": _answer(choice),
@@ -119,7 +121,7 @@ ANSWER = (
 
 def _answer(choice: Choice) -> list[str]:
     """A line below them, in words that are those of the advice."""
-    name = f"{choice.link}, UE {choice.ue}" if choice.ue else choice.link
+    name = choice.conditions.words
     best, lossless = choice.best, choice.lossless
     if best is None:
         return [name, "nothing valid that may be recommended was measured", *[""] * 6]

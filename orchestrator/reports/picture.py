@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from orchestrator.reports.stages import taken_ms
 from orchestrator.results.columns.flow import stages_of
-from orchestrator.results.rows import Row
+from orchestrator.results.rows import Conditions, Row
 
 _COLOURS = {
     "part1": "#4477aa",
@@ -34,7 +34,7 @@ class Picture(Figure):
 
 def run_picture(rows: Sequence[Row]) -> Picture:
     """Bars of the stages in ms, one for each split and codec, with the end-to-end time."""
-    conditions = [*dict.fromkeys(row.conditions for row in rows)] or [("", "")]
+    conditions = [*dict.fromkeys(row.conditions for row in rows)] or [Conditions()]
     groups = [[row for row in rows if row.conditions == one] for one in conditions]
     across = min(len(conditions), _ACROSS)
     down = -(-len(conditions) // across)
@@ -43,8 +43,7 @@ def run_picture(rows: Sequence[Row]) -> Picture:
     for place, (where, group) in enumerate(zip(conditions, groups, strict=True), 1):
         axes = figure.add_subplot(down, across, place)
         _bars(axes, group)
-        title = ", UE ".join(str(word) for word in where if word)
-        axes.set_title(title, fontsize=9, parse_math=False)
+        axes.set_title(where.words, fontsize=9, parse_math=False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     return figure

@@ -71,9 +71,10 @@ def _of_part(part: int) -> Callable[[Row], str]:
     return told
 
 
-def _heading(link: str, ue: str) -> str:
+def _heading(link: str, ue: str, load: str) -> str:
     slowed = f"\nUE {ue}" if ue else ""
-    return link.replace(", ", "\n") + slowed
+    loaded = f"\n{load}" if load else ""
+    return (link + loaded).replace(", ", "\n") + slowed
 
 
 def _megabytes(nbytes: int) -> str:
@@ -95,6 +96,8 @@ def _time(row: Row | None, best: Collection[int]) -> Text:
         return Text(f"predicted {_span(row)}", style="dim")
     if row.e2e_ms is None:
         return Text("failed", style="red")
+    if row.sustained is False and row.valid:
+        return Text("not sustained", style="red")
     words = f"{row.e2e_ms:.0f} ms {row.e2e_over_bound:.3f}"
     if not row.valid:
         return Text(f"{words} INVALID", style="red")

@@ -45,18 +45,20 @@ class GridPoint:
     link: str
     ue: str
     flow: str = UPLINK
+    load: str = ""
 
     @classmethod
     def of(cls, row: Row) -> "GridPoint":
         """That of a row."""
-        return cls(row.split, row.codec, row.link, row.ue, row.flow)
+        return cls(row.split, row.codec, row.link, row.ue, row.flow, row.load)
 
     @property
     def words(self) -> str:
         """As messages name it."""
         flow = "" if self.flow == UPLINK else f"{self.flow} "
         ue = f", UE {self.ue}" if self.ue else ""
-        return f"{flow}{self.split}{as_codec(self.codec)} at {self.link}{ue}"
+        load = f", {self.load}" if self.load else ""
+        return f"{flow}{self.split}{as_codec(self.codec)} at {self.link}{ue}{load}"
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,15 @@ class Reading:
         return {GridPoint.of(row): row for row in self.rows}
 
     def frames_of(self, cell: CellRecord) -> list[FrameRecord]:
-        """The frames of a cell, visit by visit."""
-        return [frame for visit in self._visits_of(cell) for frame in self._frames(visit)]
+        """The frames of a cell that came to an end, visit by visit."""
+        return [frame for visit in self._visits_of(cell) for frame in self._ended(visit)]
 
     def timelines_of(self, cell: CellRecord) -> list[Timeline]:
         """The frames of a cell one by one, each on the UE's clock."""
         found = []
         for visit in self._visits_of(cell):
             clocks = visit.node_clocks
-            found += [Timeline(clocks.on_one(frame.stages)) for frame in self._frames(visit)]
+            found += [Timeline(clocks.on_one(frame.stages)) for frame in self._ended(visit)]
         return found
 
     def times_of(self, cell: CellRecord) -> CellTimes | None:
@@ -127,7 +129,7 @@ class Reading:
         found = [
             cell_times(frames, visit.node_clocks, visit.flow)
             for visit in self._visits_of(cell)
-            if (frames := self._frames(visit))
+            if (frames := self._ended(visit))
         ]
         return pooled(found) if found else None
 
@@ -136,7 +138,7 @@ class Reading:
         return {
             visit.block: cell_times(frames, visit.node_clocks, visit.flow)
             for visit in self._visits_by_point[point]
-            if (frames := self._frames(visit))
+            if (frames := self._ended(visit))
         }
 
     @cached_property
@@ -145,6 +147,9 @@ class Reading:
 
     def _visits_of(self, cell: CellRecord) -> Sequence[CellRecord]:
         return next(visits for visits in self.visits if visits[0].key == cell.key)
+
+    def _ended(self, visit: CellRecord) -> Sequence[FrameRecord]:
+        return [frame for frame in self._frames(visit) if frame.ended]
 
     def _frames(self, visit: CellRecord) -> Sequence[FrameRecord]:
         return self.frames.get(visit.attempt, ())

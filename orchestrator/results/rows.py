@@ -1,11 +1,12 @@
 """A row of summary.csv: each column declared once, with its unit, meaning, and why it is empty.
 
 The first block is :mod:`orchestrator.results.columns.main`, the second one
-:mod:`orchestrator.results.columns.further`. A new column is a field there, in its place, and filled
+:mod:`orchestrator.results.columns.further`, the third, of loads,
+:mod:`orchestrator.results.columns.offered`. A new column is a field there, in its place, and filled
 in :mod:`orchestrator.results.columns.measured`.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orchestrator.ask.flow import FLOWS, anchor_of
 from orchestrator.ask.itinerary import crossings_of, sends_input
@@ -18,13 +19,27 @@ from orchestrator.ask.split_point import (
 )
 from orchestrator.results.columns import columns_of
 from orchestrator.results.columns.flow import flow_columns, part_column
-from orchestrator.results.columns.further import FurtherColumns
+from orchestrator.results.columns.offered import OfferedColumns
 from orchestrator.results.statistics.intervals import Interval
 
 Covers = Literal["frames of this run", "blocks of this run", "runs"]
 
 
-class Row(FurtherColumns, frozen=True, kw_only=True):
+class Conditions(NamedTuple):
+    """Under which a row was measured, in words; of what is as usual nothing."""
+
+    link: str = ""
+    ue: str = ""
+    load: str = ""
+
+    @property
+    def words(self) -> str:
+        """All of them, as ``20 Mbit/s, UE 4x slower, fps:10``."""
+        ue = f"UE {self.ue}" if self.ue else ""
+        return ", ".join(filter(None, (self.link, ue, self.load)))
+
+
+class Row(OfferedColumns, frozen=True, kw_only=True):
     """What a cell came to. Times are medians of its frames unless the name says otherwise."""
 
     of_flow: tuple[tuple[str, float | None], ...] = ()
@@ -109,9 +124,9 @@ class Row(FurtherColumns, frozen=True, kw_only=True):
         return self.downlink_mbit, self.downlink_delay_ms
 
     @property
-    def conditions(self) -> tuple[str, str]:
-        """What must be equal for rows to be compared: the link and the pace of the UE."""
-        return self.link, self.ue
+    def conditions(self) -> Conditions:
+        """What must be equal for rows to be compared: the link, the pace of the UE, the load."""
+        return Conditions(self.link, self.ue, self.load)
 
     @property
     def with_codec(self) -> str:

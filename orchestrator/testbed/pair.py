@@ -1,6 +1,6 @@
 """The nodes of one run, at the ends of its links."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, count
 from typing import Self, TypeVar
@@ -289,6 +289,31 @@ class Pair:
         record = together(told, self._model.info) if told else began
         record.frame = frame
         return record
+
+    def offer(
+        self, request: nodes_pb2.OfferRequest, still_s: float
+    ) -> Generator[nodes_pb2.Outcome, None, None]:
+        """Have frames begin as they are due, numbered anew; what became of each, as it is known.
+
+        Given up where nothing moves for `still_s`. May be called from several threads, each with an
+        assignment of its own.
+        """
+        request.first = next(self._numbers)
+        for _ in request.due_ns or range(request.frames):
+            next(self._numbers)  # those of its frames
+        source = self.nodes[self.source_of(request.assignment)]
+        told = Patience(source, still_s).each(rpc.StationsStub(source.channel).Offer(request))
+        try:
+            while one := self.ask(source.side, lambda _: next(told, None), "run a load"):
+                yield one
+        finally:
+            told.close()
+
+    def check_alive(self, error: str) -> None:
+        """NodeError with what went wrong where a node has died."""
+        for name, node in self.nodes.items():
+            if how := node.ended():
+                raise NodeError(f"the {name} node died{how}: {error}")
 
     @contextmanager
     def _awaited(

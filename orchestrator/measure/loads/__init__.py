@@ -1,0 +1,1 @@
+"""Frames that come by themselves: loads."""

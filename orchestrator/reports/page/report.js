@@ -20,8 +20,7 @@ const cells = told.cells.map((cell, order) => ({ ...cell, order, e2e: cell.row.e
 const byDepth = [...cells].sort((a, b) => firstLayers(a) - firstLayers(b) || a.order - b.order);
 const groups = told.choices.map((choice) => ({
   ...choice,
-  name: choice.ue ? `${choice.link}, UE ${choice.ue}` : choice.link,
-  cells: byDepth.filter(({ row }) => row.link === choice.link && row.ue === choice.ue),
+  cells: byDepth.filter(({ row }) => row.link === choice.link && row.ue === choice.ue && row.load === choice.load),
 }));
 const splits = [...new Set(byDepth.map(({ row }) => row.split))];
 const nameOfSplit = (split) => {

@@ -13,7 +13,9 @@ from orchestrator.results.columns import Column
 from orchestrator.results.columns.conditions import with_links, with_machine
 from orchestrator.results.columns.flow import flow_columns, part_column
 from orchestrator.results.columns.main import NO_FRAME, PERCENTILES
+from orchestrator.results.columns.of_load import offered_in, with_load
 from orchestrator.results.judgement.disturbance import disturbed_by
+from orchestrator.results.judgement.load import failures_of, remarks_on_load
 from orchestrator.results.judgement.validity import faults_of, remarks_on
 from orchestrator.results.records import Accuracy, CellRecord, RunRecord
 from orchestrator.results.rows import Row, known
@@ -37,8 +39,9 @@ def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     if len(visits) > 1:
         return _pooled(run, visits)
     row, visit = _measured(run, visits), visits[0]
-    faults = faults_of(row, run, visit.cell, visit.clock_fault)
-    reason = "; ".join(faults or remarks_on(row, visit.clock_fault, visit.cell.failed_again))
+    faults = faults_of(row, run, visit.cell, visit.clock_fault) + failures_of(row, visit.failures)
+    remarks = remarks_on(row, visit.clock_fault, visit.cell.failed_again)
+    reason = "; ".join(faults or remarks + remarks_on_load(row, offered_in(visits)))
     return replace(row, valid=not faults, reason=reason, disturbed=disturbed_by(visit.cell))
 
 
@@ -75,7 +78,7 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     if timed := [visit for visit in visits if visit.times is not None]:
         row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
         row = _with_shares(row, together([visit.shares for visit in timed]))
-    row = with_links(row, [visit.cell for visit in visits])
+    row = with_links(with_load(row, visits), [visit.cell for visit in visits])
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
         row = with_machine(row, machines)
     return row
@@ -100,6 +103,8 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         ue_slowdown=cell.ue_slowdown,
         ue_slowdown_asked=cell.ue_slowdown_asked,
         ue_cpus=cell.ue_cpus,
+        load=cell.load,
+        in_flight=cell.in_flight,
         split=cell.split,
         split_name=cell.split_name,
         flow=cell.flow,

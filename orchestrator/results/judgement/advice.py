@@ -18,6 +18,7 @@ from orchestrator.results.judgement.accuracy import (
 )
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
+from orchestrator.results.judgement.load import load_advice
 from orchestrator.results.judgement.throughput import frames_advice
 from orchestrator.results.judgement.trust import trust
 from orchestrator.results.judgement.validity import pace_words
@@ -48,6 +49,7 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
         said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
         said += passed_over(table, choice.best) if choice.best else _none_fit(table, choice)
     said += frames_advice(chosen)
+    said += load_advice(table)
     said += undecided(table, chosen)
     said += _uncompressed_anchor(table)
     said += untrained(table)
@@ -84,11 +86,11 @@ def _where_to_cut(choice: Choice, *, sure: bool) -> list[str]:
         slowed = f" with the UE slowed ({pace_words([anchor])})" if choice.ue else ""
         takes = f"{anchor_words(anchor)} takes {within(anchor)}"
         return [
-            f"No split is advised at {choice.link}{slowed}, since {NO_SPLIT}: {takes}"
+            f"No split is advised at {choice.where}{slowed}, since {NO_SPLIT}: {takes}"
             f"{_tied(choice)}."
         ]
     slowed = f" with the UE slowed ({pace_words([split, anchor])})" if choice.ue else ""
-    where = f"{'At' if sure else 'Of what was measured, at'} {choice.link}{slowed}"
+    where = f"{'At' if sure else 'Of what was measured, at'} {choice.where}{slowed}"
     besides = _lossier(choice) + _tied(choice)
     beside = "".join(f", {anchor_words(one)} {_ms(one)}" for one in choice.others)
     if not choice.sure:
@@ -205,7 +207,7 @@ def _unfit_words(rows: Sequence[Row]) -> str:
 
 def _all_lossy(table: Sequence[Row], choice: Choice) -> list[Row]:
     """All rows under these conditions, the fastest first; none where any was not judged so."""
-    under = [row for row in table if row.conditions == (choice.link, choice.ue)]
+    under = [row for row in table if row.conditions == choice.conditions]
     ran = [row for row in under if row.valid and row.e2e_ms is not None]
     if any(fitness(row) not in (Fitness.TOO_LOSSY, Fitness.UNDECIDED) for row in ran):
         return []

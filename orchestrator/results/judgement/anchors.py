@@ -1,7 +1,7 @@
 """Each row against the anchors under the same conditions that are at least as accurate (clause 5).
 
-The conditions are the link and the pace of the UE. An anchor whose input is compressed until it
-sees less is no rival of a split that sees more.
+The conditions are the link, the pace of the UE and the load. An anchor whose input is compressed
+until it sees less is no rival of a split that sees more.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from orchestrator.results.judgement.accuracy import is_fit
-from orchestrator.results.rows import Row, known
+from orchestrator.results.rows import Conditions, Row, known
 
 EQUAL_ACCURACY = 0.005
 """An anchor is as accurate as a row whose accuracy is at most this much higher."""
@@ -19,7 +19,7 @@ EQUAL_ACCURACY = 0.005
 
 def compared(table: Sequence[Row]) -> list[Row]:
     """The rows with the columns filled that hold them against the anchors among them."""
-    anchors: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    anchors: dict[Conditions, list[Row]] = defaultdict(list)
     for row in table:
         if row.is_anchor and row.valid:
             anchors[row.conditions].append(row)

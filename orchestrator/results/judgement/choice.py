@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, PRIVATE_ANCHOR, Anchor
 from orchestrator.results.judgement.accuracy import is_fit
 from orchestrator.results.judgement.anchors import as_accurate
-from orchestrator.results.rows import Row, known
+from orchestrator.results.rows import Conditions, Row, known
 from orchestrator.results.statistics.blocks import beside
 from orchestrator.results.statistics.comparison import Difference, difference, holm
 
@@ -50,14 +50,13 @@ class Best:
 
 @dataclass(frozen=True)
 class Choice:
-    """The row to choose under the conditions `link` and `ue`, of the valid ones that are fit.
+    """The row to choose under the `conditions`, of the valid ones that are fit.
 
     `split` is the fastest split, `anchor` the fastest anchor, `best` the faster one of the two;
     None where no such row was measured.
     """
 
-    link: str
-    ue: str
+    conditions: Conditions
     best: Row | None
     split: Row | None
     anchor: Row | None
@@ -78,6 +77,22 @@ class Choice:
     """That they are equal, corrected for all that was compared."""
     level: float = MAX_P
     """What p would have to be, were it not corrected."""
+
+    @property
+    def link(self) -> str:
+        """Over which they were measured."""
+        return self.conditions.link
+
+    @property
+    def where(self) -> str:
+        """Over which link, and under which load, where one was asked."""
+        load = self.conditions.load
+        return f"{self.link} under {load}" if load else self.link
+
+    @property
+    def ue(self) -> str:
+        """The pace of the UE."""
+        return self.conditions.ue
 
     @property
     def sure(self) -> bool:
@@ -130,7 +145,7 @@ class Choice:
 
 
 def choices(table: Sequence[Row]) -> list[Choice]:
-    """The choice for each link and pace of the UE, from slow links to fast ones."""
+    """The choice for each link, pace of the UE and load, from slow links to fast ones."""
     ordered = sorted(table, key=_of_conditions)
     under = [
         [row for row in table if row.conditions == where]
@@ -152,7 +167,7 @@ def choices(table: Sequence[Row]) -> list[Choice]:
 
 def _of_conditions(row: Row) -> tuple[object, ...]:
     rates = (row.bw_mbit, row.downlink_mbit)
-    return (*rates, row.delay_ms, row.jitter_ms, row.loss_pct, row.link, row.ue)
+    return (*rates, row.delay_ms, row.jitter_ms, row.loss_pct, *row.conditions)
 
 
 def _choice(measured: Sequence[Row]) -> Choice:
@@ -167,8 +182,7 @@ def _choice(measured: Sequence[Row]) -> Choice:
     apart = None if split is None or anchor is None else _difference(split, anchor)
     pairs = max(1, sum(not row.is_anchor for row in fit) * len(rivals))
     return Choice(
-        link=measured[0].link,
-        ue=measured[0].ue,
+        conditions=measured[0].conditions,
         best=min((row for row in (split, anchor) if row), key=_e2e_ms, default=None),
         split=split,
         anchor=anchor,
@@ -184,7 +198,7 @@ def _choice(measured: Sequence[Row]) -> Choice:
 
 
 def _ran(row: Row) -> bool:
-    return row.valid and row.e2e_ms is not None
+    return row.valid and row.e2e_ms is not None and row.sustained is not False
 
 
 def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:

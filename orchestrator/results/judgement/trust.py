@@ -22,7 +22,8 @@ def trust(table: Sequence[Row]) -> list[str]:
 
 def _prediction(table: Sequence[Row]) -> list[str]:
     """How well the profiles predicted what was measured."""
-    predicted = [row for row in table if row.valid and row.prediction_error_pct is not None]
+    alone = [row for row in table if row.valid and not row.load]
+    predicted = [row for row in alone if row.prediction_error_pct is not None]
     if not predicted:
         return []
 
@@ -53,7 +54,7 @@ def _over_bound(row: Row) -> float:
 def _is_late(row: Row) -> bool:
     # on a link that is random by request, lateness tells nothing of the instrument
     random = row.loss_pct or row.jitter_ms or row.downlink_loss_pct or row.downlink_jitter_ms
-    if row.e2e_ms is None or random:
+    if row.e2e_ms is None or random or row.load:  # of frames that wait for one another
         return False
     return _over_bound(row) > MAX_OVER_BOUND and row.e2e_ms - known(row.bound_ms) > MAX_LATE_MS
 

@@ -51,7 +51,7 @@ def within(row: Row) -> str:
 
 def place_words(row: Row) -> str:
     """Which row it is, as `stage2 as int8 at 20 Mbit/s, UE 4x slower`."""
-    return f"{row.with_codec} at {', UE '.join(filter(None, row.conditions))}"
+    return f"{row.with_codec} at {row.conditions.words}"
 
 
 def listed(words: Sequence[str], last: str) -> str:

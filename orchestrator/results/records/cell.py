@@ -141,8 +141,10 @@ class CellRecord(Record, frozen=True, kw_only=True):
     the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
     does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
     has those of a flow of several, in its order, and what follows the last is as that; ``link`` is
-    the first. ``clocks`` has each node's that is not the user's; earlier versions, with two nodes,
-    had the edge's as ``clock``. ``ues`` are those that share the link, where there are several.
+    the first. ``load`` says when frames were due, ``in_flight`` how many could be under way; of
+    those asked for one by one nothing. ``clocks`` has each node's that is not the user's; earlier
+    versions, with two nodes, had the edge's as ``clock``. ``ues`` are those that share the link,
+    where there are several.
     """
 
     key: str
@@ -157,6 +159,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     lossless: bool = True
     ue: str = ""
     ues: tuple[UeRecord, ...] = ()
+    load: str = ""
+    in_flight: int = 1
     intermediate_tensors: int = 0
     intermediate_bytes: int = 0
     tensors: tuple[CrossingTensor, ...] = ()

@@ -1,12 +1,11 @@
 """A frame as it was measured: a line of samples.jsonl."""
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, UnsetType, field
 
 from orchestrator.results.json_record import Record
-from splitbed.timeline import PREPROCESS, Stage, is_hop
+from orchestrator.results.statistics.offered import Fate, Outcome
+from splitbed.timeline import PREPROCESS, WAIT, Stage, is_hop
 
 
 class Hop(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -26,6 +25,10 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     ``input`` is the place of the frame's input in run.json, ``results`` the rows in each result
     tensor. ``max_abs_diff`` is None where the whole model's output was not to be had. ``hops`` is
     what was sent, encoded; earlier versions told it of the flow uplink alone, see :attr:`sent`.
+
+    Of a frame that was offered under a load there is more: the ``outcome``, when it was due, when
+    its preprocessing began and when it was done, on the clock of its source. One that was dropped,
+    or failed, has no stages; why it failed is its ``reason``.
     """
 
     attempt: str
@@ -33,7 +36,7 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     input: int = 0
     frame: int = 0
     e2e_ms: float | None = None
-    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
+    stages: tuple[Stage, ...]
     intermediate_tensors: int = 0
     intermediate_bytes: int = 0
     encoded_bytes: int = 0
@@ -41,10 +44,32 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     results: dict[str, int] = field(default_factory=dict)
     max_abs_diff: float | None = None
     hops: tuple[Hop, ...] = ()
+    outcome: Outcome | UnsetType = UNSET
+    due_ns: int | UnsetType = UNSET
+    start_ns: int | UnsetType = UNSET
+    done_ns: int | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if all(stage.name == PREPROCESS for stage in self.stages):
+        if self.ended and all(stage.name == PREPROCESS for stage in self.stages):
             raise ValueError("a frame has a stage that counts")
+        if self.outcome is not UNSET and (self.due_ns is UNSET or self.done_ns is UNSET):
+            raise ValueError("a frame that was offered was due, and came to an end")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its result: all do that are asked for one by one."""
+        return self.outcome in (UNSET, "ok", "late")
+
+    @property
+    def fate(self) -> Fate | None:
+        """What became of it, where it was offered."""
+        if self.outcome is UNSET or self.due_ns is UNSET or self.done_ns is UNSET:
+            return None
+        waited = sum(stage.end_ns - stage.start_ns for stage in self.stages if stage.name == WAIT)
+        start_ns = None if self.start_ns is UNSET else self.start_ns
+
+        return Fate(self.outcome, self.due_ns, start_ns, self.done_ns, waited, self.ue)
 
     @property
     def sent(self) -> tuple[Hop, ...]:

@@ -16,6 +16,7 @@ from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.by_ue import UeShare, shares
+from orchestrator.results.statistics.offered import Fate
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
 
 
@@ -37,6 +38,10 @@ class MeasuredVisit:
     clock_fault: str | None
     shares: tuple[UeShare, ...] = ()
     """What each UE had of it, where there are several."""
+    fates: Sequence[Fate] = ()
+    """Of all frames that were offered, also of those that are not among the others."""
+    failures: Sequence[str] = ()
+    """Why frames failed."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -60,9 +65,9 @@ class MeasuredVisit:
         return self.cell.node_clocks
 
 
-def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredVisit:
+def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> MeasuredVisit:
     """A visit and its frames."""
-    clocks = cell.node_clocks
+    clocks, frames = cell.node_clocks, [frame for frame in offered if frame.ended]
     times = cell_times(frames, clocks, cell.flow) if frames else None
     sent_bytes = _sent_bytes(frames)
     fault = None
@@ -80,6 +85,8 @@ def measured_visit(cell: CellRecord, frames: Sequence[FrameRecord]) -> MeasuredV
         frames[0].stages[0].start_ns if frames else None,
         fault,
         shares(cell, frames, times) if times else (),
+        tuple(fate for frame in offered if (fate := frame.fate)),
+        tuple(frame.reason for frame in offered if isinstance(frame.reason, str)),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import shape_of
 from orchestrator.ask.itinerary import crossings
+from orchestrator.testbed.loading.queues import queues_of
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.stage import Range
 from splitbed.flow import Itinerary
@@ -26,6 +27,7 @@ def assignment_messages(
             hops=_hops(stations, asked, model, ranges),
             model=model_message(model.info),
             channels_last=model.channels_last,
+            queues=queues_of(asked),
         )
         for number, stations in enumerate(asked.itineraries, start=first)
     ]

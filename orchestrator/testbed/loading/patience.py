@@ -1,12 +1,13 @@
 """How long a node may take to answer: as long as something moves.
 
 Neither how fast a node is nor the way to it is known, so no call that waits for a model to be
-taken, cut, opened or profiled has a fixed time. It is given up once for STILL_S no message has gone
-either way, and neither the node nor a process that it started has computed.
+taken, cut, opened or profiled has a fixed time. It is given up once for STILL_S, or as long as else
+is right for a call, no message has gone either way, and neither the node nor a process that it
+started has computed.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Protocol, TypeVar
@@ -43,8 +44,9 @@ class _Answers(Protocol[_Reply_co]):
 class Patience:
     """With one call of `node`; raises NodeError when that is given up, and grpc.RpcError."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, still_s: float = STILL_S) -> None:
         self._node = node
+        self._still_s = still_s
         self._moved_s = self._looked_s = time.monotonic()
         self._busy_s: float | None = None
 
@@ -61,15 +63,19 @@ class Patience:
 
     def answers(self, call: _Answers[_Reply_co]) -> list[_Reply_co]:
         """All that the call is answered with."""
+        return [*self.each(call)]
+
+    def each(self, call: _Answers[_Reply_co]) -> Generator[_Reply_co, None, None]:
+        """One answer after another; the call ends with whoever asks for no more."""
         with self._watching(call):
-            return [*self.through(call)]
+            yield from self.through(call)
 
     @contextmanager
     def _watching(self, call: _Future[object] | _Answers[object]) -> Iterator[None]:
         done, given_up = Event(), Event()
 
         def watch() -> None:
-            while not done.wait(LOOK_S):
+            while not done.wait(min(LOOK_S, self._still_s)):
                 if self._stands_still():
                     given_up.set()
                     call.cancel()
@@ -80,7 +86,7 @@ class Patience:
         except (grpc.RpcError, grpc.FutureCancelledError):
             if not given_up.is_set():
                 raise
-            how = f"has done nothing for {STILL_S:g} s" if self._node.answers() else "hung"
+            how = f"has done nothing for {self._still_s:.0f} s" if self._node.answers() else "hung"
             raise NodeError(f"the {self._node.side} node {how}") from None
         except BaseException:
             call.cancel()  # or it would go on in the midst of what comes next
@@ -94,4 +100,4 @@ class Patience:
             if self._busy_s is not None and busy_s - self._busy_s > BUSY * (now_s - self._looked_s):
                 self._moved_s = now_s
             self._busy_s, self._looked_s = busy_s, now_s
-        return now_s - self._moved_s > STILL_S
+        return now_s - self._moved_s > self._still_s

@@ -7,6 +7,7 @@ import grpc
 from splitbed.errors import NodeError
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering, given_up
+from splitbed.node.stations.offering import Offering
 from splitbed.node.stations.passing import Passing
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
@@ -59,8 +60,10 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
     def Offer(
         self, request: nodes_pb2.OfferRequest, context: grpc.ServicerContext
     ) -> Iterator[nodes_pb2.Outcome]:
-        """Begin frames as they are due."""
-        raise NodeError("refused to offer frames: this node begins each when it is asked to")
+        """Begin frames as they are due; what became of each, as it is known."""
+        offering = Offering(self._passing, request)
+        with given_up(context, offering.give_up):
+            yield from offering.outcomes()
 
     @answering
     def AwaitFrame(

@@ -19,7 +19,7 @@ from orchestrator.results.judgement.choice import Choice, choices
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
 from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.judgement.words import MAX_NAMED, ms_words, place_words, within
-from orchestrator.results.rows import Row, known
+from orchestrator.results.rows import Conditions, Row, known
 from orchestrator.results.statistics.comparison import difference
 from orchestrator.results.statistics.intervals import median_interval
 from tests.orchestrator.written import made_row
@@ -125,7 +125,7 @@ def under(sentence: str, table: Sequence[Row]) -> list[Row]:
     found = re.match(where + "(?: cut at | do not split: | the best split, | than )", sentence)
     assert found, sentence
     asked = (found[2] or "").rpartition("asked ")[2]  # beside what was measured, if that is off
-    return [r for r in table if r.conditions == (found[1], asked)]
+    return [r for r in table if r.conditions == Conditions(found[1], asked)]
 
 
 LOST = r"(?:,? \(?(?:at )?(?:[\d.]+ less AP|under 0\.001 less AP|no loss|a loss that is not known)"
@@ -177,7 +177,7 @@ def test_what_advice_says_is_true_of_the_rows(table: list[Row]) -> None:
         elif sentence.startswith("Faster at "):
             check_faster(sentence, under(sentence, table))
     for choice in choices(table):
-        here = [one for one in ran(table) if one.conditions == (choice.link, choice.ue)]
+        here = [one for one in ran(table) if one.conditions == choice.conditions]
         sides = {one.is_network_anchor for one in here if one.is_anchor}
         no_split = not any(is_fit(one) and not one.is_anchor for one in here)
         where = f"{choice.link}{' with the UE slowed' if choice.ue else ','}"
@@ -339,9 +339,7 @@ def test_what_to_choose_on_the_page_is_what_advice_says(table: list[Row]) -> Non
         line = dict(zip(ANSWER, _answer(choice), strict=True))
         best = choice.best
         if best is None:
-            assert not any(
-                is_fit(r) for r in ran(table) if r.conditions == (choice.link, choice.ue)
-            )
+            assert not any(is_fit(r) for r in ran(table) if r.conditions == choice.conditions)
             continue
         assert (line["choose"], line["end to end"]) == (best.label, within(best))
         untold = [one.label for one in choice.tied[1:]]

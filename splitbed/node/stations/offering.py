@@ -1,0 +1,168 @@
+"""Frames offered at their source: begun as they are due, whatever becomes of those before.
+
+schedule ──> queue ──> who is free begins the next, and carries it through ──> its outcome
+
+Who is free waits himself until a frame is due, and takes it through the stations and back: nothing
+is handed over, so that a frame that meets no other is as fast as one that is asked for alone.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from itertools import pairwise
+from queue import Empty, Full, Queue
+from threading import Event, Lock
+
+from splitbed.errors import NodeError, SplitbedError
+from splitbed.node.stations.passing import Passing
+from splitbed.node.stations.source import MAX_INPUTS
+from splitbed.node.stations.source_queue import Due, SourceQueue
+from splitbed.v1 import nodes_pb2
+from splitbed.workers.wanted import check_wanted, held_in_turn
+
+MOST_FRAMES = 100_000
+MOST_NS = 86_400 * 10**9
+_MOST_AHEAD_NS = 60 * 10**9
+_MOST_WORDS = 500
+_UNTOLD = 256
+"""Outcomes that nobody has taken yet; one more is waited with."""
+_LOOK_S, _LAST_S = 0.1, 0.002
+"""How often who waits looks whether he is to stop, and when no more."""
+
+
+class Offering:
+    """What an OfferRequest asks, done once; NodeError for one that cannot be."""
+
+    def __init__(self, passing: Passing, request: nodes_pb2.OfferRequest) -> None:
+        queues = passing.frames.assignment(request.assignment).queues
+        if queues is None:
+            raise NodeError(
+                f"refused to offer frames: those of assignment {request.assignment} come one at a "
+                "time, it has no queues"
+            )
+        _check(request)
+        self._passing = passing
+        self._request = request
+        start_ns = request.start_ns or time.monotonic_ns()
+        due_ns = [start_ns + one for one in request.due_ns]
+        self._queue = SourceQueue(due_ns, queues.most, queues.drop, request.frames)
+        self._frames = len(due_ns) or request.frames
+        self._carriers = min(queues.in_flight, self._frames)
+        self._turn = Lock()
+        """Of who waits for the next frame."""
+        self._queued = Lock()
+        self._told = Queue[nodes_pb2.Outcome](_UNTOLD)
+        self._stopped = Event()
+
+    def give_up(self) -> None:
+        """End it soon, from any thread: nobody waits for its outcomes any more."""
+        self._stopped.set()
+        self._passing.cancel()
+
+    def outcomes(self) -> Iterator[nodes_pb2.Outcome]:
+        """What became of each frame, as it is known. Raises NodeError once nobody waits for it."""
+        with ThreadPoolExecutor(self._carriers, "carrier") as pool:
+            carrying = [pool.submit(copy_context().run, self._carry) for _ in range(self._carriers)]
+            try:
+                for _ in range(self._frames):
+                    yield self._next_told(carrying)
+            finally:
+                self._stopped.set()
+
+    def _next_told(self, carrying: Sequence["Future[None]"]) -> nodes_pb2.Outcome:
+        while True:
+            try:
+                return self._told.get(timeout=_LOOK_S)
+            except Empty:
+                check_wanted()
+            for one in carrying:
+                if one.done():
+                    one.result()  # raises what ended it
+
+    def _carry(self) -> None:
+        """One frame after another, until there are no more."""
+        while (due := self._next_due()) is not None:
+            self._tell(self._carried(due))
+
+    def _next_due(self) -> Due | None:
+        with self._queued:
+            self._queue.free(time.monotonic_ns())
+        with held_in_turn(self._turn):
+            while not self._stopped.is_set():
+                now_ns = time.monotonic_ns()
+                with self._queued:
+                    due, gone = self._queue.take(now_ns), self._queue.dropped(now_ns)
+                    next_ns = self._queue.next_ns
+                for one, at_ns in gone:
+                    self._tell(self._outcome(one, "dropped_source", at_ns))
+                if due is not None or next_ns is None:
+                    return due
+                self._wait_until(next_ns)
+        return None
+
+    def _wait_until(self, at_ns: int) -> None:
+        while (left_s := (at_ns - time.monotonic_ns()) / 1e9) > _LAST_S:
+            if self._stopped.wait(min(left_s - _LAST_S, _LOOK_S)):
+                return
+        time.sleep(max(left_s, 0))
+
+    def _carried(self, due: Due) -> nodes_pb2.Outcome:
+        began_ns = time.monotonic_ns()
+        request = nodes_pb2.FrameRequest(
+            frame=self._request.first + due.place,
+            input=self._input(due),
+            assignment=self._request.assignment,
+        )
+        try:
+            record = self._passing.run(request)
+        except SplitbedError as error:
+            failed = self._outcome(due, "error", time.monotonic_ns(), str(error)[:_MOST_WORDS])
+            failed.start_ns = began_ns
+            return failed
+        stages = record.stages
+        outcome = self._outcome(due, "ok", stages[-1].end_ns)
+        outcome.start_ns = stages[0].start_ns
+        outcome.record.CopyFrom(record)
+        return outcome
+
+    def _outcome(self, due: Due, outcome: str, done_ns: int, reason: str = "") -> nodes_pb2.Outcome:
+        return nodes_pb2.Outcome(
+            frame=self._request.first + due.place,
+            input=self._input(due),
+            outcome=outcome,
+            due_ns=due.due_ns,
+            done_ns=done_ns,
+            reason=reason,
+        )
+
+    def _input(self, due: Due) -> int:
+        inputs = self._request.inputs
+        return inputs[due.place % len(inputs)]
+
+    def _tell(self, outcome: nodes_pb2.Outcome) -> None:
+        told = False
+        while not told and not self._stopped.is_set():
+            with suppress(Full):
+                self._told.put(outcome, timeout=_LOOK_S)
+                told = True
+
+
+def _check(request: nodes_pb2.OfferRequest) -> None:
+    due_ns, refused = request.due_ns, "refused to offer frames:"
+    count = len(due_ns) or request.frames
+    if not 1 <= count <= MOST_FRAMES:
+        raise NodeError(f"{refused} {count} are asked, not 1 to {MOST_FRAMES}")
+    if not 1 <= len(request.inputs) <= MAX_INPUTS:
+        raise NodeError(f"{refused} of {len(request.inputs)} inputs, not 1 to {MAX_INPUTS}")
+    if any(later < before for before, later in pairwise(due_ns)):
+        raise NodeError(f"{refused} one is due before another that comes first")
+    if due_ns and due_ns[-1] > MOST_NS:
+        raise NodeError(f"{refused} the last is due after {due_ns[-1] / 1e9:.0f} s, a day is most")
+    ahead_ns = request.start_ns - time.monotonic_ns()
+    if request.start_ns and not 0 <= ahead_ns <= _MOST_AHEAD_NS:
+        raise NodeError(
+            f"{refused} the first moment is {ahead_ns / 1e9:.3g} s from now, not 0 to "
+            f"{_MOST_AHEAD_NS / 1e9:.0f}"
+        )

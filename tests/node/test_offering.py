@@ -1,0 +1,164 @@
+"""Frames offered at their source as they are due: two real nodes on loopback."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.ask.grid import Cell
+from orchestrator.ask.links import link_at
+from orchestrator.ask.load import Load, load_named
+from orchestrator.measure.loads.offering import Offering
+from orchestrator.measure.time_limits import TimeLimits
+from orchestrator.results.records import FrameRecord
+from orchestrator.results.statistics.offered import Offered, offered
+from orchestrator.testbed import testbed
+from orchestrator.testbed.interruption import Interruption
+from orchestrator.testbed.node_process import NodeProcess
+from splitbed.errors import NodeError
+from splitbed.v1 import nodes_pb2
+from tests.node.loopback import FRAME_S, Splits, loopback_link, loopback_pair
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
+        (splits := Splits(*both)).load(3)
+        yield splits
+
+
+def bed_of(splits: Splits) -> testbed.Testbed:
+    return testbed.Testbed(splits.model, loopback_link(), splits.pair, Interruption())
+
+
+def offer(splits: Splits, load: Load, frames: int) -> list[FrameRecord]:
+    """What became of so many frames of the split that was loaded last."""
+    asked = replace(splits.last, link=link_at(100, 0), load=load)
+    splits.parts.assign(asked)
+    limits = TimeLimits(result_bytes=32, frame_timeout_s=FRAME_S)
+    offering = Offering(bed_of(splits), splits.parts, limits, seed=1)
+    cell = Cell(asked, 8192, frames=frames)
+    return [taken.record for taken in offering.offered(cell, asked, "attempt")]
+
+
+def kill(splits: Splits, name: str) -> None:
+    node = splits.pair.nodes[name]
+    assert isinstance(node, NodeProcess)
+    assert node.process is not None
+    node.process.kill()
+
+
+def told(frames: Sequence[FrameRecord]) -> Offered:
+    return offered([fate for frame in frames if (fate := frame.fate)])
+
+
+def test_frames_begin_as_they_are_due_and_every_one_is_told(splits: Splits) -> None:
+    frames = offer(splits, load_named("fps:100", drop="none"), 40)
+    assert [frame.frame for frame in frames] == [*range(40)]
+    assert {frame.outcome for frame in frames} == {"ok"}
+    due = [fate.due_ns for frame in frames if (fate := frame.fate)]
+    assert [after - before for before, after in pairwise(due)] == [10_000_000] * 39
+    for frame, due_ns in zip(frames, due, strict=True):
+        assert due_ns <= frame.stages[0].start_ns == frame.start_ns
+        assert frame.done_ns == frame.stages[-1].end_ns
+        assert frame.max_abs_diff is not None
+        assert frame.max_abs_diff < 1e-3
+
+
+def test_a_source_that_cannot_keep_up_drops_what_waits_and_counts_it(splits: Splits) -> None:
+    frames = offer(splits, load_named("burst:20/0.05"), 60)
+    assert {frame.outcome for frame in frames} == {"ok"}  # of these none is dropped
+    found = told(offer(splits, load_named("burst:20/0.05", queue=2, drop="newest"), 60))
+    assert found.dropped_source >= 17
+    assert found.offered == found.done + found.dropped_source == 60
+    assert not found.sustained
+
+
+def test_what_takes_longer_from_when_it_was_due_than_it_may_is_late(splits: Splits) -> None:
+    frames = offer(splits, load_named("burst:20/1", deadline_ms=0.001), 20)
+    assert {frame.outcome for frame in frames} == {"late"}
+    assert all(frame.stages for frame in frames)
+
+
+def test_frames_that_are_asked_for_one_by_one_are_not_offered(splits: Splits) -> None:
+    splits.load(3)
+    request = nodes_pb2.OfferRequest(
+        assignment=splits.parts.assignment(splits.last), inputs=[0], frames=1
+    )
+    with pytest.raises(NodeError, match="come one at a time, it has no queues"):
+        [*splits.pair.offer(request, FRAME_S)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ({"frames": 0}, "0 are asked, not 1 to 100000"),
+        ({"frames": 10**6}, "1000000 are asked"),
+        ({"frames": 1, "inputs": []}, "of 0 inputs"),
+        ({"due_ns": [5, 4]}, "one is due before another"),
+        ({"due_ns": [2**63]}, "a day is most"),
+        ({"frames": 1, "start_ns": 1}, "s from now, not 0 to 60"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_at_the_door(
+    request_: dict[str, Any], why: str, splits: Splits
+) -> None:
+    asked = replace(splits.last, load=load_named("fps:10"))
+    splits.parts.assign(asked)
+    number = splits.parts.assignment(asked)
+    request = nodes_pb2.OfferRequest(**{"assignment": number, "inputs": [0], **request_})
+    with pytest.raises(NodeError, match=why):
+        [*splits.pair.offer(request, FRAME_S)]
+
+
+def test_who_asks_for_no_more_has_ended_it_soon(splits: Splits) -> None:
+    asked = replace(splits.last, load=load_named("fps:0.1"))
+    splits.parts.assign(asked)
+    request = nodes_pb2.OfferRequest(
+        assignment=splits.parts.assignment(asked), inputs=[0], due_ns=[0, 60 * 10**9]
+    )
+    outcomes = splits.pair.offer(request, FRAME_S)
+    assert next(outcomes).outcome == "ok"
+    outcomes.close()
+    # the node goes on at once with what comes next
+    assert told(offer(splits, load_named("fps:100", drop="none"), 5)).done == 5
+
+
+def test_when_the_edge_dies_every_frame_is_accounted_for_and_the_reason_told(
+    tmp_path: Path,
+) -> None:
+    with loopback_pair(tmp_path) as both:
+        (splits := Splits(*both)).load(3)
+        asked = replace(splits.last, link=link_at(100, 0), load=load_named("fps:100"))
+        splits.parts.assign(asked)
+        offering = Offering(bed_of(splits), splits.parts, TimeLimits(32, FRAME_S))
+        found: list[FrameRecord] = []
+        with pytest.raises(NodeError, match=r"the edge node died \(signal 9\)"):
+            for taken in offering.offered(Cell(asked, 8192, frames=60), asked, "attempt"):
+                found.append(taken.record)
+                if len(found) == 20:
+                    kill(splits, "edge")
+        numbers = told(found)
+        assert sorted(frame.frame for frame in found) == [*range(60)]
+        assert numbers.errors >= 10
+        assert numbers.offered == numbers.done + numbers.dropped_source + numbers.errors == 60
+
+
+def test_when_the_source_dies_its_frames_have_failed(tmp_path: Path) -> None:
+    with loopback_pair(tmp_path) as both:
+        (splits := Splits(*both)).load(3)
+        asked = replace(splits.last, link=link_at(100, 0), load=load_named("fps:50"))
+        splits.parts.assign(asked)
+        offering = Offering(bed_of(splits), splits.parts, TimeLimits(32, FRAME_S))
+        found: list[FrameRecord] = []
+        with pytest.raises(NodeError, match=r"the ue node .* \(signal 9\)"):
+            for taken in offering.offered(Cell(asked, 8192, frames=40), asked, "attempt"):
+                found.append(taken.record)
+                if len(found) == 10:
+                    kill(splits, "ue")
+        assert sorted(frame.frame for frame in found) == [*range(40)]
+        assert found[-1].outcome == "error"
+        assert "signal 9" in str(found[-1].reason)
