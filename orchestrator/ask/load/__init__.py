@@ -11,13 +11,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.ask.load.trace_file import MOST_FRAMES, trace_times_s
 from splitbed.errors import UsageError, shorten
 
 Kind = Literal["closed", "fps", "poisson", "burst", "trace"]
@@ -25,13 +25,10 @@ Drop = Literal["newest", "oldest", "none"]
 
 MOST_FPS, LEAST_FPS = 1000.0, 0.001
 """A node's clock wakes whoever sleeps within 0.1 ms: frames nearer to one another have no times."""
-MOST_FRAMES = 100_000
-MOST_S = 86_400.0
 MOST_IN_FLIGHT, MOST_QUEUE = 1, 1024
 USUAL_FRAMES, USUAL_S, LEAST_FRAMES = 300, 60.0, 60
 """A 99th percentile takes 299 frames, a 95th 59: as many, where a minute is enough for them."""
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
-_MOST_FILE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ def load_named(
             period_s = _number(word, every, "seconds between bursts")
             load = Load("burst", size / period_s, size, (), word, in_flight, *waits)
         case "trace":
-            times_s = _trace(Path(told))
+            times_s = trace_times_s(Path(told))
             rate_fps = _mean_fps(times_s)
             load = Load("trace", rate_fps, 1, times_s, word, in_flight, *waits)
         case _:
@@ -184,40 +181,3 @@ def _check_rate(load: Load) -> None:
 def _mean_fps(times_s: Sequence[float]) -> float:
     span_s = times_s[-1] - times_s[0]
     return (len(times_s) - 1) / span_s if span_s else math.inf
-
-
-def _trace(file: Path) -> tuple[float, ...]:
-    """The times in a file; UsageError for one that has none, or whose times go back."""
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(_MOST_FILE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"--load trace:{file}: it cannot be read ({error.strerror})") from None
-    lines = text.split(b"\n")
-    numbers = [(place, line.strip()) for place, line in enumerate(lines, 1)]
-    numbers = [(place, line) for place, line in numbers if line and not line.startswith(b"#")]
-    if len(text) > _MOST_FILE_BYTES or len(numbers) > MOST_FRAMES:
-        raise UsageError(f"--load trace:{file}: it has more than {MOST_FRAMES} times: give fewer")
-    times_s = [_time_s(file, place, line) for place, line in numbers]
-    if not times_s:
-        raise UsageError(f"--load trace:{file}: it has no times: give one in seconds a line")
-    for (place, _), (before_s, time_s) in zip(numbers[1:], pairwise(times_s), strict=True):
-        if time_s < before_s:
-            raise UsageError(
-                f"--load trace:{file}, line {place}: {time_s:g} s comes after {before_s:g} s, and "
-                "time does not go back: sort the lines"
-            )
-    return tuple(times_s)
-
-
-def _time_s(file: Path, place: int, line: bytes) -> float:
-    try:
-        time_s = float(line)
-    except ValueError:
-        time_s = math.nan
-    if not 0 <= time_s <= MOST_S:
-        word = shorten(line.decode(errors="replace"))
-        raise UsageError(
-            f"--load trace:{file}, line {place}: {word!r} is no time from 0 to {MOST_S:g} s"
-        )
-    return time_s

@@ -1,0 +1,48 @@
+"""The times at which frames are due, in a file: seconds, one a line; lines that begin with #."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+from splitbed.errors import UsageError, shorten
+
+MOST_FRAMES = 100_000
+MOST_S = 86_400.0
+_MOST_FILE_BYTES = 16 << 20
+
+
+def trace_times_s(file: Path) -> tuple[float, ...]:
+    """The times in a file; UsageError for one that has none, or whose times go back."""
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(_MOST_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"--load trace:{file}: it cannot be read ({error.strerror})") from None
+    lines = text.split(b"\n")
+    numbers = [(place, line.strip()) for place, line in enumerate(lines, 1)]
+    numbers = [(place, line) for place, line in numbers if line and not line.startswith(b"#")]
+    if len(text) > _MOST_FILE_BYTES or len(numbers) > MOST_FRAMES:
+        raise UsageError(f"--load trace:{file}: it has more than {MOST_FRAMES} times: give fewer")
+    times_s = [_time_s(file, place, line) for place, line in numbers]
+    if not times_s:
+        raise UsageError(f"--load trace:{file}: it has no times: give one in seconds a line")
+    for (place, _), (before_s, time_s) in zip(numbers[1:], pairwise(times_s), strict=True):
+        if time_s < before_s:
+            raise UsageError(
+                f"--load trace:{file}, line {place}: {time_s:g} s comes after {before_s:g} s, and "
+                "time does not go back: sort the lines"
+            )
+    return tuple(times_s)
+
+
+def _time_s(file: Path, place: int, line: bytes) -> float:
+    try:
+        time_s = float(line)
+    except ValueError:
+        time_s = math.nan
+    if not 0 <= time_s <= MOST_S:
+        word = shorten(line.decode(errors="replace"))
+        raise UsageError(
+            f"--load trace:{file}, line {place}: {word!r} is no time from 0 to {MOST_S:g} s"
+        )
+    return time_s
