@@ -133,6 +133,7 @@ class LoadWords(TypedDict, total=False):
     load: Annotated[
         Names, Says("closed, fps:30, poisson:20, burst:8/0.5, trace:FILE, a list. [closed]")
     ]
+    in_flight: Annotated[int, Says("Frames under way at once, at most. [1]")]
     queue: Annotated[int, Says("Frames that may wait, where some are dropped. [1]")]
     drop: Annotated[
         str, Says("Which of those that wait: newest, oldest or none. [of fps oldest, else none]")

@@ -77,6 +77,22 @@ def test_a_source_that_cannot_keep_up_drops_what_waits_and_counts_it(splits: Spl
     assert not found.sustained
 
 
+def test_of_several_in_flight_all_come_through_in_order_and_are_the_whole_models(
+    splits: Splits,
+) -> None:
+    frames = offer(splits, load_named("closed", in_flight=4), 40)
+    assert sorted(frame.frame for frame in frames) == [*range(40)]
+    assert {frame.outcome for frame in frames} == {"ok"}
+    assert all(frame.max_abs_diff < 1e-3 for frame in frames if frame.max_abs_diff is not None)
+    ordered = sorted(frames, key=lambda frame: frame.frame)
+    ends = [frame.stages[-1].end_ns for frame in ordered]
+    assert ends == sorted(ends)
+    # while one is on the edge another is on the UE
+    assert any(
+        later.stages[0].start_ns < end for later, end in zip(ordered[1:], ends, strict=False)
+    )
+
+
 def test_what_takes_longer_from_when_it_was_due_than_it_may_is_late(splits: Splits) -> None:
     frames = offer(splits, load_named("burst:20/1", deadline_ms=0.001), 20)
     assert {frame.outcome for frame in frames} == {"late"}

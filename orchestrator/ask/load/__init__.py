@@ -25,7 +25,7 @@ Drop = Literal["newest", "oldest", "none"]
 
 MOST_FPS, LEAST_FPS = 1000.0, 0.001
 """A node's clock wakes whoever sleeps within 0.1 ms: frames nearer to one another have no times."""
-MOST_IN_FLIGHT, MOST_QUEUE = 1, 1024
+MOST_IN_FLIGHT, MOST_QUEUE = 64, 1024
 USUAL_FRAMES, USUAL_S, LEAST_FRAMES = 300, 60.0, 60
 """A 99th percentile takes 299 frames, a 95th 59: as many, where a minute is enough for them."""
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")

@@ -15,7 +15,8 @@ from itertools import pairwise
 from queue import Empty, Full, Queue
 from threading import Event, Lock
 
-from splitbed.errors import NodeError, SplitbedError
+from splitbed.errors import FrameDropped, NodeError, SplitbedError
+from splitbed.node.stations.frames import Frame
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.source import MAX_INPUTS
 from splitbed.node.stations.source_queue import Due, SourceQueue
@@ -83,10 +84,11 @@ class Offering:
 
     def _carry(self) -> None:
         """One frame after another, until there are no more."""
-        while (due := self._next_due()) is not None:
-            self._tell(self._carried(due))
+        while (begun := self._next()) is not None:
+            self._tell(self._carried(*begun))
 
-    def _next_due(self) -> Due | None:
+    def _next(self) -> tuple[Due, Frame | SplitbedError] | None:
+        """Wait for the next frame, which enters behind the one before; None after the last."""
         with self._queued:
             self._queue.free(time.monotonic_ns())
         with held_in_turn(self._turn):
@@ -97,10 +99,23 @@ class Offering:
                     next_ns = self._queue.next_ns
                 for one, at_ns in gone:
                     self._tell(self._outcome(one, "dropped_source", at_ns))
-                if due is not None or next_ns is None:
-                    return due
+                if due is not None:
+                    return due, self._entered(due)
+                if next_ns is None:
+                    break
                 self._wait_until(next_ns)
         return None
+
+    def _entered(self, due: Due) -> Frame | SplitbedError:
+        request = nodes_pb2.FrameRequest(
+            frame=self._request.first + due.place,
+            input=self._input(due),
+            assignment=self._request.assignment,
+        )
+        try:
+            return self._passing.enter(request)
+        except SplitbedError as error:
+            return error
 
     def _wait_until(self, at_ns: int) -> None:
         while (left_s := (at_ns - time.monotonic_ns()) / 1e9) > _LAST_S:
@@ -108,24 +123,24 @@ class Offering:
                 return
         time.sleep(max(left_s, 0))
 
-    def _carried(self, due: Due) -> nodes_pb2.Outcome:
+    def _carried(self, due: Due, frame: Frame | SplitbedError) -> nodes_pb2.Outcome:
+        """What became of a frame that entered, or could not."""
         began_ns = time.monotonic_ns()
-        request = nodes_pb2.FrameRequest(
-            frame=self._request.first + due.place,
-            input=self._input(due),
-            assignment=self._request.assignment,
-        )
         try:
-            record = self._passing.run(request)
+            if isinstance(frame, SplitbedError):
+                raise frame
+            record = self._passing.go(frame)
+        except FrameDropped as dropped:
+            told = self._outcome(due, "dropped_edge", time.monotonic_ns(), dropped.node)
+            told.start_ns = began_ns
         except SplitbedError as error:
-            failed = self._outcome(due, "error", time.monotonic_ns(), str(error)[:_MOST_WORDS])
-            failed.start_ns = began_ns
-            return failed
-        stages = record.stages
-        outcome = self._outcome(due, "ok", stages[-1].end_ns)
-        outcome.start_ns = stages[0].start_ns
-        outcome.record.CopyFrom(record)
-        return outcome
+            told = self._outcome(due, "error", time.monotonic_ns(), str(error)[:_MOST_WORDS])
+            told.start_ns = began_ns
+        else:
+            told = self._outcome(due, "ok", record.stages[-1].end_ns)
+            told.start_ns = record.stages[0].start_ns
+            told.record.CopyFrom(record)
+        return told
 
     def _outcome(self, due: Due, outcome: str, done_ns: int, reason: str = "") -> nodes_pb2.Outcome:
         return nodes_pb2.Outcome(
