@@ -102,6 +102,11 @@ class LinkSpec(Frozen):
     uplink: Shape
     downlink: Shape
 
+    @property
+    def rtt_ms(self) -> float:
+        """The longest that the link alone makes of a round trip."""
+        return sum(one.delay_ms + one.jitter_ms for one in (self.uplink, self.downlink))
+
     def held(self, ms: float) -> Self:
         """Both directions :meth:`Shape.held`."""
         return type(self)(uplink=self.uplink.held(ms), downlink=self.downlink.held(ms))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.flow import shape_of
+from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.ask.itinerary import crossings
 from orchestrator.testbed.loading.queues import queues_of
 from orchestrator.testbed.model import SweptModel
@@ -41,6 +41,7 @@ def _hops(
         yield nodes_pb2.Hop(
             name=name,
             rate_mbit=shape_of(asked.links, name).rate_mbit if asked.links else 0,
+            rtt_ms=of_link(asked.links, name).rtt_ms if asked.links else 0,
             picture=recipe_message(picture) if picture else None,
             ranges=[
                 nodes_pb2.ChannelRanges(
