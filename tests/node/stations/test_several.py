@@ -14,6 +14,7 @@ import pytest
 from splitbed.errors import FrameDropped, NodeError
 from splitbed.graphs.parts import StoredModel
 from splitbed.v1 import nodes_pb2
+from splitbed.v1.nodes_pb2 import Queues
 from splitbed.wire import max_abs_diff, tensors_of
 from tests.node.stations.test_frames import FLOWS, NUMBER, Nodes, model_on_disk
 from tests.node.stations.test_passing import DIALS, Network, network
@@ -22,6 +23,7 @@ from tests.shared_machine import until
 __all__ = ["model_on_disk"]
 
 FRAMES, SLOW_S = 40, 0.02
+QUEUES = Queues(most=64)
 WAYS = {"uplink": {"ue": "edge"}, "downlink": {"ue": "edge"}, "chain": DIALS["chain"]}
 
 
@@ -75,13 +77,17 @@ class Load:
 
 @contextmanager
 def loaded(
-    name: str, stored: StoredModel, folder: Path, in_flight: int = 4, **queues: object
+    name: str,
+    stored: StoredModel,
+    folder: Path,
+    in_flight: int = 4,
+    queues: Queues = QUEUES,
 ) -> Iterator[Load]:
     with pytest.MonkeyPatch.context() as patch, network_of(name, stored, folder, patch) as net:
         for node, frames in net.nodes.frames.items():
             message = net.nodes.message(node)
-            asked = {"in_flight": in_flight, "most": 64} | queues
-            message.queues.CopyFrom(nodes_pb2.Queues(**asked))
+            message.queues.CopyFrom(queues)
+            message.queues.in_flight = in_flight
             for hop in message.hops:
                 hop.rate_mbit, hop.rtt_ms = 1000, 1
             frames.assign(message)
@@ -95,6 +101,10 @@ def network_of(
     patch.setitem(DIALS, name, WAYS[name])
     with network(name, stored, folder) as net:
         yield net
+
+
+def waits(held: threading.Event) -> None:
+    held.wait(10)
 
 
 def at_the_edge(load: Load, does: Callable[[], None]) -> None:
@@ -150,7 +160,7 @@ def test_a_frame_that_fails_at_the_edge_is_told_alone(stored: StoredModel, tmp_p
 def test_where_an_edge_has_no_room_frames_are_dropped_and_their_source_is_told(
     drop: str, stored: StoredModel, tmp_path: Path
 ) -> None:
-    with loaded("uplink", stored, tmp_path, 8, most=1, drop=drop) as load:
+    with loaded("uplink", stored, tmp_path, 8, Queues(most=1, drop=drop)) as load:
         at_the_edge(load, lambda: time.sleep(SLOW_S))
         load.run()
     assert load.done
@@ -165,7 +175,7 @@ def test_where_nothing_is_dropped_an_edge_takes_no_more_than_may_wait(
     stored: StoredModel, tmp_path: Path
 ) -> None:
     seen: list[int] = []
-    with loaded("uplink", stored, tmp_path, 16, most=2) as load:
+    with loaded("uplink", stored, tmp_path, 16, Queues(most=2)) as load:
         order = load.net.nodes.frames["edge"].assignment(NUMBER).turns[1]._order
 
         def look() -> None:
@@ -196,7 +206,7 @@ def test_who_gives_up_gives_up_all_that_are_under_way_and_can_begin_anew(
 ) -> None:
     held = threading.Event()
     with loaded("uplink", stored, tmp_path, 8) as load:
-        at_the_edge(load, lambda: held.wait(10) and None)
+        at_the_edge(load, lambda: waits(held))
         load.begin()
         here = load.net.nodes.frames["edge"].assignment(NUMBER).turns[1]._order.here
         until(lambda: len(here) == 8)
@@ -215,7 +225,7 @@ def test_a_node_that_forgets_its_run_gives_up_what_is_under_way(
     held = threading.Event()
     with loaded("uplink", stored, tmp_path, 4) as load:
         edge = load.net.nodes.frames["edge"]
-        at_the_edge(load, lambda: held.wait(10) and None)
+        at_the_edge(load, lambda: waits(held))
         load.begin()
         here = edge.assignment(NUMBER).turns[1]._order.here
         until(lambda: len(here) == 4)
@@ -229,17 +239,17 @@ def test_a_node_that_forgets_its_run_gives_up_what_is_under_way(
 @pytest.mark.parametrize(
     ("queues", "says"),
     [
-        ({"in_flight": 65}, "from 1 to 64 frames are under way"),
-        ({"in_flight": 1, "most": 1025}, "at most 1024 frames wait"),
-        ({"in_flight": 1, "drop": "all"}, "'all' is none of newest, oldest, none"),
+        (Queues(in_flight=65), "from 1 to 64 frames are under way"),
+        (Queues(in_flight=1, most=1025), "at most 1024 frames wait"),
+        (Queues(in_flight=1, drop="all"), "'all' is none of newest, oldest, none"),
     ],
 )
 def test_queues_that_cannot_be_are_refused_by_what_is_wrong(
-    queues: dict[str, object], says: str, stored: StoredModel, tmp_path: Path
+    queues: Queues, says: str, stored: StoredModel, tmp_path: Path
 ) -> None:
     nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
     message = nodes.message("edge")
-    message.queues.CopyFrom(nodes_pb2.Queues(**queues))
+    message.queues.CopyFrom(queues)
     with pytest.raises(NodeError, match=says):
         nodes.frames["edge"].assign(message)
 
