@@ -37,6 +37,10 @@ STEP_QPS = range(FEW_QP, 1)
 class Rounding(Protocol):
     """How weights are rounded, step by step; a module."""
 
+    @property
+    def WEIGHTS(self) -> tuple[type[np.generic], ...]:  # noqa: N802  a constant of the module
+        """Of which their values may be: what is a level can be told from these again."""
+
     def alone(self, first: int, number: int) -> str:
         """The coder that carries, at once, a model whose steps begin at ``first``."""
 
@@ -76,9 +80,10 @@ def steps(numbers: Sequence[int], groups: Sequence[Sequence[int]] = ()) -> list[
     return names
 
 
-def weights_of(model: ModelFile) -> list[str]:
-    """The weights that updates refine, in the order of their places."""
-    return [name for name, array in model.state.items() if _refined(array)]
+def weights_of(model: ModelFile, first: int) -> list[str]:
+    """The weights that updates refine, in the order of their places; ``first`` step of all."""
+    levels = _rounding(first)
+    return [name for name, array in model.state.items() if _refined(array, levels)]
 
 
 def alone(numbers: Sequence[int], place: int) -> str:
@@ -91,7 +96,9 @@ def at(model: ModelFile, number: int, first: int) -> ModelFile:
     levels = _rounding(first)
     return model.replaced(
         {
-            name: levels.at(array, first, number) if _refined(array) else levels.kept(name, array)
+            name: levels.at(array, first, number)
+            if _refined(array, levels)
+            else levels.kept(name, array)
             for name, array in model.state.items()
         }
     )
@@ -111,11 +118,11 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     """
     levels = _rounding(update.first)
     base = {
-        name: array if _refined(array) else levels.kept(name, array)
+        name: array if _refined(array, levels) else levels.kept(name, array)
         for name, array in model.state.items()
     }
     result, lacks = dict(base), dict[str, Array]()
-    for place, name in enumerate(weights_of(model)):
+    for place, name in enumerate(weights_of(model, update.first)):
         coarse, fine, lacking = levels.refinement(model.state[name], update)
         has, gets = update.follows(place), update.refines(place)
         base[name] = fine if has else coarse
@@ -167,9 +174,10 @@ class Updating:
         if (step := self._step) is None:
             raise NodeError("the bitstream is no update of a model: it does not say of which bits")
         array = self._state.get(name)
-        if array is None or not _refined(array):
+        levels = _rounding(step.first)
+        if array is None or not _refined(array, levels):
             raise NodeError(f"the update refines {name}, and no such weight is here")
-        self._state[name] = _rounding(step.first).refined(name, array, lacking, step)
+        self._state[name] = levels.refined(name, array, lacking, step)
 
 
 class Refining:
@@ -227,6 +235,6 @@ def _rounding(number: int) -> Rounding:
     return of_nnc if number <= 0 else of_bits
 
 
-def _refined(array: Array) -> bool:
+def _refined(array: Array, levels: Rounding) -> bool:
     """Whether a tensor is a weight: biases and norms, which are few, are sent whole at once."""
-    return array.ndim > 1 and array.dtype == np.float32
+    return array.ndim > 1 and array.dtype in levels.WEIGHTS

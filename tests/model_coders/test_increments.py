@@ -175,7 +175,7 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 @pytest.mark.parametrize("groups", [[[0, 2], [1, 3, 4]], [[4], [3], [2], [1], [0]]])
 def test_updates_weight_by_weight_end_at_the_fine_model(groups: list[list[int]]) -> None:
     whole, bits = model(), (4, 8, 16)
-    weights = increments.weights_of(whole)
+    weights = increments.weights_of(whole, 4)
     assert sorted(place for group in groups for place in group) == list(range(len(weights)))
     first, *names = increments.steps(bits, groups)
     assert len(names) == 2 * len(groups)
@@ -247,7 +247,21 @@ def test_a_damaged_update_by_nnc_is_refused() -> None:
             increments.decode_update(encode(other, coder_named("zstd")), base)
 
 
-def test_nnc_updates_no_half_weights() -> None:
+def test_nnc_updates_half_weights_to_what_comes_at_once() -> None:
     pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
-    with pytest.raises(UsageError, match="half is float16"):
-        updated(model_of({"half": np.ones((2, 2), np.float16)}), "update:-20:-38")
+    rng = np.random.default_rng(2)
+    half = model_of({"half": rng.laplace(0, 0.02, (64, 300)).astype(np.float16)})
+    held = sent(half, "nnc-uniform:-20")
+    fine = increments.decode_update([updated(half, "update:-20:-38")], held)
+    assert fine.state["half"].tobytes() == sent(half, "nnc-uniform:-38").state["half"].tobytes()
+    assert held.state["half"].tobytes() != fine.state["half"].tobytes()
+
+
+def test_what_nnc_cannot_update_is_refused_by_name() -> None:
+    pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+    rng = np.random.default_rng(2)
+    large = model_of({"half": rng.laplace(0, 3000, (10, 10)).astype(np.float16)})
+    with pytest.raises(NodeError, match="too large for the quantiser -38 in float16"):
+        updated(large, "update:-38:-40")
+    with pytest.raises(UsageError, match="wide is float64"):
+        updated(model_of({"wide": np.ones((2, 2))}), "update:-20:-38")

@@ -168,9 +168,9 @@ def here(
 def _share(whole: ModelFile, coder: str) -> float:
     """Of the weights' values that have their bits once this has come."""
     update = update_named(coder)
-    sizes = [whole.state[name].size for name in weights_of(whole)]
     if update is None or not update.some:
         return 1.0
+    sizes = [whole.state[name].size for name in weights_of(whole, update.first)]
     has = [update.follows(place) or update.refines(place) for place in range(len(sizes))]
     return sum(compress(sizes, has)) / sum(sizes)
 

@@ -59,7 +59,7 @@ def groups_by_need(
     Needed is what puts outputs off most for each of its values at the fewest of ``bits``.
     ``folder`` has a model file meanwhile.
     """
-    names = weights_of(model)
+    names = weights_of(model, bits[0])
     fine, coarse = (at(model, one, bits[0]) for one in (bits[-1], bits[0]))
     inputs = scenario.inputs(VALID)[:FRAMES]
     file = folder / f"tried.{model.form}"

@@ -17,6 +17,9 @@ from splitbed.model_coders.integers import STEPS, dequantised, quantised
 from splitbed.model_coders.updates.update import Update
 from splitbed.model_data.file import Array
 
+WEIGHTS = (np.float32,)
+"""Levels of 16 bits do not fit into fewer."""
+
 
 def alone(first: int, bits: int) -> str:
     """The coder that carries a model of so many bits at once."""

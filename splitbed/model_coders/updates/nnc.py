@@ -18,6 +18,9 @@ from splitbed.model_coders.nnc import FEW_QP, DeepCabac, Indices, library, step
 from splitbed.model_coders.updates.update import Update
 from splitbed.model_data.file import Array, info_of
 
+WEIGHTS = (np.float32, np.float16)
+"""Of the latter, levels are refused that do not fit."""
+
 
 def alone(first: int, qp: int) -> str:
     """The coder that carries a model of this quantiser at once."""
@@ -28,13 +31,14 @@ def alone(first: int, qp: int) -> str:
 def kept(name: str, array: Array) -> Array:
     """A bias or norm as the coder has it, of its fine step; all else as it is.
 
-    Raises UsageError for a weight that is not FP32.
+    Raises UsageError for a weight that is neither FP32 nor FP16.
     """
     if array.dtype.kind != "f" or not array.ndim:
         return array
     if array.ndim > 1:
         raise UsageError(
-            f"NNC's updates are of FP32 weights, and {name} is {array.dtype}: code it at once"
+            f"NNC's updates are of FP32 and FP16 weights, and {name} is {array.dtype}: code it at"
+            " once"
         )
     return at(array, 0, FEW_QP).astype(array.dtype)
 
@@ -53,7 +57,12 @@ def refinement(array: Array, update: Update) -> tuple[Array, Array, Array]:
         coarse, fine = (_levels(coding, part, qp) for qp in (update.low, update.high))
         coded = coding.packed(fine - _foreseen(coarse, update), update.high, coarse)
         lacks += [LENGTH.pack(len(coded)), coded]
-        before.append(coding.dequantised(coarse, update.low))
+        before.append(coding.dequantised(coarse, update.low).astype(array.dtype))
+        if not np.array_equal(_again(coding, before[-1], update.low), coarse):
+            raise NodeError(
+                f"its values are too large for the quantiser {update.low} in {array.dtype}: take"
+                " one nearer to 0"
+            )
         after.append(coding.dequantised(fine, update.high))
     packed = np.frombuffer(b"".join(lacks), np.uint8)
     return _whole(before, array), _whole(after, array), packed
@@ -67,7 +76,7 @@ def refined(name: str, array: Array, lacking: Array, update: Update) -> Array:
     for coding, part in _blocks(array):
         (nbytes,) = LENGTH.unpack(data[: LENGTH.size].tobytes().ljust(LENGTH.size, b"\0"))
         coded, data = data[LENGTH.size : LENGTH.size + nbytes], data[LENGTH.size + nbytes :]
-        coarse = np.rint(part.reshape(coding.shape) / step(update.low)).astype(np.int32)
+        coarse = _again(coding, part, update.low)
         lacks, qp = coding.unpacked(coded, coarse)
         if qp != update.high:
             raise NodeError(f"the update of {name} is of the quantiser {qp}: it is damaged")
@@ -81,6 +90,14 @@ def _foreseen(coarse: Indices, update: Update) -> Indices:
     """The fine level in the middle of a coarse one."""
     foreseen: Indices = np.rint(coarse * (step(update.low) / step(update.high))).astype(np.int32)
     return foreseen
+
+
+def _again(coding: DeepCabac, values: Array, qp: int) -> Indices:
+    """The levels that values stand for."""
+    found: Indices = np.rint(values.reshape(coding.shape).astype(np.float32) / step(qp)).astype(
+        np.int32
+    )
+    return found
 
 
 def _levels(coding: DeepCabac, part: Array, qp: int) -> Indices:
@@ -99,4 +116,6 @@ def _blocks(array: Array) -> Iterator[tuple[DeepCabac, Array]]:
 
 def _whole(blocks: list[Array], like: Array) -> Array:
     flat = [block.reshape(-1) for block in blocks]
-    return (np.concatenate(flat) if flat else np.empty(0, np.float32)).reshape(like.shape)
+    whole = np.concatenate(flat) if flat else np.empty(0, np.float32)
+    with np.errstate(over="ignore"):
+        return whole.reshape(like.shape).astype(like.dtype)

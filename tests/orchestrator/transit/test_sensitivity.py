@@ -37,7 +37,7 @@ def test_what_is_as_good_coarse_comes_last(
     with local_model(sweep_config({"model": str(file)})) as local:
         scenario = AnchorScenario(local, sweep_config({"model": str(file)}))
         whole = read_model(scenario.path)
-        assert weights_of(whole) == ["w1", "w2"]
+        assert weights_of(whole, 4) == ["w1", "w2"]
         assert groups_by_need(scenario, whole, (4, 16), 2, tmp_path) == order
         assert groups_by_need(scenario, whole, (4, 16), 1, tmp_path) == [[*order[0], *order[1]]]
     assert [*tmp_path.iterdir()] == [file]
