@@ -20,6 +20,7 @@ from orchestrator.results.profile import (
     read_profile,
 )
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
+from orchestrator.scenarios.tables import profile_tables
 
 
 def node(ms: tuple[float, ...]) -> NodeProfile:
@@ -166,3 +167,11 @@ def test_each_cut_of_a_chain_has_a_share_that_is_not_sure() -> None:
     of_cloud = cloud.share_errors((1, 2), 1, "chain")
     assert of_cloud[1] - of_cloud[0] > 0.1  # a faster cloud takes more, or less, of the rest
     assert cloud.share_errors((0, 3), 5, "chain") == (1.0, 1.0)  # the edge does it all
+
+
+def test_a_table_has_the_times_of_parts_as_text() -> None:
+    nodes, *_ = profile_tables(with_parts())
+    heads, ue, _ = nodes.csv().splitlines()
+    assert heads.split(",")[-1] == "parts_ms"
+    assert "(" not in ue and "PartTime" not in ue
+    assert all(len(part.split()) == 2 for part in ue.rpartition(",")[2].split("; "))

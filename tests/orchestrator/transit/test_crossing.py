@@ -286,6 +286,17 @@ def test_what_disturbed_a_row_and_what_it_says_of_itself_are_printed(
     ]
 
 
+def test_what_no_row_has_is_no_column(capsys: pytest.CaptureFixture[str]) -> None:
+    show_models(Outcome([ROW], Path("there")), as_json=False)
+    alone = capsys.readouterr().out
+    show_models(Outcome([row_of(ROW, [came()])], Path("there")), as_json=False)
+    linked = capsys.readouterr().out
+    assert ["coder" in each for each in (alone, linked)] == [True, True]
+    for heading in ("Mbit/s", "start-up ms", "performance, UE"):
+        assert [heading in each for each in (alone, linked)] == [False, True], heading
+    assert "its interval" not in linked
+
+
 def test_who_waits_for_inferences_is_told_of_an_interruption() -> None:
     def infer() -> None:
         raise KeyboardInterrupt
