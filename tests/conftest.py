@@ -1,10 +1,39 @@
 """The order of the tests."""
 
+import os
+from itertools import islice
+from pathlib import Path
+
 import pytest
 
 LONG = ("net", "deploy")
+BESIDE = 5
+"""So many files of other tests come after each of these."""
+YIELDING = 10
+"""How nice those are (setpriority(2))."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that all workers end together."""
-    items.sort(key=lambda item: not {*LONG} & {*item.path.parts})
+    """What waits for links has what computes beside it, and begins before the end.
+
+    So all workers are busy, and end together.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    others = iter([file for file in files if not {*LONG} & {*file.parts}])
+    order = [
+        file
+        for long in files
+        if {*LONG} & {*long.parts}
+        for file in (long, *islice(others, BESIDE))
+    ]
+    items[:] = [item for file in (*order, *others) for item in files[file]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What measures links goes before what computes beside it, where that can be taken back."""
+    if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
+        first = {*LONG} & {*item.path.parts}
+        os.setpriority(os.PRIO_PROCESS, 0, 0 if first else YIELDING)
