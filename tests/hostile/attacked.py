@@ -19,7 +19,7 @@ from splitbed.node.config import Tls
 from splitbed.security.access import open_channel
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import CONTROL_OPTIONS
-from tests.hostile.calls import Call, as_line, kept
+from tests.hostile.calls import INFERENCE, Call, as_line, kept
 from tests.hostile.length import LONG
 from tests.node.loopback import free_port
 from tests.shared_machine import until
@@ -35,6 +35,7 @@ SMALL = {"message_bytes": 1 << 20, "tensor_bytes": 1 << 20, "model_bytes": 4 << 
 
 _LOOK_S, _SETTLED_S, CALL_S, _GIVEN_UP_S = 0.1, 5.0, 10.0, 30.0
 _RECENT = 50
+_OWN = ("grpc.use_local_subchannel_pool", 1)
 _ELSEWHERE = ("/Profile", "/LimitProcessor")  # long, and leave nothing in the node
 
 
@@ -50,16 +51,17 @@ class Toll:
 class Attacked:
     """A node process, as its orchestrator has it.
 
-    ``tls`` is the orchestrator's. Attackers open channels of their own to ``control`` and ``data``,
-    and to where clients are answered, ``infer``.
+    ``tls`` is the orchestrator's. Attackers open channels of their own to ``control`` and ``data``.
+    A UE answers clients at ``infer``. It is started by the command ``before`` its own.
     """
 
     role: Role
     control: str
     data: str
+    infer: str
     config: Path
     tls: Tls | None = None
-    infer: str = ""
+    before: Sequence[str] = ()
     tolls: list[Toll] = field(default_factory=list)
     recent: deque[Call] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """What it was sent last."""
@@ -68,12 +70,12 @@ class Attacked:
         """Start it, and wait until it answers."""
         argv = [sys.executable, "-m", f"{self.role}_node", "serve", "--config", str(self.config)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.before, *argv], stdout=log, stderr=log)
         self._connect()
         until(self._answers, self.process)
 
     def stop(self) -> None:
-        self.channel.close()
+        self._disconnect()
         self.process.kill()
         self.process.wait()
 
@@ -83,12 +85,13 @@ class Attacked:
 
     def open_channel(self) -> grpc.Channel:
         """A connection of its own to the control plane."""
-        own = ("grpc.use_local_subchannel_pool", 1)
-        return open_channel(self.control, self.tls, None, [*CONTROL_OPTIONS, own])
+        return open_channel(self.control, self.tls, None, [*CONTROL_OPTIONS, _OWN])
 
     def send(self, call: Call, timeout_s: float, channel: grpc.Channel | None = None) -> str:
         """Send it; the name of the status that it was answered with."""
         self.recent.append(call)
+        if call.path.startswith(INFERENCE):
+            channel = self.clients
         calls: grpc.StreamStreamMultiCallable[bytes, bytes]
         calls = (channel or self.channel).stream_stream(call.path, None, None)
         sent = calls(iter(call.messages), timeout=timeout_s)
@@ -145,14 +148,19 @@ class Attacked:
         except grpc.RpcError as error:
             assert isinstance(error, grpc.Call)
             if error.code() is grpc.StatusCode.UNAVAILABLE:  # this channel would wait to try again
-                self.channel.close()
+                self._disconnect()
                 self._connect()
             return False
         return True
 
     def _connect(self) -> None:
         self.channel = self.open_channel()
+        self.clients = open_channel(self.infer, self.tls, None, [*CONTROL_OPTIONS, _OWN])
         self._ask: Any = nodes_pb2_grpc.NodeStub(self.channel)
+
+    def _disconnect(self) -> None:
+        self.channel.close()
+        self.clients.close()
 
     def _reset(self) -> None:
         self._ask.Reset(nodes_pb2.ResetRequest(), timeout=30)
@@ -167,20 +175,26 @@ class Attacked:
 
 @contextmanager
 def attacked(
-    role: Role, folder: Path, tls: Tls | None = None, own: Tls | None = None, **config: object
+    role: Role,
+    folder: Path,
+    tls: Tls | None = None,
+    own: Tls | None = None,
+    before: Sequence[str] = (),
+    **config: object,
 ) -> Iterator[Attacked]:
     """A node of its own with this configuration, to be attacked; a UE dials ``edge``.
 
     With TLS it has certificates of its ``own``, its orchestrator those of ``tls``.
     """
-    control, data = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    place = {"listen": data} if role == "edge" else {"edge": data}
+    control, data, infer = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    place = {"listen": data} if role == "edge" else {"edge": data, "infer": infer}
     if own is not None:
         config |= {"tls": own.model_dump(mode="json")}
-    file = folder / f"{role}-{control.rpartition(':')[2]}.yaml"
-    file.write_text(yaml.safe_dump({"control": control, "log": "json"} | place | config))
-    infer = str(config.get("infer", ""))
-    node = Attacked(role, control, str(config.get("edge", data)), file, tls, infer)
+    config = {"control": control, "log": "json"} | place | config
+    file = folder / f"{role}-{data.rpartition(':')[2]}.yaml"
+    file.write_text(yaml.safe_dump(config))
+    places = str(config["control"]), str(config.get("edge", data)), str(config.get("infer", infer))
+    node = Attacked(role, *places, file, tls, before)
     node.start()
     try:
         yield node

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from splitbed.v1 import nodes_pb2
+from splitbed.v1 import inference_pb2, nodes_pb2
 
 CORPUS = Path(__file__).parent / "corpus"
 SERVICES = {
@@ -23,6 +23,8 @@ SERVICES = {
     "ue": ("Node", "Parts", "Stations", "Links", "Ue"),
 }
 """Of the control plane of each node without an interface to shape; every node has ALSO."""
+INFERENCE = "/inference."
+"""How the methods begin that a UE answers on the port of its clients."""
 ALSO = (
     health_pb2.DESCRIPTOR.services_by_name["Health"],
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
@@ -40,9 +42,11 @@ class Call:
 
 @cache
 def methods(node: str) -> dict[str, MethodDescriptor]:
-    """What can be called on the control plane of a node, by path."""
+    """What can be called on the control plane of a node, and by clients of a UE, by path."""
     known = nodes_pb2.DESCRIPTOR.services_by_name
     services: list[Any] = [*(known[name] for name in SERVICES[node]), *ALSO]
+    if node == "ue":
+        services += inference_pb2.DESCRIPTOR.services_by_name.values()
     return {
         f"/{service.full_name}/{method.name}": method
         for service in services

@@ -71,8 +71,20 @@ def _values(field: Any, depth: int) -> st.SearchStrategy[Any]:
     return at_ends | st.text(max_size=8) if field.type == Kind.TYPE_STRING else at_ends
 
 
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
 def _put(message: Message, field: Any, value: Any) -> None:
-    if field.is_repeated:
+    if _is_map(field):
+        of_messages = field.message_type.fields_by_name["value"].message_type is not None
+        into = getattr(message, field.name)
+        for entry in value:
+            if of_messages:
+                into[entry.key].CopyFrom(entry.value)
+            else:
+                into[entry.key] = entry.value
+    elif field.is_repeated:
         getattr(message, field.name).extend(value)
     elif field.message_type is not None:
         getattr(message, field.name).CopyFrom(value)
@@ -91,7 +103,11 @@ def changed(kind: Descriptor, data: bytes, rng: Random) -> bytes:
     except DecodeError:
         return damaged(data, rng)
     at: Message = message
-    while inner := [field for field, _ in at.ListFields() if field.message_type is not None]:
+    while inner := [
+        field
+        for field, _ in at.ListFields()
+        if field.message_type is not None and not _is_map(field)
+    ]:
         if rng.random() < 0.3:
             break
         chosen = rng.choice(inner)

@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,7 +11,13 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.hostile.attacked import Attacked
+from netem.egress import shaper_kind
+from netem.service import shape_message
+from netem.spec import symmetric
+from splitbed.errors import SplitbedError
+from splitbed.v1 import nodes_pb2
+from splitbed.v1.nodes_pb2 import ShapeRequest
+from tests.hostile.attacked import SMALL, Attacked, attacked
 from tests.hostile.calls import Call, as_line, kept, methods
 from tests.hostile.fuzz import any_message, changed, damaged
 from tests.hostile.length import tries
@@ -94,22 +101,55 @@ def test_a_storm_of_damaged_messages_harms_no_node(node: Attacked) -> None:
 def test_every_call_is_answered_whatever_its_messages_hold(
     role: str, path: str, request: pytest.FixtureRequest
 ) -> None:
-    node: Attacked = request.getfixturevalue(role)
-    message = any_message(methods(role)[path].input_type)
+    answered(request.getfixturevalue(role), path, tries(20, 2_000))
+
+
+def answered(node: Attacked, path: str, count: int) -> Counter[str]:
+    """How a call is answered whose messages hold anything, so many times."""
+    answers = Counter[str]()
+    method = nodes_pb2.DESCRIPTOR.services_by_name["Shaper"].methods_by_name
+    kind = method[path.rpartition("/")[2]] if path in SHAPING else methods(node.role)[path]
 
     @settings(
-        max_examples=tries(20, 2_000),
+        max_examples=count,
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(st.lists(message, min_size=1, max_size=3))
+    @given(st.lists(any_message(kind.input_type), min_size=1, max_size=3))
     def attack(messages: list[Message]) -> None:
         sent = tuple(one.SerializeToString() for one in messages)
-        call = Call(role, path, sent)
-        assert node.send(call, GIVEN_UP_S[-1]) != UNFORESEEN, as_line(call)
+        call = Call(node.role, path, sent)
+        answers[answer := node.send(call, GIVEN_UP_S[-1])] += 1
+        assert answer != UNFORESEEN, as_line(call)
 
     attack()
+    return answers
+
+
+IN_A_NETWORK = """
+ip link add shaped0 type veth peer name other0 && ip link set lo up && ip link set shaped0 up
+exec "$@"
+"""
+SHAPING = [f"/splitbed.v1.Shaper/{name}" for name in ("Shape", "Read")]
+
+
+def test_whoever_shapes_harms_neither_node_nor_interface(tmp_path: Path) -> None:
+    try:
+        shaper_kind()
+    except SplitbedError as error:
+        pytest.skip(str(error))
+    config = {"control": f"unix:{tmp_path}/control", "shaper": {"dev": "shaped0"}, "limits": SMALL}
+    before = ["unshare", "--net", "sh", "-c", IN_A_NETWORK, "sh"]
+    shape = shape_message(symmetric(rate_mbit=5).uplink)
+    asked, rng = ShapeRequest(egress=shape).SerializeToString(), Random(0)
+    with attacked("edge", tmp_path, before=before, **config) as edge, edge.unharmed():
+        for path in SHAPING:
+            assert answered(edge, path, tries(20, 2_000))["FAILED_PRECONDITION"]
+        for _ in range(tries(20, 2_000)):
+            sent = changed(ShapeRequest.DESCRIPTOR, asked, rng)
+            assert edge.send(Call("edge", SHAPING[0], (sent,)), GIVEN_UP_S[-1]) != UNFORESEEN
+        assert edge.send(Call("edge", SHAPING[0], (asked,)), 10) == "OK"
 
 
 def test_what_once_did_harm_does_none(node: Attacked) -> None:
