@@ -14,12 +14,16 @@ from google.protobuf.message import Message
 from netem.spec import symmetric
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.profile import take_profile
+from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.node import prove
-from splitbed.v1 import nodes_pb2
-from tests.hostile.calls import CORPUS, Call, as_line
-from tests.node.loopback import Splits, loopback_pair
+from splitbed.v1 import inference_pb2, nodes_pb2
+from splitbed.v1 import nodes_pb2_grpc as rpc
+from tests.hostile.calls import CORPUS, INFERENCE, Call, as_line
+from tests.node.loopback import FRAME_S, Splits, loopback_pair
 
 LINK = symmetric(rate_mbit=100, delay_ms=1)
+NUMBER = 1000
+"""Of an assignment with queues, which no other has."""
 
 
 class Recorder(
@@ -67,6 +71,8 @@ def recorded() -> dict[Call, None]:
         for layers, codec in ((3, "raw"), (0, "zstd"), (6, "raw")):
             splits.load(layers, codec)
             splits.run()
+        offer(splits)
+        calls[inferred(splits)] = None
         delivered = Splits(pair, model, delivery=True)
         delivered.parts.load(delivered.asked(2))
         delivered.parts.deliver(LINK, timeout_s=60)
@@ -76,6 +82,33 @@ def recorded() -> dict[Call, None]:
         pair.limit_ue(nodes_pb2.LimitRequest(slowdown=2, measure=True), 2)
         pair.warm_link({"uplink": 1000, "downlink": 1000}, 5)
     return calls
+
+
+def offer(splits: Splits) -> None:
+    """Frames of a split with queues, on shared work, several under way."""
+    splits.load(3)
+    pair, asked = splits.pair, splits.asked(3)
+    (way,) = assignment_messages(NUMBER, asked, splits.model, splits.parts.ranges)
+    way.queues.CopyFrom(
+        nodes_pb2.Queues(in_flight=2, most=4, drop="oldest", workers=1, batch=2, batch_wait_ms=1)
+    )
+    pair.assign([way], ())
+    pair.run_frame(0, 0, FRAME_S, NUMBER)
+    request = nodes_pb2.OfferRequest(
+        assignment=NUMBER, first=1, inputs=[0], due_ns=[0, 1, 1, 10**7]
+    )
+    stub = rpc.StationsStub(pair.nodes["ue"].channel)
+    assert {one.frame for one in stub.Offer(request, timeout=FRAME_S)} == {1, 2, 3, 4}
+
+
+def inferred(splits: Splits) -> Call:
+    """What a client would ask, on a port that the nodes of a test do not have."""
+    info = splits.model.info
+    request = inference_pb2.ModelInferRequest(model_name=info.name, id="1")
+    for one in info.inputs:
+        request.inputs.add(name=one.name, datatype=one.datatype, shape=one.shape)
+        request.raw_input_contents.append(bytes(one.nbytes))
+    return Call("ue", f"{INFERENCE}GRPCInferenceService/ModelInfer", (request.SerializeToString(),))
 
 
 if __name__ == "__main__":

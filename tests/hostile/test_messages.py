@@ -139,11 +139,18 @@ def test_whoever_shapes_harms_neither_node_nor_interface(tmp_path: Path) -> None
         shaper_kind()
     except SplitbedError as error:
         pytest.skip(str(error))
-    config = {"control": f"unix:{tmp_path}/control", "shaper": {"dev": "shaped0"}, "limits": SMALL}
     before = ["unshare", "--net", "sh", "-c", IN_A_NETWORK, "sh"]
     shape = shape_message(symmetric(rate_mbit=5).uplink)
     asked, rng = ShapeRequest(egress=shape).SerializeToString(), Random(0)
-    with attacked("edge", tmp_path, before=before, **config) as edge, edge.unharmed():
+    node = attacked(
+        "edge",
+        tmp_path,
+        before=before,
+        control=f"unix:{tmp_path}/control",
+        shaper={"dev": "shaped0"},
+        limits=SMALL,
+    )
+    with node as edge, edge.unharmed():
         for path in SHAPING:
             assert answered(edge, path, tries(20, 2_000))["FAILED_PRECONDITION"]
         for _ in range(tries(20, 2_000)):

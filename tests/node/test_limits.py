@@ -1,12 +1,18 @@
 """The limits of a node: what is just inside of each is taken, and what is just outside refused."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
 
 from splitbed.errors import NodeError
+from splitbed.flow import Station
 from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
+from splitbed.node.stations.line import Sharing
+from splitbed.node.stations.queues import Queues, queues_of
+from splitbed.node.stations.work import sharing_of
+from splitbed.v1 import nodes_pb2
 
 LEAST = {
     "message_bytes": 1 << 20, "tensor_bytes": 1 << 10, "model_bytes": 1 << 10,
@@ -48,8 +54,47 @@ def test_each_limit_is_the_last_that_is_taken(
     check: Callable[..., object], inside: tuple[int, ...], outside: tuple[int, ...], says: str
 ) -> None:
     check(*inside)
+    check(*(value // 2 for value in inside))
     with pytest.raises(NodeError, match=says):
         check(*outside)
+
+
+def queued(**said: float) -> Queues:
+    """Queues of an assignment whose frames come back to their source."""
+    stations = (Station("ue", gives="raw", source=True), Station("edge", gives="raw"))
+    asked = {"in_flight": 1} | said
+    return queues_of(
+        nodes_pb2.Assignment(node="ue", queues=nodes_pb2.Queues(**asked)),  # type: ignore[arg-type]
+        (*stations, Station("ue", result=True)),
+    )
+
+
+def shared(**said: float) -> Sharing:
+    return sharing_of(nodes_pb2.Queues(**said), Limits(streams=7))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "most", "outside", "says"),
+    [
+        (queued, "in_flight", 64, 65, "from 1 to 64 frames"),
+        (queued, "most", 1024, 1025, "at most 1024 frames wait"),
+        (queued, "workers", 1024, 1025, "at most 1024 frames wait"),
+        (queued, "batch", 1024, 1025, "at most 1024 frames wait"),
+        (queued, "batch_wait_ms", 1e300, math.inf, "nobody waits inf ms"),
+        (queued, "batch_wait_ms", 0, -1, "nobody waits -1"),
+        (shared, "workers", 7, 8, "limits.streams allows 7"),
+        (shared, "batch", 256, 257, "256 frames are the most"),
+        (shared, "batch_wait_ms", 1000, 1000.1, "up to 1000"),
+        (shared, "batch_wait_ms", 0, -0.1, "refused to wait -0.1 ms"),
+        (shared, "batch_wait_ms", 1000, math.nan, "up to 1000"),
+    ],
+)
+def test_queues_and_shared_work_have_limits(
+    of: Callable[..., object], name: str, most: float, outside: float, says: str
+) -> None:
+    of(**{name: most})
+    with pytest.raises(NodeError, match=says):
+        of(**{name: outside})
 
 
 @pytest.mark.parametrize(("limit", "least"), LEAST.items())
