@@ -11,6 +11,7 @@ from netem.proof import RATE_TOLERANCE
 from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
 from orchestrator.ask.topology import called
 from orchestrator.reports.export import sent_bytes
+from orchestrator.reports.load_table import load_lines
 from orchestrator.reports.stages import taken_ms
 from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.judgement.accuracy import is_fit
@@ -56,6 +57,7 @@ def facts(run: Path) -> Facts:
             | {"row": {name: getattr(row, name) for name in filled} | dict(row.of_flow)}
             for row, cell in zip(table, reading.cells, strict=True)
         ],
+        "loads": load_lines(table),
         "predicted": [_predicted_line(row) for row in reading.every if row.predicted],
         "rate_tolerance": RATE_TOLERANCE,
         "conditions": _conditions(reading.run),

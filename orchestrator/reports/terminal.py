@@ -10,6 +10,7 @@ from rich.text import Text
 
 from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.grid import Grid, GridColumn
+from orchestrator.reports.load_table import load_table
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from orchestrator.results.rows import Row
@@ -113,6 +114,8 @@ def _show(outcome: SweepOutcome, resume: str) -> None:
             f"link shaped by {first.link_backend}"
         )
         sweep_table(table).show(console)
+        if loads := load_table(table):
+            loads.show(console)
     show_verdict(verdict, console)
     console.print(f"Rows: {outcome.folder}/summary.csv", soft_wrap=True)
     if outcome.stopped is not None:

@@ -352,6 +352,13 @@ function conditions() {
   panel("Conditions of the run", "What it takes to run it again.", ...parts);
 }
 
+function loads() {
+  const [head, lines] = told.loads;
+  if (lines.length) panel("Frames by when they were due", "What became of every frame that a load offered. Response times "
+    + "run from when a frame was due, whatever kept it from beginning, and what was lost took longer than any other; a load "
+    + "is sustained when no more than 1 % of its frames were dropped, failed or were late, and no queue grew.", table(head, lines));
+}
+
 function predicted() {
   if (told.predicted.length) panel("Predicted, not measured", "What decides was measured; of the others this is believed, "
     + "from the profiles and all that was measured, in intervals of 90 %. Nothing else on this page counts them.",
@@ -360,6 +367,7 @@ function predicted() {
 
 verdict();
 predicted();
+loads();
 if (cells.length) [stages, crossover, compression, latencies, frame, accuracy, link, allRows].forEach((make) => make());
 conditions();
 
