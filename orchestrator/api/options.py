@@ -141,6 +141,14 @@ class LoadWords(TypedDict, total=False):
     deadline_ms: Annotated[float, Says("What takes longer from when it was due is late. [none]")]
 
 
+class EdgeWords(TypedDict, total=False):
+    """How the edge shares its work among frames."""
+
+    edge_workers: Annotated[int, Says("So many run a part at once, whichever UE's. [1]")]
+    edge_queue: Annotated[int, Says("Frames of a UE that may wait at the edge. [as at the source]")]
+    batch: Annotated[str, Says("Run frames of one part together: max=8,wait=5ms. [each by itself]")]
+
+
 class NodeWords(TypedDict, total=False):
     """The nodes, and what joins them."""
 
@@ -198,6 +206,7 @@ GROUPS: Mapping[type, str] = {
     ImpairmentWords: "Link",
     PaceWords: "UE",
     LoadWords: "Load",
+    EdgeWords: "Load",
     NodeWords: "Nodes",
     RunWords: "Run",
     OutWords: "Run",
@@ -215,6 +224,7 @@ class SweepWords(
     ImpairmentWords,
     PaceWords,
     LoadWords,
+    EdgeWords,
     NodeWords,
     RunWords,
     OutWords,

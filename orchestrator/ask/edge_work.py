@@ -1,8 +1,8 @@
 """How the edge shares its work among frames, whichever UE they are of.
 
 --edge-workers 2          so many run a part at once
---batch max=8,wait=5ms    up to 8 that wait for the same part are run together; the first waits 5 ms
 --edge-queue 4            so many of a UE may wait there
+--batch max=8,wait=5ms    up to 8 that wait for the same part are run together; the first waits 5 ms
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from splitbed.errors import UsageError, shorten
 
-MOST_WORKERS, MOST_BATCH, MOST_WAIT_MS, MOST_QUEUE = 64, 256, 1000.0, 10_000
+MOST_WORKERS, MOST_BATCH, MOST_WAIT_MS = 64, 256, 1000.0
 USUAL_WAIT_MS = 5.0
 _BATCH = re.compile(r"max=(\d{1,9})(?:,wait=(\d{1,9}(?:\.\d{1,9})?)(ms|s))?")
 
@@ -27,6 +27,23 @@ class EdgeWork:
     batch: int = 1
     wait_ms: float = 0.0
     queue: int | None = None
+
+    def check(self, *, offered: bool, several: bool) -> None:
+        """UsageError where nothing is shared: no load offers frames, nor are there several UEs."""
+        if self.queue is not None and not offered:
+            raise UsageError(
+                f"--edge-queue {self.queue} is for frames that come while others of their UE are "
+                "there, and here each UE has one under way: give it with --load or --in-flight"
+            )
+        if self != ALONE and not (offered or several):
+            raise UsageError(
+                "--edge-workers and --batch share the edge among frames, and here one comes at a "
+                "time: give them with --ues 4, --load fps:30 or --in-flight 4"
+            )
+
+
+ALONE = EdgeWork()
+"""One worker, one frame after another."""
 
 
 def edge_work(workers: int, batch: str | None, queue: int | None) -> EdgeWork:

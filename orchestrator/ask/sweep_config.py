@@ -8,11 +8,12 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from netem.spec import LinkSpec
+from orchestrator.ask.edge_work import MOST_WORKERS, EdgeWork, edge_work
 from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions, OwnShape
 from orchestrator.ask.load import MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
-from orchestrator.ask.topology import MOST_UES, Topology, load_topology
+from orchestrator.ask.topology import MOST_UES, Namespaces, Topology, load_topology
 from splitbed.checked import one_line, read_yaml
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError, did_you_mean
@@ -95,6 +96,9 @@ class SweepConfig(LinkOptions):
     queue: int | None = Field(None, ge=1, le=MOST_QUEUE)
     drop: Drop | None = None
     deadline_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    edge_workers: int = Field(1, ge=1, le=MOST_WORKERS)
+    batch: str | None = None
+    edge_queue: int | None = Field(None, ge=1, le=MOST_QUEUE)
     task: str | None = None
     fps: float = Field(30.0, gt=0, le=1000)
     input: Source | None = None
@@ -135,6 +139,11 @@ class SweepConfig(LinkOptions):
             )
         self._check_flow()
         self._check_loads()
+        named = self.place.ues if isinstance(self.place, Namespaces) else ()
+        self.edge_work.check(
+            offered=any(load.offered for load in self.loads),
+            several=max(self.ues or (len(named),)) > 1,
+        )
         if self.races and self.blocks > 1:
             raise UsageError(
                 f"{self._race} leaves cells out, --blocks {self.blocks} measures each so often: "
@@ -249,6 +258,11 @@ class SweepConfig(LinkOptions):
                 f"--load {load.words} has as many frames as it was drawn with, whether or not they "
                 "agree: give --runs, not --min-runs and --max-runs"
             )
+
+    @cached_property
+    def edge_work(self) -> EdgeWork:
+        """How the edge shares its work; UsageError for a batch that cannot be."""
+        return edge_work(self.edge_workers, self.batch, self.edge_queue)
 
     @property
     def _race(self) -> str:

@@ -100,6 +100,7 @@ class CellMeasurement:
             load_ms=self.parts.loaded.load_ms,
             part1_delivery_ms=ready.delivery_ms,
             delivered_coded_bytes=self.parts.loaded.coded_bytes,
+            batch_off=self.parts.batch_off,
             ue_cpus=slowed.ue_cpus,
             ue_slowdown=slowed.ue_slowdown,
             ue_slowdown_asked=slowed.asked,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from orchestrator.ask.grid import Cell
@@ -142,6 +143,7 @@ def frame_record(
         results=dict(said.results),
         hops=tuple(Hop(one.name, one.bytes) for one in said.stages if is_hop(one.name)),
         max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
+        together={one.name: one.together for one in said.stages if one.together} or UNSET,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import grpc
 
 from orchestrator.ask.crowd import UE
+from orchestrator.ask.edge_work import ALONE, EdgeWork
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
@@ -15,6 +16,7 @@ from orchestrator.testbed.clocks import Clocks
 from orchestrator.testbed.loading.assignments import together
 from orchestrator.testbed.loading.given import give_input, give_model, give_reference
 from orchestrator.testbed.loading.patience import Patience
+from orchestrator.testbed.loading.sharing import at_node
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.node import ANSWER_S, Node
 from orchestrator.testbed.proofs import Proofs
@@ -174,25 +176,37 @@ class Pair:
             waiting, stub = Patience(node), rpc.NodeStub(node.channel)
             return waiting.answer(stub.Profile.future(waiting.through(pieces)))
 
-    def assign(self, ways: Sequence[nodes_pb2.Assignment], keep: Collection[int]) -> None:
+    def assign(
+        self,
+        ways: Sequence[nodes_pb2.Assignment],
+        keep: Collection[int],
+        work: EdgeWork = ALONE,
+    ) -> float | None:
         """Tell every node what it does with frames on the `ways` that they go, codecs as new.
 
-        These are known by the number of the first, and so are those to `keep`.
+        These are known by the number of the first, and so are those to `keep`. Nodes of the network
+        share their `work` among frames that meet there; gives how far parts that are run on frames
+        together are off from each alone, None where none is.
         """
         self._ways = {first: others for first, others in self._ways.items() if first in keep}
         self._ways[ways[0].number] = ways
         numbers = [one.number for one in chain(*self._ways.values())]
+        offs: list[float] = []
         for one in ways:
             one.keep.extend(numbers)
-            self._assign(one)
+            answers = self._assign(one, work)
+            offs += [answer.together_off for answer in answers if answer.HasField("together_off")]
+        return max(offs, default=None)
 
-    def _assign(self, assignment: nodes_pb2.Assignment) -> None:
+    def _assign(
+        self, assignment: nodes_pb2.Assignment, work: EdgeWork
+    ) -> Iterator[nodes_pb2.Assigned]:
         codecs = ", ".join(one.gives for one in assignment.stations if one.gives)
         for name in dict.fromkeys(station.node for station in assignment.stations):
-            assignment.node = name
+            told = at_node(assignment, name, work, crowd=bool(self.ues))
             with self.nodes[name].asked(f"use {codecs or 'no codec'}"):
                 stub = rpc.StationsStub(self.nodes[name].channel)
-                stub.Assign(assignment, timeout=ANSWER_S)
+                yield stub.Assign(told, timeout=ANSWER_S)
 
     def limit_ue(
         self, request: nodes_pb2.LimitRequest, slower: float, ues: Sequence[str] = ()

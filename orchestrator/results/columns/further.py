@@ -24,6 +24,7 @@ MEASURED = "the cell was measured"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
 ONE_UE = "one UE has the link, or no frame ended"
+NOT_SHARED = "no part of the edge is shared (load.md), or no frame ended"
 ONE_CLOCK = "all nodes share a clock, or no frame ended"
 
 Text = str | None
@@ -171,6 +172,24 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             f"{ONE_UE}; or one has fewer frames than tell anything of it",
         ),
     ] = None
+    batch_mean: Annotated[
+        Number,
+        Column("frames that a part of the edge was run on together, in the mean", empty=NOT_SHARED),
+    ] = None
+    batch_most: Annotated[Count, Column("the most of them", empty=NOT_SHARED)] = None
+    batch_off: Annotated[
+        Number,
+        Column(
+            "how far two frames run together were from what each gives alone, when that was tried, "
+            "of the largest value: 0 where bit for bit equal",
+            empty=f"{NOT_SHARED}, or frames were run one by one",
+        ),
+    ] = None
+    edge_wait_ms: Annotated[
+        Number,
+        Column("waiting for a worker of the edge, and for others of a batch", "ms", NOT_SHARED),
+    ] = None
+    edge_wait_most_ms: Annotated[Number, Column("the longest of it", "ms", NOT_SHARED)] = None
     ue: Annotated[str, Column("pace of the UE in words; nothing for its own", head="UE")]
     ue_slowdown: Annotated[
         Number,

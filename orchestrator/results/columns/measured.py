@@ -78,6 +78,7 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     if timed := [visit for visit in visits if visit.times is not None]:
         row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
         row = _with_shares(row, together([visit.shares for visit in timed]))
+        row = _with_sharing(row, timed)
     row = with_links(with_load(row, visits), [visit.cell for visit in visits])
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
         row = with_machine(row, machines)
@@ -198,6 +199,22 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
     )
     row = _with_interval(row, visits, blocks)
     return _with_clock(row, visits) if times.crosses.any() else row
+
+
+def _with_sharing(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
+    every = [one for visit in visits for one in visit.shared]
+    if not every:
+        return row
+    waits_ms = [one.wait_ms for one in every]
+    offs = [off for visit in visits if (off := visit.cell.batch_off) is not None]
+    return replace(
+        row,
+        batch_mean=float(np.mean([one.together for one in every])),
+        batch_most=max(one.together for one in every),
+        batch_off=max(offs, default=None),
+        edge_wait_ms=float(np.median(waits_ms)),
+        edge_wait_most_ms=max(waits_ms),
+    )
 
 
 def _with_shares(row: Row, shares: Sequence[UeShare]) -> Row:

@@ -178,6 +178,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     load_ms: float | None = None
     part1_delivery_ms: float | None = None
     delivered_coded_bytes: int | None = None
+    batch_off: float | None = None
     ue_cpus: float | None = None
     ue_slowdown: float | None = None
     ue_slowdown_asked: float | None = None

@@ -49,6 +49,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     start_ns: int | UnsetType = UNSET
     done_ns: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    together: dict[str, int] | UnsetType = UNSET
+    """Of each part that several UEs share, on how many frames it was run at once."""
 
     def __post_init__(self) -> None:
         if self.ended and all(stage.name == PREPROCESS for stage in self.stages):

@@ -11,12 +11,12 @@ from netem.spec import LinkSpec
 from netem.wire import Segment, wire_ms
 from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.results.records import Hop
-from splitbed.timeline import PREPROCESS, Timeline, is_hop
+from splitbed.timeline import PREPROCESS, WAIT, Timeline, is_hop
 
 
 def is_node_stage(name: str) -> bool:
     """Whether a stage is work of a node that counts, between which bytes cross."""
-    return name != PREPROCESS and not is_hop(name)
+    return name not in (PREPROCESS, WAIT) and not is_hop(name)
 
 
 def bound_ms(timeline: Timeline, sent: Iterable[Hop], *links: LinkSpec) -> float:

@@ -17,6 +17,7 @@ from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.by_ue import UeShare, shares
 from orchestrator.results.statistics.offered import Fate
+from orchestrator.results.statistics.sharing import Shared, shared
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
 
 
@@ -42,6 +43,8 @@ class MeasuredVisit:
     """Of all frames that were offered, also of those that are not among the others."""
     failures: Sequence[str] = ()
     """Why frames failed."""
+    shared: tuple[Shared, ...] = ()
+    """What its frames had of parts that UEs share."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -87,6 +90,7 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
         shares(cell, frames, times) if times else (),
         tuple(fate for frame in offered if (fate := frame.fate)),
         tuple(frame.reason for frame in offered if isinstance(frame.reason, str)),
+        shared(frames),
     )
 
 

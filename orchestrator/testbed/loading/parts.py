@@ -95,6 +95,8 @@ class Parts:
         self._loader.coder = config.part_coder
         self.ranges: Mapping[str, Range] = {}
         self.full_ms: float | None = None
+        self.batch_off: float | None = None
+        """How far parts that run frames together are off from each alone, as assigned last."""
         self._held: dict[Loading, _Cut] = {}
         """The one used longest ago comes first."""
         self._cuts: Loading | None = None
@@ -224,14 +226,15 @@ class Parts:
 
     def assign(self, asked: Configuration, keep: Sequence[int] = ()) -> None:
         """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments."""
-        keep = [*keep]
+        keep, offs = [*keep], list[float | None]()
         for one in asked.each:
             ways = assignment_messages(self._numbers + 1, one, self._model, self.ranges)
             self._numbers += len(ways)
-            self._pair.assign(ways, keep)
+            offs.append(self._pair.assign(ways, keep, self._config.edge_work))
             kept = {key: number for key, number in self._assigned.items() if number in keep}
             self._assigned = kept | {one.key: ways[0].number}
             keep.append(ways[0].number)
+        self.batch_off = max((off for off in offs if off is not None), default=None)
 
     def assignment(self, asked: Configuration) -> int:
         """The number of what nodes do with its frames, those of one UE: of the first way."""
