@@ -71,10 +71,6 @@ class FlowWords(TypedDict, total=False):
             "[all, shared out in order]"
         ),
     ]
-    ues: Annotated[
-        int | str | Sequence[int],
-        Says("UEs that share one link to the edge, a list: 1,2,4,8 (docs/links.md). [1]"),
-    ]
     private_layers: Annotated[
         int, Says("Layers that stay on the UE at the third anchor, of clause 10.3.5. [no such]")
     ]
@@ -130,6 +126,10 @@ class PaceWords(TypedDict, total=False):
 class LoadWords(TypedDict, total=False):
     """When frames are due, and how they wait."""
 
+    ues: Annotated[
+        int | str | Sequence[int],
+        Says("How many share one link to the edge, a list: 1,2,4,8 (docs/links.md). [1]"),
+    ]
     load: Annotated[
         Names, Says("closed, fps:30, poisson:20, burst:8/0.5, trace:FILE, a list. [closed]")
     ]

@@ -51,7 +51,7 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
     folder = out or Path("runs") / stem
     check_free(folder)
     # before anything is written, as the command may start anew here
-    checked_site(_config(asked, options))
+    checked_site(_config(asked, options), several=True)
     unpacked = folder / ARCHIVE_FOLDER
     manifest = extract(archive, unpacked)
     try:

@@ -70,7 +70,7 @@ def run(
     if config.out and not resumed:
         check_free(config.out)
     began_s = time.monotonic()
-    with prepared(config) as ready:
+    with prepared(config, several=True) as ready:
         if not config.races or predicting is None:
             return run_prepared(config, ready, progress, resumed, remeasure)
         forecast = partial(predicting, config, ready.local, progress.note)

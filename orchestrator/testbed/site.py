@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from netem.backends import AUTO, check_links, check_rates, choose
+from netem.backends import AUTO, BACKENDS, check_links, check_rates, choose
 from netem.spec import LinkSpec
 from orchestrator.ask.crowd import Crowd, crowds
 from orchestrator.ask.flow import FLOWS, UPLINK, Link
@@ -61,17 +61,25 @@ class Site:
         return True
 
 
-def checked_site(config: SweepConfig) -> Site:
+def checked_site(config: SweepConfig, *, several: bool = False) -> Site:
     """Where `config` is to run, checked once and for all: its backend, its links, its paces.
 
-    Raises UsageError for links that it cannot shape, MachineError where nothing here can.
+    Raises UsageError for links that it cannot shape, and for a topology of several UEs unless these
+    can be measured; MachineError where nothing here can.
     """
     topology, ues = config.place, crowds(config)[-1]
+    if ues and not several:
+        raise UsageError(
+            f"the topology {topology.name} has several UEs, which a sweep measures alone: give "
+            "another --topology"
+        )
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
         site = Site(topology, backend, config.flow, ues=ues)
         check_links(backend, len(site.links) + sum(own.shaped for own in ues))
+        most_mbit = BACKENDS[backend].rates.most_mbit
+        site.check(link for own in ues if (link := own.access(most_mbit)))
         own = [own.pace for own in ues if own.pace]
         if any(pace.limits for pace in [*paces(config), *own]):
             Processor().close()
@@ -96,8 +104,11 @@ class Prepared:
 
 
 @contextmanager
-def prepared(config: SweepConfig) -> Iterator[Prepared]:
-    """Check and open, each once for all that a run does with them. Raises SplitbedError."""
-    site = checked_site(config)
+def prepared(config: SweepConfig, *, several: bool = False) -> Iterator[Prepared]:
+    """Check and open, each once for all that a run does with them, of `several` UEs, too.
+
+    Raises SplitbedError.
+    """
+    site = checked_site(config, several=several)
     with local_model(config) as local:
         yield Prepared(site, local)

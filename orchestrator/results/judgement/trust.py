@@ -52,9 +52,9 @@ def _over_bound(row: Row) -> float:
 
 
 def _is_late(row: Row) -> bool:
-    # on a link that is random by request, lateness tells nothing of the instrument
+    # on a link that is random or shared by request, lateness tells nothing of the instrument
     random = row.loss_pct or row.jitter_ms or row.downlink_loss_pct or row.downlink_jitter_ms
-    if row.e2e_ms is None or random or row.load:  # of frames that wait for one another
+    if row.e2e_ms is None or random or row.load or row.ues > 1:  # where frames wait for others
         return False
     return _over_bound(row) > MAX_OVER_BOUND and row.e2e_ms - known(row.bound_ms) > MAX_LATE_MS
 

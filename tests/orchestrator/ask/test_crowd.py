@@ -1,0 +1,78 @@
+"""Who shares a link: what is asked of several UEs, and what each of them then does."""
+
+from pathlib import Path
+
+import pytest
+
+from netem.spec import symmetric
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.crowd import OwnUe, crowds
+from orchestrator.ask.links import OwnShape
+from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep_config import sweep_config
+from splitbed.errors import UsageError
+
+LINK = symmetric(rate_mbit=20, delay_ms=5)
+NAMED = "name: mine\nues:\n  ue-1: {}\n  ue-2: {slowdown: 2}\n"
+
+
+def names_of(**options: object) -> list[list[str]]:
+    config = sweep_config({"model": "shapesnet", **options})
+    return [[own.name for own in ues] for ues in crowds(config)]
+
+
+def test_one_ue_is_no_crowd_and_several_are_called_by_number() -> None:
+    assert names_of() == names_of(ues="1") == [[]]
+    assert names_of(ues="3,1") == [["ue-1"], ["ue-1", "ue-2", "ue-3"]]
+
+
+def test_a_topology_names_them(tmp_path: Path) -> None:
+    (file := tmp_path / "mine.yaml").write_text(NAMED)
+    assert names_of(topology=file) == [["ue-1", "ue-2"]]
+    assert names_of(topology=file, ues=1) == [["ue-1"]]
+    with pytest.raises(UsageError, match="names 2, ue-1, ue-2: give as many or fewer"):
+        names_of(topology=file, ues=3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"flow": "call"}, "each UE of the flow call has a link of its own"),
+        ({"flow": "multi-head"}, "each UE of the flow multi-head"),
+        ({"until_sure": True}, "nothing predicts several UEs"),
+        ({"ues": "0"}, "--ues 0"),
+        ({"ues": "65"}, "--ues 65"),
+        ({"ues": "2.5"}, "--ues 2.5"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(asked: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        names_of(**{"ues": "2", **asked})
+
+
+@pytest.mark.parametrize(
+    "own", ["ue: {}", "edge-1: {}", "ue-1: {slowdown: 2, cpus: 1}", "ue-1: {shape: {rate: 1}}"]
+)
+def test_a_ue_that_cannot_be_is_no_topology(tmp_path: Path, own: str) -> None:
+    (file := tmp_path / "mine.yaml").write_text(f"name: mine\nues:\n  {own}\n")
+    with pytest.raises(UsageError, match="is no topology"):
+        names_of(topology=file)
+
+
+def test_what_a_ue_has_of_its_own_goes_before_what_is_swept() -> None:
+    ues = (
+        OwnUe("ue-1"),
+        OwnUe("ue-2", "3:3", 3, "fp16", Pace(slowdown=2), OwnShape(delay_ms=20)),
+        OwnUe("ue-3", "6:0", 6),
+    )
+    asked = Configuration(2, 6, "2:4").over([LINK], Pace(), ues)
+    first, second, third = asked.each
+    assert (first.split, first.codecs, first.link, first.ue) == ("2:4", "raw", LINK, "ue-1")
+    assert (second.split, second.codecs, second.pace.words) == ("3:3", "fp16", "2x slower")
+    assert second.link is not None
+    assert second.link.uplink.delay_ms == 25
+    assert (third.split, third.codecs) == ("6:0", "none")
+    assert len({one.key for one in asked.each}) == 3
+    assert not asked.lossless
+    assert asked.key == "2:4 raw over 20 Mbit/s, 5 ms, shared by 3 UEs"
+    assert [one.node("ue") for one in asked.each] == ["ue-1", "ue-2", "ue-3"]
