@@ -65,7 +65,7 @@ def test_each_option_in_a_sentence_is_one_of_some_command(page: Path) -> None:
 def test_each_yaml_on_a_page_is_a_sweep_or_a_topology(page: Path, tmp_path: Path) -> None:
     for block in blocks(page, "yaml"):
         read = yaml.safe_load(block.text)
-        if "links" in read:
+        if {"links", "ues"} & read.keys():
             (file := tmp_path / "topology.yaml").write_text(block.text)
             load_topology(file)
         else:
