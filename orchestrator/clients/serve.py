@@ -68,14 +68,18 @@ def serve(
         with _answering(config, bed.pair.ue.infer, address or USUAL_ADDRESS) as place:
             record = ServeRecord(pair=kept.record, address=place)
             folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
-            with bed.interruption.told() as told:
-                watcher.waits()
-                serving(bed.model.name, place)
-                _wait(told, bed.pair, math.inf if seconds is None else seconds)
-        record = replace(record, pair=kept.proved_again(), ended=now())
-        reasons = record.pair.faults
+            try:
+                with bed.interruption.told() as told:
+                    watcher.waits()
+                    serving(bed.model.name, place)
+                    _wait(told, bed.pair, math.inf if seconds is None else seconds)
+                record = replace(record, pair=kept.proved_again())
+                reasons = record.pair.faults
+            except NodeError as error:
+                bed.interruption.check()
+                reasons = (str(error),)
         verdict = Verdict(not reasons, reasons, ())
-        record = replace(record, verdict=verdict.word, reasons=reasons)
+        record = replace(record, ended=now(), verdict=verdict.word, reasons=reasons)
         folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
         return ServeOutcome(folder.path, verdict)
 

@@ -4,18 +4,22 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from splitbed.security.access import open_channel
+from splitbed.security.authority import Authority, issue_authority
 from splitbed.v1 import inference_pb2 as oip
 from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceStub
-from tests.hostile.attacked import CALL_S, LOCKED_S, Attacked
+from tests.hostile.attacked import CALL_S, LOCKED_S, SMALL, Attacked, attacked
 from tests.hostile.calls import kept
 from tests.hostile.length import tries
 from tests.hostile.test_control_plane import OWN, half_open
-from tests.node.loopback import SIDE
+from tests.node.loopback import SIDE, free_port
+from tests.security.certified import certified
 from tests.shared_machine import until
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -63,6 +67,16 @@ def served(pair: dict[str, Attacked], ue: Attacked) -> Attacked:
             break
     assert is_answered(ue)
     return ue
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Attacked, Authority]]:
+    """A UE node with TLS, and its authority."""
+    folder, authority = tmp_path_factory.mktemp("secure"), issue_authority()
+    ours, ue = (certified(folder, role, authority) for role in ("orchestrator", "ue"))
+    infer = f"127.0.0.1:{free_port()}"
+    with attacked("ue", folder, tls=ours, own=ue, infer=infer, limits=SMALL) as node:
+        yield node, authority
 
 
 def strange(dice: random.Random) -> Iterator[bytes]:
@@ -115,3 +129,24 @@ def test_clients_that_give_up_leave_the_split_to_others(served: Attacked) -> Non
             for one in itertools.islice(calls, 1, None):
                 one.cancel()
     until(lambda: is_answered(served))
+
+
+@pytest.mark.parametrize(
+    ("role", "answered"),
+    [("client", True), ("orchestrator", True), ("edge", False), ("ue", False), ("", False)],
+)
+def test_only_certificates_of_clients_are_answered(
+    secure: tuple[Attacked, Authority], role: str, answered: bool, tmp_path: Path
+) -> None:
+    node, authority = secure
+    tls = certified(tmp_path, role, authority) if role else None
+    with open_channel(node.infer, tls, None, [OWN]) as channel:
+        asked: Any = GRPCInferenceServiceStub(channel)
+        try:
+            assert asked.ServerLive(oip.ServerLiveRequest(), timeout=LOCKED_S * 5).live
+        except grpc.RpcError as error:
+            assert isinstance(error, grpc.Call)
+            refused = grpc.StatusCode.PERMISSION_DENIED if role else grpc.StatusCode.UNAVAILABLE
+            assert (answered, error.code()) == (False, refused)
+        else:
+            assert answered

@@ -1,7 +1,9 @@
 """The Open Inference Protocol on a UE node: a client's tensors go through the assigned split."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
-from threading import Lock
+from threading import Condition
 
 import grpc
 
@@ -14,7 +16,7 @@ from splitbed.telemetry import REQUEST_SECONDS
 from splitbed.tensors import TensorInfo
 from splitbed.v1 import inference_pb2 as oip
 from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceServicer
-from splitbed.workers.wanted import held_in_turn
+from splitbed.workers.wanted import LOOK_S, check_wanted
 from ue_node.inference.tensors import answer_of, tensors_of
 
 SERVICE = "inference.GRPCInferenceService"
@@ -25,13 +27,15 @@ _VERSION = "1"
 class InferenceService(GRPCInferenceServiceServicer):
     """Answers clients with what the split that was assigned last makes of their tensors.
 
-    One request is taken through at a time; the others wait for it.
+    As many requests are taken through at a time as frames of it may be under way, one where it has
+    no queues; the others wait.
     """
 
     def __init__(self, passing: Passing, limits: Limits) -> None:
         self._passing = passing
         self._limits = limits
-        self._turn = Lock()
+        self._changed = Condition()
+        self._under_way = 0
 
     def ServerLive(
         self, request: oip.ServerLiveRequest, context: grpc.ServicerContext
@@ -81,7 +85,7 @@ class InferenceService(GRPCInferenceServiceServicer):
         with REQUEST_SECONDS.time():
             served = self._served(request.model_name, request.model_version)
             tensors = tensors_of(request, served.model.inputs, self._limits.tensor_bytes)
-            with held_in_turn(self._turn), given_up(context, self._passing.cancel):
+            with self._place(served, context):
                 record = self._passing.infer(served, tensors)
             if not record.result:
                 raise NodeError(
@@ -91,6 +95,26 @@ class InferenceService(GRPCInferenceServiceServicer):
             answer = answer_of(request, record.result)
             answer.model_name, answer.model_version = served.model.name, _VERSION
             return answer
+
+    @contextmanager
+    def _place(self, served: Assignment, context: grpc.ServicerContext) -> Iterator[None]:
+        """Inside, the request is one of those that are taken through."""
+        most = served.queues.in_flight if served.queues else 1
+        with self._changed:
+            while self._under_way >= most:
+                self._changed.wait(LOOK_S)
+                check_wanted()
+            self._under_way += 1
+        try:
+            if most > 1:  # who gives up leaves the frames of others alone; his own goes to its end
+                yield
+            else:
+                with given_up(context, self._passing.cancel):
+                    yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify()
 
     def _served(self, name: str, asked: str) -> Assignment:
         if (served := self._passing.frames.served) is None:
