@@ -271,6 +271,18 @@ class Pair:
         record.frame = frame
         return record
 
+    def run_next(self, input_: int, timeout_s: float, assignment: int) -> nodes_pb2.FrameRecord:
+        """Take one input through as the frame that is next, from several threads at once.
+
+        Of an assignment whose frames end where they begin; one that has these has no others.
+        """
+        request = nodes_pb2.FrameRequest(input=input_, assignment=assignment)
+        return self.ask(
+            self.source_of(assignment),
+            lambda node: rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s),
+            f"run a frame in {timeout_s:.0f} s",
+        )
+
     def run_frame(
         self, frame: int, input_: int, timeout_s: float, assignment: int
     ) -> nodes_pb2.FrameRecord:

@@ -1692,6 +1692,7 @@ class FrameRequest(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     OTHERS_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
+    """0: the next; of several callers none knows it"""
     input: _builtins.int
     assignment: _builtins.int
     @_builtins.property

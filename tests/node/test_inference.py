@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from orchestrator.ask.load import Load
 from splitbed.flow import Span
 from splitbed.v1 import inference_pb2 as oip
 from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceStub
@@ -180,3 +182,18 @@ def test_without_a_split_nothing_is_ready(tmp_path: Path) -> None:
             ue.ModelInfer(asking(picture(1)), timeout=ANSWER_S)
         splits.load(2)
         assert ue.ServerReady(oip.ServerReadyRequest()).ready
+
+
+def test_who_gives_up_leaves_the_requests_under_way_with_his_alone(served: Splits) -> None:
+    last = served.last
+    served.parts.assign(replace(last, load=Load(in_flight=4)))
+    try:
+        with client(served) as impatient, client(served) as patient:
+            asked = [impatient.ModelInfer.future(asking(picture(0))) for _ in range(4)]
+            kept = [patient.ModelInfer.future(asking(picture(seed))) for seed in range(4)]
+            for one in asked:
+                one.cancel()
+            for seed, one in enumerate(kept):
+                assert is_right(one.result(ANSWER_S), served, picture(seed))
+    finally:
+        served.parts.assign(last)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 clients_app = Commands()
 
+MOST_IN_FLIGHT = 12
+"""A node answers 16 calls at a time, and some look after it."""
+
 _ONE = {
     "split": "One label, k:n-k, NODE:before or NODE:after (orchestrate splits).",
     "codec": "Of intermediate data (orchestrate codecs). [raw]",
@@ -39,6 +42,15 @@ _ONE = {
 }
 _GROUPS = (ModelWords, SplitWords, CodecWords, ImpairmentWords, PaceWords, NodeWords)
 Bandwidth = Annotated[float, option("Mbit/s.", "Link")]
+InFlight = Annotated[
+    int | None,
+    typer.Option(
+        help=f"Frames under way at once, at most {MOST_IN_FLIGHT}. [1]",
+        min=1,
+        max=MOST_IN_FLIGHT,
+        show_default=False,
+    ),
+]
 Delivery = Annotated[bool | None, option("Send part 1 to the UE over the link. [yes]")]
 
 
@@ -60,6 +72,7 @@ def serve(
         float | None,
         typer.Option(help="End after so long. [when it is ended]", min=0.1, show_default=False),
     ] = None,
+    in_flight: InFlight = None,
     delivery: Delivery = None,
     metrics: Metrics = None,
 ) -> None:
@@ -73,9 +86,10 @@ def serve(
         say(f"{name} is served at {address} (Open Inference Protocol, gRPC)")
         stdout().file.flush()
 
+    own = {"bw": bw, "in_flight": in_flight, "delivery": delivery}
     with watching(metrics, None) as watcher:
         outcome = keep(
-            config_of(model, asked | {"bw": bw, "delivery": delivery}),
+            config_of(model, asked | own),
             infer,
             watcher,
             serving,
@@ -107,6 +121,7 @@ def loadgen(
         int, _number("Of MultiStream. [8]", least=1)
     ] = LoadgenAsked.samples_per_query,
     samples: Annotated[int, _number("Inputs in LoadGen's library. [3]", least=3)] = 3,
+    in_flight: InFlight = None,
     delivery: Delivery = None,
     metrics: Metrics = None,
     json: Json = False,
@@ -117,7 +132,8 @@ def loadgen(
     from orchestrator.clients.loadgen.run import run
 
     wanted = LoadgenAsked(scenario, target_qps, latency_ms, duration_s, queries, samples_per_query)
-    config = config_of(model, asked | {"bw": bw, "delivery": delivery, "min_runs": samples})
+    own = {"bw": bw, "in_flight": in_flight, "delivery": delivery, "min_runs": samples}
+    config = config_of(model, asked | own)
     with watching(metrics, None) as watcher:
         outcome = run(config, wanted, watcher)
     _show(outcome, as_json=json)

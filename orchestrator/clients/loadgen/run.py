@@ -79,7 +79,7 @@ def run(config: SweepConfig, asked: LoadgenAsked, watcher: Watcher) -> LoadgenOu
         )
     with kept_up(config, watcher, "loadgen") as kept:
         bed, folder = kept.engine.bed, kept.engine.folder
-        system = SystemUnderTest(partial(_frame, kept), tell)
+        system = SystemUnderTest(partial(_frame, kept), tell, config.in_flight)
         watcher.note(f"LoadGen asks, {asked.scenario}: {asked.duration_s:g} s and more")
         (logs := folder.path / LOGS).mkdir()
         drive(asked, system, len(bed.model.inputs), logs)
@@ -94,11 +94,11 @@ def run(config: SweepConfig, asked: LoadgenAsked, watcher: Watcher) -> LoadgenOu
         return outcome
 
 
-def _frame(kept: Kept, number: int, place: int) -> nodes_pb2.FrameRecord:
+def _frame(kept: Kept, place: int) -> nodes_pb2.FrameRecord:
     """One frame of the input at `place`; what came of it is not kept."""
     timeout_s = kept.engine.limits.frame_s(kept.cell)
     assignment = kept.engine.parts.assignment(kept.cell.configuration)
-    said = kept.engine.bed.pair.run_frame(number, place, timeout_s, assignment)
+    said = kept.engine.bed.pair.run_next(place, timeout_s, assignment)
     said.ClearField("result")
     return said
 

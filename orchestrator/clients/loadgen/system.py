@@ -1,6 +1,6 @@
 """The pair as LoadGen's system under test: what it asks for waits here, and is taken in order.
 
-LoadGen ──issue──> waiting ──> a thread takes one, runs its frame ──> LoadGen is told
+LoadGen ──issue──> waiting ──> a thread that is free runs its frame ──> LoadGen is told
 """
 
 import time
@@ -37,38 +37,37 @@ class AskedSample(Record, frozen=True, kw_only=True, gc=False):
 class _Waiting(NamedTuple):
     sample: Sample
     query: int
-    frame: int
     issued_ns: int
 
 
-Run = Callable[[int, int], nodes_pb2.FrameRecord]
-"""Takes a frame of an input, by both numbers, through the pair."""
+Run = Callable[[int], nodes_pb2.FrameRecord]
+"""Takes a frame of an input, by its place, through the pair; from several threads at once."""
 
 
 class SystemUnderTest:
-    """Takes samples one after another through `run`; `tell` tells LoadGen of one by its name.
+    """Takes samples through `run`, `in_flight` at once; `tell` tells LoadGen of one by its name.
 
     Once a frame has ``failed`` LoadGen is told of the others at once, so that it comes to its end.
     """
 
-    def __init__(self, run: Run, tell: Callable[[int], None]) -> None:
+    def __init__(self, run: Run, tell: Callable[[int], None], in_flight: int = 1) -> None:
         self._run, self._tell = run, tell
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._queries = self._frames = 0
+        self._queries = 0
         self.asked: list[AskedSample] = []
         """Those that were answered, in that order."""
         self.records: list[tuple[int, nodes_pb2.FrameRecord]] = []
         """What was said of those whose frame came to its end, behind their input."""
         self.failed: SplitbedError | None = None
-        self._thread = Thread(target=self._work, daemon=True)
-        self._thread.start()
+        self._threads = [Thread(target=self._work, daemon=True) for _ in range(in_flight)]
+        for thread in self._threads:
+            thread.start()
 
     def issue(self, query: Sequence[Sample]) -> None:
         """Take a query; LoadGen calls it, and does not wait for its samples."""
         issued_ns = time.monotonic_ns()
         for sample in query:
-            self._waiting.put(_Waiting(sample, self._queries, self._frames, issued_ns))
-            self._frames += 1
+            self._waiting.put(_Waiting(sample, self._queries, issued_ns))
         self._queries += 1
 
     def flush(self) -> None:
@@ -76,26 +75,32 @@ class SystemUnderTest:
 
     def end(self) -> None:
         """Wait for what was issued."""
-        self._waiting.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while (one := self._waiting.get()) is not None:
-            index = one.sample.index
             if self.failed is None:
-                try:
-                    self.records.append((index, self._run(one.frame, index)))
-                except SplitbedError as error:
-                    self.failed = error
-            answered_ns = time.monotonic_ns()
+                self._take(one)
             self._tell(one.sample.id)
-            if self.failed is None:
-                self.asked.append(
-                    AskedSample(
-                        query=one.query,
-                        input=index,
-                        frame=one.frame,
-                        issued_ns=one.issued_ns,
-                        answered_ns=answered_ns,
-                    )
-                )
+
+    def _take(self, one: _Waiting) -> None:
+        place = one.sample.index
+        try:
+            said = self._run(place)
+        except SplitbedError as error:
+            self.failed = self.failed or error
+            return
+        answered_ns = time.monotonic_ns()
+        self.records.append((place, said))
+        self.asked.append(
+            AskedSample(
+                query=one.query,
+                input=place,
+                frame=said.frame,
+                issued_ns=one.issued_ns,
+                answered_ns=answered_ns,
+            )
+        )

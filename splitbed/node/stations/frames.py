@@ -228,10 +228,11 @@ class Frames:
                     f"{one.number} do not begin with the same work"
                 )
         with self._lock:
+            frame = request.frame or self._next(*own)
             for one in own:
-                self._take_turn(one, 0, request.frame)
-            place = self._come(assignment, 0, request.frame)
-        return Frame(assignment, request.frame, request.input, 0, {}, place=place)
+                self._take_turn(one, 0, frame)
+            place = self._come(assignment, 0, frame)
+        return Frame(assignment, frame, request.input, 0, {}, place=place)
 
     @property
     def served(self) -> Assignment | None:
@@ -245,7 +246,7 @@ class Frames:
         """A frame that begins here, of tensors that a client sent: the next of its assignment."""
         own = self.assignment(assignment.number)
         with self._lock:
-            number = self._last[own.number, 0] = self._last.get((own.number, 0), 0) + 1
+            self._take_turn(own, 0, number := self._next(own))
             place = self._come(own, 0, number)
         return Frame(own, number, MAX_INPUTS, 0, tensors, place=place)  # of no input
 
@@ -389,6 +390,10 @@ class Frames:
             held = ", ".join(map(str, self._assigned))
             raise NodeError(f"no assignment {number} holds here, only {held or 'none'}")
         return found
+
+    def _next(self, *own: Assignment) -> int:
+        """A number after those of all frames that have begun."""
+        return 1 + max(self._last.get((one.number, 0), 0) for one in own)
 
     def _take_turn(self, assignment: Assignment, at: int, frame: int) -> None:
         """Frames come to a station in order, each once."""

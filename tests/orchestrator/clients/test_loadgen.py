@@ -1,6 +1,8 @@
 """LoadGen's own library on a system that takes a known time, and what both say of that."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -15,6 +17,7 @@ from orchestrator.clients.loadgen.log import read_result
 from orchestrator.clients.loadgen.system import AskedSample, SystemUnderTest
 from splitbed.errors import NodeError, RunError, UsageError
 from splitbed.v1.nodes_pb2 import FrameRecord
+from tests.shared_machine import HANG_S
 
 FEW = {"duration_s": 0.2, "queries": 10, "target_qps": 100.0, "samples_per_query": 2}
 
@@ -23,14 +26,14 @@ class Inputs:
     """A system whose frames take no time, or fail from one on."""
 
     def __init__(self, fails_at: int | None = None) -> None:
-        self.took: list[tuple[int, int]] = []
+        self.took: list[int] = []
         self._fails_at = fails_at
 
-    def run(self, frame: int, place: int) -> FrameRecord:
+    def run(self, place: int) -> FrameRecord:
         if self._fails_at is not None and len(self.took) >= self._fails_at:
             raise NodeError("the edge node died")
-        self.took.append((frame, place))
-        return FrameRecord(frame=frame)
+        self.took.append(place)
+        return FrameRecord(frame=len(self.took))
 
 
 def driven(system: Inputs, scenario: str, logs: Path) -> SystemUnderTest:
@@ -48,8 +51,8 @@ def test_loadgen_asks_for_inputs_in_each_of_its_scenarios(scenario: str, tmp_pat
     under_test = driven(system, scenario, tmp_path)
     said, asked = read_result(tmp_path), under_test.asked
     assert len(asked) == len(system.took) == len(under_test.records)
-    assert [frame for frame, _ in system.took] == [*range(len(asked))]
-    assert {place for _, place in system.took} == {0, 1, 2}
+    assert [one.frame for one in asked] == [*range(1, len(asked) + 1)]
+    assert {*system.took} == {0, 1, 2}
     ours = latencies_ms(asked, by_query=scenario == "MultiStream")
     found = percentiles(ours, said.latencies_ms)
     assert [one.quantile for one in found] == [0.5, 0.9, 0.99]
@@ -62,6 +65,28 @@ def test_once_a_frame_fails_loadgen_comes_to_its_end_all_the_same(tmp_path: Path
     under_test = driven(system, "SingleStream", tmp_path)
     assert str(under_test.failed) == "the edge node died"
     assert len(system.took) == len(under_test.asked) == 5
+
+
+def test_several_samples_are_under_way_at_once_and_each_is_told_once() -> None:
+    together, told = Barrier(3), list[int]()
+
+    def run(place: int) -> FrameRecord:
+        together.wait(HANG_S)
+        return FrameRecord(frame=1 + place)
+
+    system = SystemUnderTest(run, told.append, in_flight=3)
+    system.issue([Asked(10 + place, place) for place in range(6)])
+    system.end()
+    assert sorted(told) == [*range(10, 16)]
+    assert {one.query for one in system.asked} == {0}
+
+
+@dataclass
+class Asked:
+    """A sample as LoadGen has it."""
+
+    id: int
+    index: int
 
 
 def samples(*latencies_ms: float) -> list[AskedSample]:
