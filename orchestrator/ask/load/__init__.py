@@ -65,14 +65,15 @@ class Load:
 
     @property
     def words(self) -> str:
-        """As a row tells it, with all that was asked of it; nothing for one frame at a time."""
+        """As a row tells it, with what is not as usual; nothing for one frame at a time."""
         if not self.offered:
             return ""
         said = [self.name]
         if self.in_flight > 1:
             said.append(f"{self.in_flight} in flight")
-        if self.open and self.drop != "none":
-            said.append(f"queue {self.queue}, {self.drop} dropped")
+        if self.open and (self.queue, self.drop) != (1, _usual_drop(self.kind)):
+            gone = "none" if self.drop == "none" else f"the {self.drop}"
+            said.append(f"queue {self.queue}, {gone} dropped")
         if self.deadline_ms is not None:
             said.append(f"deadline {self.deadline_ms:g} ms")
         return ", ".join(said)
@@ -124,8 +125,7 @@ def load_named(
     next takes its place. Of all others none is dropped.
     """
     kind, _, told = word.strip().partition(":")
-    usual: Drop = "oldest" if kind == "fps" else "none"
-    waits = queue or 1, drop or usual, deadline_ms
+    waits = queue or 1, drop or _usual_drop(kind), deadline_ms
     match kind:
         case "closed" if not told:
             if queue is not None or drop is not None:
@@ -156,6 +156,11 @@ def load_named(
             raise UsageError(_refused(word, "there is no such load"))
     _check_rate(load)
     return load
+
+
+def _usual_drop(kind: str) -> Drop:
+    """Of live media the latest frame wins."""
+    return "oldest" if kind == "fps" else "none"
 
 
 def _refused(word: str, why: str) -> str:

@@ -60,6 +60,11 @@ class SourceQueue:
         return gone
 
     @property
+    def next(self) -> Due | None:
+        """The next to come, which begins when it is due where somebody is free."""
+        return None if (due_ns := self.next_ns) is None else Due(self._next, due_ns)
+
+    @property
     def next_ns(self) -> int | None:
         """When the next is due that has not come yet; None after the last."""
         return self.due_ns[self._next] if self._next < len(self.due_ns) else None

@@ -90,7 +90,11 @@ def test_a_load_that_cannot_be_is_refused_with_the_reason(word: str, why: str) -
 def test_of_live_media_the_latest_frame_wins_and_of_others_none_is_dropped() -> None:
     assert (load_named("fps:30").drop, load_named("fps:30").queue) == ("oldest", 1)
     assert load_named("poisson:3").drop == "none"
-    assert load_named("fps:30", drop="newest", queue=4).words == "fps:30, queue 4, newest dropped"
+    assert (
+        load_named("fps:30", drop="newest", queue=4).words == "fps:30, queue 4, the newest dropped"
+    )
+    assert load_named("fps:30", drop="none").words == "fps:30, queue 1, none dropped"
+    assert load_named("fps:30").words == "fps:30"
 
 
 def test_frames_asked_for_one_by_one_have_no_load_and_no_queue() -> None:
