@@ -4,7 +4,8 @@
     <1%              <=0.5%                                   --drop-rate, of the frames offered
 
 Response runs from when a frame was due until it is done, e2e from the start of its first counted
-stage, as in every row. Both are of the frames that came through.
+stage, as in every row. Of response, a frame that was lost took longer than any other, but for the
+mean; e2e is of the frames that came through.
 """
 
 import math
@@ -59,8 +60,10 @@ class Limit:
         """What these frames have; None where they are too few to tell."""
         if len(times_ms) < self.frames:
             return None
-        made = times_ms.mean() if self.quantile is None else np.quantile(times_ms, self.quantile)
-        return float(made)
+        if self.quantile is not None:
+            return float(np.quantile(times_ms, self.quantile, method="higher"))
+        came = times_ms[np.isfinite(times_ms)]
+        return float(came.mean()) if len(came) else None
 
     def holds(self, ms: float) -> bool:
         """Whether so much is within it."""

@@ -39,16 +39,21 @@ class Scale:
         """One in the middle; None where both are next to each other."""
         if self.whole:
             return None if high - low <= 1 else float((low + high) // 2)
-        return None if high <= low * (1 + self.within) else math.sqrt(low * high)
+        return None if high <= low * (1 + self.within) else readable(math.sqrt(low * high))
 
     def above(self, low: float) -> float | None:
         """The next rung; None at the top."""
-        return None if low >= self.most else min(2 * low, self.most)
+        return None if low >= self.most else readable(min(2 * low, self.most))
 
     def below(self, high: float) -> float | None:
         """The rung below; None at the bottom."""
-        half = float(high // 2) if self.whole else high / 2
+        half = float(high // 2) if self.whole else readable(high / 2)
         return None if high <= self.least else max(half, self.least)
+
+
+def readable(load: float) -> float:
+    """To four digits: it is asked, written and found again as it stands."""
+    return float(f"{load:.4g}")
 
 
 class Standing(Enum):
@@ -70,22 +75,26 @@ class _Tried:
 
     @property
     def standing(self) -> Standing:
-        after = self.runs[1:]
-        if not self.runs[0]:
-            decided = next((n for n in range(len(self.runs) + 1) if self._is_decided(n)), None)
-            if decided is None:
-                return Standing.FAILED
-            if self.runs[:decided].count(False) >= MAJORITY:
-                return Standing.REFUTED
-            after = self.runs[decided:]
-        if after[:CONFIRMING].count(False) > CONFIRMING - MUST_HOLD:
+        if self._first is None:
+            return Standing.FAILED
+        if not self.runs[self._first - 1] or self.after.count(False) > CONFIRMING - MUST_HOLD:
             return Standing.REFUTED
-        return Standing.CONFIRMED if len(after) >= CONFIRMING else Standing.HELD
+        return Standing.CONFIRMED if len(self.after) == CONFIRMING else Standing.HELD
 
-    def _is_decided(self, count: int) -> bool:
-        """Whether so many of the first runs say it."""
-        first = self.runs[:count]
-        return MAJORITY in (first.count(True), first.count(False))
+    @property
+    def after(self) -> list[bool]:
+        """Those that are to confirm that it holds."""
+        return [] if self._first is None else self.runs[self._first :][:CONFIRMING]
+
+    @property
+    def _first(self) -> int | None:
+        """How many of the first runs say it: one that held, or as many as are told apart then."""
+        if self.runs[0]:
+            return 1
+        for count in range(MAJORITY, len(self.runs) + 1):
+            if MAJORITY in (self.runs[:count].count(True), self.runs[:count].count(False)):
+                return count
+        return None
 
 
 class Search:
@@ -126,6 +135,10 @@ class Search:
     def runs(self, load: float) -> tuple[bool, ...]:
         """Which of the runs at this load held, in order."""
         return tuple(self._tried[load].runs) if load in self._tried else ()
+
+    def confirming(self, load: float) -> tuple[bool, ...]:
+        """Which of those that were to confirm it held."""
+        return tuple(self._tried[load].after[:CONFIRMING])
 
     def _holds(self, load: float) -> bool:
         return self._tried[load].standing in (Standing.HELD, Standing.CONFIRMED)

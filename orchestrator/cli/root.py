@@ -2,6 +2,7 @@
 
 import os
 
+from orchestrator.cli.commands.capacity import capacity_app
 from orchestrator.cli.commands.check import check_app
 from orchestrator.cli.commands.clients import clients_app
 from orchestrator.cli.commands.listings import listings_app
@@ -19,7 +20,9 @@ app = program("Where should this network be cut, over this link? Measured, not c
 for more in (measure_app, models_app, offline_app):
     app.add_typer(more)
 app.add_typer(scenarios, name="scenario")
-for more in (report_app, check_app, plan_app, trace_app, clients_app, listings_app, machines_app):
+for more in (report_app, check_app, plan_app, capacity_app, trace_app, clients_app):
+    app.add_typer(more)
+for more in (listings_app, machines_app):
     app.add_typer(more)
 
 

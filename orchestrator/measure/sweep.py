@@ -123,11 +123,11 @@ def measure_cells(
             order="raced" if race else _order_words(config, groups),
             grid=tuple(cell.configuration.key for cell in cells),
         )
-        with Journal(folder, _begun(folder, fresh)) as journal:
+        with Journal(folder, begun(folder, fresh)) as journal:
             kept = journal.valid if remeasure else journal.ended
             todo = [visit for visit in visits if visit.key not in kept]
-            begun = progress.race if race else progress.begin
-            begun([visit.cell for visit in todo], folder.path, bed.link.backend)
+            begins = progress.race if race else progress.begin
+            begins([visit.cell for visit in todo], folder.path, bed.link.backend)
             for warning in facts.warnings:
                 progress.note(f"warning: {warning}")
             tried = {visit.key for visit in journal.visits}
@@ -170,7 +170,7 @@ def _measured(
     return None
 
 
-def _begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
+def begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
     """The record of a new run, or of one that goes on under the conditions that it began with."""
     if not folder.exists:
         return fresh

@@ -106,6 +106,16 @@ class RunFolder:
             f"to {SCHEMA}; install the newer one"
         )
 
+    def read_capacity(self) -> CapacityRecord | None:
+        """What it carries, where that was searched; UsageError where it cannot be read."""
+        file = self.path / CAPACITY_FILE
+        try:
+            return CapacityRecord.from_json(json_text(file)) if file.exists() else None
+        except (OSError, ValueError):
+            raise UsageError(
+                f"{file} is damaged; have it from a backup, or search anew"
+            ) from None
+
     def frames(self) -> Iterator[FrameRecord]:
         """Every frame, in the order of measurement."""
         return self.kept(SAMPLES_FILE, FrameRecord, [])

@@ -27,7 +27,14 @@ def test_a_percentile_takes_its_frames() -> None:
     (limit,) = objective("e2e_p99<100ms").limits
     assert limit.frames == 299
     assert limit.of(np.arange(298.0)) is None
-    assert limit.of(np.arange(300.0)) == pytest.approx(296.01)
+    assert limit.of(np.arange(300.0)) == 297
+
+
+def test_what_was_lost_took_longer_than_any_other() -> None:
+    p99, mean = objective("response_p99<100ms,response_mean<100ms").limits
+    times_ms = np.array([10.0] * 396 + [np.inf] * 4)
+    assert p99.of(times_ms) == np.inf and not p99.holds(np.inf)
+    assert mean.of(times_ms) == 10
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""A search on a simulated pair, and the folder that it leaves."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from orchestrator.capacity.run import CapacityOutcome
+from orchestrator.results.run_folder import RunFolder
+from splitbed.errors import NodeError
+from tests.orchestrator.capacity.simulated import SERVICE_MS, Simulated, asked, searched
+
+LIMIT = "response_mean<30ms"  # of a server that takes each 10 ms: at a load of 0.8
+CARRIES = 80.0
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / name).open() as file:
+        return [*csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> CapacityOutcome:
+    folder = tmp_path_factory.mktemp("searched")
+    return searched(asked(folder, "response_mean<60ms"), folder)
+
+
+def test_evenly_spaced_frames_are_carried_up_to_what_the_server_does(
+    outcome: CapacityOutcome,
+) -> None:
+    (row,) = outcome.record.rows
+    assert row.last_passing == pytest.approx(1e3 / SERVICE_MS, rel=0.03)
+    assert row.first_failing is not None and row.last_passing is not None
+    assert row.last_passing < row.first_failing <= 1.021 * row.last_passing
+    assert (row.confirmed, row.confirming) == (5, 5)
+    assert outcome.exit_code == 0
+
+
+def test_what_bounds_it_is_told(outcome: CapacityOutcome) -> None:
+    (row,) = outcome.record.rows
+    assert "response_mean" in row.bound_by or "not sustained" in row.bound_by
+    assert row.why in outcome.verdict.advice[0]
+
+
+def test_little_s_law_is_checked(outcome: CapacityOutcome) -> None:
+    (row,) = outcome.record.rows
+    assert row.under_way == pytest.approx(row.by_law, rel=0.05)
+    assert "rate x time in system" in row.law
+
+
+def test_every_run_is_in_the_tables(outcome: CapacityOutcome) -> None:
+    (row,) = outcome.record.rows
+    trials = table(outcome.folder, "trials.csv")
+    assert len(trials) == row.runs
+    confirming = [one for one in trials if float(one["load"]) == row.last_passing]
+    assert [one["held"] for one in confirming] == ["True"] * 6
+    (line,) = table(outcome.folder, "capacity.csv")
+    assert float(line["last_passing"]) == row.last_passing
+    rows = table(outcome.folder, "summary.csv")
+    assert {float(one["load"].split(":")[1].split(",")[0]) for one in rows if one["load"]} == {
+        float(one["load"]) for one in trials
+    }
+
+
+def test_the_folder_tells_it_again(outcome: CapacityOutcome) -> None:
+    assert RunFolder(outcome.folder).read_capacity() == outcome.record
+
+
+def test_frames_that_come_at_random_wait_as_the_closed_form_says(tmp_path: Path) -> None:
+    wanted = asked(tmp_path, LIMIT, load="poisson")
+    (row,) = searched(wanted, tmp_path).record.rows
+    # runs of 20 s differ: by more than what a search of long ones is told apart by
+    assert row.last_passing == pytest.approx(CARRIES, rel=0.1)
+
+
+def test_a_time_that_no_load_keeps_is_told(tmp_path: Path) -> None:
+    found = searched(asked(tmp_path, "e2e_mean<5ms"), tmp_path)
+    (row,) = found.record.rows
+    assert row.last_passing is None and "e2e_mean" in row.bound_by
+    assert "carries less than" in found.verdict.advice[0]
+
+
+def test_a_run_that_fails_as_a_whole_is_made_again(tmp_path: Path) -> None:
+    (row,) = searched(asked(tmp_path, LIMIT), tmp_path, Simulated(fail={3})).record.rows
+    assert row.last_passing == pytest.approx(1e3 / SERVICE_MS, rel=0.03)
+
+
+def test_a_pair_that_fails_alone_has_no_answer(tmp_path: Path) -> None:
+    found = searched(asked(tmp_path, LIMIT), tmp_path, Simulated(fail={1, 2}))
+    (row,) = found.record.rows
+    assert row.error == "a node died" and found.exit_code == 1
+    assert "no answer" in found.verdict.advice[0]
+
+
+def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    wanted = asked(tmp_path, LIMIT)
+    stopped = searched(wanted, tmp_path, Simulated(stops=8))
+    assert isinstance(stopped.stopped, NodeError) and stopped.exit_code == 1
+    assert not stopped.record.rows
+    going_on = Simulated()
+    (row,) = searched(wanted, tmp_path, going_on).record.rows
+    assert row.last_passing == pytest.approx(1e3 / SERVICE_MS, rel=0.03)
+    assert going_on.visits == row.runs + 1 - 7  # with the one of single frames
