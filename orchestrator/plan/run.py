@@ -9,6 +9,7 @@ verify/      the run that --verify measured      verify.csv  predicted against m
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.lessons import read_lessons
 from orchestrator.plan.load.forecast import Carried, carried
 from orchestrator.plan.load.processors import shared_processors
+from orchestrator.plan.load.under import COLUMNS, UnderLoad, under_load
 from orchestrator.plan.measured import Held, Measured, verdicts
 from orchestrator.plan.nodes import read_nodes, take_nodes, with_told_ue
 from orchestrator.plan.plot import plot
@@ -57,6 +59,14 @@ class PlanOptions:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """What its options carry, and what becomes of them under a load, where one was asked."""
+
+    carries: Carried
+    under: UnderLoad | None = None
+
+
+@dataclass(frozen=True)
 class PlanOutcome:
     """What a plan came to, in `folder`: predictions, each policy's decisions, what was measured.
 
@@ -65,7 +75,7 @@ class PlanOutcome:
 
     folder: RunFolder
     plan: Plan
-    carried: Carried
+    loaded: Loaded
     decided: Mapping[str, Decisions]
     lines: Sequence[Line]
     measured: Sequence[Measured]
@@ -133,7 +143,7 @@ def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> 
             "give fewer points of --bw, --delay or --ue-slowdown"
         )
     plan = make_plan(predictor, wanted.grid)
-    decided, told = decisions(plan), carried(plan)
+    decided, told = decisions(plan), loaded(plan, config)
     folder = create(config.out, f"plan-{predictor.facts.model}")
     lines = write(plan, decided, folder, told)
     planned_s = time.perf_counter() - began
@@ -155,23 +165,31 @@ def _predictor(
     return Predictor(profile, facts, config.max_drop)
 
 
+def loaded(plan: Plan, config: SweepConfig) -> Loaded:
+    """Under the load of `config`, where frames come at times of their own."""
+    carries, load = carried(plan), config.loads[0]
+    return Loaded(carries, under_load(plan, carries, load, config.seed) if load.open else None)
+
+
 def write(
-    plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder, carries: Carried | None = None
+    plan: Plan, decided: Mapping[str, Decisions], folder: RunFolder, told: Loaded | None = None
 ) -> list[Line]:
     """Write all but the pictures; gives back the rows of best.csv."""
-    carries = carries or carried(plan)
+    told = told or Loaded(carried(plan))
     folder.replace(PROFILE_FILE, plan.predictor.profile.model_dump_json(indent=1))
     folder.replace(FACTS_FILE, plan.predictor.facts.model_dump_json(indent=1))
-    folder.replace(PLAN_FILE, "".join(_configurations(plan, carries)))
-    lines = [*_best_lines(plan, decided, carries)]
+    folder.replace(PLAN_FILE, "".join(_configurations(plan, told)))
+    lines = [*_best_lines(plan, decided, told)]
     folder.replace(BEST_FILE, csv_text(tuple(lines[0]), lines))
     return lines
 
 
-def _configurations(plan: Plan, carries: Carried) -> Iterator[str]:
+def _configurations(plan: Plan, loaded: Loaded) -> Iterator[str]:
     """Every configuration, or of very many those on the Pareto front."""
     yield "split,split_name,codec,ue_slowdown,delay_ms,bw_mbit,"
-    yield "e2e_ms,low_ms,high_ms,ue_ms,sent_bytes,pareto,frames_per_s,low_per_s,high_per_s\n"
+    carries, under = loaded.carries, loaded.under
+    own = ",".join(("", *COLUMNS) if under else ())
+    yield f"e2e_ms,low_ms,high_ms,ue_ms,sent_bytes,pareto,frames_per_s,low_per_s,high_per_s{own}\n"
     slowdown, delay_ms, bw_mbit = plan.grid.points()
     points = [f"{s:g},{d:g},{b:g}" for s, d, b in zip(slowdown, delay_ms, bw_mbit, strict=True)]
     ue_ms = plan.predictor.ue_ms(plan.work, slowdown)
@@ -189,11 +207,13 @@ def _configurations(plan: Plan, carries: Carried) -> Iterator[str]:
             *(fps[place].tolist() for fps in (carries.fps, carries.low_fps, carries.high_fps)),
             strict=True,
         )
-        for point, e2e, low, high, ue, front, *fps in columns:
+        of_load = under.columns(place) if under else repeat("")
+        for (point, e2e, low, high, ue, front, *fps), more in zip(columns, of_load, strict=False):
             if everything or front:
                 told = f"{e2e:.3f},{low:.3f},{high:.3f},{ue:.3f},{option.sent_bytes}"
                 per_s = ",".join(f"{one:.3f}" for one in fps)
-                yield f"{start},{point},{told},{'true' if front else 'false'},{per_s}\n"
+                line = f"{start},{point},{told},{'true' if front else 'false'},{per_s}"
+                yield f"{line},{more}\n" if under else f"{line}\n"
 
 
 def _best_lines(plan: Plan, decided: Mapping[str, Decisions], carries: Carried) -> Iterator[Line]:
@@ -220,7 +240,8 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions], carries: Carried) 
             "accuracy_drop": best.accuracy_drop,
             "pareto": "; ".join(words[one] for one in np.flatnonzero(plan.pareto[:, point])),
         }
-        line |= _most_frames(plan, carries, point)
+        line |= _most_frames(plan, loaded.carries, point)
+        line |= _under_load(plan, loaded.under, point) if loaded.under else {}
         for name, made in decided.items():
             column = name.replace(" ", "_")
             line[column] = made.labels[made.chosen[point]]
@@ -242,3 +263,14 @@ def _most_frames(plan: Plan, carries: Carried, point: int) -> Line:
         "most_frames_high_per_s": round(float(carries.high_fps[most, point]), 3),
         "most_frames_slowest": carries.slowest(most, point),
     }
+
+
+def _under_load(plan: Plan, under: UnderLoad, point: int) -> Line:
+    """The best of those that sustain the load; nothing where none does."""
+    names = ("split", "split_name", "codec", "response_ms", "response_low_ms", "response_high_ms")
+    if (best := int(under.best[point])) < 0:
+        return {f"load_{name}": None for name in names}
+    asked = plan.options[best].configuration
+    times_ms = (one.median_ms[best, point] for one in (under.middle, under.fast, under.slow))
+    told = (asked.split, asked.split_name, asked.codecs, *(round(float(ms), 3) for ms in times_ms))
+    return {f"load_{name}": value for name, value in zip(names, told, strict=True)}

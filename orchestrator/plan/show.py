@@ -10,6 +10,7 @@ import numpy as np
 
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.plan.load.forecast import Carried
+from orchestrator.plan.load.under import UnderLoad
 from orchestrator.plan.measured import summary, verdicts
 from orchestrator.plan.plot import text_map
 from orchestrator.plan.policies import Decisions
@@ -19,6 +20,7 @@ from orchestrator.reports.terminal import Line, rounded, show_lines, stdout
 from orchestrator.results.judgement.accuracy import drawn
 from splitbed.command import say
 
+NONE_HOLDS = "none sustains it"
 BUSY_SHARE = 0.05
 """More waiting than this is told."""
 
@@ -74,7 +76,13 @@ def _show(outcome: PlanOutcome) -> None:
         f"Best for frames a second at a delay of {delay_ms:g} ms, predicted by the slowest stage, "
         "with several frames under way:"
     )
-    show_lines([*_carried(plan, outcome.carried)], as_json=False)
+    show_lines([*_carried(plan, outcome.loaded.carries)], as_json=False)
+    if under := outcome.loaded.under:
+        console.print(
+            f"Under {under.load.words} at a delay of {delay_ms:g} ms, predicted, from when a frame "
+            "is due until it is done:"
+        )
+        show_lines([*_loaded(plan, under)], as_json=False)
     show_lines([*_policy_lines(plan, decided)], as_json=False)
     if "dads" in decided and (gain_ms := decided["dads"].gain_ms.max()) > 0:
         console.print(
@@ -165,6 +173,31 @@ def _carried(plan: Plan, carries: Carried) -> Iterator[Line]:
                 "to": f"{carries.high_fps[option, last]:.4g}",
                 "slowest": carries.slowest(option, first),
                 "the best in latency": _span(own[0], own[-1]),
+            }
+
+
+def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
+    """At the least delay, the rates over which one option is best of those that sustain it."""
+    shape, rates = plan.grid.shape, plan.grid.bw_mbit
+    points = np.arange(plan.grid.size).reshape(shape)[:, 0]
+    for slowdown, row in zip(plan.grid.ue_slowdown, points, strict=True):
+        for option, group in groupby(row, key=lambda point: int(under.best[point])):
+            held = [*group]
+            first, last = held[0], held[-1]
+            line = {
+                "UE slower": f"{slowdown:g}x",
+                "Mbit/s": _span(rates[first - row[0]], rates[last - row[0]]),
+            }
+            if option < 0:
+                yield line | dict.fromkeys(("ms", "from", "to", "p99"), "") | {"best": NONE_HOLDS}
+                continue
+            middle_ms = under.middle.median_ms[option]
+            yield line | {
+                "best": plan.options[option].configuration.words,
+                "ms": _span(middle_ms[first], middle_ms[last]),
+                "from": f"{under.fast.median_ms[option, last]:.4g}",
+                "to": f"{under.slow.median_ms[option, first]:.4g}",
+                "p99": f"{under.middle.p99_ms[option, first]:.4g}",
             }
 
 

@@ -112,9 +112,7 @@ class RunFolder:
         try:
             return CapacityRecord.from_json(json_text(file)) if file.exists() else None
         except (OSError, ValueError):
-            raise UsageError(
-                f"{file} is damaged; have it from a backup, or search anew"
-            ) from None
+            raise UsageError(f"{file} is damaged; have it from a backup, or search anew") from None
 
     def frames(self) -> Iterator[FrameRecord]:
         """Every frame, in the order of measurement."""

@@ -9,6 +9,7 @@ from orchestrator.api.options import (
     CodecWords,
     FlowWords,
     InputWords,
+    LoadWords,
     ModelWords,
     NodeWords,
     OutWords,
@@ -56,8 +57,9 @@ _Verify = Annotated[
 
 @plan_app.command()
 @grouped(
-    *(InputWords, ModelWords, SplitWords, FlowWords, CodecWords, NodeWords, OutWords),
+    *(InputWords, ModelWords, SplitWords, FlowWords, CodecWords, LoadWords, NodeWords, OutWords),
     split="As for sweep. [named]",
+    load="Predict response under it, too: fps:30, poisson:20, burst:8/0.5, trace:FILE. [none]",
     out="Folder. [runs/plan-MODEL-TIME]",
 )
 def plan(

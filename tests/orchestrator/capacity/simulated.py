@@ -66,7 +66,12 @@ class Simulated:
             stages = [["part1", start, start + int(E2E_MS * NS_PER_MS)]]
             told = {"attempt": attempt, "frame": number, "e2e_ms": E2E_MS, "stages": stages}
             if load.offered:
-                told |= {"outcome": "ok", "due_ns": int(due), "start_ns": start, "done_ns": int(done)}
+                told |= {
+                    "outcome": "ok",
+                    "due_ns": int(due),
+                    "start_ns": start,
+                    "done_ns": int(done),
+                }
             yield FrameRecord.from_plain(told)
 
 

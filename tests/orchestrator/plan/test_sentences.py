@@ -16,7 +16,7 @@ from orchestrator.plan.load.forecast import carried
 from orchestrator.plan.measured import PLANNER, Held, Measured, Probe, summary, verdicts
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
-from orchestrator.plan.run import NOT_SURE, SURE, _best_lines
+from orchestrator.plan.run import NOT_SURE, SURE, Loaded, _best_lines
 from orchestrator.plan.show import _doubt, _policy_lines, _stretches
 from orchestrator.reports.terminal import Line
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile
@@ -86,7 +86,7 @@ def with_parts(
 @given(plans())
 def test_what_a_plan_prints_is_what_its_tables_have(plan: Plan) -> None:
     decided = decisions(plan)
-    table = [*_best_lines(plan, decided, carried(plan))]
+    table = [*_best_lines(plan, decided, Loaded(carried(plan)))]
     check_doubt(_doubt(plan), table)
     said = [*_stretches(plan)]
     least = [line for line in table if line["delay_ms"] == 0]
