@@ -19,6 +19,7 @@ from orchestrator.measure.sweep import Remeasure
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report
 from orchestrator.results.judgement.verdict import SweepOutcome
+from orchestrator.results.kinds import CAPACITY
 from splitbed.errors import UsageError
 
 
@@ -107,6 +108,11 @@ def config_or_resumed(
         return config_of(model, options, config)
     if model is not None or config is not None or options:
         raise UsageError("--resume goes on with the options of that run: give no others")
+    if CAPACITY.is_in(Path(resume)):
+        raise UsageError(
+            f"{resume} is a run of `orchestrate capacity`: go on with "
+            f"`orchestrate capacity --resume {resume}`"
+        )
     return measuring.read_config(Path(resume))
 
 

@@ -12,14 +12,15 @@ from orchestrator.ask.load import MOST_FPS, MOST_FRAMES, Load, load_named
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.capacity.objective import USUAL_DROPS, Objective, objective
 from orchestrator.capacity.search import WITHIN, Scale, readable
+from orchestrator.results.kinds import CAPACITY
 from orchestrator.results.records.capacity import CapacityRecord, Over
-from orchestrator.results.run_folder import CAPACITY_FILE, RunFolder
+from orchestrator.results.run_folder import RunFolder
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 
 Place = str | Path
 
-USUAL_SECONDS, USUAL_IN_FLIGHT = 10.0, 8
+USUAL_SECONDS, USUAL_IN_FLIGHT = 10.0, 1
 """Of a run, at least; and how many frames may be under way, where no number is given."""
 Kind = Literal["fps", "poisson"]
 _KINDS: tuple[Kind, ...] = ("fps", "poisson")
@@ -105,7 +106,7 @@ def capacity_or_resumed(
     """
     own = {name: value for name, value in own.items() if value is not None}
     if resume is None:
-        return capacity(options | {"model": None if model is None else str(model)}, own)
+        return capacity({**options, "model": None if model is None else str(model)}, own)
     if model is not None or options or own:
         raise UsageError("--resume goes on with the options of that search: give no others")
     return _read(resume)
@@ -115,8 +116,8 @@ def _read(run: Path) -> Capacity:
     folder = RunFolder(run)
     if (told := folder.read_capacity()) is None:
         raise UsageError(
-            f"{run} is no run of orchestrate capacity: it has no {CAPACITY_FILE}; give the folder "
-            "that one wrote"
+            f"{run} is no run of orchestrate capacity: it has no {CAPACITY.asked_file}; give the "
+            "folder that one wrote"
         )
     options = {k: v for k, v in folder.read_run().asked.items() if v is not None}
     own = {name: getattr(told, name) for name in _Own.model_fields}

@@ -28,6 +28,7 @@ def capacity_row(
     least = search.first_failing if search else None
     held = [one for one in trials if one.load == most and one.held]
     failed = [one for one in trials if one.load == least and not one.held]
+    law = _law(held)
     confirming = search.confirming(most) if search and most is not None else ()
     return CapacityRow(
         key=key,
@@ -54,18 +55,18 @@ def capacity_row(
             limit.name: _median([one.times_ms.get(limit.name) for one in held])
             for limit in asked.must_hold.limits
         },
+        under_way=law.under_way if law else None,
+        by_law=law.by_law if law else None,
+        law=law.words if law else "",
         error=error,
-        **_law(held),
     )
 
 
-def _law(held: Sequence[Trial]) -> dict[str, float | str | None]:
-    """Of Little's law, the mean of the runs."""
+def _law(held: Sequence[Trial]) -> Little | None:
+    """The mean of the runs."""
     under_way = _mean([one.under_way for one in held])
     by_law = _mean([one.by_law for one in held])
-    if under_way is None or by_law is None:
-        return {}
-    return {"under_way": under_way, "by_law": by_law, "law": Little(under_way, by_law).words}
+    return None if under_way is None or by_law is None else Little(under_way, by_law)
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

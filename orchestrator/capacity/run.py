@@ -30,16 +30,10 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.verdict import Verdict
+from orchestrator.results.kinds import CAPACITY
 from orchestrator.results.records import RunRecord
 from orchestrator.results.records.capacity import CapacityRecord, CapacityRow, Trial
-from orchestrator.results.run_folder import (
-    CAPACITY_FILE,
-    CAPACITY_TABLE_FILE,
-    TRIALS_FILE,
-    RunFolder,
-    check_free,
-    create,
-)
+from orchestrator.results.run_folder import TRIALS_FILE, RunFolder, check_free, create
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed
@@ -187,8 +181,8 @@ class Searching:
 
     def _write(self) -> None:
         record = changed(self._asked.record(), rows=tuple(self._rows))
-        self._folder.replace(CAPACITY_FILE, record.json(indent=2) + "\n")
-        self._folder.replace(CAPACITY_TABLE_FILE, capacity_csv(self._rows))
+        self._folder.replace(CAPACITY.asked_file, record.json(indent=2) + "\n")
+        self._folder.replace(CAPACITY.table, capacity_csv(self._rows))
         self._write_trials()
 
     def _write_trials(self) -> None:

@@ -216,7 +216,7 @@ def _configurations(plan: Plan, loaded: Loaded) -> Iterator[str]:
                 yield f"{line},{more}\n" if under else f"{line}\n"
 
 
-def _best_lines(plan: Plan, decided: Mapping[str, Decisions], carries: Carried) -> Iterator[Line]:
+def _best_lines(plan: Plan, decided: Mapping[str, Decisions], loaded: Loaded) -> Iterator[Line]:
     best_ms, margin, rivals = plan.best_ms.tolist(), plan.margin.tolist(), plan.may_be_best
     regrets = {name: made.regret(plan).tolist() for name, made in decided.items()}
     gains = decided["dads"].gain_ms.tolist() if "dads" in decided else []

@@ -184,7 +184,7 @@ def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
         for option, group in groupby(row, key=lambda point: int(under.best[point])):
             held = [*group]
             first, last = held[0], held[-1]
-            line = {
+            line: Line = {
                 "UE slower": f"{slowdown:g}x",
                 "Mbit/s": _span(rates[first - row[0]], rates[last - row[0]]),
             }

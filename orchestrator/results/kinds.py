@@ -1,6 +1,7 @@
 """Kinds of runs, told apart by the file in which each says what it was asked.
 
 run.json  a sweep     models.json  a model sweep     increments.json     growth.json
+capacity.json, beside run.json  what a pair carries
 
 What a command takes it says itself; of what it does not take, this says what does.
 """
@@ -43,7 +44,8 @@ MODEL_SWEEP = Kind("model-sweep", "models.json", "results.csv")
 INCREMENTS = Kind("increments", "increments.json", "increments.csv")
 GROWTH = Kind("grow", "growth.json", "growth.csv")
 IN_TRANSIT = MODEL_SWEEP, INCREMENTS, GROWTH
-KINDS = SWEEP, *IN_TRANSIT
+CAPACITY = Kind("capacity", "capacity.json", "capacity.csv")
+KINDS = CAPACITY, SWEEP, *IN_TRANSIT  # a search is a sweep of loads, too
 
 
 def kind_in(folder: Path) -> Kind | None:

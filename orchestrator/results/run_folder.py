@@ -25,14 +25,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.results.json_record import Record, json_text
-from orchestrator.results.kinds import RUN_FILE, SWEEP, check_sweep, kind_in
+from orchestrator.results.kinds import CAPACITY, RUN_FILE, SWEEP, check_sweep, kind_in
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
+from orchestrator.results.records.capacity import CapacityRecord
 from splitbed.errors import RunError, UsageError
 
 SAMPLES_FILE, CELLS_FILE = "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
 UES_FILE = "ues.csv"
+TRIALS_FILE = "trials.csv"
 MOST_LINE_BYTES = 16 << 20
 """Of a line that is read; what goes on beyond is read as the next, and is damage."""
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
@@ -108,7 +110,7 @@ class RunFolder:
 
     def read_capacity(self) -> CapacityRecord | None:
         """What it carries, where that was searched; UsageError where it cannot be read."""
-        file = self.path / CAPACITY_FILE
+        file = self.path / CAPACITY.asked_file
         try:
             return CapacityRecord.from_json(json_text(file)) if file.exists() else None
         except (OSError, ValueError):

@@ -57,7 +57,7 @@ class UnderLoad:
 
 
 def under_load(plan: Plan, carries: Carried, load: Load, seed: int) -> UnderLoad:
-    """All options at all points, under `load`, drawn with `seed`. Raises UsageError for too many."""
+    """All options at all points, `load` drawn with `seed`. Raises UsageError for too many."""
     if plan.e2e_ms.size > MOST_SIMULATED:
         raise UsageError(
             f"--load {load.name}: frames of {plan.e2e_ms.size:,} configurations are more than is "

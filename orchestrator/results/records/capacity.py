@@ -14,8 +14,8 @@ class Trial(Record, frozen=True, kw_only=True):
 
     ``key`` names what is searched, ``load`` is in frames a second of each UE, or a number of UEs.
     ``broken`` names what did not hold, ``why`` says it. ``times_ms`` are those that are limited, by
-    their names; None where nothing is to be told of one. ``under_way`` is how many frames were so on
-    average, ``by_law`` how many Little's law makes it.
+    their names; None where nothing is to be told of one. ``under_way`` is how many frames were so
+    on average, ``by_law`` how many Little's law makes it.
     """
 
     key: str
@@ -92,7 +92,7 @@ class CapacityRow(Record, frozen=True, kw_only=True):
 
 
 class CapacityRecord(Record, frozen=True, kw_only=True):
-    """capacity.json: what was asked, beside the options of a sweep that run.json has; the answers."""
+    """capacity.json: what was asked beside the options of a sweep in run.json, and the answers."""
 
     slo: tuple[str, ...]
     drop_rate: str

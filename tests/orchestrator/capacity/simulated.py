@@ -12,7 +12,7 @@ from orchestrator.capacity.asked import Capacity, capacity
 from orchestrator.capacity.run import CapacityOutcome, Searching
 from orchestrator.measure.cell import cell_record
 from orchestrator.measure.watcher import Watcher
-from orchestrator.plan.load.queueing import departures
+from orchestrator.plan.load.queueing import Floats, departures
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
 from orchestrator.results.run_folder import RunFolder
@@ -55,9 +55,9 @@ class Simulated:
     def _frames(self, cell: Cell, attempt: str) -> Iterator[FrameRecord]:
         load = cell.configuration.load
         ues = max(1, len(cell.configuration.ues))
-        due_ns = np.array(load.due_ns(cell.frames, self.visits), np.float64)
+        due_ns: Floats = np.array(load.due_ns(cell.frames, self.visits), np.float64)
         if not load.offered:
-            due_ns = np.arange(cell.frames) * 1e9
+            due_ns = np.arange(cell.frames, dtype=np.float64) * 1e9
         # of several UEs one after another, the whole of which one server has
         due_ns = np.sort(np.concatenate([due_ns + 1e3 * ue for ue in range(ues)]))
         done_ns = departures(due_ns, np.full(len(due_ns), SERVICE_MS * NS_PER_MS))
