@@ -95,6 +95,17 @@ class Objective:
         """How many frames of a run it takes to tell."""
         return max(limit.frames for limit in self.limits)
 
+    def broken_alone(self, e2e_ms: float, before_ms: float) -> tuple[str, str] | None:
+        """The limit that frames one at a time break, and how; None where they may keep all.
+
+        The fastest of them took `e2e_ms`, its preprocessing `before_ms`.
+        """
+        for limit in self.limits:
+            least_ms = e2e_ms + (before_ms if limit.time == "response" else 0.0)
+            if not limit.holds(least_ms):
+                return limit.name, f"a frame alone takes {least_ms:.4g} ms at least"
+        return None
+
     @property
     def words(self) -> str:
         """As it was asked."""

@@ -27,6 +27,7 @@ from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.sweep import begun
 from orchestrator.measure.watcher import Watcher
+from orchestrator.reports.html import write_report
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.verdict import Verdict
@@ -55,6 +56,14 @@ class CapacityOutcome:
     stopped: BaseException | None
     unfinished: tuple[str, ...] = ()
     """What could not be done with it then, and why."""
+
+    def with_report(self) -> "CapacityOutcome":
+        """Once its report.html is written; it says why, where that cannot be done."""
+        try:
+            write_report(self.folder)
+        except (SplitbedError, OSError) as error:
+            return replace(self, unfinished=(f"no report: {error}",))
+        return self
 
     @property
     def exit_code(self) -> int:
@@ -88,7 +97,8 @@ def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None)
                 )
                 with Journal(folder, begun(folder, fresh)) as journal:
                     watcher.note(f"{asked.must_hold.words}; run: {folder.path}")
-                    return Searching(asked, cells, engine, journal).measure()
+                    outcome = Searching(asked, cells, engine, journal).measure()
+                return outcome.with_report()
 
 
 class Searching:
@@ -128,7 +138,11 @@ class Searching:
         row = measured_row(self._journal.run, [alone])
         if row.e2e_ms is None or not row.valid:
             return capacity_row(self._asked, key, row, None, (), error=row.reason)
-        frame_ms = row.e2e_ms + (row.preprocess_ms or 0.0)
+        before_ms = row.preprocess_ms or 0.0
+        if broken := self._asked.must_hold.broken_alone(min(row.samples_ms), before_ms):
+            bare = capacity_row(self._asked, key, row, None, ())
+            return changed(bare, bound_by=broken[0], why=broken[1])
+        frame_ms = row.e2e_ms + before_ms
         scale = self._asked.counts if self._asked.over == "ues" else self._asked.rates(frame_ms)
         search, trials = Search(scale), list[Trial]()
         while (load := search.next()) is not None and len(trials) < MOST_RUNS:

@@ -17,6 +17,8 @@ def answer(row: CapacityRow) -> str:
     """What it carries, and what bounds it."""
     if row.error:
         return f"{row.place}: no answer, {row.error}."
+    if row.last_passing is None and row.first_failing is None:
+        return f"{row.place} carries nothing within {row.bound_by}: {row.why}."
     if row.last_passing is None:
         assert row.first_failing is not None
         return (

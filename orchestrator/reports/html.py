@@ -48,7 +48,9 @@ def html(told: Facts) -> str:
     """The page that draws `told`."""
     css = _asset("dashboards", "page.css") + _asset("page", "report.css")
     script = _asset("dashboards", "pictures.js")
-    script += "".join(_asset("page", f"{name}.js") for name in ("plots", "panels", "report"))
+    script += "".join(
+        _asset("page", f"{name}.js") for name in ("plots", "panels", "capacity", "report")
+    )
     # modules in one file see one another without asking
     script = re.sub(r"^import [^;]*;\n", "", script, flags=re.M)
     parts = {

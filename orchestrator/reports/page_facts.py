@@ -10,6 +10,7 @@ import numpy as np
 from netem.proof import RATE_TOLERANCE
 from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
 from orchestrator.ask.topology import called
+from orchestrator.reports.capacity_facts import capacity_facts
 from orchestrator.reports.export import sent_bytes
 from orchestrator.reports.load_table import load_lines
 from orchestrator.reports.stages import taken_ms
@@ -24,7 +25,7 @@ from orchestrator.results.judgement.words import listed, lost_words, within
 from orchestrator.results.reading import Reading, read_folder
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import COLUMNS, Row
-from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE
+from orchestrator.results.run_folder import CELLS_FILE, SAMPLES_FILE, RunFolder
 from splitbed.timeline import NS_PER_MS, Timeline, is_hop
 
 Facts = dict[str, object]
@@ -39,13 +40,17 @@ def facts(run: Path) -> Facts:
 
     Raises UsageError for what is no run, or a newer one's.
     """
-    reading = read_folder(run)
-    table = reading.rows
+    reading, searched = read_folder(run), RunFolder(run).read_capacity()
+    both = [*zip(reading.rows, reading.cells, strict=True)]
+    if searched:  # whose loads are runs of a search: what came of them is its answer
+        both = [(row, cell) for row, cell in both if not row.load]
+    table = [row for row, _ in both]
     filled = [name for name in COLUMNS if any(getattr(row, name) is not None for row in table)]
     told: Facts = {
         "run": run.resolve().name,
         "model": reading.run.model.name,
-        "verdict": _verdict(reading.run, table),
+        "verdict": _own_verdict(reading.run) if searched else _verdict(reading.run, table),
+        "capacity": capacity_facts(searched) if searched else None,
         "unread": _unread(run, reading),
         "stages": [*stages_of(reading.run.flow), "network"],
         "hops": FLOWS[reading.run.flow].hops,
@@ -55,7 +60,7 @@ def facts(run: Path) -> Facts:
         "cells": [
             _cell_facts(row, cell, reading.timelines_of(cell))
             | {"row": {name: getattr(row, name) for name in filled} | dict(row.of_flow)}
-            for row, cell in zip(table, reading.cells, strict=True)
+            for row, cell in both
         ],
         "loads": load_lines(table),
         "predicted": [_predicted_line(row) for row in reading.every if row.predicted],
@@ -82,6 +87,11 @@ def _verdict(run: RunRecord, table: Sequence[Row]) -> Facts:
     if not table:
         reasons.append("no cell has ended")
     return {"word": word, "reasons": reasons, "advice": list(advised(run, table))}
+
+
+def _own_verdict(run: RunRecord) -> Facts:
+    """As a search says it of itself."""
+    return {"word": run.verdict or "NOT ENDED", "reasons": run.reasons, "advice": run.advice}
 
 
 def _unread(run: Path, reading: Reading) -> list[str]:

@@ -14,7 +14,7 @@ export function capacity({ words, unit, rows, heads, lines }) {
       draw: (width) => (names.length ? [map(names.map((name) => ({ name })), links, ({ name }, column) => {
         const found = over(links[column]).find((row) => row.name === name);
         if (!found) return null;
-        const { answer: title, holds, bound } = found;
+        const { says: title, holds, bound } = found;
         if (!isNumber(holds)) return { words: [bound], title, failed: true };
         return {
           words: [`${Number(holds.toPrecision(3))} ${unit}`, bound], title,

@@ -3,6 +3,7 @@
 import {
   choose, figure, figures, isNumber, list, ms, panel, report, size, table, tick, times,
 } from "./panels.js";
+import { capacity } from "./capacity.js";
 import { Palette, bars, element, worded } from "./pictures.js";
 import { axes, dot, followSteps, limit, map, spread, steps, waterfall } from "./plots.js";
 
@@ -366,6 +367,7 @@ function predicted() {
 }
 
 verdict();
+if (told.capacity) capacity(told.capacity);
 predicted();
 loads();
 if (cells.length) [stages, crossover, compression, latencies, frame, accuracy, link, allRows].forEach((make) => make());
