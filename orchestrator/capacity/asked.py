@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from orchestrator.ask.load import MOST_FPS, MOST_FRAMES, Load, load_named
+from orchestrator.ask.load import MOST_FPS, Load, load_named
+from orchestrator.ask.load.trace_file import MOST_FRAMES
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.capacity.objective import USUAL_DROPS, Objective, objective
 from orchestrator.capacity.search import WITHIN, Scale, readable
@@ -20,7 +21,7 @@ from splitbed.errors import UsageError
 
 Place = str | Path
 
-USUAL_SECONDS, USUAL_IN_FLIGHT = 10.0, 1
+USUAL_SECONDS, USUAL_IN_FLIGHT = 10.0, 8
 """Of a run, at least; and how many frames may be under way, where no number is given."""
 Kind = Literal["fps", "poisson"]
 _KINDS: tuple[Kind, ...] = ("fps", "poisson")

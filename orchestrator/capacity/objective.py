@@ -78,6 +78,11 @@ class DropLimit:
     most: float
     most_itself: bool
 
+    @property
+    def frames(self) -> int:
+        """How many frames it takes for one that is lost not to decide it, where any may be."""
+        return math.ceil(2 / self.most) if self.most else 1
+
     def holds(self, share: float) -> bool:
         """Whether so many may be lost."""
         return share < self.most or (self.most_itself and share == self.most)
@@ -92,8 +97,9 @@ class Objective:
 
     @property
     def frames(self) -> int:
-        """How many frames of a run it takes to tell."""
-        return max(limit.frames for limit in self.limits)
+        """How many frames a run offers to tell, though some of them are lost."""
+        came = max(math.ceil(limit.frames / (1 - self.drops.most / 2)) for limit in self.limits)
+        return max(came, self.drops.frames)
 
     def broken_alone(self, e2e_ms: float, before_ms: float) -> tuple[str, str] | None:
         """The limit that frames one at a time break, and how; None where they may keep all.

@@ -31,6 +31,7 @@ from orchestrator.reports.html import write_report
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.verdict import Verdict
+from orchestrator.results.judgement.words import place_words
 from orchestrator.results.kinds import CAPACITY
 from orchestrator.results.records import RunRecord
 from orchestrator.results.records.capacity import CapacityRecord, CapacityRow, Trial
@@ -151,7 +152,8 @@ class Searching:
             self._trials.append(trial)
             search.tell(load, held=trial.held)
             self._write_trials()
-            self._engine.watcher.note(trial_words(trial, self._asked.amount(load)))
+            told = trial_words(place_words(row), self._asked.amount(load), trial)
+            self._engine.watcher.note(told)
         error = "" if load is None else f"after {MOST_RUNS} runs there is no answer: too noisy"
         return capacity_row(self._asked, key, row, search, trials, error=error)
 

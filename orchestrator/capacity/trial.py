@@ -90,9 +90,9 @@ def _broken(
             break
     for limit in asked.limits:
         ms = times_ms[limit.name]
-        if ms is None:
+        if ms is None and asked.drops.holds(share):
             yield limit.name, f"{whole.done} frames are too few to tell {limit.name}"
-        elif not limit.holds(ms):
+        elif ms is not None and not limit.holds(ms):
             told = f"{ms:.4g} ms" if math.isfinite(ms) else "that of frames that were lost"
             yield limit.name, f"{limit.name} is {told}"
     late_ms = row.schedule_error_ms

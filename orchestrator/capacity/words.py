@@ -59,8 +59,9 @@ def _amount(row: CapacityRow) -> str:
     return row.amount(row.last_passing or 0.0)
 
 
-def trial_words(row: Trial, amount: str) -> str:
+def trial_words(place: str, amount: str, trial: Trial) -> str:
     """A run, as it has ended."""
-    told = ", ".join(f"{name} {ms:.4g} ms" for name, ms in row.times_ms.items() if ms is not None)
-    times = f" ({told})" if told else ""
-    return f"{row.key} under {amount}: {'holds' if row.held else row.why}{times}"
+    if not trial.held:
+        return f"{place}, {amount}: does not hold, {trial.why}"
+    told = [f"{name} {ms:.4g} ms" for name, ms in trial.times_ms.items() if ms is not None]
+    return f"{place}, {amount}: holds, {', '.join(told)}"

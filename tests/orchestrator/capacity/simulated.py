@@ -69,7 +69,7 @@ class Simulated:
                 told |= {
                     "outcome": "ok",
                     "due_ns": int(due),
-                    "start_ns": start,
+                    "start_ns": int(due),
                     "done_ns": int(done),
                 }
             yield FrameRecord.from_plain(told)
