@@ -7,6 +7,7 @@ import typer
 
 from orchestrator.api.options import (
     CodecWords,
+    EdgeWords,
     FlowWords,
     ImpairmentWords,
     InputWords,
@@ -40,7 +41,7 @@ _Within = Annotated[
 @capacity_app.command()
 @grouped(
     *(InputWords, ModelWords, SplitWords, FlowWords, CodecWords, LinkWords, ImpairmentWords),
-    *(PaceWords, LoadWords, NodeWords, OutWords),
+    *(PaceWords, LoadWords, EdgeWords, NodeWords, OutWords),
     load="fps or poisson; with --ues 1:32 with a rate, as fps:10. [fps]",
     in_flight="Frames under way at once, at most. [8]",
     ues="A list, 1,4: the rate with each; a range, 1:32: how many at --load fps:10. [1]",
