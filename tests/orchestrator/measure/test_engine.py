@@ -132,8 +132,13 @@ def test_the_next_visit_may_depend_on_what_the_journal_says_of_the_one_before(
     ("call", "where"),
     [
         (
-            r"\.run_frame\(",  # of a cell, of a start, while part 1 grows
-            {"measure/frames.py", "measure/arriving.py", "transit/growth/growing.py"},
+            r"\.run_(frame|alone|next)\(",  # of a cell, of a start, while part 1 grows, for LoadGen
+            {
+                "clients/loadgen/run.py",
+                "measure/arriving.py",
+                "measure/frames.py",
+                "transit/growth/growing.py",
+            },
         ),
         (r"\.proofs\.prove\(", {"measure/cell.py"}),
         (r"\bmodel_copy\(", set()),  # which checks nothing
