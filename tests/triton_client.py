@@ -1,9 +1,11 @@
 """What a user of tritonclient writes; run in an environment that has it, and nothing of ours.
 
-triton_client.py URL MODEL IN.npy OUT.npz
+triton_client.py URL MODEL IN.npy OUT.npz [CERTS]
 """
 
 import sys
+from functools import partial
+from pathlib import Path
 from threading import Semaphore
 
 import numpy as np
@@ -12,10 +14,32 @@ import tritonclient.grpc as triton
 AT_ONCE = 4
 
 
-def main(url: str, model: str, given: str, came: str) -> None:
+def opened(url: str, certs: str) -> triton.InferenceServerClient:
+    """A client, with the certificate and the token of a folder, if that is told."""
+    if not certs:
+        return triton.InferenceServerClient(url)
+    folder = Path(certs)
+    client = triton.InferenceServerClient(
+        url,
+        ssl=True,
+        root_certificates=str(folder / "ca.pem"),
+        certificate_chain=str(folder / "client.pem"),
+        private_key=str(folder / "client.key"),
+    )
+    token = (folder / "token").read_text().strip()
+    for name in (
+        *("is_server_live", "is_server_ready", "is_model_ready"),
+        *("get_model_metadata", "infer", "async_infer"),
+    ):
+        bearing = partial(getattr(client, name), headers={"authorization": f"Bearer {token}"})
+        setattr(client, name, bearing)
+    return client
+
+
+def main(url: str, model: str, given: str, came: str, certs: str = "") -> None:
     """Ask for what the model makes of an array: once, several times at once, and wrongly."""
     array = np.load(given)
-    with triton.InferenceServerClient(url) as client:
+    with opened(url, certs) as client:
         assert client.is_server_live() and client.is_server_ready()
         assert client.is_model_ready(model) and not client.is_model_ready("another")
         told = client.get_model_metadata(model)

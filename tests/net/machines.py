@@ -26,6 +26,7 @@ UE, EDGE = "10.88.0.1", "10.88.0.2"
 CONTROL = {"ue": "10.88.1.1", "edge": "10.88.2.1", "cloud": "10.88.3.1"}
 METRICS = {side: f"{host}:910{number}" for number, (side, host) in enumerate(CONTROL.items(), 1)}
 DATA_PORT, CONTROL_PORT = 50051, 50052
+CLIENTS = f"{CONTROL['ue']}:8001"
 CLOCK_AHEAD_S = 5000
 AHEAD_S = {"edge": CLOCK_AHEAD_S, "cloud": 9000}
 _BOOT = 'for other; do mount -t tmpfs tmpfs "$other" || exit; done; exec sleep infinity'
@@ -208,6 +209,7 @@ def _certify(certs: Path, names: Sequence[str], wires: Sequence[Wire]) -> None:
     for wire in wires:
         hosts[wire.near].append(wire.near_address)
         hosts[wire.far].append(wire.far_address)
+    hosts["client"].append("10.88.1.100")
     own = [word for one, at in hosts.items() for word in ("--node", f"{one}={','.join(at)}")]
     subprocess.run(
         [sys.executable, "-m", "splitbed.cli", "certs", "init", str(certs), *own, "--token"],
@@ -236,6 +238,7 @@ def _write_config(name: str, folder: Path, certs: Path, place: _Place, *, shaped
         "name": name,
         "control": f"{CONTROL[name]}:{CONTROL_PORT}",
         "metrics": METRICS[name],
+        **({"infer": CLIENTS} if name == "ue" else {}),
         "tls": _tls(certs, name),
         "token_file": str(certs / "token"),
         "log": "json",

@@ -6,11 +6,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.net.machines import CLOCK_AHEAD_S, Machines, brought_up
+from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.testbed.local import local_model
+from splitbed.wire import max_abs_diff
+from tests.net.machines import CLIENTS, CLOCK_AHEAD_S, Machines, brought_up
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
 from tests.node.loopback import small_model
+from tests.triton import asked_by_triton
 
 SIDE = 96  # maps of 0.3 MB: the first two frames that tbf lets pass at once weigh little
 pytestmark = pytest.mark.usefixtures("backend")
@@ -60,6 +65,31 @@ def test_other_flows_are_measured_between_machines_as_well(
         assert float(row["max_abs_diff"] or 0) < 1e-6
     if flow == "remote-source":
         assert "ends on another clock than it began" in table[1]["reason"]
+
+
+def test_clients_are_answered_on_the_machine_of_the_ue(
+    machines: Machines, folder: Path, tmp_path: Path
+) -> None:
+    model = small_model(tmp_path / "small.onnx", SIDE)
+    array = np.ones((1, 3, SIDE, SIDE), np.float32)
+    with local_model(sweep_config({"model": str(model)})) as local, local.whole() as session:
+        expected = session.run({"image": array})
+    asked = ["--model", str(model), "--split", "3:3", "--bw", "50", "--no-delivery"]
+    asked += ["--topology", str(machines.topology), "--out", str(tmp_path / "run")]
+    serving = machines.popen([*ORCHESTRATE, "serve", *asked])
+    try:
+        assert serving.stdout
+        assert f"small is served at {CLIENTS}" in serving.stdout.readline()
+        outputs = asked_by_triton(
+            *(CLIENTS, "small", array, tmp_path),
+            certs=folder / "certs",
+            within=machines.orchestrator,
+        )
+    finally:
+        serving.terminate()
+        out, err = serving.communicate(timeout=60)
+    assert max_abs_diff(outputs, expected) < 1e-3
+    assert "VALID" in out, err
 
 
 def rows(run: Path) -> list[dict[str, str]]:
