@@ -132,7 +132,7 @@ def loadgen(
     from orchestrator.clients.loadgen.run import run
 
     wanted = LoadgenAsked(scenario, target_qps, latency_ms, duration_s, queries, samples_per_query)
-    own = {"bw": bw, "in_flight": in_flight, "delivery": delivery, "min_runs": samples}
+    own = {"bw": bw, "in_flight": in_flight, "delivery": delivery, "runs": samples}
     config = config_of(model, asked | own)
     with watching(metrics, None) as watcher:
         outcome = run(config, wanted, watcher)
