@@ -88,7 +88,7 @@ class CellMeasurement:
             clocks.begin()
         ready = self.set_up(cell)
         with self.parts.each_paced(asked) as slowed:
-            self._frames(cell, record.attempt, keep)
+            self._frames(cell, record, keep)
         if clocks:
             clocks.read()
         after = proved(self.bed, self.watcher, cell.ways)
@@ -126,9 +126,10 @@ class CellMeasurement:
         self.parts.warm()
         return SetUp(read_back, proofs, delivery_ms, meter)
 
-    def _frames(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:
+    def _frames(self, cell: Cell, record: CellRecord, keep: Callable[[Taken], None]) -> None:
+        attempt = record.attempt
         if cell.configuration.load.offered:
-            self._offer(cell, attempt, keep)
+            self._offer(cell, record, keep)
             return
         # after whole rounds of the inputs, which every cell takes in the same order: so times and
         # sizes of all cells rest on the same inputs, whatever their codec and however many frames
@@ -146,10 +147,11 @@ class CellMeasurement:
         for _ in frames.take(choosing, attempt, keep):
             pass
 
-    def _offer(self, cell: Cell, attempt: str, keep: Callable[[Taken], None]) -> None:
-        offering = Offering(self.bed, self.parts, self.limits, self.config.seed)
+    def _offer(self, cell: Cell, record: CellRecord, keep: Callable[[Taken], None]) -> None:
+        # a block draws anew: what is confirmed is no one draw
+        offering = Offering(self.bed, self.parts, self.limits, self.config.seed + record.block)
         each = {one.ue: one for one in cell.configuration.each}
-        streams = {ue: offering.offered(cell, one, attempt) for ue, one in each.items()}
+        streams = {ue: offering.offered(cell, one, record.attempt) for ue, one in each.items()}
         for taken in merged(streams, set()) if len(each) > 1 else streams.popitem()[1]:
             keep(taken)
             if taken.record.ended:

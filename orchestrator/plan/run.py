@@ -166,8 +166,10 @@ def _predictor(
 
 
 def loaded(plan: Plan, config: SweepConfig) -> Loaded:
-    """Under the load of `config`, where frames come at times of their own."""
+    """Under the load of `config`, where frames come at times of their own. Raises UsageError."""
     carries, load = carried(plan), config.loads[0]
+    if len(config.loads) > 1:
+        raise UsageError(f"--load {','.join(config.load)}: a plan is for one load: give one")
     return Loaded(carries, under_load(plan, carries, load, config.seed) if load.open else None)
 
 

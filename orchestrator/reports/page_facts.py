@@ -126,7 +126,7 @@ def _choice_facts(choice: Choice, table: Sequence[Row]) -> Facts:
 
 ANSWER = (
     "link", "choose", "end to end", "may be as fast", "by how much", "accuracy lost",
-    "fastest without loss", "most frames a second, predicted",
+    "fastest without loss", "most frames a second",
 )  # fmt: skip
 """Headings of what to choose."""
 

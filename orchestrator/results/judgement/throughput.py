@@ -1,7 +1,8 @@
 """Which cut is best for frames a second, beside the one that is fastest for a single frame.
 
-With several frames under way a pair does as many a second as its slowest stage. Of frames that went
-one after another that is a prediction: as if every stage had a processor of its own, preprocessing
+With several frames under way a pair does as many a second as its slowest stage. Of a closed load
+with several in flight what came is measured. Of frames that went one after another there is a
+prediction: as if every stage had a processor of its own, preprocessing
 too, and a link were taken for what its data takes there besides its delay, which is in no other
 frame's way.
 """
@@ -22,7 +23,7 @@ CLEARLY = 1.05
 
 @dataclass(frozen=True)
 class Throughput:
-    """Frames a second of a row, as its slowest stage predicts them."""
+    """Frames a second of a row: as its `slowest` stage predicts them, measured where none is."""
 
     row: Row
     fps: float
@@ -30,16 +31,24 @@ class Throughput:
 
     @property
     def words(self) -> str:
-        """As `stage2: 48.2 (uplink)`."""
-        return f"{self.row.label}: {self.fps:.3g} ({self.slowest})"
+        """As `stage2: 48.2, predicted (uplink)`."""
+        how = f"predicted ({self.slowest})" if self.slowest else "measured"
+        return f"{self.row.label}: {self.fps:.3g}, {how}"
+
+    @property
+    def figure(self) -> str:
+        """As `48.2 (uplink)`, or `48.2`."""
+        return f"{self.fps:.3g}" + (f" ({self.slowest})" if self.slowest else "")
 
 
 def throughput_of(row: Row) -> Throughput | None:
-    """That of a row; None where its stages do not tell.
+    """That of a row; None where its stages do not tell, as of several UEs or an open load.
 
     Other flows than uplink have stages that several nodes do, of which a row has the sum.
     """
-    if row.flow != UPLINK or row.e2e_ms is None:
+    if row.load.startswith("closed") and row.delivered_fps:
+        return Throughput(row, row.delivered_fps, "")
+    if row.flow != UPLINK or row.e2e_ms is None or row.ues > 1 or row.load:
         return None
     stages = {name: _kept_ms(row, name) for name in (PREPROCESS, *stages_of(row.flow))}
     told = {name: ms for name, ms in stages.items() if ms is not None}
@@ -72,22 +81,24 @@ def most_frames(choice: Choice) -> Throughput | None:
 
 def frames_advice(chosen: Sequence[Choice]) -> list[str]:
     """Where another is clearly better for frames a second than the one to choose for a frame."""
-    said = [words for choice in chosen if (words := _apart(choice))]
-    if not said:
-        return []
-    return [
-        "For frames a second, predicted by the slowest stage with several under way and a "
-        f"processor for every stage: {listed(said, 'and')}."
-    ]
+    told = {True: list[str](), False: list[str]()}
+    for choice in chosen:
+        if (most := most_frames(choice)) and (words := _apart(choice, most)):
+            told[bool(most.slowest)].append(words)
+    heads = {
+        True: "For frames a second, predicted by the slowest stage with several under way and a "
+        "processor for every stage",
+        False: "For frames a second, measured",
+    }
+    return [f"{heads[how]}: {listed(said, 'and')}." for how, said in told.items() if said]
 
 
-def _apart(choice: Choice) -> str:
-    most, best = most_frames(choice), choice.best
+def _apart(choice: Choice, most: Throughput) -> str:
+    best = choice.best
     own = throughput_of(best) if best else None
-    if most is None or own is None or best is None or most.fps < CLEARLY * own.fps:
+    if own is None or best is None or most.fps < CLEARLY * own.fps:
         return ""
-    where = f"{choice.link}, UE {choice.ue}" if choice.ue else choice.link
     return (
-        f"at {where} best is {most.row.label}, {most.fps:.3g} ({most.slowest}), "
-        f"against {own.fps:.3g} ({own.slowest}) of {best.label}, which takes a single frame least"
+        f"at {choice.conditions.words} best is {most.row.label}, {most.figure}, "
+        f"against {own.figure} of {best.label}, which takes a single frame least"
     )

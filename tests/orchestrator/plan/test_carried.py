@@ -1,16 +1,24 @@
 """What a plan says of frames a second and of times under a load."""
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from netem.wire import wire_bytes
+from orchestrator.ask.load import load_named
 from orchestrator.plan.grid import Floats, grid
 from orchestrator.plan.load.forecast import carried, response
 from orchestrator.plan.load.processors import Processors
 from orchestrator.plan.load.queueing import Source
+from orchestrator.plan.load.under import UnderLoad, under_load
+from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, make_plan
+from orchestrator.plan.run import Loaded, write
+from orchestrator.results.run_folder import RunFolder
+from splitbed.errors import UsageError
 from tests.orchestrator.plan.test_plan import planned, predictor
 
 NETWORK, EARLY, CODED, LATE, DEVICE = range(5)
@@ -104,3 +112,50 @@ def test_what_is_dropped_is_what_is_not_carried() -> None:
     due_ms = due(1e3 / (2 * told.fps[EARLY, 0]), 3000)
     found = response(told.stages, due_ms, Source(8, most=1, drop="oldest"))
     assert found.dropped[EARLY, 0] == pytest.approx(0.5, abs=0.02)
+
+
+def under(plan: Plan, word: str, in_flight: int = 8) -> UnderLoad:
+    return under_load(plan, carried(plan), load_named(word, in_flight), seed=0)
+
+
+def test_the_best_under_a_load_is_one_that_sustains_it() -> None:
+    plan = planned("20,1000")
+    told = under(plan, "poisson:30")
+    for point in range(2):
+        best = int(told.best[point])
+        assert told.middle.sustained[best, point]
+        held = told.middle.median_ms[told.middle.sustained[:, point], point]
+        assert told.middle.median_ms[best, point] == held.min()
+    assert (under(plan, "fps:900").best == -1).all()
+
+
+def test_ends_of_a_response_hold_it() -> None:
+    told = under(make_plan(predictor(), grid("20,1000", "0,20", "1")), "poisson:20")
+    assert (told.fast.median_ms <= told.middle.median_ms).all()
+    held = told.slow.sustained
+    assert held.any()
+    assert (told.middle.median_ms[held] <= told.slow.median_ms[held]).all()
+
+
+def test_what_is_not_sustained_has_no_time(tmp_path: Path) -> None:
+    plan = planned("1,1000")
+    told = Loaded(carried(plan), under(plan, "fps:25"))
+    write(plan, decisions(plan), RunFolder(tmp_path), told)
+    with (tmp_path / "plan.csv").open() as file:
+        lines = [*csv.DictReader(file)]
+    assert {line["sustained"] for line in lines} == {"true", "false"}
+    for line in lines:
+        assert bool(line["response_ms"]) == (line["sustained"] == "true")
+        if line["sustained"] == "true":
+            assert float(line["response_low_ms"]) <= float(line["response_ms"]) + 1e-3
+    with (tmp_path / "best.csv").open() as file:
+        for line in csv.DictReader(file):
+            here = [one for one in lines if float(one["bw_mbit"]) == float(line["bw_mbit"])]
+            alike = [one for one in here if one["response_ms"]]
+            least = min((float(one["response_ms"]) for one in alike), default=None)
+            assert line["load_response_ms"] == ("" if least is None else f"{least:g}")
+
+
+def test_more_than_can_be_simulated_is_refused() -> None:
+    with pytest.raises(UsageError, match="more than is simulated"):
+        under(planned("1:1000:80", "0:50:80"), "fps:10")

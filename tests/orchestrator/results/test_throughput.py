@@ -32,7 +32,7 @@ def test_a_row_does_as_many_as_its_slowest_stage() -> None:
     found = throughput_of(SECOND)
     assert found is not None
     assert (found.fps, found.slowest) == (50, "part 1")
-    assert found.words == "cut6 (6:3): 50 (part 1)"
+    assert found.words == "cut6 (6:3): 50, predicted (part 1)"
 
 
 def test_a_link_s_delay_is_in_nobody_s_way() -> None:
@@ -70,3 +70,19 @@ def test_what_may_not_be_recommended_is_not_best_for_frames() -> None:
     lossy = row("6:3", (1.0, 5.0, 2.0, 5.0, 2.0, 1.0, 0.0, 60.0), lossless=False, codec="int4")
     (choice,) = choices([NETWORK, FIRST, lossy, DEVICE])
     assert (most := most_frames(choice)) is not None and most.row is FIRST
+
+
+def test_of_several_in_flight_what_came_is_told() -> None:
+    load = {"load": "closed, 4 in flight", "sustained": True, "response_ms": 40.0}
+    table = [
+        row(one.split, (1.0,) + (one.e2e_ms or 0.0,) * 7, **load, delivered_fps=fps)
+        for one, fps in ((NETWORK, 20.0), (FIRST, 31.0), (SECOND, 45.0), (DEVICE, 11.0))
+    ]
+    (said,) = [line for line in advice(table) if "frames a second" in line]
+    assert said.startswith("For frames a second, measured: at 20 Mbit/s, closed, 4 in flight")
+    assert "best is cut6 (6:3), 45, against 31 of cut3" in said
+
+
+def test_nothing_is_predicted_of_an_open_load_or_of_several_ues() -> None:
+    assert throughput_of(row("3:6", (1.0,) * 8, load="fps:10", delivered_fps=10.0)) is None
+    assert throughput_of(row("3:6", (1.0,) * 8, ues=4)) is None
