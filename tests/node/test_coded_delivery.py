@@ -272,12 +272,14 @@ def test_what_came_has_been_tried_before_its_last_byte_was_there(
     shared: Splits, tmp_path: Path
 ) -> None:
     (there := tmp_path / "there").mkdir()
-    parcel, _ = pack_coded(_whole(shared), tmp_path, "int8")
-    with decoding(there, 1 << 20) as (decode, _):
-        cut = receive(parcel.pieces(), there, LIMITS, decode).cut
-    asked = cut.asked(threads=1)
-    assert KNOWN.holds(asked.files, asked.run)
-    assert [file.name for file in there.iterdir()] == ["part.onnx"]
+    base: Path | None = None
+    for coder in ("int8:8+zstd", "update:8:16"):
+        parcel, _ = pack_coded(_whole(shared), tmp_path, coder)
+        with decoding(there, 1 << 20, update_of=base) as (decode, _):
+            cut = receive(parcel.pieces(), there, LIMITS, decode).cut
+        asked, base = cut.asked(threads=1), cut.part.path
+        assert KNOWN.holds(asked.files, asked.run), coder
+        assert [file.name for file in there.iterdir()] == ["part.onnx"]
 
 
 def test_a_delivery_that_is_given_up_does_not_wait_for_what_is_to_be_decoded(
