@@ -86,7 +86,13 @@ class Scenario(Frozen):
 
     def config(self) -> SweepConfig:
         """The sweep that it asks for. Raises UsageError."""
-        return sweep_config({key.replace("-", "_"): value for key, value in self.sweep.items()})
+        asked = sweep_config({key.replace("-", "_"): value for key, value in self.sweep.items()})
+        if loads := [load.words for load in asked.loads if load.offered]:
+            raise UsageError(
+                f"the scenario {self.name} asks for the load {loads[0]}, and its tables are of "
+                "frames that come one at a time: leave load:, or give it to a sweep"
+            )
+        return asked
 
     def markdown(self) -> str:
         """The filled-in template."""

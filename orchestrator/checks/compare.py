@@ -55,6 +55,7 @@ class Change:
             "codec": point.codec,
             "link": point.link,
             "ue": point.ue,
+            "load": point.load,
             "a_ms": self.base_ms,
             **_as_told("a", self.base_interval),
             "b_ms": self.other_ms,
@@ -220,12 +221,14 @@ def _inputs(model: ModelFacts) -> list[object]:
 
 def lines(comparison: Comparison) -> Sequence[dict[str, object]]:
     """A table: times with intervals, in milliseconds."""
+    loaded = any(change.point.load for change in comparison.changes)
     return [
         {
             "split": change.point.split,
             "codec": change.point.codec,
             "link": change.point.link,
             "UE": change.point.ue,
+            **({"load": change.point.load} if loaded else {}),
             "A ms": _with_interval(change.base_ms, change.base_interval),
             "B ms": _with_interval(change.other_ms, change.other_interval),
             "B/A": _ratio(change),

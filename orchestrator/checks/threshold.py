@@ -196,4 +196,5 @@ def _because(row: Row) -> str:
 
 def _name(row: Row) -> str:
     pace = f", UE {pace_words([row])}" if row.ue else ""
-    return f"{cut_name(row.split_name, row.split)} {row.codec} over {row.link}{pace}"
+    load = f" under {row.load}" if row.load else ""
+    return f"{cut_name(row.split_name, row.split)} {row.codec} over {row.link}{pace}{load}"

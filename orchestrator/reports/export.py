@@ -187,6 +187,17 @@ def valid_word(row: Row) -> str:
     return "VALID" if row.valid else "INVALID"
 
 
+def _responds(row: Row) -> str:
+    """The median from when a frame was due, and how far out its frames tell."""
+    if row.sustained is None:
+        return ""
+    if not row.sustained:
+        return "not sustained"
+    tails = {"95": row.response_p95_ms, "99": row.response_p99_ms}
+    told = [f" [{name} %: {figure(ms, 1)}]" for name, ms in tails.items() if ms is not None]
+    return "".join([figure(row.response_ms, 1), *told[-1:]])
+
+
 def _share(value: float | None) -> str:
     return "" if value is None else figure(value, 3)
 
@@ -199,11 +210,13 @@ _BEFORE: dict[str, Callable[[Row], str]] = {
     "codec": lambda row: row.codec,
     "link": lambda row: row.link,
     "ue": lambda row: row.ue,
+    "load": lambda row: row.load,
     "intermediate_tensors": lambda row: str(row.intermediate_tensors),
     _SENT: sent_mb,
 }
 """Column, or what is made of several, -> its text; those of parts and hops are behind them."""
 _AFTER: dict[str, Callable[[Row], str]] = {
+    "response_ms": _responds,
     "e2e_ms": lambda row: with_interval(row, 1),
     "e2e_over_bound": lambda row: figure(row.e2e_over_bound, 3),
     "speedup_vs_best_anchor": lambda row: figure(row.speedup_vs_best_anchor, 2),
@@ -211,7 +224,7 @@ _AFTER: dict[str, Callable[[Row], str]] = {
     "accuracy_drop": lambda row: _share(row.accuracy_drop),
     "valid": valid_word,
 }
-_OPTIONAL = ("ue", "accuracy", "accuracy_drop")
+_OPTIONAL = ("ue", "load", "response_ms", "accuracy", "accuracy_drop")
 _NOTES = (
     "Times are medians of the counted frames [exact interval, and in how many cases such a one "
     "holds the median; of fewer frames than 6, their range]; MB is 10^6 bytes; over bound is "

@@ -10,6 +10,18 @@ from orchestrator.results.rows import Row
 
 NOT_SUSTAINED = "not sustained"
 
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else str(value)
+
+
+def _response(row: Row) -> str:
+    if row.sustained is False:
+        return NOT_SUSTAINED
+    tails = ", ".join(figure(ms, 1) for ms in (row.response_p95_ms, row.response_p99_ms))
+    return f"{figure(row.response_ms, 1)} ({tails})"
+
+
 _KEYS: dict[str, Callable[[Row], str]] = {
     "split": lambda row: row.with_codec,
     "under": lambda row: row.conditions.words,
@@ -25,9 +37,7 @@ _NUMBERS: dict[str, Callable[[Row], str]] = {
     "a second\n(of those due)": lambda row: (
         f"{figure(row.delivered_fps, 1)} ({figure(row.offered_fps, 1)})"
     ),
-    "response ms": lambda row: _response(row, row.response_ms),
-    "95 %": lambda row: _response(row, row.response_p95_ms),
-    "99 %": lambda row: _response(row, row.response_p99_ms),
+    "response ms\n(95 %, 99 %)": _response,
     "waiting ms": lambda row: figure(row.wait_ms, 1),
 }
 
@@ -53,11 +63,3 @@ def load_lines(table: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 def _one_line(head: str) -> str:
     return head.replace("\n", " ")
-
-
-def _count(value: int | None) -> str:
-    return UNKNOWN if value is None else str(value)
-
-
-def _response(row: Row, ms: float | None) -> str:
-    return NOT_SUSTAINED if row.sustained is False else figure(ms, 1)

@@ -71,6 +71,11 @@ def test_frames_begin_as_they_are_due_and_every_one_is_told(splits: Splits) -> N
 def test_a_source_that_cannot_keep_up_drops_what_waits_and_counts_it(splits: Splits) -> None:
     frames = offer(splits, load_named("burst:20/0.05"), 60)
     assert {frame.outcome for frame in frames} == {"ok"}  # of these none is dropped
+    # each of a burst has waited for all before it, from when they all were due
+    responses = [fate.done_ns - fate.due_ns for frame in frames[:20] if (fate := frame.fate)]
+    assert responses == sorted(responses)
+    took = [frame.stages[-1].end_ns - frame.stages[0].start_ns for frame in frames[:20]]
+    assert responses[-1] >= sum(took)
     found = told(offer(splits, load_named("burst:20/0.05", queue=2, drop="newest"), 60))
     assert found.dropped_source >= 17
     assert found.offered == found.done + found.dropped_source == 60
