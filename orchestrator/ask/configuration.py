@@ -80,6 +80,7 @@ class Configuration:
             codec=codec,
             device_model=self.device_model and k == self.k,
             pace=own.pace or self.pace,
+            load=own.load or self.load,
             link=link,
             ues=(),
             ue=own.name,

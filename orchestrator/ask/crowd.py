@@ -10,6 +10,7 @@ from typing import Protocol
 from netem.spec import LinkSpec, symmetric
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.links import USUAL_QUEUE, OwnShape, queue_for
+from orchestrator.ask.load import Load
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.topology import Namespaces, UePlace
@@ -44,6 +45,7 @@ class OwnUe:
     """After how many layers that is, once the model is known."""
     codec: str | None = None
     pace: Pace | None = None
+    load: Load | None = None
     shape: OwnShape = _NO_SHAPE
 
     @property
@@ -79,6 +81,7 @@ class OwnUe:
         said = [f"split {self.split}"] if self.split else []
         said += [self.codec] if self.codec else []
         said += [self.pace.words] if self.pace else []
+        said += [self.load.words] if self.load else []
         return ", ".join([*said, *(f"{name} {value}" for name, value in own.items())])
 
 
@@ -101,7 +104,7 @@ def crowds(config: SweepConfig) -> list[Crowd]:
         )
     told = named or {f"{UE}-{number}": UePlace() for number in range(1, counts[-1] + 1)}
     _check(config, what, told)
-    every = [_own(name, one) for name, one in told.items()]
+    every = [_own(name, one, config) for name, one in told.items()]
     return [tuple(every[:count]) for count in counts]
 
 
@@ -121,17 +124,24 @@ def _check(config: SweepConfig, what: str, told: Mapping[str, UePlace]) -> None:
             f"{what}: a UE has a split or a codec of its own in the flow uplink alone: leave "
             f"--flow {config.flow}"
         )
+    own = [config.load_named(one.load) for one in told.values() if one.load]
+    if own and not all(load.offered for load in (*own, *config.loads)):
+        raise UsageError(
+            f"{what}: where a UE has a load of its own, frames of all are offered: give --load "
+            "fps:30 or the like, and each UE another one than closed"
+        )
     if config.races or config.device_model:
         why = "--budget and --until-sure" if config.races else "--device-model"
         raise UsageError(f"{what}: nothing predicts several UEs: leave {why}")
 
 
-def _own(name: str, place: UePlace) -> OwnUe:
+def _own(name: str, place: UePlace, config: SweepConfig) -> OwnUe:
     limited = place.slowdown is not None or place.cpus is not None
     return OwnUe(
         name,
         place.split,
         codec=None if place.codec is None else codec_named(place.codec).name,
         pace=Pace(slowdown=place.slowdown, cpus=place.cpus) if limited else None,
+        load=None if place.load is None else config.load_named(place.load),
         shape=place.shape,
     )

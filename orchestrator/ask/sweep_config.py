@@ -183,8 +183,11 @@ class SweepConfig(LinkOptions):
     @cached_property
     def loads(self) -> tuple[Load, ...]:
         """Every load that is asked for, once; UsageError."""
-        how = self.in_flight, self.queue, self.drop, self.deadline_ms
-        return tuple(dict.fromkeys(load_named(word, *how) for word in self.load))
+        return tuple(dict.fromkeys(map(self.load_named, self.load)))
+
+    def load_named(self, word: str) -> Load:
+        """A load, with what else is asked of all; UsageError."""
+        return load_named(word, self.in_flight, self.queue, self.drop, self.deadline_ms)
 
     @cached_property
     def own_shapes(self) -> dict[str, OwnShape]:

@@ -98,6 +98,7 @@ class UePlace(Frozen):
 
     split: str | None = None
     codec: str | None = None
+    load: str | None = None
     slowdown: float | None = Field(None, ge=1, le=1000)
     cpus: float | None = Field(None, ge=0.001, le=1024)
     shape: OwnShapeWords = OwnShape()

@@ -3,6 +3,7 @@
 shape links ──> warm ──> prove ──> deliver part 1 ──> slow the UE ──> frames … ──> prove again
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from msgspec.structs import replace
 
 from netem.spec import LinkSpec
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
@@ -25,6 +27,9 @@ from orchestrator.results.records import CellRecord, CrossingTensor, ProofRecord
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed, in_order
 from splitbed.tensors import TensorInfo
+
+_TOGETHER_NS = 200_000_000
+"""Until then each UE has been told when it begins."""
 
 
 def cell_record(
@@ -148,15 +153,27 @@ class CellMeasurement:
             pass
 
     def _offer(self, cell: Cell, record: CellRecord, keep: Callable[[Taken], None]) -> None:
+        asked, attempt = cell.configuration, record.attempt
         # a block draws anew: what is confirmed is no one draw
         offering = Offering(self.bed, self.parts, self.limits, self.config.seed + record.block)
-        each = {one.ue: one for one in cell.configuration.each}
-        streams = {ue: offering.offered(cell, one, record.attempt) for ue, one in each.items()}
-        for taken in merged(streams, set()) if len(each) > 1 else streams.popitem()[1]:
+        # all UEs by one clock, which nodes on this machine share with it
+        start_ns = time.monotonic_ns() + _TOGETHER_NS if asked.ues else 0
+        streams = {
+            one.ue: offering.offered(of_ue(cell, one), one, attempt, start_ns) for one in asked.each
+        }
+        for taken in merged(streams, set()) if len(streams) > 1 else streams.popitem()[1]:
             keep(taken)
             if taken.record.ended:
                 self.watcher.frame(taken.record, taken.stages)
             self.bed.interruption.check()
+
+
+def of_ue(cell: Cell, one: Configuration) -> Cell:
+    """The cell with as many frames as a UE's own load has due in the same time."""
+    rate_fps, own_fps = cell.configuration.load.rate_fps, one.load.rate_fps
+    if not (rate_fps and own_fps):
+        return cell
+    return dataclasses.replace(cell, frames=max(1, round(cell.frames * own_fps / rate_fps)))
 
 
 def proved(

@@ -13,12 +13,17 @@ from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.records import Accuracy, CellRecord
 from orchestrator.results.rows import COLUMNS, Row
-from orchestrator.results.statistics.by_ue import together
+from orchestrator.results.statistics.by_ue import UeShare, offered_to, together
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
 
+_OF_LOAD = (
+    *("offered", "done", "late", "dropped_source", "dropped_edge", "errors"),
+    *("delivered_fps", "sustained", "response_ms", "response_p95_ms", "response_p99_ms"),
+)
 UE_COLUMNS = (
     *("cell", "link", "ue", "split", "split_name", "codec", "pace", "way", "frames"),
     *("goodput_mbit", "e2e_ms", *PERCENTILES),
+    *_OF_LOAD,
 )
 ACCURACY_COLUMNS = ("split_name", "codec", "cell", "metric", "class", "value")
 WHOLE_MODEL = "whole model"
@@ -44,13 +49,18 @@ def ues_csv(cells: Iterable[Sequence[MeasuredVisit]]) -> str:
             *(ue.name, ue.split, ue.split_name, ue.codec, ue.pace, ue.link.words),
             len(share.e2e_ms),
             *map(_text, (share.goodput_mbit, share.median_ms)),
-            *(_text(share.percentile_ms(quantile)) for quantile in PERCENTILES.values()),
+            *(None if told and not told.sustained else value for value in _percentiles(share)),
+            *(_text(getattr(told, name)) if told else None for name in _OF_LOAD),
         )
         for visits in cells
         for share in together([visit.shares for visit in visits if visit.shares])
-        for ue in [share.ue]
+        for ue, told in [(share.ue, offered_to(share.ue.name, [one.fates for one in visits]))]
     ]
     return csv_lines([UE_COLUMNS, *lines]) if lines else ""
+
+
+def _percentiles(share: UeShare) -> list[object]:
+    return [_text(share.percentile_ms(quantile)) for quantile in PERCENTILES.values()]
 
 
 def accuracy_csv(

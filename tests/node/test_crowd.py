@@ -5,19 +5,24 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import pytest
 
 from netem.spec import symmetric
 from orchestrator.ask.crowd import OwnUe
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.load import load_named
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.frames import Taken
 from orchestrator.measure.loads.crowd import CrowdFrames
 from orchestrator.measure.time_limits import TimeLimits
+from orchestrator.measure.watcher import Watcher
+from orchestrator.results.records import FrameRecord
+from orchestrator.results.statistics.offered import by_ue
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.model import load_model
 from orchestrator.testbed.node_process import local_nodes
@@ -51,9 +56,12 @@ class Crowd:
         parts.deliver(LINK, timeout_s=FRAME_S)
         parts.assign(cell.configuration)
 
+    @property
+    def bed(self) -> Testbed:
+        return Testbed(self.splits.model, loopback_link(), self.pair, Interruption())
+
     def frames(self, cell: Cell, runs: int) -> Iterator[Taken]:
-        bed = Testbed(self.splits.model, loopback_link(), self.pair, Interruption())
-        crowd = CrowdFrames(bed, self.splits.parts, TimeLimits(32, FRAME_S))
+        crowd = CrowdFrames(self.bed, self.splits.parts, TimeLimits(32, FRAME_S))
         return crowd.take(cell, runs, runs, "an attempt")
 
 
@@ -109,6 +117,36 @@ def test_fewer_ues_run_on_the_same_nodes_while_the_others_are_silent(crowd: Crow
     assert {one.record.ue for one in crowd.frames(cell, 3)} == {UES[0]}
 
 
+def test_every_frame_offered_is_accounted_for_when_a_ue_is_killed(crowd: Crowd) -> None:
+    cell = replace(crowd.cell(2), frames=40)
+    load = load_named("fps:20", drop="none")
+    cell = replace(cell, configuration=replace(cell.configuration, load=load))
+    crowd.load(cell)
+    seen: list[FrameRecord] = []
+
+    def keep(taken: Taken) -> None:
+        seen.append(taken.record)
+        if sum(one.ue == "ue-2" for one in seen) == 5 and taken.record.ue == "ue-2":
+            os.kill(crowd.pair.nodes["ue-2"].says.pid, signal.SIGKILL)
+
+    config = sweep_config({"model": crowd.splits.model.name})
+    limits = TimeLimits(32, FRAME_S)
+    measuring = CellMeasurement(crowd.bed, crowd.splits.parts, config, limits, Watcher())
+    with pytest.raises(NodeError, match=r"the ue-2 node died \(signal 9\).*the other 2 went on"):
+        measuring._offer(cell, cell_record(Visit(cell), "an attempt", "", ()), keep)
+    every = [fate for one in seen if (fate := one.fate)]
+    fates = by_ue(every)
+    assert {ue: found.offered for ue, found in fates.items()} == dict.fromkeys(UES, 40)
+    assert fates["ue-1"].done == fates["ue-3"].done == 40
+    assert 4 <= fates["ue-2"].done < 40
+    assert fates["ue-2"].done + fates["ue-2"].errors == 40
+    # all by one clock: each UE's first is due within a period of the others'
+    first_ns = [min(one.due_ns for one in every if one.ue == ue) for ue in UES]
+    assert max(first_ns) - min(first_ns) < 50e6
+    crowd.splits.parts.forget()
+    crowd.pair.restart()
+
+
 def test_the_others_go_on_when_one_is_killed(crowd: Crowd) -> None:
     crowd.load(cell := crowd.cell(2))
     seen = Counter[str]()
@@ -119,7 +157,3 @@ def test_the_others_go_on_when_one_is_killed(crowd: Crowd) -> None:
                 os.kill(crowd.pair.nodes["ue-2"].says.pid, signal.SIGKILL)
     assert seen["ue-2"] < 30
     assert min(seen["ue-1"], seen["ue-3"]) >= 30
-    crowd.splits.parts.forget()
-    crowd.pair.restart()
-    crowd.load(again := crowd.cell(2))
-    assert {one.record.ue for one in crowd.frames(again, 3)} == {*UES}

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.by_ue import offered_to
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
 from orchestrator.results.statistics.offered import Offered, together
 
@@ -21,7 +22,7 @@ def with_load(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
     if (found := offered_in(visits)) is None:
         return row
     if not found.sustained:
-        row = replace(row, **dict.fromkeys(PERCENTILES))
+        row = replace(row, **dict.fromkeys(PERCENTILES), worst_ue_e2e_p99_ms=None)
     return replace(
         row,
         offered=found.offered,
@@ -38,4 +39,13 @@ def with_load(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
         response_p99_ms=found.response_p99_ms,
         wait_ms=found.wait_ms,
         schedule_error_ms=found.schedule_error_ms,
+        worst_ue_response_p99_ms=_worst_ms(visits) if found.sustained else None,
     )
+
+
+def _worst_ms(visits: Sequence[MeasuredVisit]) -> float | None:
+    """The longest 99th percentile of a UE; None where there is one UE, or one has none."""
+    ues, fates = visits[0].cell.ues, [visit.fates for visit in visits]
+    of_each = [found.response_p99_ms for ue in ues if (found := offered_to(ue.name, fates))]
+    told = [ms for ms in of_each if ms is not None]
+    return max(told, default=None) if len(told) == len(ues) else None

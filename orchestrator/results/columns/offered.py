@@ -53,6 +53,10 @@ class OfferedColumns(FurtherColumns, frozen=True, kw_only=True):
     ] = None
     response_p95_ms: Annotated[Number, Column("95th percentile of it", "ms", _of(0.95))] = None
     response_p99_ms: Annotated[Number, Column("99th percentile of it", "ms", _of(0.99))] = None
+    worst_ue_response_p99_ms: Annotated[
+        Number,
+        Column("99th percentile of the UE where it is longest", "ms", f"{_of(0.99)}; or of one UE"),
+    ] = None
     wait_ms: Annotated[
         Number,
         Column(

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.results.records import CellRecord, FrameRecord, UeRecord
+from orchestrator.results.statistics import offered
 from orchestrator.results.statistics.intervals import frames_for
+from orchestrator.results.statistics.offered import Fate, Offered
 from orchestrator.results.statistics.times import Array, CellTimes
 
 
@@ -63,6 +65,12 @@ def together(visits: Sequence[Sequence[UeShare]]) -> tuple[UeShare, ...]:
         )
         for same in zip(*visits, strict=True)
     )
+
+
+def offered_to(ue: str, visits: Sequence[Sequence[Fate]]) -> Offered | None:
+    """What became of the frames that a load offered one UE; None where none did."""
+    runs = [[one for one in fates if one.ue == ue] for fates in visits]
+    return offered.together([fates for fates in runs if fates]) if any(runs) else None
 
 
 def fairness(values: Sequence[float]) -> float | None:

@@ -8,6 +8,7 @@ from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.crowd import OwnUe, crowds
 from orchestrator.ask.links import OwnShape
+from orchestrator.ask.load import load_named
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep_config import sweep_config
 from splitbed.errors import UsageError
@@ -62,7 +63,7 @@ def test_a_ue_that_cannot_be_is_no_topology(tmp_path: Path, own: str) -> None:
 def test_what_a_ue_has_of_its_own_goes_before_what_is_swept() -> None:
     ues = (
         OwnUe("ue-1"),
-        OwnUe("ue-2", "3:3", 3, "fp16", Pace(slowdown=2), OwnShape(delay_ms=20)),
+        OwnUe("ue-2", "3:3", 3, "fp16", Pace(slowdown=2), shape=OwnShape(delay_ms=20)),
         OwnUe("ue-3", "6:0", 6),
     )
     asked = Configuration(2, 6, "2:4").over([LINK], Pace(), ues)
@@ -76,3 +77,14 @@ def test_what_a_ue_has_of_its_own_goes_before_what_is_swept() -> None:
     assert not asked.lossless
     assert asked.key == "2:4 raw over 20 Mbit/s, 5 ms, shared by 3 UEs"
     assert [one.node("ue") for one in asked.each] == ["ue-1", "ue-2", "ue-3"]
+
+
+def test_a_load_of_ones_own_takes_offered_frames_of_all(tmp_path: Path) -> None:
+    (file := tmp_path / "mine.yaml").write_text(
+        "name: mine\nues:\n  ue-1: {}\n  ue-2: {load: 'fps:30'}\n"
+    )
+    [ues] = crowds(sweep_config({"model": "shapesnet", "topology": file, "load": "fps:10"}))
+    asked = Configuration(2, 6, "2:4", load=load_named("fps:10")).over([LINK], Pace(), ues)
+    assert [one.load.rate_fps for one in asked.each] == [10, 30]
+    with pytest.raises(UsageError, match="frames of all are offered"):
+        names_of(topology=file)
