@@ -9,6 +9,7 @@ import pytest
 
 from netem.namespace import Namespace
 from splitbed.tensors import Tensors
+from tests.shared_machine import HANG_S
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-triton" / "bin" / "python"
@@ -35,7 +36,7 @@ def asked_by_triton(
     argv = [str(PYTHON), str(ROOT / "tests" / "triton_client.py")]
     argv += [address, model, str(given), str(came), str(certs or "")]
     argv = within.command(argv) if within else argv
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert ended.returncode == 0, ended.stderr
     assert SAID in ended.stdout
     with np.load(came) as outputs:
