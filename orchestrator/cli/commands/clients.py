@@ -60,7 +60,12 @@ def _number(words: str, *, least: float) -> object:
 
 
 @clients_app.command()
-@grouped(InputWords, *_GROUPS, OutWords, **_ONE, input="That codecs are calibrated on.")
+@grouped(
+    *(InputWords, *_GROUPS, OutWords),
+    **_ONE,
+    input="That codecs are calibrated on.",
+    out="Folder. [runs/serve-MODEL-TIME]",
+)
 def serve(
     asked: Asked,
     bw: Bandwidth,
@@ -101,7 +106,7 @@ def serve(
 
 
 @clients_app.command()
-@grouped(InputWords, *_GROUPS, OutWords, **_ONE)
+@grouped(*(InputWords, *_GROUPS, OutWords), **_ONE, out="Folder. [runs/loadgen-MODEL-TIME]")
 def loadgen(
     asked: Asked,
     bw: Bandwidth,
