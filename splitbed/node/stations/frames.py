@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from threading import Lock
-from time import monotonic_ns, sleep
+from time import monotonic, monotonic_ns, sleep
 
 from splitbed.errors import FrameDropped, NodeError
 from splitbed.messages import Received
@@ -22,14 +22,14 @@ from splitbed.node.stations.turns import Place
 from splitbed.node.stations.work import Work
 from splitbed.node.stream import Stream
 from splitbed.node.streams.incoming import Key
-from splitbed.node.streams.window import LEAST_BYTES, holds
+from splitbed.node.streams.window import LEAST_BYTES
 from splitbed.telemetry import tell_bytes, tell_stages
 from splitbed.tensors import Tensors
 from splitbed.timeline import WAIT, Timeline
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Arrived, FrameHeader, Header, Report, Stage
 from splitbed.wire import nbytes, whole_tensors
-from splitbed.workers.wanted import held_in_turn
+from splitbed.workers.wanted import held_in_turn, sleep_until
 
 _MOST_STAGES = 8 * MAX_STATIONS
 _ARRIVES_S = 0.002
@@ -358,13 +358,14 @@ class Frames:
         size = nbytes(frame.tensors)
         if frame.hop is None or not _counted(frame.assignment, frame.at, size):
             return
-        since_ns, number = monotonic_ns(), frame.assignment.number
-        holds_bytes = holds(frame.hop.rate_mbit, frame.hop.rtt_ms)
-        waited = False
-        while not stream.window.enter(number, frame.number, size, holds_bytes):
-            waited = True
+        since_ns, key = monotonic_ns(), (frame.assignment.number, frame.number)
+        if waits := (early_s := stream.window.early_s(monotonic())) > 0:
+            sleep_until(monotonic() + early_s)
+        rate_mbit, rtt_ms = frame.hop.rate_mbit, frame.hop.rtt_ms
+        while not stream.window.enter(key, size, rate_mbit, rtt_ms, monotonic()):
+            waits = True
             stream.find(Key("arrived"))
-        if waited:
+        if waits:
             frame.timeline.add(WAIT, since_ns, monotonic_ns())
 
     def arrived(self, frame: Frame, stream: Stream) -> None:
