@@ -1,4 +1,4 @@
-"""When a frame may follow others on a link: as the last of them leaves, so that the link never idles.
+"""When a frame may follow others on a link: as the last of them leaves, so that it never idles.
 
 Frames that come earlier wait where they can be dropped, and not in sockets. Where a link is slower
 than is known, what it holds and one frame more is on its way: a frame is, until the other end says
