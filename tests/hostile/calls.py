@@ -23,6 +23,8 @@ SERVICES = {
     "ue": ("Node", "Parts", "Stations", "Links", "Ue"),
 }
 """Of the control plane of each node without an interface to shape; every node has ALSO."""
+QUEUED = 1000
+"""The assignment of a run that has queues."""
 INFERENCE = "/inference."
 """How the methods begin that a UE answers on the port of its clients."""
 ALSO = (

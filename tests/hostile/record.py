@@ -18,12 +18,10 @@ from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.node import prove
 from splitbed.v1 import inference_pb2, nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
-from tests.hostile.calls import CORPUS, INFERENCE, Call, as_line
+from tests.hostile.calls import CORPUS, INFERENCE, QUEUED, Call, as_line
 from tests.node.loopback import FRAME_S, Splits, loopback_pair
 
 LINK = symmetric(rate_mbit=100, delay_ms=1)
-NUMBER = 1000
-"""Of an assignment with queues, which no other has."""
 
 
 class Recorder(
@@ -71,8 +69,6 @@ def recorded() -> dict[Call, None]:
         for layers, codec in ((3, "raw"), (0, "zstd"), (6, "raw")):
             splits.load(layers, codec)
             splits.run()
-        offer(splits)
-        calls[inferred(splits)] = None
         delivered = Splits(pair, model, delivery=True)
         delivered.parts.load(delivered.asked(2))
         delivered.parts.deliver(LINK, timeout_s=60)
@@ -81,21 +77,23 @@ def recorded() -> dict[Call, None]:
         prove(ue, edge, LINK, 60)
         pair.limit_ue(nodes_pb2.LimitRequest(slowdown=2, measure=True), 2)
         pair.warm_link({"uplink": 1000, "downlink": 1000}, 5)
+        offer(splits)
+        calls[inferred(splits)] = None
     return calls
 
 
 def offer(splits: Splits) -> None:
     """Frames of a split with queues, on shared work, several under way."""
-    splits.load(3)
-    pair, asked = splits.pair, splits.asked(3)
-    (way,) = assignment_messages(NUMBER, asked, splits.model, splits.parts.ranges)
+    splits.load(4)  # which no other has, so that it is recorded here
+    pair, asked = splits.pair, splits.asked(4)
+    (way,) = assignment_messages(QUEUED, asked, splits.model, splits.parts.ranges)
     way.queues.CopyFrom(
         nodes_pb2.Queues(in_flight=2, most=4, drop="oldest", workers=1, batch=2, batch_wait_ms=1)
     )
     pair.assign([way], ())
-    pair.run_frame(0, 0, FRAME_S, NUMBER)
+    pair.run_frame(0, 0, FRAME_S, QUEUED)
     request = nodes_pb2.OfferRequest(
-        assignment=NUMBER, first=1, inputs=[0], due_ns=[0, 1, 1, 10**7]
+        assignment=QUEUED, first=1, inputs=[0], due_ns=[0, 1, 1, 10**7]
     )
     stub = rpc.StationsStub(pair.nodes["ue"].channel)
     assert {one.frame for one in stub.Offer(request, timeout=FRAME_S)} == {1, 2, 3, 4}

@@ -14,16 +14,33 @@ import numpy as np
 from splitbed.messages import messages
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Failure, FrameHeader, Header, Hello, Padding, Report
+from splitbed.v1.tensors_pb2 import (
+    Arrived,
+    Dropped,
+    Failure,
+    FrameHeader,
+    Header,
+    Hello,
+    Padding,
+    Report,
+)  # fmt: skip
 from tests.hostile.attacked import SMALL, Attacked, attacked, rehearse
-from tests.hostile.calls import Call, kept
+from tests.hostile.calls import QUEUED, Call, kept
 from tests.hostile.fuzz import changed, damaged
 from tests.hostile.length import tries
 from tests.node.loopback import free_port
 
 FRAMES = "/splitbed.v1.Data/Frames"
-TENSORS: Tensors = {"b": np.ones((1, 8, 16, 16), np.float32)}
+TENSORS: Tensors = {"d": np.ones((1, 8, 16, 16), np.float32)}
+"""Of the cut whose frames a run has several of under way."""
+ONE = {"frame": 1, "assignment": QUEUED}
 KINDS = (
+    Header(frame=FrameHeader(**ONE, at=1)),
+    Header(frame=FrameHeader(**ONE, at=2)),
+    Header(arrived=Arrived(**ONE)),
+    Header(dropped=Dropped(**ONE, node="\x1b[2J", at_ns=-1)),
+    Header(report=Report(**ONE, at=1)),
+    Header(failure=Failure(**ONE, reason="x" * 5000)),
     Header(frame=FrameHeader(frame=1, assignment=1, at=1)),
     Header(frame=FrameHeader(frame=1 << 40, assignment=2, at=2)),
     Header(report=Report(max_abs_diff=1)),
@@ -37,8 +54,10 @@ GIVEN_UP_S = 0.3
 def stream(rng: Random) -> tuple[bytes, ...]:
     """Messages of a data plane, some of them others than they should be."""
     sent: list[bytes] = []
-    for _ in range(rng.randint(1, 4)):
-        header = Header.FromString(rng.choice(KINDS).SerializeToString())
+    kinds = [Header(hello=Hello(node="ue"))] * (rng.random() < 0.7)
+    kinds += rng.choices(KINDS, k=rng.randint(1, 4))
+    for kind in kinds:
+        header = Header.FromString(kind.SerializeToString())
         if rng.random() < 0.4:
             header = _changed(header, rng)
         whole = [*messages(header, TENSORS if header.HasField("frame") else None)]
@@ -66,6 +85,7 @@ def storm(node: Attacked, count: int, seed: int) -> set[str]:
 
 
 def test_a_storm_of_streams_harms_no_node(edge: Attacked) -> None:
+    rehearse({"edge": edge})  # so that there is something to do with a frame
     with ThreadPoolExecutor(4) as pool:
         each = tries(500, 50_000) // 4
         answers = set().union(*pool.map(lambda seed: storm(edge, each, seed), range(4)))
@@ -136,7 +156,7 @@ def test_calls_that_wait_for_a_silent_edge_lock_no_ue(tmp_path: Path) -> None:
 
 def test_a_stranger_in_place_of_the_edge_harms_no_ue(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
-    asking = ("Assign", "RunFrame", "AwaitFrame", "WarmLink", "Receive")
+    asking = ("Assign", "RunFrame", "Offer", "AwaitFrame", "WarmLink", "Receive")
     calls = [one for one in kept("run") if one.node == "ue" and one.path.endswith(asking)]
     with stranger(address, nonsense(0)), attacked("ue", tmp_path, edge=address, limits=SMALL) as ue:
         rehearse({"ue": ue})

@@ -10,6 +10,7 @@ from splitbed.errors import NodeError
 from splitbed.flow import Station
 from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
 from splitbed.node.stations.line import Sharing
+from splitbed.node.stations.offering import check_offer
 from splitbed.node.stations.queues import Queues, queues_of
 from splitbed.node.stations.work import sharing_of
 from splitbed.v1 import nodes_pb2
@@ -73,9 +74,25 @@ def shared(**said: float) -> Sharing:
     return sharing_of(nodes_pb2.Queues(**said), Limits(streams=7))  # type: ignore[arg-type]
 
 
+def offered(**said: object) -> None:
+    check_offer(nodes_pb2.OfferRequest(**({"inputs": [0], "frames": 10} | said)))  # type: ignore[arg-type]
+
+
+DAY_NS = 86_400 * 10**9
+
+
 @pytest.mark.parametrize(
     ("of", "name", "most", "outside", "says"),
     [
+        (offered, "frames", 100_000, 100_001, "not 1 to 100000"),
+        (offered, "due_ns", [0] * 100_000, [0] * 100_001, "not 1 to 100000"),
+        (offered, "frames", 1, 0, "0 are asked, not 1"),
+        (offered, "first", (1 << 64) - 10, (1 << 64) - 9, "have no numbers"),
+        (offered, "inputs", [0] * 100_000, [0] * 100_001, "not 1 to 100000"),
+        (offered, "inputs", [0], [], "of 0 inputs, not 1"),
+        (offered, "due_ns", [3, 3], [4, 3], "due before another"),
+        (offered, "due_ns", [DAY_NS], [DAY_NS + 1], "a day is most"),
+        (offered, "start_ns", 0, -1, "from now, not 0 to 60"),
         (queued, "in_flight", 64, 65, "from 1 to 64 frames"),
         (queued, "most", 1024, 1025, "at most 1024 frames wait"),
         (queued, "workers", 1024, 1025, "at most 1024 frames wait"),
@@ -89,8 +106,8 @@ def shared(**said: float) -> Sharing:
         (shared, "batch_wait_ms", 1000, math.nan, "up to 1000"),
     ],
 )
-def test_queues_and_shared_work_have_limits(
-    of: Callable[..., object], name: str, most: float, outside: float, says: str
+def test_what_is_offered_queued_and_shared_has_limits(
+    of: Callable[..., object], name: str, most: object, outside: object, says: str
 ) -> None:
     of(**{name: most})
     with pytest.raises(NodeError, match=says):

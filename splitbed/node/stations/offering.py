@@ -27,6 +27,8 @@ from splitbed.workers.wanted import check_wanted, held_in_turn
 MOST_FRAMES = 100_000
 MOST_NS = 86_400 * 10**9
 _MOST_AHEAD_NS = 60 * 10**9
+_NUMBERS = 1 << 64
+"""Of frames, from 0 on."""
 _MOST_WORDS = 500
 _UNTOLD = 256
 """Outcomes that nobody has taken yet; one more is waited with."""
@@ -48,7 +50,7 @@ class Offering:
                 f"refused to offer frames: those of assignment {request.assignment} come one at a "
                 "time, it has no queues"
             )
-        _check(request)
+        check_offer(request)
         self._passing = passing
         self._request = request
         start_ns = request.start_ns or time.monotonic_ns()
@@ -183,11 +185,14 @@ def _wake_promptly() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _SLACK_NS, 0, 0, 0)
 
 
-def _check(request: nodes_pb2.OfferRequest) -> None:
+def check_offer(request: nodes_pb2.OfferRequest) -> None:
+    """NodeError for frames that cannot be offered, whatever is assigned."""
     due_ns, refused = request.due_ns, "refused to offer frames:"
     count = len(due_ns) or request.frames
     if not 1 <= count <= MOST_FRAMES:
         raise NodeError(f"{refused} {count} are asked, not 1 to {MOST_FRAMES}")
+    if request.first + count > _NUMBERS:
+        raise NodeError(f"{refused} {count} from number {request.first} on have no numbers")
     if not 1 <= len(request.inputs) <= MAX_INPUTS:
         raise NodeError(f"{refused} of {len(request.inputs)} inputs, not 1 to {MAX_INPUTS}")
     if any(later < before for before, later in pairwise(due_ns)):
