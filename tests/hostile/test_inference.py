@@ -33,7 +33,7 @@ REFUSED = (
 
 def request(*shape: int, raw: bytes = b"", **changed: object) -> oip.ModelInferRequest:
     """For what the split makes of a tensor that is said to be so."""
-    asked = oip.ModelInferRequest(raw_input_contents=[raw])
+    asked = oip.ModelInferRequest(model_name="small", raw_input_contents=[raw])
     asked.inputs.add(name="image", datatype="FP32", shape=shape)
     asked.MergeFrom(oip.ModelInferRequest(**changed))  # type: ignore[arg-type]
     return asked
