@@ -33,14 +33,13 @@ from tests.node.loopback import free_port
 FRAMES = "/splitbed.v1.Data/Frames"
 TENSORS: Tensors = {"d": np.ones((1, 8, 16, 16), np.float32)}
 """Of the cut whose frames a run has several of under way."""
-ONE = {"frame": 1, "assignment": QUEUED}
 KINDS = (
-    Header(frame=FrameHeader(**ONE, at=1)),
-    Header(frame=FrameHeader(**ONE, at=2)),
-    Header(arrived=Arrived(**ONE)),
-    Header(dropped=Dropped(**ONE, node="\x1b[2J", at_ns=-1)),
-    Header(report=Report(**ONE, at=1)),
-    Header(failure=Failure(**ONE, reason="x" * 5000)),
+    Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=1)),
+    Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=2)),
+    Header(arrived=Arrived(frame=1, assignment=QUEUED)),
+    Header(dropped=Dropped(frame=1, assignment=QUEUED, node="\x1b[2J", at_ns=-1)),
+    Header(report=Report(frame=1, assignment=QUEUED, at=1)),
+    Header(failure=Failure(frame=1, assignment=QUEUED, reason="x" * 5000)),
     Header(frame=FrameHeader(frame=1, assignment=1, at=1)),
     Header(frame=FrameHeader(frame=1 << 40, assignment=2, at=2)),
     Header(report=Report(max_abs_diff=1)),

@@ -87,7 +87,7 @@ DAY_NS = 86_400 * 10**9
         (offered, "frames", 100_000, 100_001, "not 1 to 100000"),
         (offered, "due_ns", [0] * 100_000, [0] * 100_001, "not 1 to 100000"),
         (offered, "frames", 1, 0, "0 are asked, not 1"),
-        (offered, "first", (1 << 64) - 10, (1 << 64) - 9, "have no numbers"),
+        (offered, "first", (1 << 63) - 10, (1 << 63) - 9, "have no numbers"),
         (offered, "inputs", [0] * 100_000, [0] * 100_001, "not 1 to 100000"),
         (offered, "inputs", [0], [], "of 0 inputs, not 1"),
         (offered, "due_ns", [3, 3], [4, 3], "due before another"),

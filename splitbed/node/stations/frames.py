@@ -36,6 +36,10 @@ _ARRIVES_S = 0.002
 """Nodes may share their processors: who gets a frame has them to himself until it is there."""
 
 
+NUMBERS = 1 << 63
+"""Of frames, from 0 on."""
+
+
 @dataclass
 class Frame:
     """One input on its way: the station it is at, what it has become, the stages so far.
@@ -398,6 +402,11 @@ class Frames:
 
     def _take_turn(self, assignment: Assignment, at: int, frame: int) -> None:
         """Frames come to a station in order, each once."""
+        if frame >= NUMBERS:
+            raise NodeError(
+                f"refused frame {frame} of assignment {assignment.number}: numbers end at "
+                f"{NUMBERS - 1}; assign it anew"
+            )
         if frame <= (last := self._last.get((assignment.number, at), -1)):
             raise NodeError(
                 f"refused frame {frame} of assignment {assignment.number}: "

@@ -17,7 +17,7 @@ from queue import Empty, Full, Queue
 from threading import Event, Lock
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
-from splitbed.node.stations.frames import Frame
+from splitbed.node.stations.frames import NUMBERS, Frame
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.source import MAX_INPUTS
 from splitbed.node.stations.source_queue import Due, SourceQueue
@@ -27,8 +27,6 @@ from splitbed.workers.wanted import check_wanted, held_in_turn
 MOST_FRAMES = 100_000
 MOST_NS = 86_400 * 10**9
 _MOST_AHEAD_NS = 60 * 10**9
-_NUMBERS = 1 << 64
-"""Of frames, from 0 on."""
 _MOST_WORDS = 500
 _UNTOLD = 256
 """Outcomes that nobody has taken yet; one more is waited with."""
@@ -191,7 +189,7 @@ def check_offer(request: nodes_pb2.OfferRequest) -> None:
     count = len(due_ns) or request.frames
     if not 1 <= count <= MOST_FRAMES:
         raise NodeError(f"{refused} {count} are asked, not 1 to {MOST_FRAMES}")
-    if request.first + count > _NUMBERS:
+    if request.first + count > NUMBERS:
         raise NodeError(f"{refused} {count} from number {request.first} on have no numbers")
     if not 1 <= len(request.inputs) <= MAX_INPUTS:
         raise NodeError(f"{refused} of {len(request.inputs)} inputs, not 1 to {MAX_INPUTS}")

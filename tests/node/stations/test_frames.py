@@ -267,6 +267,19 @@ def test_a_frame_that_was_there_before_or_comes_too_late_is_refused(
     nodes.run(9)
 
 
+def test_a_frame_beyond_the_last_number_is_refused_whoever_gives_it_one(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes, last = Nodes(stored, tmp_path, *FLOWS["uplink"]), (1 << 63) - 1
+    nodes.run(last)
+    ue, said = nodes.frames["ue"], f"numbers end at {last}; assign it anew"
+    assert ue.served is not None
+    with pytest.raises(NodeError, match=said):
+        nodes.run(last + 1)
+    with pytest.raises(NodeError, match=said):
+        ue.given(ue.served, {})
+
+
 @pytest.mark.parametrize("count", [0, 1000])
 def test_a_report_of_no_stage_or_of_too_many_is_refused(
     count: int, stored: StoredModel, tmp_path: Path
