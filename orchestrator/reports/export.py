@@ -161,6 +161,8 @@ def figure(value: float | None, places: int) -> str:
 
 def with_interval(row: Row, places: int) -> str:
     """Median end-to-end time with its interval and what that covers, where the row has one."""
+    if row.sustained is False:
+        return UNKNOWN  # how long one watched would be in it
     if (interval := row.e2e_interval) is None:
         return figure(row.e2e_ms, places)
     low, high = figure(interval.low, places), figure(interval.high, places)

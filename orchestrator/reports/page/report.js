@@ -41,7 +41,7 @@ function pick(group, split) {
 
 const isBest = (group, cell) => group.tied.includes(cell.order);
 const failed = (cell) => !cell.row.valid;
-const outcome = (cell) => (isNumber(cell.e2e) ? ms(cell.e2e) : "failed")
+const outcome = (cell) => (cell.row.sustained === false ? "not sustained" : isNumber(cell.e2e) ? ms(cell.e2e) : "failed")
   + (failed(cell) && isNumber(cell.e2e) ? " INVALID" : "");
 
 // The first few lines of what may be many.

@@ -21,14 +21,14 @@ def compared(table: Sequence[Row]) -> list[Row]:
     """The rows with the columns filled that hold them against the anchors among them."""
     anchors: dict[Conditions, list[Row]] = defaultdict(list)
     for row in table:
-        if row.is_anchor and row.valid:
+        if row.is_anchor and row.valid and row.sustained is not False:
             anchors[row.conditions].append(row)
     return [_compared(row, anchors[row.conditions]) for row in table]
 
 
 def _compared(row: Row, anchors: Sequence[Row]) -> Row:
     rivals = [anchor for anchor in anchors if as_accurate(anchor, row)]
-    if not row.e2e_ms or not rivals:
+    if not row.e2e_ms or not rivals or row.sustained is False:
         return row
     best = min(rivals, key=lambda anchor: known(anchor.e2e_ms))
     network = [anchor for anchor in rivals if anchor.is_network_anchor]
