@@ -52,6 +52,8 @@ class CapacityRow(Record, frozen=True, kw_only=True):
     ue: str = ""
     anchor: bool = False
     over: Over = "fps"
+    ues: int = 1
+    """That share the link, where a rate was searched."""
     fps_each: float | None = None
     """Of each UE, where the number of UEs was searched."""
     e2e_ms: float | None = None
@@ -88,7 +90,7 @@ class CapacityRow(Record, frozen=True, kw_only=True):
         """So much of what was searched, with its unit."""
         if self.over == "ues":
             return f"{load:.0f} UE{'' if load == 1 else 's'} of {self.fps_each:g} frames/s"
-        return f"{load:.4g} frames/s"
+        return f"{load:.4g} frames/s{' of each UE' if self.ues > 1 else ''}"
 
 
 class CapacityRecord(Record, frozen=True, kw_only=True):

@@ -1,0 +1,93 @@
+"""What a search is asked: the words of its command, and the same again from its folder."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.capacity.asked import Capacity, capacity, capacity_or_resumed
+from orchestrator.capacity.search import Scale
+from orchestrator.results.kinds import CAPACITY
+from orchestrator.results.records import RunRecord
+from orchestrator.results.run_folder import RunFolder
+from splitbed.errors import UsageError
+
+SLO = {"slo": ["e2e_p99<100ms"]}
+
+
+def asked(**options: object) -> Capacity:
+    return capacity({"model": "shapesnet", **options}, SLO)
+
+
+def test_a_rate_is_searched_unless_numbers_of_ues_are() -> None:
+    assert (asked().over, asked().kind, asked().config.in_flight) == ("fps", "fps", 8)
+    assert asked(ues="1,4").over == "fps" and asked(ues="1,4").config.ues == (1, 4)
+    crowd = asked(load="poisson:10", ues="2:5")
+    assert (crowd.over, crowd.fps_each, crowd.config.ues) == ("ues", 10, (2, 3, 4, 5))
+    assert crowd.counts == Scale(2, 2, 5, whole=True)
+
+
+def test_the_first_rate_is_half_of_what_one_after_another_comes_to() -> None:
+    scale = asked().rates(alone_ms=40)
+    assert (scale.first, scale.most) == (12.5, 1000)
+    assert 0 < scale.least < scale.first
+
+
+def test_a_run_has_the_frames_that_its_limits_take_and_lasts() -> None:
+    # of 300 frames that came 1 % more are offered, since so many may be lost
+    assert asked().frames(1) == 301
+    assert asked().frames(100) == 1000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"load": "closed"},
+        {"load": "burst:8/1"},
+        {"load": "fps:30"},
+        {"ues": "1:32"},
+        {"load": "fps:10", "ues": "5:1"},
+        {"load": "fps:10", "ues": "0:4"},
+        {"load": "fps:x", "ues": "1:4"},
+        {"ues": "many"},
+        {"flow": "call"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_searched_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=r"--(load|ues|flow)|ues"):
+        asked(**options)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{}, {"slo": []}, SLO | {"seconds": 0}, SLO | {"within": 1}, SLO | {"drop_rate": "none"}],
+    ids=str,
+)
+def test_what_must_hold_is_said_and_can_be(own: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="--"):
+        capacity({"model": "shapesnet"}, own)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"bw": "5,20", "codec": "int8"}, {"load": "poisson:10", "ues": "1:4"}, {"ues": "1,4"}],
+    ids=str,
+)
+def test_a_folder_says_what_was_asked(options: dict[str, object], tmp_path: Path) -> None:
+    wanted = capacity(
+        {"model": "shapesnet", **options}, SLO | {"seconds": 3.0, "drop_rate": "<=5%"}
+    )
+    folder = RunFolder(tmp_path)
+    folder.write_run(RunRecord(asked=wanted.config.model_dump(mode="json")))
+    folder.replace(CAPACITY.asked_file, wanted.record().json())
+    again = capacity_or_resumed(None, tmp_path, {}, {})
+    assert again.config.model_dump() == wanted.config.model_dump()
+    assert again.record() == wanted.record()
+    with pytest.raises(UsageError, match="give no others"):
+        capacity_or_resumed(None, tmp_path, {}, SLO)
+
+
+def test_a_folder_of_another_kind_is_no_search(tmp_path: Path) -> None:
+    RunFolder(tmp_path).write_run(RunRecord(asked={"model": "shapesnet"}))
+    with pytest.raises(UsageError, match="is no run of orchestrate capacity"):
+        capacity_or_resumed(None, tmp_path, {}, {})
