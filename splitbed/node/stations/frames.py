@@ -10,7 +10,7 @@ from functools import cache, partial
 from threading import Lock
 from time import monotonic, monotonic_ns, sleep
 
-from splitbed.errors import FrameDropped, NodeError
+from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
@@ -78,6 +78,13 @@ class Frame:
         if self.place is None:
             return nullcontext()
         return self.assignment.turns[self.at].step(self.place, name, self.timeline)
+
+    def fail(self, error: SplitbedError) -> None:
+        """It was lost at its station; where others are coded by it, so are they."""
+        if (queues := self.assignment.queues) is not None and queues.sequential:
+            self.assignment.turns[self.at].close(
+                f"frame {self.number} was lost, and those after it are coded by it: {error}"
+            )
 
     def leave(self) -> None:
         """It is at its station no more."""

@@ -289,6 +289,9 @@ def _at_station(frame: Frame) -> Iterator[None]:
     """It is at its station no longer than this."""
     try:
         yield
+    except SplitbedError as error:
+        frame.fail(error)
+        raise
     finally:
         frame.leave()
 

@@ -27,6 +27,8 @@ class Queues:
     workers: int = 1
     batch: int = 1
     batch_wait_ms: float = 0.0
+    sequential: bool = False
+    """Whether a codec knows the frames before: once one is lost those after it cannot be read."""
 
     def turns(self, station: flow.Station) -> Turns:
         """The turns of frames at a station; what comes to the source has waited before."""
@@ -52,13 +54,13 @@ def queues_of(message: nodes_pb2.Assignment, itinerary: Itinerary) -> Queues:
         raise NodeError(f"refused {what}: {said.drop[:20]!r} is none of {', '.join(DROPS)}")
     if not 0 <= said.batch_wait_ms < math.inf:
         raise NodeError(f"refused {what}: nobody waits {said.batch_wait_ms} ms for a batch")
-    for one in itinerary:
-        here = message.node != itinerary[0].node  # what is dropped at the source was not coded
-        if here and drop != NONE and one.gives and codec_named(one.gives).sequential:
-            raise NodeError(
-                f"refused {what}: {one.gives} codes a frame by those before it, so that none can "
-                "be dropped on the way; let them wait (none)"
-            )
+    sequential = [one.gives for one in itinerary if one.gives and codec_named(one.gives).sequential]
+    # what is dropped at the source was not coded
+    if sequential and drop != NONE and message.node != itinerary[0].node:
+        raise NodeError(
+            f"refused {what}: {sequential[0]} codes a frame by those before it, so that none can "
+            "be dropped on the way; let them wait (none)"
+        )
     return Queues(
         in_flight=said.in_flight,
         most=said.most,
@@ -66,4 +68,5 @@ def queues_of(message: nodes_pb2.Assignment, itinerary: Itinerary) -> Queues:
         workers=max(said.workers, 1),
         batch=max(said.batch, 1),
         batch_wait_ms=said.batch_wait_ms,
+        sequential=bool(sequential),
     )

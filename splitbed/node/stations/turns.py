@@ -96,13 +96,16 @@ class Turns:
         self._order = order or Order()
         self._lock = Lock()
         self._room = Condition(self._lock)
+        self._closed = ""
 
     def come(self, number: int, node: str) -> Place:
         """The place of a frame that comes now, behind all others; FrameDropped for one of none.
 
-        Where nothing is dropped, it is waited for room.
+        Where nothing is dropped, it is waited for room. NodeError once this is closed.
         """
         with self._lock:
+            if self._closed:
+                raise NodeError(self._closed)
             if self._order.drop == NONE:
                 self._room.wait_for(lambda: not self._order.full)
             place = Place(number)
@@ -143,6 +146,11 @@ class Turns:
             for place in self._order.here:
                 self._lose(place, NodeError(reason))
             self._wake()
+
+    def close(self, reason: str) -> None:
+        """Give up all, and whoever comes later."""
+        self._closed = reason
+        self.give_up(reason)
 
     def _enter(self, place: Place, step: int, timeline: Timeline) -> None:
         with self._lock:

@@ -144,3 +144,13 @@ def test_what_is_given_up_waits_no_longer_and_goes_no_further() -> None:
             waiting.result()
     with pytest.raises(NodeError, match="nobody"), turns.step(first, "send", Timeline()):
         pass
+
+
+def test_once_a_station_is_closed_nobody_comes_in() -> None:
+    turns = Turns()
+    here = turns.come(0, "edge")
+    turns.close("frame 0 was lost")
+    with pytest.raises(NodeError, match="frame 0 was lost"), turns.step(here, "part", Timeline()):
+        pass
+    with pytest.raises(NodeError, match="frame 0 was lost"):
+        turns.come(1, "edge")
