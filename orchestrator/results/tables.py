@@ -21,7 +21,7 @@ _OF_LOAD = (
     *("delivered_fps", "sustained", "response_ms", "response_p95_ms", "response_p99_ms"),
 )
 UE_COLUMNS = (
-    *("cell", "link", "ue", "split", "split_name", "codec", "pace", "way", "frames"),
+    *("cell", "link", "ue", "split", "split_name", "codec", "pace", "load", "way", "frames"),
     *("goodput_mbit", "e2e_ms", *PERCENTILES),
     *_OF_LOAD,
 )
@@ -46,7 +46,7 @@ def ues_csv(cells: Iterable[Sequence[MeasuredVisit]]) -> str:
     lines = [
         (
             *(visits[0].cell.key, visits[0].cell.link_words),
-            *(ue.name, ue.split, ue.split_name, ue.codec, ue.pace, ue.link.words),
+            *(ue.name, ue.split, ue.split_name, ue.codec, ue.pace, ue.load, ue.link.words),
             len(share.e2e_ms),
             *map(_text, (share.goodput_mbit, share.median_ms)),
             *(None if told and not told.sustained else value for value in _percentiles(share)),

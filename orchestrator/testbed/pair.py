@@ -335,9 +335,11 @@ class Pair:
         finally:
             told.close()
 
-    def check_alive(self, error: str) -> None:
-        """NodeError with what went wrong where a node has died."""
+    def check_alive(self, error: str, source: str) -> None:
+        """NodeError with what went wrong where a node has died that frames of this one meet."""
         for name, node in self.nodes.items():
+            if name in self.ues and name != source:
+                continue
             if how := node.ended():
                 raise NodeError(f"the {name} node died{how}: {error}")
 

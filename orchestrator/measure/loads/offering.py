@@ -78,7 +78,7 @@ class Offering:
                 yield self._taken(cell, asked, attempt, lost)
             raise
         if failed:
-            self.bed.pair.check_alive(failed)
+            self.bed.pair.check_alive(failed, self.bed.pair.source_of(request.assignment))
 
     def _ue(self, asked: Configuration) -> str:
         """Which it is, where there are several."""

@@ -89,7 +89,7 @@ class Accuracy(Record, frozen=True):
 class UeRecord(Record, frozen=True, kw_only=True):
     """One of several UEs in a cell: what its frames went through, and over which way to the edge.
 
-    ``pace`` is in words; nothing for its own.
+    ``pace`` and ``load`` are in words: nothing for its own, and for one frame after another.
     """
 
     name: str
@@ -97,6 +97,7 @@ class UeRecord(Record, frozen=True, kw_only=True):
     split_name: str
     codec: str
     pace: str = ""
+    load: str = ""
     link: LinkSpec
 
     @classmethod
@@ -109,6 +110,7 @@ class UeRecord(Record, frozen=True, kw_only=True):
             split_name=asked.split_name,
             codec=asked.codecs,
             pace=asked.pace.words,
+            load=asked.load.words,
             link=asked.link,
         )
 
