@@ -99,6 +99,14 @@ class Limits(Frozen):
             raise NodeError(f"refused {count} assignments at once: at most {MOST_ASSIGNED} hold")
         self._check("assignments", nbytes, "message_bytes")
 
+    def check_under_way(self, count: int, nbytes: int) -> None:
+        """So many frames at once of one stream, each of so many bytes: together they are as one."""
+        if count * nbytes > (most := self.tensor_bytes):
+            raise NodeError(
+                f"refused {count} frames of {nbytes} bytes under way at once: limits.tensor_bytes "
+                f"is {most} for all of them; let fewer be in flight, or wait"
+            )
+
     def check_coded(self, nbytes: int) -> None:
         """Codecs that keep so many bytes from frame to frame."""
         if nbytes > (most := self.coded_bytes):

@@ -45,6 +45,12 @@ def test_limits_are_what_the_page_says() -> None:
         (Limits().check_kept, (64 << 30,), ((64 << 30) + 1,), "kept_bytes"),
         (Limits().check_assigned, (1024, 0), (1025, 0), "at most 1024"),
         (Limits().check_assigned, (1, 65 << 20), (1, (65 << 20) + 1), "message_bytes"),
+        (
+            Limits().check_under_way,
+            (64, 1 << 24),
+            (64, (1 << 24) + 1),
+            "tensor_bytes is 1073741824",
+        ),
         (Limits().check_coded, (4 << 30,), ((4 << 30) + 1,), "tensor_bytes"),
         (Limits(tensor_bytes=1 << 20).check_coded, (64 << 20,), ((64 << 20) + 1,), "tensor_bytes"),
         (Limits(sessions=3).check_parcels, (12,), (13,), "allows 12"),

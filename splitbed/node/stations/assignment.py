@@ -112,6 +112,12 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         if one.node == message.node
     }
     queues = queues_of(message, itinerary) if message.queues.in_flight else None
+    if queues is not None:
+        for station in own.values():
+            coder = station.takes or station.hands_on
+            coming = model.inputs if station.asked.source else model.results
+            nbytes = coder.most_bytes if coder else sum(abs(info.nbytes) for info in coming)
+            limits.check_under_way(queues.under_way(station.asked), nbytes)
     return Assignment(
         message.number, message.node, itinerary, hops, model, own,
         message.ByteSize(), binding.coded_bytes, binding.together_off,

@@ -30,6 +30,13 @@ class Queues:
     sequential: bool = False
     """Whether a codec knows the frames before: once one is lost those after it cannot be read."""
 
+    def under_way(self, station: flow.Station) -> int:
+        """How many frames of one stream a station may have at once, whatever is sent."""
+        if station.source or (station.result and not station.part):
+            return self.in_flight
+        room = self.most + self.workers * self.batch if station.part else MOST_IN_FLIGHT
+        return min(room, MOST_IN_FLIGHT)
+
     def turns(self, station: flow.Station) -> Turns:
         """The turns of frames at a station; what comes to the source has waited before."""
         permits = {"part": self.workers * self.batch}
