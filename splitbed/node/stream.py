@@ -47,8 +47,10 @@ class Stream:
         put: Callable[[Iterator[bytes]], None],
         names: Collection[str] = (),
         let_go: Callable[[], None] = lambda: None,
+        is_open: Callable[[], bool] = lambda: True,
     ) -> None:
         self.peer = peer
+        self.is_open = is_open
         self.let_go = let_go
         """Ends a stream whose peer does not take what is being sent to it, from any thread."""
         self.names = names
@@ -261,7 +263,7 @@ class _Served:
                 context.cancel()
 
         try:
-            self._serve(Stream(peer, incoming(), put, names_of(context), let_go))
+            self._serve(Stream(peer, incoming(), put, names_of(context), let_go, context.is_active))
         except SplitbedError as error:
             if context.is_active():
                 refuse(_METHOD, context, error)

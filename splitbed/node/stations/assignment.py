@@ -79,6 +79,13 @@ class Assignment:
             )
         return self.own[at]
 
+    def before(self, at: int) -> str:
+        """The node that frames come from to that station; NodeError where they begin there."""
+        if at == 0:
+            raise NodeError("refused a frame for the station of the source: it begins there")
+        self.station(at)
+        return self.itinerary[at - 1].node
+
     @property
     def sender(self) -> str | None:
         """The node that its frames first come from; None where they begin here."""

@@ -268,8 +268,7 @@ class Frames:
         """
         header = received.header.frame
         assignment, at = self.assignment(header.assignment), header.at
-        if at == 0:
-            raise NodeError("refused a frame for the station of the source: it begins there")
+        assignment.before(at)
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
         place, dropped = None, None

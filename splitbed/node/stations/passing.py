@@ -25,6 +25,7 @@ from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stations.queues import MOST_IN_FLIGHT
 from splitbed.node.stream import Dialled, Stream, whole
 from splitbed.node.streams.incoming import Key
+from splitbed.node.streams.senders import Senders
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Dropped, Failure, Header, Hello
@@ -44,8 +45,9 @@ class Passing:
     far: Mapping[str, Dialled] = field(default_factory=dict)
     _near: dict[str, Stream] = field(default_factory=dict)
     """Streams that other nodes opened, by what these are called."""
+    _senders: Senders = field(default_factory=Senders)
     _lock: Lock = field(default_factory=Lock)
-    """Of these: each stream is served in a thread of its own."""
+    """Of the streams: each stream is served in a thread of its own."""
     _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
     """Send frames on the further ways that they go."""
 
@@ -148,6 +150,7 @@ class Passing:
             with self._lock:
                 for name in [name for name, one in self._near.items() if one is stream]:
                     del self._near[name]
+            self._senders.gone(stream)
 
     def _serve(self, stream: Stream, crew: Crew) -> None:
         """In one thread of a crew; what ends it ends all."""
@@ -185,8 +188,10 @@ class Passing:
 
     def _pass(self, received: Received, stream: Stream, crew: Crew) -> None:
         """Pass on a frame that came on a stream; what fails alone is said alone."""
-        number = received.header.frame.assignment
-        if self.frames.assignment(number).queues is None:
+        header = received.header.frame
+        assignment = self.frames.assignment(header.assignment)
+        self._senders.check(assignment.number, assignment.before(header.at), stream)
+        if assignment.queues is None:
             with self._told(received, stream):
                 self._pass_on(self._came(received, stream), stream)
             return

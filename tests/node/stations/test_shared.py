@@ -26,10 +26,10 @@ from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.references import References
 from splitbed.node.stations.source import Source
-from splitbed.node.stream import Dialled, streams
+from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Stage
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
 from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensor_headers, tensors_of
 from tests.graphs.models import model, node
 from tests.node.stations.test_frames import model_on_disk
@@ -62,7 +62,10 @@ class Crowd:
     def come(self, ue: int, queues: nodes_pb2.Queues) -> None:
         """A UE is there, and told what to do with its frames, as the edge is."""
         passing = node_of(self.folder, f"ue-{ue}")
-        passing.far = {"edge": Dialled("edge", self.address)}
+        passing.far = {"edge": (edge := Dialled("edge", self.address))}
+        # a connection of its own, as of a process of its own
+        own = [*edge._options, ("grpc.use_local_subchannel_pool", 1)]
+        edge._channel = grpc.insecure_channel(self.address, own)
         given = nodes_pb2.Input(random=nodes_pb2.RandomTensors(seed=ue), name="noise")
         given.tensors.extend(tensor_headers(self.stored.graph.inputs))
         passing.frames.source.add(given)
@@ -223,3 +226,61 @@ def test_the_session_for_frames_together_is_one_of_those_that_may_be_open(
         held.drop()
         assert held._sessions._value == 8
         assert not file.exists()
+
+
+def sent(stream: Stream, header: FrameHeader, tensors: Tensors) -> None:
+    """A frame and its report, as a node sends them that keeps to no turn."""
+    stream.send(Header(frame=header), tensors)
+    report = Report(frame=header.frame, assignment=header.assignment, at=header.at)
+    report.stages.add(name="uplink", node=f"ue-{header.assignment}")
+    stream.send(Header(report=report))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [((5, 4), "refused frame 4 of assignment 2: frame 5 was"), ((5, 5), "refused frame 5 of .* 2")],
+)
+def test_frames_out_of_order_or_twice_are_refused_and_hurt_nobody_else(
+    stored: StoredModel, tmp_path: Path, numbers: tuple[int, int], why: str, batch: int
+) -> None:
+    with crowd(stored, tmp_path, 2, batch=batch, batch_wait_ms=1) as found:
+        found.run(1, [1])
+        own = found.ues[2].frames
+        tensors = own.held.of(Span(0, CUT)).run(own.source.tensors(0))
+        with pytest.raises(NodeError, match=why), found.ues[2].far["edge"].stream() as stream:
+            for number in numbers:
+                sent(stream, FrameHeader(frame=number, assignment=2, at=1), tensors)
+            for number in numbers:
+                stream.receive_frame(number, 2).tensors(most_bytes=1 << 20)
+        (record,) = found.run(1, [2])
+        assert max_abs_diff(tensors_of(record.result), found.whole(1)) <= 1e-6
+        found.run(2, [6])
+
+
+def test_frames_for_the_assignment_of_another_ue_are_refused_and_that_one_goes_on(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    with crowd(stored, tmp_path, 2) as found:
+        found.run(1, [1])
+        own = found.ues[2].frames
+        tensors = own.held.of(Span(0, CUT)).run(own.source.tensors(0))
+        why = r"refused a frame of assignment 1 from the node at \S+: they come from ue-1, the node"
+        with pytest.raises(NodeError, match=why), found.ues[2].far["edge"].stream() as stream:
+            sent(stream, FrameHeader(frame=1 << 40, assignment=1, at=1), tensors)
+            stream.receive_frame(1 << 40, 1)
+        for ue in found.ues:
+            (record,) = found.run(ue, [2])
+            assert max_abs_diff(tensors_of(record.result), found.whole(ue)) <= 1e-6
+
+
+def test_whose_connection_has_gone_may_be_followed_by_another_of_the_same_ue(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    with crowd(stored, tmp_path, 1) as found:
+        found.run(1, [1])
+        found.ues[1].far["edge"].close()
+        until(lambda: not found.edge._senders._known)
+        found.ues[1].far = {"edge": (again := Dialled("edge", found.address))}
+        found.run(1, [2])
+        again.close()
