@@ -115,7 +115,9 @@ def _longer(name: str, row: TransitRow) -> Iterator[str]:
 
 def _is_deterministic(columns: Mapping[str, Column], column: str) -> bool:
     """Whether it is sizes or accuracy: the rest is time, memory, or follows from these."""
-    return column not in COUNTS and (column.endswith("_perf") or not columns[column].unit)
+    if column in COUNTS or column.endswith("_peak_bytes"):
+        return False
+    return column.endswith("_perf") or columns[column].unit in ("", "bytes")
 
 
 def _taken_ms(row: TransitRow) -> float | None:

@@ -56,9 +56,9 @@ def kind_in(folder: Path) -> Kind | None:
 def transit_folder(path: Path) -> Path | None:
     """The folder of a run of models in transit: itself, or the one in that of a scenario.
 
-    None where there is none. UsageError where a scenario has several.
+    None where there is none, and of a sweep. UsageError where a scenario has several.
     """
-    found = [*_in_transit(path)]
+    found = [] if SWEEP.is_in(path) else [*_in_transit(path)]
     if len(found) > 1 and found[0] != path:
         names = ", ".join(one.name for one in found)
         raise UsageError(f"{path} has several runs of models: give one, {names}")

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from orchestrator.measure.conditions import COMPARABLE, now
+from orchestrator.results.archive import sha256_of
 from orchestrator.results.facts import CodedFacts, Conditions
 from orchestrator.results.kinds import Kind, TransitRecord, read_transit_record
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import RunError, SplitbedError, UsageError
 
+_TOLD = ("model", "input", "weights", "device_model", "topology", "out")
+"""Options whose files are compared by what they lead to, or are each machine's own."""
 _NOT_COMPARED = ("config", "out", "out_dir")
 """Options of a sweep, which are compared one by one; and where the run is, which may be moved."""
 
@@ -20,7 +24,7 @@ def begin(folder: RunFolder, kind: Kind, fresh: TransitRecord, *, coded: bool) -
 
     UsageError where that is not as it began, by what models were `coded`, too, where some were.
     """
-    record = fresh
+    record = fresh = replace(fresh, files={**_files(fresh), **fresh.files})
     if kind.is_in(folder.path):
         before = read_transit_record(folder.path, kind)
         _check(folder, [*_others(before, fresh, coded=coded)])
@@ -56,6 +60,16 @@ def going_on(
             told(f"{'what was measured is kept; ' if kept() else ''}go on with: {command}")
         raise
     write()
+
+
+def _files(record: TransitRecord) -> dict[str, str]:
+    """By the options of a sweep that name a file, the sha256 of what is in it."""
+    named = {name: Path(value) for name, value in record.config.items() if isinstance(value, str)}
+    return {
+        name: sha256_of(file)
+        for name, file in named.items()
+        if name not in _TOLD and file.is_file()
+    }
 
 
 def _check(folder: RunFolder, others: list[str]) -> None:

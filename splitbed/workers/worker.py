@@ -106,7 +106,10 @@ class Worker:
         Raises Died where it gave no answer, and the error that it gave in place of one.
         """
         self._given.close()
-        return self._unless_ended(self._told(self._read(lines=3)[:3]).answer)
+        words = self._told(self._read(lines=2)[:2])
+        if words.ready is not None:
+            words = self._told(self._read(lines=3)[:3])
+        return self._unless_ended(words.answer)  # which is there before the process ends
 
     def accepted(self, doing: str) -> Answer:
         """As :meth:`answer`, of a task that opens a file: UsageError where it was its end.

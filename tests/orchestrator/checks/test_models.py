@@ -12,7 +12,7 @@ from orchestrator.checks.pack import pack
 from orchestrator.checks.pairs import crosschecked
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.results.facts import Conditions, ModelFacts, NodeFacts
-from orchestrator.results.kinds import GROWTH, TransitRecord
+from orchestrator.results.kinds import GROWTH, TransitRecord, transit_folder
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.transit.begun import begin
@@ -133,6 +133,23 @@ def test_a_scenarios_folder_stands_for_the_run_in_it(tmp_path: Path) -> None:
         check(scenario, tmp_path / "b")
 
 
+def test_a_sweep_is_not_taken_for_the_run_of_models_below_it(tmp_path: Path) -> None:
+    run(tmp_path / "models")
+    assert transit_folder(tmp_path) == tmp_path / "models"
+    (tmp_path / "run.json").write_text("{}")
+    assert transit_folder(tmp_path) is None
+
+
+def test_what_is_in_a_file_that_an_option_names_may_not_change(tmp_path: Path) -> None:
+    (pictures := tmp_path / "frames.json").write_text("1")
+    record = TransitRecord(asked={"config": {"calibration": str(pictures)}})
+    begin(RunFolder(tmp_path), GROWTH, record, coded=False)
+    begin(RunFolder(tmp_path), GROWTH, record, coded=False)
+    pictures.write_text("2")
+    with pytest.raises(UsageError, match="what is in the file of option calibration"):
+        begin(RunFolder(tmp_path), GROWTH, record, coded=False)
+
+
 def test_a_run_of_models_is_not_held_against_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a run of models in transit, and the other is none"):
         check(run(tmp_path / "a"), tmp_path / "none")
@@ -164,13 +181,19 @@ def test_what_is_for_sweeps_names_the_run_of_models_and_what_takes_it(
 
 
 def test_growths_are_held_against_each_other_by_their_parts(tmp_path: Path) -> None:
-    def grown(name: str, sha256: str = "00", error: str | None = None) -> Path:
+    def grown(
+        name: str, sha256: str = "00", error: str | None = None, cpu: str = "c", size: int = 9
+    ) -> Path:
         folder = RunFolder(tmp_path / name)
         folder.path.mkdir()
-        record = TransitRecord(asked={"config": {"part_coder": "int8"}}, model=ModelFacts(name="m"))
+        record = TransitRecord(
+            asked={"config": {"part_coder": "int8"}},
+            model=ModelFacts(name="m"),
+            conditions=Conditions(ue=NodeFacts(cpu=cpu), edge=NodeFacts(cpu=cpu)),
+        )
         begin(folder, GROWTH, record, coded=False)
         part = GrownRecord(
-            split="2:4", split_name="middle", codec="raw", lossless=False, coded_bytes=9,
+            split="2:4", split_name="middle", codec="raw", lossless=False, coded_bytes=size,
             came_bytes=9, link_ms=20.0, receive_ms=21.0, resumed=0, sha256=sha256, open_ms=1.0,
             since_request_ms=30.0,
         )  # fmt: skip
@@ -187,5 +210,7 @@ def test_growths_are_held_against_each_other_by_their_parts(tmp_path: Path) -> N
     assert not check(a, grown("b", sha256="11")).deterministic
     cut = check(a, grown("c", error="the link was cut"))
     assert (cut.deterministic, cut.timing) == (True, False)
+    larger = check(a, grown("d", cpu="d", size=12))
+    assert (larger.deterministic, larger.timing) == (False, True)
     with pytest.raises(UsageError, match="give two of one kind"):
         check(a, run(tmp_path / "models"))

@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from typing import cast
 
+import grpc
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.measure import arriving as ways
 from orchestrator.measure.arriving import Arriving
+from orchestrator.testbed import pair as pairs
 from orchestrator.testbed.interruption import Interruption
+from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import NodeError
-from splitbed.v1 import nodes_pb2
 from splitbed.wire import max_abs_diff
 from tests.node.loopback import loopback_link, loopback_pair
 
@@ -55,20 +56,20 @@ def test_what_a_model_needs_of_memory_is_told(bed: Bed, arriving: Arriving) -> N
     assert arriving.memory(file) > file.stat().st_size
 
 
-def test_a_first_inference_has_time_by_what_the_warm_run_took(
-    bed: Bed, monkeypatch: pytest.MonkeyPatch
+def test_an_inference_has_the_time_that_it_takes(
+    bed: Bed, arriving: Arriving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, clock = list[float](), iter([0.0, 60.0])
+    left: list[float | None] = []
 
-    def frame(_frame: int, _input: int, limit_s: float, _number: int) -> nodes_pb2.FrameRecord:
-        given.append(limit_s)
-        return nodes_pb2.FrameRecord()
+    class Watched(Patience):
+        def answer(self, call: "grpc.Future[object]") -> object:  # type: ignore[override]
+            left.append(cast(grpc.Call, call).time_remaining())
+            return super().answer(call)
 
-    monkeypatch.setattr(ways, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    slow = Arriving(bed, {"ue": 1, "edge": 1})
-    monkeypatch.setattr(bed.pair, "run_frame", frame)
-    slow.infer()
-    assert given[0] > 10 * 60
+    arriving.over(LINK, arriving.ready("int8"))
+    monkeypatch.setattr(pairs, "Patience", Watched)
+    arriving.infer()
+    assert left == [None]
 
 
 def test_no_file_of_what_was_sent_is_left_even_where_that_failed(
