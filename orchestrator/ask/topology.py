@@ -4,7 +4,7 @@ import importlib.resources
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,7 @@ from netem.link import Addresses
 from orchestrator.ask.links import OwnShape, OwnShapeWords
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError, did_you_mean
-from splitbed.node.config import NodeName, Tls
+from splitbed.node.config import LEAST_CPUS, MOST_CPUS, NodeName, Tls
 
 PAIR = ("ue", "edge")
 """The nodes of whoever names none, which one link joins."""
@@ -100,7 +100,7 @@ class UePlace(Frozen):
     codec: str | None = None
     load: str | None = None
     slowdown: float | None = Field(None, ge=1, le=1000)
-    cpus: float | None = Field(None, ge=0.001, le=1024)
+    cpus: float | None = Field(None, ge=LEAST_CPUS, le=MOST_CPUS)
     shape: OwnShapeWords = OwnShape()
 
     @model_validator(mode="after")
@@ -140,8 +140,18 @@ class Namespaces(_Joined):
         }
 
     def accesses(self, ues: Iterable[str]) -> dict[str, str]:
-        """The subnet of each UE's access, where there are several."""
-        return {name: self._subnet(place) for place, name in enumerate(ues, len(self.links))}
+        """The subnet of each UE's access, where there are several.
+
+        UsageError for one that a link has of its own.
+        """
+        found = {name: self._subnet(place) for place, name in enumerate(ues, len(self.links))}
+        for (ue, at), (link, there) in product(found.items(), self.subnets.items()):
+            if IPv4Network(at).overlaps(IPv4Network(there)):
+                raise UsageError(
+                    f"the way of {ue} to the link would be {at}, which overlaps the subnet of "
+                    f"{link}, {there}: give the links none, and the topology another `subnet`"
+                )
+        return found
 
     def _subnet(self, place: int) -> str:
         first = IPv4Network(self.subnet)

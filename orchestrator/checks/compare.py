@@ -134,16 +134,25 @@ def compare(base: Reading, other: Reading) -> Comparison:
     """Every row that both runs measured."""
     mine, theirs = base.by_point, other.by_point
     both = [p for p in mine if p in theirs and mine[p].samples_ms and theirs[p].samples_ms]
-    told = [point for point in both if mine[point].valid and theirs[point].valid]
+    lasted = [p for p in both if _lasts(mine[p]) and _lasts(theirs[p])]
+    told = [point for point in lasted if mine[point].valid and theirs[point].valid]
     words = told_apart([beside(mine[point], theirs[point]) for point in told])
     changes = tuple(_change(p, base, other, w) for p, w in zip(told, words, strict=True))
-    only = [f"not compared, INVALID in one: {point.words}" for point in both if point not in told]
+    only = [f"not compared, INVALID in one: {point.words}" for point in lasted if point not in told]
+    for reading, rows in ((base, mine), (other, theirs)):
+        grew = [point for point in both if not _lasts(rows[point])]
+        only += [f"not compared, not sustained in {reading.name}: {one.words}" for one in grew]
     for reading, points, others in ((base, mine, theirs), (other, theirs, mine)):
         alone = [p for p in points if p not in others or (points[p].samples_ms and p not in both)]
         only += [f"only in {reading.name}: {point.words}" for point in alone]
     failed = [p for p in mine if p in theirs and not (mine[p].samples_ms or theirs[p].samples_ms)]
     only += [f"without a frame in both: {point.words}" for point in failed]
     return Comparison(base.name, other.name, changes, tuple(only), tuple(_remarks(base, other)))
+
+
+def _lasts(row: Row) -> bool:
+    """Whether its load was sustained, if it had one: else times tell how long one watched."""
+    return row.sustained is not False
 
 
 def _shift(changes: Sequence[Change]) -> tuple[float, float]:

@@ -155,7 +155,7 @@ def crosscheck(
         ratios=tuple(
             known(other.e2e_ms) / row.e2e_ms
             for row, other in pairs
-            if row.valid and other.valid and row.e2e_ms
+            if row.valid and other.valid and row.e2e_ms and not _grew(row, other)
         ),
         listed=tuple(origins.versions(a, b)),
         notes=(*a.notes, *b.notes),
@@ -185,6 +185,10 @@ def _row(
         if not row.valid
     ]
     limits = judged(limits, same_machine=same_machine)
+    if grew := _grew(a, b):  # times tell how long one watched
+        limits = {name: one for name, one in limits.items() if _is_deterministic(name)}
+    if len(grew) == 1:
+        faults.append((f"not sustained in {grew[0]} alone", False))
     if not a.lossless:  # what the codec costs, not the split
         limits.pop("max_abs_diff", None)
 
@@ -201,6 +205,11 @@ def _row(
     mine, theirs = ({name: row.value(name) for name in names} for row in (a, b))
     rows = Beside(what, mine, theirs, exact, _is_deterministic, excused)
     return rows.compared(limits, faults)
+
+
+def _grew(a: Row, b: Row) -> list[str]:
+    """In which of two runs a load was not sustained."""
+    return [name for name, row in (("A", a), ("B", b)) if row.sustained is False]
 
 
 def _is_wrong(row: Row) -> bool:

@@ -4,10 +4,12 @@ OUT/archive/   what the archive holds     OUT/sweep/   the run made here
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure import sweep
@@ -17,6 +19,7 @@ from orchestrator.results.archive import extract, read_config
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
+from orchestrator.results.records import CellRecord
 from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
@@ -55,6 +58,8 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
     unpacked = folder / ARCHIVE_FOLDER
     manifest = extract(archive, unpacked)
     try:
+        if "topology" not in options:
+            _check_ues(archive, asked, RunFolder(unpacked).cells())
         packed = {"model": manifest.model, "input": manifest.input}
         files = {name: str(unpacked / path) for name, path in packed.items() if path}
         config = _config(asked, {**files, **options, "out": folder / SWEEP_FOLDER})
@@ -109,6 +114,18 @@ def _check_same(archive: Path, then: ModelFacts, now: ModelFacts) -> None:
             f"the inputs here are not those of {archive}, which begin with {names}; give them as "
             "--input, or have them packed with --with-input"
         )
+
+
+def _check_ues(archive: Path, asked: Mapping[str, object], cells: Iterable[CellRecord]) -> None:
+    """UsageError where its UEs were not so many alike: what was their own is not in it."""
+    for cell in cells:
+        own = {replace(one, name="") for one in cell.ues}
+        if cell.ues and (len(own) > 1 or not asked.get("ues")):
+            names = ", ".join(one.name for one in cell.ues)
+            raise UsageError(
+                f"the UEs of {archive}, {names}, were those of a topology, with splits, codecs, "
+                "paces, loads or links of their own: give one that says the same as --topology"
+            )
 
 
 def _identities(model: ModelFacts) -> list[tuple[str, str]]:

@@ -95,6 +95,9 @@ def merged(streams: Mapping[str, Iterator[Taken]], going: set[str]) -> Iterator[
                 raise what
             break
     if failed:
+        ues: dict[str, list[str]] = {}
+        for ue in (one for one in streams if one in failed):
+            ues.setdefault(str(failed[ue]), []).append(ue)
+        why = "; ".join(f"{', '.join(of)}: {error}" for error, of in ues.items())
         others = len(streams) - len(failed)
-        why = "; ".join(f"{ue}: {error}" for ue, error in failed.items())
-        raise NodeError(f"{why}; the other {others} went on to the end")
+        raise NodeError(f"{why}; the other {others} went on to the end" if others else why)

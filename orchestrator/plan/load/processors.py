@@ -27,4 +27,4 @@ def shared_processors(config: SweepConfig) -> Processors | None:
         return None
     threads = {"ue": config.ue_threads, "edge": config.edge_threads}
     nodes = {name: threads.get(kind_of(name), 0) for name in config.place.names}
-    return Processors(os.cpu_count() or 1, nodes)
+    return Processors(len(os.sched_getaffinity(0)), nodes)

@@ -89,3 +89,17 @@ def test_nodes_that_cannot_be_are_refused_by_name(tmp_path: Path, nodes: object,
     with pytest.raises(UsageError, match="is no topology") as refused:
         loaded(tmp_path, CHAIN | {"nodes": nodes})
     assert says in str(refused.value)
+
+
+def test_the_way_of_a_ue_is_none_that_a_link_has_of_its_own(tmp_path: Path) -> None:
+    link = {"ends": ["ue", "edge"], "subnet": "10.77.3.0/24"}
+    shared = loaded(tmp_path, {"name": "x", "nodes": ["ue", "edge"], "links": {"link": link}})
+    assert isinstance(shared, Namespaces)
+    assert shared.accesses(["ue-1", "ue-2"])["ue-2"] == "10.77.2.0/24"
+    with pytest.raises(UsageError, match=r"ue-3 to the link would be 10\.77\.3\.0/24, which overl"):
+        shared.accesses(["ue-1", "ue-2", "ue-3"])
+
+
+def test_a_ue_of_several_has_no_less_of_a_processor_than_one_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cpus"):
+        loaded(tmp_path, {"name": "x", "ues": {"ue-1": {"cpus": 0.001}}})

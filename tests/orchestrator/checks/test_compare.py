@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.checks.compare import compare
 from orchestrator.checks.told import told_apart
@@ -151,3 +152,12 @@ def test_a_change_is_told_just_beyond_its_limits(row: float, others: float, word
     frames = [1e4 + place for place in range(20)]
     pairs = [(frames, [ms * by for ms in frames]) for by in (row, others, others)]
     assert told_apart(pairs)[0].word == word
+
+
+def test_what_was_not_sustained_is_not_compared_by_its_times(tmp_path: Path) -> None:
+    a, b = (read(made_run(tmp_path / name).path) for name in "ab")
+    (point, row), *_ = b.by_point.items()
+    b.by_point[point] = replace(row, sustained=False)
+    found = compare(a, b)
+    assert point not in [change.point for change in found.changes]
+    assert [*found.only] == [f"not compared, not sustained in {b.name}: {point.words}"]

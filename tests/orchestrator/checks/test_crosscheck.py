@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.checks.crosscheck import CrossCheck, crosscheck
 from orchestrator.checks.tolerances import Tolerance, read_tolerances
@@ -215,3 +216,20 @@ def test_tolerances_that_cannot_be_are_refused(tmp_path: Path, text: str, says: 
     file.write_text(text)
     with pytest.raises(UsageError, match=says):
         read_tolerances(file)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_of_a_load_that_was_not_sustained_no_times_are_held_against_it(
+    tmp_path: Path, both: bool
+) -> None:
+    a, b = (
+        read(made_run(tmp_path / name, scale=scale).path) for name, scale in (("a", 1), ("b", 3))
+    )
+    for reading in (a, b) if both else (b,):
+        for point, row in reading.by_point.items():
+            reading.by_point[point] = replace(row, sustained=False)
+    found = crosscheck(a, b, read_tolerances(None))
+    assert found.timing is both
+    assert found.deterministic
+    assert {row.times for row in found.rows} == {() if both else ("not sustained in B alone",)}
+    assert not found.ratios
