@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from splitbed.graphs.formats import format_named, load_graph
 from splitbed.graphs.parts import store
@@ -134,6 +135,21 @@ def test_a_run_that_does_not_end_is_ended_by_reset(edge: Attacked, tmp_path: Pat
         ask: Any = nodes_pb2_grpc.NodeStub(edge.channel)
         ask.Reset(nodes_pb2.ResetRequest(), timeout=LEAST_LOCK_S)
         assert "CANCELLED" in str(run.exception())
+
+
+def test_who_watches_and_goes_keeps_nobody_out(edge: Attacked) -> None:
+    def come_and_go(_: int) -> None:
+        with connected(edge, None, 1) as (channel,):
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            for turn in range(tries(50, 20_000)):
+                watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=LOCKED_S)
+                if turn % 2:
+                    with suppress(grpc.RpcError):
+                        next(watching)
+                watching.cancel()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
 
 
 def test_clients_that_vanish_in_their_calls_keep_nobody_out(edge: Attacked) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -168,8 +169,7 @@ class _Answer:
         if given is None:
             call.context.abort(grpc.StatusCode.INVALID_ARGUMENT, "it takes a request, none came")
         if self.stays:
-            self._behave(given, call.context, partial(self._sent, call))
-            call.since_s = time.monotonic()
+            self._stay(given, call)
             return
         answer = self._behave(given, call.context)
         for one in answer if self._handler.response_streaming else (answer,):
@@ -178,6 +178,26 @@ class _Answer:
             if not call.context.is_active():
                 return
         self._send(None)
+
+    def _stay(self, given: Any, call: Call) -> None:
+        """Send what others tell: who sends frames, in his thread; of whoever watches, in this one.
+
+        gRPC's health service tells under a lock, for which the thread that takes all calls waits
+        when somebody has ceased to watch; a message is sent once that thread knows of it.
+        """
+        if self._handler.request_streaming:
+            self._behave(given, call.context, partial(self._sent, call))
+            call.since_s = time.monotonic()
+            return
+        told = SimpleQueue[object]()
+        if not call.context.add_callback(partial(told.put, None)):
+            return
+        self._behave(given, call.context, told.put)
+        call.since_s = time.monotonic()
+        for one in iter(told.get, None):
+            self._sent(call, one)
+        if call.context.is_active():
+            self._send(None)
 
     def _sent(self, call: Call, message: object) -> None:
         call.sends_s = time.monotonic()

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,8 @@ class Node:
     go_on: threading.Event = field(default_factory=threading.Event)
     working: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    lock: Any = field(default_factory=threading.Lock)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def take(self, request: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         return b"".join(request)
@@ -80,6 +82,21 @@ class Node:
         with grpc.insecure_channel("127.0.0.1:1") as nobody:
             echo: Any = nobody.unary_unary("/Node/echo")
             return bytes(echo(request))
+
+    def watch(self, request: bytes, context: grpc.ServicerContext, tell: Callable[..., None]) -> None:
+        """As gRPC's health service: told, and ceased to be told, under a lock."""
+        if request == b"second":
+            with self.lock:
+                assert self.closing.wait(30)
+                tell(request)
+        else:
+            context.add_callback(self.cease)
+            tell(request)
+
+    def cease(self) -> None:
+        self.closing.set()
+        with self.lock:
+            self.ended.append("ceased")
 
     def reset(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.lease.give_up_others(context)
@@ -164,6 +181,9 @@ def served(slots: Slots, tls: Tls | None = None, at: Door | None = None) -> Iter
             for name in ("echo", "work", "compute", "sleep", "ask_another", "reset")
         },
     }
+    staying: Any = lambda *given: node.watch(*given)  # noqa: E731  a method takes no attribute
+    staying.experimental_non_blocking = True
+    methods["watch"] = grpc.unary_stream_rpc_method_handler(staying)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Node", methods),))
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     here = "127.0.0.1:0"
@@ -192,6 +212,19 @@ def test_calls_that_send_nothing_or_half_leave_room(sent: tuple[bytes, ...]) -> 
         assert caller.ask() == b"x"
         until(lambda: any(call.done() for call in calls))
         assert {call.code() for call in calls if call.done()} == ENDED
+
+
+def test_who_ceases_to_watch_while_another_is_told_locks_nobody_out() -> None:
+    with served(Slots(4, 4)) as here:
+        watch: Any = here.caller().channel.unary_stream("/Node/watch")
+        first = watch(b"first", timeout=30)
+        assert next(first) == b"first"
+        second = watch(b"second", timeout=30)
+        until(here.node.lock.locked)
+        first.cancel()
+        assert next(second) == b"second"
+        until(lambda: here.node.ended)
+        assert here.caller().ask() == b"x"
 
 
 def test_who_works_is_not_ended_for_others_who_are_told_that_all_is_taken() -> None:
