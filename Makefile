@@ -55,7 +55,7 @@ nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without wh
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation \
 		-r requirements-nnc.lock
 
-attack: $(STAMP)  ## what tests/hostile does to nodes, long (about an hour); ARGS=some of it
+attack: $(STAMP)  ## what tests/hostile does to nodes, long (some hours); ARGS=some of it
 	SPLITBED_ATTACK=long $(BIN)/python -m pytest -p no:cacheprovider tests/hostile $(ARGS)
 
 check: setup  ## ruff and mypy
@@ -67,7 +67,7 @@ bench: setup  ## how near the instrument comes to its bars (about 10 minutes); A
 	@scripts/system-packages bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
-mutants: setup  ## do tests notice changes of the modules that judge (half an hour); ARGS=some of them
+mutants: setup  ## do tests notice changes of the modules that judge (some hours); ARGS=some of them
 	@scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" mutants
 	$(BIN)/python -m tests.mutants $(ARGS)
 
@@ -87,7 +87,9 @@ sbom: setup $(SUPPLY)/.installed  ## build/sbom.json (CycloneDX) of the environm
 	scripts/bill-of-materials $(BIN)/python $(SUPPLY)/bin
 
 audit: $(SUPPLY)/.installed  ## known holes in what the locks hold
-	$(SUPPLY)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+	@failed=0; for lock in requirements*.lock; do echo "$$lock:"; \
+		$(SUPPLY)/bin/pip-audit --disable-pip --require-hashes -r $$lock || failed=1; done; \
+		exit $$failed
 
 $(SUPPLY)/.installed: requirements-supply.lock
 	scripts/environment "$(PYTHON)" $(SUPPLY) supply

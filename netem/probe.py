@@ -165,15 +165,17 @@ class ProbeServer:
         size = payload_bytes(FRAME_BYTES, peer[0])
 
         def send(frame: bytes) -> int:
-            if ended.is_set():
-                raise InterruptedError
-            return self._socket.sendto(frame, peer)
+            while not ended.is_set():
+                with suppress(TimeoutError):  # a full queue before the link
+                    return self._socket.sendto(frame, peer)
+            raise InterruptedError
 
         def sending() -> None:
             with suppress(OSError):  # it is to end, or the peer is gone
                 _send_train(send, size, self.token, train, frames, gap_ns, ended.wait)
 
-        threading.Thread(target=sending, daemon=True).start()
+        with suppress(RuntimeError):  # no thread more can be had: it is asked again
+            threading.Thread(target=sending, daemon=True).start()
 
     def _place(self, peer: tuple[str, int]) -> int:
         """A number that nobody knows who does not hear what is sent to this peer."""

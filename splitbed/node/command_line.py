@@ -23,6 +23,8 @@ GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
 On loopback 86 KB and their answer took 0.38 ms, in place of 0.46 (bench `transport`, one run).
 """
 _OTHER_THREADS = 64
+_IN_FLIGHT = 64
+"""Of a load, and of a stream; where several have as many, what comes on the others waits."""
 Options = dict[str, str | bool | dict[str, str] | None]
 """By name, those not given None."""
 
@@ -123,9 +125,10 @@ def _dials(given: Sequence[str]) -> dict[str, str] | None:
 
 
 def _most_threads(config: "NodeConfig") -> int:
-    """Those of calls on both planes, of sessions, and of all else."""
+    """Those of calls on each plane, of sessions, of frames under way together, and of all else."""
     limits = config.limits
-    return 4 * limits.streams + limits.sessions * (os.cpu_count() or 1) + _OTHER_THREADS
+    sessions = limits.sessions * (os.cpu_count() or 1)
+    return 6 * limits.streams + sessions + 2 * _IN_FLIGHT + _OTHER_THREADS
 
 
 def run_node(

@@ -46,7 +46,7 @@ class _AllBut(Container[str]):
         return name not in self._names
 
 
-ORCHESTRATOR, NODES = ("orchestrator",), _AllBut("orchestrator")
+ORCHESTRATOR, NODES = ("orchestrator",), _AllBut("orchestrator", "client")
 CLIENTS = ("client", "orchestrator")
 _LAST_CALLS_S = 1.0
 _CHECK_S = 3.0
@@ -58,17 +58,18 @@ _GREETED_MS = 10_000
 """Who connects has shown his certificate by then, and spoken HTTP/2."""
 _LINK_S = 300
 """A link may be slow, or out: who calls over it may be silent for so long."""
+_IDLE = "grpc.max_connection_idle_ms"
 _PATIENT = {
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": _LINK_S * 1000,
     "grpc.http2.ping_timeout_ms": _LINK_S * 1000,
-    "grpc.max_connection_idle_ms": 120_000,
+    _IDLE: 120_000,
 }
 _PROMPT = {  # beside the link: a machine that vanished is missed within 16 s
     "grpc.keepalive_time_ms": 8_000,
     "grpc.keepalive_timeout_ms": 8_000,
     "grpc.http2.ping_timeout_ms": 8_000,
-    "grpc.max_connection_idle_ms": 30_000,
+    _IDLE: 30_000,
 }
 
 
@@ -211,6 +212,8 @@ def _server(config: NodeConfig, plane: Plane, door: Door, connections: int) -> g
     }
     if not plane.address.startswith("unix:"):  # whose kernel tells at once who is gone
         own |= _PATIENT if plane.over_link else _PROMPT
+    elif plane.lease is None:  # clients, of whom it sees what hands them on
+        own[_IDLE] = _PROMPT[_IDLE]
     return grpc.server(Inline(), interceptors=[door, Requests()], options=[*(given | own).items()])
 
 

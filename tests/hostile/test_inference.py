@@ -89,6 +89,7 @@ def strange(dice: random.Random) -> Iterator[bytes]:
     yield request(*SHAPE, outputs=[{"name": "y" * 100_000}]).SerializeToString()
     yield request(*SHAPE, inputs=[{"name": str(n), "shape": [1]} for n in range(20_000)]
     ).SerializeToString()  # fmt: skip
+    yield request(*SHAPE, outputs=[{}] * 400_000).SerializeToString()
     typed = oip.InferTensorContents(int64_contents=[1] * 500_000)
     yield request(*SHAPE, inputs=[{"name": "image", "contents": typed}]).SerializeToString()
     whole = FINE.SerializeToString()

@@ -224,6 +224,30 @@ def test_a_long_train_holds_up_nobody_and_gives_way_to_the_next(server: ProbeSer
         ]
 
 
+class Slow:
+    """A socket whose queue is full at first, whenever a train is to be sent."""
+
+    def __init__(self, sock: socket.socket, times: int) -> None:
+        self._sock, self._times = sock, times
+
+    def sendto(self, data: bytes, peer: tuple[str, int]) -> int:
+        if data[16:17] == b"T" and self._times:
+            self._times -= 1
+            raise TimeoutError
+        return self._sock.sendto(data, peer)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+
+def test_a_train_waits_where_the_queue_before_the_link_is_full(server: ProbeServer) -> None:
+    server._socket = Slow(server._socket, 3)  # type: ignore[assignment]
+    with asking(server) as sock:
+        (echo,) = answers_to(sock, server, server.token + b"P" + bytes(8))
+        sock.send(server.token + b"D" + bytes(4) + echo[21:25] + (5).to_bytes(4) + bytes(8))
+        assert len([*all_of(sock)]) == 5
+
+
 def test_no_more_peers_are_known_than_there_may_be(server: ProbeServer) -> None:
     for _ in range(80):
         with asking(server) as sock:

@@ -131,6 +131,7 @@ def _with(**changed: Any) -> oip.ModelInferRequest:
 
 
 REFUSED = {
+    "too many outputs": (asking(picture(1), outputs=[{}] * 4097), "4097 outputs: at most 4096"),
     "another model": (asking(picture(1), model_name="large"), "no model 'large'"),
     "another version": (asking(picture(1), model_version="2"), "of version '2'"),
     "another shape": (_with(shape=[1, 3, SIDE, SIDE - 1]), "expected image"),

@@ -40,7 +40,12 @@ def tensors_of(
     Raises NodeError for other tensors, for more or fewer values than they have, for values that
     their datatype cannot hold, and for what asks for more than `most_bytes`.
     """
-    given = request.inputs[: MAX_TENSORS + 1]
+    if max(len(request.inputs), len(request.outputs)) > MAX_TENSORS:
+        raise NodeError(
+            f"refused {len(request.inputs)} inputs and {len(request.outputs)} outputs: at most "
+            f"{MAX_TENSORS} of each are taken"
+        )
+    given = request.inputs
     told = [one.parameters for one in given] + [one.parameters for one in request.outputs]
     if request.parameters or any(told):
         raise NodeError("refused a request with parameters: none are known here")

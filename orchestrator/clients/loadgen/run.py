@@ -75,7 +75,7 @@ def run(config: SweepConfig, asked: LoadgenAsked, watcher: Watcher) -> LoadgenOu
     asked.check()
     if find_spec("mlperf_loadgen") is None:
         raise MachineError(
-            "LoadGen is not installed; repair: pip install 'splitbed[loadgen]', or `make test`"
+            "LoadGen is not installed; repair: make setup EXTRAS=dev,video,otel,speech,loadgen"
         )
     with kept_up(config, watcher, "loadgen") as kept:
         bed, folder = kept.engine.bed, kept.engine.folder

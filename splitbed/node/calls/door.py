@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 _Send = Callable[[object], None]
 _T = TypeVar("_T")
 CHECKS = 8
-"""How often at a time it may be asked whether a node is healthy; half of that by one caller."""
+"""How often at a time it may be asked whether a node is there; half of that by one caller."""
 _BUSY = "it answers as many calls as it may (limits.streams): try again when one has ended"
-_CHECKED = "it is asked too often at a time whether it is healthy: try again"
+_CHECKED = "it is asked too often at a time whether it is there: try again"
 
 
 def _unknown(_requests: object, context: grpc.ServicerContext) -> Any:
@@ -43,6 +43,12 @@ def _unknown(_requests: object, context: grpc.ServicerContext) -> Any:
 _DESCRIBE = "/splitbed.v1.Node/Describe"
 """Who asks no more than this has not begun a run: a node may turn out to be another."""
 _UNKNOWN: "Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
+
+
+_READY = HEALTH_CHECK | {
+    f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady")
+}
+"""They ask no more than whether a node, or its model, is there."""
 
 
 class Inline(ThreadPoolExecutor):
@@ -58,7 +64,7 @@ class Inline(ThreadPoolExecutor):
 class Door(grpc.ServerInterceptor):
     """Lets in whom the guard knows, if he holds the lease or may take it, while slots are free.
 
-    Whether a node is healthy may be asked beside all that, in slots of its own. For a server whose
+    Whether a node is there may be asked beside all that, in slots of its own. For a server whose
     threads are :class:`Inline`; ``slots`` are all that may be full.
     """
 
@@ -107,7 +113,7 @@ class Door(grpc.ServerInterceptor):
             )
             context.abort(code, reason)
         slots, busy = self._checks, _CHECKED
-        if method not in HEALTH_CHECK:
+        if method not in _READY:
             slots, busy = self._slots, _BUSY
             if self._lease is not None and (
                 taken := self._lease.refusal(context, takes=method != _DESCRIBE)

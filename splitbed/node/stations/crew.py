@@ -1,6 +1,7 @@
 """Threads that serve a stream together: one awaits what comes, the others are at what came."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from threading import Lock, Thread
 from typing import TypeVar
@@ -49,8 +50,9 @@ class Crew:
                 return
             context = copy_context()
             other = Thread(target=context.run, args=(self._other,), daemon=True)
-            self._others.append(other)
-        other.start()
+            with suppress(RuntimeError):  # there is no memory for one: what comes waits
+                other.start()
+                self._others.append(other)
 
     def _other(self) -> None:
         try:

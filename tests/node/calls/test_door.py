@@ -23,7 +23,8 @@ from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Slots
 from splitbed.node.config import EdgeConfig, Tls
-from splitbed.node.serve import NODES, InFlight, Plane, door_of
+from splitbed.node import serve
+from splitbed.node.serve import CLIENTS, NODES, InFlight, Plane, door_of
 from splitbed.security.access import RUN_KEY, Guard, open_channel, server_credentials
 from splitbed.security.authority import Authority, issue_authority
 from splitbed.workers.wanted import check_wanted, sleep_until
@@ -31,6 +32,7 @@ from tests.security.certified import certified
 from tests.shared_machine import until
 
 OURS = frozenset({"orchestrator"})
+CLIENTS_SERVICE = "inference.GRPCInferenceService"
 ENDED = {grpc.StatusCode.CANCELLED}
 
 
@@ -184,7 +186,15 @@ def served(slots: Slots, tls: Tls | None = None, at: Door | None = None) -> Iter
     staying: Any = lambda *given: node.watch(*given)  # noqa: E731  a method takes no attribute
     staying.experimental_non_blocking = True
     methods["watch"] = grpc.unary_stream_rpc_method_handler(staying)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Node", methods),))
+    asked = {
+        name: methods["echo"] for name in ("ServerLive", "ServerReady", "ModelReady")
+    }  # fmt: skip
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler("Node", methods),
+            grpc.method_handlers_generic_handler(CLIENTS_SERVICE, asked),
+        )
+    )
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     here = "127.0.0.1:0"
     port = server.add_secure_port(here, server_credentials(tls)) if tls else None
@@ -281,6 +291,40 @@ def test_a_call_is_ended_whose_caller_is_silent_for_too_long_and_a_watch_is_not(
         assert watching.is_active()
         here.node.go_on.set()
         assert working.result() == b"x"
+
+
+def test_whether_a_model_is_there_is_asked_beside_all_that_is_at_work() -> None:
+    with served(Slots(1, 1)) as here:
+        caller = here.caller()
+        at_work = caller.begin("work")
+        until(lambda: here.node.working)
+        assert caller.refusal() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for name in ("ServerLive", "ServerReady", "ModelReady"):
+            asked: Any = caller.channel.unary_unary(f"/{CLIENTS_SERVICE}/{name}")
+            assert asked(b"y", timeout=20) == b"y"
+        here.node.go_on.set()
+        at_work.result()
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [("ue", False), ("ue-7", False), ("cloud", False), ("client", True), ("orchestrator", True)],
+)
+def test_the_port_of_the_link_is_for_nodes_alone(name: str, refused: bool) -> None:
+    said = Guard(NODES, None).refusal("/splitbed.v1.Data/Frames", (), [name])
+    assert (said is not None) == refused
+
+
+def test_clients_that_are_handed_on_may_not_be_idle_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, int]] = []
+    monkeypatch.setattr(grpc, "server", lambda *_, options, **__: asked.append(dict(options)))
+    config = EdgeConfig(listen="127.0.0.1:1", control="127.0.0.1:2")
+    for lease in (None, Lease(lambda: 0.0)):
+        plane = Plane("unix:/tmp/socket", CLIENTS, {}, lease=lease)
+        serve._server(config, plane, door_of(plane, config), 16)
+    assert [one.get("grpc.max_connection_idle_ms") for one in asked] == [30_000, None]
 
 
 @pytest.mark.parametrize("ended", [True, False])
