@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 CHECKS = 8
 """How often at a time it may be asked whether a node is there; half of that by one caller."""
 _BUSY = "it answers as many calls as it may (limits.streams): try again when one has ended"
-_CHECKED = "it is asked too often at a time whether it is there: try again"
+_CHECKED = "it is asked too often at a time whether it is healthy: try again"
 
 
 def _unknown(_requests: object, context: grpc.ServicerContext) -> Any:
@@ -46,7 +46,8 @@ _UNKNOWN: "Handler" = grpc.stream_stream_rpc_method_handler(_unknown)
 
 
 _READY = HEALTH_CHECK | {
-    f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady")
+    f"/inference.GRPCInferenceService/{name}"
+    for name in ("ServerLive", "ServerReady", "ModelReady")
 }
 """They ask no more than whether a node, or its model, is there."""
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from splitbed.errors import NodeError
 from splitbed.logs import Seldom
+from splitbed.node import serve
 from splitbed.node.answering import answering
 from splitbed.node.calls import door as doors
 from splitbed.node.calls import lease as leases
@@ -23,7 +25,6 @@ from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.lease import Lease
 from splitbed.node.calls.slots import Slots
 from splitbed.node.config import EdgeConfig, Tls
-from splitbed.node import serve
 from splitbed.node.serve import CLIENTS, NODES, InFlight, Plane, door_of
 from splitbed.security.access import RUN_KEY, Guard, open_channel, server_credentials
 from splitbed.security.authority import Authority, issue_authority
@@ -85,7 +86,9 @@ class Node:
             echo: Any = nobody.unary_unary("/Node/echo")
             return bytes(echo(request))
 
-    def watch(self, request: bytes, context: grpc.ServicerContext, tell: Callable[..., None]) -> None:
+    def watch(
+        self, request: bytes, context: grpc.ServicerContext, tell: Callable[..., None]
+    ) -> None:
         """As gRPC's health service: told, and ceased to be told, under a lock."""
         if request == b"second":
             with self.lock:
@@ -183,12 +186,10 @@ def served(slots: Slots, tls: Tls | None = None, at: Door | None = None) -> Iter
             for name in ("echo", "work", "compute", "sleep", "ask_another", "reset")
         },
     }
-    staying: Any = lambda *given: node.watch(*given)  # noqa: E731  a method takes no attribute
+    staying: Any = partial(node.watch)  # a method takes no attribute
     staying.experimental_non_blocking = True
     methods["watch"] = grpc.unary_stream_rpc_method_handler(staying)
-    asked = {
-        name: methods["echo"] for name in ("ServerLive", "ServerReady", "ModelReady")
-    }  # fmt: skip
+    asked = dict.fromkeys(("ServerLive", "ServerReady", "ModelReady"), methods["echo"])  # fmt: skip
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler("Node", methods),
@@ -205,7 +206,7 @@ def served(slots: Slots, tls: Tls | None = None, at: Door | None = None) -> Iter
             yield Served(node, door, stack)
         finally:
             node.go_on.set()
-            server.stop(None).wait()
+            server.stop(None).wait(30)
 
 
 @pytest.fixture(scope="module")
