@@ -9,7 +9,7 @@ Preprocessing is recorded and left out of the end-to-end time (clause 10.2.6).
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,11 @@ _TIME_NAMESPACE = Path("/proc/self/ns/time")
 def is_hop(name: str) -> bool:
     """Whether a stage is a way between nodes: uplink, downlink; uplink2 over a second link."""
     return name.startswith(("uplink", "downlink"))
+
+
+def counts_from(names: Sequence[str]) -> int:
+    """Where the stages begin that count: behind preprocessing, whatever a frame waited for it."""
+    return max((place for place, name in enumerate(names, 1) if name == PREPROCESS), default=0)
 
 
 def hop_over(way: str, link: int) -> str:
@@ -88,15 +93,19 @@ class Timeline:
         return any(is_hop(stage.name) for stage in self.stages)
 
     @property
+    def _counted(self) -> list[Stage]:
+        return self.stages[counts_from([stage.name for stage in self.stages]) :]
+
+    @property
     def e2e_ms(self) -> float:
         """From the start of the first counted stage to the end of the last."""
-        counted = [stage for stage in self.stages if stage.name != PREPROCESS]
+        counted = self._counted
         return (max(s.end_ns for s in counted) - min(s.start_ns for s in counted)) / NS_PER_MS
 
     @property
     def gap_share(self) -> float:
         """Share of the end-to-end time that no stage accounts for; overlap is counted once."""
-        counted = sorted((s.start_ns, s.end_ns) for s in self.stages if s.name != PREPROCESS)
+        counted = sorted((s.start_ns, s.end_ns) for s in self._counted)
         covered, reached = 0, counted[0][0]
         for start_ns, end_ns in counted:
             covered += max(0, end_ns - max(start_ns, reached))

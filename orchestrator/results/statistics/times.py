@@ -18,7 +18,7 @@ from orchestrator.ask.flow import FLOWS, UPLINK, at_node, branches, nodes_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
-from splitbed.timeline import NS_PER_MS, PREPROCESS, Stage, is_hop
+from splitbed.timeline import NS_PER_MS, Stage, counts_from, is_hop
 
 Array = NDArray[np.float64]
 K = TypeVar("K")
@@ -120,7 +120,7 @@ class _Way:
 
 
 def _on_way(names: Sequence[str], spans: NDArray[np.int64]) -> _Way:
-    counted = spans[:, [name != PREPROCESS for name in names]]
+    counted = spans[:, counts_from(names) :]
     e2e_ns = counted[:, :, 1].max(axis=1) - counted[:, :, 0].min(axis=1)
     gap = 1 - _covered_ns(counted) / np.maximum(e2e_ns, 1)
     worked = spans[:, [*map(is_node_stage, names)]]

@@ -34,7 +34,9 @@ def add_load(
             continue
         end = due + int(ms * MS)
         told |= {"outcome": "ok", "start_ns": due, "done_ns": end, "max_abs_diff": 0.0}
-        add_frame(folder, told | {"stages": [["part1", due, end]]})
+        before = [["wait", due, due + 4 * MS], ["preprocess", due + 4 * MS, due + 7 * MS]]
+        began = due + 7 * MS
+        add_frame(folder, told | {"stages": [*before, ["part1", began, end]]})
     add_cell_line(
         folder,
         {
@@ -66,6 +68,14 @@ def test_a_row_tells_what_became_of_each_frame_and_their_sum(folder: RunFolder) 
     assert (row.done, row.dropped_source, row.sustained, row.valid) == (298, 2, True, True)
     assert row.response_ms == row.response_p99_ms == pytest.approx(20)
     assert row.conditions.words == "8 Mbit/s, fps:10"
+
+
+def test_preprocessing_and_what_a_frame_waits_for_it_are_in_its_response_alone(
+    folder: RunFolder,
+) -> None:
+    add_load(folder, "2:0", [20.0] * 60)
+    row = loaded(folder)["2:0"]
+    assert (row.response_ms, row.e2e_ms, row.wait_ms) == pytest.approx((20, 13, 4))
 
 
 def test_what_is_not_sustained_is_valid_and_has_no_percentile_anywhere(folder: RunFolder) -> None:
