@@ -11,7 +11,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.edge_work import MOST_WORKERS, EdgeWork, edge_work
 from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions, OwnShape
-from orchestrator.ask.load import MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
+from orchestrator.ask.load import LEAST_TOLD, MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
 from orchestrator.ask.topology import MOST_UES, Namespaces, Topology, load_topology
 from splitbed.checked import one_line, read_yaml
@@ -250,6 +250,12 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 f"--load {load.words}: what becomes of frames is told where they begin, and in the "
                 f"flow {self.flow} they end elsewhere: give --flow uplink, downlink or chain"
+            )
+        few = [one for one in offered if one.open and one.frames(self.runs) < LEAST_TOLD]
+        if few:
+            raise UsageError(
+                f"--load {few[0].words}: {few[0].frames(self.runs)} frames do not tell whether it "
+                f"is sustained: {LEAST_TOLD} are the least, by --runs or in the trace"
             )
         if self.races:
             raise UsageError(

@@ -16,6 +16,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.load.trace_file import MOST_FRAMES
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
 from orchestrator.measure.loads.crowd import CrowdFrames, merged
@@ -170,10 +171,12 @@ class CellMeasurement:
 
 def of_ue(cell: Cell, one: Configuration) -> Cell:
     """The cell with as many frames as a UE's own load has due in the same time."""
-    rate_fps, own_fps = cell.configuration.load.rate_fps, one.load.rate_fps
-    if not (rate_fps and own_fps):
+    load, frames = cell.configuration.load, cell.frames
+    if one.load == load:
         return cell
-    return dataclasses.replace(cell, frames=max(1, round(cell.frames * own_fps / rate_fps)))
+    if all(0 < fps < math.inf for fps in (load.rate_fps, one.load.rate_fps)):
+        frames = max(1, round(frames * one.load.rate_fps / load.rate_fps))
+    return dataclasses.replace(cell, frames=one.load.frames(min(frames, MOST_FRAMES)))
 
 
 def proved(

@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order, plan_cells
+from orchestrator.ask.load import traces_in
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
@@ -180,6 +181,7 @@ def begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
     # an earlier version did not know all options of today: it had their usual values
     asked = read_config(folder.path).model_dump(mode="json")
     changed += ["options"] if {**asked, "out": None} != {**fresh.asked, "out": None} else []
+    changed += ["the trace of a load"] if traces_in(run.grid) - traces_in(fresh.grid) else []
     if changed:
         raise UsageError(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "

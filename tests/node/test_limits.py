@@ -81,7 +81,7 @@ def shared(**said: float) -> Sharing:
 
 
 def offered(**said: object) -> None:
-    check_offer(nodes_pb2.OfferRequest(**({"inputs": [0], "frames": 10} | said)))  # type: ignore[arg-type]
+    check_offer(nodes_pb2.OfferRequest(**({"inputs": [0], "frames": 10, "first": 1} | said)))  # type: ignore[arg-type]
 
 
 DAY_NS = 86_400 * 10**9
@@ -94,11 +94,12 @@ DAY_NS = 86_400 * 10**9
         (offered, "due_ns", [0] * 100_000, [0] * 100_001, "not 1 to 100000"),
         (offered, "frames", 1, 0, "0 are asked, not 1"),
         (offered, "first", (1 << 63) - 10, (1 << 63) - 9, "have no numbers"),
+        (offered, "first", 2, 0, "from number 0 on have no numbers"),
         (offered, "inputs", [0] * 100_000, [0] * 100_001, "not 1 to 100000"),
         (offered, "inputs", [0], [], "of 0 inputs, not 1"),
         (offered, "due_ns", [3, 3], [4, 3], "due before another"),
         (offered, "due_ns", [DAY_NS], [DAY_NS + 1], "a day is most"),
-        (offered, "start_ns", 0, -1, "from now, not 0 to 60"),
+        (offered, "start_ns", 0, -1, "from now, 60 before or after"),
         (queued, "in_flight", 64, 65, "from 1 to 64 frames"),
         (queued, "most", 1024, 1025, "at most 1024 frames wait"),
         (queued, "workers", 1024, 1025, "at most 1024 frames wait"),

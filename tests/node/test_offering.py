@@ -1,5 +1,6 @@
 """Frames offered at their source as they are due: two real nodes on loopback."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -82,6 +83,29 @@ def test_a_source_that_cannot_keep_up_drops_what_waits_and_counts_it(splits: Spl
     assert not found.sustained
 
 
+def test_of_a_burst_the_last_are_carried_under_their_own_numbers(splits: Splits) -> None:
+    asked = replace(splits.last, load=load_named("burst:8/0.1", drop="oldest"))
+    splits.parts.assign(asked)
+    request = nodes_pb2.OfferRequest(
+        assignment=splits.parts.assignment(asked),
+        inputs=[0],
+        due_ns=asked.load.due_ns(24, 0),
+    )
+    told = [*splits.pair.offer(request, FRAME_S)]
+    assert sorted(one.frame for one in told) == [*range(request.first, request.first + 24)]
+    ok = [one for one in told if one.outcome == "ok"]
+    assert ok
+    assert [one.record.frame for one in ok] == [one.frame for one in ok]
+    # who begins late, since it is told late, begins
+    late = nodes_pb2.OfferRequest(
+        assignment=request.assignment,
+        inputs=[0],
+        due_ns=[0],
+        start_ns=time.monotonic_ns() - 10**9,
+    )
+    assert [one.outcome for one in splits.pair.offer(late, FRAME_S)] == ["ok"]
+
+
 def test_of_several_in_flight_all_come_through_in_order_and_are_the_whole_models(
     splits: Splits,
 ) -> None:
@@ -121,7 +145,7 @@ def test_frames_that_are_asked_for_one_by_one_are_not_offered(splits: Splits) ->
         ({"frames": 1, "inputs": []}, "of 0 inputs"),
         ({"due_ns": [5, 4]}, "one is due before another"),
         ({"due_ns": [2**63]}, "a day is most"),
-        ({"frames": 1, "start_ns": 1}, "s from now, not 0 to 60"),
+        ({"frames": 1, "start_ns": 1}, "s from now, 60 before or after are most"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused_at_the_door(

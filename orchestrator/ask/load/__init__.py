@@ -9,8 +9,9 @@ trace:FILE     a time in seconds a line, from the cell's first frame on
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,9 @@ MOST_FPS, LEAST_FPS = 1000.0, 0.001
 MOST_IN_FLIGHT, MOST_QUEUE = 64, 1024
 USUAL_FRAMES, USUAL_S, LEAST_FRAMES = 300, 60.0, 60
 """A 99th percentile takes 299 frames, a 95th 59: as many, where a minute is enough for them."""
+_TRACE = re.compile(r"trace:.*?@[0-9a-f]{8}")
+LEAST_TOLD = 12
+"""Fewer frames do not tell whether a queue grows."""
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
@@ -92,7 +96,8 @@ class Load:
     def due_ns(self, frames: int, seed: int, ue: str = "") -> list[int]:
         """When each of so many is due, after the first moment; none for a closed one.
 
-        Of several UEs each draws its own times, also when its first comes: they are not in step.
+        Of several UEs each draws its own times, of a trace how much later it begins: they are not
+        in step.
         """
         dice = np.random.default_rng([seed, *ue.encode()])
         late_s = dice.uniform(0, self.burst / self.rate_fps) if ue and self.rate_fps else 0.0
@@ -105,7 +110,7 @@ class Load:
                 gaps_s = dice.exponential(1 / self.rate_fps, frames)
                 due_s = np.cumsum(gaps_s)
             case "trace":
-                due_s = np.array(self.times_s[:frames])
+                due_s = late_s + np.array(self.times_s[:frames])
             case "closed":
                 return []
         due_ns: list[int] = np.rint(due_s * 1e9).astype(np.int64).tolist()
@@ -141,17 +146,19 @@ def load_named(
             return Load(in_flight=in_flight, deadline_ms=deadline_ms)
         case "fps" | "poisson":
             rate_fps = _number(word, told, "frames a second")
-            load = Load(kind, rate_fps, 1, (), word, in_flight, *waits)
+            load = Load(kind, rate_fps, 1, (), f"{kind}:{rate_fps:.10g}", in_flight, *waits)
         case "burst":
             count, _, every = told.partition("/")
             if not count.isdecimal() or not 0 < (size := int(count[:9])) <= MOST_FRAMES:
                 raise UsageError(_refused(word, f"it has 1 to {MOST_FRAMES} frames at once"))
             period_s = _number(word, every, "seconds between bursts")
-            load = Load("burst", size / period_s, size, (), word, in_flight, *waits)
+            name = f"burst:{size}/{period_s:.10g}"
+            load = Load("burst", size / period_s, size, (), name, in_flight, *waits)
         case "trace":
             times_s = trace_times_s(Path(told))
             rate_fps = _mean_fps(times_s)
-            load = Load("trace", rate_fps, 1, times_s, word, in_flight, *waits)
+            name = f"trace:{Path(told).name}@{_digest(times_s)}"
+            load = Load("trace", rate_fps, 1, times_s, name, in_flight, *waits)
         case _:
             raise UsageError(_refused(word, "there is no such load"))
     _check_rate(load)
@@ -181,6 +188,16 @@ def _check_rate(load: Load) -> None:
             f"--load {load.name}: {1e3 / rate_fps:g} ms between frames, and no clock here keeps "
             f"that: give {1e3 / MOST_FPS:g} ms to {1 / LEAST_FPS:g} s"
         )
+
+
+def _digest(times_s: Sequence[float]) -> str:
+    """Tells a file's times from others of that name."""
+    return sha256(np.array(times_s).tobytes()).hexdigest()[:8]
+
+
+def traces_in(keys: Iterable[str]) -> set[str]:
+    """The traces that the keys of cells name."""
+    return {found for key in keys for found in _TRACE.findall(key)}
 
 
 def _mean_fps(times_s: Sequence[float]) -> float:

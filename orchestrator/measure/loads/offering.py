@@ -59,11 +59,18 @@ class Offering:
         zero_ns, failed = start_ns, ""
         try:
             for outcome in self.bed.pair.offer(request, self._still_s(cell, asked.load, due_ns)):
-                outcome.frame -= request.first
-                del untold[outcome.frame]
-                zero_ns = outcome.due_ns - due_ns[outcome.frame] if due_ns else outcome.due_ns
-                failed = outcome.reason or failed
-                yield self._taken(cell, asked, attempt, outcome)
+                if (place := outcome.frame - request.first) not in untold:
+                    raise NodeError(
+                        f"{asked.ue} told of a frame {place} that it had not to tell of"
+                    )
+                outcome.frame = place
+                taken = self._taken(cell, asked, attempt, outcome)
+                del untold[place]
+                zero_ns = outcome.due_ns - due_ns[place] if due_ns else outcome.due_ns
+                failed = outcome.reason if outcome.outcome == "error" else failed
+                yield taken
+            if untold:
+                raise NodeError(f"{asked.ue} told nothing of {len(untold)} frames")
         except NodeError as error:
             for place in untold:
                 at_ns = zero_ns + (due_ns[place] if due_ns else 0)

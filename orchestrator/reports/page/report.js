@@ -64,7 +64,8 @@ function verdict() {
 }
 
 function answer() {
-  return table(told.answer, groups.map((group) => group.answer));
+  const alone = groups.filter(({ load }) => !load);  // of loads another panel tells
+  return alone.length ? table(told.answer, alone.map((group) => group.answer)) : null;
 }
 
 // ---------------------------------------------------------------- end to end, by stage

@@ -62,7 +62,7 @@ class OfferedColumns(FurtherColumns, frozen=True, kw_only=True):
         Column(
             "of that, waiting at the source and at stations",
             "ms",
-            f"{ONE_BY_ONE}, or none came through",
+            _NO_PERCENTILE,
         ),
     ] = None
     schedule_error_ms: Annotated[

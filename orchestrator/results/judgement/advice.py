@@ -45,7 +45,7 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
     """
     said = [*_which_flow(table)]
     chosen = choices(table)
-    for choice in chosen:
+    for choice in (one for one in chosen if not one.conditions.load):
         said += _where_to_cut(choice, sure=(choice.link, choice.ue) not in unsure)
         said += passed_over(table, choice.best) if choice.best else _none_fit(table, choice)
     said += frames_advice(chosen)

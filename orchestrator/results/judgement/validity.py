@@ -32,7 +32,8 @@ def faults_of(
     faults = [cell.error] if cell.error else []
     if clock_fault and row.e2e_uncertainty_ms:
         faults.append(f"its frames end on another clock than they began, and {clock_fault}")
-    lost = (cell.frames or 1) - row.frames  # the first runs did not count their frames
+    # the first runs did not count their frames; of a load none may have come through
+    lost = (cell.frames or (0 if row.offered else 1)) - row.frames
     if lost > 0 and not faults:
         faults.append(f"{lost} of its frames are missing from samples.jsonl")
     if row.e2e_ms is not None:

@@ -59,8 +59,9 @@ class MeasuredVisit:
     @property
     def ended(self) -> bool:
         """Whether it need not be made again: no error, and all frames there."""
-        # the first runs did not count their frames
-        return self.cell.error is None and self.frames >= (self.cell.frames or 1)
+        # the first runs did not count their frames; of a load none may have come through
+        frames = self.cell.frames or (0 if self.fates else 1)
+        return self.cell.error is None and self.frames >= frames
 
     @property
     def clocks(self) -> NodeClocks:
@@ -89,7 +90,11 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
         fault,
         shares(cell, frames, times) if times else (),
         tuple(fate for frame in offered if (fate := frame.fate)),
-        tuple(frame.reason for frame in offered if isinstance(frame.reason, str)),
+        tuple(
+            frame.reason
+            for frame in offered
+            if frame.outcome == "error" and isinstance(frame.reason, str)
+        ),
         shared(frames),
     )
 

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.ask.load import LEAST_TOLD
 from orchestrator.results.statistics.intervals import frames_for
 from splitbed.timeline import NS_PER_MS
 
@@ -95,6 +96,10 @@ def offered(fates: Sequence[Fate], in_flight: int = 1, max_lost: float = MAX_LOS
     ended = [one for one in fates if one.outcome in ("ok", "late")]
     growth = _growth(ended)
     why = _why_not(len(fates), counts, growth, max_lost, ended)
+    if len({one.ue for one in fates}) > 1:  # one that is starved does not hide among the others
+        each = by_ue(fates, in_flight, max_lost)
+        why = next((f"{ue}: {one.why}" for ue, one in each.items() if one.why), "")
+        growth = max(_known([*each.values()], "growth"), default=None)
     told = _percentiles(fates) if not why else _NONE
     waited = [one.wait_ns + (one.start_ns or one.due_ns) - one.due_ns for one in ended]
     return Offered(
@@ -109,7 +114,7 @@ def offered(fates: Sequence[Fate], in_flight: int = 1, max_lost: float = MAX_LOS
         response_ms=told[0],
         response_p95_ms=told[1],
         response_p99_ms=told[2],
-        wait_ms=float(np.median(waited)) / NS_PER_MS if waited else None,
+        wait_ms=float(np.median(waited)) / NS_PER_MS if waited and not why else None,
         schedule_error_ms=_schedule_error_ms(fates, in_flight),
         growth=growth,
         why=why,
@@ -190,9 +195,10 @@ def _percentiles(fates: Sequence[Fate]) -> _Percentiles:
 
 
 def _rate_fps(at_ns: Sequence[int]) -> float | None:
-    """How many a second there are of these."""
-    span_ns = max(at_ns, default=0) - min(at_ns, default=0)
-    return (len(at_ns) - 1) / span_ns * 1e9 if span_ns else None
+    """How many a second there are of these, those of the first moment left out."""
+    first_ns = min(at_ns, default=0)
+    span_ns = max(at_ns, default=0) - first_ns
+    return sum(at != first_ns for at in at_ns) / span_ns * 1e9 if span_ns else None
 
 
 def _growth(ended: Sequence[Fate]) -> float | None:
@@ -200,9 +206,9 @@ def _growth(ended: Sequence[Fate]) -> float | None:
 
     Of the frames' second quarter and their last.
     """
-    quarter = len(ended) // 4
-    if quarter < 3:
+    if len(ended) < LEAST_TOLD:
         return None
+    quarter = len(ended) // 4
     took_ms, due_ms = response_ms(ended), np.array([one.due_ns for one in ended]) / NS_PER_MS
     early, last = slice(quarter, 2 * quarter), slice(-quarter, None)
     # of the last those that took least: a queue that is short now and then does not grow

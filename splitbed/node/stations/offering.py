@@ -30,8 +30,9 @@ _MOST_AHEAD_NS = 60 * 10**9
 _MOST_WORDS = 500
 _UNTOLD = 256
 """Outcomes that nobody has taken yet; one more is waited with."""
-_LOOK_S, _LAST_NS = 0.1, 2_000_000
-"""How often who waits looks whether he is to stop, and how long before a frame no more."""
+_LOOK_S, _LAST_NS, _AWAKE_NS = 0.1, 2_000_000, 200_000
+"""How often who waits looks whether he is to stop; how long before a frame no more, and is awake:
+to wake takes some 0.1 ms, which one that is due would begin late."""
 _PR_SET_TIMERSLACK, _SLACK_NS = 29, 1  # prctl(2)
 
 _Entered = Frame | SplitbedError
@@ -98,18 +99,25 @@ class Offering:
         with self._queued:
             self._queue.free(time.monotonic_ns())
         with held_in_turn(self._turn):
-            entered: _Entered | None = None
-            while not self._stopped.is_set():
-                due, gone, coming = self._look()
-                for one, at_ns in gone:
-                    self._tell(self._outcome(one, "dropped_source", at_ns))
-                if due is not None:
-                    return due, entered or self._enter(due)
-                if coming is None or not self._wait_until(coming.due_ns - _LAST_NS):
-                    break
-                # nobody but who has the turn begins the one that comes: in time for it
-                entered = entered or self._enter(coming)
-                time.sleep(max(coming.due_ns - time.monotonic_ns(), 0) / 1e9)
+            ahead: tuple[Due, _Entered] | None = None
+            try:
+                while not self._stopped.is_set():
+                    due, gone, coming = self._look()
+                    for one, at_ns in gone:
+                        self._tell(self._outcome(one, "dropped_source", at_ns))
+                    if ahead and ahead[0] == due:
+                        begun, ahead = ahead, None
+                        return begun
+                    if due is not None:
+                        return due, self._enter(due)
+                    if coming is None or not self._wait_until(coming.due_ns - _LAST_NS):
+                        break
+                    # nobody but who has the turn begins the one that comes: in time for it
+                    ahead = ahead or (coming, self._enter(coming))
+                    _wake_at(coming.due_ns)
+            finally:  # of many that came at once others may have taken its place
+                if ahead and isinstance(ahead[1], Frame):
+                    ahead[1].leave()
         return None
 
     def _look(self) -> tuple[Due | None, list[tuple[Due, int]], Due | None]:
@@ -148,7 +156,7 @@ class Offering:
             told.start_ns = began_ns
         except SplitbedError as error:
             told = self._outcome(due, "error", time.monotonic_ns(), str(error)[:_MOST_WORDS])
-            told.start_ns = began_ns
+            told.start_ns = 0 if error is frame else began_ns
         else:
             told = self._outcome(due, "ok", record.stages[-1].end_ns)
             told.start_ns = record.stages[0].start_ns
@@ -177,6 +185,12 @@ class Offering:
                 told = True
 
 
+def _wake_at(at_ns: int) -> None:
+    time.sleep(max(at_ns - _AWAKE_NS - time.monotonic_ns(), 0) / 1e9)
+    while time.monotonic_ns() < at_ns:
+        pass
+
+
 def _wake_promptly() -> None:
     """Have this thread sleep no longer than it asks for: it is 50 µs otherwise."""
     with suppress(AttributeError, OSError):  # of a system without
@@ -189,7 +203,7 @@ def check_offer(request: nodes_pb2.OfferRequest) -> None:
     count = len(due_ns) or request.frames
     if not 1 <= count <= MOST_FRAMES:
         raise NodeError(f"{refused} {count} are asked, not 1 to {MOST_FRAMES}")
-    if request.first + count > NUMBERS:
+    if request.first < 1 or request.first + count > NUMBERS:
         raise NodeError(f"{refused} {count} from number {request.first} on have no numbers")
     if not 1 <= len(request.inputs) <= MAX_INPUTS:
         raise NodeError(f"{refused} of {len(request.inputs)} inputs, not 1 to {MAX_INPUTS}")
@@ -198,8 +212,9 @@ def check_offer(request: nodes_pb2.OfferRequest) -> None:
     if due_ns and due_ns[-1] > MOST_NS:
         raise NodeError(f"{refused} the last is due after {due_ns[-1] / 1e9:.0f} s, a day is most")
     ahead_ns = request.start_ns - time.monotonic_ns()
-    if request.start_ns and not 0 <= ahead_ns <= _MOST_AHEAD_NS:
+    # a little past is no fault: a node may wake late, and says by how much
+    if request.start_ns and abs(ahead_ns) > _MOST_AHEAD_NS:
         raise NodeError(
-            f"{refused} the first moment is {ahead_ns / 1e9:.3g} s from now, not 0 to "
-            f"{_MOST_AHEAD_NS / 1e9:.0f}"
+            f"{refused} the first moment is {ahead_ns / 1e9:.3g} s from now, "
+            f"{_MOST_AHEAD_NS / 1e9:.0f} before or after are most"
         )

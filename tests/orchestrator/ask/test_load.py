@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.ask.load import Load, load_named
+from orchestrator.ask.load import Load, load_named, traces_in
 from orchestrator.ask.sweep_config import sweep_config
 from splitbed.errors import UsageError
 
@@ -31,6 +31,8 @@ def test_ues_are_not_in_step() -> None:
         first, other = (load.due_ns(50, 0, ue) for ue in ("ue-1", "ue-2"))
         assert first != other
         assert first == load.due_ns(50, 0, "ue-1")
+    with_trace = Load("trace", 10, times_s=(0, 0.1, 0.2), name="trace")
+    assert with_trace.due_ns(3, 0, "ue-1") != with_trace.due_ns(3, 0, "ue-2")
     gaps = np.diff(load_named("fps:10").due_ns(50, 0, "ue-1"))
     assert set(gaps) == {100_000_000}
 
@@ -46,6 +48,17 @@ def test_a_trace_has_a_time_a_line_and_as_many_frames(tmp_path: Path) -> None:
     load = load_named(f"trace:{tmp_path / 't.txt'}")
     assert load.frames(None) == 4
     assert load.due_ns(load.frames(3), seed=0) == [0, 250_000_000, 250_000_000]
+
+
+def test_a_trace_is_known_by_its_times_and_no_other_takes_its_place(tmp_path: Path) -> None:
+    names = []
+    for times in ("0\n1\n", "0\n1\n2\n", "0\n1\n"):
+        (tmp_path / "t.txt").write_text(times)
+        names.append(load_named(f"trace:{tmp_path / 't.txt'}").words)
+    assert names[0] == names[2] != names[1]
+    keys = [f"1:1 raw over 20 Mbit/s under {name}, 4 in flight" for name in names[:2]]
+    assert traces_in(keys) == {*names[:2]}
+    assert traces_in(["1:1 raw under fps:3"]) == set()
 
 
 @pytest.mark.parametrize(
@@ -97,6 +110,11 @@ def test_of_live_media_the_latest_frame_wins_and_of_others_none_is_dropped() -> 
     assert load_named("fps:30").words == "fps:30"
 
 
+def test_a_rate_has_one_name_however_it_is_written() -> None:
+    assert load_named("fps:30") == load_named("fps:30.0")
+    assert load_named("burst:08/0.50").words == "burst:8/0.5"
+
+
 def test_frames_asked_for_one_by_one_have_no_load_and_no_queue() -> None:
     assert Load() == load_named("closed")
     assert not Load().offered
@@ -121,6 +139,7 @@ def test_a_load_has_the_frames_that_tell_its_99th_percentile_in_a_minute() -> No
         ({"budget": "30s"}, "--budget predicts frames that come one at a time"),
         ({"until_sure": True}, "--until-sure predicts"),
         ({"max_runs": 30}, "give --runs"),
+        ({"runs": 11}, "11 frames do not tell whether it is sustained: 12 are the least"),
         ({"queue": 0}, "queue"),
         ({"drop": "best"}, "drop"),
         ({"deadline_ms": 0}, "deadline"),

@@ -72,7 +72,8 @@ def test_help_tells_options_in_their_groups() -> None:
     told = orchestrate("sweep", "--help").out
     headings = [line[:-1] for line in told.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == [
-        *("Model", "Input", "Splits", "Flow", "Codecs", "Link", "UE", "Nodes", "Run", "Options"),
+        *("Model", "Input", "Splits", "Flow", "Codecs", "Link", "UE", "Load", "Nodes", "Run"),
+        "Options",
     ]  # fmt: skip
 
 

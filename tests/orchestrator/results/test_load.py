@@ -98,6 +98,21 @@ def test_frames_that_failed_make_the_row_invalid_with_the_first_reason(folder: R
     assert row.reason == "1 of 300 frames failed: the edge hung"
 
 
+def test_where_a_drop_came_first_the_reason_is_that_of_the_frame_that_failed(
+    folder: RunFolder,
+) -> None:
+    add_load(folder, "2:0", [None] + [20.0] * 299)
+    add_load(folder, "0:2", [20.0] * 299 + [None], "the edge hung")
+    assert "the edge hung" in loaded(folder)["0:2"].reason
+
+
+def test_a_load_of_which_nothing_came_through_has_ended(folder: RunFolder) -> None:
+    add_load(folder, "2:0", [None] * 20)
+    row = loaded(folder)["2:0"]
+    assert (row.valid, row.offered, row.frames) == (True, 20, 0)
+    assert row.reason == "not sustained: none of its 20 frames came through"
+
+
 def test_a_load_is_compared_with_the_same_load_alone(folder: RunFolder) -> None:
     add_load(folder, "2:0", [20.0] * 300)
     table = rows(folder)

@@ -38,6 +38,11 @@ def one_server(due: Sequence[float], service: Sequence[float]) -> list[Fate]:
     return found
 
 
+def evenly(service: float) -> tuple[list[float], list[float]]:
+    """Frames due every 10 ms, each of which takes so long."""
+    return [10.0 * n for n in range(200)], [service] * 200
+
+
 def test_response_counts_from_when_a_frame_was_due_not_from_when_it_could_begin() -> None:
     # due every 10 ms and done in 5; a stall of 1 s lets a hundred frames wait behind one
     service = [5.0] * 400
@@ -126,6 +131,21 @@ def test_each_ue_has_its_own_numbers() -> None:
     found = by_ue([*of_a, *of_b])
     assert {ue: one.offered for ue, one in found.items()} == {"ue-1": 100, "ue-2": 50}
     assert found["ue-2"].response_ms == pytest.approx(8)
+
+
+def test_a_ue_that_is_starved_does_not_hide_among_the_others() -> None:
+    fine = [one._replace(ue=f"ue-{n}") for n in (1, 2) for one in one_server(*evenly(5.0))]
+    starved = [one._replace(ue="ue-3") for one in one_server(*evenly(15.0))]
+    found = offered([*fine, *starved])
+    assert found.why.startswith("ue-3: each second of the run")
+    assert (found.response_ms, found.wait_ms) == (None, None)
+    lost = [fate(10 * n, None, 10 * n, "dropped_edge", ue="ue-3") for n in range(3)]
+    assert offered([*fine, *lost]).why == "ue-3: none of its 3 frames came through"
+
+
+def test_frames_that_come_at_once_are_not_more_a_second() -> None:
+    burst = [fate(1000 * (n // 8), 1000 * (n // 8), 1000 * (n // 8) + 5) for n in range(24)]
+    assert offered(burst).offered_fps == pytest.approx(8)
 
 
 def test_runs_of_a_load_are_told_together_and_one_that_was_not_sustained_spoils_all() -> None:
