@@ -21,6 +21,7 @@ from splitbed.node.delivery import CutPart
 from splitbed.node.model_info import ModelInfo, info_of, model_message
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.serve import InFlight
+from splitbed.node.stations import work
 from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.passing import Passing
@@ -38,7 +39,13 @@ from tests.shared_machine import until
 __all__ = ["model_on_disk"]
 
 LIMITS, CUT = Limits(), 2
-LONG_MS = 1000
+LONG_MS = 60_000
+"""Until all are there, however busy the machine is."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MOST_WAIT_MS", LONG_MS)
 
 
 @dataclass
