@@ -1,12 +1,14 @@
 """A pair that is simulated: one server behind a queue, whose runs go into a real journal."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.crowd import OwnUe
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.capacity.asked import Capacity, capacity
 from orchestrator.capacity.run import CapacityOutcome, Searching
@@ -82,7 +84,10 @@ def asked(folder: Path, slo: str, load: str = "fps", **more: object) -> Capacity
 
 def searched(wanted: Capacity, folder: Path, engine: Simulated | None = None) -> CapacityOutcome:
     """One configuration, on a simulated pair."""
-    cells = [Cell(Configuration(1, 2, "cut", link=LINK), 1000)]
+    bare, counts = Configuration(1, 2, "cut", link=LINK), range(wanted.fewest, wanted.most + 1)
+    crowds = [tuple(OwnUe(f"ue-{one}") for one in range(1, count + 1)) for count in counts]
+    every = crowds if wanted.over == "ues" else [()]
+    cells = [Cell(replace(bare, ues=ues), 1000) for ues in every]
     folder.mkdir(exist_ok=True)
     place = RunFolder(folder)
     run = place.read_run() if place.exists else RunRecord.from_plain({"model": {"name": "m"}})

@@ -101,3 +101,13 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
     (row,) = searched(wanted, tmp_path, going_on).record.rows
     assert row.last_passing == pytest.approx(1e3 / SERVICE_MS, rel=0.03)
     assert going_on.visits == row.runs + 1 - 7  # with the one of single frames
+
+
+def test_as_many_ues_are_carried_as_the_server_has_time_for(tmp_path: Path) -> None:
+    # of 20 frames a second each, all due at once: the fifth waits 40 ms
+    wanted = asked(tmp_path, "response_mean<35ms", load="fps:20", ues="1:8")
+    found = searched(wanted, tmp_path)
+    (row,) = found.record.rows
+    assert (row.over, row.last_passing, row.first_failing) == ("ues", 5, 6)
+    assert "carries 5 UEs of 20 frames/s" in found.verdict.advice[0]
+    assert row.delivered_fps == pytest.approx(100, rel=0.05)
