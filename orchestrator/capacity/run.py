@@ -82,7 +82,7 @@ def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None)
     config = asked.config
     if config.out and not resumed:
         check_free(config.out)
-    with prepared(config) as ready:
+    with prepared(config, several=True) as ready:
         model = ready.local.model
         check_classes(model)
         cells = plan_cells(config, model)
