@@ -144,6 +144,7 @@ def capacity(options: Mapping[str, object], own: Mapping[str, object]) -> Capaci
         typed = {name: f"--{name.replace('_', '-')} {value}" for name, value in own.items()}
         raise UsageError(one_line(error, typed)) from None
     must_hold = objective(asked.slo, asked.drop_rate)
+    _check_frames(must_hold)
     given = {name: value for name, value in options.items() if value is not None}
     ues = _words(given.pop("ues", None))
     kind, fps_each = _load(_words(given.pop("load", None)) or "fps", ues)
@@ -167,6 +168,18 @@ def capacity(options: Mapping[str, object], own: Mapping[str, object]) -> Capaci
         asked.seconds,
         asked.within,
     )
+
+
+def _check_frames(asked: Objective) -> None:
+    """Raise UsageError for what no run has the frames to tell."""
+    takes = {f"--slo {limit.text}": asked.frames_of(limit) for limit in asked.limits}
+    takes[f"--drop-rate {asked.drops.text}"] = asked.drops.frames
+    for told, frames in takes.items():
+        if frames > MOST_FRAMES:
+            raise UsageError(
+                f"{told}: it takes {frames:,} frames to tell, and a run offers {MOST_FRAMES:,} at "
+                "most: give a lower percentile, or another share that may be lost"
+            )
 
 
 def _words(value: object) -> str | None:

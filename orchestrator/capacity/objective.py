@@ -23,7 +23,7 @@ from splitbed.errors import UsageError, did_you_mean
 Floats = npt.NDArray[np.float64]
 Time = Literal["response", "e2e"]
 
-USUAL_DROPS = "<1%"
+USUAL_DROPS, MOST_DROPS = "<1%", 0.99
 _TIMES: tuple[Time, ...] = ("response", "e2e")
 _STATISTICS = ("mean", "median", "p90", "p95", "p99")
 _UNITS_MS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}
@@ -98,8 +98,11 @@ class Objective:
     @property
     def frames(self) -> int:
         """How many frames a run offers to tell, though some of them are lost."""
-        came = max(math.ceil(limit.frames / (1 - self.drops.most / 2)) for limit in self.limits)
-        return max(came, self.drops.frames)
+        return max(self.drops.frames, *map(self.frames_of, self.limits))
+
+    def frames_of(self, limit: Limit) -> int:
+        """How many for this limit: as many as it takes come through where all are lost that may."""
+        return math.ceil(limit.frames / (1 - self.drops.most))
 
     def broken_alone(self, e2e_ms: float, before_ms: float) -> tuple[str, str] | None:
         """The limit that frames one at a time break, and how; None where they may keep all.
@@ -172,6 +175,11 @@ def _drops(words: str) -> DropLimit:
             f"as {USUAL_DROPS}"
         )
     most, itself = float(read["number"]) / 100, read["sign"] == "<="
+    if most > MOST_DROPS:
+        raise UsageError(
+            f"--drop-rate {words!r}: of so few that come through no limit is told: give "
+            f"{MOST_DROPS:.0%} at most"
+        )
     if most == 0 and not itself:
         raise UsageError(f"--drop-rate {words!r}: nothing is below 0: give <=0% for none at all")
     return DropLimit(f"{read['sign']}{read['number']}%", most, itself)

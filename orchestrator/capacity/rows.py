@@ -40,7 +40,7 @@ def capacity_row(
         ue=row.ue,
         anchor=row.is_anchor,
         over=asked.over,
-        ues=row.ues if asked.over == "fps" else 1,
+        ues=row.ues,
         fps_each=asked.fps_each,
         e2e_ms=row.e2e_ms,
         last_passing=most,

@@ -30,6 +30,7 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import write_report
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.journal import Journal
+from orchestrator.results.judgement.validity import faults_of
 from orchestrator.results.judgement.verdict import Verdict
 from orchestrator.results.judgement.words import place_words
 from orchestrator.results.kinds import CAPACITY
@@ -135,16 +136,18 @@ class Searching:
 
     def _search(self, key: str, cells: Sequence[Cell]) -> CapacityRow:
         """One search to its end: of the cells of a configuration, which differ in UEs alone."""
-        alone = self._alone(cells[0])
-        row = measured_row(self._journal.run, [alone])
+        asked = cells[0].configuration
+        row = measured_row(self._journal.run, [self._alone(cells[0])])
+        if self._asked.over == "fps":  # a rate of each UE that shares the link
+            row = changed(row, ues=len(asked.ues) or 1, link=asked.link_words)
         if row.e2e_ms is None or not row.valid:
             return capacity_row(self._asked, key, row, None, (), error=row.reason)
         before_ms = row.preprocess_ms or 0.0
         if broken := self._asked.must_hold.broken_alone(min(row.samples_ms), before_ms):
             bare = capacity_row(self._asked, key, row, None, ())
             return changed(bare, bound_by=broken[0], why=broken[1])
-        frame_ms = row.e2e_ms + before_ms
-        scale = self._asked.counts if self._asked.over == "ues" else self._asked.rates(frame_ms)
+        every_ms = (row.e2e_ms + before_ms) * row.ues
+        scale = self._asked.counts if self._asked.over == "ues" else self._asked.rates(every_ms)
         search, trials = Search(scale), list[Trial]()
         while (load := search.next()) is not None and len(trials) < MOST_RUNS:
             trial = self._trial(key, cells, load, len(search.runs(load)))
@@ -158,8 +161,9 @@ class Searching:
         return capacity_row(self._asked, key, row, search, trials, error=error)
 
     def _alone(self, cell: Cell) -> MeasuredVisit:
-        """Frames one after another, of one UE: what the first load goes by."""
-        one = replace(cell.configuration, load=Load())
+        """Frames one after another, of the first UE alone: what the first load goes by."""
+        ues = tuple(replace(own, load=None) for own in cell.configuration.ues[:1])
+        one = replace(cell.configuration, load=Load(), ues=ues)
         return self._visited(Visit(replace(cell, configuration=one, frames=MIN_FRAMES)))
 
     def _trial(self, key: str, cells: Sequence[Cell], load: float, run: int) -> Trial:
@@ -171,8 +175,10 @@ class Searching:
         visit = self._visited(
             Visit(replace(cell, configuration=offered, frames=asked.frames(fps)), run)
         )
-        row = measured_row(self._journal.run, [visit])
-        return judged(asked.must_hold, key, load, run, visit, row)
+        record = self._journal.run
+        # frames that failed are lost, and no fault: so many may be
+        faults = faults_of(measured_row(record, [visit]), record, visit.cell, visit.clock_fault)
+        return judged(asked.must_hold, key, load, run, visit, faults)
 
     def _visited(self, visit: Visit) -> MeasuredVisit:
         """As it was measured: where it failed as a whole, once more."""

@@ -22,7 +22,7 @@ from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.lessons import read_lessons
 from orchestrator.plan.load.forecast import Carried, carried
 from orchestrator.plan.load.processors import shared_processors
-from orchestrator.plan.load.under import COLUMNS, UnderLoad, under_load
+from orchestrator.plan.load.under import COLUMNS, UnderLoad, planned_load, under_load
 from orchestrator.plan.measured import Held, Measured, verdicts
 from orchestrator.plan.nodes import read_nodes, take_nodes, with_told_ue
 from orchestrator.plan.plot import plot
@@ -34,7 +34,7 @@ from orchestrator.results.columns import csv_text
 from orchestrator.results.profile import Profile
 from orchestrator.results.run_folder import PROFILE_FILE, RunFolder, check_free, create
 from orchestrator.testbed.local import LocalModel, opened_once
-from orchestrator.testbed.site import checked_site
+from orchestrator.testbed.site import check_one_ue, checked_site
 from splitbed.errors import UsageError
 
 MOST_ROWS = 200_000
@@ -93,6 +93,8 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
 
     ``config`` says the model, its splits and codecs, and where it is to run.
     """
+    check_one_ue(config)
+    planned_load(config)
     owns = own_ways(config)
     if config.out:
         check_free(config.out)
@@ -167,9 +169,7 @@ def _predictor(
 
 def loaded(plan: Plan, config: SweepConfig) -> Loaded:
     """Under the load of `config`, where frames come at times of their own. Raises UsageError."""
-    carries, load = carried(plan), config.loads[0]
-    if len(config.loads) > 1:
-        raise UsageError(f"--load {','.join(config.load)}: a plan is for one load: give one")
+    carries, load = carried(plan), planned_load(config)
     return Loaded(carries, under_load(plan, carries, load, config.seed) if load.open else None)
 
 
@@ -273,6 +273,6 @@ def _under_load(plan: Plan, under: UnderLoad, point: int) -> Line:
     if (best := int(under.best[point])) < 0:
         return {f"load_{name}": None for name in names}
     asked = plan.options[best].configuration
-    times_ms = (one.median_ms[best, point] for one in (under.middle, under.fast, under.slow))
-    told = (asked.split, asked.split_name, asked.codecs, *(round(float(ms), 3) for ms in times_ms))
+    times_ms = [None if ms is None else round(ms, 3) for ms in under.medians_ms(best, point)]
+    told = (asked.split, asked.split_name, asked.codecs, *times_ms)
     return {f"load_{name}": value for name, value in zip(names, told, strict=True)}

@@ -20,7 +20,7 @@ from orchestrator.reports.terminal import Line, rounded, show_lines, stdout
 from orchestrator.results.judgement.accuracy import drawn
 from splitbed.command import say
 
-NONE_HOLDS = "none sustains it"
+NONE_HOLDS, NOT_HELD = "none sustains it", "not sustained"
 BUSY_SHARE = 0.05
 """More waiting than this is told."""
 
@@ -195,10 +195,14 @@ def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
             yield line | {
                 "best": plan.options[option].configuration.words,
                 "ms": _span(middle_ms[first], middle_ms[last]),
-                "from": f"{under.fast.median_ms[option, last]:.4g}",
-                "to": f"{under.slow.median_ms[option, first]:.4g}",
+                "from": _end(under.medians_ms(option, last)[1]),
+                "to": _end(under.medians_ms(option, first)[2]),
                 "p99": f"{under.middle.p99_ms[option, first]:.4g}",
             }
+
+
+def _end(ms: float | None) -> str:
+    return NOT_HELD if ms is None else f"{ms:.4g}"
 
 
 def _span(first: float, last: float) -> str:

@@ -64,15 +64,12 @@ class Site:
 def checked_site(config: SweepConfig, *, several: bool = False) -> Site:
     """Where `config` is to run, checked once and for all: its backend, its links, its paces.
 
-    Raises UsageError for links that it cannot shape, and for a topology of several UEs unless these
-    can be measured; MachineError where nothing here can.
+    Raises UsageError for links that it cannot shape, and for several UEs unless these can be
+    measured; MachineError where nothing here can.
     """
     topology, ues = config.place, crowds(config)[-1]
-    if ues and not several:
-        raise UsageError(
-            f"the topology {topology.name} has several UEs, which a sweep measures alone: give "
-            "another --topology"
-        )
+    if not several:
+        check_one_ue(config)
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
@@ -93,6 +90,17 @@ def checked_site(config: SweepConfig, *, several: bool = False) -> Site:
         site = Site(topology, None, config.flow)
     site.check(link for links in config.flow_links for link in links)
     return site
+
+
+def check_one_ue(config: SweepConfig) -> None:
+    """Raise UsageError where several UEs are asked for."""
+    if not crowds(config)[-1]:
+        return
+    if max(config.ues or (1,)) > 1:
+        told, repair = f"--ues {','.join(map(str, config.ues or ()))}", "leave it"
+    else:
+        told, repair = f"the UEs of the topology {config.place.name}", "give another --topology"
+    raise UsageError(f"{told}: sweep and capacity alone measure several UEs: {repair}")
 
 
 @dataclass(frozen=True)

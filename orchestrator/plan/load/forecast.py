@@ -20,6 +20,7 @@ from orchestrator.plan.load.queueing import Passed, Source, passed
 from orchestrator.plan.load.stages import Stages, stages_of
 from orchestrator.plan.prediction import Plan
 from orchestrator.results.prediction import DOWN_MS
+from orchestrator.results.statistics.offered import MAX_LOST
 
 Bools = npt.NDArray[np.bool_]
 Ways = Sequence[Stages]
@@ -84,8 +85,9 @@ def _fps(ways: Ways, message_ms: float = 0.0) -> Floats:
 class Response:
     """Of the frames that are not dropped: the median and the 99th percentile; (options, points).
 
-    ``sustained`` is whether frames come no faster than they leave; else the queue grows for as long
-    as they come, or they are dropped.
+    ``sustained`` is whether frames come no faster than they leave, and no more of them are dropped
+    than of a load that was measured may be; else the queue grows for as long as they come, and
+    times tell how long that was.
     """
 
     median_ms: Floats
@@ -105,7 +107,7 @@ def response(ways: Ways, due_ms: Floats, source: Source) -> Response:
         median_ms.reshape(shape),
         p99_ms.reshape(shape),
         dropped.reshape(shape),
-        _sustained(ways, due_ms, source),
+        _sustained(ways, due_ms, source) & (dropped <= MAX_LOST).reshape(shape),
     )
 
 
@@ -115,6 +117,7 @@ def _passed(way: Stages, due_ms: Floats, source: Source) -> Passed:
 
 
 def _sustained(ways: Ways, due_ms: Floats, source: Source) -> Bools:
+    """Whether they come no faster than they leave."""
     every_ms = (due_ms[-1] - due_ms[0]) / max(len(due_ms) - 1, 1)
     slowest_ms = np.max([way.slowest_ms for way in ways], axis=0)
     alone_ms = np.max([np.sum(way.ms, axis=0) + way.besides for way in ways], axis=0)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.ask.load import Load
+from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.load.forecast import Carried, Response, response
 from orchestrator.plan.load.queueing import Source
 from orchestrator.plan.prediction import Plan
@@ -16,11 +17,32 @@ from splitbed.errors import UsageError
 MOST_SIMULATED = 20_000
 """Options times links, each of which has its frames simulated one by one."""
 FRAMES = 600
+"""That are simulated, of a trace the first."""
 COLUMNS = (
     "response_ms", "response_low_ms", "response_high_ms", "response_p99_ms", "dropped_pct",
     "sustained",
 )  # fmt: skip
 """Behind the others of plan.csv. Times are of frames that are not dropped."""
+Ms = float | None
+
+
+def planned_load(config: SweepConfig) -> Load:
+    """The load of a plan; UsageError for several, and for what a plan says nothing of."""
+    load = config.loads[0]
+    if len(config.loads) > 1:
+        raise UsageError(f"--load {','.join(config.load)}: a plan is for one load: give one")
+    if load.deadline_ms is not None:
+        raise UsageError(
+            f"--deadline-ms {load.deadline_ms:g}: a plan predicts how long frames take, not which "
+            "are late: leave it"
+        )
+    if load.in_flight > 1 and not load.open:
+        raise UsageError(
+            f"--in-flight {load.in_flight}: a plan predicts frames that are due at times of their "
+            "own, or one at a time: give it with --load fps:30, poisson:20, burst:8/0.5 or "
+            "trace:FILE"
+        )
+    return load
 
 
 @dataclass(frozen=True)
@@ -44,16 +66,19 @@ class UnderLoad:
             yield ",".join(self._told(option, point))
 
     def _told(self, option: int, point: int) -> tuple[str, ...]:
-        held = bool(self.middle.sustained[option, point])
-        times_ms = (
-            self.middle.median_ms[option, point],
-            self.fast.median_ms[option, point],
-            self.slow.median_ms[option, point],
-            self.middle.p99_ms[option, point],
-        )
-        told = tuple(f"{ms:.3f}" if held and np.isfinite(ms) else "" for ms in times_ms)
-        dropped = f"{100 * self.middle.dropped[option, point]:.2f}"
+        held, place = bool(self.middle.sustained[option, point]), (option, point)
+        times_ms = (*self.medians_ms(*place), float(self.middle.p99_ms[place]))
+        told = tuple("" if ms is None or not held else f"{ms:.3f}" for ms in times_ms)
+        dropped = f"{100 * self.middle.dropped[place]:.2f}"
         return (*told, dropped, "true" if held else "false")
+
+    def medians_ms(self, option: int, point: int) -> tuple[Ms, Ms, Ms]:
+        """As predicted, at the fast end and at the slow one; None where that is not sustained."""
+        middle, fast, slow = (
+            float(end.median_ms[option, point]) if end.sustained[option, point] else None
+            for end in (self.middle, self.fast, self.slow)
+        )
+        return middle, fast, slow
 
 
 def under_load(plan: Plan, carries: Carried, load: Load, seed: int) -> UnderLoad:

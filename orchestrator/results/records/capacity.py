@@ -14,8 +14,9 @@ class Trial(Record, frozen=True, kw_only=True):
 
     ``key`` names what is searched, ``load`` is in frames a second of each UE, or a number of UEs.
     ``broken`` names what did not hold, ``why`` says it. ``times_ms`` are those that are limited, by
-    their names; None where nothing is to be told of one. ``under_way`` is how many frames were so
-    on average, ``by_law`` how many Little's law makes it.
+    their names, of several UEs the longest; None where nothing is to be told of one. Counts and
+    ``lost_pct`` are of all UEs together. ``under_way`` is how many frames were so on average,
+    ``by_law`` how many Little's law makes it.
     """
 
     key: str

@@ -1,6 +1,6 @@
 """A pair that is simulated: one server behind a queue, whose runs go into a real journal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,13 +28,17 @@ LINK = symmetric(rate_mbit=20)
 class Simulated:
     """Has the part of an engine that a search asks; each frame takes a server SERVICE_MS.
 
-    Visits `fail` whose number is in it, and it `stops` at one.
+    Visits `fail` whose number is in it, and it `stops` at one. Of UEs that go on one after another
+    each frame takes the others' time, too. Where `spoiled`, of each load the first frame fails, and
+    outputs are not the whole model's.
     """
 
-    def __init__(self, fail: Iterable[int] = (), stops: int | None = None) -> None:
+    def __init__(
+        self, fail: Iterable[int] = (), stops: int | None = None, *, spoiled: bool = False
+    ) -> None:
         self.watcher = Watcher()
         self.visits = 0
-        self._fail, self._stops = {*fail}, stops
+        self._fail, self._stops, self._spoiled = {*fail}, stops, spoiled
 
     def measure(self, visits: Iterable[Visit], journal: Journal) -> Iterator[CellRecord]:
         for visit in visits:
@@ -50,23 +54,26 @@ class Simulated:
                 frames = [*self._frames(visit.cell, attempt)]
                 for frame in frames:
                     journal.add_frame(frame)
-                record = CellRecord.from_plain(fields | {"frames": len(frames)})
+                ended = sum(frame.ended for frame in frames)
+                record = CellRecord.from_plain(fields | {"frames": ended})
             journal.add_cell(record)
             yield record
 
     def _frames(self, cell: Cell, attempt: str) -> Iterator[FrameRecord]:
         load = cell.configuration.load
-        ues = max(1, len(cell.configuration.ues))
+        ues = [own.name for own in cell.configuration.ues] or [""]
+        e2e_ms = E2E_MS if load.offered else E2E_MS * len(ues)
         due_ns: Floats = np.array(load.due_ns(cell.frames, self.visits), np.float64)
         if not load.offered:
             due_ns = np.arange(cell.frames, dtype=np.float64) * 1e9
         # of several UEs one after another, the whole of which one server has
-        due_ns = np.sort(np.concatenate([due_ns + 1e3 * ue for ue in range(ues)]))
+        due_ns = np.sort(np.concatenate([due_ns + 1e3 * ue for ue in range(len(ues))]))
         done_ns = departures(due_ns, np.full(len(due_ns), SERVICE_MS * NS_PER_MS))
         for number, (due, done) in enumerate(zip(due_ns, done_ns, strict=True)):
             start = int(done - SERVICE_MS * NS_PER_MS)
-            stages = [["part1", start, start + int(E2E_MS * NS_PER_MS)]]
-            told = {"attempt": attempt, "frame": number, "e2e_ms": E2E_MS, "stages": stages}
+            stages = [["part1", start, start + int(e2e_ms * NS_PER_MS)]]
+            told = {"attempt": attempt, "frame": number, "e2e_ms": e2e_ms, "stages": stages}
+            told["ue"] = ues[number % len(ues)]
             if load.offered:
                 told |= {
                     "outcome": "ok",
@@ -74,6 +81,9 @@ class Simulated:
                     "start_ns": int(due),
                     "done_ns": int(done),
                 }
+            if load.offered and self._spoiled:
+                gone = {"outcome": "error", "stages": [], "reason": "a frame failed"}
+                told |= {"max_abs_diff": 0.5} if number else gone
             yield FrameRecord.from_plain(told)
 
 
@@ -84,10 +94,12 @@ def asked(folder: Path, slo: str, load: str = "fps", **more: object) -> Capacity
 
 def searched(wanted: Capacity, folder: Path, engine: Simulated | None = None) -> CapacityOutcome:
     """One configuration, on a simulated pair."""
-    bare, counts = Configuration(1, 2, "cut", link=LINK), range(wanted.fewest, wanted.most + 1)
+    bare = Configuration(1, 2, "cut", link=LINK)
+    counts: Sequence[int] = range(wanted.fewest, wanted.most + 1)
+    if wanted.over == "fps":
+        counts = wanted.config.ues or (0,)
     crowds = [tuple(OwnUe(f"ue-{one}") for one in range(1, count + 1)) for count in counts]
-    every = crowds if wanted.over == "ues" else [()]
-    cells = [Cell(replace(bare, ues=ues), 1000) for ues in every]
+    cells = [Cell(replace(bare, ues=ues), 1000) for ues in crowds]
     folder.mkdir(exist_ok=True)
     place = RunFolder(folder)
     run = place.read_run() if place.exists else RunRecord.from_plain({"model": {"name": "m"}})

@@ -33,8 +33,8 @@ def test_the_first_rate_is_half_of_what_one_after_another_comes_to() -> None:
 
 
 def test_a_run_has_the_frames_that_its_limits_take_and_lasts() -> None:
-    # of 300 frames that came 1 % more are offered, since so many may be lost
-    assert asked().frames(1) == 301
+    # of 299 frames that must come 1 % more are offered, since so many may be lost
+    assert asked().frames(1) == 303
     assert asked().frames(100) == 1000
 
 
@@ -91,3 +91,18 @@ def test_a_folder_of_another_kind_is_no_search(tmp_path: Path) -> None:
     RunFolder(tmp_path).write_run(RunRecord(asked={"model": "shapesnet"}))
     with pytest.raises(UsageError, match="is no run of orchestrate capacity"):
         capacity_or_resumed(None, tmp_path, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({"slo": ["e2e_p99<1s,e2e_p99.999<2s"]}, "--slo e2e_p99.999<2s: it takes 302"),
+        (SLO | {"drop_rate": "<0.001%"}, "--drop-rate <0.001%: it takes 200,000"),
+    ],
+)
+def test_what_takes_more_frames_than_a_run_has_is_refused(
+    own: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        capacity({"model": "shapesnet"}, own)
+    assert told in str(refused.value)

@@ -30,6 +30,13 @@ def test_a_percentile_takes_its_frames() -> None:
     assert limit.of(np.arange(300.0)) == 297
 
 
+@pytest.mark.parametrize("share", ["<1%", "<=1%", "<10%", "<=50%", "<=99%"])
+def test_as_many_come_as_a_percentile_takes_where_all_are_lost_that_may(share: str) -> None:
+    asked = objective("e2e_p99<100ms,e2e_mean<1s", share)
+    lost = max(lost for lost in range(asked.frames) if asked.drops.holds(lost / asked.frames))
+    assert asked.frames - lost >= asked.limits[0].frames
+
+
 def test_what_was_lost_took_longer_than_any_other() -> None:
     p99, mean = objective("response_p99<100ms,response_mean<100ms").limits
     times_ms = np.array([10.0] * 396 + [np.inf] * 4)
@@ -61,7 +68,7 @@ def test_words_that_mean_nothing_are_refused_by_name(slo: str, told: str) -> Non
     assert told in str(refused.value)
 
 
-@pytest.mark.parametrize("share", ["", "1%", "<1", "<101%", "<0%", ">1%", "<-1%"])
+@pytest.mark.parametrize("share", ["", "1%", "<1", "<101%", "<0%", ">1%", "<-1%", "<=100%"])
 def test_shares_that_are_none_are_refused(share: str) -> None:
     with pytest.raises(UsageError, match="--drop-rate"):
         objective("e2e_p99<100ms", share)

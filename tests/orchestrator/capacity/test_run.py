@@ -8,7 +8,7 @@ import pytest
 from orchestrator.capacity.run import CapacityOutcome
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import NodeError
-from tests.orchestrator.capacity.simulated import SERVICE_MS, Simulated, asked, searched
+from tests.orchestrator.capacity.simulated import E2E_MS, SERVICE_MS, Simulated, asked, searched
 
 LIMIT = "response_mean<30ms"  # of a server that takes each 10 ms: at a load of 0.8
 CARRIES = 80.0
@@ -104,10 +104,29 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
 
 
 def test_as_many_ues_are_carried_as_the_server_has_time_for(tmp_path: Path) -> None:
-    # of 20 frames a second each, all due at once: the fifth waits 40 ms
-    wanted = asked(tmp_path, "response_mean<35ms", load="fps:20", ues="1:8")
+    # of 20 frames a second each, all due at once: the fifth's is done after 50 ms
+    wanted = asked(tmp_path, "response_mean<55ms,e2e_mean<20ms", load="fps:20", ues="2:8")
     found = searched(wanted, tmp_path)
     (row,) = found.record.rows
     assert (row.over, row.last_passing, row.first_failing) == ("ues", 5, 6)
+    assert (row.e2e_ms, row.ues, row.link) == (E2E_MS, 1, "20 Mbit/s")  # of one UE alone
     assert "carries 5 UEs of 20 frames/s" in found.verdict.advice[0]
     assert row.delivered_fps == pytest.approx(100, rel=0.05)
+
+
+def test_a_rate_of_several_ues_begins_with_what_one_of_them_takes_alone(tmp_path: Path) -> None:
+    # one after another a frame of four takes 48 ms, alone 12
+    wanted = asked(tmp_path, "response_mean<60ms,e2e_mean<20ms", ues="4")
+    found = searched(wanted, tmp_path)
+    (row,) = found.record.rows
+    assert (row.e2e_ms, row.ues, row.link) == (E2E_MS, 4, "20 Mbit/s, shared by 4 UEs")
+    assert row.last_passing == pytest.approx(1e3 / SERVICE_MS / 4, rel=0.03)
+    first = table(found.folder, "trials.csv")[0]
+    assert float(first["load"]) == pytest.approx(1e3 / E2E_MS / 4 / 2, rel=0.01)
+
+
+def test_a_frame_that_may_be_lost_hides_no_fault(tmp_path: Path) -> None:
+    found = searched(asked(tmp_path, "e2e_mean<60ms"), tmp_path, Simulated(spoiled=True))
+    (row,) = found.record.rows
+    assert row.last_passing is None and row.bound_by == "not measured"
+    assert "split output differs" in row.why

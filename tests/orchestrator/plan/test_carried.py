@@ -17,6 +17,7 @@ from orchestrator.plan.load.under import UnderLoad, under_load
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, make_plan
 from orchestrator.plan.run import Loaded, write
+from orchestrator.plan.show import NOT_HELD, _loaded
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.plan.test_plan import planned, predictor
@@ -154,6 +155,28 @@ def test_what_is_not_sustained_has_no_time(tmp_path: Path) -> None:
             alike = [one for one in here if one["response_ms"]]
             least = min((float(one["response_ms"]) for one in alike), default=None)
             assert line["load_response_ms"] == ("" if least is None else f"{least:g}")
+
+
+def test_an_end_that_is_not_sustained_has_no_time() -> None:
+    plan = planned("1000")
+    rate_fps = 0.98 * carried(plan).fps[EARLY, 0]
+    told = under(plan, f"fps:{rate_fps:.3f}")
+    assert told.best[0] == EARLY and not told.slow.sustained[EARLY, 0]
+    middle, low, high, p99, dropped, sustained = next(told.columns(EARLY)).split(",")
+    assert float(low) <= float(middle) <= float(p99)
+    assert (high, dropped, sustained) == ("", "0.00", "true")
+    (line,) = _loaded(plan, told)
+    assert line["to"] == NOT_HELD and line["from"] != NOT_HELD
+
+
+def test_frames_that_are_dropped_at_random_are_not_sustained() -> None:
+    plan = planned("1000")
+    load = load_named("poisson:15", queue=1, drop="newest")  # one at a time, of some 22
+    told = under_load(plan, carried(plan), load, seed=0)
+    assert told.middle.dropped[EARLY, 0] > 0.05
+    assert not told.middle.sustained[EARLY, 0]
+    kept = under_load(plan, carried(plan), load_named("poisson:15"), seed=0)
+    assert kept.middle.sustained[EARLY, 0]
 
 
 def test_more_than_can_be_simulated_is_refused() -> None:

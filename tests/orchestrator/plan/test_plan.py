@@ -417,6 +417,19 @@ def test_a_profile_that_is_none_is_refused_with_its_repair(tmp_path: Path) -> No
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--ues", "4"), ("--in-flight", "4"), ("--deadline-ms", "50", "--load", "fps:30")],
+    ids=str,
+)
+def test_what_a_plan_says_nothing_of_is_refused_by_name(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    ended = orchestrate("plan", "--model", "shapesnet", "--profile", str(tmp_path), *options)
+    assert ended.code == 2
+    assert " ".join(options[:2]) in ended.err
+
+
 def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text(predictor().profile.model_dump_json())
     ended = orchestrate("plan", "--model", "shapesnet", "--profile", str(tmp_path))
