@@ -272,8 +272,7 @@ class Frames:
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
         place, dropped = None, None
-        with self._lock:
-            self._take_turn(assignment, at, header.frame)
+        self._check_turn(assignment, at, header.frame)
         try:
             place = self._come(assignment, at, header.frame)
         except FrameDropped as error:
@@ -284,6 +283,7 @@ class Frames:
             if place is not None:
                 assignment.turns[at].leave(place)
             raise
+        self._last[assignment.number, at] = header.frame  # of one that broke off it is not the last
         if dropped is not None:
             raise dropped
         crossed = Stage(
@@ -407,6 +407,10 @@ class Frames:
         return 1 + max(self._last.get((one.number, 0), 0) for one in own)
 
     def _take_turn(self, assignment: Assignment, at: int, frame: int) -> None:
+        self._check_turn(assignment, at, frame)
+        self._last[assignment.number, at] = frame
+
+    def _check_turn(self, assignment: Assignment, at: int, frame: int) -> None:
         """Frames come to a station in order, each once."""
         if frame >= NUMBERS:
             raise NodeError(
@@ -418,7 +422,6 @@ class Frames:
                 f"refused frame {frame} of assignment {assignment.number}: "
                 f"frame {last} was here before"
             )
-        self._last[assignment.number, at] = frame
 
     def _come(self, assignment: Assignment, at: int, frame: int) -> Place | None:
         turns = assignment.turns.get(at)
