@@ -52,15 +52,11 @@ class LateError(NodeError):
 
 
 class FrameDropped(NodeError):  # noqa: N818  nobody is at fault
-    """A frame for which there was no room where it would have waited: at a ``node``, and when.
+    """A frame for which there was no room where it would have waited: at a ``node``."""
 
-    ``at_ns`` is of that node's CLOCK_MONOTONIC.
-    """
-
-    def __init__(self, message: str, node: str, at_ns: int) -> None:
+    def __init__(self, message: str, node: str) -> None:
         super().__init__(message)
         self.node = node
-        self.at_ns = at_ns
 
 
 _LONGEST = 200  # name that somebody may have meant to be one of ours

@@ -30,6 +30,8 @@ from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS
 from splitbed.workers.wanted import check_wanted, held_in_turn
 
+_MOST_NAME, _MOST_WORDS = 64, 2000
+"""Of what a peer says of a frame that does not come."""
 _SERVICE, _METHOD = "splitbed.v1.Data", "Frames"
 
 
@@ -60,6 +62,8 @@ class Stream:
         self.window = Window()
         """What is on its way to the peer."""
         self.incoming = Incoming(peer, incoming, self.window.arrived)
+        self.torn = False
+        """Whether something is half sent on it, or half taken: it is of no more use."""
         self._put = put
         self._sending = threading.Lock()
 
@@ -76,7 +80,10 @@ class Stream:
 
     def receive_frame(self, frame: int, assignment: int = 0) -> Received:
         """The frame of this number; FrameDropped where a node had no room for it."""
-        return whole(self.peer, self.find(Key("frame", frame, assignment)))
+        received = self.find(Key("frame", frame, assignment))
+        if received.header.WhichOneof("body") != "frame":
+            raise lost(self.peer, received)
+        return received
 
     def find(self, key: Key) -> Received:
         """What the peer sends of this key; of a frame also why it does not come."""
@@ -100,7 +107,11 @@ class Stream:
 
     def _send(self, sent: Iterator[bytes]) -> None:
         with self._sending:
-            self._put(sent)
+            try:
+                self._put(sent)
+            except BaseException:
+                self.torn = True
+                raise
 
     def __iter__(self) -> "Stream":
         return self
@@ -109,15 +120,13 @@ class Stream:
         return self.incoming.find(NEXT)
 
 
-def whole(peer: str, received: Received) -> Received:
-    """What was received, if it is a frame; NodeError for one that failed, FrameDropped."""
+def lost(peer: str, received: Received) -> NodeError:
+    """Why a frame does not come, as its number was answered: it failed, or was dropped."""
     header = received.header
     if header.WhichOneof("body") == "failure":
-        raise NodeError(f"{peer} failed: {header.failure.reason}")
-    if header.WhichOneof("body") == "dropped":
-        node, at_ns = header.dropped.node, header.dropped.at_ns
-        raise FrameDropped(f"{node} had no room for frame {header.dropped.frame}", node, at_ns)
-    return received
+        return NodeError(f"{peer} failed: {header.failure.reason[:_MOST_WORDS]}")
+    node = header.dropped.node[:_MOST_NAME]
+    return FrameDropped(f"{node} had no room for frame {header.dropped.frame}", node)
 
 
 class Dialled:
@@ -146,8 +155,8 @@ class Dialled:
     def stream(self, *, shared: bool = False) -> Iterator[Stream]:
         """The stream, for one at a time, or `shared` by frames that are under way together.
 
-        Opened where none is, closed when an error leaves it. Who was given up while he waited does
-        not enter: nobody would end what he waits for then.
+        Opened where none is, closed when an error leaves it, a shared one if it is torn. Who was
+        given up while he waited does not enter: nobody would end what he waits for then.
         """
         with ExitStack() as turn:
             turn.enter_context(held_in_turn(self._lock))
@@ -161,8 +170,9 @@ class Dialled:
                 check_wanted()  # now that cancel() finds it, whoever is given up from here on
                 yield stream
             except BaseException as error:
-                call.cancel()
-                stream.incoming.end(NodeError(f"given up with another frame: {error}"))
+                if stream.torn or not shared:
+                    call.cancel()
+                    stream.incoming.end(NodeError(f"given up with another frame: {error}"))
                 raise
 
     def part(self, delivery: Delivery) -> Fetch:

@@ -225,6 +225,15 @@ def test_after_an_error_the_next_stream_is_a_new_one() -> None:
             assert stream.receive_frame(7).tensors(RESULT)
 
 
+def test_who_is_given_up_before_he_sends_leaves_a_shared_stream_to_others() -> None:
+    with dialled(echo) as node, node.stream(shared=True) as stream:
+        stream.send(of_frame(1), FRAME)
+        with pytest.raises(NodeError, match="given up"), node.stream(shared=True) as other:
+            assert other is stream
+            raise NodeError("it was given up")
+        assert stream.receive_frame(1).tensors()
+
+
 Answer = Callable[[], Iterator[bytes]]
 
 

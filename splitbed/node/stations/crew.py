@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class Crew:
-    """Up to ``most`` threads, each made when nobody is left to await what comes next.
+    """Up to ``most`` threads beside the first, each made when nobody awaits what comes next.
 
     Each ``serve``\\ s until that returns, or raises: so do the others then, and who called
     :meth:`run`.

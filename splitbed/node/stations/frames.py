@@ -10,7 +10,7 @@ from functools import cache, partial
 from threading import Lock
 from time import monotonic, monotonic_ns, sleep
 
-from splitbed.errors import FrameDropped, NodeError, SplitbedError
+from splitbed.errors import FrameDropped, NodeError
 from splitbed.messages import Received
 from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
@@ -78,13 +78,6 @@ class Frame:
         if self.place is None:
             return nullcontext()
         return self.assignment.turns[self.at].step(self.place, name, self.timeline)
-
-    def fail(self, error: SplitbedError) -> None:
-        """It was lost at its station; where others are coded by it, so are they."""
-        if (queues := self.assignment.queues) is not None and queues.sequential:
-            self.assignment.turns[self.at].close(
-                f"frame {self.number} was lost, and those after it are coded by it: {error}"
-            )
 
     def leave(self) -> None:
         """It is at its station no more."""
@@ -213,12 +206,21 @@ class Frames:
         self.source.clear()
         self.references.clear()
 
-    def give_up(self, *, begun_here: bool = False) -> None:
-        """Frames that are at stations here go no further; or those alone that began here."""
+    def give_up(self, *assignments: int, begun_here: bool = False) -> None:
+        """Frames that are at stations here go no further.
+
+        Or those alone of some assignments, or that began here.
+        """
         for one in [*self._assigned.values()]:
+            meant = not assignments or one.number in assignments
             for at, turns in one.turns.items():
-                if not begun_here or one.sender is None:
+                if meant and (not begun_here or one.sender is None):
                     turns.give_up(f"what was under way at station {at} was given up")
+
+    def nodes(self, *assignments: int) -> set[str]:
+        """Those that frames of these assignments come to."""
+        found = (self._assigned.get(number) for number in assignments)
+        return {one.node for assignment in found if assignment for one in assignment.itinerary}
 
     def waiting(self, number: int, at: int) -> list[str]:
         """The nodes that a frame at that place of an assignment has yet to come to."""
@@ -277,6 +279,9 @@ class Frames:
             place = self._come(assignment, at, header.frame)
         except FrameDropped as error:
             dropped = error
+        if (queues := assignment.queues) is not None:  # together they are as one
+            under_way = queues.under_way(station.asked)
+            most_bytes = min(most_bytes, self.limits.tensor_bytes // under_way)
         try:
             came = received.tensors(infos, min(most_bytes, self.limits.tensor_bytes))
         except BaseException:
@@ -294,7 +299,7 @@ class Frames:
         )
         coder = station.takes or station.hands_on
         crossed.plain_bytes = coder.plain_bytes if coder else crossed.bytes
-        said = cache(partial(_report, told))
+        said = _Once(told)
         frame = Frame(assignment, header.frame, header.input, at, came, crossed, said, place=place)
         crossed.end_ns = monotonic_ns()  # as the next stage begins
         return frame
@@ -331,10 +336,18 @@ class Frames:
                 partial(self.references.difference, frame.input, outputs, names)
             )
 
-    def send(self, frame: Frame, stream: Stream) -> None:
-        """Send it on, then, off the clock, what is to be said of it."""
+    def send(self, frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
+        """Send it on, then, off the clock, what is to be said of it.
+
+        Nothing of it is sent where this raises that it goes no further. It is ``awaited`` back on
+        that stream.
+        """
+        if frame.place is not None:
+            frame.told()  # refused now, and alone, if it is
         with frame.step("send"):
             self._await_room(frame, stream)
+            if awaited:
+                stream.incoming.expect(frame.key)
             self.send_data(frame, stream)
             if frame.comes_back:  # nothing is computed for it
                 self.report(frame, stream)
@@ -434,8 +447,27 @@ def _counted(assignment: Assignment, at: int, size: int) -> bool:
     return queues is not None and queues.in_flight > 1 and rate_mbit > 0 and size >= LEAST_BYTES
 
 
-def _report(told: Callable[[], Report]) -> Report:
-    report = told()
-    if not 0 < (count := len(report.stages)) <= _MOST_STAGES:
-        raise NodeError(f"refused the report of a frame that went through {count} stages")
-    return report
+class _Once:
+    """A report, which is read when it is asked for first; so is what is wrong with it."""
+
+    def __init__(self, told: Callable[[], Report]) -> None:
+        self._told = told
+        self._report: Report | None = None
+        self._wrong = ""
+
+    def __call__(self) -> Report:
+        if self._wrong:
+            raise NodeError(self._wrong)
+        if self._report is None:
+            self._report = self._read()
+        return self._report
+
+    def _read(self) -> Report:
+        try:
+            report = self._told()
+            if not 0 < (count := len(report.stages)) <= _MOST_STAGES:
+                raise NodeError(f"refused the report of a frame that went through {count} stages")
+        except NodeError as error:
+            self._wrong = str(error)
+            raise
+        return report

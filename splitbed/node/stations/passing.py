@@ -23,7 +23,7 @@ from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.crew import Crew
 from splitbed.node.stations.frames import Frame, Frames
 from splitbed.node.stations.queues import MOST_IN_FLIGHT
-from splitbed.node.stream import Dialled, Stream, whole
+from splitbed.node.stream import Dialled, Stream, lost
 from splitbed.node.streams.incoming import Key
 from splitbed.node.streams.senders import Senders
 from splitbed.tensors import Tensors
@@ -131,14 +131,22 @@ class Passing:
         with self._dialled("here", request.peer).stream() as stream:
             stream.warm(request.bytes, request.back)
 
-    def cancel(self) -> None:
-        """Give up what is under way to other nodes, and back from those that this one dials."""
-        for far in self.far.values():
+    def cancel(self, *assignments: int) -> None:
+        """Give up what is under way to other nodes, and back from those that this one dials.
+
+        Or that alone of some assignments: the streams to nodes that are not in them stay.
+        """
+        nodes = self.frames.nodes(*assignments)
+
+        def meant(name: str) -> bool:
+            return not nodes or name in nodes
+
+        for far in [one for name, one in self.far.items() if meant(name)]:
             far.cancel()
-        self.frames.give_up(begun_here=True)
+        self.frames.give_up(*assignments, begun_here=True)
         with self._lock:
-            near = [*self._near.values()]
-        for stream in near:
+            near = [*self._near.items()]
+        for stream in [one for name, one in near if meant(name)]:
             stream.let_go()
 
     def serve(self, stream: Stream) -> None:
@@ -164,8 +172,7 @@ class Passing:
         while (received := crew.awaited(lambda: next(stream, None))) is not None:
             match received.header.WhichOneof("body"):
                 case "frame":
-                    with self.in_flight.frame():
-                        self._pass(received, stream, crew)
+                    self._pass(received, stream, crew)
                 case "padding":
                     stream.answer_padding(received)
                 case "hello":
@@ -192,18 +199,21 @@ class Passing:
         assignment = self.frames.assignment(header.assignment)
         self._senders.check(assignment.number, assignment.before(header.at), stream)
         if assignment.queues is None:
-            with self._told(received, stream):
+            with self.in_flight.frame(), self._told(received, stream):
                 self._pass_on(self._came(received, stream), stream)
             return
         stream.incoming.many = True
         try:
             frame = self._came(received, stream)
         except FrameDropped as error:
+            crew.relieve()
             _say(stream, received, error)
+            stream.find(_said(received))
             return
-        crew.relieve()
         try:
-            self._pass_on(frame, stream)
+            with _at_station(frame), self.in_flight.frame():
+                crew.relieve()
+                self._pass_on(frame, stream)
         except SplitbedError as error:
             _say(stream, received, error)
 
@@ -265,40 +275,62 @@ class Passing:
         """Send a frame to the node that this one dials; what comes back of it, where it does."""
         shared = frame.assignment.queues is not None
         with self._dialled(frame.assignment.node, frame.to).stream(shared=shared) as stream:
-            if frame.comes_back:
-                stream.incoming.expect(frame.key)
-            self.frames.send(frame, stream)
-            if not frame.comes_back:
-                return None
-            received, back = stream.find(frame.key), None
+            try:
+                self.frames.send(frame, stream, awaited=frame.comes_back)
+                if not frame.comes_back:
+                    return None
+                received = stream.find(frame.key)
+            except BaseException:  # it may come yet, and nobody would take it
+                stream.torn = stream.torn or stream.incoming.expects(frame.key)
+                raise
             if received.header.WhichOneof("body") == "frame":
-                back = self._came(received, stream)
-                if back.assignment is not frame.assignment or back.at <= frame.at:
-                    raise NodeError(
-                        f"{stream.peer} sent frame {frame.number} back to another station"
-                    )
-        whole(stream.peer, received)
+                return self._back(received, stream, frame)
+        raise lost(stream.peer, received)
+
+    def _back(self, received: Received, stream: Stream, sent: Frame) -> Frame:
+        back = self._came(received, stream)
+        if back.assignment is not sent.assignment or back.at <= sent.at:
+            back.leave()
+            raise NodeError(f"{stream.peer} sent frame {sent.number} back to another station")
         return back
 
     def _came(self, received: Received, stream: Stream) -> Frame:
         """A frame that came on a stream."""
-        header = received.header.frame
-        said = Key("report", header.frame, header.assignment, header.at)
-        frame = self.frames.came(received, lambda: stream.find(said).header.report)
-        self.frames.arrived(frame, stream)
+        said = _said(received)
+        try:
+            frame = self.frames.came(received, lambda: stream.find(said).header.report)
+        except FrameDropped:
+            raise
+        except BaseException:  # some of it is left, and is nobody's
+            stream.torn = True
+            raise
+        try:
+            self.frames.arrived(frame, stream)
+        except BaseException:
+            frame.leave()
+            raise
         return frame
 
 
 @contextmanager
 def _at_station(frame: Frame) -> Iterator[None]:
-    """It is at its station no longer than this."""
+    """It is at its station no longer than this; where it fails alone, nothing of it is left."""
     try:
         yield
-    except SplitbedError as error:
-        frame.fail(error)
+    except SplitbedError:
+        if frame.place is not None:
+            frame.leave()
+            with suppress(NodeError):
+                frame.told()
         raise
     finally:
         frame.leave()
+
+
+def _said(received: Received) -> Key:
+    """Of what is said of a frame by who sent it."""
+    of = received.header.frame
+    return Key("report", of.frame, of.assignment, of.at)
 
 
 def _say(stream: Stream, received: Received, error: SplitbedError) -> None:
@@ -306,7 +338,6 @@ def _say(stream: Stream, received: Received, error: SplitbedError) -> None:
     of = received.header.frame
     if isinstance(error, FrameDropped):
         dropped = Dropped(frame=of.frame, assignment=of.assignment, node=error.node)
-        dropped.at_ns = error.at_ns
         header = Header(dropped=dropped)
     else:
         failure = Failure(frame=of.frame, assignment=of.assignment)

@@ -27,8 +27,6 @@ class Queues:
     workers: int = 1
     batch: int = 1
     batch_wait_ms: float = 0.0
-    sequential: bool = False
-    """Whether a codec knows the frames before: once one is lost those after it cannot be read."""
 
     def under_way(self, station: flow.Station) -> int:
         """How many frames of one stream a station may have at once, whatever is sent."""
@@ -62,11 +60,10 @@ def queues_of(message: nodes_pb2.Assignment, itinerary: Itinerary) -> Queues:
     if not 0 <= said.batch_wait_ms < math.inf:
         raise NodeError(f"refused {what}: nobody waits {said.batch_wait_ms} ms for a batch")
     sequential = [one.gives for one in itinerary if one.gives and codec_named(one.gives).sequential]
-    # what is dropped at the source was not coded
-    if sequential and drop != NONE and message.node != itinerary[0].node:
+    if sequential:
         raise NodeError(
-            f"refused {what}: {sequential[0]} codes a frame by those before it, so that none can "
-            "be dropped on the way; let them wait (none)"
+            f"refused {what}: {sequential[0]} codes a frame by those before it, so that none may "
+            "be lost; take another codec, or one frame at a time"
         )
     return Queues(
         in_flight=said.in_flight,
@@ -75,5 +72,4 @@ def queues_of(message: nodes_pb2.Assignment, itinerary: Itinerary) -> Queues:
         workers=max(said.workers, 1),
         batch=max(said.batch, 1),
         batch_wait_ms=said.batch_wait_ms,
-        sequential=bool(sequential),
     )

@@ -1,6 +1,7 @@
 """The control plane of a node's stations: inputs, assignments, frames."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 
@@ -44,7 +45,7 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         """Take an assignment beside those that are kept."""
         assignment = self._passing.frames.assign(request)
         if assignment.sender is not None:
-            with given_up(context, self._passing.cancel):
+            with given_up(context, partial(self._passing.cancel, assignment.number)):
                 self._passing.greet(assignment.sender, assignment.node)
         return nodes_pb2.Assigned(together_off=assignment.together_off)
 
@@ -53,7 +54,8 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         self, request: nodes_pb2.FrameRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.FrameRecord:
         """Begin a frame; its record, where its result is wanted here, too."""
-        with given_up(context, self._passing.cancel):
+        ways = request.assignment, *request.others
+        with given_up(context, partial(self._passing.cancel, *ways)):
             return self._passing.run(request)
 
     @answering
@@ -70,7 +72,7 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         self, request: nodes_pb2.AwaitRequest, context: grpc.ServicerContext
     ) -> nodes_pb2.FrameRecord:
         """Wait for a frame whose result is wanted here."""
-        with given_up(context, self._passing.cancel):
+        with given_up(context, partial(self._passing.cancel, request.assignment)):
             return self._passing.wait(request)
 
     @answering

@@ -6,6 +6,7 @@ A step is for so many at once as it has permits, and is entered in order: frames
 Who is gone, wherever he was, lets the others pass.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -84,6 +85,21 @@ class Order:
             at_it += one.inside and one.began == step
         return at_it < self.permitted(step)
 
+    def begin_all(self) -> list[Place]:
+        """Those that wait and may begin what they wait for, which they have now."""
+        at_it = Counter(one.began for one in self.here if one.inside)
+        least, begun = len(STEPS), []
+        for one in self.here:
+            if one.lost:
+                continue
+            step = one.wants
+            if step is not None and step <= least and at_it[step] < self.permitted(step):
+                self.begin(one, step)
+                at_it[step] += 1
+                begun.append(one)
+            least = min(least, one.began)
+        return begun
+
     def begin(self, place: Place, step: int) -> None:
         """It is at that step."""
         place.began, place.inside, place.wants = step, True, None
@@ -96,23 +112,18 @@ class Turns:
         self._order = order or Order()
         self._lock = Lock()
         self._room = Condition(self._lock)
-        self._closed = ""
 
     def come(self, number: int, node: str) -> Place:
         """The place of a frame that comes now, behind all others; FrameDropped for one of none.
 
-        Where nothing is dropped, it is waited for room. NodeError once this is closed.
+        Where nothing is dropped, it is waited for room.
         """
         with self._lock:
-            if self._closed:
-                raise NodeError(self._closed)
             if self._order.drop == NONE:
                 self._room.wait_for(lambda: not self._order.full)
             place = Place(number)
             if (victim := self._order.victim(place)) is not None:
-                dropped = FrameDropped(
-                    f"{node} had no room for frame {victim.number}", node, monotonic_ns()
-                )
+                dropped = FrameDropped(f"{node} had no room for frame {victim.number}", node)
                 if victim is place:
                     raise dropped
                 self._lose(victim, dropped)
@@ -147,17 +158,11 @@ class Turns:
                 self._lose(place, NodeError(reason))
             self._wake()
 
-    def close(self, reason: str) -> None:
-        """Give up all, and whoever comes later."""
-        self._closed = reason
-        self.give_up(reason)
-
     def _enter(self, place: Place, step: int, timeline: Timeline) -> None:
         with self._lock:
             if place.lost is None and self._order.may(place, step):
                 self._order.begin(place, step)
-                if step == _SEND:
-                    self._room.notify()
+                self._wake()  # who came to it before its turn, and has a permit
                 return
             since_ns = monotonic_ns()
             place.wants, place.woken = step, Condition(self._lock)
@@ -176,10 +181,8 @@ class Turns:
 
     def _wake(self) -> None:
         """Whoever may go on now."""
-        for place in self._order.here:
-            if place.wants is not None and not place.lost and self._order.may(place, place.wants):
-                self._order.begin(place, place.wants)
-                assert place.woken is not None
-                place.woken.notify()
+        for place in self._order.begin_all():
+            assert place.woken is not None
+            place.woken.notify()
         if not self._order.full:
             self._room.notify()

@@ -19,7 +19,8 @@ from splitbed.v1.tensors_pb2 import Header
 _WITH_PAYLOAD = frozenset({"frame", "padding"})
 _NUMBERED = frozenset({"frame", "failure", "dropped", "arrived"})
 
-_MOST_KEPT = 1024
+_LOST = frozenset({"failure", "dropped"})
+_MOST_KEPT, _MOST_REPORT_BYTES = 1024, 64 << 10
 _T = TypeVar("_T")
 
 
@@ -32,6 +33,7 @@ class Key(NamedTuple):
     at: int = 0
 
 
+_ARRIVED = Key("arrived")
 NEXT = Key("next")
 """Whatever comes next and is nobody's: at a node that was dialled, what begins there."""
 
@@ -88,6 +90,11 @@ class Incoming:
         with self._lock:
             self._expect(key)
 
+    def expects(self, key: Key) -> bool:
+        """Whether it may still come."""
+        with self._lock:
+            return key in self._expected
+
     def end(self, error: Exception) -> None:
         """Nothing more can be read, since what comes next is not known, or not wanted."""
         with self._lock:
@@ -117,6 +124,12 @@ class Incoming:
         if body in _NUMBERED:  # whatever became of it, it is not on its way any more
             of = getattr(header, body)
             self._arrived(of.assignment, of.frame)
+        if body in _LOST:  # who waits for room on the link looks again
+            _keep(self._found, _ARRIVED, received)
+            self._wake(_ARRIVED)
+        if body == "report" and header.ByteSize() > _MOST_REPORT_BYTES:
+            self._end(NodeError(f"refused a report of {header.ByteSize()} bytes of {self.peer}"))
+            return
         if body != "arrived" and not self._wanted(key, reader):
             key = NEXT
             if not self._wanted(key, reader):

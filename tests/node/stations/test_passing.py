@@ -229,6 +229,15 @@ def test_who_gives_up_waits_for_no_user_that_does_not_take_his_frame(fan: Fanned
     assert let_go.is_set()
 
 
+def test_who_gives_up_one_assignment_leaves_the_streams_of_others(fan: FannedOut) -> None:
+    let_go: list[str] = []
+    for user in ("ue-1", "ue-2"):
+        put = partial(let_go.append, user)
+        fan.passing._near[user] = Stream(user, iter(()), lambda _: None, let_go=put)
+    fan.passing.cancel(NUMBER + 1)
+    assert let_go == ["ue-2"]
+
+
 class Slow(dict[str, Stream]):
     """Whoever looks through it gives others time to change it."""
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from splitbed.errors import FrameDropped, NodeError
+from splitbed.flow import Station
 from splitbed.graphs.parts import StoredModel
+from splitbed.node.stations.queues import queues_of
+from splitbed.node.stream import Stream
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.nodes_pb2 import Queues
 from splitbed.wire import max_abs_diff, tensors_of
-from tests.node.stations.test_frames import FLOWS, NUMBER, Nodes, model_on_disk
+from tests.node.stations.test_frames import FLOWS, NUMBER, Nodes, arrived, model_on_disk
 from tests.node.stations.test_passing import DIALS, Network, network
 from tests.shared_machine import until
 
@@ -156,6 +159,19 @@ def test_a_frame_that_fails_at_the_edge_is_told_alone(stored: StoredModel, tmp_p
         assert "the edge has a bad day" in str(error)
 
 
+def test_frames_that_all_fail_are_no_sign_of_life_of_a_run(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    def fails() -> None:
+        raise NodeError("the edge has a bad day")
+
+    with loaded("uplink", stored, tmp_path) as load:
+        at_the_edge(load, fails)
+        load.run()
+        assert load.net.passing["edge"].in_flight.last_s == 0
+    assert len(load.lost) == FRAMES
+
+
 @pytest.mark.parametrize("drop", ["newest", "oldest"])
 def test_where_an_edge_has_no_room_frames_are_dropped_and_their_source_is_told(
     drop: str, stored: StoredModel, tmp_path: Path
@@ -163,6 +179,8 @@ def test_where_an_edge_has_no_room_frames_are_dropped_and_their_source_is_told(
     with loaded("uplink", stored, tmp_path, 8, Queues(most=1, drop=drop)) as load:
         at_the_edge(load, lambda: time.sleep(SLOW_S))
         load.run()
+        found = load.net.passing["edge"]._near["ue"].incoming._found
+        until(lambda: not found)  # nor is anything kept that was said of them
     assert load.done
     assert load.lost
     for number, error in load.lost.items():
@@ -252,6 +270,27 @@ def test_queues_that_cannot_be_are_refused_by_what_is_wrong(
     message.queues.CopyFrom(queues)
     with pytest.raises(NodeError, match=says):
         nodes.frames["edge"].assign(message)
+
+
+def test_a_frame_that_breaks_off_once_it_has_come_is_in_nobodys_way(
+    stored: StoredModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(messages: Iterator[bytes]) -> None:
+        raise NodeError("the UE hung up")
+
+    monkeypatch.setattr("splitbed.node.stations.frames.LEAST_BYTES", 0)
+    with loaded("uplink", stored, tmp_path) as load:
+        passing = load.net.passing["edge"]
+        with pytest.raises(NodeError, match="the UE hung up"):
+            passing._came(arrived(), Stream("the UE", iter(()), breaks_off))
+        assert not passing.frames.assignment(NUMBER).turns[1]._order.here
+
+
+def test_several_frames_are_not_under_way_with_a_codec_that_knows_the_frame_before() -> None:
+    message = nodes_pb2.Assignment(queues=Queues(in_flight=2), node="ue")
+    way = Station("ue", source=True, gives="avc-inter:22"), Station("edge", 0, 6, part=1)
+    with pytest.raises(NodeError, match="avc-inter:22 codes a frame by those before it"):
+        queues_of(message, (*way, Station("ue", 6, 6)))
 
 
 @pytest.mark.parametrize("name", ["remote-source", "call"])
