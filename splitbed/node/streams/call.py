@@ -85,6 +85,7 @@ class DrivenCall:
             tuple((operations, None) for operations in begin), cygrpc.build_census_context(), None,
         )  # fmt: skip
         self._driven = _channel._SingleThreadedRendezvous(self._state, self._call, None, None)
+        self._handle = _channel._handle_event
         self._polled = False
 
     def send(self, message: bytes) -> bool:
@@ -146,14 +147,15 @@ class DrivenCall:
             if self._polled:
                 condition.wait()
                 continue
-            self._polled = True
+            self._polled, event = True, None
             condition.release()
             try:
-                self._driven._consume_next_event()
+                event = self._call.next_event()
             finally:
                 condition.acquire()
                 self._polled = False
                 condition.notify_all()
+            self._handle(event, self._state, None)
 
 
 class QueuedCall:

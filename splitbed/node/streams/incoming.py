@@ -76,8 +76,8 @@ class Incoming:
                     raise _again(self._ended)
                 if self._reads:
                     self._wait(key)
-                else:
-                    self._read(key)
+                elif (received := self._read(key)) is not None:
+                    break
             self._expected.pop(key, None)
             if received.header.WhichOneof("body") not in _WITH_PAYLOAD:
                 self._reads = self._reads and key is not NEXT
@@ -100,8 +100,8 @@ class Incoming:
         with self._lock:
             self._end(error)
 
-    def _read(self, key: Key) -> None:
-        """One message, without the lock meanwhile; it goes where its owner finds it."""
+    def _read(self, key: Key) -> Received | None:
+        """One message, without the lock meanwhile; another's goes where that one finds it."""
         self._reads = True
         self._lock.release()
         try:
@@ -109,15 +109,15 @@ class Incoming:
         except Exception as error:
             self._lock.acquire()
             self._end(error)
-            return
+            return None
         except BaseException:
             self._lock.acquire()
             self._end(NodeError(f"who read what {self.peer} sent was interrupted"))
             raise
         self._lock.acquire()
-        self._place(received, key)
+        return received if self._is_own(received, key) else None
 
-    def _place(self, received: Received, reader: Key) -> None:
+    def _is_own(self, received: Received, reader: Key) -> bool:
         header = received.header
         body = header.WhichOneof("body") or "nothing"
         key = _key_of(header, body)
@@ -129,19 +129,21 @@ class Incoming:
             self._wake(_ARRIVED)
         if body == "report" and header.ByteSize() > _MOST_REPORT_BYTES:
             self._end(NodeError(f"refused a report of {header.ByteSize()} bytes of {self.peer}"))
-            return
+            return False
         if body != "arrived" and not self._wanted(key, reader):
             key = NEXT
             if not self._wanted(key, reader):
                 self._end(NodeError(_unasked(self.peer, header, reader)))
-                return
+                return False
         # what comes next is one thing at a time
         self._reads = body in _WITH_PAYLOAD or key is NEXT
         if body == "frame":  # what is to be said of it follows it
             self._expect(Key("report", of.frame, of.assignment, of.at))
+        if key == reader:
+            return True
         _keep(self._found, key, received)
-        if key != reader:
-            self._wake(key)
+        self._wake(key)
+        return False
 
     def _wanted(self, key: Key, reader: Key) -> bool:
         return (
