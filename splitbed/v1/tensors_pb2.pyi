@@ -284,24 +284,20 @@ class Dropped(_message.Message):
     FRAME_FIELD_NUMBER: _builtins.int
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
-    AT_NS_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     assignment: _builtins.int
     node: _builtins.str
     """that dropped it"""
-    at_ns: _builtins.int
-    """by that node's CLOCK_MONOTONIC"""
     def __init__(
         self,
         *,
         frame: _builtins.int = ...,
         assignment: _builtins.int = ...,
         node: _builtins.str = ...,
-        at_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "at_ns", b"at_ns", "frame", b"frame", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "frame", b"frame", "node", b"node"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

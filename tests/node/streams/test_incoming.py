@@ -41,7 +41,9 @@ def frame(number: int) -> Header:
     return Header(frame=FrameHeader(frame=number, assignment=1, at=2))
 
 
-def test_frames_and_what_is_said_of_them_come_to_their_owners_in_whichever_order_they_wait() -> None:
+def test_frames_and_what_is_said_of_them_come_to_their_owners_in_whichever_order_they_wait() -> (
+    None
+):
     peer = Peer()
     for number in (1, 2):
         peer.incoming.expect(Key("frame", number, 1))
@@ -109,7 +111,7 @@ def test_a_report_that_is_too_large_is_refused_before_it_is_kept() -> None:
     peer = Peer()
     stages = [Stage(name="x" * 1000)] * 100
     peer.send(Header(report=Report(stages=stages, frame=1)))
-    with pytest.raises(NodeError, match="refused a report of 1.* bytes of the peer"):
+    with pytest.raises(NodeError, match="refused a report of"):
         peer.incoming.find(Key("report", 1))
 
 
