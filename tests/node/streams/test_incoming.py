@@ -11,6 +11,7 @@ from splitbed.errors import FrameDropped, NodeError
 from splitbed.messages import messages
 from splitbed.node.stream import lost
 from splitbed.node.streams.incoming import Incoming, Key
+from splitbed.tensors import Tensors
 from splitbed.v1.tensors_pb2 import Arrived, Dropped, Failure, FrameHeader, Header, Report, Stage
 from tests.shared_machine import until
 
@@ -26,7 +27,7 @@ class Peer:
         self.incoming = Incoming("the peer", self._messages(), self._arrive)
 
     def send(self, header: Header, size: int = 0) -> None:
-        tensors = {"x": np.zeros(size, np.float32)} if size else None
+        tensors: Tensors | None = {"x": np.zeros(size, np.float32)} if size else None
         for message in messages(header, tensors):
             self.sent.put(message)
 
