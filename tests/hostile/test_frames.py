@@ -37,7 +37,7 @@ KINDS = (
     Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=1)),
     Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=2)),
     Header(arrived=Arrived(frame=1, assignment=QUEUED)),
-    Header(dropped=Dropped(frame=1, assignment=QUEUED, node="\x1b[2J", at_ns=-1)),
+    Header(dropped=Dropped(frame=1, assignment=QUEUED, node="\x1b[2J")),
     Header(report=Report(frame=1, assignment=QUEUED, at=1)),
     Header(failure=Failure(frame=1, assignment=QUEUED, reason="x" * 5000)),
     Header(frame=FrameHeader(frame=1, assignment=1, at=1)),
