@@ -1,8 +1,11 @@
 """A pair that is kept up with one split on it, for whoever has frames: a client, a load generator.
 
 link, nodes up ──> load ──> shape ──> prove ──> deliver, assign ──> frames … ──> prove again, judge
+
+Clients are let in for the frames alone.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,8 +26,10 @@ from orchestrator.results.run_folder import check_free, create
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import Testbed, testbed
-from splitbed.errors import UsageError
+from splitbed.errors import NodeError, UsageError
 from splitbed.graphs.splits import resolve
+
+_LOOK_S = 0.05
 
 
 class KeptRecord(Record, frozen=True, kw_only=True):
@@ -54,6 +59,27 @@ class Kept:
     record: KeptRecord
     """As it was before the first frame."""
 
+    def let_in(self) -> None:
+        """Have the UE take what clients ask for. Raises NodeError."""
+        self.engine.parts.assign(self.cell.configuration, clients=True)
+
+    def let_out(self) -> None:
+        """Have it take no more, and wait for what is under way.
+
+        Raises NodeError where that takes longer than frames may.
+        """
+        parts, asked = self.engine.parts, self.cell.configuration
+        pair, allowed_s = self.engine.bed.pair, self.engine.limits.frame_s(self.cell)
+        parts.assign(asked, keep=[parts.assignment(asked)])
+        end_s = time.monotonic() + allowed_s
+        while under_way := pair.nodes[pair.user].frames():
+            if time.monotonic() > end_s:
+                raise NodeError(
+                    f"{under_way} requests of clients were under way {allowed_s:.0f} s after the "
+                    "last was taken: with them the link cannot be proved"
+                )
+            time.sleep(_LOOK_S)
+
     def proved_again(self) -> KeptRecord:
         """The record, with what the link was after the frames. Raises NodeError."""
         after = proved(self.engine.bed, self.engine.watcher, self.cell.links)
@@ -66,7 +92,8 @@ def kept_up(
 ) -> Iterator[Kept]:
     """The pair of the one configuration that is asked for, `what` names the run's folder.
 
-    With `clients` the UE answers these, with the model's outputs. Raises SplitbedError.
+    With `clients` the UE can answer these, once they are let in, with the model's outputs. Raises
+    SplitbedError.
     """
     if config.out:
         check_free(config.out)

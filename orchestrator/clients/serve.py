@@ -22,12 +22,14 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.verdict import Verdict
 from orchestrator.testbed.pair import Pair
+from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, UsageError
 from splitbed.security.addresses import checked_address, host_and_port, ip_port
 
 SERVE_FILE = "serve.json"
 USUAL_ADDRESS = "127.0.0.1:8001"
 _UNIX = "unix:"
+_ANY = ("0.0.0.0", "[::]")  # noqa: S104  printed, not listened on
 _LOOK_S = 5.0
 """How often it is looked whether the nodes are there."""
 
@@ -69,10 +71,12 @@ def serve(
             record = ServeRecord(pair=kept.record, address=place)
             folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
             try:
+                kept.let_in()
                 with bed.interruption.told() as told:
                     watcher.waits()
                     serving(bed.model.name, place)
                     _wait(told, bed.pair, math.inf if seconds is None else seconds)
+                kept.let_out()
                 record = replace(record, pair=kept.proved_again())
                 reasons = record.pair.faults
             except NodeError as error:
@@ -93,6 +97,13 @@ def _check(config: SweepConfig, address: str | None) -> None:
             )
     elif checked_address(address or USUAL_ADDRESS, allowed=False).startswith(_UNIX):
         raise UsageError(f"--infer {address}: give IP:PORT, which any client can reach")
+    for name, codecs in (("codec", config.codec), ("input-codec", config.input_codec)):
+        for codec in codecs:
+            if codec_named(codec).sequential:
+                raise UsageError(
+                    f"--{name} {codec} codes a frame with what it knows of the one before, and what"
+                    " clients send is no sequence: name another"
+                )
 
 
 @contextmanager
@@ -104,11 +115,16 @@ def _answering(config: SweepConfig, where: str, address: str) -> Iterator[str]:
             "again"
         )
     if isinstance(config.place, Machines):
-        host, _ = host_and_port(config.place.nodes["ue"].control)
-        yield ip_port(host, host_and_port(where)[1])
+        yield reached_at(where, config.place.nodes["ue"].control)
         return
     with relayed(address, Path(where.removeprefix(_UNIX))):
         yield address
+
+
+def reached_at(where: str, control: str) -> str:
+    """Where a node is reached that listens at `where`: if on all its addresses, at `control`'s."""
+    host, _, port = where.rpartition(":")
+    return ip_port(host_and_port(control)[0], int(port)) if host in _ANY else where
 
 
 def _wait(told: Event, pair: Pair, seconds: float) -> None:

@@ -100,6 +100,11 @@ class Node(ABC):
         said = self._describe(_LOOK_S)
         return said.busy_s if isinstance(said, nodes_pb2.NodeDescription) else None
 
+    def frames(self) -> int | None:
+        """How many it is at; None without an answer."""
+        said = self._describe(_LOOK_S)
+        return said.frames if isinstance(said, nodes_pb2.NodeDescription) else None
+
     def read_clock(self) -> int:
         """What the node's CLOCK_MONOTONIC says, in ns."""
         with self.asked("read its clock"):

@@ -76,6 +76,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         for name in _TCP:
             self.description.tcp[name] = Path("/proc/sys/net/ipv4", name).read_text().strip()
         self.description.busy_s = _busy_s()
+        self.description.frames = self.in_flight.frames
         return self.description
 
     @answering

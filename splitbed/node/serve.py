@@ -117,6 +117,11 @@ class InFlight:
                 self._frames -= 1
                 self._changed.notify_all()
 
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return self._frames
+
     def finish(self, grace_s: float) -> bool:
         """Take no more frames; whether those that were begun are done within `grace_s`."""
         with self._changed:

@@ -117,6 +117,7 @@ class NodeDescription(_message.Message):
     BUSY_S_FIELD_NUMBER: _builtins.int
     IPV6_FIELD_NUMBER: _builtins.int
     INFER_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -142,6 +143,8 @@ class NodeDescription(_message.Message):
     """what it says of its data: whether they cross IPv6"""
     infer: _builtins.str
     """where clients are answered; empty: nowhere"""
+    frames: _builtins.int
+    """that it is at"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -176,10 +179,11 @@ class NodeDescription(_message.Message):
         busy_s: _builtins.float = ...,
         ipv6: _builtins.bool = ...,
         infer: _builtins.str = ...,
+        frames: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "frames", b"frames", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1548,10 +1552,13 @@ class Assignment(_message.Message):
     CHANNELS_LAST_FIELD_NUMBER: _builtins.int
     KEEP_FIELD_NUMBER: _builtins.int
     QUEUES_FIELD_NUMBER: _builtins.int
+    CLIENTS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     node: _builtins.str
     """the one that is told"""
     channels_last: _builtins.bool
+    clients: _builtins.bool
+    """whether the UE takes frames of its clients on it"""
     @_builtins.property
     def stations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Station]: ...
     @_builtins.property
@@ -1577,10 +1584,11 @@ class Assignment(_message.Message):
         channels_last: _builtins.bool = ...,
         keep: _abc.Iterable[_builtins.int] | None = ...,
         queues: Global___Queues | None = ...,
+        clients: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "queues", b"queues"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "hops", b"hops", "keep", b"keep", "model", b"model", "node", b"node", "number", b"number", "queues", b"queues", "stations", b"stations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "clients", b"clients", "hops", b"hops", "keep", b"keep", "model", b"model", "node", b"node", "number", b"number", "queues", b"queues", "stations", b"stations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

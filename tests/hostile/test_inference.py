@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from splitbed.security.access import open_channel
 from splitbed.security.authority import Authority, issue_authority
 from splitbed.v1 import inference_pb2 as oip
+from splitbed.v1 import nodes_pb2
 from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.hostile.attacked import CALL_S, LOCKED_S, SMALL, Attacked, attacked
-from tests.hostile.calls import kept
+from tests.hostile.calls import Call, kept
 from tests.hostile.length import tries
 from tests.hostile.test_control_plane import OWN, half_open
 from tests.node.loopback import SIDE, free_port
@@ -58,11 +60,21 @@ def is_answered(ue: Attacked) -> bool:
             return False
 
 
+def for_clients(call: Call) -> Call:
+    """The call of a sweep, as `serve` makes it."""
+    if not call.path.endswith("/Assign"):
+        return call
+    [message] = call.messages
+    asked = nodes_pb2.Assignment.FromString(message)
+    asked.clients = True
+    return replace(call, messages=(asked.SerializeToString(),))
+
+
 @pytest.fixture
 def served(pair: dict[str, Attacked], ue: Attacked) -> Attacked:
     """A UE node that a split is assigned to: as it was at the first frame of a run."""
     for call in kept("run"):
-        pair[call.node].send(call, CALL_S)
+        pair[call.node].send(for_clients(call), CALL_S)
         if call.path.endswith("/RunFrame"):
             break
     until(lambda: is_answered(ue))

@@ -56,6 +56,8 @@ def test_a_scenario_that_loadgen_does_not_have_is_refused() -> None:
         ("--split stage2 --bw 20 --codec raw,int8", "2 are asked for"),
         ("--split stage2 --bw 20 --infer 0.0.0.0:8001", "nothing is encrypted"),
         ("--split stage2 --bw 20 --infer unix:/tmp/x", "give IP:PORT"),
+        ("--split stage2 --bw 20 --codec avc-inter", "clients send is no sequence"),
+        ("--split stage2 --bw 20 --input-codec hevc-inter:9", "clients send is no sequence"),
         ("--split nowhere --bw 20", "'nowhere' is unknown"),
     ],
 )

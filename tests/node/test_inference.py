@@ -1,10 +1,12 @@
 """Clients of the Open Inference Protocol: what a UE node answers them, and what it refuses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Semaphore
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -13,11 +15,20 @@ import numpy.typing as npt
 import pytest
 
 from orchestrator.ask.load import Load
+from splitbed.errors import NodeError
 from splitbed.flow import Span
+from splitbed.node.config import Limits
+from splitbed.node.model_info import ModelInfo
+from splitbed.node.stations.queues import Queues
+from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import inference_pb2 as oip
+from splitbed.v1 import nodes_pb2
 from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceStub
-from splitbed.wire import max_abs_diff
+from splitbed.wire import max_abs_diff, whole_tensors
+from splitbed.workers.wanted import check_wanted
 from tests.node.loopback import SIDE, Splits, loopback_pair
+from tests.shared_machine import HANG_S, until
+from ue_node.inference.service import InferenceService
 
 SHAPE = (1, 3, SIDE, SIDE)
 ANSWER_S = 20.0
@@ -34,6 +45,7 @@ def client(splits: Splits) -> Iterator[Any]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
     with loopback_pair(tmp_path_factory.mktemp("pair"), clients=True) as both:
         (splits := Splits(*both)).load(3)
+        splits.parts.assign(splits.last, clients=True)
         yield splits
 
 
@@ -179,15 +191,124 @@ def test_without_a_split_nothing_is_ready(tmp_path: Path) -> None:
     with loopback_pair(tmp_path, clients=True) as both, client(splits := Splits(*both)) as ue:
         assert ue.ServerLive(oip.ServerLiveRequest()).live
         assert not ue.ServerReady(oip.ServerReadyRequest()).ready
-        with pytest.raises(grpc.RpcError, match="no split is assigned"):
-            ue.ModelInfer(asking(picture(1)), timeout=ANSWER_S)
-        splits.load(2)
+        for layers in (0, 2):  # nothing is assigned, then what a sweep assigns
+            if layers:
+                splits.load(layers)
+            assert not ue.ServerReady(oip.ServerReadyRequest()).ready
+            with pytest.raises(grpc.RpcError, match="no split is here for clients"):
+                ue.ModelInfer(asking(picture(1)), timeout=ANSWER_S)
+        assert splits.run(1).frame == 1
+        splits.parts.assign(splits.last, clients=True)
         assert ue.ServerReady(oip.ServerReadyRequest()).ready
+
+
+def test_requests_under_way_are_finished_when_the_split_is_taken_back(tmp_path: Path) -> None:
+    def ask(seed: int) -> bool:
+        """Until it is refused; whether all before were right."""
+        with client(splits) as own:
+            try:
+                while np.array_equal(output(own.ModelInfer(asking(picture(seed)))), expected[seed]):
+                    begun.release()
+            except grpc.RpcError as error:
+                return "clients" in str(error)
+        return False
+
+    begun, expected = Semaphore(0), list[npt.NDArray[np.float32]]()
+    with loopback_pair(tmp_path, clients=True) as both, ThreadPoolExecutor(4) as threads:
+        (splits := Splits(*both)).load(3)
+        splits.parts.assign(last := replace(splits.last, load=Load(in_flight=2)), clients=True)
+        with client(splits) as own:
+            for seed in range(4):
+                answer = own.ModelInfer(asking(picture(seed)), timeout=ANSWER_S)
+                assert is_right(answer, splits, picture(seed))
+                expected.append(output(answer))
+        asking_on = [threads.submit(ask, seed) for seed in range(4)]
+        for _ in range(8):
+            assert begun.acquire(timeout=HANG_S)
+        splits.parts.assign(last, keep=[splits.parts.assignment(last)])
+        until(lambda: splits.pair.nodes["ue"].frames() == 0)
+        assert all(one.result(HANG_S) for one in asking_on)
+
+
+class Caller:
+    """Of a call in this process; he may give up."""
+
+    def __init__(self) -> None:
+        self._told: list[Callable[[], None]] = []
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        self._told.append(callback)
+        return True
+
+    def is_active(self) -> bool:
+        return bool(self._told)
+
+    def peer(self) -> str:
+        return "here"
+
+    def abort(self, _code: grpc.StatusCode, words: str) -> None:
+        raise NodeError(words)
+
+    def give_up(self) -> None:
+        told, self._told = self._told, []
+        for one in told:
+            one()
+
+
+class Held:
+    """A split, the frames of which wait until they are let go."""
+
+    def __init__(self) -> None:
+        image, scores = (
+            TensorInfo("image", "FP32", SHAPE),
+            TensorInfo("scores", "FP32", (1, 8, 1, 1)),
+        )
+        model = ModelInfo(6, (image,), (scores,), "tensors", "onnx", "small")
+        self.served = SimpleNamespace(model=model, queues=Queues(in_flight=2, most=2))
+        self.frames, self.begun, self.let_go = self, Semaphore(0), Event()
+        self.ended = 0
+
+    def infer(self, _served: object, _tensors: Tensors) -> nodes_pb2.FrameRecord:
+        self.begun.release()
+        assert self.let_go.wait(HANG_S)
+        check_wanted()
+        scores = np.zeros((1, 8, 1, 1), np.float32)
+        return nodes_pb2.FrameRecord(result=whole_tensors({"scores": scores}))
+
+    def cancel(self) -> None:
+        self.ended += 1
+
+
+@pytest.mark.parametrize("leaving", [1, 2])
+def test_frames_under_way_go_to_their_end_while_anybody_wants_one_of_them(leaving: int) -> None:
+    held, callers = Held(), [Caller(), Caller()]
+    service: Any = InferenceService(held, Limits())  # type: ignore[arg-type]
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(service.ModelInfer, asking(picture(0)), one) for one in callers]
+        for _ in callers:
+            assert held.begun.acquire(timeout=HANG_S)
+        for one in callers[:leaving]:
+            one.give_up()
+        held.let_go.set()
+        if leaving < len(callers):
+            assert all(one.result(HANG_S).outputs for one in asked)
+        else:
+            assert all("given up" in str(one.exception(HANG_S)) for one in asked)
+    assert held.ended == (leaving == len(callers))  # who waits for a silent node is let go
+
+
+def test_a_request_for_outputs_that_there_are_not_costs_no_frame() -> None:
+    held = Held()
+    service: Any = InferenceService(held, Limits())  # type: ignore[arg-type]
+    wanted = [oip.ModelInferRequest.InferRequestedOutputTensor(name="boxes")]
+    with pytest.raises(NodeError, match="refused to give the output 'boxes'"):
+        service.ModelInfer(asking(picture(0), outputs=wanted), Caller())
+    assert not held.begun.acquire(blocking=False)
 
 
 def test_who_gives_up_leaves_the_requests_under_way_with_his_alone(served: Splits) -> None:
     last = served.last
-    served.parts.assign(replace(last, load=Load(in_flight=4)))
+    served.parts.assign(replace(last, load=Load(in_flight=4)), clients=True)
     try:
         with client(served) as impatient, client(served) as patient:
             asked = [impatient.ModelInfer.future(asking(picture(0))) for _ in range(4)]
@@ -197,4 +318,4 @@ def test_who_gives_up_leaves_the_requests_under_way_with_his_alone(served: Split
             for seed, one in enumerate(kept):
                 assert is_right(one.result(ANSWER_S), served, picture(seed))
     finally:
-        served.parts.assign(last)
+        served.parts.assign(last, clients=True)

@@ -19,6 +19,7 @@ def test_tritonclient_gets_what_the_whole_model_makes_of_its_tensors(tmp_path: P
     address = f"127.0.0.1:{free_port()}"
     with loopback_pair(tmp_path, clients=True) as both:
         (splits := Splits(*both)).load(3)
+        splits.parts.assign(splits.last, clients=True)
         with relayed(address, Path(splits.pair.ue.infer.removeprefix("unix:"))):
             outputs = asked_by_triton(address, "small", array, tmp_path)
         whole = splits.model.delivered(Span(0, splits.model.graph.n))

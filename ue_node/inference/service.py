@@ -16,8 +16,8 @@ from splitbed.telemetry import REQUEST_SECONDS
 from splitbed.tensors import TensorInfo
 from splitbed.v1 import inference_pb2 as oip
 from splitbed.v1.inference_pb2_grpc import GRPCInferenceServiceServicer
-from splitbed.workers.wanted import LOOK_S, check_wanted
-from ue_node.inference.tensors import answer_of, tensors_of
+from splitbed.workers.wanted import LOOK_S, WANTED, check_wanted
+from ue_node.inference.tensors import answer_of, outputs_of, tensors_of
 
 SERVICE = "inference.GRPCInferenceService"
 _VERSION = "1"
@@ -25,10 +25,11 @@ _VERSION = "1"
 
 
 class InferenceService(GRPCInferenceServiceServicer):
-    """Answers clients with what the split that was assigned last makes of their tensors.
+    """Answers clients with what the split makes of their tensors that was assigned for them.
 
     As many requests are taken through at a time as frames of it may be under way, one where it has
-    no queues; the others wait.
+    no queues; the others wait. Who gives up leaves those of others alone; his own goes to its end,
+    unless nobody wants any of them.
     """
 
     def __init__(self, passing: Passing, limits: Limits) -> None:
@@ -36,6 +37,8 @@ class InferenceService(GRPCInferenceServiceServicer):
         self._limits = limits
         self._changed = Condition()
         self._under_way = 0
+        self._wanted: set[grpc.ServicerContext] = set()
+        """Of those under way, the callers who have not given up."""
 
     def ServerLive(
         self, request: oip.ServerLiveRequest, context: grpc.ServicerContext
@@ -46,13 +49,13 @@ class InferenceService(GRPCInferenceServiceServicer):
     def ServerReady(
         self, request: oip.ServerReadyRequest, context: grpc.ServicerContext
     ) -> oip.ServerReadyResponse:
-        """Whether a split is assigned."""
+        """Whether a split is there for clients."""
         return oip.ServerReadyResponse(ready=self._passing.frames.served is not None)
 
     def ModelReady(
         self, request: oip.ModelReadyRequest, context: grpc.ServicerContext
     ) -> oip.ModelReadyResponse:
-        """Whether a split of that model is assigned."""
+        """Whether a split of that model is there for clients."""
         served = self._passing.frames.served
         ready = served is not None and _is_meant(served, request.name, request.version)
         return oip.ModelReadyResponse(ready=ready)
@@ -85,6 +88,7 @@ class InferenceService(GRPCInferenceServiceServicer):
         with REQUEST_SECONDS.time():
             served = self._served(request.model_name, request.model_version)
             tensors = tensors_of(request, served.model.inputs, self._limits.tensor_bytes)
+            wanted = outputs_of(request, [info.name for info in served.model.results])
             with self._place(served, context):
                 record = self._passing.infer(served, tensors)
             if not record.result:
@@ -92,7 +96,7 @@ class InferenceService(GRPCInferenceServiceServicer):
                     f"the outputs of frame {record.frame} have {record.result_bytes} bytes, more "
                     "than a message: give a model or a task with smaller ones"
                 )
-            answer = answer_of(request, record.result)
+            answer = answer_of(request, wanted, record.result)
             answer.model_name, answer.model_version = served.model.name, _VERSION
             return answer
 
@@ -105,20 +109,31 @@ class InferenceService(GRPCInferenceServiceServicer):
                 self._changed.wait(LOOK_S)
                 check_wanted()
             self._under_way += 1
+            self._wanted.add(context)
+        # they share a stream, which the end of one would be
+        token = WANTED.set(lambda: bool(self._wanted))
         try:
-            if most > 1:  # who gives up leaves the frames of others alone; his own goes to its end
+            with given_up(context, lambda: self._give_up(context)):
                 yield
-            else:
-                with given_up(context, self._passing.cancel):
-                    yield
         finally:
+            WANTED.reset(token)
             with self._changed:
+                self._wanted.discard(context)
                 self._under_way -= 1
                 self._changed.notify()
 
+    def _give_up(self, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            last = self._wanted == {context}
+            self._wanted.discard(context)  # first: a frame that begins to wait asks whether it is
+            if last:  # or it would hold its place while a node is silent
+                self._passing.cancel()
+
     def _served(self, name: str, asked: str) -> Assignment:
         if (served := self._passing.frames.served) is None:
-            raise NodeError("no split is assigned to this node whose frames begin and end here")
+            raise NodeError(
+                "no split is here for clients: `orchestrate serve` has one while it runs"
+            )
         if not _is_meant(served, name, asked):
             raise NodeError(
                 f"there is no model {shorten(name)!r} of version {shorten(asked)!r} here, but "

@@ -89,12 +89,11 @@ def _typed(info: TensorInfo, tensor: ModelInferRequest.InferInputTensor) -> npt.
     return array.reshape(info.shape)
 
 
-def answer_of(request: ModelInferRequest, result: Sequence[Tensor]) -> ModelInferResponse:
-    """The answer to a request of what came out: the outputs that it asked for, in their order.
+def outputs_of(request: ModelInferRequest, there: Sequence[str]) -> list[str]:
+    """The outputs that a request asks for, of those that are `there`; all where it names none.
 
     Raises NodeError for one that there is not, or that is asked for twice.
     """
-    there = {one.info.name: one for one in result}
     wanted = [one.name for one in request.outputs[: MAX_TENSORS + 1]] or [*there]
     if strange := [name for name in wanted if name not in there]:
         raise NodeError(
@@ -102,6 +101,14 @@ def answer_of(request: ModelInferRequest, result: Sequence[Tensor]) -> ModelInfe
         )
     if len({*wanted}) < len(wanted):
         raise NodeError("refused to give an output twice")
+    return wanted
+
+
+def answer_of(
+    request: ModelInferRequest, wanted: Sequence[str], result: Sequence[Tensor]
+) -> ModelInferResponse:
+    """The answer to a request of what came out: the outputs that are `wanted`, in their order."""
+    there = {one.info.name: one for one in result}
     answer = ModelInferResponse(id=request.id)
     for one in map(there.__getitem__, wanted):
         info = one.info

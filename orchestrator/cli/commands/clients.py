@@ -101,7 +101,7 @@ def serve(
             seconds,
         )
     show_verdict(outcome.verdict, stdout())
-    say(f"What was served, and how its link was proved: {outcome.folder}")
+    say(f"What was asked for, and how its link was proved: {outcome.folder}")
     raise typer.Exit(0 if outcome.verdict.valid else RunError.exit_code)
 
 
@@ -163,10 +163,10 @@ def _show(outcome: "LoadgenOutcome", *, as_json: bool) -> None:
         }
         for one in record.percentiles
     ]
-    show_lines([rounded(one) for one in lines], as_json=False)
+    if lines:
+        show_lines([rounded(one) for one in lines], as_json=False)
     show_verdict(outcome.verdict, stdout())
-    say(
-        f"{record.samples} samples, {record.e2e_ms:.1f} ms end to end on the nodes (median); "
-        f"LoadGen calls its run {record.loadgen_verdict}"
-    )
+    took = "" if record.e2e_ms is None else f", {record.e2e_ms:.1f} ms end to end (median)"
+    called = record.loadgen_verdict or "nothing: it did not come to its end"
+    say(f"{record.samples} samples{took}; LoadGen calls its run {called}")
     say(f"Frames, queries and LoadGen's own summary: {outcome.folder}")

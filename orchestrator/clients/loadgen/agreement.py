@@ -4,21 +4,25 @@ LoadGen times a query from when it was to be issued, we from when it came here; 
 told, we until we tell it. A percentile of both is that of the same rank.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from orchestrator.clients.loadgen.system import AskedSample
 from orchestrator.results.json_record import Record
-from orchestrator.results.statistics.intervals import quantile_interval
+from orchestrator.results.statistics.intervals import COVERAGE, quantile_interval
 from splitbed.timeline import NS_PER_MS
 
 QUANTILES = (0.5, 0.9, 0.99)
 HANDED_MS = 1.0
-"""A query passes between LoadGen's threads and ours twice, on an idle machine within this."""
+"""A query passes between LoadGen's process and ours twice, on an idle machine within this."""
 
 
 class Percentile(Record, frozen=True, kw_only=True):
-    """A percentile of latencies as we and as LoadGen have it, in ms; ``covers`` tells ours."""
+    """A percentile of latencies as we and as LoadGen have it, in ms; ``covers`` tells ours.
+
+    Of fewer than it ``needs`` there is no interval: their range has LoadGen's always.
+    """
 
     quantile: float
     ours_ms: float
@@ -26,11 +30,30 @@ class Percentile(Record, frozen=True, kw_only=True):
     high_ms: float
     covers: str
     loadgen_ms: float
+    count: int
+
+    @property
+    def needs(self) -> int:
+        """How many latencies the largest and the least of which hold it in 95 % of cases."""
+        return math.ceil(math.log((1 - COVERAGE) / 2) / math.log(self.quantile))
+
+    @property
+    def unjudged(self) -> str:
+        """Why it is not told whether both agree, as a sentence; empty where it is."""
+        if self.count >= self.needs:
+            return ""
+        return (
+            f"p{100 * self.quantile:g} is not held against LoadGen's: that takes {self.needs} "
+            f"latencies, and there are {self.count} (--queries {self.needs})"
+        )
 
     @property
     def agrees(self) -> bool:
         """Whether LoadGen's lies in our interval, but for what handing a query over takes."""
-        return self.low_ms - HANDED_MS <= self.loadgen_ms <= self.high_ms + HANDED_MS
+        return (
+            bool(self.unjudged)
+            or self.low_ms - HANDED_MS <= self.loadgen_ms <= self.high_ms + HANDED_MS
+        )
 
     @property
     def words(self) -> str:
@@ -65,6 +88,7 @@ def percentiles(ours_ms: Sequence[float], loadgen_ms: Mapping[float, float]) -> 
                 high_ms=interval.high,
                 covers=interval.words(len(ordered)),
                 loadgen_ms=loadgen_ms[quantile],
+                count=len(ordered),
             )
         )
     return found

@@ -11,7 +11,9 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from threading import Thread
+
+from msgspec import field
+from msgspec.structs import replace
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.clients.kept import Kept, KeptRecord, kept_up
@@ -22,8 +24,9 @@ from orchestrator.clients.loadgen.agreement import (
     percentiles,
 )
 from orchestrator.clients.loadgen.asked import LoadgenAsked
-from orchestrator.clients.loadgen.log import LoadgenResult, read_result
-from orchestrator.clients.loadgen.system import AskedSample, SystemUnderTest
+from orchestrator.clients.loadgen.log import read_result
+from orchestrator.clients.loadgen.process import drive
+from orchestrator.clients.loadgen.system import SystemUnderTest
 from orchestrator.measure.conditions import now
 from orchestrator.measure.frames import frame_record, stages_of
 from orchestrator.measure.watcher import Watcher
@@ -33,32 +36,30 @@ from orchestrator.results.judgement.verdict import Verdict
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.run_folder import SAMPLES_FILE
-from splitbed.errors import MachineError
+from splitbed.errors import MachineError, SplitbedError
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 
 LOADGEN_FILE, QUERIES_FILE, LOGS = "loadgen.json", "queries.jsonl", "loadgen"
-_LOOK_S = 0.2
-_NO_AUDIT = "/dev/null"
-"""LoadGen would take settings from a file of its own in the working folder."""
 
 
 class LoadgenRecord(Record, frozen=True, kw_only=True):
     """A run of LoadGen on a pair; ``says`` are its results in its own words.
 
-    ``e2e_ms`` is the median of what frames took on the nodes, as rows of sweeps have it.
+    ``e2e_ms`` is the median of what frames took on the nodes, as rows of sweeps have it. Of a run
+    that did not come to its end there are ``reasons``, and what it had measured until then.
     """
 
     pair: KeptRecord
     loadgen: dict[str, object]
     samples: int
-    e2e_ms: float
-    percentiles: tuple[Percentile, ...]
-    says: dict[str, object]
-    loadgen_verdict: str
-    verdict: str
-    reasons: tuple[str, ...]
-    ended: str
+    e2e_ms: float | None
+    percentiles: tuple[Percentile, ...] = ()
+    says: dict[str, object] = field(default_factory=dict)
+    loadgen_verdict: str = ""
+    verdict: str = ""
+    reasons: tuple[str, ...] = ()
+    ended: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class LoadgenOutcome:
 
 
 def run(config: SweepConfig, asked: LoadgenAsked, watcher: Watcher) -> LoadgenOutcome:
-    """Have LoadGen ask a pair. Raises SplitbedError for what stops it before its result."""
+    """Have LoadGen ask a pair. Raises SplitbedError for what stops it before its first query."""
     asked.check()
     if find_spec("mlperf_loadgen") is None:
         raise MachineError(
@@ -79,17 +80,16 @@ def run(config: SweepConfig, asked: LoadgenAsked, watcher: Watcher) -> LoadgenOu
         )
     with kept_up(config, watcher, "loadgen") as kept:
         bed, folder = kept.engine.bed, kept.engine.folder
-        system = SystemUnderTest(partial(_frame, kept), tell, config.in_flight)
+        system = SystemUnderTest(partial(_frame, kept), config.in_flight)
         watcher.note(f"LoadGen asks, {asked.scenario}: {asked.duration_s:g} s and more")
         (logs := folder.path / LOGS).mkdir()
-        drive(asked, system, len(bed.model.inputs), logs)
-        bed.interruption.check()
-        if system.failed is not None:
-            raise system.failed
-        frames = [_frame_record(kept, *one) for one in system.records]
-        _write(folder.path / SAMPLES_FILE, frames)
-        _write(folder.path / QUERIES_FILE, system.asked)
-        outcome = _judged(kept, asked, system.asked, frames, read_result(logs))
+        try:
+            drive(asked, system, len(bed.model.inputs), logs, bed.interruption.check)
+        finally:  # whatever ended it, what was measured is kept
+            frames = [_frame_record(kept, *one) for one in system.records]
+            _write(folder.path / SAMPLES_FILE, frames)
+            _write(folder.path / QUERIES_FILE, system.asked)
+        outcome = _judged(kept, asked, system, frames, logs)
         folder.replace(LOADGEN_FILE, outcome.record.json(indent=1) + "\n")
         return outcome
 
@@ -101,36 +101,6 @@ def _frame(kept: Kept, place: int) -> nodes_pb2.FrameRecord:
     said = kept.engine.bed.pair.run_next(place, timeout_s, assignment)
     said.ClearField("result")
     return said
-
-
-def tell(name: int) -> None:
-    """Tell LoadGen that the sample of this name is done."""
-    import mlperf_loadgen as loadgen
-
-    loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(name, 0, 0)])
-
-
-def drive(asked: LoadgenAsked, system: SystemUnderTest, inputs: int, logs: Path) -> None:
-    """Let LoadGen ask until it has enough; in a thread, so that this one takes signals."""
-    import mlperf_loadgen as loadgen
-
-    written, settings = loadgen.LogOutputSettings(), loadgen.LogSettings()
-    written.outdir, written.copy_summary_to_stdout = str(logs), False
-    settings.log_output, settings.enable_trace = written, False
-    under_test = loadgen.ConstructSUT(system.issue, system.flush)
-    library = loadgen.ConstructQSL(inputs, inputs, _keep, _keep)
-    told = under_test, library, asked.settings(), settings, _NO_AUDIT
-    asking = Thread(target=loadgen.StartTestWithLogSettings, args=told)
-    asking.start()
-    while asking.is_alive():
-        asking.join(_LOOK_S)
-    system.end()
-    loadgen.DestroyQSL(library)
-    loadgen.DestroySUT(under_test)
-
-
-def _keep(_samples: Sequence[int]) -> None:
-    """All inputs are on the node of their source, from before the first frame to the end."""
 
 
 def _frame_record(kept: Kept, place: int, said: nodes_pb2.FrameRecord) -> FrameRecord:
@@ -149,28 +119,40 @@ def _write(file: Path, records: Sequence[Record]) -> None:
 def _judged(
     kept: Kept,
     asked: LoadgenAsked,
-    samples: Sequence[AskedSample],
+    system: SystemUnderTest,
     frames: Sequence[FrameRecord],
-    said: LoadgenResult,
+    logs: Path,
 ) -> LoadgenOutcome:
-    """What it amounts to: VALID where link, results and both percentiles are as they must be."""
-    by_query = asked.scenario == "MultiStream"
-    found = percentiles(latencies_ms(samples, by_query=by_query), said.latencies_ms)
-    pair = kept.proved_again()
-    reasons = (*pair.faults, *_differing(kept, frames), *disagreements(found))
+    """What it amounts to: VALID where link, results and percentiles are as they must be."""
+    took_ms = [one.e2e_ms for one in frames if one.e2e_ms is not None]
     record = LoadgenRecord(
-        pair=pair,
+        pair=kept.record,
         loadgen=asdict(asked),
-        samples=len(samples),
-        e2e_ms=median(one.e2e_ms for one in frames if one.e2e_ms is not None),
-        percentiles=tuple(found),
-        says=dict(said.facts),
-        loadgen_verdict=said.words,
-        verdict="INVALID" if reasons else "VALID",
-        reasons=reasons,
-        ended=now(),
+        samples=len(system.asked),
+        e2e_ms=median(took_ms) if took_ms else None,
     )
-    return LoadgenOutcome(kept.engine.folder.path, record, Verdict(not reasons, reasons, ()))
+    advice: tuple[str, ...] = ()
+    try:
+        if system.failed is not None:
+            raise system.failed
+        said, by_query = read_result(logs), asked.scenario == "MultiStream"
+        found = percentiles(latencies_ms(system.asked, by_query=by_query), said.latencies_ms)
+        advice = tuple(one.unjudged for one in found if one.unjudged)
+        record = replace(
+            record,
+            percentiles=tuple(found),
+            says=dict(said.facts),
+            loadgen_verdict=said.words,
+        )
+        pair = kept.proved_again()
+        reasons = (*pair.faults, *_differing(kept, frames), *disagreements(found))
+        record = replace(record, pair=pair, reasons=reasons)
+    except SplitbedError as error:
+        kept.engine.bed.interruption.check()
+        record = replace(record, reasons=(str(error),))
+    verdict = Verdict(not record.reasons, record.reasons, advice)
+    record = replace(record, verdict=verdict.word, ended=now())
+    return LoadgenOutcome(kept.engine.folder.path, record, verdict)
 
 
 def _differing(kept: Kept, frames: Sequence[FrameRecord]) -> list[str]:

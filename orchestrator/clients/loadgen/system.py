@@ -1,20 +1,21 @@
-"""The pair as LoadGen's system under test: what it asks for waits here, and is taken in order.
+"""The pair as LoadGen's system under test: what it asks for waits here until a thread is free.
 
 LoadGen ──issue──> waiting ──> a thread that is free runs its frame ──> LoadGen is told
 """
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from orchestrator.results.json_record import Record
-from splitbed.errors import SplitbedError
 from splitbed.v1 import nodes_pb2
 
 
-class Sample(Protocol):
+@dataclass(frozen=True)
+class Sample:
     """What LoadGen asks for: an input by its index, and by which name it wants to be told."""
 
     id: int
@@ -38,43 +39,40 @@ class _Waiting(NamedTuple):
     sample: Sample
     query: int
     issued_ns: int
+    tell: "Tell"
 
 
+Tell = Callable[[int], None]
+"""Tells LoadGen of a sample that is done, by its name."""
 Run = Callable[[int], nodes_pb2.FrameRecord]
 """Takes a frame of an input, by its place, through the pair; from several threads at once."""
 
 
 class SystemUnderTest:
-    """Takes samples through `run`, `in_flight` at once; `tell` tells LoadGen of one by its name.
+    """Takes samples through `run`, `in_flight` at once, until a frame has ``failed``."""
 
-    Once a frame has ``failed`` LoadGen is told of the others at once, so that it comes to its end.
-    """
-
-    def __init__(self, run: Run, tell: Callable[[int], None], in_flight: int = 1) -> None:
-        self._run, self._tell = run, tell
+    def __init__(self, run: Run, in_flight: int = 1) -> None:
+        self._run = run
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._queries = 0
         self.asked: list[AskedSample] = []
         """Those that were answered, in that order."""
         self.records: list[tuple[int, nodes_pb2.FrameRecord]] = []
         """What was said of those whose frame came to its end, behind their input."""
-        self.failed: SplitbedError | None = None
+        self.failed: Exception | None = None
         self._threads = [Thread(target=self._work, daemon=True) for _ in range(in_flight)]
         for thread in self._threads:
             thread.start()
 
-    def issue(self, query: Sequence[Sample]) -> None:
-        """Take a query; LoadGen calls it, and does not wait for its samples."""
+    def issue(self, query: Sequence[Sample], tell: Tell) -> None:
+        """Take a query, whose samples are not waited for; each that is done is told."""
         issued_ns = time.monotonic_ns()
         for sample in query:
-            self._waiting.put(_Waiting(sample, self._queries, issued_ns))
+            self._waiting.put(_Waiting(sample, self._queries, issued_ns, tell))
         self._queries += 1
 
-    def flush(self) -> None:
-        """LoadGen has no more for now; nothing is held back here."""
-
     def end(self) -> None:
-        """Wait for what was issued."""
+        """Wait for what was issued; once a frame has failed the others are left."""
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
@@ -84,13 +82,12 @@ class SystemUnderTest:
         while (one := self._waiting.get()) is not None:
             if self.failed is None:
                 self._take(one)
-            self._tell(one.sample.id)
 
     def _take(self, one: _Waiting) -> None:
         place = one.sample.index
         try:
             said = self._run(place)
-        except SplitbedError as error:
+        except Exception as error:  # whatever it is, LoadGen would wait for it for ever
             self.failed = self.failed or error
             return
         answered_ns = time.monotonic_ns()
@@ -104,3 +101,4 @@ class SystemUnderTest:
                 answered_ns=answered_ns,
             )
         )
+        one.tell(one.sample.id)

@@ -17,7 +17,12 @@ from splitbed.wire import recipe_message, tensors_of, whole_tensors
 
 
 def assignment_messages(
-    first: int, asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
+    first: int,
+    asked: Configuration,
+    model: SweptModel,
+    ranges: Mapping[str, Range],
+    *,
+    clients: bool = False,
 ) -> list[nodes_pb2.Assignment]:
     """Its itineraries, numbered from the first on, and what codecs must know, as they travel."""
     return [
@@ -28,6 +33,7 @@ def assignment_messages(
             model=model_message(model.info),
             channels_last=model.channels_last,
             queues=queues_of(asked),
+            clients=clients,
         )
         for number, stations in enumerate(asked.itineraries, start=first)
     ]

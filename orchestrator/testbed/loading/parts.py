@@ -224,11 +224,17 @@ class Parts:
         beside = _parts_of([cut for cut in self._held.values() if cut.opened])
         return self._loader.open(placed[0], self._config.warmup, beside)
 
-    def assign(self, asked: Configuration, keep: Sequence[int] = ()) -> None:
-        """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments."""
+    def assign(
+        self, asked: Configuration, keep: Sequence[int] = (), *, clients: bool = False
+    ) -> None:
+        """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments.
+
+        With `clients` the UE takes theirs, too, until another is assigned.
+        """
         keep, offs = [*keep], list[float | None]()
         for one in asked.each:
-            ways = assignment_messages(self._numbers + 1, one, self._model, self.ranges)
+            first = self._numbers + 1
+            ways = assignment_messages(first, one, self._model, self.ranges, clients=clients)
             self._numbers += len(ways)
             offs.append(self._pair.assign(ways, keep, self._config.edge_work))
             kept = {key: number for key, number in self._assigned.items() if number in keep}

@@ -54,7 +54,8 @@ class Assignment:
     """What is done with frames: the stations, and those of them on this ``node`` by their place.
 
     It was told in ``told_bytes``; its codecs here keep ``coded_bytes`` from frame to frame. Where
-    it has ``queues`` several frames may be under way, by ``turns`` at each station here.
+    it has ``queues`` several frames may be under way, by ``turns`` at each station here. Frames of
+    ``clients`` may be on it where it says so.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Assignment:
     """How far a part that is run on frames together is off from each alone, where one is."""
     queues: Queues | None = None
     turns: Mapping[int, Turns] = field(default_factory=dict, repr=False)
+    clients: bool = False
 
     def station(self, at: int) -> Station:
         """The station at that place; NodeError unless it is on this node."""
@@ -129,6 +131,7 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         message.number, message.node, itinerary, hops, model, own,
         message.ByteSize(), binding.coded_bytes, binding.together_off,
         queues, {place: queues.turns(one.asked) for place, one in own.items()} if queues else {},
+        message.clients,
     )  # fmt: skip
 
 

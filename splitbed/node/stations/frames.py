@@ -249,19 +249,23 @@ class Frames:
 
     @property
     def served(self) -> Assignment | None:
-        """The assignment that came last, if its frames begin here and end here; None else."""
+        """The assignment that came last, where it is for clients, whose frames begin and end here.
+
+        None else: they have no part in what is measured.
+        """
         last = next(reversed([*self._assigned.values()]), None)
-        if last is None or {0, len(last.itinerary) - 1} - last.own.keys():
+        if last is None or not last.clients or {0, len(last.itinerary) - 1} - last.own.keys():
             return None
         return last
 
     def given(self, assignment: Assignment, tensors: Tensors) -> Frame:
         """A frame that begins here, of tensors that a client sent: the next of its assignment."""
-        own = self.assignment(assignment.number)
         with self._lock:
-            self._take_turn(own, 0, number := self._next(own))
-            place = self._come(own, 0, number)
-        return Frame(own, number, MAX_INPUTS, 0, tensors, place=place)  # of no input
+            if self.served is not assignment:
+                raise NodeError("refused a client's frame: the split is there for clients no more")
+            self._take_turn(assignment, 0, number := self._next(assignment))
+            place = self._come(assignment, 0, number)
+        return Frame(assignment, number, MAX_INPUTS, 0, tensors, place=place)  # of no input
 
     def came(self, received: Received, told: Callable[[], Report]) -> Frame:
         """A frame that came from the station before; ``told`` reads that one's report.

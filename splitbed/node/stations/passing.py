@@ -57,7 +57,11 @@ class Passing:
 
     def infer(self, assignment: Assignment, tensors: Tensors) -> nodes_pb2.FrameRecord:
         """A frame of tensors that a client sent, which begins here and ends here: its record."""
-        return self.go(self.frames.given(assignment, tensors))
+        with self.in_flight.frame():  # before it is taken: none is under way that is not counted
+            frame = self.frames.given(assignment, tensors)
+            with _at_station(frame):
+                self.frames.work(frame)
+                return self._follow(frame)
 
     def enter(self, request: nodes_pb2.FrameRequest) -> Frame:
         """A frame that is to :meth:`go`, at once, behind all that have entered; nothing waits."""

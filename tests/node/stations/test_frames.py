@@ -94,6 +94,7 @@ class Nodes:
             node=name,
             stations=map(station_message, self.itinerary),
             hops=[nodes_pb2.Hop(name=hop) for hop in self.hops],
+            clients=True,
             model=model_message(info_of(self.stored.graph, "tensors", "onnx")),
         )
 

@@ -1,54 +1,63 @@
 """LoadGen's own library on a system that takes a known time, and what both say of that."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.clients.loadgen.agreement import (
     HANDED_MS,
+    QUANTILES,
     disagreements,
     latencies_ms,
     percentiles,
 )
 from orchestrator.clients.loadgen.asked import SCENARIOS, LoadgenAsked
 from orchestrator.clients.loadgen.log import read_result
-from orchestrator.clients.loadgen.system import AskedSample, SystemUnderTest
+from orchestrator.clients.loadgen.process import drive
+from orchestrator.clients.loadgen.system import AskedSample, Run, Sample, SystemUnderTest
+from orchestrator.results.statistics.intervals import ranks_of
 from splitbed.errors import NodeError, RunError, UsageError
 from splitbed.v1.nodes_pb2 import FrameRecord
 from tests.shared_machine import HANG_S
 
 FEW = {"duration_s": 0.2, "queries": 10, "target_qps": 100.0, "samples_per_query": 2}
+LONG_S = 600.0
 
 
 class Inputs:
     """A system whose frames take no time, or fail from one on."""
 
-    def __init__(self, fails_at: int | None = None) -> None:
+    def __init__(self, fails_at: int = 0, error: Exception | None = None) -> None:
         self.took: list[int] = []
-        self._fails_at = fails_at
+        self._fails_at, self._error = fails_at, error
 
     def run(self, place: int) -> FrameRecord:
-        if self._fails_at is not None and len(self.took) >= self._fails_at:
-            raise NodeError("the edge node died")
+        if self._error is not None and len(self.took) >= self._fails_at:
+            raise self._error
         self.took.append(place)
         return FrameRecord(frame=len(self.took))
 
 
-def driven(system: Inputs, scenario: str, logs: Path) -> SystemUnderTest:
+def driven(
+    run: Run,
+    scenario: str,
+    logs: Path,
+    check: Callable[[], None] = lambda: None,
+    **asked: float,
+) -> SystemUnderTest:
     pytest.importorskip("mlperf_loadgen", reason="needs LoadGen: pip install 'splitbed[loadgen]'")
-    from orchestrator.clients.loadgen.run import drive, tell
-
-    under_test = SystemUnderTest(system.run, tell)
-    drive(LoadgenAsked(scenario, **FEW), under_test, 3, logs)  # type: ignore[arg-type]
+    under_test, words = SystemUnderTest(run), FEW | asked
+    drive(LoadgenAsked(scenario, **words), under_test, 3, logs, check)  # type: ignore[arg-type]
     return under_test
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_loadgen_asks_for_inputs_in_each_of_its_scenarios(scenario: str, tmp_path: Path) -> None:
     system = Inputs()
-    under_test = driven(system, scenario, tmp_path)
+    under_test = driven(system.run, scenario, tmp_path)
     said, asked = read_result(tmp_path), under_test.asked
     assert len(asked) == len(system.took) == len(under_test.records)
     assert [one.frame for one in asked] == [*range(1, len(asked) + 1)]
@@ -60,11 +69,33 @@ def test_loadgen_asks_for_inputs_in_each_of_its_scenarios(scenario: str, tmp_pat
     assert found[0].loadgen_ms >= found[0].ours_ms - HANDED_MS  # it waits for no less than we do
 
 
-def test_once_a_frame_fails_loadgen_comes_to_its_end_all_the_same(tmp_path: Path) -> None:
-    system = Inputs(fails_at=5)
-    under_test = driven(system, "SingleStream", tmp_path)
-    assert str(under_test.failed) == "the edge node died"
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("error", [NodeError("the edge node died"), ValueError("a fault of ours")])
+def test_once_a_frame_fails_loadgen_is_ended_however_long_it_was_to_ask(
+    scenario: str, error: Exception, tmp_path: Path
+) -> None:
+    system = Inputs(fails_at=5, error=error)
+    under_test = driven(system.run, scenario, tmp_path, duration_s=LONG_S)
+    assert under_test.failed is error
     assert len(system.took) == len(under_test.asked) == 5
+
+
+def test_a_signal_ends_loadgen_and_what_was_measured_is_there(tmp_path: Path) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="needs LoadGen: pip install 'splitbed[loadgen]'")
+    system, asked = SystemUnderTest((inputs := Inputs()).run), LoadgenAsked(duration_s=LONG_S)
+
+    def check() -> None:
+        if len(inputs.took) > 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(asked, system, 3, tmp_path, check)
+    assert len(system.asked) == len(system.records) == len(inputs.took) > 3
+
+
+def test_of_loadgen_that_dies_is_told_where_its_logs_are(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=f"LoadGen died with .*{tmp_path}"):
+        driven(Inputs().run, "SingleStream", tmp_path, samples_per_query=-1)
 
 
 def test_several_samples_are_under_way_at_once_and_each_is_told_once() -> None:
@@ -74,19 +105,11 @@ def test_several_samples_are_under_way_at_once_and_each_is_told_once() -> None:
         together.wait(HANG_S)
         return FrameRecord(frame=1 + place)
 
-    system = SystemUnderTest(run, told.append, in_flight=3)
-    system.issue([Asked(10 + place, place) for place in range(6)])
+    system = SystemUnderTest(run, in_flight=3)
+    system.issue([Sample(10 + place, place) for place in range(6)], told.append)
     system.end()
     assert sorted(told) == [*range(10, 16)]
     assert {one.query for one in system.asked} == {0}
-
-
-@dataclass
-class Asked:
-    """A sample as LoadGen has it."""
-
-    id: int
-    index: int
 
 
 def samples(*latencies_ms: float) -> list[AskedSample]:
@@ -106,6 +129,20 @@ def test_percentiles_agree_within_our_interval_and_what_handing_over_takes() -> 
         said = disagreements(percentiles(ours, theirs))
         assert bool(said) != agrees
         assert all("do not agree: p99 is 991.00 ms" in one for one in said)
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_a_percentile_is_judged_from_as_many_samples_as_have_an_interval_of_it(
+    quantile: float,
+) -> None:
+    far_off = dict.fromkeys(QUANTILES, 1e6)
+    [one] = [one for one in percentiles([1.0], far_off) if one.quantile == quantile]
+    for count in (one.needs - 1, one.needs):
+        [one] = [one for one in percentiles([*range(count)], far_off) if one.quantile == quantile]
+        judged = ranks_of(count, quantile) is not None
+        assert judged == (count == one.needs)
+        assert one.agrees == bool(one.unjudged) == (not judged)
+    assert f"takes {one.needs} latencies" in replace(one, count=one.needs - 1).unjudged
 
 
 def test_a_query_takes_until_its_last_sample() -> None:
