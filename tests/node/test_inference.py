@@ -178,13 +178,14 @@ def test_what_cannot_be_is_refused_and_the_next_request_is_fine(ue: Any, case: s
 
 
 def test_several_clients_at_once_get_each_what_is_theirs(served: Splits) -> None:
-    def ask(seed: int) -> bool:
+    def ask(seed: int) -> oip.ModelInferResponse:
         with client(served) as own:
-            answer = own.ModelInfer(asking(picture(seed)), timeout=ANSWER_S)
-        return is_right(answer, served, picture(seed))
+            answer: oip.ModelInferResponse = own.ModelInfer(asking(picture(seed)), timeout=ANSWER_S)
+        return answer
 
     with ThreadPoolExecutor(4) as threads:
-        assert all(threads.map(ask, range(8)))
+        for seed, answer in enumerate(threads.map(ask, range(8))):
+            assert is_right(answer, served, picture(seed))
 
 
 def test_without_a_split_nothing_is_ready(tmp_path: Path) -> None:
