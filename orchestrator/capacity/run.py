@@ -27,11 +27,11 @@ from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.sweep import begun
 from orchestrator.measure.watcher import Watcher
-from orchestrator.reports.html import write_report
+from orchestrator.reports.html import leave_report
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.validity import faults_of
-from orchestrator.results.judgement.verdict import Verdict
+from orchestrator.results.judgement.verdict import JudgedRun, Verdict
 from orchestrator.results.judgement.words import place_words
 from orchestrator.results.kinds import CAPACITY
 from orchestrator.results.records import RunRecord
@@ -40,7 +40,7 @@ from orchestrator.results.run_folder import TRIALS_FILE, RunFolder, check_free, 
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed
-from splitbed.errors import INTERRUPTED, RunError, SplitbedError
+from splitbed.errors import RunError, SplitbedError
 
 MOST_TRIES = 2
 """At a run that fails as a whole, as where a node died."""
@@ -48,34 +48,11 @@ MOST_RUNS = 80
 """Of one search: what does not end by then is too noisy to have an answer."""
 
 
-@dataclass(frozen=True)
-class CapacityOutcome:
-    """What it leaves; `stopped` is what ended it before its last row."""
+@dataclass(frozen=True, kw_only=True)
+class CapacityOutcome(JudgedRun):
+    """What a search leaves."""
 
-    folder: Path
     record: CapacityRecord
-    verdict: Verdict
-    stopped: BaseException | None
-    unfinished: tuple[str, ...] = ()
-    """What could not be done with it then, and why."""
-
-    def with_report(self) -> "CapacityOutcome":
-        """Once its report.html is written; it says why, where that cannot be done."""
-        try:
-            write_report(self.folder)
-        except (SplitbedError, OSError) as error:
-            return replace(self, unfinished=(f"no report: {error}",))
-        return self
-
-    @property
-    def exit_code(self) -> int:
-        """0 where every search has its answer, 1 where one has none, else as what stopped it."""
-        match self.stopped:
-            case SplitbedError() as error:
-                return error.exit_code
-            case KeyboardInterrupt():
-                return INTERRUPTED
-        return 0 if self.verdict.valid and not self.unfinished else RunError.exit_code
 
 
 def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None) -> CapacityOutcome:
@@ -100,7 +77,7 @@ def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None)
                 with Journal(folder, begun(folder, fresh)) as journal:
                     watcher.note(f"{asked.must_hold.words}; run: {folder.path}")
                     outcome = Searching(asked, cells, engine, journal).measure()
-                return outcome.with_report()
+                return leave_report(outcome)
 
 
 class Searching:
@@ -226,7 +203,8 @@ class Searching:
         except RunError as error:
             stopped = stopped or error
         record = changed(self._asked.record(), rows=tuple(self._rows))
-        return CapacityOutcome(self._folder.path, record, verdict, stopped)
+        folder = self._folder.path
+        return CapacityOutcome(folder=folder, record=record, verdict=verdict, stopped=stopped)
 
 
 def _by_configuration(asked: Capacity, cells: Sequence[Cell]) -> dict[str, list[Cell]]:

@@ -216,4 +216,10 @@ def _end(
         )
     except RunError as error:
         stopped = stopped or error
-    return SweepOutcome(journal.folder.path, table, verdict, stopped, journal.every)
+    return SweepOutcome(
+        folder=journal.folder.path,
+        rows=table,
+        verdict=verdict,
+        stopped=stopped,
+        every=journal.every,
+    )

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.plan.load.forecast import Carried
@@ -155,50 +156,47 @@ def _stretches(plan: Plan) -> Iterator[Line]:
             }
 
 
-def _carried(plan: Plan, carries: Carried) -> Iterator[Line]:
-    """At the least delay, the rates over which one option carries most, at each pace."""
+def _held(plan: Plan, best: NDArray[np.intp]) -> Iterator[tuple[int, Sequence[int], Line]]:
+    """At the least delay, at each pace, each option that is best, its points, their rates."""
     shape, rates = plan.grid.shape, plan.grid.bw_mbit
     points = np.arange(plan.grid.size).reshape(shape)[:, 0]
     for slowdown, row in zip(plan.grid.ue_slowdown, points, strict=True):
-        for option, group in groupby(row, key=lambda point: int(carries.best[point])):
+        for option, group in groupby(row, key=lambda point: int(best[point])):
             held = [*group]
-            first, last = held[0], held[-1]
-            fps, own = carries.fps[option], carries.fps[plan.ranks[0, held], held]
-            yield {
-                "UE slower": f"{slowdown:g}x",
-                "Mbit/s": _span(rates[first - row[0]], rates[last - row[0]]),
-                "most frames": plan.options[option].configuration.words,
-                "frames/s": _span(fps[first], fps[last]),
-                "from": f"{carries.low_fps[option, first]:.4g}",
-                "to": f"{carries.high_fps[option, last]:.4g}",
-                "slowest": carries.slowest(option, first),
-                "the best in latency": _span(own[0], own[-1]),
-            }
+            at = _span(rates[held[0] - row[0]], rates[held[-1] - row[0]])
+            yield option, held, {"UE slower": f"{slowdown:g}x", "Mbit/s": at}
+
+
+def _carried(plan: Plan, carries: Carried) -> Iterator[Line]:
+    """The rates over which one option carries most."""
+    for option, held, where in _held(plan, carries.best):
+        first, last = held[0], held[-1]
+        fps, own = carries.fps[option], carries.fps[plan.ranks[0, held], held]
+        yield where | {
+            "most frames": plan.options[option].configuration.words,
+            "frames/s": _span(fps[first], fps[last]),
+            "from": f"{carries.low_fps[option, first]:.4g}",
+            "to": f"{carries.high_fps[option, last]:.4g}",
+            "slowest": carries.slowest(option, first),
+            "the best in latency": _span(own[0], own[-1]),
+        }
 
 
 def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
-    """At the least delay, the rates over which one option is best of those that sustain it."""
-    shape, rates = plan.grid.shape, plan.grid.bw_mbit
-    points = np.arange(plan.grid.size).reshape(shape)[:, 0]
-    for slowdown, row in zip(plan.grid.ue_slowdown, points, strict=True):
-        for option, group in groupby(row, key=lambda point: int(under.best[point])):
-            held = [*group]
-            first, last = held[0], held[-1]
-            line: Line = {
-                "UE slower": f"{slowdown:g}x",
-                "Mbit/s": _span(rates[first - row[0]], rates[last - row[0]]),
-            }
-            if option < 0:
-                yield line | dict.fromkeys(("ms", "from", "to", "p99"), "") | {"best": NONE_HOLDS}
-                continue
-            middle_ms = under.middle.median_ms[option]
-            yield line | {
-                "best": plan.options[option].configuration.words,
-                "ms": _span(middle_ms[first], middle_ms[last]),
-                "from": _end(under.medians_ms(option, last)[1]),
-                "to": _end(under.medians_ms(option, first)[2]),
-                "p99": f"{under.middle.p99_ms[option, first]:.4g}",
-            }
+    """The rates over which one option is best of those that sustain it."""
+    for option, held, where in _held(plan, under.best):
+        first, last = held[0], held[-1]
+        if option < 0:
+            yield where | dict.fromkeys(("ms", "from", "to", "p99"), "") | {"best": NONE_HOLDS}
+            continue
+        middle_ms = under.middle.median_ms[option]
+        yield where | {
+            "best": plan.options[option].configuration.words,
+            "ms": _span(middle_ms[first], middle_ms[last]),
+            "from": _end(under.medians_ms(option, last)[1]),
+            "to": _end(under.medians_ms(option, first)[2]),
+            "p99": f"{under.middle.p99_ms[option, first]:.4g}",
+        }
 
 
 def _end(ms: float | None) -> str:

@@ -12,13 +12,16 @@ import json
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.reports.page_facts import Facts, facts
-from orchestrator.results.judgement.verdict import SweepOutcome
+from orchestrator.results.judgement.verdict import JudgedRun
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import RunError
 
 REPORT_FILE = "report.html"
+
+_Run = TypeVar("_Run", bound=JudgedRun)
 
 
 def write_report(run: Path, file: Path | None = None) -> Path:
@@ -39,7 +42,7 @@ def write_report(run: Path, file: Path | None = None) -> Path:
     return target
 
 
-def leave_report(outcome: SweepOutcome) -> SweepOutcome:
+def leave_report(outcome: _Run) -> _Run:
     """The outcome once its report.html is written; it says why, where that cannot be done."""
     return outcome.then("report", lambda: write_report(outcome.folder))
 

@@ -12,7 +12,7 @@ from orchestrator.ask.split_point import NOTHING
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.reports.load_table import load_table
 from orchestrator.reports.table import sweep_table
-from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
+from orchestrator.results.judgement.verdict import JudgedRun, SweepOutcome, Verdict
 from orchestrator.results.rows import Row
 from splitbed.command import printable, say
 
@@ -88,19 +88,30 @@ def _cell(value: object) -> str:
 
 def show(outcome: SweepOutcome, *, as_json: bool, resume: str = "") -> None:
     """Print what the sweep found, as a table or as JSON; `resume` is the command to go on with."""
-    verdict = outcome.verdict
     if as_json:
-        answer = {
-            "run": str(outcome.folder),
-            "verdict": verdict.word,
-            "reasons": verdict.reasons,
-            "advice": verdict.advice,
-            "rows": [row.plain() for row in outcome.rows],
-            "predicted": [row.plain() for row in outcome.every if row.predicted],
-        }
-        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+        rows = [row.plain() for row in outcome.rows]
+        predicted = [row.plain() for row in outcome.every if row.predicted]
+        show_json(outcome, rows=rows, predicted=predicted)
     else:
         _show(outcome, resume)
+    show_unfinished(outcome)
+
+
+def show_json(outcome: JudgedRun, **more: object) -> None:
+    """Print where a run is and how it was judged, and `more` of it, as JSON."""
+    verdict = outcome.verdict
+    answer = {
+        "run": str(outcome.folder),
+        "verdict": verdict.word,
+        "reasons": verdict.reasons,
+        "advice": verdict.advice,
+        **more,
+    }
+    sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+
+
+def show_unfinished(outcome: JudgedRun) -> None:
+    """Say what could not be done with a run since it was judged."""
     for line in outcome.unfinished:
         say(f"error: {line}", stderr=True)
 

@@ -1,27 +1,22 @@
 """What a pair carries, as a user is told it."""
 
-import sys
-from json import dumps
-
 from orchestrator.capacity.run import CapacityOutcome
-from orchestrator.reports.terminal import Line, show_lines, show_verdict, stdout
+from orchestrator.reports.terminal import (
+    Line,
+    show_json,
+    show_lines,
+    show_unfinished,
+    show_verdict,
+    stdout,
+)
 from orchestrator.results.records.capacity import CapacityRow
-from splitbed.command import say
 
 
 def show_capacity(outcome: CapacityOutcome, *, as_json: bool) -> None:
     """Print a line for each configuration, the verdict and what bounds each; or JSON."""
     record, verdict = outcome.record, outcome.verdict
     if as_json:
-        answer = {
-            "run": str(outcome.folder),
-            "verdict": verdict.word,
-            "reasons": verdict.reasons,
-            "advice": verdict.advice,
-            "must_hold": record.words,
-            "rows": [row.plain() for row in record.rows],
-        }
-        sys.stdout.write(dumps(answer, indent=2) + "\n")
+        show_json(outcome, must_hold=record.words, rows=[row.plain() for row in record.rows])
     else:
         console = stdout()
         console.print(f"What holds: {record.words}", soft_wrap=True)
@@ -31,8 +26,7 @@ def show_capacity(outcome: CapacityOutcome, *, as_json: bool) -> None:
         if outcome.stopped is not None:
             go_on = f"orchestrate capacity --resume {outcome.folder}"
             console.print(f"Go on with: {go_on}", soft_wrap=True)
-    for line in outcome.unfinished:
-        say(f"error: {line}", stderr=True)
+    show_unfinished(outcome)
 
 
 def _line(row: CapacityRow) -> Line:

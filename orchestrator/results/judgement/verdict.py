@@ -33,16 +33,13 @@ class Verdict:
         return "VALID" if self.valid else "INVALID"
 
 
-@dataclass(frozen=True)
-class SweepOutcome:
-    """What a sweep leaves; `stopped` is what ended it before its last cell."""
+@dataclass(frozen=True, kw_only=True)
+class JudgedRun:
+    """A run that has its verdict; `stopped` is what ended it before all was measured."""
 
     folder: Path
-    rows: Sequence[Row]
     verdict: Verdict
     stopped: BaseException | None
-    every: Sequence[Row] = ()
-    """The rows, and those of the cells that a race did not measure."""
     unfinished: tuple[str, ...] = ()
     """What could not be done with it since it was judged, and why."""
 
@@ -70,6 +67,15 @@ class SweepOutcome:
             case KeyboardInterrupt():
                 return INTERRUPTED
         return 0 if self.verdict.valid and not self.unfinished else RunError.exit_code
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOutcome(JudgedRun):
+    """What a sweep leaves."""
+
+    rows: Sequence[Row]
+    every: Sequence[Row] = ()
+    """The rows, and those of the cells that a race did not measure."""
 
 
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:

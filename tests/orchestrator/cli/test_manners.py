@@ -134,7 +134,7 @@ def test_no_name_is_markup_or_commands_the_terminal(tmp_path: Path) -> None:
     made_run(tmp_path, split_name=UGLY, codec=UGLY, run={"reasons": [UGLY], "verdict": "INVALID"})
     rows, folder = splitbed.open_run(tmp_path).rows, str(tmp_path)
     verdict = Verdict(False, (UGLY,), (UGLY,))
-    outcome = SweepOutcome(tmp_path, [*rows], verdict, None)
+    outcome = SweepOutcome(folder=tmp_path, rows=[*rows], verdict=verdict, stopped=None)
     for shown in (
         orchestrate("compare", folder, folder).out,
         _shown(lambda: show(outcome, as_json=False)),

@@ -173,7 +173,7 @@ def test_a_verdict_cannot_be_changed() -> None:
 def test_a_command_exits_as_the_verdict_says_or_as_what_stopped_it(
     valid: bool, stopped: BaseException | None, code: int
 ) -> None:
-    outcome = SweepOutcome(Path(), [], Verdict(valid, (), ()), stopped)
+    outcome = SweepOutcome(folder=Path(), rows=[], verdict=Verdict(valid, (), ()), stopped=stopped)
     assert outcome.exit_code == code
     with pytest.raises(FrozenInstanceError):
         outcome.stopped = None  # type: ignore[misc]
@@ -192,7 +192,7 @@ def test_what_fails_after_the_verdict_leaves_that_and_exits_1_with_the_reason(
     def fail() -> None:
         raise failure
 
-    judged = SweepOutcome(Path(), [], Verdict(True, (), ()), None)
+    judged = SweepOutcome(folder=Path(), rows=[], verdict=Verdict(True, (), ()), stopped=None)
     outcome = judged.then("table", lambda: None).then("report", fail)
     assert (outcome.verdict, outcome.unfinished) == (judged.verdict, (says,))
     assert (judged.exit_code, outcome.exit_code) == (0, 1)
