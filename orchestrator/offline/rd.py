@@ -29,11 +29,6 @@ from splitbed.errors import SplitbedError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
 
-QPS = (22, 27, 32, 37, 42)  # of the common test conditions of HEVC and VVC, and one more
-LADDERS: Mapping[str, tuple[int, ...]] = {
-    "jpeg": (10, 30, 50, 75, 90),
-    **dict.fromkeys(("avc", "avc-inter", "hevc", "hevc-inter", "hevc10", "hevc10-inter"), QPS),
-}
 TIMED = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
 POINT_COLUMNS = (
     "split", "split_name", "codec", "curve", "frames", "kbit_per_frame", "bitrate_mbit",
@@ -110,13 +105,12 @@ def bound_column(link: LinkSpec, links: Sequence[LinkSpec]) -> str:
 
 
 def ladder(name: str) -> list[str]:
-    """The codecs that a name stands for: ``avc`` for ``avc:22`` to ``avc:42``."""
-    words = name.split("+")
-    for place, word in enumerate(words):
-        if word in LADDERS:
-            before, after = words[:place], words[place + 1 :]
-            return ["+".join([*before, f"{word}:{step}", *after]) for step in LADDERS[word]]
-    return [name]
+    """The codecs that a name stands for: ``avc`` for ``avc:22`` to ``avc:42``.
+
+    Raises UsageError for a name of none.
+    """
+    codec = codec_named(name)
+    return [codec.at(step) for step in codec.dial.ladder] if codec.dial else [codec.name]
 
 
 def family(name: str) -> str:
@@ -137,8 +131,7 @@ def plan(config: SweepConfig, local: LocalModel) -> list[Configuration]:
 
 def expanded(names: Sequence[str]) -> list[str]:
     """The codecs that names stand for, each once; UsageError for one that is none."""
-    found = [step for name in names for step in ladder(codec_named(name).name)]
-    return list(dict.fromkeys(codec_named(name).name for name in found))
+    return list(dict.fromkeys(step for name in names for step in ladder(name)))
 
 
 def default_anchor(setups: Sequence[Configuration]) -> str | None:

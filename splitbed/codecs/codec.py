@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from splitbed.codecs.stage import Array, Setting, Stage, StageKind
+from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import DATATYPES, TensorInfo, Tensors
 from splitbed.workers.wanted import check_wanted
@@ -49,6 +49,17 @@ class NamedKind:
                 f"the {what} {word!r} needs a whole number behind its colon, such as zstd:3"
             ) from None
 
+    @property
+    def dial(self) -> Dial | None:
+        """What its number trades, where that is left open; None where there is no such choice."""
+        dial = getattr(self.kind, "dial", None)
+        return dial if isinstance(dial, Dial) and self.parameter is None else None
+
+    def at(self, step: int) -> str:
+        """Its word with this number."""
+        name, _, more = self.word.partition(":")
+        return f"{name}:{step}" + (f",{more}" if more else "")
+
 
 @dataclass(frozen=True)
 class Codec:
@@ -71,6 +82,20 @@ class Codec:
     def sequential(self) -> bool:
         """Whether a frame is coded with what is known of the frames before."""
         return any(stage.kind.sequential for stage in self.stages)
+
+    @property
+    def dial(self) -> Dial | None:
+        """What it trades rate for accuracy with, of the first stage where that is left open."""
+        return next((stage.dial for stage in self.stages if stage.dial), None)
+
+    def at(self, step: int) -> str:
+        """Its name with its dial there; as it is where there is none."""
+        words = [stage.word for stage in self.stages]
+        for place, stage in enumerate(self.stages):
+            if stage.dial:
+                words[place] = stage.at(step)
+                break
+        return "+".join(words) or self.name
 
     def bind(self, infos: Sequence[TensorInfo], setting: Setting) -> "Coder":
         """A coder of the tensors ``infos``, for one end and one cell.

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from splitbed.codecs.mosaic import Canvas, canvas, check_size, most_bytes, takes
-from splitbed.codecs.stage import Array, Setting, Stage, StageKind, Unchanged, UsualKind
+from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind, Unchanged, UsualKind
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import TensorInfo
 
-QUALITY = 75  # the default of libjpeg and Pillow
+QUALITY = Dial(1, 100, 75, True, (10, 30, 50, 75, 90))  # usual is libjpeg's and Pillow's default
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,11 @@ class _RawKind(UsualKind):
 @dataclass(frozen=True)
 class _JpegKind(UsualKind):
     calibrated: bool = True
-    summary: str = f"JPEG, 4:2:0; quality 1 to 100 ({QUALITY})"
+    summary: str = f"JPEG, 4:2:0; quality 1 to 100 ({QUALITY.usual})"
+    dial: Dial = QUALITY
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
-        quality = QUALITY if parameter is None else parameter
-        if not 1 <= quality <= 100:
-            raise UsageError(f"the quality of a JPEG is 1 to 100, not {quality}")
+        quality = self.dial.step(parameter, "the quality of a JPEG")
         if not takes(info, setting):
             return Unchanged(info)
         return _Jpeg(info, canvas(info, setting, 8), quality)

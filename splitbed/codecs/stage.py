@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from splitbed.errors import UsageError
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import TensorInfo
 
@@ -69,6 +70,34 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
+class Dial:
+    """The numbers behind a kind's colon where they trade rate for accuracy, ``least`` to ``most``.
+
+    ``usual`` is meant where none is given, and greater ones keep more where ``finer_up``.
+    ``ladder`` are those of a curve.
+    """
+
+    least: int
+    most: int
+    usual: int
+    finer_up: bool
+    ladder: tuple[int, ...]
+
+    def step(self, parameter: int | None, what: str) -> int:
+        """The number that is meant; UsageError for one that ``what`` cannot have."""
+        if parameter is None:
+            return self.usual
+        if not self.least <= parameter <= self.most:
+            raise UsageError(f"{what} is {self.least} to {self.most}, not {parameter}")
+        return parameter
+
+    def steps(self) -> range:
+        """All numbers, from the coarsest to the finest."""
+        whole = range(self.least, self.most + 1)
+        return whole if self.finer_up else whole[::-1]
+
+
+@dataclass(frozen=True)
 class Unchanged:
     """The stage that hands its tensor on: indices and masks, where a kind codes maps."""
 
@@ -100,6 +129,7 @@ class StageKind(Protocol):
     ``info``; ``parameter`` is the whole number behind the colon, None where there is none.
     Raises UsageError for a parameter or a tensor that it cannot take.  A kind that loses something
     hands tensors that are not floating point on unchanged: there is nothing to round in an index.
+    One whose number trades rate for accuracy has besides ``dial``, a :class:`Dial`.
     """
 
     @property

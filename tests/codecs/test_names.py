@@ -126,3 +126,23 @@ def test_a_users_codec_that_cannot_be_had_is_refused(
     install(*points)
     with pytest.raises(UsageError, match=words):
         codec_named("mine")
+
+
+@pytest.mark.parametrize(("name", "finer"), [("jpeg", "jpeg:90"), ("avc+zstd", "avc:22+zstd")])
+def test_a_dial_goes_from_the_coarsest_to_the_finest(name: str, finer: str) -> None:
+    codec = codec_named(name)
+    assert codec.dial
+    assert finer in map(codec.at, codec.dial.ladder)
+    assert codec_named(codec.at(codec.dial.usual)).dial is None  # its number is given
+    array = feature_map(1, 3, 64, 64)
+    coarsest, *_, finest = codec.dial.steps()
+    sizes = [
+        sum(one.nbytes for one in coder_of(codec.at(step), array).encode({NAME: array}).values())
+        for step in (coarsest, codec.dial.usual, finest)
+    ]
+    assert sizes == sorted(sizes)
+
+
+def test_no_dial_where_the_number_trades_no_accuracy() -> None:
+    assert codec_named("int8+zstd").dial is None
+    assert codec_named("raw").dial is None
