@@ -52,7 +52,7 @@ def limits_of(info: TensorInfo, setting: Setting) -> tuple[Floats, Floats]:
 def refuse_not_finite(array: Array) -> None:
     """NodeError where a quantiser has no level for a value."""
     # Either end of the values is NaN where one is: two passes that write nothing.
-    if np.isfinite([array.min(initial=0), array.max(initial=0)]).all():
+    if math.isfinite(array.min(initial=0)) and math.isfinite(array.max(initial=0)):
         return
     bad = array.size - np.count_nonzero(np.isfinite(array))
     raise NodeError(

@@ -248,9 +248,14 @@ class _Row:
 
     def _due(self, array: Array, info: TensorInfo, most_bytes: int, verb: str) -> Array:
         """The array in C order; NodeError unless it is as ``info`` and ``most_bytes`` say."""
-        datatype = DATATYPES.get(array.dtype, str(array.dtype))
-        if info.fits(TensorInfo(info.name, datatype, array.shape)) and array.nbytes <= most_bytes:
+        datatype = DATATYPES.get(array.dtype, "")
+        if (
+            datatype == info.datatype
+            and (array.shape == info.shape or info.fits(replace(info, shape=array.shape)))
+            and array.nbytes <= most_bytes
+        ):
             return np.asarray(array, order="C")
+        datatype = datatype or str(array.dtype)
         raise NodeError(
             f"{self.codec} cannot {verb} {self.info.name}: {datatype} {list(array.shape)}"
             f" came where {info.datatype} {list(info.shape)}, at most {most_bytes} bytes, was due"
