@@ -1,7 +1,8 @@
-"""Feature maps painted as pictures: what crosses a cut, for the eye."""
+"""Feature maps painted as pictures: what crosses a cut, and what is lost of it, for the eye."""
 
 import math
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from splitbed.errors import UsageError
 from splitbed.tensors import Tensors
 
 Array = npt.NDArray[Any]
+Limits = tuple[float, float]
+"""The values that are black and white."""
 
 MAX_SIDE = 4096
 """Of a mosaic, in pixels."""
@@ -50,14 +53,16 @@ def paint_features(
     columns: int | None = None,
     *,
     each_channel: bool = False,
+    limits: Limits | None = None,
 ) -> Mosaic:
     """The channels of a tensor as grey tiles, row by row, with a thin border between them.
 
-    Black is the least value of the tensor (``each_channel``: of the tile) and white the greatest;
-    NaN and infinity are red. Channels are at axis 1, or last where ``channels_last``; of three
-    dimensions the first, if it is not 1, counts tiles. Fewer dimensions give a strip: rows of up
-    to 1024 values. Small maps are enlarged, large ones scaled down until the mosaic fits
-    4096x4096 pixels; more than 1024 channels are cut off, and the mosaic tells.
+    Black is the least value of the tensor (``each_channel``: of the tile) and white the greatest,
+    or what the ``limits`` say; NaN and infinity are red. Channels are at axis 1, or last where
+    ``channels_last``; of three dimensions the first, if it is not 1, counts tiles. Fewer
+    dimensions give a strip: rows of up to 1024 values. Small maps are enlarged, large ones scaled
+    down until the mosaic fits 4096x4096 pixels; more than 1024 channels are cut off, and the
+    mosaic tells.
 
     Raises:
         UsageError: an array without values, ``columns`` below 1.
@@ -74,7 +79,7 @@ def paint_features(
     size = _tile_size(wide, high, columns, rows)
     step_x, step_y = size[0] + 1, size[1] + 1
     image = Image.new("RGB", (columns * step_x + 1, rows * step_y + 1), BORDER)
-    whole = _range(array)
+    whole = limits or _range(array)
     for index, tile in enumerate(shown):
         place = index % columns * step_x + 1, index // columns * step_y + 1
         painted = _tones(tile, _range(tile) if each_channel else whole)
@@ -93,10 +98,13 @@ def save_features(
     columns: int | None = None,
     *,
     each_channel: bool = False,
+    decoded: Tensors | None = None,
 ) -> list[SavedMosaic]:
     """Save a PNG of each tensor in ``folder``, which is made; named after the tensor.
 
-    Characters of a name other than letters, digits, ``.``, ``-`` and ``_`` become ``_``.
+    Characters of a name other than letters, digits, ``.``, ``-`` and ``_`` become ``_``.  Of what a
+    codec ``decoded``, NAME-decoded.png has the greys of NAME.png, and NAME-lost.png the difference:
+    what is middle grey was kept, what is darker has become less, what is brighter more.
 
     Raises:
         UsageError: as :func:`paint_features`; no writing there.
@@ -110,11 +118,28 @@ def save_features(
             path = folder / f"{_file_name(tensor, taken)}.png"
             _save(mosaic.image, path)
             saved.append(SavedMosaic(tensor, path, mosaic.shown, mosaic.channels))
+            for what, values, limits in _of_codec(array, decoded[tensor] if decoded else None):
+                painted = paint_features(values, channels_last, columns, limits=limits)
+                _save(painted.image, path.with_stem(f"{path.stem}-{what}"))
     except OSError as error:
         raise UsageError(
             f"cannot save feature maps in {folder}: {error.strerror or error}"
         ) from error
     return saved
+
+
+def lost(array: Array, decoded: Array) -> Array:
+    """How much more each value has become; FP64."""
+    with np.errstate(invalid="ignore"):  # of infinities: NaN, which is painted so
+        return decoded.astype(np.float64) - array.astype(np.float64)
+
+
+def _of_codec(array: Array, decoded: Array | None) -> Iterator[tuple[str, Array, Limits]]:
+    if decoded is not None:
+        difference = lost(array, decoded)
+        most = max(map(abs, _range(difference))) or 1.0
+        yield "decoded", decoded, _range(array)
+        yield "lost", difference, (-most, most)
 
 
 def _tiles(array: Array, channels_last: bool) -> Array:
@@ -148,15 +173,16 @@ def _tile_size(wide: int, high: int, columns: int, rows: int) -> tuple[int, int]
     )
 
 
-def _range(array: Array) -> tuple[float, float]:
+def _range(array: Array) -> Limits:
     finite = array[np.isfinite(array)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
-def _tones(tile: Array, limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def _tones(tile: Array, limits: Limits) -> npt.NDArray[np.uint8]:
     low, high = limits
     values = tile.astype(np.float64)
     finite = np.isfinite(values)
+    values = np.clip(values, low, high)
     shifted = np.where(finite, values, low) / 2 - low / 2  # halves, so that none overflows
     span = high / 2 - low / 2
     grey = np.rint(255 * (shifted / span if span > 0 else 0 * shifted)).astype(np.uint8)

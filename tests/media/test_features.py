@@ -103,3 +103,28 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot save feature maps"):
         save_features({"a": MAPS}, tmp_path / "file")
+
+
+def test_what_a_codec_lost_is_darker_or_brighter_than_the_middle_grey(tmp_path: Path) -> None:
+    decoded = MAPS.copy()
+    decoded[0, 1] -= 100
+    decoded[0, 2] += 50
+    save_features({"a": MAPS}, tmp_path, columns=3, decoded={"a": decoded})
+    with Image.open(tmp_path / "a-lost.png") as image:
+        assert [int(tile(image, column, 0).mean()) for column in range(3)] == [128, 0, 191]
+        assert int(tile(image, 0, 1).mean()) == 128
+
+
+def test_what_was_decoded_has_the_greys_of_the_map(tmp_path: Path) -> None:
+    beyond = MAPS + 1e6
+    save_features({"a": MAPS}, tmp_path, columns=3, decoded={"a": MAPS})
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "a-decoded.png").read_bytes()
+    save_features({"a": MAPS}, tmp_path, columns=3, decoded={"a": beyond})
+    with Image.open(tmp_path / "a-decoded.png") as image:
+        assert set(np.unique(tile(image, 1, 1))) == {255}
+
+
+def test_of_a_lossless_codec_all_is_middle_grey(tmp_path: Path) -> None:
+    save_features({"a": MAPS}, tmp_path, columns=3, decoded={"a": MAPS.copy()})
+    with Image.open(tmp_path / "a-lost.png") as image:
+        assert set(np.unique(tile(image, 1, 1))) == {128}

@@ -43,13 +43,18 @@ def features(
     out: Annotated[Path, option("FOLDER for a picture of each tensor.")],
     model: Model = None,
     frames: Frames = None,
+    codec: Annotated[str | None, option("Paint what it decodes, too, and what it lost.")] = None,
+    calibration: Annotated[
+        str | None, option("Frames that the codec is calibrated on, as for --input.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Paint the feature maps that cross a cut."""
     from orchestrator.api.asking import config_of
     from orchestrator.cli.show.features import show_features
 
-    show_features(config_of(model, asked | {"split": split}), out, frames or 1, as_json=json)
+    config = config_of(model, asked | {"split": split, "calibration": calibration})
+    show_features(config, out, frames or 1, codec, as_json=json)
 
 
 @listings_app.command()

@@ -1,38 +1,73 @@
 """The feature maps that cross a cut, painted, and a line for each."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.calibration import calibrate
 from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
-from orchestrator.testbed.local import local_model
+from orchestrator.testbed.local import LocalModel, local_model
+from splitbed.codecs import codec_named
 from splitbed.command import say
-from splitbed.media.features import Array, SavedMosaic, save_features
+from splitbed.media.features import Array, SavedMosaic, lost, save_features
+from splitbed.tensors import Tensors
 
 
-def show_features(config: SweepConfig, out: Path, frames: int, *, as_json: bool) -> None:
+def show_features(
+    config: SweepConfig, out: Path, frames: int, codec: str | None, *, as_json: bool
+) -> None:
     """Paint what crosses a cut for the first inputs, each in a folder of its own where several.
 
-    Raises UsageError where nothing but the input or the results crosses, or `out` is not free.
+    With a `codec`, also what comes back of that, and the difference. Raises UsageError where
+    nothing but the input or the results crosses, or `out` is not free.
     """
     check_free(out)
     lines: list[Line] = []
     with local_model(config) as local:
         split = one_cut(config, local)
         given = local.inputs[:frames]
+        code = _coding(config, local, split.k, codec) if codec else None
         for one, crossing in crossings(local, split, given):
             folder = out / one.name if len(given) > 1 else out
-            saved = save_features(crossing, folder, local.model.channels_last)
-            lines += [
-                {"input": one.name, **_feature_line(found, crossing[found.tensor], out)}
-                for found in saved
-            ]
+            coded, decoded = code(crossing) if code else ({}, {})
+            saved = save_features(crossing, folder, local.model.channels_last, decoded=decoded)
+            for found in saved:
+                array = crossing[found.tensor]
+                line: Line = {"input": one.name, **_feature_line(found, array, out)}
+                if code:
+                    line |= _lost_line(array, coded[found.tensor], decoded[found.tensor])
+                lines.append(line)
     show_lines(lines, as_json=as_json)
     if not as_json:
         say(f"painted: {out}")
+
+
+def _coding(
+    config: SweepConfig, local: LocalModel, k: int, codec: str
+) -> Callable[[Tensors], tuple[Tensors, Tensors]]:
+    """What gives a frame as the codec encodes it, and as that is decoded."""
+    ranges = calibrate(config, local.model, [k]).ranges if codec_named(codec).calibrated else {}
+    encoder, decoder = (local.model.coder(k, codec, ranges) for _ in range(2))
+
+    def code(crossing: Tensors) -> tuple[Tensors, Tensors]:
+        encoded = encoder.encode(crossing)
+        return encoded, decoder.decode(encoded)
+
+    return code
+
+
+def _lost_line(array: Array, coded: Array, decoded: Array) -> Line:
+    differences = lost(array, decoded)
+    finite = differences[np.isfinite(differences)]
+    return {
+        "kbit": round(coded.nbytes / 125, 1),
+        "rms lost": float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0,
+        "most lost": float(np.abs(finite).max(initial=0)),
+    }
 
 
 def _feature_line(found: SavedMosaic, array: Array, out: Path) -> Line:

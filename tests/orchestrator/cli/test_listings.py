@@ -77,6 +77,21 @@ def test_several_frames_are_painted_in_folders_of_their_own(tmp_path: Path) -> N
     assert first != second
 
 
+def test_what_a_codec_loses_is_painted_beside_each_map(tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    words = ["--model", "shapesnet", "--split", "stage2", "--out", str(out), "--json"]
+    lines = json.loads(orchestrate("features", *words, "--codec", "int4+zstd").out)
+    painted = [out / line["file"] for line in lines]
+    assert sorted(out.iterdir()) == sorted(
+        path.with_stem(f"{path.stem}{what}")
+        for path in painted
+        for what in ("", "-decoded", "-lost")
+    )
+    for line in lines:
+        assert 0 < line["rms lost"] < line["most lost"] < line["max"] - line["min"]
+        assert line["kbit"] > 0
+
+
 @pytest.mark.parametrize(
     ("split", "says"),
     [
