@@ -8,11 +8,12 @@ import grpc
 from splitbed.node.config import NodeConfig
 from splitbed.node.host import NodeHost
 from splitbed.node.parts.service import PartsService
+from splitbed.node.source.inputs import Source
 from splitbed.node.stations.frames import Frames
+from splitbed.node.stations.neighbours import Neighbours
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.references import References
 from splitbed.node.stations.service import StationsService
-from splitbed.node.stations.source import Source
 from splitbed.node.stream import Dialled
 from splitbed.security.access import read_token
 from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -38,7 +39,7 @@ def control_of(host: NodeHost, far: Mapping[str, Dialled]) -> tuple[Passing, Ser
         References(host.folder / "references", host.limits),
         host.limits,
     )
-    passing = Passing(frames, host.in_flight, far)
+    passing = Passing(frames, host.in_flight, Neighbours(far))
     host.forget += [passing.cancel, frames.forget]
     parts = PartsService(host, next(iter(far.values()), None))
     stations = StationsService(passing)

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from splitbed.errors import NodeError
 from splitbed.flow import Station
 from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
-from splitbed.node.stations.line import Sharing
-from splitbed.node.stations.offering import check_offer
+from splitbed.node.shared.line import Sharing
+from splitbed.node.shared.work import sharing_of
+from splitbed.node.source.offering import check_offer
 from splitbed.node.stations.queues import Queues, queues_of
-from splitbed.node.stations.work import sharing_of
 from splitbed.v1 import nodes_pb2
 
 LEAST = {

@@ -1,167 +1,34 @@
-"""The frames that go through a node: what was done with each so far, on this node and before it.
+"""The frames that go through a node: the order in which they come, and what is done with each.
 
-came in, or began here ──> its station ──> is sent on, or a record
+came in, or begins here ──> its station ──> is sent on, or a record
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from threading import Lock
-from time import monotonic, monotonic_ns, sleep
+from time import monotonic_ns
 
 from splitbed.errors import FrameDropped, NodeError
 from splitbed.messages import Received
 from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
-from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop, bind
+from splitbed.node.shared.work import Work
+from splitbed.node.source.inputs import MAX_INPUTS, Source
+from splitbed.node.stations.assignment import Assignment
+from splitbed.node.stations.binding import bind
+from splitbed.node.stations.frame import Frame, Told
 from splitbed.node.stations.references import References
-from splitbed.node.stations.source import MAX_INPUTS, Source
 from splitbed.node.stations.station import ANY_THREADS, Slowed, at_full_speed
 from splitbed.node.stations.turns import Place
-from splitbed.node.stations.work import Work
-from splitbed.node.stream import Stream
-from splitbed.node.streams.incoming import Key
-from splitbed.node.streams.window import LEAST_BYTES
-from splitbed.telemetry import tell_bytes, tell_stages
 from splitbed.tensors import Tensors
-from splitbed.timeline import WAIT, Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Arrived, FrameHeader, Header, Report, Stage
-from splitbed.wire import nbytes, whole_tensors
-from splitbed.workers.wanted import held_in_turn, sleep_until
-
-_MOST_STAGES = 8 * MAX_STATIONS
-_ARRIVES_S = 0.002
-"""Nodes may share their processors: who gets a frame has them to himself until it is there."""
-
+from splitbed.v1.tensors_pb2 import Report, Stage
+from splitbed.wire import nbytes
+from splitbed.workers.wanted import held_in_turn
 
 NUMBERS = 1 << 63
 """Of frames, from 0 on."""
-
-
-@dataclass
-class Frame:
-    """One input on its way: the station it is at, what it has become, the stages so far.
-
-    ``crossed`` is the hop on which it came, when it began left out; ``told`` finds what its sender
-    says of it, off the clock. ``timeline`` has the stages of this node.
-    """
-
-    assignment: Assignment
-    number: int
-    input: int
-    at: int
-    tensors: Tensors
-    crossed: Stage | None = None
-    told: Callable[[], Report] = Report
-    timeline: Timeline = field(default_factory=Timeline)
-    place: Place | None = None
-    """Among those at its station, where several may be under way."""
-    difference: Callable[[], float] | None = None
-    """Finds how far its outputs are from the whole model's, off the clock; where they came to be
-    on this node, and are known."""
-
-    @property
-    def hop(self) -> Hop | None:
-        """Where it goes on; None where the result is wanted here."""
-        hops = self.assignment.hops
-        return hops[self.at] if self.at < len(hops) else None
-
-    def on_way(self, assignment: Assignment) -> "Frame":
-        """The same frame, once what they have in common is done, on the way of another one."""
-        told = partial(Report, stages=self.stages)
-        return replace(self, assignment=assignment, crossed=None, told=told, timeline=Timeline())
-
-    def step(self, name: str) -> AbstractContextManager[None]:
-        """Be at a step of its station inside, in its turn."""
-        if self.place is None:
-            return nullcontext()
-        return self.assignment.turns[self.at].step(self.place, name, self.timeline)
-
-    def leave(self) -> None:
-        """It is at its station no more."""
-        if self.place is not None:
-            self.assignment.turns[self.at].leave(self.place)
-
-    @property
-    def key(self) -> Key:
-        """Of it, and of why it does not come, on a stream that it comes back on."""
-        return Key("frame", self.number, self.assignment.number)
-
-    @property
-    def to(self) -> str:
-        """The node that it goes on to, where it does."""
-        return self.assignment.itinerary[self.at + 1].node
-
-    @property
-    def sender(self) -> str:
-        """The node that it came from, where it did."""
-        return self.assignment.itinerary[self.at - 1].node
-
-    @property
-    def comes_back(self) -> bool:
-        """Whether a later station is on this node, too."""
-        return any(place > self.at for place in self.assignment.own)
-
-    @property
-    def before(self) -> list[Stage]:
-        """What was done with it on the nodes before, the way here with it."""
-        told = self.told().stages
-        if self.crossed is None:
-            return [*told]
-        *stages, sent = told
-        self.crossed.start_ns = sent.start_ns
-        return [*stages, self.crossed]
-
-    @property
-    def stages(self) -> list[Stage]:
-        """All that was done with it so far."""
-        node = self.assignment.node
-        own = self.timeline.stages
-        stages = self.before + [
-            Stage(name=one.name, start_ns=one.start_ns, end_ns=one.end_ns, node=node) for one in own
-        ]
-        if together := self.timeline.together:
-            part = f"part{self.assignment.itinerary[self.at].part}"
-            next(one for one in reversed(stages) if one.name == part).together = together
-        return stages
-
-    @property
-    def max_abs_diff(self) -> float | None:
-        """How far its outputs are from the whole model's, where that is known."""
-        if self.difference is not None:
-            return self.difference()
-        return self.told().max_abs_diff if self.told().HasField("max_abs_diff") else None
-
-    def header(self) -> Header:
-        """What goes before it to the next station."""
-        header = FrameHeader(
-            frame=self.number,
-            input=self.input,
-            assignment=self.assignment.number,
-            at=self.at + 1,
-        )
-        return Header(frame=header)
-
-    def record(self) -> nodes_pb2.FrameRecord:
-        """All that is to be said of it, where its result is wanted."""
-        data = {hop.name for hop in self.assignment.hops if hop.intermediate}
-        stages = self.stages
-        crossed = [one for one in stages if one.name in data]
-        return nodes_pb2.FrameRecord(
-            frame=self.number,
-            stages=stages,
-            intermediate_tensors=sum(one.tensors for one in crossed),
-            intermediate_bytes=sum(one.plain_bytes for one in crossed),
-            encoded_bytes=sum(one.bytes for one in crossed),
-            result_bytes=nbytes(self.tensors),
-            results={
-                name: array.shape[0] if array.ndim else 1 for name, array in self.tensors.items()
-            },
-            result=whole_tensors(self.tensors),
-            max_abs_diff=self.max_abs_diff,
-        )
 
 
 @dataclass
@@ -303,7 +170,7 @@ class Frames:
         )
         coder = station.takes or station.hands_on
         crossed.plain_bytes = coder.plain_bytes if coder else crossed.bytes
-        said = _Once(told)
+        said = Told(told)
         frame = Frame(assignment, header.frame, header.input, at, came, crossed, said, place=place)
         crossed.end_ns = monotonic_ns()  # as the next stage begins
         return frame
@@ -340,78 +207,6 @@ class Frames:
                 partial(self.references.difference, frame.input, outputs, names)
             )
 
-    def send(self, frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
-        """Send it on, then, off the clock, what is to be said of it.
-
-        Nothing of it is sent where this raises that it goes no further. It is ``awaited`` back on
-        that stream.
-        """
-        if frame.place is not None:
-            frame.told()  # refused now, and alone, if it is
-        with frame.step("send"):
-            self._await_room(frame, stream)
-            if awaited:
-                stream.incoming.expect(frame.key)
-            self.send_data(frame, stream)
-            if frame.comes_back:  # nothing is computed for it
-                self.report(frame, stream)
-        frame.leave()
-        if not frame.comes_back:
-            self.report(frame, stream)
-
-    def send_data(self, frame: Frame, stream: Stream) -> None:
-        """Send it on alone; a report must follow."""
-        assert frame.hop is not None
-        sent_ns = monotonic_ns()
-        stream.rate_mbit = frame.hop.rate_mbit or None
-        stream.send(frame.header(), frame.tensors)
-        frame.timeline.add(frame.hop.name, sent_ns, monotonic_ns())
-
-    def report(self, frame: Frame, stream: Stream) -> None:
-        """Say what was done with it so far, and how far its outputs are off."""
-        if not frame.comes_back and frame.place is None:
-            sleep(_ARRIVES_S)
-        report = Report(
-            stages=frame.stages,
-            max_abs_diff=frame.max_abs_diff,
-            frame=frame.number,
-            assignment=frame.assignment.number,
-            at=frame.at + 1,
-        )
-        stream.send(Header(report=report))
-
-    def _await_room(self, frame: Frame, stream: Stream) -> None:
-        """Until the link can take it, where several are under way; a wait like any other."""
-        size = nbytes(frame.tensors)
-        if frame.hop is None or not _counted(frame.assignment, frame.at, size):
-            return
-        since_ns, key = monotonic_ns(), (frame.assignment.number, frame.number)
-        if waits := (early_s := stream.window.early_s(monotonic())) > 0:
-            sleep_until(monotonic() + early_s)
-        rate_mbit, rtt_ms = frame.hop.rate_mbit, frame.hop.rtt_ms
-        while not stream.window.enter(key, size, rate_mbit, rtt_ms, monotonic()):
-            waits = True
-            stream.find(Key("arrived"))
-        if waits:
-            frame.timeline.add(WAIT, since_ns, monotonic_ns())
-
-    def arrived(self, frame: Frame, stream: Stream) -> None:
-        """Say that it is here whole, where its sender counts what is on its way."""
-        size = frame.crossed.bytes if frame.crossed else 0
-        if _counted(frame.assignment, frame.at - 1, size):
-            number = frame.assignment.number
-            stream.send(Header(arrived=Arrived(frame=frame.number, assignment=number)))
-
-    def tell(self, frame: Frame) -> None:
-        """Count what was done with it here, once it is on its way: sending needs the turn."""
-        tell_stages(frame.timeline)
-        if (crossed := frame.crossed) is not None:
-            gives = frame.assignment.itinerary[frame.at - 1].gives
-            tell_bytes(crossed.name, gives, crossed.bytes)
-        if frame.hop is not None:
-            gives = frame.assignment.itinerary[frame.at].gives
-            tell_bytes(frame.hop.name, gives, nbytes(frame.tensors))
-
     def assignment(self, number: int) -> Assignment:
         """The assignment of this number."""
         if (found := self._assigned.get(number)) is None:
@@ -443,35 +238,3 @@ class Frames:
     def _come(self, assignment: Assignment, at: int, frame: int) -> Place | None:
         turns = assignment.turns.get(at)
         return turns.come(frame, assignment.node) if turns else None
-
-
-def _counted(assignment: Assignment, at: int, size: int) -> bool:
-    """Whether a frame of such a size is counted on its way from that station."""
-    queues, rate_mbit = assignment.queues, assignment.hops[at].rate_mbit
-    return queues is not None and queues.in_flight > 1 and rate_mbit > 0 and size >= LEAST_BYTES
-
-
-class _Once:
-    """A report, which is read when it is asked for first; so is what is wrong with it."""
-
-    def __init__(self, told: Callable[[], Report]) -> None:
-        self._told = told
-        self._report: Report | None = None
-        self._wrong = ""
-
-    def __call__(self) -> Report:
-        if self._wrong:
-            raise NodeError(self._wrong)
-        if self._report is None:
-            self._report = self._read()
-        return self._report
-
-    def _read(self) -> Report:
-        try:
-            report = self._told()
-            if not 0 < (count := len(report.stages)) <= _MOST_STAGES:
-                raise NodeError(f"refused the report of a frame that went through {count} stages")
-        except NodeError as error:
-            self._wrong = str(error)
-            raise
-        return report

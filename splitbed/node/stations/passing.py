@@ -5,49 +5,42 @@
            ├─ next on the node that this one dials ────> send, and wait where it comes back
            └─ next on a node that has dialled this one > send on the stream that it opened
 
-The node nearer the user dials. Whoever waits for a frame reads the stream himself. Where an
+Whoever waits for a frame reads the stream himself. Where an
 assignment has queues several threads are at its frames, each at one of them from its beginning to
 its end: at the source those that :meth:`Passing.go` is called from, elsewhere a crew.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Lock
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.serve import InFlight
+from splitbed.node.stations import sending
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.crew import Crew
-from splitbed.node.stations.frames import Frame, Frames
+from splitbed.node.stations.frame import Frame
+from splitbed.node.stations.frames import Frames
+from splitbed.node.stations.neighbours import Neighbours
 from splitbed.node.stations.queues import MOST_IN_FLIGHT
-from splitbed.node.stream import Dialled, Stream, lost
+from splitbed.node.stream import Stream, lost
 from splitbed.node.streams.incoming import Key
-from splitbed.node.streams.senders import Senders
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import Dropped, Failure, Header, Hello
-
-_MOST_NAME, _MOST_NEAR, _MOST_WORDS = 64, 64, 2000
 
 
 @dataclass
 class Passing:
-    """Takes frames through this node; ``far`` are the nodes that it dials, by name.
+    """Takes frames through this node, from and to its ``neighbours``.
 
     Every method raises NodeError for a frame that fails, here or at a node that is waited for.
     """
 
     frames: Frames
     in_flight: InFlight
-    far: Mapping[str, Dialled] = field(default_factory=dict)
-    _near: dict[str, Stream] = field(default_factory=dict)
-    """Streams that other nodes opened, by what these are called."""
-    _senders: Senders = field(default_factory=Senders)
-    _lock: Lock = field(default_factory=Lock)
-    """Of the streams: each stream is served in a thread of its own."""
+    neighbours: Neighbours = field(default_factory=Neighbours)
     _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
     """Send frames on the further ways that they go."""
 
@@ -77,7 +70,7 @@ class Passing:
             if others:
                 ways = [frame.on_way(self.frames.assignment(one)) for one in others]
                 self._fan_out([frame, *ways])
-            elif frame.hop is not None and (near := self._near.get(frame.to)) is not None:
+            elif frame.hop is not None and (near := self.neighbours.near(frame.to)) is not None:
                 self._send(frame, near)
             else:
                 return self._follow(frame)
@@ -92,48 +85,30 @@ class Passing:
                 "none comes back"
             )
         with ExitStack() as stack:
-            streams = [stack.enter_context(self._towards(one)) for one in ways]
+            streams = [stack.enter_context(self.neighbours.towards(one)) for one in ways]
             first, *others = zip(ways, streams, strict=True)
-            going = [self._threads.submit(self.frames.send_data, *one) for one in others]
+            going = [self._threads.submit(sending.send_data, *one) for one in others]
             try:
-                self.frames.send_data(*first)
+                sending.send_data(*first)
             finally:
                 wait(going)  # or it would be sent when others are
             for one in going:
                 one.result()
             for frame, stream in zip(ways, streams, strict=True):
-                self.frames.report(frame, stream)
-                self.frames.tell(frame)
-
-    def _towards(self, frame: Frame) -> AbstractContextManager[Stream]:
-        """The stream to the node that it goes on to."""
-        if (near := self._near.get(frame.to)) is not None:
-            return nullcontext(near)
-        return self._dialled(frame.assignment.node, frame.to).stream()
+                sending.report(frame, stream)
+                sending.tell(frame)
 
     def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins elsewhere, from the node that this one dials: its record."""
         assignment = self.frames.assignment(request.assignment)
         if assignment.sender is None:
             raise NodeError(f"frames of assignment {assignment.number} begin here: run one")
-        with self._dialled(assignment.node, assignment.sender).stream() as stream:
+        with self.neighbours.dialled(assignment.node, assignment.sender).stream() as stream:
             received = stream.receive_frame(request.frame, request.assignment)
             frame = self._came(received, stream)
         with self.in_flight.frame():
             self.frames.work(frame)
             return self._follow(frame)
-
-    def greet(self, other: str, name: str) -> None:
-        """Tell a node who this one is, if it is dialled, so that frames can be sent back."""
-        if other in self.far:
-            with self.far[other].stream() as stream:
-                stream.send(Header(hello=Hello(node=name)))
-                stream.receive("hello")
-
-    def warm(self, request: nodes_pb2.WarmLinkRequest) -> None:
-        """Open the congestion windows of the connection to a node that this one dials."""
-        with self._dialled("here", request.peer).stream() as stream:
-            stream.warm(request.bytes, request.back)
 
     def cancel(self, *assignments: int) -> None:
         """Give up what is under way to other nodes, and back from those that this one dials.
@@ -141,17 +116,9 @@ class Passing:
         Or that alone of some assignments: the streams to nodes that are not in them stay.
         """
         nodes = self.frames.nodes(*assignments)
-
-        def meant(name: str) -> bool:
-            return not nodes or name in nodes
-
-        for far in [one for name, one in self.far.items() if meant(name)]:
-            far.cancel()
+        self.neighbours.cancel(nodes)
         self.frames.give_up(*assignments, begun_here=True)
-        with self._lock:
-            near = [*self._near.items()]
-        for stream in [one for name, one in near if meant(name)]:
-            stream.let_go()
+        self.neighbours.let_go(nodes)
 
     def serve(self, stream: Stream) -> None:
         """Do with each frame on a stream that was opened here what is to be done, until its end."""
@@ -159,10 +126,7 @@ class Passing:
         try:
             crew.run()
         finally:
-            with self._lock:
-                for name in [name for name, one in self._near.items() if one is stream]:
-                    del self._near[name]
-            self._senders.gone(stream)
+            self.neighbours.gone(stream)
 
     def _serve(self, stream: Stream, crew: Crew) -> None:
         """In one thread of a crew; what ends it ends all."""
@@ -180,28 +144,15 @@ class Passing:
                 case "padding":
                     stream.answer_padding(received)
                 case "hello":
-                    self._know(received.header.hello.node, stream)
-                    stream.send(Header(hello=Hello()))
+                    self.neighbours.answer_hello(received.header.hello.node, stream)
                 case other:
                     raise NodeError(f"expected the header of a frame, got {other or 'nothing'}")
-
-    def _know(self, name: str, stream: Stream) -> None:
-        if stream.names and name not in stream.names:
-            raise NodeError(
-                f"refused {stream.peer}: it calls itself {name[:_MOST_NAME]}, its certificate "
-                f"{', '.join(stream.names)}; give each node the certificate of its own name "
-                "(splitbed certs init --node NAME=HOST)"
-            )
-        with self._lock:
-            if len(name) > _MOST_NAME or len({*self._near, name}) > _MOST_NEAR:
-                raise NodeError(f"refused to know {name[:_MOST_NAME]} and {len(self._near)} others")
-            self._near[name] = stream
 
     def _pass(self, received: Received, stream: Stream, crew: Crew) -> None:
         """Pass on a frame that came on a stream; what fails alone is said alone."""
         header = received.header.frame
         assignment = self.frames.assignment(header.assignment)
-        self._senders.check(assignment.number, assignment.before(header.at), stream)
+        self.neighbours.check_sender(assignment.number, assignment.before(header.at), stream)
         if assignment.queues is None:
             with self.in_flight.frame(), self._told(received, stream):
                 self._pass_on(self._came(received, stream), stream)
@@ -211,7 +162,7 @@ class Passing:
             frame = self._came(received, stream)
         except FrameDropped as error:
             crew.relieve()
-            _say(stream, received, error)
+            sending.say_lost(stream, received, error)
             stream.find(_said(received))
             return
         try:
@@ -219,7 +170,7 @@ class Passing:
                 crew.relieve()
                 self._pass_on(frame, stream)
         except SplitbedError as error:
-            _say(stream, received, error)
+            sending.say_lost(stream, received, error)
 
     @contextmanager
     def _told(self, received: Received, stream: Stream) -> Iterator[None]:
@@ -229,9 +180,9 @@ class Passing:
         except SplitbedError as error:
             header = received.header.frame
             for name in self.frames.waiting(header.assignment, header.at):
-                near = self._near.get(name)
+                near = self.neighbours.near(name)
                 if near is not None and near is not stream:
-                    _say(near, received, error)
+                    sending.say_lost(near, received, error)
             raise
 
     def _pass_on(self, frame: Frame, stream: Stream) -> None:
@@ -241,26 +192,18 @@ class Passing:
                 raise NodeError(f"frame {frame.number} ends here, where nobody waits for it")
             if frame.to == frame.sender:
                 self._send(frame, stream)
-            elif (near := self._near.get(frame.to)) is not None:
+            elif (near := self.neighbours.near(frame.to)) is not None:
                 self._send(frame, near)
             else:
                 if (back := self._exchange(frame)) is not None:
                     with _at_station(back):
                         self.frames.work(back)
                         self._send(back, stream)
-                self.frames.tell(frame)
+                sending.tell(frame)
 
     def _send(self, frame: Frame, stream: Stream) -> None:
-        self.frames.send(frame, stream)
-        self.frames.tell(frame)
-
-    def _dialled(self, name: str, other: str) -> Dialled:
-        if other not in self.far:
-            raise NodeError(
-                f"there is no way from {name} to {other}: neither is it dialled here, nor has it "
-                "dialled"
-            )
-        return self.far[other]
+        sending.send(frame, stream)
+        sending.tell(frame)
 
     def _follow(self, frame: Frame) -> nodes_pb2.FrameRecord:
         """What becomes of a frame that was worked on, and of what comes back of it."""
@@ -272,15 +215,17 @@ class Passing:
                 self.frames.work(frame)
             record = nodes_pb2.FrameRecord(frame=frame.number) if frame.hop else frame.record()
         for frame in done:
-            self.frames.tell(frame)
+            sending.tell(frame)
         return record
 
     def _exchange(self, frame: Frame) -> Frame | None:
         """Send a frame to the node that this one dials; what comes back of it, where it does."""
         shared = frame.assignment.queues is not None
-        with self._dialled(frame.assignment.node, frame.to).stream(shared=shared) as stream:
+        with self.neighbours.dialled(frame.assignment.node, frame.to).stream(
+            shared=shared
+        ) as stream:
             try:
-                self.frames.send(frame, stream, awaited=frame.comes_back)
+                sending.send(frame, stream, awaited=frame.comes_back)
                 if not frame.comes_back:
                     return None
                 received = stream.find(frame.key)
@@ -309,7 +254,7 @@ class Passing:
             stream.torn = True
             raise
         try:
-            self.frames.arrived(frame, stream)
+            sending.say_arrived(frame, stream)
         except BaseException:
             frame.leave()
             raise
@@ -335,17 +280,3 @@ def _said(received: Received) -> Key:
     """Of what is said of a frame by who sent it."""
     of = received.header.frame
     return Key("report", of.frame, of.assignment, of.at)
-
-
-def _say(stream: Stream, received: Received, error: SplitbedError) -> None:
-    """Why a frame goes no further, to a node that waits for it; or is gone, too."""
-    of = received.header.frame
-    if isinstance(error, FrameDropped):
-        dropped = Dropped(frame=of.frame, assignment=of.assignment, node=error.node)
-        header = Header(dropped=dropped)
-    else:
-        failure = Failure(frame=of.frame, assignment=of.assignment)
-        failure.reason = str(error)[:_MOST_WORDS]
-        header = Header(failure=failure)
-    with suppress(NodeError):
-        stream.send(header)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits
-from splitbed.node.stations.source import MAX_INPUTS
+from splitbed.node.source.inputs import MAX_INPUTS
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff

@@ -8,7 +8,7 @@ import grpc
 from splitbed.errors import NodeError
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering, given_up
-from splitbed.node.stations.offering import Offering
+from splitbed.node.source.offering import Offering
 from splitbed.node.stations.passing import Passing
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
@@ -46,7 +46,7 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         assignment = self._passing.frames.assign(request)
         if assignment.sender is not None:
             with given_up(context, partial(self._passing.cancel, assignment.number)):
-                self._passing.greet(assignment.sender, assignment.node)
+                self._passing.neighbours.greet(assignment.sender, assignment.node)
         return nodes_pb2.Assigned(together_off=assignment.together_off)
 
     @answering
@@ -83,5 +83,5 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         if (most := max(request.bytes, request.back)) > MAX_WARM_BYTES:
             raise NodeError(f"refused to warm the link with {most} bytes")
         with given_up(context, self._passing.cancel):
-            self._passing.warm(request)
+            self._passing.neighbours.warm(request)
         return nodes_pb2.WarmLinkReply()

@@ -13,7 +13,7 @@ from time import monotonic_ns
 from splitbed import flow
 from splitbed.codecs.codec import Coder
 from splitbed.node.model_info import ModelInfo
-from splitbed.node.stations.work import Ran
+from splitbed.node.shared.work import Ran
 from splitbed.tensors import Tensors
 from splitbed.timeline import WAIT, Timeline
 

@@ -12,11 +12,12 @@ from splitbed.codecs.kernels import Kernel, Step, kernel
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
-from splitbed.node.stations.assignment import Assignment, bind
+from splitbed.node.shared.work import Work
+from splitbed.node.source.inputs import Source
+from splitbed.node.stations.assignment import Assignment
+from splitbed.node.stations.binding import bind
 from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.references import References
-from splitbed.node.stations.source import Source
-from splitbed.node.stations.work import Work
 from splitbed.v1 import nodes_pb2
 from splitbed.workers.wanted import WANTED
 

@@ -17,10 +17,12 @@ from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart, span_message
 from splitbed.node.model_info import info_of, model_message
 from splitbed.node.parts.held import HeldParts
+from splitbed.node.source.inputs import Source
+from splitbed.node.stations import sending
 from splitbed.node.stations.assignment import station_message
-from splitbed.node.stations.frames import Frame, Frames
+from splitbed.node.stations.frame import Frame
+from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.references import References
-from splitbed.node.stations.source import Source
 from splitbed.node.stream import Stream
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
@@ -104,8 +106,8 @@ class Nodes:
         frame = first.begin(nodes_pb2.FrameRequest(frame=number, assignment=NUMBER))
         first.work(frame)
         while frame.hop is not None:
-            sender, hop = self.frames[self.itinerary[frame.at].node], Hops()
-            sender.send(frame, hop.stream())
+            hop = Hops()
+            sending.send(frame, hop.stream())
             receiver = self.frames[frame.to]
             came, report = hop.received()
             frame = receiver.came(came, partial(getattr, report.header, "report"))
@@ -298,9 +300,9 @@ def test_a_frame_says_what_was_done_with_it_once_it_is_on_its_way(
     nodes, hop = Nodes(stored, tmp_path, *FLOWS["uplink"]), Hops()
     ue = nodes.frames["ue"]
     ue.work(frame := ue.begin(nodes_pb2.FrameRequest(frame=1, assignment=NUMBER)))
-    ue.send_data(frame, hop.stream())
+    sending.send_data(frame, hop.stream())
     assert sum(map(len, hop.sent)) < nbytes(frame.tensors) + 64
-    ue.report(frame, hop.stream())
+    sending.report(frame, hop.stream())
     _, report = hop.received()
     names = [one.name for one in report.header.report.stages]
     assert names == ["preprocess", "part1", "encode", "uplink"]

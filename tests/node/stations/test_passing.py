@@ -71,10 +71,10 @@ def network(name: str, stored: StoredModel, folder: Path) -> Iterator[Network]:
                 net.servers[far] = server
                 stack.callback(server.stop, 0)
                 address = f"127.0.0.1:{port}"
-            net.passing[near].far = {far: (dialled := Dialled(far, address))}
+            net.passing[near].neighbours.far = {far: (dialled := Dialled(far, address))}
             stack.callback(dialled.close)
         for near, far in DIALS[name].items():
-            net.passing[near].greet(far, near)
+            net.passing[near].neighbours.greet(far, near)
         yield net
 
 
@@ -124,10 +124,10 @@ def test_a_frame_for_a_node_that_has_not_dialled_is_refused_by_name(
     stored: StoredModel, tmp_path: Path
 ) -> None:
     with network("call", stored, tmp_path) as net:
-        net.passing["ue-b"].far["network"].close()
-        until(lambda: "ue-b" not in net.passing["network"]._near)
+        net.passing["ue-b"].neighbours.far["network"].close()
+        until(lambda: "ue-b" not in net.passing["network"].neighbours._near)
         net.passing["ue-a"].run(nodes_pb2.FrameRequest(frame=1, assignment=NUMBER))
-        dialled = net.passing["ue-a"].far["network"]
+        dialled = net.passing["ue-a"].neighbours.far["network"]
         with (
             pytest.raises(NodeError, match="no way from network to ue-b"),
             dialled.stream() as stream,
@@ -137,7 +137,7 @@ def test_a_frame_for_a_node_that_has_not_dialled_is_refused_by_name(
 
 def test_a_node_whose_name_is_no_name_is_not_known(stored: StoredModel, tmp_path: Path) -> None:
     with network("call", stored, tmp_path) as net:
-        dialled = net.passing["ue-a"].far["network"]
+        dialled = net.passing["ue-a"].neighbours.far["network"]
         with pytest.raises(NodeError, match="refused to know x"), dialled.stream() as stream:
             stream.send(Header(hello=Hello(node="x" * 1000)))
             stream.receive("hello")
@@ -156,10 +156,10 @@ def test_a_node_that_dials_is_known_by_the_name_of_its_certificate_alone(
     port = server.add_secure_port("127.0.0.1:0", server_credentials(network))
     server.start()
     dialled = Dialled("network", f"127.0.0.1:{port}", own)
-    passing["ue-b"].far = {"network": dialled}
+    passing["ue-b"].neighbours.far = {"network": dialled}
     refused = pytest.raises(NodeError, match=f"it calls itself {name}, its certificate ue-b")
     with nullcontext() if name == "ue-b" else refused:
-        passing["ue-b"].greet("network", name)
+        passing["ue-b"].neighbours.greet("network", name)
     dialled.close()
     server.stop(0).wait()
 
@@ -203,7 +203,7 @@ def fan(stored: StoredModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     fan = FannedOut(Passing(frames, InFlight()))
     monkeypatch.setattr(frames.references, "difference", fan.difference)
     for user in ("ue-1", "ue-2"):
-        fan.passing._near[user] = Stream(user, iter(()), partial(fan.put, user))
+        fan.passing.neighbours._near[user] = Stream(user, iter(()), partial(fan.put, user))
     return fan
 
 
@@ -224,7 +224,9 @@ def test_a_frame_that_fails_on_one_way_is_sent_on_no_other_afterwards(fan: Fanne
 
 def test_who_gives_up_waits_for_no_user_that_does_not_take_his_frame(fan: FannedOut) -> None:
     let_go = threading.Event()
-    fan.passing._near["ue-1"] = Stream("ue-1", iter(()), lambda _: None, let_go=let_go.set)
+    fan.passing.neighbours._near["ue-1"] = Stream(
+        "ue-1", iter(()), lambda _: None, let_go=let_go.set
+    )
     fan.passing.cancel()
     assert let_go.is_set()
 
@@ -233,7 +235,7 @@ def test_who_gives_up_one_assignment_leaves_the_streams_of_others(fan: FannedOut
     let_go: list[str] = []
     for user in ("ue-1", "ue-2"):
         put = partial(let_go.append, user)
-        fan.passing._near[user] = Stream(user, iter(()), lambda _: None, let_go=put)
+        fan.passing.neighbours._near[user] = Stream(user, iter(()), lambda _: None, let_go=put)
     fan.passing.cancel(NUMBER + 1)
     assert let_go == ["ue-2"]
 
@@ -254,12 +256,12 @@ class Slow(dict[str, Stream]):
 
 def test_nodes_may_come_while_another_goes(fan: FannedOut) -> None:
     gone, came = (Stream(name, iter(()), lambda _: None) for name in ("ue-1", "ue-3"))
-    fan.passing._near = near = Slow()
+    fan.passing.neighbours._near = near = Slow()
     near["ue-1"] = gone
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(fan.passing.serve, gone)
         near.looked.wait(5)
-        fan.passing._know("ue-3", came)
+        fan.passing.neighbours.answer_hello("ue-3", came)
         near.changed.set()
         going.result()
     assert near == {"ue-3": came}

@@ -179,7 +179,7 @@ def test_where_an_edge_has_no_room_frames_are_dropped_and_their_source_is_told(
     with loaded("uplink", stored, tmp_path, 8, Queues(most=1, drop=drop)) as load:
         at_the_edge(load, lambda: time.sleep(SLOW_S))
         load.run()
-        found = load.net.passing["edge"]._near["ue"].incoming._found
+        found = load.net.passing["edge"].neighbours._near["ue"].incoming._found
         until(lambda: not found)  # nor is anything kept that was said of them
     assert load.done
     assert load.lost
@@ -278,7 +278,7 @@ def test_a_frame_that_breaks_off_once_it_has_come_is_in_nobodys_way(
     def breaks_off(messages: Iterator[bytes]) -> None:
         raise NodeError("the UE hung up")
 
-    monkeypatch.setattr("splitbed.node.stations.frames.LEAST_BYTES", 0)
+    monkeypatch.setattr("splitbed.node.stations.sending.LEAST_BYTES", 0)
     with loaded("uplink", stored, tmp_path) as load:
         passing = load.net.passing["edge"]
         with pytest.raises(NodeError, match="the UE hung up"):

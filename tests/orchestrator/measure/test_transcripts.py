@@ -15,7 +15,7 @@ from orchestrator.transit.run import run_model_sweep
 from splitbed.errors import UsageError
 from splitbed.media.sounds import wave_file
 from splitbed.node.config import Limits
-from splitbed.node.stations.source import Source
+from splitbed.node.source.inputs import Source
 from splitbed.tensors import Tensors
 from splitbed.zoo.wav2vec2.graph import to_onnx
 from splitbed.zoo.wav2vec2.layout import Layout

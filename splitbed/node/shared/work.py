@@ -12,7 +12,7 @@ from typing import Protocol
 
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits
-from splitbed.node.stations.line import Line, Sharing, Waiting
+from splitbed.node.shared.line import Line, Sharing, Waiting
 from splitbed.tensors import Tensors
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2

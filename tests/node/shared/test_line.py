@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from splitbed.node.stations.line import Line, Sharing, Waiting
+from splitbed.node.shared.line import Line, Sharing, Waiting
 
 MS = 1_000_000
 ALONE = Sharing()

@@ -9,8 +9,8 @@ import numpy as np
 
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits
+from splitbed.node.source.inputs import Source
 from splitbed.node.stations.references import References
-from splitbed.node.stations.source import Source
 from splitbed.tensors import Tensors
 from splitbed.v1.nodes_pb2 import Input, RandomTensors
 from splitbed.v1.tensors_pb2 import TensorHeader

@@ -21,12 +21,12 @@ from splitbed.node.delivery import CutPart
 from splitbed.node.model_info import ModelInfo, info_of, model_message
 from splitbed.node.parts.held import HeldParts
 from splitbed.node.serve import InFlight
-from splitbed.node.stations import work
+from splitbed.node.shared import work
+from splitbed.node.source.inputs import Source
 from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.references import References
-from splitbed.node.stations.source import Source
 from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
@@ -69,7 +69,7 @@ class Crowd:
     def come(self, ue: int, queues: nodes_pb2.Queues) -> None:
         """A UE is there, and told what to do with its frames, as the edge is."""
         passing = node_of(self.folder, f"ue-{ue}")
-        passing.far = {"edge": (edge := Dialled("edge", self.address))}
+        passing.neighbours.far = {"edge": (edge := Dialled("edge", self.address))}
         # a connection of its own, as of a process of its own
         own = [*edge._options, ("grpc.use_local_subchannel_pool", 1)]
         edge._channel = grpc.insecure_channel(self.address, own)
@@ -136,7 +136,7 @@ def crowd(stored: StoredModel, folder: Path, ues: int, **queues: Any) -> Iterato
         found.load(edge, Span(CUT, stored.graph.n))
         for ue in range(1, ues + 1):
             found.come(ue, nodes_pb2.Queues(in_flight=1, most=4, **{"workers": 1, **queues}))
-            stack.callback(found.ues[ue].far["edge"].close)
+            stack.callback(found.ues[ue].neighbours.far["edge"].close)
         yield found
 
 
@@ -255,7 +255,10 @@ def test_frames_out_of_order_or_twice_are_refused_and_hurt_nobody_else(
         found.run(1, [1])
         own = found.ues[2].frames
         tensors = own.held.of(Span(0, CUT)).run(own.source.tensors(0))
-        with pytest.raises(NodeError, match=why), found.ues[2].far["edge"].stream() as stream:
+        with (
+            pytest.raises(NodeError, match=why),
+            found.ues[2].neighbours.far["edge"].stream() as stream,
+        ):
             for number in numbers:
                 sent(stream, FrameHeader(frame=number, assignment=2, at=1), tensors)
             for number in numbers:
@@ -273,7 +276,10 @@ def test_frames_for_the_assignment_of_another_ue_are_refused_and_that_one_goes_o
         own = found.ues[2].frames
         tensors = own.held.of(Span(0, CUT)).run(own.source.tensors(0))
         why = r"refused a frame of assignment 1 from the node at \S+: they come from ue-1, the node"
-        with pytest.raises(NodeError, match=why), found.ues[2].far["edge"].stream() as stream:
+        with (
+            pytest.raises(NodeError, match=why),
+            found.ues[2].neighbours.far["edge"].stream() as stream,
+        ):
             sent(stream, FrameHeader(frame=1 << 40, assignment=1, at=1), tensors)
             stream.receive_frame(1 << 40, 1)
         for ue in found.ues:
@@ -286,8 +292,8 @@ def test_whose_connection_has_gone_may_be_followed_by_another_of_the_same_ue(
 ) -> None:
     with crowd(stored, tmp_path, 1) as found:
         found.run(1, [1])
-        found.ues[1].far["edge"].close()
-        until(lambda: not found.edge._senders._known)
-        found.ues[1].far = {"edge": (again := Dialled("edge", found.address))}
+        found.ues[1].neighbours.far["edge"].close()
+        until(lambda: not found.edge.neighbours._senders._known)
+        found.ues[1].neighbours.far = {"edge": (again := Dialled("edge", found.address))}
         found.run(1, [2])
         again.close()

@@ -17,10 +17,11 @@ from queue import Empty, Full, Queue
 from threading import Event, Lock
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
-from splitbed.node.stations.frames import NUMBERS, Frame
+from splitbed.node.source.inputs import MAX_INPUTS
+from splitbed.node.source.queue import Due, SourceQueue
+from splitbed.node.stations.frame import Frame
+from splitbed.node.stations.frames import NUMBERS
 from splitbed.node.stations.passing import Passing
-from splitbed.node.stations.source import MAX_INPUTS
-from splitbed.node.stations.source_queue import Due, SourceQueue
 from splitbed.v1 import nodes_pb2
 from splitbed.workers.wanted import check_wanted, held_in_turn
 

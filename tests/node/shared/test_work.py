@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from splitbed.errors import NodeError
-from splitbed.node.stations.line import Sharing
-from splitbed.node.stations.work import Ran, Work
+from splitbed.node.shared.line import Sharing
+from splitbed.node.shared.work import Ran, Work
 from splitbed.tensors import Tensors
 from splitbed.workers.wanted import WANTED
 from tests.shared_machine import until

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splitbed.node.stations.source_queue import SourceQueue
+from splitbed.node.source.queue import SourceQueue
 
 
 def served(queue: SourceQueue, service: int, carriers: int = 1) -> tuple[list[int], list[int]]:

@@ -1,0 +1,119 @@
+"""How a frame is sent on: when there is room for it on the link, then what is to be said of it."""
+
+from contextlib import suppress
+from time import monotonic, monotonic_ns, sleep
+
+from splitbed.errors import FrameDropped, NodeError, SplitbedError
+from splitbed.messages import Received
+from splitbed.node.stations.assignment import Assignment
+from splitbed.node.stations.frame import Frame
+from splitbed.node.stream import Stream
+from splitbed.node.streams.incoming import Key
+from splitbed.node.streams.window import LEAST_BYTES
+from splitbed.telemetry import tell_bytes, tell_stages
+from splitbed.timeline import WAIT
+from splitbed.v1.tensors_pb2 import Arrived, Dropped, Failure, Header, Report
+from splitbed.wire import nbytes
+from splitbed.workers.wanted import sleep_until
+
+_MOST_WORDS = 2000
+_ARRIVES_S = 0.002
+"""Nodes may share their processors: who gets a frame has them to himself until it is there."""
+
+
+def send(frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
+    """Send it on, then, off the clock, what is to be said of it.
+
+    Nothing of it is sent where this raises that it goes no further. It is ``awaited`` back on
+    that stream.
+    """
+    if frame.place is not None:
+        frame.told()  # refused now, and alone, if it is
+    with frame.step("send"):
+        _await_room(frame, stream)
+        if awaited:
+            stream.incoming.expect(frame.key)
+        send_data(frame, stream)
+        if frame.comes_back:  # nothing is computed for it
+            report(frame, stream)
+    frame.leave()
+    if not frame.comes_back:
+        report(frame, stream)
+
+
+def send_data(frame: Frame, stream: Stream) -> None:
+    """Send it on alone; a report must follow."""
+    assert frame.hop is not None
+    sent_ns = monotonic_ns()
+    stream.rate_mbit = frame.hop.rate_mbit or None
+    stream.send(frame.header(), frame.tensors)
+    frame.timeline.add(frame.hop.name, sent_ns, monotonic_ns())
+
+
+def report(frame: Frame, stream: Stream) -> None:
+    """Say what was done with it so far, and how far its outputs are off."""
+    if not frame.comes_back and frame.place is None:
+        sleep(_ARRIVES_S)
+    said = Report(
+        stages=frame.stages,
+        max_abs_diff=frame.max_abs_diff,
+        frame=frame.number,
+        assignment=frame.assignment.number,
+        at=frame.at + 1,
+    )
+    stream.send(Header(report=said))
+
+
+def _await_room(frame: Frame, stream: Stream) -> None:
+    """Until the link can take it, where several are under way; a wait like any other."""
+    size = nbytes(frame.tensors)
+    if frame.hop is None or not _counted(frame.assignment, frame.at, size):
+        return
+    since_ns, key = monotonic_ns(), (frame.assignment.number, frame.number)
+    if waits := (early_s := stream.window.early_s(monotonic())) > 0:
+        sleep_until(monotonic() + early_s)
+    rate_mbit, rtt_ms = frame.hop.rate_mbit, frame.hop.rtt_ms
+    while not stream.window.enter(key, size, rate_mbit, rtt_ms, monotonic()):
+        waits = True
+        stream.find(Key("arrived"))
+    if waits:
+        frame.timeline.add(WAIT, since_ns, monotonic_ns())
+
+
+def say_arrived(frame: Frame, stream: Stream) -> None:
+    """Say that it is here whole, where its sender counts what is on its way."""
+    size = frame.crossed.bytes if frame.crossed else 0
+    if _counted(frame.assignment, frame.at - 1, size):
+        number = frame.assignment.number
+        stream.send(Header(arrived=Arrived(frame=frame.number, assignment=number)))
+
+
+def say_lost(stream: Stream, received: Received, error: SplitbedError) -> None:
+    """Why a frame goes no further, to a node that waits for it; or is gone, too."""
+    of = received.header.frame
+    if isinstance(error, FrameDropped):
+        dropped = Dropped(frame=of.frame, assignment=of.assignment, node=error.node)
+        header = Header(dropped=dropped)
+    else:
+        failure = Failure(frame=of.frame, assignment=of.assignment)
+        failure.reason = str(error)[:_MOST_WORDS]
+        header = Header(failure=failure)
+    with suppress(NodeError):
+        stream.send(header)
+
+
+def tell(frame: Frame) -> None:
+    """Count what was done with it here, once it is on its way: sending needs the turn."""
+    tell_stages(frame.timeline)
+    if (crossed := frame.crossed) is not None:
+        gives = frame.assignment.itinerary[frame.at - 1].gives
+        tell_bytes(crossed.name, gives, crossed.bytes)
+    if frame.hop is not None:
+        gives = frame.assignment.itinerary[frame.at].gives
+        tell_bytes(frame.hop.name, gives, nbytes(frame.tensors))
+
+
+def _counted(assignment: Assignment, at: int, size: int) -> bool:
+    """Whether a frame of such a size is counted on its way from that station."""
+    queues, rate_mbit = assignment.queues, assignment.hops[at].rate_mbit
+    return queues is not None and queues.in_flight > 1 and rate_mbit > 0 and size >= LEAST_BYTES
