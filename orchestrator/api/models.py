@@ -10,7 +10,7 @@ from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.api.transit_options import GrowthWords, IncrementsWords, ModelSweepWords
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.scenarios.clause_10_6 import leave
+from orchestrator.scenarios.transit.clause_10_6 import leave
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.asked import model_sweep as asked_for
 from orchestrator.transit.growth.row import GrowthRow

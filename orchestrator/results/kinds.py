@@ -6,7 +6,7 @@ capacity.json, beside run.json  what a pair carries
 What a command takes it says itself; of what it does not take, this says what does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -34,8 +34,9 @@ class Kind:
         """Raise UsageError for a run of this kind, called so, where another kind is needed."""
         raise UsageError(
             f"{name} is a run of `orchestrate {self.command}`, which this does not take: its rows"
-            f" are in {self.table}, `orchestrate crosscheck` holds it against another, `orchestrate"
-            f" pack` makes an archive of it, and `orchestrate {self.command}` measures one again"
+            f" are in {self.table}, `orchestrate report --tr` lays them out, `orchestrate"
+            f" crosscheck` holds it against another, `orchestrate pack` makes an archive of it, and"
+            f" `orchestrate {self.command}` measures one again"
         )
 
 
@@ -58,7 +59,7 @@ def transit_folder(path: Path) -> Path | None:
 
     None where there is none, and of a sweep. UsageError where a scenario has several.
     """
-    found = [] if SWEEP.is_in(path) else [*_in_transit(path)]
+    found = [] if SWEEP.is_in(path) else transit_folders(path)
     if len(found) > 1 and found[0] != path:
         names = ", ".join(one.name for one in found)
         raise UsageError(f"{path} has several runs of models: give one, {names}")
@@ -68,16 +69,16 @@ def transit_folder(path: Path) -> Path | None:
 def check_sweep(path: Path, name: str | Path) -> None:
     """Raise UsageError where a folder, called so, has runs of other kinds than sweeps alone."""
     if not SWEEP.is_in(path):
-        for folder in _in_transit(path):
+        for folder in transit_folders(path):
             kind = kind_in(folder)
             assert kind is not None
             kind.refuse(name if folder == path else f"{name}/{folder.name}")
 
 
-def _in_transit(path: Path) -> Iterator[Path]:
-    for folder in (path, *sorted(path.glob("*/"))):
-        if any(kind.is_in(folder) for kind in IN_TRANSIT):
-            yield folder
+def transit_folders(path: Path) -> list[Path]:
+    """Where runs of models in transit have begun: in a folder, or in those that it holds."""
+    folders = (path, *sorted(path.glob("*/")))
+    return [one for one in folders if any(kind.is_in(one) for kind in IN_TRANSIT)]
 
 
 class TransitRecord(Record, frozen=True, kw_only=True):

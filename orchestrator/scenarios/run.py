@@ -29,7 +29,6 @@ from orchestrator.results.run_folder import (
     check_free,
     write_new,
 )
-from orchestrator.scenarios import increments_run, models_run
 from orchestrator.scenarios.clause_10_3 import detection_tables
 from orchestrator.scenarios.clause_10_5 import call_tables, is_call, quality_table
 from orchestrator.scenarios.quantisation import run as quantisation
@@ -41,6 +40,7 @@ from orchestrator.scenarios.tables import (
     profile_tables,
     verification_table,
 )
+from orchestrator.scenarios.transit import increments, models
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import prepared
 from orchestrator.transit.increments.row import IncrementRow
@@ -87,8 +87,8 @@ def _checked(name: str, options: Mapping[str, object], annotations: Path | None)
         if annotations:
             raise UsageError("--annotations is for scenarios that find key points")
         if scenario.increments:
-            return increments_run.checked(scenario, options)
-        return models_run.checked(scenario, options)
+            return increments.checked(scenario, options)
+        return models.checked(scenario, options)
     if "coder_name" in options:
         raise UsageError(
             f"--coder is for scenarios that send a whole model, as 10.1: the scenario"
@@ -155,12 +155,12 @@ def in_increments(folder: Path) -> bool:
 
 def run_increments(folder: Path, told: Told) -> list[Outcome[IncrementRow]]:
     """Run that one, or go on with it. Raises SplitbedError."""
-    return increments_run.run(_begun(folder), folder, told)
+    return increments.run(_begun(folder), folder, told)
 
 
 def run_models(folder: Path, told: Told) -> Outcome[ModelRow]:
     """Run that one, or go on with it. Raises SplitbedError."""
-    return models_run.run(_begun(folder), folder, told)
+    return models.run(_begun(folder), folder, told)
 
 
 def _begun(folder: Path) -> Scenario:

@@ -1,6 +1,8 @@
 """Tables that any results begin with: the model, its parts, both nodes, the verification."""
 
+import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.ask.split_point import cut_name
 from orchestrator.checks.verify import Verification
@@ -19,6 +21,23 @@ _CLAUSE_MB_NOTE = (
     "120.731 and 28.840 MB in 10.3.8.1) fit units of 1,024,000 bytes, so sizes are given in "
     "those, too."
 )
+
+
+def written_sheets(
+    folder: Path, titles: Mapping[str, str], notes: Mapping[str, str] | None = None
+) -> list[Sheet]:
+    """The tables of these names that a scenario wrote; none of those that it has not yet."""
+    return [
+        _written(file, title, (notes or {}).get(name, ""))
+        for name, title in titles.items()
+        if (file := folder / f"table-{name}.csv").is_file()
+    ]
+
+
+def _written(file: Path, title: str, note: str) -> Sheet:
+    with file.open(newline="") as stream:
+        heads, *lines = csv.reader(stream)
+    return Sheet(title, heads, lines, (note,) if note else ())
 
 
 def model_sheet(model: ModelFacts, caption: str, precision: str, *, clause_mb: bool) -> Sheet:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orchestrator.ask.flow import FLOWS, UPLINK, at_node
 from orchestrator.ask.topology import called
 from orchestrator.checks.verify import Verification
-from orchestrator.reports.sheet import markdown_text
+from orchestrator.reports.sheet import Sheet, markdown_text
 from orchestrator.results.columns import csv_text
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.profile import NodeProfile, Profile
@@ -37,6 +37,11 @@ class Table:
             *([markdown_text(_text(v)) for v in line.values()] for line in self.lines),
         ]
         return f"## {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in texts)
+
+    def sheet(self, *notes: str) -> Sheet:
+        """As a document prints it."""
+        lines = [[_text(value) for value in line.values()] for line in self.lines]
+        return Sheet(self.title, list(self.lines[0]), lines, notes)
 
 
 def _text(value: object) -> str:

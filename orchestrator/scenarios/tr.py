@@ -4,33 +4,34 @@
     clause 2       who measured what, on which machines, with which versions and hashes
     clause 10.x    the tables of the clause that fits the model, with its headings
 
-A folder of a scenario has all three, that of a plain sweep the last two.
+A folder of a scenario has all three, that of a plain sweep the last two; so have runs of models in
+transit.
 """
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import HEADINGS, Scenario, load_scenario
-from orchestrator.checks.verify import NOT_KEPT, read_csv
+from orchestrator.checks.verify import read_csv
 from orchestrator.reports.sheet import PACKAGES, Sheet, latex_text, markdown_text
-from orchestrator.results.facts import InputFacts, ModelFacts, NodeFacts
-from orchestrator.results.kinds import check_sweep
+from orchestrator.results.kinds import IN_TRANSIT, kind_in
 from orchestrator.results.reading import read, sweep_folder
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import SCENARIO_FILE, RunFolder
 from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
 from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300
 from orchestrator.scenarios.clause_10_5 import SUPER_RESOLUTION, is_call
+from orchestrator.scenarios.conditions import conditions
 from orchestrator.scenarios.quantisation.tables import sheets
 from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
 from orchestrator.scenarios.tables import finds
+from orchestrator.scenarios.transit.document import results
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
 
 VERIFICATION_FILE, MODEL_FILE, SWEEP_FOLDER = "verification.csv", "table-model.csv", "sweep"
-NAMED_INPUTS = 4  # those beyond stand in run.json
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ def tr_tables(folder: Path, format_name: str = "md") -> str:
 
 def _document(folder: Path) -> list[Block]:
     if not (folder / SCENARIO_FILE).is_file():
-        return _results(folder, None)
-    check_sweep(folder, folder)
+        return _in_transit(folder, 1) if _is_in_transit(folder) else _results(folder, None)
     scenario = load_scenario(str(folder / SCENARIO_FILE))
+    if not scenario.sweep:
+        return _template(scenario) + _in_transit(folder, 2)
     found = _template(scenario) + _results(folder / SWEEP_FOLDER, folder)
     found += sheets(folder)
     for other in scenario.also:  # in a folder of its name, where it has begun
@@ -87,6 +89,15 @@ def _template(scenario: Scenario) -> list[Block]:
         if text := getattr(scenario, field).strip():
             found += [Heading(2, heading), *map(Prose, text.split("\n\n"))]
     return found
+
+
+def _is_in_transit(folder: Path) -> bool:
+    return kind_in(folder) in IN_TRANSIT
+
+
+def _in_transit(folder: Path, level: int) -> list[Block]:
+    place, blocks = results(folder)
+    return [Heading(level, f"Results ({place})"), *blocks]
 
 
 def _results(path: Path, scenario: Path | None) -> list[Block]:
@@ -125,47 +136,16 @@ def _task(run: RunRecord) -> str:
     return ZOO[name].task if name in ZOO else str(run.asked.get("task") or "")
 
 
-def _conditions(run: RunRecord) -> list[Block]:
-    """What clause 2 asks of results, as sentences."""
-    facts, model = run.conditions, run.model
-    verdict = run.verdict or "none, since the run has not ended"
-    versions = [f"{name} {number}" for name, number in facts.edge.packages.items()]
-    found = [
-        f"Measured {facts.started or 'at a time that was not kept'} with Splitbed, commit "
-        f"{facts.git_commit or 'not known'}. Verdict of its own checks: {verdict}.",
-        *run.reasons,
-        f"UE: {_node(facts.ue)}; edge: {_node(facts.edge)}; {facts.os or 'system not kept'}, "
-        f"Python {facts.python or NOT_KEPT}. Versions: {', '.join(versions) or NOT_KEPT}.",
-        f"Anchor model: {_title(model)}, weights: {model.weights}, sha256 "
-        f"{model.sha256 or NOT_KEPT}, md5 {model.md5 or NOT_KEPT}.",
-        _inputs(model.inputs),
-        f"Link: shaped by {facts.link_backend or 'what was not kept'} in each direction, "
+def _conditions(run: RunRecord) -> list[str]:
+    backend = run.conditions.link_backend or "what was not kept"
+    verdict = f"Verdict of its own checks: {run.verdict or 'none, since the run has not ended'}."
+    times = (
+        f"Link: shaped by {backend} in each direction, "
         "its rate and round trip proved before and after each cell. Times are medians of the "
         "counted frames, with the interval of the median in brackets, and what it covers; "
-        "pre-processing is left out of them (clause 10.2.6).",
-        *facts.warnings,
-    ]
-    if model.weights.startswith("seeded"):
-        found.append(
-            "The weights are seeded, not trained: times and sizes hold, accuracies and what codecs "
-            "cost of them do not."
-        )
-    return [*found, "Note: these results have not yet been cross-checked."]
-
-
-def _node(facts: NodeFacts) -> str:
-    cpus = "?" if facts.cpus is None else facts.cpus
-    return f"{facts.cpu or 'processor not kept'}, {cpus} CPUs"
-
-
-def _title(model: ModelFacts) -> str:
-    return f"{model.name} ({ZOO[model.name].title})" if model.name in ZOO else model.name
-
-
-def _inputs(inputs: Sequence[InputFacts]) -> str:
-    named = [f"{one.name} (sha256 {one.sha256 or NOT_KEPT})" for one in inputs[:NAMED_INPUTS]]
-    more = [f"and {left} more, in run.json"] if (left := len(inputs) - len(named)) > 0 else []
-    return f"Inputs: {', '.join(named + more) or NOT_KEPT}."
+        "pre-processing is left out of them (clause 10.2.6)."
+    )
+    return conditions(run.conditions, run.model, [verdict, *run.reasons], times)
 
 
 def _verification(scenario: Path) -> list[Block]:

@@ -36,7 +36,7 @@ def report(
     from orchestrator.results.run_folder import check_new
 
     limits = [parse(text) for text in threshold or ()]
-    runs = runs_in(run)
+    runs = runs_in(run) if limits or not tr else []  # of models in transit there are tables alone
     check_new(out)
     if tr:
         _put(_tr(run, format or "md"), out)

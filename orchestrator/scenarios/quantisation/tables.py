@@ -1,6 +1,5 @@
 """The tables of clause 9.4: precision by class and sequence, sizes, times, splits; side by side."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +11,7 @@ from orchestrator.results.records import Accuracy
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.quantisation.versions import Version
+from orchestrator.scenarios.sheets import written_sheets
 from orchestrator.scenarios.tables import Line, Table, profile_tables
 
 TABLES_FILE, MEAN = "tables.md", "mean"
@@ -52,18 +52,7 @@ def leave(
 
 def sheets(folder: Path) -> list[Sheet]:
     """The tables that :func:`leave` wrote, as a document prints them; none where it has not yet."""
-    return [
-        _sheet(file, title)
-        for name, title in _TITLES.items()
-        if (file := folder / f"table-{name}.csv").is_file()
-    ]
-
-
-def _sheet(file: Path, title: str) -> Sheet:
-    with file.open(newline="") as stream:
-        heads, *lines = csv.reader(stream)
-    notes = (_AP_NOTE,) if file.stem == "table-precision" else ()
-    return Sheet(title, heads, lines, notes)
+    return written_sheets(folder, _TITLES, {"precision": _AP_NOTE})
 
 
 def _precision(found: Precision) -> list[Line]:

@@ -52,7 +52,9 @@ def write_scenario(path: Path, **fields: object) -> None:
 def table(text: str, caption: str) -> list[dict[str, str]]:
     """The lines of the first table whose caption has these words, by its headings."""
     lines = text.partition(caption)[2].splitlines()[2:]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[: lines.index("")]]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines[: [*lines, ""].index("")]
+    ]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
 

@@ -14,7 +14,7 @@ from netem.spec import LinkSpec, symmetric
 from orchestrator.results.kinds import TransitRecord
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.scenarios.clause_10_6 import leave, tables
+from orchestrator.scenarios.transit.clause_10_6 import leave, tables
 from orchestrator.transit.delivery import Delivery
 from orchestrator.transit.increments import sensitivity
 from orchestrator.transit.increments.asked import Incremental, incremental
@@ -135,7 +135,7 @@ def test_over_links_the_first_answer_and_the_full_accuracy_are_told_both_ways(
 def test_the_published_sizes_are_the_clauses() -> None:
     if not PUBLISHED.is_file():
         pytest.skip(f"the clause's table is not at {PUBLISHED}")
-    from orchestrator.scenarios import clause_10_6
+    from orchestrator.scenarios.transit import clause_10_6
 
     with PUBLISHED.open(newline="") as file:
         rows = list(csv.DictReader(file))

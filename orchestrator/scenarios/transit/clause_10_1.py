@@ -9,21 +9,42 @@ from pathlib import Path
 
 from orchestrator.scenarios.tables import Line, Table
 from orchestrator.transit.row import ModelRow
+from splitbed.zoo import ZOO
 
 FIGURE = "figure-10.1.9-1.png"
 MARGIN = 0.05
 """How far above the anchor's a word error rate may be (clause 10.1.9)."""
 WANTED = 5
 """Test configurations of a method within that."""
+TITLES = {
+    "model": "Anchor model (table 10.1.4-1), label selector",
+    "configurations": "Test configurations (clause 10.1.9)",
+    "methods": f"Configurations within werAnc + {MARGIN:g}",
+    "waits": "Time to the first transcript, ms",
+    "best": "The shortest wait at each rate",
+}
+WORDS = "1 - WER"
+"""How the metric of recognisers begins."""
 
 
-def tables(rows: Sequence[ModelRow], parameters: int, repaired: Mapping[str, float]) -> list[Table]:
+def recognises(rows: Sequence[ModelRow]) -> bool:
+    """Whether these are of a recogniser, which the clause is about."""
+    return bool(rows) and rows[0].metric_name.startswith(WORDS)
+
+
+def parameters_of(rows: Sequence[ModelRow]) -> int:
+    """How many the model has: as the zoo says, or as are so large."""
+    name = rows[0].model_name
+    return (ZOO[name].parameters if name in ZOO else 0) or rows[0].anc_size // 4
+
+
+def tables(rows: Sequence[ModelRow], repaired: Mapping[str, float]) -> list[Table]:
     """The tables of the clause, and what it leaves out: the wait for the first transcript.
 
     ``repaired`` are the rates of transcripts that a vocabulary repaired, by coder, that of the
     anchor model under its own name; none where there is no vocabulary.
     """
-    points = _points(rows, repaired)
+    points, parameters = _points(rows, repaired), parameters_of(rows)
     anchor: Line = {
         "model": rows[0].model_name,
         "numParam_M": round(parameters / 1e6, 1),
@@ -31,15 +52,10 @@ def tables(rows: Sequence[ModelRow], parameters: int, repaired: Mapping[str, flo
         "werAnc_pct": _pct(_wer(rows[0].anc_perf)),
         **_repaired(rows[0].model_name, repaired),
     }
-    found = [
-        Table("model", "Anchor model (table 10.1.4-1), label selector", [anchor]),
-        Table("configurations", "Test configurations (clause 10.1.9)", points),
-        Table("methods", f"Configurations within werAnc + {MARGIN:g}", _methods(points)),
-    ]
+    found = {"model": [anchor], "configurations": points, "methods": _methods(points)}
     if linked := [row for row in rows if row.startup_ms is not None]:
-        found.append(Table("waits", "Time to the first transcript, ms", _waits(linked)))
-        found.append(Table("best", "The shortest wait at each rate", _best(linked)))
-    return found
+        found |= {"waits": _waits(linked), "best": _best(linked)}
+    return [Table(name, TITLES[name], lines) for name, lines in found.items()]
 
 
 def plot(rows: Sequence[ModelRow], file: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from orchestrator.ask.scenario_file import Scenario
 from orchestrator.results.run_folder import RunFolder, check_free
-from orchestrator.scenarios import clause_10_1
-from orchestrator.scenarios.repaired import repaired_rates
 from orchestrator.scenarios.tables import Table
+from orchestrator.scenarios.transit import clause_10_1
+from orchestrator.scenarios.transit.repaired import repaired_rates
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep, model_sweep
@@ -25,13 +25,10 @@ from orchestrator.transit.run import MODELS, run_model_sweep
 from splitbed.command import say
 from splitbed.errors import UsageError
 from splitbed.model_coders import coder_named, lacking
-from splitbed.zoo import ZOO
 
 MODELS_FOLDER, TABLES_FILE = "models", "tables.md"
 TAKES = {"input": "data_set_name"} | {one: one for one in ("coder_name", "bw", "weights", "runs")}
 """Option of a scenario -> option of a model sweep."""
-WORDS = "1 - WER"
-"""How the metric of recognisers begins."""
 
 
 def checked(scenario: Scenario, options: Mapping[str, object]) -> Scenario:
@@ -105,12 +102,11 @@ def _leave(
 def _tables(
     asked: ModelSweep, rows: Sequence[ModelRow], folder: Path, local: LocalModel | None
 ) -> list[Table]:
-    if asked.config is None or local is None or not rows[0].metric_name.startswith(WORDS):
+    if asked.config is None or local is None or not clause_10_1.recognises(rows):
         return [Table("models", "Models in transit", [asdict(row) for row in rows])]
     judged = dict.fromkeys(row.coder_name for row in rows if row.rec_perf is not None)
     anchor = AnchorScenario(local, asked.config).path
     files = {name: file_of(folder / MODELS_FOLDER, asked, name, anchor.suffix) for name in judged}
     repaired = repaired_rates(local, {rows[0].model_name: anchor, **files})
-    named = ZOO[asked.model_name].parameters if asked.model_name in ZOO else 0
     clause_10_1.plot(rows, folder / clause_10_1.FIGURE)
-    return clause_10_1.tables(rows, named or rows[0].anc_size // 4, repaired)
+    return clause_10_1.tables(rows, repaired)

@@ -6,12 +6,17 @@ from itertools import groupby
 from operator import attrgetter
 
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.scenarios.increments_plot import plot, sent
 from orchestrator.scenarios.tables import Line, Table
+from orchestrator.scenarios.transit.increments_plot import plot, sent
 from orchestrator.transit.increments.row import AT_ONCE, COARSE, UPDATE, IncrementRow
 
 TABLES_FILE, PICTURE_FILE = "tables.md", "accuracy-over-time.png"
-_TITLES = {
+TITLES = {
+    "10.6.14": "Table 10.6.14",
+    "10.6-links": "Over links: seconds from the request",
+    "10.6-published": "Beside the published sizes",
+}
+_VERSIONS = {
     AT_ONCE: "High-Precision Model",
     COARSE: "Low-Precision Model",
     UPDATE: "Model Update*",
@@ -19,15 +24,17 @@ _TITLES = {
 _NOTE = (
     "* The accuracy is that of the model after the update. Start-up latency is the clause's sum of "
     "encoding, decoding and reconstruction, and has no link in it; what was measured over links is "
-    "in the table below. Bitstreams are in MB of 10^6 bytes.\n"
+    "in the table below. Bitstreams are in MB of 10^6 bytes."
 )
 _WHY_NOT_ALIKE = (
     "Low precision and an update that is exact hold all that high precision does, so their "
     "bitstreams together are about as large. Those that the clause publishes are half as large "
     "(ResNet18: 9.11 and 0.67 of 20.47 MB): such an update cannot be exact, and with MobileNet_v2 "
     "44.43 % came of it where high precision had 44.91 %. So the ratio of low to high is what may "
-    "be compared.\n"
+    "be compared."
 )
+
+NOTES = {"10.6.14": _NOTE, "10.6-published": _WHY_NOT_ALIKE}
 
 
 @dataclass(frozen=True)
@@ -50,14 +57,13 @@ def tables(rows: Sequence[IncrementRow]) -> list[Table]:
     """The clause's table, that of the links, and the published sizes where the case is the same."""
     models = [list(group) for _, group in groupby(rows, attrgetter("model_name"))]
     first = [_first_link(model) for model in models]
-    made = [Table("10.6.14", "Table 10.6.14", [_line(row) for one in first for row in one])]
+    found = {"10.6.14": [_line(row) for one in first for row in one]}
     if any(row.bw_mbit is not None for row in rows):
-        lines = [line for link in _by_link(rows).values() for line in _over_link(link)]
-        made.append(Table("10.6-links", "Over links: seconds from the request", lines))
-    beside = [line for one in first for line in _beside(one)]
-    if beside:
-        made.append(Table("10.6-published", "Beside the published sizes", beside))
-    return made
+        links = _by_link(rows).values()
+        found["10.6-links"] = [line for link in links for line in _over_link(link)]
+    if beside := [line for one in first for line in _beside(one)]:
+        found["10.6-published"] = beside
+    return [Table(name, TITLES[name], lines) for name, lines in found.items()]
 
 
 def leave(rows: Sequence[IncrementRow], folder: RunFolder, heading: str = "") -> None:
@@ -65,11 +71,14 @@ def leave(rows: Sequence[IncrementRow], folder: RunFolder, heading: str = "") ->
     made = tables(rows)
     for table in made:
         folder.replace(f"table-{table.name}.csv", table.csv())
-    notes = {"10.6.14": _NOTE, "10.6-published": _WHY_NOT_ALIKE}
-    texts = [f"{one.markdown()}\n{notes.get(one.name, '')}" for one in made]
+    texts = [f"{one.markdown()}\n{_paragraph(one.name)}" for one in made]
     folder.replace(TABLES_FILE, "\n".join([heading, *texts] if heading else texts))
     if any(row.since_request_ms is not None for row in rows):
         plot(list(_by_link(rows).values()), folder.path / PICTURE_FILE)
+
+
+def _paragraph(table: str) -> str:
+    return f"{NOTES[table]}\n" if table in NOTES else ""
 
 
 def _first_link(rows: Sequence[IncrementRow]) -> list[IncrementRow]:
@@ -84,7 +93,7 @@ def _by_link(rows: Sequence[IncrementRow]) -> dict[tuple[object, ...], list[Incr
 
 def _line(row: IncrementRow) -> Line:
     return {
-        "": _TITLES[row.version],
+        "": _VERSIONS[row.version],
         "Dataset": row.data_set_name,
         "Model": row.model_name,
         "Precision": row.precision_bit if row.precision_bit > 0 else f"qp {row.precision_bit}",
@@ -125,7 +134,7 @@ def _beside(rows: Sequence[IncrementRow]) -> list[Line]:
     published = {AT_ONCE: clause.high, COARSE: clause.low, UPDATE: clause.update}
     return [
         {
-            "": _TITLES[version],
+            "": _VERSIONS[version],
             "Model": rows[0].model_name,
             "ours (MB)": sizes[version],
             "published (MB)": published[version],

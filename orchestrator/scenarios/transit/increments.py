@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.ask.scenario_file import Scenario
 from orchestrator.results.run_folder import RunFolder, check_free
-from orchestrator.scenarios.clause_10_6 import leave
+from orchestrator.scenarios.transit.clause_10_6 import leave
 from orchestrator.transit.increments.asked import Incremental, incremental
 from orchestrator.transit.increments.row import IncrementRow
 from orchestrator.transit.increments.run import INCREMENTS, run_incremental
