@@ -81,3 +81,31 @@ def test_outputs_of_another_kind_are_refused(wrong: Tensors) -> None:
 def test_boxes_of_no_picture_are_refused() -> None:
     with pytest.raises(UsageError, match="what size of picture"):
         TASK.decode(outputs(1), (TensorInfo("x", "FP32", (1, 7)),))
+
+
+def post_processed(count: float, *classes: float) -> Tensors:
+    name, most = "TFLite_Detection_PostProcess", len(classes)
+    return {
+        name: np.full((1, most, 4), (0.25, 0.5, 1, 0.75), np.float32),
+        f"{name}:1": np.array([classes], np.float32),
+        f"{name}:2": np.full((1, most), 0.5, np.float32),
+        f"{name}:3": np.array([count], np.float32),
+    }
+
+
+def test_tflites_own_boxes_are_fractions_with_the_top_first_and_count_classes_from_0() -> None:
+    found = TASK.decode(post_processed(2, 0, 89, 0), PICTURE)
+    assert [TASK.classes[place] for place in found["labels"]] == ["person", "toothbrush"]
+    assert found["boxes"].tolist() == [[0.5, 0.25, 0.75, 1.0]] * 2
+
+
+def test_what_tflites_operator_cannot_have_said_names_no_box() -> None:
+    found = TASK.decode(post_processed(1e9, np.nan, -np.inf, np.inf, 11), PICTURE)
+    assert not found["labels"].size
+    assert not TASK.decode(post_processed(np.nan, 0), PICTURE)["labels"].size
+
+
+def test_tflites_outputs_of_other_shapes_are_told() -> None:
+    outputs = post_processed(1, 0) | {"TFLite_Detection_PostProcess:3": np.zeros(2, np.float32)}
+    with pytest.raises(UsageError, match="and how many there are"):
+        TASK.decode(outputs, PICTURE)
