@@ -19,7 +19,7 @@ from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import SplitbedError
 from splitbed.flow import Span
 from splitbed.graphs.parts import Part, extract, extract_part, write_portable
@@ -78,7 +78,7 @@ class AccuracySet:
         self.judge = Judge(model, whole, self.inputs)
 
     def coded(
-        self, asked: Iterable[Configuration], ranges: Mapping[str, Range]
+        self, asked: Iterable[Configuration], known: Setting
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
         once = {one.coding: one for one in asked if not one.lossless}
@@ -88,7 +88,7 @@ class AccuracySet:
             self._note(
                 f"judging the accuracy of {own[0].split_name} {codecs} on {len(self.inputs)} frames"
             )
-            results = self._results(parts, own, ranges)
+            results = self._results(parts, own, known)
             for one in own:
                 if found := results.get(one.coding):
                     yield one, Coded(self.judge.judge(found), found)
@@ -102,13 +102,13 @@ class AccuracySet:
         self,
         asked_parts: Sequence[_Part],
         own: Sequence[Configuration],
-        ranges: Mapping[str, Range],
+        known: Setting,
     ) -> dict[Coding, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
         seen = self._seen() if any(one.calibrated for one in own) else set()
         found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
         with self._parts(asked_parts) as parts:
-            coders = self._coders(own, ranges)
+            coders = self._coders(own, known)
             for place, one in enumerate(self.inputs):
                 self._check()
                 crossing = parts[0].run(one.tensors)
@@ -126,21 +126,21 @@ class AccuracySet:
         return found
 
     def _coders(
-        self, own: Sequence[Configuration], ranges: Mapping[str, Range]
+        self, own: Sequence[Configuration], known: Setting
     ) -> dict[Coding, dict[int, Crossing]]:
         coders = {}
         for asked in own:
             try:
                 coders[asked.coding] = {
-                    k: self._there(k, codec, ranges) for k, codec in asked.coding
+                    k: self._there(k, codec, known) for k, codec in asked.coding
                 }
             except SplitbedError as error:  # its cells will say so, too
                 self._note(f"{asked.words}: {error}")
         return coders
 
-    def _there(self, k: int, codec: str, ranges: Mapping[str, Range]) -> Crossing:
+    def _there(self, k: int, codec: str, known: Setting) -> Crossing:
         """What a codec makes of what crosses a cut, as the node that gets it has it."""
-        encoder, decoder = (self._model.coder(k, codec, ranges) for _ in range(2))
+        encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
         return lambda crossing: decoder.decode(encoder.encode(crossing))
 
     def _seen(self) -> set[str]:

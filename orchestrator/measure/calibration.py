@@ -15,7 +15,7 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.calibration import calibrated, from_json, to_json
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import MachineError, NodeError, RunError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.media.datasets import open_dataset
@@ -32,6 +32,11 @@ class Calibration:
 
     frames: tuple[dict[str, str], ...]
     ranges: Mapping[str, Range]
+
+    @property
+    def known(self) -> Setting:
+        """What codecs are told."""
+        return Setting(self.ranges)
 
     def text(self) -> str:
         """As ``calibration.json`` holds it."""

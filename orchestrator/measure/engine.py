@@ -83,7 +83,7 @@ class Engine:
         if self._config.profile and not self._config.races:
             self._profile()
         self.calibrate(cells)
-        self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)
+        self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.known)
         self._judging.keep_whole(journal)
         self._prepared |= new
 
@@ -115,12 +115,12 @@ class Engine:
             cuts, note = dict.fromkeys(needing), self.watcher.note
             found = calibrate(self._config, self.bed.model, cuts, note=note)
             self.folder.replace(CALIBRATION_FILE, found.text())
-        self.parts.ranges = read_calibration(file.read_text()).ranges
+        self.parts.known = read_calibration(file.read_text()).known
 
     def judged(self, cells: Sequence[Cell]) -> dict[tuple[int, str], Accuracy]:
         """What lossy codecs of these cells cost, by the cut and the codec."""
         asked = [cell.configuration for cell in cells]
-        self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.ranges)
+        self._judging.judge_codecs(lambda: self._accuracy_set, asked, self.parts.known)
         found = {(one.k, one.codec): self._judging.accuracy_of(one) for one in asked}
         return {key: accuracy for key, accuracy in found.items() if accuracy}
 

@@ -17,7 +17,7 @@ from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.tasks.boxes import write_boxes
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors
@@ -40,7 +40,7 @@ class Judging:
         self,
         frames: Callable[[], AccuracySet],
         asked: Sequence[Configuration],
-        ranges: Mapping[str, Range],
+        known: Setting,
     ) -> None:
         """Judge every split with a lossy codec, where there is one, on the `frames`."""
         asked = [one for one in asked if one.coding not in self._coded]
@@ -49,7 +49,7 @@ class Judging:
         held = frames()
         self._accuracy = held.judge.whole
         measured = len(self._model.inputs)
-        for one, coded in held.coded(asked, ranges):
+        for one, coded in held.coded(asked, known):
             # the link's frames are of the first inputs; the others are judged and let go
             near = TensorFiles(self._model.stored.folder / f"coded-{len(self._coded)}")
             for place, result in coded.results.items():

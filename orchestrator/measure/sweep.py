@@ -34,7 +34,7 @@ from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 Remeasure = Literal["invalid"]
@@ -42,7 +42,7 @@ Remeasure = Literal["invalid"]
 
 
 Predicting = Callable[
-    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell], Mapping[str, Range]],
+    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell], Setting],
     Mapping[str, Prediction],
 ]
 """Predicts the times of cells from a profile, by their keys; is told what to say meanwhile."""

@@ -24,7 +24,7 @@ from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import SplitbedError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
@@ -182,19 +182,15 @@ class Bench:
         n = self._model.graph.n
         self.whole = self._point(Configuration(n, n, DEVICE_ANCHOR, NOTHING), taken, shared)
 
-    def points(
-        self, setups: Sequence[Configuration], ranges: Mapping[str, Range]
-    ) -> Iterator[RatePoint]:
+    def points(self, setups: Sequence[Configuration], known: Setting) -> Iterator[RatePoint]:
         """A point of each, in order of the cuts; those of one cut share the times of its parts."""
         for k in dict.fromkeys(setup.k for setup in setups):
             here = [_Measured(setup) for setup in setups if setup.k == k]
-            shared = self._measure(k, here, ranges)
+            shared = self._measure(k, here, known)
             for one in here:
                 yield one.failed or self._point(one.setup, one.taken, shared)
 
-    def _measure(
-        self, k: int, here: Sequence["_Measured"], ranges: Mapping[str, Range]
-    ) -> "_Taken":
+    def _measure(self, k: int, here: Sequence["_Measured"], known: Setting) -> "_Taken":
         """Run every frame through part 1 once, then through each codec and part 2.
 
         What the parts took, whose work is the same whatever the codec.
@@ -207,7 +203,7 @@ class Bench:
             for one in here:
                 with one.failing():
                     encoder, decoder = (
-                        self._model.coder(k, one.setup.codec, ranges) for _ in range(2)
+                        self._model.coder(k, one.setup.codec, known) for _ in range(2)
                     )
                     one.coders = encoder, decoder
             for frame in self._model.inputs:

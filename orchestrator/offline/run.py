@@ -35,6 +35,7 @@ from orchestrator.results.run_folder import (
     create,
 )
 from orchestrator.testbed.local import LocalModel, local_model
+from splitbed.codecs.stage import Setting
 from splitbed.command import say
 from splitbed.errors import RunError
 from splitbed.metrics.bd_rate import MIN_POINTS, bd_rate, quality_overlap
@@ -116,7 +117,7 @@ def _measure(
     links = config.links
     columns = [*POINT_COLUMNS, *(bound_column(link, links) for link in links), "error"]
     points = [bench.whole]
-    for point in bench.points(setups, calibration.ranges if calibration else {}):
+    for point in bench.points(setups, calibration.known if calibration else Setting()):
         points.append(point)
         folder.replace(POINTS_FILE, csv_text(columns, [p.row(links, config.fps) for p in points]))
         told = f"failed: {point.error}" if point.error else f"{point.kbit_per_frame:.1f} kbit"

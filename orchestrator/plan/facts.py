@@ -8,7 +8,7 @@ They are kept in the plan's folder: a plan of the same model can be made from th
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.model import SweptModel
 from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 from splitbed.graphs.mincut import Dag, dag_of
@@ -158,27 +158,28 @@ def take_facts(
     local: LocalModel,
     profile: Profile,
     note: Callable[[str], None],
-    ranges: Mapping[str, Range] | None = None,
+    known: Setting | None = None,
     *,
     judge: bool = True,
 ) -> Facts:
     """Code what crosses at each split, here, and `judge` what that costs in accuracy.
 
     Who does not, as a race, is in a hurry: each frame is coded once then. Codecs are calibrated
-    unless `ranges` are given. Raises UsageError for codecs that cannot be.
+    unless what is `known` of them is given. Raises UsageError for codecs that cannot be.
     """
     model, told = local.model, local.model.facts
     check_classes(model)
     setups = plan(config, local)
     _check_profile(profile, model, {k for setup in setups for k, _ in setup.coding})
-    if ranges is None:
+    if known is None:
         needing = cuts_to_calibrate(setups)
-        ranges = calibrate(config, model, needing, note=note).ranges if needing else {}
+        found = calibrate(config, model, needing, note=note) if needing else None
+        known = found.known if found else Setting()
     accuracies: dict[Configuration, Accuracy] = {}
     if judge and any(not setup.lossless for setup in setups):
-        coded = AccuracySet(config, model, lambda: None, note).coded(setups, ranges)
+        coded = AccuracySet(config, model, lambda: None, note).coded(setups, known)
         accuracies = {setup: one.accuracy for setup, one in coded}
-    bench = _Bench(local, ranges, ROUNDS if judge else 1)
+    bench = _Bench(local, known, ROUNDS if judge else 1)
     note(f"coding what crosses, at {len(setups)} splits and codecs")
     options = [bench.option(setup, accuracies.get(setup)) for setup in setups]
     uncoded = configurations(config, model, lambda _: [])
@@ -207,8 +208,8 @@ def _check_profile(profile: Profile, model: SweptModel, crossing: Collection[int
 class _Bench:
     """Measures options on one model; what crosses the last cut is held."""
 
-    def __init__(self, local: LocalModel, ranges: Mapping[str, Range], rounds: int) -> None:
-        self._local, self._model, self._ranges = local, local.model, ranges
+    def __init__(self, local: LocalModel, known: Setting, rounds: int) -> None:
+        self._local, self._model, self._setting = local, local.model, known
         self._rounds = rounds
         self._crossing: dict[tuple[int, int], list[Tensors]] = {}
         self._known: dict[tuple[int, str], Coded] = {}
@@ -244,7 +245,7 @@ class _Bench:
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
-        encoder, decoder = (self._model.coder(k, name, self._ranges) for _ in range(2))
+        encoder, decoder = (self._model.coder(k, name, self._setting) for _ in range(2))
         # a codec that knows the frame before would find each the same as that
         inputs = self._sequence if codec.sequential else self.inputs
         for _ in range(1 if codec.sequential else self._rounds):

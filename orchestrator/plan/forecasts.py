@@ -22,7 +22,7 @@ from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.prediction import Predictor
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.local import LocalModel
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 
 STEADY = Errors(0.97, 1.06)
 """Of the network, over a link that drops and delays nothing at random …"""
@@ -40,10 +40,10 @@ def forecasts(
     note: Callable[[str], None],
     profile: Profile,
     cells: Sequence[Cell],
-    ranges: Mapping[str, Range],
+    known: Setting,
 ) -> Mapping[str, Prediction]:
     """Of each cell, by its key. Raises UsageError for codecs that cannot be."""
-    facts = take_facts(config, local, profile, note, ranges, judge=False)
+    facts = take_facts(config, local, profile, note, known, judge=False)
     predictor = Predictor(profile, facts)
     options = {(one.configuration.cuts, one.configuration.coding): one for one in facts.options}
     full_ms, macs = profile.ue.steady_ms, local.model.facts.macs or 0

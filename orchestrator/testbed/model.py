@@ -18,7 +18,7 @@ from orchestrator.testbed.model_file import (
 )
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
-from splitbed.codecs.stage import Range, Setting
+from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.flow import Span
 from splitbed.graphs.graph import Graph
@@ -107,9 +107,9 @@ class SweptModel:
         outputs = self.graph.outputs
         return image_recipe(outputs[0]) if k == self.graph.n and len(outputs) == 1 else None
 
-    def coder(self, k: int, codec: str, ranges: Mapping[str, Range]) -> Coder:
+    def coder(self, k: int, codec: str, known: Setting) -> Coder:
         """A codec, new, bound to what crosses a cut: of cut 0, the input. Raises UsageError."""
-        setting = Setting(ranges, self.channels_last, self.picture_at(k))
+        setting = Setting(known.ranges, self.channels_last, self.picture_at(k), tables=known.tables)
         return codec_named(codec).bind(self.graph.cuts[k].tensors, setting)
 
 

@@ -13,7 +13,7 @@ from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.testbed.clocks import Clocks
-from orchestrator.testbed.loading.assignments import together
+from orchestrator.testbed.loading.assignments import check_tables, together
 from orchestrator.testbed.loading.given import give_input, give_model, give_reference
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.loading.sharing import at_node
@@ -206,7 +206,9 @@ class Pair:
             told = at_node(assignment, name, work, crowd=bool(self.ues))
             with self.nodes[name].asked(f"use {codecs or 'no codec'}"):
                 stub = rpc.StationsStub(self.nodes[name].channel)
-                yield stub.Assign(told, timeout=ANSWER_S)
+                answer: nodes_pb2.Assigned = stub.Assign(told, timeout=ANSWER_S)
+            check_tables(told, answer)
+            yield answer
 
     def limit_ue(
         self, request: nodes_pb2.LimitRequest, slower: float, ues: Sequence[str] = ()

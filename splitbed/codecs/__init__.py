@@ -6,6 +6,7 @@ entry-point group ``splitbed.codecs``, each a :class:`splitbed.codecs.stage.Stag
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,11 +14,12 @@ import numpy as np
 
 from splitbed.codecs import exact, floats, integers, pictures, video, zstd
 from splitbed.codecs.codec import MOST_REMEMBERED, Codec, Coder, NamedKind
+from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Range, Setting, StageKind
 from splitbed.errors import MachineError, UsageError, did_you_mean
 from splitbed.extensions import Extensible
 from splitbed.media.recipes import PictureRecipe
-from splitbed.tensors import TensorInfo
+from splitbed.tensors import TensorInfo, Tensors
 
 __all__ = ["CODECS", "GROUP", "RAW", "Codec", "Coder", "Known", "codec_named", "known"]
 
@@ -49,6 +51,7 @@ class Known(NamedTuple):
     lossless: bool
     calibrated: bool
     sequential: bool
+    fitted: bool
 
 
 def known() -> list[Known]:
@@ -58,10 +61,17 @@ def known() -> list[Known]:
         UsageError: an installed stage cannot be had; see :func:`codec_named`.
     """
     rows = [
-        Known(name, kind.summary, kind.lossless, kind.calibrated, kind.sequential)
+        Known(
+            name,
+            kind.summary,
+            kind.lossless,
+            kind.calibrated,
+            kind.sequential,
+            getattr(kind, "fitted", False),
+        )
         for name, kind in CODECS.items()
     ]
-    return [Known(RAW, "the numbers as they are", True, False, False), *rows]
+    return [Known(RAW, "the numbers as they are", True, False, False, False), *rows]
 
 
 @lru_cache(MOST_REMEMBERED)
@@ -103,12 +113,19 @@ def _try(codec: Codec) -> None:
     picture = PictureRecipe(64, 64)
     limits = Range(np.zeros(3, np.float32), np.ones(3, np.float32))
     info = TensorInfo("a picture", picture.datatype, picture.shape)
+    noise = np.random.default_rng(0)
     with suppress(MachineError):  # another machine may have what this one lacks
         try:
-            codec.bind([info], Setting({info.name: limits}, picture=picture))
+            setting = Setting({info.name: limits}, picture=picture)
+            if codec.fitted:
+                frames: list[Tensors] = [
+                    {info.name: noise.random(info.shape, np.float32)} for _ in range(2)
+                ]
+                setting = replace(setting, tables=fit(codec, [info], frames, setting))
+            codec.bind([info], setting)
         except UsageError as error:
             # of no use to who reads it: the picture that was tried
-            why = str(error).partition(f"cannot code {info.name}")[2].partition("): ")[2]
+            why = str(error).partition(info.name)[2].partition("): ")[2]
             if not why:
                 raise
             raise UsageError(f"the codec {codec.name} cannot be: {why}") from None

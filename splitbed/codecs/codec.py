@@ -7,11 +7,11 @@ Bound to the tensors of a cut, it is one end's coder.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
-from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind
+from splitbed.codecs.stage import Array, Dial, FittedKind, Setting, Stage, StageKind
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import DATATYPES, TensorInfo, Tensors
 from splitbed.workers.wanted import check_wanted
@@ -37,6 +37,19 @@ class NamedKind:
         if len(name) > MOST_LETTERS:
             raise UsageError(f"no {what} is called {name[:20]!r}… of {len(name)} letters")
         return [word.strip() for word in name.split("+")]
+
+    @property
+    def fitted(self) -> FittedKind | None:
+        """Its kind, where that is fitted to calibration frames."""
+        # a stage of a user's package need not say so
+        return cast(FittedKind, self.kind) if getattr(self.kind, "fitted", False) else None
+
+    def table(self, info: TensorInfo, setting: Setting) -> bytes | None:
+        """What it was fitted to, of `info`; UsageError where it had to be and was not."""
+        table = setting.tables.get((self.word, info.name))
+        if table is None and self.fitted and self.fitted.takes(info):
+            raise UsageError("it was not fitted to what crosses: calibrate it with frames first")
+        return table
 
     @classmethod
     def of(cls, word: str, kind: StageKind, what: str) -> Self:
@@ -69,6 +82,11 @@ class Codec:
     stages: tuple[NamedKind, ...]
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """Its stages, each as the name has it."""
+        return tuple(stage.word for stage in self.stages)
+
+    @property
     def lossless(self) -> bool:
         """Whether what comes back is what went in, bit for bit."""
         return all(stage.kind.lossless for stage in self.stages)
@@ -97,6 +115,24 @@ class Codec:
                 break
         return "+".join(words) or self.name
 
+    @property
+    def fitted(self) -> bool:
+        """Whether it needs ``Setting.tables``."""
+        return any(stage.fitted for stage in self.stages)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether these are made by what part 2 is sensitive to."""
+        return any(stage.fitted.weighted for stage in self.stages if stage.fitted)
+
+    def check_first(self) -> None:
+        """Raise UsageError where a stage that is fitted to what crosses does not stand first."""
+        if late := [stage.word for stage in self.stages[1:] if stage.fitted]:
+            raise UsageError(
+                f"the codec {self.name} cannot be: {late[0]} is fitted to what crosses; put it"
+                " first"
+            )
+
     def bind(self, infos: Sequence[TensorInfo], setting: Setting) -> "Coder":
         """A coder of the tensors ``infos``, for one end and one cell.
 
@@ -114,6 +150,7 @@ class Codec:
 
     def _bind(self, info: TensorInfo, setting: Setting) -> "_Row":
         check_wanted()
+        self.check_first()
         if min(info.shape, default=0) < 0:
             raise UsageError(f"{self.name} cannot code {info}: its size depends on the content")
         stages: list[Stage] = []
@@ -128,7 +165,10 @@ class Codec:
                         f" put {named.word} first"
                     )
             try:
-                stages.append(named.kind(now, setting, named.parameter))
+                own = setting
+                if named.fitted:
+                    own = replace(setting, table=named.table(now, setting))
+                stages.append(named.kind(now, own, named.parameter))
             except UsageError as error:
                 where = f" in {self.name}" if len(self.stages) > 1 else ""
                 raise UsageError(

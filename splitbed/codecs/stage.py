@@ -1,6 +1,6 @@
 """What codecs are made of: stages, each of which turns one array into another and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,12 +34,16 @@ class Setting:
     (TFLite), else at axis 1 (ONNX); a tensor of fewer than three dimensions has them last.
     ``picture`` is given where the tensor is a model's input and was made of a picture.
     ``most_bytes`` is given where a size of the tensor is -1: the most that the stage before makes.
+    ``tables`` are what stages were fitted to, by the stage as a codec's name has it and the
+    tensor's name; ``table`` are those of the stage and the tensor that are bound.
     """
 
     ranges: Mapping[str, Range] = field(default_factory=dict)
     channels_last: bool = False
     picture: PictureRecipe | None = None
     most_bytes: int | None = None
+    tables: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    table: bytes | None = None
 
 
 class Stage(Protocol):
@@ -149,6 +153,41 @@ class StageKind(Protocol):
         """A line for the list of codecs."""
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage: ...
+
+
+class FittedKind(StageKind, Protocol):
+    """A kind that needs more than ranges: tables, which it makes of calibration frames.
+
+    It is one by having ``fitted``.  Its stage stands first in a codec, is given the tables as
+    ``Setting.table`` and checks every size in them, as they may be a stranger's: UsageError.  It
+    hands tensors that it does not take on unchanged.
+    """
+
+    @property
+    def fitted(self) -> bool:
+        """True."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether ``fit`` is to be given what part 2 is sensitive to."""
+
+    def takes(self, info: TensorInfo) -> bool:
+        """Whether it codes such a tensor, and so has to be fitted to it."""
+
+    def fit(
+        self,
+        info: TensorInfo,
+        frames: Sequence[Array],
+        setting: Setting,
+        parameter: int | None,
+        sensitivity: Floats | None,
+    ) -> bytes:
+        """The tables, of at least one frame of the tensor ``info``, in order; the same of the same.
+
+        ``sensitivity`` is what :mod:`splitbed.codecs.sensitivity` measures, of shape (channels,
+        channels); None where that is not wanted.  Raises UsageError for a parameter that is none,
+        NodeError for frames that nothing can be fitted to: NaN, say.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

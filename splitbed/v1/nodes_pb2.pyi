@@ -1458,6 +1458,34 @@ class Station(_message.Message):
 Global___Station: _TypeAlias = Station  # noqa: Y015
 
 @_typing.final
+class FittedTables(_message.Message):
+    """What a stage of a codec was fitted to in calibration frames."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    TENSOR_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """as the codec's name has it"""
+    tensor: _builtins.str
+    tables: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        tensor: _builtins.str = ...,
+        tables: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stage", b"stage", "tables", b"tables", "tensor", b"tensor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FittedTables: _TypeAlias = FittedTables  # noqa: Y015
+
+@_typing.final
 class Hop(_message.Message):
     """From a station to the next, and what both of its ends know of what crosses."""
 
@@ -1468,6 +1496,7 @@ class Hop(_message.Message):
     RANGES_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
     RTT_MS_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """of the stage"""
     rate_mbit: _builtins.float
@@ -1479,6 +1508,10 @@ class Hop(_message.Message):
     def picture(self) -> Global___PictureRecipe:
         """where what crosses is the model's input, made of a picture"""
 
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___FittedTables]:
+        """of the hop's codec"""
+
     def __init__(
         self,
         *,
@@ -1487,10 +1520,11 @@ class Hop(_message.Message):
         ranges: _abc.Iterable[Global___ChannelRanges] | None = ...,
         picture: Global___PictureRecipe | None = ...,
         rtt_ms: _builtins.float = ...,
+        tables: _abc.Iterable[Global___FittedTables] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "ranges", b"ranges", "rate_mbit", b"rate_mbit", "rtt_ms", b"rtt_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "ranges", b"ranges", "rate_mbit", b"rate_mbit", "rtt_ms", b"rtt_ms", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1599,24 +1633,58 @@ class Assigned(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOGETHER_OFF_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
     together_off: _builtins.float
     """How far a part that is run on frames together was off from what each gives alone when that was
     tried, of the largest value; absent where none is.
     """
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___TablesDigest]:
+        """of those that its codecs were bound to"""
+
     def __init__(
         self,
         *,
         together_off: _builtins.float | None = ...,
+        tables: _abc.Iterable[Global___TablesDigest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_together_off", b"_together_off", "together_off", b"together_off"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_together_off", b"_together_off", "together_off", b"together_off"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_together_off", b"_together_off", "tables", b"tables", "together_off", b"together_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__together_off: _TypeAlias = _typing.Literal["together_off"]  # noqa: Y015
     _WhichOneofArgType__together_off: _TypeAlias = _typing.Literal["_together_off", b"_together_off"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__together_off) -> _WhichOneofReturnType__together_off | None: ...
 
 Global___Assigned: _TypeAlias = Assigned  # noqa: Y015
+
+@_typing.final
+class TablesDigest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOP_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    TENSOR_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    hop: _builtins.str
+    stage: _builtins.str
+    tensor: _builtins.str
+    sha256: _builtins.str
+    def __init__(
+        self,
+        *,
+        hop: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        tensor: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hop", b"hop", "sha256", b"sha256", "stage", b"stage", "tensor", b"tensor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TablesDigest: _TypeAlias = TablesDigest  # noqa: Y015
 
 @_typing.final
 class LimitRequest(_message.Message):

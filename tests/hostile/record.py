@@ -86,7 +86,7 @@ def offer(splits: Splits) -> None:
     """Frames of a split with queues, on shared work, several under way."""
     splits.load(4)  # which no other has, so that it is recorded here
     pair, asked = splits.pair, splits.asked(4)
-    (way,) = assignment_messages(QUEUED, asked, splits.model, splits.parts.ranges)
+    (way,) = assignment_messages(QUEUED, asked, splits.model, splits.parts.known)
     way.queues.CopyFrom(
         nodes_pb2.Queues(in_flight=2, most=4, drop="oldest", workers=1, batch=2, batch_wait_ms=1)
     )

@@ -20,7 +20,8 @@ from orchestrator.transit.growth.growing import Growing, Growth
 from orchestrator.transit.growth.journal import GrowthJournal
 from orchestrator.transit.growth.record import SplitRecord, record_of
 from orchestrator.transit.growth.row import GROWING, WHOLE, rows_of
-from orchestrator.transit.growth.run import growing_splits, growth_config, ranges_of
+from orchestrator.transit.growth.run import growing_splits, growth_config, known_of
+from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, loopback_link, loopback_pair, small_model
@@ -43,7 +44,7 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Growing]:
             }
         )
         bed = beds.Testbed(model, loopback_link(), pair, Interruption())
-        yield Growing(bed, config, growing_splits(config, model), {})
+        yield Growing(bed, config, growing_splits(config, model), Setting())
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +163,11 @@ def test_codecs_are_told_what_they_need_of_what_crosses(
     config = growth_config({"model": str(small_model(folder / "small.onnx")), "codec": "int8"})
     with local_model(config) as local:
         splits = growing_splits(config, local.model)
-        found = ranges_of(config, local.model, splits, RunFolder(folder))
+        found = known_of(config, local.model, splits, RunFolder(folder))
     assert [(one.split, one.codec) for one in splits] == [
         ("0:6", "raw"), ("1:5", "int8"), ("6:0", "none")
     ]  # fmt: skip
-    assert found.keys() == {"a"}
+    assert found.ranges.keys() == {"a"}
     assert (folder / "calibration.json").exists()
 
 

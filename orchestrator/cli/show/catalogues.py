@@ -47,7 +47,7 @@ def codecs(*, as_json: bool) -> None:
             "codec": one.name,
             "what": one.summary,
             "lossless": _yes(one.lossless),
-            "calibrated": _yes(one.calibrated),
+            "calibrated": "fitted" if one.fitted else _yes(one.calibrated),
             "frames in order": _yes(one.sequential),
         }
         for one in known_codecs()

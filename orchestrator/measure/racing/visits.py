@@ -20,10 +20,10 @@ from orchestrator.results.judgement.accuracy import drawn, is_fit
 from orchestrator.results.judgement.raced_question import RacedQuestion
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import PredictedCell
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 
-Forecast = Callable[[Profile, Sequence[Cell], Mapping[str, Range]], Mapping[str, Prediction]]
-"""What a profile says of cells whose codecs have these ranges, by the cells' keys."""
+Forecast = Callable[[Profile, Sequence[Cell], Setting], Mapping[str, Prediction]]
+"""What a profile says of cells whose codecs have such a setting, by the cells' keys."""
 
 END_S = 6.0
 """Kept of a budget for judging, and for taking the testbed down."""
@@ -79,7 +79,7 @@ class Racing:
         cells = [*self._cells.values()]
         profile = self._engine.outlined()
         self._engine.calibrate(cells)
-        predicted = self._forecast(profile, cells, self._engine.parts.ranges)
+        predicted = self._forecast(profile, cells, self._engine.parts.known)
         seeded = drawn(self._journal.run.model.weights)
         return Race([_entrant(cell, predicted, self._most_runs, seeded) for cell in cells])
 

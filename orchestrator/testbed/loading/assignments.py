@@ -1,6 +1,6 @@
 """What nodes are told to do with frames, way by way, and what they say of one, put together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from orchestrator.ask.configuration import Configuration
@@ -8,7 +8,10 @@ from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.ask.itinerary import crossings
 from orchestrator.testbed.loading.queues import queues_of
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.stage import Range
+from splitbed.codecs import codec_named
+from splitbed.codecs.fitting import digest
+from splitbed.codecs.stage import Setting
+from splitbed.errors import NodeError
 from splitbed.flow import Itinerary
 from splitbed.node.model_info import ModelInfo, model_message
 from splitbed.node.stations.assignment import station_message
@@ -20,16 +23,19 @@ def assignment_messages(
     first: int,
     asked: Configuration,
     model: SweptModel,
-    ranges: Mapping[str, Range],
+    known: Setting,
     *,
     clients: bool = False,
 ) -> list[nodes_pb2.Assignment]:
-    """Its itineraries, numbered from the first on, and what codecs must know, as they travel."""
+    """Its itineraries, numbered from the first on, and what codecs must know, as they travel.
+
+    This is what is `known` of calibration frames: of it, each hop has what its own codec needs.
+    """
     return [
         nodes_pb2.Assignment(
             number=number,
             stations=(station_message(replace(one, node=asked.node(one.node))) for one in stations),
-            hops=_hops(stations, asked, model, ranges),
+            hops=_hops(stations, asked, model, known),
             model=model_message(model.info),
             channels_last=model.channels_last,
             queues=queues_of(asked),
@@ -40,9 +46,11 @@ def assignment_messages(
 
 
 def _hops(
-    stations: Itinerary, asked: Configuration, model: SweptModel, ranges: Mapping[str, Range]
+    stations: Itinerary, asked: Configuration, model: SweptModel, known: Setting
 ) -> Iterator[nodes_pb2.Hop]:
-    for name, cut in crossings(asked.flow, stations):
+    for station, (name, cut) in zip(stations, crossings(asked.flow, stations), strict=False):
+        tensors = [one.name for one in model.graph.cuts[cut].tensors]
+        stages = codec_named(station.gives).words if station.gives else ()
         picture = model.picture_at(cut)
         yield nodes_pb2.Hop(
             name=name,
@@ -51,14 +59,38 @@ def _hops(
             picture=recipe_message(picture) if picture else None,
             ranges=[
                 nodes_pb2.ChannelRanges(
-                    tensor=tensor.name,
-                    low=ranges[tensor.name].low.tolist(),
-                    high=ranges[tensor.name].high.tolist(),
+                    tensor=tensor,
+                    low=known.ranges[tensor].low.tolist(),
+                    high=known.ranges[tensor].high.tolist(),
                 )
-                for tensor in model.graph.cuts[cut].tensors
-                if tensor.name in ranges
+                for tensor in tensors
+                if tensor in known.ranges
+            ],
+            tables=[
+                nodes_pb2.FittedTables(stage=stage, tensor=tensor, tables=table)
+                for (stage, tensor), table in known.tables.items()
+                if stage in stages and tensor in tensors
             ],
         )
+
+
+def check_tables(told: nodes_pb2.Assignment, answer: nodes_pb2.Assigned) -> None:
+    """Raise NodeError unless a node has the tables that it was told for its ends of the hops.
+
+    The other ends are told the same.
+    """
+    has = {(one.hop, one.stage, one.tensor): one.sha256 for one in answer.tables}
+    for place, hop in enumerate(told.hops):
+        if told.node not in (one.node for one in told.stations[place : place + 2]):
+            continue
+        for one in hop.tables:
+            due, there = digest(one.tables), has.get((hop.name, one.stage, one.tensor), "none")
+            if there != due:
+                raise NodeError(
+                    f"both ends of the {hop.name} must have the same tables: those of {one.stage} "
+                    f"for {one.tensor} have the sha256 {due}, on the {told.node} node {there}; "
+                    "install the same version on all nodes, and start them again"
+                )
 
 
 Answered = tuple[nodes_pb2.Assignment, nodes_pb2.FrameRecord]

@@ -4,7 +4,7 @@ Beside them what the nodes are assigned to do with frames, and the pace of the U
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +20,7 @@ from orchestrator.testbed.loading.at_once import at_once
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.pair import Pair
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.v1 import nodes_pb2
 
@@ -82,8 +82,8 @@ class Parts:
 
     A cut stays open while there is room, and the one used longest ago makes room for another.
     Coming back to one that is open costs a run of its parts.
-    ``ranges`` are those of the calibration, ``full_ms`` what the UE takes for the whole model.
-    Every method raises NodeError.
+    ``known`` is what codecs are told of calibration frames, ``full_ms`` what the UE takes for the
+    whole model. Every method raises NodeError.
     """
 
     def __init__(self, pair: Pair, model: SweptModel, config: SweepConfig) -> None:
@@ -93,7 +93,7 @@ class Parts:
         threads = {"ue": config.ue_threads, "edge": config.edge_threads}
         self._loader = Loader(pair, model, {name: threads[kind_of(name)] for name in pair.nodes})
         self._loader.coder = config.part_coder
-        self.ranges: Mapping[str, Range] = {}
+        self.known = Setting()
         self.full_ms: float | None = None
         self.batch_off: float | None = None
         """How far parts that run frames together are off from each alone, as assigned last."""
@@ -234,7 +234,7 @@ class Parts:
         keep, offs = [*keep], list[float | None]()
         for one in asked.each:
             first = self._numbers + 1
-            ways = assignment_messages(first, one, self._model, self.ranges, clients=clients)
+            ways = assignment_messages(first, one, self._model, self.known, clients=clients)
             self._numbers += len(ways)
             offs.append(self._pair.assign(ways, keep, self._config.edge_work))
             kept = {key: number for key, number in self._assigned.items() if number in keep}

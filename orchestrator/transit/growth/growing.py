@@ -27,7 +27,7 @@ from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.loading.parts import SPARE_SESSIONS
 from orchestrator.testbed.testbed import Testbed
 from orchestrator.transit.inferring import Inferring
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, RunError
 from splitbed.flow import Span
 from splitbed.timeline import NS_PER_MS, Timeline
@@ -79,8 +79,8 @@ class Growth:
 class Growing:
     """Has part 1 of the model of a testbed grow.
 
-    ``splits`` are configurations whose parts 1 ascend; the first has none. ``ranges`` are for their
-    codecs. Raises RunError where nodes hold fewer.
+    ``splits`` are configurations whose parts 1 ascend; the first has none. Their codecs are
+    told what is ``known``. Raises RunError where nodes hold fewer.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Growing:
         bed: Testbed,
         config: SweepConfig,
         splits: Sequence[Configuration],
-        ranges: Mapping[str, Range],
+        known: Setting,
     ) -> None:
-        self._bed, self._config, self._splits, self._ranges = bed, config, splits, ranges
+        self._bed, self._config, self._splits, self._known = bed, config, splits, known
         threads = {"ue": config.ue_threads, "edge": config.edge_threads}
         self._loader = Loader(bed.pair, bed.model, threads)
         self._loader.coder = config.part_coder
@@ -188,7 +188,7 @@ class Growing:
     def _assign(self, asked: Configuration, keep: Sequence[int]) -> int:
         """The number of what nodes do with frames by a split, beside what they keep."""
         self._numbers += 1
-        messages = assignment_messages(self._numbers, asked, self._bed.model, self._ranges)
+        messages = assignment_messages(self._numbers, asked, self._bed.model, self._known)
         self._bed.pair.assign(messages, keep)
         return self._numbers
 

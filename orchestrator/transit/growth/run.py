@@ -27,7 +27,7 @@ from orchestrator.transit.growth.record import SplitRecord, record_of
 from orchestrator.transit.growth.row import GROWING, WHOLE, GrowthRow
 from orchestrator.transit.outcome import Outcome, Told
 from splitbed.codecs import codec_named
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY
 
@@ -69,10 +69,10 @@ def run_growth(config: SweepConfig, told: Told, resumed: Path | None = None) -> 
             journal = _begun(folder, config, local.model)
             again = f"orchestrate grow --resume {folder.path}"
             with going_on(journal.write, again, told, lambda: bool(journal.cells)):
-                ranges = ranges_of(config, local.model, splits, folder)
-                _judge(config, local.model, splits[1:], ranges, journal, told)
+                known = known_of(config, local.model, splits, folder)
+                _judge(config, local.model, splits[1:], known, journal, told)
                 with testbed(site, local.model, config.flow_links) as bed:
-                    growing = Growing(bed, config, splits, ranges)
+                    growing = Growing(bed, config, splits, known)
                     facts = conditions(bed.pair, bed.link.backend)
                     measure_under(folder, GROWTH, facts, anew=not journal.cells)
                     _over_links(growing, config, journal, told)
@@ -91,7 +91,7 @@ def _judge(
     config: SweepConfig,
     model: SweptModel,
     splits: Sequence[Configuration],
-    ranges: Mapping[str, Range],
+    known: Setting,
     journal: GrowthJournal,
     told: Told,
 ) -> None:
@@ -100,7 +100,7 @@ def _judge(
     if not left:
         return
     frames = AccuracySet(config, model, lambda: None, told)
-    coded = {one.split: each.accuracy for one, each in frames.coded(left, ranges)}
+    coded = {one.split: each.accuracy for one, each in frames.coded(left, known)}
     for one in left:  # what is lossless is as the whole model
         accuracy = frames.judge.whole if one.lossless else coded.get(one.split)
         if accuracy is not None:
@@ -130,17 +130,17 @@ def _over_links(growing: Growing, config: SweepConfig, journal: GrowthJournal, t
                 raise growth.error
 
 
-def ranges_of(
+def known_of(
     config: SweepConfig, model: SweptModel, splits: Sequence[Configuration], folder: RunFolder
-) -> Mapping[str, Range]:
+) -> Setting:
     """Those of what crosses, as far as codecs need them."""
     coding = {each for one in splits for each in one.coding}
     cuts = {cut for cut, codec in coding if codec_named(codec).calibrated}
     if not cuts:
-        return {}
+        return Setting()
     found = calibrate(config, model, sorted(cuts))
     folder.replace(CALIBRATION_FILE, found.text())
-    return found.ranges
+    return found.known
 
 
 def growing_splits(config: SweepConfig, model: SweptModel) -> list[Configuration]:

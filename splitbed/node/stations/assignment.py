@@ -38,9 +38,9 @@ class Hop:
 class Assignment:
     """What is done with frames: the stations, and those of them on this ``node`` by their place.
 
-    It was told in ``told_bytes``; its codecs here keep ``coded_bytes`` from frame to frame. Where
-    it has ``queues`` several frames may be under way, by ``turns`` at each station here. Frames of
-    ``clients`` may be on it where it says so.
+    It was told in ``told_bytes``; its codecs here keep ``coded_bytes`` from frame to frame, and
+    were fitted to tables of these ``digests``. Where it has ``queues`` several frames may be under
+    way, by ``turns`` at each station here. Frames of ``clients`` may be on it where it says so.
     """
 
     number: int
@@ -51,6 +51,7 @@ class Assignment:
     own: Mapping[int, Station] = field(repr=False)
     told_bytes: int = 0
     coded_bytes: int = 0
+    digests: Sequence[nodes_pb2.TablesDigest] = ()
     together_off: float | None = None
     """How far a part that is run on frames together is off from each alone, where one is."""
     queues: Queues | None = None

@@ -5,14 +5,15 @@ message ──> is it one? ──> stations here: a part, what decodes for it, w
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from splitbed import flow
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
+from splitbed.codecs.fitting import digest
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.flow import Itinerary
@@ -59,7 +60,7 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
             limits.check_under_way(queues.under_way(station.asked), nbytes)
     return Assignment(
         message.number, message.node, itinerary, hops, model, own,
-        message.ByteSize(), binding.coded_bytes, binding.together_off,
+        message.ByteSize(), binding.coded_bytes, binding.digests, binding.together_off,
         queues, {place: queues.turns(one.asked) for place, one in own.items()} if queues else {},
         message.clients,
     )  # fmt: skip
@@ -119,9 +120,20 @@ def _hop(place: int, itinerary: Itinerary, message: nodes_pb2.Hop, *, channels_l
         rate_mbit=message.rate_mbit,
         intermediate=itinerary[place + 1].result,
         results=any(one.result for one in itinerary[: place + 1]),
-        setting=Setting(ranges, channels_last, picture),
+        setting=Setting(
+            ranges,
+            channels_last,
+            picture,
+            tables={(one.stage, one.tensor): one.tables for one in message.tables},
+        ),
         rtt_ms=message.rtt_ms,
     )
+
+
+def _digests(hop: Hop) -> Iterator[nodes_pb2.TablesDigest]:
+    """What tells its tables from others."""
+    for (stage, tensor), table in hop.setting.tables.items():
+        yield nodes_pb2.TablesDigest(hop=hop.name, stage=stage, tensor=tensor, sha256=digest(table))
 
 
 @dataclass
@@ -138,6 +150,7 @@ class _Binding:
     sharing: Sharing | None
     coded_bytes: int = 0
     """What the codecs bound so far keep."""
+    digests: list[nodes_pb2.TablesDigest] = field(default_factory=list)
     together_off: float | None = None
 
     def station(self, place: int) -> Station:
@@ -180,10 +193,12 @@ class _Binding:
         try:
             codec = codec_named(name)
             # before any of it is there: many small tensors make many codecs
-            self.limits.check_coded(self.coded_bytes + codec.least_bytes(len(crossing)))
+            told = sum(map(len, hop.setting.tables.values()))
+            self.limits.check_coded(self.coded_bytes + codec.least_bytes(len(crossing)) + told)
             tried = codec.bind(crossing, hop.setting)
-            self.coded_bytes += tried.kept_bytes
+            self.coded_bytes += tried.kept_bytes + told
             self.limits.check_coded(self.coded_bytes)
+            self.digests += _digests(hop)
             tried.decode(tried.encode(zeros(crossing)))
             return codec.bind(crossing, hop.setting)
         except UsageError as error:

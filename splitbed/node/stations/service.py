@@ -47,7 +47,7 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         if assignment.sender is not None:
             with given_up(context, partial(self._passing.cancel, assignment.number)):
                 self._passing.neighbours.greet(assignment.sender, assignment.node)
-        return nodes_pb2.Assigned(together_off=assignment.together_off)
+        return nodes_pb2.Assigned(together_off=assignment.together_off, tables=assignment.digests)
 
     @answering
     def RunFrame(

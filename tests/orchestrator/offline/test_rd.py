@@ -13,7 +13,7 @@ from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, ladder, plan
 from orchestrator.offline.run import bd_rows, run_rd
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import local_model
-from splitbed.codecs.stage import Range
+from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.runtime.session import PartSession
 
@@ -138,7 +138,7 @@ def test_a_frame_that_cannot_be_encoded_is_named(monkeypatch: pytest.MonkeyPatch
         limits = Range(*(np.zeros(tensor.shape[1], np.float32) for _ in range(2)))
         nothing = np.full(tensor.shape, np.nan, np.float32)
         monkeypatch.setattr(PartSession, "run", lambda *_: {tensor.name: nothing})
-        (point,) = bench.points(setups[-1:], {tensor.name: limits})
+        (point,) = bench.points(setups[-1:], Setting({tensor.name: limits}))
     assert point.error.startswith(f"at {local.model.inputs[0].name}: int8 cannot encode")
     assert "NaN" in point.error
 

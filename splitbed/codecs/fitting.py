@@ -1,0 +1,74 @@
+"""Fitting a codec: tables of calibration frames, which both ends have before the first frame."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from splitbed.codecs.codec import Codec, NamedKind
+from splitbed.codecs.stage import Floats, Setting
+from splitbed.errors import NodeError, SplitbedError, UsageError
+from splitbed.tensors import TensorInfo, Tensors
+
+Tables = Mapping[tuple[str, str], bytes]
+"""By the stage, as a codec's name has it, and the tensor's name."""
+
+
+def fit(
+    codec: Codec,
+    infos: Sequence[TensorInfo],
+    frames: Sequence[Tensors],
+    setting: Setting,
+    sensitivity: Mapping[str, Floats] | None = None,
+) -> dict[tuple[str, str], bytes]:
+    """The tables that a codec needs of the tensors ``infos``, as ``Setting.tables`` has them.
+
+    ``sensitivity`` is by tensor name; see :class:`splitbed.codecs.stage.FittedKind`.
+
+    Raises:
+        UsageError: there is no frame, the fitted stage does not stand first, or cannot be.
+        NodeError: these are frames that nothing can be fitted to; it names stage and tensor.
+    """
+    codec.check_first()
+    first = next(iter(codec.stages), None)
+    if first is None or (kind := first.fitted) is None:
+        return {}
+    if not frames:
+        raise UsageError(f"{codec.name} cannot be fitted without a frame: give one or more")
+    return {
+        (first.word, info.name): _fitted(
+            first, info, frames, setting, (sensitivity or {}).get(info.name)
+        )
+        for info in infos
+        if kind.takes(info)
+    }
+
+
+def digest(table: bytes) -> str:
+    """The sha256 of tables, in hexadecimal: by it the two ends tell that they have the same."""
+    return hashlib.sha256(table).hexdigest()
+
+
+def _fitted(
+    stage: NamedKind,
+    info: TensorInfo,
+    frames: Sequence[Tensors],
+    setting: Setting,
+    sensitivity: Floats | None,
+) -> bytes:
+    kind = stage.fitted
+    assert kind is not None
+    own = [frame[info.name] for frame in frames]
+    try:
+        return kind.fit(info, own, setting, stage.parameter, sensitivity)
+    except UsageError as error:
+        raise UsageError(f"{_refusal(stage, info)}: {error}") from None
+    except SplitbedError as error:
+        raise NodeError(f"{_refusal(stage, info)}: {error}") from error
+    except Exception as error:  # a user's codec may raise anything
+        raise NodeError(f"{_refusal(stage, info)}: {type(error).__name__}: {error}") from error
+
+
+def _refusal(stage: NamedKind, info: TensorInfo) -> str:
+    return (
+        f"the codec {stage.word} cannot be fitted to {info.name}"
+        f" ({info.datatype} {list(info.shape)})"
+    )
