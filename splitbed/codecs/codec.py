@@ -108,7 +108,7 @@ class Codec:
 
     def at(self, step: int) -> str:
         """Its name with its dial there; as it is where there is none."""
-        words = [stage.word for stage in self.stages]
+        words = [*self.words]
         for place, stage in enumerate(self.stages):
             if stage.dial:
                 words[place] = stage.at(step)

@@ -2,32 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 
-from splitbed.codecs import CODECS, GROUP, codec_named, known
+from splitbed.codecs import CODECS, codec_named, known
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named
 from tests.codecs.coding import NAME, coded, coder_of, feature_map
+from tests.codecs.conftest import Install
 
 HALVED = "tests.codecs.halved:KIND"
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Lets a distribution have entry points: name and object."""
-
-    def installed(*points: tuple[str, str]) -> None:
-        entries = [EntryPoint(name, value, GROUP) for name, value in points]
-        monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: entries)
-        codec_named.cache_clear()
-
-    yield installed
-    codec_named.cache_clear()
 
 
 @pytest.mark.parametrize(

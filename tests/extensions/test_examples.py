@@ -36,6 +36,7 @@ def test_each_is_listed_beside_ours() -> None:
     assert "blur" in {one["model"] for one in json.loads(orchestrate("models", "--json"))}
     codecs = {one["codec"]: one for one in json.loads(orchestrate("codecs", "--json"))}
     assert codecs["halved"]["what"] == "half of each value"
+    assert (codecs["halved"]["calibrated"], codecs["centred"]["calibrated"]) == ("no", "fitted")
 
 
 def test_an_installed_model_is_cut_at_its_names() -> None:

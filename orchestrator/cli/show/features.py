@@ -12,6 +12,7 @@ from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
 from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.codecs import codec_named
+from splitbed.codecs.stage import Setting
 from splitbed.command import say
 from splitbed.media.features import Array, SavedMosaic, lost, save_features
 from splitbed.tensors import Tensors
@@ -50,8 +51,9 @@ def _coding(
     config: SweepConfig, local: LocalModel, k: int, codec: str
 ) -> Callable[[Tensors], tuple[Tensors, Tensors]]:
     """What gives a frame as the codec encodes it, and as that is decoded."""
-    ranges = calibrate(config, local.model, [k]).ranges if codec_named(codec).calibrated else {}
-    encoder, decoder = (local.model.coder(k, codec, ranges) for _ in range(2))
+    found = calibrate(config, local.model, [k]) if codec_named(codec).calibrated else None
+    known = found.known if found else Setting()
+    encoder, decoder = (local.model.coder(k, codec, known) for _ in range(2))
 
     def code(crossing: Tensors) -> tuple[Tensors, Tensors]:
         encoded = encoder.encode(crossing)
