@@ -32,7 +32,7 @@ class TransitWords(TypedDict, total=False):
         str, Says("A published one, NAME or MODULE:CLASS. [the model's task]", also="--scenario")
     ]
     enc_cfg_file_name: Annotated[Place, Says("FILE for a coder that is a CLASS.", as_path=True)]
-    batch_size: Annotated[int, Says("Inputs at once, for such a scenario. [1]")]
+    batch_size: Annotated[int, Says("Inputs at once, where it is judged here. [1]")]
     workers: Annotated[int, Says("That load inputs. [0: none besides]")]
     data_dir: Annotated[Place, Says("FOLDER of models and datasets. [.]", as_path=True)]
     out_dir: Annotated[Place, Says("Folder. [runs/models-MODEL-TIME]", as_path=True, also="--out")]

@@ -4,8 +4,9 @@ get_model ─> coder ─> a model with other tensors ─> get_perf: its file, ru
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from orchestrator.transit.published import PARTITIONS, TEST, Model
 from splitbed.errors import UsageError
 from splitbed.graphs.parts import extract_part, write_portable
 from splitbed.model_data import ModelFile, read_model, write_model
+from splitbed.runtime.batch import BatchSession
 from splitbed.runtime.session import PartSession
+from splitbed.runtime.trial import Asked, tried_together
 from splitbed.tensors import Tensors
 
 VALIDATION_FRAMES = 100
@@ -58,8 +61,11 @@ class StateModel:
 class AnchorScenario:
     """A model that is on disk, and its inputs; needs no download."""
 
-    def __init__(self, local: LocalModel, config: SweepConfig, workers: int = 0) -> None:
-        self._local, self.config, self._workers = local, config, workers
+    def __init__(
+        self, local: LocalModel, config: SweepConfig, workers: int = 0, batch: int = 1
+    ) -> None:
+        """``workers`` make the inputs ready, and ``batch`` of them are run at once."""
+        self._local, self.config, self._workers, self._batch = local, config, workers, batch
         model = local.model
         self.info = model.info
         part = extract_part(model.stored, 0, model.graph.n)
@@ -132,11 +138,38 @@ class AnchorScenario:
         return calibration_inputs(self.config, self._local.model, VALIDATION_FRAMES)
 
     def outputs(self, file: Path, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
-        """What a model file makes of inputs, before its task reads it."""
+        """What a model file makes of inputs, before its task reads it.
+
+        Raises UsageError where it cannot be run on a batch, or gives something else then.
+        """
         info, threads = self.info, self._local.threads
         with PartSession(file, info.inputs, info.outputs, (), threads, info.runtime) as session:
-            for tensors in self._fed(inputs):
-                yield session.run(tensors)
+            fed = self._fed(inputs)
+            yield from (
+                self._together(session, file, fed) if self._batch > 1 else map(session.run, fed)
+            )
+
+    def _together(
+        self, session: PartSession, file: Path, fed: Iterable[Tensors]
+    ) -> Iterator[Tensors]:
+        """The same to the bit as one at a time, as the UE runs it."""
+        count, runtime = self._batch, self.info.runtime
+        asked = Asked(
+            str(file), session.inputs, session.made, session.threads, runtime, together=count
+        )
+        try:
+            off = tried_together(asked)
+        except UsageError as error:
+            raise UsageError(f"--batch-size {count}: {error}; leave it") from None
+        if off:
+            raise UsageError(
+                f"--batch-size {count}: what {file.name} makes of inputs together is off by"
+                f" {off:.2g} of the largest value from what it makes of each, as UEs do: leave it"
+            )
+        together = BatchSession(session, file, runtime)
+        for _, alike in groupby(fed, _shapes):
+            while some := list(islice(alike, count)):
+                yield from together.run(some)
 
     def _results(self, file: Path, inputs: Sequence[ModelInput]) -> Iterator[Tensors]:
         return map(self.info.result_of, self.outputs(file, inputs))
@@ -150,6 +183,10 @@ class AnchorScenario:
             for first in range(0, len(inputs), self._workers):
                 some = inputs[first : first + self._workers]
                 yield from pool.map(lambda one: one.tensors, some)
+
+
+def _shapes(tensors: Tensors) -> list[tuple[int, ...]]:
+    return [array.shape for array in tensors.values()]
 
 
 def _number(value: float | None) -> float:

@@ -61,11 +61,6 @@ class ModelSweep(Frozen):
                 f"--have {self.have} is what the UE has already of a model of ours, which is sent "
                 "over a link: leave it, or --offline"
             )
-        if self.config and self.batch_size > 1:
-            raise UsageError(
-                f"--batch-size {self.batch_size} is for a published scenario: a model of ours is "
-                "judged on one input at a time, as the UE runs it"
-            )
         return self
 
     def options(self, coder: str) -> Options:

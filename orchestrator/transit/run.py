@@ -61,7 +61,7 @@ def run_model_sweep(
     site = checked_site(asked.config) if crosses else None
     with ExitStack() as stack:
         local = local or stack.enter_context(local_model(asked.config))
-        own = AnchorScenario(local, asked.config, asked.workers)
+        own = AnchorScenario(local, asked.config, asked.workers, asked.batch_size)
         over_links = partial(_over_links, asked, told, site, local, own) if site else None
         return kept(own, local.model.facts, over_links)
 

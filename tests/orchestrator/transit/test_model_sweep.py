@@ -19,6 +19,7 @@ from orchestrator.transit.outcome import Outcome
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import resumed_sweep, run_model_sweep
 from splitbed.errors import RunError, UsageError
+from tests.graphs import models
 from tests.node.loopback import small_model
 
 PUBLISHED = "tests.orchestrator.transit.as_published"
@@ -81,6 +82,27 @@ def test_published_coders_code_our_models(tmp_path: Path) -> None:
     )
     step = np.abs(before["w1"]).max() / 7
     assert 0 < np.abs(before["w1"] - after["w1"]).max() <= step / 2 + 1e-6
+
+
+def test_a_batch_is_judged_as_each_input_alone(tmp_path: Path) -> None:
+    file = small_model(tmp_path / "small.onnx")
+    options = {"model": str(file), "coder_name": "int3", "accuracy_frames": 5}
+    alone, together = (
+        table(run(**options, offline=True, batch_size=count, out_dir=tmp_path / str(count)))
+        for count in (1, 2)
+    )
+    (one,), (same,) = alone, together
+    assert one["rec_perf"] == same["rec_perf"]
+    assert one["anc_perf"] == same["anc_perf"]
+
+
+def test_a_model_that_takes_no_batch_is_refused_with_the_reason(tmp_path: Path) -> None:
+    nodes = [models.node("Mul", "x w", "z"), models.node("Softmax", "z", "y", axis=0)]
+    weights = {"w": np.ones((1, 4), np.float32)}
+    file = tmp_path / "mixing.onnx"
+    models.save(models.model(nodes, {"x": [1, 4]}, {"y": [1, 4]}, weights), file)
+    with pytest.raises(UsageError, match=r"--batch-size 2: .*leave it"):
+        run(model=str(file), coder_name="fp16", offline=True, batch_size=2, accuracy_frames=2)
 
 
 def test_a_coder_that_fails_is_told_in_its_row(tmp_path: Path) -> None:
@@ -165,7 +187,6 @@ def test_the_anchor_alone_may_be_judged(tmp_path: Path) -> None:
         ({"coder_name": "int8", "enc_cfg_file_name": "/no/file"}, "there is no such file"),
         ({"coder_name": "int8", "have": "/no/file"}, "there is no such file"),
         ({"coder_name": "int8", "have": __file__, "offline": True}, "leave it, or --offline"),
-        ({"coder_name": "int8", "batch_size": 4}, "--batch-size 4"),
         ({"coder_name": "int8", "widths": 4}, "no option 'widths'"),
     ],
 )
