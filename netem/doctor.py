@@ -11,6 +11,7 @@ from splitbed.errors import MachineError
 TUN = Path("/dev/net/tun")
 UML = "linux.uml"
 UML_MODULES = Path("/usr/lib/uml/modules")
+COMPILER = "cc"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,15 @@ def link_box() -> Finding:
     if not has_netem(UML_MODULES):
         detail = f"no sch_netem below {UML_MODULES}"
         return Finding(UML, False, detail, f"apt-get install --reinstall {shell.PACKAGES[UML]}")
+    if lacks_room() and not shell.which(COMPILER):
+        detail = "it has no room for the registers of this processor (AMX), and nothing makes it"
+        return Finding(UML, False, detail, f"apt-get install {shell.PACKAGES[COMPILER]}")
     return Finding(UML, True, f"{path} (backend linkbox)")
+
+
+def lacks_room(facts: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor has registers that linux.uml, of kernel 6.1, has no room for."""
+    return "amx_tile" in facts.read_text().split()
 
 
 def has_netem(modules: Path) -> bool:

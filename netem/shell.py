@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from splitbed.errors import LinkError, MachineError
 
 PACKAGES = {
+    "cc": "gcc libc6-dev",
     "ip": "iproute2",
     "tc": "iproute2",
     "ethtool": "ethtool",

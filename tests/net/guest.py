@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from netem.backends.linkbox import uml_environment
 from netem.doctor import UML, UML_MODULES, has_netem
 
 MODULES = UML_MODULES
@@ -91,6 +92,7 @@ def run_in_guest(
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
+                env=uml_environment(Path(home)),
                 pass_fds=[guests.fileno()],
                 start_new_session=True,
             )

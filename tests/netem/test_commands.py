@@ -8,6 +8,7 @@ import pytest
 
 from netem import doctor, namespace, shell
 from netem.backends import choose
+from netem.doctor import lacks_room
 from splitbed.errors import LinkError, MachineError, UsageError
 
 
@@ -114,6 +115,19 @@ def test_a_kernel_without_sch_netem_and_uml_says_what_to_install(
     monkeypatch.setitem(shell.PACKAGES, "no-such-uml", "user-mode-linux")
     with pytest.raises(MachineError, match=r"(?s)native: .*linkbox: .*apt-get install"):
         choose("auto")
+
+
+def test_a_processor_with_more_registers_than_uml_knows_takes_a_compiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (facts := tmp_path / "cpuinfo").write_text("flags\t\t: fpu sse avx512f amx_tile amx_int8\n")
+    assert lacks_room(facts)
+    facts.write_text("flags\t\t: fpu sse avx512f\n")
+    assert not lacks_room(facts)
+    monkeypatch.setattr(doctor, "lacks_room", lambda: True)
+    monkeypatch.setattr(doctor, "has_netem", lambda _: True)
+    monkeypatch.setattr(shell, "which", lambda name: None if name == "cc" else name)
+    assert doctor.link_box().repair == "apt-get install gcc libc6-dev"
 
 
 def test_a_guest_may_have_sch_netem_as_a_module_or_built_in(tmp_path: Path) -> None:
