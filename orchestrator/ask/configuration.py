@@ -50,6 +50,8 @@ class Configuration:
     """Which outputs the head of each user makes; none told: each makes all."""
     later_links: tuple[LinkSpec, ...] = ()
     """Those after the first, where the flow has several that differ."""
+    shared: bool = False
+    """Whether all links of its flow are one."""
     load: Load = field(default_factory=Load)
     ues: Crowd = ()
     """Those that share the link, where there are several."""
@@ -93,7 +95,8 @@ class Configuration:
     @property
     def link_words(self) -> str:
         """Its links in words, and how many UEs share one."""
-        return links_words(self.links) + shared_words(len(self.ues))
+        sharing = self.ues or (FLOWS[self.flow].links if self.shared else ())
+        return links_words(self.links) + shared_words(len(sharing))
 
     @property
     def cuts(self) -> tuple[int, ...]:

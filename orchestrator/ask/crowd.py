@@ -116,8 +116,9 @@ def _check(config: SweepConfig, what: str, told: Mapping[str, UePlace]) -> None:
         )
     if not FLOWS[config.flow].paired:
         raise UsageError(
-            f"{what}: each UE of the flow {config.flow} has a link of its own; several share one "
-            "in uplink, downlink and remote-source"
+            f"{what}: the flow {config.flow} has the UEs that it has; so many as one likes share a "
+            "link in uplink, downlink and remote-source, and those of multi-head with a --topology "
+            "that is `shared`"
         )
     if config.flow != UPLINK and any(one.split or one.codec for one in told.values()):
         raise UsageError(

@@ -170,6 +170,7 @@ def configurations(
         bare = Configuration(k, n, label, flow=config.flow, later=tuple(later), heads=heads)
         bare = replace(
             bare,
+            shared=config.shared,
             part_coder=config.part_coder if bare.delivered else "",
             device_model=config.device_model is not None and label == DEVICE_ANCHOR,
         )

@@ -163,6 +163,11 @@ class SweepConfig(LinkOptions):
         check_flow(self.flow, found.names, {one.ends for one in found.links.values()}, found.name)
         return found
 
+    @property
+    def shared(self) -> bool:
+        """Whether the links of its flow are one."""
+        return isinstance(self.place, Namespaces) and self.place.shared
+
     @cached_property
     def flow_links(self) -> tuple[tuple[LinkSpec, ...], ...]:
         """For each link that is asked for, once, all of the flow, in its order; UsageError."""
@@ -204,6 +209,11 @@ class SweepConfig(LinkOptions):
                     f"--link-of {name}: the flow {self.flow} has no such link in the topology "
                     f"{self.place.name}{meant} its links are {', '.join(of_flow)}"
                 )
+        if self.link_of and self.shared:
+            raise UsageError(
+                f"--link-of {next(iter(self.link_of))}: the links of {self.place.name} are one, "
+                "which has what is swept: leave it"
+            )
         found = {name: self.place.links[name].shape for name in of_flow}
         return found | {name: found[name].but(asked) for name, asked in self.link_of.items()}
 
@@ -228,6 +238,11 @@ class SweepConfig(LinkOptions):
             raise UsageError(
                 "--output-codec codes what a whole model gives, and in the flow "
                 f"{self.flow} results cross instead: give it with --flow call"
+            )
+        if self.races and self.shared:
+            raise UsageError(
+                f"{self._race} predicts links that nobody shares, and those of {self.place.name} "
+                "are one: leave it"
             )
         if self.heads and not flow.besides:
             raise UsageError(

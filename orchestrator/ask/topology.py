@@ -116,7 +116,8 @@ MOST_UES = 64
 class Namespaces(_Joined):
     """Namespaces on this machine, one a node, and the links between them.
 
-    With ``ues`` the node ``ue`` is each of these, all over its one link.
+    With ``ues`` the node ``ue`` is each of these, all over its one link. Where it is ``shared``,
+    its links are one: each node dials the same other through it.
     """
 
     link_backend: str = "auto"
@@ -126,6 +127,7 @@ class Namespaces(_Joined):
     nodes: Annotated[tuple[NodeName, ...], AfterValidator(_no_duplicates)] = PAIR
     links: Mapping[str, LocalLink] = {"link": LocalLink(ends=PAIR)}
     ues: Annotated[Mapping[NodeName, UePlace], Field(max_length=MOST_UES)] = {}
+    shared: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,6 +140,11 @@ class Namespaces(_Joined):
             name: link.subnet or self._subnet(place)
             for place, (name, link) in enumerate(self.links.items())
         }
+
+    @property
+    def shared_subnet(self) -> str:
+        """Of the one link that all are, where it is shared; what a link has is its access's."""
+        return self._subnet(len(self.links))
 
     def accesses(self, ues: Iterable[str]) -> dict[str, str]:
         """The subnet of each UE's access, where there are several.
@@ -163,13 +170,30 @@ class Namespaces(_Joined):
         Addresses.of(self.subnet)
         for subnet in self.subnets.values():
             Addresses.of(subnet)
-        for (one, at), (other, there) in combinations(self.subnets.items(), 2):
+        shared = {"the link that is shared": self.shared_subnet} if self.shared else {}
+        for (one, at), (other, there) in combinations({**self.subnets, **shared}.items(), 2):
             if IPv4Network(at).overlaps(IPv4Network(there)):
                 raise ValueError(f"the subnets of {one} and {other}, {at} and {there}, overlap")
         for name in self.ues:
             if kind_of(name) != "ue" or name in self.nodes:
                 raise ValueError(f"ues: {name} cannot be one of several: call them ue-1, ue-2, …")
+        if self.shared:
+            self._check_shared()
         return self
+
+    def _check_shared(self) -> None:
+        """Raise ValueError for links that cannot be one."""
+        dialled = {place.ends[1] for place in self.links.values()}
+        if len(self.links) < 2 or len(dialled) > 1:
+            raise ValueError(
+                "shared: links are one where several nodes dial the same other: those here join "
+                + ", ".join("-".join(place.ends) for place in self.links.values())
+            )
+        if own := [name for name, place in self.links.items() if place.shape != OwnShape()]:
+            raise ValueError(
+                f"shared: {own[0]} has a shape of its own, and the one link that all are has what "
+                "is swept: leave it"
+            )
 
 
 class NodePlace(Frozen):

@@ -59,6 +59,7 @@ def cell_record(
         ),
         link=cell.link,
         links=cell.links if len(FLOWS[asked.flow].links) > 1 else (),
+        shared=asked.shared,
         link_backend=backend,
         frames=0,
     )

@@ -30,6 +30,11 @@ Own = tuple[float | None, float | None]
 def own_ways(config: SweepConfig) -> dict[str, Own]:
     """Of each hop of its flow. Raises UsageError for links that a plan cannot predict."""
     flow, found = FLOWS[config.flow], {}
+    if config.shared:
+        raise UsageError(
+            f"the links of {config.place.name} are one, and a plan knows links that nobody shares: "
+            "give another --topology, or measure each cell with a sweep"
+        )
     for ends, (name, own) in zip(flow.links, config.own_shapes.items(), strict=True):
         for hop in flow.hops:
             if {*flow.ends(hop)} == {*ends}:

@@ -53,8 +53,8 @@ def completed(
     if profile:
         done = [
             # a profile says nothing of UEs that wait for one another
-            row if visits[-1].cell.ues else with_prediction(row, profile, visits[-1].cell.segments)
-            for row, visits in zip(done, cells, strict=True)
+            row if last.ues or last.shared else with_prediction(row, profile, last.segments)
+            for row, last in zip(done, (visits[-1].cell for visits in cells), strict=True)
         ]
     return marked(done)
 

@@ -39,6 +39,11 @@ class Site:
         return FLOWS[self.flow].nodes
 
     @property
+    def shared(self) -> bool:
+        """Whether several nodes reach another through one link: its UEs, or all that dial it."""
+        return bool(self.ues) or (isinstance(self.topology, Namespaces) and self.topology.shared)
+
+    @property
     def links(self) -> dict[str, Link]:
         """Between which of them each link is, by its name in the topology; as the flow has them."""
         names = {place.ends: name for name, place in self.topology.links.items()}
@@ -74,7 +79,8 @@ def checked_site(config: SweepConfig, *, several: bool = False) -> Site:
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
         site = Site(topology, backend, config.flow, ues=ues)
-        check_links(backend, len(site.links) + sum(own.shaped for own in ues))
+        links = 1 if site.shared else len(site.links)
+        check_links(backend, links + sum(own.shaped for own in ues))
         most_mbit = BACKENDS[backend].rates.most_mbit
         site.check(link for own in ues if (link := own.access(most_mbit)))
         own = [own.pace for own in ues if own.pace]

@@ -89,7 +89,7 @@ def testbed(
             pair = Pair(nodes, model, site.flow, secure=secure)
             interruption = _entered(stack, pair)
             joints = remote_joints(site, nodes, links)
-        elif site.ues:
+        elif site.shared:
             nodes, joints = stack.enter_context(local_cell(site, site.topology, space, links[0]))
             pair = Pair(nodes, model, site.flow, ues=[own.name for own in site.ues])
             interruption = _entered(stack, pair)
@@ -120,21 +120,30 @@ def local_joints(
 def local_cell(
     site: Site, topology: Namespaces, space: Scratch, asked: Sequence[LinkSpec]
 ) -> Iterator[tuple[Mapping[str, Node], dict[str, Joint]]]:
-    """The UEs of a site and their edge, and the one link that they share, shaped.
+    """The nodes of a site that reach another through one link, which is shaped.
 
     What a UE has of its own on the way there is shaped, too. The nodes are not started.
     """
     (folder := space.folder / "link").mkdir()
-    [(name, (_, edge))] = site.links.items()
     backend, ues = choose(site.backend or AUTO), [own.name for own in site.ues]
-    subnets = {edge: topology.subnets[name], **topology.accesses(ues)}
+    first, edge = next(iter(site.links)), next(iter(site.links.values()))[1]
+    if ues:
+        nearest = {first: ues[0]}
+        subnets = {edge: topology.subnets[first], **topology.accesses(ues)}
+    else:
+        nearest = {name: near for name, (near, _) in site.links.items()}
+        accesses = {near: topology.subnets[name] for name, near in nearest.items()}
+        subnets = {edge: topology.shared_subnet, **accesses}
     most_mbit = BACKENDS[backend].rates.most_mbit
     own = {one.name: link for one in site.ues if (link := one.access(most_mbit))}
     with open_cell(backend, folder, edge, subnets, own) as cell:
         ways = {(ue, edge): way for ue, way in cell.ways.items()}
         nodes = local_nodes(ways, space, topology.data_port, clients=site.clients)
         shape_each([cell.shared], asked)
-        yield nodes, {name: Joint(nodes[ues[0]], nodes[edge], cell.shared)}
+        yield (
+            nodes,
+            {name: Joint(nodes[near], nodes[edge], cell.shared) for name, near in nearest.items()},
+        )
 
 
 def remote_joints(

@@ -1,9 +1,12 @@
 """Flows other than uplink over a link that the kernel shapes, as a user has them measured."""
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from netem.spec import symmetric
+from netem.wire import wire_ms
 from orchestrator.ask.flow import FLOWS
 from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.reading import read_folder
@@ -94,3 +97,23 @@ def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
     assert (edge.bound_ms or 0) >= 4
     assert split.value("uplink2_bytes")
     assert edge.value("uplink2_bytes") == 0
+
+
+def test_two_heads_are_measured_through_one_link_that_they_share(tmp_path: Path) -> None:
+    place, file = Place(tmp_path), tmp_path / "shared.yaml"
+    shared = resources.files("topologies") / "multi-head-shared.yaml"
+    file.write_text(shared.read_text())
+    asked = ["--topology", str(file), "--flow", "multi-head", "--split", "2:4"]
+    done = place.sweep(*asked, "--bw", "5", "--delay-ms", "2", "--no-delivery", "--runs", "3")
+    assert done.returncode in (0, 1), done.stderr + done.stdout
+    for row in rows_of(place):
+        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        assert row.link == "5 Mbit/s, 2 ms, shared by 2 UEs"
+        assert row.link_down_mbit == pytest.approx(5, rel=0.03)
+        both = [row.value(f"{hop}_bytes") for hop in ("downlink", "downlink2")]
+        assert both[0] == both[1]
+        # what both get goes over the link one after the other, whoever is first
+        once_ms = wire_ms(int(float(str(both[0]))), symmetric(rate_mbit=5).downlink)
+        assert (row.e2e_ms or 0) > 2 * once_ms + 2
+        assert row.e2e_over_bound is not None
+        assert row.e2e_over_bound >= 0.98

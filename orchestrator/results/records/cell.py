@@ -143,10 +143,10 @@ class CellRecord(Record, frozen=True, kw_only=True):
     the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
     does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
     has those of a flow of several, in its order, and what follows the last is as that; ``link`` is
-    the first. ``load`` says when frames were due, ``in_flight`` how many could be under way; of
-    those asked for one by one nothing. ``clocks`` has each node's that is not the user's; earlier
-    versions, with two nodes, had the edge's as ``clock``. ``ues`` are those that share the link,
-    where there are several.
+    the first, and where they are ``shared``, all of them. ``load`` says when frames were due,
+    ``in_flight`` how many could be under way; of those asked for one by one nothing. ``clocks`` has
+    each node's that is not the user's; earlier versions, with two nodes, had the edge's as
+    ``clock``. ``ues`` are those that share the link, where there are several.
     """
 
     key: str
@@ -168,6 +168,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     tensors: tuple[CrossingTensor, ...] = ()
     link: LinkSpec
     links: tuple[LinkSpec, ...] = ()
+    shared: bool = False
     link_backend: str = ""
     predictions: str = ""
     frames: int | None = None
@@ -219,7 +220,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     @property
     def link_words(self) -> str:
         """These in words, and how many UEs share one."""
-        return links_words(self.every_link) + shared_words(len(self.ues))
+        sharing = self.ues or (FLOWS[self.flow].links if self.shared else ())
+        return links_words(self.every_link) + shared_words(len(sharing))
 
     def proofs_of(self, number: int) -> tuple[ProofRecord, ...]:
         """Those of a link of its flow, the first of which is 1."""

@@ -101,7 +101,7 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
 
 def _bound_ms(cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes) -> Array:
     """Over the way of whose frame it is."""
-    found = times.bound_ms(frames, *cell.every_link, segments=cell.segments)
+    found = times.bound_ms(frames, *cell.every_link, segments=cell.segments, shared=cell.shared)
     for one in cell.ues:
         if one.link != cell.link:
             own = np.array([frame.ue == one.name for frame in frames])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from netem.spec import LinkSpec
 from netem.wire import Segment
-from orchestrator.ask.flow import FLOWS, UPLINK, at_node, branches, nodes_of
+from orchestrator.ask.flow import FLOWS, UPLINK, at_node, branches, nodes_of, shape_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.bound import crossing_ms, is_node_stage
@@ -54,15 +54,29 @@ class CellTimes:
         frames: Sequence[FrameRecord],
         *links: LinkSpec,
         segments: Sequence[Segment] = (Segment(),),
+        shared: bool = False,
     ) -> Array:
-        """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`)."""
+        """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`).
+
+        Where ways to several users go through one link that is `shared`, one waits for another.
+        """
         every = [frame.sent for frame in frames]
-        bounds: list[Array] = []
-        for hops, work_ms in self.work_ms.items():
+        work_ms, links_ms, delay_ms = ([] for _ in range(3))
+        for hops, on_nodes_ms in self.work_ms.items():
             own = {sent: [hop for hop in sent if hop.name in hops] for sent in set(every)}
             known = {sent: crossing_ms(hops, links, segments) for sent, hops in own.items()}
-            bounds.append(work_ms + np.array([known[sent] for sent in every]))
-        last: Array = np.max(bounds, axis=0)  # it is there when it is with the last user
+            work_ms.append(on_nodes_ms)
+            links_ms.append(np.array([known[sent] for sent in every]))
+            delay_ms.append(np.full(len(every), sum(shape_of(links, hop).delay_ms for hop in hops)))
+        worked, crossing, delay = (np.array(one) for one in (work_ms, links_ms, delay_ms))
+        if shared:
+            # whose work is longest goes first: no order is done earlier (Jackson's rule)
+            order = np.argsort(-worked, axis=0)
+            worked, crossing, delay = (
+                np.take_along_axis(one, order, axis=0) for one in (worked, crossing, delay)
+            )
+            crossing = np.cumsum(crossing - delay, axis=0) + delay
+        last: Array = np.max(worked + crossing, axis=0)  # it is there when it is with the last user
         return last
 
 

@@ -38,8 +38,8 @@ def test_a_topology_names_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"flow": "call"}, "each UE of the flow call has a link of its own"),
-        ({"flow": "multi-head"}, "each UE of the flow multi-head"),
+        ({"flow": "call"}, "the flow call has the UEs that it has"),
+        ({"flow": "multi-head"}, "those of multi-head with a --topology that is `shared`"),
         ({"until_sure": True}, "nothing predicts several UEs"),
         ({"ues": "0"}, "--ues 0"),
         ({"ues": "65"}, "--ues 65"),

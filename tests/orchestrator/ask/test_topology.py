@@ -17,6 +17,13 @@ CHAIN = {
         "backhaul": {"ends": ["edge", "cloud"]},
     },
 }
+SHARED_LINKS = {"one": {"ends": ["ue-1", "edge"]}, "two": {"ends": ["ue-2", "edge"]}}
+SHARED = {
+    "name": "mine",
+    "shared": True,
+    "nodes": ["ue-1", "ue-2", "edge"],
+    "links": SHARED_LINKS,
+}
 PLACES = {name: {"control": f"192.0.2.{n}:50052"} for n, name in enumerate(["ue", "edge", "cloud"])}
 
 
@@ -103,3 +110,36 @@ def test_the_way_of_a_ue_is_none_that_a_link_has_of_its_own(tmp_path: Path) -> N
 def test_a_ue_of_several_has_no_less_of_a_processor_than_one_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cpus"):
         loaded(tmp_path, {"name": "x", "ues": {"ue-1": {"cpus": 0.001}}})
+
+
+def test_links_may_be_one_that_all_share(tmp_path: Path) -> None:
+    found = loaded(tmp_path, SHARED)
+    assert isinstance(found, Namespaces)
+    assert found.shared_subnet not in found.subnets.values()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (CHAIN, "where several nodes dial the same other: those here join ue-edge, edge-cloud"),
+        ({"nodes": ["ue", "edge"], "links": {"link": {"ends": ["ue", "edge"]}}}, "join ue-edge"),
+        (
+            {"links": {**SHARED_LINKS, "two": {"ends": ["ue-2", "edge"], "shape": "lte"}}},
+            "two has a shape of its own",
+        ),
+        (
+            {
+                "links": {
+                    **SHARED_LINKS,
+                    "two": {"ends": ["ue-2", "edge"], "subnet": "10.77.2.0/24"},
+                }
+            },
+            "of two and the link that is shared",
+        ),
+    ],
+)
+def test_links_that_cannot_be_one_are_refused(
+    tmp_path: Path, changed: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        loaded(tmp_path, SHARED | changed)

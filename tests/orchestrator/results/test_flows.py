@@ -319,7 +319,7 @@ def test_a_chain_has_a_third_part_and_a_bound_over_both_links(tmp_path: Path) ->
     assert row.network_ms == pytest.approx(UP_MS + sum(far_ms) + BACK_MS)
 
 
-def two_users(folder: RunFolder, links: list[LinkSpec]) -> Row:
+def two_users(folder: RunFolder, links: list[LinkSpec], *, shared: bool = False) -> Row:
     """A frame whose trunk takes 11 ms, one head 4 ms and the other 30 ms, over these links."""
     write_run(folder, model={"name": "m"}, asked={"flow": "multi-head"})
     wires_ms = [wire_ms(DATA, link.downlink) for link in links]
@@ -329,7 +329,7 @@ def two_users(folder: RunFolder, links: list[LinkSpec]) -> Row:
         for name, first, last in zip((hop, "decode", "part2"), ends, ends[1:], strict=False):
             ways.append([name, int(first * ms), int(last * ms)])
     trunk = [["part1", 0, int(10 * ms)], ["encode", int(10 * ms), int(11 * ms)]]
-    cell, _ = made_cell("1:1", [], flow="multi-head", frames=1, links=links)
+    cell, _ = made_cell("1:1", [], flow="multi-head", frames=1, links=links, shared=shared)
     told = {"stages": trunk + ways, "hops": [("downlink", DATA), ("downlink2", DATA)]}
     frame = FrameRecord.from_plain(told | {"attempt": "1:1", "encoded_bytes": DATA})
     folder.append(SAMPLES_FILE, frame.line())
@@ -363,6 +363,19 @@ def test_a_frame_of_two_users_ends_with_the_last_and_is_bound_by_the_longer_way(
     assert row.bound_ms == pytest.approx(max(e2e_ms.values()), abs=1e-5)
     assert row.frame_kbit == 2 * 8 * DATA / 1e3
     assert row.encoded_bytes == DATA
+
+
+@pytest.mark.parametrize("rate_mbit", [100, 1])  # a way takes less than the longer head, or more
+def test_users_that_share_a_link_wait_for_one_another_there(
+    tmp_path: Path, rate_mbit: float
+) -> None:
+    link = symmetric(rate_mbit=rate_mbit, delay_ms=3)
+    row = two_users(RunFolder(tmp_path), [link, link], shared=True)
+    once_ms = wire_ms(DATA, link.downlink) - 3
+    assert (once_ms > 30 - 4) == (rate_mbit == 1)
+    # the one whose head takes 30 ms goes first
+    assert row.bound_ms == pytest.approx(11 + 3 + max(once_ms + 1 + 30, 2 * once_ms + 1 + 4))
+    assert row.link.endswith("shared by 2 UEs")
 
 
 def test_what_no_stage_explains_is_of_the_way_on_which_a_frame_ends_last() -> None:
