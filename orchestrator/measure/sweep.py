@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order, plan_cells
 from orchestrator.ask.load import traces_in
+from orchestrator.ask.load.trace_file import trace_text
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
@@ -29,7 +30,7 @@ from orchestrator.results.judgement.raced import nothing_raced
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, advised, judge_run
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import RunRecord
-from orchestrator.results.run_folder import RunFolder, check_free, create
+from orchestrator.results.run_folder import TRACES, RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
@@ -124,7 +125,9 @@ def measure_cells(
             order="raced" if race else _order_words(config, groups),
             grid=tuple(cell.configuration.key for cell in cells),
         )
-        with Journal(folder, begun(folder, fresh)) as journal:
+        run = begun(folder, fresh)
+        keep_traces(cells, folder)
+        with Journal(folder, run) as journal:
             kept = journal.valid if remeasure else journal.ended
             todo = [visit for visit in visits if visit.key not in kept]
             begins = progress.race if race else progress.begin
@@ -138,6 +141,14 @@ def measure_cells(
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
             return _end(journal, groups, stopped)
+
+
+def keep_traces(cells: Sequence[Cell], folder: RunFolder) -> None:
+    """Have the times of traces in the folder, for whoever has not their files."""
+    for load in {one.load for cell in cells for one in cell.configuration.each}:
+        if load.kind == "trace":
+            name = load.name.removeprefix("trace:")
+            folder.replace(f"{TRACES}/{name}", trace_text(load.times_s))
 
 
 def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:

@@ -5,6 +5,7 @@
     profile.json    what both nodes' profiles say         profile.csv     the same, a row per cut
     calibration.json  ranges and frames of the codecs     accuracy.csv    every metric of every row
     predictions/    a folder per cell (and one for the whole model), a file per picture
+    traces/         when frames of a load were due, where a file said so
 
 A cell that was interrupted has lines in samples.jsonl but none in cells.jsonl; it is measured
 again under a new attempt, and only the attempt that the journal names counts. Cells are measured in
@@ -39,7 +40,7 @@ MOST_LINE_BYTES = 16 << 20
 """Of a line that is read; what goes on beyond is read as the next, and is damage."""
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
-PREDICTIONS = "predictions"
+PREDICTIONS, TRACES = "predictions", "traces"
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 
 _Kept = TypeVar("_Kept", bound=Record)
@@ -143,10 +144,12 @@ class RunFolder:
 
     def replace(self, name: str, text: str) -> None:
         """Write the file `name` as a whole, or leave it as it was."""
-        draft = self.path / f".{name}.draft"
+        file = self.path / name
+        draft = file.with_name(f".{file.name}.draft")
         try:
+            draft.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(text)
-            draft.replace(self.path / name)
+            draft.replace(file)
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise self.unwritable(name, error) from error

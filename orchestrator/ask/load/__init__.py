@@ -156,8 +156,9 @@ def load_named(
             load = Load("burst", size / period_s, size, (), name, in_flight, *waits)
         case "trace":
             times_s = trace_times_s(Path(told))
-            rate_fps = _mean_fps(times_s)
-            name = f"trace:{Path(told).name}@{_digest(times_s)}"
+            rate_fps, digest = _mean_fps(times_s), f"@{_digest(times_s)}"
+            # what a run keeps of one is called by both
+            name = f"trace:{Path(told).name.removesuffix(digest)}{digest}"
             load = Load("trace", rate_fps, 1, times_s, name, in_flight, *waits)
         case _:
             raise UsageError(_refused(word, "there is no such load"))

@@ -1,6 +1,7 @@
 """The times at which frames are due, in a file: seconds, one a line; lines that begin with #."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def trace_times_s(file: Path) -> tuple[float, ...]:
                 "time does not go back: sort the lines"
             )
     return tuple(times_s)
+
+
+def trace_text(times_s: Sequence[float]) -> str:
+    """A file of these times."""
+    return "".join(f"{time_s!r}\n" for time_s in times_s)
 
 
 def _time_s(file: Path, place: int, line: bytes) -> float:

@@ -1,12 +1,17 @@
-"""A sweep of several UEs is run again only where they are what they were."""
+"""A sweep of several UEs is run again only where they are what they were; of a load as it was."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.checks.replay import _check_ues
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.grid import Cell
+from orchestrator.ask.load import load_named
+from orchestrator.checks.replay import _check_ues, _loads
+from orchestrator.measure.sweep import keep_traces
 from orchestrator.results.records import CellRecord
+from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.results.test_summary import SPEC, made_cell
 
@@ -31,3 +36,16 @@ def test_those_of_a_topology_are_not_in_the_archive(
 ) -> None:
     with pytest.raises(UsageError, match=r"the UEs of a\.zip, ue-1, ue-2, .* as --topology"):
         _check_ues(Path("a.zip"), asked, [cell(**second)])
+
+
+def test_a_trace_is_that_of_the_archive_and_known_by_the_name_that_it_had(tmp_path: Path) -> None:
+    (file := tmp_path / "t.txt").write_text("0\n0.1\n0.30000000000000004\n")
+    asked = {"load": [f"trace:{file}", "fps:3"]}
+    load = load_named(asked["load"][0])
+    keep_traces([Cell(Configuration(1, 2, "cut", load=load), 0)], RunFolder(tmp_path / "run"))
+    file.write_text("0\n")
+    [kept, other] = _loads(asked, tmp_path / "run")["load"]
+    assert load_named(kept) == load
+    assert other == "fps:3"
+    assert load_named(_loads(asked, None)["load"][0]).open  # until it is unpacked
+    assert _loads(asked, tmp_path) == asked  # of an archive that has none
