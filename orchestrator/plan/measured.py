@@ -42,6 +42,8 @@ class Probe:
     high_ms: float
     roles: tuple[str, ...]
     offered: bool = True
+    place: tuple[int, int] | None = None
+    """Which option of the plan it is, and at which point; None of one that it leaves out."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 plan.csv     every configuration        best.csv     a row per link and pace: the best, the second,
 profile.json, facts.json  what it is                 the Pareto set, each policy with its regret
              predicted from             map.png    which is best where
-verify/      the run that --verify measured      verify.csv  predicted against measured
+verify/      the run that --verify measured      verify.csv  predicted against measured, under a
+                                                 load in verify-load.csv
 """
 
 import time
@@ -21,6 +22,7 @@ from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.lessons import read_lessons
 from orchestrator.plan.load.forecast import Carried, carried
+from orchestrator.plan.load.held import LoadMeasured, load_probes
 from orchestrator.plan.load.processors import shared_processors
 from orchestrator.plan.load.under import COLUMNS, UnderLoad, planned_load, under_load
 from orchestrator.plan.measured import Held, Measured, verdicts
@@ -80,6 +82,7 @@ class PlanOutcome:
     lines: Sequence[Line]
     measured: Sequence[Measured]
     planned_s: float
+    under_load: Sequence[LoadMeasured] = ()
 
     @property
     def exit_code(self) -> int:
@@ -121,8 +124,11 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
         if site is None or not wanted.verify:
             return outcome
         probes = probed(config, outcome.plan, outcome.decided, wanted.verify, site)
-        found = verify(config, probes, site, local().model, outcome.folder, watcher)
-        return replace(outcome, measured=found)
+        told = outcome.loaded
+        loads = load_probes(probes, told.carries, told.under) if told.under else []
+        model = local().model
+        found, loaded = verify(config, probes, site, model, outcome.folder, watcher, loads)
+        return replace(outcome, measured=found, under_load=loaded)
 
 
 def _told_by(wanted: PlanOptions, profile: Profile | None) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.plan.load.forecast import Carried
+from orchestrator.plan.load.held import load_summary
 from orchestrator.plan.load.under import UnderLoad
 from orchestrator.plan.measured import summary, verdicts
 from orchestrator.plan.plot import text_map
@@ -44,6 +45,7 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
                 {**asdict(point), "choice": told}
                 for point, told in verdicts(outcome.measured).items()
             ],
+            "verified_under_load": [one.row() for one in outcome.under_load],
         }
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return
@@ -97,6 +99,9 @@ def _show(outcome: PlanOutcome) -> None:
     if measured:
         show_lines([rounded(one.row()) for one in measured], as_json=False)
         console.print(summary(measured), soft_wrap=True)
+    if outcome.under_load:
+        show_lines([rounded(one.row()) for one in outcome.under_load], as_json=False)
+        console.print(load_summary(outcome.under_load), soft_wrap=True)
 
 
 def _flow(plan: Plan) -> str:

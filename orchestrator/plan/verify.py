@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import cell_of
 from orchestrator.ask.links import link_at
 from orchestrator.ask.sweep_config import SweepConfig
@@ -14,6 +15,7 @@ from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import PlanGrid
+from orchestrator.plan.load.held import VERIFY_LOAD_FILE, LoadMeasured, LoadProbe
 from orchestrator.plan.measured import PLANNER, Measured, Probe
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan, Predictor
@@ -84,6 +86,7 @@ def probes(
                 *ends,
                 tuple(names),
                 offered=option in plan.options,
+                place=(plan.options.index(option), point) if option in plan.options else None,
             )
             for (option, names), ends in zip(roles.items(), told, strict=True)
         ]
@@ -107,7 +110,8 @@ def verify(
     model: SweptModel,
     folder: RunFolder,
     watcher: Watcher,
-) -> list[Measured]:
+    under_load: Sequence[LoadProbe] = (),
+) -> tuple[list[Measured], list[LoadMeasured]]:
     """Measure each, in a run folder of its own. Raises SplitbedError for what stops it."""
     points = [probe.point for probe in asked]
     links = list(dict.fromkeys(point.link for point in points))
@@ -123,21 +127,27 @@ def verify(
     codecs = {codec for one in asked for _, codec in one.configuration.coding}
     if any(codec_named(name).sequential for name in codecs):
         config = config.replaced(runs=config.least_runs)  # which takes no input twice
-    cells = [cell_of(probe.configuration, model, config) for probe in asked]
+    every = [probe.configuration for probe in asked]
+    every += [probe.configuration for probe in under_load]
+    cells = [cell_of(one, model, config) for one in every]
     with testbed(site, model, [config.over(link) for link in links]) as bed:
         outcome = measure_cells(config, cells, bed, create(config.out, model.name), watcher)
     if outcome.stopped:
         raise outcome.stopped
-    found = [_measured(probe, outcome.rows) for probe in asked]
+    found = [Measured(probe, _row_of(probe.configuration, outcome.rows)) for probe in asked]
+    loaded = [
+        LoadMeasured(probe, _row_of(probe.configuration, outcome.rows)) for probe in under_load
+    ]
     lines = [one.row() for one in found]
     folder.replace(VERIFY_FILE, csv_text(tuple(lines[0]), lines))
-    return found
+    if lines := [one.row() for one in loaded]:
+        folder.replace(VERIFY_LOAD_FILE, csv_text(tuple(lines[0]), lines))
+    return found, loaded
 
 
-def _measured(probe: Probe, table: Sequence[Row]) -> Measured:
-    asked = probe.configuration
+def _row_of(asked: Configuration, table: Sequence[Row]) -> Row:
     wanted = (asked.split, asked.codecs, asked.link_words, asked.pace.words, asked.load.words)
     for row in table:
         if (row.split, row.codec, *row.conditions) == wanted:
-            return Measured(probe, row)
+            return row
     raise LinkError(f"{asked.key} was not measured")

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import subprocess
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def verified(backend: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pl
 def plan(place: Place, out: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     words = ["--model", place.model, "--split", "3:3", "--codec", "raw"]
     words += ["--bw", "20,100,100000", "--delay", "0", "--out", str(out), "--json", *more]
+    (times := place.folder / "times.txt").write_text("".join(f"{n / 20}\n" for n in range(12)))
+    words += ["--load", f"trace:{times}"]
     return ended(place.popen([*ORCHESTRATE, "plan", *words]))
 
 
@@ -46,14 +49,34 @@ def test_the_closest_links_are_measured_and_held_against(verified: tuple[Place, 
         assert len(list(csv.DictReader(file))) == len(rows)
 
 
+def test_what_is_predicted_under_a_load_is_measured_under_it(verified: tuple[Place, Any]) -> None:
+    place, told = verified
+    rows = told["verified_under_load"]
+    assert {row["what"] for row in rows} == {"response_ms", "frames_per_s"}
+    assert len(rows) % 2 == 0
+    for row in rows:
+        assert row["load"].startswith("trace:" if row["what"] == "response_ms" else "closed, ")
+        if row["measured"] is None:  # spoilt, or not sustained beside what else runs here
+            assert row["reason"]
+            continue
+        assert row["measured"] > 0
+        ends = row["predicted_low"], row["predicted_high"]
+        low, high = (inf if end is None else end for end in ends)  # of what is not sustained
+        assert row["within"] == (low <= row["measured"] <= high)
+    with (place.out / "verify-load.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(rows)
+
+
 def test_what_was_measured_is_a_run_of_its_own(verified: tuple[Place, Any]) -> None:
     place, told = verified
     run = json.loads((place.out / "verify" / "run.json").read_text())
     spoilt = [row for row in told["verified"] if row["measured_ms"] is None]
+    spoilt += [row for row in told["verified_under_load"] if row["within"] is None]
     assert (run["verdict"] == "VALID") == (not spoilt), run["reasons"]
     ended = (place.out / "verify" / "cells.jsonl").read_text().splitlines()
     # what was disturbed has ended twice
-    assert len({json.loads(line)["key"] for line in ended}) == len(told["verified"])
+    asked = [*told["verified"], *told["verified_under_load"]]
+    assert len({json.loads(line)["key"] for line in ended}) == len(asked)
 
 
 def test_a_plan_from_an_earlier_one_needs_no_link_and_says_the_same(

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.ask.edge_work import ALONE
 from orchestrator.ask.load import Load
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.load.forecast import Carried, Response, response
@@ -35,6 +36,11 @@ def planned_load(config: SweepConfig) -> Load:
         raise UsageError(
             f"--deadline-ms {load.deadline_ms:g}: a plan predicts how long frames take, not which "
             "are late: leave it"
+        )
+    if load.open and config.edge_work != ALONE:
+        raise UsageError(
+            "--edge-workers, --batch and --edge-queue: a plan predicts frames of one UE, which an "
+            "edge works on one at a time: leave them, or measure with a sweep"
         )
     if load.in_flight > 1 and not load.open:
         raise UsageError(
