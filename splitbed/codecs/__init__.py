@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitbed.codecs import exact, floats, integers, pictures, video, zstd
+from splitbed.codecs import exact, floats, integers, nnc, pictures, video, zstd
 from splitbed.codecs.codec import MOST_REMEMBERED, Codec, Coder, NamedKind
 from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Range, Setting, StageKind
@@ -35,6 +35,7 @@ CODECS: Extensible[StageKind] = Extensible(
         **zstd.KINDS,
         **pictures.KINDS,
         **video.KINDS,
+        **nnc.KINDS,
     },
     kind="StageKind of splitbed.codecs.stage",
     needs=("lossless", "calibrated", "sequential", "summary"),

@@ -133,6 +133,11 @@ class Codec:
                 " first"
             )
 
+    @property
+    def local(self) -> bool:
+        """Whether it decodes what this process encoded, and nothing that comes from elsewhere."""
+        return any(getattr(stage.kind, "local", False) for stage in self.stages)
+
     def bind(self, infos: Sequence[TensorInfo], setting: Setting) -> "Coder":
         """A coder of the tensors ``infos``, for one end and one cell.
 

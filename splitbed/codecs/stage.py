@@ -133,7 +133,8 @@ class StageKind(Protocol):
     ``info``; ``parameter`` is the whole number behind the colon, None where there is none.
     Raises UsageError for a parameter or a tensor that it cannot take.  A kind that loses something
     hands tensors that are not floating point on unchanged: there is nothing to round in an index.
-    One whose number trades rate for accuracy has besides ``dial``, a :class:`Dial`.
+    One whose number trades rate for accuracy has besides ``dial``, a :class:`Dial`; one whose
+    decoder bears no stranger's bytes ``local``, True: it is for ``rd``, and no node takes it.
     """
 
     @property

@@ -192,6 +192,8 @@ class _Binding:
         name = sender.gives
         try:
             codec = codec_named(name)
+            if codec.local:
+                raise UsageError("its decoder is no match for what comes over a link: rd has it")
             # before any of it is there: many small tensors make many codecs
             told = sum(map(len, hop.setting.tables.values()))
             self.limits.check_coded(self.coded_bytes + codec.least_bytes(len(crossing)) + told)

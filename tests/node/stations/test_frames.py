@@ -397,6 +397,9 @@ def test_an_assignment_that_cannot_be_is_refused_by_what_is_wrong(
     message.stations[0].gives = "zsdt"
     with pytest.raises(NodeError, match="edge cannot use zsdt"):
         nodes.frames["edge"].assign(message)
+    message.stations[0].gives = "nnc"
+    with pytest.raises(NodeError, match="edge cannot use nnc: its decoder is no match"):
+        nodes.frames["edge"].assign(message)
     message = nodes.message("edge")
     message.hops[0].name = "sidelink"
     with pytest.raises(NodeError, match="no hop is called 'sidelink'"):
