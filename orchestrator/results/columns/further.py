@@ -12,6 +12,7 @@ from orchestrator.results.columns.main import (
     NO_PROFILE,
     NOT_LOADED,
     NOT_PROVED,
+    NOT_TIMED,
     Count,
     MainColumns,
     Number,
@@ -162,7 +163,12 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
         ),
     ] = None
     worst_ue_e2e_ms: Annotated[
-        Number, Column("median end-to-end time of the UE where it is longest", "ms", ONE_UE)
+        Number,
+        Column(
+            "median end-to-end time of the UE where it is longest",
+            "ms",
+            f"{ONE_UE}; or its load was not sustained",
+        ),
     ] = None
     worst_ue_e2e_p99_ms: Annotated[
         Number,
@@ -258,10 +264,10 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     ] = None
     e2e_low_ms: Annotated[
         Number,
-        Column("lower end of the median's interval; of a range, the fastest", "ms", NO_FRAME),
+        Column("lower end of the median's interval; of a range, the fastest", "ms", NOT_TIMED),
     ] = None
     e2e_high_ms: Annotated[
-        Number, Column("upper end of it; of a range, the slowest", "ms", NO_FRAME)
+        Number, Column("upper end of it; of a range, the slowest", "ms", NOT_TIMED)
     ] = None
     e2e_coverage_pct: Annotated[
         Number,
@@ -276,7 +282,7 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
         Column(
             "what the interval is over: the frames of this run; of 2 to 4 blocks, the range of "
             "their medians; from 5 on, runs",
-            empty=NO_FRAME,
+            empty=NOT_TIMED,
         ),
     ] = None
     blocks: Annotated[int, Column("in how many blocks it was measured")] = 0

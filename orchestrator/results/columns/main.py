@@ -16,6 +16,7 @@ NO_PROFILE = "the run has no profile: --no-profile, or a race"
 NOT_LOADED = "the cell failed before its parts were loaded"
 NOT_PROVED = "the cell failed before its link was proved"
 NO_ANCHOR = "no valid anchor under the same conditions is as accurate, or no frame ended"
+NOT_TIMED = f"{NO_FRAME}, or its load was not sustained"
 NOT_TOLD = f"{NO_FRAME}, or the clocks of two machines do not tell it"
 
 PERCENTILES = {"e2e_p95_ms": 0.95, "e2e_p99_ms": 0.99}
@@ -113,7 +114,7 @@ class MainColumns(Struct, frozen=True, kw_only=True):
         Column(
             "from the source, preprocessing left out, until the result is where it is wanted",
             "ms",
-            NO_FRAME,
+            NOT_TIMED,
             "end-to-end",
         ),
     ] = None
@@ -133,7 +134,7 @@ class MainColumns(Struct, frozen=True, kw_only=True):
         Number,
         Column(
             "end-to-end time over its floor: the instrument's own quality",
-            empty=NO_FRAME,
+            empty=NOT_TIMED,
             head="over bound",
         ),
     ] = None
