@@ -1,0 +1,199 @@
+"""What both ends of a `klt` know of a tensor before the first frame, and its bytes.
+
+    magic  header  forward  mean  back  [ factors ]  then for each set:  classes  books  ;  digest
+
+All little-endian and without gaps; every size follows from the header.  The bytes are a stranger's.
+"""
+
+import math
+import struct
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.codecs.klt.coding import MASKS, TOTAL, Book, LevelCoder, Order, Weights, digest
+from splitbed.codecs.klt.transform import BLOCKS, MOST_LEVEL, Dct, Layout, Transform
+from splitbed.codecs.stage import Floats
+from splitbed.errors import UsageError
+
+MAGIC = b"klt1"
+HEADER = struct.Struct("<4sIIIBB")
+"""Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2."""
+NEVER = 255
+"""The class of coefficients that calibration hardly saw: they are not coded, but extras."""
+MOST_BOOKS = 64
+MOST_VALUES = 4096
+MOST = 1e38
+"""What a value may come to: FP32 ends at 3.4e38."""
+
+Classes = npt.NDArray[np.uint8]
+"""Components x frequencies: the book of each, or ``NEVER``."""
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """How the levels of frames of one kind are coded: those by themselves, or by differences."""
+
+    classes: Classes
+    books: tuple[Book, ...]
+
+
+def order_of(classes: Classes, count: int, transform: Transform) -> Order:
+    """Of the coefficients of that transform, by their classes: 0 to ``count``, or ``NEVER``.
+
+    In each class they stand by components, and block by block.
+    """
+    dct, planes = transform.dct, transform.layout.planes
+    scanned = classes[:, dct.frequency.ravel()[dct.scan]]
+    found = Order.of(np.repeat(scanned[:, None], planes, axis=1).ravel(), count)
+    plane, place = np.divmod(found.places, dct.scan.size)
+    return replace(found, places=plane * dct.scan.size + dct.scan[place])
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A transform, and how its levels are coded; ``factors``, FP32 as ``classes``, are of inter.
+
+    With them there are two codebooks: of frames by themselves, and of what the factors times the
+    coefficients of the frame before leave of them.
+    """
+
+    transform: Transform
+    codebooks: tuple[Codebook, ...]
+    factors: Floats | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """About what they take, and what is kept of a frame, in memory."""
+        return len(self.to_bytes()) + 32 * self.transform.size
+
+    def coder(self, book: int) -> LevelCoder:
+        """What codes levels by that codebook."""
+        classes, books = self.codebooks[book].classes, self.codebooks[book].books
+        return LevelCoder(order_of(classes, len(books), self.transform), books)
+
+    def to_bytes(self) -> bytes:
+        """As :func:`read` takes them."""
+        transform = self.transform
+        components, channels = transform.forward.shape
+        places = transform.layout.places
+        head = (MAGIC, channels, components, places, transform.dct.side, len(self.codebooks))
+        parts = [HEADER.pack(*head)]
+        floats = (transform.forward, transform.mean, transform.back, self.factors)
+        parts += [array.astype("<f4").tobytes() for array in floats if array is not None]
+        for codebook in self.codebooks:
+            parts += [codebook.classes.tobytes(), bytes([len(codebook.books)])]
+            for book in codebook.books:
+                parts.append(book.values.size.to_bytes(2, "little"))
+                parts += [weights.astype("<u2").tobytes() for weights in (book.masks, book.values)]
+        found = digest([book for codebook in self.codebooks for book in codebook.books])
+        return b"".join([*parts, found.to_bytes(4, "little")])
+
+
+def read(data: bytes, layout: Layout, *, inter: bool) -> Tables:
+    """The tables of a tensor of that layout.
+
+    Raises:
+        UsageError: the bytes are none, are of another tensor or another kind, or this node's
+            `constriction` makes other code tables of them.
+    """
+    try:
+        return _read(_Reader(data), layout, 2 if inter else 1)
+    except ValueError as error:
+        raise UsageError(f"its tables are not this tensor's: {error}; calibrate again") from None
+
+
+class _Reader:
+    """Takes arrays from the front of bytes; ValueError where there are too few."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def bytes(self, size: int) -> bytes:
+        """The next ones."""
+        if size > len(self._data) - self._at:
+            raise ValueError(f"{len(self._data)} bytes are not all of them")
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def floats(self, *shape: int) -> Floats:
+        """FP32, all finite."""
+        found = np.frombuffer(self.bytes(4 * math.prod(shape)), "<f4").astype(np.float32)
+        if not np.isfinite(found).all():
+            raise ValueError("NaN or infinity is in them")
+        return found.reshape(shape)
+
+    def weights(self, size: int) -> Weights:
+        """Probabilities of an alphabet of that size."""
+        found = np.frombuffer(self.bytes(2 * size), "<u2").astype(np.uint16)
+        if found.min(initial=1) < 1 or found.sum(dtype=np.int64) != TOTAL:
+            raise ValueError(f"probabilities of {size} symbols are not 1 or more, {TOTAL} in all")
+        return found
+
+    def number(self, size: int) -> int:
+        """Of so many bytes."""
+        return int.from_bytes(self.bytes(size), "little")
+
+    def end(self) -> None:
+        """ValueError where bytes are left."""
+        if self._at < len(self._data):
+            raise ValueError(f"{len(self._data) - self._at} bytes too many")
+
+
+def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
+    head = HEADER.unpack(reader.bytes(HEADER.size))
+    magic, channels, components, places, side, found = head
+    if magic != MAGIC or side not in BLOCKS:
+        raise ValueError("they do not begin as tables of this version do")
+    if (channels, places, found) != (layout.channels, layout.places, sets):
+        raise ValueError(
+            f"they are of {channels} channels of {places} places and {found} books, where"
+            f" {layout.channels} of {layout.places} and {sets} were due"
+        )
+    if components > channels:
+        raise ValueError(f"{components} components of {channels} channels")
+    transform = Transform(
+        layout,
+        Dct(layout.plane, side),
+        forward=reader.floats(components, channels),
+        mean=reader.floats(channels, 1),
+        back=reader.floats(channels, components),
+    )
+    factors = reader.floats(components, transform.dct.frequencies) if sets > 1 else None
+    codebooks = tuple(_codebook(reader, components, transform.dct) for _ in range(sets))
+    due = reader.number(4)
+    reader.end()
+    _check_sizes(transform, factors)
+    if due != digest([book for codebook in codebooks for book in codebook.books]):
+        raise ValueError(
+            "the probabilities in them make other code tables here than where they were made, or"
+            " are damaged; both nodes need the same version of constriction"
+        )
+    return Tables(transform, codebooks, factors)
+
+
+def _codebook(reader: _Reader, components: int, dct: Dct) -> Codebook:
+    shape = components, dct.frequencies
+    classes = np.frombuffer(reader.bytes(math.prod(shape)), np.uint8).reshape(shape)
+    count = reader.number(1)
+    if count > MOST_BOOKS or classes[classes != NEVER].max(initial=0) >= max(count, 1):
+        raise ValueError(f"a class is none of {count}")
+    return Codebook(classes, tuple(_book(reader) for _ in range(count)))
+
+
+def _book(reader: _Reader) -> Book:
+    size = reader.number(2)
+    if not 2 <= size <= MOST_VALUES:
+        raise ValueError(f"a book has {size} values")
+    return Book(reader.weights(MASKS), reader.weights(size))
+
+
+def _check_sizes(transform: Transform, factors: Floats | None) -> None:
+    """ValueError where a level could make an infinite value, or the factors do not fade."""
+    reach = np.abs(transform.back.astype(np.float64)).sum(axis=1) * MOST_LEVEL
+    reach *= max(transform.dct.side, 1)
+    if (reach + np.abs(transform.mean[:, 0])).max(initial=0) > MOST:
+        raise ValueError(f"a level makes a value beyond {MOST:g}")
+    if factors is not None and not ((factors >= 0) & (factors <= 1)).all():
+        raise ValueError("a factor of the frame before is not 0 to 1")

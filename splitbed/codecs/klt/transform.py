@@ -1,0 +1,217 @@
+"""A tensor as coefficients of one step, and back: mean, KLT over channels, DCT over space.
+
+    coefficients = DCT(forward @ (tensor - mean))         tensor = back @ DCT'(coefficients) + mean
+
+``forward`` is U' W^1/2 / step, where W says how sensitive part 2 is to each channel and U are the
+principal axes of what W^1/2 makes of the calibration frames.  White noise there is white noise in
+the outputs of part 2, so that one step serves all components, and those that are below it vanish by
+themselves (reverse water-filling).  Nothing is clipped on the way back: a clip to a Relu's range
+would bias every zero upwards, which the next layer adds up.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.codecs.calibration import channel_axis, folded, refuse_not_finite
+from splitbed.codecs.stage import Array, Floats, Setting
+from splitbed.errors import NodeError
+from splitbed.tensors import NUMPY_TYPES, TensorInfo
+
+MOST_LEVEL = 1 << 22
+"""The greatest level: FP32 has it, and all below, exactly."""
+BLOCKS = (0, 4, 8)
+"""Sides of the blocks that a DCT may have; 0 is none."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor as channels, each of so many planes of ``height`` x ``width`` places."""
+
+    info: TensorInfo
+    axis: int
+
+    @classmethod
+    def of(cls, info: TensorInfo, setting: Setting) -> "Layout":
+        """That of `info`, whose channels are where ``setting`` says."""
+        return cls(info, channel_axis(len(info.shape), setting.channels_last))
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return folded(self.info.shape, self.axis)[1]
+
+    @property
+    def places(self) -> int:
+        """Values of a channel."""
+        return math.prod(self._rest)
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Height and width."""
+        return math.prod(self._rest[-2:-1]), math.prod(self._rest[-1:])
+
+    @property
+    def planes(self) -> int:
+        """Of each channel: of a batch there are several."""
+        return math.prod(self._rest[:-2])
+
+    @property
+    def last(self) -> bool:
+        """Whether channels are next to one another."""
+        return self.axis == len(self.info.shape) - 1
+
+    def apart(self, array: Array) -> Floats:
+        """Channels x places, FP32; NodeError for NaN, infinity and what is beyond FP32."""
+        with np.errstate(over="ignore"):  # what is beyond FP32 is infinite, and refused
+            values = array.astype(np.float32, copy=False)
+        refuse_not_finite(values)
+        return np.moveaxis(np.atleast_1d(values), self.axis, 0).reshape(self.channels, self.places)
+
+    def together(self, values: Floats) -> Array:
+        """The tensor of channels x places, rounded and kept in the range of its datatype."""
+        dtype = np.dtype(NUMPY_TYPES[self.info.datatype])
+        if dtype.kind in "iu":
+            np.rint(values, out=values)
+        if dtype.kind in "iu" or dtype == np.float16:
+            most = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+            np.clip(values, most.min, most.max, out=values)
+        array = np.moveaxis(values.reshape(self.channels, *self._rest), 0, self.axis)
+        return np.asarray(array, dtype, order="C").reshape(self.info.shape)
+
+    @property
+    def _rest(self) -> tuple[int, ...]:
+        """The shape without channels."""
+        return self.info.shape[: self.axis] + self.info.shape[self.axis + 1 :]
+
+
+@dataclass(frozen=True)
+class Dct:
+    """DCT-II of blocks of ``side`` in every plane; the last blocks of a row or column are shorter.
+
+    A coefficient's frequency is that of rows times ``side`` plus that of columns; a shorter block's
+    is the nearest of a whole one.
+    """
+
+    plane: tuple[int, int]
+    side: int
+
+    @property
+    def frequencies(self) -> int:
+        """How many there are."""
+        return max(self.side, 1) ** 2
+
+    @cached_property
+    def frequency(self) -> Array:
+        """Of each place of a plane, INT64 of its shape."""
+        rows, columns = (_along(length, self.side)[1] for length in self.plane)
+        return rows[:, None] * max(self.side, 1) + columns
+
+    @cached_property
+    def scan(self) -> Array:
+        """The places of a plane, block by block, in each by frequency."""
+        side = max(self.side, 1)
+        rows, columns = (np.arange(length) // side for length in self.plane)
+        block = rows[:, None] * (columns.max(initial=0) + 1) + columns
+        return np.lexsort((self.frequency.ravel(), block.ravel()))
+
+    def forward(self, values: Floats) -> Floats:
+        """The coefficients of rows that are planes in a row."""
+        if not self.side:
+            return values
+        rows, columns = self._matrices
+        planes = (values.reshape(-1, self.plane[1]) @ columns.T).reshape(-1, *self.plane)
+        return np.asarray(rows @ planes).reshape(values.shape)
+
+    def back(self, coefficients: Floats) -> Floats:
+        """What :meth:`forward` took."""
+        if not self.side:
+            return coefficients
+        rows, columns = self._matrices
+        planes = np.asarray(rows.T @ coefficients.reshape(-1, *self.plane))
+        return np.asarray(planes.reshape(-1, self.plane[1]) @ columns).reshape(coefficients.shape)
+
+    @cached_property
+    def _matrices(self) -> tuple[Floats, Floats]:
+        rows, columns = (_along(length, self.side)[0] for length in self.plane)
+        return rows, columns
+
+
+def _along(length: int, side: int) -> tuple[Floats, Array]:
+    """The matrix of a row of blocks, and the frequency of each of its rows."""
+    from scipy.fft import dct
+
+    matrix, frequency = np.zeros((length, length), np.float32), np.zeros(length, np.int64)
+    for start in range(0, length if side else 0, max(side, 1)):
+        block = slice(start, min(start + side, length))
+        size = block.stop - start
+        matrix[block, block] = dct(np.eye(size), axis=0, norm="ortho")
+        frequency[block] = np.arange(size) * side // size
+    return matrix, frequency
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Components x places of coefficients, each a multiple of one step, of a tensor.
+
+    ``forward`` is FP32 of components x channels, ``back`` of channels x components, ``mean`` of
+    channels x 1.
+    """
+
+    layout: Layout
+    dct: Dct
+    forward: Floats
+    back: Floats
+    mean: Floats
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Components and places."""
+        return len(self.forward), self.layout.places
+
+    @property
+    def size(self) -> int:
+        """Coefficients."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def _offset(self) -> Floats:
+        return np.asarray(self.forward.astype(np.float64) @ self.mean, np.float32)
+
+    def coefficients(self, array: Array) -> Floats:
+        """Of a tensor, not rounded.
+
+        Raises NodeError for NaN, infinity, and values so far out that there is no level for them.
+        """
+        values = self.layout.apart(array)
+        if not len(self.forward) and not (values == self.mean).all():
+            raise NodeError("its values never varied in calibration, and do in this frame")
+        found = self.of_planes(values)
+        if not max(found.max(initial=0), -found.min(initial=0)) <= MOST_LEVEL:  # NaN is not
+            raise NodeError(
+                "its values are so far outside what calibration saw that no level stands for them:"
+                " calibrate it with frames like this one, or choose a coarser step"
+            )
+        return found
+
+    def of_planes(self, values: Floats) -> Floats:
+        """As :meth:`coefficients`, of channels x places."""
+        components = self.forward @ values
+        components -= self._offset
+        return self.dct.forward(components)
+
+    def only(self, kept: npt.NDArray[np.bool_], dct: Dct) -> "Transform":
+        """The same with these components alone, and that DCT."""
+        forward, back = self.forward[kept], np.ascontiguousarray(self.back[:, kept])
+        return replace(self, dct=dct, forward=forward, back=back)
+
+    def tensor(self, coefficients: Floats) -> Array:
+        """The tensor of components x places of coefficients."""
+        components = self.dct.back(coefficients)
+        # In the order that the tensor has, so that it need not be turned.
+        values = (components.T @ self.back.T).T if self.layout.last else self.back @ components
+        values += self.mean
+        return self.layout.together(values)

@@ -1,0 +1,193 @@
+"""What `klt` gives back, takes, and refuses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from splitbed.codecs.klt import Kind
+from splitbed.codecs.klt.coding import TOTAL, symbols_of
+from splitbed.codecs.klt.tables import order_of, read
+from splitbed.codecs.klt.transform import Layout
+from splitbed.codecs.stage import Setting, Stage
+from splitbed.errors import NodeError, UsageError
+from tests.codecs.coding import Array, info_of
+
+Floats = npt.NDArray[np.float32]
+
+KLT, INTER = Kind(), Kind(sequential=True)
+STEP = 100
+SEEN = 12
+"""Frames that tables are made of; those behind them are new."""
+
+
+def maps(*shape: int, frames: int = SEEN + 4, moving: float = 1.0, seed: int = 0) -> list[Floats]:
+    """Channels (axis 1) that are mixtures of a few smooth sources, behind a Relu.
+
+    Of a frame, the share ``moving`` of its sources is not those of the frame before.
+    """
+    rng = np.random.default_rng(seed)
+    _, channels, height, width = shape
+    mixing = rng.standard_normal((channels, 6)) * np.exp(rng.normal(0, 1, (channels, 1)))
+    rows, columns = np.arange(height)[:, None], np.arange(width)
+    made, held = [], np.zeros((6, height, width))
+    for _ in range(frames):
+        bent, turned = rng.normal(0, 0.3, (2, 6, 1, 1))
+        new = np.sin(bent * rows + turned * columns + rng.uniform(0, 6, (6, 1, 1)))
+        held = (1 - moving) * held + moving * new
+        noisy = held + 0.05 * rng.standard_normal(held.shape)
+        made.append(np.maximum(np.tensordot(mixing, noisy, 1), 0)[None].astype(np.float32))
+    return made
+
+
+def fitted(
+    frames: Sequence[Array], kind: Kind = KLT, *, last: bool = False, step: int = STEP, **kw: Any
+) -> tuple[bytes, Setting]:
+    """The tables of ``frames``, and a setting that has them."""
+    setting = Setting(channels_last=last)
+    table = kind.fit(info_of(frames[0]), frames, setting, step, kw.get("sensitivity"))
+    return table, Setting(channels_last=last, table=table)
+
+
+def ends(frames: Sequence[Array], kind: Kind = KLT, **kw: Any) -> tuple[Stage, Stage]:
+    """An encoder and a decoder, of tables made of ``frames``."""
+    _, setting = fitted(frames, kind, **kw)
+    encoder, decoder = (kind(info_of(frames[0]), setting, kw.get("step", STEP)) for _ in range(2))
+    return encoder, decoder
+
+
+def length(frames: Sequence[Array], step: int = STEP) -> float:
+    """Of a step, where all channels of axis 1 count alike."""
+    seen = np.concatenate(frames).astype(np.float64)
+    return step / 1000 * float(np.sqrt(seen.var(axis=(0, *range(2, seen.ndim))).sum()))
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 20, 24, 32), (1, 20, 75, 26), (1, 20, 7, 5), (2, 20, 12, 12)]
+)
+def test_new_frames_come_back_within_half_a_step_of_each_component(shape: tuple[int, ...]) -> None:
+    frames = maps(*shape) if shape[0] == 1 else [np.concatenate(maps(*shape)[:2])] * 3
+    encoder, decoder = ends(frames[:SEEN])
+    for frame in frames[SEEN:] or frames:
+        error = decoder.decode(encoder.encode(frame)) - frame
+        assert np.sqrt((error**2).sum(axis=1).mean()) < length(frames[:SEEN]) * np.sqrt(20 / 12)
+
+
+def test_a_coarser_step_takes_fewer_bytes_and_loses_more() -> None:
+    frames = maps(1, 20, 24, 32)
+    sizes, errors = [], []
+    for step in (20, 80, 320, 1280):
+        encoder, decoder = ends(frames[:SEEN], step=step)
+        encoded = encoder.encode(frames[-1])
+        sizes.append(encoded.nbytes)
+        errors.append(np.square(decoder.decode(encoded) - frames[-1]).mean())
+    assert sizes == sorted(sizes, reverse=True)
+    assert errors == sorted(errors)
+
+
+def test_bytes_are_the_tables_cross_entropy() -> None:
+    frames = maps(1, 20, 48, 64)
+    table, setting = fitted(frames[:SEEN])
+    info = info_of(frames[0])
+    tables = read(table, Layout.of(info, setting), inter=False)
+    (codebook,), transform = tables.codebooks, tables.transform
+    order = order_of(codebook.classes, len(codebook.books), transform)
+    bits = nbytes = 0.0
+    for frame in frames[SEEN:]:
+        levels = np.rint(transform.coefficients(frame)).ravel()
+        start = 0
+        for book, end in zip(codebook.books, order.ends, strict=True):
+            coded = levels[order.places[start:end]].astype(np.int32)
+            start = end
+            symbols = np.minimum(symbols_of(coded[coded != 0]), book.escape)
+            bits -= np.log2(book.masks[np.packbits(coded != 0)] / TOTAL).sum()
+            bits -= np.log2(book.values[symbols] / TOTAL).sum()
+        nbytes += KLT(info, setting, STEP).encode(frame).nbytes
+    assert 0.99 < 8 * nbytes / bits < 1.03
+
+
+def test_channels_that_are_last_are_coded_as_those_that_are_first() -> None:
+    frames = maps(1, 20, 24, 32)
+    turned = [np.ascontiguousarray(np.moveaxis(frame, 1, 3)) for frame in frames]
+    first, last = ends(frames[:SEEN]), ends(turned[:SEEN], last=True)
+    encoded = [one.encode(each[-1]) for (one, _), each in ((first, frames), (last, turned))]
+    assert encoded[1].nbytes == pytest.approx(encoded[0].nbytes, rel=0.01)
+    got = first[1].decode(encoded[0]), last[1].decode(encoded[1])
+    np.testing.assert_allclose(np.moveaxis(got[1], 3, 1), got[0], atol=length(frames))
+
+
+@pytest.mark.parametrize("dtype", (np.float16, np.float64, np.int8, np.uint8, np.int16))
+def test_other_datatypes_are_coded_as_numbers_and_stay_in_their_range(dtype: type) -> None:
+    frames = [np.round(np.clip(frame * 9, 0, 127)).astype(dtype) for frame in maps(1, 20, 24, 32)]
+    encoder, decoder = ends(frames[:SEEN])
+    got = decoder.decode(encoder.encode(frames[-1]))
+    assert (got.dtype, got.shape) == (frames[-1].dtype, frames[-1].shape)
+    error = got.astype(np.float64) - frames[-1]
+    assert np.sqrt(np.square(error).sum(axis=1).mean()) < 2 * length(frames[:SEEN])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (40,), (1, 40), (30, 40), (1, 30, 40), (1, 1, 9, 9)])
+def test_outputs_of_any_rank_are_coded(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    frames = [np.asarray(rng.standard_normal(shape), np.float32) for _ in range(24)]
+    encoder, decoder = ends(frames[:-1], step=20)
+    got = decoder.decode(encoder.encode(frames[-1]))
+    assert (got.dtype, got.shape) == (np.float32, shape)
+    assert np.abs(got - frames[-1]).max() < 1
+
+
+def test_a_constant_channel_and_a_constant_map_come_back_exactly() -> None:
+    frames = maps(1, 20, 12, 12)
+    for frame in frames:
+        frame[:, 3] = 0.7
+    encoder, decoder = ends(frames[:SEEN])
+    got = decoder.decode(encoder.encode(frames[-1]))
+    np.testing.assert_allclose(got[:, 3], 0.7, rtol=1e-4)
+    still = [np.full((1, 3, 4, 4), 0.7, np.float32)] * 3
+    for kind in (KLT, INTER):
+        encoder, decoder = ends(still, kind)
+        assert (decoder.decode(encoder.encode(still[0])) == still[0]).all()
+        with pytest.raises(NodeError, match="never varied in calibration"):
+            encoder.encode(still[0] + 1)
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf))
+def test_what_is_not_finite_is_refused_in_frames_and_in_calibration(value: float) -> None:
+    frames = maps(1, 20, 12, 12)
+    encoder, _ = ends(frames[:SEEN])
+    frames[-1][0, 2, 3, 3] = value
+    for work in (lambda: encoder.encode(frames[-1]), lambda: fitted(frames)):
+        with pytest.raises(NodeError, match="1 of its 2880 values are NaN or infinite"):
+            work()
+
+
+def test_calibration_that_cannot_be_is_refused_by_name() -> None:
+    frames = maps(1, 20, 12, 12)
+    info = info_of(frames[0])
+    for given, words in (
+        ([], "no calibration frame"),
+        ([frames[0][:, :3]], r"a calibration frame is \[1, 3, 12, 12\]"),
+        ([frames[0] * 1e33], "beyond 1e[+]30"),
+    ):
+        with pytest.raises((UsageError, NodeError), match=words):
+            KLT.fit(info, given, Setting(), None, None)
+    with pytest.raises(UsageError, match=r"sensitivity is \[3, 3\]"):
+        KLT.fit(info, frames, Setting(), None, np.eye(3, dtype=np.float32))
+    with pytest.raises(UsageError, match="4096 channels, and 2048 are the most"):
+        KLT.fit(info_of(wide := np.zeros(4096, np.float32)), [wide], Setting(), None, None)
+    with pytest.raises(UsageError, match="1 to 4000, not 0"):
+        KLT.fit(info, frames, Setting(), 0, None)
+    with pytest.raises(UsageError, match="no tables: calibrate it"):
+        KLT(info, Setting(), None)
+
+
+def test_what_part_2_feels_most_comes_back_best() -> None:
+    frames = maps(1, 20, 24, 32)
+    sensitivity = np.diag(np.where(np.arange(20) < 10, 1, 1e-3)).astype(np.float32)
+    encoder, decoder = ends(frames[:SEEN], sensitivity=sensitivity)
+    error = np.square(decoder.decode(encoder.encode(frames[-1])) - frames[-1])[0]
+    assert error[:10].mean() * 4 < error[10:].mean()
+    plain = KLT.chosen(("plain",))
+    assert plain.fit(info_of(frames[0]), frames, Setting(), STEP, sensitivity) == fitted(frames)[0]
