@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitbed.codecs import exact, floats, integers, nnc, pictures, video, zstd
+from splitbed.codecs import exact, floats, integers, klt, nnc, pictures, video, zstd
 from splitbed.codecs.codec import MOST_REMEMBERED, Codec, Coder, NamedKind
 from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Range, Setting, StageKind
@@ -31,6 +31,7 @@ CODECS: Extensible[StageKind] = Extensible(
     {
         **floats.KINDS,
         **integers.KINDS,
+        **klt.KINDS,
         **exact.KINDS,
         **zstd.KINDS,
         **pictures.KINDS,

@@ -1,5 +1,6 @@
 """What tests of codecs share: one tensor, bound to a codec that was calibrated with it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy.typing as npt
 
 from splitbed.codecs import Coder, codec_named
 from splitbed.codecs.calibration import calibrated
+from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Setting
 from splitbed.tensors import DATATYPES, TensorInfo
 
@@ -22,10 +24,11 @@ def coder_of(
     codec: str, array: Array, calibration: Array | None = None, *, channels_last: bool = False
 ) -> Coder:
     """A coder of tensors like ``array``."""
-    made = codec_named(codec)
-    frames = [{NAME: array if calibration is None else calibration}] if made.calibrated else []
-    ranges = calibrated(frames, channels_last=channels_last)
-    return made.bind([info_of(array)], Setting(ranges, channels_last))
+    made, infos = codec_named(codec), [info_of(array)]
+    frames = [{NAME: array if calibration is None else calibration}]
+    ranges = calibrated(frames if made.calibrated else [], channels_last=channels_last)
+    setting = Setting(ranges, channels_last)
+    return made.bind(infos, replace(setting, tables=fit(made, infos, frames, setting)))
 
 
 def floats(*values: float) -> npt.NDArray[np.float32]:

@@ -120,7 +120,9 @@ def test_channels_that_are_last_are_coded_as_those_that_are_first() -> None:
 
 @pytest.mark.parametrize("dtype", (np.float16, np.float64, np.int8, np.uint8, np.int16))
 def test_other_datatypes_are_coded_as_numbers_and_stay_in_their_range(dtype: type) -> None:
-    frames = [np.round(np.clip(frame * 9, 0, 127)).astype(dtype) for frame in maps(1, 20, 24, 32)]
+    frames: list[Array] = [
+        np.round(np.clip(frame * 9, 0, 127)).astype(dtype) for frame in maps(1, 20, 24, 32)
+    ]
     encoder, decoder = ends(frames[:SEEN])
     got = decoder.decode(encoder.encode(frames[-1]))
     assert (got.dtype, got.shape) == (frames[-1].dtype, frames[-1].shape)
@@ -134,7 +136,7 @@ def test_outputs_of_any_rank_are_coded(shape: tuple[int, ...]) -> None:
     frames = [np.asarray(rng.standard_normal(shape), np.float32) for _ in range(24)]
     encoder, decoder = ends(frames[:-1], step=20)
     got = decoder.decode(encoder.encode(frames[-1]))
-    assert (got.dtype, got.shape) == (np.float32, shape)
+    assert (got.dtype, got.shape) == (np.dtype(np.float32), shape)
     assert np.abs(got - frames[-1]).max() < 1
 
 

@@ -1,5 +1,7 @@
 """What comes back, of whatever goes in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from splitbed.codecs import CODECS, codec_named
 from splitbed.codecs.calibration import calibrated
+from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Setting
 from splitbed.errors import MachineError
 from splitbed.media.recipes import PictureRecipe
@@ -18,7 +21,7 @@ LOSSLESS = (
     "raw", "shuffle", "sparse", "zstd", "zstd:-7", "shuffle+zstd", "sparse+zstd:3",
     "shuffle+sparse", "zstd+zstd",
 )  # fmt: skip
-LOSSY = ("fp16", "bf16", "int8", "int8-tensor", "int4")
+LOSSY = ("fp16", "bf16", "int8", "int8-tensor", "int4", "klt", "klt-inter")
 COMPOSED = ("int8+zstd", "int4+sparse+zstd", "bf16+shuffle+zstd", "fp16+int8")
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=7)
 
@@ -81,7 +84,9 @@ def test_noise_never_takes_more_than_the_most_bytes(codec: str) -> None:
     noise = np.random.default_rng(0).standard_normal(recipe.shape, np.float32)
     infos = [TensorInfo(NAME, "FP32", recipe.shape)]
     try:
-        coder = codec_named(codec).bind(infos, Setting(calibrated([{NAME: noise}]), picture=recipe))
+        setting = Setting(calibrated([{NAME: noise}]), picture=recipe)
+        tables = fit(codec_named(codec), infos, [{NAME: 0.1 * noise}] * 2, setting)
+        coder = codec_named(codec).bind(infos, replace(setting, tables=tables))
         encoded = coder.encode({NAME: noise})
     except MachineError as error:
         pytest.skip(str(error))
