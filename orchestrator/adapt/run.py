@@ -20,12 +20,13 @@ from orchestrator.adapt.rows import TraceRow, unsteadiness
 from orchestrator.adapt.turns import Turns
 from orchestrator.adapt.verdict import TraceAsked, judge_trace
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell, plan_cells
+from orchestrator.ask.grid import Cell
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.conditions import conditions, now
+from orchestrator.measure.dials.finding import check_found, dialled_cells, keep_dials
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.columns import csv_text
@@ -76,7 +77,8 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
     site = checked_site(slowest)
     site.check(links.values())
     with local_model(config) as local:
-        cells = plan_cells(slowest, local.model)
+        cells, dials = dialled_cells(slowest, local.model, watcher.note)
+        check_found(dials)
         names = policy_names(asked.policy, names_of(cells))
         with testbed(site, local.model, [(links[rate],) for rate in (max(links), *links)]) as bed:
             if trace.longest_outage_s and not bed.link.rates.holds:
@@ -86,6 +88,7 @@ def run(config: SweepConfig, asked: TraceOptions, watcher: Watcher) -> TraceOutc
                     "of their own nodes whose kernels have sch_netem"
                 )
             folder = create(config.out, f"trace-{bed.model.name}")
+            keep_dials(folder, dials)
             with folder.locked():
                 told = f"{len(names)} policies, {len(cells)} arms"
                 watcher.note(f"{trace.words}; {told}; run: {folder.path}")

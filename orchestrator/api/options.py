@@ -86,6 +86,11 @@ class CodecWords(TypedDict, total=False):
     output_codec: Annotated[
         Names, Says("Of what a whole model gives, in the flow call: avc-inter… [raw]")
     ]
+    target_drop: Annotated[
+        float,
+        Says("Of accuracy: find the number of codecs that are given without, as jpeg, for it."),
+    ]
+    target_kbit: Annotated[float, Says("Of a frame, likewise.")]
     calibration: Annotated[
         Place, Says("Frames that codecs are calibrated on, named as inputs are.")
     ]

@@ -135,12 +135,19 @@ def cell_of(configuration: Configuration, model: CutModel, config: SweepConfig) 
     )
 
 
-def plan_cells(config: SweepConfig, model: CutModel) -> list[Cell]:
+def plan_cells(
+    config: SweepConfig, model: CutModel, steps: Mapping[tuple[int, str], str] | None = None
+) -> list[Cell]:
     """The grid: the anchors and the splits, each over every link, under every load, as its tables.
 
-    Raises UsageError.
+    `steps` has the codec with its number, by the cut and the codec where that is left open. Raises
+    UsageError.
     """
-    asked = configurations(config, model, lambda cut: _codecs(config, model, cut))
+
+    def codecs(cut: int) -> list[str]:
+        return [(steps or {}).get((cut, name), name) for name in _codecs(config, model, cut)]
+
+    asked = configurations(config, model, codecs)
     cells = []
     among = [tuple(_tried(own.on(model), model) for own in ues) for ues in crowds(config)]
     for _, of_split in groupby(asked, key=lambda one: one.cuts):

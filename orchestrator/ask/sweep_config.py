@@ -8,11 +8,12 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from netem.spec import LinkSpec
-from orchestrator.ask.edge_work import MOST_WORKERS, EdgeWork, edge_work
 from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions, OwnShape
 from orchestrator.ask.load import LEAST_TOLD, MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
+from orchestrator.ask.load.edge_work import MOST_WORKERS, EdgeWork, edge_work
 from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
+from orchestrator.ask.target import Target, target_of
 from orchestrator.ask.topology import MOST_UES, Namespaces, Topology, load_topology
 from splitbed.checked import one_line, read_yaml
 from splitbed.codecs import RAW
@@ -87,6 +88,8 @@ class SweepConfig(LinkOptions):
     codec: Words = (RAW,)
     input_codec: Words = (RAW,)
     output_codec: Words = (RAW,)
+    target_drop: float | None = Field(None, ge=0, allow_inf_nan=False)
+    target_kbit: float | None = Field(None, gt=0, allow_inf_nan=False)
     calibration: Source | None = None
     ue_slowdown: Slowdowns | None = None
     ue_cpu: Shares | None = None
@@ -139,6 +142,7 @@ class SweepConfig(LinkOptions):
             )
         self._check_flow()
         self._check_loads()
+        _ = self.target
         named = self.place.ues if isinstance(self.place, Namespaces) else ()
         self.edge_work.check(
             offered=any(load.offered for load in self.loads),
@@ -288,6 +292,12 @@ class SweepConfig(LinkOptions):
         """How the edge shares its work; UsageError for a batch that cannot be."""
         return edge_work(self.edge_workers, self.batch, self.edge_queue)
 
+    @cached_property
+    def target(self) -> Target | None:
+        """What open numbers of codecs are searched for, if anything is; UsageError."""
+        codecs = (*self.codec, *self.input_codec, *self.output_codec)
+        return target_of(self.target_drop, self.target_kbit, codecs)
+
     @property
     def _race(self) -> str:
         return "--until-sure" if self.budget is None else "--budget"
@@ -321,6 +331,9 @@ def sweep_config(options: Mapping[str, object], file: Path | None = None) -> Swe
             raise UsageError(f"a sweep has no option {key!r}{meant} see `orchestrate sweep --help`")
     if (asked.get("budget") or asked.get("until_sure")) and asked.get("delivery") is None:
         asked["delivery"] = False  # over a slow link it takes minutes, and answers nothing
+    target = asked.get("target_drop")
+    if isinstance(target, int | float) and asked.get("max_drop") is None:
+        asked["max_drop"] = max(MAX_DROP, target)  # what is asked for is not too much
     if "model" not in asked:
         raise UsageError("no model is named: give --model NAME (orchestrate models) or FILE")
     try:

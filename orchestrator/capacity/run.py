@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import replace as changed
 
-from orchestrator.ask.grid import Cell, Visit, plan_cells
+from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.load import Load
 from orchestrator.ask.sweep_config import MIN_FRAMES
 from orchestrator.capacity.asked import Capacity
@@ -24,6 +24,7 @@ from orchestrator.capacity.trial import judged
 from orchestrator.capacity.words import answers, trial_words
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import conditions, now
+from orchestrator.measure.dials.finding import check_found, dialled_cells, keep_dials
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.sweep import begun
 from orchestrator.measure.watcher import Watcher
@@ -63,9 +64,11 @@ def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None)
     with prepared(config, several=True) as ready:
         model = ready.local.model
         check_classes(model)
-        cells = plan_cells(config, model)
+        cells, dials = dialled_cells(config, model, watcher.note, resumed)
+        check_found(dials)
         with testbed(ready.site, model, config.flow_links) as bed:
             folder = RunFolder(resumed) if resumed else create(config.out, f"capacity-{model.name}")
+            keep_dials(folder, dials)
             with folder.locked():
                 engine = Engine(config, bed, folder, watcher)
                 fresh = RunRecord(

@@ -165,9 +165,9 @@ def _change(point: GridPoint, base: Reading, other: Reading, told: Told) -> Chan
         told = replace(told, word="disturbed")
     return Change(
         point,
-        known(before.judged_ms),
+        known(before.e2e_ms),
         known_interval(before),
-        known(after.judged_ms),
+        known(after.e2e_ms),
         known_interval(after),
         told,
         "" if told.word == "noise" else _stage(before, after),

@@ -74,7 +74,8 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
 
 def run(archived: ArchivedSweep, progress: Watcher) -> SweepOutcome:
     """Run the sweep. Raises SplitbedError for what stops it before the first cell."""
-    return leave_report(sweep.run(archived.config, progress))
+    archive = archived.folder / ARCHIVE_FOLDER
+    return leave_report(sweep.run(archived.config, progress, dials=archive))
 
 
 def _config(asked: Mapping[str, object], options: Mapping[str, object]) -> SweepConfig:

@@ -6,17 +6,18 @@ Clients are let in for the frames alone.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import Cell, plan_cells
+from orchestrator.ask.grid import Cell
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.cell import CellMeasurement, SetUp, proved
 from orchestrator.measure.conditions import conditions
+from orchestrator.measure.dials.finding import check_found, dialled_cells, keep_dials
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.facts import Conditions, ModelFacts
@@ -99,12 +100,15 @@ def kept_up(
         check_free(config.out)
     with prepared(config) as ready:
         model = ready.local.model
-        cell = the_cell(config, model)
+        cells, dials = dialled_cells(config, model, watcher.note)
+        check_found(dials)
+        cell = the_cell(config, model, cells)
         if clients:  # they want what the model gives, not what its task makes of that
             model = replace(model, task="tensors")
         site = replace(ready.site, clients=clients)
         with testbed(site, model, config.flow_links) as bed:
             folder = create(config.out, f"{what}-{model.name}")
+            keep_dials(folder, dials)
             with folder.locked():
                 engine = Engine(config, bed, folder, watcher)
                 watcher.note(f"{cell.configuration.words} over {cell.link.words}: {folder.path}")
@@ -131,7 +135,7 @@ def _record(config: SweepConfig, bed: Testbed, cell: Cell, ready: SetUp) -> Kept
     )
 
 
-def the_cell(config: SweepConfig, model: SweptModel) -> Cell:
+def the_cell(config: SweepConfig, model: SweptModel, cells: Sequence[Cell]) -> Cell:
     """The one cell that is asked for; UsageError where several are, or none."""
     splits = resolve(model.graph, config.split, model.named_splits)
     if len(splits) != 1:
@@ -139,7 +143,7 @@ def the_cell(config: SweepConfig, model: SweptModel) -> Cell:
             f"--split {config.split} means {len(splits)} splits, and one is kept up: give its "
             f"label, as --split {splits[0].label}"
         )
-    of_split = [one for one in plan_cells(config, model) if one.configuration.k == splits[0].k]
+    of_split = [one for one in cells if one.configuration.k == splits[0].k]
     if len(of_split) != 1:
         told = ", ".join(f"{one.configuration.codecs} over {one.link.words}" for one in of_split)
         raise UsageError(

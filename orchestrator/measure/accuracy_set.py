@@ -15,6 +15,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
 from orchestrator.measure.calibration import FRAMES, calibration_inputs
+from orchestrator.measure.dials.bench import searched_inputs
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
@@ -105,15 +106,16 @@ class AccuracySet:
         known: Setting,
     ) -> dict[Coding, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
-        seen = self._seen() if any(one.calibrated for one in own) else set()
+        seen = self._seen() if any(one.calibrated for one in own) else []
         found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
         with self._parts(asked_parts) as parts:
             coders = self._coders(own, known)
             for place, one in enumerate(self.inputs):
                 self._check()
                 crossing = parts[0].run(one.tensors)
+                is_seen = bool(seen) and one.facts() in seen
                 for asked in own:
-                    if asked.coding not in coders or (asked.calibrated and one.name in seen):
+                    if asked.coding not in coders or (asked.calibrated and is_seen):
                         continue
                     try:
                         coded = coders[asked.coding]
@@ -143,9 +145,12 @@ class AccuracySet:
         encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
         return lambda crossing: decoder.decode(encoder.encode(crossing))
 
-    def _seen(self) -> set[str]:
-        """Names of the frames that codecs were calibrated on: they are not judged by these."""
-        return {one.name for one in calibration_inputs(self._config, self._model, FRAMES)}
+    def _seen(self) -> list[dict[str, str]]:
+        """The frames that codecs were calibrated on: they are not judged by these."""
+        seen = calibration_inputs(self._config, self._model, FRAMES)
+        if self._config.target:
+            seen += searched_inputs(self._config, self._model)
+        return [one.facts() for one in seen]
 
     @contextmanager
     def _parts(self, asked: Sequence[_Part]) -> Iterator[dict[int, PartSession]]:

@@ -16,6 +16,7 @@ from orchestrator.measure.accuracy_set import AccuracySet, Coding
 from orchestrator.measure.calibration import calibrate, read_calibration
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.conditions import now
+from orchestrator.measure.dials.finding import read_dials
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
 from orchestrator.measure.profile import take_outline, take_profile
@@ -23,7 +24,7 @@ from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 from orchestrator.results.profile import Profile, read_profile
-from orchestrator.results.records import Accuracy, CellRecord, ClockRecord
+from orchestrator.results.records import Accuracy, CellRecord, ClockRecord, Dials
 from orchestrator.results.run_folder import (
     CALIBRATION_FILE,
     PROFILE_FILE,
@@ -56,6 +57,7 @@ class Engine:
         self.limits = TimeLimits.of(config, bed.model, outage_s)
         self.parts = Parts(bed.pair, bed.model, config)
         self._config = config
+        self._dials = read_dials(folder.path) if config.target else Dials()
         self._prepared: set[Coding] = set()
         """The cuts and codecs that need no more before they are measured."""
 
@@ -92,7 +94,7 @@ class Engine:
         self.watcher.cell(visit.cell)
         record = self._cell(visit, journal)
         journal.add_cell(record)
-        if record.error is not None:
+        if record.error is not None and not _misses(record):  # for which no node was asked
             self.parts.forget()
             self.restart()
         self.watcher.done(record)
@@ -162,7 +164,9 @@ class Engine:
         """What is known of a cell before it is measured."""
         asked = visit.cell.configuration
         crossing = () if asked.cut is None else self.bed.model.graph.cuts[asked.cut].tensors
-        return cell_record(visit, attempt, self.bed.link.backend, crossing)
+        found = cell_record(visit, attempt, self.bed.link.backend, crossing)
+        dial = self._dials.of(asked.cut, asked.codec)
+        return replace(found, dial=dial and replace(dial, tried=()))
 
     def _profile(self) -> None:
         """Profile the nodes, unless an earlier part of this run has; a sweep can do without."""
@@ -199,6 +203,8 @@ class Engine:
 
         started = time.monotonic()
         try:
+            if record.dial and _misses(record):
+                raise UsageError(record.dial.missed)
             record = bench.run(cell, record, keep)
             if not asked.lossless:
                 record = replace(record, accuracy=judging.accuracy)
@@ -215,3 +221,8 @@ class Engine:
             clocks={node: ClockRecord.of(model, epoch_ns) for node, model in models.items()},
             wall_ms=(time.monotonic() - started) * 1e3,
         )
+
+
+def _misses(record: CellRecord) -> bool:
+    """Whether no number of its codec is within what was asked for."""
+    return record.dial is not None and bool(record.dial.missed)

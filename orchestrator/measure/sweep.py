@@ -14,12 +14,13 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order, plan_cells
+from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order
 from orchestrator.ask.load import traces_in
 from orchestrator.ask.load.trace_file import trace_text
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
+from orchestrator.measure.dials.finding import dialled_cells, keep_dials
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.racing.again import disturbed_again
 from orchestrator.measure.racing.beliefs import Prediction
@@ -63,18 +64,20 @@ def run(
     resumed: Path | None = None,
     remeasure: Remeasure | None = None,
     predicting: Predicting | None = None,
+    dials: Path | None = None,
 ) -> SweepOutcome:
     """Run a sweep, or go on with one: cells that ended without an error are kept.
 
-    With `remeasure`, of these those that are VALID. A race takes `predicting`. Raises SplitbedError
-    for what stops it before the first cell.
+    With `remeasure`, of these those that are VALID. A race takes `predicting`. The folder `dials`
+    has what an earlier run found of codecs' numbers. Raises SplitbedError for what stops it before
+    the first cell.
     """
     if config.out and not resumed:
         check_free(config.out)
     began_s = time.monotonic()
     with prepared(config, several=True) as ready:
         if not config.races or predicting is None:
-            return run_prepared(config, ready, progress, resumed, remeasure)
+            return run_prepared(config, ready, progress, resumed, remeasure, dials=dials)
         forecast = partial(predicting, config, ready.local, progress.note)
         return run_prepared(config, ready, progress, resumed, remeasure, (forecast, began_s))
 
@@ -86,15 +89,17 @@ def run_prepared(
     resumed: Path | None = None,
     remeasure: Remeasure | None = None,
     race: tuple[Forecast, float] | None = None,
+    dials: Path | None = None,
 ) -> SweepOutcome:
     """The same, of what was checked and opened before."""
     if config.races and race is None:
         raise UsageError("budget and until_sure are for `orchestrate sweep`: leave them out")
     model = ready.local.model
     check_classes(model)
-    cells = plan_cells(config, model)
+    cells, found = dialled_cells(config, model, progress.note, resumed or dials)
     with testbed(ready.site, model, config.flow_links) as bed:
         folder = RunFolder(resumed) if resumed else create(config.out, model.name)
+        keep_dials(folder, found)
         return measure_cells(config, cells, bed, folder, progress, remeasure, race)
 
 

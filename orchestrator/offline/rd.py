@@ -20,6 +20,7 @@ from orchestrator.ask.grid import configurations
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.dials.finding import find_dials
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from splitbed.codecs import codec_named
@@ -118,15 +119,30 @@ def family(name: str) -> str:
     return re.sub(r":-?\d+", "", name)
 
 
-def plan(config: SweepConfig, local: LocalModel) -> list[Configuration]:
-    """The input's codecs, then those of every split. Raises UsageError for what cannot be named."""
+def plan(
+    config: SweepConfig, local: LocalModel, note: Callable[[str], None] = lambda _: None
+) -> list[Configuration]:
+    """The input's codecs, then those of every split; what a target asks for besides ladders.
 
+    Raises UsageError for what cannot be named.
+    """
     asked = {0: config.input_codec, local.model.graph.n: config.output_codec}
 
-    def codecs(cut: int) -> list[str]:
-        return expanded(asked.get(cut, config.codec))
+    def setups(codecs: Callable[[int], Sequence[str]]) -> list[Configuration]:
+        return [one for one in configurations(config, local.model, codecs) if one.coding]
 
-    return [one for one in configurations(config, local.model, codecs) if one.coding]
+    def named(cut: int) -> list[str]:
+        return [codec_named(name).name for name in asked.get(cut, config.codec)]
+
+    def codecs(cut: int) -> list[str]:
+        own = named(cut)
+        return list(dict.fromkeys([*expanded(own), *(steps.get((cut, one), one) for one in own)]))
+
+    steps: Mapping[tuple[int, str], str] = {}
+    if config.target is None:
+        return setups(lambda cut: expanded(named(cut)))
+    steps = find_dials(config, local.model, setups(named), note).steps
+    return setups(codecs)
 
 
 def expanded(names: Sequence[str]) -> list[str]:

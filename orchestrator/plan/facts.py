@@ -44,7 +44,7 @@ PAUSE_S = 0.02
 """Before each work that is timed: a node waits for its turn, and caches are cold then."""
 ASKED = (
     "model", "weights", "width", "runtime", "shape", "seed", "task", "input", "split", "codec",
-    "input_codec", "calibration", "flow", "heads", "private_layers",
+    "input_codec", "target_drop", "target_kbit", "calibration", "flow", "heads", "private_layers",
 )  # fmt: skip
 """What facts depend on."""
 
@@ -134,7 +134,8 @@ class Facts(Frozen):
         """Whether they are what `config` asks for, of the very same model."""
         file = Path(config.model)
         # earlier versions did not say these
-        asked = {"flow": UPLINK, "heads": None, "private_layers": None} | self.asked
+        asked = dict.fromkeys(("target_drop", "target_kbit", "heads", "private_layers"))
+        asked = asked | {"flow": UPLINK} | self.asked
         return asked == _asked(config) and (
             not file.is_file() or self.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
         )
@@ -161,15 +162,18 @@ def take_facts(
     known: Setting | None = None,
     *,
     judge: bool = True,
+    setups: Sequence[Configuration] | None = None,
 ) -> Facts:
     """Code what crosses at each split, here, and `judge` what that costs in accuracy.
 
-    Who does not, as a race, is in a hurry: each frame is coded once then. Codecs are calibrated
-    unless what is `known` of them is given. Raises UsageError for codecs that cannot be.
+    Of each codec whose number is left open a ladder is coded, and what a target asks for, unless
+    `setups` are given. Who does not judge, as a race, is in a hurry: each frame is coded once then.
+    Codecs are calibrated unless what is `known` of them is given. Raises UsageError for codecs that
+    cannot be.
     """
     model, told = local.model, local.model.facts
     check_classes(model)
-    setups = plan(config, local)
+    setups = plan(config, local, note) if setups is None else setups
     _check_profile(profile, model, {k for setup in setups for k, _ in setup.coding})
     if known is None:
         needing = cuts_to_calibrate(setups)

@@ -43,7 +43,9 @@ def forecasts(
     known: Setting,
 ) -> Mapping[str, Prediction]:
     """Of each cell, by its key. Raises UsageError for codecs that cannot be."""
-    facts = take_facts(config, local, profile, note, known, judge=False)
+    asked = {(one.cuts, one.coding): one for one in (cell.configuration for cell in cells)}
+    setups = [one for one in asked.values() if one.coding]
+    facts = take_facts(config, local, profile, note, known, judge=False, setups=setups)
     predictor = Predictor(profile, facts)
     options = {(one.configuration.cuts, one.configuration.coding): one for one in facts.options}
     full_ms, macs = profile.ue.steady_ms, local.model.facts.macs or 0

@@ -122,6 +122,8 @@ def verify(
         ue_slowdown=tuple(dict.fromkeys(point.ue_slowdown for point in points)),
         profile=False,
         delivery=False,
+        target_drop=None,  # each cell has its number
+        target_kbit=None,
         out=folder.path / VERIFY_FOLDER,
     )
     codecs = {codec for one in asked for _, codec in one.configuration.coding}

@@ -46,9 +46,7 @@ class Row(OfferedColumns, frozen=True, kw_only=True):
     """What its flow has besides, by the columns of :mod:`orchestrator.results.columns.flow`."""
 
     samples_ms: tuple[float, ...] = ()
-    """What frames took, in order: no column, what comparisons of rows rest on."""
-    response_interval: Interval | None = None
-    """That of the median response, where a load was sustained."""
+    """End-to-end times of the frames, in order: no column, what comparisons of rows rest on."""
     block_frames: tuple[tuple[int, int], ...] = ()
     """How many of them are of which block, in order."""
 
@@ -152,16 +150,6 @@ class Row(OfferedColumns, frozen=True, kw_only=True):
         )
 
     @property
-    def judged_ms(self) -> float | None:
-        """What it is chosen and compared by: response where a load was sustained, else e2e."""
-        return self.e2e_ms if self.response_interval is None else self.response_ms
-
-    @property
-    def judged_interval(self) -> Interval | None:
-        """That of it."""
-        return self.response_interval or self.e2e_interval
-
-    @property
     def interval_words(self) -> str:
         """What the interval is, as 96.9 %, 1 frame, range of 3 blocks, 95.0 % over runs."""
         if (interval := self.e2e_interval) is None:
@@ -178,18 +166,10 @@ class Row(OfferedColumns, frozen=True, kw_only=True):
         return getattr(self, column) if column in COLUMNS else dict(self.of_flow).get(column)
 
     def plain(self) -> dict[str, object]:
-        """By the names of the columns, as JSON has it.
-
-        Of a load that was not sustained no end-to-end time, which would pass for a result.
-        """
-        told = {name: getattr(self, name) for name in COLUMNS} | dict(self.of_flow)
-        return told | (dict.fromkeys(OF_E2E) if self.sustained is False else {})
+        """By the names of the columns, as JSON has it."""
+        return {name: getattr(self, name) for name in COLUMNS} | dict(self.of_flow)
 
 
-OF_E2E = (
-    *("e2e_ms", "e2e_over_bound", "e2e_low_ms", "e2e_high_ms", "e2e_coverage_pct", "e2e_covers"),
-    "worst_ue_e2e_ms",
-)
 COLUMNS = columns_of(Row)
 """By their names, in the order of summary.csv."""
 EVERY_COLUMN = {**COLUMNS, **{k: v for flow in FLOWS for k, v in flow_columns(flow).items()}}
@@ -198,7 +178,7 @@ EVERY_COLUMN = {**COLUMNS, **{k: v for flow in FLOWS for k, v in flow_columns(fl
 
 def known_interval(row: Row) -> Interval:
     """That of a row with a frame."""
-    interval = row.judged_interval
+    interval = row.e2e_interval
     assert interval is not None
     return interval
 

@@ -4,6 +4,7 @@
     cells.jsonl     a line per cell when it ends          summary.csv     a row per ended cell
     profile.json    what both nodes' profiles say         profile.csv     the same, a row per cut
     calibration.json  ranges and frames of the codecs     accuracy.csv    every metric of every row
+    dials.json      the codecs' numbers that were searched for
     predictions/    a folder per cell (and one for the whole model), a file per picture
     traces/         when frames of a load were due, where a file said so
 
@@ -41,6 +42,7 @@ MOST_LINE_BYTES = 16 << 20
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
 PREDICTIONS, TRACES = "predictions", "traces"
+DIALS_FILE = "dials.json"
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 
 _Kept = TypeVar("_Kept", bound=Record)

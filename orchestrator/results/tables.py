@@ -48,8 +48,8 @@ def ues_csv(cells: Iterable[Sequence[MeasuredVisit]]) -> str:
             *(visits[0].cell.key, visits[0].cell.link_words),
             *(ue.name, ue.split, ue.split_name, ue.codec, ue.pace, ue.load, ue.link.words),
             len(share.e2e_ms),
-            _text(share.goodput_mbit),
-            *(None if told and not told.sustained else value for value in _times(share)),
+            *map(_text, (share.goodput_mbit, share.median_ms)),
+            *(None if told and not told.sustained else value for value in _percentiles(share)),
             *(_text(getattr(told, name)) if told else None for name in _OF_LOAD),
         )
         for visits in cells
@@ -59,9 +59,8 @@ def ues_csv(cells: Iterable[Sequence[MeasuredVisit]]) -> str:
     return csv_lines([UE_COLUMNS, *lines]) if lines else ""
 
 
-def _times(share: UeShare) -> list[object]:
-    every = [share.median_ms, *map(share.percentile_ms, PERCENTILES.values())]
-    return [*map(_text, every)]
+def _percentiles(share: UeShare) -> list[object]:
+    return [_text(share.percentile_ms(quantile)) for quantile in PERCENTILES.values()]
 
 
 def accuracy_csv(

@@ -8,8 +8,8 @@ from typing import Self, TypeVar
 import grpc
 
 from orchestrator.ask.crowd import UE
-from orchestrator.ask.edge_work import ALONE, EdgeWork
 from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.ask.load.edge_work import ALONE, EdgeWork
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.testbed.clocks import Clocks

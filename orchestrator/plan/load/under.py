@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.ask.edge_work import ALONE
 from orchestrator.ask.load import Load
+from orchestrator.ask.load.edge_work import ALONE
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.plan.load.forecast import Carried, Response, response
 from orchestrator.plan.load.queueing import Source

@@ -12,7 +12,6 @@ from orchestrator.results.columns.main import (
     NO_PROFILE,
     NOT_LOADED,
     NOT_PROVED,
-    NOT_TIMED,
     Count,
     MainColumns,
     Number,
@@ -24,6 +23,8 @@ NOT_DELIVERED = "nothing was delivered: --no-delivery"
 MEASURED = "the cell was measured"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
+NOT_SEARCHED = "the number was given, or the codec has none"
+NOT_JUDGED_THERE = "nothing was judged there"
 ONE_UE = "one UE has the link, or no frame ended"
 NOT_SHARED = "no part of the edge is shared (load.md), or no frame ended"
 ONE_CLOCK = "all nodes share a clock, or no frame ended"
@@ -163,12 +164,7 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
         ),
     ] = None
     worst_ue_e2e_ms: Annotated[
-        Number,
-        Column(
-            "median end-to-end time of the UE where it is longest",
-            "ms",
-            f"{ONE_UE}; or its load was not sustained",
-        ),
+        Number, Column("median end-to-end time of the UE where it is longest", "ms", ONE_UE)
     ] = None
     worst_ue_e2e_p99_ms: Annotated[
         Number,
@@ -245,6 +241,25 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             empty="the row is lossless, no such frame was judged, or by an earlier version",
         ),
     ] = None
+    target: Annotated[
+        Text, Column("what the codec's number was searched for", empty=NOT_SEARCHED)
+    ] = None
+    target_frames: Annotated[
+        Count, Column("on how many calibration frames", empty=NOT_SEARCHED)
+    ] = None
+    target_kbit: Annotated[
+        Number, Column("what crosses there for a frame, the mean", "kbit", NOT_SEARCHED)
+    ] = None
+    target_drop: Annotated[
+        Number, Column("accuracy lost there", empty=f"{NOT_SEARCHED}; or {NOT_JUDGED_THERE}")
+    ] = None
+    target_drop_high: Annotated[
+        Number,
+        Column(
+            "upper end of its 95 % interval, which is held against a target",
+            empty=f"{NOT_SEARCHED}; or {NOT_JUDGED_THERE}; of fewer than {MIN_PICTURES} pictures",
+        ),
+    ] = None
     max_drop: Annotated[
         float, Column("how much less it may be for the row to be recommended, as asked")
     ] = MAX_DROP
@@ -264,10 +279,10 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     ] = None
     e2e_low_ms: Annotated[
         Number,
-        Column("lower end of the median's interval; of a range, the fastest", "ms", NOT_TIMED),
+        Column("lower end of the median's interval; of a range, the fastest", "ms", NO_FRAME),
     ] = None
     e2e_high_ms: Annotated[
-        Number, Column("upper end of it; of a range, the slowest", "ms", NOT_TIMED)
+        Number, Column("upper end of it; of a range, the slowest", "ms", NO_FRAME)
     ] = None
     e2e_coverage_pct: Annotated[
         Number,
@@ -282,7 +297,7 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
         Column(
             "what the interval is over: the frames of this run; of 2 to 4 blocks, the range of "
             "their medians; from 5 on, runs",
-            empty=NOT_TIMED,
+            empty=NO_FRAME,
         ),
     ] = None
     blocks: Annotated[int, Column("in how many blocks it was measured")] = 0

@@ -16,7 +16,6 @@ NO_PROFILE = "the run has no profile: --no-profile, or a race"
 NOT_LOADED = "the cell failed before its parts were loaded"
 NOT_PROVED = "the cell failed before its link was proved"
 NO_ANCHOR = "no valid anchor under the same conditions is as accurate, or no frame ended"
-NOT_TIMED = f"{NO_FRAME}, or its load was not sustained"
 NOT_TOLD = f"{NO_FRAME}, or the clocks of two machines do not tell it"
 
 PERCENTILES = {"e2e_p95_ms": 0.95, "e2e_p99_ms": 0.99}
@@ -114,7 +113,7 @@ class MainColumns(Struct, frozen=True, kw_only=True):
         Column(
             "from the source, preprocessing left out, until the result is where it is wanted",
             "ms",
-            NOT_TIMED,
+            NO_FRAME,
             "end-to-end",
         ),
     ] = None
@@ -134,7 +133,7 @@ class MainColumns(Struct, frozen=True, kw_only=True):
         Number,
         Column(
             "end-to-end time over its floor: the instrument's own quality",
-            empty=NOT_TIMED,
+            empty=NO_FRAME,
             head="over bound",
         ),
     ] = None

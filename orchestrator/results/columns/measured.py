@@ -1,6 +1,7 @@
 """The columns of a row that the visits of its cell fill by themselves, pooled."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -133,10 +134,24 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         load_ms=cell.load_ms,
         part1_delivery_ms=cell.part1_delivery_ms,
         part1_coded_bytes=cell.delivered_coded_bytes,
+        **_dial_columns(cell),
         max_drop=asked_number(run, "max_drop", MAX_DROP),
         valid=False,
         reason="",
     )
+
+
+def _dial_columns(cell: CellRecord) -> dict[str, Any]:
+    """How the number of its codec was found, where it was searched for."""
+    if (dial := cell.dial) is None:
+        return {}
+    return {
+        "target": dial.target,
+        "target_frames": dial.frames,
+        "target_kbit": dial.found.kbit,
+        "target_drop": dial.found.drop,
+        "target_drop_high": dial.found.drop_high,
+    }
 
 
 def _device_model(run: RunRecord, cell: CellRecord) -> str:

@@ -1,18 +1,14 @@
 """The columns of a row that the fates of its frames fill, where a load offered them."""
 
-import math
 from collections.abc import Sequence
-from itertools import chain
-from statistics import median
 
 from msgspec.structs import replace
 
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.rows import Row
-from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.by_ue import offered_to
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
-from orchestrator.results.statistics.offered import Offered, response_ms, together
+from orchestrator.results.statistics.offered import Offered, together
 
 
 def offered_in(visits: Sequence[MeasuredVisit]) -> Offered | None:
@@ -25,9 +21,7 @@ def with_load(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
     """The row with it; of a load that was not sustained it has no percentiles, of anything."""
     if (found := offered_in(visits)) is None:
         return row
-    if found.sustained:
-        row = _judged_by_response(row, visits)
-    else:
+    if not found.sustained:
         row = replace(row, **dict.fromkeys(PERCENTILES), worst_ue_e2e_p99_ms=None)
     return replace(
         row,
@@ -47,20 +41,6 @@ def with_load(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
         schedule_error_ms=found.schedule_error_ms,
         worst_ue_response_p99_ms=_worst_ms(visits) if found.sustained else None,
     )
-
-
-def _judged_by_response(row: Row, visits: Sequence[MeasuredVisit]) -> Row:
-    """The row with its frames' responses for what they took."""
-    every = [
-        [ms for ms in response_ms(visit.fates).tolist() if ms < math.inf]
-        for visit in visits
-        if visit.frames
-    ]
-    if not every or [*map(len, every)] != [frames for _, frames in row.block_frames]:
-        return row
-    samples_ms = tuple(chain(*every))
-    interval, _ = interval_of(every, median(samples_ms))
-    return replace(row, samples_ms=samples_ms, response_interval=interval)
 
 
 def _worst_ms(visits: Sequence[MeasuredVisit]) -> float | None:

@@ -129,13 +129,11 @@ def _compression(split: Row) -> str:
 
 def _gain(slow: Row, fast: Row) -> str:
     """With the interval over the frames."""
-    return (
-        f"{known(slow.judged_ms) / known(fast.judged_ms):.2f} times{interval_of_gain(slow, fast)}"
-    )
+    return f"{known(slow.e2e_ms) / known(fast.e2e_ms):.2f} times{interval_of_gain(slow, fast)}"
 
 
 def _ms(row: Row) -> str:
-    return ms_words(known(row.judged_ms))
+    return ms_words(known(row.e2e_ms))
 
 
 def _lossier(choice: Choice) -> str:

@@ -30,14 +30,14 @@ def _compared(row: Row, anchors: Sequence[Row]) -> Row:
     rivals = [anchor for anchor in anchors if as_accurate(anchor, row)]
     if not row.e2e_ms or not rivals or row.sustained is False:
         return row
-    best = min(rivals, key=lambda anchor: known(anchor.judged_ms))
+    best = min(rivals, key=lambda anchor: known(anchor.e2e_ms))
     network = [anchor for anchor in rivals if anchor.is_network_anchor]
     least = min((known(anchor.frame_kbit) for anchor in network), default=0.0)
     fastest_ms = min((known(anchor.e2e_ms) for anchor in network), default=0.0)
     return replace(
         row,
         best_anchor=best.with_codec,
-        speedup_vs_best_anchor=known(best.judged_ms) / known(row.judged_ms),
+        speedup_vs_best_anchor=known(best.e2e_ms) / row.e2e_ms,
         kbit_vs_network_anchor=known(row.frame_kbit) / least if least else None,
         frames_to_pay_delivery=_frames_to_pay(row, fastest_ms),
     )

@@ -141,7 +141,7 @@ class Choice:
         """How many times as fast as the best anchor the best split is."""
         if self.split is None or self.anchor is None:
             return None
-        return _took_ms(self.anchor) / _took_ms(self.split)
+        return _e2e_ms(self.anchor) / _e2e_ms(self.split)
 
 
 def choices(table: Sequence[Row]) -> list[Choice]:
@@ -176,20 +176,20 @@ def _choice(measured: Sequence[Row]) -> Choice:
     fit = [row for row in ran if is_fit(row)]
     split = max((row for row in fit if not row.is_anchor), key=_gain, default=None)
     rivals = [a for a in fit if a.is_anchor and (split is None or as_accurate(a, split))]
-    anchor = min(rivals, key=_took_ms, default=None)
+    anchor = min(rivals, key=_e2e_ms, default=None)
     kinds = {kind: [row for row in rivals if row.anchor == kind] for kind in KINDS}
     lossier = [row for row in anchors if row.sends_input and row not in rivals]
     apart = None if split is None or anchor is None else _difference(split, anchor)
     pairs = max(1, sum(not row.is_anchor for row in fit) * len(rivals))
     return Choice(
         conditions=measured[0].conditions,
-        best=min((row for row in (split, anchor) if row), key=_took_ms, default=None),
+        best=min((row for row in (split, anchor) if row), key=_e2e_ms, default=None),
         split=split,
         anchor=anchor,
-        lossless=min((row for row in ran if row.lossless), key=_took_ms, default=None),
+        lossless=min((row for row in ran if row.lossless), key=_e2e_ms, default=None),
         complete={DEVICE_ANCHOR, NETWORK_ANCHOR} <= {row.anchor for row in anchors},
-        anchors=tuple(min(own, key=_took_ms) for own in kinds.values() if own),
-        lossier=tuple(sorted(lossier, key=_took_ms)),
+        anchors=tuple(min(own, key=_e2e_ms) for own in kinds.values() if own),
+        lossier=tuple(sorted(lossier, key=_e2e_ms)),
         rivals=(),
         difference=apart,
         p=min(1.0, pairs * apart.p) if apart else 1.0,
@@ -207,7 +207,7 @@ def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:
     if best is None:
         return choice
     others = [row for row in measured if row is not best and _ran(row) and is_fit(row)]
-    others.sort(key=_took_ms)
+    others.sort(key=_e2e_ms)
     found = [_difference(best, row) for row in others]
     # the best was picked: any two of the rows could have been the pair
     picked = (len(others) + 1) / 2
@@ -221,7 +221,7 @@ def _with_rivals(choice: Choice, measured: Sequence[Row]) -> Choice:
 
 def _difference(a: Row, b: Row) -> Difference | None:
     """Of the slower one over the faster one, by their medians."""
-    fast, slow = sorted((a, b), key=_took_ms)
+    fast, slow = sorted((a, b), key=_e2e_ms)
     return difference(*beside(fast, slow))
 
 
@@ -237,14 +237,14 @@ def interval_of_gain(slow: Row, fast: Row) -> str:
     apart = difference(*beside(fast, slow))
     if apart is None:
         return ""
-    low, high = apart.around(_took_ms(slow) / _took_ms(fast))
+    low, high = apart.around(_e2e_ms(slow) / _e2e_ms(fast))
     return f" ({low:.2f} to {high:.2f})"
 
 
-def _took_ms(row: Row) -> float:
-    return known(row.judged_ms)
+def _e2e_ms(row: Row) -> float:
+    return known(row.e2e_ms)
 
 
 def _gain(row: Row) -> tuple[float, float]:
     """Where there is no anchor to gain on, the fastest comes first."""
-    return row.speedup_vs_best_anchor or 0.0, -_took_ms(row)
+    return row.speedup_vs_best_anchor or 0.0, -_e2e_ms(row)

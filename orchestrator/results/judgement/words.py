@@ -36,14 +36,14 @@ def times_words(factor: float) -> str:
 
 
 def within(row: Row) -> str:
-    """What it takes with its interval, as 42 ms (40 to 44, 96.9 %); or the range of so many.
+    """Its end-to-end time with its interval, as 42 ms (40 to 44, 96.9 %); or the range of so many.
 
     Of a row with a frame. It has more digits where the ends would read the same and are not.
     """
     interval = known_interval(row)
     if row.frames == 1:
-        return f"{ms_words(known(row.judged_ms))} ({row.interval_words})"
-    ms = known(row.judged_ms), interval.low, interval.high
+        return f"{ms_words(known(row.e2e_ms))} ({row.interval_words})"
+    ms = known(row.e2e_ms), interval.low, interval.high
     told = ([_figure(one, more) for one in ms] for more in range(MAX_MORE_DIGITS + 1))
     e2e, low, high = next((one for one in told if one[1] != one[2]), map(_figure, ms))
     return f"{e2e} ms ({low} to {high}, {row.interval_words})"

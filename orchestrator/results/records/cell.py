@@ -14,6 +14,7 @@ from orchestrator.ask.split_point import layers_of
 from orchestrator.results.clock import ClockModel, Offset
 from orchestrator.results.json_record import Record
 from orchestrator.results.node_clocks import NodeClocks
+from orchestrator.results.records.dials import DialRecord
 from orchestrator.results.records.proof import ProofRecord, segment_of
 from splitbed.codecs import RAW
 
@@ -147,6 +148,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     ``in_flight`` how many could be under way; of those asked for one by one nothing. ``clocks`` has
     each node's that is not the user's; earlier versions, with two nodes, had the edge's as
     ``clock``. ``ues`` are those that share the link, where there are several.
+    ``dial`` is how the codec's number was found, where it was searched for.
     """
 
     key: str
@@ -189,6 +191,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     links_read_back: tuple[LinkSpec, ...] = ()
     proofs: tuple[ProofRecord, ...] = ()
     accuracy: Accuracy | None = None
+    dial: DialRecord | None = None
     clock: ClockRecord | None = None
     clocks: dict[str, ClockRecord] = field(default_factory=dict)
     machine: MachineRecord | None = None

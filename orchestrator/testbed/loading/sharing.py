@@ -1,6 +1,6 @@
 """How a node shares its work among frames, as it is told."""
 
-from orchestrator.ask.edge_work import EdgeWork
+from orchestrator.ask.load.edge_work import EdgeWork
 from orchestrator.ask.topology import kind_of
 from splitbed.v1 import nodes_pb2
 

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
+from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.clients import serve
 from orchestrator.clients.kept import Kept, KeptRecord, the_cell
@@ -45,7 +46,10 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     config = config_of()
     with loopback_pair(tmp_path, clients=True) as (pair, model):
         bed = Bed(model, loopback_link(), pair, Interruption())
-        engine, cell = Engine(config, bed, RunFolder(folder), Watcher()), the_cell(config, model)
+        engine, cell = (
+            Engine(config, bed, RunFolder(folder), Watcher()),
+            the_cell(config, model, plan_cells(config, model)),
+        )
         engine.parts.load(cell.configuration)
         engine.parts.assign(cell.configuration)
         asked = cell.configuration
