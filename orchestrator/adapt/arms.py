@@ -16,7 +16,7 @@ class Arm:
     """A configuration that is held: `up_bytes` and `down_bytes` cross the link whose rate changes.
 
     A frame takes `fixed_ms` beside the wire's own time; `uplink_ms` of it are in the stage uplink.
-    A TCP segment carries `segment_bytes`.
+    A TCP segment carries `segment_bytes`. It loses `drop` of accuracy, as far as that is known.
     """
 
     configuration: Configuration
@@ -25,6 +25,7 @@ class Arm:
     fixed_ms: float
     uplink_ms: float = 0.0
     segment_bytes: int = SEGMENT_BYTES
+    drop: float = 0.0
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""

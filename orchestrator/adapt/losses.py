@@ -37,6 +37,11 @@ class Losses:
             return Fitness.UNKNOWN
         return fitness_of(judged.drop, judged.drop_low, judged.drop_high, self.max_drop)
 
+    def drop(self, asked: Configuration) -> float | None:
+        """What an arm loses; None where that is not known."""
+        judged = self.accuracy.get((asked.k, asked.codec))
+        return 0.0 if asked.lossless else judged.drop if judged else None
+
     def is_fit(self, asked: Configuration) -> bool:
         """Whether a policy may choose it."""
         return self.fitness(asked) is Fitness.FIT

@@ -4,6 +4,8 @@ static:SPLIT    always that one; of several codecs, SPLIT/CODEC
 threshold       above so many Mbit/s the split that is fastest on a fast link, below it the device
                 anchor; `threshold:20` says how many, else it is where the two are predicted equal
 argmin          the split whose predicted time is least at the goodput that was measured last
+deadline:50     the one that loses least accuracy of those that this predicts to take at most 50 ms,
+                else as argmin: so the number of a codec is turned as the link changes
 forecast        the split whose mean time is least over the rates that the link may now have, with
                 change detection: :mod:`orchestrator.adapt.forecast`
 bandit          learns from the times alone: discounted UCB1 on their logarithm, seeded
@@ -12,10 +14,10 @@ A policy decides in the orchestrator, before each frame; the nodes hold all arms
 one that the frame names. What an arm takes beside the wire was measured when the arms were
 rehearsed, before the trace began.
 
-Frames of the device anchor cross no link and measure no goodput. So `threshold` and `argmin` probe:
+Frames of the device anchor cross no link and measure no goodput. So these three probe:
 they send a frame of the split that is then predicted to cost least, as often as that costs a tenth
 of the time, at most once in ten frames; each that leads to no switch doubles the wait for the next,
-up to 5 s. Neither leaves a split for a gain that the noise of a link could feign.
+up to 5 s. None leaves a split for a gain that the noise of a link could feign.
 """
 
 import math
@@ -27,18 +29,14 @@ import numpy as np
 
 from orchestrator.adapt.arms import Arm, FrameOutcome, equal_mbit, fastest
 from orchestrator.adapt.forecast import Forecast
+from orchestrator.adapt.goodput import Goodput
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible
 
-PROBE_SHARE, PROBE_MOST_S = 0.1, 5.0
-EWMA_WEIGHT = 0.5
-STEP = 1.5
-"""A goodput so many times more, or less, than the mean is a step of the link and no noise."""
-
 STAYS = 0.05
 """`argmin` leaves a split for one that gains more than this, `threshold` where the goodput is more
-than this beyond it."""
+than this beyond it, `deadline` for one that loses less where so much time is left."""
 
 DISCOUNT, EXPLORATION = 0.97, 0.5
 
@@ -68,42 +66,6 @@ class Static:
 
     def tell(self, outcome: FrameOutcome) -> None:
         """Nothing to learn."""
-
-
-class Goodput:
-    """The link's rate as frames met it: a moving mean that a step replaces."""
-
-    def __init__(self) -> None:
-        self.mbit: float | None = None
-        self._measured_s = 0.0
-        self._waits = 1
-
-    def tell(self, outcome: FrameOutcome) -> None:
-        """Take in what a frame met, if it crossed the link."""
-        if (met := outcome.goodput_mbit) is None:
-            return
-        self._measured_s = outcome.now_s
-        if self.mbit is None or not 1 / STEP < met / self.mbit < STEP:
-            self.mbit = met
-        else:
-            self.mbit += EWMA_WEIGHT * (met - self.mbit)
-
-    def choose(self, now_s: float, arms: Sequence[Arm], best: Callable[[float], Arm]) -> Arm:
-        """The best arm at the goodput, or a probe where that would measure none and it is time."""
-        crossing = [arm for arm in arms if arm.crosses]
-        if self.mbit is None:
-            return min(crossing or arms, key=lambda arm: arm.up_bytes)
-        chosen = best(rate_mbit := self.mbit)
-        if chosen.crosses or not crossing:
-            self._waits = 1
-            return chosen
-        probe = min(crossing, key=lambda arm: arm.e2e_ms(rate_mbit))
-        more_s = (probe.e2e_ms(rate_mbit) - chosen.e2e_ms(rate_mbit)) / 1e3
-        due_s = self._waits * max(more_s, chosen.fixed_ms / 1e3) / PROBE_SHARE
-        if now_s - self._measured_s < min(due_s, PROBE_MOST_S):
-            return chosen
-        self._waits *= 2
-        return probe
 
 
 class Argmin:
@@ -146,6 +108,30 @@ class RateThreshold:
         is_near = self.mbit / (1 + STAYS) <= rate_mbit < self.mbit * (1 + STAYS)
         if self._current is None or not is_near:
             self._current = self.high if rate_mbit >= self.mbit else self.low
+        return self._current
+
+
+class Deadline:
+    """The arm that loses least of those that are predicted to be done in time, else the fastest."""
+
+    def __init__(self, arms: Sequence[Arm], most_ms: float) -> None:
+        # of those that lose as much, the one that sends least
+        self._arms = sorted(arms, key=lambda arm: (arm.drop, arm.wire_bytes))
+        self._most_ms = most_ms
+        self._current: Arm | None = None
+        self._goodput = Goodput()
+        self.tell = self._goodput.tell
+
+    def choose(self, now_s: float) -> Arm:
+        return self._goodput.choose(now_s, self._arms, self._best)
+
+    def _best(self, rate_mbit: float) -> Arm:
+        for arm in self._arms:
+            stays = 1.0 if arm is self._current else 1 + STAYS
+            if arm.e2e_ms(rate_mbit) * stays <= self._most_ms:
+                self._current = arm
+                return arm
+        self._current = fastest(self._arms, rate_mbit)
         return self._current
 
 
@@ -218,6 +204,17 @@ def _threshold_mbit(value: str) -> float | None:
     return mbit
 
 
+def _deadline_ms(value: str) -> float:
+    """Of the value of `deadline`."""
+    try:
+        most_ms = float(value)
+    except ValueError:
+        most_ms = math.nan
+    if not 0 < most_ms < math.inf:
+        raise UsageError("give ms above 0, as in deadline:50")
+    return most_ms
+
+
 def named(name: str, names: Names) -> Sequence[Configuration]:
     """What a static policy names, of each codec one; UsageError unless it is held."""
     if (found := names.get(name)) is None:
@@ -238,6 +235,9 @@ POLICIES = Extensible(
         "threshold": PolicyKind(
             lambda asked: RateThreshold(asked.arms, asked.most_mbit, _threshold_mbit(asked.value)),
             _threshold_mbit,
+        ),
+        "deadline": PolicyKind(
+            lambda asked: Deadline(asked.arms, _deadline_ms(asked.value)), _deadline_ms
         ),
         "argmin": PolicyKind(lambda asked: Argmin(asked.arms)),
         "forecast": PolicyKind(lambda asked: Forecast(asked.arms, asked.most_mbit)),

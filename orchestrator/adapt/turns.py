@@ -164,7 +164,8 @@ class Turns:
         air_ms = wire_ms(up_bytes, fastest.uplink, carried) - fastest.uplink.delay_ms
         beside_ms = statistics.median(frame.uplink_ms - air_ms for frame in mine)
         uplink_ms = max(beside_ms, 0.0) if asked.crosses else 0.0
-        return Arm(asked, up_bytes, down_bytes, 0.0, uplink_ms, carried)
+        drop = self.losses.drop(asked) or 0.0  # of one that was not judged nobody chooses
+        return Arm(asked, up_bytes, down_bytes, 0.0, uplink_ms, carried, drop)
 
     def turn(self, name: str, policy: Policy, seconds: float, frames: int | None) -> None:
         """One policy over the trace; a frame that is lost ends it, and the nodes begin anew."""

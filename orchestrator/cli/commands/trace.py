@@ -51,7 +51,9 @@ def trace(
     model: Model = None,
     policy: Annotated[
         str | None,
-        option("A list: static (all), static:SPLIT, threshold:MBIT, argmin, forecast, bandit."),
+        option(
+            "A list: static, static:SPLIT, threshold:MBIT, deadline:MS, argmin, forecast, bandit."
+        ),
     ] = None,
     frames: Annotated[
         int | None, typer.Option(help="Per policy, at most.", min=1, show_default=False)

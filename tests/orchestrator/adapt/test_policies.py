@@ -165,3 +165,26 @@ def test_who_stays_has_regret_and_never_readapted() -> None:
     assert isinstance(row.regret_pct, float)
     assert row.regret_pct > 100
     assert (row.steps, row.readapted, row.readapt_s) == (1, 0, None)
+
+
+def test_a_deadline_takes_the_arm_that_loses_least_in_time_and_turns_as_the_link_does() -> None:
+    fine = Arm(Configuration(3, 6, "middle", "jpeg:90"), 200_000, 100, 20, drop=0.001)
+    coarse = Arm(Configuration(3, 6, "middle", "jpeg:30"), 50_000, 100, 20, drop=0.009)
+    arms = (coarse, DEVICE, fine)
+    asked = new_policy("deadline:100", PolicySetting(arms, arms, NAMES, 100, 0))
+    now_s, chosen = 0.0, []
+    for rate in [50.0] * 5 + [10.0] * 5 + [1.0] * 5:
+        arm = asked.choose(now_s)
+        chosen.append(arm.configuration.codec)
+        now_s += arm.e2e_ms(rate) / 1e3
+        asked.tell(FrameOutcome(arm, now_s, arm.e2e_ms(rate), rate if arm.crosses else None))
+    # 200 kB take 32 ms, 160 and 1600; 50 kB a quarter; the device anchor 200 ms, always
+    assert chosen[1:5] == ["jpeg:90"] * 4
+    assert chosen[6:10] == ["jpeg:30"] * 4
+    assert chosen[11:14] == ["none"] * 3
+
+
+@pytest.mark.parametrize("name", ["deadline", "deadline:", "deadline:0", "deadline:soon"])
+def test_a_deadline_is_ms(name: str) -> None:
+    with pytest.raises(UsageError, match=f"policy {name}: give ms above 0, as in deadline:50"):
+        policy_names(name, NAMES)

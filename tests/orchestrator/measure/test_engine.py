@@ -21,8 +21,10 @@ from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import LateError, NodeError, UsageError
+from splitbed.graphs.parts import extract
 from splitbed.timeline import Stage
 from splitbed.v1 import nodes_pb2
+from splitbed.wire import max_abs_diff
 from tests.node.loopback import loopback_link, loopback_pair
 
 ROOM = Path(__file__).parents[3] / "orchestrator"
@@ -84,6 +86,31 @@ def test_each_frame_is_of_the_cell_that_was_chosen_and_in_the_journal_before_it_
     watcher = engine.watcher
     assert isinstance(watcher, Heard)
     assert watcher.frames == [taken.record for taken in written]
+
+
+def test_a_codecs_number_may_change_from_frame_to_frame_and_both_ends_take_that_of_the_frame(
+    engine: Engine,
+) -> None:
+    steps, model = ("jpeg:5", "jpeg:95"), engine.bed.model
+    asked = {"model": "small", "split": "2:4", "bw": "20", "delivery": False}
+    every = plan_cells(sweep_config(asked | {"codec": ",".join(steps)}), model)
+    cells = [cell for cell in every if cell.configuration.k == 2]
+    engine.calibrate(cells)
+    engine.hold(cells)
+    turns = [cells[place] for place in (0, 1, 0, 0, 1)]
+    taken = [*engine.frames(InTurn(turns), "turn", lambda _: None)]
+    part1, part2 = (model.session(part, 1) for part in extract(model.stored, 2))
+    with part1, part2:
+        crossing = part1.run(model.inputs[0].tensors)
+        for one in taken:
+            codec = one.cell.configuration.codec
+            encoder, decoder = (model.coder(2, codec, engine.parts.known) for _ in range(2))
+            encoded = encoder.encode(crossing)
+            assert one.record.encoded_bytes == sum(array.nbytes for array in encoded.values())
+            here = model.info.result_of(part2.run(decoder.decode(encoded)))
+            assert max_abs_diff(here, one.result) < 1e-5
+    sizes = [one.record.encoded_bytes for one in taken]
+    assert sizes[0] == sizes[2] == sizes[3] < sizes[1] == sizes[4]
 
 
 def test_frames_are_taken_one_by_one_as_they_are_asked_for(engine: Engine) -> None:
