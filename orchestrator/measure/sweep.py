@@ -31,7 +31,7 @@ from orchestrator.results.judgement.raced import nothing_raced
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, advised, judge_run
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import RunRecord
-from orchestrator.results.run_folder import TRACES, RunFolder, check_free, create
+from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import Prepared, prepared
@@ -153,7 +153,7 @@ def keep_traces(cells: Sequence[Cell], folder: RunFolder) -> None:
     for load in {one.load for cell in cells for one in cell.configuration.each}:
         if load.kind == "trace":
             name = load.name.removeprefix("trace:")
-            folder.replace(f"{TRACES}/{name}", trace_text(load.times_s))
+            folder.write_trace(name, trace_text(load.times_s))
 
 
 def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:

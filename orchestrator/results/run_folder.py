@@ -146,24 +146,28 @@ class RunFolder:
 
     def replace(self, name: str, text: str) -> None:
         """Write the file `name` as a whole, or leave it as it was."""
-        file = self.path / name
-        draft = file.with_name(f".{file.name}.draft")
+        draft = self.path / f".{name}.draft"
         try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(text)
-            draft.replace(file)
+            draft.replace(self.path / name)
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise self.unwritable(name, error) from error
 
     def write_prediction(self, cell: str, name: str, text: str) -> None:
         """Write what was found in one picture, over what was found there before."""
-        folder = self.path / PREDICTIONS / cell
+        self._write_below(f"{PREDICTIONS}/{cell}", name, text)
+
+    def write_trace(self, name: str, text: str) -> None:
+        """Write the times of a load."""
+        self._write_below(TRACES, name, text)
+
+    def _write_below(self, folder: str, name: str, text: str) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+            (self.path / folder / name).write_text(text)
         except OSError as error:
-            raise self.unwritable(f"{PREDICTIONS}/{cell}/{name}", error) from error
+            raise self.unwritable(f"{folder}/{name}", error) from error
 
     def drop_predictions(self, cell: str) -> None:
         """Remove what an interrupted attempt left."""
