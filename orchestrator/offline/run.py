@@ -55,7 +55,7 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
         check_free(config.out)
     with local_model(config) as local:
         check_classes(local.model)
-        setups = plan(config, local)
+        setups = plan(config, local, _say)
         against = anchor_curve(anchor, setups) if anchor else default_anchor(setups)
         calibration = _calibrate(config, local, setups)
         folder = create(config.out, f"rd-{local.model.name}")

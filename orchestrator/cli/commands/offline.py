@@ -78,6 +78,10 @@ def rd(
         option("At the splits, a list; avc is a ladder, avc:30 a point. [raw]", "Codecs"),
     ] = None,
     input_codecs: Annotated[str | None, option("Of the input, likewise. [raw]", "Codecs")] = None,
+    target_drop: Annotated[
+        float | None, option("Of accuracy: a point of each ladder for it, besides.", "Codecs")
+    ] = None,
+    target_kbit: Annotated[float | None, option("Of a frame, likewise.", "Codecs")] = None,
     calibration: Annotated[
         str | None, option("Frames that codecs are calibrated on, as for --input.", "Codecs")
     ] = None,
@@ -95,9 +99,10 @@ def rd(
     from orchestrator.offline.run import run_rd
 
     own = {"codec": codecs, "input_codec": input_codecs, "calibration": calibration, "bw": bw}
+    target = {"target_drop": target_drop, "target_kbit": target_kbit}
     more = {"runs": 50 if frames is None else frames, "fps": fps, "out": out}
     with alive("measuring codecs"):
-        code = run_rd(config_of(model, asked | own | more), anchor, as_json=json)
+        code = run_rd(config_of(model, asked | own | target | more), anchor, as_json=json)
     raise typer.Exit(code)
 
 
