@@ -31,6 +31,7 @@ from orchestrator.adapt.arms import Arm, FrameOutcome, equal_mbit, fastest
 from orchestrator.adapt.forecast import Forecast
 from orchestrator.adapt.goodput import Goodput
 from orchestrator.ask.configuration import Configuration
+from splitbed.codecs import joined
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible
 
@@ -258,7 +259,7 @@ def policy_names(text: str, names: Names) -> tuple[str, ...]:
 
 
 def _named(text: str, names: Names) -> Iterator[str]:
-    for word in (word.strip() for word in text.split(",")):
+    for word in joined(word.strip() for word in text.split(",")):
         name, _, value = word.partition(":")
         kind = POLICIES.named(name)
         if name == "static":

@@ -1,6 +1,6 @@
 """Numbers as options give them: a list; for a plan also a range; a time with its unit.
 
-5,20,100     a list
+5,20,100     a list; of codecs, avc:27,444 is one
 1:1000       a range of as many points as is usual: by equal factors, or by equal steps
 1:1000:50    50 points of it
 90s, 3.5m    a time, or 1h; without a unit in seconds
@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from netem.spec import LEAST_MBIT, MOST_DELAY_MS, MOST_MBIT
 from splitbed.checked import one_line
+from splitbed.codecs import joined
 from splitbed.errors import UsageError
 
 Spacing = Literal["factors", "steps"]
@@ -40,8 +41,13 @@ def comma_list(value: object) -> object:
     return numbers if isinstance(value, int | float) else value
 
 
+def _codecs(value: object) -> object:
+    return joined(comma_words(value)) if isinstance(value, str) else value
+
+
 Numbers = Annotated[tuple[float, ...], BeforeValidator(comma_list), Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(comma_list), Field(min_length=1)]
+Codecs = Annotated[tuple[str, ...], BeforeValidator(_codecs), Field(min_length=1)]
 _NUMBERS = TypeAdapter[tuple[float, ...]](Numbers)
 
 

@@ -12,7 +12,7 @@ from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions, OwnShape
 from orchestrator.ask.load import LEAST_TOLD, MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
 from orchestrator.ask.load.edge_work import MOST_WORKERS, EdgeWork, edge_work
-from orchestrator.ask.numbers import Seconds, Words, comma_list, comma_words
+from orchestrator.ask.numbers import Codecs, Seconds, Words, comma_list, comma_words
 from orchestrator.ask.target import Target, target_of
 from orchestrator.ask.topology import MOST_UES, Namespaces, Topology, load_topology
 from splitbed.checked import one_line, read_yaml
@@ -85,9 +85,9 @@ class SweepConfig(LinkOptions):
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)
-    codec: Words = (RAW,)
-    input_codec: Words = (RAW,)
-    output_codec: Words = (RAW,)
+    codec: Codecs = (RAW,)
+    input_codec: Codecs = (RAW,)
+    output_codec: Codecs = (RAW,)
     target_drop: float | None = Field(None, ge=0, allow_inf_nan=False)
     target_kbit: float | None = Field(None, gt=0, allow_inf_nan=False)
     calibration: Source | None = None

@@ -19,6 +19,7 @@ from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.validity import pace_words
 from orchestrator.results.rows import EVERY_COLUMN, Row
 from orchestrator.results.statistics.intervals import frames_for
+from splitbed.codecs import joined
 from splitbed.errors import UsageError, did_you_mean
 
 UNITS: dict[str, dict[str, float]] = {
@@ -99,7 +100,7 @@ def parse(text: str) -> Threshold:
     if EVERY_COLUMN[column].kind is str:
         raise UsageError(f"--threshold {text!r}: {column} is text: give a column of numbers")
     where: dict[str, tuple[str, ...]] = {}
-    for part in match["where"].split(",") if match["where"] else ():
+    for part in joined(match["where"].split(",")) if match["where"] else ():
         name, value = _condition(text, part)
         where[name] = (*where.get(name, ()), value)
     limit = float(match["number"]) * factor

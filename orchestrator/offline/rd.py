@@ -6,7 +6,6 @@ A codec that has a quality stands, where none is given, for a ladder of them: a 
 are measured in this process; what the link would add is computed, so latencies are bounds.
 """
 
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.dials.finding import find_dials
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
-from splitbed.codecs import codec_named
+from splitbed.codecs import RAW, codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Setting
 from splitbed.errors import SplitbedError, UsageError
@@ -115,8 +114,8 @@ def ladder(name: str) -> list[str]:
 
 
 def family(name: str) -> str:
-    """A codec's name without its parameters."""
-    return re.sub(r":-?\d+", "", name)
+    """A codec's name without its numbers."""
+    return "+".join(stage.at(None) for stage in codec_named(name).stages) or RAW
 
 
 def plan(

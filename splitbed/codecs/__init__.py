@@ -1,10 +1,13 @@
 """Codecs of intermediate data (clause 5.1's test encoder and decoder), by name.
 
-A name is ``raw``, or stages joined by ``+``, each with a whole number behind ``:`` where it takes
-one: ``int8+zstd``, ``shuffle+zstd:3``, ``hevc:32``. A user's package adds stages through the
-entry-point group ``splitbed.codecs``, each a :class:`splitbed.codecs.stage.StageKind`.
+A name is ``raw``, or stages joined by ``+``, each with a whole number, or words, behind ``:`` where
+it takes them: ``int8+zstd``, ``shuffle+zstd:3``, ``avc:27,444,slow``. A user's package adds stages
+through the entry-point group ``splitbed.codecs``, each a
+:class:`splitbed.codecs.stage.StageKind`.
 """
 
+import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -21,7 +24,7 @@ from splitbed.extensions import Extensible
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import TensorInfo, Tensors
 
-__all__ = ["CODECS", "GROUP", "RAW", "Codec", "Coder", "Known", "codec_named", "known"]
+__all__ = ["CODECS", "GROUP", "RAW", "Codec", "Coder", "Known", "codec_named", "joined", "known"]
 
 RAW = "raw"
 GROUP = "splitbed.codecs"
@@ -91,9 +94,34 @@ def codec_named(text: str) -> Codec:
         return Codec(RAW, ())
     stages = tuple(_stage(word, name) for word in NamedKind.words(name, "codec"))
     codec = Codec("+".join(stage.word for stage in stages), stages)
-    if all(stage.kind in CODECS.own.values() for stage in stages):
+    if all(stage.name in CODECS.own for stage in stages):
         _try(codec)
     return codec
+
+
+def joined(pieces: Iterable[str]) -> list[str]:
+    """The pieces of a comma list, those that are one codec's put together again.
+
+    ``avc:27``, ``444`` and ``int8`` are ``avc:27,444`` and ``int8``: a piece that begins no stage,
+    and that the codec before it takes as a word, is that codec's. What stands in front of a codec,
+    up to ``/`` or ``=``, is no part of its name: ``stage2/avc:27``.
+    """
+    found: list[str] = []
+    for piece in pieces:
+        before = re.split("[/=]", found[-1])[-1] if found else ""
+        if before and _is_more(before, piece):
+            found[-1] += f",{piece.strip()}"
+        else:
+            found.append(piece)
+    return found
+
+
+def _is_more(codec: str, piece: str) -> bool:
+    begins = re.split("[+:]", piece)[0].strip()
+    try:
+        return begins not in (RAW, *CODECS) and bool(codec_named(f"{codec},{piece}"))
+    except UsageError:
+        return False
 
 
 def _stage(word: str, codec: str) -> NamedKind:

@@ -11,7 +11,7 @@ from typing import Self, cast
 
 import numpy as np
 
-from splitbed.codecs.stage import Array, Dial, FittedKind, Setting, Stage, StageKind
+from splitbed.codecs.stage import Array, Dial, FittedKind, Setting, Stage, StageKind, WordedKind
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import DATATYPES, TensorInfo, Tensors
 from splitbed.workers.wanted import check_wanted
@@ -25,11 +25,33 @@ STAGE_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class NamedKind:
-    """A stage as a codec's name has it: ``word`` is ``zstd:3``."""
+    """A stage as a codec's name has it: ``zstd:3``, or ``avc:27,444,slow``.
 
-    word: str
+    ``said`` are the words that its ``kind`` was chosen by, in one order, however they were written;
+    those that say what is usual are not among them.
+    """
+
+    name: str
     kind: StageKind
     parameter: int | None = None
+    said: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """As it is written, the number first."""
+        number = () if self.parameter is None else (str(self.parameter),)
+        behind = ",".join(number + self.said)
+        return f"{self.name}:{behind}" if behind else self.name
+
+    def at(self, step: int | None) -> str:
+        """Its word with this number, or with none."""
+        return replace(self, parameter=step).word
+
+    @property
+    def dial(self) -> Dial | None:
+        """What its number trades, where that is left open; None where there is no such choice."""
+        dial = getattr(self.kind, "dial", None)
+        return dial if isinstance(dial, Dial) and self.parameter is None else None
 
     @staticmethod
     def words(name: str, what: str) -> list[str]:
@@ -53,25 +75,50 @@ class NamedKind:
 
     @classmethod
     def of(cls, word: str, kind: StageKind, what: str) -> Self:
-        """The stage of a word, in a name of `what`; UsageError for a parameter that is none."""
-        _, colon, number = word.partition(":")
+        """The stage of a word, in a name of `what`; UsageError for what its kind does not take."""
+        name, colon, behind = word.partition(":")
+        said = [one.strip() for one in behind.split(",")] if colon else []
+        words = sorted({one for one in said if _is_word(one, kind)})
+        numbers = [one for one in said if one not in words]
         try:
-            return cls(word, kind, int(number) if colon else None)
+            if len(numbers) > 1:
+                raise ValueError
+            parameter = int(numbers[0]) if numbers else None
         except ValueError:
             raise UsageError(
                 f"the {what} {word!r} needs a whole number behind its colon, such as zstd:3"
             ) from None
+        try:
+            kind, words = _chosen(kind, words)
+        except UsageError as error:
+            raise UsageError(f"the {what} {word!r} cannot be: {error}") from None
+        return cls(name, kind, parameter, tuple(words))
 
-    @property
-    def dial(self) -> Dial | None:
-        """What its number trades, where that is left open; None where there is no such choice."""
-        dial = getattr(self.kind, "dial", None)
-        return dial if isinstance(dial, Dial) and self.parameter is None else None
 
-    def at(self, step: int) -> str:
-        """Its word with this number."""
-        name, _, more = self.word.partition(":")
-        return f"{name}:{step}" + (f",{more}" if more else "")
+def _is_word(said: str, kind: StageKind) -> bool:
+    """Whether it is one of the kind's words, or can be nothing else: 444 may be a number, too."""
+    if not isinstance(kind, WordedKind) or not said:
+        return False
+    try:
+        int(said)
+        kind.chosen((said,))
+    except UsageError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
+def _chosen(kind: StageKind, words: list[str]) -> tuple[StageKind, list[str]]:
+    """The kind that the words make, and those of them without which it would be another."""
+    if not words or not isinstance(kind, WordedKind):
+        return kind, words
+    made = kind.chosen(tuple(words))
+    for word in words:
+        fewer = [one for one in words if one != word]
+        if (kind.chosen(tuple(fewer)) if fewer else kind) == made:
+            words = fewer
+    return made, words
 
 
 @dataclass(frozen=True)

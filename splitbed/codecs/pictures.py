@@ -5,17 +5,29 @@ first layer takes. The decoder makes that tensor with the arithmetic of preproce
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from PIL import Image
 
 from splitbed.codecs.mosaic import Canvas, canvas, check_size, most_bytes, takes
-from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind, Unchanged, UsualKind
+from splitbed.codecs.stage import (
+    Array,
+    Dial,
+    Setting,
+    Stage,
+    StageKind,
+    Unchanged,
+    UsualKind,
+    choices,
+)
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import TensorInfo
 
 QUALITY = Dial(1, 100, 75, True, (10, 30, 50, 75, 90))  # usual is libjpeg's and Pillow's default
+CHROMAS = "420", "444"
+"""Of colour, the usual first: a sample of it for every four pixels, or for each."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +54,12 @@ class _Raw:
 
 @dataclass(frozen=True)
 class _Jpeg:
-    """A baseline JPEG file; colour is 4:2:0."""
+    """A baseline JPEG file."""
 
     info: TensorInfo
     canvas: Canvas
     quality: int
+    chroma: str
 
     @property
     def encoded(self) -> TensorInfo:
@@ -59,7 +72,7 @@ class _Jpeg:
     def encode(self, array: Array) -> Array:
         pixels, file = self.canvas.pack(array), io.BytesIO()
         image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
-        image.save(file, "JPEG", quality=self.quality, subsampling="4:2:0")
+        image.save(file, "JPEG", quality=self.quality, subsampling=":".join(self.chroma))
         return np.frombuffer(file.getvalue(), np.uint8)
 
     def decode(self, array: Array) -> Array:
@@ -95,14 +108,20 @@ class _RawKind(UsualKind):
 @dataclass(frozen=True)
 class _JpegKind(UsualKind):
     calibrated: bool = True
-    summary: str = f"JPEG, 4:2:0; quality 1 to 100 ({QUALITY.usual})"
+    summary: str = f"JPEG; quality 1 to 100 ({QUALITY.usual}); chroma 420 or 444 (420)"
     dial: Dial = QUALITY
+    chroma: str = CHROMAS[0]
+
+    def chosen(self, words: tuple[str, ...]) -> Self:
+        """The kind of another chroma."""
+        said = choices(words, {"chroma": CHROMAS})
+        return replace(self, chroma=said.get("chroma", self.chroma))
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         quality = self.dial.step(parameter, "the quality of a JPEG")
         if not takes(info, setting):
             return Unchanged(info)
-        return _Jpeg(info, canvas(info, setting, 8), quality)
+        return _Jpeg(info, canvas(info, setting, 8), quality, self.chroma)
 
 
 KINDS: dict[str, StageKind] = {"uint8": _RawKind(), "jpeg": _JpegKind()}

@@ -1,13 +1,13 @@
 """What codecs are made of: stages, each of which turns one array into another and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, did_you_mean
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import TensorInfo
 
@@ -189,6 +189,34 @@ class FittedKind(StageKind, Protocol):
         channels); None where that is not wanted.  Raises UsageError for a parameter that is none,
         NodeError for frames that nothing can be fitted to: NaN, say.
         """
+
+
+@runtime_checkable
+class WordedKind(StageKind, Protocol):
+    """A kind that also takes words behind the colon: ``avc:27,444,slow``."""
+
+    def chosen(self, words: tuple[str, ...]) -> StageKind:
+        """The kind that the words make of this one; equal to it where they say what is usual.
+
+        Raises UsageError for a word that it does not know.
+        """
+
+
+def choices(words: Iterable[str], of: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What the words choose ``of`` each thing that has a choice, as ``{"chroma": "444"}``.
+
+    Raises UsageError for a word that is no choice, and for two of one thing.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        what = next((name for name, known in of.items() if word in known), None)
+        if what is None:
+            every = [one for known in of.values() for one in known]
+            meant = did_you_mean(word, every)
+            raise UsageError(f"it takes no word {word!r}{meant} choose of {', '.join(every)}")
+        if found.setdefault(what, word) != word:
+            raise UsageError(f"{found[what]} and {word} are each a {what}: name one")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

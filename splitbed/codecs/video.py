@@ -4,7 +4,7 @@
 
 The quantiser is constant and the same for every frame (``ipratio=1``), tools that please only the
 eye are off, and one thread codes, so that the same frames give the same bytes. Colour is BT.601
-of full range in 4:2:0, as in JPEG; a mosaic is monochrome.
+of full range, as in JPEG, in 4:2:0 or 4:4:4; a mosaic is monochrome.
 
 Inter-frame coding is of low delay: no B frames, no lookahead, and only the first frame is intra. A
 frame's bytes are there when the frame is, and the picture when the bytes are.
@@ -16,16 +16,16 @@ wrong picture without a word.
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-from splitbed.codecs.mosaic import Canvas, Pixels, canvas, check_size, most_bytes, takes
-from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind, Unchanged
+from splitbed.codecs.mosaic import Canvas, canvas, check_size, most_bytes, takes
+from splitbed.codecs.pictures import CHROMAS
+from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind, Unchanged, choices
+from splitbed.codecs.yuv import Yuv
 from splitbed.errors import MachineError, NodeError
 from splitbed.tensors import TensorInfo
 
@@ -36,11 +36,14 @@ if TYPE_CHECKING:
 # the ladder is that of the common test conditions of HEVC and VVC, and one more
 QP = Dial(0, 51, 30, False, (22, 27, 32, 37, 42))
 PRESET = "veryfast"  # on maps, medium takes 1.1 to 3 times as long and gains 0 to 1 dB
+PRESETS = (
+    "ultrafast", "superfast", PRESET, "faster", "fast", "medium", "slow", "slower", "veryslow",
+)  # fmt: skip
 CRC_BYTES = 4
 BLOCK = 8  # HEVC's least coding block: coded pictures are multiples of it
 LEAST_SIDE = 32  # x265 refuses some pictures with a side of 16
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
-KEPT_BYTES = 32  # of an encoder and a decoder, for each pixel, generously
+KEPT_BYTES = 64  # of an encoder and a decoder, for each pixel, at veryslow; in 4:4:4 twice that
 MARGIN = 256  # on each side of the picture, what FFmpeg aligns buffers with, generously
 ABOUT = re.compile(rb"\x00?\x00\x00\x01\x06.*?(?=\x00?\x00\x00\x01)", re.DOTALL)
 """A unit of side information: x264 puts 0.6 kB about itself into the first frame."""
@@ -58,6 +61,14 @@ class _Kind:
     lossless: bool = False
     calibrated: bool = True
     dial: Dial = QP
+    chroma: str = CHROMAS[0]
+    preset: str = PRESET
+
+    def chosen(self, words: tuple[str, ...]) -> Self:
+        """The kind of another chroma or preset."""
+        said = choices(words, {"chroma": CHROMAS, "preset": PRESETS})
+        chroma, preset = said.get("chroma", self.chroma), said.get("preset", self.preset)
+        return replace(self, chroma=chroma, preset=preset)
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         qp = self.dial.step(parameter, "the quantiser (QP) of a video")
@@ -88,7 +99,7 @@ class _Kind:
             words += ":psy-rd=0:psy-rdoq=0:info=0:log-level=none"
             words += ":pools=none:frame-threads=1:wpp=0"
         params = self.encoder.replace("lib", "") + "-params"
-        return {"preset": PRESET, "tune": "zerolatency", params: words}
+        return {"preset": self.preset, "tune": "zerolatency", params: words}
 
 
 class _Video:
@@ -97,6 +108,8 @@ class _Video:
     def __init__(self, kind: _Kind, info: TensorInfo, picture: Canvas, qp: int) -> None:
         self._kind, self._name, self._canvas, self._qp = kind, info.name, picture, qp
         self._size = _padded(picture.size[0]), _padded(picture.size[1]), picture.size[2]
+        chroma = kind.chroma if self._size[2] == 3 else ""
+        self._yuv = Yuv(*self._size[:2], chroma, kind.depth, picture.bits)
         self._encoder: VideoCodecContext | None = None
         self._decoder: VideoCodecContext | None = None
         self._frames = self._sent = self._got = 0
@@ -111,12 +124,13 @@ class _Video:
 
     @property
     def kept_bytes(self) -> int:
-        return KEPT_BYTES * self._size[0] * self._size[1]
+        each = KEPT_BYTES * (2 if self._yuv.chroma == "444" else 1)
+        return each * self._size[0] * self._size[1]
 
     def encode(self, array: Array) -> Array:
         import av
 
-        frame = self._frame(self._canvas.pack(array))
+        frame = self._yuv.frame(self._canvas.pack(array))
         frame.pts = self._frames
         try:
             self._encoder = self._encoder or self._open_encoder()
@@ -145,7 +159,7 @@ class _Video:
             )
         self._got = crc
         height, width, _ = self._canvas.size
-        pixels = self._pixels(self._picture(data))[:height, :width]
+        pixels = self._yuv.pixels(self._picture(data))[:height, :width]
         return self._canvas.unpack(np.ascontiguousarray(pixels))
 
     def _crc(self, data: bytes, before: int) -> int:
@@ -157,7 +171,7 @@ class _Video:
         encoder = av.CodecContext.create(self._kind.encoder, "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.height, encoder.width = self._size[:2]
-        encoder.pix_fmt = self._formats[0]
+        encoder.pix_fmt = self._yuv.format
         encoder.color_range = FULL_RANGE
         encoder.time_base = Fraction(1, 25)  # no bytes depend on it
         encoder.thread_count = 1
@@ -197,7 +211,7 @@ class _Video:
         if len(frames) != 1:
             raise NodeError(f"{len(data)} bytes are {len(frames)} frames and not one")
         (frame,) = frames
-        form, due = frame.format.name.replace("yuvj", "yuv"), self._formats
+        form, due = frame.format.name.replace("yuvj", "yuv"), self._yuv.formats
         check_size((frame.height, frame.width), self._size[:2])
         if form not in due:
             raise NodeError(
@@ -207,59 +221,20 @@ class _Video:
         self._decoder = decoder
         return frame
 
-    @property
-    def _formats(self) -> tuple[str, ...]:
-        """FFmpeg's words for the decoded pixels; its AVC decoder gives monochrome as colour."""
-        deep = "10le" if self._kind.depth == 10 else ""
-        return (f"yuv420p{deep}",) if self._size[2] == 3 else (f"gray{deep}", f"yuv420p{deep}")
-
-    def _frame(self, pixels: Pixels) -> "VideoFrame":
-        """The pixels, padded by repeating the last ones, as a frame."""
-        import av
-
-        height, width, _ = pixels.shape
-        more = (0, self._size[0] - height), (0, self._size[1] - width), (0, 0)
-        padded = np.pad(pixels, more, "edge")
-        if padded.shape[2] == 1:
-            samples = padded[..., 0]
-        else:
-            luma, blue, red = Image.fromarray(padded).convert("YCbCr").split()
-            parts = [np.asarray(part).ravel() for part in (luma, blue.reduce(2), red.reduce(2))]
-            samples = np.concatenate(parts).reshape(-1, luma.width)
-        if shift := self._kind.depth - self._canvas.bits:
-            samples = samples.astype(np.uint16) << shift
-        return av.VideoFrame.from_ndarray(samples, self._formats[0])
-
-    def _pixels(self, frame: "VideoFrame") -> Pixels:
-        """The reverse of ``_frame``, still padded."""
-        planes = [self._plane(frame, index) for index in range(self._size[2])]
-        if len(planes) == 1:
-            return planes[0][..., np.newaxis]
-        luma, *chroma = (Image.fromarray(plane) for plane in planes)
-        larger = (part.resize(luma.size, Image.Resampling.BILINEAR) for part in chroma)
-        return np.asarray(Image.merge("YCbCr", (luma, *larger)).convert("RGB"))
-
-    def _plane(self, frame: "VideoFrame", index: int) -> npt.NDArray[Any]:
-        plane = frame.planes[index]
-        dtype = np.uint8 if self._kind.depth == 8 else np.uint16
-        rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
-        samples: npt.NDArray[Any] = rows[:, : plane.width]
-        if shift := self._kind.depth - self._canvas.bits:
-            samples = ((samples + (1 << shift >> 1)) >> shift).clip(0, 255).astype(np.uint8)
-        return samples
-
 
 def _padded(side: int) -> int:
     return max(-(-side // BLOCK) * BLOCK, LEAST_SIDE)
 
 
-_QPS = f"QP 0 to {QP.most} ({QP.usual})"
 _HEVC, _AVC = ("libx265", "hevc"), ("libx264", "h264")
+_CHOICE = f"QP 0 to {QP.most} ({QP.usual}); chroma 420 or 444, preset {PRESETS[0]} to {PRESETS[-1]}"
+_CHOICE += f" ({CHROMAS[0]}, {PRESET})"
+_INTRA, _INTER = f"all intra; {_CHOICE}", f"inter-frame, low delay; {_CHOICE}"
 KINDS: dict[str, StageKind] = {
-    "hevc": _Kind(*_HEVC, 8, False, f"HEVC, all intra; {_QPS}"),
-    "hevc-inter": _Kind(*_HEVC, 8, True, f"HEVC, inter-frame, low delay; {_QPS}"),
-    "hevc10": _Kind(*_HEVC, 10, False, f"HEVC of 10 bits, all intra; {_QPS}"),
-    "hevc10-inter": _Kind(*_HEVC, 10, True, f"HEVC of 10 bits, inter-frame, low delay; {_QPS}"),
-    "avc": _Kind(*_AVC, 8, False, f"AVC, all intra; {_QPS}"),
-    "avc-inter": _Kind(*_AVC, 8, True, f"AVC, inter-frame, low delay; {_QPS}"),
+    "hevc": _Kind(*_HEVC, 8, False, f"HEVC, {_INTRA}"),
+    "hevc-inter": _Kind(*_HEVC, 8, True, f"HEVC, {_INTER}"),
+    "hevc10": _Kind(*_HEVC, 10, False, f"HEVC of 10 bits, {_INTRA}"),
+    "hevc10-inter": _Kind(*_HEVC, 10, True, f"HEVC of 10 bits, {_INTER}"),
+    "avc": _Kind(*_AVC, 8, False, f"AVC, {_INTRA}"),
+    "avc-inter": _Kind(*_AVC, 8, True, f"AVC, {_INTER}"),
 }

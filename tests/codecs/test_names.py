@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from splitbed.codecs import CODECS, codec_named, known
+from splitbed.codecs import CODECS, codec_named, joined, known
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named
 from tests.codecs.coding import NAME, coded, coder_of, feature_map
@@ -45,6 +45,13 @@ def test_a_codec_says_what_it_needs_and_loses(
         ("zstd:23", "levels are -7 to 22 without 0, not 23"),
         ("zstd:0", "levels are -7 to 22"),
         ("int8:4", "it takes no number"),
+        ("int8:444", "it takes no number"),
+        ("avc:27,fst", "'avc:27,fst' cannot be: it takes no word 'fst'; did you mean fast\\?"),
+        ("jpeg:slow", "it takes no word 'slow': choose of 420, 444"),
+        ("avc:slow,fast", "fast and slow are each a preset: name one"),
+        ("avc:27,28", "'avc:27,28' needs a whole number"),
+        ("avc:27,", "'avc:27,' needs a whole number"),
+        ("avc:99,444", "0 to 51, not 99"),
         ("zstd+int8", "int8 is for floating point, and gets UINT8 from what is before it"),
         ("int8+int4", "put int4 first"),
         ("sparse+sparse", "depends on the content"),
@@ -53,6 +60,31 @@ def test_a_codec_says_what_it_needs_and_loses(
 def test_a_codec_that_cannot_be_is_refused_by_its_name(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         codec_named(name)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("avc:444", "avc:444"),
+        ("avc:slow, 444 ,27", "avc:27,444,slow"),
+        ("avc:27,420,veryfast", "avc:27"),
+        ("hevc-inter:420,slow+zstd:03", "hevc-inter:slow+zstd:3"),
+        ("jpeg:444,444", "jpeg:444"),
+    ],
+)
+def test_a_codec_has_one_name_however_it_is_written(written: str, name: str) -> None:
+    assert codec_named(written).name == codec_named(name).name == name
+
+
+def test_a_comma_list_leaves_each_codec_its_words() -> None:
+    told = "int8,avc:27,444,slow,jpeg:444,90,raw,avc:22,444+zstd,444"
+    assert joined(told.split(",")) == [
+        "int8", "avc:27,444,slow", "jpeg:444,90", "raw", "avc:22,444+zstd", "444",
+    ]  # fmt: skip
+    assert joined(["static:stage2/avc:27", "444", "argmin"]) == [
+        "static:stage2/avc:27,444",
+        "argmin",
+    ]
 
 
 def test_a_name_is_no_longer_than_any_codec_has_and_few_are_remembered() -> None:

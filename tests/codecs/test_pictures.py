@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from splitbed.codecs.codec import NamedKind
 from splitbed.codecs.pictures import KINDS
 from splitbed.codecs.stage import Range, Setting, Stage
 from splitbed.errors import NodeError, UsageError
@@ -27,7 +28,8 @@ RECIPES = [SSD300, POSENET, BYTES, SIGNED, HALF, GREY]
 
 def stage(name: str, recipe: PictureRecipe, parameter: int | None = None) -> Stage:
     info = TensorInfo("image", recipe.datatype, recipe.shape)
-    return KINDS[name](info, Setting(picture=recipe), parameter)
+    kind = NamedKind.of(name, KINDS[name.partition(":")[0]], "codec").kind
+    return kind(info, Setting(picture=recipe), parameter)
 
 
 def photo(recipe: PictureRecipe) -> np.ndarray:
@@ -72,6 +74,16 @@ def test_a_better_jpeg_is_nearer_and_larger() -> None:
     ]
     assert coded[0].size < coded[1].size < coded[2].size < SSD300.height * SSD300.width
     assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("chroma", ["420", "444"])
+def test_colour_that_changes_with_each_pixel_is_kept_by_444_alone(chroma: str) -> None:
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[:, ::2] = 210, 40, 60
+    stripes[:, 1::2] = 40, 92, 200
+    tensor, codec = normalise(stripes, HALF), stage(f"jpeg:{chroma}", HALF, 98)
+    lost = np.abs(codec.decode(codec.encode(tensor)) - tensor).mean() / tensor.std()
+    assert lost < 0.04 if chroma == "444" else lost > 0.3
 
 
 def test_a_jpeg_on_the_wire_is_a_jpeg_file() -> None:

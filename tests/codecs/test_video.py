@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from splitbed.codecs.codec import NamedKind
 from splitbed.codecs.stage import Array, Range, Setting, Stage
 from splitbed.codecs.video import KINDS
 from splitbed.errors import MachineError, NodeError, UsageError
@@ -19,6 +20,7 @@ pytest.importorskip("av", reason="needs PyAV: pip install 'splitbed[video]'")
 
 ODD = PictureRecipe(65, 131, "NHWC", (0.5,) * 3, (0.5,) * 3)
 INTER = [name for name in KINDS if KINDS[name].sequential]
+CHOSEN = [*KINDS, "avc:444,slow", "hevc10-inter:444"]
 RNG = np.random.default_rng(0)
 COLOURS = np.kron(RNG.random((10, 10, 3)), np.ones((32, 32, 1)))
 SCENE = (COLOURS * 180 + RNG.random((320, 320, 1)) * 60).astype(np.uint8)
@@ -26,7 +28,8 @@ SCENE = (COLOURS * 180 + RNG.random((320, 320, 1)) * 60).astype(np.uint8)
 
 def picture(name: str, qp: int | None = None, recipe: PictureRecipe = ODD) -> Stage:
     info = TensorInfo("image", recipe.datatype, recipe.shape)
-    return KINDS[name](info, Setting(picture=recipe), qp)
+    kind = NamedKind.of(name, KINDS[name.partition(":")[0]], "codec").kind
+    return kind(info, Setting(picture=recipe), qp)
 
 
 def moving(frames: int, step: int = 2, recipe: PictureRecipe = ODD) -> list[Array]:
@@ -60,7 +63,7 @@ def error(codec: Stage, tensor: Array) -> float:
     return float(np.sqrt(np.mean((back.astype(float) - tensor) ** 2)))
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_a_coarser_quantiser_costs_accuracy_and_saves_bytes(name: str) -> None:
     (tensor,) = moving(1)
     sizes = [picture(name, qp).encode(tensor).size for qp in (12, 28, 44)]
@@ -91,7 +94,7 @@ def test_an_output_that_is_a_picture_crosses_as_one(
         assert 0.9 < back.max() <= 1
 
 
-@pytest.mark.parametrize("name", INTER)
+@pytest.mark.parametrize("name", [*INTER, "avc-inter:444,slow"])
 def test_frames_come_one_by_one_and_in_step(name: str) -> None:
     encoder, decoder = picture(name, 20), picture(name, 20)
     for tensor in moving(6):
@@ -113,7 +116,7 @@ def test_what_moves_takes_fewer_bytes_than_in_single_frames_and_what_stands_far_
     assert standing < alone / 20
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_the_same_frames_give_the_same_bytes(name: str) -> None:
     first, again = ([codec.encode(tensor) for tensor in moving(3)] for codec in (
         picture(name), picture(name)))  # fmt: skip
@@ -197,6 +200,32 @@ def test_values_that_are_not_finite_are_counted_and_the_next_frame_is_coded() ->
     assert np.abs(decoder.decode(encoder.encode(tensor)) - tensor).max() < 2
 
 
+@pytest.mark.parametrize("name", ["avc", "hevc", "hevc10"])
+@pytest.mark.parametrize("chroma", ["420", "444"])
+def test_colour_that_changes_with_each_pixel_is_kept_by_444_alone(name: str, chroma: str) -> None:
+    stripes = np.zeros((65, 131, 3), np.uint8)
+    stripes[:, ::2] = 210, 40, 60
+    stripes[:, 1::2] = 40, 92, 200
+    tensor = normalise(stripes, ODD)
+    level = 1 / 127.5
+    lost = error(picture(f"{name}:{chroma}", 4), tensor)
+    assert lost < 2 * level if chroma == "444" else lost > 40 * level
+
+
+def test_a_slower_preset_takes_fewer_bytes() -> None:
+    frames = moving(4)
+    fast, slow = (sum(one.size for one in map(picture(name, 28).encode, frames)) for name in (
+        "hevc-inter:ultrafast", "hevc-inter:slow"))  # fmt: skip
+    assert slow < 0.95 * fast
+
+
+@pytest.mark.parametrize("name", ["avc:444", "hevc10-inter:444,veryslow"])
+def test_noise_in_colour_stays_below_the_most_bytes(name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (65, 131, 3)) * 255
+    codec = picture(name, 0)
+    assert codec.encode(normalise(noise.astype(np.uint8), ODD)).size < codec.most_bytes
+
+
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("qp", [0, 18])
 def test_noise_stays_below_the_most_bytes(name: str, qp: int) -> None:
@@ -252,7 +281,7 @@ def sealed(video: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(zlib.crc32(video).to_bytes(4, "little") + video, np.uint8)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_damaged_bytes_are_refused_and_the_next_whole_frame_is_decoded(name: str) -> None:
     coded, decoder = picture(name).encode(moving(1)[0]), picture(name)
     flipped = coded.copy()
@@ -263,7 +292,7 @@ def test_damaged_bytes_are_refused_and_the_next_whole_frame_is_decoded(name: str
     assert decoder.decode(coded).shape == ODD.shape
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_bytes_that_no_encoder_made_are_refused(name: str) -> None:
     video = picture(name).encode(moving(1)[0])[4:].tobytes()
     noise = np.random.default_rng(0).bytes(3000)
@@ -286,6 +315,11 @@ def test_video_without_colour_is_refused_where_colour_is_due() -> None:
     grey = PictureRecipe(65, 131, mean=(0.0,), std=(1.0,))
     with pytest.raises(NodeError, match="its pixels are gray and not yuv420p;"):
         picture("hevc").decode(picture("hevc", recipe=grey).encode(moving(1, recipe=grey)[0]))
+
+
+def test_video_of_another_chroma_is_refused() -> None:
+    with pytest.raises(NodeError, match="its pixels are yuv444p and not yuv420p;"):
+        picture("avc").decode(picture("avc:444").encode(moving(1)[0]))
 
 
 def test_video_of_another_depth_is_refused() -> None:

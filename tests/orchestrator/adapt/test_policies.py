@@ -115,6 +115,12 @@ def test_static_alone_is_each_split() -> None:
     assert names == ("static:network", "static:middle", "static:device", "argmin")
 
 
+def test_a_codec_in_a_policy_keeps_the_words_behind_its_commas() -> None:
+    name = "middle/avc:27,444,slow"
+    coded = NAMES | {name: (replace(SPLIT.configuration, codec="avc:27,444,slow"),)}
+    assert policy_names(f"static:{name},argmin", coded) == (f"static:{name}", "argmin")
+
+
 @pytest.mark.parametrize("text", ["best", "static:nowhere", "threshold:fast", "argmin:3", ""])
 def test_a_policy_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError):

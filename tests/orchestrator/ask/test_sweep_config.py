@@ -192,6 +192,12 @@ def test_a_race_without_a_profile_is_refused() -> None:
         sweep_config({"model": "shapesnet", "budget": "3m", "profile": False})
 
 
+@pytest.mark.parametrize("told", ["avc:27,444,slow,uint8", ["avc:27,444,slow", "uint8"]])
+def test_codecs_keep_the_words_behind_their_commas(told: object) -> None:
+    asked = sweep_config({"model": "espcn", "input_codec": told})
+    assert asked.input_codec == ("avc:27,444,slow", "uint8")
+
+
 def test_codecs_of_outputs_are_for_a_flow_in_which_these_cross() -> None:
     with pytest.raises(UsageError, match="--flow call"):
         sweep_config({"model": "espcn", "output_codec": "avc"})

@@ -45,6 +45,11 @@ def test_a_limit_is_held_in_the_unit_of_its_column(text: str, column: str, limit
     assert threshold.limit == pytest.approx(limit)
 
 
+def test_a_codec_in_where_keeps_the_words_behind_its_commas() -> None:
+    where = parse("e2e<1s@codec=avc:27,444,slow,bw=20").where
+    assert where == (("codec", ("avc:27,444,slow",)), ("bw_mbit", ("20",)))
+
+
 @pytest.mark.parametrize(
     ("text", "limit"),
     [

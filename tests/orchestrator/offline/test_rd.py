@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
-from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, ladder, plan
+from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, curve_of, ladder, plan
 from orchestrator.offline.run import bd_rows, run_rd
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import local_model
@@ -42,6 +42,7 @@ def test_a_codec_with_a_quality_stands_for_its_ladder() -> None:
     assert ladder("jpeg") == [f"jpeg:{quality}" for quality in (10, 30, 50, 75, 90)]
     assert ladder("hevc+zstd")[0] == "hevc:22+zstd"
     assert ladder("avc:30") == ["avc:30"]
+    assert ladder("avc:slow,444")[0] == "avc:22,444,slow"
     assert ladder("int8+zstd") == ["int8+zstd"]
 
 
@@ -51,6 +52,17 @@ def test_bytes_fall_with_quality_and_accuracy_does_not_gain(folder: Path) -> Non
     assert rates == sorted(rates)
     assert rates[-1] > 2 * rates[0]
     assert float(jpeg[0]["accuracy"]) < float(jpeg[-1]["accuracy"]) + 0.02
+
+
+def test_an_input_in_444_costs_shapesnet_next_to_nothing_and_in_420_does_at_any_rate() -> None:
+    config = asked(input="shapes:12", runs=30, input_codec="avc:22,444,avc:17")
+    with local_model(config) as local:
+        bench = Bench(config, local)
+        full, halved = bench.points([one for one in plan(config, local) if one.k == 0], Setting())
+    assert curve_of(full.configuration) == "network anchor avc:444"
+    assert full.kbit_per_frame < halved.kbit_per_frame
+    assert full.drop is not None and abs(full.drop) <= 0.01
+    assert halved.drop is not None and halved.drop > 0.02
 
 
 def test_lossless_codecs_lose_no_accuracy(folder: Path) -> None:
@@ -104,7 +116,7 @@ def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50() -> None:
     ladders = {"jpeg": (10, 20, 40, 80), "avc": (5, 10, 20, 40)}
     points = [
         RatePoint(
-            Configuration(1, 2, "here", f"{name}:{n}"),
+            Configuration(1, 2, "here", f"{name}:{n + 1}"),
             FRAMES,
             rate,
             0,
