@@ -22,6 +22,7 @@ END_TO_END = tuple(_COUNTED)
 WAIT = "wait"
 """Stage of a frame that waits for others; it may come several times."""
 NS_PER_MS = 1e6
+_AWAKE_NS = 200_000
 _TIME_NAMESPACE = Path("/proc/self/ns/time")
 
 
@@ -66,6 +67,12 @@ class Timeline:
     stages: list[Stage] = field(default_factory=list)
     together: int = 0
     """On how many frames its part was run at once, where several UEs share it."""
+    begin_ns: int = 0
+    """When the frame is due, which may be at its station before; what it waits there is no wait."""
+
+    def await_begin(self) -> None:
+        """Wait until the frame is due."""
+        sleep_until_ns(self.begin_ns)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -81,7 +88,8 @@ class Timeline:
 
     def add(self, name: str, start_ns: int, end_ns: int) -> None:
         """Record a stage whose ends were taken elsewhere."""
-        self.stages.append(Stage(name, start_ns, end_ns))
+        if end_ns >= self.begin_ns:
+            self.stages.append(Stage(name, max(start_ns, self.begin_ns), end_ns))
 
     def ms(self, name: str) -> float:
         """Milliseconds spent in the stages of this name; 0 when there were none."""
@@ -111,6 +119,14 @@ class Timeline:
             covered += max(0, end_ns - max(start_ns, reached))
             reached = max(reached, end_ns)
         return 1 - covered / NS_PER_MS / self.e2e_ms if self.e2e_ms else 0.0
+
+
+def sleep_until_ns(at_ns: int) -> None:
+    """Until CLOCK_MONOTONIC says so; awake at the end, since to wake takes some 0.1 ms."""
+    if (asleep_ns := at_ns - _AWAKE_NS - time.monotonic_ns()) > 0:
+        time.sleep(asleep_ns / 1e9)
+    while time.monotonic_ns() < at_ns:
+        pass
 
 
 def clock_id() -> str:

@@ -332,8 +332,8 @@ class Pair:
         source = self.nodes[self.source_of(request.assignment)]
         told = Patience(source, still_s).each(rpc.StationsStub(source.channel).Offer(request))
         try:
-            while one := self.ask(source.side, lambda _: next(told, None), "run a load"):
-                yield one
+            while some := self.ask(source.side, lambda _: next(told, None), "run a load"):
+                yield from some.outcomes
         finally:
             told.close()
 

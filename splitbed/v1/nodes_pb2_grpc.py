@@ -553,7 +553,7 @@ class StationsStub:
         self.Offer = channel.unary_stream(
                 '/splitbed.v1.Stations/Offer',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.OfferRequest.SerializeToString,
-                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Outcome.FromString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Outcomes.FromString,
                 _registered_method=True)
         self.AwaitFrame = channel.unary_unary(
                 '/splitbed.v1.Stations/AwaitFrame',
@@ -601,7 +601,7 @@ class StationsServicer:
 
     def Offer(self, request, context):
         """Begins frames as they are due, at the node of their source, several under way at once, and says
-        what became of each that was offered.
+        what became of each that was offered, of some at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -647,7 +647,7 @@ def add_StationsServicer_to_server(servicer, server):
             'Offer': grpc.unary_stream_rpc_method_handler(
                     servicer.Offer,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.OfferRequest.FromString,
-                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Outcome.SerializeToString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Outcomes.SerializeToString,
             ),
             'AwaitFrame': grpc.unary_unary_rpc_method_handler(
                     servicer.AwaitFrame,
@@ -795,7 +795,7 @@ class Stations:
             target,
             '/splitbed.v1.Stations/Offer',
             splitbed_dot_v1_dot_nodes__pb2.OfferRequest.SerializeToString,
-            splitbed_dot_v1_dot_nodes__pb2.Outcome.FromString,
+            splitbed_dot_v1_dot_nodes__pb2.Outcomes.FromString,
             options,
             channel_credentials,
             insecure,

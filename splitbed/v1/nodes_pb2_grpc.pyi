@@ -210,9 +210,9 @@ class StationsStub:
     """What it does with a frame of this assignment, and with which codecs, these as new."""
     RunFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]
     """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
-    Offer: _grpc.UnaryStreamMultiCallable[_nodes_pb2.OfferRequest, _nodes_pb2.Outcome]
+    Offer: _grpc.UnaryStreamMultiCallable[_nodes_pb2.OfferRequest, _nodes_pb2.Outcomes]
     """Begins frames as they are due, at the node of their source, several under way at once, and says
-    what became of each that was offered.
+    what became of each that was offered, of some at a time.
     """
     AwaitFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]
     """Waits for a frame whose result is wanted here, and whose source is not."""
@@ -232,9 +232,9 @@ class StationsAsyncStub(StationsStub):
     """What it does with a frame of this assignment, and with which codecs, these as new."""
     RunFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.FrameRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
     """Begins a frame, at the node of its source; the record, where the result is wanted here, too."""
-    Offer: _aio.UnaryStreamMultiCallable[_nodes_pb2.OfferRequest, _nodes_pb2.Outcome]  # type: ignore[assignment]
+    Offer: _aio.UnaryStreamMultiCallable[_nodes_pb2.OfferRequest, _nodes_pb2.Outcomes]  # type: ignore[assignment]
     """Begins frames as they are due, at the node of their source, several under way at once, and says
-    what became of each that was offered.
+    what became of each that was offered, of some at a time.
     """
     AwaitFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
     """Waits for a frame whose result is wanted here, and whose source is not."""
@@ -281,9 +281,9 @@ class StationsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _nodes_pb2.OfferRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_nodes_pb2.Outcome], _abc.AsyncIterator[_nodes_pb2.Outcome]]:
+    ) -> _typing.Union[_abc.Iterator[_nodes_pb2.Outcomes], _abc.AsyncIterator[_nodes_pb2.Outcomes]]:
         """Begins frames as they are due, at the node of their source, several under way at once, and says
-        what became of each that was offered.
+        what became of each that was offered, of some at a time.
         """
 
     @_abc_1.abstractmethod

@@ -16,6 +16,7 @@ from tests.bench import (
     command,
     crossover,
     link,
+    loads,
     model_coders,
     parts,
     plan,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "race": race.figures,
     "link": link.figures,
     "transport": transport.figures,
+    "loads": loads.figures,
     "sweep": sweep.figures,
     "cells": cells.figures,
 }

@@ -22,6 +22,7 @@ from splitbed.node.source.queue import Due, SourceQueue
 from splitbed.node.stations.frame import Frame
 from splitbed.node.stations.frames import NUMBERS
 from splitbed.node.stations.passing import Passing
+from splitbed.timeline import sleep_until_ns
 from splitbed.v1 import nodes_pb2
 from splitbed.workers.wanted import check_wanted, held_in_turn
 
@@ -31,9 +32,11 @@ _MOST_AHEAD_NS = 60 * 10**9
 _MOST_WORDS = 500
 _UNTOLD = 256
 """Outcomes that nobody has taken yet; one more is waited with."""
-_LOOK_S, _LAST_NS, _AWAKE_NS = 0.1, 2_000_000, 200_000
-"""How often who waits looks whether he is to stop; how long before a frame no more, and is awake:
-to wake takes some 0.1 ms, which one that is due would begin late."""
+_TOLD_S, _TOLD_BYTES = 0.25, 1 << 20
+"""How often outcomes are told: each message is some 0.3 ms of a processor's time to who reads it.
+How many bytes of them together, at least."""
+_LOOK_S, _EARLY_NS = 0.1, 2_000_000
+"""How often who waits looks whether he is to stop; how long before a frame is due he takes it."""
 _PR_SET_TIMERSLACK, _SLACK_NS = 29, 1  # prctl(2)
 
 _Entered = Frame | SplitbedError
@@ -62,6 +65,10 @@ class Offering:
         """Of who waits for the next frame."""
         self._queued = Lock()
         self._told = Queue[nodes_pb2.Outcome](_UNTOLD)
+        self._left = self._frames
+        """Of those to tell."""
+        self._due = Event()
+        """Whether there are many to tell, or the last."""
         self._stopped = Event()
 
     def give_up(self) -> None:
@@ -69,25 +76,41 @@ class Offering:
         self._stopped.set()
         self._passing.cancel()
 
-    def outcomes(self) -> Iterator[nodes_pb2.Outcome]:
-        """What became of each frame, as it is known. Raises NodeError once nobody waits for it."""
+    def outcomes(self) -> Iterator[nodes_pb2.Outcomes]:
+        """What became of each frame, soon after it is known, of some together.
+
+        Raises NodeError once nobody waits for it.
+        """
         with ThreadPoolExecutor(self._carriers, "carrier") as pool:
             carrying = [pool.submit(copy_context().run, self._carry) for _ in range(self._carriers)]
             try:
-                for _ in range(self._frames):
-                    yield self._next_told(carrying)
+                while self._left:
+                    told = self._next_told(carrying)
+                    self._left -= len(told)
+                    yield nodes_pb2.Outcomes(outcomes=told)
             finally:
                 self._stopped.set()
 
-    def _next_told(self, carrying: Sequence["Future[None]"]) -> nodes_pb2.Outcome:
+    def _next_told(self, carrying: Sequence["Future[None]"]) -> Sequence[nodes_pb2.Outcome]:
         while True:
-            try:
-                return self._told.get(timeout=_LOOK_S)
-            except Empty:
-                check_wanted()
+            self._due.wait(_TOLD_S)
+            self._due.clear()
+            if told := self._untold():
+                return told
+            check_wanted()
             for one in carrying:
                 if one.done():
                     one.result()  # raises what ended it
+
+    def _untold(self) -> Sequence[nodes_pb2.Outcome]:
+        """Those that are there, as many as are told together."""
+        told, nbytes = list[nodes_pb2.Outcome](), 0
+        with suppress(Empty):
+            while nbytes < _TOLD_BYTES:
+                told.append(one := self._told.get_nowait())
+                nbytes += one.ByteSize()
+            self._due.set()
+        return told
 
     def _carry(self) -> None:
         """One frame after another, until there are no more."""
@@ -96,29 +119,23 @@ class Offering:
             self._tell(self._carried(*begun))
 
     def _next(self) -> tuple[Due, _Entered] | None:
-        """Wait for the next frame, which enters behind the one before; None after the last."""
+        """The next frame, which enters behind the one before; None after the last."""
         with self._queued:
             self._queue.free(time.monotonic_ns())
         with held_in_turn(self._turn):
-            ahead: tuple[Due, _Entered] | None = None
-            try:
-                while not self._stopped.is_set():
-                    due, gone, coming = self._look()
-                    for one, at_ns in gone:
-                        self._tell(self._outcome(one, "dropped_source", at_ns))
-                    if ahead and ahead[0] == due:
-                        begun, ahead = ahead, None
-                        return begun
-                    if due is not None:
-                        return due, self._enter(due)
-                    if coming is None or not self._wait_until(coming.due_ns - _LAST_NS):
-                        break
-                    # nobody but who has the turn begins the one that comes: in time for it
-                    ahead = ahead or (coming, self._enter(coming))
-                    _wake_at(coming.due_ns)
-            finally:  # of many that came at once others may have taken its place
-                if ahead and isinstance(ahead[1], Frame):
-                    ahead[1].leave()
+            while not self._stopped.is_set():
+                due, gone, coming = self._look()
+                for one, at_ns in gone:
+                    self._tell(self._outcome(one, "dropped_source", at_ns))
+                if due is not None:
+                    return due, self._enter(due)
+                if coming is None or not self._wait_until(coming.due_ns - _EARLY_NS):
+                    break
+                with self._queued:
+                    early = self._queue.take_early(time.monotonic_ns())
+                if early is not None:  # it is at its station when it is due, and begins then
+                    return early, self._enter(early)
+                sleep_until_ns(coming.due_ns)
         return None
 
     def _look(self) -> tuple[Due | None, list[tuple[Due, int]], Due | None]:
@@ -134,9 +151,11 @@ class Offering:
             assignment=self._request.assignment,
         )
         try:
-            return self._passing.enter(request)
+            frame = self._passing.enter(request)
         except SplitbedError as error:
             return error
+        frame.timeline.begin_ns = due.due_ns
+        return frame
 
     def _wait_until(self, at_ns: int) -> bool:
         """Whether that came before the end."""
@@ -147,7 +166,7 @@ class Offering:
 
     def _carried(self, due: Due, frame: _Entered) -> nodes_pb2.Outcome:
         """What became of a frame that entered, or could not."""
-        began_ns = time.monotonic_ns()
+        began_ns = max(due.due_ns, time.monotonic_ns())
         try:
             if isinstance(frame, SplitbedError):
                 raise frame
@@ -184,12 +203,8 @@ class Offering:
             with suppress(Full):
                 self._told.put(outcome, timeout=_LOOK_S)
                 told = True
-
-
-def _wake_at(at_ns: int) -> None:
-    time.sleep(max(at_ns - _AWAKE_NS - time.monotonic_ns(), 0) / 1e9)
-    while time.monotonic_ns() < at_ns:
-        pass
+        if self._told.qsize() >= min(_UNTOLD // 2, self._left):
+            self._due.set()
 
 
 def _wake_promptly() -> None:

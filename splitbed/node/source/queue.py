@@ -53,6 +53,16 @@ class SourceQueue:
         self._free -= 1
         return self._waiting.popleft()
 
+    def take_early(self, now_ns: int) -> Due | None:
+        """The next, before it is due, where nobody else can have it: none waits, it comes alone."""
+        if self._waiting or (coming := self.next) is None or coming.due_ns <= now_ns:
+            return None
+        if coming.due_ns in self.due_ns[coming.place + 1 : coming.place + 2]:
+            return None
+        self._next += 1
+        self._free -= 1
+        return coming
+
     def dropped(self, now_ns: int) -> list[tuple[Due, int]]:
         """Those that have gone since this was asked, and when each did."""
         self._settle(now_ns)

@@ -182,8 +182,10 @@ class Frames:
         if station.asked.source and not frame.tensors:
             # slowed, too: what a quota stalls here would else be a debt of the stage that counts
             # first
-            with frame.step("preprocess"), timeline.stage("preprocess"), slowed(ANY_THREADS):
-                frame.tensors = self.source.tensors(frame.input)
+            with frame.step("preprocess"):
+                timeline.await_begin()
+                with timeline.stage("preprocess"), slowed(ANY_THREADS):
+                    frame.tensors = self.source.tensors(frame.input)
         if station.takes is not None:
             with frame.step("decode"):
                 frame.tensors = station.decode(frame.tensors, timeline, slowed)

@@ -61,7 +61,7 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
     @answering
     def Offer(
         self, request: nodes_pb2.OfferRequest, context: grpc.ServicerContext
-    ) -> Iterator[nodes_pb2.Outcome]:
+    ) -> Iterator[nodes_pb2.Outcomes]:
         """Begin frames as they are due; what became of each, as it is known."""
         offering = Offering(self._passing, request)
         with given_up(context, offering.give_up):

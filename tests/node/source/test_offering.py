@@ -19,7 +19,8 @@ from orchestrator.testbed import testbed
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.node_process import NodeProcess
 from splitbed.errors import NodeError
-from splitbed.v1 import nodes_pb2
+from splitbed.timeline import WAIT
+from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from tests.node.loopback import FRAME_S, Splits, loopback_link, loopback_pair
 
 
@@ -66,6 +67,31 @@ def test_frames_begin_as_they_are_due_and_every_one_is_told(splits: Splits) -> N
         assert frame.done_ns == frame.stages[-1].end_ns
         assert frame.max_abs_diff is not None
         assert frame.max_abs_diff < 1e-3
+
+
+def test_what_became_of_frames_is_told_of_several_together(splits: Splits) -> None:
+    splits.parts.assign(asked := replace(splits.last, load=load_named("fps:200")))
+    request = nodes_pb2.OfferRequest(
+        assignment=splits.parts.assignment(asked),
+        first=1 << 32,
+        inputs=[0],
+        due_ns=asked.load.due_ns(100, 0),
+    )
+    stub = nodes_pb2_grpc.StationsStub(splits.pair.nodes["ue"].channel)
+    messages = [*stub.Offer(request, timeout=FRAME_S)]
+    told = [one for some in messages for one in some.outcomes]
+    assert sorted(one.frame - request.first for one in told) == [*range(100)]
+    took_s = (max(one.done_ns for one in told) - min(one.due_ns for one in told)) / 1e9
+    assert len(messages) <= 2 + took_s / 0.25
+
+
+def test_a_frame_that_waits_for_the_one_before_does_so_from_when_it_was_due(splits: Splits) -> None:
+    frames = offer(splits, load_named("burst:4/0.05", in_flight=4), 20)
+    for frame in frames:
+        first = frame.stages[0]
+        assert first.start_ns == frame.start_ns
+        assert first.start_ns >= (frame.fate.due_ns if frame.fate else 0)
+    assert any(frame.stages[0].name == WAIT for frame in frames)
 
 
 def test_a_source_that_cannot_keep_up_drops_what_waits_and_counts_it(splits: Splits) -> None:
@@ -176,19 +202,20 @@ def test_when_the_edge_dies_every_frame_is_accounted_for_and_the_reason_told(
 ) -> None:
     with loopback_pair(tmp_path) as both:
         (splits := Splits(*both)).load(3)
-        asked = replace(splits.last, link=link_at(100, 0), load=load_named("fps:100"))
+        load = load_named("fps:100", drop="none")
+        asked = replace(splits.last, link=link_at(100, 0), load=load)
         splits.parts.assign(asked)
         offering = Offering(bed_of(splits), splits.parts, TimeLimits(32, FRAME_S))
         found: list[FrameRecord] = []
         with pytest.raises(NodeError, match=r"the edge node died \(signal 9\)"):
-            for taken in offering.offered(Cell(asked, 8192, frames=60), asked, "attempt"):
+            for taken in offering.offered(Cell(asked, 8192, frames=100), asked, "attempt"):
                 found.append(taken.record)
                 if len(found) == 20:
                     kill(splits, "edge")
         numbers = told(found)
-        assert sorted(frame.frame for frame in found) == [*range(60)]
+        assert sorted(frame.frame for frame in found) == [*range(100)]
         assert numbers.errors >= 10
-        assert numbers.offered == numbers.done + numbers.dropped_source + numbers.errors == 60
+        assert numbers.offered == numbers.done + numbers.errors == 100
 
 
 def test_when_the_source_dies_its_frames_have_failed(tmp_path: Path) -> None:

@@ -87,3 +87,25 @@ def test_every_frame_begins_or_goes_and_those_that_begin_keep_their_order(
     assert sorted(begun + gone) == list(range(len(due)))
     assert begun == sorted(begun)
     assert drop != "none" or not gone
+
+
+def test_one_that_comes_alone_is_had_before_it_is_due_by_who_is_free() -> None:
+    queue = SourceQueue([100, 200, 200], 1, "oldest")
+    for _ in range(2):
+        queue.free(0)
+    early = queue.take_early(98)
+    assert early is not None
+    assert (early.place, early.due_ns) == (0, 100)
+    assert queue.take(100) is None
+    # of those that come at once, which begin is told when they are there; and of one that is late
+    assert queue.take_early(198) is None
+    assert queue.take_early(201) is None
+    assert queue.take(201) is not None
+
+
+def test_none_is_had_early_while_another_waits() -> None:
+    queue = SourceQueue([10, 20, 100], 5)
+    queue.free(0)
+    assert queue.take(20) is not None
+    queue.free(21)
+    assert queue.take_early(90) is None
