@@ -95,12 +95,6 @@ class LevelCoder:
         self._masks = [_categorical(book.masks) for book in books]
         self._values = [_categorical(book.values) for book in books]
 
-    @property
-    def most_bytes(self) -> int:
-        """The most that a frame takes: of a coded level 2 + 16 + 23 bits, and some for rounding."""
-        left = self._size - self._order.size
-        return 6 * self._order.size + 7 * left + 64
-
     def encode(self, levels: Floats) -> bytes:
         """Whole numbers up to ``MOST_LEVEL`` either way."""
         import constriction

@@ -8,7 +8,7 @@ seem empty.
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ FLOOR = 5e-4
 CLASSES = 24
 BLOCKS_ALONG = 3
 """A DCT needs planes of so many blocks either way."""
+STRAY, STRAY_OF_SEEN = 16, 4
+"""A frame is too far from calibration whose components leave out so many steps, and so many times
+what they left out of calibration frames: what they leave out of others like these is far less."""
 MOST_CHANNELS = 2048
 LEAST = 1e-30
 """Of a step, which FP32 has to bear the inverse of."""
@@ -137,6 +140,7 @@ class _Basis:
             (self.forward / length).astype(np.float32),
             (self.back * length).astype(np.float32),
             self.mean.astype(np.float32)[:, None],
+            strays=np.zeros((2, layout.channels), np.float32),
         )
 
 
@@ -144,7 +148,7 @@ def _constant(layout: Layout, mean: Floats, *, inter: bool) -> Tables:
     """Of a tensor whose channels never vary: no component, and nothing to code."""
     dct, channels = Dct(layout.plane, 0), layout.channels
     none = np.zeros((0, channels), np.float32)
-    transform = Transform(layout, dct, none, none.T, mean)
+    transform = Transform(layout, dct, none, none.T, mean, np.zeros((2, channels), np.float32))
     alone = Codebook(np.zeros((0, 1), np.uint8), ())
     if not inter:
         return Tables(transform, (alone,))
@@ -161,7 +165,12 @@ class _Unseen:
     def coefficients(self, kept: npt.NDArray[np.bool_], dct: Dct) -> Iterator[Floats]:
         """Of each frame, components x places."""
         only = self.transform.only(kept, dct)
-        return map(only.of_planes, self.planes)
+        return (only.of_planes(one)[0] for one in self.planes)
+
+    def stray(self, kept: npt.NDArray[np.bool_]) -> float:
+        """The most of what these components leave out of a frame."""
+        only = self.transform.only(kept, self.transform.dct)
+        return max(only.of_planes(one)[1] for one in self.planes)
 
 
 def _counted(whole: Transform, unseen: Sequence[_Unseen], *, inter: bool) -> Tables:
@@ -175,7 +184,8 @@ def _counted(whole: Transform, unseen: Sequence[_Unseen], *, inter: bool) -> Tab
         found.append((_bits(magnitudes, dct), dct, magnitudes))
     _, dct, magnitudes = min(found, key=lambda one: one[0])
     kept = magnitudes.max(axis=1) >= FLOOR
-    transform = whole.only(kept, dct)
+    bound = STRAY + STRAY_OF_SEEN * max(each.stray(kept) for each in unseen)
+    transform = replace(whole.only(kept, dct), bound=bound)
     levels = (np.rint(one) for each in unseen for one in each.coefficients(kept, dct))
     alone = _codebook(magnitudes[kept], levels, transform)
     if not inter:

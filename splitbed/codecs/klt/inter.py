@@ -22,6 +22,10 @@ class Before:
         self._factors = np.tile(planes, transform.layout.planes).reshape(transform.shape)
         self._held: Floats | None = None
 
+    def forget(self) -> None:
+        """Hold nothing: the frame is not made of coefficients."""
+        self._held = None
+
     def levels(self, coefficients: Floats) -> tuple[int, Floats]:
         """How the frame is coded, and its levels; the frame is what is held then."""
         how, levels = ALONE, np.rint(coefficients)

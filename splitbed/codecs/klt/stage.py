@@ -1,14 +1,19 @@
-"""The stage of one tensor: each frame by itself, or by what the frame before leaves of it."""
+"""The stage of one tensor: each frame by itself, or by what the frame before leaves of it.
+
+A frame that is too far from those of calibration, or would take more bytes so, crosses as it is:
+its data are no whole number of words, which those of levels are.
+"""
 
 import zlib
 
 import numpy as np
 
+from splitbed.codecs.klt.coding import WORD_BYTES
 from splitbed.codecs.klt.inter import Before
 from splitbed.codecs.klt.tables import Tables
 from splitbed.codecs.stage import Array
 from splitbed.errors import NodeError
-from splitbed.tensors import TensorInfo
+from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 HEAD_BYTES = 2
 CHAINED = (1 << 15) - 1
@@ -20,16 +25,21 @@ class Intra:
 
     def __init__(self, tables: Tables) -> None:
         self._transform, self._coder = tables.transform, tables.coder(0)
+        self._plain = _Plain(tables.transform.layout.info)
         self.encoded = TensorInfo(tables.transform.layout.info.name, "UINT8", (-1,))
-        self.most_bytes = self._coder.most_bytes
+        self.most_bytes = self._plain.size
         self.kept_bytes = tables.nbytes
 
     def encode(self, array: Array) -> Array:
         levels = self._transform.coefficients(array)
-        return np.frombuffer(self._coder.encode(np.rint(levels, out=levels)), np.uint8)
+        data = None if levels is None else self._coder.encode(np.rint(levels, out=levels))
+        return np.frombuffer(self._plain.shorter(data, array), np.uint8)
 
     def decode(self, array: Array) -> Array:
-        levels = self._coder.decode(array.tobytes())
+        data = array.tobytes()
+        if self._plain.is_so(data):
+            return self._plain.array(data)
+        levels = self._coder.decode(data)
         return self._transform.tensor(levels.reshape(self._transform.shape))
 
 
@@ -44,25 +54,60 @@ class Inter:
         assert tables.factors is not None
         self._transform = tables.transform
         self._coders = [tables.coder(book) for book in range(len(tables.codebooks))]
+        self._plain = _Plain(tables.transform.layout.info)
         self._sent, self._got = (Before(tables.transform, tables.factors) for _ in range(2))
         self._sent_crc = self._got_crc = 0
         self.encoded = TensorInfo(tables.transform.layout.info.name, "UINT8", (-1,))
-        self.most_bytes = HEAD_BYTES + max(coder.most_bytes for coder in self._coders)
+        self.most_bytes = HEAD_BYTES + self._plain.size
         self.kept_bytes = tables.nbytes
 
     def encode(self, array: Array) -> Array:
-        how, levels = self._sent.levels(self._transform.coefficients(array))
-        head = (how << 15) | (self._sent_crc & CHAINED)
-        data = head.to_bytes(HEAD_BYTES, "little") + self._coders[how].encode(levels)
+        coefficients = self._transform.coefficients(array)
+        how, data = 0, None
+        if coefficients is not None:
+            how, levels = self._sent.levels(coefficients)
+            data = self._coders[how].encode(levels)
+        data = self._plain.shorter(data, array)
+        if self._plain.is_so(data):
+            self._sent.forget()
+        data = ((how << 15) | (self._sent_crc & CHAINED)).to_bytes(HEAD_BYTES, "little") + data
         self._sent_crc = zlib.crc32(data, self._sent_crc)
         return np.frombuffer(data, np.uint8)
 
     def decode(self, array: Array) -> Array:
         data = array.tobytes()
-        head = int.from_bytes(data[:HEAD_BYTES], "little")
+        head, rest = int.from_bytes(data[:HEAD_BYTES], "little"), data[HEAD_BYTES:]
         if len(data) < HEAD_BYTES or head & CHAINED != self._got_crc & CHAINED:
             raise NodeError("a frame before this one was lost, damaged, or came twice")
-        how = head >> 15
-        levels = self._coders[how].decode(data[HEAD_BYTES:]).reshape(self._transform.shape)
+        if self._plain.is_so(rest):
+            found = self._plain.array(rest)
+            self._got.forget()
+        else:
+            how = head >> 15
+            levels = self._coders[how].decode(rest).reshape(self._transform.shape)
+            found = self._transform.tensor(self._got.coefficients(how, levels))
         self._got_crc = zlib.crc32(data, self._got_crc)
-        return self._transform.tensor(self._got.coefficients(how, levels))
+        return found
+
+
+class _Plain:
+    """A tensor as it is, filled up to a byte more than whole words."""
+
+    def __init__(self, info: TensorInfo) -> None:
+        self._info = info
+        self.size = -(-info.nbytes // WORD_BYTES) * WORD_BYTES + 1
+
+    def shorter(self, data: bytes | None, array: Array) -> bytes:
+        """The data, or the array as it is where there are none, or more."""
+        if data is not None and len(data) < self.size:
+            return data
+        return array.tobytes().ljust(self.size, b"\0")
+
+    def is_so(self, data: bytes) -> bool:
+        """Whether the data are a tensor as it is."""
+        return len(data) == self.size
+
+    def array(self, data: bytes) -> Array:
+        """The tensor."""
+        values = np.frombuffer(data[: self._info.nbytes], NUMPY_TYPES[self._info.datatype])
+        return values.reshape(self._info.shape)

@@ -1,6 +1,6 @@
 """What both ends of a `klt` know of a tensor before the first frame, and its bytes.
 
-    magic  header  forward  mean  back  [ factors ]  then for each set:  classes  books  ;  digest
+    magic, header ─ forward, mean, back, strays ─ [factors] ─ of each set: classes, books ─ digest
 
 All little-endian and without gaps; every size follows from the header.  The bytes are a stranger's.
 """
@@ -18,8 +18,8 @@ from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
 MAGIC = b"klt1"
-HEADER = struct.Struct("<4sIIIBB")
-"""Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2."""
+HEADER = struct.Struct("<4sIIIBBf")
+"""Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2; bound."""
 NEVER = 255
 """The class of coefficients that calibration hardly saw: they are not coded, but extras."""
 MOST_BOOKS = 64
@@ -79,8 +79,10 @@ class Tables:
         components, channels = transform.forward.shape
         places = transform.layout.places
         head = (MAGIC, channels, components, places, transform.dct.side, len(self.codebooks))
-        parts = [HEADER.pack(*head)]
-        floats = (transform.forward, transform.mean, transform.back, self.factors)
+        parts = [HEADER.pack(*head, transform.bound)]
+        floats = (
+            transform.forward, transform.mean, transform.back, transform.strays, self.factors,
+        )  # fmt: skip
         parts += [array.astype("<f4").tobytes() for array in floats if array is not None]
         for codebook in self.codebooks:
             parts += [codebook.classes.tobytes(), bytes([len(codebook.books)])]
@@ -143,7 +145,7 @@ class _Reader:
 
 def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
     head = HEADER.unpack(reader.bytes(HEADER.size))
-    magic, channels, components, places, side, found = head
+    magic, channels, components, places, side, found, bound = head
     if magic != MAGIC or side not in BLOCKS:
         raise ValueError("they do not begin as tables of this version do")
     if (channels, places, found) != (layout.channels, layout.places, sets):
@@ -159,6 +161,8 @@ def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
         forward=reader.floats(components, channels),
         mean=reader.floats(channels, 1),
         back=reader.floats(channels, components),
+        strays=reader.floats(2, channels),
+        bound=bound,
     )
     factors = reader.floats(components, transform.dct.frequencies) if sets > 1 else None
     codebooks = tuple(_codebook(reader, components, transform.dct) for _ in range(sets))

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from splitbed.codecs.calibration import channel_axis, folded, refuse_not_finite
 from splitbed.codecs.stage import Array, Floats, Setting
-from splitbed.errors import NodeError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 MOST_LEVEL = 1 << 22
@@ -158,7 +157,8 @@ class Transform:
     """Components x places of coefficients, each a multiple of one step, of a tensor.
 
     ``forward`` is FP32 of components x channels, ``back`` of channels x components, ``mean`` of
-    channels x 1.
+    channels x 1.  ``strays``, 2 x channels, are sums of what is no component, with either sign:
+    where they exceed ``bound``, a tensor has what calibration did not show, and would lose it.
     """
 
     layout: Layout
@@ -166,6 +166,8 @@ class Transform:
     forward: Floats
     back: Floats
     mean: Floats
+    strays: Floats
+    bound: float = math.inf
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -178,35 +180,38 @@ class Transform:
         return math.prod(self.shape)
 
     @cached_property
-    def _offset(self) -> Floats:
-        return np.asarray(self.forward.astype(np.float64) @ self.mean, np.float32)
+    def _rows(self) -> tuple[Floats, Floats]:
+        """Components and strays, and what they are of the mean."""
+        rows = np.concatenate([self.forward, self.strays])
+        return rows, np.asarray(rows.astype(np.float64) @ self.mean, np.float32)
 
-    def coefficients(self, array: Array) -> Floats:
-        """Of a tensor, not rounded.
+    def coefficients(self, array: Array) -> Floats | None:
+        """Of a tensor, not rounded; None where it is too far from those of calibration.
 
-        Raises NodeError for NaN, infinity, and values so far out that there is no level for them.
+        Raises NodeError for NaN and infinity.
         """
         values = self.layout.apart(array)
         if not len(self.forward) and not (values == self.mean).all():
-            raise NodeError("its values never varied in calibration, and do in this frame")
-        found = self.of_planes(values)
-        if not max(found.max(initial=0), -found.min(initial=0)) <= MOST_LEVEL:  # NaN is not
-            raise NodeError(
-                "its values are so far outside what calibration saw that no level stands for them:"
-                " calibrate it with frames like this one, or choose a coarser step"
-            )
-        return found
+            return None  # nothing ever varied, and does here
+        found, stray = self.of_planes(values)
+        # NaN, of what is beyond FP32, is neither
+        return found if _size(found) <= MOST_LEVEL and stray <= self.bound else None
 
-    def of_planes(self, values: Floats) -> Floats:
-        """As :meth:`coefficients`, of channels x places."""
-        components = self.forward @ values
-        components -= self._offset
-        return self.dct.forward(components)
+    def of_planes(self, values: Floats) -> tuple[Floats, float]:
+        """Coefficients of channels x places, and the most of what they leave out."""
+        rows, offset = self._rows
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = rows @ values
+            found -= offset
+            return self.dct.forward(found[: len(self.forward)]), _size(found[len(self.forward) :])
 
     def only(self, kept: npt.NDArray[np.bool_], dct: Dct) -> "Transform":
         """The same with these components alone, and that DCT."""
+        rest = self.forward[~kept]
+        signs = np.ones((2, len(rest)), np.float32)
+        signs[1, 1::2] = -1
         forward, back = self.forward[kept], np.ascontiguousarray(self.back[:, kept])
-        return replace(self, dct=dct, forward=forward, back=back)
+        return replace(self, dct=dct, forward=forward, back=back, strays=signs @ rest)
 
     def tensor(self, coefficients: Floats) -> Array:
         """The tensor of components x places of coefficients."""
@@ -215,3 +220,8 @@ class Transform:
         values = (components.T @ self.back.T).T if self.layout.last else self.back @ components
         values += self.mean
         return self.layout.together(values)
+
+
+def _size(values: Floats) -> float:
+    """The greatest magnitude; NaN where one is."""
+    return float(np.maximum(values.max(initial=0), -values.min(initial=0)))
