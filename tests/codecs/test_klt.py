@@ -32,7 +32,8 @@ def maps(*shape: int, frames: int = SEEN + 4, moving: float = 1.0, seed: int = 0
     _, channels, height, width = shape
     mixing = rng.standard_normal((channels, 6)) * np.exp(rng.normal(0, 1, (channels, 1)))
     rows, columns = np.arange(height)[:, None], np.arange(width)
-    made, held = [], np.zeros((6, height, width))
+    made = list[Floats]()
+    held = np.zeros((6, height, width))
     for _ in range(frames):
         bent, turned = rng.normal(0, 0.3, (2, 6, 1, 1))
         new = np.sin(bent * rows + turned * columns + rng.uniform(0, 6, (6, 1, 1)))

@@ -1,0 +1,123 @@
+"""Bits and tables of `klt` that nobody made: an error by name, or a tensor of the right shape."""
+
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitbed.codecs.klt import Kind
+from splitbed.codecs.klt.tables import HEADER
+from splitbed.codecs.stage import Setting
+from splitbed.errors import NodeError, UsageError
+from tests.codecs.coding import Array, info_of
+from tests.codecs.test_klt import INTER, KLT, SEEN, STEP, fitted, maps
+
+FRAMES = maps(1, 12, 24, 24)
+INFO = info_of(FRAMES[0])
+SETTINGS = {kind.sequential: fitted(FRAMES[:SEEN], kind)[1] for kind in (KLT, INTER)}
+SENT = {
+    kind.sequential: kind(INFO, SETTINGS[kind.sequential], STEP).encode(FRAMES[-1]).tobytes()
+    for kind in (KLT, INTER)
+}
+BACK = HEADER.size + 4 * 12 * (1 + int.from_bytes((SETTINGS[False].table or b"")[8:12], "little"))
+"""Where the matrix of the way back begins, behind that of the way there and the mean."""
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Some of the bytes, some of them others, and some more."""
+    data = bytearray(whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole)
+    for place in draw(st.lists(st.integers(0, max(len(data) - 1, 0)), max_size=4)):
+        if data:
+            data[place] = draw(st.integers(0, 255))
+    return bytes(data) + draw(st.binary(max_size=8))
+
+
+def decoded(kind: Kind, data: bytes, setting: Setting) -> Array | None:
+    try:
+        return kind(INFO, setting, STEP).decode(np.frombuffer(data, np.uint8))
+    except NodeError:
+        return None
+
+
+@pytest.mark.parametrize("kind", (KLT, INTER), ids=("klt", "klt-inter"))
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_bits_are_an_error_or_a_tensor_of_the_right_shape(
+    kind: Kind, data: st.DataObject
+) -> None:
+    bits = data.draw(st.one_of(damaged(SENT[kind.sequential]), st.binary(max_size=600)))
+    got = decoded(kind, bits, SETTINGS[kind.sequential])
+    assert got is None or (got.dtype, got.shape) == (np.dtype(np.float32), FRAMES[0].shape)
+
+
+def test_a_flipped_bit_hardly_ever_changes_a_value_unseen() -> None:
+    whole, unseen = SENT[False], 0
+    flips = range(0, len(whole) * 8, 37)
+    for place in flips:
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        unseen += decoded(KLT, bytes(flipped), SETTINGS[False]) is not None
+    assert unseen < len(flips) / 50
+
+
+def test_bits_that_announce_more_than_they_hold_take_no_memory() -> None:
+    stage = KLT(INFO, SETTINGS[False], STEP)
+    ones = np.full(4000, 255, np.uint8)
+    stage.encode(FRAMES[0])
+    tracemalloc.start()
+    try:
+        for data in (ones, ones[:4], np.arange(4000, dtype=np.uint8)):
+            with pytest.raises(NodeError):
+                stage.decode(data)
+        assert tracemalloc.get_traced_memory()[1] < 20 * FRAMES[0].nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", (KLT, INTER), ids=("klt", "klt-inter"))
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_tables_are_refused_or_are_tables(kind: Kind, data: st.DataObject) -> None:
+    table = SETTINGS[kind.sequential].table
+    assert table is not None
+    setting = Setting(table=data.draw(damaged(table)))
+    try:
+        kind(INFO, setting, STEP).encode(FRAMES[0])
+    except UsageError as error:
+        assert "its tables are not this tensor's" in str(error)
+        return
+    got = decoded(kind, SENT[kind.sequential], setting)
+    assert got is None or np.isfinite(got).all()
+
+
+@pytest.mark.parametrize(
+    ("at", "put", "words"),
+    [
+        (0, b"klt9", "do not begin as tables"),
+        (4, struct.pack("<I", 2**31), "are of 2147483648 channels of 576 places"),
+        (8, struct.pack("<I", 13), "13 components of 12 channels"),
+        (16, b"\x05", "do not begin as tables"),
+        (HEADER.size, struct.pack("<f", np.nan), "NaN or infinity"),
+        (BACK, struct.pack("<f", 3e37), "a level makes a value beyond 1e[+]38"),
+        (-4, b"\0\0\0\0", "both nodes need the same version of constriction"),
+        (-6, b"\xff\xff", "are not 1 or more, 65536 in all"),
+    ],
+)
+def test_tables_that_cannot_be_are_refused_by_name(at: int, put: bytes, words: str) -> None:
+    table = bytearray(SETTINGS[False].table or b"")
+    at %= len(table)
+    table[at : at + len(put)] = put
+    with pytest.raises(UsageError, match=words):
+        KLT(INFO, Setting(table=bytes(table)), STEP)
+
+
+def test_tables_of_another_tensor_or_another_kind_are_refused() -> None:
+    other = info_of(maps(1, 12, 12, 12)[0])
+    with pytest.raises(UsageError, match="576 places and 1 books, where 12 of 144"):
+        KLT(other, SETTINGS[False], STEP)
+    with pytest.raises(UsageError, match="1 books, where 12 of 576 and 2 were due"):
+        INTER(INFO, SETTINGS[False], STEP)
