@@ -40,7 +40,7 @@ def target_of(drop: float | None, kbit: float | None, codecs: Sequence[str]) -> 
     if not any(codec_named(name).dial for name in codecs):
         dials = [name for name, kind in CODECS.items() if getattr(kind, "dial", None)]
         raise UsageError(
-            f"{target.option} is searched for with the number of a codec, and {', '.join(codecs)} "
-            f"leaves none open: give {', '.join(dials)} without one"
+            f"{target.option} is searched for with the number of a codec, and "
+            f"{', '.join(dict.fromkeys(codecs))} leaves none open: give {', '.join(dials)} without"
         )
     return target

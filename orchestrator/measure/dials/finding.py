@@ -15,7 +15,7 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.target import Target
 from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.dials.bench import DialBench, DialsAtCut
-from orchestrator.measure.dials.search import first_reaching
+from orchestrator.measure.dials.search import first_within
 from orchestrator.results.judgement.accuracy import ROUNDING, drawn, drop_words
 from orchestrator.results.records import DialRecord, Dials, TriedStep
 from orchestrator.results.run_folder import DIALS_FILE, RunFolder
@@ -143,7 +143,7 @@ class _Search:
         order = dial.steps()
         if self._target.drop is None:
             order = order[::-1]
-        step = first_reaching(order, dial.ladder, lambda step: self._beyond(self._at(step)) <= 0)
+        step = first_within(order, dial.ladder, lambda step: self._beyond(self._at(step)))
         if step is None or not self._judges:
             return None if step is None else self._at(step)
         return self._at(step, judged=True)  # of a rate alone nobody would know what it costs

@@ -1,4 +1,4 @@
-"""Searches a dial for the number from which on all reach a target."""
+"""Searches a dial for the first number, in an order, that is within a target."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -6,25 +6,31 @@ FINE = 50
 """Numbers that differ by less than a so manyth part are not told apart."""
 
 
-def first_reaching(
-    order: Sequence[int], rungs: Collection[int], reaches: Callable[[int], bool]
+def first_within(
+    order: Sequence[int], rungs: Collection[int], beyond: Callable[[int], float]
 ) -> int | None:
-    """The first number of `order` from which on they reach, within FINE; None where the last fails.
+    """The first number of `order` that is within the target, within FINE; None where none is.
 
-    The `rungs` and the last number are tried first. Accuracy is noisy: where one of them reaches
-    and a later one does not, that was luck, and only what is behind the last failure counts.
-    Between that and the next rung the search halves, as numbers that are near differ in order.
+    `beyond` says by how much one is beyond it. That falls along the order, but for the noise of
+    what is measured: so of all that was tried the nearest that does fall is taken (isotonic
+    regression, least squares). The `rungs` and the last number are tried first, then what lies
+    half-way between the first that is within and the one before it.
     """
-    places = sorted({order.index(rung) for rung in rungs} | {len(order) - 1})
-    failed = [place for place in places if not reaches(order[place])]
-    if places[-1] in failed:
-        return None
-    low = max(failed, default=-1)
-    high = next(place for place in places if place > low)
-    while high - low > 1 and not _alike(order[max(low, 0)], order[high]):
+    from scipy.optimize import isotonic_regression  # late: a second's work
+
+    tried = {place: beyond(order[place]) for place in {*map(order.index, rungs), len(order) - 1}}
+    while True:
+        places = sorted(tried)
+        smooth = isotonic_regression([tried[place] for place in places], increasing=False).x
+        within = [place for place, value in zip(places, smooth, strict=True) if value <= 0]
+        if not within:
+            return None
+        high = within[0]
+        low = max((place for place in places if place < high), default=-1)
+        if high - low == 1 or _alike(order[max(low, 0)], order[high]):
+            return order[high]
         middle = (low + high) // 2
-        low, high = (low, middle) if reaches(order[middle]) else (middle, high)
-    return order[high]
+        tried[middle] = beyond(order[middle])
 
 
 def _alike(one: int, other: int) -> bool:
