@@ -24,6 +24,7 @@ MAX_RANK = 16
 
 MAX_PICTURE_BYTES = 64 << 20
 MAX_RATE = 400_000  # samples of a sound in a second
+LEAST_DEVIATION = 2.0**-20  # by which pixels from 0 to 1 are divided
 
 
 def _options(most_bytes: int) -> list[tuple[str, int]]:
@@ -141,6 +142,11 @@ def recipe_of(
         raise UsageError(
             f"a picture has 1 or 3 channels, each with a mean and a deviation: got {channels} and "
             f"{len(message.std)}"
+        )
+    if not np.isfinite([*message.mean, *message.std]).all() or min(message.std) < LEAST_DEVIATION:
+        raise UsageError(
+            f"a picture's means and deviations are numbers, these {LEAST_DEVIATION:g} at least: got"
+            f" {[*message.mean]} and {[*message.std]}"
         )
     elements = message.height * message.width * channels
     _check_bytes(elements * np.dtype(NUMPY_TYPES[message.datatype]).itemsize, most_bytes)

@@ -12,6 +12,7 @@ from splitbed.v1.tensors_pb2 import TensorHeader
 from splitbed.wire import (
     CHANNEL_OPTIONS,
     CONTROL_OPTIONS,
+    LEAST_DEVIATION,
     believed,
     infos_of,
     input_message,
@@ -157,6 +158,12 @@ def picture(**changed: object) -> nodes_pb2.PictureRecipe:
         ({"mean": [], "std": []}, "1 or 3 channels"),
         ({"std": [0.5]}, "got 3 and 1"),
         ({"std": [0.5] * 4}, "got 3 and 4"),
+        (
+            {"std": [0.5, 0.5, 0.0]},
+            r"deviations are numbers, these 9.53674e-07 at least: got .*0\.0\]",
+        ),
+        ({"std": [-1.0] * 3}, "deviations are numbers"),
+        ({"mean": [float("nan")] * 3}, "got .*nan"),
         ({"layout": "HWC"}, "no picture becomes 'HWC'"),
         ({"datatype": "BYTES"}, "no picture becomes"),
     ],
@@ -164,6 +171,10 @@ def picture(**changed: object) -> nodes_pb2.PictureRecipe:
 def test_a_recipe_that_cannot_be_is_refused(changed: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         recipe_of(picture(**changed))
+
+
+def test_a_recipe_may_have_the_least_deviation() -> None:
+    assert recipe_of(picture(std=[LEAST_DEVIATION] * 3)).std == (LEAST_DEVIATION,) * 3
 
 
 def test_what_a_recipe_makes_has_so_many_bytes() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -13,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from netem.link import Link
 from netem.namespace import Namespace
+from netem.proof import nominal_rtt_ms
 from netem.spec import Shape
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, UPLINK
@@ -66,6 +69,30 @@ def loopback_link(address: str = "127.0.0.1") -> Link:
         uplink=Unshaped(),
         downlink=Unshaped(),
     )
+
+
+@contextmanager
+def proved_as_asked() -> Iterator[None]:
+    """Each link is told to be as it was asked, at once.
+
+    Of one that is not shaped a proof differs, so it would be measured again and again, for seconds.
+    """
+
+    def proved(*given: Any) -> nodes_pb2.LinkProof:
+        _, _, spec, _, known = given
+        rtt_ms = nominal_rtt_ms(spec)
+        return nodes_pb2.LinkProof(
+            uplink_mbit=spec.uplink.rate_mbit,
+            downlink_mbit=spec.downlink.rate_mbit,
+            rtt_min_ms=rtt_ms,
+            rtt_median_ms=rtt_ms,
+            pings=1,
+            attempts=1,
+            rates_known=known is not None,
+        )
+
+    with patch("orchestrator.testbed.proofs.prove", proved):
+        yield
 
 
 def small_model(path: Path, side: int = SIDE) -> Path:

@@ -24,7 +24,7 @@ from orchestrator.transit.growth.run import growing_splits, growth_config, known
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.v1 import nodes_pb2
-from tests.node.loopback import LAYERS, loopback_link, loopback_pair, small_model
+from tests.node.loopback import LAYERS, loopback_link, loopback_pair, proved_as_asked, small_model
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
 PROOF = ProofRecord(uplink_mbit=50, downlink_mbit=50, rtt_min_ms=1)
@@ -34,7 +34,7 @@ SPLITS = ["0:6", "2:4", "3:3", "6:0"]
 @pytest.fixture(scope="module")
 def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Growing]:
     folder = tmp_path_factory.mktemp("pair")
-    with loopback_pair(folder) as (pair, model):
+    with proved_as_asked(), loopback_pair(folder) as (pair, model):
         config = growth_config(
             {
                 "model": str(folder / "small.onnx"),

@@ -10,7 +10,7 @@ from orchestrator.measure.arriving import Arriving
 from orchestrator.testbed import testbed as beds
 from orchestrator.testbed.interruption import Interruption
 from splitbed.model_data import ModelFile, read_model
-from tests.node.loopback import loopback_link, loopback_pair
+from tests.node.loopback import loopback_link, loopback_pair, proved_as_asked
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=50), downlink=Shape(rate_mbit=50))
 THREADS = {"ue": 1, "edge": 1}
@@ -20,7 +20,7 @@ W2_BYTES = 8 * 8 * 3 * 3  # as INT8
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[beds.Testbed, ModelFile]]:
     folder = tmp_path_factory.mktemp("pair")
-    with loopback_pair(folder) as (pair, model):
+    with proved_as_asked(), loopback_pair(folder) as (pair, model):
         bed = beds.Testbed(model, loopback_link(), pair, Interruption())
         yield bed, read_model(folder / "small.onnx")
 

@@ -16,14 +16,14 @@ from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import NodeError
 from splitbed.wire import max_abs_diff
-from tests.node.loopback import loopback_link, loopback_pair
+from tests.node.loopback import loopback_link, loopback_pair, proved_as_asked
 
 LINK = symmetric(rate_mbit=100)
 
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    with loopback_pair(tmp_path_factory.mktemp("arriving")) as (pair, model):
+    with proved_as_asked(), loopback_pair(tmp_path_factory.mktemp("arriving")) as (pair, model):
         yield Bed(model, loopback_link(), pair, Interruption())
 
 

@@ -25,7 +25,7 @@ from splitbed.graphs.parts import extract
 from splitbed.timeline import Stage
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import max_abs_diff
-from tests.node.loopback import loopback_link, loopback_pair
+from tests.node.loopback import loopback_link, loopback_pair, proved_as_asked
 
 ROOM = Path(__file__).parents[3] / "orchestrator"
 
@@ -57,7 +57,7 @@ class InTurn:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder = tmp_path_factory.mktemp("engine")
-    with loopback_pair(folder) as (pair, model):
+    with proved_as_asked(), loopback_pair(folder) as (pair, model):
         config = sweep_config({"model": model.name, "split": "2:4,5:1", "delivery": False})
         bed = Bed(model, loopback_link(), pair, Interruption())
         yield Engine(config, bed, RunFolder(folder), Heard())
@@ -209,6 +209,7 @@ def test_rates_are_known_of_a_link_that_was_given_no_other_shape_and_was_as_aske
         return said[-1]
 
     monkeypatch.setattr("orchestrator.testbed.proofs.prove", proved)
+    engine.bed.pair.proofs.forget()
     config = sweep_config({"model": "small", "split": "2:4", "bw": "20,50", "delivery": False})
     split = [cell for cell in plan_cells(config, engine.bed.model) if cell.configuration.k == 2]
     slow, fast = sorted(split, key=lambda cell: cell.links[0].uplink.rate_mbit)
