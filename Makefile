@@ -10,7 +10,7 @@ OLDER := .venv-tflite-runtime
 SUPPLY := .venv-supply# tools that look at the environment, beside it
 CLIENT := .venv-triton# a client of ours that is any server's, with the protobuf that it wants
 
-.PHONY: help setup sweep test older client nnc check attack bench mutants proto docs lock sbom audit clean
+.PHONY: help setup sweep test older client nnc check attack bench codecs mutants proto docs lock sbom audit clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -66,6 +66,9 @@ check: setup  ## ruff and mypy
 bench: setup  ## how near the instrument comes to its bars (about 10 minutes); ARGS=some of them
 	@scripts/system-packages bench
 	$(BIN)/python -m tests.bench $(ARGS)
+
+codecs: setup  ## docs/rate-accuracy.md: codecs on ShapesNet, and on models that it is given (10 minutes)
+	scripts/codecs $(BIN)
 
 mutants: setup  ## do tests notice changes of the modules that judge (some hours); ARGS=some of them
 	@scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" mutants

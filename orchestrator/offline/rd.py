@@ -31,8 +31,8 @@ from splitbed.tensors import Tensors
 
 TIMED = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
 POINT_COLUMNS = (
-    "split", "split_name", "codec", "curve", "frames", "kbit_per_frame", "bitrate_mbit",
-    "accuracy_metric", "accuracy", "accuracy_drop", *TIMED,
+    "split", "split_name", "codec", "curve", "frames", "intermediate_bytes", "kbit_per_frame",
+    "bitrate_mbit", "accuracy_metric", "accuracy", "accuracy_drop", *TIMED,
 )  # fmt: skip
 
 
@@ -43,7 +43,10 @@ def curve_of(setup: Configuration) -> str:
 
 @dataclass(frozen=True)
 class RatePoint:
-    """What a configuration came to; times are medians, ``error`` says why there is nothing."""
+    """What a configuration came to; times are medians, ``error`` says why there is nothing.
+
+    ``plain_bytes`` is what crosses as it is.
+    """
 
     configuration: Configuration
     frames: int = 0
@@ -53,6 +56,7 @@ class RatePoint:
     drop: float | None = None
     times: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+    plain_bytes: int = 0
 
     @property
     def value(self) -> float | None:
@@ -86,6 +90,7 @@ class RatePoint:
         }
         if not self.error:
             told |= {
+                "intermediate_bytes": self.plain_bytes,
                 "kbit_per_frame": self.kbit_per_frame,
                 "bitrate_mbit": self.kbit_per_frame * fps / 1e3,
                 "accuracy_metric": self.accuracy.metric if self.accuracy else None,
@@ -233,6 +238,7 @@ class Bench:
                         encoded = one.taken.timed("encode_ms", encoder.encode, crossing)
                         decoded = one.taken.timed("decode_ms", decoder.decode, encoded)
                         outputs = shared.timed("part2_ms", part2.run, decoded)
+                        one.taken.plain_bytes = _nbytes(crossing)
                         one.taken.end(_nbytes(encoded), self._model.info.result_of(outputs))
         return shared
 
@@ -243,6 +249,7 @@ class Bench:
         return RatePoint(
             setup,
             frames=len(taken.results),
+            plain_bytes=taken.plain_bytes,
             kbit_per_frame=statistics.mean(taken.sizes) * 8 / 1e3,
             result_bytes=statistics.mean(_nbytes(result) for result in taken.results),
             accuracy=judged,
@@ -258,6 +265,7 @@ class _Taken:
         self.ms: dict[str, list[float]] = {}
         self.results: list[Tensors] = []
         self.sizes: list[int] = []
+        self.plain_bytes = 0
 
     def timed(self, stage: str, work: Callable[[Tensors], Tensors], given: Tensors) -> Tensors:
         start = time.perf_counter()

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.offline.codecs_page import codecs_table
 from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, curve_of, ladder, plan
 from orchestrator.offline.run import bd_rows, run_rd
 from orchestrator.results.records import Accuracy
@@ -178,3 +179,10 @@ def test_an_anchor_is_a_curve_or_the_codec_of_the_input() -> None:
     assert anchor_curve("stage3 avc", setups) == "stage3 avc"
     with pytest.raises(UsageError, match=r"hevc means no curve: choose network anchor avc"):
         anchor_curve("hevc", setups)
+
+
+def test_the_table_of_codecs_is_made_of_its_folder(folder: Path) -> None:
+    _, _, _, _, *lines = codecs_table([folder]).splitlines()
+    assert len(lines) == len({row["curve"] for row in rows(folder)} - {""})
+    (raw,) = (line for line in lines if "`raw`" in line)
+    assert "| 0.000 |" in raw

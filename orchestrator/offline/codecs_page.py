@@ -1,0 +1,103 @@
+"""The table of docs/rate-accuracy.md: what codecs cost on several models, of what rd left."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.offline.run import BD_FILE, POINTS_FILE, RD_FILE
+from splitbed.errors import UsageError
+
+BEGIN = "\n## Measured\n\n"
+HEADS = ("where, and codec", "kbit a frame", "drop", "BD-rate", "encodes, decodes MB/s")
+MAX_DROP = 0.01
+
+Row = Mapping[str, str]
+
+
+def write_table(page: Path, runs: Sequence[Path], max_drop: float = MAX_DROP) -> None:
+    """Put the table of `runs` in the last section of a page, in place of the one before.
+
+    Raises UsageError for a page without that section, and a folder that is no run of rd.
+    """
+    before, begin, _ = page.read_text().partition(BEGIN)
+    if not begin:
+        raise UsageError(f"{page} has no section {BEGIN.strip()}, for the table: give it one")
+    page.write_text(before + begin + codecs_table(runs, max_drop))
+
+
+def codecs_table(runs: Iterable[Path], max_drop: float = MAX_DROP) -> str:
+    """In Markdown: for each run its model, then a line for each curve.
+
+    That is the point of the fewest bytes at a drop within `max_drop`, or the most accurate where
+    none is; points that failed are left out. BD-rates are those of the whole curve.
+    """
+    return "\n".join(_section(run, max_drop) for run in runs)
+
+
+def _section(run: Path, max_drop: float) -> str:
+    try:
+        told = json.loads((run / RD_FILE).read_text())
+        points, rates = _rows(run / POINTS_FILE), _rows(run / BD_FILE)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{run} is no run of rd, or not a whole one: {error}") from None
+    first, *crossing = points
+    about = f"{first['accuracy_metric']}, {_number(first['accuracy'], 3)} for the whole model"
+    frames = f"{first['frames']} frames"
+    anchor = next((row["anchor"] for row in rates if row["anchor"]), "")
+    bd_rates = {row["curve"]: row for row in rates}
+    lines = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1)]
+    for curve in dict.fromkeys(row["curve"] for row in crossing):
+        of_curve = [row for row in crossing if row["curve"] == curve and not row["error"]]
+        if of_curve:
+            rate = "the anchor" if curve == anchor else _rate(bd_rates.get(curve))
+            lines.append(_line(_told(of_curve, max_drop), rate))
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"**{told['model']['name']}**: {about}; {frames}.\n\n{table}"
+
+
+def _told(curve: Sequence[Row], max_drop: float) -> Row:
+    within = [row for row in curve if row["accuracy_drop"] and _drop(row) <= max_drop]
+    return min(within, key=_kbit) if within else min(curve, key=_drop)
+
+
+def _line(point: Row, bd_rate: str) -> tuple[str, ...]:
+    megabytes = float(point["intermediate_bytes"]) / 1e6
+    speeds = (_speed(megabytes, float(point[stage])) for stage in ("encode_ms", "decode_ms"))
+    return (
+        f"{point['split_name']} `{point['codec']}`",
+        _number(point["kbit_per_frame"], 1),
+        _number(point["accuracy_drop"], 3),
+        bd_rate,
+        ", ".join(speeds),
+    )
+
+
+def _rate(row: Row | None) -> str:
+    if row is None or not row["bd_rate_pct"]:
+        return ""
+    told = f"{float(row['bd_rate_pct']):+.0f} %"
+    low, high = row.get("bd_rate_low_pct"), row.get("bd_rate_high_pct")
+    return f"{told} ({float(low):+.0f} to {float(high):+.0f})" if low and high else told
+
+
+def _speed(megabytes: float, ms: float) -> str:
+    per_s = megabytes / ms * 1e3 if ms else 0.0
+    return f"{per_s:.2g}" if per_s < 10 else f"{per_s:.0f}"
+
+
+def _drop(row: Row) -> float:
+    return float(row["accuracy_drop"] or 1)
+
+
+def _kbit(row: Row) -> float:
+    return float(row["kbit_per_frame"])
+
+
+def _number(text: str, digits: int) -> str:
+    return f"{float(text):.{digits}f}" if text else ""
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
