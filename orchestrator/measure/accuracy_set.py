@@ -14,7 +14,7 @@ from itertools import pairwise
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
-from orchestrator.measure.calibration import FRAMES, calibration_inputs
+from orchestrator.measure.calibration import Identity, identity, seen
 from orchestrator.measure.dials.bench import searched_inputs
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
@@ -106,16 +106,15 @@ class AccuracySet:
         known: Setting,
     ) -> dict[Coding, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
-        seen = self._seen() if any(one.calibrated for one in own) else []
+        told = {one.coding: self._seen(one) for one in own}
         found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
         with self._parts(asked_parts) as parts:
             coders = self._coders(own, known)
             for place, one in enumerate(self.inputs):
                 self._check()
                 crossing = parts[0].run(one.tensors)
-                is_seen = bool(seen) and one.facts() in seen
                 for asked in own:
-                    if asked.coding not in coders or (asked.calibrated and is_seen):
+                    if asked.coding not in coders or place in told[asked.coding]:
                         continue
                     try:
                         coded = coders[asked.coding]
@@ -145,12 +144,14 @@ class AccuracySet:
         encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
         return lambda crossing: decoder.decode(encoder.encode(crossing))
 
-    def _seen(self) -> list[dict[str, str]]:
-        """The frames that codecs were calibrated on: they are not judged by these."""
-        seen = calibration_inputs(self._config, self._model, FRAMES)
-        if self._config.target:
-            seen += searched_inputs(self._config, self._model)
-        return [one.facts() for one in seen]
+    def _seen(self, asked: Configuration) -> set[int]:
+        """The places of frames that its codecs were calibrated on: they are not judged by these."""
+        known: set[Identity] = set()
+        for k, codec in asked.coding:
+            known |= seen(self._config, self._model, k, codec)
+        if known and self._config.target:
+            known |= {identity(one) for one in searched_inputs(self._config, self._model)}
+        return {place for place, one in enumerate(self.inputs) if known and identity(one) in known}
 
     @contextmanager
     def _parts(self, asked: Sequence[_Part]) -> Iterator[dict[int, PartSession]]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy_set import AccuracySet, Coding
-from orchestrator.measure.calibration import calibrate, read_calibration
+from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.conditions import now
 from orchestrator.measure.dials.finding import read_dials
@@ -26,14 +26,12 @@ from orchestrator.results.journal import Journal
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.records import Accuracy, CellRecord, ClockRecord, Dials
 from orchestrator.results.run_folder import (
-    CALIBRATION_FILE,
     PROFILE_FILE,
     PROFILE_TABLE_FILE,
     RunFolder,
 )
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
-from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, RunError, UsageError
 
 
@@ -106,18 +104,17 @@ class Engine:
         return AccuracySet(self._config, self.bed.model, check, note)
 
     def calibrate(self, cells: Sequence[Cell]) -> None:
-        """Have the ranges that codecs need, from an earlier part of this run if it has them."""
+        """Have what codecs are told, from an earlier part of this run if it has them."""
         asked = [one for cell in cells for one in cell.configuration.each]
-        coding = [both for one in asked for both in one.coding]
-        needing = [k for k, codec in coding if codec_named(codec).calibrated]
-        if not needing:
-            return
-        file = self.folder.path / CALIBRATION_FILE
-        if not file.exists():
-            cuts, note = dict.fromkeys(needing), self.watcher.note
-            found = calibrate(self._config, self.bed.model, cuts, note=note)
-            self.folder.replace(CALIBRATION_FILE, found.text())
-        self.parts.known = read_calibration(file.read_text()).known
+        found = calibrate(
+            self._config,
+            self.bed.model,
+            [both for one in asked for both in one.coding],
+            folder=self.folder,
+            note=self.watcher.note,
+            check=self.bed.interruption.check,
+        )
+        self.parts.known = found.known
 
     def judged(self, cells: Sequence[Cell]) -> dict[tuple[int, str], Accuracy]:
         """What lossy codecs of these cells cost, by the cut and the codec."""

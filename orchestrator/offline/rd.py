@@ -178,12 +178,6 @@ def anchor_curve(asked: str, setups: Sequence[Configuration]) -> str:
     )
 
 
-def cuts_to_calibrate(setups: Sequence[Configuration]) -> list[int]:
-    """The cuts where a codec needs the ranges of what crosses."""
-    coding = (one for setup in setups for one in setup.coding)
-    return list(dict.fromkeys(k for k, codec in coding if codec_named(codec).calibrated))
-
-
 class Bench:
     """Measures setups on one model, whose whole results are had once."""
 

@@ -22,20 +22,17 @@ from orchestrator.offline.rd import (
     anchor_curve,
     bound_column,
     curve_of,
-    cuts_to_calibrate,
     default_anchor,
     plan,
 )
 from orchestrator.reports.terminal import Line, show_lines, stdout
 from orchestrator.results.columns import csv_text
 from orchestrator.results.run_folder import (
-    CALIBRATION_FILE,
     RunFolder,
     check_free,
     create,
 )
 from orchestrator.testbed.local import LocalModel, local_model
-from splitbed.codecs.stage import Setting
 from splitbed.command import say
 from splitbed.errors import RunError
 from splitbed.metrics.bd_rate import MIN_POINTS, bd_rate, quality_overlap
@@ -57,7 +54,8 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
         check_classes(local.model)
         setups = plan(config, local, _say)
         against = anchor_curve(anchor, setups) if anchor else default_anchor(setups)
-        calibration = _calibrate(config, local, setups)
+        coding = [one for setup in setups for one in setup.coding]
+        calibration = calibrate(config, local.model, coding, note=_say)
         folder = create(config.out, f"rd-{local.model.name}")
         _say(f"writing to {folder.path}")
         points = _measure(config, local, setups, calibration, folder)
@@ -86,29 +84,21 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
     return RunError.exit_code if failed else 0
 
 
-def _calibrate(
-    config: SweepConfig, local: LocalModel, setups: Sequence[Configuration]
-) -> Calibration | None:
-    cuts = cuts_to_calibrate(setups)
-    return calibrate(config, local.model, cuts, note=_say) if cuts else None
-
-
 def _measure(
     config: SweepConfig,
     local: LocalModel,
     setups: Sequence[Configuration],
-    calibration: Calibration | None,
+    calibration: Calibration,
     folder: RunFolder,
 ) -> list[RatePoint]:
     """The device anchor and all setups; those of a cut are on the disk before the next is begun."""
-    if calibration:
-        folder.replace(CALIBRATION_FILE, calibration.text())
+    calibration.keep(folder)
     _say(f"running the whole model on {len(local.model.inputs)} frames")
     bench = Bench(config, local)
     asked = {
         "asked": config.model_dump(mode="json"),
         "model": local.model.facts.plain(),
-        "calibration_frames": calibration.frames if calibration else [],
+        "calibration_frames": calibration.frames,
         "whole_accuracy": bench.whole.accuracy.plain() if bench.whole.accuracy else None,
         "times": "medians, measured in one process on one machine; latencies are bounds",
         "began": now(),
@@ -117,7 +107,7 @@ def _measure(
     links = config.links
     columns = [*POINT_COLUMNS, *(bound_column(link, links) for link in links), "error"]
     points = [bench.whole]
-    for point in bench.points(setups, calibration.known if calibration else Setting()):
+    for point in bench.points(setups, calibration.known):
         points.append(point)
         folder.replace(POINTS_FILE, csv_text(columns, [p.row(links, config.fps) for p in points]))
         told = f"failed: {point.error}" if point.error else f"{point.kbit_per_frame:.1f} kbit"

@@ -21,7 +21,7 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.measure.calibration import calibrate
-from orchestrator.offline.rd import cuts_to_calibrate, plan
+from orchestrator.offline.rd import plan
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
@@ -176,9 +176,8 @@ def take_facts(
     setups = plan(config, local, note) if setups is None else setups
     _check_profile(profile, model, {k for setup in setups for k, _ in setup.coding})
     if known is None:
-        needing = cuts_to_calibrate(setups)
-        found = calibrate(config, model, needing, note=note) if needing else None
-        known = found.known if found else Setting()
+        coding = [one for setup in setups for one in setup.coding]
+        known = calibrate(config, model, coding, note=note).known
     accuracies: dict[Configuration, Accuracy] = {}
     if judge and any(not setup.lossless for setup in setups):
         coded = AccuracySet(config, model, lambda: None, note).coded(setups, known)

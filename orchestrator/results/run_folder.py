@@ -16,6 +16,7 @@ random order; run.json has the keys of all of them in the order of the grid.
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from orchestrator.results.kinds import CAPACITY, RUN_FILE, SWEEP, check_sweep, k
 from orchestrator.results.line_file import LineFile
 from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRecord
 from orchestrator.results.records.capacity import CapacityRecord
+from splitbed.codecs.fitting import digest
 from splitbed.errors import RunError, UsageError
 
 SAMPLES_FILE, CELLS_FILE = "samples.jsonl", "cells.jsonl"
@@ -41,8 +43,9 @@ MOST_LINE_BYTES = 16 << 20
 """Of a line that is read; what goes on beyond is read as the next, and is damage."""
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
-PREDICTIONS, TRACES = "predictions", "traces"
+PREDICTIONS, TABLES, TRACES = "predictions", "tables", "traces"
 DIALS_FILE = "dials.json"
+_SHA256 = re.compile("[0-9a-f]{64}")
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
 
 _Kept = TypeVar("_Kept", bound=Record)
@@ -153,6 +156,24 @@ class RunFolder:
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise self.unwritable(name, error) from error
+
+    def keep_tables(self, table: bytes) -> str:
+        """Write what a stage of a codec was fitted to; gives its sha256, by which it is found."""
+        name = digest(table)
+        folder = self.path / TABLES
+        try:
+            folder.mkdir(exist_ok=True)
+            (draft := folder / f".{name}.draft").write_bytes(table)
+            draft.replace(folder / name)
+        except OSError as error:
+            raise self.unwritable(f"{TABLES}/{name}", error) from error
+        return name
+
+    def read_tables(self, name: str) -> bytes:
+        """Those of this sha256, as they are there. Raises OSError."""
+        if not _SHA256.fullmatch(name):
+            raise FileNotFoundError(f"no tables are called {name[:70]!r}")
+        return (self.path / TABLES / name).read_bytes()
 
     def write_prediction(self, cell: str, name: str, text: str) -> None:
         """Write what was found in one picture, over what was found there before."""

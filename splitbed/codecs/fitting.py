@@ -12,6 +12,11 @@ Tables = Mapping[tuple[str, str], bytes]
 """By the stage, as a codec's name has it, and the tensor's name."""
 
 
+def takes(codec: Codec, info: TensorInfo) -> bool:
+    """Whether it has to be fitted to such a tensor."""
+    return any(stage.fitted.takes(info) for stage in codec.stages if stage.fitted)
+
+
 def fit(
     codec: Codec,
     infos: Sequence[TensorInfo],

@@ -1,6 +1,7 @@
 """The feature maps that cross a cut, painted, and a line for each."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,6 @@ from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
 from orchestrator.testbed.local import LocalModel, local_model
-from splitbed.codecs import codec_named
-from splitbed.codecs.stage import Setting
 from splitbed.command import say
 from splitbed.media.features import Array, SavedMosaic, lost, save_features
 from splitbed.tensors import Tensors
@@ -51,8 +50,7 @@ def _coding(
     config: SweepConfig, local: LocalModel, k: int, codec: str
 ) -> Callable[[Tensors], tuple[Tensors, Tensors]]:
     """What gives a frame as the codec encodes it, and as that is decoded."""
-    found = calibrate(config, local.model, [k]) if codec_named(codec).calibrated else None
-    known = found.known if found else Setting()
+    known = calibrate(config, local.model, [(k, codec)], note=partial(say, stderr=True)).known
     encoder, decoder = (local.model.coder(k, codec, known) for _ in range(2))
 
     def code(crossing: Tensors) -> tuple[Tensors, Tensors]:

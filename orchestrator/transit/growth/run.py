@@ -15,7 +15,7 @@ from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.conditions import coded_facts, conditions
 from orchestrator.results.kinds import GROWTH, TransitRecord, read_transit_record
-from orchestrator.results.run_folder import CALIBRATION_FILE, RunFolder, check_free, create
+from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.site import checked_site
@@ -69,7 +69,7 @@ def run_growth(config: SweepConfig, told: Told, resumed: Path | None = None) -> 
             journal = _begun(folder, config, local.model)
             again = f"orchestrate grow --resume {folder.path}"
             with going_on(journal.write, again, told, lambda: bool(journal.cells)):
-                known = known_of(config, local.model, splits, folder)
+                known = known_of(config, local.model, splits, folder, told)
                 _judge(config, local.model, splits[1:], known, journal, told)
                 with testbed(site, local.model, config.flow_links) as bed:
                     growing = Growing(bed, config, splits, known)
@@ -131,16 +131,15 @@ def _over_links(growing: Growing, config: SweepConfig, journal: GrowthJournal, t
 
 
 def known_of(
-    config: SweepConfig, model: SweptModel, splits: Sequence[Configuration], folder: RunFolder
+    config: SweepConfig,
+    model: SweptModel,
+    splits: Sequence[Configuration],
+    folder: RunFolder,
+    told: Told = lambda _: None,
 ) -> Setting:
     """Those of what crosses, as far as codecs need them."""
-    coding = {each for one in splits for each in one.coding}
-    cuts = {cut for cut, codec in coding if codec_named(codec).calibrated}
-    if not cuts:
-        return Setting()
-    found = calibrate(config, model, sorted(cuts))
-    folder.replace(CALIBRATION_FILE, found.text())
-    return found.known
+    coding = [each for one in splits for each in one.coding]
+    return calibrate(config, model, coding, folder=folder, note=told).known
 
 
 def growing_splits(config: SweepConfig, model: SweptModel) -> list[Configuration]:

@@ -1,0 +1,166 @@
+"""Takes a calibration: runs part 1 on the frames, and part 2 where a stage weighs by it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+
+from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.measure.calibration.frames import (
+    FEW,
+    FRAMES,
+    Identity,
+    calibration_inputs,
+    fitting_inputs,
+    identity,
+)
+from orchestrator.measure.calibration.record import Calibration, read_calibration
+from orchestrator.measure.calibration.sensitivities import Sensitivities
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.inputs import ModelInput
+from orchestrator.testbed.model import SweptModel
+from splitbed.codecs import Codec, codec_named
+from splitbed.codecs.calibration import calibrated, channel_axis
+from splitbed.codecs.fitting import fit, takes
+from splitbed.codecs.stage import Floats, Range, Setting
+from splitbed.errors import NodeError, SplitbedError
+from splitbed.graphs.parts import extract
+from splitbed.tensors import Tensors
+
+Coding = Iterable[tuple[int, str]]
+"""Cuts, each with a codec of what crosses there."""
+Note = Callable[[str], None]
+Check = Callable[[], None]
+
+
+def calibrate(
+    config: SweepConfig,
+    model: SweptModel,
+    coding: Coding,
+    *,
+    folder: RunFolder | None = None,
+    note: Note = lambda _: None,
+    check: Check = lambda: None,
+) -> Calibration:
+    """What these codecs are told at these cuts; of a run's `folder`, what was found before.
+
+    A codec that cannot be calibrated at a cut is left out, and `note` is told why: the cells that
+    need it will say that it is missing. `check` is called between runs of parts, and may raise.
+    Raises UsageError for frames that cannot be used, RunError for a folder that is damaged or full.
+    """
+    sha256 = model.facts.sha256
+    found = read_calibration(folder, sha256) if folder else Calibration(sha256)
+    needing: dict[int, list[str]] = {}
+    for k, name in dict.fromkeys(coding):
+        codec = codec_named(name)
+        if (codec.calibrated or codec.fitted) and not found.serves(model.graph.cuts[k], name):
+            needing.setdefault(k, []).append(name)
+    if not needing:
+        return found
+    for k, names in needing.items():
+        found = found.and_also(_Cut(config, model, k, note, check).calibrated(names))
+    if folder:
+        found.keep(folder)
+    return found
+
+
+class _Cut:
+    """Calibrates codecs at one cut; what crosses is made once for each frame."""
+
+    def __init__(
+        self, config: SweepConfig, model: SweptModel, k: int, note: Note, check: Check
+    ) -> None:
+        self._config, self._model, self._k = config, model, k
+        self._note, self._check = note, check
+        self._cut = model.graph.cuts[k]
+        self._crossing: dict[Identity, Tensors] = {}
+        self._used: dict[Identity, ModelInput] = {}
+
+    def calibrated(self, names: Sequence[str]) -> Calibration:
+        """What these codecs are told."""
+        codecs = [codec_named(name) for name in names]
+        few = calibration_inputs(self._config, self._model, FRAMES)
+        many = {
+            one.name: fitting_inputs(self._config, self._model, self._k, one)
+            for one in codecs
+            if one.fitted
+        }
+        self._tell(codecs, few, many)
+        self._run(chain(few, *many.values()))
+        ranges = self._ranges(few) if any(one.calibrated for one in codecs) else {}
+        tables: dict[tuple[str, str], bytes] = {}
+        weights = self._weights(codecs, few)
+        for codec in codecs:
+            if codec.fitted and (weights is not None or not codec.weighted):
+                tables |= self._tables(codec, self._of(many[codec.name]), weights or {})
+        frames = tuple(one.facts() for one in self._used.values())
+        return Calibration(None, frames, Setting(ranges, tables=tables))
+
+    def _tell(
+        self,
+        codecs: Sequence[Codec],
+        few: Sequence[ModelInput],
+        many: Mapping[str, Sequence[ModelInput]],
+    ) -> None:
+        if any(one.calibrated for one in codecs):
+            self._note(f"calibrating codecs on {', '.join(one.name for one in few)}")
+        for name, frames in many.items():
+            words = f"fitting {name} at {self._cut.name} to {len(frames)} frames"
+            if len(frames) < FEW:
+                words += f"; with {FEW} and more it takes fewer bits: give others by --calibration"
+            self._note(words)
+
+    def _run(self, inputs: Iterable[ModelInput]) -> None:
+        part, rest = extract(self._model.stored, self._k)
+        rest.remove()
+        with self._model.session(part, 0) as session:
+            for one in inputs:
+                if (key := identity(one)) not in self._used:
+                    self._check()
+                    self._used[key] = one
+                    self._crossing[key] = session.run(one.tensors)
+
+    def _of(self, inputs: Iterable[ModelInput]) -> list[Tensors]:
+        return [self._crossing[identity(one)] for one in inputs]
+
+    def _ranges(self, inputs: Sequence[ModelInput]) -> dict[str, Range]:
+        try:
+            return calibrated(self._of(inputs), channels_last=self._model.channels_last)
+        except NodeError as error:  # the cells that need them will say that they are missing
+            self._note(f"{self._cut.name}: {error}")
+            return {}
+
+    def _weights(
+        self, codecs: Sequence[Codec], inputs: Sequence[ModelInput]
+    ) -> dict[str, Floats] | None:
+        """What part 2 is sensitive to; None where that cannot be measured."""
+        axes = {
+            info.name: channel_axis(len(info.shape), self._model.channels_last)
+            for info in self._cut.tensors
+            if any(one.weighted and takes(one, info) for one in codecs)
+        }
+        if not axes:
+            return {}
+        measure = Sensitivities(self._model, self._k, self._note, self._check)
+        try:
+            return measure.of(self._of(inputs), axes)
+        except SplitbedError as error:
+            names = ", ".join(one.name for one in codecs if one.weighted)
+            self._note(
+                f"{self._cut.name}: what part 2 is sensitive to cannot be measured: {error}; "
+                f"{names} cannot be fitted without, and as klt:100,plain does without, which takes "
+                "1.4 to 6 times the rate"
+            )
+            return None
+
+    def _tables(
+        self, codec: Codec, frames: Sequence[Tensors], weights: Mapping[str, Floats]
+    ) -> dict[tuple[str, str], bytes]:
+        self._check()
+        setting = Setting(
+            channels_last=self._model.channels_last, picture=self._model.picture_at(self._k)
+        )
+        own = weights if codec.weighted else {}
+        try:
+            return fit(codec, self._cut.tensors, frames, setting, own)
+        except SplitbedError as error:  # likewise
+            self._note(f"{self._cut.name}: {error}")
+            return {}
