@@ -14,9 +14,15 @@ from orchestrator.measure.calibration.frames import (
     seen,
 )
 from orchestrator.measure.calibration.record import Calibration, read_calibration
-from orchestrator.measure.calibration.taking import calibrate
+from orchestrator.measure.calibration.taking import Calibrator, calibrate
 
 __all__ = [
-    "Calibration", "Identity", "calibrate", "calibration_inputs", "identity", "read_calibration",
+    "Calibration",
+    "Calibrator",
+    "Identity",
+    "calibrate",
+    "calibration_inputs",
+    "identity",
+    "read_calibration",
     "seen",
 ]  # fmt: skip

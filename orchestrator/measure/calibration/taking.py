@@ -46,20 +46,42 @@ def calibrate(
     need it will say that it is missing. `check` is called between runs of parts, and may raise.
     Raises UsageError for frames that cannot be used, RunError for a folder that is damaged or full.
     """
-    sha256 = model.facts.sha256
-    found = read_calibration(folder, sha256) if folder else Calibration(sha256)
-    needing: dict[int, list[str]] = {}
-    for k, name in dict.fromkeys(coding):
-        codec = codec_named(name)
-        if (codec.calibrated or codec.fitted) and not found.serves(model.graph.cuts[k], name):
-            needing.setdefault(k, []).append(name)
-    if not needing:
-        return found
-    for k, names in needing.items():
-        found = found.and_also(_Cut(config, model, k, note, check).calibrated(names))
-    if folder:
+    before = read_calibration(folder, model.facts.sha256) if folder else None
+    calibrator = Calibrator(config, model, before, note=note, check=check)
+    found = calibrator.told(coding)
+    if folder and found is not before:
         found.keep(folder)
     return found
+
+
+class Calibrator:
+    """Calibrates codecs when they are asked for; what crosses the cut of the last is held."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        model: SweptModel,
+        before: Calibration | None = None,
+        *,
+        note: Note = lambda _: None,
+        check: Check = lambda: None,
+    ) -> None:
+        self._config, self._model = config, model
+        self._note, self._check = note, check
+        self._found = before or Calibration(model.facts.sha256)
+        self._cut: _Cut | None = None
+
+    def told(self, coding: Coding) -> Calibration:
+        """As :func:`calibrate`, with what was asked for before."""
+        needing: dict[int, list[str]] = {}
+        for k, name in dict.fromkeys(coding):
+            if not self._found.serves(self._model.graph.cuts[k], name):
+                needing.setdefault(k, []).append(name)
+        for k, names in needing.items():
+            if self._cut is None or self._cut.k != k:
+                self._cut = _Cut(self._config, self._model, k, self._note, self._check)
+            self._found = self._found.and_also(self._cut.calibrated(names))
+        return self._found
 
 
 class _Cut:
@@ -68,18 +90,19 @@ class _Cut:
     def __init__(
         self, config: SweepConfig, model: SweptModel, k: int, note: Note, check: Check
     ) -> None:
-        self._config, self._model, self._k = config, model, k
+        self._config, self._model, self.k = config, model, k
         self._note, self._check = note, check
         self._cut = model.graph.cuts[k]
         self._crossing: dict[Identity, Tensors] = {}
         self._used: dict[Identity, ModelInput] = {}
+        self._weighed: dict[str, Floats] = {}
 
     def calibrated(self, names: Sequence[str]) -> Calibration:
         """What these codecs are told."""
         codecs = [codec_named(name) for name in names]
         few = calibration_inputs(self._config, self._model, FRAMES)
         many = {
-            one.name: fitting_inputs(self._config, self._model, self._k, one)
+            one.name: fitting_inputs(self._config, self._model, self.k, one)
             for one in codecs
             if one.fitted
         }
@@ -87,7 +110,8 @@ class _Cut:
         self._run(chain(few, *many.values()))
         ranges = self._ranges(few) if any(one.calibrated for one in codecs) else {}
         tables: dict[tuple[str, str], bytes] = {}
-        weights = self._weights(codecs, few)
+        weighted = any(one.weighted for one in codecs)
+        weights = self._weights(codecs, few) if weighted else None
         for codec in codecs:
             if codec.fitted and (weights is not None or not codec.weighted):
                 tables |= self._tables(codec, self._of(many[codec.name]), weights or {})
@@ -109,7 +133,7 @@ class _Cut:
             self._note(words)
 
     def _run(self, inputs: Iterable[ModelInput]) -> None:
-        part, rest = extract(self._model.stored, self._k)
+        part, rest = extract(self._model.stored, self.k)
         rest.remove()
         with self._model.session(part, 0) as session:
             for one in inputs:
@@ -139,9 +163,12 @@ class _Cut:
         }
         if not axes:
             return {}
-        measure = Sensitivities(self._model, self._k, self._note, self._check)
+        if self._weighed.keys() == axes.keys():
+            return self._weighed
+        measure = Sensitivities(self._model, self.k, self._note, self._check)
         try:
-            return measure.of(self._of(inputs), axes)
+            self._weighed = measure.of(self._of(inputs), axes)
+            return self._weighed
         except SplitbedError as error:
             names = ", ".join(one.name for one in codecs if one.weighted)
             self._note(
@@ -156,7 +183,7 @@ class _Cut:
     ) -> dict[tuple[str, str], bytes]:
         self._check()
         setting = Setting(
-            channels_last=self._model.channels_last, picture=self._model.picture_at(self._k)
+            channels_last=self._model.channels_last, picture=self._model.picture_at(self.k)
         )
         own = weights if codec.weighted else {}
         try:

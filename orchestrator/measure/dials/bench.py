@@ -14,11 +14,10 @@ from sys import maxsize
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
-from orchestrator.measure.calibration import calibration_inputs
+from orchestrator.measure.calibration import Calibrator, calibration_inputs
 from orchestrator.results.records import TriedStep
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.stage import Setting
 from splitbed.graphs.parts import extract
 from splitbed.metrics.resampling import MIN_PICTURES
 from splitbed.runtime.session import PartSession
@@ -45,8 +44,8 @@ def searched_inputs(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
 class DialBench:
     """Calibration frames, what the whole model makes of them, and what crosses its cuts."""
 
-    def __init__(self, config: SweepConfig, model: SweptModel, known: Setting) -> None:
-        self._config, self._model, self._known = config, model, known
+    def __init__(self, config: SweepConfig, model: SweptModel, calibrator: Calibrator) -> None:
+        self._config, self._model, self._calibrator = config, model, calibrator
         self.inputs = searched_inputs(config, model)
 
     @contextmanager
@@ -66,7 +65,8 @@ class DialBench:
 
     def coders(self, k: int, codec: str) -> tuple[Callable[[Tensors], Tensors], ...]:
         """What encodes and what decodes, each an end's own. Raises UsageError."""
-        encoder, decoder = (self._model.coder(k, codec, self._known) for _ in range(2))
+        known = self._calibrator.told([(k, codec)]).known
+        encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
         return encoder.encode, decoder.decode
 
     @cached_property

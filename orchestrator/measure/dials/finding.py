@@ -13,7 +13,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.target import Target
-from orchestrator.measure.calibration import calibrate
+from orchestrator.measure.calibration import Calibrator
 from orchestrator.measure.dials.bench import DialBench, DialsAtCut
 from orchestrator.measure.dials.search import first_within
 from orchestrator.results.judgement.accuracy import ROUNDING, drawn, drop_words
@@ -21,7 +21,7 @@ from orchestrator.results.records import DialRecord, Dials, TriedStep
 from orchestrator.results.run_folder import DIALS_FILE, RunFolder
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs import codec_named
-from splitbed.codecs.stage import Dial, Setting
+from splitbed.codecs.stage import Dial
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 Note = Callable[[str], None]
@@ -83,9 +83,7 @@ def find_dials(
             "codec costs in accuracy is unknown: give trained ones with --weights, or --target-kbit"
         )
     wanted = sorted({both for one in asked for both in _left_open(one, target)})
-    needing = {k for k, codec in wanted if codec_named(codec).calibrated}
-    known = calibrate(config, model, sorted(needing), note=note).known if needing else Setting()
-    bench = DialBench(config, model, known)
+    bench = DialBench(config, model, Calibrator(config, model, note=note))
     found = []
     for k, here in groupby(wanted, key=lambda both: both[0]):
         with bench.at(k) as cut:
