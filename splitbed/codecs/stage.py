@@ -185,7 +185,7 @@ class FittedKind(StageKind, Protocol):
     ) -> bytes:
         """The tables, of at least one frame of the tensor ``info``, in order; the same of the same.
 
-        ``sensitivity`` is what :mod:`splitbed.codecs.sensitivity` measures, of shape (channels,
+        ``sensitivity`` is what :mod:`splitbed.codecs.klt.sensitivity` measures, of shape (channels,
         channels); None where that is not wanted.  Raises UsageError for a parameter that is none,
         NodeError for frames that nothing can be fitted to: NaN, say.
         """

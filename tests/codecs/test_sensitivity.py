@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from splitbed.codecs.sensitivity import MOST_VALUES, runs_of, sensitivity
+from splitbed.codecs.klt.sensitivity import MOST_VALUES, runs_of, sensitivity
 from splitbed.errors import NodeError
 from splitbed.tensors import Tensors
 from tests.codecs.coding import Array, feature_map

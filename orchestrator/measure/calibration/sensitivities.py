@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 
 from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.sensitivity import runs_of, sensitivity
+from splitbed.codecs.klt.sensitivity import runs_of, sensitivity
 from splitbed.codecs.stage import Floats
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
@@ -41,7 +41,7 @@ class Sensitivities:
         self._note, self._check = note, check
 
     def of(self, frames: Sequence[Tensors], axes: Mapping[str, int]) -> dict[str, Floats]:
-        """W by tensor, as :func:`splitbed.codecs.sensitivity.sensitivity` has it.
+        """W by tensor, as :func:`splitbed.codecs.klt.sensitivity.sensitivity` has it.
 
         Raises SplitbedError where part 2 cannot be run, or nothing is to be measured.
         """

@@ -59,7 +59,7 @@ class Kind(UsualKind):
         """The tables for a tensor that is as in ``frames``, which are in the order of time.
 
         ``sensitivity`` (channels x channels) is part 2's, see
-        :mod:`splitbed.codecs.sensitivity`; None has all channels count alike.
+        :mod:`splitbed.codecs.klt.sensitivity`; None has all channels count alike.
 
         Raises as :func:`splitbed.codecs.klt.fitting.fitted` does.
         """
