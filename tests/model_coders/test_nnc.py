@@ -10,7 +10,7 @@ import pytest
 from splitbed.codecs.stage import Setting
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.model_coders import coder_named
-from splitbed.model_coders.nnc import HEAD, KINDS
+from splitbed.model_coders.nnc import HEAD, KINDS, QPS, qp_of, step
 from splitbed.model_coders.worker import DecodingWorker
 from splitbed.tensors import TensorInfo
 from tests.model_coders.coding import STATE, coded, decoded, weights
@@ -32,6 +32,20 @@ def test_a_weight_is_wrong_by_a_step_or_so(coder: str, steps: float) -> None:
         assert np.abs(state[name] - STATE[name]).max() <= steps * STEP * 1.01
     assert np.abs(state["conv.bias"] - STATE["conv.bias"]).max() < 1e-5  # of a finer step
     np.testing.assert_array_equal(state["index"], STATE["index"])
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("bits", [3, 4, 8])
+def test_levels_take_as_many_bits_as_were_asked_and_no_more(bits: int) -> None:
+    weight, top = STATE["conv.weight"], 2 ** (bits - 1) - 1
+    levels = decoded([coded(f"nnc-int{bits}")]).state["conv.weight"] / step(qp_of(weight, bits))
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
+    assert 0.8 * top - 0.5 <= np.abs(levels).max() <= top + 1e-3  # steps are a quarter apart
+
+
+def test_values_beyond_every_step_have_the_coarsest() -> None:
+    for value, qp in ((0.0, QPS[0]), (1e30, QPS[-1]), (np.inf, QPS[-1]), (np.nan, QPS[-1])):
+        assert qp_of(np.array([value], np.float32), 8) == qp
 
 
 @pytest.mark.usefixtures("library")
@@ -98,3 +112,5 @@ def test_without_the_library_the_message_says_how_to_get_it(
 def test_a_quantiser_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match=r"from -120 to 0, not 7"):
         coder_named("nnc:7")
+    with pytest.raises(UsageError, match="its bits say the quantiser"):
+        coder_named("nnc-int8:-20")
