@@ -18,13 +18,14 @@ from splitbed.codecs.stage import (
     StageKind,
     Unchanged,
     UsualKind,
+    choices,
 )
 from splitbed.errors import UsageError
 from splitbed.tensors import TensorInfo
 
 DATATYPES = ("FP16", "FP32", "FP64", "INT8", "UINT8", "INT16")
 """Floating point, and the integers of quantised networks, whose levels are taken as numbers."""
-PLAIN = "plain"
+WEIGHTED, PLAIN = "weighted", "plain"
 DIAL = Dial(1, 4000, 100, finer_up=False, ladder=(50, 100, 200, 300, 400))
 
 
@@ -40,9 +41,8 @@ class Kind(UsualKind):
 
     def chosen(self, words: tuple[str, ...]) -> "Kind":
         """The kind that the words behind the number mean: of ``plain`` all channels count alike."""
-        if unknown := [word for word in words if word != PLAIN]:
-            raise UsageError(f"it knows the word {PLAIN} alone, and got {', '.join(unknown)}")
-        return replace(self, weighted=self.weighted and PLAIN not in words)
+        chosen = choices(words, {"weight": (WEIGHTED, PLAIN)})
+        return replace(self, weighted=chosen.get("weight", WEIGHTED) == WEIGHTED)
 
     def takes(self, info: TensorInfo) -> bool:
         """Whether it codes such a tensor; it hands on indices, masks, and what has no values."""

@@ -13,12 +13,13 @@ class Before:
     """The coefficients of the frame before, as its decoder has them; nothing before the first.
 
     Of each, ``factors`` (components x frequencies) foresee their share of it.  What both ends hold
-    is made of levels and factors by the same additions and products of FP32, element by element:
-    they hold the same.
+    is made of the same numbers by the same additions and products of FP32, element by element: they
+    hold the same.
     """
 
     def __init__(self, transform: Transform, factors: Floats) -> None:
         planes = factors[:, transform.dct.frequency.ravel()]
+        self._transform = transform
         self._factors = np.tile(planes, transform.layout.planes).reshape(transform.shape)
         self._held: Floats | None = None
 
@@ -39,7 +40,8 @@ class Before:
 
     def coefficients(self, how: int, levels: Floats) -> Floats:
         """Of the frame of these levels, which is held then."""
+        found = self._transform.restored(levels.copy())
         if how == DIFFERENCE and self._held is not None:
-            levels = levels + self._factors * self._held
-        self._held = levels
-        return levels
+            found += self._factors * self._held
+        self._held = found
+        return found
