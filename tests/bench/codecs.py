@@ -1,9 +1,11 @@
 """What the codec int8+zstd costs on dense maps, in CPU time of its one thread, and how far its
-bytes are from the entropy of the levels that it sends."""
+bytes are from the entropy of the levels that it sends; and what klt costs beside it and AVC."""
 
 import io
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,15 @@ import numpy.typing as npt
 import zstandard
 from PIL import Image
 
-from splitbed.codecs import codec_named
+from splitbed.codecs import Coder, codec_named
 from splitbed.codecs.calibration import calibrated
+from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Setting
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import StoredModel, extract, store
 from splitbed.media.pictures import load_pictures, preprocess
 from splitbed.runtime.session import PartSession
-from splitbed.tensors import TensorInfo
+from splitbed.tensors import TensorInfo, Tensors
 from splitbed.zoo import Variant, anchor_model
 from tests.bench.figure import Bar, Figure, median
 
@@ -32,6 +35,8 @@ def figures(folder: Path) -> Iterator[Figure]:
     """Each map is coded with the ranges of another frame."""
     for what, measured, calibration in _maps(folder):
         yield from _figures(what, measured, calibration)
+        if what.startswith("SSD300"):  # noise has nothing that a transform could gather
+            yield from _beside(what, measured, calibration)
 
 
 def _figures(what: str, measured: Map, calibration: Map) -> Iterator[Figure]:
@@ -60,6 +65,39 @@ def _figures(what: str, measured: Map, calibration: Map) -> Iterator[Figure]:
     nbytes = encoded["map"].nbytes
     yield Figure(f"{what}: bytes / entropy", nbytes / _entropy_bytes(levels), bar=Bar(most=1.1))
     yield Figure(f"{what}: raw / bytes", measured.nbytes / nbytes)
+
+
+def _beside(what: str, measured: Map, calibration: Map) -> Iterator[Figure]:
+    """klt held against int8+zstd and AVC on the same map."""
+    coders = [_fitted(name, calibration) for name in ("int8+zstd", "klt", "avc:32")]
+    encoded = [coder.encode({"map": measured}) for coder in coders]
+    turns: list[Callable[[], object]] = [
+        *(partial(coder.encode, {"map": measured}) for coder in coders),
+        *(partial(coder.decode, one) for coder, one in zip(coders, encoded, strict=True)),
+    ]
+    rounds = [[_cpu_s(turn) for turn in turns] for _ in range(_ROUNDS)]
+    times = list(zip(*rounds, strict=True))
+    there, back = times[:3], times[3:]
+    for verb, (plain, klt, avc), least, most in (
+        ("encode", there, 0.25, 3),
+        ("decode", back, 0.2, 6),
+    ):
+        speeds = [measured.nbytes / 1e9 / s for s in klt]
+        yield median(f"klt, {what}: {verb}", "GB/s", speeds, Bar(least=least))
+        for other, theirs_s, bar in (
+            ("int8+zstd", plain, Bar(most=most)),
+            ("avc:32", avc, Bar(most=1)),
+        ):
+            ratios = [ours / theirs for ours, theirs in zip(klt, theirs_s, strict=True)]
+            yield median(f"klt, {what}: {verb} / {other}", "", ratios, bar)
+    yield Figure(f"klt, {what}: raw / bytes", measured.nbytes / encoded[1]["map"].nbytes)
+
+
+def _fitted(name: str, calibration: Map) -> Coder:
+    codec, infos = codec_named(name), [TensorInfo("map", "FP32", calibration.shape)]
+    frames: list[Tensors] = [{"map": calibration}]
+    setting = Setting(calibrated(frames))
+    return codec.bind(infos, replace(setting, tables=fit(codec, infos, frames, setting)))
 
 
 def _cpu_s(turn: Callable[[], object]) -> float:

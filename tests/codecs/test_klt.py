@@ -1,6 +1,8 @@
 """What `klt` gives back, takes, and refuses."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from splitbed.codecs.klt.tables import order_of, read
 from splitbed.codecs.klt.transform import Layout
 from splitbed.codecs.stage import Setting, Stage
 from splitbed.errors import NodeError, UsageError
-from tests.codecs.coding import Array, info_of
+from tests.codecs.coding import NAME, Array, coder_of, info_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -238,3 +240,24 @@ def test_a_frame_that_was_lost_or_came_twice_is_told_by_the_next() -> None:
             decoder.decode(encoded[place])
         with pytest.raises(NodeError, match="lost, damaged, or came twice"):
             decoder.decode(encoded[order[-1]])
+
+
+@pytest.mark.measures
+def test_it_is_faster_than_avc_and_not_far_from_int8_with_zstd() -> None:
+    frames = maps(1, 64, 48, 64)
+    turns: dict[str, Callable[[], object]] = {}
+    for name in ("klt:200", "avc:32", "int8+zstd"):
+        coder = coder_of(name, frames[0])
+        encoded = coder.encode({NAME: frames[-1]})
+        turns[f"encode {name}"] = partial(coder.encode, {NAME: frames[-1]})
+        turns[f"decode {name}"] = partial(coder.decode, encoded)
+    took: dict[str, list[float]] = {what: [] for what in turns}
+    for _ in range(9):
+        for what, turn in turns.items():
+            start = time.thread_time()
+            turn()
+            took[what].append(time.thread_time() - start)
+    median = {what: float(np.median(times)) for what, times in took.items()}
+    for verb, most in (("encode", 3), ("decode", 6)):
+        assert median[f"{verb} klt:200"] < median[f"{verb} avc:32"]
+        assert median[f"{verb} klt:200"] < 1.5 * most * median[f"{verb} int8+zstd"]
