@@ -257,7 +257,7 @@ def test_it_is_faster_than_avc_and_not_far_from_int8_with_zstd() -> None:
             start = time.thread_time()
             turn()
             took[what].append(time.thread_time() - start)
-    median = {what: float(np.median(times)) for what, times in took.items()}
+    least = {what: min(times) for what, times in took.items()}
     for verb, most in (("encode", 3), ("decode", 6)):
-        assert median[f"{verb} klt:200"] < median[f"{verb} avc:32"]
-        assert median[f"{verb} klt:200"] < 1.5 * most * median[f"{verb} int8+zstd"]
+        assert least[f"{verb} klt:200"] < least[f"{verb} avc:32"]
+        assert least[f"{verb} klt:200"] < 1.5 * most * least[f"{verb} int8+zstd"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from splitbed.codecs.klt.books import counted
 from splitbed.codecs.klt.inter import DIFFERENCE, Before
 from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
-from splitbed.codecs.klt.transform import BLOCKS, NEARER, Dct, Layout, Transform
+from splitbed.codecs.klt.transform import BLOCKS, Dct, Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
@@ -141,7 +141,6 @@ class _Basis:
             (self.back * length).astype(np.float32),
             self.mean.astype(np.float32)[:, None],
             strays=np.zeros((2, layout.channels), np.float32),
-            nearer=np.zeros(NEARER, np.float32),
         )
 
 
@@ -149,8 +148,7 @@ def _constant(layout: Layout, mean: Floats, *, inter: bool) -> Tables:
     """Of a tensor whose channels never vary: no component, and nothing to code."""
     dct, channels = Dct(layout.plane, 0), layout.channels
     none = np.zeros((0, channels), np.float32)
-    strays, nearer = np.zeros((2, channels), np.float32), np.zeros(NEARER, np.float32)
-    transform = Transform(layout, dct, none, none.T, mean, strays, nearer)
+    transform = Transform(layout, dct, none, none.T, mean, np.zeros((2, channels), np.float32))
     alone = Codebook(np.zeros((0, 1), np.uint8), ())
     if not inter:
         return Tables(transform, (alone,))
@@ -187,8 +185,7 @@ def _counted(whole: Transform, unseen: Sequence[_Unseen], *, inter: bool) -> Tab
     _, dct, magnitudes = min(found, key=lambda one: one[0])
     kept = magnitudes.max(axis=1) >= FLOOR
     bound = STRAY + STRAY_OF_SEEN * max(each.stray(kept) for each in unseen)
-    nearer = _nearer(one for each in unseen for one in each.coefficients(kept, dct))
-    transform = replace(whole.only(kept, dct), bound=bound, nearer=nearer)
+    transform = replace(whole.only(kept, dct), bound=bound)
     levels = (np.rint(one) for each in unseen for one in each.coefficients(kept, dct))
     alone = _codebook(magnitudes[kept], levels, transform)
     if not inter:
@@ -200,19 +197,6 @@ def _counted(whole: Transform, unseen: Sequence[_Unseen], *, inter: bool) -> Tab
         return Tables(transform, (alone, alone), np.zeros_like(factors))
     by_differences = _codebook(_mean_magnitudes(differences, dct), differences, transform)
     return Tables(transform, (alone, by_differences), factors)
-
-
-def _nearer(frames: Iterable[Floats]) -> Floats:
-    """How much nearer to 0 than their level coefficients are, by the level's magnitude."""
-    sums, counts = np.zeros(NEARER), np.zeros(NEARER)
-    for coefficients in frames:
-        sizes = np.abs(coefficients).ravel()
-        levels = np.rint(sizes)
-        coded = levels > 0
-        place = np.minimum(levels[coded], NEARER).astype(np.intp) - 1
-        sums += np.bincount(place, levels[coded] - sizes[coded], NEARER)
-        counts += np.bincount(place, minlength=NEARER)
-    return np.asarray(np.clip(sums / np.maximum(counts, 1), 0, 0.5), np.float32)
 
 
 def _factors(sequences: Sequence[Sequence[Floats]], dct: Dct) -> Floats:

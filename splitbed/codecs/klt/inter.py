@@ -19,7 +19,6 @@ class Before:
 
     def __init__(self, transform: Transform, factors: Floats) -> None:
         planes = factors[:, transform.dct.frequency.ravel()]
-        self._transform = transform
         self._factors = np.tile(planes, transform.layout.planes).reshape(transform.shape)
         self._held: Floats | None = None
 
@@ -40,8 +39,7 @@ class Before:
 
     def coefficients(self, how: int, levels: Floats) -> Floats:
         """Of the frame of these levels, which is held then."""
-        found = self._transform.restored(levels.copy())
         if how == DIFFERENCE and self._held is not None:
-            found += self._factors * self._held
-        self._held = found
-        return found
+            levels = levels + self._factors * self._held
+        self._held = levels
+        return levels

@@ -40,9 +40,7 @@ class Intra:
         if self._plain.is_so(data):
             return self._plain.array(data)
         levels = self._coder.decode(data)
-        return self._transform.tensor(
-            self._transform.restored(levels.reshape(self._transform.shape))
-        )
+        return self._transform.tensor(levels.reshape(self._transform.shape))
 
 
 class Inter:

@@ -1,6 +1,6 @@
 """What both ends of a `klt` know of a tensor before the first frame, and its bytes.
 
-    magic, header - forward, mean, back, strays, nearer - [factors] - classes and books, CRC-32
+    magic, header - forward, mean, back, strays - [factors] - classes and books, CRC-32
 
 All little-endian and without gaps; every size follows from the header.  The bytes are a stranger's.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.codecs.klt.coding import MASKS, TOTAL, Book, LevelCoder, Order, Weights, digest
-from splitbed.codecs.klt.transform import BLOCKS, MOST_LEVEL, NEARER, Dct, Layout, Transform
+from splitbed.codecs.klt.transform import BLOCKS, MOST_LEVEL, Dct, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
@@ -81,8 +81,7 @@ class Tables:
         head = (MAGIC, channels, components, places, transform.dct.side, len(self.codebooks))
         parts = [HEADER.pack(*head, transform.bound)]
         floats = (
-            transform.forward, transform.mean, transform.back, transform.strays, transform.nearer,
-            self.factors,
+            transform.forward, transform.mean, transform.back, transform.strays, self.factors,
         )  # fmt: skip
         parts += [array.astype("<f4").tobytes() for array in floats if array is not None]
         for codebook in self.codebooks:
@@ -163,7 +162,6 @@ def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
         mean=reader.floats(channels, 1),
         back=reader.floats(channels, components),
         strays=reader.floats(2, channels),
-        nearer=reader.floats(NEARER),
         bound=bound,
     )
     factors = reader.floats(components, transform.dct.frequencies) if sets > 1 else None
@@ -197,8 +195,6 @@ def _book(reader: _Reader) -> Book:
 
 def _check_sizes(transform: Transform, factors: Floats | None) -> None:
     """ValueError where a level could make an infinite value, or the factors do not fade."""
-    if not ((transform.nearer >= 0) & (transform.nearer <= 0.5)).all():
-        raise ValueError("a coefficient is further from its level than rounding makes it")
     reach = np.abs(transform.back.astype(np.float64)).sum(axis=1) * MOST_LEVEL
     reach *= max(transform.dct.side, 1)
     if (reach + np.abs(transform.mean[:, 0])).max(initial=0) > MOST:

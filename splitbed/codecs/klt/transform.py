@@ -11,7 +11,7 @@ would bias every zero upwards, which the next layer adds up.
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,6 @@ from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 MOST_LEVEL = 1 << 22
 """The greatest level: FP32 has it, and all below, exactly."""
-NEARER = 3
-"""Magnitudes whose mean is known: 1, 2, and all from 3 on."""
 BLOCKS = (0, 4, 8)
 """Sides of the blocks that a DCT may have; 0 is none."""
 
@@ -161,8 +159,6 @@ class Transform:
     ``forward`` is FP32 of components x channels, ``back`` of channels x components, ``mean`` of
     channels x 1.  ``strays``, 2 x channels, are sums of what is no component, with either sign:
     where they exceed ``bound``, a tensor has what calibration did not show, and would lose it.
-    ``nearer``, FP32 of 3, is how much nearer to 0 than their level coefficients are in the mean,
-    of those that were rounded to 1, to 2, and to more.
     """
 
     layout: Layout
@@ -171,7 +167,6 @@ class Transform:
     back: Floats
     mean: Floats
     strays: Floats
-    nearer: Floats
     bound: float = math.inf
 
     @property
@@ -210,15 +205,6 @@ class Transform:
             found -= offset
             return self.dct.forward(found[: len(self.forward)]), _size(found[len(self.forward) :])
 
-    def restored(self, levels: Floats) -> Floats:
-        """The coefficients that levels stand for; the levels may be overwritten."""
-        flat = levels.reshape(-1)
-        at = np.flatnonzero(flat)
-        values = flat[at]
-        size = np.minimum(np.abs(values), len(self.nearer)).astype(np.intp)
-        flat[at] = values - np.copysign(self.nearer[size - 1], values)
-        return flat.reshape(levels.shape)
-
     def only(self, kept: npt.NDArray[np.bool_], dct: Dct) -> "Transform":
         """The same with these components alone, and that DCT."""
         rest = self.forward[~kept]
@@ -234,6 +220,17 @@ class Transform:
         values = (components.T @ self.back.T).T if self.layout.last else self.back @ components
         values += self.mean
         return self.layout.together(values)
+
+
+@cache
+def one_thread() -> None:
+    """Have the matrix products of this process on one thread each, as other codecs' work is.
+
+    They are short: threads that wait for one another take ten times as long on a busy processor.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def _size(values: Floats) -> float:
