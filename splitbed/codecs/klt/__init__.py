@@ -26,7 +26,7 @@ from splitbed.tensors import TensorInfo
 DATATYPES = ("FP16", "FP32", "FP64", "INT8", "UINT8", "INT16")
 """Floating point, and the integers of quantised networks, whose levels are taken as numbers."""
 WEIGHTED, PLAIN = "weighted", "plain"
-DIAL = Dial(1, 4000, 100, finer_up=False, ladder=(50, 100, 200, 300, 400))
+DIAL = Dial(1, 4000, 100, finer_up=False, ladder=(30, 60, 120, 250, 500))
 
 
 @dataclass(frozen=True, kw_only=True)
