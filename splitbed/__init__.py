@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.api.capacity import capacity
+    from orchestrator.api.clients import loadgen, serve
     from orchestrator.api.infer import infer
     from orchestrator.api.models import grow, increments, model_sweep
     from orchestrator.api.plan import plan
@@ -25,14 +27,17 @@ __all__ = [
     "Frame",
     "Run",
     "Step",
+    "capacity",
     "follow",
     "grow",
     "increments",
     "infer",
+    "loadgen",
     "model_sweep",
     "open_run",
     "plan",
     "profile",
+    "serve",
     "sweep",
 ]
 
@@ -43,14 +48,17 @@ _DOOR = {
     "Frame": "run",
     "Run": "run",
     "Step": "progress",
+    "capacity": "capacity",
     "follow": "sweep",
     "grow": "models",
     "increments": "models",
     "infer": "infer",
+    "loadgen": "clients",
     "model_sweep": "models",
     "open_run": "run",
     "plan": "plan",
     "profile": "profile",
+    "serve": "clients",
     "sweep": "sweep",
 }
 """Name -> the module of the orchestrator's API that has it."""

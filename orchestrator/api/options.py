@@ -238,6 +238,42 @@ class SweepWords(
     """All that a sweep can be asked."""
 
 
+class ClientWords(
+    InputWords,
+    ModelWords,
+    SplitWords,
+    CodecWords,
+    ImpairmentWords,
+    PaceWords,
+    NodeWords,
+    OutWords,
+    total=False,
+):
+    """All that one split can be asked that is kept up for whoever has frames."""
+
+    bw: Annotated[float, Says("Mbit/s.")]
+    in_flight: Annotated[int, Says("Frames under way at once, at most. [1]")]
+    delivery: Annotated[bool, Says("Send part 1 to the UE over the link. [yes]")]
+
+
+class CapacityWords(
+    InputWords,
+    ModelWords,
+    SplitWords,
+    FlowWords,
+    CodecWords,
+    LinkWords,
+    ImpairmentWords,
+    PaceWords,
+    LoadWords,
+    EdgeWords,
+    NodeWords,
+    OutWords,
+    total=False,
+):
+    """All that a search of what a pair carries can be asked, beside what must hold."""
+
+
 class InferWords(InputWords, ModelWords, total=False):
     """All that a model that is run here can be asked, beside what is made of its results."""
 

@@ -5,9 +5,8 @@ serve.json     what was asked, conditions, proofs of the link before and after, 
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -22,6 +21,7 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.verdict import Verdict
 from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.testbed import Testbed
 from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, UsageError
 from splitbed.security.addresses import checked_address, host_and_port, ip_port
@@ -44,25 +44,32 @@ class ServeRecord(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ServeOutcome:
-    """What is left of it."""
+class Served:
+    """A pair that answers clients as ``model`` at ``address``, IP:PORT; its run is in ``folder``.
 
-    folder: Path
+    ``verdict`` is there once it has ended.
+    """
+
     verdict: Verdict
 
+    def __init__(self, bed: Testbed, address: str, folder: Path) -> None:
+        self.model = bed.model.name
+        self.address = address
+        self.folder = folder
+        self._bed = bed
 
-def serve(
-    config: SweepConfig,
-    address: str | None,
-    watcher: Watcher,
-    serving: Callable[[str, str], None],
-    seconds: float | None = None,
-) -> ServeOutcome:
-    """Keep a pair up for clients until a signal ends it, or for so many seconds.
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for clients until a signal ends it, or for so long; NodeError once a node died."""
+        with self._bed.interruption.told() as told:
+            _wait(told, self._bed.pair, math.inf if seconds is None else seconds)
 
-    On this machine they are answered at `address`, IP:PORT; `serving` is told the model's name and
-    the address once they are. Raises SplitbedError.
+
+@contextmanager
+def served(config: SweepConfig, address: str | None, watcher: Watcher) -> Iterator[Served]:
+    """A pair that clients ask inside; behind it, it is known whether the link was as asked.
+
+    On this machine they are answered at `address`, IP:PORT. A node that died inside ends it, and
+    its verdict says so. Raises SplitbedError for what stops it before.
     """
     _check(config, address)
     with kept_up(config, watcher, "serve", clients=True) as kept:
@@ -70,22 +77,21 @@ def serve(
         with _answering(config, bed.pair.ue.infer, address or USUAL_ADDRESS) as place:
             record = ServeRecord(pair=kept.record, address=place)
             folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
+            kept.let_in()
+            watcher.waits()
+            found = Served(bed, place, folder.path)
             try:
-                kept.let_in()
-                with bed.interruption.told() as told:
-                    watcher.waits()
-                    serving(bed.model.name, place)
-                    _wait(told, bed.pair, math.inf if seconds is None else seconds)
+                yield found
+                bed.interruption.check()
                 kept.let_out()
                 record = replace(record, pair=kept.proved_again())
                 reasons = record.pair.faults
             except NodeError as error:
                 bed.interruption.check()
                 reasons = (str(error),)
-        verdict = Verdict(not reasons, reasons, ())
-        record = replace(record, ended=now(), verdict=verdict.word, reasons=reasons)
+        found.verdict = Verdict(not reasons, reasons, ())
+        record = replace(record, ended=now(), verdict=found.verdict.word, reasons=reasons)
         folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
-        return ServeOutcome(folder.path, verdict)
 
 
 def _check(config: SweepConfig, address: str | None) -> None:

@@ -68,7 +68,7 @@ class Block:
     def linked(self) -> bool:
         """Whether one of them needs a link."""
         if self.language == "python":
-            return "splitbed.sweep(" in self.text
+            return "splitbed.sweep(" in self.text or "splitbed.serve(" in self.text
         words = [" ".join(command.split()[1:]) for command in self.commands]
         return any(one.startswith(LINKED) for one in words)
 

@@ -84,25 +84,18 @@ def serve(
     """Answer clients of the Open Inference Protocol with a split, until Ctrl-C."""
     from orchestrator.api.asking import config_of
     from orchestrator.cli.watch.watching import watching
-    from orchestrator.clients.serve import serve as keep
+    from orchestrator.clients.serve import served
     from orchestrator.reports.terminal import show_verdict, stdout
 
-    def serving(name: str, address: str) -> None:
-        say(f"{name} is served at {address} (Open Inference Protocol, gRPC)")
-        stdout().file.flush()
-
     own = {"bw": bw, "in_flight": in_flight, "delivery": delivery}
-    with watching(metrics, None) as watcher:
-        outcome = keep(
-            config_of(model, asked | own),
-            infer,
-            watcher,
-            serving,
-            seconds,
-        )
-    show_verdict(outcome.verdict, stdout())
-    say(f"What was asked for, and how its link was proved: {outcome.folder}")
-    raise typer.Exit(0 if outcome.verdict.valid else RunError.exit_code)
+    config = config_of(model, asked | own)
+    with watching(metrics, None) as watcher, served(config, infer, watcher) as pair:
+        say(f"{pair.model} is served at {pair.address} (Open Inference Protocol, gRPC)")
+        stdout().file.flush()
+        pair.wait(seconds)
+    show_verdict(pair.verdict, stdout())
+    say(f"What was asked for, and how its link was proved: {pair.folder}")
+    raise typer.Exit(0 if pair.verdict.valid else RunError.exit_code)
 
 
 @clients_app.command()

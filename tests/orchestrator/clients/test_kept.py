@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
+import splitbed
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.clients import serve
@@ -96,16 +97,18 @@ def test_the_link_is_proved_again_without_clients_and_those_under_way_are_answer
         proving.append((kept.engine.bed.pair.nodes["ue"].frames(), ask()))
         return nodes_pb2.LinkProof()
 
-    def serving(_name: str, _address: str) -> None:
-        asking.extend(threads.submit(ask) for _ in range(4))
-        assert answered.wait(HANG_S)
-
     monkeypatch.setattr("orchestrator.testbed.proofs.prove", prove)
     with ThreadPoolExecutor(4) as threads:
         asking, answered = list[Any](), Event()
-        outcome = serve.serve(config_of(), address, Watcher(), serving, seconds=0.1)
+        with splitbed.serve(
+            "small", split="3:3", bw=20, infer=address, in_flight=2, delivery=False
+        ) as pair:
+            assert (pair.model, pair.address) == ("small", address)
+            asking.extend(threads.submit(ask) for _ in range(4))
+            assert answered.wait(HANG_S)
+            pair.wait(0.1)
         refused = [one.result(HANG_S) for one in asking]
-    assert outcome.verdict.valid
+    assert pair.verdict.valid
     [(under_way, why)] = proving
     assert under_way == 0
     assert NOBODY in why
@@ -151,4 +154,4 @@ def test_a_ue_is_reached_where_it_listens(where: str, reached: str) -> None:
 @pytest.mark.parametrize("option", ["codec", "input_codec"])
 def test_a_codec_that_knows_the_frame_before_serves_nobody(option: str) -> None:
     with pytest.raises(UsageError, match="what clients send is no sequence"):
-        serve.serve(config_of(**{option: "avc-inter"}), None, Watcher(), lambda *_: None)
+        serve.served(config_of(**{option: "avc-inter"}), None, Watcher()).__enter__()
