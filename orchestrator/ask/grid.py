@@ -18,7 +18,7 @@ from orchestrator.ask.heads import Heads, shared_out
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
-from splitbed.codecs import codec_named
+from splitbed.codecs import Codec, codec_named
 from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
@@ -160,7 +160,7 @@ def plan_cells(
 def _tried(own: OwnUe, model: CutModel) -> OwnUe:
     """The same; UsageError where its codec cannot code what crosses."""
     if own.codec and own.cut and own.cut < model.graph.n:
-        codec_named(own.codec).bind(model.graph.cuts[own.cut].tensors, _made_up(model, own.cut))
+        _try(codec_named(own.codec), model, own.cut)
     return own
 
 
@@ -307,9 +307,15 @@ def _codecs(config: SweepConfig, model: CutModel, k: int) -> list[str]:
                 f"{config.most_runs} frames would send some of {len(model.inputs)} inputs twice; "
                 "give --runs N, and an input of as many frames"
             )
-        codec.bind(model.graph.cuts[k].tensors, _made_up(model, k))  # refuse it now
+        _try(codec, model, k)
         found.append(codec.name)
     return found
+
+
+def _try(codec: Codec, model: CutModel, k: int) -> None:
+    """UsageError where it cannot code what crosses: refused now, if not fitted to it first."""
+    if not codec.fitted:
+        codec.bind(model.graph.cuts[k].tensors, _made_up(model, k))
 
 
 def _made_up(model: CutModel, k: int) -> Setting:
