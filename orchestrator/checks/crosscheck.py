@@ -144,13 +144,17 @@ def crosscheck(
     rows = [_row(p.words, mine[p], theirs[p], blocks[p], limits, same_machine) for p in both]
     rows += lacking([p.words for p in mine if p not in theirs], b.name)
     rows += lacking([p.words for p in theirs if p not in mine], a.name)
+    facts, fitted = [*origins.facts(a, b)], [*origins.tables(a.tables, b.tables)]
+    # other machines round otherwise, and then the codecs are not the very same
+    facts += fitted if same_machine else []
+    apart = [f"{what} differ: {told[0]}" for what, told in fitted if told and not same_machine]
     pairs = [(mine[point], theirs[point]) for point in both]
     return CrossCheck(
         a=a.name,
         b=b.name,
         clause=clause,
         same_machine=same_machine,
-        same=tuple(Compared(*fact) for fact in origins.facts(a, b)),
+        same=tuple(Compared(*fact) for fact in facts),
         rows=tuple(rows),
         ratios=tuple(
             known(other.e2e_ms) / row.e2e_ms
@@ -158,7 +162,7 @@ def crosscheck(
             if row.valid and other.valid and row.e2e_ms and not _grew(row, other)
         ),
         listed=tuple(origins.versions(a, b)),
-        notes=(*a.notes, *b.notes),
+        notes=(*a.notes, *b.notes, *apart),
     )
 
 

@@ -1,6 +1,6 @@
 """What two runs were made of: models, inputs, options, which have to be the same; and machines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.ask.sweep_config import SweepConfig
@@ -54,6 +54,12 @@ def facts(a: Measured, b: Measured) -> Iterator[Fact]:
     for name in sorted(asked[0].keys() | asked[1].keys()):
         if name not in NOT_COMPARED and asked[0].get(name) != asked[1].get(name):
             yield _equal(f"option {name}", asked[0].get(name), asked[1].get(name))
+
+
+def tables(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Fact]:
+    """The sha256 of what codecs were fitted to, of each stage and tensor that both have."""
+    for name in sorted(a.keys() & b.keys()):
+        yield _equal(f"tables of {name} sha256", a[name], b[name])
 
 
 def _equal(what: str, a: object, b: object) -> Fact:

@@ -5,7 +5,7 @@ Lines that are no records are left out and told; what cannot be read at all is r
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -79,6 +79,8 @@ class Reading:
     clause: str | None
     calibration: tuple[InputFacts, ...]
     damage: tuple[str, ...]
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """The sha256 of what each stage was fitted to, by the stage and the tensor."""
 
     @cached_property
     def cells(self) -> list[CellRecord]:
@@ -191,7 +193,7 @@ def read_folder(path: Path, name: str | None = None) -> Reading:
             f"cannot read {name}, its files are damaged: a record lacks 'model'; have them from a "
             "backup, or measure again"
         )
-    contents = folder.contents()
+    contents, (frames, tables) = folder.contents(), _calibration(path)
     return Reading(
         name=name,
         run=run,
@@ -199,18 +201,23 @@ def read_folder(path: Path, name: str | None = None) -> Reading:
         frames=contents.frames,
         profile=read_profile(folder),
         clause=_clause(path),
-        calibration=_calibration(path),
+        calibration=frames,
+        tables=tables,
         damage=tuple(words.replace(str(path), name) for words in contents.damage),
     )
 
 
-def _calibration(path: Path) -> tuple[InputFacts, ...]:
+def _calibration(path: Path) -> tuple[tuple[InputFacts, ...], dict[str, str]]:
+    """The frames, and the sha256 of what each stage was fitted to."""
     file = path / CALIBRATION_FILE
     if not file.exists():
-        return ()
+        return (), {}
     try:
-        return tuple(map(InputFacts.from_plain, json.loads(json_text(file))["frames"]))
-    except (ValueError, LookupError, TypeError, RecursionError):
+        held = json.loads(json_text(file))
+        rows = held.get("tables", ())  # earlier versions fitted nothing
+        tables = {f"{one['stage']} for {one['tensor']}": str(one["sha256"]) for one in rows}
+        return tuple(map(InputFacts.from_plain, held["frames"])), tables
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{file} is damaged; have it from a backup, or from an archive of `orchestrate pack`"
         ) from None

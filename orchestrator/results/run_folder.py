@@ -5,6 +5,7 @@
     profile.json    what both nodes' profiles say         profile.csv     the same, a row per cut
     calibration.json  ranges and frames of the codecs     accuracy.csv    every metric of every row
     dials.json      the codecs' numbers that were searched for
+    tables/         what stages of codecs were fitted to, by sha256
     predictions/    a folder per cell (and one for the whole model), a file per picture
     traces/         when frames of a load were due, where a file said so
 

@@ -1,0 +1,135 @@
+"""Calibration: on which frames, kept with a run, and what is refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.measure.calibration import Calibration, calibrate, seen
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.model import SweptModel, load_model
+from splitbed.codecs import codec_named
+from splitbed.errors import NodeError, RunError
+from splitbed.runtime.session import PartSession
+from splitbed.tensors import Tensors
+from tests.node.loopback import small_model
+
+CUT = 2
+KLT = [(CUT, "klt:100")]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBED_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> SweepConfig:
+    file = small_model(tmp_path_factory.mktemp("model") / "small.onnx")
+    return sweep_config({"model": str(file), "input": "shapes", "runs": 10})
+
+
+@pytest.fixture(scope="module")
+def model(config: SweepConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SweptModel]:
+    yield load_model(config, tmp_path_factory.mktemp("stored"))
+
+
+def told_by(
+    config: SweepConfig, model: SweptModel, folder: Path, coding: list[tuple[int, str]] = KLT
+) -> tuple[Calibration, list[str]]:
+    notes: list[str] = []
+    folder.mkdir(exist_ok=True)
+    return calibrate(config, model, coding, folder=RunFolder(folder), note=notes.append), notes
+
+
+def test_a_run_that_goes_on_codes_by_the_same_tables(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    first, _ = told_by(config, model, tmp_path / "run")
+    (key,) = first.known.tables
+    rows = json.loads((tmp_path / "run/calibration.json").read_text())["tables"]
+    assert [(one["stage"], one["tensor"]) for one in rows] == [key]
+    again, notes = told_by(config, model, tmp_path / "run")
+    assert again.known.tables == first.known.tables
+    assert notes == []
+    more, _ = told_by(config, model, tmp_path / "run", [*KLT, (CUT, "klt:200"), (CUT, "int8")])
+    assert more.known.tables.keys() == {key, ("klt:200", key[1])}
+    assert more.known.ranges.keys() == {key[1]}
+
+
+def test_frames_that_a_codec_was_fitted_to_are_never_measured(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    measured = {one.facts()["frame"] for one in model.inputs}
+    for codec, count in (("klt", 40), ("int8", 4), ("raw", 0)):
+        used = {frame for _, frame in seen(config, model, CUT, codec)}
+        assert len(used) == count
+        assert not used & measured
+    found, _ = told_by(config, model, tmp_path / "run", [(CUT, "klt-inter:100")])
+    assert {int(one["frame"]) for one in found.frames} >= {*range(10, 50)}  # in a row
+
+
+def test_what_was_kept_of_another_model_or_damaged_is_refused(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    told_by(config, model, tmp_path / "run")
+    (tables,) = (tmp_path / "run/tables").iterdir()
+    kept, file = tables.read_bytes(), tmp_path / "run/calibration.json"
+    tables.write_bytes(kept[:-1] + b"x")
+    with pytest.raises(RunError, match=r"tables of klt:100 for .* are not those of sha256"):
+        told_by(config, model, tmp_path / "run")
+    tables.unlink()
+    with pytest.raises(RunError, match=r"calibration cannot be read: .*start a new run"):
+        told_by(config, model, tmp_path / "run")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model": "f" * 64}))
+    with pytest.raises(RunError, match="is of another model, of sha256 ffff"):
+        told_by(config, model, tmp_path / "run")
+
+
+def test_what_part_2_is_sensitive_to_is_measured_once(
+    config: SweepConfig, model: SweptModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    run = PartSession.run
+
+    def counted(session: PartSession, tensors: Tensors) -> Tensors:
+        runs.append(1)
+        return run(session, tensors)
+
+    monkeypatch.setattr(PartSession, "run", counted)
+    first, _ = told_by(config, model, tmp_path / "one")
+    measured = len(runs)
+    second, _ = told_by(config, model, tmp_path / "two")
+    assert len(runs) - measured <= measured - 4 * 8  # those of eight channels are saved
+    (file,) = (tmp_path / "cache/sensitivity").iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    third, _ = told_by(config, model, tmp_path / "three")
+    assert first.known.tables == second.known.tables == third.known.tables
+    assert np.load(file, allow_pickle=False)["arr_0"].shape == (8, 8)
+
+
+def test_where_part_2_cannot_be_run_plain_repairs_it(
+    config: SweepConfig, model: SweptModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise NodeError("the runtime ran out of memory")
+
+    monkeypatch.setattr("orchestrator.measure.calibration.sensitivities.sensitivity", broken)
+    both = [*KLT, (CUT, "klt:100,plain")]
+    found, notes = told_by(config, model, tmp_path / "run", both)
+    assert [stage for stage, _ in found.known.tables] == [codec_named("klt:100,plain").name]
+    assert any("ran out of memory" in one and "klt:100,plain" in one for one in notes)
+
+
+def test_maps_that_are_not_finite_are_named_and_left_out(
+    config: SweepConfig, model: SweptModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (info,) = model.graph.cuts[CUT].tensors
+    nothing = {info.name: np.full(info.shape, np.nan, np.float32)}
+    monkeypatch.setattr(PartSession, "run", lambda *_: nothing)
+    found, notes = told_by(config, model, tmp_path / "run", [(CUT, "klt:100,plain")])
+    assert found.known.tables == {}
+    assert any("klt:100,plain cannot be fitted to" in one and "NaN" in one for one in notes)
