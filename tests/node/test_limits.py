@@ -1,13 +1,16 @@
 """The limits of a node: what is just inside of each is taken, and what is just outside refused."""
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from splitbed.errors import NodeError
 from splitbed.flow import Station
+from splitbed.model_coders.worker import MEMORY_BYTES, OF_BASE
 from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
 from splitbed.node.shared.line import Sharing
 from splitbed.node.shared.work import sharing_of
@@ -133,6 +136,18 @@ def test_a_limit_has_a_most(limit: str, most: int) -> None:
     assert getattr(Limits(**{limit: most}), limit) == most
     with pytest.raises(ValidationError):
         Limits(**{limit: most + 1})
+
+
+def test_the_sums_on_the_page_are_right() -> None:
+    small = Limits(
+        tensor_bytes=64 << 20, model_bytes=256 << 20, session_bytes=512 << 20, sessions=4, streams=8
+    )
+    decoder = MEMORY_BYTES + OF_BASE * small.model_bytes
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    sums = [f"{nbytes / 2**30:.1f} GiB" for nbytes in (small.memory_bytes, decoder)]
+    told = re.search(r"which add up to ([\d.]+ GiB), a decoder to\s+([\d.]+ GiB)", page)
+    assert told is not None
+    assert [*told.groups()] == sums
 
 
 def test_what_is_within_the_limits_adds_up_to_memory() -> None:
