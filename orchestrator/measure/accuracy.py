@@ -123,6 +123,13 @@ class Judge:
         whole, judged = self._whole_drawn[places], self._judged(results)
         return _with_drop(judged, whole, is_sequence=self._sequence)
 
+    def resampled(self, results: Mapping[int, Tensors], drawn: Array) -> Array | None:
+        """What each of the resamples comes to; None where that cannot be told of every picture."""
+        judged = self._judged(results)
+        if judged.of is None or judged.accuracy.frames != drawn.shape[1]:
+            return None
+        return judged.of(drawn)
+
     def _judged(self, results: Mapping[int, Tensors]) -> Judged:
         if not all(results.values()) or not results:
             none = "none: the results are too large to be brought back"

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from orchestrator.ask.sweep_config import SweepConfig
-from orchestrator.offline.rd import expanded
+from orchestrator.offline.curves import expanded
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.codecs import codec_named

@@ -6,7 +6,8 @@ from typing import Any
 
 from netem.spec import LinkSpec
 from orchestrator.ask.split_point import DEVICE_ANCHOR
-from orchestrator.offline.rd import RatePoint, curve_of
+from orchestrator.offline.curves import curve_of
+from orchestrator.offline.rd import RatePoint
 
 
 def plot(points: Sequence[RatePoint], links: Sequence[LinkSpec], model: str, file: Path) -> None:

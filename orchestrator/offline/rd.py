@@ -2,7 +2,8 @@
 
     frame ──> part 1 ──> encode ──> decode ──> part 2 ──> result     for each split and codec
 
-A codec that has a quality stands, where none is given, for a ladder of them: a curve. Node times
+A codec that has a quality stands, where none is given, for a ladder of them: a curve. Accuracy is
+that of the frames of all videos together, each of which is coded by itself. Node times
 are measured in this process; what the link would add is computed, so latencies are bounds.
 """
 
@@ -12,40 +13,41 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import configurations
-from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR, NOTHING
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.dials.finding import find_dials
+from orchestrator.offline.curves import curve_of, expanded
+from orchestrator.offline.pool import Pool
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
-from splitbed.codecs import RAW, codec_named
+from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
 from splitbed.codecs.stage import Setting
-from splitbed.errors import SplitbedError, UsageError
+from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import extract
+from splitbed.metrics.resampling import mean_of
 from splitbed.tensors import Tensors
 
 TIMED = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
 POINT_COLUMNS = (
-    "split", "split_name", "codec", "curve", "frames", "intermediate_bytes", "kbit_per_frame",
-    "bitrate_mbit", "accuracy_metric", "accuracy", "accuracy_drop", *TIMED,
+    "split", "split_name", "codec", "curve", "videos", "frames", "intermediate_bytes",
+    "kbit_per_frame", "bitrate_mbit", "accuracy_metric", "accuracy", "accuracy_drop", *TIMED,
 )  # fmt: skip
-
-
-def curve_of(setup: Configuration) -> str:
-    """The points of a split and a codec of any quality are a curve."""
-    return f"{setup.split_name} {family(setup.codec)}"
 
 
 @dataclass(frozen=True)
 class RatePoint:
     """What a configuration came to; times are medians, ``error`` says why there is nothing.
 
-    ``plain_bytes`` is what crosses as it is.
+    ``plain_bytes`` is what crosses as it is. ``again`` has the rate and the accuracy of each
+    resample of the pictures, in the order of :attr:`orchestrator.offline.pool.Pool.drawn`.
     """
 
     configuration: Configuration
@@ -57,6 +59,8 @@ class RatePoint:
     times: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     plain_bytes: int = 0
+    videos: int = 1
+    again: Sequence[tuple[float, float]] = ()
 
     @property
     def value(self) -> float | None:
@@ -86,6 +90,7 @@ class RatePoint:
             "split_name": self.configuration.split_name,
             "codec": self.configuration.codec,
             "curve": curve_of(self.configuration) if self.crosses else "",
+            "videos": self.videos,
             "frames": self.frames,
         }
         if not self.error:
@@ -107,20 +112,6 @@ def bound_column(link: LinkSpec, links: Sequence[LinkSpec]) -> str:
     rates = [other.uplink.rate_mbit for other in links]
     rate = link.uplink.rate_mbit
     return f"bound_ms_at_{f'{rate:g}' if rates.count(rate) == 1 else link.words}"
-
-
-def ladder(name: str) -> list[str]:
-    """The codecs that a name stands for: ``avc`` for ``avc:22`` to ``avc:42``.
-
-    Raises UsageError for a name of none.
-    """
-    codec = codec_named(name)
-    return [codec.at(step) for step in codec.dial.ladder] if codec.dial else [codec.name]
-
-
-def family(name: str) -> str:
-    """A codec's name without its numbers."""
-    return "+".join(stage.at(None) for stage in codec_named(name).stages) or RAW
 
 
 def plan(
@@ -149,40 +140,12 @@ def plan(
     return setups(codecs)
 
 
-def expanded(names: Sequence[str]) -> list[str]:
-    """The codecs that names stand for, each once; UsageError for one that is none."""
-    return list(dict.fromkeys(step for name in names for step in ladder(name)))
-
-
-def default_anchor(setups: Sequence[Configuration]) -> str | None:
-    """The curve of the network anchor's first codec that has several points, if any."""
-    of_input = [curve_of(setup) for setup in setups if setup.k == 0]
-    return next((curve for curve in of_input if of_input.count(curve) > 1), None)
-
-
-def anchor_curve(asked: str, setups: Sequence[Configuration]) -> str:
-    """The curve that ``asked`` means: its name, or a codec's, the input's before the splits'.
-
-    Raises UsageError where it means none, or several.
-    """
-    curves = list(dict.fromkeys(map(curve_of, setups)))
-    for label in (asked, f"{NETWORK_ANCHOR} {asked}"):
-        if label in curves:
-            return label
-    found = [curve for curve in curves if curve.endswith(f" {asked}")]
-    if len(found) == 1:
-        return found[0]
-    raise UsageError(
-        f"--anchor {asked} means {'several curves' if found else 'no curve'}:"
-        f" choose {', '.join(found or curves)}"
-    )
-
-
 class Bench:
     """Measures setups on one model, whose whole results are had once."""
 
-    def __init__(self, config: SweepConfig, local: LocalModel) -> None:
+    def __init__(self, config: SweepConfig, local: LocalModel, pool: Pool | None = None) -> None:
         self._local = local
+        self._pool = pool or Pool(local, (len(local.model.inputs),))
         self._model = local.model
         self._warmup = config.warmup
         taken, shared = _Taken(), _Taken()
@@ -214,15 +177,11 @@ class Bench:
         with part1, part2:
             part1.warm(self._warmup)
             part2.warm(self._warmup, part1.run(self._model.inputs[0].tensors))
-            for one in here:
-                with one.failing():
-                    encoder, decoder = (
-                        self._model.coder(k, one.setup.codec, known) for _ in range(2)
-                    )
-                    one.coders = encoder, decoder
-            for frame in self._model.inputs:
+            for place, frame in enumerate(self._model.inputs):
                 crossing: Tensors | None = None
                 for one in here:
+                    if place in self._pool.starts:
+                        self._begin(k, one, known)
                     if one.failed:
                         continue
                     with one.failing(f"at {frame.name}: "):
@@ -236,8 +195,16 @@ class Bench:
                         one.taken.end(_nbytes(encoded), self._model.info.result_of(outputs))
         return shared
 
+    def _begin(self, k: int, one: "_Measured", known: Setting) -> None:
+        """New coders: a video is coded without what is known of the one before."""
+        if not one.failed:
+            with one.failing():
+                encoder, decoder = (self._model.coder(k, one.setup.codec, known) for _ in range(2))
+                one.coders = encoder, decoder
+
     def _point(self, setup: Configuration, taken: "_Taken", shared: "_Taken") -> RatePoint:
-        judged = self._judge.judge(dict(enumerate(taken.results)))
+        results = dict(enumerate(taken.results))
+        judged = self._judge.judge(results)
         whole = judged.value if setup.codec == NOTHING else self.whole.value
         took = taken.ms | shared.ms | {"result_ms": self._result_ms}
         return RatePoint(
@@ -249,7 +216,19 @@ class Bench:
             accuracy=judged,
             drop=None if whole is None or judged.value is None else whole - judged.value,
             times={stage: statistics.median(took.get(stage, [0.0])) for stage in TIMED},
+            videos=len(self._pool.frames),
+            again=self._again(results, taken.sizes) if setup.crosses else (),
         )
+
+    def _again(
+        self, results: Mapping[int, Tensors], sizes: Sequence[int]
+    ) -> Sequence[tuple[float, float]]:
+        drawn = self._pool.drawn
+        values = None if drawn is None else self._judge.resampled(results, drawn)
+        if drawn is None or values is None:
+            return ()
+        kbit = mean_of(np.array(sizes, np.float64) * 8 / 1e3, drawn)
+        return list(zip(kbit.tolist(), values.tolist(), strict=True))
 
 
 class _Taken:

@@ -15,14 +15,14 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import Calibration, calibrate
 from orchestrator.measure.conditions import now
+from orchestrator.offline.bd import BD_COLUMNS, bd_rows, told
+from orchestrator.offline.curves import anchor_curve, default_anchor
+from orchestrator.offline.pool import Pool, pooled
 from orchestrator.offline.rd import (
     POINT_COLUMNS,
     Bench,
     RatePoint,
-    anchor_curve,
     bound_column,
-    curve_of,
-    default_anchor,
     plan,
 )
 from orchestrator.reports.terminal import Line, show_lines, stdout
@@ -32,25 +32,26 @@ from orchestrator.results.run_folder import (
     check_free,
     create,
 )
-from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.command import say
 from splitbed.errors import RunError
-from splitbed.metrics.bd_rate import MIN_POINTS, bd_rate, quality_overlap
 
 RD_FILE, POINTS_FILE, BD_FILE = "rd.json", "points.csv", "bd_rate.csv"
 PLOT_FILE = "rate-accuracy.png"
-BD_COLUMNS = ("curve", "anchor", "points", "bd_rate_pct", "quality_overlap", "reason")
 
 
-def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = False) -> int:
+def run_rd(
+    config: SweepConfig, anchor: str | None = None, *, best: bool = False, as_json: bool = False
+) -> int:
     """Measure, print and write; 1 where a point failed, else 0.
 
-    ``config`` says the model, ``runs`` frames, splits, codecs and links; ``anchor`` is the curve
-    that BD-rates are against.  Raises UsageError for what cannot be asked; nothing is left then.
+    ``config`` says the model, inputs with commas between, ``runs`` frames of each, splits, codecs
+    and links; ``anchor`` is the curve that BD-rates are against, ``best`` whether only Pareto
+    points count there.  Raises UsageError for what cannot be asked; nothing is left then.
     """
     if config.out:
         check_free(config.out)
-    with local_model(config) as local:
+    with pooled(config) as pool:
+        local = pool.local
         check_classes(local.model)
         setups = plan(config, local, _say)
         against = anchor_curve(anchor, setups) if anchor else default_anchor(setups)
@@ -58,9 +59,9 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
         calibration = calibrate(config, local.model, coding, note=_say)
         folder = create(config.out, f"rd-{local.model.name}")
         _say(f"writing to {folder.path}")
-        points = _measure(config, local, setups, calibration, folder)
+        points = _measure(config, pool, setups, calibration, folder)
         facts = local.model.facts
-    curves = bd_rows(points, against)
+    curves = bd_rows(points, against, pool, best=best)
     folder.replace(BD_FILE, csv_text(BD_COLUMNS, curves))
     from orchestrator.offline.plot import plot  # late: a second's work, which --help has not
 
@@ -86,18 +87,20 @@ def run_rd(config: SweepConfig, anchor: str | None = None, *, as_json: bool = Fa
 
 def _measure(
     config: SweepConfig,
-    local: LocalModel,
+    pool: Pool,
     setups: Sequence[Configuration],
     calibration: Calibration,
     folder: RunFolder,
 ) -> list[RatePoint]:
     """The device anchor and all setups; those of a cut are on the disk before the next is begun."""
     calibration.keep(folder)
+    local = pool.local
     _say(f"running the whole model on {len(local.model.inputs)} frames")
-    bench = Bench(config, local)
+    bench = Bench(config, local, pool)
     asked = {
         "asked": config.model_dump(mode="json"),
         "model": local.model.facts.plain(),
+        "frames_of_each_input": pool.frames,
         "calibration_frames": calibration.frames,
         "whole_accuracy": bench.whole.accuracy.plain() if bench.whole.accuracy else None,
         "times": "medians, measured in one process on one machine; latencies are bounds",
@@ -120,43 +123,6 @@ def _say(words: str) -> None:
     say(words, stderr=True)
 
 
-def bd_rows(points: Sequence[RatePoint], anchor: str | None) -> list[Line]:
-    """A row with :data:`BD_COLUMNS` for each curve but the anchor's."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for point in points:
-        if point.crosses:
-            curve = curves.setdefault(curve_of(point.configuration), [])
-            if point.value is not None and not point.error:
-                curve.append((point.kbit_per_frame, point.value))
-    return [
-        _bd_row(name, curve, anchor, curves.get(anchor or "", []))
-        for name, curve in curves.items()
-        if name != anchor
-    ]
-
-
-def _bd_row(
-    name: str,
-    curve: list[tuple[float, float]],
-    anchor: str | None,
-    against: list[tuple[float, float]],
-) -> Line:
-    row: Line = {"curve": name, "anchor": anchor or "", "points": len(curve)}
-    row |= {"bd_rate_pct": None, "quality_overlap": None, "reason": ""}
-    if anchor is None:
-        why = "no BD-rate: there is no anchor; give --input-codecs one with a ladder, such as jpeg"
-        return row | {"reason": why}
-    if len(curve) < MIN_POINTS:
-        why = f"no BD-rate: the curve has too few points, {len(curve)}: {MIN_POINTS} are needed"
-        return row | {"reason": why}
-    if against:
-        row["quality_overlap"] = quality_overlap(against, curve)
-    try:
-        return row | {"bd_rate_pct": bd_rate(against, curve)}
-    except RunError as error:
-        return row | {"reason": str(error)}
-
-
 def _show(points: Sequence[RatePoint], links: Sequence[LinkSpec], curves: Sequence[Line]) -> None:
     metrics = {point.accuracy.metric for point in points if point.accuracy}
     metric = metrics.pop() if len(metrics) == 1 else "accuracy"
@@ -176,20 +142,8 @@ def _show(points: Sequence[RatePoint], links: Sequence[LinkSpec], curves: Sequen
     if any(point.error for point in points):
         lines = [line | {"failed": line.get("failed", "")} for line in lines]
     show_lines(lines, as_json=False)
-    told: list[Line] = []
-    for row in curves:
-        rate, common = row["bd_rate_pct"], row["quality_overlap"]
-        heading = f"BD-rate against {row['anchor']}" if row["anchor"] else "BD-rate"
-        told.append(
-            {
-                "curve": row["curve"],
-                heading: f"{rate:+.1f} %" if isinstance(rate, float) else row["reason"],
-                # little in common is little to trust
-                "accuracies in common": f"{common:.0%}" if isinstance(common, float) else "",
-            }
-        )
-    if told:
-        show_lines(told, as_json=False)
+    if curves:
+        show_lines([told(row) for row in curves], as_json=False)
 
 
 def _rounded(value: float | None) -> float | str:

@@ -46,6 +46,15 @@ def bd_rate(anchor: Curve, test: Curve) -> float:
     return float(np.expm1((areas[1] - areas[0]) / (high - low)) * 100)
 
 
+def pareto(curve: Curve) -> list[tuple[float, float]]:
+    """The points that are best at their rate, by rate: more quality than any of no more rate."""
+    best: list[tuple[float, float]] = []
+    for rate, quality in sorted(curve, key=lambda point: (point[0], -point[1])):
+        if not best or quality > best[-1][1]:
+            best.append((rate, quality))
+    return best
+
+
 def quality_overlap(anchor: Curve, test: Curve) -> float:
     """The fraction, 0 to 1, of all qualities that both curves reach; below 0.75 trust little."""
     spans = [[quality for _, quality in curve] for curve in (anchor, test)]

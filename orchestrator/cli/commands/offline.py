@@ -69,7 +69,11 @@ def infer(
 
 
 @offline_app.command()
-@grouped(InputWords, SplitWords, ModelWords, split="As for sweep. [named]")
+@grouped(
+    *(InputWords, SplitWords, ModelWords),
+    split="As for sweep. [named]",
+    input="As for sweep, or several to be judged together: shapes:11,shapes:12,VIDEO.",
+)
 def rd(
     asked: Asked,
     model: Model = None,
@@ -86,11 +90,14 @@ def rd(
         str | None, option("Frames that codecs are calibrated on, as for --input.", "Codecs")
     ] = None,
     bw: Annotated[str | None, option("Mbit/s, a list, for bounds. [5,20,100]", "Link")] = None,
-    frames: Annotated[int | None, option("Measured, the first of the input. [50]", "Run")] = None,
+    frames: Annotated[int | None, option("Measured, the first of each input. [50]", "Run")] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,
     anchor: Annotated[
         str | None, option("Curve that BD-rates are against. [the input's first ladder]", "Run")
     ] = None,
+    pareto: Annotated[
+        bool, option("BD-rates by each curve's Pareto points: noise bends the others.", "Run")
+    ] = False,
     out: Annotated[Path | None, option("Folder. [runs/rd-MODEL-TIME]", "Run")] = None,
     json: Json = False,
 ) -> None:
@@ -102,7 +109,8 @@ def rd(
     target = {"target_drop": target_drop, "target_kbit": target_kbit}
     more = {"runs": 50 if frames is None else frames, "fps": fps, "out": out}
     with alive("measuring codecs"):
-        code = run_rd(config_of(model, asked | own | target | more), anchor, as_json=json)
+        config = config_of(model, asked | own | target | more)
+        code = run_rd(config, anchor, best=pareto, as_json=json)
     raise typer.Exit(code)
 
 

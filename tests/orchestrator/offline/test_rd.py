@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,17 @@ import pytest
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.offline.bd import bd_rows, told
 from orchestrator.offline.codecs_page import codecs_table
-from orchestrator.offline.rd import Bench, RatePoint, anchor_curve, curve_of, ladder, plan
-from orchestrator.offline.run import bd_rows, run_rd
+from orchestrator.offline.curves import anchor_curve, curve_of, ladder
+from orchestrator.offline.pool import Pool, pooled
+from orchestrator.offline.rd import Bench, RatePoint, plan
+from orchestrator.offline.run import run_rd
 from orchestrator.results.records import Accuracy
-from orchestrator.testbed.local import local_model
+from orchestrator.testbed.local import LocalModel, local_model
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
+from splitbed.metrics.bd_rate import pareto
 from splitbed.runtime.session import PartSession
 
 FRAMES = 4
@@ -109,25 +115,104 @@ def test_a_single_point_has_a_reason_in_place_of_a_bd_rate(folder: Path) -> None
     assert row["reason"] == "no BD-rate: the curve has too few points, 1: 4 are needed"
 
 
-def _here(codec: str) -> Configuration:
-    return Configuration(1, 2, "here", codec)
+VIDEOS = (60, 60, 60, 60)
+RATES = {"jpeg": (10.0, 20.0, 40.0, 80.0), "avc": (5.0, 10.0, 20.0, 40.0)}
 
 
-def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50() -> None:
-    ladders = {"jpeg": (10, 20, 40, 80), "avc": (5, 10, 20, 40)}
-    points = [
-        RatePoint(
-            Configuration(1, 2, "here", f"{name}:{n + 1}"),
-            FRAMES,
-            rate,
-            0,
-            Accuracy("AP", 0.2 + n / 10),
-        )
-        for name, rates in ladders.items()
-        for n, rate in enumerate(rates)
-    ]
-    (row,) = bd_rows(points, "here jpeg")
+def measured(pool: Pool, factors: Sequence[float], bent: float = 0.0) -> list[RatePoint]:
+    """Curves of which one takes half the rate, in a resample times its factor."""
+    made = []
+    for name, rates in RATES.items():
+        for n, rate in enumerate(rates):
+            value = 0.2 + n / 10 - (bent if n == 2 else 0)
+            of = factors if name == "avc" else [1.0] * len(factors)
+            setup = Configuration(1, 2, "here", f"{name}:{n + 1}")
+            again = tuple((rate * factor, value) for factor in of)
+            told = Accuracy("AP", value)
+            made.append(RatePoint(setup, FRAMES, rate, 0, accuracy=told, again=again))
+    return made
+
+
+@pytest.fixture(scope="module")
+def nobody() -> LocalModel:
+    with local_model(asked()) as local:
+        return local
+
+
+def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50(nobody: LocalModel) -> None:
+    pool = Pool(nobody, VIDEOS)
+    (row,) = bd_rows(measured(pool, (0.8, 1, 1, 1.2)), "here jpeg", pool)
     assert row["bd_rate_pct"] == pytest.approx(-50)
+    assert (row["bd_rate_low_pct"], row["bd_rate_high_pct"]) == pytest.approx((-60, -40))
+    assert (row["interval"], row["videos"]) == ("each of 4 videos left out", 4)
+    assert (row["shown"], row["reason"]) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("videos", "factors", "bent", "words"),
+    [
+        (VIDEOS, (0.8, 1, 1, 2.2), 0.0, "not shown: the interval has 0 in it"),
+        ((12,), (), 0.0, "not shown: no interval, of so few pictures"),
+        (VIDEOS, (1, 1, 1, 1), 0.15, "not monotone: rate 20 gives"),
+    ],
+    ids=["0 in it", "few pictures", "bent"],
+)
+def test_a_bd_rate_that_might_be_chance_is_not_shown(
+    nobody: LocalModel, videos: tuple[int, ...], factors: Sequence[float], bent: float, words: str
+) -> None:
+    pool = Pool(nobody, videos)
+    (row,) = bd_rows(measured(pool, factors, bent), "here jpeg", pool)
+    assert row["shown"] is False
+    assert words in str(row["reason"])
+    assert words in str(told(row)["BD-rate against here jpeg"])
+
+
+def test_pareto_points_are_fewer_and_give_what_the_others_bend(nobody: LocalModel) -> None:
+    pool = Pool(nobody, VIDEOS)
+    (row,) = bd_rows(measured(pool, (1, 1, 1, 1), bent=0.15), "here jpeg", pool, best=True)
+    assert (row["points"], row["pareto"]) == (3, True)
+    assert "too few points, 3" in str(row["reason"])
+    assert pareto([(4, 0.4), (1, 0.1), (2, 0.3), (3, 0.2), (2, 0.2)]) == [
+        (1, 0.1), (2, 0.3), (4, 0.4),
+    ]  # fmt: skip
+
+
+def test_resamples_of_pictures_must_nearly_all_have_a_bd_rate(nobody: LocalModel) -> None:
+    pool = Pool(nobody, (40,))
+    points = measured(pool, [1.0 + n / 1000 for n in range(100)])
+    (row,) = bd_rows(points, "here jpeg", pool)
+    assert row["interval"] == "95 % of resamples of 40 pictures"
+    low, high = row["bd_rate_low_pct"], row["bd_rate_high_pct"]
+    assert isinstance(low, float) and isinstance(high, float)
+    assert -50 < low < high < -45
+    flat = [replace(one, again=[(rate, 0.5) for rate, _ in one.again[:20]] + list(one.again[20:]))
+            for one in points]  # fmt: skip
+    (row,) = bd_rows(flat, "here jpeg", pool)
+    assert "no interval, as 20 of 100 resamples have no BD-rate" in str(row["reason"])
+
+
+def test_several_videos_are_judged_together_and_coded_each_by_itself(tmp_path: Path) -> None:
+    codec = {"split": "stage3", "codec": "raw", "input_codec": "avc-inter:30", "runs": FRAMES}
+    alone = []
+    for seed in (11, 12):
+        with pooled(asked(**codec, input=f"shapes:{seed}")) as pool:
+            setups = [one for one in plan(asked(**codec), pool.local) if one.k == 0]
+            alone += [*Bench(asked(**codec), pool.local, pool).points(setups, Setting())]
+    out = tmp_path / "run"
+    assert run_rd(asked(**codec, input="shapes:11,shapes:12", out=out)) == 0
+    (row,) = [one for one in rows(out) if one["codec"] == "avc-inter:30"]
+    assert (row["videos"], row["frames"]) == ("2", str(2 * FRAMES))
+    assert float(row["kbit_per_frame"]) == pytest.approx(
+        np.mean([point.kbit_per_frame for point in alone])
+    )
+    told = json.loads((out / "rd.json").read_text())
+    assert told["frames_of_each_input"] == [FRAMES] * 2
+    assert told["model"]["inputs"][FRAMES]["name"] == "shapes:12/000000.png"
+
+
+def test_an_input_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="name each input once"), pooled(asked(input="a,b,a")):
+        pass
 
 
 def test_a_point_that_fails_leaves_the_others(

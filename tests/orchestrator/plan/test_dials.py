@@ -3,7 +3,7 @@
 from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.dials.finding import find_dials
-from orchestrator.offline.rd import ladder
+from orchestrator.offline.curves import ladder
 from orchestrator.plan.facts import take_facts
 from orchestrator.plan.forecasts import forecasts
 from orchestrator.results.profile import CutSizes, Profile
