@@ -91,6 +91,8 @@ class LevelCoder:
     def __init__(self, order: Order, books: Sequence[Book]) -> None:
         self._size, self._order, self._ends = order.size, order.places, order.ends
         self._groups = order.groups
+        self._is_left = np.ones(order.size, np.bool_)
+        self._is_left[order.places] = False
         self._escapes = np.array([book.escape for book in books], np.int32)
         self._masks = [_categorical(book.masks) for book in books]
         self._values = [_categorical(book.values) for book in books]
@@ -146,10 +148,9 @@ class LevelCoder:
         return counts
 
     def _push_extras(self, ans: Any, levels: Floats) -> None:
-        left = levels.copy()
-        left[self._order] = 0
-        at = np.flatnonzero(left)
-        ans.encode_reverse(left[at].astype(np.int32) + np.int32(MOST_LEVEL), _uniform(LEVELS))
+        at = np.flatnonzero(levels != 0)
+        at = at[self._is_left[at]]
+        ans.encode_reverse(levels[at].astype(np.int32) + np.int32(MOST_LEVEL), _uniform(LEVELS))
         _push_wide(ans, at)
         _push_wide(ans, np.array([at.size]))
 
