@@ -5,6 +5,7 @@ come to by those alone. A BD-rate whose interval has 0 in it shows no difference
 an interval might be chance.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,22 @@ class Against:
     def points(self, curve: Curve) -> list[tuple[float, float]]:
         """Those of a curve that count."""
         return pareto(curve) if self.pareto else list(curve)
+
+
+def best_anchor(points: Sequence[RatePoint], most_drop: float) -> str | None:
+    """The network anchor's curve of the fewest bits at a drop of no more than that.
+
+    The first, where none loses so little; None where no codec of the input has several points.
+    """
+    curves: dict[str, list[RatePoint]] = {}
+    for point in (one for one in points if one.configuration.k == 0 and not one.error):
+        curves.setdefault(curve_of(point.configuration), []).append(point)
+
+    def least(curve: str) -> float:
+        near = (one for one in curves[curve] if one.drop is not None and one.drop <= most_drop)
+        return min((one.kbit_per_frame for one in near), default=math.inf)
+
+    return min((name for name, held in curves.items() if held[1:]), key=least, default=None)
 
 
 def bd_rows(

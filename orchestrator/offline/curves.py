@@ -32,12 +32,6 @@ def expanded(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(step for name in names for step in ladder(name)))
 
 
-def default_anchor(setups: Sequence[Configuration]) -> str | None:
-    """The curve of the network anchor's first codec that has several points, if any."""
-    of_input = [curve_of(setup) for setup in setups if setup.k == 0]
-    return next((curve for curve in of_input if of_input.count(curve) > 1), None)
-
-
 def anchor_curve(asked: str, setups: Sequence[Configuration]) -> str:
     """The curve that ``asked`` means: its name, or a codec's, the input's before the splits'.
 

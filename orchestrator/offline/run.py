@@ -15,8 +15,8 @@ from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import Calibration, calibrate
 from orchestrator.measure.conditions import now
-from orchestrator.offline.bd import BD_COLUMNS, bd_rows, told
-from orchestrator.offline.curves import anchor_curve, default_anchor
+from orchestrator.offline.bd import BD_COLUMNS, bd_rows, best_anchor, told
+from orchestrator.offline.curves import anchor_curve
 from orchestrator.offline.pool import Pool, pooled
 from orchestrator.offline.rd import (
     POINT_COLUMNS,
@@ -54,13 +54,14 @@ def run_rd(
         local = pool.local
         check_classes(local.model)
         setups = plan(config, local, _say)
-        against = anchor_curve(anchor, setups) if anchor else default_anchor(setups)
+        against = anchor_curve(anchor, setups) if anchor else None
         coding = [one for setup in setups for one in setup.coding]
         calibration = calibrate(config, local.model, coding, note=_say)
         folder = create(config.out, f"rd-{local.model.name}")
         _say(f"writing to {folder.path}")
         points = _measure(config, pool, setups, calibration, folder)
         facts = local.model.facts
+    against = against or best_anchor(points, config.max_drop)
     curves = bd_rows(points, against, pool, best=best)
     folder.replace(BD_FILE, csv_text(BD_COLUMNS, curves))
     from orchestrator.offline.plot import plot  # late: a second's work, which --help has not

@@ -93,7 +93,7 @@ def rd(
     frames: Annotated[int | None, option("Measured, the first of each input. [50]", "Run")] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,
     anchor: Annotated[
-        str | None, option("Curve that BD-rates are against. [the input's first ladder]", "Run")
+        str | None, option("Curve that BD-rates are against. [the input's best ladder]", "Run")
     ] = None,
     pareto: Annotated[
         bool, option("BD-rates by each curve's Pareto points: noise bends the others.", "Run")

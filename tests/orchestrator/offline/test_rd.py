@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
-from orchestrator.offline.bd import bd_rows, told
+from orchestrator.offline.bd import bd_rows, best_anchor, told
 from orchestrator.offline.codecs_page import codecs_table
 from orchestrator.offline.curves import anchor_curve, curve_of, ladder
 from orchestrator.offline.pool import Pool, pooled
@@ -208,6 +208,20 @@ def test_several_videos_are_judged_together_and_coded_each_by_itself(tmp_path: P
     told = json.loads((out / "rd.json").read_text())
     assert told["frames_of_each_input"] == [FRAMES] * 2
     assert told["model"]["inputs"][FRAMES]["name"] == "shapes:12/000000.png"
+
+
+def test_the_anchor_is_the_ladder_of_the_input_with_the_fewest_bits_that_loses_little() -> None:
+    points = [
+        RatePoint(Configuration(0, 2, "network anchor", f"{codec}:{n}"), 9, kbit, drop=drop)
+        for codec, *of in (
+            ("jpeg", (90, 0.001), (60, 0.008)), ("avc", (10, 0.03), (20, 0.02)),
+            ("hevc", (30, 0.02), (50, 0.009)),
+        )
+        for n, (kbit, drop) in enumerate(of, 30)
+    ]  # fmt: skip
+    assert best_anchor(points, 0.01) == "network anchor hevc"
+    assert best_anchor(points, 0.02) == "network anchor avc"
+    assert best_anchor(points[:1], 0.01) is None
 
 
 def test_an_input_that_is_named_twice_is_refused() -> None:
