@@ -78,7 +78,9 @@ def _rate(row: Row | None) -> str:
         return ""
     told = f"{float(row['bd_rate_pct']):+.0f} %"
     low, high = row.get("bd_rate_low_pct"), row.get("bd_rate_high_pct")
-    return f"{told} ({float(low):+.0f} to {float(high):+.0f})" if low and high else told
+    if low and high:
+        return f"{told} ({float(low):+.0f} to {float(high):+.0f})"
+    return told if row.get("shown") == "True" else f"{told}, may be chance"
 
 
 def _speed(megabytes: float, ms: float) -> str:

@@ -29,15 +29,17 @@ def run(tmp_path: Path) -> Path:
         point("stage2 klt", "klt:200", 6.1, 0.03),
         point("stage2 jpeg", "jpeg:30", 52, 0.012),
         point("stage2 jpeg", "jpeg:20", 39, 0.04),
+        point("stage2 avc", "avc:32", 67.1, 0.007),
         point("stage2 nnc", "nnc:0", 0, 0, error="it failed"),
         point("network anchor avc", "avc:27", 26, 0.02, split_name="network anchor"),
     ]
     bd = [
         {"curve": "stage2 klt", "bd_rate_pct": "-53.1", "low": "-75", "high": "-50"},
         {"curve": "stage2 jpeg", "bd_rate_pct": "", "low": "", "high": ""},
+        {"curve": "stage2 avc", "bd_rate_pct": "12", "low": "", "high": ""},
     ]
     for row in bd:
-        row["anchor"] = "network anchor avc"
+        row |= {"anchor": "network anchor avc", "shown": str(bool(row["low"]))}
         row["bd_rate_low_pct"], row["bd_rate_high_pct"] = row.pop("low"), row.pop("high")
     folder = tmp_path / "rd"
     folder.mkdir()
@@ -60,6 +62,7 @@ def test_each_curve_tells_its_fewest_bytes_within_the_drop_else_its_most_accurat
         "| --- | ---: | ---: | ---: | ---: |",
         "| stage2 `klt:100` | 12.4 | 0.009 | -53 % (-75 to -50) | 393, 49 |",
         "| stage2 `jpeg:30` | 52.0 | 0.012 |  | 393, 49 |",
+        "| stage2 `avc:32` | 67.1 | 0.007 | +12 %, may be chance | 393, 49 |",
         "| network anchor `avc:27` | 26.0 | 0.020 | the anchor | 393, 49 |",
     ]
     assert "`klt:200`" in codecs_table([run], max_drop=0.05)
