@@ -1,6 +1,8 @@
-"""The order of the tests."""
+"""The order of the tests, and where they keep what the next run would find."""
 
 import os
+import shutil
+import tempfile
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +13,16 @@ BESIDE = 5
 """So many files of other tests come after each of these."""
 YIELDING = 10
 """How nice those are (setpriority(2))."""
+
+
+_CACHE = "SPLITBED_CACHE"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache of the tests' own, which all workers share."""
+    if _CACHE not in os.environ:
+        os.environ[_CACHE] = tempfile.mkdtemp(prefix="splitbed-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_CACHE), ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -233,3 +233,19 @@ def test_of_a_load_that_was_not_sustained_no_times_are_held_against_it(
     assert found.deterministic
     assert {row.times for row in found.rows} == {() if both else ("not sustained in B alone",)}
     assert not found.ratios
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_codecs_that_were_fitted_to_other_tables_are_told(tmp_path: Path, elsewhere: bool) -> None:
+    cpu = {"cpu": "another"} if elsewhere else {}
+    conditions = {"conditions": {"ue": NODE | cpu, "edge": NODE}}
+    a, b = made_run(tmp_path / "a"), made_run(tmp_path / "b", run=conditions)
+    for folder, sha256 in ((a, "1" * 64), (b, "2" * 64)):
+        row = {"stage": "klt:100", "tensor": "x", "sha256": sha256}
+        told = {"frames": [], "ranges": {}, "tables": [row]}
+        folder.replace("calibration.json", json.dumps(told))
+    found = held(a, b)
+    notes = [note for note in found.notes if "tables of klt:100 for x sha256 differ: 111" in note]
+    # those of other machines are rounded otherwise, which is no fault
+    assert bool(notes) == elsewhere
+    assert ("tables of klt:100 for x sha256: " in differing(found)) != elsewhere
