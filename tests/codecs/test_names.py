@@ -70,6 +70,8 @@ def test_a_codec_that_cannot_be_is_refused_by_its_name(name: str, words: str) ->
         ("avc:27,420,veryfast", "avc:27"),
         ("hevc-inter:420,slow+zstd:03", "hevc-inter:slow+zstd:3"),
         ("jpeg:444,444", "jpeg:444"),
+        ("avif:slow,444,30", "avif:30,slow"),
+        ("avif:fast,420", "avif:420"),
     ],
 )
 def test_a_codec_has_one_name_however_it_is_written(written: str, name: str) -> None:

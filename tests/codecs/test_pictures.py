@@ -1,16 +1,16 @@
-"""Codecs of pictures: a picture input crosses as pixels, exactly or as JPEG."""
+"""Codecs of pictures: a picture input crosses as pixels, exactly, as JPEG or as AVIF."""
 
 import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from splitbed.codecs.codec import NamedKind
 from splitbed.codecs.pictures import KINDS
 from splitbed.codecs.stage import Range, Setting, Stage
-from splitbed.errors import NodeError, UsageError
+from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.media.pictures import load_pictures, normalise, pixels_of, preprocess
 from splitbed.media.recipes import PictureRecipe, recipe_for
 from splitbed.tensors import TensorInfo
@@ -64,9 +64,10 @@ def test_an_input_that_its_recipe_does_not_make_is_refused() -> None:
         KINDS["uint8"](TensorInfo("x", "FP32", (1, 3, 9, 9)), Setting(picture=SSD300), None)
 
 
-def test_a_better_jpeg_is_nearer_and_larger() -> None:
+@pytest.mark.parametrize("name", ["jpeg", "avif", "avif:420"])
+def test_a_better_quality_is_nearer_and_larger(name: str) -> None:
     tensor = photo(SSD300)
-    codecs = [stage("jpeg", SSD300, quality) for quality in (20, 75, 95)]
+    codecs = [stage(name, SSD300, quality) for quality in (20, 75, 95)]
     coded = [codec.encode(tensor) for codec in codecs]
     errors = [
         np.abs(codec.decode(data) - tensor).mean()
@@ -76,12 +77,13 @@ def test_a_better_jpeg_is_nearer_and_larger() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
+@pytest.mark.parametrize("name", ["jpeg", "avif"])
 @pytest.mark.parametrize("chroma", ["420", "444"])
-def test_colour_that_changes_with_each_pixel_is_kept_by_444_alone(chroma: str) -> None:
+def test_colour_that_changes_with_each_pixel_is_kept_by_444_alone(name: str, chroma: str) -> None:
     stripes = np.zeros((96, 96, 3), np.uint8)
     stripes[:, ::2] = 210, 40, 60
     stripes[:, 1::2] = 40, 92, 200
-    tensor, codec = normalise(stripes, HALF), stage(f"jpeg:{chroma}", HALF, 98)
+    tensor, codec = normalise(stripes, HALF), stage(f"{name}:{chroma}", HALF, 98)
     lost = np.abs(codec.decode(codec.encode(tensor)) - tensor).mean() / tensor.std()
     assert lost < 0.04 if chroma == "444" else lost > 0.3
 
@@ -91,18 +93,60 @@ def test_a_jpeg_on_the_wire_is_a_jpeg_file() -> None:
         assert (image.format, image.size) == ("JPEG", (257, 257))
 
 
-def test_a_feature_map_can_cross_as_a_grey_jpeg() -> None:
+def test_avif_leaves_its_container_at_home_and_takes_fewer_bytes_than_jpeg() -> None:
+    tensor = photo(HALF)
+    avif, jpeg = stage("avif", HALF), stage("jpeg:444", HALF, 50)
+    slow = stage("avif:slow", HALF)
+    losses = [np.abs(one.decode(one.encode(tensor)) - tensor).mean() for one in (avif, jpeg, slow)]
+    assert losses[0] < losses[1]
+    assert avif.encode(tensor).size < 0.75 * jpeg.encode(tensor).size
+    assert slow.encode(tensor).size / avif.encode(tensor).size < losses[0] / losses[2]
+    assert b"ftyp" not in avif.encode(tensor).tobytes()
+
+
+@pytest.mark.parametrize("name", ["avif", "avif:420", "avif:slow"])
+def test_the_same_picture_gives_the_same_bytes_of_avif(name: str) -> None:
+    tensor = photo(GREY)
+    first, again = (stage(name, GREY).encode(tensor) for _ in range(2))
+    assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize("side", [1, 17, 300])
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("chroma", ["420", "444"])
+def test_noise_of_any_size_crosses_as_avif_within_the_most_bytes(
+    side: int, colours: int, chroma: str
+) -> None:
+    recipe = PictureRecipe(min(side, 40), side, mean=(0.0,) * colours, std=(1.0,) * colours)
+    size = recipe.height, recipe.width, colours
+    noise = (np.random.default_rng(0).integers(0, 2, size) * 255).astype(np.uint8)
+    tensor, codec = normalise(noise, recipe), stage(f"avif:{chroma}", recipe, 100)
+    coded = codec.encode(tensor)
+    assert coded.size < codec.most_bytes
+    lost = np.abs(codec.decode(coded) - tensor).mean()
+    assert lost < 0.02 or (chroma, colours) == ("420", 3)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "avif"])
+def test_a_feature_map_can_cross_as_a_grey_picture(name: str) -> None:
     tensor = np.linspace(-3, 5, 6 * 20 * 30, dtype=np.float32).reshape(1, 6, 20, 30)
     limits = Range(tensor.min((0, 2, 3)), tensor.max((0, 2, 3)))
     info = TensorInfo("map", "FP32", tensor.shape)
-    codec = KINDS["jpeg"](info, Setting(ranges={"map": limits}), 95)
+    codec = KINDS[name](info, Setting(ranges={"map": limits}), 95)
     assert np.abs(codec.decode(codec.encode(tensor)) - tensor).max() < 0.2
 
 
-@pytest.mark.parametrize("quality", [0, 101])
-def test_a_quality_out_of_range_is_refused(quality: int) -> None:
-    with pytest.raises(UsageError, match="1 to 100"):
-        stage("jpeg", SSD300, quality)
+@pytest.mark.parametrize(("name", "quality"), [("jpeg", 0), ("jpeg", 101), ("avif", 101)])
+def test_a_quality_out_of_range_is_refused(name: str, quality: int) -> None:
+    with pytest.raises(UsageError, match=f"[01] to 100, not {quality}"):
+        stage(name, SSD300, quality)
+
+
+def test_a_pillow_without_avif_is_told_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    with pytest.raises(MachineError, match="has no AVIF: run pip install"):
+        stage("avif", SSD300)
+    stage("jpeg", SSD300)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -136,3 +180,34 @@ def jpeg(mode: str = "RGB", size: tuple[int, int] = (300, 300), **options: bool)
 def test_bytes_that_are_not_the_jpeg_due_are_refused(data: bytes) -> None:
     with pytest.raises(NodeError, match=r"JPEG|pixels"):
         stage("jpeg", SSD300).decode(np.frombuffer(data, np.uint8))
+
+
+def test_avif_of_another_size_chroma_or_number_of_frames_is_refused() -> None:
+    codec, tensor = stage("avif", HALF), photo(HALF)
+    good = codec.encode(tensor)
+    larger = replace(HALF, height=600, width=800)
+    others = [
+        stage("avif", larger).encode(np.zeros(larger.shape, np.float16)),
+        stage("avif:420", HALF).encode(tensor),
+        np.concatenate((good, good[13:])),
+        np.tile(good, 2),
+        good[:0], good[:12], good[:13], good[:-1],
+        np.frombuffer(b"no picture, and not a short one either", np.uint8),
+    ]  # fmt: skip
+    for bad in others:
+        with pytest.raises(NodeError, match=r"do not begin as those of 96x96|no single whole"):
+            codec.decode(bad)
+
+
+def test_damaged_avif_is_an_error_or_a_picture_of_the_size_due() -> None:
+    codec, tensor = stage("avif", HALF), photo(HALF)
+    good, rng, refused = codec.encode(tensor), np.random.default_rng(0), 0
+    for _ in range(150):
+        bad = good.copy()
+        bad[rng.integers(0, good.size, 3)] ^= np.uint8(1) << rng.integers(0, 8, 3).astype(np.uint8)
+        try:
+            assert codec.decode(bad).shape == tensor.shape
+        except NodeError:
+            refused += 1
+    assert 0 < refused < 150
+    assert np.array_equal(codec.decode(good), stage("avif", HALF).decode(good))
