@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from splitbed.errors import UsageError
 from splitbed.metrics.bd_rate import pareto
 from splitbed.runtime.session import PartSession
 
-FRAMES = 4
+FRAMES = 3
 
 
 def asked(**options: object) -> SweepConfig:
@@ -38,9 +38,15 @@ def rows(folder: Path, name: str = "points.csv") -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
+def local() -> Iterator[LocalModel]:
+    with local_model(asked()) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rd") / "run"
-    config = asked(codec="raw,int8+zstd", input_codec="jpeg,avc-inter:30,uint8", out=out)
+    config = asked(codec="raw,int8+zstd", input_codec="jpeg,uint8", out=out)
     assert run_rd(config) == 0
     return out
 
@@ -62,13 +68,13 @@ def test_bytes_fall_with_quality_and_accuracy_does_not_gain(folder: Path) -> Non
 
 
 def test_an_input_in_444_costs_shapesnet_next_to_nothing_and_in_420_does_at_any_rate() -> None:
-    config = asked(input="shapes:12", runs=30, input_codec="avc:22,444,avc:17")
+    config = asked(input="shapes:12", runs=20, input_codec="avc:22,444,avc:17")
     with local_model(config) as local:
         bench = Bench(config, local)
         full, halved = bench.points([one for one in plan(config, local) if one.k == 0], Setting())
     assert curve_of(full.configuration) == "network anchor avc:444"
     assert full.kbit_per_frame < halved.kbit_per_frame
-    assert full.drop is not None and abs(full.drop) <= 0.01
+    assert full.drop is not None and abs(full.drop) <= 0.015
     assert halved.drop is not None and halved.drop > 0.02
 
 
@@ -133,14 +139,8 @@ def measured(pool: Pool, factors: Sequence[float], bent: float = 0.0) -> list[Ra
     return made
 
 
-@pytest.fixture(scope="module")
-def nobody() -> LocalModel:
-    with local_model(asked()) as local:
-        return local
-
-
-def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50(nobody: LocalModel) -> None:
-    pool = Pool(nobody, VIDEOS)
+def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50(local: LocalModel) -> None:
+    pool = Pool(local, VIDEOS)
     (row,) = bd_rows(measured(pool, (0.8, 1, 1, 1.2)), "here jpeg", pool)
     assert row["bd_rate_pct"] == pytest.approx(-50)
     assert (row["bd_rate_low_pct"], row["bd_rate_high_pct"]) == pytest.approx((-60, -40))
@@ -158,17 +158,17 @@ def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50(nobody: Loc
     ids=["0 in it", "few pictures", "bent"],
 )
 def test_a_bd_rate_that_might_be_chance_is_not_shown(
-    nobody: LocalModel, videos: tuple[int, ...], factors: Sequence[float], bent: float, words: str
+    local: LocalModel, videos: tuple[int, ...], factors: Sequence[float], bent: float, words: str
 ) -> None:
-    pool = Pool(nobody, videos)
+    pool = Pool(local, videos)
     (row,) = bd_rows(measured(pool, factors, bent), "here jpeg", pool)
     assert row["shown"] is False
     assert words in str(row["reason"])
     assert words in str(told(row)["BD-rate against here jpeg"])
 
 
-def test_pareto_points_are_fewer_and_give_what_the_others_bend(nobody: LocalModel) -> None:
-    pool = Pool(nobody, VIDEOS)
+def test_pareto_points_are_fewer_and_give_what_the_others_bend(local: LocalModel) -> None:
+    pool = Pool(local, VIDEOS)
     (row,) = bd_rows(measured(pool, (1, 1, 1, 1), bent=0.15), "here jpeg", pool, best=True)
     assert (row["points"], row["pareto"]) == (3, True)
     assert "too few points, 3" in str(row["reason"])
@@ -177,8 +177,8 @@ def test_pareto_points_are_fewer_and_give_what_the_others_bend(nobody: LocalMode
     ]  # fmt: skip
 
 
-def test_resamples_of_pictures_must_nearly_all_have_a_bd_rate(nobody: LocalModel) -> None:
-    pool = Pool(nobody, (40,))
+def test_resamples_of_pictures_must_nearly_all_have_a_bd_rate(local: LocalModel) -> None:
+    pool = Pool(local, (40,))
     points = measured(pool, [1.0 + n / 1000 for n in range(100)])
     (row,) = bd_rows(points, "here jpeg", pool)
     assert row["interval"] == "95 % of resamples of 40 pictures"
@@ -192,7 +192,7 @@ def test_resamples_of_pictures_must_nearly_all_have_a_bd_rate(nobody: LocalModel
 
 
 def test_several_videos_are_judged_together_and_coded_each_by_itself(tmp_path: Path) -> None:
-    codec = {"split": "stage3", "codec": "raw", "input_codec": "avc-inter:30", "runs": FRAMES}
+    codec = {"codec": "raw", "input_codec": "avc-inter:30"}
     alone = []
     for seed in (11, 12):
         with pooled(asked(**codec, input=f"shapes:{seed}")) as pool:
@@ -242,15 +242,16 @@ def test_a_point_that_fails_leaves_the_others(
     assert len(rows(tmp_path / "run")) == len(told)
 
 
-def test_a_frame_that_cannot_be_encoded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_cannot_be_encoded_is_named(
+    local: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = asked(codec="int8")
-    with local_model(config) as local:
-        bench, setups = Bench(config, local), plan(config, local)
-        (tensor,) = local.model.graph.cuts[setups[-1].k].tensors
-        limits = Range(*(np.zeros(tensor.shape[1], np.float32) for _ in range(2)))
-        nothing = np.full(tensor.shape, np.nan, np.float32)
-        monkeypatch.setattr(PartSession, "run", lambda *_: {tensor.name: nothing})
-        (point,) = bench.points(setups[-1:], Setting({tensor.name: limits}))
+    bench, setups = Bench(config, local), plan(config, local)
+    (tensor,) = local.model.graph.cuts[setups[-1].k].tensors
+    limits = Range(*(np.zeros(tensor.shape[1], np.float32) for _ in range(2)))
+    nothing = np.full(tensor.shape, np.nan, np.float32)
+    monkeypatch.setattr(PartSession, "run", lambda *_: {tensor.name: nothing})
+    (point,) = bench.points(setups[-1:], Setting({tensor.name: limits}))
     assert point.error.startswith(f"at {local.model.inputs[0].name}: int8 cannot encode")
     assert "NaN" in point.error
 
@@ -270,10 +271,8 @@ def test_what_was_measured_before_an_interruption_is_on_the_disk(
     assert [row["codec"] for row in rows(tmp_path / "run")] == ["none", "raw"]
 
 
-def test_an_anchor_is_a_curve_or_the_codec_of_the_input() -> None:
-    config = asked(codec="avc", input_codec="avc,jpeg")
-    with local_model(config) as local:
-        setups = plan(config, local)
+def test_an_anchor_is_a_curve_or_the_codec_of_the_input(local: LocalModel) -> None:
+    setups = plan(asked(codec="avc", input_codec="avc,jpeg"), local)
     assert anchor_curve("avc", setups) == "network anchor avc"
     assert anchor_curve("stage3 avc", setups) == "stage3 avc"
     with pytest.raises(UsageError, match=r"hevc means no curve: choose network anchor avc"):
