@@ -70,4 +70,5 @@ def _frames_to_pay(row: Row, network_ms: float) -> int | None:
     if not row.part1_delivery_ms or not row.ue_part_bytes or not row.valid:
         return None
     saved_ms = network_ms - known(row.e2e_ms)
-    return math.ceil(row.part1_delivery_ms / saved_ms) if saved_ms > 0 else None
+    frames = row.part1_delivery_ms / saved_ms if saved_ms > 0 else math.nan
+    return math.ceil(frames) if math.isfinite(frames) else None  # a damaged run may have NaN
