@@ -5,6 +5,7 @@
 Bound to the tensors of a cut, it is one end's coder.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self, cast
@@ -19,6 +20,8 @@ from splitbed.workers.wanted import check_wanted
 MOST_LETTERS = 200
 """Of a name; the names that were used last are remembered, so many of them."""
 MOST_REMEMBERED = 256
+WHOLE = re.compile("-?[0-9]+")
+"""A number behind a colon: ``int`` takes digits of every script, and underscores."""
 STAGE_BYTES = 1 << 18
 """What a stage of one tensor takes at least: an `int8` is two sessions of ONNX Runtime."""
 
@@ -80,14 +83,13 @@ class NamedKind:
         said = [one.strip() for one in behind.split(",")] if colon else []
         words = sorted({one for one in said if _is_word(one, kind)})
         numbers = [one for one in said if one not in words]
-        try:
-            if len(numbers) > 1:
-                raise ValueError
-            parameter = int(numbers[0]) if numbers else None
-        except ValueError:
-            raise UsageError(
-                f"the {what} {word!r} needs a whole number behind its colon, such as zstd:3"
-            ) from None
+        if isinstance(kind, WordedKind):  # beside a number there can be words alone
+            words, numbers = sorted({*words, *numbers[1:]}), numbers[:1]
+        if len(numbers) > 1 or not all(WHOLE.fullmatch(one) for one in numbers):
+            dial = getattr(kind, "dial", None)
+            such = f"of {dial.least} to {dial.most}" if dial else "such as zstd:3"
+            raise UsageError(f"the {what} {word!r} needs one whole number behind its colon, {such}")
+        parameter = int(numbers[0]) if numbers else None
         try:
             kind, words = _chosen(kind, words)
         except UsageError as error:
@@ -97,15 +99,12 @@ class NamedKind:
 
 def _is_word(said: str, kind: StageKind) -> bool:
     """Whether it is one of the kind's words, or can be nothing else: 444 may be a number, too."""
-    if not isinstance(kind, WordedKind) or not said:
+    if not isinstance(kind, WordedKind):
         return False
     try:
-        int(said)
         kind.chosen((said,))
     except UsageError:
-        return False
-    except ValueError:
-        return True
+        return said[:1].isalpha()
     return True
 
 
@@ -174,11 +173,14 @@ class Codec:
 
     def check_first(self) -> None:
         """Raise UsageError where a stage that is fitted to what crosses does not stand first."""
-        if late := [stage.word for stage in self.stages[1:] if stage.fitted]:
-            raise UsageError(
-                f"the codec {self.name} cannot be: {late[0]} is fitted to what crosses; put it"
-                " first"
-            )
+        for place, late in enumerate(self.stages[1:], 1):
+            if late.fitted:
+                # behind it, what loses something would get no floating point
+                apart = not all(stage.kind.lossless for stage in self.stages[:place])
+                raise UsageError(
+                    f"the codec {self.name} cannot be: {late.word} is fitted to what crosses; "
+                    + ("leave one of them out" if apart else "put it first")
+                )
 
     @property
     def local(self) -> bool:
@@ -211,10 +213,10 @@ class Codec:
             if stages and now != info:
                 setting = replace(setting, picture=None, most_bytes=stages[-1].most_bytes)
                 if not named.kind.lossless and not now.datatype.startswith("FP"):
+                    ahead = "" if self.fitted else f", or put {named.word} first"
                     raise UsageError(
                         f"the codec {self.name} cannot be: {named.word} is for floating point, and"
-                        f" gets {now.datatype} from what is before it; leave one of them out, or"
-                        f" put {named.word} first"
+                        f" gets {now.datatype} from what is before it; leave one of them out{ahead}"
                     )
             try:
                 own = setting

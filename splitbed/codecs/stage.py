@@ -213,7 +213,9 @@ def choices(words: Iterable[str], of: Mapping[str, Sequence[str]]) -> dict[str, 
         if what is None:
             every = [one for known in of.values() for one in known]
             meant = did_you_mean(word, every)
-            raise UsageError(f"it takes no word {word!r}{meant} choose of {', '.join(every)}")
+            raise UsageError(
+                f"it takes one number, and no word {word!r}{meant} choose of {', '.join(every)}"
+            )
         if found.setdefault(what, word) != word:
             raise UsageError(f"{found[what]} and {word} are each a {what}: name one")
     return found

@@ -74,7 +74,7 @@ def test_what_nothing_can_be_fitted_to_is_refused_by_name(centred: Codec) -> Non
 
 def test_a_fitted_stage_stands_first(install: Install) -> None:
     install(("centred", CENTRED))
-    late = codec_named("fp16+centred")
+    late = codec_named("shuffle+centred")
     with pytest.raises(UsageError, match="centred is fitted to what crosses; put it first"):
         late.bind([info_of(floats(1))], Setting())
 

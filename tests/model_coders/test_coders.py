@@ -165,7 +165,7 @@ def test_both_ends_have_the_same_values() -> None:
     [
         ("int9", "no model coder is called 'int9'; did you mean int"),
         ("dummy+zstd", "no model coder is called 'dummy'"),
-        ("zstd:high", "needs a whole number"),
+        ("zstd:high", "needs one whole number"),
         ("prune", "takes a percent"),
         ("prune:100", "takes a percent"),
         ("int8:7", "one of 4, 6, 8, and not 7"),
