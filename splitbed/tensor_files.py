@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 
 from splitbed.errors import MachineError
-from splitbed.tensors import Tensors
+from splitbed.tensors import Tensors, nbytes_of
 
 
 class TensorFiles(Mapping[int, Tensors]):
@@ -26,7 +26,7 @@ class TensorFiles(Mapping[int, Tensors]):
 
     def put(self, number: int, tensors: Tensors) -> None:
         """Keep these under that number; MachineError where the disk is full."""
-        nbytes = sum(array.nbytes for array in tensors.values())
+        nbytes = nbytes_of(tensors)
         with self._turn:
             all_bytes = self._all_bytes - self._bytes.get(number, 0) + nbytes
             self._check(all_bytes)

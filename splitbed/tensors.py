@@ -57,3 +57,8 @@ class TensorInfo:
 def zeros(infos: Iterable[TensorInfo]) -> Tensors:
     """Tensors of zeros, with 1 for each size that depends on the input."""
     return {info.name: np.zeros(info.least.shape, NUMPY_TYPES[info.datatype]) for info in infos}
+
+
+def nbytes_of(tensors: Tensors) -> int:
+    """Bytes of all of them together."""
+    return sum(array.nbytes for array in tensors.values())

@@ -24,7 +24,7 @@ from splitbed.metrics.resampling import MIN_PICTURES, Array, inner, mean_of, res
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box, boxes_of
 from splitbed.tasks.transcripts import transcript
-from splitbed.tensors import Tensors
+from splitbed.tensors import Tensors, nbytes_of
 
 MIN_SCORE = 0.5
 """Above it a box counts for precision and recall, and as one of the whole model's."""
@@ -39,7 +39,7 @@ def held(results: Iterable[tuple[int, Tensors]]) -> dict[int, Tensors]:
     found: dict[int, Tensors] = {}
     nbytes = 0
     for place, result in results:
-        nbytes += sum(array.nbytes for array in result.values())
+        nbytes += nbytes_of(result)
         if found and nbytes > MOST_BYTES:
             break
         found[place] = result

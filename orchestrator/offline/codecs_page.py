@@ -37,13 +37,16 @@ def codecs_table(runs: Iterable[Path], max_drop: float = MAX_DROP) -> str:
 
 def _section(run: Path, max_drop: float) -> str:
     try:
-        told = json.loads((run / RD_FILE).read_text())
-        points, rates = _rows(run / POINTS_FILE), _rows(run / BD_FILE)
-    except (OSError, ValueError) as error:
+        model = json.loads((run / RD_FILE).read_text())["model"]["name"]
+        (first, *crossing), rates = _rows(run / POINTS_FILE), _rows(run / BD_FILE)
+        about = f"{first['accuracy_metric']}, {_number(first['accuracy'], 3)} for the whole model"
+        frames = f"{first['frames']} frames"
+        return _table(f"**{model}**: {about}; {frames}.\n\n", crossing, rates, max_drop)
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{run} is no run of rd, or not a whole one: {error}") from None
-    first, *crossing = points
-    about = f"{first['accuracy_metric']}, {_number(first['accuracy'], 3)} for the whole model"
-    frames = f"{first['frames']} frames"
+
+
+def _table(head: str, crossing: Sequence[Row], rates: Sequence[Row], max_drop: float) -> str:
     anchor = next((row["anchor"] for row in rates if row["anchor"]), "")
     bd_rates = {row["curve"]: row for row in rates}
     lines = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1)]
@@ -52,8 +55,7 @@ def _section(run: Path, max_drop: float) -> str:
         if of_curve:
             rate = "the anchor" if curve == anchor else _rate(bd_rates.get(curve))
             lines.append(_line(_told(of_curve, max_drop), rate))
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"**{told['model']['name']}**: {about}; {frames}.\n\n{table}"
+    return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _told(curve: Sequence[Row], max_drop: float) -> Row:

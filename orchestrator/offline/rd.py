@@ -33,7 +33,7 @@ from splitbed.codecs.stage import Setting
 from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import extract
 from splitbed.metrics.resampling import mean_of
-from splitbed.tensors import Tensors
+from splitbed.tensors import Tensors, nbytes_of
 
 TIMED = ("part1_ms", "encode_ms", "decode_ms", "part2_ms", "result_ms")
 POINT_COLUMNS = (
@@ -191,8 +191,8 @@ class Bench:
                         encoded = one.taken.timed("encode_ms", encoder.encode, crossing)
                         decoded = one.taken.timed("decode_ms", decoder.decode, encoded)
                         outputs = shared.timed("part2_ms", part2.run, decoded)
-                        one.taken.plain_bytes = _nbytes(crossing)
-                        one.taken.end(_nbytes(encoded), self._model.info.result_of(outputs))
+                        one.taken.plain_bytes = nbytes_of(crossing)
+                        one.taken.end(nbytes_of(encoded), self._model.info.result_of(outputs))
         return shared
 
     def _begin(self, k: int, one: "_Measured", known: Setting) -> None:
@@ -212,7 +212,7 @@ class Bench:
             frames=len(taken.results),
             plain_bytes=taken.plain_bytes,
             kbit_per_frame=statistics.mean(taken.sizes) * 8 / 1e3,
-            result_bytes=statistics.mean(_nbytes(result) for result in taken.results),
+            result_bytes=statistics.mean(nbytes_of(result) for result in taken.results),
             accuracy=judged,
             drop=None if whole is None or judged.value is None else whole - judged.value,
             times={stage: statistics.median(took.get(stage, [0.0])) for stage in TIMED},
@@ -268,7 +268,3 @@ class _Measured:
         except SplitbedError as error:
             frames = len(self.taken.results)
             self.failed = RatePoint(self.setup, frames, error=f"{where}{error}")
-
-
-def _nbytes(tensors: Tensors) -> int:
-    return sum(array.nbytes for array in tensors.values())

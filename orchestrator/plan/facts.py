@@ -34,7 +34,7 @@ from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 from splitbed.graphs.mincut import Dag, dag_of
 from splitbed.graphs.parts import extract
-from splitbed.tensors import Tensors
+from splitbed.tensors import Tensors, nbytes_of
 
 FACTS_FILE = "facts.json"
 ROUNDS, FRAMES = 5, 3
@@ -224,7 +224,7 @@ class _Bench:
         whole = [result_of(one) for one in outputs]
         timed = [_timed(result_of, one)[1] for _ in range(rounds) for one in outputs]
         self.result_ms = statistics.median(timed)
-        self.result_bytes = round(statistics.mean(_nbytes(one) for one in whole))
+        self.result_bytes = round(statistics.mean(nbytes_of(one) for one in whole))
 
     def option(self, setup: Configuration, judged: Accuracy | None) -> Option:
         """What its codecs make of every frame; raw data is sent as it is."""
@@ -255,7 +255,7 @@ class _Bench:
             for crossing in self._crossing_at(k, inputs):
                 encoded, took_ms = _timed(encoder.encode, crossing)
                 encode_ms.append(took_ms)
-                sizes.append(_nbytes(encoded))
+                sizes.append(nbytes_of(encoded))
                 _, took_ms = _timed(decoder.decode, encoded)
                 decode_ms.append(took_ms)
         return Coded(
@@ -280,7 +280,3 @@ def _timed(work: Callable[[Tensors], Made], given: Tensors) -> tuple[Made, float
     start = time.perf_counter()
     made = work(given)
     return made, (time.perf_counter() - start) * 1e3
-
-
-def _nbytes(tensors: Tensors) -> int:
-    return sum(array.nbytes for array in tensors.values())

@@ -22,7 +22,7 @@ from splitbed.graphs.parts import extract
 from splitbed.metrics.resampling import MIN_PICTURES
 from splitbed.runtime.session import PartSession
 from splitbed.tensor_files import TensorFiles
-from splitbed.tensors import Tensors
+from splitbed.tensors import Tensors, nbytes_of
 
 
 def searched_inputs(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
@@ -101,7 +101,7 @@ class DialsAtCut:
     def rated(self, codec: str) -> TriedStep:
         """What a frame takes. Raises SplitbedError for what cannot be coded."""
         encode, _ = self.bench.coders(self.k, codec)
-        sizes = [_nbytes(encode(self.crossing[place])) for place in range(len(self.crossing))]
+        sizes = [nbytes_of(encode(self.crossing[place])) for place in range(len(self.crossing))]
         return _tried(codec, sizes)
 
     def judged(self, codec: str) -> TriedStep:
@@ -110,7 +110,7 @@ class DialsAtCut:
         sizes, results = list[int](), dict[int, Tensors]()
         for place in range(len(self.crossing)):
             encoded = encode(self.crossing[place])
-            sizes.append(_nbytes(encoded))
+            sizes.append(nbytes_of(encoded))
             if place in self.bench.whole:
                 results[place] = self.bench.result_of(self.part2.run(decode(encoded)))
         found = self.bench.judge.judge(results)
@@ -121,7 +121,3 @@ def _tried(codec: str, sizes: Sequence[int], *drop: float | None) -> TriedStep:
     kbit = sum(sizes) * 8 / 1e3 / len(sizes)
     named = zip(("drop", "drop_low", "drop_high"), drop, strict=False)
     return TriedStep(codec=codec, kbit=kbit, **dict(named))
-
-
-def _nbytes(tensors: Tensors) -> int:
-    return sum(array.nbytes for array in tensors.values())

@@ -82,3 +82,21 @@ def test_what_is_no_run_and_what_is_no_page_are_told(run: Path, tmp_path: Path) 
         write_table(page, [run])
     with pytest.raises(UsageError, match="is no run of rd"):
         codecs_table([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("points.csv", ""),
+        ("points.csv", "split_name,codec\nstage2,klt\n"),
+        ("points.csv", "curve,codec\n1,2,3,4\n"),
+        ("rd.json", "{}"),
+        ("rd.json", "[]"),
+        ("rd.json", '{"model": null}'),
+        ("bd_rate.csv", "curve\nstage2 klt\n"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_told(run: Path, name: str, content: str) -> None:
+    (run / name).write_text(content)
+    with pytest.raises(UsageError, match="is no run of rd, or not a whole one"):
+        codecs_table([run])
