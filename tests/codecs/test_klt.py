@@ -12,9 +12,10 @@ import pytest
 from splitbed.codecs.klt import Kind
 from splitbed.codecs.klt.coding import TOTAL, symbols_of
 from splitbed.codecs.klt.tables import order_of, read
-from splitbed.codecs.klt.transform import Layout
+from splitbed.codecs.klt.transform import JOINT, Layout
 from splitbed.codecs.stage import Setting, Stage
 from splitbed.errors import NodeError, UsageError
+from splitbed.tensors import TensorInfo
 from tests.codecs.coding import NAME, Array, coder_of, info_of
 
 Floats = npt.NDArray[np.float32]
@@ -111,6 +112,64 @@ def test_bytes_are_the_tables_cross_entropy() -> None:
             bits -= np.log2(book.values[symbols] / TOTAL).sum()
         nbytes += KLT(info, setting, STEP).encode(frame).nbytes
     assert 0.99 < 8 * nbytes / bits < 1.03
+
+
+def seen_together(*, seed: int = 0, frames: int = 24) -> list[Floats]:
+    """Maps whose channels show the same few things, each some places aside of the others."""
+    rng = np.random.default_rng(seed)
+    aside = np.random.default_rng(0).integers(0, 5, (2, 24))
+    made = []
+    for _ in range(frames):
+        things = rng.standard_normal((1, 20, 28)) * (rng.random((1, 20, 28)) < 0.02)
+        channels = [things[:, y : y + 16, x : x + 24] for y, x in aside.T]
+        made.append(np.stack(channels, axis=1).astype(np.float32))
+    return made
+
+
+def block_of(table: bytes, info: TensorInfo, *, last: bool = False, inter: bool = False) -> int:
+    layout = Layout.of(info, Setting(channels_last=last))
+    return read(table, layout, inter=inter).transform.layout.block
+
+
+@pytest.mark.parametrize("last", (False, True))
+@pytest.mark.parametrize("kind", (KLT, INTER), ids=("klt", "klt-inter"))
+def test_channels_that_see_the_same_aside_are_transformed_by_blocks(kind: Kind, last: bool) -> None:
+    frames: list[Floats] = seen_together()
+    if last:
+        frames = [np.ascontiguousarray(np.moveaxis(frame, 1, 3)) for frame in frames]
+    info, step = info_of(frames[0]), 300
+    table, setting = fitted(frames[:20], kind, last=last, step=step)
+    assert block_of(table, info, last=last, inter=kind.sequential) == JOINT
+    encoder, decoder = kind(info, setting, step), kind(info, setting, step)
+    for frame in frames[20:]:
+        encoded = encoder.encode(frame)
+        got = decoder.decode(encoded)
+        assert got.shape == frame.shape
+        assert np.square(got - frame).mean() < 0.5 * np.square(frame).mean()
+        assert encoded.nbytes < frame.nbytes / 20
+    strange = frames[-1] + 40 * np.random.default_rng(1).standard_normal(info.shape)
+    strange = strange.astype(np.float32)
+    np.testing.assert_allclose(decoder.decode(encoder.encode(strange)), strange, atol=20)
+
+
+@pytest.mark.parametrize("dtype", (np.float16, np.int8, np.uint8))
+def test_blocks_of_other_datatypes_stay_in_their_range(dtype: type) -> None:
+    frames: list[Array] = [
+        np.clip(np.rint(frame * 30 + 40), 0, 127).astype(dtype) for frame in seen_together()
+    ]
+    assert block_of(fitted(frames[:20], step=300)[0], info_of(frames[0])) == JOINT
+    encoder, decoder = ends(frames[:20], step=300)
+    got = decoder.decode(encoder.encode(frames[-1]))
+    assert (got.dtype, got.shape) == (frames[-1].dtype, frames[-1].shape)
+    off = [np.square(one.astype(np.float64) - frames[-1]).mean() for one in (got, np.array(40))]
+    assert off[0] < 0.5 * off[1]
+
+
+def test_channels_that_do_not_are_transformed_by_themselves() -> None:
+    frames = maps(1, 20, 24, 32)
+    assert block_of(fitted(frames)[0], info_of(frames[0])) == 1
+    odd = [frame[:, :, :, :23] for frame in seen_together()]
+    assert block_of(fitted(odd, step=300)[0], info_of(odd[0])) == 1
 
 
 def test_channels_that_are_last_are_coded_as_those_that_are_first() -> None:

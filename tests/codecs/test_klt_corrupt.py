@@ -13,7 +13,7 @@ from splitbed.codecs.klt.tables import HEADER
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from tests.codecs.coding import Array, info_of
-from tests.codecs.test_klt import INTER, KLT, SEEN, STEP, fitted, maps
+from tests.codecs.test_klt import INTER, KLT, SEEN, STEP, fitted, maps, seen_together
 
 FRAMES = maps(1, 12, 24, 24)
 INFO = info_of(FRAMES[0])
@@ -94,6 +94,21 @@ def test_damaged_tables_are_refused_or_are_tables(kind: Kind, data: st.DataObjec
     assert got is None or np.isfinite(got).all()
 
 
+def test_damaged_tables_of_blocks_are_refused_or_are_tables() -> None:
+    frames = seen_together()
+    info, whole = info_of(frames[0]), fitted(frames, step=300)[0]
+    rng = np.random.default_rng(0)
+    for place in (*range(HEADER.size), *rng.integers(0, len(whole), 40).tolist()):
+        table = bytearray(whole)
+        table[place] ^= 1 << rng.integers(8)
+        try:
+            encoded = KLT(info, Setting(table=bytes(table)), 300).encode(frames[0])
+        except UsageError as error:
+            assert "its tables are not this tensor's" in str(error)
+            continue
+        assert KLT(info, Setting(table=bytes(table)), 300).decode(encoded).shape == info.shape
+
+
 @pytest.mark.parametrize(
     ("at", "put", "words"),
     [
@@ -101,6 +116,8 @@ def test_damaged_tables_are_refused_or_are_tables(kind: Kind, data: st.DataObjec
         (4, struct.pack("<I", 2**31), "are of 2147483648 channels of 576 places"),
         (8, struct.pack("<I", 13), "13 components of 12 channels"),
         (16, b"\x05", "do not begin as tables"),
+        (18, b"\x03", "do not begin as tables"),
+        (18, b"\x04", "12 channels of 576 places and 1 books, where 192 of 36 and 1 were due"),
         (HEADER.size, struct.pack("<f", np.nan), "NaN or infinity"),
         (BACK, struct.pack("<f", 3e37), "a level makes a value beyond 1e[+]38"),
         (-4, b"\0\0\0\0", "both nodes need the same version of constriction"),

@@ -13,30 +13,32 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from splitbed.codecs.klt.basis import Basis, Doubles, Moments, roots
 from splitbed.codecs.klt.books import counted
 from splitbed.codecs.klt.inter import DIFFERENCE, Before
 from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
-from splitbed.codecs.klt.transform import BLOCKS, Dct, Layout, Transform
+from splitbed.codecs.klt.transform import BLOCKS, JOINT, MOST_CHANNELS, Dct, Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
-RIDGE = 0.05
-"""Of the mean sensitivity, for every channel alike: four frames do not tell all of it."""
 FLOOR = 5e-4
 """Coefficients of a less mean magnitude are not coded, but extras."""
 CLASSES = 24
 BLOCKS_ALONG = 3
-"""A DCT needs planes of so many blocks either way."""
+"""Blocks need planes of so many of them either way."""
+BIT = np.log(2) / 6
+"""The error in squared steps that a bit saves, where steps are short."""
+MOST_JOINT = 128
+"""Components of a KLT over blocks: they make its product slow, and its tables great."""
+WORTH = 0.75
+"""Of the usual cost, that blocks have to be below: where they save less, accuracy is no better."""
 STRAY, STRAY_OF_SEEN = 16, 4
 """A frame is too far from calibration whose components leave out so many steps, and so many times
 what they left out of calibration frames: what they leave out of others like these is far less."""
-MOST_CHANNELS = 2048
 LEAST = 1e-30
 """Of a step, which FP32 has to bear the inverse of."""
 MOST = 1e30
 """Of a calibration frame's values: the ends of FP32 are far from their squares' mean root."""
-
-Doubles = npt.NDArray[np.float64]
 
 
 def fitted(
@@ -64,20 +66,18 @@ def fitted(
             " made of; int8 takes any number"
         )
     planes = [_apart(layout, frame) for frame in frames]
-    weight = _roots(sensitivity, layout.channels)
+    weight = roots(sensitivity, layout.channels)
     if all((one == planes[0][:, :1]).all() for one in planes):
         return _constant(layout, planes[0][:, :1], inter=inter)
-    whole = _Basis.of(planes, weight)
+    whole = Basis.of(Moments.of(layout, frames, _origin(layout, frames)), weight)
     length = step * whole.spread
     if length < LEAST:
         raise NodeError(f"its values vary by less than {LEAST:g} in the calibration frames")
-    half = len(planes) // 2
-    halves = (planes[:half], planes[half:]) if half else (planes, planes)
-    unseen = [
-        _Unseen(_Basis.of(halves[1 - place], weight).transform(layout, length), one)
-        for place, one in enumerate(halves[: 2 if half else 1])
-    ]
-    return _counted(whole.transform(layout, length), unseen, inter=inter)
+    found = min(_of_channels(_split(layout, frames, weight, length)), key=lambda one: one.cost)
+    if _bears_blocks(layout, len(frames)):
+        joint = _of_blocks(_split(layout.by_blocks(JOINT), frames, weight, length))
+        found = joint if joint.cost < WORTH * found.cost else found
+    return _counted(found, inter=inter)
 
 
 def _apart(layout: Layout, frame: Array) -> Floats:
@@ -90,58 +90,16 @@ def _apart(layout: Layout, frame: Array) -> Floats:
     return values
 
 
-def _roots(sensitivity: Floats | None, channels: int) -> tuple[Doubles, Doubles]:
-    """The root of the ridged sensitivity, and its inverse."""
-    if sensitivity is None:
-        return np.eye(channels), np.eye(channels)
-    weight = np.asarray(sensitivity, np.float64)
-    if weight.shape != (channels, channels) or not np.isfinite(weight).all():
-        raise UsageError(
-            f"its sensitivity is {list(weight.shape)}, or not finite, where {channels} channels"
-            f" have {channels} x {channels} numbers: measure it at this cut"
-        )
-    weight = (weight + weight.T) / 2
-    total = np.trace(weight)
-    weight = weight * channels / total if total > 0 else np.eye(channels)
-    values, axes = np.linalg.eigh((1 - RIDGE) * weight + RIDGE * np.eye(channels))
-    values = np.maximum(values, RIDGE / 2)
-    return (axes * np.sqrt(values)) @ axes.T, (axes / np.sqrt(values)) @ axes.T
+def _bears_blocks(layout: Layout, frames: int) -> bool:
+    """Whether a KLT may have the places of blocks, too: it needs halves of the frames to judge."""
+    few = frames > 1 and layout.channels * JOINT**2 <= MOST_CHANNELS
+    whole = all(length % JOINT == 0 for length in layout.plane)
+    return few and whole and min(layout.plane) >= BLOCKS_ALONG * JOINT
 
 
-@dataclass(frozen=True)
-class _Basis:
-    """The principal axes of weighted frames: ``forward`` and ``back``, channels x channels."""
-
-    mean: Doubles
-    forward: Doubles
-    back: Doubles
-    spread: float
-    """The root of the weighted variance of all channels together."""
-
-    @classmethod
-    def of(cls, planes: Sequence[Floats], weight: tuple[Doubles, Doubles]) -> "_Basis":
-        count = sum(one.shape[1] for one in planes)
-        mean = sum(one.sum(axis=1, dtype=np.float64) for one in planes) / count
-        product = np.zeros((len(mean), len(mean)))
-        for one in planes:
-            apart = one - mean[:, None]
-            product += apart @ apart.T
-        root, inverse = weight
-        variance, axes = np.linalg.eigh(root @ (product / count) @ root)
-        axes = axes[:, ::-1]  # the greatest variance first
-        spread = float(np.sqrt(max(variance.sum(), 0)))
-        return cls(mean, axes.T @ root, inverse @ axes, spread)
-
-    def transform(self, layout: Layout, length: float) -> Transform:
-        """The whole of it, with a step of that length, and without DCT."""
-        return Transform(
-            layout,
-            Dct(layout.plane, 0),
-            (self.forward / length).astype(np.float32),
-            (self.back * length).astype(np.float32),
-            self.mean.astype(np.float32)[:, None],
-            strays=np.zeros((2, layout.channels), np.float32),
-        )
+def _origin(layout: Layout, frames: Sequence[Array]) -> Doubles:
+    """About the mean of each channel, that moments lose no digits."""
+    return np.asarray(layout.apart(frames[0]).mean(axis=1, dtype=np.float64))
 
 
 def _constant(layout: Layout, mean: Floats, *, inter: bool) -> Tables:
@@ -173,19 +131,80 @@ class _Unseen:
         return max(only.of_planes(one)[1] for one in self.planes)
 
 
-def _counted(whole: Transform, unseen: Sequence[_Unseen], *, inter: bool) -> Tables:
-    """The DCT, the components and the books for levels as those of ``unseen`` frames are."""
-    layout = whole.layout
-    every = np.ones(layout.channels, np.bool_)
-    found: list[tuple[float, Dct, Doubles]] = []
-    for dct in _dcts(layout.plane):
-        levels = (np.rint(one) for each in unseen for one in each.coefficients(every, dct))
-        magnitudes = _mean_magnitudes(levels, dct)
-        found.append((_bits(magnitudes, dct), dct, magnitudes))
-    _, dct, magnitudes = min(found, key=lambda one: one[0])
-    kept = magnitudes.max(axis=1) >= FLOOR
+@dataclass(frozen=True)
+class _Split:
+    """The transform of all frames, and the halves of them with a transform of the other half."""
+
+    whole: Transform
+    unseen: Sequence[_Unseen]
+    frames: int
+
+    def coefficients(self, dct: Dct) -> Iterator[Floats]:
+        """Of each frame, by all components of a transform that was made of others."""
+        every = np.ones(self.whole.layout.channels, np.bool_)
+        return (one for each in self.unseen for one in each.coefficients(every, dct))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Of a split, a DCT and the components that are kept, and what the levels are like.
+
+    ``cost`` is of a frame, in bits: those of its levels, and those that its error is worth.
+    """
+
+    split: _Split
+    dct: Dct
+    magnitudes: Doubles
+    kept: npt.NDArray[np.bool_]
+    cost: float
+
+
+def _split(
+    layout: Layout, frames: Sequence[Array], weight: tuple[Doubles, Doubles], length: float
+) -> _Split:
+    half, origin = len(frames) // 2, _origin(layout, frames)
+    halves = (frames[:half], frames[half:]) if half else (frames,)
+    moments = [Moments.of(layout, one, origin) for one in halves]
+    whole, *others = (
+        Basis.of(one, weight).transform(layout, length)
+        for one in ((moments[0].plus(moments[1]), *moments[::-1]) if half else 2 * moments)
+    )
+    unseen = [
+        _Unseen(other, [layout.apart(frame) for frame in one])
+        for other, one in zip(others, halves, strict=True)
+    ]
+    return _Split(whole, unseen, len(frames))
+
+
+def _of_channels(split: _Split) -> Iterator[_Choice]:
+    """With each DCT, and all components that have levels."""
+    for dct in _dcts(split.whole.layout.plane):
+        magnitudes = _mean_magnitudes(map(np.rint, split.coefficients(dct)), dct)
+        kept = magnitudes.max(axis=1) >= FLOOR
+        bits = _bits(magnitudes, dct).sum() * split.whole.layout.planes
+        error = sum(np.square(one - np.rint(one)).sum() for one in split.coefficients(dct))
+        yield _Choice(split, dct, magnitudes, kept, float(bits + error / split.frames / BIT))
+
+
+def _of_blocks(split: _Split) -> _Choice:
+    """With those components whose bits are worth the error that they save, and few in all."""
+    layout, dct = split.whole.layout, split.whole.dct
+    magnitudes = _mean_magnitudes(map(np.rint, split.coefficients(dct)), dct)
+    energy, error = np.zeros(layout.channels), np.zeros(layout.channels)
+    for one in split.coefficients(dct):
+        energy += np.square(one).sum(axis=1, dtype=np.float64) / split.frames
+        error += np.square(one - np.rint(one)).sum(axis=1, dtype=np.float64) / split.frames
+    bits = _bits(magnitudes, dct).sum(axis=1) * layout.planes
+    saved = (energy - error) / BIT - bits
+    kept = (saved > 0) & (saved >= np.sort(saved)[-MOST_JOINT:][0])
+    return _Choice(split, dct, magnitudes, kept, float(energy.sum() / BIT - saved[kept].sum()))
+
+
+def _counted(best: _Choice, *, inter: bool) -> Tables:
+    """The books for levels as those of unseen frames are."""
+    unseen, dct, magnitudes, kept = best.split.unseen, best.dct, best.magnitudes, best.kept
     bound = STRAY + STRAY_OF_SEEN * max(each.stray(kept) for each in unseen)
-    transform = replace(whole.only(kept, dct), bound=bound)
+    transform = replace(best.split.whole.only(kept, dct), bound=bound)
     levels = (np.rint(one) for each in unseen for one in each.coefficients(kept, dct))
     alone = _codebook(magnitudes[kept], levels, transform)
     if not inter:
@@ -248,14 +267,14 @@ def _sums(frames: Iterable[Floats], dct: Dct) -> Doubles:
     return np.asarray(sum((one @ chosen).astype(np.float64) for one in planes))
 
 
-def _bits(magnitudes: Doubles, dct: Dct) -> float:
+def _bits(magnitudes: Doubles, dct: Dct) -> Doubles:
     """About what levels of these mean magnitudes take in a plane, were they geometric."""
     seen = magnitudes >= FLOOR
     mean = magnitudes[seen]
     fading = (np.sqrt(1 + mean**2) - 1) / mean
     each = np.zeros(magnitudes.shape)
     each[seen] = -np.log2((1 - fading) / (1 + fading)) - mean * np.log2(fading)
-    return float((each @ np.bincount(dct.frequency.ravel(), minlength=dct.frequencies)).sum())
+    return each * np.bincount(dct.frequency.ravel(), minlength=dct.frequencies)
 
 
 def _codebook(magnitudes: Doubles, levels: Iterable[Floats], transform: Transform) -> Codebook:

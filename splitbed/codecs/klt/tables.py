@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.codecs.klt.coding import MASKS, TOTAL, Book, LevelCoder, Order, Weights, digest
-from splitbed.codecs.klt.transform import BLOCKS, MOST_LEVEL, Dct, Layout, Transform
+from splitbed.codecs.klt.transform import BLOCKS, JOINT, MOST_LEVEL, Dct, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
-MAGIC = b"klt1"
-HEADER = struct.Struct("<4sIIIBBf")
-"""Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2; bound."""
+MAGIC = b"klt2"
+HEADER = struct.Struct("<4sIIIBBBf")
+"""Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2; side of the
+layout's blocks, 1 where it has none; bound."""
 NEVER = 255
 """The class of coefficients that calibration hardly saw: they are not coded, but extras."""
 MOST_BOOKS = 64
@@ -79,7 +80,7 @@ class Tables:
         components, channels = transform.forward.shape
         places = transform.layout.places
         head = (MAGIC, channels, components, places, transform.dct.side, len(self.codebooks))
-        parts = [HEADER.pack(*head, transform.bound)]
+        parts = [HEADER.pack(*head, transform.layout.block, transform.bound)]
         floats = (
             transform.forward, transform.mean, transform.back, transform.strays, self.factors,
         )  # fmt: skip
@@ -145,9 +146,10 @@ class _Reader:
 
 def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
     head = HEADER.unpack(reader.bytes(HEADER.size))
-    magic, channels, components, places, side, found, bound = head
-    if magic != MAGIC or side not in BLOCKS:
+    magic, channels, components, places, side, found, block, bound = head
+    if magic != MAGIC or side not in BLOCKS or block not in (1, JOINT):
         raise ValueError("they do not begin as tables of this version do")
+    layout = layout.by_blocks(block)
     if (channels, places, found) != (layout.channels, layout.places, sets):
         raise ValueError(
             f"they are of {channels} channels of {places} places and {found} books, where"

@@ -5,8 +5,9 @@
 ``forward`` is U' W^1/2 / step, where W says how sensitive part 2 is to each channel and U are the
 principal axes of what W^1/2 makes of the calibration frames.  White noise there is white noise in
 the outputs of part 2, so that one step serves all components, and those that are below it vanish by
-themselves (reverse water-filling).  Nothing is clipped on the way back: a clip to a Relu's range
-would bias every zero upwards, which the next layer adds up.
+themselves (reverse water-filling).  In place of the DCT, the places of a block may be channels of
+their own, and the KLT over both together.  Nothing is clipped on the way back: a clip to a Relu's
+range would bias every zero upwards, which the next layer adds up.
 """
 
 import math
@@ -24,34 +25,51 @@ MOST_LEVEL = 1 << 22
 """The greatest level: FP32 has it, and all below, exactly."""
 BLOCKS = (0, 4, 8)
 """Sides of the blocks that a DCT may have; 0 is none."""
+JOINT = 4
+"""The side of the blocks whose places the KLT may have together with the channels."""
+MOST_CHANNELS = 2048
+"""Of a KLT, whose axes take the cube of them to find."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A tensor as channels, each of so many planes of ``height`` x ``width`` places."""
+    """A tensor as channels, each of so many planes of ``height`` x ``width`` places.
+
+    Where ``block`` is more than 1, a plane is of blocks of that side, and each place of a block is
+    a channel of its own: of 64 channels of 24 x 32 places, 1024 of 6 x 8.
+    """
 
     info: TensorInfo
     axis: int
+    block: int = 1
 
     @classmethod
     def of(cls, info: TensorInfo, setting: Setting) -> "Layout":
         """That of `info`, whose channels are where ``setting`` says."""
         return cls(info, channel_axis(len(info.shape), setting.channels_last))
 
+    def by_blocks(self, side: int) -> "Layout":
+        """The same by blocks of that side; ValueError where planes are not of whole blocks."""
+        if any(length % side for length in self.plane):
+            height, width = self.plane
+            raise ValueError(f"{height} x {width} places are no blocks of {side} x {side}")
+        return replace(self, block=side)
+
     @property
     def channels(self) -> int:
         """How many there are."""
-        return folded(self.info.shape, self.axis)[1]
+        return folded(self.info.shape, self.axis)[1] * self.block**2
 
     @property
     def places(self) -> int:
         """Values of a channel."""
-        return math.prod(self._rest)
+        return math.prod(self._rest) // self.block**2
 
     @property
     def plane(self) -> tuple[int, int]:
         """Height and width."""
-        return math.prod(self._rest[-2:-1]), math.prod(self._rest[-1:])
+        height, width = math.prod(self._rest[-2:-1]), math.prod(self._rest[-1:])
+        return height // self.block, width // self.block
 
     @property
     def planes(self) -> int:
@@ -68,7 +86,18 @@ class Layout:
         with np.errstate(over="ignore"):  # what is beyond FP32 is infinite, and refused
             values = array.astype(np.float32, copy=False)
         refuse_not_finite(values)
-        return np.moveaxis(np.atleast_1d(values), self.axis, 0).reshape(self.channels, self.places)
+        apart = np.moveaxis(np.atleast_1d(values), self.axis, 0)
+        if self.block == 1:
+            return apart.reshape(self.channels, self.places)
+        height, width = (length * self.block for length in self.plane)
+        return self.blocks_of(apart.reshape(-1, self.planes, height, width))
+
+    def blocks_of(self, planes: Floats) -> Floats:
+        """Channels of blocks x places, of channels x planes x height x width."""
+        side, (height, width) = self.block, planes.shape[2:]
+        shape = *planes.shape[:2], height // side, side, width // side, side
+        blocks = planes.reshape(shape).transpose(0, 3, 5, 1, 2, 4)
+        return blocks.reshape(len(planes) * side**2, -1)
 
     def together(self, values: Floats) -> Array:
         """The tensor of channels x places, rounded and kept in the range of its datatype."""
@@ -78,7 +107,10 @@ class Layout:
         if dtype.kind in "iu" or dtype == np.float16:
             most = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
             np.clip(values, most.min, most.max, out=values)
-        array = np.moveaxis(values.reshape(self.channels, *self._rest), 0, self.axis)
+        if self.block > 1:
+            blocks = values.reshape(-1, self.block, self.block, self.planes, *self.plane)
+            values = blocks.transpose(0, 3, 4, 1, 5, 2)
+        array = np.moveaxis(values.reshape(-1, *self._rest), 0, self.axis)
         return np.asarray(array, dtype, order="C").reshape(self.info.shape)
 
     @property
