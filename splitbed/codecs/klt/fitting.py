@@ -26,11 +26,12 @@ FLOOR = 5e-4
 CLASSES = 24
 BLOCKS_ALONG = 3
 """Blocks need planes of so many of them either way."""
-BIT = np.log(2) / 6
-"""The error in squared steps that a bit saves, where steps are short."""
-MOST_JOINT = 128
+BIT = np.log(2) / 12
+"""The error in squared steps that is worth a bit: half of what one saves where steps are short,
+since accuracy feels components that are cut more than their errors tell."""
+MOST_JOINT = 256
 """Components of a KLT over blocks: they make its product slow, and its tables great."""
-WORTH = 0.75
+WORTH = 0.8
 """Of the usual cost, that blocks have to be below: where they save less, accuracy is no better."""
 STRAY, STRAY_OF_SEEN = 16, 4
 """A frame is too far from calibration whose components leave out so many steps, and so many times
