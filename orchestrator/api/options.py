@@ -92,7 +92,7 @@ class CodecWords(TypedDict, total=False):
     ]
     target_kbit: Annotated[float, Says("Of a frame, likewise.")]
     calibration: Annotated[
-        Place, Says("Frames that codecs are calibrated on, named as inputs are.")
+        Place, Says("Frames that codecs are calibrated on, a list named as inputs are.")
     ]
 
 

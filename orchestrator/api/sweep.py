@@ -107,7 +107,11 @@ def config_or_resumed(
     if resume is None:
         return config_of(model, options, config)
     if model is not None or config is not None or options:
-        raise UsageError("--resume goes on with the options of that run: give no others")
+        given = [f"--{one.replace('_', '-')}" for one in options]
+        raise UsageError(
+            "--resume goes on with the options of that run: give no others"
+            + (f", as {', '.join(given)}" if given else "")
+        )
     if CAPACITY.is_in(Path(resume)):
         raise UsageError(
             f"{resume} is a run of `orchestrate capacity`: go on with "

@@ -14,8 +14,7 @@ from itertools import pairwise
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
-from orchestrator.measure.calibration import Identity, identity, seen
-from orchestrator.measure.dials.bench import searched_inputs
+from orchestrator.measure.calibration import Identity, identity, searched_inputs, seen
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput

@@ -5,17 +5,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import InputFacts
-from orchestrator.testbed.inputs import ModelInput, open_inputs
+from orchestrator.testbed.inputs import ModelInput, named, open_inputs, sources
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.model import SweptModel
-from splitbed.errors import UsageError
 from splitbed.metrics.resampling import MIN_PICTURES, Array, resamples
 
 MIN_VIDEOS = 3
@@ -57,31 +55,21 @@ class Pool:
         return f"95 % of resamples of {sum(self.frames)} pictures"
 
 
-def sources(given: str | None) -> list[str | None]:
-    """The inputs between commas; a path that exists is one, whatever it is called."""
-    if given is None or Path(given).exists():
-        return [given]
-    named: list[str | None] = [one.strip() for one in given.split(",")]
-    if not all(named) or len(set(named)) < len(named):
-        raise UsageError(f"--input {given}: name each input once, with a comma between two")
-    return named
-
-
 @contextmanager
 def pooled(config: SweepConfig) -> Iterator[Pool]:
     """The model of `config` with so many frames of each of its inputs; UsageError."""
-    first, *more = sources(config.input)
+    first, *more = sources(config.input, "--input") if config.input else (None,)
     with local_model(config.model_copy(update={"input": first})) as local:
         model = local.model
         if not more:
             yield Pool(local, (len(model.inputs),))
             return
-        videos = [_named(first, model.inputs)]
-        others = _named(first, model.others)
+        videos = [named(first, model.inputs)]
+        others = named(first, model.others)
         for source in more:
             measured, left = _inputs(config, model, source)
-            videos.append(_named(source, measured))
-            others += _named(source, left)
+            videos.append(named(source, measured))
+            others += named(source, left)
         together = tuple(one for video in videos for one in video)
         for one in together:
             one.check()
@@ -100,12 +88,3 @@ def _inputs(
     given = open_inputs(asked, model.graph, model.recipe, None)
     measured = given.measured(config.least_runs)
     return measured, given.every[len(measured) :]
-
-
-def _named(source: str | None, inputs: Sequence[ModelInput]) -> list[ModelInput]:
-    """The inputs under names that no other source has."""
-    return [
-        replace(one, frame=replace(one.frame, name=f"{source}/{one.frame.name}"))
-        for one in inputs
-        if one.frame is not None
-    ]

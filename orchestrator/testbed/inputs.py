@@ -1,7 +1,8 @@
 """What a model is fed: the frames of a dataset, or seeded random numbers where it takes none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from orchestrator.ask.sweep_config import SweepConfig
 from splitbed.errors import UsageError
@@ -80,8 +81,10 @@ class Inputs:
 
     every: Sequence[ModelInput]
     dataset: Dataset | None
-    calibration: Sequence[ModelInput] = ()
-    """Those that codecs are to be calibrated on, where any were given."""
+    calibration: Sequence[Sequence[ModelInput]] = ()
+    """Of each source, those that codecs are to be calibrated on, where any were given."""
+    siblings: Sequence[Sequence[ModelInput]] = ()
+    """Of each dataset like this one, that has none of its frames, all inputs."""
 
     def measured(self, most: int) -> tuple[ModelInput, ...]:
         """Those that a sweep measures: the first, as many as every cell has frames for."""
@@ -113,6 +116,31 @@ def open_inputs(
     usual = anchor.dataset if anchor else None
     dataset = open_dataset(config.input or usual, classes or COCO_CLASSES)
     every = [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]
-    others = open_dataset(config.calibration).frames if config.calibration else ()
-    calibration = [ModelInput(graph.inputs, frame, recipe) for frame in others]
-    return Inputs(every, dataset, calibration)
+
+    def opened(source: str) -> list[ModelInput]:
+        inputs = [ModelInput(graph.inputs, one, recipe) for one in open_dataset(source).frames]
+        return named(source, inputs)
+
+    given = sources(config.calibration, "--calibration") if config.calibration else ()
+    calibration = [opened(source) for source in given]
+    siblings = [] if calibration else [opened(source) for source in dataset.siblings]
+    return Inputs(every, dataset, calibration, siblings)
+
+
+def sources(given: str, option: str) -> list[str]:
+    """What is named between commas; a path that exists is one, whatever it is called."""
+    if Path(given).exists():
+        return [given]
+    found = [one.strip() for one in given.split(",")]
+    if not all(found) or len(set(found)) < len(found):
+        raise UsageError(f"{option} {given}: name each once, with a comma between two")
+    return found
+
+
+def named(source: str | None, inputs: Sequence[ModelInput]) -> list[ModelInput]:
+    """The inputs under names that no other source has."""
+    return [
+        replace(one, frame=replace(one.frame, name=f"{source}/{one.frame.name}"))
+        for one in inputs
+        if one.frame is not None
+    ]

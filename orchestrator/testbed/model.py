@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, DeviceFacts, InputFacts, ModelFacts
@@ -45,8 +45,10 @@ class SweptModel:
     inputs: tuple[ModelInput, ...]
     others: tuple[ModelInput, ...]
     """Those that were given and are not measured."""
-    calibration: tuple[ModelInput, ...]
-    """Those that codecs are to be calibrated on, where any were given."""
+    calibration: Sequence[Sequence[ModelInput]]
+    """Of each source, those that codecs are to be calibrated on, where any were given."""
+    siblings: Sequence[Sequence[ModelInput]]
+    """Else those of each dataset like the input's, where that was generated."""
     is_sequence: bool
     rate_hz: float | None
     """How fast the inputs follow one another, where that is known."""
@@ -109,7 +111,7 @@ class SweptModel:
 
     def coder(self, k: int, codec: str, known: Setting) -> Coder:
         """A codec, new, bound to what crosses a cut: of cut 0, the input. Raises UsageError."""
-        setting = Setting(known.ranges, self.channels_last, self.picture_at(k), tables=known.tables)
+        setting = replace(known, channels_last=self.channels_last, picture=self.picture_at(k))
         return codec_named(codec).bind(self.graph.cuts[k].tensors, setting)
 
 
@@ -134,7 +136,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     device = _device(config.device_model, graph, folder) if config.device_model else None
     if device is not None:
         _check_runs(device, task, runtime)
-    facts = replace(
+    facts = structs.replace(
         _facts(config, file, weights, graph, anchor),
         runtime=runtime,
         device=_device_facts(config.device_model) if config.device_model else None,
@@ -150,7 +152,8 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         named_splits=anchor.named_splits if anchor else None,
         inputs=inputs,
         others=tuple(given.every[len(inputs) :]),
-        calibration=tuple(given.calibration),
+        calibration=given.calibration,
+        siblings=given.siblings,
         is_sequence=given.is_sequence,
         rate_hz=given.dataset.rate_hz if given.dataset else None,
         runtime=runtime,

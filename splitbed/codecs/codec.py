@@ -73,7 +73,8 @@ class NamedKind:
         """What it was fitted to, of `info`; UsageError where it had to be and was not."""
         table = setting.tables.get((self.word, info.name))
         if table is None and self.fitted and self.fitted.takes(info):
-            raise UsageError("it was not fitted to what crosses: calibrate it with frames first")
+            why = setting.unfitted.get((self.word, info.name), "calibrate it with frames first")
+            raise UsageError(f"it was not fitted to what crosses: {why}")
         return table
 
     @classmethod

@@ -47,6 +47,16 @@ def fit(
     }
 
 
+def needed(codec: Codec, infos: Sequence[TensorInfo]) -> list[tuple[str, str]]:
+    """The keys of the tables that it needs of the tensors ``infos``."""
+    return [
+        (stage.word, info.name)
+        for stage in codec.stages
+        for info in infos
+        if stage.fitted and stage.fitted.takes(info)
+    ]
+
+
 def digest(table: bytes) -> str:
     """The sha256 of tables, in hexadecimal: by it the two ends tell that they have the same."""
     return hashlib.sha256(table).hexdigest()

@@ -35,7 +35,8 @@ class Setting:
     ``picture`` is given where the tensor is a model's input and was made of a picture.
     ``most_bytes`` is given where a size of the tensor is -1: the most that the stage before makes.
     ``tables`` are what stages were fitted to, by the stage as a codec's name has it and the
-    tensor's name; ``table`` are those of the stage and the tensor that are bound.
+    tensor's name; ``table`` are those of the stage and the tensor that are bound.  ``unfitted``
+    says where there are none because fitting failed, and why.
     """
 
     ranges: Mapping[str, Range] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Setting:
     most_bytes: int | None = None
     tables: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     table: bytes | None = None
+    unfitted: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Stage(Protocol):

@@ -39,4 +39,7 @@ def test_tables_that_are_absent_or_of_another_map_are_refused_by_name(splits: Sp
         splits.parts.known = Setting(tables=tables)
         with pytest.raises(NodeError, match=f"cannot use {CODEC}: .*{why}"):
             splits.load(CUT, CODEC)
+    splits.parts.known = Setting(unfitted={key: "its values are NaN"})
+    with pytest.raises(NodeError, match=f"cannot use {CODEC}: its values are NaN"):
+        splits.load(CUT, CODEC)
     splits.parts.known = known

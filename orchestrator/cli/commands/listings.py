@@ -45,7 +45,7 @@ def features(
     frames: Frames = None,
     codec: Annotated[str | None, option("Paint what it decodes, too, and what it lost.")] = None,
     calibration: Annotated[
-        str | None, option("Frames that the codec is calibrated on, as for --input.")
+        str | None, option("Frames that the codec is calibrated on, a list, as for sweep.")
     ] = None,
     json: Json = False,
 ) -> None:

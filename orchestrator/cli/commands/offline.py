@@ -87,7 +87,7 @@ def rd(
     ] = None,
     target_kbit: Annotated[float | None, option("Of a frame, likewise.", "Codecs")] = None,
     calibration: Annotated[
-        str | None, option("Frames that codecs are calibrated on, as for --input.", "Codecs")
+        str | None, option("Frames that codecs are calibrated on, likewise several.", "Codecs")
     ] = None,
     bw: Annotated[str | None, option("Mbit/s, a list, for bounds. [5,20,100]", "Link")] = None,
     frames: Annotated[int | None, option("Measured, the first of each input. [50]", "Run")] = None,

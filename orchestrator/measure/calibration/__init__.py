@@ -11,6 +11,7 @@ from orchestrator.measure.calibration.frames import (
     Identity,
     calibration_inputs,
     identity,
+    searched_inputs,
     seen,
 )
 from orchestrator.measure.calibration.record import Calibration, read_calibration
@@ -24,5 +25,6 @@ __all__ = [
     "calibration_inputs",
     "identity",
     "read_calibration",
+    "searched_inputs",
     "seen",
 ]  # fmt: skip

@@ -1,13 +1,12 @@
 """Which frames codecs are calibrated on: others than those that are measured.
 
-They are, in this order: those of ``--calibration``; those of the input that are not measured;
-photographs that come with scikit-image.
+They are, in this order: those of ``--calibration``; where the input is generated, two of other
+seeds; those of the input that are not measured; photographs that come with scikit-image.
 """
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
@@ -15,8 +14,8 @@ from orchestrator.testbed.model import SweptModel
 from splitbed.codecs import Codec, codec_named
 from splitbed.errors import MachineError, UsageError
 from splitbed.media.datasets import open_dataset
+from splitbed.metrics.resampling import MIN_PICTURES
 
-Item = TypeVar("Item")
 Identity = tuple[str, str | None]
 
 FRAMES, FITTED_FRAMES = 4, 40
@@ -25,6 +24,8 @@ FEW = 10
 """With fewer a fitted stage takes some 10 per cent more bits, as it was measured."""
 FITTED_BYTES = 128 << 20
 """Of what crosses, that a stage is fitted to: all of it is in memory at once."""
+VIDEOS = 2
+"""Of generated data, that codecs are calibrated on, and as many that numbers are searched on."""
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 
@@ -41,50 +42,97 @@ def fitting_inputs(
 ) -> list[ModelInput]:
     """Those that a codec is fitted to at a cut, evenly spread. Raises UsageError.
 
-    Of a codec that knows the frame before they are the first ones in a row.
+    Of a codec that knows the frame before they are the first ones in a row of one source.
     """
     # a size may depend on the content: such a tensor is refused when it is coded
     nbytes = max(1, sum(abs(info.nbytes) for info in model.graph.cuts[k].tensors))
     count = max(1, min(FITTED_FRAMES, FITTED_BYTES // nbytes))
-    return _inputs(config, model, count, in_order=codec.sequential)
+    if codec.sequential and (known := _of_calibration(config, model)):
+        return list(max(known, key=len)[:count])
+    return calibration_inputs(config, model, count)
 
 
 def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> list[ModelInput]:
     """Up to `frames` inputs that are not measured, evenly spread. Raises UsageError."""
-    return _inputs(config, model, frames, in_order=False)
-
-
-def _inputs(
-    config: SweepConfig, model: SweptModel, frames: int, *, in_order: bool
-) -> list[ModelInput]:
     if model.recipe is None:
         seeds = range(config.seed + 1, config.seed + 1 + frames)
         return [ModelInput(model.graph.inputs, seed=seed) for seed in seeds]
+    if known := _of_calibration(config, model):
+        counts = _shares(known, frames)
+        return [
+            one for own, count in zip(known, counts, strict=True) for one in _spread(own, count)
+        ]
     infos, recipe = model.graph.inputs, model.recipe
-    if model.calibration:
-        measured = {identity(one) for one in model.inputs}
-        others = [one for one in model.calibration if identity(one) not in measured]
-        if not others:
-            raise UsageError(
-                f"--calibration {config.calibration}: all of it is measured; give others"
-            )
-        return others[:frames] if in_order else _spread(others, frames)
-    if model.others:
-        others = list(model.others)
-        return others[:frames] if in_order else _spread(others, frames)
     paths = [_photographs() / name for name in PHOTOGRAPHS[:frames]]
     return [ModelInput(infos, open_dataset(path).frames[0], recipe) for path in paths]
 
 
+def searched_inputs(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
+    """Up to `--accuracy-frames` on which numbers of codecs are searched, in their order.
+
+    They are those of ``--calibration``; where the input is generated, two of seeds that codecs are
+    not fitted to either; those of the input that are not judged, or where these are few the latter
+    half, since one video's frames are as like one another as they are near; else photographs.
+    Raises UsageError.
+    """
+    most = config.accuracy_frames
+    if model.recipe is None:
+        return calibration_inputs(config, model, most)
+    known = _siblings(model)[VIDEOS : 2 * VIDEOS]
+    if model.calibration:
+        known = _of_calibration(config, model)
+    elif not known and (others := model.others):
+        beyond = others[max(most - len(model.inputs), 0) :]
+        return list((beyond if len(beyond) >= MIN_PICTURES else others[len(others) // 2 :])[:most])
+    elif not known:
+        return calibration_inputs(config, model, most)
+    counts = _shares(known, most)
+    return [one for own, count in zip(known, counts, strict=True) for one in own[:count]]
+
+
+def _of_calibration(config: SweepConfig, model: SweptModel) -> list[Sequence[ModelInput]]:
+    """Of each source, the inputs that codecs may be told of; UsageError where all are measured."""
+    if model.calibration:
+        measured = {identity(one) for one in model.inputs}
+        others = [
+            [one for one in own if identity(one) not in measured] for own in model.calibration
+        ]
+        if not any(others):
+            raise UsageError(
+                f"--calibration {config.calibration}: all of it is measured; give others"
+            )
+        return [own for own in others if own]
+    return _siblings(model)[:VIDEOS] or ([model.others] if model.others else [])
+
+
+def _siblings(model: SweptModel) -> list[Sequence[ModelInput]]:
+    """Those of which nothing is measured or judged."""
+    given = {one.frame.source for one in (*model.inputs, *model.others) if one.frame}
+    return [own for own in model.siblings if own[0].frame and own[0].frame.source not in given]
+
+
+def _shares(sources: Sequence[Sequence[ModelInput]], count: int) -> list[int]:
+    """How many to take of each, as equal as their lengths let them be, `count` together at most."""
+    taken = [0] * len(sources)
+    by_length = sorted(range(len(sources)), key=lambda place: len(sources[place]))
+    for left, place in zip(range(len(sources), 0, -1), by_length, strict=True):
+        taken[place] = min(len(sources[place]), (count - sum(taken)) // left)
+    return taken
+
+
 def identity(one: ModelInput) -> Identity:
     """What tells an input from others; a frame of a video by its place there, too."""
-    facts: Mapping[str, str] = one.facts()
-    return facts.get("sha256", one.name), facts.get("frame")
+    return identity_of(one.facts())
 
 
-def _spread(items: list[Item], count: int) -> list[Item]:
+def identity_of(facts: Mapping[str, str]) -> Identity:
+    """That of an input with these facts."""
+    return facts.get("sha256", facts["name"]), facts.get("frame")
+
+
+def _spread(items: Sequence[ModelInput], count: int) -> list[ModelInput]:
     if len(items) <= count:
-        return items
+        return list(items)
     return [items[index * len(items) // count] for index in range(count)]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from orchestrator.results.run_folder import CALIBRATION_FILE, RunFolder
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import from_json, to_json
-from splitbed.codecs.fitting import digest
+from splitbed.codecs.fitting import digest, needed
 from splitbed.codecs.stage import Setting
 from splitbed.errors import RunError
 from splitbed.graphs.graph import Cut
@@ -31,12 +31,7 @@ class Calibration:
         """Whether it has what a codec needs at a cut."""
         codec = codec_named(name)
         floating = [info.name for info in cut.tensors if info.datatype.startswith("FP")]
-        tables = [
-            (stage.word, info.name)
-            for stage in codec.stages
-            for info in cut.tensors
-            if stage.fitted and stage.fitted.takes(info)
-        ]
+        tables = needed(codec, cut.tensors)
         return (not codec.calibrated or set(floating) <= self.known.ranges.keys()) and (
             set(tables) <= self.known.tables.keys()
         )
@@ -49,6 +44,7 @@ class Calibration:
             Setting(
                 {**other.known.ranges, **self.known.ranges},
                 tables={**other.known.tables, **self.known.tables},
+                unfitted={**self.known.unfitted, **other.known.unfitted},
             ),
         )
 

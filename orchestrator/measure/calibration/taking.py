@@ -11,6 +11,8 @@ from orchestrator.measure.calibration.frames import (
     calibration_inputs,
     fitting_inputs,
     identity,
+    identity_of,
+    seen,
 )
 from orchestrator.measure.calibration.record import Calibration, read_calibration
 from orchestrator.measure.calibration.sensitivities import Sensitivities
@@ -19,9 +21,9 @@ from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs import Codec, codec_named
 from splitbed.codecs.calibration import calibrated, channel_axis
-from splitbed.codecs.fitting import fit, takes
+from splitbed.codecs.fitting import fit, needed, takes
 from splitbed.codecs.stage import Floats, Range, Setting
-from splitbed.errors import NodeError, SplitbedError
+from splitbed.errors import NodeError, RunError, SplitbedError
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
 
@@ -44,14 +46,33 @@ def calibrate(
 
     A codec that cannot be calibrated at a cut is left out, and `note` is told why: the cells that
     need it will say that it is missing. `check` is called between runs of parts, and may raise.
-    Raises UsageError for frames that cannot be used, RunError for a folder that is damaged or full.
+    Raises UsageError for frames that cannot be used, RunError for a folder that is damaged or full,
+    or was calibrated on other frames than would be used now.
     """
     before = read_calibration(folder, model.facts.sha256) if folder else None
+    if folder and before and before.frames:
+        _check_same(config, model, coding := tuple(coding), before, folder)
     calibrator = Calibrator(config, model, before, note=note, check=check)
     found = calibrator.told(coding)
     if folder and found is not before:
         found.keep(folder)
     return found
+
+
+def _check_same(
+    config: SweepConfig, model: SweptModel, coding: Coding, before: Calibration, folder: RunFolder
+) -> None:
+    """Raise RunError where a codec that is not calibrated anew would be on other frames."""
+    told = {identity_of(one) for one in before.frames}
+    for k, name in dict.fromkeys(coding):
+        if not before.serves(model.graph.cuts[k], name):
+            continue
+        if seen(config, model, k, name) - told:
+            what = f"--calibration {config.calibration}" if config.calibration else "the input"
+            raise RunError(
+                f"cannot go on with {folder.path}: {name} was calibrated there on other frames "
+                f"than {what} gives now; put those back, or start a new run"
+            )
 
 
 class Calibrator:
@@ -109,14 +130,20 @@ class _Cut:
         self._tell(codecs, few, many)
         self._run(chain(few, *many.values()))
         ranges = self._ranges(few) if any(one.calibrated for one in codecs) else {}
+        weights, missing = self._weights(codecs, few)
         tables: dict[tuple[str, str], bytes] = {}
-        weighted = any(one.weighted for one in codecs)
-        weights = self._weights(codecs, few) if weighted else None
-        for codec in codecs:
-            if codec.fitted and (weights is not None or not codec.weighted):
-                tables |= self._tables(codec, self._of(many[codec.name]), weights or {})
+        unfitted: dict[tuple[str, str], str] = {}
+        for codec in (one for one in codecs if one.fitted):
+            self._check()
+            try:
+                if codec.weighted and missing:
+                    raise NodeError(missing)
+                tables |= self._tables(codec, self._of(many[codec.name]), weights)
+            except SplitbedError as error:  # the cells that need them will say it, too
+                self._note(f"{self._cut.name}: {error}")
+                unfitted |= dict.fromkeys(needed(codec, self._cut.tensors), str(error))
         frames = tuple(one.facts() for one in self._used.values())
-        return Calibration(None, frames, Setting(ranges, tables=tables))
+        return Calibration(None, frames, Setting(ranges, tables=tables, unfitted=unfitted))
 
     def _tell(
         self,
@@ -154,40 +181,34 @@ class _Cut:
 
     def _weights(
         self, codecs: Sequence[Codec], inputs: Sequence[ModelInput]
-    ) -> dict[str, Floats] | None:
-        """What part 2 is sensitive to; None where that cannot be measured."""
+    ) -> tuple[dict[str, Floats], str]:
+        """What part 2 is sensitive to, and why that cannot be measured, if it cannot."""
         axes = {
             info.name: channel_axis(len(info.shape), self._model.channels_last)
             for info in self._cut.tensors
             if any(one.weighted and takes(one, info) for one in codecs)
         }
         if not axes:
-            return {}
+            return {}, ""
         if self._weighed.keys() == axes.keys():
-            return self._weighed
+            return self._weighed, ""
         measure = Sensitivities(self._model, self.k, self._note, self._check)
         try:
             self._weighed = measure.of(self._of(inputs), axes)
-            return self._weighed
+            return self._weighed, ""
         except SplitbedError as error:
             names = ", ".join(one.name for one in codecs if one.weighted)
-            self._note(
-                f"{self._cut.name}: what part 2 is sensitive to cannot be measured: {error}; "
-                f"{names} cannot be fitted without, and as klt:100,plain does without, which takes "
-                "1.4 to 6 times the rate"
+            return {}, (
+                f"what part 2 is sensitive to cannot be measured: {error}; {names} cannot be "
+                "fitted without, and as klt:100,plain does without, which takes 1.4 to 6 times the "
+                "rate"
             )
-            return None
 
     def _tables(
         self, codec: Codec, frames: Sequence[Tensors], weights: Mapping[str, Floats]
     ) -> dict[tuple[str, str], bytes]:
-        self._check()
         setting = Setting(
             channels_last=self._model.channels_last, picture=self._model.picture_at(self.k)
         )
         own = weights if codec.weighted else {}
-        try:
-            return fit(codec, self._cut.tensors, frames, setting, own)
-        except SplitbedError as error:  # likewise
-            self._note(f"{self._cut.name}: {error}")
-            return {}
+        return fit(codec, self._cut.tensors, frames, setting, own)

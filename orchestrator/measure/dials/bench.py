@@ -10,35 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from sys import maxsize
 
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
-from orchestrator.measure.calibration import Calibrator, calibration_inputs
+from orchestrator.measure.calibration import Calibrator, searched_inputs
 from orchestrator.results.records import TriedStep
-from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.graphs.parts import extract
-from splitbed.metrics.resampling import MIN_PICTURES
 from splitbed.runtime.session import PartSession
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors, nbytes_of
-
-
-def searched_inputs(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
-    """Up to `--accuracy-frames` inputs of calibration, in their order.
-
-    Where they are of the input itself, they are those that are not judged, or where these are few
-    the latter half: one video's frames are as like one another as they are near. Raises UsageError.
-    """
-    most = config.accuracy_frames
-    if model.recipe is None:
-        return calibration_inputs(config, model, most)
-    if model.calibration or not model.others:
-        return calibration_inputs(config, model, maxsize)[:most]
-    others = list(model.others)
-    beyond = others[max(most - len(model.inputs), 0) :]
-    return (beyond if len(beyond) >= MIN_PICTURES else others[len(others) // 2 :])[:most]
 
 
 class DialBench:

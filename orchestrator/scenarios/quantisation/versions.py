@@ -91,7 +91,7 @@ def _calibration(
 ) -> Sequence[ModelInput]:
     if asked.calibration:
         return inputs_of(local, config, asked.calibration)[: asked.frames]
-    alone = replace(local.model, others=(), calibration=())  # all else is judged
+    alone = replace(local.model, others=(), calibration=(), siblings=())  # all else is judged
     return calibration_inputs(config, alone, asked.frames)
 
 

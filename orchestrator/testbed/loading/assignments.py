@@ -30,6 +30,7 @@ def assignment_messages(
     """Its itineraries, numbered from the first on, and what codecs must know, as they travel.
 
     This is what is `known` of calibration frames: of it, each hop has what its own codec needs.
+    Raises NodeError, which says why, where that could not be fitted.
     """
     return [
         nodes_pb2.Assignment(
@@ -51,6 +52,9 @@ def _hops(
     for station, (name, cut) in zip(stations, crossings(asked.flow, stations), strict=False):
         tensors = [one.name for one in model.graph.cuts[cut].tensors]
         stages = codec_named(station.gives).words if station.gives else ()
+        for (stage, tensor), why in known.unfitted.items():
+            if stage in stages and tensor in tensors:
+                raise NodeError(f"cannot use {station.gives}: {why}")
         picture = model.picture_at(cut)
         yield nodes_pb2.Hop(
             name=name,

@@ -6,7 +6,7 @@ from functools import partial
 from splitbed.errors import UsageError
 from splitbed.media import emblems
 from splitbed.media.datasets.frames import Dataset, Frame
-from splitbed.media.datasets.generated import identify_pixels
+from splitbed.media.datasets.generated import SIBLINGS, identify_pixels
 from splitbed.media.video import png
 
 FRAMES = 1000
@@ -28,6 +28,7 @@ def open_emblems(part: str = "") -> Dataset:
         source=f"emblems:{seed}",
         frames=[_frame(seed, place) for place in range(FRAMES)],
         classes=emblems.EMBLEMS,
+        siblings=tuple(f"emblems:{one}" for one in SIBLINGS if one != seed),
     )
 
 

@@ -60,9 +60,13 @@ class Frame:
         classes = {box.label for box in self.boxes or ()} if self.label is None else {self.label}
         return classes.pop() if len(classes) == 1 else None
 
+    @cached_property
+    def _identified(self) -> dict[str, str]:
+        return self.identify()
+
     def facts(self) -> dict[str, str]:
         """What identifies it in run.json: name, source, sha256, md5 and the index in a video."""
-        return {"name": self.name, "source": self.source, **self.identify()}
+        return {"name": self.name, "source": self.source, **self._identified}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class Dataset:
 
     ``is_sequence`` says that frames follow one another in time, ``rate_hz`` how fast.  ``classes``
     are the labels that its ground truth can have.  ``truth_files`` hold the ground truth.
+    ``siblings`` are sources of datasets like it that have none of its frames: of data that are
+    generated, those of other seeds.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Dataset:
     is_sequence: bool = False
     rate_hz: float | None = None
     truth_files: tuple[Path, ...] = ()
+    siblings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         (name, count), *_ = Counter(frame.name for frame in self.frames).most_common(1)

@@ -14,6 +14,8 @@ from splitbed.tasks.classes import SHAPES
 FRAMES = 100
 RATE_HZ = 25.0
 LARGEST = 3840, 2160
+SIBLINGS = range(101, 109)
+"""Seeds of data that are neither measured (0 to 99) nor trained on (from 1000 on)."""
 _PART = re.compile(r"(?P<seed>\d*)(@(?P<width>\d+)x(?P<height>\d+))?", re.ASCII)
 
 
@@ -30,10 +32,11 @@ def open_shapes(part: str = "") -> Dataset:
             " shapes:7@960x540"
         )
     seed, size = int(asked["seed"] or 0), (shapes.WIDTH, shapes.HEIGHT)
-    source = f"shapes:{seed}"
+    size_words = ""
     if asked["width"]:
         size = int(asked["width"]), int(asked["height"])
-        source += f"@{size[0]}x{size[1]}"
+        size_words = f"@{size[0]}x{size[1]}"
+    source = f"shapes:{seed}{size_words}"
     if size[0] > LARGEST[0] or size[1] > LARGEST[1]:
         raise UsageError(f"will not draw {source}: {LARGEST[0]}x{LARGEST[1]} is the largest")
     shapes.sequence(seed, FRAMES, *size)  # refuses a size now, not when the first frame is read
@@ -46,6 +49,7 @@ def open_shapes(part: str = "") -> Dataset:
         classes=SHAPES,
         is_sequence=True,
         rate_hz=RATE_HZ,
+        siblings=tuple(f"shapes:{one}{size_words}" for one in SIBLINGS if one != seed),
     )
 
 

@@ -164,8 +164,8 @@ def test_options_are_refused_as_the_command_line_refuses_them() -> None:
         splitbed.sweep("shapesnet", splitt="all")  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="no model is named"):
         splitbed.sweep(bw=5)
-    with pytest.raises(UsageError, match="give no others"):
-        splitbed.sweep(resume="runs/x", bw=5)
+    with pytest.raises(UsageError, match="give no others, as --calibration"):
+        splitbed.sweep(resume="runs/x", calibration="shapes:9")
     with pytest.raises(UsageError, match="give --resume RUN"):
         splitbed.sweep("shapesnet", remeasure="invalid")
     with pytest.raises(UsageError, match="give --remeasure invalid"):

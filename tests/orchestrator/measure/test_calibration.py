@@ -6,13 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
-from orchestrator.measure.calibration import Calibration, calibrate, seen
+from orchestrator.measure.calibration import (
+    Calibration,
+    calibrate,
+    calibration_inputs,
+    identity,
+    searched_inputs,
+    seen,
+)
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel, load_model
 from splitbed.codecs import codec_named
-from splitbed.errors import NodeError, RunError
+from splitbed.errors import NodeError, RunError, UsageError
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from tests.node.loopback import small_model
@@ -63,13 +72,69 @@ def test_a_run_that_goes_on_codes_by_the_same_tables(
 def test_frames_that_a_codec_was_fitted_to_are_never_measured(
     config: SweepConfig, model: SweptModel, tmp_path: Path
 ) -> None:
-    measured = {one.facts()["frame"] for one in model.inputs}
+    given = {identity(one) for one in (*model.inputs, *model.others)}
     for codec, count in (("klt", 40), ("int8", 4), ("raw", 0)):
-        used = {frame for _, frame in seen(config, model, CUT, codec)}
+        used = seen(config, model, CUT, codec)
         assert len(used) == count
-        assert not used & measured
+        assert not used & given
     found, _ = told_by(config, model, tmp_path / "run", [(CUT, "klt-inter:100")])
-    assert {int(one["frame"]) for one in found.frames} >= {*range(10, 50)}  # in a row
+    assert {one["source"] for one in found.frames} == {"shapes:101", "shapes:102"}
+    row = {int(one["frame"]) for one in found.frames if one["source"] == "shapes:101"}
+    assert row >= {*range(40)}
+
+
+def frames_of(asked: list[ModelInput]) -> list[str]:
+    return [f"{one.facts()['source']} {one.facts()['frame']}" for one in asked]
+
+
+def test_frames_are_spread_over_all_sources_that_are_named(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    asked = config.replaced(calibration="shapes:7, shapes:8,shapes")
+    model = load_model(asked, tmp_path)
+    assert frames_of(calibration_inputs(asked, model, 4)) == [
+        "shapes:7 0", "shapes:8 0", "shapes:8 50", "shapes:0 10",
+    ]  # fmt: skip
+    searched = frames_of(searched_inputs(asked.replaced(accuracy_frames=6), model))
+    assert searched == [
+        "shapes:7 0", "shapes:7 1", "shapes:8 0", "shapes:8 1", "shapes:0 10", "shapes:0 11",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="--calibration shapes:7,: name each once"):
+        load_model(config.replaced(calibration="shapes:7,"), tmp_path)
+
+
+def test_numbers_are_searched_on_other_videos_than_codecs_are_fitted_to(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    asked = config.replaced(input="shapes:102@96x64", accuracy_frames=4)
+    model = load_model(asked, tmp_path)
+    assert {one.split()[0] for one in frames_of(calibration_inputs(asked, model, 4))} == {
+        "shapes:101@96x64", "shapes:103@96x64",
+    }  # fmt: skip
+    assert frames_of(searched_inputs(asked, model)) == [
+        f"shapes:{seed}@96x64 {n}" for seed in (104, 105) for n in (0, 1)
+    ]
+
+
+def test_a_run_goes_on_only_with_the_frames_it_was_calibrated_on(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    for place, colour in enumerate(("red", "green", "blue")):
+        Image.new("RGB", (64, 48), colour).save(pictures / f"{place}.png")
+    asked = config.replaced(calibration=f"{pictures},shapes:7")
+    coding = [(CUT, "int8")]
+    model = load_model(asked, tmp_path / "model")
+    first, _ = told_by(asked, model, tmp_path / "run", coding)
+    assert {one["source"] for one in first.frames} >= {"shapes:7", str(pictures / "0.png")}
+    again, _ = told_by(asked, load_model(asked, tmp_path / "model"), tmp_path / "run", coding)
+    assert again.known.ranges.keys() == first.known.ranges.keys()
+    Image.new("RGB", (64, 48), "white").save(pictures / "0.png")
+    changed = load_model(asked, tmp_path / "model")
+    with pytest.raises(
+        RunError, match=r"int8 was calibrated there on other frames than --calibration"
+    ):
+        told_by(asked, changed, tmp_path / "run", coding)
 
 
 def test_what_was_kept_of_another_model_or_damaged_is_refused(
@@ -133,3 +198,5 @@ def test_maps_that_are_not_finite_are_named_and_left_out(
     found, notes = told_by(config, model, tmp_path / "run", [(CUT, "klt:100,plain")])
     assert found.known.tables == {}
     assert any("klt:100,plain cannot be fitted to" in one and "NaN" in one for one in notes)
+    with pytest.raises(UsageError, match=r"was not fitted to what crosses: .* NaN"):
+        model.coder(CUT, "klt:100,plain", found.known)
