@@ -28,7 +28,7 @@ def loaded(folder: Path, **options: object) -> tuple[SweptModel, AccuracySet]:
 
 
 def test_every_codec_is_judged_once_on_more_frames_than_are_measured(tmp_path: Path) -> None:
-    model, frames = loaded(tmp_path)
+    model, frames = loaded(tmp_path, calibration="shapes")
     assert len(model.inputs) == 3
     again = [*LOSSY, *LOSSY, Configuration(19, N, "stage2", "raw")]  # links and paces
     asked, found = zip(*frames.coded(again, Setting()), strict=True)

@@ -59,6 +59,17 @@ def test_a_codec_with_a_quality_stands_for_its_ladder() -> None:
     assert ladder("int8+zstd") == ["int8+zstd"]
 
 
+def test_a_klt_of_other_videos_keeps_what_part_2_sees(tmp_path: Path) -> None:
+    """Which those it is fitted to without --calibration are."""
+    config = asked(codec="klt:100", input="shapes,shapes:11", runs=20, out=tmp_path / "run")
+    assert run_rd(config) == 0
+    klt = next(row for row in rows(tmp_path / "run") if row["codec"] == "klt:100")
+    assert float(klt["kbit_per_frame"]) < 16
+    assert float(klt["accuracy_drop"]) < 0.02
+    fitted = json.loads((tmp_path / "run/rd.json").read_text())["calibration_frames"]
+    assert {one["source"] for one in fitted} == {"shapes:101", "shapes:102"}
+
+
 def test_bytes_fall_with_quality_and_accuracy_does_not_gain(folder: Path) -> None:
     jpeg = [row for row in rows(folder) if row["curve"] == "network anchor jpeg"]
     rates = [float(row["kbit_per_frame"]) for row in jpeg]
