@@ -59,7 +59,7 @@ class Pool:
 def pooled(config: SweepConfig) -> Iterator[Pool]:
     """The model of `config` with so many frames of each of its inputs; UsageError."""
     first, *more = sources(config.input, "--input") if config.input else (None,)
-    with local_model(config.model_copy(update={"input": first})) as local:
+    with local_model(config.replaced(input=first)) as local:
         model = local.model
         if not more:
             yield Pool(local, (len(model.inputs),))
@@ -84,7 +84,7 @@ def _inputs(
     config: SweepConfig, model: SweptModel, source: str | None
 ) -> tuple[Sequence[ModelInput], Sequence[ModelInput]]:
     """Those of another source that are measured, and the others."""
-    asked = config.model_copy(update={"input": source, "task": model.task, "calibration": None})
+    asked = config.replaced(input=source, task=model.task, calibration=None)
     given = open_inputs(asked, model.graph, model.recipe, None)
     measured = given.measured(config.least_runs)
     return measured, given.every[len(measured) :]

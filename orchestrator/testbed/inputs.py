@@ -128,12 +128,15 @@ def open_inputs(
 
 
 def sources(given: str, option: str) -> list[str]:
-    """What is named between commas; a path that exists is one, whatever it is called."""
+    """What is named between commas; a path that exists is one, whatever it is called.
+
+    Raises UsageError where one is named twice, or none.
+    """
     if Path(given).exists():
         return [given]
     found = [one.strip() for one in given.split(",")]
     if not all(found) or len(set(found)) < len(found):
-        raise UsageError(f"{option} {given}: name each once, with a comma between two")
+        raise UsageError(f"{option} {given}: name each input once, with a comma between two")
     return found
 
 

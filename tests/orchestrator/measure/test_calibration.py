@@ -99,7 +99,7 @@ def test_frames_are_spread_over_all_sources_that_are_named(
     assert searched == [
         "shapes:7 0", "shapes:7 1", "shapes:8 0", "shapes:8 1", "shapes:0 10", "shapes:0 11",
     ]  # fmt: skip
-    with pytest.raises(UsageError, match="--calibration shapes:7,: name each once"):
+    with pytest.raises(UsageError, match="--calibration shapes:7,: name each input once"):
         load_model(config.replaced(calibration="shapes:7,"), tmp_path)
 
 
