@@ -7,6 +7,7 @@ verify/      the run that --verify measured      verify.csv  predicted against m
                                                  load in verify-load.csv
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -219,7 +220,7 @@ def _configurations(plan: Plan, loaded: Loaded) -> Iterator[str]:
         for (point, e2e, low, high, ue, front, *fps), more in zip(columns, of_load, strict=False):
             if everything or front:
                 told = f"{e2e:.3f},{low:.3f},{high:.3f},{ue:.3f},{option.sent_bytes}"
-                per_s = ",".join(f"{one:.3f}" for one in fps)
+                per_s = ",".join(f"{one:.3f}" if math.isfinite(one) else "" for one in fps)
                 line = f"{start},{point},{told},{'true' if front else 'false'},{per_s}"
                 yield f"{line},{more}\n" if under else f"{line}\n"
 
@@ -261,14 +262,15 @@ def _most_frames(plan: Plan, carries: Carried, point: int) -> Line:
     """Frames a second of the best in latency, and which is best for them."""
     most, best = int(carries.best[point]), int(plan.ranks[0, point])
     asked = plan.options[most].configuration
+    fps, low_fps, high_fps = carries.ends_fps(most, point)
     return {
         "frames_per_s": round(float(carries.fps[best, point]), 3),
         "most_frames_split": asked.split,
         "most_frames_split_name": asked.split_name,
         "most_frames_codec": asked.codecs,
-        "most_frames_per_s": round(float(carries.fps[most, point]), 3),
-        "most_frames_low_per_s": round(float(carries.low_fps[most, point]), 3),
-        "most_frames_high_per_s": round(float(carries.high_fps[most, point]), 3),
+        "most_frames_per_s": round(fps, 3),
+        "most_frames_low_per_s": round(low_fps, 3),
+        "most_frames_high_per_s": None if high_fps is None else round(high_fps, 3),
         "most_frames_slowest": carries.slowest(most, point),
     }
 

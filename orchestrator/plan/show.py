@@ -177,11 +177,12 @@ def _carried(plan: Plan, carries: Carried) -> Iterator[Line]:
     for option, held, where in _held(plan, carries.best):
         first, last = held[0], held[-1]
         fps, own = carries.fps[option], carries.fps[plan.ranks[0, held], held]
+        most_fps = carries.ends_fps(option, last)[2]
         yield where | {
             "most frames": plan.options[option].configuration.words,
             "frames/s": _span(fps[first], fps[last]),
             "from": f"{carries.low_fps[option, first]:.4g}",
-            "to": f"{carries.high_fps[option, last]:.4g}",
+            "to": "" if most_fps is None else f"{most_fps:.4g}",
             "slowest": carries.slowest(option, first),
             "the best in latency": _span(own[0], own[-1]),
         }

@@ -3,11 +3,12 @@
     frames a second   1 / the slowest stage, or what keeps processors busy that nodes share
     response          frames that are due, through all stages one after another, simulated
 
-Ends are those of the plan's doubt. Nodes on one machine share its processors by how many threads
-their parts have; at the fast end every stage finds a processor of its own. Preprocessing is not in
-it.
+Ends are those of the plan's doubt, and what the proof of a link lets its rate be. Nodes on one
+machine share its processors by how many threads their parts have; at the fast end every stage finds
+a processor of its own. Preprocessing is not in it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,13 +43,20 @@ class Carried:
 
     @cached_property
     def high_fps(self) -> Floats:
-        """No more than this."""
+        """No more than this; infinite where nothing is known to take any time."""
         return _fps(self.fast)
 
     @cached_property
     def low_fps(self) -> Floats:
         """No less: what a message costs may be in the next one's way."""
         return _fps(self.slow, DOWN_MS)
+
+    def ends_fps(self, option: int, point: int) -> tuple[float, float, float | None]:
+        """As predicted, no less and no more; None where there is no most."""
+        middle, low, high = (
+            float(one[option, point]) for one in (self.fps, self.low_fps, self.high_fps)
+        )
+        return middle, low, None if math.isinf(high) else high
 
     @cached_property
     def best(self) -> npt.NDArray[np.intp]:
@@ -70,15 +78,16 @@ def carried(plan: Plan) -> Carried:
     high = np.where(long, doubt.long.high, doubt.short.high)
     return Carried(
         found,
-        [one.scaled(low, shared=False) for one in found],
-        [one.scaled(high) for one in found],
+        [one.fast(low) for one in found],
+        [one.slow(high) for one in found],
     )
 
 
 def _fps(ways: Ways, message_ms: float = 0.0) -> Floats:
     """Of the way that carries least."""
     slowest_ms = np.max([way.slowest_ms for way in ways], axis=0)
-    return np.asarray(1e3 / (slowest_ms + message_ms))
+    with np.errstate(divide="ignore"):
+        return np.asarray(1e3 / (slowest_ms + message_ms))
 
 
 @dataclass(frozen=True)

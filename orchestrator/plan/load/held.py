@@ -1,7 +1,8 @@
 """What a plan says of its options under a load, held against frames that a load offered.
 
 Each option that is verified is measured twice more: under the load, for its response, and with so
-many frames under way that its slowest stage never rests, for its frames a second.
+many frames under way that its slowest stage never rests, for its frames a second. Preprocessing is
+in no prediction: it is taken off the response, and a rate may be as low as it keeps it.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from netem.proof import RATE_TOLERANCE
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.load import MOST_IN_FLIGHT, Load
 from orchestrator.plan.grid import PlanPoint
@@ -50,7 +52,9 @@ class LoadMeasured:
         row = self.table_row
         if not row.valid:
             return None
-        return row.response_ms if self.probe.what == "response_ms" else row.delivered_fps
+        if self.probe.what == "frames_per_s":
+            return row.delivered_fps
+        return None if row.response_ms is None else row.response_ms - (row.preprocess_ms or 0.0)
 
     @property
     def expected(self) -> bool | None:
@@ -60,8 +64,17 @@ class LoadMeasured:
             return None
         if found is None:
             return probe.high is None
-        least = np.inf if probe.low is None else probe.low
-        return least <= found <= (np.inf if probe.high is None else probe.high)
+        return self._least <= found <= (np.inf if probe.high is None else probe.high)
+
+    @property
+    def _least(self) -> float:
+        """The low end, no higher than what preprocessing lets through."""
+        low, before_ms = self.probe.low, self.table_row.preprocess_ms
+        if low is None:
+            return np.inf
+        if self.probe.what == "response_ms" or not before_ms:
+            return low
+        return min(low, 1e3 / before_ms * (1 - RATE_TOLERANCE))
 
     def row(self) -> dict[str, object]:
         """For verify-load.csv and the terminal."""
@@ -90,13 +103,10 @@ def load_probes(asked: Sequence[Probe], carries: Carried, under: UnderLoad) -> l
             continue
         option, point = probe.place
         middle, fast, slow = under.medians_ms(option, point)
-        every = [
-            float(one[option, point]) for one in (carries.fps, carries.low_fps, carries.high_fps)
-        ]
         response = replace(probe.configuration, load=under.load)
         found.append(LoadProbe(response, probe.point, "response_ms", middle, fast, slow))
         busy = replace(probe.configuration, load=_busy(carries, option, point))
-        found.append(LoadProbe(busy, probe.point, "frames_per_s", *every))
+        found.append(LoadProbe(busy, probe.point, "frames_per_s", *carries.ends_fps(option, point)))
     return found
 
 

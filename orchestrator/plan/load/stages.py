@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netem.proof import RATE_TOLERANCE
 from netem.wire import wire_bytes
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, PlanGrid
@@ -34,15 +35,23 @@ class Stages:
     besides: Floats
     busy: Floats | None
 
-    def scaled(self, nodes: Floats, *, shared: bool = True) -> "Stages":
-        """With the nodes' stages so many times as long, links as they are; or with nothing shared.
+    def fast(self, nodes: Floats) -> "Stages":
+        """With the nodes' stages so many times as long, and nothing shared.
 
-        `nodes` is shaped as the stages.
+        `nodes` is shaped as the stages; a link is as fast as its proof lets it be.
         """
+        return self._scaled(nodes, 1 / (1 + RATE_TOLERANCE), None)
+
+    def slow(self, nodes: Floats) -> "Stages":
+        """With the nodes' stages so many times as long; a link is as slow as its proof lets it."""
+        busy = None if self.busy is None else self.busy * nodes
+        return self._scaled(nodes, 1 / (1 - RATE_TOLERANCE), busy)
+
+    def _scaled(self, nodes: Floats, links: float, busy: Floats | None) -> "Stages":
         ms = tuple(
-            one if link else one * nodes for one, link in zip(self.ms, self.on_link, strict=True)
+            one * (links if link else nodes)
+            for one, link in zip(self.ms, self.on_link, strict=True)
         )
-        busy = self.busy * nodes if shared and self.busy is not None else None
         return Stages(self.names, ms, self.on_link, self.besides, busy)
 
     @property

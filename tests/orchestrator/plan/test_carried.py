@@ -45,6 +45,27 @@ def test_the_slowest_stage_says_how_many_frames_a_second() -> None:
     assert told.fps[DEVICE, slow] == pytest.approx(1e3 / PART1_MS[DEVICE])
 
 
+def test_a_link_may_be_as_fast_as_its_proof_lets_it_be() -> None:
+    told = carried(planned("8"))
+    middle, low, high = told.ends_fps(EARLY, 0)
+    assert told.slowest(EARLY, 0) == "uplink"
+    assert high == pytest.approx(1.03 * middle)
+    assert low < 0.97 * middle
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_is_known_to_take_any_time_a_rate_has_no_high_end(tmp_path: Path) -> None:
+    plan = planned("8")
+    told = carried(plan)
+    told = replace(told, fast=[one.fast(np.zeros_like(one.ms[0])) for one in told.stages])
+    assert told.ends_fps(DEVICE, 0)[2] is None
+    write(plan, decisions(plan), RunFolder(tmp_path), Loaded(told))
+    with (tmp_path / "plan.csv").open() as stream:
+        found = {row["split_name"]: row["high_per_s"] for row in csv.DictReader(stream)}
+    assert found["device anchor"] == ""
+    assert "inf" not in found.values()
+
+
 def test_the_best_for_frames_a_second_is_another_than_the_best_in_latency() -> None:
     plan = planned("1000")
     told = carried(plan)

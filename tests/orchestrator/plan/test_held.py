@@ -56,6 +56,13 @@ def measured(
         (measured("frames_per_s", 10, 20, delivered_fps=15.0, response_ms=30.0), True),
         (measured("frames_per_s", 10, 20, delivered_fps=9.0), False),
         (measured("frames_per_s", 10, 20, delivered_fps=15.0, valid=False), None),
+        # preprocessing is in a response and in no prediction, and may be the slowest stage
+        (measured("response_ms", 10, 20, response_ms=25.0, preprocess_ms=6.0), True),
+        (measured("response_ms", 10, 20, response_ms=15.0, preprocess_ms=6.0), False),
+        (measured("frames_per_s", 10, 20, delivered_fps=9.9, preprocess_ms=100.0), True),
+        (measured("frames_per_s", 10, 20, delivered_fps=9.0, preprocess_ms=100.0), False),
+        (measured("frames_per_s", 10, 20, delivered_fps=9.0, preprocess_ms=5.0), False),
+        (measured("frames_per_s", 10, None, delivered_fps=900.0), True),
     ],
 )
 def test_what_was_measured_lies_within_what_was_predicted_or_not(
