@@ -12,8 +12,7 @@ _HEAD = """# Rows and columns
 `summary.csv` has a row per cell: a split and its codec over a link, at a pace of the UE. \
 It is recomputed from `samples.jsonl` and `cells.jsonl`, which have every frame. \
 Times are medians over the counted frames unless the name says otherwise; MB is 10^6 bytes, \
-Mbit/s is 10^6 bit/s. This page is made of the declarations in \
-`orchestrator/results/columns/main.py` and `orchestrator/results/columns/further.py`.
+Mbit/s is 10^6 bit/s. This page is made of the declarations in `orchestrator/results/columns/`.
 
 """
 _OF_FLOWS = """

@@ -1,9 +1,10 @@
 """A row of summary.csv: each column declared once, with its unit, meaning, and why it is empty.
 
 The first block is :mod:`orchestrator.results.columns.main`, the second one
-:mod:`orchestrator.results.columns.further`, the third, of loads,
-:mod:`orchestrator.results.columns.offered`. A new column is a field there, in its place, and filled
-in :mod:`orchestrator.results.columns.measured`.
+:mod:`orchestrator.results.columns.further`, which :mod:`orchestrator.results.columns.trust` ends,
+the third, of loads, :mod:`orchestrator.results.columns.offered`. A new column is a field there, in
+its place, and filled in :mod:`orchestrator.results.columns.asked` where the orchestrator asked for
+it, or in :mod:`orchestrator.results.columns.measured`.
 """
 
 from typing import Literal, NamedTuple

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from orchestrator.results.columns.measured import asked_row, measured_row, when
+from orchestrator.results.columns.asked import asked_row
+from orchestrator.results.columns.measured import measured_row, when
 from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.disturbance import marked
 from orchestrator.results.judgement.validity import pace_remark

@@ -10,7 +10,7 @@ from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.offline.call import points
 from orchestrator.reports.sheet import Sheet
-from orchestrator.results.columns.measured import FPS, asked_number
+from orchestrator.results.columns.asked import FPS, asked_number
 from orchestrator.results.reading import Reading
 from orchestrator.results.rows import Row, known
 from orchestrator.results.run_folder import RunFolder

@@ -1,8 +1,10 @@
-"""The columns of a row beyond the main ones: the second block of summary.csv."""
+"""The columns of a row beyond the main ones: the second block of summary.csv.
+
+It ends with those of :mod:`orchestrator.results.columns.trust`.
+"""
 
 from typing import Annotated
 
-from orchestrator.ask.flow import UPLINK
 from orchestrator.ask.split_point import NETWORK_ANCHOR
 from orchestrator.ask.sweep_config import MAX_DROP
 from orchestrator.results.columns import Column
@@ -18,9 +20,7 @@ from orchestrator.results.columns.main import (
 )
 from splitbed.metrics.resampling import MIN_PICTURES
 
-NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
 NOT_DELIVERED = "nothing was delivered: --no-delivery"
-MEASURED = "the cell was measured"
 NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
 NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
 NOT_SEARCHED = "the number was given, or the codec has none"
@@ -33,7 +33,7 @@ Text = str | None
 
 
 class FurtherColumns(MainColumns, frozen=True, kw_only=True):
-    """What a row says besides, of its cell as asked, of its link, its accuracy and its machine."""
+    """What a row says besides, of its cell as asked, of its link and its accuracy."""
 
     reason: Annotated[str, Column("why it does not count, or what to know of it; else nothing")]
     weights: Annotated[str, Column("where the weights are from")]
@@ -277,66 +277,3 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             empty=f"{NO_ANCHOR}; or it sends nothing",
         ),
     ] = None
-    e2e_low_ms: Annotated[
-        Number,
-        Column("lower end of the median's interval; of a range, the fastest", "ms", NO_FRAME),
-    ] = None
-    e2e_high_ms: Annotated[
-        Number, Column("upper end of it; of a range, the slowest", "ms", NO_FRAME)
-    ] = None
-    e2e_coverage_pct: Annotated[
-        Number,
-        Column(
-            "in how many cases such an interval holds the median, by its frames' ranks",
-            "%",
-            "a range: fewer frames than 6, or 2 to 4 blocks",
-        ),
-    ] = None
-    e2e_covers: Annotated[
-        Text,
-        Column(
-            "what the interval is over: the frames of this run; of 2 to 4 blocks, the range of "
-            "their medians; from 5 on, runs",
-            empty=NO_FRAME,
-        ),
-    ] = None
-    blocks: Annotated[int, Column("in how many blocks it was measured")] = 0
-    disturbed: Annotated[
-        str, Column("what else was at work on the machine while it was measured; else nothing")
-    ] = ""
-    measured: Annotated[
-        int,
-        Column(
-            "how often it was: again where disturbed or failed; the last without a fault counts"
-        ),
-    ] = 1
-    others_pct: Annotated[
-        Number,
-        Column(
-            "of all processors' time, what other processes than the run's used", "%", NOT_COUNTED
-        ),
-    ] = None
-    steal_pct: Annotated[
-        Number, Column("what a hypervisor gave to other machines of it", "%", NOT_COUNTED)
-    ] = None
-    pressure_pct: Annotated[
-        Number,
-        Column("of the cell's time, how long a task waited for a processor", "%", NOT_COUNTED),
-    ] = None
-    load_average: Annotated[Number, Column("load at its end, over a minute", empty=NOT_COUNTED)] = (
-        None
-    )
-    cpu_mhz: Annotated[Number, Column("frequency of the processors, MHz", empty=NOT_COUNTED)] = None
-    preemptions: Annotated[
-        Count, Column("how often a node's thread had to leave a processor", empty=NOT_COUNTED)
-    ] = None
-
-    predicted: Annotated[
-        bool,
-        Column("whether the cell was not measured: its e2e_predicted_ms rests on all that was"),
-    ] = False
-    e2e_predicted_low_ms: Annotated[
-        Number, Column("lower end of the prediction's interval of 90 %", "ms", MEASURED)
-    ] = None
-    e2e_predicted_high_ms: Annotated[Number, Column("upper end of it", "ms", MEASURED)] = None
-    flow: Annotated[str, Column("which node does what with a frame (flows.md)")] = UPLINK

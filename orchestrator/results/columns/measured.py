@@ -1,34 +1,29 @@
 """The columns of a row that the visits of its cell fill by themselves, pooled."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
-from orchestrator.ask.flow import FLOWS, anchor_of
-from orchestrator.ask.split_point import DEVICE_ANCHOR
-from orchestrator.ask.sweep_config import MAX_DROP
+from orchestrator.ask.flow import FLOWS
 from orchestrator.results.clock import is_told
 from orchestrator.results.columns import Column
+from orchestrator.results.columns.asked import FPS, asked_number, asked_row, blocks_of
 from orchestrator.results.columns.conditions import with_links, with_machine
-from orchestrator.results.columns.flow import flow_columns, part_column
+from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.columns.main import NO_FRAME, PERCENTILES
 from orchestrator.results.columns.of_load import offered_in, with_load
 from orchestrator.results.judgement.disturbance import disturbed_by
 from orchestrator.results.judgement.load import failures_of, remarks_on_load
 from orchestrator.results.judgement.validity import faults_of, remarks_on
-from orchestrator.results.records import Accuracy, CellRecord, RunRecord
+from orchestrator.results.records import Accuracy, RunRecord
 from orchestrator.results.rows import Row, known
 from orchestrator.results.statistics.blocks import interval_of
 from orchestrator.results.statistics.by_ue import UeShare, fairness, together
 from orchestrator.results.statistics.intervals import frames_for
-from orchestrator.results.statistics.measured_visit import MeasuredVisit, standing_for
+from orchestrator.results.statistics.measured_visit import MeasuredVisit
 from orchestrator.results.statistics.times import Array, CellTimes, pooled
 from splitbed.timeline import STAGES, is_hop
-
-FPS = 30.0
-"""Of the first runs, which did not say."""
 
 
 def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
@@ -62,14 +57,10 @@ def _pooled(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
 
 def when(run: RunRecord, visit: MeasuredVisit) -> str:
     """Which visit it was, in front of what is told of it; nothing of the first of one block."""
-    blocks = _blocks(run)
+    blocks = blocks_of(run)
     if visit.cell.block >= blocks:
         return "at the end "
     return f"in block {visit.cell.block + 1} " if blocks > 1 else ""
-
-
-def _blocks(run: RunRecord) -> int:
-    return int(asked_number(run, "blocks", 1))
 
 
 def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
@@ -77,93 +68,13 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     row = asked_row(run, visits)
     row = _with_accuracy(row, visits, run.whole_accuracy)
     if timed := [visit for visit in visits if visit.times is not None]:
-        row = _with_rates(_with_times(row, timed, _blocks(run)), timed, run)
+        row = _with_rates(_with_times(row, timed, blocks_of(run)), timed, run)
         row = _with_shares(row, together([visit.shares for visit in timed]))
         row = _with_sharing(row, timed)
     row = with_links(with_load(row, visits), [visit.cell for visit in visits])
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
         row = with_machine(row, machines)
     return row
-
-
-def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
-    """What was asked of the cell; it has no times, and is not judged."""
-    cell = standing_for([visit.cell for visit in visits])
-    blocks = {visit.cell.block for visit in visits if visit.times is not None}
-    up, down = cell.link.uplink, cell.link.downlink
-    parts = {
-        part_column(n, "bytes"): nbytes for n, nbytes in enumerate(cell.further_bytes, start=3)
-    }
-    return Row(
-        model=run.model.name,
-        weights=run.model.weights,
-        runtime=run.model.runtime,
-        codec=cell.codec,
-        lossless=cell.lossless,
-        device_model=_device_model(run, cell),
-        ue=cell.ue,
-        ue_slowdown=cell.ue_slowdown,
-        ue_slowdown_asked=cell.ue_slowdown_asked,
-        ue_cpus=cell.ue_cpus,
-        load=cell.load,
-        in_flight=cell.in_flight,
-        split=cell.split,
-        split_name=cell.split_name,
-        flow=cell.flow,
-        of_flow=tuple((name, parts.get(name)) for name in flow_columns(cell.flow)),
-        bw_mbit=up.rate_mbit,
-        delay_ms=up.delay_ms,
-        jitter_ms=up.jitter_ms,
-        loss_pct=up.loss_pct,
-        link=cell.link_words,
-        ues=len(cell.ues) or 1,
-        queue_packets=up.queue_packets,
-        downlink_mbit=down.rate_mbit,
-        downlink_delay_ms=down.delay_ms,
-        downlink_jitter_ms=down.jitter_ms,
-        downlink_loss_pct=down.loss_pct,
-        link_backend=cell.link_backend,
-        measured=1 + sum(visit.cell.measured - 1 for visit in visits),
-        frames=sum(visit.frames for visit in visits),
-        blocks=sum(block < _blocks(run) for block in blocks),
-        errors=sum(visit.cell.error is not None for visit in visits),
-        intermediate_tensors=cell.intermediate_tensors,
-        intermediate_bytes=cell.intermediate_bytes,
-        part1_bytes=cell.part1_bytes,
-        part2_bytes=cell.part2_bytes,
-        load_ms=cell.load_ms,
-        part1_delivery_ms=cell.part1_delivery_ms,
-        part1_coded_bytes=cell.delivered_coded_bytes,
-        **_dial_columns(cell),
-        max_drop=asked_number(run, "max_drop", MAX_DROP),
-        valid=False,
-        reason="",
-    )
-
-
-def _dial_columns(cell: CellRecord) -> dict[str, Any]:
-    """How the number of its codec was found, where it was searched for."""
-    if (dial := cell.dial) is None:
-        return {}
-    return {
-        "target": dial.target,
-        "target_frames": dial.frames,
-        "target_kbit": dial.found.kbit,
-        "target_drop": dial.found.drop,
-        "target_drop_high": dial.found.drop_high,
-    }
-
-
-def _device_model(run: RunRecord, cell: CellRecord) -> str:
-    """Of the device anchor, where it is a model of its own."""
-    own, anchor = run.model.device, anchor_of(cell.flow, cell.split, cell.split_name)
-    return own.name if own is not None and anchor == DEVICE_ANCHOR else ""
-
-
-def asked_number(run: RunRecord, name: str, otherwise: float) -> float:
-    """The option; of a run that does not say it, another number."""
-    value = run.asked.get(name)
-    return value if isinstance(value, int | float) else otherwise
 
 
 def _with_accuracy(row: Row, visits: Sequence[MeasuredVisit], whole: Accuracy | None) -> Row:

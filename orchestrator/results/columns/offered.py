@@ -6,8 +6,8 @@ All count from when a frame was due, whatever kept it from beginning.
 from typing import Annotated
 
 from orchestrator.results.columns import Column
-from orchestrator.results.columns.further import FurtherColumns
 from orchestrator.results.columns.main import Count, Number
+from orchestrator.results.columns.trust import TrustColumns
 from orchestrator.results.statistics.intervals import frames_for
 
 ONE_BY_ONE = "frames were asked for one by one"
@@ -19,7 +19,7 @@ def _of(quantile: float) -> str:
     return f"{_NO_PERCENTILE}, or of fewer frames than {frames_for(quantile)}"
 
 
-class OfferedColumns(FurtherColumns, frozen=True, kw_only=True):
+class OfferedColumns(TrustColumns, frozen=True, kw_only=True):
     """What a load asked, what became of its frames, and what they took from when they were due."""
 
     load: Annotated[
