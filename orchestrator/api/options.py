@@ -88,9 +88,9 @@ class CodecWords(TypedDict, total=False):
     ]
     target_drop: Annotated[
         float,
-        Says("Of accuracy: find the number of codecs that are given without, as jpeg, for it."),
+        Says("For codecs given without a number, as klt: find one by which no more is lost."),
     ]
-    target_kbit: Annotated[float, Says("Of a frame, likewise.")]
+    target_kbit: Annotated[float, Says("Likewise, by which a frame takes no more.")]
     calibration: Annotated[
         Place, Says("Frames that codecs are calibrated on, a list named as inputs are.")
     ]

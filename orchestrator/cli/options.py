@@ -7,9 +7,9 @@ import typer
 MODEL = "NAME (orchestrate models) or FILE (.onnx, .tflite)."
 
 
-def option(words: str, heading: str | None = None) -> object:
-    """An option that is told in these words, its default among them."""
-    return typer.Option(help=words, show_default=False, rich_help_panel=heading)
+def option(words: str, heading: str | None = None, *, least: float | None = None) -> object:
+    """An option that is told in these words, its default among them; a number of that at least."""
+    return typer.Option(help=words, min=least, show_default=False, rich_help_panel=heading)
 
 
 Model = Annotated[str | None, option(MODEL, "Model")]

@@ -18,6 +18,8 @@ from splitbed.metrics.resampling import MIN_PICTURES, Array, resamples
 
 MIN_VIDEOS = 3
 """Of fewer, the figures with one left out say little."""
+APART = 1 << 20
+"""Seeds of inputs that are measured: those between may be calibrated on."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def pooled(config: SweepConfig) -> Iterator[Pool]:
     with local_model(config.replaced(input=first)) as local:
         model = local.model
         if not more:
-            yield Pool(local, (len(model.inputs),))
+            fed = local if model.recipe else _fed(local, _noise(config, model), ())
+            yield Pool(fed, (len(fed.model.inputs),))
             return
         videos = [named(first, model.inputs)]
         others = named(first, model.others)
@@ -73,11 +76,23 @@ def pooled(config: SweepConfig) -> Iterator[Pool]:
         together = tuple(one for video in videos for one in video)
         for one in together:
             one.check()
-        told = tuple(InputFacts.from_plain(one.facts()) for one in together)
-        facts = msgspec.structs.replace(model.facts, inputs=told)
-        model = replace(model, inputs=together, others=tuple(others), facts=facts)
-        everything = (*together, *others)
-        yield Pool(replace(local, model=model, inputs=everything), tuple(map(len, videos)))
+        yield Pool(_fed(local, together, tuple(others)), tuple(map(len, videos)))
+
+
+def _fed(
+    local: LocalModel, inputs: tuple[ModelInput, ...], others: tuple[ModelInput, ...]
+) -> LocalModel:
+    """The model with these inputs, and those that are not measured, in place of its own."""
+    told = tuple(InputFacts.from_plain(one.facts()) for one in inputs)
+    facts = msgspec.structs.replace(local.model.facts, inputs=told)
+    model = replace(local.model, inputs=inputs, others=others, facts=facts)
+    return replace(local, model=model, inputs=(*inputs, *others))
+
+
+def _noise(config: SweepConfig, model: SweptModel) -> tuple[ModelInput, ...]:
+    """As many seeded inputs as frames are asked for, of seeds that no calibration takes."""
+    seeds = (config.seed + place * APART for place in range(config.least_runs))
+    return tuple(ModelInput(model.graph.inputs, seed=seed) for seed in seeds)
 
 
 def _inputs(

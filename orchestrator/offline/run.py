@@ -96,6 +96,11 @@ def _measure(
     """The device anchor and all setups; those of a cut are on the disk before the next is begun."""
     calibration.keep(folder)
     local = pool.local
+    if local.model.recipe is None:
+        _say(
+            f"{local.model.name} takes no picture or sound, and is measured on seeded noise: what "
+            "codecs make of that says little of what they make of real inputs"
+        )
     _say(f"running the whole model on {len(local.model.inputs)} frames")
     bench = Bench(config, local, pool)
     asked = {

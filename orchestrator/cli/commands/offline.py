@@ -90,7 +90,10 @@ def rd(
         str | None, option("Frames that codecs are calibrated on, likewise several.", "Codecs")
     ] = None,
     bw: Annotated[str | None, option("Mbit/s, a list, for bounds. [5,20,100]", "Link")] = None,
-    frames: Annotated[int | None, option("Measured, the first of each input. [50]", "Run")] = None,
+    frames: Annotated[
+        int | None,
+        option("Measured, the first of each input. [50]", "Run", least=3),
+    ] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,
     anchor: Annotated[
         str | None, option("Curve that BD-rates are against. [the input's best ladder]", "Run")
@@ -125,7 +128,7 @@ def call(
     output_codecs: Annotated[
         str | None, option("Of what the network makes, as for rd. [avc-inter:22]", "Codecs")
     ] = None,
-    frames: Annotated[int | None, option("The first of the input. [30]", "Run")] = None,
+    frames: Annotated[int | None, option("The first of the input. [30]", "Run", least=3)] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,
     out: Annotated[Path | None, option("CSV with a row for each way.", "Run")] = None,
     json: Json = False,

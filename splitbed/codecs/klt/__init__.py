@@ -64,19 +64,20 @@ class Kind(UsualKind):
         Raises as :func:`splitbed.codecs.klt.fitting.fitted` does.
         """
         from splitbed.codecs.klt.fitting import fitted
-        from splitbed.codecs.klt.transform import Layout, one_thread
+        from splitbed.codecs.klt.threads import one_thread
+        from splitbed.codecs.klt.transform import Layout
 
-        one_thread()
         step = DIAL.step(parameter, "the step, in thousandths of the root of the variance,")
         layout = Layout.of(info, setting)
         weight = sensitivity if self.weighted else None
-        return fitted(layout, frames, step / 1000, weight, inter=self.sequential).to_bytes()
+        with one_thread:
+            return fitted(layout, frames, step / 1000, weight, inter=self.sequential).to_bytes()
 
     def __call__(self, info: TensorInfo, setting: Setting, parameter: int | None) -> Stage:
         """The stage of ``setting.table``, which is of this tensor; UsageError where it is not."""
         from splitbed.codecs.klt.stage import Inter, Intra
         from splitbed.codecs.klt.tables import read
-        from splitbed.codecs.klt.transform import Layout, one_thread
+        from splitbed.codecs.klt.transform import Layout
 
         DIAL.step(parameter, "the step, in thousandths of the root of the variance,")
         if not self.takes(info):
@@ -84,7 +85,6 @@ class Kind(UsualKind):
         if setting.table is None:
             raise UsageError("it has no tables: calibrate it with frames first")
         tables = read(setting.table, Layout.of(info, setting), inter=self.sequential)
-        one_thread()
         return Inter(tables) if self.sequential else Intra(tables)
 
 

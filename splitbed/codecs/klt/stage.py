@@ -11,6 +11,7 @@ import numpy as np
 from splitbed.codecs.klt.coding import WORD_BYTES
 from splitbed.codecs.klt.inter import Before
 from splitbed.codecs.klt.tables import Tables
+from splitbed.codecs.klt.threads import one_thread
 from splitbed.codecs.stage import Array
 from splitbed.errors import NodeError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
@@ -30,11 +31,13 @@ class Intra:
         self.most_bytes = self._plain.size
         self.kept_bytes = tables.nbytes
 
+    @one_thread
     def encode(self, array: Array) -> Array:
         levels = self._transform.coefficients(array)
         data = None if levels is None else self._coder.encode(np.rint(levels, out=levels))
         return np.frombuffer(self._plain.shorter(data, array), np.uint8)
 
+    @one_thread
     def decode(self, array: Array) -> Array:
         data = array.tobytes()
         if self._plain.is_so(data):
@@ -61,6 +64,7 @@ class Inter:
         self.most_bytes = HEAD_BYTES + self._plain.size
         self.kept_bytes = tables.nbytes
 
+    @one_thread
     def encode(self, array: Array) -> Array:
         coefficients = self._transform.coefficients(array)
         how, data = 0, None
@@ -74,6 +78,7 @@ class Inter:
         self._sent_crc = zlib.crc32(data, self._sent_crc)
         return np.frombuffer(data, np.uint8)
 
+    @one_thread
     def decode(self, array: Array) -> Array:
         data = array.tobytes()
         head, rest = int.from_bytes(data[:HEAD_BYTES], "little"), data[HEAD_BYTES:]

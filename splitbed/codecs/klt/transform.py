@@ -12,7 +12,7 @@ range would bias every zero upwards, which the next layer adds up.
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -252,17 +252,6 @@ class Transform:
         values = (components.T @ self.back.T).T if self.layout.last else self.back @ components
         values += self.mean
         return self.layout.together(values)
-
-
-@cache
-def one_thread() -> None:
-    """Have the matrix products of this process on one thread each, as other codecs' work is.
-
-    They are short: threads that wait for one another take ten times as long on a busy processor.
-    """
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1, user_api="blas")
 
 
 def _size(values: Floats) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.offline.bd import bd_rows, best_anchor, told
 from orchestrator.offline.codecs_page import codecs_table
 from orchestrator.offline.curves import anchor_curve, curve_of, ladder
@@ -23,6 +24,7 @@ from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.metrics.bd_rate import pareto
 from splitbed.runtime.session import PartSession
+from tests.graphs import models
 
 FRAMES = 3
 
@@ -295,3 +297,18 @@ def test_the_table_of_codecs_is_made_of_its_folder(folder: Path) -> None:
     assert len(lines) == len({row["curve"] for row in rows(folder)} - {""})
     (raw,) = (line for line in lines if "`raw`" in line)
     assert "| 0.000 |" in raw
+
+
+def test_a_model_of_no_pictures_is_measured_on_as_much_seeded_noise_as_was_asked(
+    tmp_path: Path,
+) -> None:
+    file = models.save(models.residual(), tmp_path / "residual.onnx")
+    with pooled(asked(model=str(file), split="all", runs=4)) as pool:
+        model = pool.local.model
+        inputs = [one.tensors[model.graph.inputs[0].name] for one in model.inputs]
+        calibration = calibration_inputs(asked(), model, 40)
+        assert pool.frames == (4,) and [one["name"] for one in model.facts.plain()["inputs"]] == [
+            one.name for one in model.inputs
+        ]
+    assert len({array.tobytes() for array in inputs}) == 4
+    assert not {one.name for one in calibration} & {one.name for one in model.inputs}

@@ -1,0 +1,43 @@
+"""Codecs whose matrix products are on one thread leave those of the program as they were."""
+
+from collections.abc import Iterator
+
+import pytest
+from threadpoolctl import ThreadpoolController
+
+from splitbed.codecs import codec_named
+from splitbed.codecs.fitting import fit
+from splitbed.codecs.klt.threads import one_thread
+from splitbed.codecs.stage import Setting
+from tests.codecs.coding import NAME, feature_map, info_of
+
+BLAS = ThreadpoolController().select(user_api="blas")
+
+
+def threads() -> list[int]:
+    return [one["num_threads"] for one in BLAS.info()]
+
+
+@pytest.fixture
+def of_two() -> Iterator[list[int]]:
+    with BLAS.limit(limits=2):
+        yield threads()
+
+
+def test_coding_leaves_the_program_its_threads(of_two: list[int]) -> None:
+    array = feature_map(1, 4, 9, 7)
+    tables = fit(codec_named("klt"), [info_of(array)], [{NAME: array}], Setting())
+    coder = codec_named("klt").bind([info_of(array)], Setting(tables=tables))
+    coder.decode(coder.encode({NAME: array}))
+    assert threads() == of_two
+
+
+def test_the_last_to_leave_gives_them_back(of_two: list[int]) -> None:
+    assert 2 in of_two
+    first, second = one_thread, one_thread
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(threads()) == {1}
+    second.__exit__(None, None, None)
+    assert threads() == of_two
