@@ -101,7 +101,10 @@ def _measure(
             f"{local.model.name} takes no picture or sound, and is measured on seeded noise: what "
             "codecs make of that says little of what they make of real inputs"
         )
-    _say(f"running the whole model on {len(local.model.inputs)} frames")
+    count, due = sum(pool.frames), config.least_runs * len(pool.frames)
+    frames = "1 frame" if count == 1 else f"{count} frames"
+    more = "" if count >= due else f", all there are of {due}: --input names others"
+    _say(f"running the whole model on {frames}{more}")
     bench = Bench(config, local, pool)
     asked = {
         "asked": config.model_dump(mode="json"),

@@ -100,6 +100,7 @@ def test_a_notebook_completes_and_explains_every_option(name: str) -> None:
         ("sweep shapesnet", "(shapesnet): a model is given as --model NAME or --model FILE\n"),
         ("sweep --modle shapesnet", "No such option: --modle (Possible options: --model)\n"),
         ("sweep --nonsense", "No such option: --nonsense\n"),
+        ("rd --frames 1", "'--frames': Input should be greater than or equal to 3\n"),
         ("codecs zstd", "unexpected extra argument(s) (zstd)\n"),
     ],
 )
