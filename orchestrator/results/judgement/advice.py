@@ -18,6 +18,7 @@ from orchestrator.results.judgement.accuracy import (
 )
 from orchestrator.results.judgement.choice import Choice, choices, interval_of_gain
 from orchestrator.results.judgement.compression import compression_needed, without_data_ms
+from orchestrator.results.judgement.finer import finer_advice
 from orchestrator.results.judgement.load import load_advice
 from orchestrator.results.judgement.throughput import frames_advice
 from orchestrator.results.judgement.trust import trust
@@ -51,6 +52,7 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
     said += frames_advice(chosen)
     said += load_advice(table)
     said += undecided(table, chosen)
+    said += finer_advice(table, chosen)
     said += _uncompressed_anchor(table)
     said += untrained(table)
     return said + trust(table)

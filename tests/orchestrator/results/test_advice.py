@@ -145,3 +145,30 @@ def test_a_row_of_an_earlier_version_does_not_say_how_many_inputs(folder: RunFol
     add_cell(folder, "1:1", [50] * 3)
     (row,) = rows(folder)
     assert (row.accuracy, row.accuracy_frames) == (0.8, None)
+
+
+@pytest.mark.parametrize(
+    ("codec", "finer"),
+    [
+        ("klt:100", "klt:60"),
+        ("klt", "klt:60"),
+        ("jpeg:75,444", "jpeg:90,444"),
+        ("avc:32+zstd", "avc:27+zstd"),
+        ("klt:30", None),
+        ("int8", None),
+        ("no-longer-here:3", None),
+    ],
+)
+def test_where_a_split_loses_a_little_too_much_the_next_finer_step_is_told(
+    codec: str, finer: str | None
+) -> None:
+    lost = {"codec": codec, "lossless": False, "accuracy_drop": 0.011, "max_drop": 0.01}
+    ends = {"accuracy_drop_low": 0.004, "accuracy_drop_high": 0.02, "accuracy": 0.77}
+    said = [one for one in advice([made_row(**lost | ends)]) if "A little more" in one]
+    assert len(said) == (finer is not None)
+    if finer:
+        assert f"as {codec} loses 0.011, and {finer} is finer. --target-drop 0.01 finds" in said[0]
+    for drop in (0.009, 0.021):
+        assert "A little more" not in "".join(
+            advice([made_row(**lost | ends | {"accuracy_drop": drop})])
+        )
