@@ -57,7 +57,7 @@ def facts(a: Measured, b: Measured) -> Iterator[Fact]:
 
 
 def tables(a: Mapping[str, str], b: Mapping[str, str]) -> Iterator[Fact]:
-    """The sha256 of what codecs were fitted to, of each stage and tensor that both have."""
+    """The sha256 of what codecs were fitted to, of each cut, stage and tensor that both have."""
     for name in sorted(a.keys() & b.keys()):
         yield _equal(f"tables of {name} sha256", a[name], b[name])
 

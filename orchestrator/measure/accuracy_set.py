@@ -18,8 +18,7 @@ from orchestrator.measure.calibration import Identity, identity, searched_inputs
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
-from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known, SweptModel
 from splitbed.errors import SplitbedError
 from splitbed.flow import Span
 from splitbed.graphs.parts import Part, extract, extract_part, write_portable
@@ -78,7 +77,7 @@ class AccuracySet:
         self.judge = Judge(model, whole, self.inputs)
 
     def coded(
-        self, asked: Iterable[Configuration], known: Setting
+        self, asked: Iterable[Configuration], known: Known
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
         once = {one.coding: one for one in asked if not one.lossless}
@@ -102,7 +101,7 @@ class AccuracySet:
         self,
         asked_parts: Sequence[_Part],
         own: Sequence[Configuration],
-        known: Setting,
+        known: Known,
     ) -> dict[Coding, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
         told = {one.coding: self._seen(one) for one in own}
@@ -126,7 +125,7 @@ class AccuracySet:
         return found
 
     def _coders(
-        self, own: Sequence[Configuration], known: Setting
+        self, own: Sequence[Configuration], known: Known
     ) -> dict[Coding, dict[int, Crossing]]:
         coders = {}
         for asked in own:
@@ -138,7 +137,7 @@ class AccuracySet:
                 self._note(f"{asked.words}: {error}")
         return coders
 
-    def _there(self, k: int, codec: str, known: Setting) -> Crossing:
+    def _there(self, k: int, codec: str, known: Known) -> Crossing:
         """What a codec makes of what crosses a cut, as the node that gets it has it."""
         encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
         return lambda crossing: decoder.decode(encoder.encode(crossing))

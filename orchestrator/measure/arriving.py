@@ -22,8 +22,8 @@ from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.loader import Loader, Placed
+from orchestrator.testbed.model import Known
 from orchestrator.testbed.testbed import Testbed
-from splitbed.codecs.stage import Setting
 from splitbed.flow import Span
 from splitbed.graphs.parts import Part
 from splitbed.model_coders import coder_named
@@ -160,5 +160,5 @@ class Arriving:
         n = self._bed.model.graph.n
         asked = Configuration(n, n, DEVICE_ANCHOR, NOTHING, link)
         self._numbers += 1
-        ways = assignment_messages(self._numbers, asked, self._bed.model, Setting())
+        ways = assignment_messages(self._numbers, asked, self._bed.model, Known())
         self._bed.pair.assign(ways, ())

@@ -16,8 +16,7 @@ from orchestrator.measure.frames import finite
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.testbed.model import SweptModel
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known, SweptModel
 from splitbed.tasks.boxes import write_boxes
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import Tensors
@@ -40,7 +39,7 @@ class Judging:
         self,
         frames: Callable[[], AccuracySet],
         asked: Sequence[Configuration],
-        known: Setting,
+        known: Known,
     ) -> None:
         """Judge every split with a lossy codec, where there is one, on the `frames`."""
         asked = [one for one in asked if one.coding not in self._coded]

@@ -34,9 +34,9 @@ from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.local import LocalModel
+from orchestrator.testbed.model import Known
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
-from splitbed.codecs.stage import Setting
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 Remeasure = Literal["invalid"]
@@ -44,7 +44,7 @@ Remeasure = Literal["invalid"]
 
 
 Predicting = Callable[
-    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell], Setting],
+    [SweepConfig, LocalModel, Callable[[str], None], Profile, Sequence[Cell], Known],
     Mapping[str, Prediction],
 ]
 """Predicts the times of cells from a profile, by their keys; is told what to say meanwhile."""

@@ -27,9 +27,9 @@ from orchestrator.offline.curves import curve_of, expanded
 from orchestrator.offline.pool import Pool
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
+from orchestrator.testbed.model import Known
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
-from splitbed.codecs.stage import Setting
 from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import extract
 from splitbed.metrics.resampling import mean_of
@@ -159,7 +159,7 @@ class Bench:
         n = self._model.graph.n
         self.whole = self._point(Configuration(n, n, DEVICE_ANCHOR, NOTHING), taken, shared)
 
-    def points(self, setups: Sequence[Configuration], known: Setting) -> Iterator[RatePoint]:
+    def points(self, setups: Sequence[Configuration], known: Known) -> Iterator[RatePoint]:
         """A point of each, in order of the cuts; those of one cut share the times of its parts."""
         for k in dict.fromkeys(setup.k for setup in setups):
             here = [_Measured(setup) for setup in setups if setup.k == k]
@@ -167,7 +167,7 @@ class Bench:
             for one in here:
                 yield one.failed or self._point(one.setup, one.taken, shared)
 
-    def _measure(self, k: int, here: Sequence["_Measured"], known: Setting) -> "_Taken":
+    def _measure(self, k: int, here: Sequence["_Measured"], known: Known) -> "_Taken":
         """Run every frame through part 1 once, then through each codec and part 2.
 
         What the parts took, whose work is the same whatever the codec.
@@ -195,7 +195,7 @@ class Bench:
                         one.taken.end(nbytes_of(encoded), self._model.info.result_of(outputs))
         return shared
 
-    def _begin(self, k: int, one: "_Measured", known: Setting) -> None:
+    def _begin(self, k: int, one: "_Measured", known: Known) -> None:
         """New coders: a video is coded without what is known of the one before."""
         if not one.failed:
             with one.failing():

@@ -26,10 +26,9 @@ from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel
-from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.model import Known, SweptModel
 from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
-from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 from splitbed.graphs.mincut import Dag, dag_of
@@ -159,7 +158,7 @@ def take_facts(
     local: LocalModel,
     profile: Profile,
     note: Callable[[str], None],
-    known: Setting | None = None,
+    known: Known | None = None,
     *,
     judge: bool = True,
     setups: Sequence[Configuration] | None = None,
@@ -211,7 +210,7 @@ def _check_profile(profile: Profile, model: SweptModel, crossing: Collection[int
 class _Bench:
     """Measures options on one model; what crosses the last cut is held."""
 
-    def __init__(self, local: LocalModel, known: Setting, rounds: int) -> None:
+    def __init__(self, local: LocalModel, known: Known, rounds: int) -> None:
         self._local, self._model, self._setting = local, local.model, known
         self._rounds = rounds
         self._crossing: dict[tuple[int, int], list[Tensors]] = {}

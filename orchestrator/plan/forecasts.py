@@ -22,7 +22,7 @@ from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.prediction import Predictor
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.local import LocalModel
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known
 
 STEADY = Errors(0.97, 1.06)
 """Of the network, over a link that drops and delays nothing at random …"""
@@ -40,7 +40,7 @@ def forecasts(
     note: Callable[[str], None],
     profile: Profile,
     cells: Sequence[Cell],
-    known: Setting,
+    known: Known,
 ) -> Mapping[str, Prediction]:
     """Of each cell, by its key. Raises UsageError for codecs that cannot be."""
     asked = {(one.cuts, one.coding): one for one in (cell.configuration for cell in cells)}

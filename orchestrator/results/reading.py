@@ -215,7 +215,10 @@ def _calibration(path: Path) -> tuple[tuple[InputFacts, ...], dict[str, str]]:
     try:
         held = json.loads(json_text(file))
         rows = held.get("tables", ())  # earlier versions fitted nothing
-        tables = {f"{one['stage']} for {one['tensor']}": str(one["sha256"]) for one in rows}
+        tables = {
+            f"{one['stage']} for {one['tensor']} at cut {one['cut']}": str(one["sha256"])
+            for one in rows
+        }
         return tuple(map(InputFacts.from_plain, held["frames"])), tables
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UsageError(

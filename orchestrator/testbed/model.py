@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec import structs
@@ -18,7 +18,7 @@ from orchestrator.testbed.model_file import (
 )
 from splitbed.codecs import codec_named
 from splitbed.codecs.codec import Coder
-from splitbed.codecs.stage import Setting
+from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.flow import Span
 from splitbed.graphs.graph import Graph
@@ -31,6 +31,31 @@ from splitbed.zoo import AnchorModel
 
 SAID_OF_FILES = ("classification", "image", "super-resolution", "transcript")
 """Tasks of files, whose outputs need not be what is said."""
+
+
+Fitted = tuple[int, str, str]
+"""A cut, a stage as ``Setting.tables`` has it, and a tensor: one may cross several cuts."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was found of calibration frames, for codecs of all cuts."""
+
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    tables: Mapping[Fitted, bytes] = field(default_factory=dict)
+    unfitted: Mapping[Fitted, str] = field(default_factory=dict)
+
+    def at(
+        self, k: int, channels_last: bool = False, picture: PictureRecipe | None = None
+    ) -> Setting:
+        """What a codec is told of the cut after `k` layers."""
+        return Setting(
+            self.ranges,
+            channels_last,
+            picture,
+            tables={key[1:]: table for key, table in self.tables.items() if key[0] == k},
+            unfitted={key[1:]: why for key, why in self.unfitted.items() if key[0] == k},
+        )
 
 
 @dataclass(frozen=True)
@@ -109,9 +134,9 @@ class SweptModel:
         outputs = self.graph.outputs
         return image_recipe(outputs[0]) if k == self.graph.n and len(outputs) == 1 else None
 
-    def coder(self, k: int, codec: str, known: Setting) -> Coder:
+    def coder(self, k: int, codec: str, known: Known) -> Coder:
         """A codec, new, bound to what crosses a cut: of cut 0, the input. Raises UsageError."""
-        setting = replace(known, channels_last=self.channels_last, picture=self.picture_at(k))
+        setting = known.at(k, self.channels_last, self.picture_at(k))
         return codec_named(codec).bind(self.graph.cuts[k].tensors, setting)
 
 

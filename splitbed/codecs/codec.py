@@ -69,11 +69,16 @@ class NamedKind:
         # a stage of a user's package need not say so
         return cast(FittedKind, self.kind) if getattr(self.kind, "fitted", False) else None
 
+    @property
+    def key(self) -> str:
+        """Its word in ``Setting.tables``, the usual number said: `klt` is `klt:100`."""
+        return self.at(self.dial.usual) if self.dial else self.word
+
     def table(self, info: TensorInfo, setting: Setting) -> bytes | None:
         """What it was fitted to, of `info`; UsageError where it had to be and was not."""
-        table = setting.tables.get((self.word, info.name))
+        table = setting.tables.get((self.key, info.name))
         if table is None and self.fitted and self.fitted.takes(info):
-            why = setting.unfitted.get((self.word, info.name), "calibrate it with frames first")
+            why = setting.unfitted.get((self.key, info.name), "calibrate it with frames first")
             raise UsageError(f"it was not fitted to what crosses: {why}")
         return table
 
@@ -152,6 +157,11 @@ class Codec:
     def dial(self) -> Dial | None:
         """What it trades rate for accuracy with, of the first stage where that is left open."""
         return next((stage.dial for stage in self.stages if stage.dial), None)
+
+    @property
+    def said(self) -> str:
+        """Its name with all that it is fitted by said: of `klt+zstd`, `klt:100+zstd`."""
+        return "+".join(one.key if one.fitted else one.word for one in self.stages) or self.name
 
     def at(self, step: int) -> str:
         """Its name with its dial there; as it is where there is none."""

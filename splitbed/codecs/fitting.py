@@ -9,7 +9,7 @@ from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import TensorInfo, Tensors
 
 Tables = Mapping[tuple[str, str], bytes]
-"""By the stage, as a codec's name has it, and the tensor's name."""
+"""By the stage, as a codec's name has it with its number said, and the tensor's name."""
 
 
 def takes(codec: Codec, info: TensorInfo) -> bool:
@@ -39,7 +39,7 @@ def fit(
     if not frames:
         raise UsageError(f"{codec.name} cannot be fitted without a frame: give one or more")
     return {
-        (first.word, info.name): _fitted(
+        (first.key, info.name): _fitted(
             first, info, frames, setting, (sensitivity or {}).get(info.name)
         )
         for info in infos
@@ -50,7 +50,7 @@ def fit(
 def needed(codec: Codec, infos: Sequence[TensorInfo]) -> list[tuple[str, str]]:
     """The keys of the tables that it needs of the tensors ``infos``."""
     return [
-        (stage.word, info.name)
+        (stage.key, info.name)
         for stage in codec.stages
         for info in infos
         if stage.fitted and stage.fitted.takes(info)

@@ -34,9 +34,9 @@ class Setting:
     (TFLite), else at axis 1 (ONNX); a tensor of fewer than three dimensions has them last.
     ``picture`` is given where the tensor is a model's input and was made of a picture.
     ``most_bytes`` is given where a size of the tensor is -1: the most that the stage before makes.
-    ``tables`` are what stages were fitted to, by the stage as a codec's name has it and the
-    tensor's name; ``table`` are those of the stage and the tensor that are bound.  ``unfitted``
-    says where there are none because fitting failed, and why.
+    ``tables`` are what stages were fitted to, by the stage as a codec's name has it, with its
+    number said, and the tensor's name; ``table`` are those of the stage and the tensor that are
+    bound.  ``unfitted`` says where there are none because fitting failed, and why.
     """
 
     ranges: Mapping[str, Range] = field(default_factory=dict)

@@ -12,11 +12,10 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.parts import Parts
-from orchestrator.testbed.model import SweptModel, load_model
+from orchestrator.testbed.model import Known, SweptModel, load_model
 from orchestrator.testbed.node_process import local_nodes
 from orchestrator.testbed.pair import Pair
 from orchestrator.testbed.scratch import scratch
-from splitbed.codecs.stage import Setting
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import tensors_of
 from tests.node.loopback import FRAME_S, free_port, loopback_link
@@ -93,7 +92,7 @@ def test_what_ue_b_sees_is_what_was_judged_without_a_link(
 ) -> None:
     model, records = called
     frames = AccuracySet(CONFIG, model, lambda: None, lambda _: None)
-    for asked, coded in frames.coded(records, Setting()):
+    for asked, coded in frames.coded(records, Known()):
         for place, record in enumerate(records[asked]):
             seen, judged = tensors_of(record.result)["pixels"], coded.results[place]["pixels"]
             assert np.array_equal(seen, judged)

@@ -24,8 +24,8 @@ from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.loading.parts import Parts
+from orchestrator.testbed.model import Known
 from orchestrator.testbed.node_process import NodeProcess
-from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.onnx.parts import check_received
@@ -190,7 +190,7 @@ def test_a_part_that_came_encoded_is_judged_as_it_came(
     parts.assign(asked)
     record = shared.pair.run_frame(0, 0, FRAME_S, parts.assignment(asked))
     frames = AccuracySet(config, shared.model, lambda: None, lambda _: None)
-    judged = dict(frames.coded([asked], Setting()))
+    judged = dict(frames.coded([asked], Known()))
     if lossless:
         assert not judged
         assert _difference(shared, record) < 1e-6

@@ -14,10 +14,9 @@ from orchestrator.ask.grid import configurations
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.parts import Parts
-from orchestrator.testbed.model import SweptModel, load_model
+from orchestrator.testbed.model import Known, SweptModel, load_model
 from orchestrator.testbed.pair import Pair
 from orchestrator.testbed.scratch import scratch
-from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.wire import max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, LAYERS, loopback_nodes, small_model
@@ -71,7 +70,7 @@ def test_the_ue_runs_it_where_it_runs_all_layers(
         assert differs < 1e-6
         return
     frames = AccuracySet(config, model, lambda: None, lambda _: None)
-    judged = dict(frames.coded([asked], Setting()))[asked]
+    judged = dict(frames.coded([asked], Known()))[asked]
     assert differs > 1e-4
     assert judged.difference(0, tensors_of(record.result)) == pytest.approx(0, abs=1e-6)
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.calibration import calibrate
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known
 from splitbed.errors import NodeError
 from tests.node.loopback import Splits, loopback_pair
 
@@ -36,10 +36,10 @@ def test_tables_that_are_absent_or_of_another_map_are_refused_by_name(splits: Sp
     known = splits.parts.known
     ((key, table),) = known.tables.items()
     for tables, why in (({}, "was not fitted"), ({key: table[:-9]}, CODEC), ({key: b"x"}, CODEC)):
-        splits.parts.known = Setting(tables=tables)
+        splits.parts.known = Known(tables=tables)
         with pytest.raises(NodeError, match=f"cannot use {CODEC}: .*{why}"):
             splits.load(CUT, CODEC)
-    splits.parts.known = Setting(unfitted={key: "its values are NaN"})
+    splits.parts.known = Known(unfitted={key: "its values are NaN"})
     with pytest.raises(NodeError, match=f"cannot use {CODEC}: its values are NaN"):
         splits.load(CUT, CODEC)
     splits.parts.known = known

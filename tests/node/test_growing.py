@@ -14,6 +14,7 @@ from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed import testbed as beds
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.local import local_model
+from orchestrator.testbed.model import Known
 from orchestrator.transit.begun import begin
 from orchestrator.transit.growth import growing as growings
 from orchestrator.transit.growth.growing import Growing, Growth
@@ -21,7 +22,6 @@ from orchestrator.transit.growth.journal import GrowthJournal
 from orchestrator.transit.growth.record import SplitRecord, record_of
 from orchestrator.transit.growth.row import GROWING, WHOLE, rows_of
 from orchestrator.transit.growth.run import growing_splits, growth_config, known_of
-from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, loopback_link, loopback_pair, proved_as_asked, small_model
@@ -44,7 +44,7 @@ def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Growing]:
             }
         )
         bed = beds.Testbed(model, loopback_link(), pair, Interruption())
-        yield Growing(bed, config, growing_splits(config, model), Setting())
+        yield Growing(bed, config, growing_splits(config, model), Known())
 
 
 @pytest.fixture(scope="module")

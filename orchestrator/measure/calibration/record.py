@@ -1,18 +1,19 @@
 """What a calibration came to, as it is kept with a run.
 
-calibration.json     the model, the frames, ranges by tensor, and which tables are of which stage
+calibration.json     the model, the frames, ranges by tensor, and which tables are of what
 tables/SHA256        what a stage was fitted to
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.results.run_folder import CALIBRATION_FILE, RunFolder
+from orchestrator.testbed.model import Fitted, Known
 from splitbed.codecs import codec_named
 from splitbed.codecs.calibration import from_json, to_json
 from splitbed.codecs.fitting import digest, needed
-from splitbed.codecs.stage import Setting
 from splitbed.errors import RunError
 from splitbed.graphs.graph import Cut
 
@@ -25,15 +26,15 @@ class Calibration:
 
     model: str | None = None
     frames: tuple[dict[str, str], ...] = ()
-    known: Setting = field(default_factory=Setting)
+    known: Known = field(default_factory=Known)
 
-    def serves(self, cut: Cut, name: str) -> bool:
-        """Whether it has what a codec needs at a cut."""
+    def serves(self, k: int, cut: Cut, name: str) -> bool:
+        """Whether it has what a codec needs at a cut, that after `k` layers."""
         codec = codec_named(name)
         floating = [info.name for info in cut.tensors if info.datatype.startswith("FP")]
-        tables = needed(codec, cut.tensors)
+        tables = {(k, *one) for one in needed(codec, cut.tensors)}
         return (not codec.calibrated or set(floating) <= self.known.ranges.keys()) and (
-            set(tables) <= self.known.tables.keys()
+            tables <= self.known.tables.keys()
         )
 
     def and_also(self, other: "Calibration") -> "Calibration":
@@ -41,7 +42,7 @@ class Calibration:
         return Calibration(
             self.model,
             (*self.frames, *(one for one in other.frames if one not in self.frames)),
-            Setting(
+            Known(
                 {**other.known.ranges, **self.known.ranges},
                 tables={**other.known.tables, **self.known.tables},
                 unfitted={**self.known.unfitted, **other.known.unfitted},
@@ -53,8 +54,8 @@ class Calibration:
         if not self.frames:
             return
         rows = [
-            {"stage": stage, "tensor": tensor, "sha256": folder.keep_tables(table)}
-            for (stage, tensor), table in self.known.tables.items()
+            {"cut": k, "stage": stage, "tensor": tensor, "sha256": folder.keep_tables(table)}
+            for (k, stage, tensor), table in self.known.tables.items()
         ]
         told = {
             "model": self.model,
@@ -84,20 +85,20 @@ def read_calibration(folder: RunFolder, model: str | None) -> Calibration:
         return Calibration(
             model,
             tuple(held["frames"]),
-            Setting(ranges, tables=dict(_tables(folder, held.get("tables", ())))),
+            Known(ranges, tables=dict(_tables(folder, held.get("tables", ())))),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RunError(f"the run's calibration cannot be read: {error}; start a new run") from None
 
 
-def _tables(
-    folder: RunFolder, rows: Iterable[Mapping[str, str]]
-) -> Iterable[tuple[tuple[str, str], bytes]]:
-    for row in list(rows)[:MOST_TABLES]:
+def _tables(folder: RunFolder, rows: Sequence[Mapping[str, Any]]) -> Iterable[tuple[Fitted, bytes]]:
+    if len(rows) > MOST_TABLES:
+        raise ValueError(f"it names {len(rows)} tables, and {MOST_TABLES} are the most")
+    for row in rows:
         table = folder.read_tables(row["sha256"])
         if digest(table) != row["sha256"]:
             raise RunError(
                 f"the tables of {row['stage']} for {row['tensor']} in {folder.path} are not those "
                 f"of sha256 {row['sha256']}: have them from a backup, or start a new run"
             )
-        yield (row["stage"], row["tensor"]), table
+        yield (int(row["cut"]), row["stage"], row["tensor"]), table

@@ -18,7 +18,7 @@ from orchestrator.measure.calibration.record import Calibration, read_calibratio
 from orchestrator.measure.calibration.sensitivities import Sensitivities
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.inputs import ModelInput
-from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.model import Fitted, Known, SweptModel
 from splitbed.codecs import Codec, codec_named
 from splitbed.codecs.calibration import calibrated, channel_axis
 from splitbed.codecs.fitting import fit, needed, takes
@@ -65,7 +65,7 @@ def _check_same(
     """Raise RunError where a codec that is not calibrated anew would be on other frames."""
     told = {identity_of(one) for one in before.frames}
     for k, name in dict.fromkeys(coding):
-        if not before.serves(model.graph.cuts[k], name):
+        if not before.serves(k, model.graph.cuts[k], name):
             continue
         if seen(config, model, k, name) - told:
             what = f"--calibration {config.calibration}" if config.calibration else "the input"
@@ -95,8 +95,8 @@ class Calibrator:
     def told(self, coding: Coding) -> Calibration:
         """As :func:`calibrate`, with what was asked for before."""
         needing: dict[int, list[str]] = {}
-        for k, name in dict.fromkeys(coding):
-            if not self._found.serves(self._model.graph.cuts[k], name):
+        for k, name in dict.fromkeys((k, codec_named(name).said) for k, name in coding):
+            if not self._found.serves(k, self._model.graph.cuts[k], name):
                 needing.setdefault(k, []).append(name)
         for k, names in needing.items():
             if self._cut is None or self._cut.k != k:
@@ -131,8 +131,8 @@ class _Cut:
         self._run(chain(few, *many.values()))
         ranges = self._ranges(few) if any(one.calibrated for one in codecs) else {}
         weights, missing = self._weights(codecs, few)
-        tables: dict[tuple[str, str], bytes] = {}
-        unfitted: dict[tuple[str, str], str] = {}
+        tables: dict[Fitted, bytes] = {}
+        unfitted: dict[Fitted, str] = {}
         for codec in (one for one in codecs if one.fitted):
             self._check()
             try:
@@ -141,9 +141,9 @@ class _Cut:
                 tables |= self._tables(codec, self._of(many[codec.name]), weights)
             except SplitbedError as error:  # the cells that need them will say it, too
                 self._note(f"{self._cut.name}: {error}")
-                unfitted |= dict.fromkeys(needed(codec, self._cut.tensors), str(error))
+                unfitted |= {(self.k, *one): str(error) for one in needed(codec, self._cut.tensors)}
         frames = tuple(one.facts() for one in self._used.values())
-        return Calibration(None, frames, Setting(ranges, tables=tables, unfitted=unfitted))
+        return Calibration(None, frames, Known(ranges, tables, unfitted))
 
     def _tell(
         self,
@@ -206,9 +206,10 @@ class _Cut:
 
     def _tables(
         self, codec: Codec, frames: Sequence[Tensors], weights: Mapping[str, Floats]
-    ) -> dict[tuple[str, str], bytes]:
+    ) -> dict[Fitted, bytes]:
         setting = Setting(
             channels_last=self._model.channels_last, picture=self._model.picture_at(self.k)
         )
         own = weights if codec.weighted else {}
-        return fit(codec, self._cut.tensors, frames, setting, own)
+        found = fit(codec, self._cut.tensors, frames, setting, own)
+        return {(self.k, *one): table for one, table in found.items()}

@@ -20,9 +20,9 @@ from orchestrator.results.judgement.accuracy import drawn, is_fit
 from orchestrator.results.judgement.raced_question import RacedQuestion
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import PredictedCell
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known
 
-Forecast = Callable[[Profile, Sequence[Cell], Setting], Mapping[str, Prediction]]
+Forecast = Callable[[Profile, Sequence[Cell], Known], Mapping[str, Prediction]]
 """What a profile says of cells whose codecs have such a setting, by the cells' keys."""
 
 END_S = 6.0

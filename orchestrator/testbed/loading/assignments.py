@@ -7,10 +7,9 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.ask.itinerary import crossings
 from orchestrator.testbed.loading.queues import queues_of
-from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.model import Known, SweptModel
 from splitbed.codecs import codec_named
 from splitbed.codecs.fitting import digest
-from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError
 from splitbed.flow import Itinerary
 from splitbed.node.model_info import ModelInfo, model_message
@@ -23,7 +22,7 @@ def assignment_messages(
     first: int,
     asked: Configuration,
     model: SweptModel,
-    known: Setting,
+    known: Known,
     *,
     clients: bool = False,
 ) -> list[nodes_pb2.Assignment]:
@@ -47,12 +46,13 @@ def assignment_messages(
 
 
 def _hops(
-    stations: Itinerary, asked: Configuration, model: SweptModel, known: Setting
+    stations: Itinerary, asked: Configuration, model: SweptModel, known: Known
 ) -> Iterator[nodes_pb2.Hop]:
     for station, (name, cut) in zip(stations, crossings(asked.flow, stations), strict=False):
         tensors = [one.name for one in model.graph.cuts[cut].tensors]
-        stages = codec_named(station.gives).words if station.gives else ()
-        for (stage, tensor), why in known.unfitted.items():
+        stages = [one.key for one in codec_named(station.gives).stages] if station.gives else ()
+        setting = known.at(cut)
+        for (stage, tensor), why in setting.unfitted.items():
             if stage in stages and tensor in tensors:
                 raise NodeError(f"cannot use {station.gives}: {why}")
         picture = model.picture_at(cut)
@@ -72,7 +72,7 @@ def _hops(
             ],
             tables=[
                 nodes_pb2.FittedTables(stage=stage, tensor=tensor, tables=table)
-                for (stage, tensor), table in known.tables.items()
+                for (stage, tensor), table in setting.tables.items()
                 if stage in stages and tensor in tensors
             ],
         )

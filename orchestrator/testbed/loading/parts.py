@@ -18,9 +18,8 @@ from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.at_once import at_once
 from orchestrator.testbed.loading.loader import Loader, Placed
-from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.model import Known, SweptModel
 from orchestrator.testbed.pair import Pair
-from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.v1 import nodes_pb2
 
@@ -93,7 +92,7 @@ class Parts:
         threads = {"ue": config.ue_threads, "edge": config.edge_threads}
         self._loader = Loader(pair, model, {name: threads[kind_of(name)] for name in pair.nodes})
         self._loader.coder = config.part_coder
-        self.known = Setting()
+        self.known = Known()
         self.full_ms: float | None = None
         self.batch_off: float | None = None
         """How far parts that run frames together are off from each alone, as assigned last."""

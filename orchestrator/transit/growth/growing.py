@@ -25,9 +25,9 @@ from orchestrator.results.records import MachineRecord, ProofRecord
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.loading.parts import SPARE_SESSIONS
+from orchestrator.testbed.model import Known
 from orchestrator.testbed.testbed import Testbed
 from orchestrator.transit.inferring import Inferring
-from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, RunError
 from splitbed.flow import Span
 from splitbed.timeline import NS_PER_MS, Timeline
@@ -88,7 +88,7 @@ class Growing:
         bed: Testbed,
         config: SweepConfig,
         splits: Sequence[Configuration],
-        known: Setting,
+        known: Known,
     ) -> None:
         self._bed, self._config, self._splits, self._known = bed, config, splits, known
         threads = {"ue": config.ue_threads, "edge": config.edge_threads}

@@ -17,7 +17,7 @@ from orchestrator.measure.conditions import coded_facts, conditions
 from orchestrator.results.kinds import GROWTH, TransitRecord, read_transit_record
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.testbed.local import local_model
-from orchestrator.testbed.model import SweptModel
+from orchestrator.testbed.model import Known, SweptModel
 from orchestrator.testbed.site import checked_site
 from orchestrator.testbed.testbed import testbed
 from orchestrator.transit.begun import begin, going_on, measure_under
@@ -27,7 +27,6 @@ from orchestrator.transit.growth.record import SplitRecord, record_of
 from orchestrator.transit.growth.row import GROWING, WHOLE, GrowthRow
 from orchestrator.transit.outcome import Outcome, Told
 from splitbed.codecs import codec_named
-from splitbed.codecs.stage import Setting
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY
 
@@ -91,7 +90,7 @@ def _judge(
     config: SweepConfig,
     model: SweptModel,
     splits: Sequence[Configuration],
-    known: Setting,
+    known: Known,
     journal: GrowthJournal,
     told: Told,
 ) -> None:
@@ -136,7 +135,7 @@ def known_of(
     splits: Sequence[Configuration],
     folder: RunFolder,
     told: Told = lambda _: None,
-) -> Setting:
+) -> Known:
     """Those of what crosses, as far as codecs need them."""
     coding = [each for one in splits for each in one.coding]
     return calibrate(config, model, coding, folder=folder, note=told).known

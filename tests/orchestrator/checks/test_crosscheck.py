@@ -241,11 +241,12 @@ def test_codecs_that_were_fitted_to_other_tables_are_told(tmp_path: Path, elsewh
     conditions = {"conditions": {"ue": NODE | cpu, "edge": NODE}}
     a, b = made_run(tmp_path / "a"), made_run(tmp_path / "b", run=conditions)
     for folder, sha256 in ((a, "1" * 64), (b, "2" * 64)):
-        row = {"stage": "klt:100", "tensor": "x", "sha256": sha256}
+        row = {"cut": 2, "stage": "klt:100", "tensor": "x", "sha256": sha256}
         told = {"frames": [], "ranges": {}, "tables": [row]}
         folder.replace("calibration.json", json.dumps(told))
     found = held(a, b)
-    notes = [note for note in found.notes if "tables of klt:100 for x sha256 differ: 111" in note]
+    tables = "tables of klt:100 for x at cut 2 sha256"
+    notes = [note for note in found.notes if f"{tables} differ: 111" in note]
     # those of other machines are rounded otherwise, which is no fault
     assert bool(notes) == elsewhere
-    assert ("tables of klt:100 for x sha256: " in differing(found)) != elsewhere
+    assert (f"{tables}: " in differing(found)) != elsewhere

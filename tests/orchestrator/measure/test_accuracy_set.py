@@ -11,8 +11,7 @@ from orchestrator.ask.sweep_config import sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet, Coded
 from orchestrator.offline.call import points
 from orchestrator.results.records import Accuracy
-from orchestrator.testbed.model import SweptModel, load_model
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known, SweptModel, load_model
 
 N = 44  # layers of shapesnet
 LOSSY = [
@@ -31,7 +30,7 @@ def test_every_codec_is_judged_once_on_more_frames_than_are_measured(tmp_path: P
     model, frames = loaded(tmp_path, calibration="shapes")
     assert len(model.inputs) == 3
     again = [*LOSSY, *LOSSY, Configuration(19, N, "stage2", "raw")]  # links and paces
-    asked, found = zip(*frames.coded(again, Setting()), strict=True)
+    asked, found = zip(*frames.coded(again, Known()), strict=True)
     assert [one.codec for one in asked] == ["fp16", "avc-inter:40"]
     half, video = (one.accuracy for one in found)
     assert (frames.judge.whole.frames, half.frames, video.frames) == (24, 24, 23)
@@ -50,9 +49,7 @@ def test_what_codes_the_input_before_part_1_is_judged_with_it(tmp_path: Path) ->
     fine = replace(split, codec="fp16", input_codec="raw")
     poor = replace(split, codec="raw", input_codec="avc:50")
     whole = Configuration(N, N, "network anchor", "avc:50", flow="downlink")
-    found = {
-        one: coded.accuracy.drop for one, coded in frames.coded([fine, poor, whole], Setting())
-    }
+    found = {one: coded.accuracy.drop for one, coded in frames.coded([fine, poor, whole], Known())}
     assert found[fine] == pytest.approx(0, abs=0.01)
     assert found[poor] == found[whole]
     assert (found[poor] or 0) > 0.01
@@ -68,7 +65,7 @@ def test_in_a_call_what_the_network_makes_is_coded_again(tmp_path: Path) -> None
     n = model.graph.n
     network = Configuration(n, n, "", "avc:20", flow="call", input_codec="avc:30")
     ue_b = Configuration(0, n, "", "avc:30", flow="call")
-    found = {one: coded.accuracy.more for one, coded in frames.coded([network, ue_b], Setting())}
+    found = {one: coded.accuracy.more for one, coded in frames.coded([network, ue_b], Known())}
     held = {(one.upscaler, one.where): one.psnr_db for one in points(config)}
     assert found[network]["psnr_db"] == pytest.approx(held["espcn", "network"])
     assert found[ue_b]["psnr_db"] == pytest.approx(held["espcn", "ue-b"])
@@ -76,7 +73,7 @@ def test_in_a_call_what_the_network_makes_is_coded_again(tmp_path: Path) -> None
 
 def test_of_few_pictures_a_loss_has_no_interval(tmp_path: Path) -> None:
     _, frames = loaded(tmp_path, accuracy_frames=19)
-    ((_, found),) = frames.coded(LOSSY[:1], Setting())
+    ((_, found),) = frames.coded(LOSSY[:1], Known())
     assert found.accuracy.drop == pytest.approx(0, abs=0.01)
     assert (found.accuracy.drop_low, found.accuracy.drop_high) == (None, None)
 
@@ -93,5 +90,5 @@ def test_codecs_that_cannot_be_are_told_and_left_out(tmp_path: Path) -> None:
     config = sweep_config({"model": "shapesnet", "accuracy_frames": 2})
     frames = AccuracySet(config, load_model(config, tmp_path), lambda: None, told.append)
     uncalibrated = Configuration(19, N, "stage2", "int8")
-    assert [*frames.coded([uncalibrated], Setting())] == []
+    assert [*frames.coded([uncalibrated], Known())] == []
     assert any("int8" in line and "calibrat" in line for line in told)

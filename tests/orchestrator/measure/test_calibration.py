@@ -60,13 +60,44 @@ def test_a_run_that_goes_on_codes_by_the_same_tables(
     first, _ = told_by(config, model, tmp_path / "run")
     (key,) = first.known.tables
     rows = json.loads((tmp_path / "run/calibration.json").read_text())["tables"]
-    assert [(one["stage"], one["tensor"]) for one in rows] == [key]
+    assert [(one["cut"], one["stage"], one["tensor"]) for one in rows] == [key]
     again, notes = told_by(config, model, tmp_path / "run")
     assert again.known.tables == first.known.tables
     assert notes == []
     more, _ = told_by(config, model, tmp_path / "run", [*KLT, (CUT, "klt:200"), (CUT, "int8")])
-    assert more.known.tables.keys() == {key, ("klt:200", key[1])}
-    assert more.known.ranges.keys() == {key[1]}
+    assert more.known.tables.keys() == {key, (CUT, "klt:200", key[2])}
+    assert more.known.ranges.keys() == {key[2]}
+
+
+def test_a_tensor_that_crosses_two_cuts_is_fitted_at_each(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    first, second = ([(k, "klt:100") for k in order] for order in ((2, 3), (3, 2)))
+    both, _ = told_by(config, model, tmp_path / "run", first)
+    (name,) = (one.name for one in model.graph.cuts[2].tensors)
+    tables = [both.known.tables[k, "klt:100", name] for k in (2, 3)]
+    assert tables[0] != tables[1]  # of the skip alone part 2 is otherwise sensitive
+    assert calibrate(config, model, second).known.tables == both.known.tables
+    assert told_by(config, model, tmp_path / "run", second)[0].known.tables == both.known.tables
+
+
+def test_the_usual_number_is_the_same_said_or_not(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    found, notes = told_by(config, model, tmp_path / "run", [(CUT, "klt"), (CUT, "klt:100")])
+    assert [stage for _, stage, _ in found.known.tables] == ["klt:100"]
+    assert sum(one.startswith("fitting ") for one in notes) == 1
+    for codec in ("klt", "klt:100"):
+        model.coder(CUT, codec, found.known)
+
+
+def test_more_tables_than_are_read_are_refused(
+    config: SweepConfig, model: SweptModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_by(config, model, tmp_path / "run")
+    monkeypatch.setattr("orchestrator.measure.calibration.record.MOST_TABLES", 0)
+    with pytest.raises(RunError, match="it names 1 tables, and 0 are the most"):
+        told_by(config, model, tmp_path / "run")
 
 
 def test_frames_that_a_codec_was_fitted_to_are_never_measured(
@@ -185,7 +216,7 @@ def test_where_part_2_cannot_be_run_plain_repairs_it(
     monkeypatch.setattr("orchestrator.measure.calibration.sensitivities.sensitivity", broken)
     both = [*KLT, (CUT, "klt:100,plain")]
     found, notes = told_by(config, model, tmp_path / "run", both)
-    assert [stage for stage, _ in found.known.tables] == [codec_named("klt:100,plain").name]
+    assert [stage for _, stage, _ in found.known.tables] == [codec_named("klt:100,plain").name]
     assert any("ran out of memory" in one and "klt:100,plain" in one for one in notes)
 
 

@@ -20,7 +20,8 @@ from orchestrator.offline.rd import Bench, RatePoint, plan
 from orchestrator.offline.run import run_rd
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel, local_model
-from splitbed.codecs.stage import Range, Setting
+from orchestrator.testbed.model import Known
+from splitbed.codecs.stage import Range
 from splitbed.errors import UsageError
 from splitbed.metrics.bd_rate import pareto
 from splitbed.runtime.session import PartSession
@@ -84,7 +85,7 @@ def test_an_input_in_444_costs_shapesnet_next_to_nothing_and_in_420_does_at_any_
     config = asked(input="shapes:12", runs=20, input_codec="avc:22,444,avc:17")
     with local_model(config) as local:
         bench = Bench(config, local)
-        full, halved = bench.points([one for one in plan(config, local) if one.k == 0], Setting())
+        full, halved = bench.points([one for one in plan(config, local) if one.k == 0], Known())
     assert curve_of(full.configuration) == "network anchor avc:444"
     assert full.kbit_per_frame < halved.kbit_per_frame
     assert full.drop is not None and abs(full.drop) <= 0.015
@@ -210,7 +211,7 @@ def test_several_videos_are_judged_together_and_coded_each_by_itself(tmp_path: P
     for seed in (11, 12):
         with pooled(asked(**codec, input=f"shapes:{seed}")) as pool:
             setups = [one for one in plan(asked(**codec), pool.local) if one.k == 0]
-            alone += [*Bench(asked(**codec), pool.local, pool).points(setups, Setting())]
+            alone += [*Bench(asked(**codec), pool.local, pool).points(setups, Known())]
     out = tmp_path / "run"
     assert run_rd(asked(**codec, input="shapes:11,shapes:12", out=out)) == 0
     (row,) = [one for one in rows(out) if one["codec"] == "avc-inter:30"]
@@ -264,7 +265,7 @@ def test_a_frame_that_cannot_be_encoded_is_named(
     limits = Range(*(np.zeros(tensor.shape[1], np.float32) for _ in range(2)))
     nothing = np.full(tensor.shape, np.nan, np.float32)
     monkeypatch.setattr(PartSession, "run", lambda *_: {tensor.name: nothing})
-    (point,) = bench.points(setups[-1:], Setting({tensor.name: limits}))
+    (point,) = bench.points(setups[-1:], Known({tensor.name: limits}))
     assert point.error.startswith(f"at {local.model.inputs[0].name}: int8 cannot encode")
     assert "NaN" in point.error
 

@@ -8,7 +8,7 @@ from orchestrator.plan.facts import take_facts
 from orchestrator.plan.forecasts import forecasts
 from orchestrator.results.profile import CutSizes, Profile
 from orchestrator.testbed.local import LocalModel, local_model
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known
 from tests.orchestrator.plan.test_plan import node
 
 
@@ -45,5 +45,5 @@ def test_a_race_is_told_of_a_codec_whose_number_is_left_open() -> None:
     config = asked(input_codec="avc", until_sure=True)
     with local_model(config) as local:
         cells = plan_cells(config, local.model)
-        told = forecasts(config, local, lambda _: None, profile_of(local), cells, Setting())
+        told = forecasts(config, local, lambda _: None, profile_of(local), cells, Known())
     assert told.keys() == {cell.configuration.key for cell in cells}

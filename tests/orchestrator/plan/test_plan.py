@@ -25,7 +25,7 @@ from orchestrator.plan.run import PlanOptions, _planned, write
 from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.local import local_model
-from splitbed.codecs.stage import Setting
+from orchestrator.testbed.model import Known
 from splitbed.errors import UsageError
 from splitbed.graphs.mincut import Dag, Wire
 from tests.orchestrator.commands import orchestrate
@@ -556,7 +556,7 @@ def test_a_race_is_told_of_every_cell_of_a_flow_of_three_nodes(flow: str, split:
         layers = node((1.0,) * graph.n)
         profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes), outline=True)
         cells = plan_cells(config, local.model)
-        told = forecasts(config, local, lambda _: None, profile, cells, Setting())
+        told = forecasts(config, local, lambda _: None, profile, cells, Known())
     assert told.keys() == {cell.configuration.key for cell in cells}
     for cell in cells:
         one = told[cell.configuration.key]
@@ -576,7 +576,7 @@ def test_an_input_that_crosses_besides_is_coded_too() -> None:
         profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes))
         facts = take_facts(config, local, profile, lambda _: None, judge=False)
         cells = plan_cells(config, local.model)
-        told = forecasts(config, local, lambda _: None, profile, cells, Setting())
+        told = forecasts(config, local, lambda _: None, profile, cells, Known())
     assert told.keys() == {cell.configuration.key for cell in cells}
     assert all(one.network_ms > 0 for key, one in told.items() if "none" not in key)
     assert [one.configuration.codecs for one in facts.options] == [
