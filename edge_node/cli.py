@@ -36,7 +36,7 @@ def _planes(
     config: "EdgeConfig", address: tuple[str, int], host: "NodeHost", stack: ExitStack
 ) -> "Sequence[Plane]":
     from edge_node.service import ModelService
-    from netem.probe import ProbeServer
+    from netem.probe.server import ProbeServer
     from netem.service import links_service, serve_shapers
     from splitbed.node.control import control_of, dialled
     from splitbed.node.interface import tell_interface

@@ -43,9 +43,9 @@ def prove(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring a link up, shape it, measure it; exit 1 when it is not what was asked."""
-    from netem.probe import ProbeServer
-    from netem.probe import prove as measure
-    from netem.proof import judge, nominal_rtt_ms
+    from netem.probe.client import prove as measure
+    from netem.probe.proof import judge, nominal_rtt_ms
+    from netem.probe.server import ProbeServer
 
     spec = _spec(profile, rate_mbit, delay_ms, jitter_ms, loss_pct, queue_packets)
     with (

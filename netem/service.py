@@ -7,8 +7,8 @@ from dataclasses import fields
 import grpc
 
 from netem.egress import Shaper
-from netem.probe import prove
-from netem.proof import Proof, judge, nominal_rtt_ms
+from netem.probe.client import prove
+from netem.probe.proof import Proof, judge, nominal_rtt_ms
 from netem.spec import LinkSpec, Shape, checked
 from splitbed.errors import NodeError
 from splitbed.node.answering import answering

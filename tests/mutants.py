@@ -34,7 +34,7 @@ JUDGES = {
     "orchestrator/checks/told.py": "tests/orchestrator/checks/test_told.py",
     "orchestrator/checks/threshold.py": "tests/orchestrator/checks/test_threshold.py",
     "orchestrator/checks/tolerances.py": "tests/orchestrator/checks/test_tolerances.py",
-    "netem/proof.py": "tests/netem/test_proof.py",
+    "netem/probe/proof.py": "tests/netem/test_proof.py",
     "splitbed/node/config.py": f"{NODE}/test_limits.py {NODE}/test_node_config.py",
     "splitbed/wire.py": f"tests/test_wire.py {NODE}/test_limits.py",
     "splitbed/security/access.py": "tests/security/test_access.py",

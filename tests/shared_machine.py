@@ -31,8 +31,8 @@ def until(
 def within(low: float, measure: Callable[[], float], high: float) -> None:
     """Whether what is measured lies in a band that physics gives.
 
-    As a proof of a link is (netem/probe.py): what others disturbed is measured again, after a
-    pause that doubles for a stall to pass; what is wrong stays wrong.
+    As a proof of a link is (netem/probe/client.py): what others disturbed is measured again, after
+    a pause that doubles for a stall to pass; what is wrong stays wrong.
     """
     seen: list[float] = []
     for attempt in range(TRIES):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netem.proof import RATE_TOLERANCE
+from netem.probe.proof import RATE_TOLERANCE
 from orchestrator.ask.flow import FLOWS, nodes_of, shape_of
 from orchestrator.ask.topology import called
 from orchestrator.reports.capacity_facts import capacity_facts

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from netem.proof import longest_s
+from netem.probe.proof import longest_s
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import Link
 from orchestrator.testbed.node import ANSWER_S, Node, prove

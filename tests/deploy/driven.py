@@ -46,7 +46,7 @@ def node(stages: tuple[str, ...]) -> None:
 
 def orchestrator() -> None:
     """A sweep of two splits and the anchors at two rates; one of its cells fails."""
-    from netem.proof import nominal_rtt_ms
+    from netem.probe.proof import nominal_rtt_ms
     from netem.spec import symmetric
     from orchestrator.ask.configuration import Configuration
     from orchestrator.ask.grid import Cell, Visit

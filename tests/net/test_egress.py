@@ -18,8 +18,9 @@ from netem import egress
 from netem.egress import Shaper, shaper_kind
 from netem.link import DEVICE
 from netem.namespace import Namespace, add_veth, join, new_namespace, privileged
-from netem.probe import ProbeServer, prove
-from netem.proof import Proof, judge
+from netem.probe.client import prove
+from netem.probe.proof import Proof, judge
+from netem.probe.server import ProbeServer
 from netem.spec import LinkSpec, Shape
 from splitbed.errors import LinkError, UsageError
 from tests.net import guest

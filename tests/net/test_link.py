@@ -9,8 +9,9 @@ import pytest
 
 from netem.backends import check_rates, choose, open_link
 from netem.link import DEVICE, Link
-from netem.probe import ProbeServer, prove
-from netem.proof import Proof, judge, nominal_rtt_ms
+from netem.probe.client import prove
+from netem.probe.proof import Proof, judge, nominal_rtt_ms
+from netem.probe.server import ProbeServer
 from netem.spec import LinkSpec, Shape, symmetric
 from netem.wire import wire_bytes
 from splitbed.errors import LinkError, UsageError

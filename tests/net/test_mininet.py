@@ -13,8 +13,9 @@ import pytest
 from netem.backends import BACKENDS, open_link
 from netem.doctor import netem_in_kernel
 from netem.link import Link
-from netem.probe import ProbeServer, prove
-from netem.proof import judge
+from netem.probe.client import prove
+from netem.probe.proof import judge
+from netem.probe.server import ProbeServer
 from netem.spec import Shape, symmetric
 from splitbed.errors import LinkError
 from tests.net import guest

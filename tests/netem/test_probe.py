@@ -9,8 +9,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from netem.probe import ProbeServer, prove, since_epoch_ns
-from netem.proof import PING_FRAME_BYTES, Proof, judge
+from netem.probe.client import prove
+from netem.probe.datagrams import since_epoch_ns
+from netem.probe.proof import PING_FRAME_BYTES, Proof, judge
+from netem.probe.server import ProbeServer
 from netem.spec import FRAME_BYTES, symmetric
 from splitbed.errors import LinkError, MachineError, NodeError
 from splitbed.workers.wanted import WANTED
@@ -60,7 +62,7 @@ def test_loopback_carries_what_is_sent_at_the_rate_that_it_is_sent_at(
     server: ProbeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # loopback has no rate: the train comes as it was sent
-    monkeypatch.setattr("netem.proof.SEND_SPEED", 1)
+    monkeypatch.setattr("netem.probe.proof.SEND_SPEED", 1)
     spec = symmetric(rate_mbit=5)
     proof = prove(server.address, server.token, spec)
     assert judge(proof, spec) is None
@@ -153,7 +155,7 @@ def test_nothing_is_sent_once_nobody_waits_for_the_proof() -> None:
 def test_an_answer_that_is_none_is_passed_over(
     asked: bytes, length: int, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netem.probe._PATIENCE_S", 0.05)
+    monkeypatch.setattr("netem.probe.client._PATIENCE_S", 0.05)
 
     class Wrong(ProbeServer):
         def _answer(self, datagram: bytes, arrival_ns: int, peer: tuple[str, int]) -> None:
@@ -168,7 +170,7 @@ def test_an_answer_that_is_none_is_passed_over(
 
 
 def test_a_wrong_token_gets_no_answer(server: ProbeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netem.probe._PATIENCE_S", 0.01)
+    monkeypatch.setattr("netem.probe.client._PATIENCE_S", 0.01)
     with pytest.raises(LinkError, match="no answer"):
         prove(server.address, bytes(16), symmetric(rate_mbit=5))
 

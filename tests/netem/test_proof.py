@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from netem.proof import Proof, faults, judge, longest_s, nominal_rtt_ms, rate_mbit
+from netem.probe.proof import Proof, faults, judge, longest_s, nominal_rtt_ms, rate_mbit
 from netem.spec import FRAME_BYTES, LinkSpec, Shape
 
 LINK = LinkSpec(uplink=Shape(rate_mbit=20, delay_ms=10), downlink=Shape(rate_mbit=50, delay_ms=5))

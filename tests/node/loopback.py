@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from netem.link import Link
 from netem.namespace import Namespace
-from netem.proof import nominal_rtt_ms
+from netem.probe.proof import nominal_rtt_ms
 from netem.spec import Shape
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, UPLINK

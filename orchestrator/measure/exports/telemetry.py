@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram, Summary
 
-from netem.proof import nominal_rtt_ms
+from netem.probe.proof import nominal_rtt_ms
 from netem.spec import LinkSpec
 from orchestrator.ask.grid import Cell
 from orchestrator.measure.watcher import Watcher

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from netem.proof import RATE_TOLERANCE
+from netem.probe.proof import RATE_TOLERANCE
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.load import MOST_IN_FLIGHT, Load
 from orchestrator.plan.grid import PlanPoint

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netem.proof import RATE_TOLERANCE
+from netem.probe.proof import RATE_TOLERANCE
 from netem.wire import wire_bytes
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, PlanGrid

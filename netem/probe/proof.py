@@ -22,7 +22,7 @@ RTT_EARLY_MS = 0.1  # netem never sends early; this is the two clocks' and the u
 TRAIN_MOST = 900
 SEND_SPEED = 2  # times the asked rate, after loss
 _TRAIN_S, _TRAIN_LEAST = 0.2, 20
-_ATTEMPTS, _PINGS = 6, 50  # of netem.probe, at most
+_ATTEMPTS, _PINGS = 6, 50  # of netem.probe.client, at most
 _WINDOWS, _WINDOW_LEAST = 7, 10  # a train is judged by the median of its windows
 
 
