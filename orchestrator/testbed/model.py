@@ -23,6 +23,7 @@ from splitbed.errors import UsageError
 from splitbed.flow import Span
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
+from splitbed.graphs.splits import resolve
 from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, image_recipe, recipe_for
 from splitbed.node.model_info import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
@@ -116,6 +117,11 @@ class SweptModel:
         own = [k for k in range(*span) if k in self.graph.layers_for(outputs)]
         work = sum(self.work((k, k + 1)) for k in own)
         return work / self.work(span) if self.work(span) else len(own) / (span[1] - span[0])
+
+    def split_name(self, k: int) -> str:
+        """A cut by the name that the model has for it, else as k:n-k."""
+        found = resolve(self.graph, "named", self.named_splits) if self.named_splits else []
+        return next((one.label for one in found if one.k == k), self.graph.cuts[k].name)
 
     def delivered(self, span: Span) -> Part:
         """The part of these layers as a UE gets it: of all of them, that of the device anchor."""

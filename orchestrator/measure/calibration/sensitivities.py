@@ -62,7 +62,7 @@ class Sensitivities:
 
     @property
     def _name(self) -> str:
-        return self._model.graph.cuts[self._k].name
+        return self._model.split_name(self._k)
 
     def _key(self, frames: Sequence[Tensors], axes: Mapping[str, int]) -> str:
         """The sha256 of all that it depends on."""

@@ -113,7 +113,7 @@ class _Cut:
     ) -> None:
         self._config, self._model, self.k = config, model, k
         self._note, self._check = note, check
-        self._cut = model.graph.cuts[k]
+        self._cut, self._name = model.graph.cuts[k], model.split_name(k)
         self._crossing: dict[Identity, Tensors] = {}
         self._used: dict[Identity, ModelInput] = {}
         self._weighed: dict[str, Floats] = {}
@@ -140,7 +140,7 @@ class _Cut:
                     raise NodeError(missing)
                 tables |= self._tables(codec, self._of(many[codec.name]), weights)
             except SplitbedError as error:  # the cells that need them will say it, too
-                self._note(f"{self._cut.name}: {error}")
+                self._note(f"{self._name}: {error}")
                 unfitted |= {(self.k, *one): str(error) for one in needed(codec, self._cut.tensors)}
         frames = tuple(one.facts() for one in self._used.values())
         return Calibration(None, frames, Known(ranges, tables, unfitted))
@@ -154,7 +154,7 @@ class _Cut:
         if any(one.calibrated for one in codecs):
             self._note(f"calibrating codecs on {', '.join(one.name for one in few)}")
         for name, frames in many.items():
-            words = f"fitting {name} at {self._cut.name} to {len(frames)} frames"
+            words = f"fitting {name} at {self._name} to {len(frames)} frames"
             if len(frames) < FEW:
                 words += f"; with {FEW} and more it takes fewer bits: give others by --calibration"
             self._note(words)
@@ -176,7 +176,7 @@ class _Cut:
         try:
             return calibrated(self._of(inputs), channels_last=self._model.channels_last)
         except NodeError as error:  # the cells that need them will say that they are missing
-            self._note(f"{self._cut.name}: {error}")
+            self._note(f"{self._name}: {error}")
             return {}
 
     def _weights(

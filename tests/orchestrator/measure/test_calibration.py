@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,14 @@ def test_where_part_2_cannot_be_run_plain_repairs_it(
     found, notes = told_by(config, model, tmp_path / "run", both)
     assert [stage for _, stage, _ in found.known.tables] == [codec_named("klt:100,plain").name]
     assert any("ran out of memory" in one and "klt:100,plain" in one for one in notes)
+
+
+def test_a_cut_is_told_by_the_name_that_the_model_has_for_it(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    own = replace(model, named_splits={"middle": model.graph.cuts[CUT].name})
+    _, notes = told_by(config, own, tmp_path / "run", [(CUT, "klt:100,plain")])
+    assert any("fitting klt:100,plain at middle to" in one for one in notes)
 
 
 def test_maps_that_are_not_finite_are_named_and_left_out(
