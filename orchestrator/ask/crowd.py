@@ -114,6 +114,10 @@ def _check(config: SweepConfig, what: str, told: Mapping[str, UePlace]) -> None:
             f"{what}: several UEs share a link on this machine alone, and {config.place.name} has "
             "machines: leave its --topology"
         )
+    if config.shared and config.ues:
+        raise UsageError(
+            f"{what}: the topology {config.place.name} has the UEs that share its link: leave --ues"
+        )
     if not FLOWS[config.flow].paired:
         raise UsageError(
             f"{what}: the flow {config.flow} has the UEs that it has; so many as one likes share a "

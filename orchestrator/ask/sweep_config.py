@@ -199,6 +199,14 @@ class SweepConfig(LinkOptions):
         return load_named(word, self.in_flight, self.queue, self.drop, self.deadline_ms)
 
     @cached_property
+    def traces(self) -> dict[str, str]:
+        """What is kept of each trace, its UEs' own with them, by the word that asks for it."""
+        ues = self.place.ues.values() if isinstance(self.place, Namespaces) else ()
+        words = (*self.load, *(one.load for one in ues if one.load))
+        texts = {word: self.load_named(word).trace_text for word in words}
+        return {word: text for word, text in texts.items() if text}
+
+    @cached_property
     def own_shapes(self) -> dict[str, OwnShape]:
         """What each link of the flow has of its own, in its order; UsageError.
 

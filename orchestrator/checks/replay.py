@@ -20,7 +20,7 @@ from orchestrator.results.facts import ModelFacts
 from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
 from orchestrator.results.records import CellRecord
-from orchestrator.results.run_folder import TRACES, RunFolder, check_free
+from orchestrator.results.run_folder import RunFolder, check_free
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
 from splitbed.errors import SplitbedError, UsageError
@@ -54,7 +54,7 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
     folder = out or Path("runs") / stem
     check_free(folder)
     # before anything is written, as the command may start anew here
-    checked_site(_config(asked, {**_loads(asked, None), **options}), several=True)
+    checked_site(_config(asked, {**_any_loads(asked), **options}), several=True)
     unpacked = folder / ARCHIVE_FOLDER
     manifest = extract(archive, unpacked)
     try:
@@ -62,7 +62,7 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
             _check_ues(archive, asked, RunFolder(unpacked).cells())
         packed = {"model": manifest.model, "input": manifest.input}
         files = {name: str(unpacked / path) for name, path in packed.items() if path}
-        own = {**files, **_loads(asked, unpacked), **options}
+        own = {**files, **RunFolder(unpacked).loads_kept(), **options}
         config = _config(asked, {**own, "out": folder / SWEEP_FOLDER})
         then = RunFolder(unpacked).read_run().model
         _check_same(archive, then, _facts(config))
@@ -92,26 +92,14 @@ def _config(asked: Mapping[str, object], options: Mapping[str, object]) -> Sweep
     return sweep_config({name: value for name, value in merged.items() if value is not None})
 
 
-def _loads(asked: Mapping[str, object], unpacked: Path | None) -> dict[str, list[str]]:
-    """Those of the archive, its traces as it keeps them; until it is unpacked, any load for one."""
+def _any_loads(asked: Mapping[str, object]) -> dict[str, list[str]]:
+    """Any load for a trace, until the archive that keeps it is unpacked."""
     loads = asked.get("load")
-    return {"load": [_load(str(one), unpacked) for one in loads]} if isinstance(loads, list) else {}
-
-
-def _load(word: str, unpacked: Path | None) -> str:
-    kind, _, file = word.partition(":")
-    if kind.strip() != "trace":
-        return word
-    if unpacked is None:
-        return "poisson:1"
-    name = Path(file).name
-    kept = [
-        one
-        for one in (unpacked / TRACES).glob("*")
-        if name in (one.name, one.name.rpartition("@")[0])
-    ]
-    # of several of that name nobody knows which was which
-    return f"trace:{kept[0]}" if len(kept) == 1 else word
+    if not isinstance(loads, list):
+        return {}
+    traced = (str(one).strip().startswith("trace:") for one in loads)
+    told = zip(loads, traced, strict=True)
+    return {"load": ["poisson:1" if trace else str(one) for one, trace in told]}
 
 
 def _facts(config: SweepConfig) -> ModelFacts:

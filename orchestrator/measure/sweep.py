@@ -15,8 +15,6 @@ from typing import Literal
 from msgspec.structs import replace
 
 from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order
-from orchestrator.ask.load import traces_in
-from orchestrator.ask.load.trace_file import trace_text
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
@@ -37,6 +35,7 @@ from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.model import Known
 from orchestrator.testbed.site import Prepared, prepared
 from orchestrator.testbed.testbed import Testbed, testbed
+from splitbed.codecs.fitting import digest
 from splitbed.errors import RunError, SplitbedError, UsageError
 
 Remeasure = Literal["invalid"]
@@ -52,9 +51,11 @@ Predicting = Callable[
 
 def read_config(run: Path) -> SweepConfig:
     """What the sweep of an earlier run folder was asked; UsageError when that cannot be told."""
-    asked = RunFolder(run).read_run().asked
+    folder = RunFolder(run)
+    asked = folder.read_run().asked
     if not asked:
         raise UsageError(f"cannot resume {run}: its run.json does not say what was asked")
+    asked = {**asked, **folder.loads_kept()}
     return sweep_config({key: value for key, value in asked.items() if value is not None})
 
 
@@ -129,9 +130,11 @@ def measure_cells(
             conditions=facts,
             order="raced" if race else _order_words(config, groups),
             grid=tuple(cell.configuration.key for cell in cells),
+            traces={word: digest(text.encode()) for word, text in config.traces.items()},
         )
         run = begun(folder, fresh)
-        keep_traces(cells, folder)
+        for text in config.traces.values():
+            folder.write_trace(text)
         with Journal(folder, run) as journal:
             kept = journal.valid if remeasure else journal.ended
             todo = [visit for visit in visits if visit.key not in kept]
@@ -146,14 +149,6 @@ def measure_cells(
             if isinstance(stopped, SplitbedError):
                 progress.stopped(stopped)
             return _end(journal, groups, stopped)
-
-
-def keep_traces(cells: Sequence[Cell], folder: RunFolder) -> None:
-    """Have the times of traces in the folder, for whoever has not their files."""
-    for load in {one.load for cell in cells for one in cell.configuration.each}:
-        if load.kind == "trace":
-            name = load.name.removeprefix("trace:")
-            folder.write_trace(name, trace_text(load.times_s))
 
 
 def _order_words(config: SweepConfig, groups: Sequence[Sequence[Visit]]) -> str:
@@ -197,7 +192,7 @@ def begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
     # an earlier version did not know all options of today: it had their usual values
     asked = read_config(folder.path).model_dump(mode="json")
     changed += ["options"] if {**asked, "out": None} != {**fresh.asked, "out": None} else []
-    changed += ["the trace of a load"] if traces_in(run.grid) - traces_in(fresh.grid) else []
+    changed += ["the trace of a load"] if {*run.traces.values()} - {*fresh.traces.values()} else []
     if changed:
         raise UsageError(
             f"cannot resume {folder.path}, these have changed since: {', '.join(changed)}; "

@@ -180,9 +180,23 @@ class RunFolder:
         """Write what was found in one picture, over what was found there before."""
         self._write_below(f"{PREDICTIONS}/{cell}", name, text)
 
-    def write_trace(self, name: str, text: str) -> None:
-        """Write the times of a load."""
+    def write_trace(self, text: str) -> str:
+        """Write the times of a load; gives their sha256, by which they are found."""
+        name = digest(text.encode())
         self._write_below(TRACES, name, text)
+        return name
+
+    def loads_kept(self) -> dict[str, object]:
+        """The option `load` of the run, its traces as the folder keeps them; none where none was.
+
+        Raises UsageError.
+        """
+        run = self.read_run()
+        words = run.asked.get("load")
+        if not isinstance(words, list):
+            return {}
+        kept = {word: self.path / TRACES / name for word, name in run.traces.items()}
+        return {"load": [f"trace:{kept[one]}" if one in kept else one for one in words]}
 
     def _write_below(self, folder: str, name: str, text: str) -> None:
         try:

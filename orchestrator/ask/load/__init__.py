@@ -9,7 +9,7 @@ trace:FILE     a time in seconds a line, from the cell's first frame on
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.ask.load.trace_file import MOST_FRAMES, trace_times_s
+from orchestrator.ask.load.trace_file import MOST_FRAMES, read_trace, trace_text
 from splitbed.errors import UsageError, shorten
 
 Kind = Literal["closed", "fps", "poisson", "burst", "trace"]
@@ -29,7 +29,6 @@ MOST_FPS, LEAST_FPS = 1000.0, 0.001
 MOST_IN_FLIGHT, MOST_QUEUE = 64, 1024
 USUAL_FRAMES, USUAL_S, LEAST_FRAMES = 300, 60.0, 60
 """A 99th percentile takes 299 frames, a 95th 59: as many, where a minute is enough for them."""
-_TRACE = re.compile(r"trace:.*?@[0-9a-f]{8}")
 LEAST_TOLD = 12
 """Fewer frames do not tell whether a queue grows."""
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
@@ -93,6 +92,13 @@ class Load:
             return asked or LEAST_FRAMES
         return max(LEAST_FRAMES, min(USUAL_FRAMES, round(self.rate_fps * USUAL_S)))
 
+    @property
+    def trace_text(self) -> str:
+        """What a run keeps of a trace: another's is another text; nothing for other loads."""
+        if self.kind != "trace":
+            return ""
+        return trace_text(self.name.removeprefix("trace:").rpartition("@")[0], self.times_s)
+
     def due_ns(self, frames: int, seed: int, ue: str = "") -> list[int]:
         """When each of so many is due, after the first moment; none for a closed one.
 
@@ -155,11 +161,9 @@ def load_named(
             name = f"burst:{size}/{period_s:.10g}"
             load = Load("burst", size / period_s, size, (), name, in_flight, *waits)
         case "trace":
-            times_s = trace_times_s(Path(told))
-            rate_fps, digest = _mean_fps(times_s), f"@{_digest(times_s)}"
-            # what a run keeps of one is called by both
-            name = f"trace:{Path(told).name.removesuffix(digest)}{digest}"
-            load = Load("trace", rate_fps, 1, times_s, name, in_flight, *waits)
+            file, times_s = read_trace(Path(told))
+            name = f"trace:{file}@{_digest(times_s)}"
+            load = Load("trace", _mean_fps(times_s), 1, times_s, name, in_flight, *waits)
         case _:
             raise UsageError(_refused(word, "there is no such load"))
     _check_rate(load)
@@ -194,11 +198,6 @@ def _check_rate(load: Load) -> None:
 def _digest(times_s: Sequence[float]) -> str:
     """Tells a file's times from others of that name."""
     return sha256(np.array(times_s).tobytes()).hexdigest()[:8]
-
-
-def traces_in(keys: Iterable[str]) -> set[str]:
-    """The traces that the keys of cells name."""
-    return {found for key in keys for found in _TRACE.findall(key)}
 
 
 def _mean_fps(times_s: Sequence[float]) -> float:

@@ -1,5 +1,9 @@
-"""The times at which frames are due, in a file: seconds, one a line; lines that begin with #."""
+"""The times at which frames are due, in a file: seconds, one a line; lines that begin with #.
 
+What a run keeps of one begins with the name that it had: ``# trace "t.txt"``.
+"""
+
+import json
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,11 +13,17 @@ from splitbed.errors import UsageError, shorten
 
 MOST_FRAMES = 100_000
 MOST_S = 86_400.0
+_NAMED = "# trace "
 _MOST_FILE_BYTES = 16 << 20
 
 
-def trace_times_s(file: Path) -> tuple[float, ...]:
-    """The times in a file; UsageError for one that has none, or whose times go back."""
+def read_trace(file: Path) -> tuple[str, tuple[float, ...]]:
+    """The name and the times in a file; UsageError for one that has none, or whose times go back.
+
+    Its name is the file's, where it does not begin with another.
+    """
+    if not file.name:
+        raise UsageError("--load trace: no file is named: give trace:FILE")
     try:
         with file.open("rb") as stream:
             text = stream.read(_MOST_FILE_BYTES + 1)
@@ -33,12 +43,23 @@ def trace_times_s(file: Path) -> tuple[float, ...]:
                 f"--load trace:{file}, line {place}: {time_s:g} s comes after {before_s:g} s, and "
                 "time does not go back: sort the lines"
             )
-    return tuple(times_s)
+    return _name(lines[0]) or file.name, tuple(times_s)
 
 
-def trace_text(times_s: Sequence[float]) -> str:
-    """A file of these times."""
-    return "".join(f"{time_s!r}\n" for time_s in times_s)
+def trace_text(name: str, times_s: Sequence[float]) -> str:
+    """A file of these times, which had this name."""
+    return f"{_NAMED}{json.dumps(name)}\n" + "".join(f"{time_s!r}\n" for time_s in times_s)
+
+
+def _name(line: bytes) -> str:
+    """That a kept file begins with, else nothing."""
+    if not line.startswith(_NAMED.encode()):
+        return ""
+    try:
+        name = json.loads(line[len(_NAMED) :])
+    except ValueError:
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def _time_s(file: Path, place: int, line: bytes) -> float:

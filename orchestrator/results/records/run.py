@@ -66,7 +66,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     keys of all cells in the order of the grid, ``order`` says how they were measured. ``verdict``
     is VALID or INVALID, None for a run that has not ended; ``reasons`` and ``advice`` are
     sentences. ``resumed`` has the times at which the run was gone on with. ``raced`` are the
-    questions of a run with a budget, ``predicted`` its cells that were not measured.
+    questions of a run with a budget, ``predicted`` its cells that were not measured. ``traces`` are
+    the sha256 of what the folder keeps of traces, by the words that asked for them.
     """
 
     asked: Mapping[str, object] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     resumed: tuple[str, ...] = ()
     raced: tuple[RacedQuestion, ...] = ()
     predicted: tuple[PredictedCell, ...] = ()
+    traces: Mapping[str, str] = field(default_factory=dict)
     ended: str | None = None
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
