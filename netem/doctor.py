@@ -12,6 +12,8 @@ TUN = Path("/dev/net/tun")
 UML = "linux.uml"
 UML_MODULES = Path("/usr/lib/uml/modules")
 COMPILER = "cc"
+UML_REGISTERS = Path(__file__).parent / "backends" / "linkbox_registers.c"
+"""What a library is made of that gives it room for registers that it does not know."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def link_box() -> Finding:
     if not has_netem(UML_MODULES):
         detail = f"no sch_netem below {UML_MODULES}"
         return Finding(UML, False, detail, f"apt-get install --reinstall {shell.PACKAGES[UML]}")
-    if lacks_room() and not shell.which(COMPILER):
-        detail = "it has no room for the registers of this processor (AMX), and nothing makes it"
+    if lacks_room() and (error := _fails([COMPILER, "-fsyntax-only", str(UML_REGISTERS)])):
+        detail = f"it has no room for the registers of this processor (AMX): {error}"
         return Finding(UML, False, detail, f"apt-get install {shell.PACKAGES[COMPILER]}")
     return Finding(UML, True, f"{path} (backend linkbox)")
 

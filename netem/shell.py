@@ -26,6 +26,7 @@ _REPAIRS = {
     "not permitted": "run it as root, or as a user who may create user namespaces",
     "Permission denied": "run it as root, or as a user who may create user namespaces",
     "qdisc kind is unknown": "this kernel has no sch_netem: use the backend 'linkbox'",
+    "fatal error:": f"apt-get install {PACKAGES['cc']}",
     "Read-only file system": "give the container a writable /proc/sys (docker run --privileged)",
 }
 

@@ -137,6 +137,8 @@ def _refusal(entry: dict[str, Any], typed: Mapping[str, str]) -> str:
     shown = _short.repr(entry["input"])
     value = f"{entry['input']:g}" if isinstance(entry["input"], float) else shown.strip("'")
     said = str(entry["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    if entry["type"] == "too_short":
+        said = "should name something"
     if entry["type"] == "missing":
         said = "is missing"
     elif entry["type"] == "extra_forbidden":

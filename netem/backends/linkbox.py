@@ -24,13 +24,12 @@ from typing import BinaryIO
 
 from netem import qdisc, shell
 from netem.backends.network import Cable, Network
-from netem.doctor import COMPILER, UML, lacks_room
+from netem.doctor import COMPILER, UML, UML_REGISTERS, lacks_room
 from netem.namespace import new_namespaces
 from netem.spec import Shape
 from splitbed.errors import LinkError, MachineError
 
 _INIT = Path(__file__).with_name("linkbox_init.sh")
-_REGISTERS = Path(__file__).with_name("linkbox_registers.c")
 _BOOT_S = 60.0  # 1.3 s on a quiet machine
 _ANSWER_S = 10.0  # 1 ms on a quiet machine
 _POWER_OFF_S = 3.0  # 0.05 s on a quiet machine
@@ -170,7 +169,8 @@ def uml_environment(folder: Path) -> dict[str, str]:
     if not lacks_room():
         return own
     library = folder / "registers.so"
-    shell.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", str(library), str(_REGISTERS), "-ldl"])
+    made = ["-shared", "-fPIC", "-O1", "-o", str(library), str(UML_REGISTERS), "-ldl"]
+    shell.run([COMPILER, *made])
     return {**own, "LD_PRELOAD": str(library.resolve())}
 
 

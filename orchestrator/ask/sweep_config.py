@@ -251,6 +251,11 @@ class SweepConfig(LinkOptions):
                 "--output-codec codes what a whole model gives, and in the flow "
                 f"{self.flow} results cross instead: give it with --flow call"
             )
+        if self.shared and len(flow.users) == 1:
+            raise UsageError(
+                f"--topology {self.topology}: what comes from the edge shares a link, and in the "
+                f"flow {self.flow} it comes to one user: leave shared, or give --flow multi-head"
+            )
         if self.races and self.shared:
             raise UsageError(
                 f"{self._race} predicts links that nobody shares, and those of {self.place.name} "
@@ -275,14 +280,15 @@ class SweepConfig(LinkOptions):
         load, flow = offered[0], flow_named(self.flow)
         if flow.users != (flow.source,):
             raise UsageError(
-                f"--load {load.words}: what becomes of frames is told where they begin, and in the "
-                f"flow {self.flow} they end elsewhere: give --flow uplink, downlink or chain"
+                f"--flow {self.flow}: what becomes of frames under a load is told where they "
+                "begin, and in that flow they end elsewhere: give --flow uplink, downlink or chain"
             )
         few = [one for one in offered if one.open and one.frames(self.runs) < LEAST_TOLD]
         if few:
             raise UsageError(
-                f"--load {few[0].words}: {few[0].frames(self.runs)} frames do not tell whether it "
-                f"is sustained: {LEAST_TOLD} are the least, by --runs or in the trace"
+                f"--load {few[0].words}: {LEAST_TOLD} frames are the least to tell whether it is "
+                f"sustained, and it has {few[0].frames(self.runs)}: give more by --runs or in the "
+                "trace"
             )
         if self.races:
             raise UsageError(

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from orchestrator.ask.load import MOST_FPS, Load, load_named
 from orchestrator.ask.load.trace_file import MOST_FRAMES
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.topology import MOST_UES
 from orchestrator.capacity.objective import USUAL_DROPS, Objective, objective
 from orchestrator.capacity.search import WITHIN, Scale, readable
 from orchestrator.results.kinds import CAPACITY
@@ -25,6 +26,10 @@ USUAL_SECONDS, USUAL_IN_FLIGHT = 10.0, 8
 """Of a run, at least; and how many frames may be under way, where no number is given."""
 Kind = Literal["fps", "poisson"]
 _KINDS: tuple[Kind, ...] = ("fps", "poisson")
+_NOT_ASKED = (
+    "delivery", "profile", "budget", "until_sure", "runs", "min_runs", "max_runs", "blocks",
+)  # fmt: skip
+"""Options of a sweep that a search decides for itself."""
 _RANGE = re.compile(r"\s*(\d{1,4})\s*:\s*(\d{1,4})\s*")
 
 
@@ -120,7 +125,8 @@ def _read(run: Path) -> Capacity:
             f"{run} is no run of orchestrate capacity: it has no {CAPACITY.asked_file}; give the "
             "folder that one wrote"
         )
-    options = {k: v for k, v in folder.read_run().asked.items() if v is not None}
+    asked = folder.read_run().asked
+    options = {k: v for k, v in asked.items() if v is not None and k not in _NOT_ASKED}
     own = {name: getattr(told, name) for name in _Own.model_fields}
     return capacity(options | {"load": told.load, "ues": told.ues or options.get("ues")}, own)
 
@@ -146,6 +152,9 @@ def capacity(options: Mapping[str, object], own: Mapping[str, object]) -> Capaci
     must_hold = objective(asked.slo, asked.drop_rate)
     _check_frames(must_hold)
     given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name in _NOT_ASKED or name not in SweepConfig.model_fields:
+            raise UsageError(f"a search has no option {name!r}; see `orchestrate capacity --help`")
     ues = _words(given.pop("ues", None))
     kind, fps_each = _load(_words(given.pop("load", None)) or "fps", ues)
     fewest, most = _ues(ues) if fps_each is not None and ues else (1, 1)
@@ -218,4 +227,6 @@ def _ues(words: str) -> tuple[int, int]:
             f"--ues {words} is no range of numbers of UEs: give FEWEST:MOST, as 1:32; or a list, "
             "as 1,2,4, and search for a rate with each"
         )
+    if int(read[2]) > MOST_UES:
+        raise UsageError(f"--ues {words}: {MOST_UES} are the most: give {read[1]}:{MOST_UES}")
     return int(read[1]), int(read[2])

@@ -130,6 +130,25 @@ def test_a_processor_with_more_registers_than_uml_knows_takes_a_compiler(
     assert doctor.link_box().repair == "apt-get install gcc libc6-dev"
 
 
+def test_a_compiler_without_headers_is_seen_before_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (compiler := tmp_path / "cc").write_text(
+        "#!/bin/sh\necho 'fatal error: dlfcn.h: No such file or directory' >&2\nexit 1\n"
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(MachineError, match="repair: apt-get install gcc libc6-dev"):
+        shell.run(["cc", "x.c"])
+    monkeypatch.setattr(doctor, "lacks_room", lambda: True)
+    monkeypatch.setattr(doctor, "has_netem", lambda _: True)
+    monkeypatch.setattr(doctor, "UML", "sh")
+    monkeypatch.setitem(shell.PACKAGES, "sh", "dash")
+    found = doctor.link_box()
+    assert not found.ok
+    assert found.repair == "apt-get install gcc libc6-dev"
+
+
 def test_a_guest_may_have_sch_netem_as_a_module_or_built_in(tmp_path: Path) -> None:
     assert not doctor.has_netem(tmp_path)
     (tmp_path / "6.1").mkdir()

@@ -35,6 +35,23 @@ def test_a_topology_names_them(tmp_path: Path) -> None:
         names_of(topology=file, ues=3)
 
 
+SHARED = Path("topologies/multi-head-shared.yaml")
+
+
+def test_the_ues_of_links_that_are_one_are_those_of_the_topology() -> None:
+    with pytest.raises(UsageError, match="has the UEs that share its link: leave --ues"):
+        names_of(topology=SHARED, flow="multi-head", ues=2)
+
+
+def test_links_that_nothing_shares_are_not_shared(tmp_path: Path) -> None:
+    (file := tmp_path / "call.yaml").write_text(
+        "name: mine\nnodes: [ue-a, network, ue-b]\nshared: true\n"
+        "links:\n  one: {ends: [ue-a, network]}\n  other: {ends: [ue-b, network]}\n"
+    )
+    with pytest.raises(UsageError, match="in the flow call it comes to one user: leave shared"):
+        names_of(topology=file, flow="call")
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [

@@ -133,12 +133,13 @@ def test_a_load_has_the_frames_that_tell_its_99th_percentile_in_a_minute() -> No
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"flow": "call"}, "in the flow call they end elsewhere"),
+        ({"flow": "call"}, "^--flow call: .* in that flow they end elsewhere"),
         ({"budget": "30s"}, "--budget predicts frames that come one at a time"),
         ({"until_sure": True}, "--until-sure predicts"),
         ({"max_runs": 30}, "give --runs"),
-        ({"runs": 11}, "11 frames do not tell whether it is sustained: 12 are the least"),
+        ({"runs": 11}, "12 frames are the least to tell whether it is sustained, and it has 11"),
         ({"queue": 0}, "queue"),
+        ({"load": ""}, "--load : should name something"),
         ({"drop": "best"}, "drop"),
         ({"deadline_ms": 0}, "deadline"),
     ],

@@ -59,6 +59,26 @@ def test_what_cannot_be_searched_is_refused(options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"delivery": True}, "a search has no option 'delivery'"),
+        ({"profile": True}, "a search has no option 'profile'"),
+        ({"runs": 3}, "a search has no option 'runs'"),
+        ({"budget": "1m"}, "a search has no option 'budget'"),
+        ({"foo": 1}, "a search has no option 'foo'"),
+        ({"load": "fps:5", "ues": "1:99"}, "^--ues 1:99: 64 are the most: give 1:64$"),
+        ({"flow": "multi-head"}, "^--flow multi-head: "),
+    ],
+    ids=str,
+)
+def test_what_a_search_is_not_asked_is_refused_by_what_was_given(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        asked(**options)
+
+
+@pytest.mark.parametrize(
     "own",
     [{}, {"slo": []}, SLO | {"seconds": 0}, SLO | {"within": 1}, SLO | {"drop_rate": "none"}],
     ids=str,

@@ -8,10 +8,13 @@ import pytest
 from orchestrator.reports.export import export
 from orchestrator.reports.load_table import load_lines
 from orchestrator.results.judgement.advice import advice
+from orchestrator.results.judgement.load import remarks_on_load
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.results.statistics.offered import offered
 from tests.orchestrator.made_runs import made_run
-from tests.orchestrator.written import add_cell_line, add_frame, rows
+from tests.orchestrator.results.test_offered import one_server
+from tests.orchestrator.written import add_cell_line, add_frame, made_row, rows
 
 MS = 1_000_000
 COUNTED = ("done", "late", "dropped_source", "dropped_edge", "frame_errors")
@@ -128,3 +131,10 @@ def test_advice_says_who_sustains_a_load(folder: RunFolder) -> None:
     assert "At 8 Mbit/s, fps:10: sustained by the device anchor, 20 ms, 99 % within 20 ms" in said
     assert "; the network anchor" in said
     assert "does not. Times are from when frames were due." in said
+
+
+@pytest.mark.parametrize(("load", "told"), [("fps:10", True), ("closed, 3 in flight", False)])
+def test_a_closed_load_has_no_schedule_to_keep(load: str, told: bool) -> None:
+    found = offered(one_server([100.0 * n for n in range(20)], [7.0] * 20))
+    remarks = remarks_on_load(made_row(valid=True, load=load, schedule_error_ms=3.0), found)
+    assert any("did not keep up" in one for one in remarks) is told
