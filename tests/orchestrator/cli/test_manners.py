@@ -101,6 +101,7 @@ def test_a_notebook_completes_and_explains_every_option(name: str) -> None:
         ("sweep --modle shapesnet", "No such option: --modle (Possible options: --model)\n"),
         ("sweep --nonsense", "No such option: --nonsense\n"),
         ("rd --frames 1", "'--frames': Input should be greater than or equal to 3\n"),
+        ("call --frames 1", "'--frames': Input should be greater than or equal to 3\n"),
         ("codecs zstd", "unexpected extra argument(s) (zstd)\n"),
     ],
 )

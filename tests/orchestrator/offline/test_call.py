@@ -89,7 +89,6 @@ def test_super_resolution_is_better_than_bicubic_and_loses_by_being_coded_again(
         (["--output-codecs", "avc,,hevc"], "a comma with nothing"),
         (["--input-codecs", "int8", *SMALL], "int8"),
         (["--input-codecs", "mp4", *SMALL], "no codec is called 'mp4'"),
-        (["--frames", "1"], "runs"),
     ],
 )
 def test_what_cannot_be_is_refused(words: list[str], says: str) -> None:
