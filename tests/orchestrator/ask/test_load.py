@@ -139,6 +139,7 @@ def test_a_load_has_the_frames_that_tell_its_99th_percentile_in_a_minute() -> No
         ({"max_runs": 30}, "give --runs"),
         ({"runs": 11}, "12 frames are the least to tell whether it is sustained, and it has 11"),
         ({"queue": 0}, "queue"),
+        ({"load": ""}, "^--load : should name something$"),
         ({"load": ""}, "--load : should name something"),
         ({"drop": "best"}, "drop"),
         ({"deadline_ms": 0}, "deadline"),
