@@ -20,6 +20,7 @@ from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig
 from splitbed.codecs import Codec, codec_named
 from splitbed.codecs.calibration import channel_axis
+from splitbed.codecs.fitting import check_fitted
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
@@ -313,8 +314,10 @@ def _codecs(config: SweepConfig, model: CutModel, k: int) -> list[str]:
 
 
 def _try(codec: Codec, model: CutModel, k: int) -> None:
-    """UsageError where it cannot code what crosses: refused now, if not fitted to it first."""
-    if not codec.fitted:
+    """UsageError where it cannot code what crosses, whatever that is."""
+    if codec.fitted:  # it is bound once it is fitted
+        check_fitted(codec, model.graph.cuts[k].tensors, _made_up(model, k))
+    else:
         codec.bind(model.graph.cuts[k].tensors, _made_up(model, k))
 
 

@@ -17,6 +17,22 @@ def takes(codec: Codec, info: TensorInfo) -> bool:
     return any(stage.fitted.takes(info) for stage in codec.stages if stage.fitted)
 
 
+def check_fitted(codec: Codec, infos: Sequence[TensorInfo], setting: Setting) -> None:
+    """Raise UsageError where nothing that crosses could ever fit it to the tensors ``infos``."""
+    codec.check_first()
+    for stage in codec.stages:
+        # a stage of a user's package need not say so
+        check = getattr(stage.fitted, "check", None)
+        for info in infos if stage.fitted else ():
+            if min(info.shape, default=0) < 0:
+                raise UsageError(f"{_refusal(stage, info)}: its size depends on the content")
+            if check and stage.fitted and stage.fitted.takes(info):
+                try:
+                    check(info, setting)
+                except UsageError as error:
+                    raise UsageError(f"{_refusal(stage, info)}: {error}") from None
+
+
 def fit(
     codec: Codec,
     infos: Sequence[TensorInfo],

@@ -10,6 +10,7 @@ It is kept with the run, and so a run that goes on codes as it began.
 from orchestrator.measure.calibration.frames import (
     Identity,
     calibration_inputs,
+    fitted_to,
     identity,
     searched_inputs,
     seen,
@@ -23,6 +24,7 @@ __all__ = [
     "Identity",
     "calibrate",
     "calibration_inputs",
+    "fitted_to",
     "identity",
     "read_calibration",
     "searched_inputs",

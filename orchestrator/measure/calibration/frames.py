@@ -32,9 +32,16 @@ PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 def seen(config: SweepConfig, model: SweptModel, k: int, name: str) -> set[Identity]:
     """The frames that a codec knows of at a cut; UsageError where there are none."""
     codec = codec_named(name)
-    frames = calibration_inputs(config, model, FRAMES) if codec.calibrated or codec.fitted else []
+    told = codec.calibrated or codec.weighted
+    frames = calibration_inputs(config, model, FRAMES) if told else []
+    return {identity(one) for one in frames} | fitted_to(config, model, k, name)
+
+
+def fitted_to(config: SweepConfig, model: SweptModel, k: int, name: str) -> set[Identity]:
+    """Those that its tables are made of; none where it has none."""
+    codec = codec_named(name)
     fitted = fitting_inputs(config, model, k, codec) if codec.fitted else []
-    return {identity(one) for one in (*frames, *fitted)}
+    return {identity(one) for one in fitted}
 
 
 def fitting_inputs(
@@ -55,8 +62,7 @@ def fitting_inputs(
 def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> list[ModelInput]:
     """Up to `frames` inputs that are not measured, evenly spread. Raises UsageError."""
     if model.recipe is None:
-        seeds = range(config.seed + 1, config.seed + 1 + frames)
-        return [ModelInput(model.graph.inputs, seed=seed) for seed in seeds]
+        return _seeded(model, 0, frames)
     if known := _of_calibration(config, model):
         counts = _shares(known, frames)
         return [
@@ -70,17 +76,20 @@ def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> l
 def searched_inputs(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
     """Up to `--accuracy-frames` on which numbers of codecs are searched, in their order.
 
-    They are those of ``--calibration``; where the input is generated, two of seeds that codecs are
-    not fitted to either; those of the input that are not judged, or where these are few the latter
-    half, since one video's frames are as like one another as they are near; else photographs.
-    Raises UsageError.
+    They are the latter half of each source of ``--calibration``; where the input is generated, two
+    of other seeds; those of the input that are not judged, or where these are few the latter half,
+    since one video's frames are as like one another as they are near; else photographs. To none of
+    them is a codec fitted where there are enough others, see :func:`_of_calibration`. Raises
+    UsageError.
     """
     most = config.accuracy_frames
     if model.recipe is None:
-        return calibration_inputs(config, model, most)
+        return _seeded(model, FITTED_FRAMES, most)
     known = _siblings(model)[VIDEOS : 2 * VIDEOS]
     if model.calibration:
-        known = _of_calibration(config, model)
+        known = _given(config, model)
+        if sum(map(len, known)) >= 2 * MIN_PICTURES:
+            known = [own[len(own) // 2 :] for own in known]
     elif not known and (others := model.others):
         beyond = others[max(most - len(model.inputs), 0) :]
         return list((beyond if len(beyond) >= MIN_PICTURES else others[len(others) // 2 :])[:most])
@@ -90,8 +99,27 @@ def searched_inputs(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
     return [one for own, count in zip(known, counts, strict=True) for one in own[:count]]
 
 
+def _seeded(model: SweptModel, first: int, count: int) -> list[ModelInput]:
+    """So many of a model that is fed with seeded numbers, from the first beyond the measured."""
+    begin = max(one.seed for one in model.inputs) + 1 + first
+    return [ModelInput(model.graph.inputs, seed=seed) for seed in range(begin, begin + count)]
+
+
 def _of_calibration(config: SweepConfig, model: SweptModel) -> list[Sequence[ModelInput]]:
-    """Of each source, the inputs that codecs may be told of; UsageError where all are measured."""
+    """Of each source, the inputs that codecs may be told of; UsageError where all are measured.
+
+    Where numbers are searched they are others than those of the search, unless these are too few.
+    """
+    known = _given(config, model)
+    if known and config.target:
+        searched = {identity(one) for one in searched_inputs(config, model)}
+        apart = [[one for one in own if identity(one) not in searched] for own in known]
+        if sum(map(len, apart)) >= FEW:
+            known = [own for own in apart if own]
+    return known
+
+
+def _given(config: SweepConfig, model: SweptModel) -> list[Sequence[ModelInput]]:
     if model.calibration:
         measured = {identity(one) for one in model.inputs}
         others = [

@@ -21,9 +21,9 @@ from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import Fitted, Known, SweptModel
 from splitbed.codecs import Codec, codec_named
 from splitbed.codecs.calibration import calibrated, channel_axis
-from splitbed.codecs.fitting import fit, needed, takes
+from splitbed.codecs.fitting import check_fitted, fit, needed, takes
 from splitbed.codecs.stage import Floats, Range, Setting
-from splitbed.errors import NodeError, RunError, SplitbedError
+from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
 from splitbed.graphs.parts import extract
 from splitbed.tensors import Tensors
 
@@ -120,8 +120,19 @@ class _Cut:
 
     def calibrated(self, names: Sequence[str]) -> Calibration:
         """What these codecs are told."""
-        codecs = [codec_named(name) for name in names]
-        few = calibration_inputs(self._config, self._model, FRAMES)
+        tables: dict[Fitted, bytes] = {}
+        unfitted: dict[Fitted, str] = {}
+        codecs = []
+        for codec in map(codec_named, names):
+            try:
+                check_fitted(codec, self._cut.tensors, self._setting)
+                codecs.append(codec)
+            except UsageError as error:  # before minutes are spent on it
+                self._failed(codec, error, unfitted)
+        if any(one.calibrated or one.weighted for one in codecs):
+            few = calibration_inputs(self._config, self._model, FRAMES)
+        else:
+            few = []
         many = {
             one.name: fitting_inputs(self._config, self._model, self.k, one)
             for one in codecs
@@ -131,8 +142,6 @@ class _Cut:
         self._run(chain(few, *many.values()))
         ranges = self._ranges(few) if any(one.calibrated for one in codecs) else {}
         weights, missing = self._weights(codecs, few)
-        tables: dict[Fitted, bytes] = {}
-        unfitted: dict[Fitted, str] = {}
         for codec in (one for one in codecs if one.fitted):
             self._check()
             try:
@@ -140,10 +149,17 @@ class _Cut:
                     raise NodeError(missing)
                 tables |= self._tables(codec, self._of(many[codec.name]), weights)
             except SplitbedError as error:  # the cells that need them will say it, too
-                self._note(f"{self._name}: {error}")
-                unfitted |= {(self.k, *one): str(error) for one in needed(codec, self._cut.tensors)}
+                self._failed(codec, error, unfitted)
         frames = tuple(one.facts() for one in self._used.values())
         return Calibration(None, frames, Known(ranges, tables, unfitted))
+
+    def _failed(self, codec: Codec, error: SplitbedError, unfitted: dict[Fitted, str]) -> None:
+        self._note(f"{self._name}: {error}")
+        unfitted |= {(self.k, *one): str(error) for one in needed(codec, self._cut.tensors)}
+
+    @property
+    def _setting(self) -> Setting:
+        return Known().at(self.k, self._model.channels_last, self._model.picture_at(self.k))
 
     def _tell(
         self,
@@ -207,9 +223,6 @@ class _Cut:
     def _tables(
         self, codec: Codec, frames: Sequence[Tensors], weights: Mapping[str, Floats]
     ) -> dict[Fitted, bytes]:
-        setting = Setting(
-            channels_last=self._model.channels_last, picture=self._model.picture_at(self.k)
-        )
         own = weights if codec.weighted else {}
-        found = fit(codec, self._cut.tensors, frames, setting, own)
+        found = fit(codec, self._cut.tensors, frames, self._setting, own)
         return {(self.k, *one): table for one, table in found.items()}

@@ -13,7 +13,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.grid import Cell, plan_cells
 from orchestrator.ask.sweep_config import SweepConfig
 from orchestrator.ask.target import Target
-from orchestrator.measure.calibration import Calibrator
+from orchestrator.measure.calibration import Calibrator, fitted_to, identity
 from orchestrator.measure.dials.bench import DialBench, DialsAtCut
 from orchestrator.measure.dials.search import first_within
 from orchestrator.results.judgement.accuracy import ROUNDING, drawn, drop_words
@@ -88,10 +88,16 @@ def find_dials(
     for k, here in groupby(wanted, key=lambda both: both[0]):
         with bench.at(k) as cut:
             for _, codec in here:
-                note(
-                    f"searching {codec} at {model.graph.cuts[k].name} for {target.words} on "
-                    f"{len(bench.inputs)} frames"
-                )
+                words = f"searching {codec} at {model.graph.cuts[k].name} for {target.words} on "
+                words += f"{len(bench.inputs)} frames"
+                if shared := len(
+                    {*map(identity, bench.inputs)} & fitted_to(config, model, k, codec)
+                ):
+                    words += (
+                        f"; it is fitted to {shared} of them, and what it takes and loses on others"
+                        " may be more: give more frames by --calibration"
+                    )
+                note(words)
                 found.append(_Search(cut, codec, target, judges=judges).record())
                 note(_words(found[-1]))
     return Dials(dials=tuple(found))

@@ -48,6 +48,12 @@ class Kind(UsualKind):
         """Whether it codes such a tensor; it hands on indices, masks, and what has no values."""
         return info.datatype in DATATYPES and min(info.shape, default=1) > 0
 
+    def check(self, info: TensorInfo, setting: Setting) -> None:
+        """Raise UsageError for a tensor of too many channels."""
+        from splitbed.codecs.klt.transform import Layout
+
+        Layout.of(info, setting).check()
+
     def fit(
         self,
         info: TensorInfo,

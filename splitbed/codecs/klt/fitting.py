@@ -61,11 +61,7 @@ def fitted(
     """
     if not frames:
         raise UsageError("there is no calibration frame: give one or more; 40 are good")
-    if layout.channels > MOST_CHANNELS:
-        raise UsageError(
-            f"it has {layout.channels} channels, and {MOST_CHANNELS} are the most that a KLT is"
-            " made of; int8 takes any number"
-        )
+    layout.check()
     planes = [_apart(layout, frame) for frame in frames]
     weight = roots(sensitivity, layout.channels)
     if all((one == planes[0][:, :1]).all() for one in planes):

@@ -21,6 +21,9 @@ SHARE = 0.1
 MOST_VALUES = 1 << 16
 """Of the outputs, that differences are taken of: of larger ones, so many drawn at random."""
 
+MOST_KEPT = 1 << 26
+"""Differences of all channels together, which are in memory at once."""
+
 Run = Callable[[Tensors], Tensors]
 Differences = npt.NDArray[np.float32]
 
@@ -50,7 +53,8 @@ def sensitivity(
     for name in axes:
         for frame in frames:
             refuse_not_finite(frame[name])
-    outputs = _Outputs(run, frames, ran)
+    most = max(_channels(frames[0][name], axis) for name, axis in axes.items())
+    outputs = _Outputs(run, frames, ran, min(MOST_VALUES, max(1, MOST_KEPT // most)))
     found: dict[str, Floats] = {}
     for name, axis in axes.items():
         step = _step([frame[name] for frame in frames])
@@ -94,7 +98,9 @@ def _perturbed(array: Array, axis: int, step: float) -> Iterator[Array]:
 class _Outputs:
     """Part 2's outputs at each frame, and how far they move."""
 
-    def __init__(self, run: Run, frames: Sequence[Tensors], ran: Callable[[], None]) -> None:
+    def __init__(
+        self, run: Run, frames: Sequence[Tensors], ran: Callable[[], None], most: int
+    ) -> None:
         self._run, self._ran = run, ran
         still = [self._numbers(frame) for frame in frames]
         self._shapes = {name: array.shape for name, array in still[0].items()}
@@ -105,8 +111,8 @@ class _Outputs:
         self._by = {name: _spread([one[name] for one in still]) for name in self._shapes}
         size = sum(map(int, (np.prod(shape) for shape in self._shapes.values())))
         self._taken = (
-            np.sort(np.random.default_rng(0).choice(size, MOST_VALUES, replace=False))
-            if size > MOST_VALUES
+            np.sort(np.random.default_rng(0).choice(size, most, replace=False))
+            if size > most
             else slice(None)
         )
         self._still = [self._vector(one) for one in still]

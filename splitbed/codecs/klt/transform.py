@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from splitbed.codecs.calibration import channel_axis, folded, refuse_not_finite
 from splitbed.codecs.stage import Array, Floats, Setting
+from splitbed.errors import UsageError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 MOST_LEVEL = 1 << 22
@@ -54,6 +55,14 @@ class Layout:
             height, width = self.plane
             raise ValueError(f"{height} x {width} places are no blocks of {side} x {side}")
         return replace(self, block=side)
+
+    def check(self) -> None:
+        """Raise UsageError where it has too many channels."""
+        if self.channels > MOST_CHANNELS:
+            raise UsageError(
+                f"it has {self.channels} channels, and {MOST_CHANNELS} are the most that a KLT is"
+                " made of; int8 takes any number"
+            )
 
     @property
     def channels(self) -> int:

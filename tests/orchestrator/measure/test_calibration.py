@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
+from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.sweep_config import SweepConfig, sweep_config
 from orchestrator.measure.calibration import (
     Calibration,
     calibrate,
     calibration_inputs,
+    fitted_to,
     identity,
     searched_inputs,
     seen,
@@ -129,10 +133,53 @@ def test_frames_are_spread_over_all_sources_that_are_named(
     ]  # fmt: skip
     searched = frames_of(searched_inputs(asked.replaced(accuracy_frames=6), model))
     assert searched == [
-        "shapes:7 0", "shapes:7 1", "shapes:8 0", "shapes:8 1", "shapes:0 10", "shapes:0 11",
+        "shapes:7 50", "shapes:7 51", "shapes:8 50", "shapes:8 51", "shapes:0 55", "shapes:0 56",
     ]  # fmt: skip
     with pytest.raises(UsageError, match="--calibration shapes:7,: name each input once"):
         load_model(config.replaced(calibration="shapes:7,"), tmp_path)
+
+
+@pytest.mark.parametrize("given", ["calibration", "input", None])
+def test_no_codec_is_fitted_to_a_frame_that_its_number_is_searched_on(
+    config: SweepConfig, tmp_path: Path, given: str | None
+) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    for place in range(100):
+        Image.new("RGB", (64, 48), (place, 0, 0)).save(pictures / f"{place:03}.png")
+    source = {given: str(pictures)} if given else {}
+    asked = config.replaced(target_kbit=20.0, codec=["klt"], **source)
+    model = load_model(asked, tmp_path)
+    searched = {identity(one) for one in searched_inputs(asked, model)}
+    assert len(searched) >= 40
+    for codec in ("klt", "klt-inter", "klt:100,plain"):
+        fitted = fitted_to(asked, model, CUT, codec)
+        assert len(fitted) == 40 and not fitted & searched
+
+
+def test_more_channels_than_klt_takes_are_refused_before_anything_runs(
+    config: SweepConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "flat.onnx"
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 32])
+    flat = helper.make_tensor_value_info("flat", TensorProto.FLOAT, [1, 3072])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3072])
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"], "flatten"),
+        helper.make_node("Relu", ["flat"], ["scores"], "relu"),
+    ]
+    graph = helper.make_graph(nodes, "flat", [image], [scores], value_info=[flat])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file
+    )
+    asked = config.replaced(model=str(file), split=["1:1"], codec=["klt"])
+    model = load_model(asked, tmp_path)
+    why = r"klt cannot be fitted to flat \(FP32 \[1, 3072\]\): it has 3072 channels, and 2048 are"
+    with pytest.raises(UsageError, match=why):
+        plan_cells(asked, model)
+    monkeypatch.setattr(PartSession, "run", None)
+    found = calibrate(asked, model, [(1, "klt:100")])
+    with pytest.raises(UsageError, match="it has 3072 channels"):
+        model.coder(1, "klt", found.known)
 
 
 def test_numbers_are_searched_on_other_videos_than_codecs_are_fitted_to(
