@@ -7,6 +7,7 @@ map is white noise in the outputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ MOST_KEPT = 1 << 26
 
 Run = Callable[[Tensors], Tensors]
 Differences = npt.NDArray[np.float32]
+Keep = Callable[[str, Callable[[], Floats]], Floats]
 
 
 def runs_of(frames: Sequence[Tensors], axes: Mapping[str, int]) -> int:
@@ -39,12 +41,14 @@ def sensitivity(
     frames: Sequence[Tensors],
     axes: Mapping[str, int],
     ran: Callable[[], None] = lambda: None,
+    keep: Keep = lambda _, measure: measure(),
 ) -> dict[str, Floats]:
     """W of each tensor of ``axes``, which says where its channels are, measured at ``frames``.
 
     FP32 of shape (channels, channels), symmetric, in squared standard deviations of the outputs for
     each squared unit of the map.  ``run`` is part 2; ``ran`` is called after each of its runs, of
-    which there are :func:`runs_of`.
+    which there are :func:`runs_of`.  ``keep`` is given, under a name, what
+    measures a tensor at a frame, and gives what that found, now or before.
 
     Raises:
         NodeError: part 2 cannot be run, has no output that is a number, or outputs of other sizes
@@ -59,16 +63,25 @@ def sensitivity(
     for name, axis in axes.items():
         step = _step([frame[name] for frame in frames])
         gram = np.zeros(2 * (_channels(frames[0][name], axis),))
-        for place, frame in enumerate(frames):
-            differences = np.empty((len(gram), outputs.size), np.float32)
-            for channel, moved in enumerate(_perturbed(frame[name], axis, step)):
-                differences[channel] = outputs.moved(place, {**frame, name: moved})
-            gram += differences @ differences.T
+        for place in range(len(frames)):
+            measure = partial(_gram, outputs, frames, place, name, axis, step)
+            gram += keep(f"{list(axes).index(name)}-{place}", measure)
         gram /= len(frames) * step**2
         if not np.isfinite(gram).all() or not gram.any():
             raise NodeError(f"no output of part 2 depends on {name}, as far as it can be measured")
         found[name] = gram.astype(np.float32)
     return found
+
+
+def _gram(
+    outputs: "_Outputs", frames: Sequence[Tensors], place: int, name: str, axis: int, step: float
+) -> Floats:
+    """The Gram matrix of the differences at one frame."""
+    frame = frames[place]
+    differences = np.empty((_channels(frame[name], axis), outputs.size), np.float32)
+    for channel, moved in enumerate(_perturbed(frame[name], axis, step)):
+        differences[channel] = outputs.moved(place, {**frame, name: moved})
+    return differences @ differences.T
 
 
 def _channels(array: Array, axis: int) -> int:

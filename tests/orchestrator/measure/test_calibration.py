@@ -255,6 +255,32 @@ def test_what_part_2_is_sensitive_to_is_measured_once(
     assert np.load(file, allow_pickle=False)["arr_0"].shape == (8, 8)
 
 
+def test_what_was_measured_before_an_end_is_not_measured_again(
+    config: SweepConfig, model: SweptModel, tmp_path: Path
+) -> None:
+    runs: list[int] = []
+    most = 60  # 40 of part 1; of part 2 four, and eight for each of four frames
+
+    def check() -> None:
+        runs.append(1)
+        if len(runs) > most:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(config, model, KLT, check=check)
+    kept = len([*(tmp_path / "cache/sensitivity").iterdir()])
+    assert 0 < kept < 4
+    runs.clear()
+    most = 1000
+    again = calibrate(config, model, KLT, check=check)
+    resumed = len(runs)
+    for file in (tmp_path / "cache/sensitivity").iterdir():
+        file.unlink()
+    runs.clear()
+    assert calibrate(config, model, KLT, check=check).known.tables == again.known.tables
+    assert resumed == len(runs) - 8 * kept
+
+
 def test_where_part_2_cannot_be_run_plain_repairs_it(
     config: SweepConfig, model: SweptModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
