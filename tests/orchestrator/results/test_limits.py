@@ -62,6 +62,12 @@ def test_a_row_that_keeps_every_rule_has_no_fault() -> None:
             {"gap_pct": 5.1, "e2e_ms": 10.0, "ue_cpus": 2.0},
             "unexplained",
         ),
+        # one whose stages end in a wait goes on with a processor that slept
+        (
+            {"gap_pct": 14.9, "e2e_ms": 10.0, "ue_slowdown_asked": 8.0},
+            {"gap_pct": 15.1, "e2e_ms": 10.0, "ue_slowdown_asked": 8.0},
+            "unexplained",
+        ),
         ({"e2e_over_bound": 0.98}, {"e2e_over_bound": 0.979}, "faster than its physical floor"),
         ({"max_abs_diff": 1e-3}, {"max_abs_diff": 1.01e-3}, "differs from the whole model's"),
         (
