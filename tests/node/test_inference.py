@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Semaphore
+from threading import Barrier, Event, Semaphore
 from types import SimpleNamespace
 from typing import Any
 
@@ -267,12 +267,14 @@ class Held:
         model = ModelInfo(6, (image,), (scores,), "tensors", "onnx", "small")
         self.served = SimpleNamespace(model=model, queues=Queues(in_flight=2, most=2))
         self.frames, self.begun, self.let_go = self, Semaphore(0), Event()
+        self.asked = Barrier(2)
         self.ended = 0
 
     def infer(self, _served: object, _tensors: Tensors) -> nodes_pb2.FrameRecord:
         self.begun.release()
         assert self.let_go.wait(HANG_S)
         check_wanted()
+        self.asked.wait(HANG_S)  # neither is answered, and gone, before the other has asked
         scores = np.zeros((1, 8, 1, 1), np.float32)
         return nodes_pb2.FrameRecord(result=whole_tensors({"scores": scores}))
 
