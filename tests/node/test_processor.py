@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from netem.backends.linkbox import uml_environment
 from splitbed.errors import MachineError, UsageError
 from splitbed.node import slowdown
 from splitbed.node.processor import (
@@ -294,7 +295,12 @@ def guest_facts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, obje
     argv = [uml, "mem=192M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"]
     argv += ["init=/bin/sh", "umid=cgroups", "uml_dir=./", "con=null", "con0=null,fd:1", "ssl=null"]
     ended = subprocess.run(
-        [*argv, "--", f"{folder}/init"], cwd=folder, capture_output=True, timeout=60, check=False
+        [*argv, "--", f"{folder}/init"],
+        cwd=folder,
+        env=uml_environment(folder),
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     lines = ended.stdout.decode(errors="replace").splitlines()
     told = [line.removeprefix("FACTS ") for line in lines if line.startswith("FACTS ")]
