@@ -112,8 +112,7 @@ class Attacked:
         if self.process.poll() is not None:
             self.start()
         self.tolls.append(toll := Toll())
-        self._reset()
-        before, ended = self.memory_bytes(), threading.Event()
+        before, ended = self._kept_bytes(), threading.Event()
         watching = threading.Thread(target=self._watch, args=(toll, ended))
         watching.start()
         try:
@@ -124,14 +123,18 @@ class Attacked:
         assert self.process.poll() is None, self._died()
         waited_s = toll.longest_wait_s
         assert waited_s <= LEAST_LOCK_S, f"the {self.role} node was silent for {waited_s:.1f} s"
-        self._reset()
         given_up_s = time.monotonic() + _SETTLED_S
-        while (grown := self.memory_bytes() - before) > GROWTH_BYTES:
+        while (grown := self._kept_bytes() - before) > GROWTH_BYTES:
             if time.monotonic() > given_up_s:
                 break
             time.sleep(_LOOK_S)
         toll.grown_bytes = grown
         assert grown <= GROWTH_BYTES, f"the {self.role} node has grown by {grown >> 20} MiB"
+
+    def _kept_bytes(self) -> int:
+        """What is left after a reset, which gives back what calls that have ended had."""
+        self._reset()
+        return self.memory_bytes()
 
     def _watch(self, toll: Toll, ended: threading.Event) -> None:
         while not ended.wait(_LOOK_S) and self.process.poll() is None:
