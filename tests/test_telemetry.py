@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.measure.cell import cell_record
 from orchestrator.measure.exports.telemetry import SweepTelemetry
 from orchestrator.results.records import CellRecord, FrameRecord

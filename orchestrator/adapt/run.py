@@ -20,11 +20,11 @@ from orchestrator.adapt.rows import TraceRow, unsteadiness
 from orchestrator.adapt.turns import Turns
 from orchestrator.adapt.verdict import TraceAsked, judge_trace
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.links import queue_for
 from orchestrator.ask.pace import paces
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.conditions import conditions, now
 from orchestrator.measure.dials.finding import check_found, dialled_cells, keep_dials
 from orchestrator.measure.engine import Engine

@@ -16,8 +16,8 @@ from orchestrator.adapt.losses import Losses
 from orchestrator.adapt.policies import Policy
 from orchestrator.adapt.replay import REFRESH_S, LinkReplay
 from orchestrator.adapt.rows import LostFrame, TracedFrame, TraceRow, Turn, costs, policy_row
-from orchestrator.ask.grid import Cell
-from orchestrator.ask.sweep_config import MAX_DROP
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.options import MAX_DROP
 from orchestrator.measure.cell import proved
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Choosing, Taken

@@ -16,7 +16,7 @@ from netem.spec import LinkSpec
 from netem.wire import USUAL_SEGMENT, Segment
 from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.rows import STEP_RATIO, TracedFrame, Turn
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.results.judgement.validity import (
     MAX_ABS_DIFF,
     MAX_GAP_MS,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.api.options import Place
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 
 
 def config_of(

@@ -9,7 +9,7 @@ from orchestrator.api.asking import config_of
 from orchestrator.api.options import InferWords, Place
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.offline.infer import (
     VIDEO_SUFFIX,

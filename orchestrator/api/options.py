@@ -1,7 +1,7 @@
 """What can be asked, in groups: every option once, for programs and for the command line.
 
 A function of the door takes groups as keywords, a command takes them as options. What is not given
-has the default that stands in [brackets]; :mod:`orchestrator.ask.sweep_config` holds and checks
+has the default that stands in [brackets]; :mod:`orchestrator.ask.sweep.config` holds and checks
 them.
 """
 

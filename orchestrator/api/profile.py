@@ -7,7 +7,7 @@ from orchestrator.api.asking import config_of
 from orchestrator.api.options import Place, ProfileWords
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.results.profile import Profile
 from orchestrator.results.run_folder import check_new, write_new

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.api.time_left import TimeLeft
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.split_point import cut_name, encodes
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord
 from splitbed.timeline import Stage

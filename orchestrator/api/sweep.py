@@ -13,7 +13,7 @@ from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure import sweep as measuring
 from orchestrator.measure.sweep import Remeasure
 from orchestrator.measure.watcher import Watcher

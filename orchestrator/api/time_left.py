@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep.cell import Cell
 from splitbed.codecs import RAW
 
 

@@ -12,7 +12,7 @@ from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.links import USUAL_QUEUE, OwnShape, queue_for
 from orchestrator.ask.load import Load
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.topology import Namespaces, UePlace
 from splitbed.codecs import codec_named
 from splitbed.errors import UsageError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from orchestrator.ask.devices import UeProfile, load_profile, slowdown_for
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.v1.nodes_pb2 import LimitRequest
 

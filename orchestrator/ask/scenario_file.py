@@ -7,7 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from orchestrator.ask.sweep_config import Source, Splits, SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.options import Source, Splits
 from splitbed.checked import Frozen, one_line, text_named, yaml_mapping
 from splitbed.errors import UsageError
 from splitbed.extensions import Extensible

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from orchestrator.ask.load import MOST_FPS, Load, load_named
 from orchestrator.ask.load.trace_file import MOST_FRAMES
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.ask.topology import MOST_UES
 from orchestrator.capacity.objective import USUAL_DROPS, Objective, objective
 from orchestrator.capacity.search import WITHIN, Scale, readable

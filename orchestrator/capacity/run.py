@@ -14,9 +14,9 @@ from pathlib import Path
 
 from msgspec.structs import replace as changed
 
-from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.load import Load
-from orchestrator.ask.sweep_config import MIN_FRAMES
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.options import MIN_FRAMES
 from orchestrator.capacity.asked import Capacity
 from orchestrator.capacity.rows import capacity_csv, capacity_row, trials_csv
 from orchestrator.capacity.search import Search

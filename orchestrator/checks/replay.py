@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure import sweep
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.results.columns import csv_text
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF
 from orchestrator.testbed.local import LocalModel

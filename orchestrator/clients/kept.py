@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import Cell
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.cell import CellMeasurement, SetUp, proved
 from orchestrator.measure.conditions import conditions
 from orchestrator.measure.dials.finding import check_found, dialled_cells, keep_dials

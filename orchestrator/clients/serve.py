@@ -12,7 +12,7 @@ from threading import Event
 
 from msgspec.structs import replace
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.topology import Machines
 from orchestrator.clients.kept import KeptRecord, kept_up
 from orchestrator.clients.relay import relayed
@@ -20,7 +20,7 @@ from orchestrator.measure.conditions import now
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.json_record import Record
 from orchestrator.results.judgement.verdict import Verdict
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.testbed import Testbed
 from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, UsageError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
 from orchestrator.measure.calibration import Identity, identity, searched_inputs, seen
 from orchestrator.results.judgement.accuracy import drawn

@@ -154,11 +154,11 @@ class Arriving:
         return result
 
     def _frame(self, place: int) -> nodes_pb2.FrameRecord:
-        return self._bed.pair.run_alone(place, place, self._numbers)
+        return self._bed.pair.ways.run_alone(place, place, self._numbers)
 
     def _assign(self, link: LinkSpec) -> None:
         n = self._bed.model.graph.n
         asked = Configuration(n, n, DEVICE_ANCHOR, NOTHING, link)
         self._numbers += 1
         ways = assignment_messages(self._numbers, asked, self._bed.model, Known())
-        self._bed.pair.assign(ways, ())
+        self._bed.pair.ways.assign(ways, ())

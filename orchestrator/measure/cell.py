@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS
-from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.load.trace_file import MOST_FRAMES
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
 from orchestrator.measure.loads.crowd import CrowdFrames, merged
 from orchestrator.measure.loads.offering import Offering

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from orchestrator.results.facts import CodedFacts, Conditions, NodeFacts
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.node.host import PACKAGES, cpu_name, versions
 from splitbed.v1 import nodes_pb2
 

@@ -10,8 +10,8 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell, Visit
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy_set import AccuracySet, Coding
 from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.cell import CellMeasurement, cell_record

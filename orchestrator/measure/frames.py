@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import FrameRecord, Hop
@@ -109,7 +109,7 @@ class Frames:
         timeout_s = self._limits.frame_s(cell)
         assignment = self._parts.assignment(cell.configuration)
         try:
-            said = pair.run_frame(number, place, timeout_s, assignment)
+            said = pair.ways.run_frame(number, place, timeout_s, assignment)
         except LateError as error:
             raise LateError(f"{error}; --frame-timeout-s allows more") from None
         seen = stages_of(said)

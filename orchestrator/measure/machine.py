@@ -14,7 +14,7 @@ import psutil
 
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.records import MachineRecord
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.timeline import clock_id
 
 _LEAST_S = 0.2  # the kernel counts in ticks of up to 10 ms

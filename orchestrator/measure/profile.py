@@ -19,13 +19,13 @@ from typing import TypeVar
 from netem.wire import Segment, tcp_segment
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, anchors_of
-from orchestrator.ask.grid import configurations, heads_of
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
+from orchestrator.ask.sweep.grid import configurations, heads_of
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
 from orchestrator.testbed.loading.parts import HELD_BYTES
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed import flow
 from splitbed.codecs import RAW
 from splitbed.errors import NodeError

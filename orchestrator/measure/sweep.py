@@ -14,8 +14,9 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell, Visit, anchors_again, in_random_order
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.order import anchors_again, in_random_order
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.conditions import COMPARABLE, conditions, now
 from orchestrator.measure.dials.finding import dialled_cells, keep_dials

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.flow import UPLINK, shape_of
-from orchestrator.ask.grid import Cell
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.testbed.model import SweptModel
 
 WARM_LINK_MS = 200.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.timeline import Stage
 

@@ -17,7 +17,7 @@ from statistics import fmean
 import numpy as np
 from PIL import Image
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.offline.curves import expanded
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel, local_model

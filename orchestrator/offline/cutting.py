@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.results.run_folder import check_free
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel

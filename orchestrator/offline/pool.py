@@ -9,7 +9,7 @@ from itertools import accumulate
 import msgspec
 import numpy as np
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.results.facts import InputFacts
 from orchestrator.testbed.inputs import ModelInput, named, open_inputs, sources
 from orchestrator.testbed.local import LocalModel, local_model

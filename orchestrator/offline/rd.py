@@ -18,9 +18,9 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import configurations
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
+from orchestrator.ask.sweep.grid import configurations
 from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.dials.finding import find_dials
 from orchestrator.offline.curves import curve_of, expanded

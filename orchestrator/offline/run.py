@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import Calibration, calibrate
 from orchestrator.measure.conditions import now

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
-from orchestrator.ask.grid import configurations
 from orchestrator.ask.itinerary import crossings
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
+from orchestrator.ask.sweep.grid import configurations
 from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.measure.calibration import calibrate

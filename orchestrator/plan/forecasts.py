@@ -11,10 +11,10 @@ import numpy as np
 from netem.spec import LinkSpec
 from netem.wire import wire_ms
 from orchestrator.ask.flow import shape_of
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.links import links_words
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.racing.beliefs import Errors, Prediction
 from orchestrator.plan.doubt import ELSEWHERE
 from orchestrator.plan.facts import Option, take_facts

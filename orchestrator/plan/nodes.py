@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.profile import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.benchmark_csv import ue_profile

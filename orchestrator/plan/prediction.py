@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.ask.flow import FLOWS, Flow
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS, Doubt
 from orchestrator.plan.facts import Facts, Option
 from orchestrator.plan.grid import Floats, PlanGrid

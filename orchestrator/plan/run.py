@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.doubt import doubt_of
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts

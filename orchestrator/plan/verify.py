@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import cell_of
 from orchestrator.ask.links import link_at
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import cell_of
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.facts import Option

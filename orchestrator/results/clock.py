@@ -1,6 +1,6 @@
 """How far a node's clock is ahead of the user's over a cell.
 
-:mod:`orchestrator.testbed.clocks` reads the clocks.
+:mod:`orchestrator.testbed.nodes.clocks` reads the clocks.
 """
 
 import time

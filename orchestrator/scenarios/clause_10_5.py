@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.offline.call import points
 from orchestrator.reports.sheet import Sheet
 from orchestrator.results.columns.asked import FPS, asked_number

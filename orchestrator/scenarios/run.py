@@ -13,9 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.scenario_file import Scenario, load_scenario
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.checks.verify import Verification, read_csv, to_csv, verify
 from orchestrator.measure.watcher import Watcher
 from orchestrator.offline.infer import check_annotations, infer

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure import sweep
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.html import leave_report

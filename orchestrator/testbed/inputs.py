@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.media.datasets import Dataset, Frame, open_dataset

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel, load_model
 from orchestrator.testbed.scratch import scratch

@@ -8,7 +8,7 @@ from netem.link import Rates, ShapedLink
 from netem.service import shape_message, shape_of
 from netem.spec import LinkSpec
 from orchestrator.ask.topology import Machines
-from orchestrator.testbed.node import Node, RemoteNode
+from orchestrator.testbed.nodes.node import Node, RemoteNode
 from splitbed.errors import LinkError
 from splitbed.security.addresses import checked_address
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc

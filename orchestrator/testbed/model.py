@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.results.facts import DatasetFacts, DeviceFacts, InputFacts, ModelFacts
 from orchestrator.testbed.inputs import ModelInput, open_inputs
 from orchestrator.testbed.model_file import (

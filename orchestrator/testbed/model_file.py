@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.apart import check_file
 from splitbed.graphs.formats import format_of, load_graph

@@ -9,7 +9,7 @@ from netem.spec import LinkSpec
 from orchestrator.ask.crowd import Crowd, crowds
 from orchestrator.ask.flow import FLOWS, UPLINK, Link
 from orchestrator.ask.pace import paces
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.topology import Namespaces, Topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines

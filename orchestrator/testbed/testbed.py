@@ -13,9 +13,9 @@ from orchestrator.ask.topology import Machines, Namespaces
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.machines import machine_links, remote_nodes
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.node import Node
-from orchestrator.testbed.node_process import local_nodes
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.node import Node
+from orchestrator.testbed.nodes.node_process import local_nodes
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import Scratch, remove_abandoned, scratch
 from orchestrator.testbed.site import Site
 

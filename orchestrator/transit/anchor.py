@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.testbed.inputs import ModelInput

@@ -10,7 +10,8 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, model_validator
 
 from orchestrator.ask.numbers import Words
-from orchestrator.ask.sweep_config import MIN_FRAMES, SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.options import MIN_FRAMES
 from orchestrator.transit.published import Options, coder_class, is_class, scenario_named
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.conditions import coded_facts
 from orchestrator.results.archive import sha256_of
 from orchestrator.results.facts import ModelFacts

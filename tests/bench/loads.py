@@ -17,10 +17,10 @@ from netem.spec import Shape, symmetric
 from netem.wire import wire_ms
 from orchestrator.api.sweep import sweep
 from orchestrator.ask.crowd import UE, OwnUe
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.load import load_named
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.reports.terminal import Plain
@@ -29,8 +29,8 @@ from orchestrator.results.records import FrameRecord
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.model import load_model
-from orchestrator.testbed.node_process import local_nodes
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.node_process import local_nodes
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from orchestrator.testbed.testbed import Testbed
 from splitbed.timeline import NS_PER_MS, WAIT, Stage, is_hop

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.profile import chosen, take_profile
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS
 from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.model import load_model
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from splitbed.runtime.turns import Turn, waited_ms
 from splitbed.timeline import Stage, Timeline
@@ -122,7 +122,7 @@ def _frame(number: int, splits: Splits) -> tuple[Turn, Timeline]:
     pair, assignment = splits.pair, splits.parts.assignment(splits.last)
     nodes = (pair.ue.pid, pair.edge.pid)
     before_ms = sum(map(waited_ms, nodes))
-    said = pair.run_frame(number, number % len(splits.model.inputs), 120.0, assignment)
+    said = pair.ways.run_frame(number, number % len(splits.model.inputs), 120.0, assignment)
     after_ms = sum(map(waited_ms, nodes))
     timeline = Timeline([Stage(one.name, one.start_ns, one.end_ns) for one in said.stages])
     return Turn(timeline.e2e_ms, after_ms - before_ms), timeline

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.testbed.model import load_model
 from splitbed.graphs.parts import Part, StoredModel, extract
 from splitbed.runtime.memory import keep_freed_memory

@@ -49,7 +49,7 @@ def orchestrator() -> None:
     from netem.probe.proof import nominal_rtt_ms
     from netem.spec import symmetric
     from orchestrator.ask.configuration import Configuration
-    from orchestrator.ask.grid import Cell, Visit
+    from orchestrator.ask.sweep.cell import Cell, Visit
     from orchestrator.measure.cell import cell_record
     from orchestrator.measure.exports.telemetry import SweepTelemetry
 

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from edge_node.cli import app as edge_node
 from netem.cli import app as netem
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.topology import load_topology
 from orchestrator.cli.root import app as orchestrate
 from splitbed.cli import app as splitbed

@@ -12,10 +12,10 @@ import grpc
 from google.protobuf.message import Message
 
 from netem.spec import symmetric
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.profile import take_profile
 from orchestrator.testbed.loading.assignments import assignment_messages
-from orchestrator.testbed.node import prove
+from orchestrator.testbed.nodes.node import prove
 from splitbed.v1 import inference_pb2, nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
 from tests.hostile.calls import CORPUS, INFERENCE, QUEUED, Call, as_line
@@ -90,8 +90,8 @@ def offer(splits: Splits) -> None:
     way.queues.CopyFrom(
         nodes_pb2.Queues(in_flight=2, most=4, drop="oldest", workers=1, batch=2, batch_wait_ms=1)
     )
-    pair.assign([way], ())
-    pair.run_frame(0, 0, FRAME_S, QUEUED)
+    pair.ways.assign([way], ())
+    pair.ways.run_frame(0, 0, FRAME_S, QUEUED)
     request = nodes_pb2.OfferRequest(
         assignment=QUEUED, first=1, inputs=[0], due_ns=[0, 1, 1, 10**7]
     )

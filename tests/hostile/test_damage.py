@@ -16,7 +16,7 @@ import yaml
 from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.ask.devices import PROFILES, load_profile
 from orchestrator.ask.scenario_file import SCENARIOS, load_scenario
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.topology import load_machines, load_topology
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.plan.benchmark_csv import read_operators

@@ -6,8 +6,8 @@ import pytest
 
 from netem.wire import wire_bytes
 from orchestrator.ask.flow import FLOWS
-from orchestrator.ask.grid import plan_cells
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed as brought_up
@@ -51,7 +51,7 @@ def test_each_hop_of_a_frame_is_as_many_bytes_as_its_interfaces_count(
             frames, counted = [], []
             for frame in range(FRAMES):
                 before = carried(bed)
-                record = bed.pair.run_frame(frame, 0, FRAME_S, parts.assignment(asked_for))
+                record = bed.pair.ways.run_frame(frame, 0, FRAME_S, parts.assignment(asked_for))
                 counted.append(since(before, carried(bed)))
                 frames.append(told(flow, record))
             assert frames == frames[:1] * FRAMES

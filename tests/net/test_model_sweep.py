@@ -8,7 +8,7 @@ import pytest
 
 from netem.spec import symmetric
 from netem.wire import wire_bytes, wire_ms
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed as brought_up

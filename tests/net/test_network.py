@@ -10,7 +10,7 @@ from netem.link import Link
 from netem.spec import LinkSpec, Shape, symmetric
 from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.ask.topology import Namespaces, load_topology
-from orchestrator.testbed.node import prove
+from orchestrator.testbed.nodes.node import prove
 from orchestrator.testbed.scratch import scratch
 from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import Joint, local_joints

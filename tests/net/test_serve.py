@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.testbed.local import local_model
 from splitbed.wire import max_abs_diff
 from tests.node.loopback import free_port

@@ -27,7 +27,7 @@ from netem.spec import symmetric
 from orchestrator.ask.flow import FLOWS, Flow
 from orchestrator.ask.topology import load_topology
 from orchestrator.testbed.machines import remote_nodes
-from orchestrator.testbed.node import prove
+from orchestrator.testbed.nodes.node import prove
 from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import remote_joints
 from splitbed.errors import SplitbedError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.testbed.local import local_model
 from splitbed.wire import max_abs_diff
 from tests.net.machines import CLIENTS, CLOCK_AHEAD_S, Machines, brought_up

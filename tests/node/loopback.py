@@ -21,12 +21,12 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, UPLINK
 from orchestrator.ask.heads import shared_out
 from orchestrator.ask.split_point import NOTHING
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.topology import PAIR
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.model import SweptModel, load_model
-from orchestrator.testbed.node_process import NodeProcess, local_nodes
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.node_process import NodeProcess, local_nodes
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import Scratch, scratch
 from splitbed.v1 import nodes_pb2
 
@@ -91,7 +91,7 @@ def proved_as_asked() -> Iterator[None]:
             rates_known=known is not None,
         )
 
-    with patch("orchestrator.testbed.proofs.prove", proved):
+    with patch("orchestrator.testbed.nodes.proofs.prove", proved):
         yield
 
 
@@ -200,4 +200,5 @@ class Splits:
         self, number: int = 0, timeout_s: float = FRAME_S, of: Configuration | None = None
     ) -> nodes_pb2.FrameRecord:
         """A frame of the first input."""
-        return self.pair.run_frame(number, 0, timeout_s, self.parts.assignment(of or self.last))
+        assignment = self.parts.assignment(of or self.last)
+        return self.pair.ways.run_frame(number, 0, timeout_s, assignment)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.model import Known, SweptModel, load_model
-from orchestrator.testbed.node_process import local_nodes
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.node_process import local_nodes
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from splitbed.v1 import nodes_pb2
 from splitbed.wire import tensors_of
@@ -56,7 +56,7 @@ def called(
             parts.load(asked)
             parts.assign(asked)
             number = parts.assignment(asked)
-            records[asked] = [pair.run_frame(n, n, FRAME_S, number) for n in range(3)]
+            records[asked] = [pair.ways.run_frame(n, n, FRAME_S, number) for n in range(3)]
         yield model, records
 
 

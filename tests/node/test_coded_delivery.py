@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.ask.grid import configurations
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import configurations
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.loader import Loader
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.model import Known
-from orchestrator.testbed.node_process import NodeProcess
+from orchestrator.testbed.nodes.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.onnx.parts import check_received
@@ -188,7 +188,7 @@ def test_a_part_that_came_encoded_is_judged_as_it_came(
     parts.load(asked)
     parts.deliver(symmetric(rate_mbit=20), timeout_s=FRAME_S)
     parts.assign(asked)
-    record = shared.pair.run_frame(0, 0, FRAME_S, parts.assignment(asked))
+    record = shared.pair.ways.run_frame(0, 0, FRAME_S, parts.assignment(asked))
     frames = AccuracySet(config, shared.model, lambda: None, lambda _: None)
     judged = dict(frames.coded([asked], Known()))
     if lossless:

@@ -12,10 +12,10 @@ import pytest
 
 from netem.spec import symmetric
 from orchestrator.ask.crowd import OwnUe
-from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.load import load_named
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.frames import Taken
 from orchestrator.measure.loads.crowd import CrowdFrames
@@ -25,8 +25,8 @@ from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.offered import by_ue
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.model import load_model
-from orchestrator.testbed.node_process import local_nodes
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.node_process import local_nodes
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from orchestrator.testbed.testbed import Testbed
 from splitbed.errors import NodeError

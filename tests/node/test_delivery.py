@@ -7,7 +7,7 @@ import pytest
 
 from netem.spec import symmetric
 from orchestrator.testbed.loading.loader import Loader
-from orchestrator.testbed.node_process import NodeProcess
+from orchestrator.testbed.nodes.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.flow import Span
 from splitbed.graphs.parts import extract_part

@@ -10,12 +10,12 @@ import pytest
 from onnx import numpy_helper
 
 from netem.spec import symmetric
-from orchestrator.ask.grid import configurations
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.grid import configurations
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.model import Known, SweptModel, load_model
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from splitbed.errors import UsageError
 from splitbed.wire import max_abs_diff, tensors_of
@@ -63,7 +63,7 @@ def test_the_ue_runs_it_where_it_runs_all_layers(
     parts.load(asked)
     parts.deliver(symmetric(rate_mbit=20), timeout_s=FRAME_S)
     parts.assign(asked)
-    record = pair.run_frame(0, 0, FRAME_S, parts.assignment(asked))
+    record = pair.ways.run_frame(0, 0, FRAME_S, parts.assignment(asked))
     differs = max_abs_diff(tensors_of(record.result), pair.references[0])
     assert asked.lossless == (layers < LAYERS)
     if layers < LAYERS:

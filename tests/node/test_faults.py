@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from orchestrator.measure.conditions import warnings
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.messages import messages
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc

@@ -93,7 +93,7 @@ def test_the_link_is_warmed_both_ways(splits: Splits) -> None:
 def test_a_frame_that_its_source_refuses_is_awaited_no_longer(splits: Splits) -> None:
     splits.load(2)
     with pytest.raises(NodeError, match="no input 5"):
-        splits.pair.run_frame(0, 5, FRAME_S, splits.parts.assignment(splits.last))
+        splits.pair.ways.run_frame(0, 5, FRAME_S, splits.parts.assignment(splits.last))
     splits.load(2)  # what was given up took the stream with it
     assert splits.run().max_abs_diff <= 1e-6
 

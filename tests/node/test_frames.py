@@ -83,7 +83,7 @@ def test_warming_the_link_leaves_the_stream_usable(shared: Splits) -> None:
 def test_an_input_that_was_never_added_is_refused(shared: Splits) -> None:
     shared.load(2)
     with pytest.raises(NodeError, match="no input 5"):
-        shared.pair.run_frame(0, 5, FRAME_S, shared.parts.assignment(shared.last))
+        shared.pair.ways.run_frame(0, 5, FRAME_S, shared.parts.assignment(shared.last))
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from netem.spec import symmetric
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure.profile import take_outline, take_profile
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import NodeError
 from splitbed.wire import max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, Splits, loopback_pair

@@ -54,7 +54,7 @@ def test_a_frame_of_an_assignment_that_does_not_hold_is_refused_with_those_that_
     number = splits.parts.assignment(splits.asked(3))
     held = ", ".join(str(splits.parts.assignment(splits.asked(layers))) for layers in HELD)
     with pytest.raises(NodeError, match=f"no assignment {number + 1} holds here, only {held}"):
-        splits.pair.run_frame(0, 0, FRAME_S, number + 1)
+        splits.pair.ways.run_frame(0, 0, FRAME_S, number + 1)
     assert splits.run(of=splits.asked(2)).max_abs_diff <= 1e-6
 
 
@@ -70,7 +70,7 @@ def test_an_assignment_takes_the_place_of_all_that_are_not_kept(splits: Splits) 
     number = splits.parts.assignment(splits.asked(3))
     splits.parts.assign(splits.asked(2, "fp16"), keep=[splits.parts.assignment(splits.asked(0))])
     with pytest.raises(NodeError, match=f"no assignment {number} holds"):
-        splits.pair.run_frame(0, 0, FRAME_S, number)
+        splits.pair.ways.run_frame(0, 0, FRAME_S, number)
     for asked in (splits.asked(0), splits.asked(2, "fp16")):
         assert splits.run(of=asked).frame == 0
 

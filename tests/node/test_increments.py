@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from netem.spec import LinkSpec, Shape
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure import arriving
 from orchestrator.results.kinds import TransitRecord
 from orchestrator.results.records import ProofRecord

@@ -3,7 +3,7 @@
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.testbed.node import prove
+from orchestrator.testbed.nodes.node import prove
 from orchestrator.testbed.scratch import scratch
 from splitbed.errors import NodeError
 from splitbed.v1.nodes_pb2 import LinkProof

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.ask.pace import Pace
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import MachineError, NodeError
 from splitbed.node.processor import Processor
 from tests.node.loopback import Splits, loopback_pair, small_model

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.profile import take_outline, take_profile
 from orchestrator.results.rows import known
 from splitbed.v1 import nodes_pb2

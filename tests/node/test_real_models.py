@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.profile import take_profile
 from tests.graphs import models
 from tests.graphs.test_faults import CUT, FAULTS

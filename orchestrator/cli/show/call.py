@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.offline.call import points
 from orchestrator.reports.terminal import Line, rounded, show_lines
 from orchestrator.results.columns import csv_text

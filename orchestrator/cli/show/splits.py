@@ -4,7 +4,7 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.testbed.model_file import load_graph_of
 from splitbed.command import say

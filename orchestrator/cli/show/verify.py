@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.checks.verify import Verification, to_csv, verify
 from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import local_model

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from orchestrator.api.progress import cell_words
 from orchestrator.api.time_left import TimeLeft, duration
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.cli.watch.heartbeat import Heartbeat
 from orchestrator.measure.watcher import Watcher
 from orchestrator.reports.terminal import Plain

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.measure.exports.otlp import Attribute, Tracer, tracing
 from orchestrator.measure.watcher import Watcher

@@ -15,7 +15,7 @@ from statistics import median
 from msgspec import field
 from msgspec.structs import replace
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.clients.kept import Kept, KeptRecord, kept_up
 from orchestrator.clients.loadgen.agreement import (
     Percentile,
@@ -98,7 +98,7 @@ def _frame(kept: Kept, place: int) -> nodes_pb2.FrameRecord:
     """One frame of the input at `place`; what came of it is not kept."""
     timeout_s = kept.engine.limits.frame_s(kept.cell)
     assignment = kept.engine.parts.assignment(kept.cell.configuration)
-    said = kept.engine.bed.pair.run_next(place, timeout_s, assignment)
+    said = kept.engine.bed.pair.ways.run_next(place, timeout_s, assignment)
     said.ClearField("result")
     return said
 

@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs import Codec, codec_named

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
 from orchestrator.measure.calibration import Calibrator, searched_inputs
 from orchestrator.results.records import TriedStep

@@ -10,8 +10,9 @@ from itertools import groupby
 from pathlib import Path
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell, plan_cells
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import SweepConfig
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.ask.target import Target
 from orchestrator.measure.calibration import Calibrator, fitted_to, identity
 from orchestrator.measure.dials.bench import DialBench, DialsAtCut

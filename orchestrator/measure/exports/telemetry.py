@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram, Summary
 
 from netem.probe.proof import nominal_rtt_ms
 from netem.spec import LinkSpec
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord, ProofRecord
 from splitbed.telemetry import DIRECTIONS, ERRORS, tell_link, tell_stages

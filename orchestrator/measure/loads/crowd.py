@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Thread
 
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.frames import Frames, Taken, UntilEnough
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher

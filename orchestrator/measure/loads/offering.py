@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import UNSET, structs
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.load import Load
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.frames import Taken, frame_record, stages_of
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.results.records import FrameRecord
@@ -58,7 +58,9 @@ class Offering:
         untold = dict.fromkeys(range(cell.frames))
         zero_ns, failed = start_ns, ""
         try:
-            for outcome in self.bed.pair.offer(request, self._still_s(cell, asked.load, due_ns)):
+            for outcome in self.bed.pair.ways.offer(
+                request, self._still_s(cell, asked.load, due_ns)
+            ):
                 if (place := outcome.frame - request.first) not in untold:
                     raise NodeError(
                         f"{asked.ue} told of a frame {place} that it had not to tell of"
@@ -85,7 +87,7 @@ class Offering:
                 yield self._taken(cell, asked, attempt, lost)
             raise
         if failed:
-            self.bed.pair.check_alive(failed, self.bed.pair.source_of(request.assignment))
+            self.bed.pair.check_alive(failed, self.bed.pair.ways.source_of(request.assignment))
 
     def _ue(self, asked: Configuration) -> str:
         """Which it is, where there are several."""

@@ -6,7 +6,7 @@ busy all the time is no quieter later.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from orchestrator.ask.grid import Visit
+from orchestrator.ask.sweep.cell import Visit
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 

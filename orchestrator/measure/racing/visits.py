@@ -7,10 +7,10 @@ whole model ──> predictions of all cells ──> race: which? ──> visit,
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
-from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.links import links_words
 from orchestrator.ask.split_point import as_codec, cut_name
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.racing.again import disturbed_again
 from orchestrator.measure.racing.beliefs import Belief, Prediction

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from orchestrator.ask.load import Load
 from orchestrator.ask.load.edge_work import ALONE
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.plan.load.forecast import Carried, Response, response
 from orchestrator.plan.load.queueing import Source
 from orchestrator.plan.prediction import Plan

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.ask.flow import anchor_of
 from orchestrator.ask.split_point import DEVICE_ANCHOR
-from orchestrator.ask.sweep_config import MAX_DROP
+from orchestrator.ask.sweep.options import MAX_DROP
 from orchestrator.results.columns.flow import flow_columns, part_column
 from orchestrator.results.records import CellRecord, RunRecord
 from orchestrator.results.rows import Row

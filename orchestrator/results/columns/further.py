@@ -6,7 +6,7 @@ It ends with those of :mod:`orchestrator.results.columns.trust`.
 from typing import Annotated
 
 from orchestrator.ask.split_point import NETWORK_ANCHOR
-from orchestrator.ask.sweep_config import MAX_DROP
+from orchestrator.ask.sweep.options import MAX_DROP
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import (
     NO_ANCHOR,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import Quantisation, Scenario
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, check_classes
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.judgement.verdict import SweepOutcome

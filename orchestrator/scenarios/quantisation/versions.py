@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import Quantisation
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.inputs import ModelInput, open_inputs

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.node import Node
+from orchestrator.testbed.nodes.node import Node
 from splitbed.graphs.formats import format_named
 from splitbed.graphs.parts import StoredModel
 from splitbed.tensors import Tensors

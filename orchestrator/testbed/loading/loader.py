@@ -7,7 +7,7 @@ import grpc
 
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.flow import Span
 from splitbed.node.delivery import CutPart, Parcel, pack, span_message, words
 from splitbed.v1 import nodes_pb2

@@ -13,13 +13,13 @@ from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration, Loading
 from orchestrator.ask.crowd import crowds
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.at_once import at_once
 from orchestrator.testbed.loading.loader import Loader, Placed
 from orchestrator.testbed.model import Known, SweptModel
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import UsageError
 from splitbed.v1 import nodes_pb2
 
@@ -235,7 +235,7 @@ class Parts:
             first = self._numbers + 1
             ways = assignment_messages(first, one, self._model, self.known, clients=clients)
             self._numbers += len(ways)
-            offs.append(self._pair.assign(ways, keep, self._config.edge_work))
+            offs.append(self._pair.ways.assign(ways, keep, self._config.edge_work))
             kept = {key: number for key, number in self._assigned.items() if number in keep}
             self._assigned = kept | {one.key: ways[0].number}
             keep.append(ways[0].number)

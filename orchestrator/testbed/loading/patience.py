@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import grpc
 
-from orchestrator.testbed.node import Node
+from orchestrator.testbed.nodes.node import Node
 from splitbed.errors import NodeError
 
 LOOK_S, STILL_S = 10.0, 120.0

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import cell_of
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import cell_of
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.cell import proved
 from orchestrator.measure.frames import stages_of
 from orchestrator.measure.machine import MachineMeter
@@ -189,7 +189,7 @@ class Growing:
         """The number of what nodes do with frames by a split, beside what they keep."""
         self._numbers += 1
         messages = assignment_messages(self._numbers, asked, self._bed.model, self._known)
-        self._bed.pair.assign(messages, keep)
+        self._bed.pair.ways.assign(messages, keep)
         return self._numbers
 
     def _part1(self, asked: Configuration) -> Placed:
@@ -224,7 +224,8 @@ class _Frames:
         (number, split), pair, done = self.by, self._bed.pair, self.count.total()
         if pair.clocks:
             pair.clocks.read_if_due()
-        said = pair.run_frame(done, done % len(self._bed.model.inputs), self._timeout_s, number)
+        place = done % len(self._bed.model.inputs)
+        said = pair.ways.run_frame(done, place, self._timeout_s, number)
         done_ns = time.monotonic_ns()
         self._bed.interruption.check()
         e2e_ms = Timeline(pair.node_clocks().on_one(stages_of(said))).e2e_ms

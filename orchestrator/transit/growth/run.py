@@ -9,8 +9,8 @@ from pathlib import Path
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
-from orchestrator.ask.grid import configurations
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.grid import configurations
 from orchestrator.measure.accuracy_set import AccuracySet
 from orchestrator.measure.calibration import calibrate
 from orchestrator.measure.conditions import coded_facts, conditions

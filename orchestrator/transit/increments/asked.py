@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from orchestrator.ask.numbers import comma_list
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.transit.asked import MOST_RUNS, whole_model_config
 from splitbed.errors import UsageError
 from splitbed.model_coders.increments import check

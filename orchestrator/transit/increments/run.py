@@ -20,7 +20,7 @@ from msgspec.structs import replace as changed
 from pydantic import TypeAdapter, ValidationError
 
 from netem.spec import LinkSpec
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.conditions import coded_facts
 from orchestrator.results import kinds
 from orchestrator.results.kinds import TransitRecord, read_transit_record

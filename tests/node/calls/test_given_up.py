@@ -7,7 +7,7 @@ import pytest
 
 from netem.service import shape_message
 from netem.spec import symmetric
-from orchestrator.testbed.node_process import NodeProcess
+from orchestrator.testbed.nodes.node_process import NodeProcess
 from splitbed.flow import Span
 from splitbed.node.delivery import span_message
 from splitbed.v1 import nodes_pb2 as messages

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.links import link_at
 from orchestrator.ask.load import Load, load_named
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.loads.offering import Offering
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.offered import Offered, offered
 from orchestrator.testbed import testbed
 from orchestrator.testbed.interruption import Interruption
-from orchestrator.testbed.node_process import NodeProcess
+from orchestrator.testbed.nodes.node_process import NodeProcess
 from splitbed.errors import NodeError
 from splitbed.timeline import WAIT
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
@@ -116,7 +116,7 @@ def test_of_a_burst_the_last_are_carried_under_their_own_numbers(splits: Splits)
         inputs=[0],
         due_ns=asked.load.due_ns(24, 0),
     )
-    told = [*splits.pair.offer(request, FRAME_S)]
+    told = [*splits.pair.ways.offer(request, FRAME_S)]
     assert sorted(one.frame for one in told) == [*range(request.first, request.first + 24)]
     ok = [one for one in told if one.outcome == "ok"]
     assert ok
@@ -128,7 +128,7 @@ def test_of_a_burst_the_last_are_carried_under_their_own_numbers(splits: Splits)
         due_ns=[0],
         start_ns=told[-1].done_ns - 10**9,
     )
-    assert [one.outcome for one in splits.pair.offer(late, FRAME_S)] == ["ok"]
+    assert [one.outcome for one in splits.pair.ways.offer(late, FRAME_S)] == ["ok"]
 
 
 def test_of_several_in_flight_all_come_through_in_order_and_are_the_whole_models(
@@ -159,7 +159,7 @@ def test_frames_that_are_asked_for_one_by_one_are_not_offered(splits: Splits) ->
         assignment=splits.parts.assignment(splits.last), inputs=[0], frames=1
     )
     with pytest.raises(NodeError, match="come one at a time, it has no queues"):
-        [*splits.pair.offer(request, FRAME_S)]
+        [*splits.pair.ways.offer(request, FRAME_S)]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_schedule_that_cannot_be_is_refused_at_the_door(
     number = splits.parts.assignment(asked)
     request = nodes_pb2.OfferRequest(**{"assignment": number, "inputs": [0], **request_})
     with pytest.raises(NodeError, match=why):
-        [*splits.pair.offer(request, FRAME_S)]
+        [*splits.pair.ways.offer(request, FRAME_S)]
 
 
 def test_who_asks_for_no_more_has_ended_it_soon(splits: Splits) -> None:
@@ -190,7 +190,7 @@ def test_who_asks_for_no_more_has_ended_it_soon(splits: Splits) -> None:
     request = nodes_pb2.OfferRequest(
         assignment=splits.parts.assignment(asked), inputs=[0], due_ns=[0, 60 * 10**9]
     )
-    outcomes = splits.pair.offer(request, FRAME_S)
+    outcomes = splits.pair.ways.offer(request, FRAME_S)
     assert next(outcomes).outcome == "ok"
     outcomes.close()
     # the node goes on at once with what comes next

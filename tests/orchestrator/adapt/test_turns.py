@@ -9,8 +9,8 @@ from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.run import TABLE_FILE, TRACE_FILE, TraceOptions, TraceRun, names_of
 from orchestrator.adapt.turns import Turns
-from orchestrator.ask.grid import plan_cells
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.run_folder import SAMPLES_FILE, RunFolder

@@ -13,7 +13,7 @@ from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.rows import LostFrame, TracedFrame, Turn, unsteadiness
 from orchestrator.adapt.verdict import TraceAsked, behind_share, judge_trace
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.results.records import ProofRecord
 from splitbed.timeline import Stage
 

@@ -7,7 +7,7 @@ import pytest
 from netem.spec import LinkSpec, symmetric
 from orchestrator.api.time_left import TimeLeft, duration
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
+from orchestrator.ask.sweep.cell import Cell
 
 FAST, SLOW = symmetric(rate_mbit=100), symmetric(rate_mbit=10)
 

@@ -6,7 +6,7 @@ from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.links import link_at
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from splitbed.errors import UsageError
 
 ANY = Configuration(2, 6, "middle", "int8+zstd")

@@ -10,7 +10,7 @@ from orchestrator.ask.crowd import OwnUe, crowds
 from orchestrator.ask.links import OwnShape
 from orchestrator.ask.load import load_named
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from splitbed.errors import UsageError
 
 LINK = symmetric(rate_mbit=20, delay_ms=5)

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.ask.load.edge_work import EdgeWork, edge_work
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from splitbed.errors import UsageError
 
 

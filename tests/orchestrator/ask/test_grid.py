@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.grid import Cell, plan_cells
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.testbed.model import SweptModel, load_model
 from splitbed.errors import UsageError
 from tests.node.loopback import small_model

@@ -4,8 +4,10 @@ from itertools import groupby
 
 import pytest
 
-from orchestrator.ask.grid import Cell, anchors_again, in_random_order, plan_cells
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
+from orchestrator.ask.sweep.order import anchors_again, in_random_order
 from orchestrator.testbed.model import load_model
 from tests.node.loopback import small_model
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.load import Load, load_named
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from splitbed.errors import UsageError
 
 

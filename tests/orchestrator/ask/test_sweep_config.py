@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from orchestrator.ask.links import links_words
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from splitbed.errors import UsageError
 
 EVERY_OPTION = {

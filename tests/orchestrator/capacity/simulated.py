@@ -9,7 +9,7 @@ import numpy as np
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.crowd import OwnUe
-from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.capacity.asked import Capacity, capacity
 from orchestrator.capacity.run import CapacityOutcome, Searching
 from orchestrator.measure.cell import cell_record

@@ -7,8 +7,8 @@ import pytest
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.crowd import OwnUe
-from orchestrator.ask.grid import Cell, Visit
 from orchestrator.ask.load import load_named
+from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.capacity.objective import objective
 from orchestrator.capacity.trial import LOST, judged
 from orchestrator.measure.cell import cell_record

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.ask.load import load_named
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.checks.pack import _of_run
 from orchestrator.checks.replay import _any_loads, _check_ues
 from orchestrator.measure.sweep import read_config

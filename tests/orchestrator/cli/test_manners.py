@@ -18,8 +18,8 @@ import splitbed
 from netem.spec import symmetric
 from orchestrator.api.options import SweepWords
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.cell import Cell
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.cli.watch.heartbeat import Heartbeat
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain, show, show_lines

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import splitbed
-from orchestrator.ask.grid import plan_cells
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.clients import serve
 from orchestrator.clients.kept import Kept, KeptRecord, the_cell
 from orchestrator.clients.loadgen import run
@@ -97,7 +97,7 @@ def test_the_link_is_proved_again_without_clients_and_those_under_way_are_answer
         proving.append((kept.engine.bed.pair.nodes["ue"].frames(), ask()))
         return nodes_pb2.LinkProof()
 
-    monkeypatch.setattr("orchestrator.testbed.proofs.prove", prove)
+    monkeypatch.setattr("orchestrator.testbed.nodes.proofs.prove", prove)
     with ThreadPoolExecutor(4) as threads:
         asking, answered = list[Any](), Event()
         with splitbed.serve(
@@ -120,14 +120,14 @@ def test_loadgen_keeps_what_it_measured_until_a_node_died(
 ) -> None:
     pytest.importorskip("mlperf_loadgen", reason="needs LoadGen: pip install 'splitbed[loadgen]'")
     pair, frames = kept.engine.bed.pair, iter(range(1000))
-    run_next = pair.run_next
+    run_next = pair.ways.run_next
 
     def dying(*asked: Any) -> nodes_pb2.FrameRecord:
         if next(frames) == 5:
             pair.nodes["edge"].kill()
         return run_next(*asked)
 
-    monkeypatch.setattr(pair, "run_next", dying)
+    monkeypatch.setattr(pair.ways, "run_next", dying)
     outcome = run.run(config_of(in_flight=1), LoadgenAsked(duration_s=600), Watcher())
     written = json.loads((outcome.folder / "loadgen.json").read_text())
     assert (written["verdict"], written["samples"]) == ("INVALID", 5)

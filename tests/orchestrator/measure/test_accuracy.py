@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.accuracy import Judge
 from orchestrator.testbed.model import SweptModel, load_model
 from splitbed.errors import UsageError

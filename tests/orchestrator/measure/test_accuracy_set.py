@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.accuracy_set import AccuracySet, Coded
 from orchestrator.offline.call import points
 from orchestrator.results.records import Accuracy

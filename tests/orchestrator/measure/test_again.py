@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell, Visit
+from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.measure.racing.again import disturbed_again
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.facts import ModelFacts

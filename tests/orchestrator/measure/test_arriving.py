@@ -10,9 +10,9 @@ import pytest
 
 from netem.spec import symmetric
 from orchestrator.measure.arriving import Arriving
-from orchestrator.testbed import pair as pairs
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.loading.patience import Patience
+from orchestrator.testbed.nodes import pair as pairs
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import NodeError
 from splitbed.wire import max_abs_diff

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from orchestrator.ask.grid import plan_cells
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.measure.calibration import (
     Calibration,
     calibrate,

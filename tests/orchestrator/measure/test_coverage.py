@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator.ask.sweep_config import MAX_FRAMES, MIN_FRAMES
+from orchestrator.ask.sweep.options import MAX_FRAMES, MIN_FRAMES
 from orchestrator.results.statistics import enough_frames
 from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.results.statistics.intervals import COVERAGE, median_interval

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.grid import Visit
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.cell import Visit
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure.dials.finding import dialled_cells
 from orchestrator.measure.dials.search import first_within
 from orchestrator.measure.engine import Engine

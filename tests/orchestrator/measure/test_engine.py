@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.ask.grid import Cell, Visit, plan_cells
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.cell import Cell, Visit
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.measure.engine import Engine
 from orchestrator.measure.frames import Taken
 from orchestrator.measure.sweep import measure_cells, read_config
@@ -130,7 +131,7 @@ def test_of_a_frame_that_took_too_long_the_option_is_told_that_allows_more(
     def late(*_: object) -> None:
         raise LateError("it took too long")
 
-    monkeypatch.setattr(engine.bed.pair, "run_frame", late)
+    monkeypatch.setattr(engine.bed.pair.ways, "run_frame", late)
     with pytest.raises(NodeError, match="too long; --frame-timeout-s allows more"):
         [*engine.frames(InTurn(cells), "turn", lambda _: None)]
 
@@ -208,7 +209,7 @@ def test_rates_are_known_of_a_link_that_was_given_no_other_shape_and_was_as_aske
         said.append(nodes_pb2.LinkProof(uplink_mbit=len(said), fault=fault))
         return said[-1]
 
-    monkeypatch.setattr("orchestrator.testbed.proofs.prove", proved)
+    monkeypatch.setattr("orchestrator.testbed.nodes.proofs.prove", proved)
     engine.bed.pair.proofs.forget()
     config = sweep_config({"model": "small", "split": "2:4", "bw": "20,50", "delivery": False})
     split = [cell for cell in plan_cells(config, engine.bed.model) if cell.configuration.k == 2]

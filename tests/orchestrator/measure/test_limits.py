@@ -6,8 +6,8 @@ import pytest
 
 from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import Cell
 from orchestrator.ask.pace import Pace
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.frames import Taken, UntilEnough
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.results.records import FrameRecord

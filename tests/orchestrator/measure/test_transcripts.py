@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("jiwer")
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.measure.accuracy import Judge
 from orchestrator.testbed.model import SweptModel, load_model
 from orchestrator.transit.asked import model_sweep

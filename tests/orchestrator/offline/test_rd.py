@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.offline.bd import bd_rows, best_anchor, told
 from orchestrator.offline.codecs_page import codecs_table

@@ -1,7 +1,7 @@
 """The numbers of codecs in a plan, and in what a race is told."""
 
-from orchestrator.ask.grid import plan_cells
-from orchestrator.ask.sweep_config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.measure.dials.finding import find_dials
 from orchestrator.offline.curves import ladder
 from orchestrator.plan.facts import take_facts

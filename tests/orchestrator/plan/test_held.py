@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.ask.load import load_named
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.plan.load.forecast import carried
 from orchestrator.plan.load.held import LoadMeasured, LoadProbe, What, load_probes, load_summary

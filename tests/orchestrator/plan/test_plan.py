@@ -12,9 +12,9 @@ import pytest
 
 from netem.wire import USUAL_SEGMENT, Segment, tcp_segment, wire_bytes
 from orchestrator.ask.configuration import Configuration
-from orchestrator.ask.grid import plan_cells
 from orchestrator.ask.numbers import DELAYS, RATES
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.plan.facts import Coded, Facts, Option, take_facts
 from orchestrator.plan.forecasts import forecasts
 from orchestrator.plan.grid import PlanGrid, grid

@@ -4,7 +4,7 @@ from statistics import median
 
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.plan.measured import Held, Measured, Probe, regrets, summary, verdicts
 from orchestrator.plan.policies import decisions

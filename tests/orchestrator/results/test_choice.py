@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.ask.sweep_config import MAX_FRAMES, MIN_FRAMES
+from orchestrator.ask.sweep.options import MAX_FRAMES, MIN_FRAMES
 from orchestrator.reports.table import sweep_table
 from orchestrator.results.judgement.choice import choices
 from orchestrator.results.rows import Row

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.clause_10_5 import call_tables, quality_table
 from orchestrator.scenarios.tables import measured_table

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.ask.scenario_file import Quantisation, load_scenario
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.results.records import Accuracy
 from orchestrator.scenarios.quantisation import versions as made
 from orchestrator.scenarios.quantisation.run import precision

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.ask.scenario_file import Scenario, load_scenario
-from orchestrator.ask.sweep_config import SweepConfig
+from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.scenarios.transit import models
 from orchestrator.scenarios.transit.clause_10_1 import method_of, plot, tables
 from orchestrator.testbed.local import LocalModel, local_model

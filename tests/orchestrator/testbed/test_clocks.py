@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from orchestrator.results.clock import ClockModel, Offset, is_told, own_epoch_ns
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records import ClockRecord
-from orchestrator.testbed.clocks import Clocks, between, read_offset
+from orchestrator.testbed.nodes.clocks import Clocks, between, read_offset
 from splitbed.errors import NodeError
 from splitbed.timeline import Stage, Timeline
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.testbed.model import load_model
 from splitbed.zoo.classifiers.networks import network
 from splitbed.zoo.layers import Weightless

@@ -7,7 +7,7 @@ import pytest
 from netem.spec import symmetric
 from orchestrator.testbed.loading import parts
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.pair import Pair
+from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import NodeError
 from tests.node.loopback import FRAME_S, Splits, loopback_pair
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.testbed.loading import patience
 from orchestrator.testbed.loading.patience import STILL_S, Patience
-from orchestrator.testbed.node import Node
+from orchestrator.testbed.nodes.node import Node
 from splitbed.errors import NodeError
 
 LOOK_S = STILL_S / 10

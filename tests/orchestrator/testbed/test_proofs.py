@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.testbed import proofs
-from orchestrator.testbed.node import Node
-from orchestrator.testbed.proofs import Proofs
+from orchestrator.testbed.nodes import proofs
+from orchestrator.testbed.nodes.node import Node
+from orchestrator.testbed.nodes.proofs import Proofs
 from splitbed.v1.nodes_pb2 import LinkProof
 
 LINK, OTHER = symmetric(rate_mbit=20), symmetric(rate_mbit=50)

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2_grpc
 
 from orchestrator.ask.topology import Machines, NodePlace
-from orchestrator.testbed.node import RemoteNode
+from orchestrator.testbed.nodes.node import RemoteNode
 from splitbed.errors import LateError, MachineError, NodeError
 from splitbed.node.answering import Requests
 from splitbed.node.calls import lease

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.testbed.site import check_one_ue
 from splitbed.errors import UsageError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ask.sweep_config import sweep_config
+from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.testbed.local import local_model
 from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.increments.sensitivity import grouped, groups_by_need

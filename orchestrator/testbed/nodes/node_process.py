@@ -15,7 +15,7 @@ import grpc
 from netem.link import Link
 from netem.namespace import Namespace
 from orchestrator.ask.topology import kind_of
-from orchestrator.testbed.node import Node
+from orchestrator.testbed.nodes.node import Node
 from orchestrator.testbed.scratch import Scratch
 from splitbed.errors import MachineError, NodeError
 from splitbed.node.config import Limits

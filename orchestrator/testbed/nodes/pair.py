@@ -1,25 +1,20 @@
 """The nodes of one run, at the ends of its links."""
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import chain, count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Self, TypeVar
-
-import grpc
 
 from orchestrator.ask.crowd import UE
 from orchestrator.ask.flow import FLOWS, UPLINK
-from orchestrator.ask.load.edge_work import ALONE, EdgeWork
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.node_clocks import NodeClocks
-from orchestrator.testbed.clocks import Clocks
-from orchestrator.testbed.loading.assignments import check_tables, together
 from orchestrator.testbed.loading.given import give_input, give_model, give_reference
 from orchestrator.testbed.loading.patience import Patience
-from orchestrator.testbed.loading.sharing import at_node
 from orchestrator.testbed.model import SweptModel
-from orchestrator.testbed.node import ANSWER_S, Node
-from orchestrator.testbed.proofs import Proofs
+from orchestrator.testbed.nodes.clocks import Clocks
+from orchestrator.testbed.nodes.node import ANSWER_S, Node
+from orchestrator.testbed.nodes.proofs import Proofs
+from orchestrator.testbed.nodes.ways import Ways
 from splitbed.errors import NodeError, RunError
 from splitbed.tensor_files import TensorFiles
 from splitbed.timeline import hop_over
@@ -65,10 +60,8 @@ class Pair:
         [self.user, *_] = self._those(self._flow.user)
         """The node where results are wanted, and that can be slowed; of several the first."""
         self._model = model
-        self._ways: dict[int, Sequence[nodes_pb2.Assignment]] = {}
-        """Those that frames go, one to each user, by the number of the first."""
-        self._numbers = count(1)
-        """Of frames: nodes know them by numbers that only rise, whoever counts anew."""
+        source = self._those(self._flow.source)[0]
+        self.ways = Ways(self.nodes, self.ask, model.info, source, crowd=bool(ues))
         self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
         self.proofs = Proofs(self.nodes, self.links, self.ask)
@@ -176,40 +169,6 @@ class Pair:
             waiting, stub = Patience(node), rpc.NodeStub(node.channel)
             return waiting.answer(stub.Profile.future(waiting.through(pieces)))
 
-    def assign(
-        self,
-        ways: Sequence[nodes_pb2.Assignment],
-        keep: Collection[int],
-        work: EdgeWork = ALONE,
-    ) -> float | None:
-        """Tell every node what it does with frames on the `ways` that they go, codecs as new.
-
-        These are known by the number of the first, and so are those to `keep`. Nodes of the network
-        share their `work` among frames that meet there; gives how far parts that are run on frames
-        together are off from each alone, None where none is.
-        """
-        self._ways = {first: others for first, others in self._ways.items() if first in keep}
-        self._ways[ways[0].number] = ways
-        numbers = [one.number for one in chain(*self._ways.values())]
-        offs: list[float] = []
-        for one in ways:
-            one.keep.extend(numbers)
-            answers = self._assign(one, work)
-            offs += [answer.together_off for answer in answers if answer.HasField("together_off")]
-        return max(offs, default=None)
-
-    def _assign(
-        self, assignment: nodes_pb2.Assignment, work: EdgeWork
-    ) -> Iterator[nodes_pb2.Assigned]:
-        codecs = ", ".join(one.gives for one in assignment.stations if one.gives)
-        for name in dict.fromkeys(station.node for station in assignment.stations):
-            told = at_node(assignment, name, work, crowd=bool(self.ues))
-            with self.nodes[name].asked(f"use {codecs or 'no codec'}"):
-                stub = rpc.StationsStub(self.nodes[name].channel)
-                answer: nodes_pb2.Assigned = stub.Assign(told, timeout=ANSWER_S)
-            check_tables(told, answer)
-            yield answer
-
     def limit_ue(
         self, request: nodes_pb2.LimitRequest, slower: float, ues: Sequence[str] = ()
     ) -> nodes_pb2.Limited:
@@ -256,87 +215,6 @@ class Pair:
             f"warm the link in {timeout_s:.0f} s",
         )
 
-    def source_of(self, assignment: int) -> str:
-        """The node where frames of an assignment begin."""
-        ways = self._ways.get(assignment)
-        return ways[0].stations[0].node if ways else self._those(self._flow.source)[0]
-
-    def run_alone(self, frame: int, input_: int, assignment: int) -> nodes_pb2.FrameRecord:
-        """As :meth:`run_frame`, of one station, which has the time that it takes."""
-        number = next(self._numbers)
-        request = nodes_pb2.FrameRequest(frame=number, input=input_, assignment=assignment)
-
-        def run(node: Node) -> nodes_pb2.FrameRecord:
-            return Patience(node).answer(rpc.StationsStub(node.channel).RunFrame.future(request))
-
-        record = self.ask(self.source_of(assignment), run, f"run frame {frame}")
-        record.frame = frame
-        return record
-
-    def run_next(self, input_: int, timeout_s: float, assignment: int) -> nodes_pb2.FrameRecord:
-        """Take one input through as the frame that is next, from several threads at once.
-
-        Of an assignment whose frames end where they begin; one that has these has no others.
-        """
-        request = nodes_pb2.FrameRequest(input=input_, assignment=assignment)
-        return self.ask(
-            self.source_of(assignment),
-            lambda node: rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s),
-            f"run a frame in {timeout_s:.0f} s",
-        )
-
-    def run_frame(
-        self, frame: int, input_: int, timeout_s: float, assignment: int
-    ) -> nodes_pb2.FrameRecord:
-        """Take one input through the stations of an assignment, as the caller's `frame`.
-
-        May be called from several threads, each with an assignment of its own.
-        """
-        number, source = next(self._numbers), self.source_of(assignment)
-        ways, what = self._ways.get(assignment, ()), f"run frame {frame} in {timeout_s:.0f} s"
-        request = nodes_pb2.FrameRequest(
-            frame=number,
-            input=input_,
-            assignment=assignment,
-            others=[one.number for one in ways[1:]],
-        )
-        with ExitStack() as stack:
-            waiting = [
-                (one, stack.enter_context(self._awaited(one, number, timeout_s)))
-                for one in ways
-                if one.stations[-1].node != source
-            ]
-            began = self.ask(
-                source,
-                lambda node: rpc.StationsStub(node.channel).RunFrame(request, timeout=timeout_s),
-                what,
-            )
-            told = [
-                (one, self.ask(one.stations[-1].node, _answer(it), what)) for one, it in waiting
-            ]
-        record = together(told, self._model.info) if told else began
-        record.frame = frame
-        return record
-
-    def offer(
-        self, request: nodes_pb2.OfferRequest, still_s: float
-    ) -> Generator[nodes_pb2.Outcome, None, None]:
-        """Have frames begin as they are due, numbered anew; what became of each, as it is known.
-
-        Given up where nothing moves for `still_s`. May be called from several threads, each with an
-        assignment of its own.
-        """
-        request.first = next(self._numbers)
-        for _ in request.due_ns or range(request.frames):
-            next(self._numbers)  # those of its frames
-        source = self.nodes[self.source_of(request.assignment)]
-        told = Patience(source, still_s).each(rpc.StationsStub(source.channel).Offer(request))
-        try:
-            while some := self.ask(source.side, lambda _: next(told, None), "run a load"):
-                yield from some.outcomes
-        finally:
-            told.close()
-
     def check_alive(self, error: str, source: str) -> None:
         """NodeError with what went wrong where a node has died that frames of this one meet."""
         for name, node in self.nodes.items():
@@ -344,18 +222,6 @@ class Pair:
                 continue
             if how := node.ended():
                 raise NodeError(f"the {name} node died{how}: {error}")
-
-    @contextmanager
-    def _awaited(
-        self, way: nodes_pb2.Assignment, frame: int, timeout_s: float
-    ) -> "Iterator[grpc.Future[nodes_pb2.FrameRecord]]":
-        request = nodes_pb2.AwaitRequest(frame=frame, assignment=way.number)
-        stub = rpc.StationsStub(self.nodes[way.stations[-1].node].channel)
-        waiting = stub.AwaitFrame.future(request, timeout=timeout_s)
-        try:
-            yield waiting
-        finally:
-            waiting.cancel()  # or it would wait for a frame that never comes
 
     def ask(self, name: str, ask: Callable[[Node], _Reply], what: str) -> _Reply:
         """What a node answers to a call, which may have it wait for another node."""
@@ -372,11 +238,6 @@ class Pair:
                 if self.nodes[name].answers() and not node.answers():
                     raise NodeError(f"the {other} node {node.silent}: {error}") from None
             raise
-
-
-def _answer(future: "grpc.Future[_Reply]") -> Callable[[Node], _Reply]:
-    """What was asked of a node already."""
-    return lambda _: future.result()
 
 
 def _same(node: nodes_pb2.NodeDescription) -> object:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from netem.probe.proof import longest_s
 from netem.spec import LinkSpec
 from orchestrator.ask.flow import Link
-from orchestrator.testbed.node import ANSWER_S, Node, prove
+from orchestrator.testbed.nodes.node import ANSWER_S, Node, prove
 from splitbed.v1.nodes_pb2 import LinkProof
 
 STANDS_S = 60.0
