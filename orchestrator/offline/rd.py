@@ -29,7 +29,7 @@ from orchestrator.results.records import Accuracy
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.model import Known
 from splitbed.codecs import codec_named
-from splitbed.codecs.codec import Coder
+from splitbed.codecs.coder import Coder
 from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import extract
 from splitbed.metrics.resampling import mean_of

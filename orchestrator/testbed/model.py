@@ -17,7 +17,7 @@ from orchestrator.testbed.model_file import (
     whole_model,
 )
 from splitbed.codecs import codec_named
-from splitbed.codecs.codec import Coder
+from splitbed.codecs.coder import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
 from splitbed.flow import Span

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from splitbed.codecs import exact, floats, integers, klt, nnc, pictures, video, zstd
-from splitbed.codecs.codec import MOST_REMEMBERED, Codec, Coder, NamedKind
+from splitbed.codecs import exact, floats, integers, klt, nnc, pictures, zstd
+from splitbed.codecs.codec import Codec
+from splitbed.codecs.coder import Coder
 from splitbed.codecs.fitting import fit
+from splitbed.codecs.named import MOST_REMEMBERED, NamedKind
 from splitbed.codecs.stage import Range, Setting, StageKind
 from splitbed.errors import MachineError, UsageError, did_you_mean
 from splitbed.extensions import Extensible
@@ -38,7 +40,6 @@ CODECS: Extensible[StageKind] = Extensible(
         **exact.KINDS,
         **zstd.KINDS,
         **pictures.KINDS,
-        **video.KINDS,
         **nnc.KINDS,
     },
     kind="StageKind of splitbed.codecs.stage",

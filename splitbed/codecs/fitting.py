@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from splitbed.codecs.codec import Codec, NamedKind
+from splitbed.codecs.codec import Codec
+from splitbed.codecs.named import NamedKind
 from splitbed.codecs.stage import Floats, Setting
 from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.tensors import TensorInfo, Tensors

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from splitbed.codecs import exact, zstd
 from splitbed.codecs import floats as codec_floats
-from splitbed.codecs.codec import MOST_REMEMBERED, Codec, NamedKind
+from splitbed.codecs.codec import Codec
+from splitbed.codecs.named import MOST_REMEMBERED, NamedKind
 from splitbed.codecs.stage import Setting, StageKind
 from splitbed.errors import MachineError
 from splitbed.extensions import Extensible

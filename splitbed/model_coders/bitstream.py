@@ -19,7 +19,7 @@ from functools import cached_property
 import msgspec
 import zstandard
 
-from splitbed.codecs.codec import Coder
+from splitbed.codecs.coder import Coder
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import ModelCoder, coder_named

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from splitbed.codecs.codec import Coder
+from splitbed.codecs.coder import Coder
 from splitbed.codecs.stage import Array
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named

@@ -5,7 +5,8 @@ import pytest
 
 from orchestrator.testbed.loading.assignments import check_tables
 from splitbed.codecs import codec_named
-from splitbed.codecs.codec import Codec, Coder
+from splitbed.codecs.codec import Codec
+from splitbed.codecs.coder import Coder
 from splitbed.codecs.fitting import fit
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError

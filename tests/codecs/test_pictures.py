@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from splitbed.codecs.codec import NamedKind
-from splitbed.codecs.pictures import KINDS
+from splitbed.codecs.named import NamedKind
+from splitbed.codecs.pictures.stills import KINDS
 from splitbed.codecs.stage import Range, Setting, Stage
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.media.pictures import load_pictures, normalise, pixels_of, preprocess

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from splitbed.codecs.codec import NamedKind
+from splitbed.codecs.named import NamedKind
+from splitbed.codecs.pictures.video import KINDS
 from splitbed.codecs.stage import Array, Range, Setting, Stage
-from splitbed.codecs.video import KINDS
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.media.pictures import normalise
 from splitbed.media.recipes import PictureRecipe, image_recipe

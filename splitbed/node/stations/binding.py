@@ -12,7 +12,7 @@ import numpy as np
 
 from splitbed import flow
 from splitbed.codecs import codec_named
-from splitbed.codecs.codec import Coder
+from splitbed.codecs.coder import Coder
 from splitbed.codecs.fitting import digest
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 
 from splitbed import flow
-from splitbed.codecs.codec import Coder
+from splitbed.codecs.coder import Coder
 from splitbed.node.model_info import ModelInfo
 from splitbed.node.shared.work import Ran
 from splitbed.tensors import Tensors

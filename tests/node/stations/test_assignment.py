@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from splitbed.codecs import codec_named, floats
-from splitbed.codecs.codec import STAGE_BYTES
+from splitbed.codecs.coder import STAGE_BYTES
 from splitbed.codecs.kernels import Kernel, Step, kernel
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from splitbed.codecs.mosaic import Canvas, canvas, check_size, most_bytes, takes
-from splitbed.codecs.pictures import CHROMAS
+from splitbed.codecs.pictures.mosaic import Canvas, canvas, check_size, most_bytes, takes
+from splitbed.codecs.pictures.stills import CHROMAS
+from splitbed.codecs.pictures.yuv import Yuv
 from splitbed.codecs.stage import Array, Dial, Setting, Stage, StageKind, Unchanged, choices
-from splitbed.codecs.yuv import Yuv
 from splitbed.errors import MachineError, NodeError
 from splitbed.tensors import TensorInfo
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from splitbed.codecs.mosaic import Pixels
+from splitbed.codecs.pictures.mosaic import Pixels
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from PIL import Image, features
 
-from splitbed.codecs.mosaic import Canvas, Pixels, canvas, check_size, most_bytes, takes
+from splitbed.codecs.pictures.mosaic import Canvas, Pixels, canvas, check_size, most_bytes, takes
 from splitbed.codecs.stage import (
     Array,
     Dial,
