@@ -1,4 +1,4 @@
-"""The constants of a TFLite file, where they are in it."""
+"""The weights of a TFLite file, where they are in it; other constants stay in the skeleton."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.graphs.tflite.file import WIRE_TYPES, parse, type_name
+from splitbed.graphs.tflite.outline import is_weight
 from splitbed.graphs.tflite.tables import Tensor
 from splitbed.model_data.file import ModelFile, Place, taken_apart
 from splitbed.tensors import TensorInfo
@@ -23,7 +24,7 @@ def read(path: Path) -> ModelFile:
     data = np.memmap(path, np.uint8, "r")
     root = schema.Model.GetRootAs(data, 0)
     places: dict[int, Place] = {}
-    for tensor in model.subgraphs[0].tensors:
+    for tensor in filter(is_weight, model.subgraphs[0].tensors):
         table = root.Buffers(tensor.buffer)._tab
         field = table.Offset(4)  # of its only vector, the data
         if field and (nbytes := table.VectorLen(field)):
@@ -39,6 +40,6 @@ def _place(tensor: Tensor, offset: int, nbytes: int) -> Place:
     name = tensor.name.decode()
     shape = () if tensor.shape is None else tuple(int(dim) for dim in tensor.shape)
     info = TensorInfo(name, WIRE_TYPES.get(type_name(tensor), ""), shape)
-    if info.datatype and tensor.sparsity is None and info.nbytes == nbytes:
+    if info.datatype and info.nbytes == nbytes:
         return Place(info, offset)
     return Place(TensorInfo(name, "UINT8", (nbytes,)), offset)

@@ -1,5 +1,7 @@
 """A file is opened and run elsewhere before it is opened here: what is refused, what is known."""
 
+import hashlib
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -7,9 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.graphs.formats import load_graph
+from splitbed.graphs.graph import Graph
+from splitbed.graphs.parts import extract_part, store
+from splitbed.model_coders.rebuilding import write_outline
+from splitbed.model_data import read_model
 from splitbed.runtime import trial
 from splitbed.runtime.early import Early
 from splitbed.runtime.session import PartSession
@@ -90,6 +97,64 @@ def test_a_size_is_not_taken_for_a_weight_that_was_to_come(tmp_path: Path, size:
         early.end(whole, str(size))
     asked = trial.Asked(str(whole), (X,), (Y,), 1, "onnx")
     assert trial.KNOWN.holds(asked.files, asked.run) == (size == 0)
+
+
+def whole_part(graph: Graph, folder: Path) -> Path:
+    """The file of the part of all layers."""
+    path = extract_part(store(graph, folder / "stored"), 0, graph.n).path
+    assert path is not None
+    return path
+
+
+def outlined(path: Path, outline: Path) -> Path:
+    """What is there of a file before its weights."""
+    model = read_model(path)
+    write_outline(model.layout, model.skeleton, outline)
+    return outline
+
+
+def has_passed_early(whole: Path, outline: Path) -> bool:
+    """Whether it needs no trial once its last byte is there."""
+    graph = load_graph(whole)
+    asked = trial.Asked(str(whole), graph.inputs, graph.outputs, 1, "tflite")
+    with Early(asked, outline) as early:
+        early.look()
+        early.end(whole, hashlib.sha256(whole.read_bytes()).hexdigest())
+    return trial.KNOWN.holds(asked.files, asked.run)
+
+
+@pytest.mark.parametrize("name", ["chain", "int8", "float16", "filled"])
+def test_a_tflite_file_passes_before_its_weights_are_there(tmp_path: Path, name: str) -> None:
+    """Its sizes are not among these: they stay where they are."""
+    build = partial(tflite_models.filled, 4) if name == "filled" else getattr(tflite_models, name)
+    graph = tflite_models.saved_graph(build(), tmp_path)
+    whole = whole_part(graph, tmp_path)
+    outline = outlined(whole, tmp_path / "outline.tflite")
+    assert outline.read_bytes() != whole.read_bytes() or name == "filled"
+    assert has_passed_early(whole, outline)
+    if name == "chain":
+        other = tmp_path / "other.tflite"
+        data = bytearray(whole.read_bytes())
+        data[data.index(b"Conv2d_0/biases")] ^= 1  # no weight is there
+        other.write_bytes(data)
+        assert not has_passed_early(other, outline)
+
+
+def test_tables_among_the_weights_of_a_tflite_file_have_it_tried_whole(tmp_path: Path) -> None:
+    """What is in these bytes would be read only when it had passed."""
+    proto = tflite_models.chain()
+    proto.description = "a chain"
+    graph = tflite_models.saved_graph(proto, tmp_path)
+    whole = whole_part(graph, tmp_path)
+    data = bytearray(whole.read_bytes())
+    root = schema.Model.GetRootAs(data, 0)
+    place = root._tab.Pos + root._tab.Offset(10)  # which says where the description is
+    weights = max(read_model(whole).layout.places, key=lambda one: one.info.nbytes)
+    data[place : place + 4] = (weights.offset - place).to_bytes(4, "little")
+    data[weights.offset : weights.offset + 8] = b"\1\0\0\0a\0\0\0"  # one letter
+    assert schema.Model.GetRootAs(data, 0).Description() == b"a"
+    whole.write_bytes(data)
+    assert not has_passed_early(whole, outlined(whole, tmp_path / "outline.tflite"))
 
 
 @pytest.mark.parametrize("form", ["onnx", "tflite"])

@@ -15,8 +15,21 @@ from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.tflite.file import changed, has_data, parse, serialised
 from splitbed.graphs.tflite.graph import build_graph
+from splitbed.graphs.tflite.outline import settled
 from splitbed.graphs.tflite.shapes import fix_inputs, with_shapes
 from splitbed.graphs.tflite.tables import Model
+
+__all__ = [
+    "FILES",
+    "check",
+    "check_received",
+    "load_graph",
+    "open_stored",
+    "settled",
+    "store",
+    "write_part",
+    "write_portable",
+]
 
 GRAPH_FILE = "graph.tflite"
 FILES: tuple[str, ...] = (GRAPH_FILE,)
@@ -145,11 +158,6 @@ def _renumbered(operator: Any, codes: _Kept, tensors: _Kept) -> Any:
 def check(path: Path) -> None:
     """Raise UsageError as :func:`splitbed.graphs.tflite.file.parse`."""
     parse(path)
-
-
-def settled(path: Path) -> None:
-    """Never: shapes are constants among the others, and any bytes may be its tables, too."""
-    del path
 
 
 def check_received(path: Path) -> None:
