@@ -10,7 +10,7 @@ OLDER := .venv-tflite-runtime
 SUPPLY := .venv-supply# tools that look at the environment, beside it
 CLIENT := .venv-triton# a client of ours that is any server's, with the protobuf that it wants
 
-.PHONY: help setup sweep test older client nnc check attack bench codecs mutants proto docs lock sbom audit clean
+.PHONY: help setup sweep test older client nnc check attack bench codecs mutants proto docs lock release sbom audit clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -85,6 +85,10 @@ docs: setup  ## docs/rows.md from what the columns declare
 
 lock: $(SUPPLY)/.installed  ## pin the newest dependencies, with hashes, in requirements*.lock
 	scripts/lock $(SUPPLY)/bin/python
+
+release: setup  ## a sdist and a wheel of it in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 sbom: setup $(SUPPLY)/.installed  ## build/sbom.json (CycloneDX) of the environment, docs/licences.md
 	scripts/bill-of-materials $(BIN)/python $(SUPPLY)/bin

@@ -150,7 +150,7 @@ def mininet() -> Finding:
     if not shell.which("mnexec"):
         return Finding("mininet", False, "mnexec not found", "apt-get install mininet")
     if not find_spec("mininet"):
-        repair = ".venv/bin/pip install '.[mininet]'"
+        repair = "pip install 'splitbed[mininet]'"
         return Finding("mininet", False, "no Python package in this environment", repair)
     return Finding("mininet", True, "mnexec and the Python package (backend mininet)")
 

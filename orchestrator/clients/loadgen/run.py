@@ -75,9 +75,7 @@ def run(config: SweepConfig, asked: LoadgenAsked, watcher: Watcher) -> LoadgenOu
     """Have LoadGen ask a pair. Raises SplitbedError for what stops it before its first query."""
     asked.check()
     if find_spec("mlperf_loadgen") is None:
-        raise MachineError(
-            "LoadGen is not installed; repair: make setup EXTRAS=dev,video,otel,speech,loadgen"
-        )
+        raise MachineError("LoadGen is not installed; repair: pip install 'splitbed[loadgen]'")
     with kept_up(config, watcher, "loadgen") as kept:
         bed, folder = kept.engine.bed, kept.engine.folder
         system = SystemUnderTest(partial(_frame, kept), config.in_flight)
