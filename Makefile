@@ -9,6 +9,7 @@ STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 SUPPLY := .venv-supply# tools that look at the environment, beside it
 CLIENT := .venv-triton# a client of ours that is any server's, with the protobuf that it wants
+unexport PYTHONDONTWRITEBYTECODE# a sweep starts eight processes: what they import is compiled once
 
 .PHONY: help setup sweep test older client nnc check attack bench codecs mutants proto docs lock release sbom audit clean
 help:  ## list the chores

@@ -16,6 +16,7 @@ from splitbed.errors import NodeError
 from splitbed.flow import Itinerary, Span, Station
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import StoredModel, extract_part, store
+from splitbed.node.calls.slots import Slots
 from splitbed.node.config import Limits
 from splitbed.node.delivery import CutPart
 from splitbed.node.model_info import ModelInfo, info_of, model_message
@@ -27,20 +28,21 @@ from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.references import References
-from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.node.stream import Dialled, Stream
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
-from splitbed.wire import CHANNEL_OPTIONS, max_abs_diff, tensor_headers, tensors_of
+from splitbed.wire import max_abs_diff, tensor_headers, tensors_of
 from tests.graphs.models import model, node
 from tests.node.stations.test_frames import model_on_disk
-from tests.shared_machine import until
+from tests.node.test_stream import behind_a_door
+from tests.shared_machine import HANG_S, until
 
 __all__ = ["model_on_disk"]
 
 LIMITS, CUT = Limits(), 2
-LONG_MS = 60_000
-"""Until all are there, however busy the machine is."""
+LONG_MS = 5 * HANG_S * 1000
+"""Until all are there, however busy the machine is; whoever waits for this waits in vain."""
 
 
 @pytest.fixture(autouse=True)
@@ -127,12 +129,8 @@ def node_of(folder: Path, name: str) -> Passing:
 def crowd(stored: StoredModel, folder: Path, ues: int, **queues: Any) -> Iterator[Crowd]:
     with ExitStack() as stack:
         edge = node_of(folder, "edge")
-        server = grpc.server(ThreadPoolExecutor(16), options=CHANNEL_OPTIONS)
-        server.add_generic_rpc_handlers((streams(edge.serve),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        stack.callback(server.stop, 0)
-        found = Crowd(stored, folder, edge, f"127.0.0.1:{port}")
+        _, address = stack.enter_context(behind_a_door(Slots(16, 16), edge.serve))
+        found = Crowd(stored, folder, edge, address)
         found.load(edge, Span(CUT, stored.graph.n))
         for ue in range(1, ues + 1):
             found.come(ue, nodes_pb2.Queues(in_flight=1, most=4, **{"workers": 1, **queues}))
