@@ -17,7 +17,7 @@ from splitbed.graphs.parts import StoredModel, extract_part, open_stored
 from splitbed.logs import log
 from splitbed.messages import packed, receive
 from splitbed.node.answering import answering
-from splitbed.node.delivery import CutPart, Parcel, pack, span_of, words
+from splitbed.node.delivery import CutPart, Parcel, kept, pack, span_of, words
 from splitbed.node.host import NodeHost
 from splitbed.node.model_info import info_of
 from splitbed.node.parts.held import OpenPart
@@ -114,6 +114,17 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         """Cut: open the session on the part that is run here, warm it up; have others ready."""
         with self._host.turn(context):
             return self._load(request)
+
+    @answering
+    def Ready(
+        self, request: Iterator[nodes_pb2.PartPiece], context: grpc.ServicerContext
+    ) -> nodes_pb2.ReadyReply:
+        """Have a part ready that was encoded elsewhere, in place of all others."""
+        with self._host.turn(context):
+            self._drop()
+            parcel = kept(request, self._host.folder, self._host.limits)
+            self._parcels[span_of(parcel.header.span)] = parcel
+        return nodes_pb2.ReadyReply()
 
     def _load(self, request: nodes_pb2.LoadRequest) -> nodes_pb2.Loaded:
         self._close_whole()

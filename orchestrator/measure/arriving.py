@@ -31,6 +31,7 @@ from splitbed.model_coders.decoder import rebuilt
 from splitbed.model_coders.encoder import encode
 from splitbed.model_data import ModelFile, write_model
 from splitbed.node.delivery import CutPart, Parcel, pack
+from splitbed.node.parts.coded import pack_carrying
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
@@ -79,6 +80,12 @@ class Arriving:
         self._loader.coder = ""
         self._loader.load([self._placed], warmup=1)
 
+    def _as_new(self) -> None:
+        if self._given_up:
+            self._bed.pair.restart()
+            self._warm()
+            self._given_up = False
+
     @property
     def _before(self) -> Path:
         """The file of what the UE has before anything is on its way."""
@@ -87,15 +94,30 @@ class Arriving:
 
     def ready(self, coder: str) -> nodes_pb2.CodedPart:
         """What the edge says of the coder's bitstream, which it has ready from then on."""
-        if self._given_up:
-            self._bed.pair.restart()
-            self._warm()
-            self._given_up = False
+        self._as_new()
         self._loader.coder = coder
         if self._have is not None:
             write_model(rebuilt(encode(self._have, coder_named(coder))), self._before)
         ready = self._loader.load([self._placed], 0, fetched=[self._placed])
         return ready[self._placed].coded[0]
+
+    def ready_here(self, coder: str, bitstream: Path, encode_ms: float) -> nodes_pb2.CodedPart:
+        """The same of a class that encoded here, and decodes on the UE."""
+        model, (_, span) = self._bed.model, self._placed
+        self._as_new()
+        self._loader.coder = coder
+        part = model.delivered(span)
+        try:
+            cut = CutPart(part, span, model.info)
+            parcel, coded = pack_carrying(cut, model.stored.folder, coder, bitstream)
+        finally:
+            part.remove()
+        try:
+            self._loader.make_ready(parcel)
+        finally:
+            parcel.remove()
+        coded.encode_ms = encode_ms
+        return coded
 
     def memory(self, file: Path) -> int:
         """Bytes that the UE needs at most to open a model file and to run it, in a process."""

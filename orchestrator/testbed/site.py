@@ -30,6 +30,8 @@ class Site:
     flow: str = UPLINK
     clients: bool = False
     """Whether its UE answers clients, too."""
+    model_coders: tuple[str, ...] = ()
+    """Classes that its UE decodes models with."""
     ues: Crowd = ()
     """Those that share its link, where several do: as many as in the largest cell."""
 

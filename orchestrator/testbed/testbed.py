@@ -111,7 +111,13 @@ def local_joints(
     wanted = {name: (*ends, topology.subnets[name]) for name, ends in site.links.items()}
     with open_network(site.backend or AUTO, folder, wanted) as network:
         made = {ends: network.links[name] for name, ends in site.links.items()}
-        nodes = local_nodes(made, space, topology.data_port, clients=site.clients)
+        nodes = local_nodes(
+            made,
+            space,
+            topology.data_port,
+            clients=site.clients,
+            model_coders=site.model_coders,
+        )
         shape_each([network.links[name] for name in site.links], asked)
         yield _joints(site, nodes, network.links)
 

@@ -10,52 +10,24 @@ from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.local import LocalModel
-from orchestrator.transit.published import PARTITIONS, TEST, Model
+from orchestrator.transit.published import PARTITIONS, TEST
 from splitbed.errors import UsageError
 from splitbed.graphs.parts import extract_part, write_portable
-from splitbed.model_data import ModelFile, read_model, write_model
+from splitbed.model_coders.published import Model
+from splitbed.model_data import read_model, write_model
+from splitbed.model_data.state import StateModel
 from splitbed.runtime.batch import BatchSession
 from splitbed.runtime.session import PartSession
 from splitbed.runtime.trial import Asked, tried_together
 from splitbed.tensors import Tensors
 
 VALIDATION_FRAMES = 100
-
-
-class StateModel:
-    """A model file whose tensors can be had and changed, as those of modules of torch can."""
-
-    def __init__(self, file: ModelFile) -> None:
-        self._file = file
-        self._state = {name: np.array(array) for name, array in file.state.items()}
-
-    def state_dict(self) -> Tensors:
-        """Its tensors by name; whoever writes into one changes the model."""
-        return self._state
-
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Have these tensors instead; UsageError where names or shapes are others."""
-        for name, array in self._state.items():
-            if name not in state or np.shape(state[name]) != array.shape:
-                raise UsageError(f"the model has a tensor {name} of {list(array.shape)}: give it")
-            array[...] = np.asarray(state[name])
-
-    @property
-    def suffix(self) -> str:
-        """Of its file."""
-        return f".{self._file.form}"
-
-    @property
-    def file(self) -> ModelFile:
-        """With the tensors as they are now."""
-        return self._file.replaced(self._state)
 
 
 class AnchorScenario:

@@ -12,10 +12,11 @@ from pydantic import Field, ValidationError, model_validator
 from orchestrator.ask.numbers import Words
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.ask.sweep.options import MIN_FRAMES
-from orchestrator.transit.published import Options, coder_class, is_class, scenario_named
+from orchestrator.transit.published import scenario_named
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
 from splitbed.model_coders import DUMMY, coder_named
+from splitbed.model_coders.published import Options, coder_class, is_class
 
 OWN = "splitbed"
 """The scenario of a model of ours: its task and its dataset."""
@@ -61,6 +62,10 @@ class ModelSweep(Frozen):
             raise UsageError(
                 f"--have {self.have} is what the UE has already of a model of ours, which is sent "
                 "over a link: leave it, or --offline"
+            )
+        if self.have and (classes := [*filter(is_class, self.coder_name)]):
+            raise UsageError(
+                f"--have {self.have}: the class {classes[0]} codes all of a model: leave either"
             )
         return self
 

@@ -18,6 +18,7 @@ from orchestrator.transit.journal import Journal
 from orchestrator.transit.outcome import Told
 from orchestrator.transit.row import AnyRow
 from splitbed.errors import NodeError
+from splitbed.model_coders.published import is_class
 from splitbed.model_data import ModelFile
 from splitbed.timeline import clock_id
 from splitbed.v1 import nodes_pb2
@@ -76,9 +77,15 @@ class Crossing(Generic[AnyRow]):
         """
         if self._ready is None or self._ready[0] != coder:
             self._ready = None
-            self._ready = coder, self._arriving.ready(coder)
+            self._ready = coder, self._made_ready(coder, rebuilt)
         if self._peak_bytes.get(coder) is None and rebuilt.is_file():
             self._peak_bytes[coder] = self._arriving.memory(rebuilt)
+
+    def _made_ready(self, coder: str, rebuilt: Path) -> nodes_pb2.CodedPart:
+        if not is_class(coder):
+            return self._arriving.ready(coder)
+        encode_s = self.journal.here[coder].enc_time or 0.0
+        return self._arriving.ready_here(coder, rebuilt.with_suffix(".bit"), encode_s * 1e3)
 
     def over(
         self,

@@ -12,27 +12,18 @@ from pathlib import Path
 
 from orchestrator.results.archive import sha256_of
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.transit.anchor import StateModel
 from orchestrator.transit.asked import ModelSweep
 from orchestrator.transit.outcome import Told
-from orchestrator.transit.published import (
-    TEST,
-    CoderKind,
-    Model,
-    Options,
-    Scenario,
-    coder_class,
-    is_class,
-    size_of,
-    state_of,
-)
+from orchestrator.transit.published import TEST, Scenario, size_of, state_of
 from orchestrator.transit.row import ModelRow
 from splitbed.errors import RunError, SplitbedError
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import rebuilt
 from splitbed.model_coders.encoder import encode
+from splitbed.model_coders.published import CoderKind, Model, Options, coder_class, is_class
 from splitbed.model_coders.quantised_onnx import plain
 from splitbed.model_data import model_of, write_model
+from splitbed.model_data.state import StateModel
 
 _PIECE_BYTES = 1 << 20
 
@@ -123,7 +114,7 @@ class Evaluation:
             size = bit.stat().st_size
         with named(opts.scenario_name):
             perf, took_s = self._scenario.get_perf(rec_model, TEST)
-        if isinstance(rec_model, StateModel) and not dec.exists():
+        if isinstance(rec_model, StateModel) and is_class(opts.coder_name):
             write_model(rec_model.file, dec)
         return replace(
             row.coded(size, encoded_s - start_s, decoded_s - encoded_s),

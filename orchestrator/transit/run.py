@@ -7,6 +7,7 @@ models.json   what was asked, of which model, on which machines
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +29,11 @@ from orchestrator.transit.delivery import row_of
 from orchestrator.transit.evaluation import Evaluation, named
 from orchestrator.transit.journal import Journal, Layout
 from orchestrator.transit.outcome import Outcome, Told
-from orchestrator.transit.published import Scenario, is_class, scenario_named
+from orchestrator.transit.published import Scenario, scenario_named
 from orchestrator.transit.row import ModelRow, results_csv
 from splitbed.checked import one_line
 from splitbed.errors import UsageError
+from splitbed.model_coders.published import is_class
 from splitbed.model_data import ModelFile, read_model
 
 MODELS = Layout(MODEL_SWEEP, ModelRow, row_of, results_csv)
@@ -59,6 +61,8 @@ def run_model_sweep(
         return kept(scenario, ModelFacts(name=asked.model_name))
     crosses = not asked.offline and asked.eval_compression
     site = checked_site(asked.config) if crosses else None
+    if site:
+        site = replace(site, model_coders=tuple(filter(is_class, asked.coder_name)))
     with ExitStack() as stack:
         local = local or stack.enter_context(local_model(asked.config))
         own = AnchorScenario(local, asked.config, asked.workers, asked.batch_size)
@@ -148,9 +152,6 @@ def _over_links(
         crossing = Crossing(bed, scenario, journal, have)
         for name, row in journal.here.items():
             if row.fault:
-                continue
-            if is_class(name):
-                told(f"{name} is decoded here alone: nodes have coders by name")
                 continue
             told(f"sending {row.model_name} as {name}")
             crossing.run(name, files[name], asked.runs)

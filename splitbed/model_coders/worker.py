@@ -51,6 +51,8 @@ class DecodingWorker:
 
     With ``update_of``, a model file, what comes is an update of that, which takes more memory the
     larger the file is.  With ``beside``, another, what has tensors of it may come without these.
+    With ``kind``, a class of :mod:`splitbed.model_coders.published`, that decodes, in what memory
+    is free here: it has all of the model at once.
 
     Once entered it is ready to read: what it imports takes some tenths of a second, and so does a
     base to be hashed.  Raises MachineError where it cannot be started.
@@ -65,6 +67,7 @@ class DecodingWorker:
         most_bytes: int | None = None,
         update_of: Path | None = None,
         beside: Path | None = None,
+        kind: str = "",
     ) -> None:
         self.have: tuple[bytes, ...] = ()
         """Hashes of the tensors of ``beside``, once entered."""
@@ -79,7 +82,9 @@ class DecodingWorker:
         if update_of is not None:
             memory_bytes += OF_BASE * update_of.stat().st_size
         files = str(self._coming), str(self._outline), _name(update_of), _name(beside)
-        asked = _Asked(most_bytes, *files)
+        if kind:
+            memory_bytes = room
+        asked = _Asked(most_bytes, *files, kind)
         allowance = Allowance(memory_bytes, seconds, most_bytes)
         self._worker = Worker(f"{__name__}:decode", vars(asked), allowance)
 
@@ -147,6 +152,7 @@ class _Asked:
     outline: str
     update_of: str | None
     beside: str | None
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,7 @@ def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     """Decode what it is fed into a file, in a worker; what was decoded."""
     from splitbed.model_coders import coder_named
     from splitbed.model_coders.increments import Refining
+    from splitbed.model_coders.published import Carried
     from splitbed.model_coders.rebuilding import Rebuilding
     from splitbed.model_data import read_model
     from splitbed.model_data.digest import by_hash
@@ -172,13 +179,15 @@ def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     base = read_model(Path(ours.update_of)) if ours.update_of else None
     try:
         with Path(ours.path).open("wb") as file:
-            rebuilding = (
-                Refining(file, base, most_bytes=ours.most_bytes)
-                if base is not None
-                else Rebuilding(
-                    file, most_bytes=ours.most_bytes, held=held, outline=Path(ours.outline)
-                )
-            )
+            most_bytes = ours.most_bytes
+            rebuilding: Refining | Carried | Rebuilding
+            if base is not None:
+                rebuilding = Refining(file, base, most_bytes=most_bytes)
+            elif ours.kind:
+                rebuilding = Carried(ours.kind, file, most_bytes=most_bytes)
+            else:
+                outline = Path(ours.outline)
+                rebuilding = Rebuilding(file, most_bytes=most_bytes, held=held, outline=outline)
             ready(vars(_Ready([one.hex() for one in held])))
             busy_ns = 0
             while data := fed.read1(READ_BYTES):

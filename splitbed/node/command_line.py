@@ -158,6 +158,7 @@ def run_node(
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
         host = NodeHost(role, folder, config.limits)
         host.description.name = config.name
+        host.model_coders = config.model_coders
         served = planes(host, stack)
         host.forget.append(give_back_freed_memory)  # last, of what the others forgot
         bound_memory(config.limits.memory_bytes, _most_threads(config))

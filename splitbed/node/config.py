@@ -149,7 +149,8 @@ def _listed(value: object) -> object:
 class NodeConfig(Frozen):
     """One node. ``control`` and ``metrics`` are IP:PORT, or ``unix:PATH``.
 
-    ``dials`` says where the nodes listen that this one dials, by their names.
+    ``dials`` says where the nodes listen that this one dials, by their names; ``model_coders``
+    which classes, each ``MODULE:CLASS``, it imports to decode models with.
     """
 
     WHOSE: ClassVar[str] = "a node"
@@ -162,6 +163,7 @@ class NodeConfig(Frozen):
     insecure: bool = False
     log: Literal["console", "json"] = "console"
     limits: Limits = Limits()
+    model_coders: tuple[str, ...] = ()
     shaper: Annotated[tuple[ShaperConfig, ...], BeforeValidator(_listed)] = ()
     grace_s: float = Field(30.0, ge=0, le=35)  # deploy/ kills later than that
 

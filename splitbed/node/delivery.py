@@ -145,6 +145,21 @@ def receive(
     return arrived
 
 
+def kept(stream: Iterator[PartPiece], folder: Path, limits: Limits) -> Parcel:
+    """The part that comes in ``stream``, to be delivered as it is; raises as :func:`receive`."""
+    header = _header(next(stream, None), limits)
+    path = folder / f"parcel-{words(span_of(header.span))}.kept"
+    try:
+        with path.open("wb") as file:
+            file.writelines(_checked(stream, header))
+        if next(stream, None) is not None:
+            raise NodeError(f"a part of {header.bytes} bytes went on beyond them")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Parcel(header, path)
+
+
 def receive_all(stream: Iterator[PartPiece], folder: Path, limits: Limits) -> list[CutPart]:
     """The parts that come in ``stream`` one after another, as :func:`receive`."""
     cuts: list[CutPart] = []

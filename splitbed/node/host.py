@@ -6,7 +6,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         self.name = name
         self.folder = folder
         self.limits = limits or Limits()
+        self.model_coders: Collection[str] = ()
+        """Classes that decode what comes, as ``MODULE:CLASS``."""
         self.in_flight = InFlight()
         self.held = HeldParts(name, self.limits.sessions)
         self.forget: list[Callable[[], None]] = [self.held.drop]

@@ -1152,6 +1152,11 @@ class EdgeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.LoadRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
                 _registered_method=True)
+        self.Ready = channel.stream_unary(
+                '/splitbed.v1.Edge/Ready',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReadyReply.FromString,
+                _registered_method=True)
         self.SetReference = channel.stream_unary(
                 '/splitbed.v1.Edge/SetReference',
                 request_serializer=splitbed_dot_v1_dot_tensors__pb2.Packet.SerializeToString,
@@ -1177,6 +1182,13 @@ class EdgeServicer:
 
     def Load(self, request, context):
         """Cuts: opens a session on its own part and warms it up, has others ready to be delivered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Ready(self, request_iterator, context):
+        """Takes a part that was encoded elsewhere, and has it alone ready to be delivered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1208,6 +1220,11 @@ def add_EdgeServicer_to_server(servicer, server):
                     servicer.Load,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.LoadRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.Loaded.SerializeToString,
+            ),
+            'Ready': grpc.stream_unary_rpc_method_handler(
+                    servicer.Ready,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.PartPiece.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.ReadyReply.SerializeToString,
             ),
             'SetReference': grpc.stream_unary_rpc_method_handler(
                     servicer.SetReference,
@@ -1275,6 +1292,33 @@ class Edge:
             '/splitbed.v1.Edge/Load',
             splitbed_dot_v1_dot_nodes__pb2.LoadRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.Loaded.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Ready(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/splitbed.v1.Edge/Ready',
+            splitbed_dot_v1_dot_nodes__pb2.PartPiece.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.ReadyReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -417,6 +417,8 @@ class EdgeStub:
     """The whole model: the edge cuts it."""
     Load: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.LoadRequest, _nodes_pb2.Loaded]
     """Cuts: opens a session on its own part and warms it up, has others ready to be delivered."""
+    Ready: _grpc.StreamUnaryMultiCallable[_nodes_pb2.PartPiece, _nodes_pb2.ReadyReply]
+    """Takes a part that was encoded elsewhere, and has it alone ready to be delivered."""
     SetReference: _grpc.StreamUnaryMultiCallable[_tensors_pb2.Packet, _nodes_pb2.ReferenceReply]
     """Runs the whole model on an input; split outputs are compared with what it gave."""
     ReadReference: _grpc.UnaryStreamMultiCallable[_nodes_pb2.ReadReferenceRequest, _tensors_pb2.Packet]
@@ -431,6 +433,8 @@ class EdgeAsyncStub(EdgeStub):
     """The whole model: the edge cuts it."""
     Load: _aio.UnaryUnaryMultiCallable[_nodes_pb2.LoadRequest, _nodes_pb2.Loaded]  # type: ignore[assignment]
     """Cuts: opens a session on its own part and warms it up, has others ready to be delivered."""
+    Ready: _aio.StreamUnaryMultiCallable[_nodes_pb2.PartPiece, _nodes_pb2.ReadyReply]  # type: ignore[assignment]
+    """Takes a part that was encoded elsewhere, and has it alone ready to be delivered."""
     SetReference: _aio.StreamUnaryMultiCallable[_tensors_pb2.Packet, _nodes_pb2.ReferenceReply]  # type: ignore[assignment]
     """Runs the whole model on an input; split outputs are compared with what it gave."""
     ReadReference: _aio.UnaryStreamMultiCallable[_nodes_pb2.ReadReferenceRequest, _tensors_pb2.Packet]  # type: ignore[assignment]
@@ -454,6 +458,14 @@ class EdgeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.Loaded, _abc.Awaitable[_nodes_pb2.Loaded]]:
         """Cuts: opens a session on its own part and warms it up, has others ready to be delivered."""
+
+    @_abc_1.abstractmethod
+    def Ready(
+        self,
+        request_iterator: _MaybeAsyncIterator[_nodes_pb2.PartPiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.ReadyReply, _abc.Awaitable[_nodes_pb2.ReadyReply]]:
+        """Takes a part that was encoded elsewhere, and has it alone ready to be delivered."""
 
     @_abc_1.abstractmethod
     def SetReference(

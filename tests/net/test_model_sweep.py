@@ -15,6 +15,7 @@ from orchestrator.testbed.testbed import testbed as brought_up
 from orchestrator.transit.asked import model_sweep
 from orchestrator.transit.run import resumed_sweep, run_model_sweep
 from splitbed.flow import Span
+from tests.graphs import models
 from tests.net.counted import carried, since
 from tests.net.sweeps import Place
 from tests.node.test_device_model import retrained
@@ -85,3 +86,17 @@ def test_a_link_that_is_cut_for_a_while_costs_that_and_nothing_else(tmp_path: Pa
     assert received.decoded.bytes == received.bytes
     assert received.link_ms >= CUT_S * 1e3  # there was more to come than its queue holds
     assert down >= wire_bytes(coded.bytes)
+
+
+def test_a_class_of_the_published_scripts_decodes_on_the_ue(tmp_path: Path) -> None:
+    """Its bitstream is the one that was made, and judged, here."""
+    file = models.save(models.chain(), tmp_path / "chain.onnx")
+    kinds = [f"tests.orchestrator.transit.as_published:{kind}" for kind in ("Coder", "Unable")]
+    asked = {"model": str(file), "coder_name": ",".join(kinds), "bw": "100", "accuracy_frames": 3}
+    sweep = model_sweep(asked | {"out_dir": tmp_path / "out"})
+    row, unable = run_model_sweep(sweep, lambda _: None).rows
+    assert row.ue_perf == row.rec_perf == 1
+    assert (row.came_bytes or 0) > (row.rec_size or 0) == row.anc_size
+    assert (row.decode_ms or 0) > 0 < (row.decoder_peak_bytes or 0)
+    assert row.valid or "Mbit/s" in row.fault  # whatever else runs here may slow a proof
+    assert "Unable failed to decode: OSError: not here" in unable.fault

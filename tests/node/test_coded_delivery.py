@@ -283,6 +283,12 @@ def test_what_came_has_been_tried_before_its_last_byte_was_there(
         assert [file.name for file in there.iterdir()] == ["part.onnx"]
 
 
+def test_a_class_that_the_node_was_not_told_of_is_not_imported(loader: Loader) -> None:
+    loader.coder = "antigravity:Coder"
+    with pytest.raises(NodeError, match="list it as one of model_coders in its configuration"):
+        loader.deliver(WHOLE, FRAME_S)
+
+
 def test_a_delivery_that_is_given_up_does_not_wait_for_what_is_to_be_decoded(
     shared: Splits, tmp_path: Path
 ) -> None:

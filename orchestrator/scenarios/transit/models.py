@@ -19,12 +19,12 @@ from orchestrator.transit.anchor import AnchorScenario
 from orchestrator.transit.asked import ModelSweep, model_sweep
 from orchestrator.transit.evaluation import file_of
 from orchestrator.transit.outcome import Outcome, Told
-from orchestrator.transit.published import is_class
 from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS, run_model_sweep
 from splitbed.command import say
 from splitbed.errors import UsageError
 from splitbed.model_coders import coder_named, lacking
+from splitbed.model_coders.published import is_class
 
 MODELS_FOLDER, TABLES_FILE = "models", "tables.md"
 TAKES = {"input": "data_set_name"} | {one: one for one in ("coder_name", "bw", "weights", "runs")}

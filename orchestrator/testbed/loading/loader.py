@@ -90,6 +90,13 @@ class Loader:
             waiting, stub = Patience(node), rpc.PartsStub(node.channel)
             waiting.answer(stub.Take.future(waiting.through(parcel.pieces())))
 
+    def make_ready(self, parcel: Parcel) -> None:
+        """Have the node that cuts have a part ready that was encoded here, and no other."""
+        holder = self._pair.nodes[self._holder]
+        with holder.asked("have a part ready"):
+            waiting, stub = Patience(holder), rpc.EdgeStub(holder.channel)
+            waiting.answer(stub.Ready.future(waiting.through(parcel.pieces())))
+
     def _loading(
         self,
         own: Placed | None,

@@ -115,10 +115,12 @@ def local_nodes(
     edge_module: str = "edge_node",
     *,
     clients: bool = False,
+    model_coders: Sequence[str] = (),
 ) -> dict[str, NodeProcess]:
     """The nodes at the ends of `links`, by name, not started yet; the first of two ends dials.
 
     With ``clients``, each UE answers them on a Unix socket: no network leads into its namespace.
+    Each decodes with the classes ``model_coders``.
     """
     namespaces: dict[str, Namespace] = {}
     argv: dict[str, list[str]] = {}
@@ -140,6 +142,11 @@ def local_nodes(
     for node in namespaces:
         if clients and kind_of(node) == "ue":
             argv[node].extend(["--infer", f"unix:{scratch.folder / node}-infer.sock"])
+        if model_coders and kind_of(node) == "ue":
+            (file := scratch.folder / f"{node}.yaml").write_text(
+                json.dumps({"model_coders": [*model_coders]})
+            )
+            argv[node].extend(["--config", str(file)])
     modules = {"ue": "ue_node", "edge": edge_module}
     return {
         name: NodeProcess(

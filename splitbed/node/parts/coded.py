@@ -8,7 +8,7 @@ The decoder takes what comes as it comes; it has the bytes of the file's structu
 import hashlib
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from splitbed.model_coders.increments import encoded
+from splitbed.model_coders.published import carrying
 from splitbed.model_coders.rest import write_rest
 from splitbed.model_coders.worker import SECONDS, DecodingWorker
 from splitbed.model_data import read_model
@@ -36,13 +37,26 @@ def pack_coded(cut: CutPart, folder: Path, coder: str) -> tuple[Parcel, nodes_pb
 
     Raises UsageError for a coder that does not exist, and for a file that it cannot code.
     """
+    return _packed(cut, folder, coder, lambda file: encoded(read_model(file), coder))
+
+
+def pack_carrying(
+    cut: CutPart, folder: Path, coder: str, bitstream: Path
+) -> tuple[Parcel, nodes_pb2.CodedPart]:
+    """As :func:`pack_coded`, of the ``bitstream`` that a class made of it elsewhere."""
+    return _packed(cut, folder, coder, lambda file: carrying(read_model(file), bitstream))
+
+
+def _packed(
+    cut: CutPart, folder: Path, coder: str, coding: Callable[[Path], Iterator[bytes]]
+) -> tuple[Parcel, nodes_pb2.CodedPart]:
     parcel = pack(cut, folder)
     if parcel.file is None:
         return parcel, nodes_pb2.CodedPart()
     file, bitstream = parcel.file, parcel.file.with_suffix(".bit")
     digest, size, start_ns = hashlib.sha256(), 0, time.monotonic_ns()
     with bitstream.open("wb") as stream:
-        for chunk in encoded(read_model(file), coder):
+        for chunk in coding(file):
             size += stream.write(chunk)
             digest.update(chunk)
     took_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
@@ -75,17 +89,18 @@ def decoding(
     seconds: float | None = None,
     update_of: Path | None = None,
     beside: Path | None = None,
+    kind: str = "",
 ) -> Iterator[tuple[Decode, Sequence[bytes]]]:
     """Decodes one bitstream, in a process that is there before the first byte.
 
     It may be an update of a model file that is here, or of a model some of whose tensors are in the
-    one ``beside``: their hashes are given, too. The model file may have ``most_bytes``;
-    ``seconds`` are those that the process may compute, by default :data:`SECONDS`, at most
-    :data:`MOST_S`. NodeError comes from whatever is refused.
+    one ``beside``: their hashes are given, too. With ``kind`` a class of that name decodes. The
+    model file may have ``most_bytes``; ``seconds`` are those that the process may compute, by
+    default :data:`SECONDS`, at most :data:`MOST_S`. NodeError comes from whatever is refused.
     """
     draft, most_s = folder / "decoded", min(seconds or SECONDS, MOST_S)
     worker = DecodingWorker(
-        draft, seconds=most_s, most_bytes=most_bytes, update_of=update_of, beside=beside
+        draft, seconds=most_s, most_bytes=most_bytes, update_of=update_of, beside=beside, kind=kind
     )
     with worker:
         yield partial(_decoded, worker, draft), worker.have

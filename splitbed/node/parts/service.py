@@ -64,6 +64,7 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
             return self._take(iter(fetch))
         # coders take a while to import
         from splitbed.model_coders.increments import update_named
+        from splitbed.model_coders.published import is_class
         from splitbed.model_coders.rest import MOST_HAVE
         from splitbed.node.parts.coded import decoding
 
@@ -72,8 +73,14 @@ class PartsService(nodes_pb2_grpc.PartsServicer):
         if updates and before is None:
             raise NodeError(f"{coder} updates a part, and none came before it")
         base, beside = before if updates else None, before if request.rest else None
+        kind = coder if is_class(coder) else ""
+        if kind and kind not in self._host.model_coders:
+            raise NodeError(
+                f"the {self._host.name} node does not import {kind} to decode with: list it as one"
+                " of model_coders in its configuration, and have its module where the node starts"
+            )
         most_bytes = self._host.limits.model_bytes
-        with decoding(self._host.folder, most_bytes, seconds, base, beside) as (decode, have):
+        with decoding(self._host.folder, most_bytes, seconds, base, beside, kind) as (decode, have):
             fetch.without(have[:MOST_HAVE])
             try:
                 return self._take(iter(fetch), decode)

@@ -71,6 +71,15 @@ class Broken(Coder):
         raise ValueError("no such thing")
 
 
+class Unable(Coder):
+    """Decodes where it has its scenario alone."""
+
+    def decode(self, rec_model):
+        if self._Coder__opts.scenario is None:
+            raise OSError("not here")
+        super().decode(rec_model)
+
+
 class NoCoder:
     """Lacks what a coder has."""
 
