@@ -79,6 +79,18 @@ def test_new_frames_come_back_within_half_a_step_of_each_component(shape: tuple[
         assert np.sqrt((error**2).sum(axis=1).mean()) < length(frames[:SEEN]) * np.sqrt(20 / 12)
 
 
+@pytest.mark.parametrize("kind", [KLT, INTER])
+def test_a_frame_that_was_given_is_not_touched_by_the_next(kind: Kind) -> None:
+    frames = maps(1, 20, 24, 32)
+    encoder, decoder = ends(frames[:SEEN], kind)
+    encoded = [encoder.encode(frame) for frame in frames[SEEN:]]
+    first = decoder.decode(encoded[0])
+    before = first.copy()
+    for one in encoded[1:]:
+        decoder.decode(one)
+    np.testing.assert_array_equal(first, before)
+
+
 def test_a_coarser_step_takes_fewer_bytes_and_loses_more() -> None:
     frames = maps(1, 20, 24, 32)
     sizes, errors = [], []

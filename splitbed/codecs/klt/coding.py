@@ -34,6 +34,11 @@ TOTAL = 1 << 16
 GROUP = 8
 """Coefficients that share a symbol."""
 MASKS = 1 << GROUP
+MOST_VALUES = 4096
+"""Symbols of a book."""
+VALUES = np.arange(2, MOST_VALUES + 2, dtype=np.float32) // 2
+"""Of each symbol, as :func:`symbols_of` has them."""
+VALUES[1::2] *= -1
 HALF = 1 << 16
 LEVELS = 2 * MOST_LEVEL + 1
 """How many there are; `constriction` has uniform alphabets of up to 2**24."""
@@ -91,6 +96,7 @@ class LevelCoder:
     def __init__(self, order: Order, books: Sequence[Book]) -> None:
         self._size, self._order, self._ends = order.size, order.places, order.ends
         self._groups = order.groups
+        self._left = order.places.size < order.size
         self._is_left = np.ones(order.size, np.bool_)
         self._is_left[order.places] = False
         self._escapes = np.array([book.escape for book in books], np.int32)
@@ -102,15 +108,15 @@ class LevelCoder:
         import constriction
 
         levels = levels.reshape(-1)
-        coded = levels[self._order]
+        coded = levels.take(self._order)
         mask = coded != 0
         at = np.flatnonzero(mask)
-        values = coded[at].astype(np.int32)
+        values = coded.take(at).astype(np.int32)
         counts = self._counts(at)
         escapes = np.repeat(self._escapes, counts)
         symbols = np.minimum(symbols_of(values), escapes)
         ans = constriction.stream.stack.AnsCoder()  # last in, first out
-        extras = np.count_nonzero(levels != 0) > at.size
+        extras = self._left and np.count_nonzero(levels != 0) > at.size
         if extras:
             self._push_extras(ans, levels)
         escaped = values[symbols == escapes]
@@ -121,26 +127,26 @@ class LevelCoder:
         ans.encode_reverse(int(extras), _uniform(2))
         return bytes(ans.get_compressed().astype("<u4", copy=False).tobytes())
 
-    def decode(self, data: bytes) -> Floats:
-        """The levels, flat; NodeError for bits that no encoder made."""
+    def decode(self, data: bytes, into: Floats) -> Floats:
+        """The levels, which are written ``into`` that; NodeError for bits that no encoder made."""
         ans = _ans_of(data)
         extras = ans.decode(_uniform(2))
         masks = _pop(ans, self._masks, self._groups).astype(np.uint8)
         at = np.flatnonzero(np.unpackbits(masks, count=self._order.size).view(np.bool_))
         counts = self._counts(at)
         symbols = _pop(ans, self._values, counts)
-        values = (symbols >> 1) + 1
-        values *= 1 - 2 * (symbols & 1)
+        values = VALUES.take(symbols)
         escaped = np.flatnonzero(symbols == np.repeat(self._escapes, counts))
         if escaped.size:
             values[escaped] = ans.decode(_uniform(LEVELS), escaped.size) - MOST_LEVEL
-        levels = np.zeros(self._size, np.float32)
-        levels[self._order[at]] = values
+        into.fill(0)
+        levels = into.reshape(-1)
+        levels[self._order.take(at)] = values
         if extras:
             self._pop_extras(ans, levels, most=len(data) * 8 // EXTRA_BITS)
         if not ans.is_empty():
             raise NodeError(f"{len(data)} bytes are no whole frame: damaged, or of other tables")
-        return levels
+        return into
 
     def _counts(self, at: Places) -> list[int]:
         """How many of the coefficients that are not 0 each book has."""

@@ -12,6 +12,7 @@ from splitbed.codecs.klt.coding import WORD_BYTES
 from splitbed.codecs.klt.inter import Before
 from splitbed.codecs.klt.tables import Tables
 from splitbed.codecs.klt.threads import one_thread
+from splitbed.codecs.klt.transform import Work
 from splitbed.codecs.stage import Array
 from splitbed.errors import NodeError
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
@@ -26,6 +27,7 @@ class Intra:
 
     def __init__(self, tables: Tables) -> None:
         self._transform, self._coder = tables.transform, tables.coder(0)
+        self._work = Work(tables.transform)
         self._plain = _Plain(tables.transform.layout.info)
         self.encoded = TensorInfo(tables.transform.layout.info.name, "UINT8", (-1,))
         self.most_bytes = self._plain.size
@@ -33,7 +35,7 @@ class Intra:
 
     @one_thread
     def encode(self, array: Array) -> Array:
-        levels = self._transform.coefficients(array)
+        levels = self._transform.coefficients(array, self._work)
         data = None if levels is None else self._coder.encode(np.rint(levels, out=levels))
         return np.frombuffer(self._plain.shorter(data, array), np.uint8)
 
@@ -42,8 +44,8 @@ class Intra:
         data = array.tobytes()
         if self._plain.is_so(data):
             return self._plain.array(data)
-        levels = self._coder.decode(data)
-        return self._transform.tensor(levels.reshape(self._transform.shape))
+        levels = self._coder.decode(data, self._work.found)
+        return self._transform.tensor(levels, self._work)
 
 
 class Inter:
@@ -55,7 +57,7 @@ class Inter:
 
     def __init__(self, tables: Tables) -> None:
         assert tables.factors is not None
-        self._transform = tables.transform
+        self._transform, self._work = tables.transform, Work(tables.transform)
         self._coders = [tables.coder(book) for book in range(len(tables.codebooks))]
         self._plain = _Plain(tables.transform.layout.info)
         self._sent, self._got = (Before(tables.transform, tables.factors) for _ in range(2))
@@ -66,7 +68,7 @@ class Inter:
 
     @one_thread
     def encode(self, array: Array) -> Array:
-        coefficients = self._transform.coefficients(array)
+        coefficients = self._transform.coefficients(array, self._work)
         how, data = 0, None
         if coefficients is not None:
             how, levels = self._sent.levels(coefficients)
@@ -89,8 +91,8 @@ class Inter:
             self._got.forget()
         else:
             how = head >> 15
-            levels = self._coders[how].decode(rest).reshape(self._transform.shape)
-            found = self._transform.tensor(self._got.coefficients(how, levels))
+            levels = self._coders[how].decode(rest, np.empty(self._transform.shape, np.float32))
+            found = self._transform.tensor(self._got.coefficients(how, levels), self._work)
         self._got_crc = zlib.crc32(data, self._got_crc)
         return found
 

@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.klt.coding import MASKS, TOTAL, Book, LevelCoder, Order, Weights, digest
+from splitbed.codecs.klt.coding import (
+    MASKS,
+    MOST_VALUES,
+    TOTAL,
+    Book,
+    LevelCoder,
+    Order,
+    Weights,
+    digest,
+)
 from splitbed.codecs.klt.transform import BLOCKS, JOINT, MOST_LEVEL, Dct, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
@@ -24,7 +33,6 @@ layout's blocks, 1 where it has none; bound."""
 NEVER = 255
 """The class of coefficients that calibration hardly saw: they are not coded, but extras."""
 MOST_BOOKS = 64
-MOST_VALUES = 4096
 MOST = 1e38
 """What a value may come to: FP32 ends at 3.4e38."""
 

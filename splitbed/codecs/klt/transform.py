@@ -26,10 +26,14 @@ MOST_LEVEL = 1 << 22
 """The greatest level: FP32 has it, and all below, exactly."""
 BLOCKS = (0, 4, 8)
 """Sides of the blocks that a DCT may have; 0 is none."""
+PIECE = 16
+"""Of a row of places, what is transformed by one matrix: of whole rows it would be nearly all 0."""
 JOINT = 4
 """The side of the blocks whose places the KLT may have together with the channels."""
 MOST_CHANNELS = 2048
 """Of a KLT, whose axes take the cube of them to find."""
+
+Piece = tuple[slice, Floats]
 
 
 @dataclass(frozen=True)
@@ -158,25 +162,48 @@ class Dct:
         block = rows[:, None] * (columns.max(initial=0) + 1) + columns
         return np.lexsort((self.frequency.ravel(), block.ravel()))
 
-    def forward(self, values: Floats) -> Floats:
-        """The coefficients of rows that are planes in a row."""
+    def forward(self, values: Floats, half: Floats) -> Floats:
+        """The coefficients of rows that are planes in a row, which take their place.
+
+        ``half`` is as large, and is written to.
+        """
         if not self.side:
             return values
-        rows, columns = self._matrices
-        planes = (values.reshape(-1, self.plane[1]) @ columns.T).reshape(-1, *self.plane)
-        return np.asarray(rows @ planes).reshape(values.shape)
+        rows, columns = self._pieces
+        for piece, matrix in columns:
+            np.matmul(self._lines(values)[:, piece], matrix.T, out=self._lines(half)[:, piece])
+        for piece, matrix in rows:
+            np.matmul(matrix, self._planes(half)[:, piece], out=self._planes(values)[:, piece])
+        return values
 
-    def back(self, coefficients: Floats) -> Floats:
-        """What :meth:`forward` took."""
+    def back(self, coefficients: Floats, half: Floats, values: Floats) -> Floats:
+        """What :meth:`forward` took, as ``values``, which may be where the coefficients are."""
         if not self.side:
             return coefficients
-        rows, columns = self._matrices
-        planes = np.asarray(rows.T @ coefficients.reshape(-1, *self.plane))
-        return np.asarray(planes.reshape(-1, self.plane[1]) @ columns).reshape(coefficients.shape)
+        rows, columns = self._pieces
+        for piece, matrix in rows:
+            of = self._planes(coefficients)[:, piece]
+            np.matmul(matrix.T, of, out=self._planes(half)[:, piece])
+        for piece, matrix in columns:
+            np.matmul(self._lines(half)[:, piece], matrix, out=self._lines(values)[:, piece])
+        return values
+
+    def _lines(self, rows: Floats) -> Floats:
+        return rows.reshape(-1, self.plane[1])
+
+    def _planes(self, rows: Floats) -> Floats:
+        return rows.reshape(-1, *self.plane)
 
     @cached_property
-    def _matrices(self) -> tuple[Floats, Floats]:
-        rows, columns = (_along(length, self.side)[0] for length in self.plane)
+    def _pieces(self) -> tuple[list[Piece], list[Piece]]:
+        rows, columns = (
+            [
+                (piece := slice(start, start + PIECE), np.ascontiguousarray(matrix[piece, piece]))
+                for start in range(0, length, PIECE)
+            ]
+            for length in self.plane
+            for matrix, _ in [_along(length, self.side)]
+        )
         return rows, columns
 
 
@@ -226,25 +253,28 @@ class Transform:
         rows = np.concatenate([self.forward, self.strays])
         return rows, np.asarray(rows.astype(np.float64) @ self.mean, np.float32)
 
-    def coefficients(self, array: Array) -> Floats | None:
+    def coefficients(self, array: Array, work: "Work | None" = None) -> Floats | None:
         """Of a tensor, not rounded; None where it is too far from those of calibration.
 
+        They are in ``work``, where that is given, until it is used again.
         Raises NodeError for NaN and infinity.
         """
         values = self.layout.apart(array)
         if not len(self.forward) and not (values == self.mean).all():
             return None  # nothing ever varied, and does here
-        found, stray = self.of_planes(values)
+        found, stray = self.of_planes(values, work)
         # NaN, of what is beyond FP32, is neither
         return found if _size(found) <= MOST_LEVEL and stray <= self.bound else None
 
-    def of_planes(self, values: Floats) -> tuple[Floats, float]:
+    def of_planes(self, values: Floats, work: "Work | None" = None) -> tuple[Floats, float]:
         """Coefficients of channels x places, and the most of what they leave out."""
+        work = work or Work(self)
         rows, offset = self._rows
         with np.errstate(over="ignore", invalid="ignore"):
-            found = rows @ values
-            found -= offset
-            return self.dct.forward(found[: len(self.forward)]), _size(found[len(self.forward) :])
+            np.matmul(rows, values, out=work.whole)
+            work.whole -= offset
+            stray = _size(work.whole[len(self.forward) :])
+            return self.dct.forward(work.found, work.half), stray
 
     def only(self, kept: npt.NDArray[np.bool_], dct: Dct) -> "Transform":
         """The same with these components alone, and that DCT."""
@@ -254,13 +284,28 @@ class Transform:
         forward, back = self.forward[kept], np.ascontiguousarray(self.back[:, kept])
         return replace(self, dct=dct, forward=forward, back=back, strays=signs @ rest)
 
-    def tensor(self, coefficients: Floats) -> Array:
-        """The tensor of components x places of coefficients."""
-        components = self.dct.back(coefficients)
+    def tensor(self, coefficients: Floats, work: "Work | None" = None) -> Array:
+        """The tensor of components x places of coefficients, which may be those of ``work``."""
+        work = work or Work(self)
+        components = self.dct.back(coefficients, work.half, work.found)
         # In the order that the tensor has, so that it need not be turned.
         values = (components.T @ self.back.T).T if self.layout.last else self.back @ components
         values += self.mean
         return self.layout.together(values)
+
+
+class Work:
+    """Arrays that a coder works in, frame after frame: new ones take as long as the arithmetic.
+
+    ``whole`` has a row for each component, and two for what is none; ``found`` are the components
+    of it, and ``half`` is as large as these.
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        components, places = transform.shape
+        self.whole = np.empty((components + 2, places), np.float32)
+        self.found = self.whole[:components]
+        self.half = np.empty((components, places), np.float32)
 
 
 def _size(values: Floats) -> float:
