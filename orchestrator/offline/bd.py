@@ -1,4 +1,4 @@
-"""BD-rates of curves against one of them, each with an interval, and whether it is shown.
+"""BD-rates of curves against some of them, each with an interval, and whether it is shown.
 
 The interval is over videos, each left out once, or over pictures drawn again: what the same curves
 come to by those alone. A BD-rate whose interval has 0 in it shows no difference, and one without
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.offline.curves import curve_of
+from orchestrator.offline.curves import Anchor, curve_of
 from orchestrator.offline.pool import Pool
 from orchestrator.offline.rd import RatePoint
 from orchestrator.reports.terminal import Line
@@ -43,10 +43,10 @@ class Against:
         return pareto(curve) if self.pareto else list(curve)
 
 
-def best_anchor(points: Sequence[RatePoint], most_drop: float) -> str | None:
+def best_anchor(points: Sequence[RatePoint], most_drop: float) -> list[Anchor]:
     """The network anchor's curve of the fewest bits at a drop of no more than that.
 
-    The first, where none loses so little; None where no codec of the input has several points.
+    The first, where none loses so little; nothing where no codec of the input has several points.
     """
     curves: dict[str, list[RatePoint]] = {}
     for point in (one for one in points if one.configuration.k == 0 and not one.error):
@@ -56,13 +56,18 @@ def best_anchor(points: Sequence[RatePoint], most_drop: float) -> str | None:
         near = (one for one in curves[curve] if one.drop is not None and one.drop <= most_drop)
         return min((one.kbit_per_frame for one in near), default=math.inf)
 
-    return min((name for name, held in curves.items() if held[1:]), key=least, default=None)
+    names = [name for name, held in curves.items() if held[1:]]
+    return [Anchor(min(names, key=least))] if names else []
 
 
 def bd_rows(
-    points: Sequence[RatePoint], anchor: str | None, pool: Pool | None = None, *, best: bool = False
+    points: Sequence[RatePoint],
+    anchors: Sequence[Anchor],
+    pool: Pool | None = None,
+    *,
+    best: bool = False,
 ) -> list[Line]:
-    """A row with :data:`BD_COLUMNS` for each curve but the anchor's.
+    """A row with :data:`BD_COLUMNS` for each anchor and each curve that is held against it.
 
     Intervals are of the resamples of ``pool``; ``best`` is whether only Pareto points count.
     """
@@ -72,9 +77,13 @@ def bd_rows(
             curve = curves.setdefault(curve_of(point.configuration), [])
             if point.value is not None and not point.error:
                 curve.append(point)
-    against, asked = curves.get(anchor or "", []), Against(anchor, best)
+    if not anchors:
+        return [_row(name, curve, (), Against(None, best), pool) for name, curve in curves.items()]
     return [
-        _row(name, curve, against, asked, pool) for name, curve in curves.items() if name != anchor
+        _row(name, curve, curves[anchor.curve], Against(anchor.curve, best), pool)
+        for anchor in anchors
+        for name, curve in curves.items()
+        if anchor.bears(name)
     ]
 
 

@@ -5,11 +5,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.ask.split_point import NETWORK_ANCHOR
 from orchestrator.offline.run import BD_FILE, POINTS_FILE, RD_FILE
 from splitbed.errors import UsageError
 
 BEGIN = "\n## Measured\n\n"
-HEADS = ("where, and codec", "kbit a frame", "drop", "BD-rate", "encodes, decodes MB/s")
+HEADS = (
+    "where, and codec", "kbit a frame", "drop", "BD-rate, picture", "BD-rate, mosaic",
+    "encodes, decodes MB/s",
+)  # fmt: skip
 MAX_DROP = 0.01
 
 Row = Mapping[str, str]
@@ -47,15 +51,21 @@ def _section(run: Path, max_drop: float) -> str:
 
 
 def _table(head: str, crossing: Sequence[Row], rates: Sequence[Row], max_drop: float) -> str:
-    anchor = next((row["anchor"] for row in rates if row["anchor"]), "")
-    bd_rates = {row["curve"]: row for row in rates}
     lines = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1)]
     for curve in dict.fromkeys(row["curve"] for row in crossing):
         of_curve = [row for row in crossing if row["curve"] == curve and not row["error"]]
         if of_curve:
-            rate = "the anchor" if curve == anchor else _rate(bd_rates.get(curve))
-            lines.append(_line(_told(of_curve, max_drop), rate))
+            against = [_against(curve, rates, of_input=one) for one in (True, False)]
+            lines.append(_line(_told(of_curve, max_drop), against))
     return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _against(curve: str, rates: Sequence[Row], *, of_input: bool) -> str:
+    """What a curve comes to against the anchors of the input, or of its cut."""
+    those = [row for row in rates if row["anchor"].startswith(NETWORK_ANCHOR) == of_input]
+    if curve in {row["anchor"] for row in those}:
+        return "the anchor"
+    return ", ".join(filter(None, (_rate(row) for row in those if row["curve"] == curve)))
 
 
 def _told(curve: Sequence[Row], max_drop: float) -> Row:
@@ -63,20 +73,20 @@ def _told(curve: Sequence[Row], max_drop: float) -> Row:
     return min(within, key=_kbit) if within else min(curve, key=_drop)
 
 
-def _line(point: Row, bd_rate: str) -> tuple[str, ...]:
+def _line(point: Row, bd_rates: Sequence[str]) -> tuple[str, ...]:
     megabytes = float(point["intermediate_bytes"]) / 1e6
     speeds = (_speed(megabytes, float(point[stage])) for stage in ("encode_ms", "decode_ms"))
     return (
         f"{point['split_name']} `{point['codec']}`",
         _number(point["kbit_per_frame"], 1),
         _number(point["accuracy_drop"], 3),
-        bd_rate,
+        *bd_rates,
         ", ".join(speeds),
     )
 
 
-def _rate(row: Row | None) -> str:
-    if row is None or not row["bd_rate_pct"]:
+def _rate(row: Row) -> str:
+    if not row["bd_rate_pct"]:
         return ""
     told = f"{float(row['bd_rate_pct']):+.0f} %"
     low, high = row.get("bd_rate_low_pct"), row.get("bd_rate_high_pct")

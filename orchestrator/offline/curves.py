@@ -1,6 +1,7 @@
-"""Curves: the points of one codec at one split, whatever its number; which one is the anchor."""
+"""Curves: the points of one codec at one split, whatever its number; which of them are anchors."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.split_point import NETWORK_ANCHOR
@@ -32,19 +33,32 @@ def expanded(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(step for name in names for step in ladder(name)))
 
 
-def anchor_curve(asked: str, setups: Sequence[Configuration]) -> str:
-    """The curve that ``asked`` means: its name, or a codec's, the input's before the splits'.
+@dataclass(frozen=True)
+class Anchor:
+    """A curve that others are held against: all others, or those of its own split alone."""
 
-    Raises UsageError where it means none, or several.
+    curve: str
+    split_name: str | None = None
+
+    def bears(self, curve: str) -> bool:
+        """Whether that one is held against it."""
+        own = self.split_name is None or curve.startswith(f"{self.split_name} ")
+        return own and curve != self.curve
+
+
+def anchors(asked: Sequence[str], setups: Sequence[Configuration]) -> list[Anchor]:
+    """What names of curves mean, or of codecs: the input's before the splits'.
+
+    A codec of several splits is, at each, the anchor of the curves of that split. Raises UsageError
+    where a name means no curve.
     """
-    curves = list(dict.fromkeys(map(curve_of, setups)))
-    for label in (asked, f"{NETWORK_ANCHOR} {asked}"):
-        if label in curves:
-            return label
-    found = [curve for curve in curves if curve.endswith(f" {asked}")]
-    if len(found) == 1:
-        return found[0]
-    raise UsageError(
-        f"--anchor {asked} means {'several curves' if found else 'no curve'}:"
-        f" choose {', '.join(found or curves)}"
-    )
+    splits = {curve_of(one): one.split_name for one in setups}
+    found = []
+    for name in asked:
+        own = [curve for curve in (name, f"{NETWORK_ANCHOR} {name}") if curve in splits][:1]
+        each = own or [curve for curve in splits if curve.endswith(f" {name}")]
+        if not each:
+            raise UsageError(f"--anchor {name} means no curve: choose {', '.join(splits)}")
+        alone = len(each) == 1
+        found += [Anchor(curve, None if alone else splits[curve]) for curve in each]
+    return list(dict.fromkeys(found))

@@ -1,13 +1,15 @@
 """The command rd: what it prints, and the folder that it leaves.
 
 rd.json      what was asked, the model, conditions    points.csv      a row per split and codec
-bd_rate.csv  each curve against the anchor    calibration.json  ranges of the codecs
+bd_rate.csv  each curve against each anchor    calibration.json  ranges of the codecs
 rate-accuracy.png  both as a picture
 """
 
 import json
 import sys
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration
@@ -16,7 +18,7 @@ from orchestrator.measure.accuracy import check_classes
 from orchestrator.measure.calibration import Calibration, calibrate
 from orchestrator.measure.conditions import now
 from orchestrator.offline.bd import BD_COLUMNS, bd_rows, best_anchor, told
-from orchestrator.offline.curves import anchor_curve
+from orchestrator.offline.curves import anchors
 from orchestrator.offline.pool import Pool, pooled
 from orchestrator.offline.rd import (
     POINT_COLUMNS,
@@ -40,13 +42,17 @@ PLOT_FILE = "rate-accuracy.png"
 
 
 def run_rd(
-    config: SweepConfig, anchor: str | None = None, *, best: bool = False, as_json: bool = False
+    config: SweepConfig,
+    asked_anchors: Sequence[str] = (),
+    *,
+    best: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Measure, print and write; 1 where a point failed, else 0.
 
     ``config`` says the model, inputs with commas between, ``runs`` frames of each, splits, codecs
-    and links; ``anchor`` is the curve that BD-rates are against, ``best`` whether only Pareto
-    points count there.  Raises UsageError for what cannot be asked; nothing is left then.
+    and links; ``asked_anchors`` are the curves that BD-rates are against, ``best`` whether only
+    Pareto points count there.  Raises UsageError for what cannot be asked; nothing is left then.
     """
     if config.out:
         check_free(config.out)
@@ -54,7 +60,7 @@ def run_rd(
         local = pool.local
         check_classes(local.model)
         setups = plan(config, local, _say)
-        against = anchor_curve(anchor, setups) if anchor else None
+        against = anchors(asked_anchors, setups)
         coding = [one for setup in setups for one in setup.coding]
         calibration = calibrate(config, local.model, coding, note=_say)
         folder = create(config.out, f"rd-{local.model.name}")
@@ -151,8 +157,8 @@ def _show(points: Sequence[RatePoint], links: Sequence[LinkSpec], curves: Sequen
     if any(point.error for point in points):
         lines = [line | {"failed": line.get("failed", "")} for line in lines]
     show_lines(lines, as_json=False)
-    if curves:
-        show_lines([told(row) for row in curves], as_json=False)
+    for _, rows in groupby(curves, key=itemgetter("anchor")):
+        show_lines([told(row) for row in rows], as_json=False)
 
 
 def _rounded(value: float | None) -> float | str:

@@ -96,7 +96,8 @@ def rd(
     ] = None,
     fps: Annotated[float | None, option("Frames a second, for bit rates. [30]", "Run")] = None,
     anchor: Annotated[
-        str | None, option("Curve that BD-rates are against. [the input's best ladder]", "Run")
+        str | None,
+        option("Curves that BD-rates are against, a list. [the input's best ladder]", "Run"),
     ] = None,
     pareto: Annotated[
         bool, option("BD-rates by each curve's Pareto points: noise bends the others.", "Run")
@@ -111,9 +112,10 @@ def rd(
     own = {"codec": codecs, "input_codec": input_codecs, "calibration": calibration, "bw": bw}
     target = {"target_drop": target_drop, "target_kbit": target_kbit}
     more = {"runs": 50 if frames is None else frames, "fps": fps, "out": out}
+    anchors = [one.strip() for one in anchor.split(",")] if anchor else []
     with alive("measuring codecs"):
         config = config_of(model, asked | own | target | more)
-        code = run_rd(config, anchor, best=pareto, as_json=json)
+        code = run_rd(config, anchors, best=pareto, as_json=json)
     raise typer.Exit(code)
 
 

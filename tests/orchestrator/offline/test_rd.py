@@ -14,7 +14,7 @@ from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.offline.bd import bd_rows, best_anchor, told
 from orchestrator.offline.codecs_page import codecs_table
-from orchestrator.offline.curves import anchor_curve, curve_of, ladder
+from orchestrator.offline.curves import Anchor, anchors, curve_of, ladder
 from orchestrator.offline.pool import Pool, pooled
 from orchestrator.offline.rd import Bench, RatePoint, plan
 from orchestrator.offline.run import run_rd
@@ -136,6 +136,7 @@ def test_a_single_point_has_a_reason_in_place_of_a_bd_rate(folder: Path) -> None
 
 
 VIDEOS = (60, 60, 60, 60)
+HERE = [Anchor("here jpeg")]
 RATES = {"jpeg": (10.0, 20.0, 40.0, 80.0), "avc": (5.0, 10.0, 20.0, 40.0)}
 
 
@@ -155,7 +156,7 @@ def measured(pool: Pool, factors: Sequence[float], bent: float = 0.0) -> list[Ra
 
 def test_half_the_rate_at_the_same_accuracy_is_a_bd_rate_of_minus_50(local: LocalModel) -> None:
     pool = Pool(local, VIDEOS)
-    (row,) = bd_rows(measured(pool, (0.8, 1, 1, 1.2)), "here jpeg", pool)
+    (row,) = bd_rows(measured(pool, (0.8, 1, 1, 1.2)), HERE, pool)
     assert row["bd_rate_pct"] == pytest.approx(-50)
     assert (row["bd_rate_low_pct"], row["bd_rate_high_pct"]) == pytest.approx((-60, -40))
     assert (row["interval"], row["videos"]) == ("each of 4 videos left out", 4)
@@ -175,7 +176,7 @@ def test_a_bd_rate_that_might_be_chance_is_not_shown(
     local: LocalModel, videos: tuple[int, ...], factors: Sequence[float], bent: float, words: str
 ) -> None:
     pool = Pool(local, videos)
-    (row,) = bd_rows(measured(pool, factors, bent), "here jpeg", pool)
+    (row,) = bd_rows(measured(pool, factors, bent), HERE, pool)
     assert row["shown"] is False
     assert words in str(row["reason"])
     assert words in str(told(row)["BD-rate against here jpeg"])
@@ -183,7 +184,7 @@ def test_a_bd_rate_that_might_be_chance_is_not_shown(
 
 def test_pareto_points_are_fewer_and_give_what_the_others_bend(local: LocalModel) -> None:
     pool = Pool(local, VIDEOS)
-    (row,) = bd_rows(measured(pool, (1, 1, 1, 1), bent=0.15), "here jpeg", pool, best=True)
+    (row,) = bd_rows(measured(pool, (1, 1, 1, 1), bent=0.15), HERE, pool, best=True)
     assert (row["points"], row["pareto"]) == (3, True)
     assert "too few points, 3" in str(row["reason"])
     assert pareto([(4, 0.4), (1, 0.1), (2, 0.3), (3, 0.2), (2, 0.2)]) == [
@@ -194,14 +195,14 @@ def test_pareto_points_are_fewer_and_give_what_the_others_bend(local: LocalModel
 def test_resamples_of_pictures_must_nearly_all_have_a_bd_rate(local: LocalModel) -> None:
     pool = Pool(local, (40,))
     points = measured(pool, [1.0 + n / 1000 for n in range(100)])
-    (row,) = bd_rows(points, "here jpeg", pool)
+    (row,) = bd_rows(points, HERE, pool)
     assert row["interval"] == "95 % of resamples of 40 pictures"
     low, high = row["bd_rate_low_pct"], row["bd_rate_high_pct"]
     assert isinstance(low, float) and isinstance(high, float)
     assert -50 < low < high < -45
     flat = [replace(one, again=[(rate, 0.5) for rate, _ in one.again[:20]] + list(one.again[20:]))
             for one in points]  # fmt: skip
-    (row,) = bd_rows(flat, "here jpeg", pool)
+    (row,) = bd_rows(flat, HERE, pool)
     assert "no interval, as 20 of 100 resamples have no BD-rate" in str(row["reason"])
 
 
@@ -233,9 +234,9 @@ def test_the_anchor_is_the_ladder_of_the_input_with_the_fewest_bits_that_loses_l
         )
         for n, (kbit, drop) in enumerate(of, 30)
     ]  # fmt: skip
-    assert best_anchor(points, 0.01) == "network anchor hevc"
-    assert best_anchor(points, 0.02) == "network anchor avc"
-    assert best_anchor(points[:1], 0.01) is None
+    assert best_anchor(points, 0.01) == [Anchor("network anchor hevc")]
+    assert best_anchor(points, 0.02) == [Anchor("network anchor avc")]
+    assert best_anchor(points[:1], 0.01) == []
 
 
 def test_an_input_that_is_named_twice_is_refused() -> None:
@@ -285,12 +286,35 @@ def test_what_was_measured_before_an_interruption_is_on_the_disk(
     assert [row["codec"] for row in rows(tmp_path / "run")] == ["none", "raw"]
 
 
-def test_an_anchor_is_a_curve_or_the_codec_of_the_input(local: LocalModel) -> None:
-    setups = plan(asked(codec="avc", input_codec="avc,jpeg"), local)
-    assert anchor_curve("avc", setups) == "network anchor avc"
-    assert anchor_curve("stage3 avc", setups) == "stage3 avc"
+def test_an_anchor_is_a_curve_or_the_codec_of_the_input_or_at_each_cut_its_own(
+    local: LocalModel,
+) -> None:
+    config = asked(codec="avc,klt,int8", input_codec="avc,jpeg", split="stage2,stage3")
+    setups = plan(config, local)
+    assert anchors(["avc", "stage3 avc"], setups) == [
+        Anchor("network anchor avc"),
+        Anchor("stage3 avc"),
+    ]
+    each = anchors(["klt"], setups)
+    assert each == [Anchor("stage2 klt", "stage2"), Anchor("stage3 klt", "stage3")]
+    assert [each[0].bears(f"{split} avc") for split in ("stage2", "stage3")] == [True, False]
     with pytest.raises(UsageError, match=r"hevc means no curve: choose network anchor avc"):
-        anchor_curve("hevc", setups)
+        anchors(["hevc"], setups)
+
+
+def test_curves_are_held_against_the_picture_and_against_the_mosaic_of_their_cut(
+    local: LocalModel,
+) -> None:
+    pool = Pool(local, VIDEOS)
+    here = measured(pool, (1, 1, 1, 1))
+    there = [replace(one, configuration=replace(one.configuration, split_name="there"))
+             for one in here]  # fmt: skip
+    against = anchors(["here avc", "jpeg"], [one.configuration for one in (*here, *there)])
+    found = [(row["anchor"], row["curve"]) for row in bd_rows([*here, *there], against, pool)]
+    assert found == [
+        ("here avc", "here jpeg"), ("here avc", "there jpeg"), ("here avc", "there avc"),
+        ("here jpeg", "here avc"), ("there jpeg", "there avc"),
+    ]  # fmt: skip
 
 
 def test_the_table_of_codecs_is_made_of_its_folder(folder: Path) -> None:
