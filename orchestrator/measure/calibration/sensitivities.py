@@ -1,7 +1,8 @@
 """What part 2 is sensitive to, measured in this process, and kept for the next run that asks.
 
 Part 2 runs here as it does when accuracy is judged: what it gives is the same on the edge, which
-need not stop for some hundreds of runs.
+need not stop for some hundreds of runs.  Where it ends in a choice, as a detector does in its best
+boxes, what it chooses from is taken for its outputs.
 """
 
 import hashlib
@@ -18,10 +19,11 @@ import numpy as np
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.klt.sensitivity import runs_of, sensitivity
 from splitbed.codecs.stage import Floats
-from splitbed.graphs.parts import extract
+from splitbed.graphs.chosen import before_choice
+from splitbed.graphs.parts import extract_part
 from splitbed.tensors import Tensors
 
-VERSION = 2
+VERSION = 3
 """Of how it is measured: what was kept by another is measured anew."""
 TOLD_S = 5.0
 
@@ -50,8 +52,8 @@ class Sensitivities:
         channels = {name: frames[0][name].shape[axis] for name, axis in axes.items()}
         if (kept := _read(file, channels)) is not None:
             return kept
-        part, rest = extract(self._model.stored, self._k)
-        part.remove()
+        end = before_choice(self._model.graph, self._k)
+        rest = extract_part(self._model.stored, self._k, end)
         with self._model.session(rest, 0) as session:
             ran = _Ran(runs_of(frames, axes), self._name, self._note, self._check)
             drafts: list[Path] = []
