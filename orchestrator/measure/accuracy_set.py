@@ -18,6 +18,7 @@ from orchestrator.measure.calibration import Identity, identity, searched_inputs
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
+from orchestrator.testbed.local import Ends
 from orchestrator.testbed.model import Known, SweptModel
 from splitbed.errors import SplitbedError
 from splitbed.flow import Span
@@ -139,8 +140,8 @@ class AccuracySet:
 
     def _there(self, k: int, codec: str, known: Known) -> Crossing:
         """What a codec makes of what crosses a cut, as the node that gets it has it."""
-        encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
-        return lambda crossing: decoder.decode(encoder.encode(crossing))
+        ends = Ends(self._model, k, codec, known)
+        return lambda crossing: ends.cross(crossing).decoded
 
     def _seen(self, asked: Configuration) -> set[int]:
         """The places of frames that its codecs were calibrated on: they are not judged by these."""

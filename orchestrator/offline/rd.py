@@ -26,10 +26,9 @@ from orchestrator.measure.dials.finding import find_dials
 from orchestrator.offline.curves import curve_of, expanded
 from orchestrator.offline.pool import Pool
 from orchestrator.results.records import Accuracy
-from orchestrator.testbed.local import LocalModel
+from orchestrator.testbed.local import Ends, LocalModel
 from orchestrator.testbed.model import Known
 from splitbed.codecs import codec_named
-from splitbed.codecs.coder import Coder
 from splitbed.errors import SplitbedError
 from splitbed.graphs.parts import extract
 from splitbed.metrics.resampling import mean_of
@@ -187,20 +186,19 @@ class Bench:
                     with one.failing(f"at {frame.name}: "):
                         if crossing is None:
                             crossing = shared.timed("part1_ms", part1.run, frame.tensors)
-                        encoder, decoder = one.coders
-                        encoded = one.taken.timed("encode_ms", encoder.encode, crossing)
-                        decoded = one.taken.timed("decode_ms", decoder.decode, encoded)
-                        outputs = shared.timed("part2_ms", part2.run, decoded)
+                        crossed = one.ends.cross(crossing)
+                        outputs = shared.timed("part2_ms", part2.run, crossed.decoded)
                         one.taken.plain_bytes = nbytes_of(crossing)
-                        one.taken.end(nbytes_of(encoded), self._model.info.result_of(outputs))
+                        one.taken.add("encode_ms", crossed.encode_ms)
+                        one.taken.add("decode_ms", crossed.decode_ms)
+                        one.taken.end(crossed.nbytes, self._model.info.result_of(outputs))
         return shared
 
     def _begin(self, k: int, one: "_Measured", known: Known) -> None:
         """New coders: a video is coded without what is known of the one before."""
         if not one.failed:
             with one.failing():
-                encoder, decoder = (self._model.coder(k, one.setup.codec, known) for _ in range(2))
-                one.coders = encoder, decoder
+                one.ends = Ends(self._model, k, one.setup.codec, known)
 
     def _point(self, setup: Configuration, taken: "_Taken", shared: "_Taken") -> RatePoint:
         results = dict(enumerate(taken.results))
@@ -243,8 +241,11 @@ class _Taken:
     def timed(self, stage: str, work: Callable[[Tensors], Tensors], given: Tensors) -> Tensors:
         start = time.perf_counter()
         made = work(given)
-        self.ms.setdefault(stage, []).append((time.perf_counter() - start) * 1e3)
+        self.add(stage, (time.perf_counter() - start) * 1e3)
         return made
+
+    def add(self, stage: str, ms: float) -> None:
+        self.ms.setdefault(stage, []).append(ms)
 
     def end(self, nbytes: int, result: Tensors) -> None:
         self.sizes.append(nbytes)
@@ -258,7 +259,7 @@ class _Measured:
         self.setup = setup
         self.taken = _Taken()
         self.failed: RatePoint | None = None
-        self.coders: tuple[Coder, Coder]
+        self.ends: Ends
 
     @contextmanager
     def failing(self, where: str = "") -> Iterator[None]:

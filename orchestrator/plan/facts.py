@@ -25,7 +25,7 @@ from orchestrator.offline.rd import plan
 from orchestrator.results.profile import Profile
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
-from orchestrator.testbed.local import LocalModel
+from orchestrator.testbed.local import Ends, LocalModel
 from orchestrator.testbed.model import Known, SweptModel
 from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
@@ -247,16 +247,15 @@ class _Bench:
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
-        encoder, decoder = (self._model.coder(k, name, self._setting) for _ in range(2))
+        ends = Ends(self._model, k, name, self._setting)
         # a codec that knows the frame before would find each the same as that
         inputs = self._sequence if codec.sequential else self.inputs
         for _ in range(1 if codec.sequential else self._rounds):
             for crossing in self._crossing_at(k, inputs):
-                encoded, took_ms = _timed(encoder.encode, crossing)
-                encode_ms.append(took_ms)
-                sizes.append(nbytes_of(encoded))
-                _, took_ms = _timed(decoder.decode, encoded)
-                decode_ms.append(took_ms)
+                crossed = ends.cross(crossing)
+                sizes.append(crossed.nbytes)
+                encode_ms.append(crossed.encode_ms)
+                decode_ms.append(crossed.decode_ms)
         return Coded(
             nbytes=round(statistics.mean(sizes)),
             encode_ms=statistics.median(encode_ms),

@@ -1,5 +1,6 @@
 """A model run here, in this process: for what needs neither nodes nor a link."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -7,10 +8,11 @@ from functools import cache
 
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
-from orchestrator.testbed.model import SweptModel, load_model
+from orchestrator.testbed.model import Known, SweptModel, load_model
 from orchestrator.testbed.scratch import scratch
 from splitbed.graphs.parts import Part, extract
 from splitbed.runtime.session import PartSession
+from splitbed.tensors import Tensors, nbytes_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,40 @@ class LocalModel:
     def whole(self) -> PartSession:
         """A session on all of it."""
         return self.session(extract(self.model.stored, 0)[1])
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """What crossed a cut, as it was encoded and as that was decoded, and what either took."""
+
+    encoded: Tensors
+    decoded: Tensors
+    encode_ms: float
+    decode_ms: float
+
+    @property
+    def nbytes(self) -> int:
+        """What crosses a link."""
+        return nbytes_of(self.encoded)
+
+
+class Ends:
+    """Both ends of a codec at a cut; frames go through them in their order.
+
+    Raises UsageError for a codec that cannot code what crosses there.
+    """
+
+    def __init__(self, model: SweptModel, k: int, codec: str, known: Known) -> None:
+        self._encoder, self._decoder = (model.coder(k, codec, known) for _ in range(2))
+
+    def cross(self, tensors: Tensors) -> Crossed:
+        """Encode and decode a frame; SplitbedError where that cannot be done."""
+        begin = time.perf_counter()
+        encoded = self._encoder.encode(tensors)
+        between = time.perf_counter()
+        decoded = self._decoder.decode(encoded)
+        end = time.perf_counter()
+        return Crossed(encoded, decoded, (between - begin) * 1e3, (end - between) * 1e3)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The feature maps that cross a cut, painted, and a line for each."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from orchestrator.measure.calibration import calibrate
 from orchestrator.offline.cutting import crossings, one_cut
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.results.run_folder import check_free
-from orchestrator.testbed.local import LocalModel, local_model
+from orchestrator.testbed.local import Ends, local_model
 from splitbed.command import say
 from splitbed.media.features import Array, SavedMosaic, lost, save_features
-from splitbed.tensors import Tensors
 
 
 def show_features(
@@ -30,34 +28,26 @@ def show_features(
     with local_model(config) as local:
         split = one_cut(config, local)
         given = local.inputs[:frames]
-        code = _coding(config, local, split.k, codec) if codec else None
+        ends = None
+        if codec:
+            note = partial(say, stderr=True)
+            told = calibrate(config, local.model, [(split.k, codec)], note=note)
+            ends = Ends(local.model, split.k, codec, told.known)
         for one, crossing in crossings(local, split, given):
             folder = out / one.name if len(given) > 1 else out
-            coded, decoded = code(crossing) if code else ({}, {})
+            crossed = ends.cross(crossing) if ends else None
+            decoded = crossed.decoded if crossed else {}
             saved = save_features(crossing, folder, local.model.channels_last, decoded=decoded)
             for found in saved:
                 array = crossing[found.tensor]
                 line: Line = {"input": one.name, **_feature_line(found, array, out)}
-                if code:
-                    line |= _lost_line(array, coded[found.tensor], decoded[found.tensor])
+                if crossed:
+                    coded = crossed.encoded[found.tensor]
+                    line |= _lost_line(array, coded, decoded[found.tensor])
                 lines.append(line)
     show_lines(lines, as_json=as_json)
     if not as_json:
         say(f"painted: {out}")
-
-
-def _coding(
-    config: SweepConfig, local: LocalModel, k: int, codec: str
-) -> Callable[[Tensors], tuple[Tensors, Tensors]]:
-    """What gives a frame as the codec encodes it, and as that is decoded."""
-    known = calibrate(config, local.model, [(k, codec)], note=partial(say, stderr=True)).known
-    encoder, decoder = (local.model.coder(k, codec, known) for _ in range(2))
-
-    def code(crossing: Tensors) -> tuple[Tensors, Tensors]:
-        encoded = encoder.encode(crossing)
-        return encoded, decoder.decode(encoded)
-
-    return code
 
 
 def _lost_line(array: Array, coded: Array, decoded: Array) -> Line:

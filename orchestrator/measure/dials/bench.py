@@ -6,7 +6,7 @@
 None of the frames is measured, and none that is searched on is judged afterwards.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,9 @@ from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
 from orchestrator.measure.calibration import Calibrator, searched_inputs
 from orchestrator.results.records import TriedStep
+from orchestrator.testbed.local import Ends
 from orchestrator.testbed.model import SweptModel
+from splitbed.codecs.coder import Coder
 from splitbed.graphs.parts import extract
 from splitbed.runtime.session import PartSession
 from splitbed.tensor_files import TensorFiles
@@ -44,11 +46,13 @@ class DialBench:
         finally:
             crossing.clear()
 
-    def coders(self, k: int, codec: str) -> tuple[Callable[[Tensors], Tensors], ...]:
-        """What encodes and what decodes, each an end's own. Raises UsageError."""
-        known = self._calibrator.told([(k, codec)]).known
-        encoder, decoder = (self._model.coder(k, codec, known) for _ in range(2))
-        return encoder.encode, decoder.decode
+    def coder(self, k: int, codec: str) -> Coder:
+        """One end of a codec. Raises UsageError."""
+        return self._model.coder(k, codec, self._calibrator.told([(k, codec)]).known)
+
+    def ends(self, k: int, codec: str) -> Ends:
+        """Both ends of a codec. Raises UsageError."""
+        return Ends(self._model, k, codec, self._calibrator.told([(k, codec)]).known)
 
     @cached_property
     def whole(self) -> dict[int, Tensors]:
@@ -81,19 +85,19 @@ class DialsAtCut:
 
     def rated(self, codec: str) -> TriedStep:
         """What a frame takes. Raises SplitbedError for what cannot be coded."""
-        encode, _ = self.bench.coders(self.k, codec)
+        encode = self.bench.coder(self.k, codec).encode
         sizes = [nbytes_of(encode(self.crossing[place])) for place in range(len(self.crossing))]
         return _tried(codec, sizes)
 
     def judged(self, codec: str) -> TriedStep:
         """That, and what it loses, on as many of the frames as are judged. Raises SplitbedError."""
-        encode, decode = self.bench.coders(self.k, codec)
+        ends = self.bench.ends(self.k, codec)
         sizes, results = list[int](), dict[int, Tensors]()
         for place in range(len(self.crossing)):
-            encoded = encode(self.crossing[place])
-            sizes.append(nbytes_of(encoded))
+            crossed = ends.cross(self.crossing[place])
+            sizes.append(crossed.nbytes)
             if place in self.bench.whole:
-                results[place] = self.bench.result_of(self.part2.run(decode(encoded)))
+                results[place] = self.bench.result_of(self.part2.run(crossed.decoded))
         found = self.bench.judge.judge(results)
         return _tried(codec, sizes, found.drop, found.drop_low, found.drop_high)
 
