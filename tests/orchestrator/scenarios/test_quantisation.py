@@ -10,12 +10,13 @@ from orchestrator.ask.scenario_file import Quantisation, load_scenario
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.results.records import Accuracy
 from orchestrator.scenarios.quantisation import versions as made
-from orchestrator.scenarios.quantisation.run import precision
+from orchestrator.scenarios.quantisation.run import of_other_input, precision
 from orchestrator.scenarios.quantisation.tables import leave, sheets
 from orchestrator.scenarios.quantisation.versions import inputs_of, versions
 from orchestrator.scenarios.run import begin
 from orchestrator.testbed.local import local_model
 from splitbed.errors import RunError, UsageError
+from tests.orchestrator.scenarios import sfu
 
 SMALL = {"model": "shapesnet", "input": "shapes:0", "runs": 3, "bw": "20"}
 ASKED = Quantisation(sequences=("shapes:0",), prune=(0, 90), calibration="shapes:500", frames=4)
@@ -73,6 +74,37 @@ def test_versions_are_whole_or_not_there_and_all_of_the_same_frames(
         assert {file.name for file in tmp_path.iterdir()} == {"quantisation.json", "original.onnx"}
         with pytest.raises(UsageError, match="were quantised by other frames"):
             versions(local, config, ASKED.replaced(frames=5), tmp_path)
+
+
+def test_sequences_of_sfus_form_are_judged_by_class_original_and_quantised(tmp_path: Path) -> None:
+    folder, names = tmp_path / "sfu", ("BQMall_832x480_60", "Kimono_1920x1080_24")
+    for seed, name in enumerate(names, start=21):
+        sfu.sequence(folder, name, f"shapes:{seed}", frames=6)
+    (run := tmp_path / "run").mkdir()
+    (run / "tables.md").write_text("# before\n")
+    given = of_other_input(ASKED.replaced(prune=(0,)), SMALL | {"input": folder})
+    asked = given["quantisation"]
+    assert isinstance(asked, Quantisation)
+    assert asked.sequences == tuple(f"{folder}:{name}" for name in names)
+    config = sweep_config(SMALL | {"input": asked.sequences[0]})
+    with local_model(config) as local:
+        every = versions(local, config, asked, run)
+        fed = {one: inputs_of(local, config, one) for one in asked.sequences}
+        leave(run, [], precision(local, every, fed), {})
+    with (run / "table-precision.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line.pop("sequence").rpartition(":")[2] for line in lines] == [*names, "mean"]
+    heads = [*lines[0]]
+    classes = {head.removesuffix(" original") for head in heads if head.endswith(" original")}
+    assert len(classes) > 2
+    assert set(heads) == {f"{one} {which}" for one in classes for which in VERSIONS}
+    for name in classes:
+        mean = [float(lines[-1][f"{name} {which}"]) for which in VERSIONS]
+        assert mean[0] > 30, name
+        assert abs(mean[0] - mean[1]) < 25, name
+
+
+VERSIONS = ("original", "quantised")
 
 
 def reached(value: float | None, **classes: float | None) -> Accuracy:
