@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from PIL import Image
 
 from splitbed.media.datasets import open_dataset
@@ -25,7 +26,8 @@ def sequence(folder: Path, name: str, source: str, frames: int) -> None:
         stream: Any = container.add_stream("ffv1", rate=50)
         stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
         for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     boxes = [(place, box) for place, frame in enumerate(taken) for box in frame.boxes or ()]
     instances = {
