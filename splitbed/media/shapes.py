@@ -12,8 +12,10 @@ Every machine gets the same bytes, see :mod:`splitbed.media.dice`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -70,22 +72,48 @@ def drawn(
     seed: int, frames: int, width: int = WIDTH, height: int = HEIGHT, step: int = 1
 ) -> Iterator[Frame]:
     """As :func:`sequence`, and which object each pixel belongs to."""
-    if min(width, height) < MIN_SIDE or min(seed, frames) < 0 or step < 1:
+    if frames < 0 or step < 1:
         raise UsageError(
-            f"cannot draw {frames} frames of {width}x{height} from seed {seed}, step {step}:"
-            f" sides are {MIN_SIDE} or more, step is 1 or more, seed and frames are not negative"
+            f"cannot draw {frames} frames, step {step}: step is 1 or more, frames are not negative"
         )
-    return _frames(seed, frames, width, height, step)
+    return map(Film(seed, width, height).frame, range(0, frames * step, step))
 
 
-def _frames(seed: int, frames: int, width: int, height: int, step: int) -> Iterator[Frame]:
-    dice = Dice(seed)
-    scene = _Scene(dice, width, height)
-    for time in range(frames * step):
-        if time:
-            scene.move(time)
-        if time % step == 0:
-            yield scene.draw(time)
+class Film:
+    """The video ``seed``: each frame is drawn when it is asked for, in any order.
+
+    Kept are the last, and where things are in all up to the furthest that was asked for.
+
+    Raises:
+        UsageError: a negative seed, or a size that cannot be.
+    """
+
+    def __init__(self, seed: int, width: int = WIDTH, height: int = HEIGHT) -> None:
+        if min(width, height) < MIN_SIDE or seed < 0:
+            raise UsageError(
+                f"cannot draw {width}x{height} from seed {seed}: sides are {MIN_SIDE} or more, "
+                "the seed is not negative"
+            )
+        self._seed, self._size = seed, (width, height)
+        self._lock = Lock()
+        self._last: tuple[int, Frame] | None = None
+
+    def frame(self, index: int) -> Frame:
+        """One picture; from any thread."""
+        with self._lock:
+            if self._last is None or self._last[0] != index:
+                while len(self._things) <= index:
+                    self._things.append(self._scene.move(len(self._things), self._things[-1]))
+                self._last = index, self._scene.draw(index, self._things[index])
+            return self._last[1]
+
+    @cached_property
+    def _scene(self) -> "_Scene":
+        return _Scene(Dice(self._seed), *self._size)
+
+    @cached_property
+    def _things(self) -> "list[list[_Thing]]":
+        return [self._scene.first()]
 
 
 @dataclass(frozen=True)
@@ -125,7 +153,7 @@ class _Thing:
 
 
 class _Scene:
-    """What there is, and where; ``move`` is called for each frame, ``draw`` where it is wanted."""
+    """What there is, and where; ``move`` is called for each frame in order, ``draw`` for any."""
 
     def __init__(self, dice: Dice, width: int, height: int) -> None:
         self.dice, self.width, self.height = dice, width, height
@@ -137,19 +165,22 @@ class _Scene:
         self.gain, self.glow = dice.between(0.65, 1.05), dice.between(-15, 15)
         self.background = self._background()
         self.tracks = 0
-        self.things = [self._thing(0, inside=True) for _ in range(3 + dice.pick(5))]
 
-    def move(self, time: int) -> None:
-        """Whoever has left is followed by another, somewhere from the back to the front."""
-        stay = [t for t in self.things if not t.gone(time, self.width, self.height)]
-        for _ in range(len(self.things) - len(stay)):
+    def first(self) -> list[_Thing]:
+        """The things of the first frame, from the back to the front."""
+        return [self._thing(0, inside=True) for _ in range(3 + self.dice.pick(5))]
+
+    def move(self, time: int, things: Sequence[_Thing]) -> list[_Thing]:
+        """Those of the next frame: whoever has left is followed by another, somewhere."""
+        stay = [t for t in things if not t.gone(time, self.width, self.height)]
+        for _ in range(len(things) - len(stay)):
             stay.insert(self.dice.pick(len(stay) + 1), self._thing(time, inside=False))
-        self.things = stay
+        return stay
 
-    def draw(self, time: int) -> Frame:
+    def draw(self, time: int, things: Sequence[_Thing]) -> Frame:
         canvas = self._panned(time)
         owners = np.full((self.height, self.width), NOBODY, np.int32)
-        areas = {t.track: self._paint(canvas, t, time, owners) for t in self.things}
+        areas = {t.track: self._paint(canvas, t, time, owners) for t in things}
         period = self.pan[0][0]
         gain = np.float32(self.gain + 0.08 * wave(2.7 * time / period))
         glow = np.float32(128 + self.glow + 8 * wave(1.9 * time / period))
@@ -161,7 +192,7 @@ class _Scene:
         picture = np.clip(canvas, 0, 255).astype(np.uint8).transpose(1, 2, 0)
         boxes = [
             box
-            for thing in sorted(self.things, key=lambda t: t.track)
+            for thing in sorted(things, key=lambda t: t.track)
             if (box := _seen(thing, owners, areas[thing.track]))
         ]
         return Frame(np.ascontiguousarray(picture), boxes, owners)

@@ -2,13 +2,11 @@
 
 import hashlib
 import re
-from functools import partial
 
 from splitbed.errors import UsageError
 from splitbed.media import shapes
 from splitbed.media.datasets.frames import Dataset, Frame
-from splitbed.media.video import InOrder, png
-from splitbed.tasks.boxes import Box
+from splitbed.media.video import png
 from splitbed.tasks.classes import SHAPES
 
 FRAMES = 100
@@ -39,13 +37,12 @@ def open_shapes(part: str = "") -> Dataset:
     source = f"shapes:{seed}{size_words}"
     if size[0] > LARGEST[0] or size[1] > LARGEST[1]:
         raise UsageError(f"will not draw {source}: {LARGEST[0]}x{LARGEST[1]} is the largest")
-    shapes.sequence(seed, FRAMES, *size)  # refuses a size now, not when the first frame is read
-    drawn = InOrder(lambda: shapes.sequence(seed, FRAMES, *size))
+    film = shapes.Film(seed, *size)
     return Dataset(
         name="shapes",
         kind="shapes",
         source=source,
-        frames=[_frame(drawn, index, source) for index in range(FRAMES)],
+        frames=[_frame(film, index, source) for index in range(FRAMES)],
         classes=SHAPES,
         is_sequence=True,
         rate_hz=RATE_HZ,
@@ -53,18 +50,14 @@ def open_shapes(part: str = "") -> Dataset:
     )
 
 
-def _frame(drawn: InOrder[tuple[shapes.Pixels, list[Box]]], index: int, source: str) -> Frame:
+def _frame(film: shapes.Film, index: int, source: str) -> Frame:
     return Frame(
         f"{index:06}.png",
         source,
-        read=lambda: png(drawn[index][0]),
-        identify=partial(_identify, drawn, index),
-        truth=lambda: drawn[index][1],
+        read=lambda: png(film.frame(index).picture),
+        identify=lambda: identify_pixels(film.frame(index).picture, index),
+        truth=lambda: film.frame(index).boxes,
     )
-
-
-def _identify(drawn: InOrder[tuple[shapes.Pixels, list[Box]]], index: int) -> dict[str, str]:
-    return identify_pixels(drawn[index][0], index)
 
 
 def identify_pixels(picture: shapes.Pixels, index: int) -> dict[str, str]:
