@@ -54,7 +54,8 @@ class Stream:
         self.peer = peer
         self.is_open = is_open
         self.let_go = let_go
-        """Ends a stream whose peer does not take what is being sent to it, from any thread."""
+        """Ends a stream whose peer does not take what is being sent to it, or has not said what
+        became of frames; from any thread."""
         self.names = names
         """Of the node that dialled, by its certificate; none where it showed none."""
         self.rate_mbit: float | None = None
@@ -254,6 +255,7 @@ class _Served:
         send: Callable[[bytes | None], None],
     ) -> None:
         peer, sending = f"the node at {context.peer()}", threading.Lock()
+        stream: Stream
 
         def incoming() -> Iterator[bytes]:
             try:
@@ -269,11 +271,12 @@ class _Served:
                 raise NodeError(f"{peer} hung up")
 
         def let_go() -> None:
-            if sending.locked():
+            if sending.locked() or stream.incoming.awaited:
                 context.cancel()
 
         try:
-            self._serve(Stream(peer, incoming(), put, names_of(context), let_go, context.is_active))
+            stream = Stream(peer, incoming(), put, names_of(context), let_go, context.is_active)
+            self._serve(stream)
         except SplitbedError as error:
             if context.is_active():
                 refuse(_METHOD, context, error)

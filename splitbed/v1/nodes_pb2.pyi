@@ -1816,6 +1816,7 @@ class OfferRequest(_message.Message):
     DUE_NS_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
     START_NS_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
     assignment: _builtins.int
     first: _builtins.int
     """number of the first frame; those of the others follow"""
@@ -1831,6 +1832,10 @@ class OfferRequest(_message.Message):
     def due_ns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """after the start; none: each as soon as one is done"""
 
+    @_builtins.property
+    def others(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """further ways that each frame goes, as those of FrameRequest"""
+
     def __init__(
         self,
         *,
@@ -1840,10 +1845,11 @@ class OfferRequest(_message.Message):
         due_ns: _abc.Iterable[_builtins.int] | None = ...,
         frames: _builtins.int = ...,
         start_ns: _builtins.int = ...,
+        others: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "due_ns", b"due_ns", "first", b"first", "frames", b"frames", "inputs", b"inputs", "start_ns", b"start_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "due_ns", b"due_ns", "first", b"first", "frames", b"frames", "inputs", b"inputs", "others", b"others", "start_ns", b"start_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1871,12 +1877,12 @@ class Outcome(_message.Message):
     start_ns: _builtins.int
     """of its preprocessing; 0: it did not begin"""
     done_ns: _builtins.int
-    """or when it was dropped, or failed"""
+    """or when it was dropped, or failed; of one that ends elsewhere, was told"""
     reason: _builtins.str
     """of an error, or where it was dropped"""
     @_builtins.property
     def record(self) -> Global___FrameRecord:
-        """of one that is ok"""
+        """of one that is ok; of its number alone where it ends elsewhere"""
 
     def __init__(
         self,
@@ -1917,6 +1923,45 @@ class Outcomes(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Outcomes: _TypeAlias = Outcomes  # noqa: Y015
+
+@_typing.final
+class TakeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    assignment: _builtins.int
+    def __init__(
+        self,
+        *,
+        assignment: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeRequest: _TypeAlias = TakeRequest  # noqa: Y015
+
+@_typing.final
+class FrameRecords(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameRecord]: ...
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___FrameRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameRecords: _TypeAlias = FrameRecords  # noqa: Y015
 
 @_typing.final
 class AwaitRequest(_message.Message):

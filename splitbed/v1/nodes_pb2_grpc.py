@@ -560,6 +560,11 @@ class StationsStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
                 _registered_method=True)
+        self.TakeFrames = channel.unary_stream(
+                '/splitbed.v1.Stations/TakeFrames',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.TakeRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecords.FromString,
+                _registered_method=True)
         self.WarmLink = channel.unary_unary(
                 '/splitbed.v1.Stations/WarmLink',
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.WarmLinkRequest.SerializeToString,
@@ -614,6 +619,14 @@ class StationsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeFrames(self, request, context):
+        """Takes the frames of an offer that end here, and whose source is not here, until it is given up;
+        their records, of some at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WarmLink(self, request, context):
         """Opens the congestion windows of the link to a node that it dials.
         """
@@ -653,6 +666,11 @@ def add_StationsServicer_to_server(servicer, server):
                     servicer.AwaitFrame,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecord.SerializeToString,
+            ),
+            'TakeFrames': grpc.unary_stream_rpc_method_handler(
+                    servicer.TakeFrames,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.TakeRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.FrameRecords.SerializeToString,
             ),
             'WarmLink': grpc.unary_unary_rpc_method_handler(
                     servicer.WarmLink,
@@ -823,6 +841,33 @@ class Stations:
             '/splitbed.v1.Stations/AwaitFrame',
             splitbed_dot_v1_dot_nodes__pb2.AwaitRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.FrameRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeFrames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/splitbed.v1.Stations/TakeFrames',
+            splitbed_dot_v1_dot_nodes__pb2.TakeRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.FrameRecords.FromString,
             options,
             channel_credentials,
             insecure,

@@ -216,6 +216,10 @@ class StationsStub:
     """
     AwaitFrame: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]
     """Waits for a frame whose result is wanted here, and whose source is not."""
+    TakeFrames: _grpc.UnaryStreamMultiCallable[_nodes_pb2.TakeRequest, _nodes_pb2.FrameRecords]
+    """Takes the frames of an offer that end here, and whose source is not here, until it is given up;
+    their records, of some at a time.
+    """
     WarmLink: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]
     """Opens the congestion windows of the link to a node that it dials."""
 
@@ -238,6 +242,10 @@ class StationsAsyncStub(StationsStub):
     """
     AwaitFrame: _aio.UnaryUnaryMultiCallable[_nodes_pb2.AwaitRequest, _nodes_pb2.FrameRecord]  # type: ignore[assignment]
     """Waits for a frame whose result is wanted here, and whose source is not."""
+    TakeFrames: _aio.UnaryStreamMultiCallable[_nodes_pb2.TakeRequest, _nodes_pb2.FrameRecords]  # type: ignore[assignment]
+    """Takes the frames of an offer that end here, and whose source is not here, until it is given up;
+    their records, of some at a time.
+    """
     WarmLink: _aio.UnaryUnaryMultiCallable[_nodes_pb2.WarmLinkRequest, _nodes_pb2.WarmLinkReply]  # type: ignore[assignment]
     """Opens the congestion windows of the link to a node that it dials."""
 
@@ -293,6 +301,16 @@ class StationsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.FrameRecord, _abc.Awaitable[_nodes_pb2.FrameRecord]]:
         """Waits for a frame whose result is wanted here, and whose source is not."""
+
+    @_abc_1.abstractmethod
+    def TakeFrames(
+        self,
+        request: _nodes_pb2.TakeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_nodes_pb2.FrameRecords], _abc.AsyncIterator[_nodes_pb2.FrameRecords]]:
+        """Takes the frames of an offer that end here, and whose source is not here, until it is given up;
+        their records, of some at a time.
+        """
 
     @_abc_1.abstractmethod
     def WarmLink(

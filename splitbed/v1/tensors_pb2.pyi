@@ -304,6 +304,30 @@ class Dropped(_message.Message):
 Global___Dropped: _TypeAlias = Dropped  # noqa: Y015
 
 @_typing.final
+class Ended(_message.Message):
+    """A frame has come to its end, at another node than it began: who sent it on need not wait for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    frame: _builtins.int
+    assignment: _builtins.int
+    def __init__(
+        self,
+        *,
+        frame: _builtins.int = ...,
+        assignment: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "frame", b"frame"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ended: _TypeAlias = Ended  # noqa: Y015
+
+@_typing.final
 class Header(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -314,6 +338,7 @@ class Header(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     ARRIVED_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def frame(self) -> Global___FrameHeader: ...
     @_builtins.property
@@ -328,6 +353,8 @@ class Header(_message.Message):
     def arrived(self) -> Global___Arrived: ...
     @_builtins.property
     def dropped(self) -> Global___Dropped: ...
+    @_builtins.property
+    def ended(self) -> Global___Ended: ...
     def __init__(
         self,
         *,
@@ -338,12 +365,13 @@ class Header(_message.Message):
         failure: Global___Failure | None = ...,
         arrived: Global___Arrived | None = ...,
         dropped: Global___Dropped | None = ...,
+        ended: Global___Ended | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "body", b"body", "dropped", b"dropped", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "body", b"body", "dropped", b"dropped", "ended", b"ended", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "body", b"body", "dropped", b"dropped", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "body", b"body", "dropped", b"dropped", "ended", b"ended", "failure", b"failure", "frame", b"frame", "hello", b"hello", "padding", b"padding", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["frame", "report", "padding", "hello", "failure", "arrived", "dropped"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["frame", "report", "padding", "hello", "failure", "arrived", "dropped", "ended"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

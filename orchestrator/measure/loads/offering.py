@@ -102,19 +102,25 @@ class Offering:
         self, cell: Cell, asked: Configuration, attempt: str, told: nodes_pb2.Outcome
     ) -> Taken:
         """As a frame that was asked for alone, with what its load makes of it."""
+        seen = stages_of(told.record)
+        stages = self.bed.pair.node_clocks().on_one(seen) if seen else []
+        done_ns = told.done_ns
+        if seen:  # one that ended elsewhere its source has heard of since
+            ahead_ns = seen[0].start_ns - stages[0].start_ns
+            done_ns = max(stage.end_ns for stage in stages) + ahead_ns
         offered: dict[str, Any] = {
             "ue": self._ue(asked),
             "frame": told.frame,
-            "outcome": _outcome(told, asked.load),
+            "outcome": _outcome(told, done_ns, asked.load),
             "due_ns": told.due_ns,
             "start_ns": told.start_ns or UNSET,
-            "done_ns": told.done_ns,
+            "done_ns": done_ns,
+            "heard_ns": told.done_ns if told.done_ns != done_ns else UNSET,
             "reason": told.reason or UNSET,
         }
-        if not (seen := stages_of(told.record)):
+        if not seen:
             lost = FrameRecord(attempt=attempt, input=told.input, stages=(), **offered)
             return Taken(cell, lost, [], 0.0, {})
-        stages = self.bed.pair.node_clocks().on_one(seen)
         e2e_ms = Timeline(stages).e2e_ms
         record = structs.replace(
             frame_record(told.record, attempt, told.input, seen, e2e_ms), **offered
@@ -122,9 +128,9 @@ class Offering:
         return Taken(cell, record, stages, e2e_ms, tensors_of(told.record.result))
 
 
-def _outcome(told: nodes_pb2.Outcome, load: Load) -> Outcome:
+def _outcome(told: nodes_pb2.Outcome, done_ns: int, load: Load) -> Outcome:
     """As its node tells it, which does not know what is late."""
-    took_ms = (told.done_ns - told.due_ns) / NS_PER_MS
+    took_ms = (done_ns - told.due_ns) / NS_PER_MS
     match told.outcome:
         case "ok" if load.deadline_ms is not None and took_ms > load.deadline_ms:
             return "late"

@@ -48,6 +48,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     due_ns: int | UnsetType = UNSET
     start_ns: int | UnsetType = UNSET
     done_ns: int | UnsetType = UNSET
+    heard_ns: int | UnsetType = UNSET
+    """When its source heard that it had ended elsewhere."""
     reason: str | UnsetType = UNSET
     together: dict[str, int] | UnsetType = UNSET
     """Of each part that several UEs share, on how many frames it was run at once."""
@@ -70,8 +72,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
             return None
         waited = sum(stage.end_ns - stage.start_ns for stage in self.stages if stage.name == WAIT)
         start_ns = None if self.start_ns is UNSET else self.start_ns
-
-        return Fate(self.outcome, self.due_ns, start_ns, self.done_ns, waited, self.ue)
+        heard_ns = self.done_ns if self.heard_ns is UNSET else self.heard_ns
+        return Fate(self.outcome, self.due_ns, start_ns, self.done_ns, waited, self.ue, heard_ns)
 
     @property
     def sent(self) -> tuple[Hop, ...]:

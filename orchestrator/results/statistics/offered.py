@@ -36,7 +36,8 @@ class Fate(NamedTuple):
     """What became of a frame that was offered, in ns of the clock of its source.
 
     ``start_ns`` is None for one that did not begin, ``done_ns`` when it was done, dropped or
-    failed; ``wait_ns`` what it waited at stations once it had begun.
+    failed; ``wait_ns`` what it waited at stations once it had begun, ``heard_ns`` when its source
+    knew that it was done, where that is later.
     """
 
     outcome: Outcome
@@ -45,6 +46,7 @@ class Fate(NamedTuple):
     done_ns: int
     wait_ns: int = 0
     ue: str = ""
+    heard_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ def _schedule_error_ms(fates: Sequence[Fate], in_flight: int) -> float | None:
         busy = [end for end in busy_until.get(one.ue, ()) if end + _IDLE_NS > one.due_ns]
         if len(busy) < in_flight:
             late_ns.append(one.start_ns - one.due_ns)
-        busy_until[one.ue] = [*busy, one.done_ns]
+        busy_until[one.ue] = [*busy, max(one.done_ns, one.heard_ns)]
     if not late_ns:
         return None
     return float(np.quantile(late_ns, 0.99, method="higher")) / NS_PER_MS

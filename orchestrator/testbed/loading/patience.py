@@ -70,6 +70,12 @@ class Patience:
         with self._watching(call):
             yield from self.through(call)
 
+    def next(self, call: _Answers[_Reply_co]) -> _Reply_co | None:
+        """What the call is answered with next; None where it ends."""
+        self._moved_s = time.monotonic()
+        with self._watching(call):
+            return next(iter(call), None)
+
     @contextmanager
     def _watching(self, call: _Future[object] | _Answers[object]) -> Iterator[None]:
         done, given_up = Event(), Event()

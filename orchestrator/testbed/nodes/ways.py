@@ -1,17 +1,18 @@
 """Ways that frames go, as the nodes were told, and frames that go them."""
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, count
 from typing import Protocol, TypeVar
 
 import grpc
 
 from orchestrator.ask.load.edge_work import ALONE, EdgeWork
-from orchestrator.testbed.loading.assignments import check_tables, together
+from orchestrator.testbed.loading.assignments import Answered, check_tables, together
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.loading.sharing import at_node
 from orchestrator.testbed.nodes.node import ANSWER_S, Node
+from splitbed.errors import NodeError
 from splitbed.node.model_info import ModelInfo
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -151,18 +152,29 @@ class Ways:
         """Have frames begin as they are due, numbered anew; what became of each, as it is known.
 
         Given up where nothing moves for `still_s`. May be called from several threads, each with an
-        assignment of its own.
+        assignment of its own. Of a frame that ends elsewhere its source knows that it did, and the
+        node where it ended what was done with it.
         """
         request.first = next(self._numbers)
         for _ in request.due_ns or range(request.frames):
             next(self._numbers)  # those of its frames
         source = self._nodes[self.source_of(request.assignment)]
-        told = Patience(source, still_s).each(rpc.StationsStub(source.channel).Offer(request))
-        try:
+        ways = self._given[request.assignment]
+        request.others.extend(one.number for one in ways[1:])
+        with ExitStack() as stack:
+            ends = [
+                stack.enter_context(closing(_End(self._nodes[node], one, self._ask, still_s)))
+                for one in ways
+                if (node := one.stations[-1].node) != source.side
+            ]
+            told = Patience(source, still_s).each(rpc.StationsStub(source.channel).Offer(request))
+            stack.enter_context(closing(told))
             while some := self._ask(source.side, lambda _: next(told, None), "run a load"):
-                yield from some.outcomes
-        finally:
-            told.close()
+                for outcome in some.outcomes:
+                    if outcome.outcome == "ok" and ends:
+                        told_of = [one.record_of(outcome.frame) for one in ends]
+                        outcome.record.CopyFrom(together(told_of, self._model))
+                    yield outcome
 
     @contextmanager
     def _awaited(
@@ -175,6 +187,32 @@ class Ways:
             yield waiting
         finally:
             waiting.cancel()  # or it would wait for a frame that never comes
+
+
+class _End:
+    """What a node says of the frames of a load that end there, asked for from now on."""
+
+    def __init__(self, node: Node, way: nodes_pb2.Assignment, ask: Asks, still_s: float) -> None:
+        self._node, self._way, self._ask = node, way, ask
+        self._patience = Patience(node, still_s)
+        request = nodes_pb2.TakeRequest(assignment=way.number)
+        self._call = rpc.StationsStub(node.channel).TakeFrames(request)
+        self._told: dict[int, nodes_pb2.FrameRecord] = {}
+
+    def record_of(self, frame: int) -> Answered:
+        """That of a frame which has ended there."""
+        while (found := self._told.pop(frame, None)) is None:
+            some = self._ask(
+                self._node.side, lambda _: self._patience.next(self._call), f"tell of frame {frame}"
+            )
+            if some is None:
+                raise NodeError(f"the {self._node.side} node told nothing of frame {frame}")
+            self._told.update({one.frame: one for one in some.records})
+        return self._way, found
+
+    def close(self) -> None:
+        """Ask for no more."""
+        self._call.cancel()
 
 
 def _answer(future: "grpc.Future[_Reply]") -> Callable[[Node], _Reply]:

@@ -13,12 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from itertools import pairwise
-from queue import Empty, Full, Queue
-from threading import Event, Lock
+from threading import Lock
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.node.source.inputs import MAX_INPUTS
 from splitbed.node.source.queue import Due, SourceQueue
+from splitbed.node.source.telling import Telling
 from splitbed.node.stations.frame import Frame
 from splitbed.node.stations.frames import NUMBERS
 from splitbed.node.stations.passing import Passing
@@ -30,11 +30,6 @@ MOST_FRAMES = 100_000
 MOST_NS = 86_400 * 10**9
 _MOST_AHEAD_NS = 60 * 10**9
 _MOST_WORDS = 500
-_UNTOLD = 256
-"""Outcomes that nobody has taken yet; one more is waited with."""
-_TOLD_S, _TOLD_BYTES = 0.25, 1 << 20
-"""How often outcomes are told: each message is some 0.3 ms of a processor's time to who reads it.
-How many bytes of them together, at least."""
 _LOOK_S, _EARLY_NS = 0.1, 2_000_000
 """How often who waits looks whether he is to stop; how long before a frame is due he takes it."""
 _PR_SET_TIMERSLACK, _SLACK_NS = 29, 1  # prctl(2)
@@ -64,12 +59,10 @@ class Offering:
         self._turn = Lock()
         """Of who waits for the next frame."""
         self._queued = Lock()
-        self._told = Queue[nodes_pb2.Outcome](_UNTOLD)
+        self._telling = Telling[nodes_pb2.Outcome]()
         self._left = self._frames
         """Of those to tell."""
-        self._due = Event()
-        """Whether there are many to tell, or the last."""
-        self._stopped = Event()
+        self._stopped = self._telling.stopped
 
     def give_up(self) -> None:
         """End it soon, from any thread: nobody waits for its outcomes any more."""
@@ -93,24 +86,12 @@ class Offering:
 
     def _next_told(self, carrying: Sequence["Future[None]"]) -> Sequence[nodes_pb2.Outcome]:
         while True:
-            self._due.wait(_TOLD_S)
-            self._due.clear()
-            if told := self._untold():
+            if told := self._telling.told():
                 return told
             check_wanted()
             for one in carrying:
                 if one.done():
                     one.result()  # raises what ended it
-
-    def _untold(self) -> Sequence[nodes_pb2.Outcome]:
-        """Those that are there, as many as are told together."""
-        told, nbytes = list[nodes_pb2.Outcome](), 0
-        with suppress(Empty):
-            while nbytes < _TOLD_BYTES:
-                told.append(one := self._told.get_nowait())
-                nbytes += one.ByteSize()
-            self._due.set()
-        return told
 
     def _carry(self) -> None:
         """One frame after another, until there are no more."""
@@ -149,6 +130,7 @@ class Offering:
             frame=self._request.first + due.place,
             input=self._input(due),
             assignment=self._request.assignment,
+            others=self._request.others,
         )
         try:
             frame = self._passing.enter(request)
@@ -170,7 +152,7 @@ class Offering:
         try:
             if isinstance(frame, SplitbedError):
                 raise frame
-            record = self._passing.go(frame)
+            record = self._passing.go(frame, self._request.others)
         except FrameDropped as dropped:
             told = self._outcome(due, "dropped_edge", time.monotonic_ns(), dropped.node)
             told.start_ns = began_ns
@@ -178,8 +160,9 @@ class Offering:
             told = self._outcome(due, "error", time.monotonic_ns(), str(error)[:_MOST_WORDS])
             told.start_ns = 0 if error is frame else began_ns
         else:
-            told = self._outcome(due, "ok", record.stages[-1].end_ns)
-            told.start_ns = record.stages[0].start_ns
+            ended_ns = record.stages[-1].end_ns if record.stages else time.monotonic_ns()
+            told = self._outcome(due, "ok", ended_ns)
+            told.start_ns = frame.timeline.stages[0].start_ns
             told.record.CopyFrom(record)
         return told
 
@@ -198,13 +181,7 @@ class Offering:
         return inputs[due.place % len(inputs)]
 
     def _tell(self, outcome: nodes_pb2.Outcome) -> None:
-        told = False
-        while not told and not self._stopped.is_set():
-            with suppress(Full):
-                self._told.put(outcome, timeout=_LOOK_S)
-                told = True
-        if self._told.qsize() >= min(_UNTOLD // 2, self._left):
-            self._due.set()
+        self._telling.tell(outcome, self._left)
 
 
 def _wake_promptly() -> None:

@@ -79,6 +79,14 @@ class Assignment:
         """The node that its frames first come from; None where they begin here."""
         return self.itinerary[at - 1].node if (at := min(self.own)) else None
 
+    @property
+    def tells_end(self) -> bool:
+        """Whether who sends a frame on is told when it has ended.
+
+        Where several are under way, and the source would not see it.
+        """
+        return self.queues is not None and self.itinerary[-1].node != self.itinerary[0].node
+
     def expected(self, at: int) -> tuple[Sequence[TensorInfo], int]:
         """What may come in for the station at that place, and how many bytes of it."""
         station = self.station(at)

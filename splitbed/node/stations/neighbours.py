@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from splitbed.errors import NodeError
-from splitbed.node.stations.frame import Frame
+from splitbed.node.stations.assignment import Assignment
 from splitbed.node.stream import Dialled, Stream
 from splitbed.node.streams.senders import Senders
 from splitbed.v1 import nodes_pb2
@@ -45,11 +45,13 @@ class Neighbours:
             )
         return self.far[other]
 
-    def towards(self, frame: Frame) -> AbstractContextManager[Stream]:
-        """The stream to the one that a frame goes on to."""
-        if (near := self.near(frame.to)) is not None:
+    def towards(self, assignment: Assignment, at: int) -> AbstractContextManager[Stream]:
+        """The stream to the one that frames go on to from that station."""
+        to = assignment.itinerary[at + 1].node
+        if (near := self.near(to)) is not None:
             return nullcontext(near)
-        return self.dialled(frame.assignment.node, frame.to).stream()
+        shared = assignment.queues is not None
+        return self.dialled(assignment.node, to).stream(shared=shared)
 
     def greet(self, other: str, name: str) -> None:
         """Tell another who this one is, if it is dialled, so that frames can be sent back."""

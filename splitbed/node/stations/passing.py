@@ -10,7 +10,7 @@ assignment has queues several threads are at its frames, each at one of them fro
 its end: at the source those that :meth:`Passing.go` is called from, elsewhere a crew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +30,9 @@ from splitbed.node.streams.incoming import Key
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 
+Take = Callable[[nodes_pb2.FrameRecord], None]
+"""Is given the record of a frame; raises NodeError where it cannot be kept."""
+
 
 @dataclass
 class Passing:
@@ -41,6 +44,8 @@ class Passing:
     frames: Frames
     in_flight: InFlight
     neighbours: Neighbours = field(default_factory=Neighbours)
+    _taken: dict[int, Take] = field(default_factory=dict)
+    """Who takes the records of frames that end here, by assignment."""
     _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
     """Send frames on the further ways that they go."""
 
@@ -68,35 +73,53 @@ class Passing:
         with _at_station(frame), self.in_flight.frame():
             self.frames.work(frame)
             if others:
-                ways = [frame.on_way(self.frames.assignment(one)) for one in others]
-                self._fan_out([frame, *ways])
+                self._fan_out(frame, [self.frames.assignment(one) for one in others])
             elif frame.hop is not None and (near := self.neighbours.near(frame.to)) is not None:
                 self._send(frame, near)
             else:
                 return self._follow(frame)
             return nodes_pb2.FrameRecord(frame=frame.number)
 
-    def _fan_out(self, ways: Sequence[Frame]) -> None:
+    def _fan_out(self, frame: Frame, others: Sequence[Assignment]) -> None:
         """Send a frame on all its ways at once, then, off the clock, what follows it on each."""
-        ends = [one.to if one.hop and not one.comes_back else None for one in ways]
+        ways = [frame.assignment, *others]
+        ends = [self._end_of(one, frame.at) for one in ways]
         if None in ends or len({*ends}) < len(ends):
             raise NodeError(
-                f"refused frame {ways[0].number}: of several ways each goes to another node, and "
+                f"refused frame {frame.number}: of several ways each goes to another node, and "
                 "none comes back"
             )
         with ExitStack() as stack:
-            streams = [stack.enter_context(self.neighbours.towards(one)) for one in ways]
-            first, *others = zip(ways, streams, strict=True)
-            going = [self._threads.submit(sending.send_data, *one) for one in others]
-            try:
-                sending.send_data(*first)
-            finally:
-                wait(going)  # or it would be sent when others are
-            for one in going:
-                one.result()
-            for frame, stream in zip(ways, streams, strict=True):
-                sending.report(frame, stream)
-                sending.tell(frame)
+            streams = [stack.enter_context(self.neighbours.towards(one, frame.at)) for one in ways]
+            with frame.step("send"):
+                for one, stream in zip(ways, streams, strict=True):
+                    sending.await_room(frame, one, stream)
+                going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
+                self._send_all(going)
+            frame.leave()
+            for sent, stream in going:
+                sending.report(sent, stream)
+                sending.tell(sent)
+            if frame.assignment.tells_end:
+                _hear_all(going)
+
+    def _end_of(self, way: Assignment, at: int) -> str | None:
+        """The node that frames go on to from that station, never to come back."""
+        here = [place for place in way.own if place > at]
+        return None if here or at == len(way.hops) else way.itinerary[at + 1].node
+
+    def _send_all(self, ways: Sequence[tuple[Frame, Stream]]) -> None:
+        for frame, stream in ways:
+            if frame.assignment.tells_end:
+                stream.incoming.expect(frame.key)
+        first, *others = ways
+        going = [self._threads.submit(sending.send_data, *one) for one in others]
+        try:
+            sending.send_data(*first)
+        finally:
+            wait(going)  # or it would be sent when others are
+        for one in going:
+            one.result()
 
     def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins elsewhere, from the node that this one dials: its record."""
@@ -189,8 +212,8 @@ class Passing:
         with _at_station(frame):
             self.frames.work(frame)
             if frame.hop is None:
-                raise NodeError(f"frame {frame.number} ends here, where nobody waits for it")
-            if frame.to == frame.sender:
+                self._end(frame)
+            elif frame.to == frame.sender:
                 self._send(frame, stream)
             elif (near := self.neighbours.near(frame.to)) is not None:
                 self._send(frame, near)
@@ -200,10 +223,33 @@ class Passing:
                         self.frames.work(back)
                         self._send(back, stream)
                 sending.tell(frame)
+        if frame.assignment.tells_end:
+            sending.say_ended(frame, stream)
+
+    def _end(self, frame: Frame) -> None:
+        """Hand over the record of a frame that came to its end here."""
+        if (take := self._taken.get(frame.assignment.number)) is None:
+            raise NodeError(f"frame {frame.number} ends here, where nobody waits for it")
+        frame.leave()  # what is to be said of it is off the clock
+        take(frame.record())
+        sending.tell(frame)
+
+    @contextmanager
+    def taking(self, assignment: int, take: Take) -> Iterator[None]:
+        """Have records of frames of an assignment that end here taken inside."""
+        self._taken[assignment] = take
+        try:
+            yield
+        finally:
+            del self._taken[assignment]
 
     def _send(self, frame: Frame, stream: Stream) -> None:
-        sending.send(frame, stream)
+        """Send it on for good, and, where it ends elsewhere, hear that it did."""
+        tells_end = frame.assignment.tells_end
+        sending.send(frame, stream, awaited=tells_end)
         sending.tell(frame)
+        if tells_end:
+            sending.hear_end(frame, stream)
 
     def _follow(self, frame: Frame) -> nodes_pb2.FrameRecord:
         """What becomes of a frame that was worked on, and of what comes back of it."""
@@ -225,8 +271,11 @@ class Passing:
             shared=shared
         ) as stream:
             try:
-                sending.send(frame, stream, awaited=frame.comes_back)
+                tells_end = frame.assignment.tells_end
+                sending.send(frame, stream, awaited=frame.comes_back or tells_end)
                 if not frame.comes_back:
+                    if tells_end:
+                        sending.hear_end(frame, stream)
                     return None
                 received = stream.find(frame.key)
             except BaseException:  # it may come yet, and nobody would take it
@@ -274,6 +323,18 @@ def _at_station(frame: Frame) -> Iterator[None]:
         raise
     finally:
         frame.leave()
+
+
+def _hear_all(ways: Sequence[tuple[Frame, Stream]]) -> None:
+    """Until a frame has ended on each way; the first reason why it did not, once all are known."""
+    lost: list[NodeError] = []
+    for one in ways:
+        try:
+            sending.hear_end(*one)
+        except NodeError as error:
+            lost.append(error)
+    if lost:
+        raise lost[0]
 
 
 def _said(received: Received) -> Key:

@@ -43,14 +43,8 @@ class Queues:
 
 
 def queues_of(message: nodes_pb2.Assignment, itinerary: Itinerary) -> Queues:
-    """Those of an assignment; NodeError for what they cannot be, and where frames end elsewhere."""
+    """Those of an assignment; NodeError for what they cannot be."""
     said, what = message.queues, f"the queues of assignment {message.number}"
-    if itinerary[-1].node != itinerary[0].node:
-        raise NodeError(
-            f"refused {what}: several frames are under way only where results are wanted at "
-            f"the source, {itinerary[0].node}, and these are on {itinerary[-1].node}; use a flow "
-            "such as uplink, or one frame at a time"
-        )
     if not 1 <= said.in_flight <= MOST_IN_FLIGHT:
         raise NodeError(f"refused {what}: from 1 to {MOST_IN_FLIGHT} frames are under way")
     if max(said.most, said.workers, said.batch) > MOST_WAITING:

@@ -7,12 +7,12 @@ from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.stations.assignment import Assignment
 from splitbed.node.stations.frame import Frame
-from splitbed.node.stream import Stream
+from splitbed.node.stream import Stream, lost
 from splitbed.node.streams.incoming import Key
 from splitbed.node.streams.window import LEAST_BYTES
 from splitbed.telemetry import tell_bytes, tell_stages
 from splitbed.timeline import WAIT
-from splitbed.v1.tensors_pb2 import Arrived, Dropped, Failure, Header, Report
+from splitbed.v1.tensors_pb2 import Arrived, Dropped, Ended, Failure, Header, Report
 from splitbed.wire import nbytes
 from splitbed.workers.wanted import sleep_until
 
@@ -24,13 +24,13 @@ _ARRIVES_S = 0.002
 def send(frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
     """Send it on, then, off the clock, what is to be said of it.
 
-    Nothing of it is sent where this raises that it goes no further. It is ``awaited`` back on
-    that stream.
+    Nothing of it is sent where this raises that it goes no further. On that stream it, or that it
+    has ended, is ``awaited``.
     """
     if frame.place is not None:
         frame.told()  # refused now, and alone, if it is
     with frame.step("send"):
-        _await_room(frame, stream)
+        await_room(frame, frame.assignment, stream)
         if awaited:
             stream.incoming.expect(frame.key)
         send_data(frame, stream)
@@ -64,16 +64,15 @@ def report(frame: Frame, stream: Stream) -> None:
     stream.send(Header(report=said))
 
 
-def _await_room(frame: Frame, stream: Stream) -> None:
-    """Until the link can take it, where several are under way; a wait like any other."""
+def await_room(frame: Frame, way: Assignment, stream: Stream) -> None:
+    """Until the link of a way can take it, where several are under way; a wait like any other."""
     size = nbytes(frame.tensors)
-    if frame.hop is None or not _counted(frame.assignment, frame.at, size):
+    if not _counted(way, frame.at, size):
         return
-    since_ns, key = monotonic_ns(), (frame.assignment.number, frame.number)
+    since_ns, key, hop = monotonic_ns(), (way.number, frame.number), way.hops[frame.at]
     if waits := (early_s := stream.window.early_s(monotonic())) > 0:
         sleep_until(monotonic() + early_s)
-    rate_mbit, rtt_ms = frame.hop.rate_mbit, frame.hop.rtt_ms
-    while not stream.window.enter(key, size, rate_mbit, rtt_ms, monotonic()):
+    while not stream.window.enter(key, size, hop.rate_mbit, hop.rtt_ms, monotonic()):
         waits = True
         stream.find(Key("arrived"))
     if waits:
@@ -86,6 +85,19 @@ def say_arrived(frame: Frame, stream: Stream) -> None:
     if _counted(frame.assignment, frame.at - 1, size):
         number = frame.assignment.number
         stream.send(Header(arrived=Arrived(frame=frame.number, assignment=number)))
+
+
+def say_ended(frame: Frame, stream: Stream) -> None:
+    """Say that it has come to its end, here or behind this node."""
+    number = frame.assignment.number
+    stream.send(Header(ended=Ended(frame=frame.number, assignment=number)))
+
+
+def hear_end(frame: Frame, stream: Stream) -> None:
+    """Until it has ended. Raises FrameDropped where it was dropped, NodeError where it failed."""
+    received = stream.find(frame.key)
+    if received.header.WhichOneof("body") != "ended":
+        raise lost(stream.peer, received)
 
 
 def say_lost(stream: Stream, received: Received, error: SplitbedError) -> None:

@@ -10,6 +10,7 @@ from splitbed.messages import packed, receive
 from splitbed.node.answering import answering, given_up
 from splitbed.node.source.offering import Offering
 from splitbed.node.stations.passing import Passing
+from splitbed.node.stations.taking import Taking
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.tensors_pb2 import Packet
 
@@ -74,6 +75,15 @@ class StationsService(nodes_pb2_grpc.StationsServicer):
         """Wait for a frame whose result is wanted here."""
         with given_up(context, partial(self._passing.cancel, request.assignment)):
             return self._passing.wait(request)
+
+    @answering
+    def TakeFrames(
+        self, request: nodes_pb2.TakeRequest, context: grpc.ServicerContext
+    ) -> Iterator[nodes_pb2.FrameRecords]:
+        """Take the frames of an offer that end here; what was done with each, as they end."""
+        taking = Taking(self._passing, request)
+        with given_up(context, taking.give_up):
+            yield from taking.records()
 
     @answering
     def WarmLink(

@@ -15,9 +15,10 @@ from typing import NamedTuple, TypeVar
 from splitbed.errors import NodeError
 from splitbed.messages import Received
 from splitbed.v1.tensors_pb2 import Header
+from splitbed.workers.wanted import LOOK_S, check_wanted
 
 _WITH_PAYLOAD = frozenset({"frame", "padding"})
-_NUMBERED = frozenset({"frame", "failure", "dropped", "arrived"})
+_NUMBERED = frozenset({"frame", "failure", "dropped", "arrived", "ended"})
 
 _LOST = frozenset({"failure", "dropped"})
 _MOST_KEPT, _MOST_REPORT_BYTES = 1024, 64 << 10
@@ -69,7 +70,10 @@ class Incoming:
         self._arrived = arrived
 
     def find(self, key: Key) -> Received:
-        """What is of this key, once it is there. Raises StopIteration where the stream ends."""
+        """What is of this key, once it is there.
+
+        Raises StopIteration where the stream ends, and NodeError once nobody waits for it.
+        """
         with self._lock:
             while (received := self._found.pop(key, None)) is None:
                 if self._ended is not None:
@@ -94,6 +98,12 @@ class Incoming:
         """Whether it may still come."""
         with self._lock:
             return key in self._expected
+
+    @property
+    def awaited(self) -> bool:
+        """Whether what becomes of a frame may still come."""
+        with self._lock:
+            return any(key.body == "frame" for key in self._expected)
 
     def end(self, error: Exception) -> None:
         """Nothing more can be read, since what comes next is not known, or not wanted."""
@@ -165,9 +175,10 @@ class Incoming:
     def _wait(self, key: Key) -> None:
         waiting = _Waiting(key, Condition(self._lock))
         self._waiting.append(waiting)
-        waiting.woken.wait()
-        if waiting in self._waiting:
+        waiting.woken.wait(LOOK_S)
+        if waiting in self._waiting:  # nobody counts on it to read
             self._waiting.remove(waiting)
+            check_wanted()
 
     def _wake(self, key: Key | None) -> None:
         """One of those that wait for it; for nothing yet: one who will read."""
@@ -187,7 +198,7 @@ class Incoming:
 
 def _key_of(header: Header, body: str) -> Key:
     match body:
-        case "frame" | "failure" | "dropped":
+        case "frame" | "failure" | "dropped" | "ended":
             of = getattr(header, body)
             return Key("frame", of.frame, of.assignment)
         case "report":

@@ -291,15 +291,3 @@ def test_several_frames_are_not_under_way_with_a_codec_that_knows_the_frame_befo
     way = Station("ue", source=True, gives="avc-inter:22"), Station("edge", 0, 6, part=1)
     with pytest.raises(NodeError, match="avc-inter:22 codes a frame by those before it"):
         queues_of(message, (*way, Station("ue", 6, 6)))
-
-
-@pytest.mark.parametrize("name", ["remote-source", "call"])
-def test_where_results_are_not_wanted_at_the_source_frames_come_one_at_a_time(
-    name: str, stored: StoredModel, tmp_path: Path
-) -> None:
-    nodes = Nodes(stored, tmp_path, *FLOWS[name])
-    first = nodes.itinerary[0].node
-    message = nodes.message(first)
-    message.queues.in_flight = 2
-    with pytest.raises(NodeError, match=f"only where results are wanted at the source, {first}"):
-        nodes.frames[first].assign(message)
