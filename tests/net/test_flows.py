@@ -1,5 +1,6 @@
 """Flows other than uplink over a link that the kernel shapes, as a user has them measured."""
 
+import json
 from importlib import resources
 from pathlib import Path
 
@@ -117,3 +118,33 @@ def test_two_heads_are_measured_through_one_link_that_they_share(tmp_path: Path)
         assert (row.e2e_ms or 0) > 2 * once_ms + 2
         assert row.e2e_over_bound is not None
         assert row.e2e_over_bound >= 0.98
+
+
+@pytest.mark.parametrize("flow", ["remote-source", "call", "multi-head"])
+def test_frames_that_end_elsewhere_are_all_accounted_for_under_a_load(
+    flow: str, tmp_path: Path
+) -> None:
+    place, few = Place(tmp_path), ["--no-delivery", "--no-profile", "--runs", "12"]
+    if flow == "multi-head":
+        shared = resources.files("topologies") / "multi-head-shared.yaml"
+        (file := tmp_path / "shared.yaml").write_text(shared.read_text())
+        few += ["--topology", str(file)]
+    asked = ["--flow", flow, "--split", "2:4", "--bw", "20", "--delay-ms", "5", *few]
+    done = place.sweep(*asked, "--load", "fps:20", "--in-flight", "3")
+    assert done.returncode in (0, 1), done.stderr + done.stdout
+    table = rows_of(place)
+    assert len(table) == 3
+    for row in table:
+        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        lost = (row.late, row.dropped_source, row.dropped_edge, row.errors)
+        assert row.offered == (row.done or 0) + sum(one or 0 for one in lost)
+        assert row.offered % 12 == 0  # of each time that it was measured
+        assert row.done
+    # its source has heard of a frame a way back later than that was done, over each link
+    ways_ms = 10 if flow == "call" else 5
+    lines = (place.out / "samples.jsonl").read_text().splitlines()
+    frames = [one for line in lines if "heard_ns" in (one := json.loads(line))]
+    assert frames
+    for one in frames:
+        assert one["heard_ns"] - one["done_ns"] >= ways_ms * 1e6
+        assert one["done_ns"] >= one["due_ns"] + ways_ms * 1e6

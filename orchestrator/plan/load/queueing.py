@@ -59,11 +59,13 @@ def passed(
     besides: Floats,
     source: Source,
     apart: Floats | None = None,
+    heard: Floats | None = None,
 ) -> Passed:
     """Frames that are `due` in order, through `stages` that take each so long, by item.
 
     In time units of the caller. What a frame takes `besides`, as a link's delay, nobody waits for.
-    They begin no closer than `apart`, as where all stages share what does the work.
+    They begin no closer than `apart`, as where all stages share what does the work. Each is under
+    way until its source has `heard` that it is done, so much later.
     """
     items, count = len(besides), len(due)
     start, done = (np.full((items, count), np.nan) for _ in range(2))
@@ -89,7 +91,8 @@ def passed(
         ended = now + besides
         start[every[taken], here[taken]] = begins[taken]
         done[every[taken], here[taken]] = ended[taken]
-        flying[take % source.in_flight] = np.where(taken, ended, free)
+        known = ended if heard is None else ended + heard
+        flying[take % source.in_flight] = np.where(taken, known, free)
         admitted.began(begins)
         at = at + 1
     return Passed(start, done)

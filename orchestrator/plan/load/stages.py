@@ -34,6 +34,8 @@ class Stages:
     on_link: tuple[bool, ...]
     besides: Floats
     busy: Floats | None
+    heard: Floats
+    """From when it is done until its source knows: nothing where it ends there."""
 
     def fast(self, nodes: Floats) -> "Stages":
         """With the nodes' stages so many times as long, and nothing shared.
@@ -52,7 +54,7 @@ class Stages:
             one * (links if link else nodes)
             for one, link in zip(self.ms, self.on_link, strict=True)
         )
-        return Stages(self.names, ms, self.on_link, self.besides, busy)
+        return Stages(self.names, ms, self.on_link, self.besides, busy, self.heard)
 
     @property
     def slowest_ms(self) -> Floats:
@@ -83,7 +85,7 @@ def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number
     ms: list[Floats] = []
     on_link: list[bool] = []
     besides = np.zeros((len(options), grid.size))
-    busy = np.zeros_like(besides)
+    busy, back = np.zeros_like(besides), np.zeros_like(besides)
     links = predictor.links(grid)
     for place, node in enumerate(nodes):
         slower = slowdown if node in flow.users else np.ones_like(slowdown)
@@ -102,7 +104,10 @@ def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number
             ms.append(wire_ms)
             on_link.append(True)
             besides += beside_ms
-    return Stages(tuple(names), tuple(ms), tuple(on_link), besides, busy if shared else None)
+            back += np.where(np.isnan(sent[place])[:, None], 0.0, links[hop].delay_ms)
+    if nodes[-1] == flow.source:
+        back = np.zeros_like(back)
+    return Stages(tuple(names), tuple(ms), tuple(on_link), besides, busy if shared else None, back)
 
 
 def _of_options(

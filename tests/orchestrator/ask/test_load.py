@@ -133,7 +133,6 @@ def test_a_load_has_the_frames_that_tell_its_99th_percentile_in_a_minute() -> No
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"flow": "call"}, "^--flow call: .* in that flow they end elsewhere"),
         ({"budget": "30s"}, "--budget predicts frames that come one at a time"),
         ({"until_sure": True}, "--until-sure predicts"),
         ({"max_runs": 30}, "give --runs"),

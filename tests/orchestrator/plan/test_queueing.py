@@ -82,6 +82,12 @@ def test_one_under_way_waits_for_its_result_and_several_overlap() -> None:
     assert np.diff(together).mean() == pytest.approx(1.0, rel=0.05)
 
 
+def test_one_that_ends_elsewhere_is_under_way_until_its_source_has_heard() -> None:
+    stages, at_once = [np.array([1.0])], np.zeros(5)
+    made = passed(at_once, stages, np.array([2.0]), Source(in_flight=1), heard=np.array([3.0]))
+    assert made.done[0] == pytest.approx(np.arange(5) * 6.0 + 3.0)
+
+
 def test_items_are_simulated_side_by_side() -> None:
     arrivals = due(0.5, seed=6, count=500)
     stages = [np.array([0.5, 1.0, 3.0]), np.array([1.0, 0.1, 0.2])]
