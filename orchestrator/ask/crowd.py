@@ -111,8 +111,9 @@ def crowds(config: SweepConfig) -> list[Crowd]:
 def _check(config: SweepConfig, what: str, told: Mapping[str, UePlace]) -> None:
     if not isinstance(config.place, Namespaces):
         raise UsageError(
-            f"{what}: several UEs share a link on this machine alone, and {config.place.name} has "
-            "machines: leave its --topology"
+            f"{what}: several UEs share one link, which is shaped, and are counted by one clock; "
+            f"the machines of {config.place.name} have each an interface and a clock of its own: "
+            "leave its --topology, and they are measured on this machine"
         )
     if config.shared and config.ues:
         raise UsageError(

@@ -223,7 +223,14 @@ class Machines(_Joined):
     @model_validator(mode="before")
     @classmethod
     def _gathered(cls, content: object) -> object:
-        if not isinstance(content, dict) or "nodes" in content:
+        if not isinstance(content, dict):
+            return content
+        if "ues" in content:
+            raise ValueError(
+                "ues: several share one link, which is shaped, and machines have each an interface "
+                "of its own: leave them, or the machines"
+            )
+        if "nodes" in content:
             return content
         rest = {key: value for key, value in content.items() if key not in PAIR}
         return rest | {"nodes": {side: content[side] for side in PAIR if side in content}}

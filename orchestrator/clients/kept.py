@@ -105,7 +105,7 @@ def kept_up(
         cell = the_cell(config, model, cells)
         if clients:  # they want what the model gives, not what its task makes of that
             model = replace(model, task="tensors")
-        site = replace(ready.site, clients=clients)
+        site = replace(ready.site, clients=config.in_flight if clients else 0)
         with testbed(site, model, config.flow_links) as bed:
             folder = create(config.out, f"{what}-{model.name}")
             keep_dials(folder, dials)

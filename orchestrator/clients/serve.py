@@ -35,11 +35,17 @@ _LOOK_S = 5.0
 
 
 class ServeRecord(Record, frozen=True, kw_only=True):
-    """A pair that answered clients at ``address``, and what that amounts to."""
+    """A pair that answered clients at ``address``, and what that amounts to.
+
+    Of their requests that were taken ``answered`` came through, the others ``failed``; None where
+    the UE could not say so any more.
+    """
 
     pair: KeptRecord
     address: str
     ended: str | None = None
+    answered: int | None = None
+    failed: int | None = None
     verdict: str = ""
     reasons: tuple[str, ...] = ()
 
@@ -77,6 +83,8 @@ def served(config: SweepConfig, address: str | None, watcher: Watcher) -> Iterat
         with _answering(config, bed.pair.ue.infer, address or USUAL_ADDRESS) as place:
             record = ServeRecord(pair=kept.record, address=place)
             folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
+            ue = bed.pair.nodes[bed.pair.user]
+            before = ue.ended_frames()
             kept.let_in()
             watcher.waits()
             found = Served(bed, place, folder.path)
@@ -89,7 +97,11 @@ def served(config: SweepConfig, address: str | None, watcher: Watcher) -> Iterat
             except NodeError as error:
                 bed.interruption.check()
                 reasons = (str(error),)
+            after = ue.ended_frames()
         found.verdict = Verdict(not reasons, reasons, ())
+        if before and after:
+            answered, failed = (last - first for first, last in zip(before, after, strict=True))
+            record = replace(record, answered=answered, failed=failed)
         record = replace(record, ended=now(), verdict=found.verdict.word, reasons=reasons)
         folder.replace(SERVE_FILE, record.json(indent=1) + "\n")
 

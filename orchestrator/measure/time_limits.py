@@ -35,10 +35,13 @@ class TimeLimits:
         result_bytes = sum(max(output.nbytes, 0) for output in model.graph.outputs)
         return cls(result_bytes, config.frame_timeout_s, outage_s)
 
-    def frame_s(self, cell: Cell) -> float:
-        """For a frame, and for what warms the link, which is no more than a frame sends."""
+    def frame_s(self, cell: Cell, others: int = 0) -> float:
+        """For a frame, and for what warms the link, which is no more than a frame sends.
+
+        So many `others` of its UE may be on the link before it.
+        """
         wire = cell.wire_ms + sum(wire_ms(self.result_bytes, one.downlink) for one in cell.links)
-        wire *= len(cell.configuration.each)
+        wire *= len(cell.configuration.each) * (1 + others)
         return self.frame_timeout_s or _allowed_s(cell, wire + self.outage_s * 1e3)
 
     def delivery_s(self, cell: Cell, nbytes: int) -> float:

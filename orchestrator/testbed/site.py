@@ -28,8 +28,8 @@ class Site:
     topology: Topology
     backend: str | None
     flow: str = UPLINK
-    clients: bool = False
-    """Whether its UE answers clients, too."""
+    clients: int = 0
+    """Requests of clients that its UE has under way at once; 0: it answers none."""
     model_coders: tuple[str, ...] = ()
     """Classes that its UE decodes models with."""
     ues: Crowd = ()

@@ -79,6 +79,8 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             self.description.tcp[name] = Path("/proc/sys/net/ipv4", name).read_text().strip()
         self.description.busy_s = _busy_s()
         self.description.frames = self.in_flight.frames
+        self.description.frames_done = self.in_flight.done
+        self.description.frames_failed = self.in_flight.failed
         return self.description
 
     @answering

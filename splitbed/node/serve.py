@@ -96,6 +96,8 @@ class InFlight:
 
     last_s: float = 0.0
     """When a frame was last done (time.monotonic); one that fails is nobody's."""
+    done: int = 0
+    failed: int = 0
     _frames: int = 0
     _ending: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -108,13 +110,15 @@ class InFlight:
                 raise NodeError("the node is shutting down: it takes no more frames")
             self._frames += 1
         FRAMES_IN_FLIGHT.inc()
+        failed = True
         try:
             yield
-            self.last_s = time.monotonic()
+            failed, self.last_s = False, time.monotonic()
         finally:
             FRAMES_IN_FLIGHT.dec()
             with self._changed:
                 self._frames -= 1
+                self.done, self.failed = self.done + (not failed), self.failed + failed
                 self._changed.notify_all()
 
     @property

@@ -118,6 +118,8 @@ class NodeDescription(_message.Message):
     IPV6_FIELD_NUMBER: _builtins.int
     INFER_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
+    FRAMES_DONE_FIELD_NUMBER: _builtins.int
+    FRAMES_FAILED_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -145,6 +147,9 @@ class NodeDescription(_message.Message):
     """where clients are answered; empty: nowhere"""
     frames: _builtins.int
     """that it is at"""
+    frames_done: _builtins.int
+    """since it started"""
+    frames_failed: _builtins.int
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -180,10 +185,12 @@ class NodeDescription(_message.Message):
         ipv6: _builtins.bool = ...,
         infer: _builtins.str = ...,
         frames: _builtins.int = ...,
+        frames_done: _builtins.int = ...,
+        frames_failed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "frames", b"frames", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "frames", b"frames", "frames_done", b"frames_done", "frames_failed", b"frames_failed", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -77,7 +77,7 @@ def sleep_until(end_s: float) -> None:
 
 
 @contextmanager
-def held_in_turn(lock: threading.Lock) -> Iterator[None]:
+def held_in_turn(lock: "threading.Lock | threading.RLock") -> Iterator[None]:
     """Hold a lock inside; raises as :func:`check_wanted`, which is asked while it is waited for."""
     while not lock.acquire(timeout=LOOK_S):
         check_wanted()

@@ -94,8 +94,17 @@ class Crowd:
         cell.run(["tee", "/proc/sys/net/ipv4/ip_forward"], given=f"{packets:d}")
 
 
+@pytest.fixture
+def crowd(nodes: Crowd) -> Crowd:
+    """All of them alive, whatever the test before has killed."""
+    if any(node.ended() for node in nodes.splits.pair.nodes.values()):
+        nodes.splits.pair.restart()
+        nodes.splits.parts.forget()
+    return nodes
+
+
 @pytest.fixture(scope="module")
-def crowd(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+def nodes(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     folder: Path = tmp_path_factory.mktemp("crowd")
     (stored := folder / "stored").mkdir()
     model = load_model(sweep_config({"model": str(small_model(folder / "small.onnx"))}), stored)

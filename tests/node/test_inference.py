@@ -188,6 +188,20 @@ def test_several_clients_at_once_get_each_what_is_theirs(served: Splits) -> None
             assert is_right(answer, served, picture(seed))
 
 
+def test_the_ue_says_how_many_it_has_answered_and_how_many_at_once_it_can(served: Splits) -> None:
+    ue = served.pair.nodes["ue"]
+    before = ue.ended_frames()
+    with client(served) as own:
+        for seed in range(3):
+            own.ModelInfer(asking(picture(seed)), timeout=ANSWER_S)
+    after = ue.ended_frames()
+    assert before is not None
+    assert after == (before[0] + 3, before[1])
+    with pytest.raises(NodeError, match=r"limits.streams 18 lets a caller have 9; raise it to 20"):
+        served.parts.assign(replace(served.last, load=Load(in_flight=10)), clients=True)
+    served.parts.assign(served.last, clients=True)
+
+
 def test_without_a_split_nothing_is_ready(tmp_path: Path) -> None:
     with loopback_pair(tmp_path, clients=True) as both, client(splits := Splits(*both)) as ue:
         assert ue.ServerLive(oip.ServerLiveRequest()).live

@@ -96,7 +96,7 @@ class Offering:
     def _still_s(self, cell: Cell, load: Load, due_ns: Sequence[int]) -> float:
         """How long nothing may move: while no frame is due, and as long as those under way take."""
         pause_ns = max((after - before for before, after in pairwise([0, *due_ns])), default=0)
-        return load.in_flight * self.limits.frame_s(cell) + pause_ns / 1e9
+        return self.limits.frame_s(cell, load.in_flight - 1) + pause_ns / 1e9
 
     def _taken(
         self, cell: Cell, asked: Configuration, attempt: str, told: nodes_pb2.Outcome

@@ -105,6 +105,13 @@ class Node(ABC):
         said = self._describe(_LOOK_S)
         return said.frames if isinstance(said, nodes_pb2.NodeDescription) else None
 
+    def ended_frames(self) -> tuple[int, int] | None:
+        """How many it has done since it started, and how many failed; None without an answer."""
+        said = self._describe(_LOOK_S)
+        if not isinstance(said, nodes_pb2.NodeDescription):
+            return None
+        return said.frames_done, said.frames_failed
+
     def read_clock(self) -> int:
         """What the node's CLOCK_MONOTONIC says, in ns."""
         with self.asked("read its clock"):

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,13 +114,13 @@ def local_nodes(
     data_port: int,
     edge_module: str = "edge_node",
     *,
-    clients: bool = False,
+    clients: int = 0,
     model_coders: Sequence[str] = (),
 ) -> dict[str, NodeProcess]:
     """The nodes at the ends of `links`, by name, not started yet; the first of two ends dials.
 
-    With ``clients``, each UE answers them on a Unix socket: no network leads into its namespace.
-    Each decodes with the classes ``model_coders``.
+    With ``clients``, each UE answers so many at once on a Unix socket: no network leads into its
+    namespace. Each decodes with the classes ``model_coders``.
     """
     namespaces: dict[str, Namespace] = {}
     argv: dict[str, list[str]] = {}
@@ -132,21 +132,22 @@ def local_nodes(
         # of one that several dial: wherever its namespace is reached
         listens[far] = place if far not in listens else f"0.0.0.0:{data_port}"
     dialling = Counter(far for _, far in links)
+    settings: dict[str, dict[str, object]] = defaultdict(dict)
     for node, place in listens.items():
         argv.setdefault(node, []).extend(["--listen", place])
         if (callers := dialling[node]) > 1:
             # each has a call for its frames, and now and then one for a part
-            limits = {"streams": Limits().streams + 4 * callers}
-            (file := scratch.folder / f"{node}.yaml").write_text(json.dumps({"limits": limits}))
-            argv[node].extend(["--config", str(file)])
+            settings[node]["limits"] = {"streams": Limits().streams + 4 * callers}
     for node in namespaces:
         if clients and kind_of(node) == "ue":
             argv[node].extend(["--infer", f"unix:{scratch.folder / node}-infer.sock"])
+            # to the UE all of them are one caller, who has half of its streams
+            settings[node]["limits"] = {"streams": Limits().streams + 2 * clients}
         if model_coders and kind_of(node) == "ue":
-            (file := scratch.folder / f"{node}.yaml").write_text(
-                json.dumps({"model_coders": [*model_coders]})
-            )
-            argv[node].extend(["--config", str(file)])
+            settings[node]["model_coders"] = [*model_coders]
+    for node, its in settings.items():
+        (file := scratch.folder / f"{node}.yaml").write_text(json.dumps(its))
+        argv[node].extend(["--config", str(file)])
     modules = {"ue": "ue_node", "edge": edge_module}
     return {
         name: NodeProcess(

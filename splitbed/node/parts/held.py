@@ -21,7 +21,7 @@ from splitbed.telemetry import SESSIONS
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2
-from splitbed.workers.wanted import check_wanted
+from splitbed.workers.wanted import check_wanted, held_in_turn
 
 
 class OpenPart:
@@ -157,9 +157,10 @@ class HeldParts:
     def open_batch(self, span: Span, most: int, most_bytes: int) -> float:
         """Have a part that is held run up to so many frames together, of no more bytes.
 
-        How far it is off then, of the largest value; NodeError with the reason where it cannot.
+        How far it is off then, of the largest value; NodeError with the reason where it cannot, and
+        once nobody waits for it.
         """
-        with self.turn:
+        with held_in_turn(self.turn):
             part = self.of(span)
             what = f"the part of the layers {words(span)} on up to {most} frames together"
             if (room := most_together(part.session, most_bytes)) < most:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import grpc
@@ -33,6 +34,7 @@ from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
 from splitbed.wire import max_abs_diff, tensor_headers, tensors_of
+from splitbed.workers.wanted import WANTED
 from tests.graphs.models import model, node
 from tests.node.stations.test_frames import model_on_disk
 from tests.node.test_stream import behind_a_door
@@ -295,3 +297,23 @@ def test_whose_connection_has_gone_may_be_followed_by_another_of_the_same_ue(
         found.ues[1].neighbours.far = {"edge": (again := Dialled("edge", found.address))}
         found.run(1, [2])
         again.close()
+
+
+def test_who_is_given_up_while_others_change_parts_has_none_run_together() -> None:
+    held, changing, done = HeldParts("edge", 2), Event(), Event()
+
+    def change() -> None:
+        with held.turn:
+            changing.set()
+            done.wait()
+
+    (other := Thread(target=change)).start()
+    assert changing.wait(10)
+    token = WANTED.set(lambda: False)
+    try:
+        with pytest.raises(NodeError, match="it was given up"):
+            held.open_batch(Span(0, 1), 2, 1)
+    finally:
+        WANTED.reset(token)
+        done.set()
+        other.join()

@@ -35,6 +35,22 @@ def test_a_topology_names_them(tmp_path: Path) -> None:
         names_of(topology=file, ues=3)
 
 
+@pytest.mark.parametrize(
+    ("more", "asked", "words"),
+    [
+        ("", {"ues": 2}, "the machines of rack have each an interface and a clock of its own"),
+        ("ues: {ue-1: {}}\n", {}, "ues: several share one link, which is shaped"),
+    ],
+)
+def test_several_ues_on_machines_are_refused_by_what_they_lack(
+    more: str, asked: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    places = "ue: {control: '192.0.2.1:1'}\nedge: {control: '192.0.2.2:1'}\n"
+    (file := tmp_path / "rack.yaml").write_text(f"name: rack\ninsecure: true\n{places}{more}")
+    with pytest.raises(UsageError, match=words):
+        names_of(topology=file, **asked)
+
+
 SHARED = Path("topologies/multi-head-shared.yaml")
 
 

@@ -43,6 +43,15 @@ def test_a_limit_that_was_asked_for_holds_for_every_frame() -> None:
     assert limits.frame_s(cell()) == limits.frame_s(cell(rate_mbit=1)) == 2.5
 
 
+def test_of_several_under_way_only_what_is_on_the_link_before_a_frame_is_waited_for() -> None:
+    limits, own = TimeLimits(result_bytes=100, frame_timeout_s=None), cell(rate_mbit=1)
+    assert limits.frame_s(own, 63) > limits.frame_s(own) + 63 * 8
+    # a link that is dead is known to be so as soon, however many wait for it
+    fast = cell(rate_mbit=1000)
+    assert limits.frame_s(fast, 63) < 2 * limits.frame_s(fast)
+    assert TimeLimits(100, frame_timeout_s=2.5).frame_s(own, 63) == 2.5
+
+
 def frames_of(e2e_ms: Sequence[float], every: int = 3, most: int = 15) -> int:
     """How many frames a cell has that take so long, then 1000 ms and 1 ms by turns."""
     choosing = UntilEnough(cell(), every, most)
