@@ -29,7 +29,11 @@ def write_report(run: Path, file: Path | None = None) -> Path:
 
     Raises UsageError for what is no run or a newer one's, RunError where it cannot be written.
     """
-    page = html(facts(run))
+    return put_report(html(facts(run)), run, file)
+
+
+def put_report(page: str, run: Path, file: Path | None = None) -> Path:
+    """Write a page into the run folder, or to `file`; its path. Raises RunError."""
     target = file or run / REPORT_FILE
     try:
         RunFolder(target.parent).replace(target.name, page)

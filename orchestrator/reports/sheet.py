@@ -1,8 +1,9 @@
-"""A table for a document: caption, headings, lines of text, notes; as Markdown or as LaTeX."""
+"""A table for a document: caption, headings, lines, notes; as Markdown, as LaTeX or as HTML."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 LINES_OF_A_PAGE = 40
 """A longer table is a LaTeX longtable, which goes on over the next page."""
@@ -70,6 +71,20 @@ class Sheet:
                 "",
             ]
         )
+
+    def html(self) -> str:
+        """A table; numbers stand to the right."""
+        of = [' class="number"' if right else "" for right in self._right()]
+        head, *body = [
+            "".join(
+                f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(of, line, strict=True)
+            )
+            for tag, line in (("th", self.heads), *(("td", line) for line in self.lines))
+        ]
+        lines = "".join(f"<tr>{line}</tr>\n" for line in body)
+        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        notes = "".join(f"<p>{escape(note)}</p>\n" for note in self.notes)
+        return f"<table>{caption}<thead><tr>{head}</tr></thead>\n{lines}</table>\n{notes}"
 
     def _right(self) -> list[bool]:
         """Of each column, whether it holds numbers."""

@@ -8,9 +8,11 @@ A folder of a scenario has all three, that of a plain sweep the last two; so hav
 transit.
 """
 
+import base64
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from orchestrator.ask.scenario_file import HEADINGS, Scenario, load_scenario
@@ -49,6 +51,21 @@ class Prose:
     text: str
 
 
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<style>
+body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }}
+table {{ border-collapse: collapse; margin: 1rem 0; }}
+caption {{ text-align: left; font-weight: 600; }}
+th, td {{ border: 1px solid #aaa; padding: .2rem .5rem; text-align: left; }}
+.number {{ text-align: right; }}
+img {{ max-width: 100%; background: white; }}
+</style></head><body>
+{blocks}</body></html>
+"""
+
 Block = Heading | Prose | Sheet | str
 """A `str` is a paragraph of plain text."""
 
@@ -66,6 +83,19 @@ def tr_tables(folder: Path, format_name: str = "md") -> str:
         raise UsageError(f"--tr is laid out as {' or '.join(_FORMATS)}, not as {format_name!r}")
     first, render = _FORMATS[format_name]
     return first + "\n".join(map(render, _document(folder)))
+
+
+def tr_page(folder: Path) -> str:
+    """The same as a page that needs no network, with the pictures that a run of models left.
+
+    Raises UsageError as :func:`tr_tables`.
+    """
+    blocks = "".join(map(_html, _document(folder)))
+    for picture in sorted([*folder.glob("*.png"), *folder.glob("*/*.png")]):
+        data = base64.b64encode(picture.read_bytes()).decode()
+        shown = escape(picture.stem.replace("-", " "))
+        blocks += f'<h2>{shown}</h2>\n<img alt="{shown}" src="data:image/png;base64,{data}">\n'
+    return PAGE.format(title=escape(folder.resolve().name), blocks=blocks)
 
 
 def _document(folder: Path) -> list[Block]:
@@ -190,6 +220,18 @@ def _latex(block: Block) -> str:
             return block.latex()
         case str():
             return latex_text(block) + "\n"
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Heading(level, text):
+            return f"<h{level}>{escape(text)}</h{level}>\n"
+        case Prose(text):
+            return f"<p>{escape(text)}</p>\n"
+        case Sheet():
+            return block.html()
+        case str():
+            return f"<p>{escape(block)}</p>\n"
 
 
 _FORMATS: dict[str, tuple[str, Callable[[Block], str]]] = {

@@ -36,6 +36,10 @@ def report(
     from orchestrator.results.run_folder import check_new
 
     limits = [parse(text) for text in threshold or ()]
+    if not (tr or format or limits) and _is_of_models(run):
+        check_new(out)
+        say(f"Report: {_page(run, out)}")
+        return
     runs = runs_in(run) if limits or not tr else []  # of models in transit there are tables alone
     check_new(out)
     if tr:
@@ -51,6 +55,19 @@ def report(
         say(line, stderr=True)
     if broken:
         raise typer.Exit(1)
+
+
+def _is_of_models(folder: Path) -> bool:
+    from orchestrator.results.kinds import SWEEP, transit_folders
+
+    return not SWEEP.is_in(folder) and bool(transit_folders(folder))
+
+
+def _page(folder: Path, out: Path | None) -> Path:
+    from orchestrator.reports.html import put_report
+    from orchestrator.scenarios.tr import tr_page
+
+    return put_report(tr_page(folder), folder, out)
 
 
 def runs_in(folder: Path) -> list[Path]:

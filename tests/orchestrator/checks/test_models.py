@@ -194,7 +194,7 @@ def test_what_is_for_sweeps_names_the_run_of_models_and_what_takes_it(
 ) -> None:
     (scenario := tmp_path / "s").mkdir()
     named = run(scenario / "models")
-    given = [str(scenario if command == "report" else named)]
+    given = [str(scenario), "--format", "csv"] if command == "report" else [str(named)]
     if command == "compare":
         given *= 2
     if command == "replay":

@@ -1,5 +1,6 @@
 """Runs of models in transit as the document prints them, from folders made up to be known."""
 
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,20 @@ def test_a_model_sweep_is_laid_out_with_its_link(tmp_path: Path) -> None:
     (line,) = table(result.out, "Models in transit")
     assert (line["Coder"], line["Bytes"], line["Mbit/s"]) == ("int8", "1000000", "20")
     assert (line["Start-up (ms)"], line["Verdict"]) == ("490", "VALID")
+
+
+def test_a_page_has_the_tables_and_the_pictures_that_it_left(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", replace(ROW, metric_name="<i>"))
+    (folder / "accuracy-over-time.png").write_bytes(b"a picture")
+    result = orchestrate("report", str(folder))
+    assert result.code == 0, result.err
+    page = (folder / "report.html").read_text()
+    assert "Results (clause 5.2)" in page
+    assert '<td class="number">1000000</td>' in page
+    assert f"data:image/png;base64,{b64encode(b'a picture').decode()}" in page
+    assert "&lt;i&gt;" in page
+    assert "<i>" not in page
+    assert orchestrate("report", str(folder), "--format", "csv").code == 2
 
 
 def test_what_is_wrong_with_a_row_stands_below_the_table(tmp_path: Path) -> None:
