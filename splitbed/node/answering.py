@@ -49,8 +49,9 @@ def refuse(method: str, context: grpc.ServicerContext, error: SplitbedError) -> 
     ERRORS.labels(kind=type(error).__name__).inc()
     kind = context.peer().rpartition(":")[0], method, str(error)
     SELDOM.warning("refused", kind, method=method, reason=str(error))
-    # longer ones do not fit into the headers that carry them
-    context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error)[:_MOST_WORDS])
+    # longer ones do not fit into the headers that carry them, where a byte may take three
+    words = str(error).encode(errors="replace")[:_MOST_WORDS].decode(errors="ignore")
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, words)
 
 
 @contextmanager

@@ -193,7 +193,7 @@ def test_every_coder_says_what_it_does() -> None:
 
 def test_a_package_may_bring_a_coder(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("halved", "tests.codecs.halved:KIND", GROUP)
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [entry])
+    monkeypatch.setattr("splitbed.extensions.entries", lambda group: [entry])
     coder_named.cache_clear()
     weight = np.abs(STATE["conv.weight"])
     state = decoded([coded("halved+int16", {"weight": weight})]).state
