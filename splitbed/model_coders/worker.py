@@ -17,13 +17,10 @@ import msgspec
 import psutil
 
 from splitbed.errors import MachineError, NodeError, SplitbedError
-from splitbed.workers.allowance import Allowance, peak_bytes
+from splitbed.workers.allowance import DECODER_BYTES, OF_BASE, Allowance, peak_bytes
 from splitbed.workers.task import Answer, Ready
 from splitbed.workers.worker import Died, Worker
 
-MEMORY_BYTES = 512 << 20
-OF_BASE = 8
-"""An update may take so many times its base besides, which may be all in one weight."""
 SECONDS = 600
 READ_BYTES = 1 << 20
 
@@ -62,7 +59,7 @@ class DecodingWorker:
         self,
         path: Path,
         *,
-        memory_bytes: int = MEMORY_BYTES,
+        memory_bytes: int = DECODER_BYTES,
         seconds: float = SECONDS,
         most_bytes: int | None = None,
         update_of: Path | None = None,

@@ -161,6 +161,6 @@ def run_node(
         host.model_coders = config.model_coders
         served = planes(host, stack)
         host.forget.append(give_back_freed_memory)  # last, of what the others forgot
-        bound_memory(config.limits.memory_bytes, _most_threads(config))
+        bound_memory(config.limits.own_bytes, _most_threads(config))
         serve(config, host.in_flight, *served)
     end()

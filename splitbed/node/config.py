@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import NodeError, UsageError
+from splitbed.workers.allowance import DECODER_BYTES, OF_BASE, OF_FILES
 
 _Config = TypeVar("_Config", bound="NodeConfig")
 
@@ -65,7 +66,19 @@ class Limits(Frozen):
 
     @property
     def memory_bytes(self) -> int:
-        """What a node's memory grows by at most, with each limit used to its end.
+        """What a node and its processes grow by at most, with each limit used to its end.
+
+        Beside what is its own that is a decoder, with the update's base, and a profile, with the
+        parts that come together and what those may take that are open together, one of each at a
+        time.
+        """
+        decoder = DECODER_BYTES + OF_BASE * self.model_bytes
+        profile = OF_FILES * self.model_bytes + self.sessions * self.session_bytes
+        return self.own_bytes + decoder + profile
+
+    @property
+    def own_bytes(self) -> int:
+        """What the memory of the node's own process, and of a trial, grows by at most.
 
         A call has its message, as it came and as it was read, what it sends of tensors and what
         they become; on the control plane and on that of data. One input at a time is made, by way
@@ -73,15 +86,12 @@ class Limits(Frozen):
         and their codecs keep something; those of one that is told, one at a time, are there twice.
         A session has its file, twice while it is opened, and what it takes besides; a part that is
         tried before, and a stored model that is read, its file four times and as much besides.
-
-        Counted is one of these at a time, as experiments have them. Not counted are other processes
-        that a caller may have beside it: a decoder, which takes 512 MiB and eight times what an
-        update is made to, and a profile, which takes what the parts in it may.
+        Counted is one of these at a time, as experiments have them.
         """
         call = 2 * self.message_bytes + 2 * self.tensor_bytes
         session = 2 * self.model_bytes + self.session_bytes
         once = 8 * self.tensor_bytes + 4 * self.message_bytes
-        trial = 4 * self.model_bytes + self.session_bytes
+        trial = OF_FILES * self.model_bytes + self.session_bytes
         coded = 3 * self.coded_bytes
         return 2 * self.streams * call + self.sessions * session + once + trial + coded
 

@@ -122,7 +122,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
                     min(options.threads, os.cpu_count() or 1) or len(os.sched_getaffinity(0)),
                     warmup,
                     runs,
-                    by_turns=options.by_turns,
+                    by_turns=self.limits.sessions if options.by_turns else 0,
                     given_up=lambda: not context.is_active(),
                 )
         return nodes_pb2.ProfileReply(parts=[nodes_pb2.PartProfile(**vars(p)) for p in profiles])

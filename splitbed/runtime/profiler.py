@@ -48,7 +48,7 @@ def profile(
     runs: int,
     timeout_s: float = 600.0,
     *,
-    by_turns: bool = False,
+    by_turns: int = 0,
     given_up: Callable[[], bool] = lambda: False,
 ) -> list[PartProfile]:
     """Profiles of ``parts``, taken in one fresh process.
@@ -57,11 +57,11 @@ def profile(
     no single part.  In each round a part is opened, run ``warmup`` times and then its share of
     ``runs``, and closed before the next.  Inputs are seeded and random.
 
-    With ``by_turns`` all are open at once instead, and in each of ``runs`` rounds each is run once,
-    in an order of the round's own and after a pause: caches then hold what another part needed, and
-    threads sleep, as those of a node do that waits for its next frame.  Where others disturb the
-    runs there are up to three times as many rounds.  ``steady_ms`` is the median of those that were
-    disturbed least, half as many as ``runs``.
+    With ``by_turns`` all are open at once instead, and together may take what so many may; in each
+    of ``runs`` rounds each is run once, in an order of the round's own and after a pause: caches
+    then hold what another part needed, and threads sleep, as those of a node do that waits for its
+    next frame.  Where others disturb the runs there are up to three times as many rounds.
+    ``steady_ms`` is the median of those that were disturbed least, half as many as ``runs``.
 
     Nobody wants them any more once ``given_up``.
 
@@ -76,8 +76,8 @@ def profile(
     request = {
         "parts": [asdict(part) | {"path": str(part.path)} for part in parts],
         "counts": {"threads": threads, "warmup": warmup, "runs": runs},
-        "by_turns": by_turns,
-        "allowance": asdict(_allowance(parts, timeout_s, opened=len(parts) if by_turns else 1)),
+        "by_turns": by_turns > 0,
+        "allowance": asdict(_allowance(parts, timeout_s, min(len(parts), max(by_turns, 1)))),
     }
     answer = json.loads(_child(json.dumps(request), timeout_s, given_up))
     if "error" in answer:

@@ -14,6 +14,10 @@ import psutil
 
 OF_FILES = 4
 """So many times its files what reads them may take: as they came, and as they are laid out."""
+SLOWEST_BYTES_S = 16 << 20
+"""Of files, that the slowest of processors reads, lays out and runs in a second."""
+DECODER_BYTES, OF_BASE = 512 << 20, 8
+"""What a decoder may take, and so many times what an update is made to, which may be one weight."""
 _MOST_LIKELY = 1000  # proc(5), oom_score_adj
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -22,7 +26,8 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 class Allowed:
     """What a file may take to be opened and run, in this process or in a worker.
 
-    ``session_bytes`` of memory beside its weights, and ``seconds`` of the processor.
+    ``session_bytes`` of memory beside its weights, and ``seconds`` of the processor beside those
+    that its bytes take.
     """
 
     session_bytes: int = 2 << 30
@@ -49,7 +54,7 @@ class Allowance:
         """What :data:`ALLOWED` says for files of so many bytes, and no more than is free here."""
         memory_bytes = sessions * ALLOWED.session_bytes + OF_FILES * nbytes
         room = min(memory_bytes, psutil.virtual_memory().available)
-        return cls(room, ALLOWED.seconds, threads=threads)
+        return cls(room, ALLOWED.seconds + nbytes / SLOWEST_BYTES_S, threads=threads)
 
     def hold(self) -> None:
         """Hold this process to it, or to less where it is held to that already, for good."""

@@ -29,7 +29,7 @@ LIMITS = Limits(
     sessions=2, streams=8,
 )  # fmt: skip
 ASKED_BYTES = (
-    LIMITS.memory_bytes
+    LIMITS.own_bytes
     - LIMITS.sessions * (2 * LIMITS.model_bytes + LIMITS.session_bytes)
     - (4 * LIMITS.model_bytes + LIMITS.session_bytes)
 )

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from splitbed.errors import NodeError
 from splitbed.flow import Station
-from splitbed.model_coders.worker import MEMORY_BYTES, OF_BASE
 from splitbed.node.config import LEAST_CPUS, MOST_CPUS, MOST_SLOWDOWN, Limits, checked_runs
 from splitbed.node.shared.line import Sharing
 from splitbed.node.shared.work import sharing_of
@@ -142,10 +141,9 @@ def test_the_sums_on_the_page_are_right() -> None:
     small = Limits(
         tensor_bytes=64 << 20, model_bytes=256 << 20, session_bytes=512 << 20, sessions=4, streams=8
     )
-    decoder = MEMORY_BYTES + OF_BASE * small.model_bytes
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
-    sums = [f"{nbytes / 2**30:.1f} GiB" for nbytes in (small.memory_bytes, decoder)]
-    told = re.search(r"which add up to ([\d.]+ GiB), a decoder to\s+([\d.]+ GiB)", page)
+    sums = [f"{nbytes / 2**30:.1f} GiB" for nbytes in (small.memory_bytes, small.own_bytes)]
+    told = re.search(r"which add up to ([\d.]+ GiB), ([\d.]+ GiB)\s+of them its own", page)
     assert told is not None
     assert [*told.groups()] == sums
 
@@ -158,4 +156,7 @@ def test_what_is_within_the_limits_adds_up_to_memory() -> None:
     )  # fmt: skip
     calls, sessions = 2 * 5 * (2 * 1 + 2 * 10), 3 * (2 * 100 + 1000)
     trial, coded = 4 * 100 + 1000, 3 * 64
-    assert limits.memory_bytes == (calls + sessions + 8 * 10 + 4 * 1 + trial + coded) * mib
+    own = calls + sessions + 8 * 10 + 4 * 1 + trial + coded
+    decoder, profile = 512 + 8 * 100, 4 * 100 + 3 * 1000
+    assert limits.own_bytes == own * mib
+    assert limits.memory_bytes == (own + decoder + profile) * mib

@@ -84,7 +84,7 @@ def test_each_of_its_threads_may_compute_as_long(
     allowed: list[Allowance] = []
     monkeypatch.setattr(trial, "Worker", lambda *given: allowed.append(given[2]))
     trial.Trial(trial.Asked(str(grown(tmp_path, 1)), (X,), (Y,), 3, "onnx"))
-    assert [(one.seconds, one.threads) for one in allowed] == [(ALLOWED.seconds, 3)]
+    assert [(round(one.seconds), one.threads) for one in allowed] == [(ALLOWED.seconds, 3)]
 
 
 @pytest.mark.parametrize("size", [0, 1 << 20])

@@ -215,6 +215,11 @@ def test_files_may_take_what_a_session_may_and_no_more_than_there_is(
     assert Allowance.of_files(1 << 50).memory_bytes <= psutil.virtual_memory().total
 
 
+def test_a_larger_file_may_take_longer_to_open_and_run() -> None:
+    small, large = (Allowance.of_files(nbytes).seconds for nbytes in (0, 1 << 30))
+    assert large - small == pytest.approx(64)
+
+
 def workers() -> list[psutil.Process]:
     return psutil.Process(fork_server().pid).children()
 
