@@ -5,7 +5,7 @@
 Bound to the tensors of a cut, it is one end's coder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from splitbed.codecs.coder import STAGE_BYTES, Coder, Row
@@ -99,9 +99,14 @@ class Codec:
         """
         return Coder(self.name, [self._bind(info, setting) for info in infos])
 
-    def least_bytes(self, tensors: int) -> int:
-        """What a coder of so many tensors takes at least."""
-        return STAGE_BYTES * len(self.stages) * tensors
+    def least_bytes(self, tensors: int, tables: Mapping[tuple[str, str], bytes]) -> int:
+        """What a coder of so many tensors takes at least, by what its tables say themselves.
+
+        These are as ``Setting.tables``.
+        """
+        said = {one.key: getattr(one.fitted, "kept_bytes", len) for one in self.stages}
+        kept = sum(said[key](table) for (key, _), table in tables.items() if key in said)
+        return STAGE_BYTES * len(self.stages) * tensors + kept
 
     def _bind(self, info: TensorInfo, setting: Setting) -> Row:
         check_wanted()

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbed.codecs.klt import Kind
-from splitbed.codecs.klt.tables import HEADER
+from splitbed.codecs.klt.tables import HEADER, NEVER, Codebook, Tables
+from splitbed.codecs.klt.transform import BLOCKS, Dct, Layout, Transform
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
+from splitbed.tensors import TensorInfo
 from tests.codecs.coding import Array, info_of
 from tests.codecs.test_klt import INTER, KLT, SEEN, STEP, fitted, maps, seen_together
 
@@ -130,6 +132,29 @@ def test_tables_that_cannot_be_are_refused_by_name(at: int, put: bytes, words: s
     table[at : at + len(put)] = put
     with pytest.raises(UsageError, match=words):
         KLT(INFO, Setting(table=bytes(table)), STEP)
+
+
+def made_up(info: TensorInfo, side: int) -> bytes:
+    """Tables of one component, whose DCT has blocks of that side."""
+    layout = Layout.of(info, Setting())
+    one, none = np.ones((1, 1), np.float32), np.zeros((2, 1), np.float32)
+    transform = Transform(layout, Dct(layout.plane, side), one, one, none[:1], none)
+    classes = np.full((1, transform.dct.frequencies), NEVER, np.uint8)
+    return Tables(transform, (Codebook(classes, ()),)).to_bytes()
+
+
+@pytest.mark.parametrize("side", BLOCKS)
+def test_a_long_plane_takes_no_memory_by_the_square_of_its_length(side: int) -> None:
+    """16 GB of 250 KB, once."""
+    long = TensorInfo("x", "FP32", (1, 1, 1, 1 << 16))
+    table, frame = made_up(long, side), np.zeros(long.shape, np.float32)
+    tracemalloc.start()
+    try:
+        stage = KLT(long, Setting(table=table), STEP)
+        assert stage.decode(stage.encode(frame)).shape == long.shape
+        assert tracemalloc.get_traced_memory()[1] < 30 * long.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_tables_of_another_tensor_or_another_kind_are_refused() -> None:

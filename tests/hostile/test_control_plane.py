@@ -32,6 +32,7 @@ from tests.shared_machine import until
 
 DEPLOY, TAKE = "/splitbed.v1.Edge/Deploy", "/splitbed.v1.Parts/Take"
 OWN = ("grpc.use_local_subchannel_pool", 1)
+LET_GO_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,40 @@ def test_a_half_sent_deploy_is_ended_by_reset(edge: Attacked) -> None:
         stub: Any = nodes_pb2_grpc.NodeStub(edge.channel)
         stub.Reset(nodes_pb2.ResetRequest(), timeout=LOCKED_S)
         until(lambda: not begun.is_active())
+
+
+def is_let_in(channel: grpc.Channel) -> bool:
+    """Whether another run may begin; it leaves again."""
+    stub: Any = nodes_pb2_grpc.NodeStub(channel)
+    try:
+        stub.Reset(nodes_pb2.ResetRequest(last=True), timeout=LET_GO_S)
+    except grpc.RpcError as error:
+        assert isinstance(error, grpc.Call)
+        assert "at work for another run" in (error.details() or "")
+        return False
+    return True
+
+
+def test_an_orchestrator_that_was_killed_at_everything_lets_go(pair: dict[str, Attacked]) -> None:
+    nodes = [pair["edge"], pair["ue"]]
+    argv = [sys.executable, "-m", "tests.hostile.dying", *(node.control for node in nodes)]
+    with ExitStack() as stack:
+        for node in nodes:
+            stack.enter_context(node.unharmed())
+        others = [stack.enter_context(other_run(node)) for node in nodes]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as dying:
+            assert dying.stdout is not None
+            assert dying.stdout.readline() == b"all under way\n"
+            assert not any(map(is_let_in, others))
+            dying.kill()
+        killed_s, left = time.monotonic(), others
+        while left := [one for one in left if not is_let_in(one)]:
+            assert time.monotonic() - killed_s < LET_GO_S
+            time.sleep(0.2)
+
+
+def other_run(node: Attacked) -> grpc.Channel:
+    return open_channel(node.control, None, None, [OWN], "another")
 
 
 def endless(folder: Path) -> tuple[int, tuple[bytes, ...]]:

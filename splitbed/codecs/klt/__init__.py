@@ -54,6 +54,12 @@ class Kind(UsualKind):
 
         Layout.of(info, setting).check()
 
+    def kept_bytes(self, table: bytes) -> int:
+        """What a stage of such tables will keep."""
+        from splitbed.codecs.klt.tables import kept_bytes
+
+        return kept_bytes(table)
+
     def fit(
         self,
         info: TensorInfo,

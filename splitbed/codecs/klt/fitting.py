@@ -17,7 +17,14 @@ from splitbed.codecs.klt.basis import Basis, Doubles, Moments, roots
 from splitbed.codecs.klt.books import counted
 from splitbed.codecs.klt.inter import DIFFERENCE, Before
 from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
-from splitbed.codecs.klt.transform import BLOCKS, JOINT, MOST_CHANNELS, Dct, Layout, Transform
+from splitbed.codecs.klt.transform import (
+    BLOCKS,
+    JOINT,
+    MOST_CHANNELS,
+    Dct,
+    Layout,
+    Transform,
+)
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 

@@ -75,7 +75,7 @@ class Tables:
     @property
     def nbytes(self) -> int:
         """About what they take, and what is kept of a frame, in memory."""
-        return len(self.to_bytes()) + 32 * self.transform.size
+        return kept_bytes(self.to_bytes())
 
     def coder(self, book: int) -> LevelCoder:
         """What codes levels by that codebook."""
@@ -100,6 +100,14 @@ class Tables:
                 parts += [weights.astype("<u2").tobytes() for weights in (book.masks, book.values)]
         found = digest([book for codebook in self.codebooks for book in codebook.books])
         return b"".join([*parts, found.to_bytes(4, "little")])
+
+
+def kept_bytes(data: bytes) -> int:
+    """About what tables will take in memory, by their header, and what is kept of a frame."""
+    if len(data) < HEADER.size:
+        return len(data)
+    _, _, components, places, *_ = HEADER.unpack_from(data)
+    return len(data) + 32 * int(components) * int(places)
 
 
 def read(data: bytes, layout: Layout, *, inter: bool) -> Tables:

@@ -11,6 +11,7 @@ range would bias every zero upwards, which the next layer adds up.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -151,7 +152,7 @@ class Dct:
     @cached_property
     def frequency(self) -> Array:
         """Of each place of a plane, INT64 of its shape."""
-        rows, columns = (_along(length, self.side)[1] for length in self.plane)
+        rows, columns = (_frequency(length, self.side) for length in self.plane)
         return rows[:, None] * max(self.side, 1) + columns
 
     @cached_property
@@ -196,28 +197,38 @@ class Dct:
 
     @cached_property
     def _pieces(self) -> tuple[list[Piece], list[Piece]]:
-        rows, columns = (
-            [
-                (piece := slice(start, start + PIECE), np.ascontiguousarray(matrix[piece, piece]))
-                for start in range(0, length, PIECE)
-            ]
-            for length in self.plane
-            for matrix, _ in [_along(length, self.side)]
-        )
+        rows, columns = (list(_pieces_of(length, self.side)) for length in self.plane)
         return rows, columns
 
 
-def _along(length: int, side: int) -> tuple[Floats, Array]:
-    """The matrix of a row of blocks, and the frequency of each of its rows."""
+def _pieces_of(length: int, side: int) -> Iterator[Piece]:
+    """Of a row of blocks, its pieces, each with its matrix; whole ones have the same."""
+    whole = _matrix(PIECE, side) if length >= PIECE else None
+    for start in range(0, length, PIECE):
+        size = min(PIECE, length - start)
+        matrix = _matrix(size, side) if whole is None or size < PIECE else whole
+        yield slice(start, start + PIECE), matrix
+
+
+def _matrix(length: int, side: int) -> Floats:
+    """That of a row of blocks."""
     from scipy.fft import dct
 
-    matrix, frequency = np.zeros((length, length), np.float32), np.zeros(length, np.int64)
-    for start in range(0, length if side else 0, max(side, 1)):
+    matrix = np.zeros((length, length), np.float32)
+    for start in range(0, length, side):
         block = slice(start, min(start + side, length))
-        size = block.stop - start
-        matrix[block, block] = dct(np.eye(size), axis=0, norm="ortho")
-        frequency[block] = np.arange(size) * side // size
-    return matrix, frequency
+        matrix[block, block] = dct(np.eye(block.stop - start), axis=0, norm="ortho")
+    return matrix
+
+
+def _frequency(length: int, side: int) -> Array:
+    """Of each row of that matrix; 0 where there is none."""
+    if not side:
+        return np.zeros(length, np.int64)
+    place, last = np.arange(length), length % side
+    whole = place % side
+    whole[length - last :] = np.arange(last) * side // max(last, 1)
+    return whole
 
 
 @dataclass(frozen=True)

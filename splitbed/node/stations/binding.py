@@ -201,8 +201,10 @@ class _Binding:
             if codec.local:
                 raise UsageError("its decoder is no match for what comes over a link: rd has it")
             # before any of it is there: many small tensors make many codecs
-            told = sum(map(len, hop.setting.tables.values()))
-            self.limits.check_coded(self.coded_bytes + codec.least_bytes(len(crossing)) + told)
+            tables = hop.setting.tables
+            told = sum(map(len, tables.values()))
+            least = codec.least_bytes(len(crossing), tables)
+            self.limits.check_coded(self.coded_bytes + least + told)
             tried = codec.bind(crossing, hop.setting)
             self.coded_bytes += tried.kept_bytes + told
             self.limits.check_coded(self.coded_bytes)

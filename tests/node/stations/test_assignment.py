@@ -9,6 +9,7 @@ import pytest
 from splitbed.codecs import codec_named, floats
 from splitbed.codecs.coder import STAGE_BYTES
 from splitbed.codecs.kernels import Kernel, Step, kernel
+from splitbed.codecs.klt.tables import HEADER, MAGIC
 from splitbed.errors import NodeError
 from splitbed.node.config import Limits
 from splitbed.node.parts.held import HeldParts
@@ -84,6 +85,20 @@ def test_a_codec_that_keeps_much_is_counted_as_such() -> None:
     assert coded_bytes("zstd:19") > 4 * coded_bytes("zstd:1") > 0
     with pytest.raises(NodeError, match=f"limits.tensor_bytes allows {64 * MIB}"):
         bind(hopping("zstd:22", size=MIB // 4), HELD, LIMITS, Work())
+
+
+def test_tables_that_say_too_much_are_refused_before_they_are_read() -> None:
+    header = HEADER.pack(MAGIC, 4096, 4096, MIB, 0, 1, 1, 0.0)
+    asked = hopping("klt", size=MIB // 4, hops=1)
+    asked.hops[0].tables.add(stage="klt:100", tensor="x0", tables=header)
+    with pytest.raises(
+        NodeError, match=rf"keep {32 * 4096 * MIB + STAGE_BYTES + 2 * len(header)} bytes"
+    ):
+        bind(asked, HELD, LIMITS, Work())
+    del asked.hops[0].tables[0]
+    asked.hops[0].tables.add(stage="klt:101", tensor="x0", tables=header)
+    with pytest.raises(NodeError, match="it was not fitted to what crosses"):
+        bind(asked, HELD, LIMITS, Work())
 
 
 def test_assignments_that_hold_are_counted_together(tmp_path: Path) -> None:
