@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 from orchestrator.ask.split_point import Anchor
+from splitbed.command import printable
 
 Kind = type[str] | type[int] | type[float] | type[bool]
 KINDS: dict[Kind, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
@@ -85,8 +86,11 @@ def csv_lines(lines: Iterable[Iterable[object]]) -> str:
 
 
 def _harmless(value: object) -> object:
-    """What no spreadsheet computes: a text that begins as a formula does gets an apostrophe."""
+    """What no spreadsheet computes, and no terminal obeys.
+
+    A text that begins as a formula does gets an apostrophe.
+    """
     if not isinstance(value, str):
         return value
-    text = value.replace("\r", " ")  # which the csv module leaves unquoted
+    text = printable(value.replace("\r", " "))  # which the csv module leaves unquoted
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

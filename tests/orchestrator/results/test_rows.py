@@ -63,6 +63,11 @@ def test_a_text_that_a_spreadsheet_would_compute_is_a_text_in_csv(text: str) -> 
     assert written == f"'{text}"
 
 
+def test_no_text_in_csv_commands_a_terminal() -> None:
+    [[written]] = csv.reader(io.StringIO(csv_lines([["\x1b]0;x\x07\u202ea"]]), newline=""))
+    assert written == r"\x1b]0;x\x07\u202ea"
+
+
 def test_a_text_of_several_lines_is_one_cell_in_csv() -> None:
     [line] = csv.reader(io.StringIO(csv_lines([["a\r\nb\rc", "d"]]), newline=""))
     assert line == ["a \nb c", "d"]
