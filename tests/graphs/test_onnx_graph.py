@@ -311,3 +311,23 @@ def test_a_damaged_reference_to_external_weights_is_refused(tmp_path: Path) -> N
     relocate(path, length="many")
     with pytest.raises(UsageError, match="damaged reference"):
         load_graph(path)
+
+
+@pytest.mark.parametrize(("last", "words"), [("Relu", "2.19902e"), ("call0", "inf nodes")])
+def test_functions_that_call_one_another_for_ever_are_refused(
+    last: str, words: str, tmp_path: Path
+) -> None:
+    """Each calls the next one twice; the last is an operator, or calls the first again."""
+    proto = models.local_function()
+    del proto.functions[:]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+    for place in range(41):
+        called = f"call{place + 1}" if place < 40 else last
+        domain = "" if called == "Relu" else "local"
+        body = [helper.make_node(called, [one], [two], domain=domain) for one, two in ("ib", "bo")]
+        made = helper.make_function("local", f"call{place}", ["i"], ["o"], body, opsets)
+        proto.functions.append(made)
+    proto.graph.node[1].op_type = "call0"
+    (path := tmp_path / "calls.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(UsageError, match=words):
+        load_graph(path)

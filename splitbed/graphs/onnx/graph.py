@@ -19,6 +19,7 @@ from splitbed.graphs.graph import Graph, Layer, find_cuts
 from splitbed.graphs.onnx import described, trial
 from splitbed.graphs.onnx import shapes as tensor_shapes
 from splitbed.graphs.onnx import weights as weights_file
+from splitbed.graphs.onnx.functions import expanded
 from splitbed.graphs.onnx.layers import Grouping, drawing, group, layer_of
 from splitbed.graphs.onnx.normal import normalise
 from splitbed.graphs.onnx.opset import modernise
@@ -105,6 +106,11 @@ def _parsed(path: Path, read: Callable[[], bytes]) -> onnx.ModelProto:
         raise UsageError(f"{path} has a list of {most} entries, and {MOST_ENTRIES} are the most")
     if not _is_text(model):
         raise UsageError(f"{path} is damaged: a name in it is not text")
+    if (whole := expanded(model)) > MOST_ENTRIES:
+        raise UsageError(
+            f"{path} has functions that come to {whole:g} nodes where they are called; "
+            f"{MOST_ENTRIES} are the most"
+        )
     return model
 
 
