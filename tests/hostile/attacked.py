@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,6 +203,14 @@ def attacked(
         yield node
     finally:
         node.stop()
+
+
+def within(most_s: float, came: Callable[[], object]) -> None:
+    """Wait until it `came`, which a node promises by then."""
+    start_s = time.monotonic()
+    while not came():
+        assert time.monotonic() - start_s < most_s, f"it did not come within {most_s:g} s"
+        time.sleep(_LOOK_S)
 
 
 def rehearse(nodes: Mapping[str, Attacked]) -> None:

@@ -24,7 +24,7 @@ from splitbed.security.access import RUN_KEY, open_channel
 from splitbed.security.authority import issue_authority
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from tests.graphs import models
-from tests.hostile.attacked import LEAST_LOCK_S, LOCKED_S, SMALL, Attacked, attacked
+from tests.hostile.attacked import LEAST_LOCK_S, LOCKED_S, SMALL, Attacked, attacked, within
 from tests.hostile.length import tries
 from tests.hostile.test_files import deployed
 from tests.security.certified import certified
@@ -123,10 +123,13 @@ def test_an_orchestrator_that_was_killed_at_everything_lets_go(pair: dict[str, A
             assert dying.stdout.readline() == b"all under way\n"
             assert not any(map(is_let_in, others))
             dying.kill()
-        killed_s, left = time.monotonic(), others
-        while left := [one for one in left if not is_let_in(one)]:
-            assert time.monotonic() - killed_s < LET_GO_S
-            time.sleep(0.2)
+        left = {*others}
+
+        def all_let_go() -> bool:
+            left.difference_update([*filter(is_let_in, left)])
+            return not left
+
+        within(LET_GO_S, all_let_go)
 
 
 def other_run(node: Attacked) -> grpc.Channel:
