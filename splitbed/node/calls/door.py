@@ -134,10 +134,9 @@ class _Requests(Iterator[Any]):
         self._call = call
 
     def __next__(self) -> Any:
-        call = self._call
-        call.since_s = time.monotonic()
-        message = next(self._requests)
-        call.since_s, call.asked = None, True
+        with self._call.waiting():  # until it ends, too: what was sent may take long to work on
+            message = next(self._requests)
+        self._call.asked = True
         return message
 
 

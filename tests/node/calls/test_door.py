@@ -52,6 +52,9 @@ class Node:
     def take(self, request: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         return b"".join(request)
 
+    def take_and_work(self, request: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        return self.work(self.take(request, context), context)
+
     def echo(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         return request
 
@@ -121,6 +124,10 @@ class Caller:
     def begin(self, name: str) -> Any:
         return self._unary(name).future(b"x", metadata=self._metadata)
 
+    def send(self, name: str, *sent: bytes) -> Any:
+        call: Any = self.channel.stream_unary(f"/Node/{name}")
+        return call.future(iter(sent), metadata=self._metadata)
+
     def half_open(self, *sent: bytes) -> Any:
         """A call that sends no more than this, and does not end."""
         gone = threading.Event()
@@ -180,7 +187,10 @@ def served(slots: Slots, tls: Tls | None = None, at: Door | None = None) -> Iter
     door = at or Door(Guard(OURS if tls else None, None), slots, node.lease)
     server = grpc.server(Inline(), interceptors=[door])
     methods: dict[str, Any] = {
-        "take": grpc.stream_unary_rpc_method_handler(node.take),
+        **{
+            name: grpc.stream_unary_rpc_method_handler(getattr(node, name))
+            for name in ("take", "take_and_work")
+        },
         **{
             name: grpc.unary_unary_rpc_method_handler(getattr(node, name))
             for name in ("echo", "work", "compute", "sleep", "ask_another", "reset")
@@ -283,15 +293,15 @@ def test_a_call_is_ended_whose_caller_is_silent_for_too_long_and_a_watch_is_not(
     with served(Slots(4, 4, patience_s=0.3)) as here:
         caller = here.caller()
         silent, working = caller.half_open(b"half"), caller.begin("work")
-        watching = caller.watch()
-        until(lambda: here.node.working)
+        watching, sent = caller.watch(), caller.send("take_and_work", b"a", b"b")
+        until(lambda: len(here.node.working) == 2)
         time.sleep(0.6)
         here.door.end_silent()
         until(silent.done)
         assert silent.code() in ENDED
         assert watching.is_active()
         here.node.go_on.set()
-        assert working.result() == b"x"
+        assert (working.result(), sent.result()) == (b"x", b"ab")
 
 
 def test_whether_a_model_is_there_is_asked_beside_all_that_is_at_work() -> None:
