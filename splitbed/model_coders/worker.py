@@ -149,7 +149,7 @@ class _Asked:
     outline: str
     update_of: str | None
     beside: str | None
-    kind: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
