@@ -52,12 +52,6 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         if one.node == message.node
     }
     queues = queues_of(message, itinerary) if message.queues.in_flight else None
-    at_once = queues.in_flight if queues else 1
-    if message.clients and at_once > (most := limits.streams // 2):
-        raise NodeError(
-            f"refused {at_once} requests of clients at once: limits.streams {limits.streams} lets "
-            f"a caller have {most}; raise it to {2 * at_once}, or give --in-flight {most}"
-        )
     if queues is not None:
         for station in own.values():
             coder = station.takes or station.hands_on
