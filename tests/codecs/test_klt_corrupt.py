@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitbed.codecs.klt import Kind
+from splitbed.codecs.klt.dct import BLOCKS, Dct
 from splitbed.codecs.klt.tables import HEADER, NEVER, Codebook, Tables
-from splitbed.codecs.klt.transform import BLOCKS, Dct, Layout, Transform
+from splitbed.codecs.klt.transform import Layout, Transform
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import TensorInfo

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.klt.transform import Dct, Layout, Transform
+from splitbed.codecs.klt.dct import Dct
+from splitbed.codecs.klt.transform import Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import UsageError
 

@@ -13,26 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.klt.basis import Basis, Doubles, Moments, roots
+from splitbed.codecs.klt.axes import BLOCKS_ALONG, Axes, axes_of, halves
+from splitbed.codecs.klt.basis import Doubles
 from splitbed.codecs.klt.books import counted
+from splitbed.codecs.klt.dct import BLOCKS, Dct
 from splitbed.codecs.klt.inter import DIFFERENCE, Before
 from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
-from splitbed.codecs.klt.transform import (
-    BLOCKS,
-    JOINT,
-    MOST_CHANNELS,
-    Dct,
-    Layout,
-    Transform,
-)
+from splitbed.codecs.klt.transform import Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
 FLOOR = 5e-4
 """Coefficients of a less mean magnitude are not coded, but extras."""
 CLASSES = 24
-BLOCKS_ALONG = 3
-"""Blocks need planes of so many of them either way."""
 BIT = np.log(2) / 12
 """The error in squared steps that is worth a bit: half of what one saves where steps are short,
 since accuracy feels components that are cut more than their errors tell."""
@@ -70,16 +63,15 @@ def fitted(
         raise UsageError("there is no calibration frame: give one or more; 40 are good")
     layout.check()
     planes = [_apart(layout, frame) for frame in frames]
-    weight = roots(sensitivity, layout.channels)
     if all((one == planes[0][:, :1]).all() for one in planes):
         return _constant(layout, planes[0][:, :1], inter=inter)
-    whole = Basis.of(Moments.of(layout, frames, _origin(layout, frames)), weight)
-    length = step * whole.spread
+    axes = axes_of(layout, frames, sensitivity)
+    length = step * axes.channels.whole.spread
     if length < LEAST:
         raise NodeError(f"its values vary by less than {LEAST:g} in the calibration frames")
-    found = min(_of_channels(_split(layout, frames, weight, length)), key=lambda one: one.cost)
-    if _bears_blocks(layout, len(frames)):
-        joint = _of_blocks(_split(layout.by_blocks(JOINT), frames, weight, length))
+    found = min(_of_channels(_split(axes.channels, frames, length)), key=lambda one: one.cost)
+    if axes.blocks is not None:
+        joint = _of_blocks(_split(axes.blocks, frames, length))
         found = joint if joint.cost < WORTH * found.cost else found
     return _counted(found, inter=inter)
 
@@ -92,18 +84,6 @@ def _apart(layout: Layout, frame: Array) -> Floats:
     if max(values.max(initial=0), -values.min(initial=0)) > MOST:
         raise NodeError(f"a calibration frame has values beyond {MOST:g}")
     return values
-
-
-def _bears_blocks(layout: Layout, frames: int) -> bool:
-    """Whether a KLT may have the places of blocks, too: it needs halves of the frames to judge."""
-    few = frames > 1 and layout.channels * JOINT**2 <= MOST_CHANNELS
-    whole = all(length % JOINT == 0 for length in layout.plane)
-    return few and whole and min(layout.plane) >= BLOCKS_ALONG * JOINT
-
-
-def _origin(layout: Layout, frames: Sequence[Array]) -> Doubles:
-    """About the mean of each channel, that moments lose no digits."""
-    return np.asarray(layout.apart(frames[0]).mean(axis=1, dtype=np.float64))
 
 
 def _constant(layout: Layout, mean: Floats, *, inter: bool) -> Tables:
@@ -163,21 +143,13 @@ class _Choice:
     cost: float
 
 
-def _split(
-    layout: Layout, frames: Sequence[Array], weight: tuple[Doubles, Doubles], length: float
-) -> _Split:
-    half, origin = len(frames) // 2, _origin(layout, frames)
-    halves = (frames[:half], frames[half:]) if half else (frames,)
-    moments = [Moments.of(layout, one, origin) for one in halves]
-    whole, *others = (
-        Basis.of(one, weight).transform(layout, length)
-        for one in ((moments[0].plus(moments[1]), *moments[::-1]) if half else 2 * moments)
-    )
+def _split(axes: Axes, frames: Sequence[Array], length: float) -> _Split:
+    layout = axes.layout
     unseen = [
-        _Unseen(other, [layout.apart(frame) for frame in one])
-        for other, one in zip(others, halves, strict=True)
+        _Unseen(other.transform(layout, length), [layout.apart(frame) for frame in one])
+        for other, one in zip(axes.others, halves(frames), strict=True)
     ]
-    return _Split(whole, unseen, len(frames))
+    return _Split(axes.whole.transform(layout, length), unseen, len(frames))
 
 
 def _of_channels(split: _Split) -> Iterator[_Choice]:

@@ -22,7 +22,8 @@ from splitbed.codecs.klt.coding import (
     Weights,
     digest,
 )
-from splitbed.codecs.klt.transform import BLOCKS, JOINT, MOST_LEVEL, Dct, Layout, Transform
+from splitbed.codecs.klt.dct import BLOCKS, Dct
+from splitbed.codecs.klt.transform import JOINT, MOST_LEVEL, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
