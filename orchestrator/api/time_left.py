@@ -46,7 +46,7 @@ class TimeLeft:
         self._todo: list[_Planned] = []
         self._measured: list[_Measured] = []
         self._began_s: float | None = None
-        self._encoded: list[int] = []
+        self._frames = self._encoded_bytes = 0
 
     def begin(self, cells: Sequence[Cell]) -> None:
         """The cells that will be measured, in their order."""
@@ -59,20 +59,22 @@ class TimeLeft:
 
     def cell(self) -> None:
         """The next cell begins."""
-        self._began_s, self._encoded = self._clock(), []
+        self._began_s = self._clock()
+        self._frames = self._encoded_bytes = 0
 
     def frame(self, encoded_bytes: int) -> None:
         """A frame of it was measured."""
-        self._encoded.append(encoded_bytes)
+        self._frames += 1
+        self._encoded_bytes += encoded_bytes
 
     def done(self) -> None:
         """It ended; one that was not said to come teaches nothing."""
         if not self._todo:
             return
-        planned, frames = self._todo.pop(0), len(self._encoded)
+        planned, frames = self._todo.pop(0), self._frames
         if frames and self._began_s is not None:
             raw_bytes = planned.cell.crossing_bytes
-            kept = mean(self._encoded) / raw_bytes if raw_bytes else 0.0
+            kept = self._encoded_bytes / frames / raw_bytes if raw_bytes else 0.0
             took_s = self._clock() - self._began_s
             beside_s = max(0.0, took_s - planned.wire_s(frames, kept))
             self._measured.append(_Measured(planned, beside_s, frames, kept))

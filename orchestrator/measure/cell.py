@@ -167,7 +167,7 @@ class CellMeasurement:
             keep(taken)
             if taken.record.ended:
                 self.watcher.frame(taken.record, taken.stages)
-            self.bed.interruption.check()
+        # an interruption ends the nodes, and so this: only then has every frame been told of
 
 
 def of_ue(cell: Cell, one: Configuration) -> Cell:

@@ -194,7 +194,7 @@ class Engine:
             if not taken.record.ended:
                 return
             if taken.cell.configuration.coding == asked.coding:
-                judging.keep(taken.record.input, taken.result)
+                judging.keep(taken)
             else:  # of a UE that is cut and coded in a way of its own
                 judging.frames += 1
 

@@ -23,6 +23,7 @@ from splitbed.errors import LateError
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline, is_hop
 from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import Tensor
 from splitbed.wire import tensors_of
 
 
@@ -38,7 +39,13 @@ class Taken:
     record: FrameRecord
     stages: Sequence[Stage]
     e2e_ms: float
-    result: Tensors
+    outputs: Sequence[Tensor] = ()
+    """The result as it was told: few frames are asked for it."""
+
+    @property
+    def result(self) -> Tensors:
+        """What the model made of it; NodeError for what is none."""
+        return tensors_of(self.outputs)
 
     @property
     def uplink_ms(self) -> float:
@@ -118,7 +125,7 @@ class Frames:
         record = frame_record(said, attempt, place, seen, e2e_ms)
         if pair.ues:
             record = replace(record, ue=cell.configuration.ue)
-        return Taken(cell, record, stages, e2e_ms, tensors_of(said.result))
+        return Taken(cell, record, stages, e2e_ms, said.result)
 
 
 def stages_of(said: nodes_pb2.FrameRecord) -> list[Stage]:
@@ -130,6 +137,7 @@ def frame_record(
     said: nodes_pb2.FrameRecord, attempt: str, place: int, stages: Sequence[Stage], e2e_ms: float
 ) -> FrameRecord:
     """What was said of a frame of the input at `place`, as the journal has it."""
+    both = zip(stages, said.stages, strict=True)
     return FrameRecord(
         attempt=attempt,
         input=place,
@@ -141,7 +149,7 @@ def frame_record(
         encoded_bytes=said.encoded_bytes,
         result_bytes=said.result_bytes,
         results=dict(said.results),
-        hops=tuple(Hop(one.name, one.bytes) for one in said.stages if is_hop(one.name)),
+        hops=tuple(Hop(stage.name, one.bytes) for stage, one in both if is_hop(stage.name)),
         max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
         together={one.name: one.together for one in said.stages if one.together} or UNSET,
     )

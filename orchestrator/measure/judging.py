@@ -12,7 +12,7 @@ from msgspec import structs
 from orchestrator.ask.configuration import Configuration
 from orchestrator.measure.accuracy import Judge
 from orchestrator.measure.accuracy_set import AccuracySet, Coded, Coding
-from orchestrator.measure.frames import finite
+from orchestrator.measure.frames import Taken, finite
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy
 from orchestrator.results.run_folder import RunFolder
@@ -86,21 +86,25 @@ class CellJudging:
     def __init__(self, judging: Judging, folder: str, coded: Coded | None) -> None:
         self._judging = judging
         self._coded = coded
-        self._differences: list[float] = []
+        self._most_off: float | None = None
+        self._predicted: set[int] = set()
         self.folder = folder
         self.frames = 0
         """How many were kept."""
 
-    def keep(self, place: int, result: Tensors) -> None:
-        """The result of a frame of the input at `place`."""
+    def keep(self, taken: Taken) -> None:
+        """A frame; of each input what was found first is written, so that few frames cost more."""
         self.frames += 1
-        found = self._coded.difference(place, result) if self._coded else None
-        self._differences += [] if found is None else [finite(found)]
-        self._judging.predict(self.folder, place, result)
+        place = taken.record.input
+        if self._coded and (found := self._coded.difference(place, taken.result)) is not None:
+            self._most_off = max(finite(found), self._most_off or 0.0)
+        if place not in self._predicted:
+            self._predicted.add(place)
+            self._judging.predict(self.folder, place, taken.result)
 
     @property
     def accuracy(self) -> Accuracy | None:
         """Of its split and codec, and how far what came over the link was from it."""
         if self._coded is None:
             return None
-        return structs.replace(self._coded.accuracy, link_diff=max(self._differences, default=None))
+        return structs.replace(self._coded.accuracy, link_diff=self._most_off)

@@ -8,6 +8,7 @@ one another, as the speed-up does, stands in them then.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Self
 
 from msgspec.structs import replace
@@ -52,12 +53,12 @@ class Journal:
         self._own: dict[str, Row] = {}
         self._alone: list[Row] | None = None
         """Rows as they are now: of cells, before others complete them, and of visits."""
+        self._begins: dict[str, int] = {}
+        """Of each attempt at a cell, where its frames begin in their file."""
         contents = folder.contents()
-        self._frames = contents.frames
         folder.write_run(run)
         for cell in contents.cells:
-            self._take(cell)
-        self._frames.clear()  # of cells that were interrupted
+            self._take(cell, contents.frames.pop(cell.attempt, []))
         self.write_tables()
 
     def __enter__(self) -> Self:
@@ -125,8 +126,9 @@ class Journal:
         return with_predicted(self.run, self.cells, self.rows, read_profile(self.folder))
 
     def add_frame(self, frame: FrameRecord) -> None:
-        """Write down a frame of the cell that is measured."""
-        self._frames.setdefault(frame.attempt, []).append(frame)
+        """Write down a frame of the cell that is measured; no more of it is kept."""
+        if frame.attempt not in self._begins:
+            self._begins[frame.attempt] = self.folder.frames_bytes
         self._add(SAMPLES_FILE, frame.line())
 
     def add_cell(self, cell: CellRecord) -> None:
@@ -135,7 +137,7 @@ class Journal:
         if before := visits.get(cell.block):
             cell = replace(cell, measured=before.cell.measured + 1)
         self._add(CELLS_FILE, cell.line(), sync=True)
-        self._take(cell)
+        self._take(cell, self._frames(cell.attempt))
         if visits:
             self.write_tables()
             return
@@ -164,8 +166,13 @@ class Journal:
         if lines := ues_csv(self._by_cell):
             self.folder.replace(UES_FILE, lines)
 
-    def _take(self, cell: CellRecord) -> None:
-        frames = self._frames.pop(cell.attempt, [])
+    def _frames(self, attempt: str) -> Sequence[FrameRecord]:
+        """Those of an attempt, from their file."""
+        if (begins := self._begins.pop(attempt, None)) is None:
+            return ()
+        return [one for one in self.folder.frames(begins) if one.attempt == attempt]
+
+    def _take(self, cell: CellRecord, frames: Sequence[FrameRecord]) -> None:
         visits = self._visits.setdefault(cell.key, {})
         before = visits.get(cell.block)
         counts = counting_of(before.cell if before else None, cell)

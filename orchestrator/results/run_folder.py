@@ -123,9 +123,15 @@ class RunFolder:
         except (OSError, ValueError):
             raise UsageError(f"{file} is damaged; have it from a backup, or search anew") from None
 
-    def frames(self) -> Iterator[FrameRecord]:
-        """Every frame, in the order of measurement."""
-        return self.kept(SAMPLES_FILE, FrameRecord, [])
+    def frames(self, first_byte: int = 0) -> Iterator[FrameRecord]:
+        """Every frame, in the order of measurement; those that begin there or later in the file."""
+        return self.kept(SAMPLES_FILE, FrameRecord, [], first_byte)
+
+    @property
+    def frames_bytes(self) -> int:
+        """How long the file of frames is."""
+        file = self.path / SAMPLES_FILE
+        return file.stat().st_size if file.exists() else 0
 
     def cells(self) -> Iterator[CellRecord]:
         """Every ended cell, in the order of measurement."""
@@ -218,12 +224,15 @@ class RunFolder:
             f"`orchestrate {kind.command} --resume {self.path}`"
         )
 
-    def kept(self, name: str, kind: type[_Kept], damage: list[str]) -> Iterator[_Kept]:
+    def kept(
+        self, name: str, kind: type[_Kept], damage: list[str], first_byte: int = 0
+    ) -> Iterator[_Kept]:
         """The lines of a file; what is no such record, as half a line is, is told to `damage`."""
         file = self.path / name
         if not file.exists():
             return
         with file.open("rb") as stream:
+            stream.seek(first_byte)
             lines = iter(partial(stream.readline, MOST_LINE_BYTES), b"")
             for place, line in enumerate(lines, 1):
                 try:

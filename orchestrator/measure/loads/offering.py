@@ -22,7 +22,6 @@ from orchestrator.testbed.testbed import Testbed
 from splitbed.errors import NodeError
 from splitbed.timeline import NS_PER_MS, Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import tensors_of
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,11 @@ class Offering:
         }
         if not seen:
             lost = FrameRecord(attempt=attempt, input=told.input, stages=(), **offered)
-            return Taken(cell, lost, [], 0.0, {})
+            return Taken(cell, lost, [], 0.0)
         e2e_ms = Timeline(stages).e2e_ms
-        record = structs.replace(
-            frame_record(told.record, attempt, told.input, seen, e2e_ms), **offered
-        )
-        return Taken(cell, record, stages, e2e_ms, tensors_of(told.record.result))
+        bare = frame_record(told.record, attempt, told.input, seen, e2e_ms)
+        record = structs.replace(bare, **offered)
+        return Taken(cell, record, stages, e2e_ms, told.record.result)
 
 
 def _outcome(told: nodes_pb2.Outcome, done_ns: int, load: Load) -> Outcome:

@@ -9,7 +9,7 @@ from splitbed.v1 import nodes_pb2
 
 MOST = 256
 """That nobody has taken yet; one more is waited with."""
-_TOLD_S, _TOLD_BYTES = 0.25, 1 << 20
+_TOLD_S, _TOLD_BYTES = 0.5, 1 << 20
 """How often they are told. How many bytes of them together, at least."""
 _LOOK_S = 0.1
 

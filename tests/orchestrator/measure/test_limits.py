@@ -21,7 +21,7 @@ def taken(e2e_ms: float) -> Taken:
         attempt="here", input=0, frame=0, e2e_ms=e2e_ms, stages=tuple(stages), results={},
         intermediate_tensors=1, intermediate_bytes=1, encoded_bytes=1, result_bytes=1,
     )  # fmt: skip
-    return Taken(cell(), record, stages, e2e_ms, {})
+    return Taken(cell(), record, stages, e2e_ms)
 
 
 def cell(rate_mbit: float = 20, loss_pct: float = 0, pace: Pace | None = None) -> Cell:
