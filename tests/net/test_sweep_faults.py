@@ -76,7 +76,7 @@ def test_a_node_that_hangs_fails_its_cell_and_the_sweep_goes_on(place: Place, si
     assert len(place.rows()) == 3
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP])  # SIGTERM: test_load_faults.py
 def test_a_sweep_that_is_stopped_keeps_its_cells_and_leaves_nothing(
     place: Place, how: signal.Signals
 ) -> None:
