@@ -22,6 +22,7 @@ from tests.bench import (
     plan,
     race,
     results,
+    soak,
     split,
     sweep,
     transport,
@@ -43,7 +44,10 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "loads": loads.figures,
     "sweep": sweep.figures,
     "cells": cells.figures,
+    "soak": soak.figures,
 }
+LONG = {"soak"}
+"""Of ten minutes and more: run where they are named."""
 
 
 def main() -> None:
@@ -52,7 +56,7 @@ def main() -> None:
     A bar that is not reached is told and fails nothing: the cores are shared.
     """
     asked = _arguments()
-    names = asked.benchmarks or BENCHMARKS
+    names = asked.benchmarks or [name for name in BENCHMARKS if name not in LONG]
     figures: list[Figure] = []
     try:
         for name in names:
@@ -65,7 +69,9 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)} [all]")
+    parser.add_argument(
+        "benchmarks", nargs="*", help=f"some of {', '.join(BENCHMARKS)} [all but {', '.join(LONG)}]"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
     if unknown := set(asked.benchmarks) - BENCHMARKS.keys():

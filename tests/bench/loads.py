@@ -6,53 +6,36 @@ one.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from statistics import median as median_of
 
 import numpy as np
 
-from netem.spec import Shape, symmetric
+from netem.spec import Shape
 from netem.wire import wire_ms
 from orchestrator.api.sweep import sweep
-from orchestrator.ask.crowd import UE, OwnUe
-from orchestrator.ask.load import load_named
-from orchestrator.ask.pace import Pace
-from orchestrator.ask.sweep.cell import Cell
-from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.cli.watch.progress import SweepProgress
-from orchestrator.measure.sweep import measure_cells
 from orchestrator.reports.terminal import Plain
 from orchestrator.results.reading import read_folder
 from orchestrator.results.records import FrameRecord
-from orchestrator.results.run_folder import RunFolder
-from orchestrator.testbed.interruption import Interruption
-from orchestrator.testbed.model import load_model
-from orchestrator.testbed.nodes.node_process import local_nodes
-from orchestrator.testbed.nodes.pair import Pair
-from orchestrator.testbed.scratch import scratch
-from orchestrator.testbed.testbed import Testbed
+from orchestrator.results.statistics.offered import Fate
 from splitbed.timeline import NS_PER_MS, WAIT, Stage, is_hop
 from tests.bench.figure import Bar, Figure, median
-from tests.node.loopback import Splits, free_port, loopback_link, small_model
+from tests.bench.offered import nodes
 
 _FPS, _SECONDS, _UES = 30, 15, 8
-_CUT = 3
 _BW_MBIT, _IN_FLIGHT = 20, 4
 
 
 def figures(folder: Path) -> Iterator[Figure]:
     """The schedule's own error, the orchestrator's share of a core, and pipelining."""
-    (alone := folder / "alone").mkdir()
-    frames, _ = offered(alone, 1)
-    fates = [fate for one in frames if (fate := one.fate)]
-    late_ms = [(one.start_ns - one.due_ns) / NS_PER_MS for one in fates if one.start_ns]
+    frames, _ = offered(folder / "alone", 1)
+    late_ms = [(one.start_ns - one.due_ns) / NS_PER_MS for one in frames if one.start_ns]
     for percent, bar in ((50, Bar()), (99, Bar(most=0.2))):
         what = f"begun after it was due, {percent} % of frames at {_FPS} a second"
         yield Figure(what, float(np.percentile(late_ms, percent)), "ms", bar, late_ms)
-    (crowd := folder / "crowd").mkdir()
-    frames, share = offered(crowd, _UES)
+    _, share = offered(folder / "crowd", _UES)
     what = f"orchestrator's share of a core, {_UES} UEs at {_FPS} frames a second"
     yield Figure(what, 100 * share, "%", Bar(most=5))
     yield from _pipelined(folder / "pipelined")
@@ -65,10 +48,6 @@ class _Clocked(SweepProgress):
         super().__init__(Plain(stderr=True))
         self.at: list[tuple[float, float]] = []
 
-    def cell(self, cell: Cell) -> None:
-        super().cell(cell)
-        self.at.clear()  # of one that was disturbed
-
     def frame(self, frame: FrameRecord, stages: Sequence[Stage]) -> None:
         super().frame(frame, stages)
         self.at.append((time.monotonic(), time.process_time()))
@@ -80,28 +59,11 @@ class _Clocked(SweepProgress):
         return (last_cpu_s - first_cpu_s) / (last_s - first_s)
 
 
-def offered(folder: Path, ues: int) -> tuple[list[FrameRecord], float]:
-    """Frames of so many UEs on loopback, as a sweep measures them, and its share of a core."""
-    (stored := folder / "stored").mkdir()
-    file = small_model(folder / "small.onnx")
-    config = sweep_config({"model": str(file), "delivery": False, "profile": False})
-    model, link = load_model(config, stored), symmetric(rate_mbit=1000)
-    names = tuple(f"ue-{one}" for one in range(1, ues + 1)) if ues > 1 else (UE,)
-    with ExitStack() as stack:
-        space = stack.enter_context(scratch())
-        ways = {(name, "edge"): loopback_link() for name in names}
-        nodes = local_nodes(ways, space, free_port())
-        pair = stack.enter_context(Pair(nodes, model, ues=names if ues > 1 else ()))
-        bed = Testbed(model, loopback_link(), pair, Interruption())
-        load = load_named(f"fps:{_FPS}", drop="none", in_flight=8)
-        crowd = tuple(map(OwnUe, names)) if ues > 1 else ()
-        asked = Splits(pair, model).asked(_CUT).over([link], Pace(), crowd, load)
-        cell = Cell(asked, 8192, frames=_FPS * _SECONDS)
-        progress = stack.enter_context(_Clocked())
-        run = RunFolder(folder / "run")
-        run.path.mkdir()
-        measure_cells(config, [cell], bed, run, progress)
-        return [*run.frames()], progress.share
+def offered(folder: Path, ues: int) -> tuple[list[Fate], float]:
+    """What became of frames of so many UEs, and what share of a core it took this process."""
+    with nodes(folder, ues) as brought, _Clocked() as progress:
+        brought.offer(f"fps:{_FPS}", _SECONDS, progress)
+        return [fate for one in brought.run.frames() if (fate := one.fate)], progress.share
 
 
 def _pipelined(folder: Path) -> Iterator[Figure]:
