@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe
+from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, TokenRecipe
+from splitbed.media.text.tokens import MOST_TOKEN
 from splitbed.tensors import DATATYPES, MAX_TENSORS_BYTES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Tensor, TensorHeader
@@ -163,8 +164,11 @@ def recipe_of(
 def input_message(
     data: bytes, recipe: Recipe, name: str, infos: Iterable[TensorInfo]
 ) -> nodes_pb2.Input:
-    """A picture or sound as it travels, and what the model takes."""
+    """A picture, sound or text as it travels, and what the model takes."""
     headers = tensor_headers(infos)
+    if isinstance(recipe, TokenRecipe):
+        text = nodes_pb2.Text(data=data, **vars(recipe))
+        return nodes_pb2.Input(text=text, name=name, tensors=headers)
     if isinstance(recipe, SoundRecipe):
         sound = nodes_pb2.Sound(data=data, **vars(recipe))
         return nodes_pb2.Input(sound=sound, name=name, tensors=headers)
@@ -181,6 +185,16 @@ def sound_of(message: nodes_pb2.Sound, most_bytes: int = MAX_TENSORS_BYTES) -> S
         raise UsageError(f"refused to make {message.samples} samples at {message.rate} Hz")
     _check_bytes(message.samples * np.dtype(np.float32).itemsize, most_bytes)
     return SoundRecipe(message.samples, message.rate, message.levelled)
+
+
+def text_of(message: nodes_pb2.Text, inputs: Sequence[TensorInfo]) -> TokenRecipe:
+    """The recipe of a text; UsageError for one that is not of inputs as long as these."""
+    if {one.shape for one in inputs} != {(1, message.length)}:
+        shapes = [list(one.shape) for one in inputs]
+        raise UsageError(f"a text of {message.length} tokens is no input of {shapes}")
+    if message.filler > MOST_TOKEN:
+        raise UsageError(f"a text is filled up with tokens, not with {message.filler}")
+    return TokenRecipe(message.length, message.vocabulary, message.filler)
 
 
 def max_abs_diff(left: Tensors, right: Tensors) -> float:

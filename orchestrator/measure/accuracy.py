@@ -13,6 +13,7 @@ from itertools import islice
 import numpy as np
 from msgspec.structs import replace
 
+from orchestrator.measure import texts
 from orchestrator.measure.likeness import Sources, to_whole
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
@@ -23,7 +24,6 @@ from splitbed.metrics.images import ImageQuality, image_quality
 from splitbed.metrics.resampling import MIN_PICTURES, Array, inner, mean_of, resamples
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box, boxes_of
-from splitbed.tasks.transcripts import transcript
 from splitbed.tensors import Tensors, nbytes_of
 
 MIN_SCORE = 0.5
@@ -92,9 +92,9 @@ class Judge:
         self.has_truth = any(self._known(one) for one in self._inputs)
 
     def _known(self, one: ModelInput) -> bool:
-        """Whether its boxes, or its words, are known."""
-        if self._task == "transcript":
-            return one.frame is not None and one.frame.transcript is not None
+        """Whether its boxes, or what should be said of it, are known."""
+        if self._task in texts.JUDGES:
+            return texts.is_known(self._task, one.frame)
         return bool(self._classes) and one.boxes is not None
 
     @property
@@ -136,12 +136,13 @@ class Judge:
             return Judged(Accuracy(none, None), None)
         if self._classes:
             return self._detection(results)
+        if self._task in texts.JUDGES:
+            return Judged(*texts.JUDGES[self._task](self._inputs, self._whole, results))
         judges = {
             "pose": self._pose,
             "classification": self._classification,
             "image": self._image,
             "super-resolution": self._upscaled,
-            "transcript": self._transcripts,
         }
         return judges.get(self._task, self._regression)(results)
 
@@ -214,21 +215,6 @@ class Judge:
         names = self._names
         return [names[i] if i < len(names) else str(i) for i in result["labels"].tolist()]
 
-    def _transcripts(self, results: Mapping[int, Tensors]) -> Judged:
-        """The share of words that are right: 1 - WER, below 0 where many words are put in."""
-        from splitbed.metrics.wer import resampled_rate, word_errors
-
-        said = [frame.transcript if (frame := self._inputs[at].frame) else None for at in results]
-        truth = [one for one in said if one is not None]
-        metric = "1 - WER"
-        if len(truth) < len(said):
-            metric = "1 - WER, the whole model's transcripts as truth"
-            truth = [transcript(self._whole[place]) for place in results]
-        judged = word_errors(truth, [transcript(result) for result in results.values()])
-        value = None if judged.rate is None else 1 - judged.rate
-        told = Accuracy(metric, value, judged.row(), frames=len(truth))
-        return Judged(told, lambda drawn: 1 - resampled_rate(judged, drawn))
-
     def _image(self, results: Mapping[int, Tensors]) -> Judged:
         found = [to_whole(self._whole[place], result) for place, result in results.items()]
         return _likeness("SSIM against the whole model", found)
@@ -291,7 +277,12 @@ def _renamed(box: Box, classes: Sequence[str]) -> Box:
 
 
 def check_classes(model: SweptModel) -> None:
-    """Raise UsageError where no class of the ground truth is one that the model knows."""
+    """Raise UsageError where no class of the ground truth is one that the model knows.
+
+    Nor may it tell of more or fewer candidates than the model scores.
+    """
+    if model.task == "ranking":
+        texts.check_candidates(model.inputs, sum(math.prod(o.shape) for o in model.graph.outputs))
     labels = {box.label for one in model.inputs for box in one.boxes or ()}
     classes = TASKS[model.task].classes
     if labels and classes and not any(class_named(label, classes) for label in labels):

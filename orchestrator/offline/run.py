@@ -104,8 +104,8 @@ def _measure(
     local = pool.local
     if local.model.recipe is None:
         _say(
-            f"{local.model.name} takes no picture or sound, and is measured on seeded noise: what "
-            "codecs make of that says little of what they make of real inputs"
+            f"{local.model.name} was given no picture, sound or text, and is measured on seeded"
+            " noise: what codecs make of that says little of what they make of real inputs"
         )
     count, due = sum(pool.frames), config.least_runs * len(pool.frames)
     frames = "1 frame" if count == 1 else f"{count} frames"

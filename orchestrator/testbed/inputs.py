@@ -8,9 +8,10 @@ from orchestrator.ask.sweep.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.media.datasets import Dataset, Frame, open_dataset
+from splitbed.media.datasets.texts import fitted
 from splitbed.media.pictures import random_inputs, upright
 from splitbed.media.preprocessing import preprocess
-from splitbed.media.recipes import Recipe
+from splitbed.media.recipes import Recipe, TokenRecipe
 from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box
 from splitbed.tasks.classes import COCO_CLASSES
@@ -39,7 +40,7 @@ class ModelInput:
         """What the model takes, made anew each time; UsageError for a file that is damaged."""
         if self.frame is None or self.recipe is None:
             return random_inputs(self.infos, self.seed)
-        return {self.infos[0].name: preprocess(self.frame.read(), self.recipe, self.name)}
+        return preprocess(self.frame.read(), self.recipe, self.infos, self.name)
 
     @property
     def boxes(self) -> tuple[Box, ...] | None:
@@ -106,7 +107,7 @@ def open_inputs(
     if recipe is None:
         if config.input:
             raise UsageError(
-                f"--input {config.input}: {config.model} takes no picture or sound but "
+                f"--input {config.input}: {config.model} takes no picture, sound or text but "
                 + ", ".join(f"{i.name} {i.datatype}{list(i.shape)}" for i in graph.inputs)
             )
         return Inputs((ModelInput(graph.inputs, seed=config.seed),), None)
@@ -114,12 +115,19 @@ def open_inputs(
     # behind the background come the classes that annotations may name
     classes = TASKS[task].classes[1:] if task and task in TASKS else ()
     usual = anchor.dataset if anchor else None
-    dataset = open_dataset(config.input or usual, classes or COCO_CLASSES)
-    every = [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]
+
+    def of(source: str | None) -> Dataset:
+        dataset = open_dataset(source, classes or COCO_CLASSES)
+        return fitted(dataset, recipe.length) if isinstance(recipe, TokenRecipe) else dataset
+
+    def fed(dataset: Dataset) -> list[ModelInput]:
+        return [ModelInput(graph.inputs, frame, recipe) for frame in dataset.frames]
 
     def opened(source: str) -> list[ModelInput]:
-        inputs = [ModelInput(graph.inputs, one, recipe) for one in open_dataset(source).frames]
-        return named(source, inputs)
+        return named(source, fed(of(source)))
+
+    dataset = of(config.input or usual)
+    every = fed(dataset)
 
     given = sources(config.calibration, "--calibration") if config.calibration else ()
     calibration = [opened(source) for source in given]

@@ -24,13 +24,24 @@ from splitbed.flow import Span
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
 from splitbed.graphs.splits import resolve
-from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, image_recipe, recipe_for
+from splitbed.media.recipes import (
+    PictureRecipe,
+    Recipe,
+    SoundRecipe,
+    TokenRecipe,
+    image_recipe,
+    recipe_for,
+)
+from splitbed.media.text.tokens import takes_tokens
 from splitbed.node.model_info import ModelInfo, info_of
 from splitbed.runtime.session import PartSession
 from splitbed.tasks import TASKS
 from splitbed.zoo import AnchorModel
 
-SAID_OF_FILES = ("classification", "image", "super-resolution", "transcript")
+SAID_OF_FILES = (
+    "classification", "image", "next-token", "ranking", "super-resolution", "transcript",
+    "translation",
+)  # fmt: skip
 """Tasks of files, whose outputs need not be what is said."""
 
 
@@ -154,7 +165,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
     """
     file, weights, anchor = model_file(config, folder, config.seed)
     graph = graph_of(file, config, anchor)
-    recipe = _recipe(graph, anchor, config.task)
+    recipe = _recipe(graph, anchor, config)
     given = open_inputs(config, graph, recipe, anchor)
     inputs = given.measured(config.least_runs)
     for one in inputs:  # refuse it now, not in the middle of a sweep
@@ -239,10 +250,12 @@ def _session(part: Part, threads: int, runtime: str) -> PartSession:
     return session
 
 
-def _recipe(graph: Graph, anchor: AnchorModel | None, task: str | None) -> Recipe | None:
+def _recipe(graph: Graph, anchor: AnchorModel | None, config: SweepConfig) -> Recipe | None:
     if anchor:
         return anchor.recipe.made_for(graph.inputs[0]) if anchor.recipe else None
-    if task == "transcript" and len(graph.inputs) == 1:
+    if config.input and takes_tokens(graph.inputs):
+        return TokenRecipe(graph.inputs[0].shape[-1])
+    if config.task == "transcript" and len(graph.inputs) == 1:
         return SoundRecipe(graph.inputs[0].shape[-1])
     return recipe_for(graph.inputs[0]) if len(graph.inputs) == 1 else None
 

@@ -1,4 +1,4 @@
-"""How a picture or a sound becomes a model's input."""
+"""How a picture, a sound or a text becomes a model's input."""
 
 from __future__ import annotations
 
@@ -62,7 +62,22 @@ class SoundRecipe:
         return replace(self, samples=tensor.shape[-1])
 
 
-Recipe = PictureRecipe | SoundRecipe
+@dataclass(frozen=True)
+class TokenRecipe:
+    """Whole numbers that stand for words, letters or bytes."""
+
+    length: int
+    """Of the input; what is shorter is filled up at its end."""
+    vocabulary: int = 0
+    """How many tokens there are; 0 where that is not known."""
+    filler: int = 0
+
+    def made_for(self, tensor: TensorInfo) -> TokenRecipe:
+        """The same for ``tensor``, where that has another size."""
+        return replace(self, length=tensor.shape[-1])
+
+
+Recipe = PictureRecipe | SoundRecipe | TokenRecipe
 
 
 def image_recipe(tensor: TensorInfo) -> PictureRecipe | None:

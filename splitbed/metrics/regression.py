@@ -21,8 +21,9 @@ Array = npt.NDArray[Any]
 class RegressionAccuracy:
     """Mean squared error, its root, mean absolute error, coefficient of determination.
 
-    ``nmse`` is as :func:`normalised_mse`. None, with the ``reason``, is what cannot be: all of
-    them where a number is not finite or there is none, ``r2`` where the truth does not vary.
+    ``nmse`` is as :func:`normalised_mse`, ``pearson`` the coefficient of correlation. None, with
+    the ``reason``, is what cannot be: all of them where a number is not finite or there is none,
+    ``r2`` and ``pearson`` where the truth does not vary, ``pearson`` where what is said does not.
     """
 
     mse: float | None
@@ -30,11 +31,14 @@ class RegressionAccuracy:
     mae: float | None
     r2: float | None
     nmse: float | None
+    pearson: float | None
     reason: str | None = None
 
     def row(self) -> dict[str, float | None]:
         """The columns of a table."""
-        return {name: getattr(self, name) for name in ("mse", "rmse", "mae", "r2", "nmse")}
+        return {
+            name: getattr(self, name) for name in ("mse", "rmse", "mae", "r2", "nmse", "pearson")
+        }
 
 
 def regression_accuracy(truth: Array, predicted: Array) -> RegressionAccuracy:
@@ -45,10 +49,9 @@ def regression_accuracy(truth: Array, predicted: Array) -> RegressionAccuracy:
     """
     true, said = _flat(truth, predicted)
     if not true.size:
-        return RegressionAccuracy(None, None, None, None, None, "there are no values")
+        return _nothing("there are no values")
     if not (np.isfinite(true).all() and np.isfinite(said).all()):
-        reason = "a value is NaN or infinite"
-        return RegressionAccuracy(None, None, None, None, None, reason)
+        return _nothing("a value is NaN or infinite")
     with np.errstate(over="ignore"):
         error = said - true
         square, variance = float(np.mean(error**2)), float(np.var(true))
@@ -59,8 +62,13 @@ def regression_accuracy(truth: Array, predicted: Array) -> RegressionAccuracy:
         float(np.mean(np.abs(error))),
         1 - square / variance if varies else None,
         normalised_mse(true, said),
+        float(np.corrcoef(true, said)[0, 1]) if varies and np.ptp(said) > 0 else None,
         None if varies else "the true values are all the same, so R2 is not defined",
     )
+
+
+def _nothing(reason: str) -> RegressionAccuracy:
+    return RegressionAccuracy(None, None, None, None, None, None, reason)
 
 
 def resampled_r2(pairs: Sequence[tuple[Array, Array]], drawn: Array) -> Array:

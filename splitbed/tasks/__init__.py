@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from splitbed.extensions import Extensible
-from splitbed.tasks import centres, classification, detections, pose, ssd, transcripts, upscaling
+from splitbed.tasks import (
+    centres,
+    classification,
+    detections,
+    pose,
+    ranking,
+    ssd,
+    texts,
+    transcripts,
+    upscaling,
+)
 from splitbed.tasks.classes import COCO_CLASSES
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -30,11 +40,14 @@ _OWN: dict[str, Task] = {
     ),
     "detections": Task(detections.decode, ssd.RESULTS, ("background", *COCO_CLASSES)),
     "image": Task(lambda outputs, _: outputs),  # judged as pictures, pixel by pixel
+    "next-token": Task(lambda outputs, _: texts.decode_next(outputs), texts.NEXT),
     "pose": Task(pose.decode, pose.RESULTS),
+    "ranking": Task(lambda outputs, _: ranking.decode(outputs), ranking.RESULTS),
     "ssd": Task(lambda outputs, _: ssd.decode(outputs), ssd.RESULTS, ("background", *COCO_CLASSES)),
     "super-resolution": Task(lambda outputs, _: upscaling.decode(outputs), upscaling.RESULTS),
     "tensors": Task(lambda outputs, _: outputs),  # for a model of which nothing is known
     "transcript": Task(lambda outputs, _: transcripts.decode(outputs), transcripts.RESULTS),
+    "translation": Task(lambda outputs, _: texts.decode_translation(outputs), texts.TRANSLATION),
 }
 TASKS = Extensible(
     "splitbed.tasks",

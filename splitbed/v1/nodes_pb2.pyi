@@ -1153,6 +1153,37 @@ class Sound(_message.Message):
 Global___Sound: _TypeAlias = Sound  # noqa: Y015
 
 @_typing.final
+class Text(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    VOCABULARY_FIELD_NUMBER: _builtins.int
+    FILLER_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    length: _builtins.int
+    """of the input, in tokens"""
+    vocabulary: _builtins.int
+    """how many there are; 0 is not known"""
+    filler: _builtins.int
+    """behind the last one of the text"""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        length: _builtins.int = ...,
+        vocabulary: _builtins.int = ...,
+        filler: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "filler", b"filler", "length", b"length", "vocabulary", b"vocabulary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Text: _TypeAlias = Text  # noqa: Y015
+
+@_typing.final
 class RandomTensors(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1178,6 +1209,7 @@ class Input(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     RANDOM_FIELD_NUMBER: _builtins.int
     SOUND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     TENSORS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -1188,6 +1220,8 @@ class Input(_message.Message):
     @_builtins.property
     def sound(self) -> Global___Sound: ...
     @_builtins.property
+    def text(self) -> Global___Text: ...
+    @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.TensorHeader]:
         """what the model takes"""
 
@@ -1197,14 +1231,15 @@ class Input(_message.Message):
         picture: Global___Picture | None = ...,
         random: Global___RandomTensors | None = ...,
         sound: Global___Sound | None = ...,
+        text: Global___Text | None = ...,
         name: _builtins.str = ...,
         tensors: _abc.Iterable[_tensors_pb2.TensorHeader] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "random", b"random", "sound", b"sound", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "random", b"random", "sound", b"sound", "source", b"source", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "random", b"random", "sound", b"sound", "source", b"source", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "picture", b"picture", "random", b"random", "sound", b"sound", "source", b"source", "tensors", b"tensors", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["picture", "random", "sound"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["picture", "random", "sound", "text"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from splitbed.extensions import Extensible
-from splitbed.media.recipes import PictureRecipe
+from splitbed.media.recipes import PictureRecipe, TokenRecipe
 from splitbed.zoo.anchor_model import AnchorModel, Variant
 from splitbed.zoo.classifiers.catalogue import CLASSIFIERS
 from splitbed.zoo.wav2vec2.catalogue import RECOGNISERS
@@ -62,6 +62,12 @@ def _build_unscaled(variant: Variant) -> tuple[bytes, str]:
     from splitbed.zoo import unscaled
 
     return unscaled.build(variant.weights)
+
+
+def _build_textnet(variant: Variant) -> tuple[bytes, str]:
+    from splitbed.zoo import textnet
+
+    return textnet.build(variant.seed, variant.weights)
 
 
 def _ssd300_splits() -> dict[str, str]:
@@ -190,6 +196,23 @@ _OWN: dict[str, AnchorModel] = {
         picture=PictureRecipe(height=540, width=960, mean=(0.0,), std=(1.0,)),
         parameters=0,
         shape={"luma": (1, 1, 540, 960)},
+    ),
+    "textnet": AnchorModel(
+        name="textnet",
+        title="TextNet, Splitbed's own small language model of bytes, trained",
+        source="clause 6's metrics of language, which name no model; scripts/train-textnet",
+        build=_build_textnet,
+        formats=("onnx",),
+        named_splits={
+            "embedding": "/embedding/Add:after",
+            **{f"layer{at}": f"/layers/{at - 1}/Add_2:after" for at in (1, 2, 3, 4)},
+        },
+        picture=None,
+        tokens=TokenRecipe(64, vocabulary=256),
+        task="next-token",
+        parameters=875_520,
+        dataset="sentences",
+        shape={"tokens": (1, 64)},
     ),
     **CLASSIFIERS,
     **RECOGNISERS,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe
+from splitbed.media.recipes import PictureRecipe, Recipe, SoundRecipe, TokenRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,8 @@ class AnchorModel:
     """What its inputs measure without ``--shape``, where its file leaves sizes open."""
     sound: SoundRecipe | None = None
     """How a sound becomes its input; None where it takes none."""
+    tokens: TokenRecipe | None = None
+    """How a text becomes its input; None where it takes none."""
     any_outputs: bool = False
     """Whether a checkpoint may have other outputs than the clause's, and so other parameters."""
     reads_graphs: bool = False
@@ -61,4 +63,4 @@ class AnchorModel:
     @property
     def recipe(self) -> Recipe | None:
         """What preprocessing does for it."""
-        return self.sound or self.picture
+        return self.tokens or self.sound or self.picture

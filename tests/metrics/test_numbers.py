@@ -55,7 +55,10 @@ def test_labels_that_cannot_be_compared_are_refused() -> None:
 
 def test_the_errors_of_numbers() -> None:
     errors = regression_accuracy(np.array([[1.0, 2], [3, 4]]), np.array([[1.0, 2], [3, 6]]))
-    expected = {"mse": 1, "rmse": 1, "mae": 0.5, "r2": 1 - 4 / 5, "nmse": 4 / 30}
+    pearson = np.corrcoef([1, 2, 3, 4], [1, 2, 3, 6])[0, 1]
+    expected = {
+        "mse": 1, "rmse": 1, "mae": 0.5, "r2": 1 - 4 / 5, "nmse": 4 / 30, "pearson": pearson,
+    }  # fmt: skip
     assert errors.row() == pytest.approx(expected)
 
 

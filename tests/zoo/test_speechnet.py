@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("jiwer")
 
 from splitbed.media.datasets import open_dataset
-from splitbed.media.preprocessing import preprocess
+from splitbed.media.sounds import preprocess
 from splitbed.media.speech.commands import VOCABULARY
 from splitbed.metrics.wer import word_errors
 from splitbed.tasks.transcripts import Lexicon, selected
@@ -32,10 +32,10 @@ def heard() -> list[tuple[str, Floats]]:
     file, origin = SPEECHNET.build(Variant("onnx"))
     assert origin.startswith("trained on made speech (seed 1), sha256:")
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
-    assert SPEECHNET.recipe
+    assert SPEECHNET.sound
     found = []
     for frame in open_dataset("speech").frames[:RECORDINGS]:
-        wave = preprocess(frame.read(), SPEECHNET.recipe, frame.name)
+        wave = preprocess(frame.read(), SPEECHNET.sound, frame.name)
         assert frame.transcript
         found.append((frame.transcript, session.run(None, {"waveform": wave})[0][0]))
     return found

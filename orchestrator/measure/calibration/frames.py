@@ -14,6 +14,7 @@ from orchestrator.testbed.model import SweptModel
 from splitbed.codecs import Codec, codec_named
 from splitbed.errors import MachineError, UsageError
 from splitbed.media.datasets import open_dataset
+from splitbed.media.recipes import PictureRecipe
 from splitbed.metrics.resampling import MIN_PICTURES
 
 Identity = tuple[str, str | None]
@@ -69,6 +70,11 @@ def calibration_inputs(config: SweepConfig, model: SweptModel, frames: int) -> l
             one for own, count in zip(known, counts, strict=True) for one in _spread(own, count)
         ]
     infos, recipe = model.graph.inputs, model.recipe
+    if not isinstance(recipe, PictureRecipe):
+        raise UsageError(
+            "a codec needs frames to be calibrated on, and all inputs are measured: give more, or"
+            " others with --calibration"
+        )
     paths = [_photographs() / name for name in PHOTOGRAPHS[:frames]]
     return [ModelInput(infos, open_dataset(path).frames[0], recipe) for path in paths]
 

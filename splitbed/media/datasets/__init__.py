@@ -1,4 +1,4 @@
-"""Datasets: whatever pictures and sounds come from, opened as frames with ground truth.
+"""Datasets: whatever pictures, sounds and texts come from, opened as frames with ground truth.
 
 ====================  =============================================================================
 kind                  what it is opened from, as orchestrate's --input
@@ -12,6 +12,8 @@ kind                  what it is opened from, as orchestrate's --input
 ``coco``              an instances FILE.json, or a FOLDER with one (also in ``annotations/``)
 ``librispeech``       a FOLDER with ``*.trans.txt`` and the sounds they tell of, at any depth
 ``speech``            the name ``speech``: commands, spoken by espeak-ng in noise, with transcripts
+``sentences``         the name ``sentences`` or ``sentences:SEED``: generated texts, a token a byte
+``text``              a FILE of tokens, as :mod:`splitbed.media.datasets.texts` says
 ``voc``               a FOLDER with ``JPEGImages`` and ``Annotations``; FOLDER:SET for an image set
 ``sfu-hw-objects``    a FOLDER with ``videos`` and ``ground-truth``; FOLDER:SEQUENCE where it has
                       several, or the file in ``videos``
@@ -28,7 +30,7 @@ from pathlib import Path
 
 from splitbed.errors import UsageError, did_you_mean
 from splitbed.extensions import Extensible
-from splitbed.media.datasets import catalogue, coco, folders, librispeech, videos, voc
+from splitbed.media.datasets import catalogue, coco, folders, librispeech, texts, videos, voc
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.pictures import SUFFIXES
 from splitbed.media.video import VIDEO_SUFFIXES
@@ -55,10 +57,21 @@ def _open_speech(part: str) -> Dataset:
     return spoken.open_speech(part)
 
 
+def _open_sentences(part: str) -> Dataset:
+    from splitbed.media.datasets import sentences
+
+    return sentences.open_sentences(part)
+
+
 DATASETS: Extensible[Callable[[str], Dataset]] = Extensible(
     "splitbed.datasets",
     "dataset",
-    {"shapes": _open_shapes, "emblems": _open_emblems, "speech": _open_speech},
+    {
+        "shapes": _open_shapes,
+        "emblems": _open_emblems,
+        "speech": _open_speech,
+        "sentences": _open_sentences,
+    },
     kind="function that opens a dataset",
     needs=("__call__",),
 )
@@ -116,9 +129,15 @@ def _open(path: Path, part: str, usual: tuple[str, ...] = COCO_CLASSES) -> Datas
         )
     if path.is_dir():
         return _open_folder(path, usual)
+    return _open_file(path, usual)
+
+
+def _open_file(path: Path, usual: tuple[str, ...]) -> Dataset:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return videos.open_video(path, usual)
+    if suffix in texts.SUFFIXES:
+        return texts.open_texts(path)
     if suffix == ".json":
         return coco.open_coco(path)
     return folders.open_pictures(path, usual)

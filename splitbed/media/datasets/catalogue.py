@@ -114,6 +114,15 @@ CATALOGUE: dict[str, KnownDataset] = {
             steps="apt-get install espeak-ng: it is made on the spot; speech:dev is another split",
             embedded=True,
         ),
+        KnownDataset(
+            name="sentences",
+            title="commands in a row, generated: 200 texts of up to 64 bytes",
+            truth="the bytes that follow",
+            terms="part of Splitbed (BSD-3-Clause)",
+            page="",
+            steps="nothing: it is made on the spot; others are sentences:SEED",
+            embedded=True,
+        ),
         _librispeech(
             "test", 347, "39fde525e59672dc6d1551919b1478f724438a95aa55f874b576be21967e6c23"
         ),

@@ -20,11 +20,12 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture or sound of a dataset; nothing of it is read before it is asked for.
+    """One picture, sound or text of a dataset; nothing of it is read before it is asked for.
 
     ``name`` is a file name, unique in the dataset.  ``source`` is the file, or what made it.
     ``path`` is the picture's own file, where it has one.  ``label`` is its class, where the
-    dataset is for classification, ``transcript`` what is said, where it is of speech.
+    dataset is for classification, ``transcript`` what is said, where it is of speech, ``target``
+    the tokens that a text should become, ``relevance`` how good each candidate is.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Frame:
     label: str | None = None
     path: Path | None = None
     transcript: str | None = None
+    target: tuple[int, ...] | None = None
+    relevance: tuple[float, ...] | None = None
 
     @cached_property
     def boxes(self) -> tuple[Box, ...] | None:
@@ -96,11 +99,9 @@ class Dataset:
 
     @property
     def annotated(self) -> int:
-        """How many frames have ground truth: boxes, a class or a transcript."""
-        return sum(
-            any(known is not None for known in (one.truth, one.label, one.transcript))
-            for one in self.frames
-        )
+        """How many frames have ground truth: a box, class, transcript, target or relevance."""
+        kinds = ("truth", "label", "transcript", "target", "relevance")
+        return sum(any(getattr(one, kind) is not None for kind in kinds) for one in self.frames)
 
     def facts(self) -> dict[str, object]:
         """What identifies it in run.json; the ground truth by a sha256 over all of its files."""

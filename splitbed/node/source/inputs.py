@@ -6,7 +6,7 @@ from threading import Lock
 
 import numpy as np
 
-from splitbed.errors import NodeError, UsageError
+from splitbed.errors import NodeError
 from splitbed.media.pictures import random_inputs
 from splitbed.media.preprocessing import preprocess
 from splitbed.media.recipes import Recipe
@@ -14,7 +14,7 @@ from splitbed.node.config import Limits
 from splitbed.tensor_files import TensorFiles
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.wire import infos_of, recipe_of, sound_of
+from splitbed.wire import infos_of, recipe_of, sound_of, text_of
 
 MAX_INPUTS = 100_000
 _FILE = "file"
@@ -71,15 +71,16 @@ def _read(
     """What is kept of an input, and how a frame is made of it."""
     if given.WhichOneof("source") == "random":
         return random_inputs(infos, given.random.seed), lambda made_up: made_up
-    if len(infos) != 1:
-        raise UsageError(f"a picture or sound is one input, the model takes {len(infos)}")
-    name, called = infos[0].name, given.name
+    called = given.name
     recipe: Recipe
-    if given.WhichOneof("source") == "sound":
-        data, recipe = given.sound.data, sound_of(given.sound, most_bytes)
-    else:
-        data, recipe = given.picture.data, recipe_of(given.picture.recipe, most_bytes)
+    match given.WhichOneof("source"):
+        case "sound":
+            data, recipe = given.sound.data, sound_of(given.sound, most_bytes)
+        case "text":
+            data, recipe = given.text.data, text_of(given.text, infos)
+        case _:
+            data, recipe = given.picture.data, recipe_of(given.picture.recipe, most_bytes)
     return (
         {_FILE: np.frombuffer(data, np.uint8)},
-        lambda kept: {name: preprocess(kept[_FILE].tobytes(), recipe, called, most_bytes)},
+        lambda kept: preprocess(kept[_FILE].tobytes(), recipe, infos, called, most_bytes),
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from splitbed.tasks.transcripts import LABELS
+from splitbed.zoo.transformer import Shape, layer_shapes, linear_shapes, norm_shapes
 
 RATE = 16_000
 EXTRACTOR, PROJECTION = "feature_extractor.conv_layers", "encoder.feature_projection"
@@ -16,9 +17,6 @@ TRANSFORMER = "encoder.transformer"
 POSITIONS = f"{TRANSFORMER}.pos_conv_embed.conv"
 GAIN, DIRECTION = (f"{POSITIONS}.parametrizations.weight.original{at}" for at in (0, 1))
 """Of the weight normalisation of the convolution that tells positions."""
-ATTENTION = ("k_proj", "v_proj", "q_proj", "out_proj")
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -66,32 +64,16 @@ class Layout:
                 (self.channels, self.channels if at else 1, kernel),
             )
             if self.per_frame or at == 0:
-                yield from _norm(f"{EXTRACTOR}.{at}.layer_norm", self.channels)
-        yield from _norm(f"{PROJECTION}.layer_norm", self.channels)
-        yield from _linear(f"{PROJECTION}.projection", self.channels, width)
+                yield from norm_shapes(f"{EXTRACTOR}.{at}.layer_norm", self.channels)
+        yield from norm_shapes(f"{PROJECTION}.layer_norm", self.channels)
+        yield from linear_shapes(f"{PROJECTION}.projection", self.channels, width)
         yield GAIN, (1, 1, self.positions)
         yield DIRECTION, (width, width // self.groups, self.positions)
         yield f"{POSITIONS}.bias", wide
-        yield from _norm(f"{TRANSFORMER}.layer_norm", width)
+        yield from norm_shapes(f"{TRANSFORMER}.layer_norm", width)
         for at in range(self.layers):
-            layer = f"{TRANSFORMER}.layers.{at}"
-            for row in ATTENTION:
-                yield from _linear(f"{layer}.attention.{row}", width, width)
-            yield from _norm(f"{layer}.layer_norm", width)
-            yield from _linear(f"{layer}.feed_forward.intermediate_dense", width, self.inner)
-            yield from _linear(f"{layer}.feed_forward.output_dense", self.inner, width)
-            yield from _norm(f"{layer}.final_layer_norm", width)
-        yield from _linear("aux", width, len(LABELS))
-
-
-def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
-    yield f"{name}.weight", (outputs, inputs)
-    yield f"{name}.bias", (outputs,)
-
-
-def _norm(name: str, channels: int) -> Iterator[tuple[str, Shape]]:
-    yield f"{name}.weight", (channels,)
-    yield f"{name}.bias", (channels,)
+            yield from layer_shapes(f"{TRANSFORMER}.layers.{at}", width, self.inner)
+        yield from linear_shapes("aux", width, len(LABELS))
 
 
 BASE = Layout("wav2vec2-base", 768, 12, 12, 3072, per_frame=False, norm_first=False)

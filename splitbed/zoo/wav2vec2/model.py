@@ -14,8 +14,9 @@ import numpy as np
 from splitbed.tasks.transcripts import LABELS
 from splitbed.zoo import checkpoints
 from splitbed.zoo.layers import BLANK, Floats
+from splitbed.zoo.transformer import Shape
 from splitbed.zoo.wav2vec2.graph import Weights, to_onnx
-from splitbed.zoo.wav2vec2.layout import DIRECTION, GAIN, POSITIONS, SMALL, Layout, Shape
+from splitbed.zoo.wav2vec2.layout import DIRECTION, GAIN, POSITIONS, SMALL, Layout
 
 TRAINED = Path(__file__).with_name("speechnet.safetensors")
 SEED = 1

@@ -1,0 +1,36 @@
+"""A dataset of texts that every machine has: generated sentences, a token a byte."""
+
+import re
+
+from splitbed.errors import UsageError
+from splitbed.media.datasets.frames import Dataset
+from splitbed.media.datasets.generated import SIBLINGS
+from splitbed.media.datasets.texts import text_frame
+from splitbed.media.text.sentences import text
+
+FRAMES = 200
+LIKE_IT = 4
+"""Other series: two that codecs are calibrated on, two that their numbers are searched on."""
+_SEED = re.compile(r"\d*", re.ASCII)
+
+
+def open_sentences(part: str = "") -> Dataset:
+    """The first texts of the series of a seed, 0 where ``part`` is empty.
+
+    Raises:
+        UsageError: a part that is no whole number.
+    """
+    if not _SEED.fullmatch(part):
+        raise UsageError(f"sentences:{part}: a whole number is the seed, as in sentences:7")
+    seed = int(part or 0)
+    source = f"sentences:{seed}"
+    return Dataset(
+        name="sentences",
+        kind="sentences",
+        source=source,
+        frames=[
+            text_frame(f"{place:06}.txt", source, list(text(seed, place).encode()))
+            for place in range(FRAMES)
+        ],
+        siblings=tuple(f"sentences:{one}" for one in SIBLINGS[:LIKE_IT] if one != seed),
+    )

@@ -1,0 +1,191 @@
+"""Files of texts and tokens.
+
+===========  ======================================================================================
+file         what is in it
+===========  ======================================================================================
+``.txt``     one text, of whose bytes each is a token
+``.jsonl``   a text a line: a list of tokens, or an object with ``tokens`` and, where they are
+             known, ``target`` (the tokens that should come out) and ``relevance`` (a number from 0
+             on for each candidate that the model scores); a string stands for its UTF-8 bytes
+``.npy``     whole numbers: one text, or one in each row
+``.npz``     the same as ``tokens``, and ``target`` and ``relevance`` with a row for each
+===========  ======================================================================================
+
+A text that is longer than the model's input and has neither target nor relevance becomes several
+frames.  Each begins with the token that ended the one before, so that every token but the first is
+one that follows another in some frame.
+"""
+
+import hashlib
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbed.errors import UsageError
+from splitbed.media.datasets.frames import Dataset, Frame
+from splitbed.media.files import read_file
+from splitbed.media.text.tokens import MOST_TOKEN, Tokens, decoded, encoded
+
+MOST_BYTES = 16 << 20
+"""Of a file: some million tokens, which no sweep gets through."""
+LEAST_CANDIDATES = 2
+"""Of which one can be ranked before another."""
+
+
+def open_texts(path: Path) -> Dataset:
+    """The texts of a file.
+
+    Raises:
+        UsageError: it cannot be read, is not what its name says, is too large, or has no tokens.
+    """
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise UsageError(f"{path} has over {MOST_BYTES >> 20} MiB: give less of it")
+    frames = list(SUFFIXES[path.suffix.lower()](path))
+    if not frames:
+        raise UsageError(f"there are no tokens in {path}")
+    return Dataset(path.name, "text", str(path), frames, truth_files=(path,))
+
+
+def text_frame(
+    name: str,
+    source: str,
+    tokens: Sequence[int] | Tokens,
+    target: tuple[int, ...] | None = None,
+    relevance: tuple[float, ...] | None = None,
+) -> Frame:
+    """The frame of some tokens."""
+    data = encoded(tokens)
+    return Frame(
+        name,
+        source,
+        read=lambda: data,
+        identify=partial(_identify, data),
+        target=target,
+        relevance=relevance,
+    )
+
+
+def fitted(dataset: Dataset, length: int) -> Dataset:
+    """The same, of frames of up to ``length`` tokens where longer ones may be cut."""
+    frames = [part for one in dataset.frames for part in _parts(one, length)]
+    return replace(dataset, frames=frames)
+
+
+def _parts(frame: Frame, length: int) -> Iterator[Frame]:
+    tokens = decoded(frame.read(), frame.name)
+    whole = frame.target is not None or frame.relevance is not None
+    if whole or len(tokens) <= length or length < 2:
+        yield frame
+        return
+    for first in range(0, len(tokens) - 1, length - 1):
+        name = f"{frame.name}:{first}"
+        yield text_frame(name, frame.source, tokens[first : first + length])
+
+
+def _identify(data: bytes) -> dict[str, str]:
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "md5": md5}
+
+
+def _of_bytes(path: Path) -> Iterator[Frame]:
+    if data := read_file(path):
+        yield text_frame(path.name, str(path), np.frombuffer(data, np.uint8).astype(np.int32))
+
+
+def _of_lines(path: Path) -> Iterator[Frame]:
+    try:
+        lines = read_file(path).decode().split("\n")
+    except UnicodeDecodeError:
+        raise UsageError(f"cannot read {path}: it is not text in UTF-8") from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _of_line(path, number, line)
+
+
+def _of_line(path: Path, number: int, line: str) -> Frame:
+    where = f"{path}, line {number}"
+    try:
+        given = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{where}: a list of tokens, or an object, was expected") from None
+    told = given if isinstance(given, dict) else {"tokens": given}
+    if (unknown := told.keys() - {"tokens", "target", "relevance"}) or "tokens" not in told:
+        raise UsageError(
+            f"{where}: an object with tokens, target and relevance was expected, but got "
+            + ", ".join(map(repr, sorted(unknown or told)))
+        )
+    return _frame(path, f"line {number}", str(number), told)
+
+
+def _of_arrays(path: Path) -> Iterator[Frame]:
+    held = _loaded(path)
+    if unknown := held.keys() - {"tokens", "target", "relevance"} or {"tokens"} - held.keys():
+        raise UsageError(
+            f"{path}: the arrays tokens, target and relevance were expected: {', '.join(unknown)}"
+        )
+    rows = {name: np.atleast_2d(array) for name, array in held.items()}
+    if len({len(array) for array in rows.values()}) > 1:
+        counts = ", ".join(f"{name} {len(array)}" for name, array in rows.items())
+        raise UsageError(f"{path}: each array has a row for each text, but got {counts}")
+    for number, row in enumerate(rows["tokens"]):
+        more = {name: array[number].tolist() for name, array in rows.items() if name != "tokens"}
+        yield _frame(path, f"row {number}", str(number), {"tokens": row.tolist(), **more})
+
+
+def _loaded(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """What NumPy reads; all arrays of an archive at once."""
+    try:
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            return dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"tokens": held}
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UsageError(f"cannot read {path} as NumPy's: {error}") from error
+
+
+def _frame(path: Path, place: str, name: str, told: Mapping[str, object]) -> Frame:
+    where = f"{path}, {place}"
+    target, relevance = told.get("target"), told.get("relevance")
+    return text_frame(
+        f"{path.name}:{name}", str(path), _tokens(told["tokens"], f"{where}: tokens"),
+        None if target is None else tuple(_tokens(target, f"{where}: target")),
+        None if relevance is None else _relevance(relevance, f"{where}: relevance"),
+    )  # fmt: skip
+
+
+def _tokens(given: object, where: str) -> list[int]:
+    values = list(given.encode()) if isinstance(given, str) else given
+    if not isinstance(values, list) or not values or not all(type(one) is int for one in values):
+        raise UsageError(f"{where}: a list of whole numbers, or a string, was expected")
+    if wrong := [one for one in values if not 0 <= one <= MOST_TOKEN]:
+        raise UsageError(f"{where}: {wrong[0]} is no token: they are 0 to {MOST_TOKEN}")
+    return values
+
+
+def _relevance(given: object, where: str) -> tuple[float, ...]:
+    fine = isinstance(given, list) and all(
+        type(one) in (int, float) and 0 <= one < math.inf for one in given
+    )
+    if not isinstance(given, list) or not fine or len(given) < LEAST_CANDIDATES:
+        raise UsageError(
+            f"{where}: a list of {LEAST_CANDIDATES} numbers or more, each 0 or more, was expected"
+        )
+    return tuple(map(float, given))
+
+
+SUFFIXES: dict[str, Callable[[Path], Iterator[Frame]]] = {
+    ".txt": _of_bytes,
+    ".jsonl": _of_lines,
+    ".npy": _of_arrays,
+    ".npz": _of_arrays,
+}
+"""What reads a file, by the end of its name."""

@@ -1,0 +1,1 @@
+"""Texts as tokens: numbers of a vocabulary, in their order."""

@@ -1,0 +1,1 @@
+"""Metrics of language (clause 6)."""
