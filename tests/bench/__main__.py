@@ -11,6 +11,7 @@ from rich.console import Console
 
 from splitbed.command import run_command_line
 from tests.bench import (
+    batching,
     cells,
     codecs,
     command,
@@ -44,10 +45,11 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "loads": loads.figures,
     "sweep": sweep.figures,
     "cells": cells.figures,
+    "batching": batching.figures,
     "soak": soak.figures,
 }
-LONG = {"soak"}
-"""Of ten minutes and more: run where they are named."""
+LONG = {"batching", "soak"}
+"""Of minutes: run where they are named."""
 
 
 def main() -> None:

@@ -19,17 +19,19 @@ from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain
 from orchestrator.results.reading import read_folder
 from orchestrator.results.records import FrameRecord
+from orchestrator.results.rows import known
 from orchestrator.results.statistics.offered import Fate
 from splitbed.timeline import NS_PER_MS, WAIT, Stage, is_hop
 from tests.bench.figure import Bar, Figure, median
 from tests.bench.offered import nodes
 
 _FPS, _SECONDS, _UES = 30, 15, 8
-_BW_MBIT, _IN_FLIGHT = 20, 4
+_BW_MBIT, _IN_FLIGHT = (20, 150), 4
+_LOW_BW_MBIT, _LOW_FPS = 100, 10
 
 
 def figures(folder: Path) -> Iterator[Figure]:
-    """The schedule's own error, the orchestrator's share of a core, and pipelining."""
+    """The schedule's own error, the orchestrator's share of a core, pipelining, few frames."""
     frames, _ = offered(folder / "alone", 1)
     late_ms = [(one.start_ns - one.due_ns) / NS_PER_MS for one in frames if one.start_ns]
     for percent, bar in ((50, Bar()), (99, Bar(most=0.2))):
@@ -39,6 +41,7 @@ def figures(folder: Path) -> Iterator[Figure]:
     what = f"orchestrator's share of a core, {_UES} UEs at {_FPS} frames a second"
     yield Figure(what, 100 * share, "%", Bar(most=5))
     yield from _pipelined(folder / "pipelined")
+    yield from _seldom(folder / "seldom")
 
 
 class _Clocked(SweepProgress):
@@ -67,17 +70,20 @@ def offered(folder: Path, ues: int) -> tuple[list[Fate], float]:
 
 
 def _pipelined(folder: Path) -> Iterator[Figure]:
-    """How far apart frames leave, over what the slowest stage takes: here that is the wire.
+    """How far apart frames leave, over what the slowest stage takes: the wire, or a part.
 
-    Of the first quarter none: the pipeline fills.
+    Of the first quarter none: the pipeline fills. Parts have a thread each, and share the cores.
     """
     sweep(
         "shapesnet",
         split="stage2",
+        codec="int8",
         bw=_BW_MBIT,
         load="closed",
         in_flight=_IN_FLIGHT,
         runs=60,
+        ue_threads=1,
+        edge_threads=1,
         delivery=False,
         profile=False,
         out=folder,
@@ -87,14 +93,33 @@ def _pipelined(folder: Path) -> Iterator[Figure]:
         frames = sorted(reading.frames_of(cell), key=lambda one: one.frame)
         every = [_stages_ms(one, cell.link.uplink) for one in frames]
         slowest = max(every[0], key=lambda name: median_of(one[name] for one in every))
-        if is_hop(slowest):
-            ends = [one.stages[-1].end_ns for one in frames][len(frames) // 4 :]
-            apart_ms = [(after - before) / NS_PER_MS for before, after in pairwise(ends)]
-            took_ms = median_of(one[slowest] for one in every)
-            what = (
-                f"shapesnet {cell.split}, {_IN_FLIGHT} in flight: apart / slowest stage, {slowest}"
-            )
-            yield median(what, "", [one / took_ms for one in apart_ms], Bar(most=1.02))
+        ends = [one.stages[-1].end_ns for one in frames][len(frames) // 4 :]
+        apart_ms = [(after - before) / NS_PER_MS for before, after in pairwise(ends)]
+        took_ms = median_of(one[slowest] for one in every)
+        what = f"shapesnet {cell.split}, {cell.link.uplink.rate_mbit:g} Mbit/s"
+        what = f"{what}, {_IN_FLIGHT} in flight: apart / slowest stage, {slowest}"
+        bar = Bar(most=1.02 if is_hop(slowest) else 1.15)
+        yield median(what, "", [one / took_ms for one in apart_ms], bar)
+
+
+def _seldom(folder: Path) -> Iterator[Figure]:
+    """What a frame takes that meets no other, over what it takes where each is asked for alone."""
+    sweep(
+        "shapesnet",
+        split="stage2",
+        bw=_LOW_BW_MBIT,
+        load=["closed", f"fps:{_LOW_FPS}"],
+        runs=40,
+        delivery=False,
+        profile=False,
+        out=folder,
+    )
+    found: dict[str, list[float]] = {}
+    for row in read_folder(folder).rows:
+        found.setdefault(row.split, []).append(known(row.e2e_ms))
+    for split, (alone_ms, seldom_ms) in found.items():
+        what = f"shapesnet {split}: end-to-end time at {_LOW_FPS} a second / one after another"
+        yield Figure(what, seldom_ms / alone_ms, "", Bar(most=1.05))
 
 
 def _stages_ms(frame: FrameRecord, up: Shape) -> dict[str, float]:
