@@ -17,7 +17,6 @@ from splitbed.node.config import Limits
 from splitbed.node.source.inputs import Source
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
-from tests.orchestrator.commands import orchestrate
 
 VOCABULARY, WIDTH = 12, 4
 
@@ -152,12 +151,3 @@ def test_relevance_of_other_candidates_is_refused_before_the_sweep(tmp_path: Pat
     model = loaded(tmp_path, "ranking", {"tokens": [1], "relevance": [0, 1]}, pooled=True)
     with pytest.raises(UsageError, match="relevance of 2 candidates: the model scores 12"):
         check_classes(model)
-
-
-def test_textnet_is_verified_cut_and_judged_by_the_command_line(tmp_path: Path) -> None:
-    ended = orchestrate(
-        "rd", "--model", "textnet", "--split", "layer2", "--frames", "4", "--codecs",
-        "fp16,int4+zstd", "--out", str(tmp_path / "rd"),
-    )  # fmt: skip
-    assert ended.code == 0, ended.err
-    assert "1 / perplexity" in (tmp_path / "rd" / "points.csv").read_text()
