@@ -90,7 +90,9 @@ def _pipelined(folder: Path) -> Iterator[Figure]:
     )
     reading = read_folder(folder)
     for cell in reading.cells:
-        frames = sorted(reading.frames_of(cell), key=lambda one: one.frame)
+        pooled = reading.frames_of(cell)  # anchors are measured once more at the end
+        visit = [one for one in pooled if one.attempt == pooled[0].attempt]
+        frames = sorted(visit, key=lambda one: one.frame)
         every = [_stages_ms(one, cell.link.uplink) for one in frames]
         slowest = max(every[0], key=lambda name: median_of(one[name] for one in every))
         ends = [one.stages[-1].end_ns for one in frames][len(frames) // 4 :]
