@@ -45,7 +45,8 @@ class _Network(TransformerNodes):
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         super().__init__(layout.width, layout.heads, _tensor, norm_first=layout.norm_first)
-        self.constants["second"] = np.array([1])
+        first = self.constants["first"]  # in this order: the file's hash is in runs of before
+        self.constants = {"first": first, "second": np.array([1]), **self.constants}
 
     def build(self) -> None:
         frames = self._extracted()
