@@ -168,7 +168,7 @@ def _uncompressed_anchor(table: Sequence[Row]) -> list[str]:
         return []
     return [
         f"The splits' data were encoded, the {senders[0].split_name}'s input was not: clause 5 "
-        "sends it compressed, as --input-codec uint8,jpeg,avc does."
+        "sends it compressed, a picture as --input-codec uint8,jpeg,avc does, other inputs as zstd."
     ]
 
 
