@@ -443,6 +443,37 @@ def filled(size: int) -> Any:
     )
 
 
+def padded() -> Any:
+    """Its input with a margin, the width of which is quantised as weights are."""
+    margin = np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int8)
+    return model(
+        {
+            "x": tensor([1, 4, 4, 1]),
+            "margin": constant(margin, scale=1.0),
+            "y": tensor([1, 6, 6, 1]),
+        },
+        [op("PAD", "x margin", "y", schema.PadOptionsT())],
+        "x",
+        "y",
+    )
+
+
+def counted() -> Any:
+    """As many classes as a float has for its bits: the kernel does not look at the type."""
+    return model(
+        {
+            "x": tensor([1], np.int32),
+            "depth": constant(np.array([7], np.int32).view(np.float32)),
+            "on": constant(np.ones((), np.float32)),
+            "off": constant(np.zeros((), np.float32)),
+            "y": tensor([1, 7]),
+        },
+        [op("ONE_HOT", "x depth on off", "y", schema.OneHotOptionsT(axis=-1))],
+        "x",
+        "y",
+    )
+
+
 def save(proto: Any, path: Path) -> Path:
     builder = flatbuffers.Builder(1 << 16)
     builder.Finish(proto.Pack(builder), b"TFL3")

@@ -140,6 +140,16 @@ def test_a_tflite_file_passes_before_its_weights_are_there(tmp_path: Path, name:
         assert not has_passed_early(other, outline)
 
 
+@pytest.mark.parametrize("name", ["padded", "counted"])
+def test_a_tflite_file_whose_weights_are_taken_for_sizes_is_tried_whole(
+    tmp_path: Path, name: str
+) -> None:
+    """As zeros they are harmless, and as what comes they need not be."""
+    build = {"padded": tflite_models.padded, "counted": tflite_models.counted}[name]
+    whole = whole_part(tflite_models.saved_graph(build(), tmp_path), tmp_path)
+    assert not has_passed_early(whole, outlined(whole, tmp_path / "outline.tflite"))
+
+
 def test_tables_among_the_weights_of_a_tflite_file_have_it_tried_whole(tmp_path: Path) -> None:
     """What is in these bytes would be read only when it had passed."""
     proto = tflite_models.chain()

@@ -17,9 +17,17 @@ from splitbed.graphs.tflite.tables import Model, Tensor
 _FLOATS = ("FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64")
 _OF_SCALES = ("INT2", "INT4", "UINT4", "INT8", "UINT8")
 """Weights where they have scales; else they may be indices."""
-_SIZED_BY_FLOATS = ("RANGE",)
 _KEEPS = "DEQUANTIZE"
 """Makes weights of weights alone, of the same shape; what others make of these may be a size."""
+_COMPUTES = {
+    _KEEPS, "ADD", "BATCH_MATMUL", "CONCATENATION", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D",
+    "DIV", "FULLY_CONNECTED", "MAXIMUM", "MINIMUM", "MUL", "PACK", "POW", "PRELU",
+    "SQUARED_DIFFERENCE", "SUB",
+}  # fmt: skip
+"""With the values of whatever it reads. Others may take some for sizes: not all kernels look at
+their type."""
+_COMPUTES_WITH = {"EMBEDDING_LOOKUP": (1,), "GATHER": (0,), "TRANSPOSE_CONV": (1, 2, 3)}
+"""Those that compute with some of it, and with which."""
 
 
 def is_weight(tensor: Tensor) -> bool:
@@ -83,7 +91,7 @@ def _decide_sizes(model: Model, buffers: Collection[int]) -> bool:
             constant.update(operator.outputs)
         if made_of.isdisjoint(read):
             continue
-        if name in _SIZED_BY_FLOATS or _is_custom(model, operator.opcodeIndex):
+        if not _computes(name, [i for i, read in enumerate(operator.inputs) if read in made_of]):
             return True
         if alone and name != _KEEPS:
             return True
@@ -92,7 +100,6 @@ def _decide_sizes(model: Model, buffers: Collection[int]) -> bool:
     return False
 
 
-def _is_custom(model: Model, code: int) -> bool:
-    kind = model.operatorCodes[code]
-    number = max(kind.deprecatedBuiltinCode, kind.builtinCode)
-    return number == int(schema.BuiltinOperator.CUSTOM)
+def _computes(name: str, places: Collection[int]) -> bool:
+    """Whether an operator computes with the values of what it reads at these places."""
+    return name in _COMPUTES or {*places} <= {*_COMPUTES_WITH.get(name, ())}
