@@ -14,7 +14,7 @@ _NOT_CODED = "not compressed"
 _NO_ANCHOR = "anchor not evaluated"
 _NO_LINK = "no link"
 _ONE_DELIVERY = "one delivery, or none"
-_OWN_ALONE = "not of a published scenario or coder"
+_OWN_ALONE = "of a published scenario's model"
 
 
 @dataclass(frozen=True, kw_only=True)

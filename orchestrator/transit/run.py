@@ -146,7 +146,7 @@ def _over_links(
     journal: Journal[ModelRow],
     files: Mapping[str, Path],
 ) -> None:
-    """Deliver every coder over every link, but for what failed here, or is decoded here alone."""
+    """Deliver every coder over every link, but for those that failed here."""
     have = _have(asked.have, scenario.path) if asked.have else None
     with testbed(site, local.model, scenario.config.flow_links) as bed:
         crossing = Crossing(bed, scenario, journal, have)

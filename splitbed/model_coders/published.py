@@ -107,12 +107,22 @@ def loaded(name: str, what: str, needs: tuple[str, ...]) -> object:
 
 
 def carrying(model: ModelFile, bitstream: Path) -> Iterator[bytes]:
-    """What crosses, in pieces: the form of ``model``, and the ``bitstream`` that was made of it."""
+    """What crosses, in pieces: the form of ``model``, and the ``bitstream`` that was made of it.
+
+    Raises NodeError where that cannot be read.
+    """
+    try:
+        theirs = np.fromfile(bitstream, np.uint8)
+    except OSError as error:
+        raise NodeError(
+            f"cannot send the bitstream {bitstream}: {error.strerror}; have it made again, in a run"
+            " of its own"
+        ) from error
     form = Header(coder_named(DUMMY), "", model.layout).pack()
     carried: dict[str, Array] = {
         _FORM: np.frombuffer(form, np.uint8),
         _SKELETON: np.frombuffer(model.skeleton, np.uint8),
-        _BITSTREAM: np.fromfile(bitstream, np.uint8),
+        _BITSTREAM: theirs,
     }
     return encode(model_of(carried), coder_named(DUMMY))
 
@@ -123,9 +133,12 @@ class Carried:
     Every method raises NodeError for what is damaged or foreign, or of a model over ``most_bytes``.
     """
 
-    def __init__(self, name: str, file: BinaryIO, *, most_bytes: int = MOST_BYTES) -> None:
-        """The model is written to ``file``; what the class reads and writes is beside it."""
-        self._name, self._file, self._most_bytes = name, file, most_bytes
+    def __init__(
+        self, name: str, file: BinaryIO, files: Mapping[str, Path], *, most_bytes: int = MOST_BYTES
+    ) -> None:
+        """The model is written to ``file``; ``files`` are ``bit`` and ``dec``, for the class."""
+        self._name, self._file, self._files = name, file, files
+        self._most_bytes = most_bytes
         self._kind = coder_class(name)
         self._decoder = Decoder(most_bytes=most_bytes)
 
@@ -135,26 +148,22 @@ class Carried:
 
     def finish(self) -> Rebuilt:
         """What the class made of it, once all is there."""
-        bit, dec = (Path(f"{self._file.name}.{each}") for each in ("bit", "dec"))
+        names = {which: str(file) for which, file in self._files.items()}
+        model = self._model()
         try:
-            model = self._model(bit)
-            opts = Options(self._name, file_names={"bit": str(bit), "dec": str(dec)})
-            self._kind(opts).decode(model)
-        except SplitbedError:
+            self._kind(Options(self._name, file_names=names)).decode(model)
+        except (SplitbedError, MemoryError):  # who ran it says how much it may have
             raise
         except Exception as error:  # a user's class may raise anything
             told = f"{type(error).__name__}: {error}"
             raise NodeError(f"{self._name} failed to decode: {told}") from error
-        finally:
-            bit.unlink(missing_ok=True)
-            dec.unlink(missing_ok=True)
         made = model.file
         sha256 = written(made, self._file)
         self._file.flush()
         return Rebuilt(digest(made.state), sha256, made.nbytes)
 
-    def _model(self, bit: Path) -> StateModel:
-        """One of the form that is told, all zeros; theirs is in the file ``bit``."""
+    def _model(self) -> StateModel:
+        """One of the form that is told, all zeros; theirs is in the file ``bit`` then."""
         told = self._decoder.finish().state
         if told.keys() != {_FORM, _SKELETON, _BITSTREAM}:
             raise NodeError(f"the bitstream carries none of {self._name}: it is another coder's")
@@ -168,7 +177,7 @@ class Carried:
                 f"the bitstream is of a model of {layout.nbytes} bytes, and there is room for"
                 f" {self._most_bytes}; or it is damaged"
             )
-        told[_BITSTREAM].tofile(bit)
+        told[_BITSTREAM].tofile(self._files["bit"])
         infos = [place.info for place in layout.places]
         zeros = {info.name: np.zeros(info.shape, NUMPY_TYPES[info.datatype]) for info in infos}
         return StateModel(ModelFile(layout, skeleton, zeros))

@@ -74,13 +74,14 @@ class DecodingWorker:
         self.outline = update_of or self._outline
         """A model file in place of what comes, once its weights are all that is to come: these are
         zero, or, of an update, those before it."""
-        room = min(psutil.virtual_memory().available, shutil.disk_usage(path.parent).free)
+        free = psutil.virtual_memory().available
+        room = min(free, shutil.disk_usage(path.parent).free)
         most_bytes = room if most_bytes is None else min(most_bytes, room)
         if update_of is not None:
             memory_bytes += OF_BASE * update_of.stat().st_size
         files = str(self._coming), str(self._outline), _name(update_of), _name(beside)
         if kind:
-            memory_bytes = room
+            memory_bytes = free
         asked = _Asked(most_bytes, *files, kind)
         allowance = Allowance(memory_bytes, seconds, most_bytes)
         self._worker = Worker(f"{__name__}:decode", vars(asked), allowance)
@@ -113,7 +114,7 @@ class DecodingWorker:
     def close(self) -> None:
         """End it, if it has not; what came is forgotten."""
         self._worker.close()
-        for file in (self._coming, self._outline):
+        for file in (self._coming, self._outline, *_of_class(self._coming).values()):
             file.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -157,6 +158,11 @@ class _Ready:
     have: list[str]
 
 
+def _of_class(coming: Path) -> dict[str, Path]:
+    """What a class reads, and what it may write: ``bit`` and ``dec``, beside the model file."""
+    return {which: coming.with_name(f"{coming.name}.{which}") for which in ("bit", "dec")}
+
+
 def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -181,7 +187,8 @@ def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
             if base is not None:
                 rebuilding = Refining(file, base, most_bytes=most_bytes)
             elif ours.kind:
-                rebuilding = Carried(ours.kind, file, most_bytes=most_bytes)
+                files = _of_class(Path(ours.path))
+                rebuilding = Carried(ours.kind, file, files, most_bytes=most_bytes)
             else:
                 outline = Path(ours.outline)
                 rebuilding = Rebuilding(file, most_bytes=most_bytes, held=held, outline=outline)

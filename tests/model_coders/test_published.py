@@ -56,9 +56,18 @@ def test_what_is_damaged_or_of_another_coder_is_refused_and_the_model_stays(
     assert before.read_bytes() == b"the one before"
 
 
+def test_a_bitstream_that_is_gone_is_told(tmp_path: Path) -> None:
+    model, _ = coded(tmp_path)
+    with pytest.raises(NodeError, match=r"gone\.bit: No such file or directory; have it made"):
+        carrying(model, tmp_path / "gone.bit")
+
+
 def test_a_class_that_ends_its_process_or_is_not_here_is_told(tmp_path: Path) -> None:
     _, stream = coded(tmp_path)
     with pytest.raises(NodeError, match="died of the bitstream"):
         decoded(stream, tmp_path / "came.safetensors", NAME.replace("Halves", "Ends"))
+    with pytest.raises(NodeError, match=r"it needs more than \d+ bytes of memory"):
+        decoded(stream, tmp_path / "came.safetensors", NAME.replace("Halves", "Large"))
+    assert {file.name for file in tmp_path.iterdir()} == {"given.bit"}
     with pytest.raises(MachineError, match="cannot import the coder"):
         decoded(stream, tmp_path / "came.safetensors", "no_such_module:Coder")
