@@ -144,7 +144,7 @@ class Turns:
         with LinkReplay(bed.link, still, self.links) as replay:
             timeout_s = self.engine.limits.frame_s(self.cells[0])
             bed.pair.warm_link({"uplink": window_bytes(fastest)}, timeout_s)
-            with self.engine.parts.paced(self._pace):
+            with self.engine.parts.pacing.paced(self._pace):
                 self._take(REHEARSAL, self._rehearsal, _InOrder(self.cells, replay))
         del self._rehearsal.frames[::_REHEARSED]
         bare = [self._bare(cell) for cell in self.cells]
@@ -173,7 +173,7 @@ class Turns:
         turn = Turn(self.trace)
         chosen = _Chosen(policy, self, replay, seconds, math.inf if frames is None else frames)
         try:
-            with self.engine.parts.paced(self._pace), replay:
+            with self.engine.parts.pacing.paced(self._pace), replay:
                 self._take(name, turn, chosen)
                 while replay.is_out:  # what waits would be in the next policy's way
                     self.engine.bed.interruption.check()

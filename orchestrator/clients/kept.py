@@ -117,7 +117,7 @@ def kept_up(
                 record = _record(config, bed, cell, bench.set_up(cell))
                 for warning in record.conditions.warnings:
                     watcher.note(f"warning: {warning}")
-                with engine.parts.paced(cell.configuration.pace):
+                with engine.parts.pacing.each(cell.configuration):
                     yield Kept(engine, cell, record)
 
 

@@ -94,7 +94,7 @@ class CellMeasurement:
         if clocks:
             clocks.begin()
         ready = self.set_up(cell)
-        with self.parts.each_paced(asked) as slowed:
+        with self.parts.pacing.each(asked) as slowed:
             self._frames(cell, record, keep)
         if clocks:
             clocks.read()

@@ -154,7 +154,7 @@ class Engine:
                 f"no cell can be chosen by what is predicted: {error}; measure every cell, without "
                 "--budget and --until-sure"
             ) from error
-        self.parts.full_ms = taken.ue.steady_ms
+        self.parts.pacing.full_ms = taken.ue.steady_ms
         return taken
 
     def record(self, visit: Visit, attempt: str) -> CellRecord:
@@ -179,7 +179,7 @@ class Engine:
             self.folder.replace(PROFILE_FILE, taken.model_dump_json(indent=1))
             self.folder.replace(PROFILE_TABLE_FILE, taken.csv())
         profile = read_profile(self.folder)
-        self.parts.full_ms = profile.ue.steady_ms if profile else None
+        self.parts.pacing.full_ms = profile.ue.steady_ms if profile else None
 
     def _cell(self, visit: Visit, journal: Journal) -> CellRecord:
         """Measure one; what goes wrong is in the record."""

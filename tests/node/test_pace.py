@@ -46,7 +46,7 @@ def test_part_1_takes_so_many_times_as_long_in_frames(shared: tuple[Pair, SweptM
         slow: list[float] = []
         for _ in range(5):  # by turns: others use the machine, too
             own.append(stages_ms(splits)["part1"])
-            with splits.parts.paced(Pace(slowdown=3)) as slowed:
+            with splits.parts.pacing.paced(Pace(slowdown=3)) as slowed:
                 slow.append(stages_ms(splits)["part1"])
         assert slowed.asked == 3
         assert slowed.ue_cpus is None
@@ -70,7 +70,7 @@ def test_a_network_anchor_has_no_part_1_for_a_stall_to_be_booked_in(
         except MachineError as error:
             pytest.skip(str(error))
     splits = loaded(shared, 0)
-    with splits.parts.paced(pace) as slowed:
+    with splits.parts.pacing.paced(pace) as slowed:
         frames = [stages_ms(splits) for _ in range(4)]
     assert slowed.ue_slowdown is None
     assert {frame["part1"] for frame in frames} == {0.0}
@@ -82,7 +82,10 @@ def test_a_failure_on_a_slowed_ue_is_told_as_what_it_is_before_anything_is_asked
 ) -> None:
     splits = loaded(shared, 0)
     ue = psutil.Process(shared[0].ue.pid)
-    with pytest.raises(NodeError, match="the cloud is gone"), splits.parts.paced(Pace(slowdown=2)):
+    with (
+        pytest.raises(NodeError, match="the cloud is gone"),
+        splits.parts.pacing.paced(Pace(slowdown=2)),
+    ):
         ue.suspend()  # so that an answer to anything would be waited for
         raise NodeError("the cloud is gone")
     ue.resume()

@@ -1,23 +1,22 @@
 """What is loaded on the pair: each part on the node that runs it, as the flow says.
 
-Beside them what the nodes are assigned to do with frames, and the pace of the UE.
+Beside them what the nodes are assigned to do with frames.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from netem.spec import LinkSpec
 from orchestrator.ask.configuration import Configuration, Loading
 from orchestrator.ask.crowd import crowds
-from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.loading.at_once import at_once
 from orchestrator.testbed.loading.loader import Loader, Placed
+from orchestrator.testbed.loading.pacing import Pacing
 from orchestrator.testbed.model import Known, SweptModel
 from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import UsageError
@@ -39,20 +38,6 @@ class LoadedParts:
     load_ms: float
     coded_bytes: int | None = None
     """Of those that were delivered encoded; None without a coder."""
-
-
-@dataclass(frozen=True)
-class Slowed:
-    """What slows the UE, a quota of CPUs or stages stretched so many times, and what came of it.
-
-    ``ue_slowdown`` is how many times slower part 1 was, where there is one, ``asked`` how many it
-    should be; None for a quota.
-    """
-
-    ue_cpus: float | None = None
-    stretch: float | None = None
-    ue_slowdown: float | None = None
-    asked: float | None = None
 
 
 @dataclass
@@ -81,8 +66,8 @@ class Parts:
 
     A cut stays open while there is room, and the one used longest ago makes room for another.
     Coming back to one that is open costs a run of its parts.
-    ``known`` is what codecs are told of calibration frames, ``full_ms`` what the UE takes for the
-    whole model. Every method raises NodeError.
+    ``known`` is what codecs are told of calibration frames, ``pacing`` how fast UEs run what is
+    loaded. Every method raises NodeError.
     """
 
     def __init__(self, pair: Pair, model: SweptModel, config: SweepConfig) -> None:
@@ -93,7 +78,7 @@ class Parts:
         self._loader = Loader(pair, model, {name: threads[kind_of(name)] for name in pair.nodes})
         self._loader.coder = config.part_coder
         self.known = Known()
-        self.full_ms: float | None = None
+        self.pacing = Pacing(pair, model)
         self.batch_off: float | None = None
         """How far parts that run frames together are off from each alone, as assigned last."""
         self._held: dict[Loading, _Cut] = {}
@@ -103,8 +88,6 @@ class Parts:
         """The number of each configuration's assignment, by its key."""
         self._numbers = 0
         self._delivered_ms: dict[tuple[Loading, tuple[LinkSpec, ...]], float] = {}
-        self._slowed: dict[tuple[Loading | None, Pace], Slowed] = {}
-        """By the cut; those of all that are held for frames by turns have one, None."""
 
     @property
     def room(self) -> int:
@@ -119,7 +102,7 @@ class Parts:
     def forget(self) -> None:
         """Nothing is held any more: the nodes were restarted."""
         self._held.clear()
-        self._slowed.clear()
+        self.pacing.forget()
         self._cuts = None
 
     @property
@@ -244,54 +227,6 @@ class Parts:
     def assignment(self, asked: Configuration) -> int:
         """The number of what nodes do with its frames, those of one UE: of the first way."""
         return self._assigned[asked.key]
-
-    @contextmanager
-    def each_paced(self, asked: Configuration) -> Iterator[Slowed]:
-        """Slow each UE as it is to be; otherwise as :meth:`paced`, which tells of the first."""
-        ues: dict[Pace, list[str]] = {}
-        for one in asked.each:
-            ues.setdefault(one.pace, []).append(one.ue)
-        with ExitStack() as stack:
-            told = [
-                stack.enter_context(self.paced(pace, of if asked.ues else ()))
-                for pace, of in ues.items()
-            ]
-            yield told[0]
-
-    @contextmanager
-    def paced(self, pace: Pace, ues: Sequence[str] = ()) -> Iterator[Slowed]:
-        """Slow the UE for what happens inside; gives what that was measured to do to part 1.
-
-        Of several, these `ues`, as what was measured on the first.
-
-        Where that fails it stays slow: its nodes are brought up again, or the run ends, and to ask
-        one first that may be what failed would take minutes.
-
-        Raises UsageError for a device that the UE cannot stand in for.
-        """
-        if not pace.limits:
-            yield Slowed()
-            return
-        of = self._cuts, pace
-        if slowed := self._slowed.get(of):
-            # the same for every codec and link, or their rows could not be compared
-            again = nodes_pb2.LimitRequest(cpus=slowed.ue_cpus or 0, slowdown=slowed.stretch or 0)
-            self._pair.limit_ue(again, pace.most, ues)
-        else:
-            self._slowed[of] = self._measured(pace, ues)
-        yield self._slowed[of]
-        self._pair.limit_ue(nodes_pb2.LimitRequest(slowdown=1), 1, ues)
-
-    def _measured(self, pace: Pace, ues: Sequence[str]) -> Slowed:
-        request = pace.request(self._model.facts.macs or 0, self.full_ms)
-        request.measure = True
-        limited = self._pair.limit_ue(request, max(pace.most, request.slowdown), ues)
-        return Slowed(
-            ue_cpus=limited.cpus if limited.HasField("cpus") else None,
-            stretch=limited.stretch if limited.HasField("stretch") else None,
-            ue_slowdown=limited.limited_ms / limited.full_ms if limited.full_ms else None,
-            asked=request.slowdown or None,
-        )
 
 
 def _parts(asked: Configuration) -> dict[Placed, int]:
