@@ -163,16 +163,15 @@ class Reader:
             )
 
 
-class Decoder:
+class Tensors:
     """Takes a bitstream in pieces cut anywhere, and gives each tensor when it is whole.
 
-    Raises as :class:`Reader` does.
+    It keeps none.  Raises as :class:`Reader` does.
     """
 
     def __init__(self, *, most_bytes: int = MOST_BYTES, base: str = "") -> None:
+        self.skeleton = b""
         self._reader = Reader(most_bytes=most_bytes, base=base)
-        self._skeleton = b""
-        self._state: dict[str, Array] = {}
         self._now: Array | None = None
         self._filled = 0
 
@@ -186,9 +185,11 @@ class Decoder:
         """The name of the state that came."""
         return self._reader.digest
 
-    def feed(self, chunk: bytes) -> list[tuple[str, Array]]:
-        """The tensors that ``chunk`` made whole, by name, in the order of the header."""
-        whole = []
+    def feed(self, chunk: bytes) -> Iterator[tuple[str, Array]]:
+        """The tensors that ``chunk`` makes whole, by name, in the order of the header.
+
+        It is to be iterated to its end.
+        """
         for part in self._reader.feed(chunk):
             assert self.header is not None
             info = self.header.tensors[part.tensor] if part.tensor >= 0 else self.header.skeleton
@@ -199,22 +200,48 @@ class Decoder:
                 continue
             self._now = None
             if part.tensor < 0:
-                self._skeleton = array.tobytes()
+                self.skeleton = array.tobytes()
             else:
-                self._state[info.name] = array
-                whole.append((info.name, array))
-        return whole
+                yield info.name, array
 
-    def finish(self) -> ModelFile:
-        """The model; NodeError unless the bitstream was whole."""
+    def finish(self) -> None:
+        """NodeError unless the bitstream was whole."""
         self._reader.finish()
-        assert self.header is not None
-        return ModelFile(self.header.layout, self._skeleton, self._state)
 
     def _filling(self, info: TensorInfo) -> Array:
         if self._now is None:
             self._now, self._filled = np.empty(info.shape, NUMPY_TYPES[info.datatype]), 0
         return self._now
+
+
+class Decoder:
+    """As :class:`Tensors`, and has the model in the end."""
+
+    def __init__(self, *, most_bytes: int = MOST_BYTES, base: str = "") -> None:
+        self._tensors = Tensors(most_bytes=most_bytes, base=base)
+        self._state: dict[str, Array] = {}
+
+    @property
+    def header(self) -> Header | None:
+        """What the stream says of itself; None until that is here."""
+        return self._tensors.header
+
+    @property
+    def digest(self) -> str:
+        """The name of the state that came."""
+        return self._tensors.digest
+
+    def feed(self, chunk: bytes) -> list[tuple[str, Array]]:
+        """The tensors that ``chunk`` made whole, by name, in the order of the header."""
+        whole = [*self._tensors.feed(chunk)]
+        self._state.update(whole)
+        return whole
+
+    def finish(self) -> ModelFile:
+        """The model; NodeError unless the bitstream was whole."""
+        self._tensors.finish()
+        assert self.header is not None
+        return ModelFile(self.header.layout, self._tensors.skeleton, self._state)
 
 
 def _last(tensor: int, info: TensorInfo) -> Part:

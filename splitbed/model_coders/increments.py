@@ -7,7 +7,9 @@ as 4, 6, 8, 16 (:mod:`splitbed.model_coders.updates.bits`), or of NNC's quantise
 some of them.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from itertools import pairwise
 from typing import BinaryIO, Protocol
 
@@ -15,7 +17,8 @@ import numpy as np
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named
-from splitbed.model_coders.decoder import MOST_BYTES, Decoder
+from splitbed.model_coders.blocks import blocks_of
+from splitbed.model_coders.decoder import MOST_BYTES, Tensors
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import STEPS
 from splitbed.model_coders.nnc import FEW_QP
@@ -25,7 +28,9 @@ from splitbed.model_coders.updates import nnc as of_nnc
 from splitbed.model_coders.updates.update import Update, mask
 from splitbed.model_coders.updates.update import written as update_written
 from splitbed.model_data import ModelFile, digest, model_of
-from splitbed.model_data.file import Array, written
+from splitbed.model_data.digest import of_tensors, raw, tensor_hash
+from splitbed.model_data.file import Array, Layout, Place, info_of, taken_apart, written
+from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 STEP, RESULT = "splitbed.increment", "splitbed.result"
 """Tensors of an update: the first step of all, that of its base, its own; its result's digest."""
@@ -53,8 +58,13 @@ class Rounding(Protocol):
     def refinement(self, array: Array, update: Update) -> tuple[Array, Array, Array]:
         """A weight before and after an update, and what it lacks before. Raises as ``at``."""
 
-    def refined(self, name: str, array: Array, lacking: Array, update: Update) -> Array:
-        """It after the update, of the one before; NodeError where what it lacks does not fit."""
+    def refined(
+        self, info: TensorInfo, before: Iterable[Array], lacking: Array, update: Update
+    ) -> Iterator[Array]:
+        """Its blocks after the update, of those before; each is asked for when it is needed.
+
+        Raises NodeError where what it lacks does not fit.
+        """
 
 
 def update_named(text: str) -> Update | None:
@@ -83,7 +93,7 @@ def steps(numbers: Sequence[int], groups: Sequence[Sequence[int]] = ()) -> list[
 def weights_of(model: ModelFile, first: int) -> list[str]:
     """The weights that updates refine, in the order of their places; ``first`` step of all."""
     levels = _rounding(first)
-    return [name for name, array in model.state.items() if _refined(array, levels)]
+    return [name for name, array in model.state.items() if _refined(info_of(name, array), levels)]
 
 
 def alone(numbers: Sequence[int], place: int) -> str:
@@ -97,7 +107,7 @@ def at(model: ModelFile, number: int, first: int) -> ModelFile:
     return model.replaced(
         {
             name: levels.at(array, first, number)
-            if _refined(array, levels)
+            if _refined(info_of(name, array), levels)
             else levels.kept(name, array)
             for name, array in model.state.items()
         }
@@ -118,7 +128,7 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     """
     levels = _rounding(update.first)
     base = {
-        name: array if _refined(array, levels) else levels.kept(name, array)
+        name: array if _refined(info_of(name, array), levels) else levels.kept(name, array)
         for name, array in model.state.items()
     }
     result, lacks = dict(base), dict[str, Array]()
@@ -136,74 +146,88 @@ def encode_update(model: ModelFile, update: Update) -> Iterator[bytes]:
     yield from encode(model_of(told | lacks), UPDATE_CODER, base=digest(base))
 
 
-class Updating:
-    """Takes the bitstream of an update in pieces cut anywhere, and refines ``base`` as it comes.
+class Refining:
+    """As :class:`splitbed.model_coders.rebuilding.Rebuilding`, of an update.
 
-    Every method raises NodeError where it is damaged, foreign, or an update of another model.
+    ``file`` has the model before it, to be read and written, and ``layout`` where its tensors are.
+    A block of a weight is read, refined and written back: what of it is in memory is a block, and
+    all that the weight lacks.
+
+    Every method raises NodeError where the update is damaged, foreign, or of another model; what
+    is in ``file`` then is no model.
     """
 
-    def __init__(self, base: ModelFile, *, most_bytes: int = MOST_BYTES) -> None:
-        self._base, self._state = base, dict(base.state)
-        self._decoder = Decoder(most_bytes=most_bytes, base=digest(base.state))
+    def __init__(self, file: BinaryIO, layout: Layout, *, most_bytes: int = MOST_BYTES) -> None:
+        self._file, self._layout = file, layout
+        self._places = {place.info.name: place for place in layout.places}
+        self._hashes = {
+            name: _hashed(place.info, self._blocks(place)) for name, place in self._places.items()
+        }
+        self._tensors = Tensors(most_bytes=most_bytes, base=self._digest)
         self._step: Update | None = None
         self._result = ""
 
-    @property
-    def digest(self) -> str:
-        """Of the finer state, as the update says."""
-        return self._result
-
     def feed(self, data: bytes) -> None:
         """Refine each weight of which ``data`` is the end."""
-        for name, array in self._decoder.feed(data):
+        for name, array in self._tensors.feed(data):
             if name == STEP:
                 self._step = _step(array)
             elif name == RESULT:
                 self._result = array.tobytes().hex()
             else:
                 self._refine(name, array)
+            del array  # or it stays until the next is whole
 
-    def finish(self) -> ModelFile:
-        """The finer model; it was whole, and is the one that the update was made for."""
-        self._decoder.finish()
-        if self._step is None or digest(self._state) != self._result:
+    def finish(self) -> Rebuilt:
+        """What was written; it was whole, and is the model that the update was made for."""
+        self._tensors.finish()
+        if self._step is None or self._digest != self._result:
             raise NodeError("the update does not make the model that it was made for (sha256)")
-        return self._base.replaced(self._state)
+        self._file.flush()
+        self._file.seek(0)
+        sha256 = hashlib.file_digest(self._file, "sha256")  # type: ignore[arg-type]
+        return Rebuilt(self._result, sha256.hexdigest(), self._layout.nbytes)
+
+    @property
+    def _digest(self) -> str:
+        return of_tensors(self._hashes.items())
 
     def _refine(self, name: str, lacking: Array) -> None:
         if (step := self._step) is None:
             raise NodeError("the bitstream is no update of a model: it does not say of which bits")
-        array = self._state.get(name)
+        place = self._places.get(name)
         levels = _rounding(step.first)
-        if array is None or not _refined(array, levels):
+        if place is None or not _refined(place.info, levels):
             raise NodeError(f"the update refines {name}, and no such weight is here")
-        self._state[name] = levels.refined(name, array, lacking, step)
+        after = levels.refined(place.info, self._blocks(place), lacking, step)
+        self._hashes[name] = _hashed(place.info, self._written(place, after))
 
+    def _blocks(self, place: Place) -> Iterator[Array]:
+        """A tensor as it is in the file."""
+        dtype = np.dtype(NUMPY_TYPES[place.info.datatype])
+        for block in blocks_of(place.info):
+            self._file.seek(place.offset + block.first * dtype.itemsize)
+            data = self._file.read((block.end - block.first) * dtype.itemsize)
+            yield np.frombuffer(data, dtype).reshape(block.info.shape)
 
-class Refining:
-    """As :class:`splitbed.model_coders.rebuilding.Rebuilding`, of an update of ``base``."""
-
-    def __init__(self, file: BinaryIO, base: ModelFile, *, most_bytes: int = MOST_BYTES) -> None:
-        self._file, self._updating = file, Updating(base, most_bytes=most_bytes)
-
-    def feed(self, data: bytes) -> None:
-        """Refine what is known with ``data``."""
-        self._updating.feed(data)
-
-    def finish(self) -> Rebuilt:
-        """What was written; NodeError unless the update was whole and right."""
-        model = self._updating.finish()
-        sha256 = written(model, self._file)
-        self._file.flush()
-        return Rebuilt(self._updating.digest, sha256, model.nbytes)
+    def _written(self, place: Place, blocks: Iterable[Array]) -> Iterator[Array]:
+        """The blocks, each of which is in the file then."""
+        offset = place.offset
+        for block in blocks:
+            self._file.seek(offset)
+            offset += self._file.write(raw(block))
+            yield block
 
 
 def decode_update(pieces: Iterable[bytes], base: ModelFile) -> ModelFile:
-    """The finer model that a bitstream makes of ``base``; raises as :class:`Updating`."""
-    updating = Updating(base)
+    """The finer model that a bitstream makes of ``base``; raises as :class:`Refining`."""
+    file = BytesIO()
+    written(base, file)
+    refining = Refining(file, base.layout)
     for piece in pieces:
-        updating.feed(piece)
-    return updating.finish()
+        refining.feed(piece)
+    refining.finish()
+    return taken_apart(base.form, np.frombuffer(file.getvalue(), np.uint8), base.layout.places)
 
 
 def check(numbers: Sequence[int]) -> None:
@@ -235,6 +259,13 @@ def _rounding(number: int) -> Rounding:
     return of_nnc if number <= 0 else of_bits
 
 
-def _refined(array: Array, levels: Rounding) -> bool:
+def _refined(info: TensorInfo, levels: Rounding) -> bool:
     """Whether a tensor is a weight: biases and norms, which are few, are sent whole at once."""
-    return array.ndim > 1 and array.dtype in levels.WEIGHTS
+    return len(info.shape) > 1 and np.dtype(NUMPY_TYPES[info.datatype]) in levels.WEIGHTS
+
+
+def _hashed(info: TensorInfo, blocks: Iterable[Array]) -> bytes:
+    found = tensor_hash(info)
+    for block in blocks:
+        found.update(raw(block))
+    return found.digest()

@@ -173,15 +173,15 @@ def decode(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     from splitbed.model_coders.increments import Refining
     from splitbed.model_coders.published import Carried
     from splitbed.model_coders.rebuilding import Rebuilding
-    from splitbed.model_data import read_model
+    from splitbed.model_data import copied, read_model
     from splitbed.model_data.digest import by_hash
 
     ours = msgspec.convert(asked, _Asked)
     coder_named("int8+zstd")  # what is imported when it is needed is needed soon
     held = by_hash(read_model(Path(ours.beside)).state) if ours.beside else {}
-    base = read_model(Path(ours.update_of)) if ours.update_of else None
+    base = copied(Path(ours.update_of), Path(ours.path)) if ours.update_of else None
     try:
-        with Path(ours.path).open("wb") as file:
+        with Path(ours.path).open("wb" if base is None else "r+b") as file:
             most_bytes = ours.most_bytes
             rebuilding: Refining | Carried | Rebuilding
             if base is not None:

@@ -13,7 +13,8 @@ from onnx import TensorProto
 
 from splitbed.errors import UsageError
 from splitbed.graphs.onnx import weights
-from splitbed.graphs.onnx.graph import parse
+from splitbed.graphs.onnx.graph import parse, parse_outline
+from splitbed.graphs.onnx.outline import raw_data
 from splitbed.model_data.file import Array, Layout, ModelFile, Place
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo
 
@@ -33,6 +34,31 @@ def read(path: Path) -> ModelFile:
     return of_model(parse(path), path)
 
 
+def layout(path: Path) -> Layout | None:
+    """Where weights are in the file ``path``, all of them raw; None where some are not.
+
+    Raises UsageError as :func:`read`, for what is not in the weights themselves.
+    """
+    model = parse_outline(path)
+    weights.refuse_external(model)
+    places = list[Place]()
+    try:
+        for tensor, found in zip(model.graph.initializer, raw_data(path), strict=True):
+            if _stays(tensor):
+                continue
+            ((begin, end),) = found
+            places.append(Place(_info(tensor, end - begin), begin))
+            if tensor.data_location == TensorProto.EXTERNAL or places[-1].end != end:
+                return None
+        places.sort(key=lambda place: place.offset)
+        rest = path.stat().st_size - sum(place.info.nbytes for place in places)
+        there = Layout(FORM, rest, tuple(places))
+        there.check()
+    except (KeyError, ValueError):  # read() has words for it, or brings it into order
+        return None
+    return there
+
+
 def of_model(model: onnx.ModelProto, path: Path) -> ModelFile:
     """A model that was read from ``path``, and loses its initialisers by this."""
     weights.refuse_external(model)
@@ -40,8 +66,7 @@ def of_model(model: onnx.ModelProto, path: Path) -> ModelFile:
     state: dict[str, Array] = {}
     infos: list[TensorInfo] = []
     for tensor in model.graph.initializer:
-        external = tensor.data_location == TensorProto.EXTERNAL
-        if (tensor.data_type in _STAY or not tensor.dims or 0 in tensor.dims) and not external:
+        if _stays(tensor):
             stay.append(tensor)
             continue
         data = np.frombuffer(weights.content(tensor, path.parent), np.uint8)
@@ -63,6 +88,13 @@ def of_model(model: onnx.ModelProto, path: Path) -> ModelFile:
     except ValueError as error:
         raise UsageError(f"cannot take {path} apart: {error}") from error
     return ModelFile(layout, b"".join([graph, *heads]), state)
+
+
+def _stays(tensor: TensorProto) -> bool:
+    """Whether it is no weight, and stays in the graph."""
+    external = tensor.data_location == TensorProto.EXTERNAL
+    small = not tensor.dims or 0 in tensor.dims
+    return (tensor.data_type in _STAY or small) and not external
 
 
 def _info(tensor: TensorProto, nbytes: int) -> TensorInfo:

@@ -7,7 +7,7 @@ import numpy as np
 import safetensors.numpy
 
 from splitbed.errors import UsageError
-from splitbed.model_data.file import Array, ModelFile, Place, State, info_of, taken_apart
+from splitbed.model_data.file import Array, Layout, ModelFile, Place, State, info_of, taken_apart
 from splitbed.tensors import TensorInfo
 
 FORM = "safetensors"
@@ -35,6 +35,11 @@ def read(path: Path) -> ModelFile:
         return _parsed(np.memmap(path, np.uint8, "r"))
     except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"cannot read {path} as .safetensors: {error}") from error
+
+
+def layout(path: Path) -> Layout:
+    """Where tensors are in the file ``path``; raises as :func:`read`."""
+    return read(path).layout
 
 
 def _parsed(data: Array) -> ModelFile:

@@ -9,7 +9,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.tflite.file import WIRE_TYPES, parse, type_name
 from splitbed.graphs.tflite.outline import is_weight
 from splitbed.graphs.tflite.tables import Tensor
-from splitbed.model_data.file import ModelFile, Place, taken_apart
+from splitbed.model_data.file import Layout, ModelFile, Place, taken_apart
 from splitbed.tensors import TensorInfo
 
 FORM = "tflite"
@@ -33,6 +33,11 @@ def read(path: Path) -> ModelFile:
         return taken_apart(FORM, data, list(places.values()))
     except ValueError as error:
         raise UsageError(f"cannot take {path} apart: {error}") from error
+
+
+def layout(path: Path) -> Layout:
+    """Where weights are in the file ``path``; raises as :func:`read`."""
+    return read(path).layout
 
 
 def _place(tensor: Tensor, offset: int, nbytes: int) -> Place:

@@ -10,9 +10,10 @@ import numpy as np
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import Decoder, Reader
 from splitbed.model_coders.encoder import encode
+from splitbed.model_coders.increments import at, encoded
 from splitbed.model_coders.integers import Levels, quantised
 from splitbed.model_coders.worker import DecodingWorker
-from splitbed.model_data import ModelFile, read_model
+from splitbed.model_data import ModelFile, read_model, write_model
 from splitbed.model_data.file import Array
 from splitbed.zoo import Variant, anchor_model
 from tests.bench.figure import Bar, Figure, median
@@ -48,6 +49,14 @@ def figures(folder: Path) -> Iterator[Figure]:
         peak = worker.finish().peak_bytes
     yield Figure(
         "int8+zstd: the worker's memory / the model", peak / model.nbytes, bar=Bar(most=1.3)
+    )
+    write_model(at(model, 8, 8), file)
+    with DecodingWorker(folder / "fine.onnx", update_of=file) as worker:
+        for chunk in encoded(model, "update:8:16"):
+            worker.feed(chunk)
+        peak = worker.finish().peak_bytes
+    yield Figure(
+        "update:8:16: the worker's memory / the model", peak / model.nbytes, bar=Bar(most=1.3)
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named, increments
+from splitbed.model_coders.blocks import blocks_of
 from splitbed.model_coders.decoder import Decoder
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import quantised
@@ -58,6 +59,22 @@ def test_updates_rebuild_the_fine_model_as_it_is_when_sent_at_once(
         held = increments.decode_update([updated(whole, name)], held)
         assert digest(held.state) == digest(sent(whole, increments.alone(bits, place)).state)
         assert digest(held.state) == digest(increments.at(whole, bits[place], bits[0]).state)
+
+
+@pytest.mark.parametrize("steps", [(4, 6, 8, 16), (4, 16), (-20, -38)])
+def test_a_weight_of_several_blocks_is_rebuilt_whatever_bits_a_block_ends_with(
+    steps: tuple[int, ...],
+) -> None:
+    if steps[0] < 0:
+        pytest.importorskip("nncodec", reason="nncodec is not installed: make nnc")
+    rng = np.random.default_rng(3)
+    whole = model_of({"large.weight": rng.standard_normal((89, 3001), np.float32)})
+    assert [block.first * 2 % 8 for block in blocks_of(whole.layout.places[0].info)] == [0, 6]
+    first, *names = increments.steps(steps)
+    held = sent(whole, first)
+    for name in names:
+        held = increments.decode_update([updated(whole, name)], held)
+    assert digest(held.state) == digest(sent(whole, increments.alone(steps, -1)).state)
 
 
 @pytest.mark.parametrize(("low", "high"), [(8, 16), (4, 16)])

@@ -6,11 +6,13 @@ import signal
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from splitbed import model_data
 from splitbed.errors import MachineError, NodeError
-from splitbed.model_coders.increments import alone, encoded, steps
+from splitbed.model_coders.increments import alone, at, encoded, steps
 from splitbed.model_coders.worker import Decoded, DecodingWorker, decode
 from splitbed.model_data import digest, model_of, read_model, write_model
 from splitbed.workers.fork_server import ending_fork_server
@@ -76,6 +78,22 @@ def test_an_update_may_take_what_its_base_needs(tmp_path: Path) -> None:
     assert done.sha256 == write_model(at_once, tmp_path / "at_once.safetensors")
 
 
+def test_an_update_is_decoded_in_less_memory_than_its_model_is_large(tmp_path: Path) -> None:
+    with ending_fork_server():
+        pass  # what another had imported would count
+    weight = weights(1024, 1024)
+    names = [f"weight{place}" for place in range(11)]
+    graph = onnx.helper.make_graph([], "weights", [], [])
+    graph.initializer.extend(numpy_helper.from_array(weight, name) for name in names)
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "model.onnx")
+    model = read_model(tmp_path / "model.onnx")
+    base, path = tmp_path / "base.onnx", tmp_path / "fine.onnx"
+    write_model(at(model, 8, 8), base)
+    done = through_worker(b"".join(encoded(model, "update:8:16")), path, update_of=base)
+    assert done.sha256 == write_model(at(model, 16, 8), tmp_path / "at_once.onnx")
+    assert done.peak_bytes < 1.3 * done.file_bytes
+
+
 def test_a_base_that_cannot_be_read_is_told_before_anything_comes(tmp_path: Path) -> None:
     (base := tmp_path / "base.safetensors").write_bytes(b"no model")
     with (
@@ -93,9 +111,9 @@ def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(
         raise OSError(errno.EIO, "Input/output error", str(path))
 
     monkeypatch.setattr(model_data, "read_model", broken)
-    paths = {name: str(tmp_path / name) for name in ("path", "outline", "update_of")}
-    with pytest.raises(OSError, match="update_of"):
-        decode({"most_bytes": 1, "beside": None, **paths}, BufferedReader(BytesIO()), print)
+    paths = {name: str(tmp_path / name) for name in ("path", "outline", "beside")}
+    with pytest.raises(OSError, match="beside"):
+        decode({"most_bytes": 1, "update_of": None, **paths}, BufferedReader(BytesIO()), print)
 
 
 def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,26 @@
 """Model files, taken apart into named tensors and put together again."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 
 from splitbed.errors import MachineError, UsageError
 from splitbed.graphs.formats import load_graph
-from splitbed.model_data import ModelFile, digest, model_of, read_model, write_model, write_state
+from splitbed.model_data import (
+    ModelFile,
+    copied,
+    digest,
+    model_of,
+    read_model,
+    write_model,
+    write_state,
+)
 from tests.graphs import models, tflite_models
 
 STATE: dict[str, np.ndarray] = {
@@ -98,6 +108,61 @@ def test_other_values_make_a_tflite_model_that_computes_with_them(tmp_path: Path
     feeds = models.sample(graph.inputs)
     assert any(array.any() for array in tflite_models.run_file(path, graph, feeds).values())
     assert not any(array.any() for array in tflite_models.run_file(zeros, graph, feeds).values())
+
+
+def listed(path: Path) -> Path:
+    """An ONNX file whose weights are lists of numbers."""
+    model = onnx.load(models.save(models.chain(), path))
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32:
+            tensor.ClearField("raw_data")
+            tensor.float_data.extend(values.reshape(-1).tolist())
+    onnx.save(model, path)
+    return path
+
+
+def beside(path: Path) -> Path:
+    """One whose weights are in a file of their own."""
+    model = onnx.load(models.save(models.chain(), path))
+    onnx.save_model(model, path, save_as_external_data=True, size_threshold=0)
+    return path
+
+
+def state_file(path: Path) -> Path:
+    """A state that is no model file."""
+    write_state(STATE, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "is_same"),
+    [
+        ("raw.onnx", lambda path: models.save(models.chain(), path), True),
+        ("listed.onnx", listed, False),
+        ("beside.onnx", beside, False),
+        ("chain.tflite", lambda path: tflite_models.save(tflite_models.chain(), path), True),
+        ("state.safetensors", state_file, True),
+        ("state.npz", state_file, False),
+    ],
+)
+def test_a_copy_has_its_tensors_where_it_says(
+    name: str, make: Callable[[Path], Path], is_same: bool, tmp_path: Path
+) -> None:
+    path, to = make(tmp_path / name), tmp_path / "copy"
+    layout, data = copied(path, to), (tmp_path / "copy").read_bytes()
+    state = read_model(path).state
+    assert {place.info.name for place in layout.places} == state.keys()
+    for place in layout.places:
+        assert data[place.offset : place.end] == state[place.info.name].tobytes()
+    assert layout.nbytes == len(data)
+    assert (sha256(to) == sha256(path)) is is_same
+
+
+def test_a_copy_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    path = rebuilt(model_of(STATE), tmp_path / "model.safetensors")
+    with pytest.raises(MachineError, match=r"cannot copy .*model\.safetensors"):
+        copied(path, tmp_path / "nowhere" / "copy")
 
 
 def test_a_state_that_does_not_fit_is_refused_by_name() -> None:

@@ -8,14 +8,17 @@ level of the fewest bits.  So each step is a model like any other, which a coder
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
 
 from splitbed.errors import NodeError
+from splitbed.model_coders.blocks import Block, blocks_of
 from splitbed.model_coders.integers import STEPS, dequantised, quantised
 from splitbed.model_coders.updates.update import Update
 from splitbed.model_data.file import Array
+from splitbed.tensors import TensorInfo
 
 WEIGHTS = (np.float32,)
 """Levels of 16 bits do not fit into fewer."""
@@ -46,13 +49,23 @@ def refinement(array: Array, update: Update) -> tuple[Array, Array, Array]:
     return dequantised(*coarse), dequantised(*fine), packed
 
 
-def refined(name: str, array: Array, lacking: Array, update: Update) -> Array:
-    """A weight after the update, of the one before; NodeError where what it lacks does not fit."""
-    coarse, scales = quantised(array, update.low, update.first)
-    left = update.high - update.low
-    lacks = _unpacked(name, lacking, array.shape, left)
-    fine = (coarse.astype(np.int32) << left) + lacks + _least(update)
-    return dequantised(fine.astype(np.int16), scales / np.float32(2**left))
+def refined(
+    info: TensorInfo, before: Iterable[Array], lacking: Array, update: Update
+) -> Iterator[Array]:
+    """Blocks of a weight after the update; NodeError where what it lacks does not fit."""
+    left, size = update.high - update.low, math.prod(info.shape)
+    if lacking.dtype != np.uint8 or lacking.shape != (_packed_bytes(size, left),):
+        raise NodeError(
+            f"the update of {info.name} {list(info.shape)} has {lacking.nbytes} bytes: it is"
+            " damaged"
+        )
+    for block, array in zip(blocks_of(info), before, strict=True):
+        coarse, scales = quantised(array, update.low, update.first)
+        fine = coarse.astype(np.int16)
+        fine <<= left
+        fine += _unpacked(lacking, size, left, block).reshape(array.shape)
+        fine += np.int16(_least(update))
+        yield dequantised(fine, scales / np.float32(2**left))
 
 
 def _least(update: Update) -> int:
@@ -74,15 +87,17 @@ def _packed(lacking: Array, left: int) -> Array:
     return np.concatenate([low, np.packbits(rest & 1)])
 
 
-def _unpacked(name: str, packed: Array, shape: tuple[int, ...], left: int) -> Array:
-    """The numbers again, of ``shape``; NodeError where they are not as many."""
-    size, whole, rest = math.prod(shape), left // 8, left % 8
-    if packed.dtype != np.uint8 or packed.shape != (whole * size + -(-size * rest // 8),):
-        raise NodeError(
-            f"the update of {name} {list(shape)} has {packed.nbytes} bytes: it is damaged"
-        )
-    low = packed[:size].astype(np.int32) if whole else np.zeros(size, np.int32)
-    bits = np.unpackbits(packed[whole * size :], count=size * rest).reshape(size, rest)
+def _packed_bytes(size: int, left: int) -> int:
+    return left // 8 * size + -(-size * (left % 8) // 8)
+
+
+def _unpacked(packed: Array, size: int, left: int, block: Block) -> Array:
+    """The numbers of a block again, of all ``size`` of a weight."""
+    whole, rest, count = left // 8, left % 8, block.end - block.first
+    low = packed[block.first : block.end].astype(np.int16) if whole else np.zeros(count, np.int16)
+    begin, end = block.first * rest, block.end * rest
+    above = packed[whole * size :][begin // 8 : -(-end // 8)]
+    bits = np.unpackbits(above)[begin % 8 :][: end - begin].reshape(count, rest)
     for place in range(rest):
-        low |= bits[:, place].astype(np.int32) << (8 * whole + place)
-    return low.reshape(shape)
+        low |= bits[:, place].astype(np.int16) << (8 * whole + place)
+    return low

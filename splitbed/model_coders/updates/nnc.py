@@ -7,7 +7,7 @@ What is likely of an update follows from the large levels, which both ends have:
 context.  Levels are found again in the values, which are multiples of a step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from splitbed.model_coders.blocks import blocks_of
 from splitbed.model_coders.nnc import FEW_QP, DeepCabac, Indices, library, step
 from splitbed.model_coders.updates.update import Update
 from splitbed.model_data.file import Array, info_of
+from splitbed.tensors import TensorInfo
 
 WEIGHTS = (np.float32, np.float16)
 """Of the latter, levels are refused that do not fit."""
@@ -68,22 +69,25 @@ def refinement(array: Array, update: Update) -> tuple[Array, Array, Array]:
     return _whole(before, array), _whole(after, array), packed
 
 
-def refined(name: str, array: Array, lacking: Array, update: Update) -> Array:
-    """A weight after the update, of the one before; NodeError where what it lacks does not fit."""
+def refined(
+    info: TensorInfo, before: Iterable[Array], lacking: Array, update: Update
+) -> Iterator[Array]:
+    """Blocks of a weight after the update; NodeError where what it lacks does not fit."""
+    name = info.name
     if lacking.dtype != np.uint8:
         raise NodeError(f"the update of {name} is damaged")
-    data, after = lacking.reshape(-1), list[Array]()
-    for coding, part in _blocks(array):
+    data = lacking.reshape(-1)
+    for part in before:
+        coding = _coding(part.shape)
         (nbytes,) = LENGTH.unpack(data[: LENGTH.size].tobytes().ljust(LENGTH.size, b"\0"))
         coded, data = data[LENGTH.size : LENGTH.size + nbytes], data[LENGTH.size + nbytes :]
         coarse = _again(coding, part, update.low)
         lacks, qp = coding.unpacked(coded, coarse)
         if qp != update.high:
             raise NodeError(f"the update of {name} is of the quantiser {qp}: it is damaged")
-        after.append(coding.dequantised(lacks + _foreseen(coarse, update), qp))
+        yield _as(part, coding.dequantised(lacks + _foreseen(coarse, update), qp))
     if data.size:
         raise NodeError(f"the update of {name} goes on beyond its end: it is damaged")
-    return _whole(after, array)
 
 
 def _foreseen(coarse: Indices, update: Update) -> Indices:
@@ -110,12 +114,18 @@ def _levels(coding: DeepCabac, part: Array, qp: int) -> Indices:
 def _blocks(array: Array) -> Iterator[tuple[DeepCabac, Array]]:
     values = np.asarray(array, order="C").reshape(-1)
     for block in blocks_of(info_of("a weight", array)):
-        coding = DeepCabac(library(), block.info.shape, dependent=False)
-        yield coding, values[block.first : block.end]
+        yield _coding(block.info.shape), values[block.first : block.end]
+
+
+def _coding(shape: tuple[int, ...]) -> DeepCabac:
+    return DeepCabac(library(), shape, dependent=False)
 
 
 def _whole(blocks: list[Array], like: Array) -> Array:
     flat = [block.reshape(-1) for block in blocks]
-    whole = np.concatenate(flat) if flat else np.empty(0, np.float32)
+    return _as(like, np.concatenate(flat) if flat else np.empty(0, np.float32))
+
+
+def _as(like: Array, values: Array) -> Array:
     with np.errstate(over="ignore"):
-        return whole.reshape(like.shape).astype(like.dtype)
+        return values.reshape(like.shape).astype(like.dtype)
