@@ -122,12 +122,20 @@ class Stream:
 
 
 def lost(peer: str, received: Received) -> NodeError:
-    """Why a frame does not come, as its number was answered: it failed, or was dropped."""
+    """Why a frame does not come, or end, as its number was answered: it failed, or was dropped.
+
+    Or it came where it was to end elsewhere, or ended where it was to come.
+    """
     header = received.header
-    if header.WhichOneof("body") == "failure":
-        return NodeError(f"{peer} failed: {header.failure.reason[:_MOST_WORDS]}")
-    node = header.dropped.node[:_MOST_NAME]
-    return FrameDropped(f"{node} had no room for frame {header.dropped.frame}", node)
+    match header.WhichOneof("body"):
+        case "failure":
+            return NodeError(f"{peer} failed: {header.failure.reason[:_MOST_WORDS]}")
+        case "dropped":
+            node = header.dropped.node[:_MOST_NAME]
+            return FrameDropped(f"{node} had no room for frame {header.dropped.frame}", node)
+        case "frame":
+            return NodeError(f"{peer} sent frame {header.frame.frame}, which was to end elsewhere")
+    return NodeError(f"{peer} said of frame {header.ended.frame} that it ended: it was to come")
 
 
 class Dialled:

@@ -23,7 +23,7 @@ from splitbed.node.streams.call import DrivenCall, QueuedCall, open_call
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.authority import issue_authority
 from splitbed.tensors import TensorInfo, Tensors
-from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, TensorHeader
+from splitbed.v1.tensors_pb2 import Ended, FrameHeader, Header, Report, TensorHeader
 from splitbed.wire import CHANNEL_OPTIONS
 from tests.node.loopback import free_port
 from tests.security.certified import certified
@@ -267,6 +267,7 @@ def no_header() -> Iterator[bytes]:
         (lambda: messages(of_frame(1), {"y": np.ones((2, 2))}), "sent y .* expected x"),
         (lambda: messages(Header(report=Report())), "sent report, not frame"),
         (lambda: messages(Header()), "sent None, not frame"),
+        (lambda: messages(Header(ended=Ended(frame=1))), "said of frame 1 that it ended"),
         (lambda: described([2, 2]), "ended before the tensors did"),
         (no_header, "refused a message of 3 bytes"),
         (lambda: iter(()), "ended the stream"),

@@ -11,7 +11,6 @@ its end: at the source those that :meth:`Passing.go` is called from, elsewhere a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -19,7 +18,7 @@ from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.node.serve import InFlight
 from splitbed.node.stations import sending
-from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
+from splitbed.node.stations.assignment import Assignment
 from splitbed.node.stations.crew import Crew
 from splitbed.node.stations.frame import Frame
 from splitbed.node.stations.frames import Frames
@@ -46,8 +45,9 @@ class Passing:
     neighbours: Neighbours = field(default_factory=Neighbours)
     _taken: dict[int, Take] = field(default_factory=dict)
     """Who takes the records of frames that end here, by assignment."""
-    _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
-    """Send frames on the further ways that they go."""
+
+    def __post_init__(self) -> None:
+        self._fan_out = sending.FanOut(self.neighbours)
 
     def run(self, request: nodes_pb2.FrameRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins here: its record, or its number alone where it ends elsewhere."""
@@ -73,53 +73,12 @@ class Passing:
         with _at_station(frame), self.in_flight.frame():
             self.frames.work(frame)
             if others:
-                self._fan_out(frame, [self.frames.assignment(one) for one in others])
+                self._fan_out.send(frame, [self.frames.assignment(one) for one in others])
             elif frame.hop is not None and (near := self.neighbours.near(frame.to)) is not None:
                 self._send(frame, near)
             else:
                 return self._follow(frame)
             return nodes_pb2.FrameRecord(frame=frame.number)
-
-    def _fan_out(self, frame: Frame, others: Sequence[Assignment]) -> None:
-        """Send a frame on all its ways at once, then, off the clock, what follows it on each."""
-        ways = [frame.assignment, *others]
-        ends = [self._end_of(one, frame.at) for one in ways]
-        if None in ends or len({*ends}) < len(ends):
-            raise NodeError(
-                f"refused frame {frame.number}: of several ways each goes to another node, and "
-                "none comes back"
-            )
-        with ExitStack() as stack:
-            streams = [stack.enter_context(self.neighbours.towards(one, frame.at)) for one in ways]
-            with frame.step("send"):
-                for one, stream in zip(ways, streams, strict=True):
-                    sending.await_room(frame, one, stream)
-                going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
-                self._send_all(going)
-            frame.leave()
-            for sent, stream in going:
-                sending.report(sent, stream)
-                sending.tell(sent)
-            if frame.assignment.tells_end:
-                _hear_all(going)
-
-    def _end_of(self, way: Assignment, at: int) -> str | None:
-        """The node that frames go on to from that station, never to come back."""
-        here = [place for place in way.own if place > at]
-        return None if here or at == len(way.hops) else way.itinerary[at + 1].node
-
-    def _send_all(self, ways: Sequence[tuple[Frame, Stream]]) -> None:
-        for frame, stream in ways:
-            if frame.assignment.tells_end:
-                stream.incoming.expect(frame.key)
-        first, *others = ways
-        going = [self._threads.submit(sending.send_data, *one) for one in others]
-        try:
-            sending.send_data(*first)
-        finally:
-            wait(going)  # or it would be sent when others are
-        for one in going:
-            one.result()
 
     def wait(self, request: nodes_pb2.AwaitRequest) -> nodes_pb2.FrameRecord:
         """A frame that begins elsewhere, from the node that this one dials: its record."""
@@ -323,18 +282,6 @@ def _at_station(frame: Frame) -> Iterator[None]:
         raise
     finally:
         frame.leave()
-
-
-def _hear_all(ways: Sequence[tuple[Frame, Stream]]) -> None:
-    """Until a frame has ended on each way; the first reason why it did not, once all are known."""
-    lost: list[NodeError] = []
-    for one in ways:
-        try:
-            sending.hear_end(*one)
-        except NodeError as error:
-            lost.append(error)
-    if lost:
-        raise lost[0]
 
 
 def _said(received: Received) -> Key:

@@ -1,12 +1,19 @@
-"""How a frame is sent on: when there is room for it on the link, then what is to be said of it."""
+"""How a frame is sent on: when there is room for it on the link, then what is to be said of it.
 
-from contextlib import suppress
+Where it ends elsewhere than it began, and others are under way, who sent it on hears that it has.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from time import monotonic, monotonic_ns, sleep
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
-from splitbed.node.stations.assignment import Assignment
+from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.frame import Frame
+from splitbed.node.stations.neighbours import Neighbours
 from splitbed.node.stream import Stream, lost
 from splitbed.node.streams.incoming import Key
 from splitbed.node.streams.window import LEAST_BYTES
@@ -96,8 +103,80 @@ def say_ended(frame: Frame, stream: Stream) -> None:
 def hear_end(frame: Frame, stream: Stream) -> None:
     """Until it has ended. Raises FrameDropped where it was dropped, NodeError where it failed."""
     received = stream.find(frame.key)
-    if received.header.WhichOneof("body") != "ended":
-        raise lost(stream.peer, received)
+    if (body := received.header.WhichOneof("body")) == "ended":
+        return
+    error = lost(stream.peer, received)
+    if body == "frame":  # what follows it is nobody's
+        stream.torn = True
+        stream.incoming.end(error)
+    raise error
+
+
+@dataclass
+class FanOut:
+    """Sends frames on several ways at once, each to another of the ``neighbours``."""
+
+    neighbours: Neighbours
+    _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(MAX_STATIONS))
+    """Of the ways but the first."""
+
+    def send(self, frame: Frame, others: Sequence[Assignment]) -> None:
+        """Send it on its way and `others`; then, off the clock, what follows it on each.
+
+        Raises NodeError for ways that come back, or go to the same node, and where it has not ended
+        on each that tells.
+        """
+        ways = [frame.assignment, *others]
+        ends = [_end_of(one, frame.at) for one in ways]
+        if None in ends or len({*ends}) < len(ends):
+            raise NodeError(
+                f"refused frame {frame.number}: of several ways each goes to another node, and "
+                "none comes back"
+            )
+        with ExitStack() as stack:
+            streams = [stack.enter_context(self.neighbours.towards(one, frame.at)) for one in ways]
+            with frame.step("send"):
+                for one, stream in zip(ways, streams, strict=True):
+                    await_room(frame, one, stream)
+                going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
+                self._send_data(going)
+            frame.leave()
+            for sent, stream in going:
+                report(sent, stream)
+                tell(sent)
+            if frame.assignment.tells_end:
+                _hear_all(going)
+
+    def _send_data(self, ways: Sequence[tuple[Frame, Stream]]) -> None:
+        for frame, stream in ways:
+            if frame.assignment.tells_end:
+                stream.incoming.expect(frame.key)
+        first, *others = ways
+        going = [self._threads.submit(send_data, *one) for one in others]
+        try:
+            send_data(*first)
+        finally:
+            wait(going)  # or it would be sent when others are
+        for one in going:
+            one.result()
+
+
+def _end_of(way: Assignment, at: int) -> str | None:
+    """The node that frames go on to from that station, never to come back."""
+    here = [place for place in way.own if place > at]
+    return None if here or at == len(way.hops) else way.itinerary[at + 1].node
+
+
+def _hear_all(ways: Sequence[tuple[Frame, Stream]]) -> None:
+    """Until a frame has ended on each way; the first reason why it did not, once all are known."""
+    failed: list[NodeError] = []
+    for one in ways:
+        try:
+            hear_end(*one)
+        except NodeError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def say_lost(stream: Stream, received: Received, error: SplitbedError) -> None:

@@ -4,7 +4,7 @@ the node that this one dials ──> its stream, served as one that was opened h
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 
 from splitbed.errors import NodeError
@@ -46,14 +46,22 @@ class Taking:
         ):
             try:
                 serving = thread.submit(copy_context().run, self._passing.serve, stream)
-                while not serving.done():
-                    if told := self._telling.told():
-                        yield nodes_pb2.FrameRecords(records=told)
+                for told in self._until(serving):
+                    yield nodes_pb2.FrameRecords(records=told)
                 serving.result()
                 raise NodeError(f"the {sender} ended the stream")
             finally:
                 self._telling.stopped.set()
                 far.cancel()
+
+    def _until(self, serving: "Future[None]") -> Iterator[list[nodes_pb2.FrameRecord]]:
+        """What there is until that has ended: its sender may have heard of all that came before."""
+        while True:
+            ended = serving.done()
+            if told := self._telling.told():
+                yield told
+            elif ended:
+                return
 
     def _take(self, record: nodes_pb2.FrameRecord) -> None:
         if not self._telling.tell(record):
