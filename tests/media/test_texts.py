@@ -9,6 +9,7 @@ import pytest
 
 from splitbed.errors import UsageError
 from splitbed.media.datasets import open_dataset
+from splitbed.media.datasets.texts import MOST_BYTES as MOST_FILE_BYTES
 from splitbed.media.datasets.texts import fitted
 from splitbed.media.recipes import TokenRecipe
 from splitbed.media.text.sentences import MOST_BYTES, text
@@ -56,9 +57,12 @@ def test_each_kind_of_file_holds_the_same_texts(tmp_path: Path) -> None:
         ({"tokens": [1, -2]}, "line 1: tokens: -2 is no token"),
         ({"tokens": [1, 2.5]}, "a list of whole numbers, or a string"),
         ({"tokens": []}, "a list of whole numbers, or a string"),
-        ({"tokens": [1], "targets": [2]}, "but got 'targets'"),
+        ({"tokens": [1], "targets": [2]}, "but got 'targets', 'tokens'"),
+        ({}, "but got none of them"),
         ({"tokens": [1], "relevance": [1, -1]}, "2 numbers or more, each 0 or more"),
+        ({"tokens": [1], "relevance": [1, 10**400]}, "2 numbers or more, each 0 or more"),
         ("", "a list of whole numbers, or a string"),
+        ("\ud800", "line 1: tokens: the string is not text that UTF-8 has"),
     ],
 )
 def test_what_is_no_text_is_refused_by_its_line(tmp_path: Path, given: object, wrong: str) -> None:
@@ -78,8 +82,19 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=wrong):
             open_dataset(tmp_path / name)
     np.savez(tmp_path / "f.npz", ids=np.arange(3))
-    with pytest.raises(UsageError, match="tokens, target and relevance were expected"):
+    with pytest.raises(UsageError, match="tokens, and maybe target and relevance, were expected"):
         open_dataset(tmp_path / "f.npz")
+
+
+def test_files_that_would_take_too_much_memory_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", tokens=np.zeros(MOST_FILE_BYTES, np.uint8))
+    with pytest.raises(UsageError, match="over 16 MiB: give less of it"):
+        open_dataset(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", np.zeros(3))
+    said = (tmp_path / "b.npy").read_bytes()
+    (tmp_path / "b.npy").write_bytes(said.replace(b"(3,), }" + b" " * 12, b"(3000000000000,), }"))
+    with pytest.raises(UsageError, match="as NumPy's"):
+        open_dataset(tmp_path / "b.npy")
 
 
 def test_a_long_text_is_cut_so_that_each_token_follows_another_once(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ one that follows another in some frame.
 
 import hashlib
 import json
-import math
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,9 +35,16 @@ from splitbed.media.files import read_file
 from splitbed.media.text.tokens import MOST_TOKEN, Tokens, decoded, encoded
 
 MOST_BYTES = 16 << 20
-"""Of a file: some million tokens, which no sweep gets through."""
+"""Of a file, and of what NumPy makes of it: some million tokens, which no sweep gets through."""
+KEYS = ("tokens", "target", "relevance")
+"""What is known of a text."""
 LEAST_CANDIDATES = 2
 """Of which one can be ranked before another."""
+_DAMAGED = (
+    ValueError, TypeError, EOFError, NotImplementedError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for what is damaged, locked, or says that it is enormous."""
 
 
 def open_texts(path: Path) -> Dataset:
@@ -46,8 +53,8 @@ def open_texts(path: Path) -> Dataset:
     Raises:
         UsageError: it cannot be read, is not what its name says, is too large, or has no tokens.
     """
-    if path.is_file() and path.stat().st_size > MOST_BYTES:
-        raise UsageError(f"{path} has over {MOST_BYTES >> 20} MiB: give less of it")
+    if path.is_file():
+        _check_size(path, path.stat().st_size)
     frames = list(SUFFIXES[path.suffix.lower()](path))
     if not frames:
         raise UsageError(f"there are no tokens in {path}")
@@ -77,6 +84,11 @@ def fitted(dataset: Dataset, length: int) -> Dataset:
     """The same, of frames of up to ``length`` tokens where longer ones may be cut."""
     frames = [part for one in dataset.frames for part in _parts(one, length)]
     return replace(dataset, frames=frames)
+
+
+def _check_size(path: Path, nbytes: int) -> None:
+    if nbytes > MOST_BYTES:
+        raise UsageError(f"{path} has over {MOST_BYTES >> 20} MiB: give less of it")
 
 
 def _parts(frame: Frame, length: int) -> Iterator[Frame]:
@@ -117,20 +129,13 @@ def _of_line(path: Path, number: int, line: str) -> Frame:
     except (ValueError, RecursionError):
         raise UsageError(f"{where}: a list of tokens, or an object, was expected") from None
     told = given if isinstance(given, dict) else {"tokens": given}
-    if (unknown := told.keys() - {"tokens", "target", "relevance"}) or "tokens" not in told:
-        raise UsageError(
-            f"{where}: an object with tokens, target and relevance was expected, but got "
-            + ", ".join(map(repr, sorted(unknown or told)))
-        )
+    _check_keys(told, where)
     return _frame(path, f"line {number}", str(number), told)
 
 
 def _of_arrays(path: Path) -> Iterator[Frame]:
     held = _loaded(path)
-    if unknown := held.keys() - {"tokens", "target", "relevance"} or {"tokens"} - held.keys():
-        raise UsageError(
-            f"{path}: the arrays tokens, target and relevance were expected: {', '.join(unknown)}"
-        )
+    _check_keys(held, str(path))
     rows = {name: np.atleast_2d(array) for name, array in held.items()}
     if len({len(array) for array in rows.values()}) > 1:
         counts = ", ".join(f"{name} {len(array)}" for name, array in rows.items())
@@ -140,15 +145,26 @@ def _of_arrays(path: Path) -> Iterator[Frame]:
         yield _frame(path, f"row {number}", str(number), {"tokens": row.tolist(), **more})
 
 
+def _check_keys(told: Mapping[str, object], where: str) -> None:
+    if "tokens" not in told or not told.keys() <= set(KEYS):
+        raise UsageError(
+            f"{where}: tokens, and maybe target and relevance, were expected, but got "
+            + (", ".join(map(repr, sorted(told))) or "none of them")
+        )
+
+
 def _loaded(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     """What NumPy reads; all arrays of an archive at once."""
     try:
         with path.open("rb") as file:
             held = np.load(file, allow_pickle=False)
-            return dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"tokens": held}
+            if not isinstance(held, np.lib.npyio.NpzFile):
+                return {"tokens": held}
+            _check_size(path, sum(member.file_size for member in held.zip.infolist()))
+            return dict(held)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise UsageError(f"cannot read {path} as NumPy's: {error}") from error
 
 
@@ -163,7 +179,10 @@ def _frame(path: Path, place: str, name: str, told: Mapping[str, object]) -> Fra
 
 
 def _tokens(given: object, where: str) -> list[int]:
-    values = list(given.encode()) if isinstance(given, str) else given
+    try:
+        values = list(given.encode()) if isinstance(given, str) else given
+    except UnicodeEncodeError:  # half of a pair of surrogates, as JSON may have
+        raise UsageError(f"{where}: the string is not text that UTF-8 has") from None
     if not isinstance(values, list) or not values or not all(type(one) is int for one in values):
         raise UsageError(f"{where}: a list of whole numbers, or a string, was expected")
     if wrong := [one for one in values if not 0 <= one <= MOST_TOKEN]:
@@ -173,7 +192,7 @@ def _tokens(given: object, where: str) -> list[int]:
 
 def _relevance(given: object, where: str) -> tuple[float, ...]:
     fine = isinstance(given, list) and all(
-        type(one) in (int, float) and 0 <= one < math.inf for one in given
+        type(one) in (int, float) and 0 <= one <= sys.float_info.max for one in given
     )
     if not isinstance(given, list) or not fine or len(given) < LEAST_CANDIDATES:
         raise UsageError(
