@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from orchestrator.ask.sweep.config import SweepConfig
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.media.datasets import Dataset, Frame, open_dataset
 from splitbed.media.datasets.texts import fitted
+from splitbed.media.files import is_there
 from splitbed.media.pictures import random_inputs, upright
 from splitbed.media.preprocessing import preprocess
 from splitbed.media.recipes import Recipe, TokenRecipe
@@ -140,7 +140,7 @@ def sources(given: str, option: str) -> list[str]:
 
     Raises UsageError where one is named twice, or none.
     """
-    if Path(given).exists():
+    if is_there(given):
         return [given]
     found = [one.strip() for one in given.split(",")]
     if not all(found) or len(set(found)) < len(found):

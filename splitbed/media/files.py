@@ -1,9 +1,20 @@
 """Files read and hashed, with errors that name them."""
 
+import errno
 import hashlib
 from pathlib import Path
 
 from splitbed.errors import UsageError
+
+
+def is_there(name: Path | str) -> bool:
+    """Whether there is a file or folder of a name; a list of many, say, is too long to be one."""
+    try:
+        return Path(name).exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def read_file(path: Path) -> bytes:

@@ -50,6 +50,7 @@ def test_shapes_can_be_drawn_at_another_size() -> None:
         ("7@960", "shapes:7@960x540"),
         ("7@9x9", "sides are 48 or more"),
         ("7@9600x5400", "3840x2160 is the largest"),
+        ("7" * 5000, "a whole number is the seed"),
     ],
 )
 def test_a_seed_or_size_that_cannot_be_is_refused(part: str, says: str) -> None:

@@ -32,6 +32,7 @@ from splitbed.errors import UsageError, did_you_mean
 from splitbed.extensions import Extensible
 from splitbed.media.datasets import catalogue, coco, folders, librispeech, texts, videos, voc
 from splitbed.media.datasets.frames import Dataset, Frame
+from splitbed.media.files import is_there
 from splitbed.media.pictures import SUFFIXES
 from splitbed.media.video import VIDEO_SUFFIXES
 from splitbed.tasks.classes import COCO_CLASSES
@@ -92,15 +93,14 @@ def open_dataset(
     """
     if source is None:
         return folders.open_pictures(None, usual)
-    path = Path(source)
     name, _, part = str(source).rpartition(":")
-    if path.exists() or not name:
+    if is_there(source) or not name:
         name, part = str(source), ""
-    if name in DATASETS and not path.exists():
+    if name in DATASETS and not is_there(source):
         return DATASETS[name](part)
-    if not Path(name).exists() and (known := catalogue.CATALOGUE.get(name)):
+    if not is_there(name) and (known := catalogue.CATALOGUE.get(name)):
         return _open(catalogue.found(known), part)
-    if not Path(name).exists():
+    if not is_there(name):
         names = dict.fromkeys([*DATASETS, *catalogue.CATALOGUE])
         raise UsageError(
             f"cannot open {source}: neither a file, a folder nor a dataset ({', '.join(names)})"
@@ -112,7 +112,7 @@ def open_dataset(
 def sequences(source: str) -> tuple[str, ...]:
     """Each sequence of SFU-HW-Objects in the folder ``source``; of all else, itself."""
     path = Path(source)
-    if not (path.is_dir() and videos.is_sfu(path)):
+    if not (is_there(path) and videos.is_sfu(path)):
         return (source,)
     return tuple(f"{source}:{file.stem}" for file in videos.files(path)) or (source,)
 

@@ -1,16 +1,13 @@
 """A dataset of one class a picture that every machine has: generated emblems."""
 
-import re
 from functools import partial
 
-from splitbed.errors import UsageError
 from splitbed.media import emblems
 from splitbed.media.datasets.frames import Dataset, Frame
-from splitbed.media.datasets.generated import SIBLINGS, identify_pixels
+from splitbed.media.datasets.generated import SIBLINGS, identify_pixels, seed_of
 from splitbed.media.video import png
 
 FRAMES = 1000
-_SEED = re.compile(r"\d*", re.ASCII)
 
 
 def open_emblems(part: str = "") -> Dataset:
@@ -19,9 +16,7 @@ def open_emblems(part: str = "") -> Dataset:
     Raises:
         UsageError: a part that is no whole number.
     """
-    if not _SEED.fullmatch(part):
-        raise UsageError(f"emblems:{part}: a whole number is the seed, as in emblems:7")
-    seed = int(part or 0)
+    seed = seed_of("emblems", part)
     return Dataset(
         name="emblems",
         kind="emblems",

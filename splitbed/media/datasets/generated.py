@@ -14,7 +14,19 @@ RATE_HZ = 25.0
 LARGEST = 3840, 2160
 SIBLINGS = range(101, 109)
 """Seeds of data that are neither measured (0 to 99) nor trained on (from 1000 on)."""
-_PART = re.compile(r"(?P<seed>\d*)(@(?P<width>\d+)x(?P<height>\d+))?", re.ASCII)
+_SEED = re.compile(r"\d{0,18}", re.ASCII)
+_PART = re.compile(r"(?P<seed>\d{0,18})(@(?P<width>\d{1,9})x(?P<height>\d{1,9}))?", re.ASCII)
+
+
+def seed_of(name: str, part: str) -> int:
+    """The seed that stands behind a dataset's colon, 0 where there is none.
+
+    Raises:
+        UsageError: a part that is no whole number, or one of more than 18 digits.
+    """
+    if not _SEED.fullmatch(part):
+        raise UsageError(f"{name}:{part}: a whole number is the seed, as in {name}:7")
+    return int(part or 0)
 
 
 def open_shapes(part: str = "") -> Dataset:

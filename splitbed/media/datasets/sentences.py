@@ -1,17 +1,13 @@
 """A dataset of texts that every machine has: generated sentences, a token a byte."""
 
-import re
-
-from splitbed.errors import UsageError
 from splitbed.media.datasets.frames import Dataset
-from splitbed.media.datasets.generated import SIBLINGS
+from splitbed.media.datasets.generated import SIBLINGS, seed_of
 from splitbed.media.datasets.texts import text_frame
 from splitbed.media.text.sentences import text
 
 FRAMES = 200
 LIKE_IT = 4
 """Other series: two that codecs are calibrated on, two that their numbers are searched on."""
-_SEED = re.compile(r"\d*", re.ASCII)
 
 
 def open_sentences(part: str = "") -> Dataset:
@@ -20,9 +16,7 @@ def open_sentences(part: str = "") -> Dataset:
     Raises:
         UsageError: a part that is no whole number.
     """
-    if not _SEED.fullmatch(part):
-        raise UsageError(f"sentences:{part}: a whole number is the seed, as in sentences:7")
-    seed = int(part or 0)
+    seed = seed_of("sentences", part)
     source = f"sentences:{seed}"
     return Dataset(
         name="sentences",

@@ -23,7 +23,7 @@ from orchestrator.measure.calibration import (
     seen,
 )
 from orchestrator.results.run_folder import RunFolder
-from orchestrator.testbed.inputs import ModelInput
+from orchestrator.testbed.inputs import ModelInput, sources
 from orchestrator.testbed.model import SweptModel, load_model
 from splitbed.codecs import codec_named
 from splitbed.errors import NodeError, RunError, UsageError
@@ -137,6 +137,11 @@ def test_frames_are_spread_over_all_sources_that_are_named(
     ]  # fmt: skip
     with pytest.raises(UsageError, match="--calibration shapes:7,: name each input once"):
         load_model(config.replaced(calibration="shapes:7,"), tmp_path)
+
+
+def test_more_sources_are_named_than_fit_into_the_name_of_a_file() -> None:
+    names = [f"shapes:{seed}" for seed in range(101, 141)]
+    assert sources(",".join(names), "--calibration") == names
 
 
 @pytest.mark.parametrize("given", ["calibration", "input", None])
