@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from splitbed.errors import UsageError
-from splitbed.media import shapes
 from splitbed.media.dice import Dice
-from splitbed.media.shapes import HEIGHT, NOBODY, WIDTH, Frame, drawn, sequence
+from splitbed.media.shapes import HEIGHT, NOBODY, WIDTH, Film, Frame, drawn, sequence
+from splitbed.media.shapes.scene import Scene
 from splitbed.tasks.classes import SHAPES
 
 SEED_0 = "b84ac54046ec4443be8fc0f372803ebab164ff75974945e674841a1d157a53fd"
@@ -55,7 +55,7 @@ def test_a_box_is_tight_around_what_is_seen_of_its_object(video: list[Frame]) ->
 
 
 def test_an_object_owns_the_pixels_that_it_changes() -> None:
-    scene = shapes._Scene(Dice(7), WIDTH, HEIGHT)
+    scene = Scene(Dice(7), WIDTH, HEIGHT)
     full = scene.draw(0, scene.first())
     changed = (full.picture != scene.draw(0, []).picture).any(axis=2)
     owned = full.owners != NOBODY
@@ -67,7 +67,7 @@ def test_an_object_owns_the_pixels_that_it_changes() -> None:
 
 
 def test_a_frame_is_the_same_in_whatever_order_frames_are_asked_for(video: list[Frame]) -> None:
-    film = shapes.Film(4)
+    film = Film(4)
     for index in (80, 3, 3, 41):
         frame = film.frame(index)
         assert np.array_equal(frame.picture, video[index].picture)
@@ -94,7 +94,7 @@ def test_objects_come_and_go(video: list[Frame]) -> None:
 
 @pytest.mark.parametrize("shift", range(0, 60, 4))
 def test_an_object_of_which_less_than_a_quarter_is_seen_is_no_ground_truth(shift: int) -> None:
-    scene = shapes._Scene(Dice(4), WIDTH, HEIGHT)
+    scene = Scene(Dice(4), WIDTH, HEIGHT)
     back = replace(scene.first()[0], track=1, start=(128.0, 96.0), radius=30.0, shape="square")
     front = replace(back, track=2, start=(128.0 + shift, 96.0))
     whole = np.count_nonzero(scene.draw(0, [back]).owners == 1)

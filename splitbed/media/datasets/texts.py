@@ -160,7 +160,8 @@ def _loaded(path: Path) -> dict[str, npt.NDArray[np.generic]]:
             held = np.load(file, allow_pickle=False)
             if not isinstance(held, np.lib.npyio.NpzFile):
                 return {"tokens": held}
-            _check_size(path, sum(member.file_size for member in held.zip.infolist()))
+            members = held.zip.infolist() if held.zip else []
+            _check_size(path, sum(member.file_size for member in members))
             return dict(held)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error

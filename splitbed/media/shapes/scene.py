@@ -1,27 +1,13 @@
-"""A generated video of moving shapes with exact ground truth: accuracy without a download.
-
-Textured discs, squares, triangles, rings, crosses and stars turn, grow and shrink, hide one another
-and come and go, over a textured background that pans by fractions of a pixel, under changing light
-and with grain: detection is not trivial, coarse quantisation costs accuracy, and coding between
-frames gains.  Bars and ovals that are no objects lie in the background.
-
-Seeds 0 to 99 are for measurements; Splitbed's own detector is trained on seeds from 1000 on
-(``scripts/train-shapesnet``).
-
-Every machine gets the same bytes, see :mod:`splitbed.media.dice`.
-"""
+"""What there is in a generated video, where it is, and how that is drawn."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.errors import UsageError
 from splitbed.media.dice import Dice, Floats, direction, noise, wave
 from splitbed.media.outlines import OUTLINES, PATTERNS
 from splitbed.tasks.boxes import Box
@@ -31,7 +17,6 @@ Pixels = npt.NDArray[np.uint8]
 Owners = npt.NDArray[np.int32]
 
 WIDTH, HEIGHT = 256, 192
-MIN_SIDE = 48
 MIN_VISIBLE = 0.25
 """An object of whose whole area less can be seen leaves the ground truth."""
 NOBODY = -1
@@ -52,72 +37,8 @@ class Frame(NamedTuple):
     """HxW: the track of the object that is seen at each pixel, or ``NOBODY``."""
 
 
-def sequence(
-    seed: int, frames: int, width: int = WIDTH, height: int = HEIGHT, step: int = 1
-) -> Iterator[tuple[Pixels, list[Box]]]:
-    """The pictures of the video ``seed``, HxWx3, each with its ground truth.
-
-    A box is tight around what is visible of the object: the pixels of which it covers half, inside
-    the picture and in front of nothing else.  ``label`` is one of ``SHAPES``, ``track`` names the
-    object over time.  Boxes come in order of tracks.  Of the video, every ``step``-th frame is
-    drawn, ``frames`` in all.
-
-    Raises:
-        UsageError: a negative seed, or a size or count that cannot be.
-    """
-    return ((frame.picture, frame.boxes) for frame in drawn(seed, frames, width, height, step))
-
-
-def drawn(
-    seed: int, frames: int, width: int = WIDTH, height: int = HEIGHT, step: int = 1
-) -> Iterator[Frame]:
-    """As :func:`sequence`, and which object each pixel belongs to."""
-    if frames < 0 or step < 1:
-        raise UsageError(
-            f"cannot draw {frames} frames, step {step}: step is 1 or more, frames are not negative"
-        )
-    return map(Film(seed, width, height).frame, range(0, frames * step, step))
-
-
-class Film:
-    """The video ``seed``: each frame is drawn when it is asked for, in any order.
-
-    Kept are the last, and where things are in all up to the furthest that was asked for.
-
-    Raises:
-        UsageError: a negative seed, or a size that cannot be.
-    """
-
-    def __init__(self, seed: int, width: int = WIDTH, height: int = HEIGHT) -> None:
-        if min(width, height) < MIN_SIDE or seed < 0:
-            raise UsageError(
-                f"cannot draw {width}x{height} from seed {seed}: sides are {MIN_SIDE} or more, "
-                "the seed is not negative"
-            )
-        self._seed, self._size = seed, (width, height)
-        self._lock = Lock()
-        self._last: tuple[int, Frame] | None = None
-
-    def frame(self, index: int) -> Frame:
-        """One picture; from any thread."""
-        with self._lock:
-            if self._last is None or self._last[0] != index:
-                while len(self._things) <= index:
-                    self._things.append(self._scene.move(len(self._things), self._things[-1]))
-                self._last = index, self._scene.draw(index, self._things[index])
-            return self._last[1]
-
-    @cached_property
-    def _scene(self) -> "_Scene":
-        return _Scene(Dice(self._seed), *self._size)
-
-    @cached_property
-    def _things(self) -> "list[list[_Thing]]":
-        return [self._scene.first()]
-
-
 @dataclass(frozen=True)
-class _Thing:
+class Thing:
     """A shape with its path and its paint; lengths in pixels, times in frames."""
 
     track: int
@@ -136,6 +57,7 @@ class _Thing:
     light: tuple[float, float]
 
     def place(self, time: int) -> tuple[float, float]:
+        """Where its middle is."""
         age = time - self.born
         sway = 0.15 * self.radius * wave(age / self.period)
         return (
@@ -152,7 +74,7 @@ class _Thing:
         )
 
 
-class _Scene:
+class Scene:
     """What there is, and where; ``move`` is called for each frame in order, ``draw`` for any."""
 
     def __init__(self, dice: Dice, width: int, height: int) -> None:
@@ -166,18 +88,19 @@ class _Scene:
         self.background = self._background()
         self.tracks = 0
 
-    def first(self) -> list[_Thing]:
+    def first(self) -> list[Thing]:
         """The things of the first frame, from the back to the front."""
         return [self._thing(0, inside=True) for _ in range(3 + self.dice.pick(5))]
 
-    def move(self, time: int, things: Sequence[_Thing]) -> list[_Thing]:
+    def move(self, time: int, things: Sequence[Thing]) -> list[Thing]:
         """Those of the next frame: whoever has left is followed by another, somewhere."""
         stay = [t for t in things if not t.gone(time, self.width, self.height)]
         for _ in range(len(things) - len(stay)):
             stay.insert(self.dice.pick(len(stay) + 1), self._thing(time, inside=False))
         return stay
 
-    def draw(self, time: int, things: Sequence[_Thing]) -> Frame:
+    def draw(self, time: int, things: Sequence[Thing]) -> Frame:
+        """The picture of a time, with the things that are there then."""
         canvas = self._panned(time)
         owners = np.full((self.height, self.width), NOBODY, np.int32)
         areas = {t.track: self._paint(canvas, t, time, owners) for t in things}
@@ -197,7 +120,7 @@ class _Scene:
         ]
         return Frame(np.ascontiguousarray(picture), boxes, owners)
 
-    def _thing(self, time: int, *, inside: bool) -> _Thing:
+    def _thing(self, time: int, *, inside: bool) -> Thing:
         dice, unit = self.dice, self.unit
         shape = SHAPES[dice.pick(len(SHAPES))]
         radius = unit * dice.between(0.05, 0.225) * HEIGHT
@@ -213,7 +136,7 @@ class _Scene:
             paint = dice.colour(25, 230)
         second = paint + dice.colour(15, 70) * np.float32(1 - 2 * dice.pick(2))
         self.tracks += 1
-        return _Thing(
+        return Thing(
             self.tracks, shape, radius, time, (aim[0] - x * way, aim[1] - y * way),
             (x * pace, y * pace), dice.between(0, 1), dice.between(-0.012, 0.012),
             dice.between(0, 0.2), dice.between(40, 120), (paint, second), dice.pick(4),
@@ -244,10 +167,10 @@ class _Scene:
             self._paint(canvas, self._decoy(columns, rows), 0, None)
         return np.asarray(canvas)
 
-    def _decoy(self, columns: int, rows: int) -> _Thing:
+    def _decoy(self, columns: int, rows: int) -> Thing:
         dice = self.dice
         paint = self.base + dice.colour(-60, 60)
-        return _Thing(
+        return Thing(
             NOBODY, ("bar", "oval")[dice.pick(2)], self.unit * dice.between(10, 60), 0,
             (dice.between(0, columns), dice.between(0, rows)), (0, 0), dice.between(0, 1), 0,
             0, 1, (paint, paint + dice.colour(-25, 25)), dice.pick(4), dice.between(0.1, 0.5),
@@ -263,7 +186,7 @@ class _Scene:
         rows = seen[:, :-1] + (seen[:, 1:] - seen[:, :-1]) * down
         return np.asarray(rows[:, :, :-1] + (rows[:, :, 1:] - rows[:, :, :-1]) * right)
 
-    def _paint(self, canvas: Floats, thing: _Thing, time: int, owners: Owners | None) -> int:
+    def _paint(self, canvas: Floats, thing: Thing, time: int, owners: Owners | None) -> int:
         """Put ``thing`` in front of all else; the pixels of its whole, in the picture or not."""
         (x, y), age = thing.place(time), time - thing.born
         radius = thing.radius * (1 + thing.breath * wave(age / (2.3 * thing.period)))
@@ -304,7 +227,7 @@ class _Scene:
         return np.asarray(self.speckle[row & 63, column & 63])
 
 
-def _seen(thing: _Thing, owners: Owners, area: int) -> Box | None:
+def _seen(thing: Thing, owners: Owners, area: int) -> Box | None:
     own = owners == thing.track
     visible = int(np.count_nonzero(own))
     if visible < MIN_VISIBLE * area or visible == 0:
