@@ -313,21 +313,42 @@ def test_a_damaged_reference_to_external_weights_is_refused(tmp_path: Path) -> N
         load_graph(path)
 
 
-@pytest.mark.parametrize(("last", "words"), [("Relu", "2.19902e"), ("call0", "inf nodes")])
+def calling(called: str, overload: str, *, in_branch: bool) -> list[onnx.NodeProto]:
+    """Nodes that call a function twice, or an operator."""
+    ends = (("i", "b"), ("b", "o"))
+    domain = "" if called == "Relu" else "local"
+    calls = [
+        helper.make_node(called, [one], [two], domain=domain, overload=overload)
+        for one, two in ends
+    ]
+    if not in_branch:
+        return calls
+    output = helper.make_tensor_value_info("o", onnx.TensorProto.FLOAT, None)
+    branch = helper.make_graph(calls, "branch", [], [output])
+    return [helper.make_node("If", ["i"], ["o"], then_branch=branch, else_branch=branch)]
+
+
+@pytest.mark.parametrize("called_by", ["name", "overload", "branch"])
+@pytest.mark.parametrize(("last", "words"), [("Relu", r"e\+\d\d nodes"), ("call", "inf nodes")])
 def test_functions_that_call_one_another_for_ever_are_refused(
-    last: str, words: str, tmp_path: Path
+    called_by: str, last: str, words: str, tmp_path: Path
 ) -> None:
     """Each calls the next one twice; the last is an operator, or calls the first again."""
     proto = models.local_function()
     del proto.functions[:]
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+
+    def named(place: int) -> tuple[str, str]:
+        return ("call", f"{place}") if called_by == "overload" else (f"call{place}", "")
+
     for place in range(41):
-        called = f"call{place + 1}" if place < 40 else last
-        domain = "" if called == "Relu" else "local"
-        body = [helper.make_node(called, [one], [two], domain=domain) for one, two in ("ib", "bo")]
-        made = helper.make_function("local", f"call{place}", ["i"], ["o"], body, opsets)
+        name, overload = named((place + 1) % 41)
+        called = (last, "") if (place, last) == (40, "Relu") else (name, overload)
+        body = calling(*called, in_branch=called_by == "branch")
+        own, overload = named(place)
+        made = helper.make_function("local", own, ["i"], ["o"], body, opsets, overload=overload)
         proto.functions.append(made)
-    proto.graph.node[1].op_type = "call0"
+    proto.graph.node[1].op_type, proto.graph.node[1].overload = named(0)
     (path := tmp_path / "calls.onnx").write_bytes(proto.SerializeToString())
     with pytest.raises(UsageError, match=words):
         load_graph(path)
