@@ -10,6 +10,7 @@ transit.
 
 import base64
 import csv
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -65,6 +66,8 @@ img {{ max-width: 100%; background: white; }}
 </style></head><body>
 {blocks}</body></html>
 """
+
+_CODE, _AS_CODE = re.compile(r"`([^`]+)`"), r"<code>\1</code>"
 
 Block = Heading | Prose | Sheet | str
 """A `str` is a paragraph of plain text."""
@@ -227,7 +230,7 @@ def _html(block: Block) -> str:
         case Heading(level, text):
             return f"<h{level}>{escape(text)}</h{level}>\n"
         case Prose(text):
-            return f"<p>{escape(text)}</p>\n"
+            return f"<p>{_CODE.sub(_AS_CODE, escape(text))}</p>\n"
         case Sheet():
             return block.html()
         case str():

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from orchestrator.results.run_folder import SCENARIO_FILE
-from orchestrator.scenarios.tr import tr_tables
+from orchestrator.scenarios.tr import tr_page, tr_tables
 from orchestrator.scenarios.transit import clause_10_1
 from splitbed.errors import UsageError
 from tests.orchestrator.checks.test_models import ROW, growth, run
@@ -60,7 +60,8 @@ def test_a_recogniser_has_the_tables_of_its_clause(tmp_path: Path) -> None:
 
 
 def test_a_scenario_has_its_template_and_what_a_vocabulary_repaired(tmp_path: Path) -> None:
-    told = {"clause": "10.1", "name": "Speech", "motivation": "Waits.", "model_sweep": {"a": 1}}
+    why = "Waits for `a < b`."
+    told = {"clause": "10.1", "name": "Speech", "motivation": why, "model_sweep": {"a": 1}}
     (tmp_path / SCENARIO_FILE).write_text(yaml.safe_dump(told))
     with pytest.raises(UsageError, match="has no row to lay out"):
         tr_tables(tmp_path)
@@ -69,8 +70,10 @@ def test_a_scenario_has_its_template_and_what_a_vocabulary_repaired(tmp_path: Pa
         (tmp_path / f"table-{one.name}.csv").write_text(one.csv())
     text = tr_tables(tmp_path, "latex")
     assert r"\section*{10.1 Speech}" in text
-    assert "Waits." in text
+    assert "Waits for a" in text
     assert r"wer\_vocabulary\_pct" in text
+    page = tr_page(tmp_path)
+    assert "<p>Waits for <code>a &lt; b</code>.</p>" in page
 
 
 def test_a_model_that_grew_is_laid_out_split_by_split(tmp_path: Path) -> None:
