@@ -1,8 +1,10 @@
 """Fitting a codec: tables of calibration frames, which both ends have before the first frame."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from splitbed.codecs.calibration import channel_axis
 from splitbed.codecs.codec import Codec
 from splitbed.codecs.named import NamedKind
 from splitbed.codecs.stage import Floats, Setting
@@ -11,11 +13,6 @@ from splitbed.tensors import TensorInfo, Tensors
 
 Tables = Mapping[tuple[str, str], bytes]
 """By the stage, as a codec's name has it with its number said, and the tensor's name."""
-
-
-def takes(codec: Codec, info: TensorInfo) -> bool:
-    """Whether it has to be fitted to such a tensor."""
-    return any(stage.fitted.takes(info) for stage in codec.stages if stage.fitted)
 
 
 def check_fitted(codec: Codec, infos: Sequence[TensorInfo], setting: Setting) -> None:
@@ -64,6 +61,27 @@ def fit(
     }
 
 
+def weighed_along(
+    codec: Codec, infos: Sequence[TensorInfo], frames: Sequence[Tensors], setting: Setting
+) -> dict[str, int]:
+    """By tensor name the axis of the channels whose sensitivity :func:`fit` of these frames needs.
+
+    Raises as :func:`fit` does.
+    """
+    first = next(iter(codec.stages), None)
+    if first is None or (kind := first.fitted) is None or not kind.weighted:
+        return {}
+    # a stage of a user's package need not say so
+    said = getattr(kind, "axis", None)
+    found = {}
+    for info in filter(kind.takes, infos):
+        found[info.name] = channel_axis(len(info.shape), setting.channels_last)
+        if said:
+            with _refusing(first, info):
+                found[info.name] = said(info, [one[info.name] for one in frames], setting)
+    return found
+
+
 def needed(codec: Codec, infos: Sequence[TensorInfo]) -> list[tuple[str, str]]:
     """The keys of the tables that it needs of the tensors ``infos``."""
     return [
@@ -89,8 +107,15 @@ def _fitted(
     kind = stage.fitted
     assert kind is not None
     own = [frame[info.name] for frame in frames]
-    try:
+    with _refusing(stage, info):
         return kind.fit(info, own, setting, stage.parameter, sensitivity)
+
+
+@contextmanager
+def _refusing(stage: NamedKind, info: TensorInfo) -> Iterator[None]:
+    """What goes wrong in a kind names stage and tensor."""
+    try:
+        yield
     except UsageError as error:
         raise UsageError(f"{_refusal(stage, info)}: {error}") from None
     except SplitbedError as error:

@@ -164,8 +164,10 @@ class FittedKind(StageKind, Protocol):
     It is one by having ``fitted``.  Its stage stands first in a codec, is given the tables as
     ``Setting.table`` and checks every size in them, as they may be a stranger's: UsageError.  It
     hands tensors that it does not take on unchanged.  It may have ``check(info, setting)``, which
-    raises UsageError for a tensor that it takes, and of which it can have no tables; and
-    ``kept_bytes(table)``, which tells before anything is made of it what a stage will keep.
+    raises UsageError for a tensor that it takes, and of which it can have no tables;
+    ``kept_bytes(table)``, which tells before anything is made of it what a stage will keep; and
+    ``axis(info, frames, setting)``, that of the channels where the frames tell it, along which
+    the sensitivity that ``fit`` is given is measured.
     """
 
     @property

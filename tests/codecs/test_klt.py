@@ -114,8 +114,16 @@ def test_a_search_for_a_step_finds_the_axes_of_its_frames_once() -> None:
     assert tables[-1] == fitted([frame.copy() for frame in frames], step=200)[0]
 
 
-def test_bytes_are_the_tables_cross_entropy() -> None:
-    frames = maps(1, 20, 48, 64)
+def rows(tokens: int, channels: int, *, frames: int = SEEN + 4) -> list[Floats]:
+    """Tokens x channels behind a batch, whose channels are mixed alike in all tokens of all."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((6, channels))
+    noise = rng.normal(0, 0.05, (frames, 1, tokens, channels))
+    return [*(rng.standard_normal((frames, 1, tokens, 6)) @ mixing + noise).astype(np.float32)]
+
+
+@pytest.mark.parametrize("frames", (maps(1, 20, 48, 64), rows(256, 48)), ids=("maps", "rows"))
+def test_bytes_are_the_tables_cross_entropy(frames: list[Floats]) -> None:
     table, setting = fitted(frames[:SEEN])
     info = info_of(frames[0])
     tables = read(table, Layout.of(info, setting), inter=False)

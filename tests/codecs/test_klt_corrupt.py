@@ -16,7 +16,7 @@ from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import TensorInfo
 from tests.codecs.coding import Array, info_of
-from tests.codecs.test_klt import INTER, KLT, SEEN, STEP, fitted, maps, seen_together
+from tests.codecs.test_klt import INTER, KLT, SEEN, STEP, fitted, maps, rows, seen_together
 
 FRAMES = maps(1, 12, 24, 24)
 INFO = info_of(FRAMES[0])
@@ -113,6 +113,23 @@ def test_damaged_tables_of_blocks_are_refused_or_are_tables() -> None:
 
 
 @pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        (0, "along axis 0, where 1 or 2 was due"),
+        (3, "along axis 3"),
+        (1, "64 channels of 48 places"),
+    ],
+)
+def test_an_axis_that_no_channels_are_along_is_refused(axis: int, words: str) -> None:
+    frames = rows(48, 64)
+    table = bytearray(fitted(frames[:SEEN])[0])
+    assert table[19] == 2
+    table[19] = axis
+    with pytest.raises(UsageError, match=words):
+        KLT(info_of(frames[0]), Setting(table=bytes(table)), STEP)
+
+
+@pytest.mark.parametrize(
     ("at", "put", "words"),
     [
         (0, b"klt9", "do not begin as tables"),
@@ -121,6 +138,7 @@ def test_damaged_tables_of_blocks_are_refused_or_are_tables() -> None:
         (16, b"\x05", "do not begin as tables"),
         (18, b"\x03", "do not begin as tables"),
         (18, b"\x04", "12 channels of 576 places and 1 books, where 192 of 36 and 1 were due"),
+        (19, b"\x02", "channels are along axis 2, where 1 was due"),
         (HEADER.size, struct.pack("<f", np.nan), "NaN or infinity"),
         (BACK, struct.pack("<f", 3e37), "a level makes a value beyond 1e[+]38"),
         (-4, b"\0\0\0\0", "both nodes need the same version of constriction"),

@@ -20,8 +20,8 @@ from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import Fitted, Known, SweptModel
 from splitbed.codecs import Codec, codec_named
-from splitbed.codecs.calibration import calibrated, channel_axis
-from splitbed.codecs.fitting import check_fitted, fit, needed, takes
+from splitbed.codecs.calibration import calibrated
+from splitbed.codecs.fitting import check_fitted, fit, needed, weighed_along
 from splitbed.codecs.stage import Floats, Range, Setting
 from splitbed.errors import NodeError, RunError, SplitbedError, UsageError
 from splitbed.graphs.parts import extract
@@ -116,7 +116,7 @@ class _Cut:
         self._cut, self._name = model.graph.cuts[k], model.split_name(k)
         self._crossing: dict[Identity, Tensors] = {}
         self._used: dict[Identity, ModelInput] = {}
-        self._weighed: dict[str, Floats] = {}
+        self._weighed: dict[tuple[tuple[str, int], ...], dict[str, Floats] | str] = {}
 
     def calibrated(self, names: Sequence[str]) -> Calibration:
         """What these codecs are told."""
@@ -141,13 +141,10 @@ class _Cut:
         self._tell(codecs, few, many)
         self._run(chain(few, *many.values()))
         ranges = self._ranges(few) if any(one.calibrated for one in codecs) else {}
-        weights, missing = self._weights(codecs, few)
         for codec in (one for one in codecs if one.fitted):
             self._check()
             try:
-                if codec.weighted and missing:
-                    raise NodeError(missing)
-                tables |= self._tables(codec, self._of(many[codec.name]), weights)
+                tables |= self._tables(codec, self._of(many[codec.name]), few)
             except SplitbedError as error:  # the cells that need them will say it, too
                 self._failed(codec, error, unfitted)
         frames = tuple(one.facts() for one in self._used.values())
@@ -195,34 +192,29 @@ class _Cut:
             self._note(f"{self._name}: {error}")
             return {}
 
+    def _tables(
+        self, codec: Codec, frames: Sequence[Tensors], few: Sequence[ModelInput]
+    ) -> dict[Fitted, bytes]:
+        axes = weighed_along(codec, self._cut.tensors, frames, self._setting)
+        weights = self._weights(codec, axes, few) if axes else {}
+        found = fit(codec, self._cut.tensors, frames, self._setting, weights)
+        return {(self.k, *one): table for one, table in found.items()}
+
     def _weights(
-        self, codecs: Sequence[Codec], inputs: Sequence[ModelInput]
-    ) -> tuple[dict[str, Floats], str]:
-        """What part 2 is sensitive to, and why that cannot be measured, if it cannot."""
-        axes = {
-            info.name: channel_axis(len(info.shape), self._model.channels_last)
-            for info in self._cut.tensors
-            if any(one.weighted and takes(one, info) for one in codecs)
-        }
-        if not axes:
-            return {}, ""
-        if self._weighed.keys() == axes.keys():
-            return self._weighed, ""
-        measure = Sensitivities(self._model, self.k, self._note, self._check)
-        try:
-            self._weighed = measure.of(self._of(inputs), axes)
-            return self._weighed, ""
-        except SplitbedError as error:
-            names = ", ".join(one.name for one in codecs if one.weighted)
-            return {}, (
-                f"what part 2 is sensitive to cannot be measured: {error}; {names} cannot be "
+        self, codec: Codec, axes: Mapping[str, int], inputs: Sequence[ModelInput]
+    ) -> dict[str, Floats]:
+        """What part 2 is sensitive to, measured once; NodeError where it cannot be."""
+        if (key := tuple(axes.items())) not in self._weighed:
+            measure = Sensitivities(self._model, self.k, self._note, self._check)
+            try:
+                self._weighed[key] = measure.of(self._of(inputs), axes)
+            except SplitbedError as error:  # no other codec's is measured, either
+                self._weighed[key] = str(error)
+        found = self._weighed[key]
+        if isinstance(found, str):
+            raise NodeError(
+                f"what part 2 is sensitive to cannot be measured: {found}; {codec.name} cannot be "
                 "fitted without, and as klt:100,plain does without, which takes 1.4 to 6 times the "
                 "rate"
             )
-
-    def _tables(
-        self, codec: Codec, frames: Sequence[Tensors], weights: Mapping[str, Floats]
-    ) -> dict[Fitted, bytes]:
-        own = weights if codec.weighted else {}
-        found = fit(codec, self._cut.tensors, frames, self._setting, own)
-        return {(self.k, *one): table for one, table in found.items()}
+        return found

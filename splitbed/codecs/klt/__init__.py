@@ -54,6 +54,18 @@ class Kind(UsualKind):
 
         Layout.of(info, setting).check()
 
+    def axis(self, info: TensorInfo, frames: Sequence[Array], setting: Setting) -> int:
+        """That of the channels, as ``fit`` will have them: of three dimensions the frames tell.
+
+        Raises as :func:`splitbed.codecs.klt.fitting.laid_out` does.
+        """
+        from splitbed.codecs.klt.fitting import laid_out
+        from splitbed.codecs.klt.threads import one_thread
+        from splitbed.codecs.klt.transform import Layout
+
+        with one_thread:
+            return laid_out(Layout.of(info, setting), frames).axis
+
     def kept_bytes(self, table: bytes) -> int:
         """What a stage of such tables will keep."""
         from splitbed.codecs.klt.tables import kept_bytes
@@ -70,7 +82,7 @@ class Kind(UsualKind):
     ) -> bytes:
         """The tables for a tensor that is as in ``frames``, which are in the order of time.
 
-        ``sensitivity`` (channels x channels) is part 2's, see
+        ``sensitivity`` (channels x channels) is part 2's along :meth:`axis`, see
         :mod:`splitbed.codecs.klt.sensitivity`; None has all channels count alike.
 
         Raises as :func:`splitbed.codecs.klt.fitting.fitted` does.

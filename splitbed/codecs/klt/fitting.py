@@ -19,7 +19,7 @@ from splitbed.codecs.klt.books import counted
 from splitbed.codecs.klt.dct import BLOCKS, Dct
 from splitbed.codecs.klt.inter import DIFFERENCE, Before
 from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
-from splitbed.codecs.klt.transform import Layout, Transform
+from splitbed.codecs.klt.transform import MOST_CHANNELS, Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
@@ -38,6 +38,8 @@ STRAY, STRAY_OF_SEEN = 16, 4
 what they left out of calibration frames: what they leave out of others like these is far less."""
 LEAST = 1e-30
 """Of a step, which FP32 has to bear the inverse of."""
+JUDGED = 0.1
+"""The step that ways to lay a tensor out are judged at: the axis is of a tensor, not of a step."""
 MOST = 1e30
 """Of a calibration frame's values: the ends of FP32 are far from their squares' mean root."""
 
@@ -62,6 +64,7 @@ def fitted(
     if not frames:
         raise UsageError("there is no calibration frame: give one or more; 40 are good")
     layout.check()
+    layout = laid_out(layout, frames)
     planes = [_apart(layout, frame) for frame in frames]
     if all((one == planes[0][:, :1]).all() for one in planes):
         return _constant(layout, planes[0][:, :1], inter=inter)
@@ -69,11 +72,36 @@ def fitted(
     length = step * axes.channels.whole.spread
     if length < LEAST:
         raise NodeError(f"its values vary by less than {LEAST:g} in the calibration frames")
-    found = min(_of_channels(_split(axes.channels, frames, length)), key=lambda one: one.cost)
+    found = _best(axes.channels, frames, length)
     if axes.blocks is not None:
         joint = _of_blocks(_split(axes.blocks, frames, length))
         found = joint if joint.cost < WORTH * found.cost else found
     return _counted(found, inter=inter)
+
+
+def laid_out(layout: Layout, frames: Sequence[Array]) -> Layout:
+    """The layout with channels along the axis that costs least on frames like these.
+
+    All channels count alike in that: part 2's sensitivity need be measured along one axis then.
+    It takes frames that a transform was not made of, so that of one the layout is as it is.
+
+    Raises NodeError as :func:`fitted` does.
+    """
+    ways = [way for way in layout.ways() if way.channels <= MOST_CHANNELS]
+    if len(ways) < 2 or len(frames) < 2:
+        return next(iter(ways), layout)
+    for frame in frames:
+        _apart(layout, frame)
+    axes = [axes_of(way, frames, None).channels for way in ways]
+    least = min(axes, key=lambda one: one.whole.spread)
+    if (length := JUDGED * least.whole.spread) < LEAST:
+        return least.layout
+    return min(axes, key=lambda one: _best(one, frames, length).cost).layout
+
+
+def _best(axes: Axes, frames: Sequence[Array], length: float) -> "_Choice":
+    """By the DCT that costs least."""
+    return min(_of_channels(_split(axes, frames, length)), key=lambda one: one.cost)
 
 
 def _apart(layout: Layout, frame: Array) -> Floats:

@@ -27,10 +27,10 @@ from splitbed.codecs.klt.transform import JOINT, MOST_LEVEL, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
-MAGIC = b"klt2"
-HEADER = struct.Struct("<4sIIIBBBf")
+MAGIC = b"klt3"
+HEADER = struct.Struct("<4sIIIBBBBf")
 """Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2; side of the
-layout's blocks, 1 where it has none; bound."""
+layout's blocks, 1 where it has none; axis of channels; bound."""
 NEVER = 255
 """The class of coefficients that calibration hardly saw: they are not coded, but extras."""
 MOST_BOOKS = 64
@@ -89,7 +89,8 @@ class Tables:
         components, channels = transform.forward.shape
         places = transform.layout.places
         head = (MAGIC, channels, components, places, transform.dct.side, len(self.codebooks))
-        parts = [HEADER.pack(*head, transform.layout.block, transform.bound)]
+        layout = transform.layout
+        parts = [HEADER.pack(*head, layout.block, layout.axis, transform.bound)]
         floats = (
             transform.forward, transform.mean, transform.back, transform.strays, self.factors,
         )  # fmt: skip
@@ -163,10 +164,10 @@ class _Reader:
 
 def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
     head = HEADER.unpack(reader.bytes(HEADER.size))
-    magic, channels, components, places, side, found, block, bound = head
+    magic, channels, components, places, side, found, block, axis, bound = head
     if magic != MAGIC or side not in BLOCKS or block not in (1, JOINT):
         raise ValueError("they do not begin as tables of this version do")
-    layout = layout.by_blocks(block)
+    layout = layout.along(axis).by_blocks(block)
     if (channels, places, found) != (layout.channels, layout.places, sets):
         raise ValueError(
             f"they are of {channels} channels of {places} places and {found} books, where"

@@ -48,6 +48,23 @@ class Layout:
         """That of `info`, whose channels are where ``setting`` says."""
         return cls(info, channel_axis(len(info.shape), setting.channels_last))
 
+    def ways(self) -> tuple["Layout", ...]:
+        """This, and those of the other axes that channels may be along.
+
+        Of three dimensions the last two are tokens x channels or channels x time: no model says so.
+        """
+        if len(self.info.shape) != 3:
+            return (self,)
+        return self, replace(self, axis=3 - self.axis)
+
+    def along(self, axis: int) -> "Layout":
+        """That of them with channels along this axis; ValueError where there is none."""
+        for way in self.ways():
+            if way.axis == axis:
+                return way
+        known = " or ".join(str(way.axis) for way in self.ways())
+        raise ValueError(f"channels are along axis {axis}, where {known} was due")
+
     def by_blocks(self, side: int) -> "Layout":
         """The same by blocks of that side; ValueError where planes are not of whole blocks."""
         if any(length % side for length in self.plane):
@@ -56,10 +73,11 @@ class Layout:
         return replace(self, block=side)
 
     def check(self) -> None:
-        """Raise UsageError where it has too many channels."""
-        if self.channels > MOST_CHANNELS:
+        """Raise UsageError where it has too many channels, along whichever axis."""
+        fewest = min(way.channels for way in self.ways())
+        if fewest > MOST_CHANNELS:
             raise UsageError(
-                f"it has {self.channels} channels, and {MOST_CHANNELS} are the most that a KLT is"
+                f"it has {fewest} channels, and {MOST_CHANNELS} are the most that a KLT is"
                 " made of; int8 takes any number"
             )
 

@@ -88,7 +88,7 @@ def test_a_codec_that_keeps_much_is_counted_as_such() -> None:
 
 
 def test_tables_that_say_too_much_are_refused_before_they_are_read() -> None:
-    header = HEADER.pack(MAGIC, 4096, 4096, MIB, 0, 1, 1, 0.0)
+    header = HEADER.pack(MAGIC, 4096, 4096, MIB, 0, 1, 1, 1, 0.0)
     asked = hopping("klt", size=MIB // 4, hops=1)
     asked.hops[0].tables.add(stage="klt:100", tensor="x0", tables=header)
     with pytest.raises(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
@@ -258,6 +258,41 @@ def test_what_part_2_is_sensitive_to_is_measured_once(
     third, _ = told_by(config, model, tmp_path / "three")
     assert first.known.tables == second.known.tables == third.known.tables
     assert np.load(file, allow_pickle=False)["arr_0"].shape == (8, 8)
+
+
+def transformer_like(path: Path) -> Path:
+    """Tokens x channels behind a batch: each layer a product of its last axis."""
+    rng = np.random.default_rng(0)
+    weights = {"w1": rng.standard_normal((4, 24)), "w2": np.diag([3.0] * 12 + [0.1] * 12)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["rows"], "embed"),
+        helper.make_node("MatMul", ["rows", "w2"], ["felt"], "project"),
+        helper.make_node("Tanh", ["felt"], ["out"], "bend"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 10, size])
+        for name, size in (("x", 4), ("out", 24))
+    ]
+    held = [numpy_helper.from_array(one.astype(np.float32), n) for n, one in weights.items()]
+    graph = helper.make_graph(nodes, "rows", ends[:1], ends[1:], held)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+def test_what_part_2_is_sensitive_to_is_that_of_channels_behind_tokens(tmp_path: Path) -> None:
+    file = transformer_like(tmp_path / "rows.onnx")
+    config = sweep_config({"model": str(file), "runs": 4})
+    model = load_model(config, tmp_path)
+    coding = [(1, "klt:20"), (1, "klt:20,plain")]
+    found, notes = told_by(config, model, tmp_path / "run", coding)
+    (kept,) = (tmp_path / "cache/sensitivity").iterdir()
+    felt = np.diag(np.load(kept, allow_pickle=False)["arr_0"])
+    assert felt.shape == (24,)
+    assert felt[:12].min() > 2 * felt[12:].max()
+    assert len(set(found.known.tables.values())) == 2, notes
+    for _, codec in coding:
+        model.coder(1, codec, found.known)
 
 
 def test_what_was_measured_before_an_end_is_not_measured_again(
