@@ -17,7 +17,7 @@ import numpy as np
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named
-from splitbed.model_coders.blocks import blocks_of
+from splitbed.model_coders.blocks import MOST_VALUES, blocks_of
 from splitbed.model_coders.decoder import MOST_BYTES, Tensors
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import STEPS
@@ -45,6 +45,10 @@ class Rounding(Protocol):
     @property
     def WEIGHTS(self) -> tuple[type[np.generic], ...]:  # noqa: N802  a constant of the module
         """Of which their values may be: what is a level can be told from these again."""
+
+    @property
+    def BLOCK_VALUES(self) -> int:  # noqa: N802  a constant of the module
+        """That are refined at a time, as :func:`splitbed.model_coders.blocks.blocks_of` has it."""
 
     def alone(self, first: int, number: int) -> str:
         """The coder that carries, at once, a model whose steps begin at ``first``."""
@@ -199,13 +203,14 @@ class Refining:
         levels = _rounding(step.first)
         if place is None or not _refined(place.info, levels):
             raise NodeError(f"the update refines {name}, and no such weight is here")
-        after = levels.refined(place.info, self._blocks(place), lacking, step)
+        before = self._blocks(place, levels.BLOCK_VALUES)
+        after = levels.refined(place.info, before, lacking, step)
         self._hashes[name] = _hashed(place.info, self._written(place, after))
 
-    def _blocks(self, place: Place) -> Iterator[Array]:
+    def _blocks(self, place: Place, most_values: int = MOST_VALUES) -> Iterator[Array]:
         """A tensor as it is in the file."""
         dtype = np.dtype(NUMPY_TYPES[place.info.datatype])
-        for block in blocks_of(place.info):
+        for block in blocks_of(place.info, most_values):
             self._file.seek(place.offset + block.first * dtype.itemsize)
             data = self._file.read((block.end - block.first) * dtype.itemsize)
             yield np.frombuffer(data, dtype).reshape(block.info.shape)

@@ -22,6 +22,8 @@ from splitbed.tensors import TensorInfo
 
 WEIGHTS = (np.float32,)
 """Levels of 16 bits do not fit into fewer."""
+BLOCK_VALUES = 1 << 16
+"""Refined at a time: few, as there are several arrays of as many meanwhile."""
 
 
 def alone(first: int, bits: int) -> str:
@@ -59,7 +61,7 @@ def refined(
             f"the update of {info.name} {list(info.shape)} has {lacking.nbytes} bytes: it is"
             " damaged"
         )
-    for block, array in zip(blocks_of(info), before, strict=True):
+    for block, array in zip(blocks_of(info, BLOCK_VALUES), before, strict=True):
         coarse, scales = quantised(array, update.low, update.first)
         fine = coarse.astype(np.int16)
         fine <<= left

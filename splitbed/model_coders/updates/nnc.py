@@ -13,7 +13,7 @@ import numpy as np
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders.bitstream import LENGTH
-from splitbed.model_coders.blocks import blocks_of
+from splitbed.model_coders.blocks import MOST_VALUES, blocks_of
 from splitbed.model_coders.nnc import FEW_QP, DeepCabac, Indices, library, step
 from splitbed.model_coders.updates.update import Update
 from splitbed.model_data.file import Array, info_of
@@ -21,6 +21,8 @@ from splitbed.tensors import TensorInfo
 
 WEIGHTS = (np.float32, np.float16)
 """Of the latter, levels are refused that do not fit."""
+BLOCK_VALUES = MOST_VALUES
+"""What it lacks was coded so."""
 
 
 def alone(first: int, qp: int) -> str:
