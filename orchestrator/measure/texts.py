@@ -85,7 +85,9 @@ def rankings(inputs: Sequence[ModelInput], whole: Results, results: Results) -> 
         metric += ", the whole model's first as the one relevant"
         truth = [tuple((np.arange(len(one)) == one.argmax()).astype(float)) for one in others]
     judged = ranking([np.array(one) for one in truth], scores)
-    alike = [spearmanr(*both).statistic for both in zip(others, scores, strict=True)]
+    pairs = list(zip(others, scores, strict=True))
+    vary = all(one.min() < one.max() for pair in pairs for one in pair)  # not so of NaN, either
+    alike = [spearmanr(*pair).statistic for pair in pairs] if vary else []
     more = {**judged.row(), "spearman": float(np.mean(alike)) if alike else None}
     told = Accuracy(metric, judged.row()["ndcg"], more, frames=len(truth))
     return told, partial(mean_of, judged.ndcg)

@@ -99,7 +99,10 @@ def _row(
     row |= {"curve": name, "anchor": asked.anchor or "", "points": len(curve), "reason": ""}
     row |= {"pareto": asked.pareto, "videos": len(pool.frames) if pool else 1, "shown": False}
     if asked.anchor is None:
-        why = "no BD-rate: there is no anchor; give --input-codecs one with a ladder, such as jpeg"
+        why = (
+            "no BD-rate: there is no anchor; give --input-codecs one with a ladder, such as jpeg,"
+            " or --anchor one of these curves"
+        )
         return row | {"reason": why}
     if len(curve) < MIN_POINTS:
         why = f"no BD-rate: the curve has too few points, {len(curve)}: {MIN_POINTS} are needed"

@@ -73,6 +73,7 @@ def test_what_is_no_number_is_no_probability_and_no_text_has_no_perplexity() -> 
     broken = np.full((2, VOCABULARY), np.nan, np.float32)
     judged = next_tokens([broken], [np.array([1])])
     assert judged.perplexity == math.inf and judged.row()["perplexity"] is None
+    assert judged.row()["cross_entropy"] is None
     assert judged.row()["mrr"] == 1 / VOCABULARY
     assert next_tokens([], []).perplexity is None
     with pytest.raises(UsageError, match="tokens up to 11; what is said of it is of 2 places"):

@@ -35,16 +35,17 @@ class NextTokens:
         return math.exp(mean) if mean < math.log(np.finfo(float).max) else math.inf
 
     def row(self) -> dict[str, float | None]:
-        """The columns of a table: MRR is the mean reciprocal rank of what follows (clause 6)."""
+        """The columns of a table: MRR is the mean reciprocal rank of what follows (clause 6).
+
+        None is what is infinite, or of no tokens.
+        """
         count = float(self.tokens.sum())
         sums = {
             "cross_entropy": self.surprise, "accuracy": self.right, "mrr": self.reciprocal_ranks,
         }  # fmt: skip
-        return {
-            "perplexity": None if self.perplexity == math.inf else self.perplexity,
-            **{name: float(each.sum()) / count if count else None for name, each in sums.items()},
-            "tokens": count,
-        }
+        means = {name: float(each.sum()) / count if count else None for name, each in sums.items()}
+        told = {"perplexity": self.perplexity, **means, "tokens": count}
+        return {name: None if value == math.inf else value for name, value in told.items()}
 
     def resampled(self, drawn: Array) -> Array:
         """1 / perplexity of each resample, as :func:`splitbed.metrics.resampling.resamples`."""

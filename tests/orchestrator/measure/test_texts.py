@@ -1,6 +1,7 @@
 """A model of texts is fed files of tokens, cut anywhere, and judged by what it says of them."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,9 @@ def test_rankings_are_judged_by_relevance(tmp_path: Path) -> None:
     assert judged.more["mrr"] == pytest.approx(1 / (VOCABULARY - 1))
     assert judged.more["spearman"] == pytest.approx(-1)
     assert judged.drop is not None and judged.drop > 0
+    with warnings.catch_warnings(action="error"):
+        same = judge.judge({0: {"scores": np.ones(VOCABULARY, np.float32)}})
+    assert same.more["spearman"] is None, "what does not vary has no order"
 
 
 def test_relevance_of_other_candidates_is_refused_before_the_sweep(tmp_path: Path) -> None:
