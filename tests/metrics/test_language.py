@@ -80,7 +80,7 @@ def test_what_is_no_number_is_no_probability_and_no_text_has_no_perplexity() -> 
         next_tokens([broken], [np.array([VOCABULARY])])
 
 
-def test_bleu_is_sacrebleus_of_the_whole_corpus() -> None:
+def test_bleu_is_sacrebleus_of_the_whole_corpus(caplog: pytest.LogCaptureFixture) -> None:
     sacrebleu = pytest.importorskip("sacrebleu")
     rng = np.random.default_rng(3)
     truth = [rng.integers(1, 9, size).tolist() for size in (12, 7, 20, 9)]
@@ -95,6 +95,7 @@ def test_bleu_is_sacrebleus_of_the_whole_corpus() -> None:
     assert once[0] == pytest.approx(expected)
     alone = sacrebleu.corpus_bleu(texts[2:3], [known[0][2:3]], tokenize="none", force=True).score
     assert once[1] == pytest.approx(alone)
+    assert not caplog.messages, "nothing is said of each translation"
 
 
 def test_candidates_are_ranked_as_scikit_learn_says() -> None:

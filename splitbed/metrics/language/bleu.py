@@ -30,8 +30,8 @@ class Bleu:
         if len(truth) != len(said):
             raise UsageError(f"cannot compare {len(said)} translations with {len(truth)}")
         self._by = BLEU(tokenize="none", force=True)
-        each = [
-            self._by.sentence_score(_words(one), [_words(true)])
+        each = [  # sentence_score would warn of each that its own score is not meant
+            self._by.corpus_score([_words(one)], [[_words(true)]])
             for one, true in zip(said, truth, strict=True)
         ]
         self._counts = np.array(
