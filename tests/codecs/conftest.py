@@ -16,7 +16,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 
     def installed(*points: tuple[str, str]) -> None:
         entries = [EntryPoint(name, value, GROUP) for name, value in points]
-        monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: entries)
+        monkeypatch.setattr("splitbed.extensions.entries", lambda _: entries)
         codec_named.cache_clear()
 
     yield installed
