@@ -36,12 +36,12 @@ class Block:
         return self.first + math.prod(self.info.shape)
 
 
-def blocks_of(info: TensorInfo, most_values: int = MOST_VALUES) -> Iterator[Block]:
-    """The blocks of a tensor, in order; none where it has no values."""
+def blocks_of(info: TensorInfo, most_values: int | None = None) -> Iterator[Block]:
+    """The blocks of a tensor, in order, of `MOST_VALUES` else; none where it has no values."""
     size, first = math.prod(info.shape), 0
     row = _row(info.shape)
     values = math.prod(row)
-    most = max(most_values // max(values, 1), 1)
+    most = max((most_values or MOST_VALUES) // max(values, 1), 1)
     while first < size:
         rows = min(most, (size - first) // values)
         yield Block(TensorInfo(info.name, info.datatype, (rows, *row)), first)

@@ -17,7 +17,7 @@ import numpy as np
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.model_coders import coder_named
-from splitbed.model_coders.blocks import MOST_VALUES, blocks_of
+from splitbed.model_coders.blocks import blocks_of
 from splitbed.model_coders.decoder import MOST_BYTES, Tensors
 from splitbed.model_coders.encoder import encode
 from splitbed.model_coders.integers import STEPS
@@ -207,7 +207,7 @@ class Refining:
         after = levels.refined(place.info, before, lacking, step)
         self._hashes[name] = _hashed(place.info, self._written(place, after))
 
-    def _blocks(self, place: Place, most_values: int = MOST_VALUES) -> Iterator[Array]:
+    def _blocks(self, place: Place, most_values: int | None = None) -> Iterator[Array]:
         """A tensor as it is in the file."""
         dtype = np.dtype(NUMPY_TYPES[place.info.datatype])
         for block in blocks_of(place.info, most_values):

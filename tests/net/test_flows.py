@@ -45,7 +45,7 @@ def rows_of(place: Place) -> list[Row]:
 def test_every_cell_is_measured_and_gives_what_the_whole_model_does(place: Place) -> None:
     for row in rows_of(place):
         # what else runs on this machine may come between two stages, and between nothing else
-        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        assert row.valid or "stages leave" in row.reason, row.reason
         assert row.frames >= 3
         assert row.flow == flow_of(place)
         if row.lossless and row.anchor != "device anchor":
@@ -84,7 +84,7 @@ def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
     whole = f"{LAYERS}"
     assert [row.split for row in table] == [f"0:0:{whole}", f"0:{whole}:0", "2:3:1", f"{whole}:0:0"]
     for row in table:
-        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        assert row.valid or "stages leave" in row.reason, row.reason
         assert row.e2e_over_bound is not None
         assert row.e2e_over_bound >= 0.98
         assert row.link == "20 Mbit/s, 2 ms and 40 Mbit/s, 5 ms"
@@ -108,7 +108,7 @@ def test_two_heads_are_measured_through_one_link_that_they_share(tmp_path: Path)
     done = place.sweep(*asked, "--bw", "5", "--delay-ms", "2", "--no-delivery", "--runs", "3")
     assert done.returncode in (0, 1), done.stderr + done.stdout
     for row in rows_of(place):
-        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        assert row.valid or "stages leave" in row.reason, row.reason
         assert row.link == "5 Mbit/s, 2 ms, shared by 2 UEs"
         assert row.link_down_mbit == pytest.approx(5, rel=0.03)
         both = [row.value(f"{hop}_bytes") for hop in ("downlink", "downlink2")]
@@ -135,7 +135,7 @@ def test_frames_that_end_elsewhere_are_all_accounted_for_under_a_load(
     table = rows_of(place)
     assert len(table) == 3
     for row in table:
-        assert row.valid or row.reason.startswith("stages leave"), row.reason
+        assert row.valid or "stages leave" in row.reason, row.reason
         lost = (row.late, row.dropped_source, row.dropped_edge, row.errors)
         assert row.offered == (row.done or 0) + sum(one or 0 for one in lost)
         assert row.offered % 12 == 0  # of each time that it was measured

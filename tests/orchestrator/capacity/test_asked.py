@@ -24,6 +24,7 @@ def test_a_rate_is_searched_unless_numbers_of_ues_are() -> None:
     crowd = asked(load="poisson:10", ues="2:5")
     assert (crowd.over, crowd.fps_each, crowd.config.ues) == ("ues", 10, (2, 3, 4, 5))
     assert crowd.counts == Scale(2, 2, 5, whole=True)
+    assert asked(flow="remote-source").config.flow == "remote-source"
 
 
 def test_the_first_rate_is_half_of_what_one_after_another_comes_to() -> None:
@@ -49,12 +50,11 @@ def test_a_run_has_the_frames_that_its_limits_take_and_lasts() -> None:
         {"load": "fps:10", "ues": "0:4"},
         {"load": "fps:x", "ues": "1:4"},
         {"ues": "many"},
-        {"flow": "call"},
     ],
     ids=str,
 )
 def test_what_cannot_be_searched_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=r"--(load|ues|flow)|ues"):
+    with pytest.raises(UsageError, match=r"--(load|ues)|ues"):
         asked(**options)
 
 
@@ -67,7 +67,6 @@ def test_what_cannot_be_searched_is_refused(options: dict[str, object]) -> None:
         ({"budget": "1m"}, "a search has no option 'budget'"),
         ({"foo": 1}, "a search has no option 'foo'"),
         ({"load": "fps:5", "ues": "1:99"}, "^--ues 1:99: 64 are the most: give 1:64$"),
-        ({"flow": "multi-head"}, "^--flow multi-head: "),
     ],
     ids=str,
 )

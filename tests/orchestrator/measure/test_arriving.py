@@ -12,7 +12,7 @@ from netem.spec import symmetric
 from orchestrator.measure.arriving import Arriving
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.loading.patience import Patience
-from orchestrator.testbed.nodes import pair as pairs
+from orchestrator.testbed.nodes import ways
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import NodeError
 from splitbed.wire import max_abs_diff
@@ -67,7 +67,7 @@ def test_an_inference_has_the_time_that_it_takes(
             return super().answer(call)
 
     arriving.over(LINK, arriving.ready("int8"))
-    monkeypatch.setattr(pairs, "Patience", Watched)
+    monkeypatch.setattr(ways, "Patience", Watched)
     arriving.infer()
     assert left == [None]
 
