@@ -50,7 +50,7 @@ def test_every_cell_is_measured_and_gives_what_the_whole_model_does(place: Place
         assert row.flow == flow_of(place)
         if row.lossless and row.anchor != "device anchor":
             assert row.max_abs_diff is not None
-            assert row.max_abs_diff < 1e-6
+            assert row.max_abs_diff < 1e-5
 
 
 def test_the_anchors_are_those_of_the_flow(place: Place) -> None:
@@ -92,7 +92,7 @@ def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
         assert row.value("link2_mbit") == pytest.approx(40, rel=0.03)
         assert float(str(row.value("link2_rtt_ms"))) >= 10
     cloud, edge, split, _ = table
-    assert all((row.max_abs_diff or 0) < 1e-6 for row in (cloud, edge, split))
+    assert all((row.max_abs_diff or 0) < 1e-5 for row in (cloud, edge, split))
     # up and back over both links, or over the first alone: the delay of each
     assert (split.bound_ms or 0) >= 14
     assert (edge.bound_ms or 0) >= 4
