@@ -42,8 +42,9 @@ def test_versions_are_files_that_find_nearly_as_much_and_pruned_to_nothing_less(
     assert [one.file.stat().st_mtime_ns for one in again] == written  # a run goes on with them
     original, quantised, pruned = (found[one.name].value or 0.0 for one in every)
     assert original > 0.5
-    assert abs(original - quantised) < 0.05
-    assert pruned < original - 0.1
+    # six frames; and a processor without VNNI saturates some products of 8 bits
+    assert abs(original - quantised) < 0.1
+    assert pruned < original - 0.2
     sizes = [one.coded_bytes for one in every]
     assert sizes == sorted(sizes, reverse=True)
     # what is quantised stands in for the model: its task, pictures and splits are known
