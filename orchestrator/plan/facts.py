@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import UPLINK
@@ -46,8 +45,6 @@ ASKED = (
     "input_codec", "target_drop", "target_kbit", "calibration", "flow", "heads", "private_layers",
 )  # fmt: skip
 """What facts depend on."""
-
-Made = TypeVar("Made")
 
 
 class Coded(Frozen):
@@ -221,7 +218,7 @@ class _Bench:
             outputs = [session.run(one.tensors) for one in self.inputs]
         result_of = self._model.info.result_of
         whole = [result_of(one) for one in outputs]
-        timed = [_timed(result_of, one)[1] for _ in range(rounds) for one in outputs]
+        timed = [_took_ms(result_of, one) for _ in range(rounds) for one in outputs]
         self.result_ms = statistics.median(timed)
         self.result_bytes = round(statistics.mean(nbytes_of(one) for one in whole))
 
@@ -247,7 +244,7 @@ class _Bench:
         encode_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
-        ends = Ends(self._model, k, name, self._setting)
+        ends = Ends(self._model, k, name, self._setting, PAUSE_S)
         # a codec that knows the frame before would find each the same as that
         inputs = self._sequence if codec.sequential else self.inputs
         for _ in range(1 if codec.sequential else self._rounds):
@@ -273,8 +270,8 @@ class _Bench:
         return self._crossing[held]
 
 
-def _timed(work: Callable[[Tensors], Made], given: Tensors) -> tuple[Made, float]:
+def _took_ms(work: Callable[[Tensors], object], given: Tensors) -> float:
     time.sleep(PAUSE_S)
     start = time.perf_counter()
-    made = work(given)
-    return made, (time.perf_counter() - start) * 1e3
+    work(given)
+    return (time.perf_counter() - start) * 1e3

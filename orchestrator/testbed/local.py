@@ -50,20 +50,28 @@ class Crossed:
 class Ends:
     """Both ends of a codec at a cut; frames go through them in their order.
 
-    Raises UsageError for a codec that cannot code what crosses there.
+    Each end waits for `pause_s` before it works. Raises UsageError for a codec that cannot code
+    what crosses there.
     """
 
-    def __init__(self, model: SweptModel, k: int, codec: str, known: Known) -> None:
+    def __init__(
+        self, model: SweptModel, k: int, codec: str, known: Known, pause_s: float = 0.0
+    ) -> None:
+        self._pause_s = pause_s
         self._encoder, self._decoder = (model.coder(k, codec, known) for _ in range(2))
 
     def cross(self, tensors: Tensors) -> Crossed:
         """Encode and decode a frame; SplitbedError where that cannot be done."""
-        begin = time.perf_counter()
-        encoded = self._encoder.encode(tensors)
-        between = time.perf_counter()
-        decoded = self._decoder.decode(encoded)
-        end = time.perf_counter()
-        return Crossed(encoded, decoded, (between - begin) * 1e3, (end - between) * 1e3)
+        encoded, encode_ms = self._timed(self._encoder.encode, tensors)
+        decoded, decode_ms = self._timed(self._decoder.decode, encoded)
+        return Crossed(encoded, decoded, encode_ms, decode_ms)
+
+    def _timed(self, work: Callable[[Tensors], Tensors], given: Tensors) -> tuple[Tensors, float]:
+        if self._pause_s:
+            time.sleep(self._pause_s)
+        start = time.perf_counter()
+        made = work(given)
+        return made, (time.perf_counter() - start) * 1e3
 
 
 @contextmanager

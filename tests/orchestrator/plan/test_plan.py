@@ -15,7 +15,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.sweep.grid import plan_cells
-from orchestrator.plan.facts import Coded, Facts, Option, take_facts
+from orchestrator.plan.facts import FRAMES, PAUSE_S, Coded, Facts, Option, take_facts
 from orchestrator.plan.forecasts import forecasts
 from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
@@ -542,6 +542,27 @@ def test_codecs_are_coded_here_on_the_models_own_maps() -> None:
     assert (raw.accuracy_drop, lossy.accuracy_drop is None) == (0.0, False)
     assert facts.answer(config)
     assert not facts.answer(config.replaced(seed=1))
+
+
+def test_all_work_that_a_plan_times_here_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = sweep_config({"model": "shapesnet", "split": "stage3", "codec": "int8+zstd"})
+    sleep, waited = time.sleep, list[float]()
+
+    def waits(seconds: float) -> None:
+        waited.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", waits)
+    with local_model(config) as local:
+        graph = local.model.graph
+        sizes = [
+            CutSizes(k=cut.k, part1_bytes=0, intermediate_bytes=cut.nbytes) for cut in graph.cuts
+        ]
+        layers = node((1.0,) * graph.n)
+        profile = Profile(ue=layers, edge=layers, cuts=tuple(sizes))
+        take_facts(config, local, profile, lambda _: None, judge=False)
+    a_result_and_both_ends = 3
+    assert waited.count(PAUSE_S) == a_result_and_both_ends * FRAMES  # once, as none is judged
 
 
 @pytest.mark.parametrize(("flow", "split"), [("chain", "stage2+stage3"), ("call", "stage3")])
