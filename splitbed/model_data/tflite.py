@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
-from splitbed.graphs.tflite.file import WIRE_TYPES, parse, type_name
+from splitbed.graphs.tflite.file import WIRE_TYPES, data_at, parse, type_name
 from splitbed.graphs.tflite.outline import is_weight
 from splitbed.graphs.tflite.tables import Tensor
 from splitbed.model_data.file import Layout, ModelFile, Place, taken_apart
@@ -25,10 +25,9 @@ def read(path: Path) -> ModelFile:
     root = schema.Model.GetRootAs(data, 0)
     places: dict[int, Place] = {}
     for tensor in filter(is_weight, model.subgraphs[0].tensors):
-        table = root.Buffers(tensor.buffer)._tab
-        field = table.Offset(4)  # of its only vector, the data
-        if field and (nbytes := table.VectorLen(field)):
-            places.setdefault(table.Vector(field), _place(tensor, table.Vector(field), nbytes))
+        begin, end = data_at(root, tensor.buffer)
+        if begin < end:
+            places.setdefault(begin, _place(tensor, begin, end - begin))
     try:
         return taken_apart(FORM, data, list(places.values()))
     except ValueError as error:

@@ -93,6 +93,25 @@ def has_data(buffer: Buffer) -> bool:
     return buffer.data is not None and len(buffer.data) > 0
 
 
+def constants(model: Model) -> set[int]:
+    """Places of the tensors that are constants."""
+    tensors = model.subgraphs[0].tensors
+    return {i for i, t in enumerate(tensors) if has_data(model.buffers[t.buffer])}
+
+
+def data_at(root: Any, buffer: int) -> tuple[int, int]:
+    """Where the data of a buffer are in a file whose root is given: from, to; 0, 0 of an empty one.
+
+    The schema's own accessors give values, not places.
+    """
+    table = root.Buffers(buffer)._tab
+    field = table.Offset(4)  # of its only vector, the data
+    if not field:
+        return 0, 0
+    begin = table.Vector(field)
+    return begin, begin + table.VectorLen(field)
+
+
 def changed(table: _Table, **fields: object) -> _Table:
     """A copy of ``table``, an object of the schema, with other ``fields``."""
     copied = copy.copy(table)
@@ -230,7 +249,7 @@ def _check_tensor(model: Model, tensor: Any) -> None:
 
 
 def _check_operators(model: Model, graph: Any) -> None:
-    settled, trusting = _constants(model, graph), is_older()
+    settled, trusting = constants(model), is_older()
     for operator in graph.operators:
         name = operator_name(model, operator)
         known = not name.startswith("number ")
@@ -255,14 +274,10 @@ def _check_operators(model: Model, graph: Any) -> None:
             settled.update(operator.outputs)
 
 
-def _constants(model: Model, graph: Any) -> set[int]:
-    return {i for i, t in enumerate(graph.tensors) if has_data(model.buffers[t.buffer])}
-
-
 def _check_order(model: Model, graph: Any) -> None:
     """Every tensor is written once, and before it is read."""
     tensors: Sequence[Any] = graph.tensors
-    constant = _constants(model, graph)
+    constant = constants(model)
     empty = {i for i, t in enumerate(tensors) if t.shape is not None and 0 in t.shape}
     known = constant.union(graph.inputs)
     if len(known) < len(constant) + len(graph.inputs):

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from splitbed.graphs.tflite.file import has_data, operator_name, parse, serialised, type_name
+from splitbed.graphs.tflite.file import (
+    constants,
+    data_at,
+    has_data,
+    operator_name,
+    parse,
+    serialised,
+    type_name,
+)
 from splitbed.graphs.tflite.tables import Model, Tensor
 
 _FLOATS = ("FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64")
@@ -53,13 +61,7 @@ def settled(path: Path) -> list[tuple[int, int]] | None:
     if _decide_sizes(model, buffers):
         return None
     root = schema.Model.GetRootAs(data, 0)
-    places = list[tuple[int, int]]()
-    for buffer in buffers:
-        table = root.Buffers(buffer)._tab
-        field = table.Offset(4)  # of its only vector, the data
-        begin = table.Vector(field)
-        places.append((begin, begin + table.VectorLen(field)))
-    return sorted(places)
+    return sorted(data_at(root, buffer) for buffer in buffers)
 
 
 def _of_weights(model: Model) -> set[int]:
@@ -80,9 +82,7 @@ def _of_weights(model: Model) -> set[int]:
 def _decide_sizes(model: Model, buffers: Collection[int]) -> bool:
     """Whether what is in these, or is made of constants and of these, may decide a size."""
     graph = model.subgraphs[0]
-    constant = {
-        i for i, tensor in enumerate(graph.tensors) if has_data(model.buffers[tensor.buffer])
-    }
+    constant = constants(model)
     made_of = {i for i in constant if graph.tensors[i].buffer in buffers}
     for operator in graph.operators:
         name, read = operator_name(model, operator), {i for i in operator.inputs if i >= 0}
