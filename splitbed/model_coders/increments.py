@@ -28,7 +28,7 @@ from splitbed.model_coders.updates import nnc as of_nnc
 from splitbed.model_coders.updates.update import Update, mask
 from splitbed.model_coders.updates.update import written as update_written
 from splitbed.model_data import ModelFile, digest, model_of
-from splitbed.model_data.digest import of_tensors, raw, tensor_hash
+from splitbed.model_data.digest import hash_of, of_tensors, raw
 from splitbed.model_data.file import Array, Layout, Place, info_of, taken_apart, written
 from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
@@ -165,7 +165,7 @@ class Refining:
         self._file, self._layout = file, layout
         self._places = {place.info.name: place for place in layout.places}
         self._hashes = {
-            name: _hashed(place.info, self._blocks(place)) for name, place in self._places.items()
+            name: hash_of(place.info, self._blocks(place)) for name, place in self._places.items()
         }
         self._tensors = Tensors(most_bytes=most_bytes, base=self._digest)
         self._step: Update | None = None
@@ -205,7 +205,7 @@ class Refining:
             raise NodeError(f"the update refines {name}, and no such weight is here")
         before = self._blocks(place, levels.BLOCK_VALUES)
         after = levels.refined(place.info, before, lacking, step)
-        self._hashes[name] = _hashed(place.info, self._written(place, after))
+        self._hashes[name] = hash_of(place.info, self._written(place, after))
 
     def _blocks(self, place: Place, most_values: int | None = None) -> Iterator[Array]:
         """A tensor as it is in the file."""
@@ -267,10 +267,3 @@ def _rounding(number: int) -> Rounding:
 def _refined(info: TensorInfo, levels: Rounding) -> bool:
     """Whether a tensor is a weight: biases and norms, which are few, are sent whole at once."""
     return len(info.shape) > 1 and np.dtype(NUMPY_TYPES[info.datatype]) in levels.WEIGHTS
-
-
-def _hashed(info: TensorInfo, blocks: Iterable[Array]) -> bytes:
-    found = tensor_hash(info)
-    for block in blocks:
-        found.update(raw(block))
-    return found.digest()

@@ -29,9 +29,16 @@ def by_hash(state: State) -> Held:
 
 def _hashed(state: State) -> Iterator[tuple[bytes, tuple[TensorInfo, Array]]]:
     for name, array in state.items():
-        each = tensor_hash(info := info_of(name, array))
-        each.update(raw(array))
-        yield each.digest(), (info, array)
+        info = info_of(name, array)
+        yield hash_of(info, [array]), (info, array)
+
+
+def hash_of(info: TensorInfo, blocks: Iterable[Array]) -> bytes:
+    """The sha256 of a tensor that comes in these blocks."""
+    found = tensor_hash(info)
+    for block in blocks:
+        found.update(raw(block))
+    return found.digest()
 
 
 def tensor_hash(info: TensorInfo) -> "_Hash":

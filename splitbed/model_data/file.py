@@ -8,7 +8,7 @@ Other values of the same tensors make another working file; the same values make
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -141,15 +141,21 @@ def info_of(name: str, array: Array) -> TensorInfo:
     return TensorInfo(name, DATATYPES[array.dtype], array.shape)
 
 
+def laid_out(form: str, nbytes: int, places: Iterable[Place]) -> Layout:
+    """That of a file of so many bytes; raises ValueError where the places cannot be."""
+    ordered = tuple(sorted(places, key=lambda place: (place.offset, place.end)))
+    layout = Layout(form, nbytes - sum(place.info.nbytes for place in ordered), ordered)
+    layout.check()
+    return layout
+
+
 def taken_apart(form: str, data: Array, places: Sequence[Place]) -> ModelFile:
     """The file whose bytes are ``data``, with its tensors at ``places``; they stay views of it.
 
     Raises ValueError where the places cannot be.
     """
-    ordered = tuple(sorted(places, key=lambda place: (place.offset, place.end)))
-    size = sum(place.info.nbytes for place in ordered)
-    layout = Layout(form, data.size - size, ordered)
-    layout.check()
+    layout = laid_out(form, data.size, places)
+    ordered = layout.places
     ends = [0, *(place.end for place in ordered)]
     starts = [*(place.offset for place in ordered), data.size]
     skeleton = b"".join(data[end:start].tobytes() for end, start in zip(ends, starts, strict=True))

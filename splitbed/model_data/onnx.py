@@ -15,7 +15,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.onnx import weights
 from splitbed.graphs.onnx.graph import parse, parse_outline
 from splitbed.graphs.onnx.outline import raw_data
-from splitbed.model_data.file import Array, Layout, ModelFile, Place
+from splitbed.model_data.file import Array, Layout, ModelFile, Place, laid_out
 from splitbed.tensors import DATATYPES, NUMPY_TYPES, TensorInfo
 
 FORM = "onnx"
@@ -50,13 +50,9 @@ def layout(path: Path) -> Layout | None:
             places.append(Place(_info(tensor, end - begin), begin))
             if tensor.data_location == TensorProto.EXTERNAL or places[-1].end != end:
                 return None
-        places.sort(key=lambda place: place.offset)
-        rest = path.stat().st_size - sum(place.info.nbytes for place in places)
-        there = Layout(FORM, rest, tuple(places))
-        there.check()
+        return laid_out(FORM, path.stat().st_size, places)
     except (KeyError, ValueError):  # read() has words for it, or brings it into order
         return None
-    return there
 
 
 def of_model(model: onnx.ModelProto, path: Path) -> ModelFile:
