@@ -59,7 +59,7 @@ def transit_folder(path: Path) -> Path | None:
 
     None where there is none, and of a sweep. UsageError where a scenario has several.
     """
-    found = [] if SWEEP.is_in(path) else transit_folders(path)
+    found = transit_folders(path)
     if len(found) > 1 and found[0] != path:
         names = ", ".join(one.name for one in found)
         raise UsageError(f"{path} has several runs of models: give one, {names}")
@@ -68,15 +68,19 @@ def transit_folder(path: Path) -> Path | None:
 
 def check_sweep(path: Path, name: str | Path) -> None:
     """Raise UsageError where a folder, called so, has runs of other kinds than sweeps alone."""
-    if not SWEEP.is_in(path):
-        for folder in transit_folders(path):
-            kind = kind_in(folder)
-            assert kind is not None
-            kind.refuse(name if folder == path else f"{name}/{folder.name}")
+    for folder in transit_folders(path):
+        kind = kind_in(folder)
+        assert kind is not None
+        kind.refuse(name if folder == path else f"{name}/{folder.name}")
 
 
 def transit_folders(path: Path) -> list[Path]:
-    """Where runs of models in transit have begun: in a folder, or in those that it holds."""
+    """Where runs of models in transit have begun: in a folder, or in those that it holds.
+
+    None where the folder is a sweep's.
+    """
+    if SWEEP.is_in(path):
+        return []
     folders = (path, *sorted(path.glob("*/")))
     return [one for one in folders if any(kind.is_in(one) for kind in IN_TRANSIT)]
 

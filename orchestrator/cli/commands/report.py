@@ -33,10 +33,11 @@ def report(
 ) -> None:
     """Make the report.html of a run, or tables of it; hold it to limits."""
     from orchestrator.checks.threshold import parse
+    from orchestrator.results.kinds import transit_folders
     from orchestrator.results.run_folder import check_new
 
     limits = [parse(text) for text in threshold or ()]
-    if not (tr or format or limits) and _is_of_models(run):
+    if not (tr or format or limits) and transit_folders(run):
         check_new(out)
         say(f"Report: {_page(run, out)}")
         return
@@ -55,12 +56,6 @@ def report(
         say(line, stderr=True)
     if broken:
         raise typer.Exit(1)
-
-
-def _is_of_models(folder: Path) -> bool:
-    from orchestrator.results.kinds import SWEEP, transit_folders
-
-    return not SWEEP.is_in(folder) and bool(transit_folders(folder))
 
 
 def _page(folder: Path, out: Path | None) -> Path:
