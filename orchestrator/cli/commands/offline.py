@@ -108,11 +108,12 @@ def rd(
     """Hold codecs' rate against accuracy and latency, here, without a link."""
     from orchestrator.api.asking import config_of
     from orchestrator.offline.run import run_rd
+    from splitbed.codecs import joined
 
     own = {"codec": codecs, "input_codec": input_codecs, "calibration": calibration, "bw": bw}
     target = {"target_drop": target_drop, "target_kbit": target_kbit}
     more = {"runs": 50 if frames is None else frames, "fps": fps, "out": out}
-    anchors = [one.strip() for one in anchor.split(",")] if anchor else []
+    anchors = joined(one.strip() for one in anchor.split(",")) if anchor else []
     with alive("measuring codecs"):
         config = config_of(model, asked | own | target | more)
         code = run_rd(config, anchors, best=pareto, as_json=json)

@@ -26,6 +26,7 @@ from splitbed.errors import UsageError
 from splitbed.metrics.bd_rate import pareto
 from splitbed.runtime.session import PartSession
 from tests.graphs import models
+from tests.orchestrator.commands import orchestrate
 
 FRAMES = 3
 
@@ -300,6 +301,13 @@ def test_an_anchor_is_a_curve_or_the_codec_of_the_input_or_at_each_cut_its_own(
     assert [each[0].bears(f"{split} avc") for split in ("stage2", "stage3")] == [True, False]
     with pytest.raises(UsageError, match=r"hevc means no curve: choose network anchor avc"):
         anchors(["hevc"], setups)
+
+
+def test_a_codec_of_several_words_is_one_of_the_anchors() -> None:
+    words = ["rd", "--model", "shapesnet", "--split", "stage3", "--codecs", "raw"]
+    done = orchestrate(*words, "--anchor", "raw, avc:444,fast")
+    assert done.code == 2
+    assert "--anchor avc:444,fast means no curve" in done.err
 
 
 def test_curves_are_held_against_the_picture_and_against_the_mosaic_of_their_cut(
