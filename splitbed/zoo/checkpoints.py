@@ -65,6 +65,18 @@ def fitted(
     return weights, origin(path, unexpected)
 
 
+def exact(
+    path: Path, state: State, expected: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, Floats], str]:
+    """The tensors of ``state`` that are ``expected``, as FP32, and a line that says what they are.
+
+    ``state`` was read from ``path``. Raises UsageError where it does not fit; it names misfits.
+    """
+    unexpected = sorted(state.keys() - expected)
+    check(path, misfits(state, expected), unexpected)
+    return {name: state[name].astype(np.float32) for name in expected}, origin(path, unexpected)
+
+
 def fold(state: State, layer: Learnt, epsilon: float = EPSILON) -> tuple[Floats, Floats]:
     """Weight and bias of the layer that does what ``layer`` and its batch norm do."""
     weight = state[f"{layer.module}.weight"].astype(np.float64)

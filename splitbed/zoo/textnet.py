@@ -60,11 +60,7 @@ def build(seed: int | None = 0, weights: Path | None = None) -> tuple[bytes, str
 def load(path: Path) -> tuple[dict[str, Floats], str]:
     """The state dict in a file, as FP32, and a line that says which file it is. Raises as build."""
     state = {checkpoints.plain(name): held for name, held in checkpoints.read(path).items()}
-    unexpected = sorted(state.keys() - shapes())
-    checkpoints.check(path, checkpoints.misfits(state, shapes()), unexpected)
-    return {name: state[name].astype(np.float32) for name in shapes()}, checkpoints.origin(
-        path, unexpected
-    )
+    return checkpoints.exact(path, state, shapes())
 
 
 def shapes() -> dict[str, Shape]:
@@ -98,7 +94,7 @@ def to_onnx(weights: Mapping[str, Floats], origin: str) -> onnx.ModelProto:
 
 class _Network(TransformerNodes):
     def __init__(self) -> None:
-        super().__init__(WIDTH, HEADS, _tensor, norm_first=True)
+        super().__init__(WIDTH, HEADS, LOGITS, norm_first=True)
         self.constants["above"] = np.array(1)
 
     def build(self) -> None:
@@ -110,8 +106,7 @@ class _Network(TransformerNodes):
         mask = self._mask(length)
         for at in range(LAYERS):
             x = self.layer(f"layers.{at}", x, mask)
-        x = self.linear("head", self.norm("layer_norm", x))
-        self.node("Unsqueeze", "/Unsqueeze", x, "first")
+        self.put_out(self.linear("head", self.norm("layer_norm", x)))
 
     def _mask(self, length: str) -> str:
         """Hides what is behind a place."""
@@ -119,8 +114,3 @@ class _Network(TransformerNodes):
         hidden = numpy_helper.from_array(np.array([HIDDEN], np.float32))
         square = self.node("ConstantOfShape", "/mask/ConstantOfShape", square, value=hidden)
         return self.node("Trilu", "/mask/Trilu", square, "above", upper=1)
-
-
-def _tensor(node: str) -> str:
-    """The tensor that a node puts out: the last one is the model's own."""
-    return LOGITS if node == "/Unsqueeze" else f"{node}_output_0"

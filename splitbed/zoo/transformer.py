@@ -4,7 +4,7 @@ Names of weights are those of torchaudio's ``wav2vec2`` encoder. There is one se
 that every matrix is kept as a state dict has it, and read by Gemm.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from splitbed.zoo.onnx_writer import OnnxWriter
 
 EPSILON = 1e-5
 ATTENTION = ("k_proj", "v_proj", "q_proj", "out_proj")
+LAST = "/Unsqueeze"
+"""The node that puts out what the model does."""
 
 Shape = tuple[int, ...]
 
@@ -21,13 +23,11 @@ Shape = tuple[int, ...]
 class TransformerNodes:
     """Adds node after node; methods take and give names of tensors.
 
-    ``tensor`` names what a node puts out. ``norm_first`` has each layer normalise what it reads,
-    else what it adds up to.
+    ``output`` is the model's own. ``norm_first`` has each layer normalise what it reads, else what
+    it adds up to.
     """
 
-    def __init__(
-        self, width: int, heads: int, tensor: Callable[[str], str], *, norm_first: bool
-    ) -> None:
+    def __init__(self, width: int, heads: int, output: str, *, norm_first: bool) -> None:
         self.norm_first = norm_first
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, npt.NDArray[np.generic]] = {
@@ -42,7 +42,7 @@ class TransformerNodes:
                 )
             },
         }  # fmt: skip
-        self._writer = OnnxWriter(tensor)
+        self._writer = OnnxWriter(lambda node: output if node == LAST else f"{node}_output_0")
 
     def layer(self, name: str, x: str, mask: str | None = None) -> str:
         """A layer of attention and of what each row is made into by itself.
@@ -99,6 +99,10 @@ class TransformerNodes:
         bent = self.node("Add", path(name, "Add"), bent, "one")
         bent = self.node("Mul", path(name, "Mul"), x, bent)
         return self.node("Mul", path(name, "Mul_1"), bent, "half")
+
+    def put_out(self, rows: str) -> None:
+        """Rows as what the model puts out, of a batch of 1."""
+        self.node("Unsqueeze", LAST, rows, "first")
 
     def node(self, kind: str, name: str, *inputs: str, **attributes: object) -> str:
         """Any node of one output."""

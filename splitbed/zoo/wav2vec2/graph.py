@@ -44,7 +44,7 @@ def to_onnx(layout: Layout, weights: Weights, origin: str) -> onnx.ModelProto:
 class _Network(TransformerNodes):
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        super().__init__(layout.width, layout.heads, _tensor, norm_first=layout.norm_first)
+        super().__init__(layout.width, layout.heads, LOGITS, norm_first=layout.norm_first)
         first = self.constants["first"]  # in this order: the file's hash is in runs of before
         self.constants = {"first": first, "second": np.array([1]), **self.constants}
 
@@ -59,7 +59,7 @@ class _Network(TransformerNodes):
             frames = self.layer(f"{TRANSFORMER}.layers.{at}", frames)
         if self.layout.norm_first:
             frames = self.norm(whole, frames)
-        self.node("Unsqueeze", "/Unsqueeze", self.linear("aux", frames), "first")
+        self.put_out(self.linear("aux", frames))
 
     def _extracted(self) -> str:
         """Frames x channels of the waveform."""
@@ -99,8 +99,3 @@ class _Network(TransformerNodes):
     def _as_rows(self, name: str, x: str) -> str:
         x = self.node("Squeeze", path(name, "Squeeze"), x, "first")
         return self.node("Transpose", path(name, "Transpose"), x, perm=[1, 0])
-
-
-def _tensor(node: str) -> str:
-    """The tensor that a node puts out: the last one is the model's own."""
-    return LOGITS if node == "/Unsqueeze" else f"{node}_output_0"

@@ -55,15 +55,11 @@ def load(layout: Layout, path: Path) -> tuple[dict[str, Floats], str]:
         UsageError: the file cannot be read or does not fit; every misfit is named.
         MachineError: a ``.pt`` file, and torch is not installed.
     """
-    shapes = layout.shapes
     state = {_plain(name): values for name, values in checkpoints.read(path).items()}
     for name in ("aux.weight", "aux.bias"):
         if name in state and len(state[name]) == len(LABELS) + len(UNUSED):
             state[name] = np.delete(state[name], UNUSED, axis=0)
-    unexpected = sorted(state.keys() - shapes)
-    checkpoints.check(path, checkpoints.misfits(state, shapes), unexpected)
-    held = {name: state[name].astype(np.float32) for name in shapes}
-    return held, checkpoints.origin(path, unexpected)
+    return checkpoints.exact(path, state, layout.shapes)
 
 
 def folded(state: Mapping[str, Floats]) -> Weights:
