@@ -1,5 +1,6 @@
 """Which axis of three dimensions is that of channels: `klt` learns it from calibration frames."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -133,3 +134,13 @@ def test_part_2_is_weighed_along_the_axis_that_was_found() -> None:
     told[1][NAME] = np.full((1, 48, 64), np.nan, np.float32)
     with pytest.raises(NodeError, match=f"klt:60 cannot be fitted to {NAME} .* NaN"):
         weighed_along(codec_named("klt:60"), infos, told, Setting())
+
+
+def test_the_axis_of_the_same_frames_is_found_once() -> None:
+    frames = rows(64, 96)
+    took = []
+    for _ in range(2):
+        began = time.thread_time()
+        assert KLT.axis(info_of(frames[0]), frames, Setting()) == 2
+        took.append(time.thread_time() - began)
+    assert took[1] < took[0] / 10

@@ -5,8 +5,9 @@ that they are kept for as long as these frames are.
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -34,9 +35,10 @@ class Axes:
         """With the roots of the sensitivity."""
         origin = np.asarray(layout.apart(frames[0]).mean(axis=1, dtype=np.float64))
         moments = [Moments.of(layout, one, origin) for one in halves(frames)]
-        together = moments[0].plus(moments[1]) if len(moments) > 1 else moments[0]
         others = tuple(Basis.of(one, weight) for one in moments[::-1])
-        return cls(layout, Basis.of(together, weight), others)
+        if len(moments) == 1:
+            return cls(layout, others[0], others)
+        return cls(layout, Basis.of(moments[0].plus(moments[1]), weight), others)
 
 
 def halves(frames: Sequence[Array]) -> tuple[Sequence[Array], ...]:
@@ -53,9 +55,27 @@ class Found:
     blocks: Axes | None
 
 
-_found: dict[tuple[object, ...], Found] = {}
-"""By the layout, and what stands for the arrays that they were made of, as long as all of these
-are."""
+Made = TypeVar("Made")
+
+
+class Lasting(Generic[Made]):
+    """What was made of arrays, for as long as all of these are."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], Made] = {}
+        """By what was said of it, and what stands for the arrays."""
+
+    def of(self, *said: object, arrays: Sequence[Array], make: Callable[[], Made]) -> Made:
+        """What was made of these arrays, of which the same was said, or is made now."""
+        key = *said, *map(id, arrays)
+        if key not in self._made:
+            self._made[key] = make()
+            for array in arrays:
+                weakref.finalize(array, self._made.pop, key, None).atexit = False
+        return self._made[key]
+
+
+_found = Lasting[Found]()
 
 
 def axes_of(layout: Layout, frames: Sequence[Array], sensitivity: Floats | None) -> Found:
@@ -64,16 +84,15 @@ def axes_of(layout: Layout, frames: Sequence[Array], sensitivity: Floats | None)
     Raises UsageError for a sensitivity that is none.
     """
     arrays = [*frames, *([] if sensitivity is None else [sensitivity])]
-    key = layout, len(frames), *map(id, arrays)
-    if (found := _found.get(key)) is None:
+
+    def make() -> Found:
         weight = roots(sensitivity, layout.channels)
         blocks = None
         if _bears_blocks(layout, len(frames)):
             blocks = Axes.of(layout.by_blocks(JOINT), frames, weight)
-        found = _found[key] = Found(Axes.of(layout, frames, weight), blocks)
-        for array in arrays:
-            weakref.finalize(array, _found.pop, key, None).atexit = False
-    return found
+        return Found(Axes.of(layout, frames, weight), blocks)
+
+    return _found.of(layout, len(frames), arrays=arrays, make=make)
 
 
 def _bears_blocks(layout: Layout, frames: int) -> bool:

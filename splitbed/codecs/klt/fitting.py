@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.klt.axes import BLOCKS_ALONG, Axes, axes_of, halves
+from splitbed.codecs.klt.axes import BLOCKS_ALONG, Axes, Lasting, axes_of, halves
 from splitbed.codecs.klt.basis import Doubles
 from splitbed.codecs.klt.books import counted
 from splitbed.codecs.klt.dct import BLOCKS, Dct
@@ -83,15 +83,24 @@ def laid_out(layout: Layout, frames: Sequence[Array]) -> Layout:
     """The layout with channels along the axis that costs least on frames like these.
 
     All channels count alike in that: part 2's sensitivity need be measured along one axis then.
-    It takes frames that a transform was not made of, so that of one the layout is as it is.
+    It takes frames that a transform was not made of, so that of one the layout is as it is.  It is
+    found once for the same arrays.
 
     Raises NodeError as :func:`fitted` does.
     """
     ways = [way for way in layout.ways() if way.channels <= MOST_CHANNELS]
     if len(ways) < 2 or len(frames) < 2:
         return next(iter(ways), layout)
+    return _laid_out.of(layout, arrays=frames, make=lambda: _cheapest(ways, frames))
+
+
+_laid_out = Lasting[Layout]()
+
+
+def _cheapest(ways: Sequence[Layout], frames: Sequence[Array]) -> Layout:
+    """The one of these ways that costs least."""
     for frame in frames:
-        _apart(layout, frame)
+        _apart(ways[0], frame)
     axes = [axes_of(way, frames, None).channels for way in ways]
     least = min(axes, key=lambda one: one.whole.spread)
     if (length := JUDGED * least.whole.spread) < LEAST:
