@@ -64,13 +64,11 @@ class _Raw:
 
 
 @dataclass(frozen=True)
-class _Jpeg:
-    """A baseline JPEG file."""
+class _Compressed:
+    """What every picture has that takes as many bytes as its content needs."""
 
     info: TensorInfo
     canvas: Canvas
-    quality: int
-    chroma: str
 
     @property
     def encoded(self) -> TensorInfo:
@@ -79,6 +77,14 @@ class _Jpeg:
     @property
     def most_bytes(self) -> int:
         return most_bytes(self.canvas.size)
+
+
+@dataclass(frozen=True)
+class _Jpeg(_Compressed):
+    """A baseline JPEG file."""
+
+    quality: int
+    chroma: str
 
     def encode(self, array: Array) -> Array:
         pixels, file = self.canvas.pack(array), io.BytesIO()
@@ -163,21 +169,11 @@ def _avif_file(writer: _AvifWriter) -> _AvifFile:
 
 
 @dataclass(frozen=True)
-class _Avif:
+class _Avif(_Compressed):
     """The AV1 bits of an AVIF file: a sequence header, by which both ends agree, and a frame."""
 
-    info: TensorInfo
-    canvas: Canvas
     writer: _AvifWriter
     file: _AvifFile
-
-    @property
-    def encoded(self) -> TensorInfo:
-        return TensorInfo(self.info.name, "UINT8", (-1,))
-
-    @property
-    def most_bytes(self) -> int:
-        return most_bytes(self.canvas.size)
 
     def encode(self, array: Array) -> Array:
         file = self.writer.write(self.canvas.pack(array))
