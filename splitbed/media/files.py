@@ -25,6 +25,12 @@ def read_file(path: Path) -> bytes:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
+def hash_bytes(data: bytes) -> dict[str, str]:
+    """The ``sha256`` and ``md5`` of what may be in no file."""
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "md5": md5}
+
+
 def hash_file(path: Path) -> dict[str, str]:
     """A file's ``sha256`` and ``md5``; UsageError where it cannot be read."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)

@@ -1,6 +1,5 @@
 """Pictures: finding them, and making model inputs of their bytes."""
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import io
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from splitbed.errors import MachineError, UsageError
+from splitbed.media.files import hash_bytes
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 
@@ -178,8 +178,7 @@ def _default_picture() -> Picture:
 def _picture(path: Path, source: str) -> Picture:
     data = _read(path)
     _open(data, str(path)).close()
-    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return Picture(path.name, path, hashlib.sha256(data).hexdigest(), md5, source)
+    return Picture(path.name, path, **hash_bytes(data), source=source)
 
 
 def _read(path: Path) -> bytes:

@@ -1,11 +1,11 @@
 """The dataset that every machine has: a generated sequence with exact ground truth."""
 
-import hashlib
 import re
 
 from splitbed.errors import UsageError
 from splitbed.media import shapes
 from splitbed.media.datasets.frames import Dataset, Frame
+from splitbed.media.files import hash_bytes
 from splitbed.media.video import png
 from splitbed.tasks.classes import SHAPES
 
@@ -74,6 +74,4 @@ def _frame(film: shapes.Film, index: int, source: str) -> Frame:
 
 def identify_pixels(picture: shapes.Pixels, index: int) -> dict[str, str]:
     """Hashes of the pixels: a PNG's bytes vary with the library that writes it."""
-    pixels = picture.tobytes()
-    md5 = hashlib.md5(pixels, usedforsecurity=False).hexdigest()
-    return {"sha256": hashlib.sha256(pixels).hexdigest(), "md5": md5, "frame": str(index)}
+    return {**hash_bytes(picture.tobytes()), "frame": str(index)}

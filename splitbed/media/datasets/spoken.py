@@ -1,11 +1,11 @@
 """Speech that is made on the spot: the commands that SpeechNet is judged by."""
 
-import hashlib
 from collections.abc import Callable
 from functools import cache, partial
 
 from splitbed.errors import UsageError
 from splitbed.media.datasets.frames import Dataset, Frame
+from splitbed.media.files import hash_bytes
 from splitbed.media.sounds import wave_file
 from splitbed.media.speech.corpus import JUDGED, Utterance, recordings
 from splitbed.media.speech.voices import RATE, Samples
@@ -36,6 +36,4 @@ def _frame(said: Utterance) -> Frame:
 
 def _identify(recorded: Callable[[], Samples]) -> dict[str, str]:
     """Hashes of the samples, which another version of a synthesiser makes otherwise."""
-    samples = recorded().tobytes()
-    md5 = hashlib.md5(samples, usedforsecurity=False).hexdigest()
-    return {"sha256": hashlib.sha256(samples).hexdigest(), "md5": md5}
+    return hash_bytes(recorded().tobytes())

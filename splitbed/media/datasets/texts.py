@@ -16,7 +16,6 @@ frames.  Each begins with the token that ended the one before, so that every tok
 one that follows another in some frame.
 """
 
-import hashlib
 import json
 import sys
 import zipfile
@@ -31,7 +30,7 @@ import numpy.typing as npt
 
 from splitbed.errors import UsageError
 from splitbed.media.datasets.frames import Dataset, Frame
-from splitbed.media.files import read_file
+from splitbed.media.files import hash_bytes, read_file
 from splitbed.media.text.tokens import MOST_TOKEN, Tokens, decoded, encoded
 
 MOST_BYTES = 16 << 20
@@ -74,7 +73,7 @@ def text_frame(
         name,
         source,
         read=lambda: data,
-        identify=partial(_identify, data),
+        identify=partial(hash_bytes, data),
         target=target,
         relevance=relevance,
     )
@@ -100,11 +99,6 @@ def _parts(frame: Frame, length: int) -> Iterator[Frame]:
     for first in range(0, len(tokens) - 1, length - 1):
         name = f"{frame.name}:{first}"
         yield text_frame(name, frame.source, tokens[first : first + length])
-
-
-def _identify(data: bytes) -> dict[str, str]:
-    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return {"sha256": hashlib.sha256(data).hexdigest(), "md5": md5}
 
 
 def _of_bytes(path: Path) -> Iterator[Frame]:
