@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
-from splitbed.graphs.tflite.file import WIRE_TYPES, data_at, parse, type_name
+from splitbed.graphs.tflite.file import WIRE_TYPES, parse, places_of, type_name
 from splitbed.graphs.tflite.outline import is_weight
 from splitbed.graphs.tflite.tables import Tensor
 from splitbed.model_data.file import Layout, ModelFile, Place, taken_apart
@@ -22,10 +21,10 @@ def read(path: Path) -> ModelFile:
     """
     model = parse(path)
     data = np.memmap(path, np.uint8, "r")
-    root = schema.Model.GetRootAs(data, 0)
     places: dict[int, Place] = {}
-    for tensor in filter(is_weight, model.subgraphs[0].tensors):
-        begin, end = data_at(root, tensor.buffer)
+    weights = [*filter(is_weight, model.subgraphs[0].tensors)]
+    found = places_of(data, [one.buffer for one in weights])
+    for tensor, (begin, end) in zip(weights, found, strict=True):
         if begin < end:
             places.setdefault(begin, _place(tensor, begin, end - begin))
     try:

@@ -7,7 +7,7 @@ its shape: neither flatbuffers' Python nor TFLite's interpreter looks at all of 
 import copy
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from splitbed.errors import UsageError
 from splitbed.graphs.tflite.operators import (
@@ -99,17 +100,17 @@ def constants(model: Model) -> set[int]:
     return {i for i, t in enumerate(tensors) if has_data(model.buffers[t.buffer])}
 
 
-def data_at(root: Any, buffer: int) -> tuple[int, int]:
-    """Where the data of a buffer are in a file whose root is given: from, to; 0, 0 of an empty one.
+def places_of(data: NDArray[np.uint8], buffers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Where the data of each of these buffers are in a file: from, to; 0, 0 of an empty one.
 
     The schema's own accessors give values, not places.
     """
-    table = root.Buffers(buffer)._tab
-    field = table.Offset(4)  # of its only vector, the data
-    if not field:
-        return 0, 0
-    begin = table.Vector(field)
-    return begin, begin + table.VectorLen(field)
+    root = schema.Model.GetRootAs(data, 0)
+    for buffer in buffers:
+        table = root.Buffers(buffer)._tab
+        field = table.Offset(4)  # of its only vector, the data
+        begin = table.Vector(field) if field else 0
+        yield begin, begin + (table.VectorLen(field) if field else 0)
 
 
 def changed(table: _Table, **fields: object) -> _Table:

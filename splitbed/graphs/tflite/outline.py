@@ -9,14 +9,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.graphs.tflite.file import (
     constants,
-    data_at,
     has_data,
     operator_name,
     parse,
+    places_of,
     serialised,
     type_name,
 )
@@ -60,8 +59,7 @@ def settled(path: Path) -> list[tuple[int, int]] | None:
     buffers = _of_weights(model)
     if _decide_sizes(model, buffers):
         return None
-    root = schema.Model.GetRootAs(data, 0)
-    return sorted(data_at(root, buffer) for buffer in buffers)
+    return sorted(places_of(data, buffers))
 
 
 def _of_weights(model: Model) -> set[int]:
