@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from splitbed.errors import UsageError
-from splitbed.graphs.tflite.file import WIRE_TYPES, parse, places_of, type_name
+from splitbed.graphs.tflite.file import parse, places_of
 from splitbed.graphs.tflite.outline import is_weight
-from splitbed.graphs.tflite.tables import Tensor
+from splitbed.graphs.tflite.tables import WIRE_TYPES, Tensor, type_name
 from splitbed.model_data.file import Layout, ModelFile, Place, taken_apart
 from splitbed.tensors import TensorInfo
 

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.graphs import parts
-from splitbed.graphs.tflite import file
+from splitbed.graphs.tflite import checks
 from splitbed.graphs.tflite.file import parse
 from splitbed.graphs.tflite.parts import load_graph
 from tests.graphs.tflite_models import (
@@ -144,9 +144,9 @@ def test_indices_that_an_older_kernel_writes_at_are_constant(
         return model(tensors | changed, [writes], inputs, "y")
 
     given = {computed: tensor([2, 1] if computed == "indices" else [1], np.int32)}
-    monkeypatch.setattr(file, "is_older", lambda: False)
+    monkeypatch.setattr(checks, "is_older", lambda: False)
     parse(save(writing(f"{computed} values zero", **given), tmp_path / "computed.tflite"))
-    monkeypatch.setattr(file, "is_older", lambda: True)
+    monkeypatch.setattr(checks, "is_older", lambda: True)
     parse(save(writing("values zero"), tmp_path / "constant.tflite"))
     proto = writing(f"{computed} values zero", **given)
     assert "its SPARSE_TO_DENSE computes with sizes or indices" in refusal_of(proto, tmp_path)
@@ -155,7 +155,7 @@ def test_indices_that_an_older_kernel_writes_at_are_constant(
 def test_sizes_that_shapes_decide_are_no_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "is_older", lambda: True)
+    monkeypatch.setattr(checks, "is_older", lambda: True)
     tensors = {
         "x": tensor([4]), "size": tensor([1], np.int32), "zero": constant(np.zeros((), np.float32)),
         "y": tensor([4]),
@@ -169,7 +169,7 @@ def test_sizes_that_shapes_decide_are_no_frames(
 def test_older_kernels_divide_integers_by_constants_alone(
     dtype: npt.DTypeLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "is_older", lambda: True)
+    monkeypatch.setattr(checks, "is_older", lambda: True)
     tensors = {name: tensor([4], dtype) for name in "xyz"}
     path = save(
         model(tensors, [op("DIV", "x y", "z", schema.DivOptionsT())], "x y", "z"),

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from splitbed.graphs.tflite.file import changed, operator_name, parse, serialised
+from splitbed.graphs.tflite.file import parse, serialised
+from splitbed.graphs.tflite.tables import changed, operator_name
 
 _SHAPE = 1
 """The place of RESHAPE's input that says to what."""

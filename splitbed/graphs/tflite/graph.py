@@ -12,9 +12,8 @@ from typing import Any, cast
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Described, Graph, Layer, find_cuts
-from splitbed.graphs.tflite.file import WIRE_TYPES, operator_name, type_name
 from splitbed.graphs.tflite.shapes import in_words, shape_of
-from splitbed.graphs.tflite.tables import Model
+from splitbed.graphs.tflite.tables import WIRE_TYPES, Model, operator_name, type_name
 from splitbed.tensors import TensorInfo
 
 _RANDOM = ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", "STABLEHLO_RNG_BIT_GENERATOR")

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from splitbed.graphs.tflite.file import (
+from splitbed.graphs.tflite.file import parse, places_of, serialised
+from splitbed.graphs.tflite.tables import (
+    Model,
+    Tensor,
     constants,
     has_data,
     operator_name,
-    parse,
-    places_of,
-    serialised,
     type_name,
 )
-from splitbed.graphs.tflite.tables import Model, Tensor
 
 _FLOATS = ("FLOAT16", "BFLOAT16", "FLOAT32", "FLOAT64")
 _OF_SCALES = ("INT2", "INT4", "UINT4", "INT8", "UINT8")

@@ -13,11 +13,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
-from splitbed.graphs.tflite.file import changed, has_data, parse, serialised
+from splitbed.graphs.tflite.file import parse, serialised
 from splitbed.graphs.tflite.graph import build_graph
 from splitbed.graphs.tflite.outline import settled
 from splitbed.graphs.tflite.shapes import fix_inputs, with_shapes
-from splitbed.graphs.tflite.tables import Model
+from splitbed.graphs.tflite.tables import Model, changed, has_data
 
 __all__ = [
     "FILES",

@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 
 from splitbed.errors import UsageError
-from splitbed.graphs.tflite.file import WIRE_TYPES, changed, operator_name, serialised, type_name
+from splitbed.graphs.tflite.file import serialised
 from splitbed.graphs.tflite.probe import NEVER_SET, Shape, ask
-from splitbed.graphs.tflite.tables import Model, Tensor
+from splitbed.graphs.tflite.tables import (
+    WIRE_TYPES,
+    Model,
+    Tensor,
+    changed,
+    operator_name,
+    type_name,
+)
 
 _LOOKING = ("WHERE", "UNIQUE", "SEGMENT_SUM", "HASHTABLE_LOOKUP")
 

@@ -16,7 +16,8 @@ from onnx import TensorProto, numpy_helper
 
 from splitbed.errors import UsageError
 from splitbed.graphs.onnx import graph as onnx_graph
-from splitbed.graphs.tflite import file as tflite_file
+from splitbed.graphs.tflite.file import parse
+from splitbed.graphs.tflite.tables import WIRE_TYPES, operator_name, type_name
 from splitbed.tensors import NUMPY_TYPES
 from splitbed.zoo import checkpoints
 from splitbed.zoo.checkpoints import State
@@ -197,15 +198,15 @@ def _read_onnx(path: Path) -> Held:
 
 
 def _read_tflite(path: Path) -> Held:
-    model = tflite_file.parse(path)
+    model = parse(path)
     graph = model.subgraphs[0]
     names = [tensor.name.decode() for tensor in graph.tensors]
     arrays = {}
     for name, tensor in zip(names, graph.tensors, strict=True):
-        buffer, kind = model.buffers[tensor.buffer], tflite_file.type_name(tensor)
-        known = kind in tflite_file.WIRE_TYPES and not tensor.sparsity
+        buffer, kind = model.buffers[tensor.buffer], type_name(tensor)
+        known = kind in WIRE_TYPES and not tensor.sparsity
         if buffer.data is not None and len(buffer.data) and known:
-            dtype = np.dtype(NUMPY_TYPES[tflite_file.WIRE_TYPES[kind]])
+            dtype = np.dtype(NUMPY_TYPES[WIRE_TYPES[kind]])
             shape = [] if tensor.shape is None else tensor.shape
             arrays[name] = np.frombuffer(buffer.data.tobytes(), dtype).reshape(shape)
     halves: dict[str, str] = {}
@@ -213,7 +214,7 @@ def _read_tflite(path: Path) -> Held:
     for operator in graph.operators:
         read = [names[place] if place >= 0 else "" for place in operator.inputs]
         written = [names[place] for place in operator.outputs]
-        match tflite_file.operator_name(model, operator):
+        match operator_name(model, operator):
             case "DEQUANTIZE":  # of weights kept in half precision
                 halves[written[0]] = read[0]
             case "CONV_2D" | "DEPTHWISE_CONV_2D":
