@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.calibration import channel_axis, folded, limits_of, refuse_not_finite
+from splitbed.codecs.calibration import axis_of, folded, limits_of, refuse_not_finite
 from splitbed.codecs.kernels import Step, cast, kernel
 from splitbed.codecs.plain import PlainKind
 from splitbed.codecs.stage import Array, Floats, Setting, StageKind
@@ -36,7 +36,7 @@ class _Integers:
 
     def __init__(self, info: TensorInfo, setting: Setting, *, bits: int, per_channel: bool) -> None:
         self._info, self._bits, self._size = info, bits, math.prod(info.shape)
-        fold = folded(info.shape, channel_axis(len(info.shape), setting.channels_last))
+        fold = folded(info.shape, axis_of(info, setting))
         low, high = limits_of(info, setting)
         if not per_channel:
             fold = 1, 1, self._size

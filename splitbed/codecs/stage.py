@@ -19,11 +19,13 @@ Floats = npt.NDArray[np.float32]
 class Range:
     """Least and greatest value of each channel of a tensor, seen in calibration frames.
 
-    Both are FP32 of shape (channels,).
+    Both are FP32 of shape (channels,).  ``axis`` is that of the channels, where calibration found
+    another than :func:`splitbed.codecs.calibration.channel_axis` has.
     """
 
     low: Floats
     high: Floats
+    axis: int | None = None
 
 
 @dataclass(frozen=True)

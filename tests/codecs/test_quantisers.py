@@ -1,5 +1,7 @@
 """How far values are off, and what cannot be rounded."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from splitbed.codecs.calibration import (
 )
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import NodeError, UsageError
+from splitbed.tensors import Tensors
 from tests.codecs.coding import NAME, Array, coded, coder_of, feature_map, floats, info_of
 
 SPECIAL = [np.nan, np.inf, -np.inf]
@@ -148,3 +151,39 @@ def test_a_codec_that_is_not_calibrated_for_a_tensor_says_so() -> None:
     for ranges, reason in (({}, "not known: calibrate it"), ({NAME: other}, "has 3 channels")):
         with pytest.raises(UsageError, match=rf"int8 cannot code relu_3.*{reason}"):
             codec_named("int8").bind([info_of(array)], Setting(ranges))
+
+
+@pytest.mark.parametrize("codec", ("int8", "int4", "avc:4", "jpeg:95"))
+def test_tokens_of_a_transformer_are_not_taken_for_channels(codec: str) -> None:
+    rng = np.random.default_rng(3)
+    scales: Array = np.exp(rng.normal(0, 1.5, 64))
+    frames: list[Array] = [
+        (rng.standard_normal((1, 48, 64)) * scales).astype(np.float32) for _ in range(5)
+    ]
+    errors = []
+    for order in ((0, 1, 2), (0, 2, 1)):  # tokens x channels, channels x time
+        told: list[Tensors] = [
+            {NAME: np.ascontiguousarray(frame.transpose(order))} for frame in frames
+        ]
+        setting = Setting(calibrated(told[:4]))
+        coder = codec_named(codec).bind([info_of(told[4][NAME])], setting)
+        again = coder.decode(coder.encode(told[4]))[NAME].transpose(order)
+        errors.append(float(np.mean(np.square((again - frames[4]) / scales))))
+    assert errors[0] == pytest.approx(errors[1], rel=0.2)
+    limits = calibrated([{NAME: frame[:, :, None]} for frame in frames[:4]])
+    coder = codec_named(codec).bind([info_of(frames[4][:, :, None])], Setting(limits))
+    mistaken = coder.decode(coder.encode({NAME: frames[4][:, :, None]}))[NAME][:, :, 0]
+    assert errors[0] < np.mean(np.square((mistaken - frames[4]) / scales)) / 3
+
+
+def test_the_axis_is_told_with_the_ranges_and_checked() -> None:
+    still: Array = np.array([[[1, 100]] * 3], np.float32)
+    frames = [{NAME: still}] * 2
+    ranges = calibrated(frames)
+    assert ranges[NAME].axis == 2
+    assert from_json(to_json(ranges))[NAME].axis == 2
+    wrong = {NAME: replace(ranges[NAME], axis=3)}
+    with pytest.raises(UsageError, match="along axis 3: calibrate it again"):
+        codec_named("int8").bind([info_of(frames[0][NAME])], Setting(wrong))
+    with pytest.raises(UsageError, match="an axis is -1"):
+        from_json(to_json({NAME: replace(ranges[NAME], axis=-1)}))

@@ -66,6 +66,7 @@ def _hops(
                     tensor=tensor,
                     low=known.ranges[tensor].low.tolist(),
                     high=known.ranges[tensor].high.tolist(),
+                    axis=known.ranges[tensor].axis,
                 )
                 for tensor in tensors
                 if tensor in known.ranges

@@ -26,7 +26,8 @@ from splitbed.tensors import TensorInfo
 DATATYPES = ("FP16", "FP32", "FP64", "INT8", "UINT8", "INT16")
 """Floating point, and the integers of quantised networks, whose levels are taken as numbers."""
 WEIGHTED, PLAIN = "weighted", "plain"
-DIAL = Dial(1, 4000, 100, finer_up=False, ladder=(30, 60, 120, 250, 500))
+DIAL = Dial(1, 4000, 100, finer_up=False, ladder=(8, 15, 30, 60, 120, 250, 500))
+"""The ladder begins where maps of hundreds of channels, whose variance is a sum, lose little."""
 
 
 @dataclass(frozen=True, kw_only=True)

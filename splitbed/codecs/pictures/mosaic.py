@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.codecs.calibration import channel_axis, limits_of, refuse_not_finite
+from splitbed.codecs.calibration import axis_of, limits_of, refuse_not_finite
 from splitbed.codecs.stage import Array, Floats, Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import MAX_PIXELS, normalise, pixels_of
@@ -108,7 +108,7 @@ class Tiles:
         if min(info.shape, default=1) < 1:
             raise UsageError("the size of its channels is not known, or none")
         low, high = limits_of(info, setting)
-        axis = channel_axis(len(info.shape), setting.channels_last)
+        axis = axis_of(info, setting)
         step = (high - low) / np.float32(2**bits - 1)
         step[step < LEAST_STEP] = 0
         return cls(info, axis, bits, low.reshape(-1, 1, 1), step.reshape(-1, 1, 1))

@@ -108,7 +108,11 @@ def _check(itinerary: Itinerary, model: ModelInfo, message: nodes_pb2.Assignment
 
 def _hop(place: int, itinerary: Itinerary, message: nodes_pb2.Hop, *, channels_last: bool) -> Hop:
     ranges = {
-        one.tensor: Range(np.array(one.low, np.float32), np.array(one.high, np.float32))
+        one.tensor: Range(
+            np.array(one.low, np.float32),
+            np.array(one.high, np.float32),
+            one.axis if one.HasField("axis") else None,
+        )
         for one in message.ranges
     }
     try:

@@ -264,7 +264,7 @@ def test_a_frame_that_cannot_be_encoded_is_named(
     config = asked(codec="int8")
     bench, setups = Bench(config, local), plan(config, local)
     (tensor,) = local.model.graph.cuts[setups[-1].k].tensors
-    limits = Range(*(np.zeros(tensor.shape[1], np.float32) for _ in range(2)))
+    limits = Range(ends := np.zeros(tensor.shape[1], np.float32), ends)
     nothing = np.full(tensor.shape, np.nan, np.float32)
     monkeypatch.setattr(PartSession, "run", lambda *_: {tensor.name: nothing})
     (point,) = bench.points(setups[-1:], Known({tensor.name: limits}))
