@@ -8,10 +8,11 @@ PROTOS := $(wildcard proto/splitbed/v1/*.proto)
 STAMP := $(VENV)/.installed-$(EXTRAS)
 OLDER := .venv-tflite-runtime
 SUPPLY := .venv-supply# tools that look at the environment, beside it
+OPENVINO := .venv-openvino
 CLIENT := .venv-triton# a client of ours that is any server's, with the protobuf that it wants
 unexport PYTHONDONTWRITEBYTECODE# a sweep starts eight processes: what they import is compiled once
 
-.PHONY: help setup sweep test older client nnc check attack bench codecs mutants proto docs lock release sbom audit clean
+.PHONY: help setup sweep test older openvino client nnc check attack bench codecs mutants proto docs lock release sbom audit clean
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
@@ -44,6 +45,11 @@ older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (
 		PYTHON=$$(command -v python3.11 || echo $(PYTHON))
 	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest -n 2 --dist loadfile \
 		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
+
+openvino:  ## the tests of providers on ONNX Runtime with OpenVINO, in an environment of its own
+	@$(MAKE) --no-print-directory setup VENV=$(OPENVINO) EXTRAS=dev,openvino
+	SPLITBED_EXPECTS_PROVIDER=openvino $(OPENVINO)/bin/python -m pytest \
+		tests/runtime/test_provider.py tests/net/test_provider.py
 
 client: $(CLIENT)/.installed  ## tritonclient in an environment of its own, for the tests that ask by it
 
@@ -104,4 +110,4 @@ $(SUPPLY)/.installed: requirements-supply.lock
 	@touch $@
 
 clean:  ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) $(OLDER) $(SUPPLY) $(CLIENT) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(OLDER) $(OPENVINO) $(SUPPLY) $(CLIENT) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -159,6 +159,10 @@ class NodeWords(TypedDict, total=False):
 
     ue_threads: Annotated[int, Says("0: all CPUs. [0]")]
     edge_threads: Annotated[int, Says("0: all CPUs. [0]")]
+    ue_provider: Annotated[
+        str, Says("What computes there: openvino:KEY=VALUE, xnnpack … (docs/providers.md).")
+    ]
+    edge_provider: Annotated[str, Says("The same on the edge.")]
     link_backend: Annotated[str, Says("auto, native, linkbox or mininet. [auto]")]
     topology: Annotated[
         Place, Says("YAML like those in topologies/. [that of the flow]", as_path=True)

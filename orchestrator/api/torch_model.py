@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, cast
 
 from orchestrator.api.options import Place
+from orchestrator.results.run_folder import runs_folder
 from splitbed.errors import MachineError, UsageError
 
-EXPORTED = Path("runs") / "models"
-"""Where exported models stay, so that a run can be gone on with, and packed."""
+EXPORTED = "models"
+"""Where exported models stay, beside runs, so that one can be gone on with, and packed."""
 
 
 class TorchModule(Protocol):
@@ -77,7 +78,7 @@ def _exported(model: TorchModule, inputs: tuple[object, ...]) -> bytes:
 
 
 def _kept(exported: bytes, name: str) -> Path:
-    file = EXPORTED / f"{name}-{hashlib.sha256(exported).hexdigest()[:12]}.onnx"
+    file = runs_folder() / EXPORTED / f"{name}-{hashlib.sha256(exported).hexdigest()[:12]}.onnx"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(exported)

@@ -20,7 +20,7 @@ from orchestrator.results.facts import ModelFacts
 from orchestrator.results.judgement.verdict import SweepOutcome
 from orchestrator.results.reading import SWEEP_FOLDER
 from orchestrator.results.records import CellRecord
-from orchestrator.results.run_folder import RunFolder, check_free
+from orchestrator.results.run_folder import RunFolder, check_free, runs_folder
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.site import checked_site
 from splitbed.errors import SplitbedError, UsageError
@@ -51,7 +51,7 @@ def begin(archive: Path, out: Path | None, options: Mapping[str, object]) -> Arc
     """
     asked = read_config(archive)
     stem = f"replay-{archive.stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    folder = out or Path("runs") / stem
+    folder = out or runs_folder() / stem
     check_free(folder)
     # before anything is written, as the command may start anew here
     checked_site(_config(asked, {**_any_loads(asked), **options}), several=True)

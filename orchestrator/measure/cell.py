@@ -105,6 +105,7 @@ class CellMeasurement:
             part2_bytes=self.parts.loaded.part2_bytes,
             further_bytes=self.parts.loaded.further_bytes,
             load_ms=self.parts.loaded.load_ms,
+            computed=self.parts.loaded.computed,
             part1_delivery_ms=ready.delivery_ms,
             delivered_coded_bytes=self.parts.loaded.coded_bytes,
             batch_off=self.parts.batch_off,

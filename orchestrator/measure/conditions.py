@@ -97,6 +97,7 @@ def _node(node: nodes_pb2.NodeDescription) -> NodeFacts:
         packages=packages,
         mtu=node.mtu or None,
         offloads=dict(sorted(node.offloads.items())) or None,
+        provider=node.provider,
     )
 
 

@@ -173,10 +173,11 @@ def _threads(name: str, config: SweepConfig) -> int:
 
 
 def _alike(name: str, config: SweepConfig, pair: Pair) -> bool:
-    """Whether it is another node on the machine of the one that cuts, with as many threads."""
+    """Whether it is another node on the machine of the one that cuts, which computes as that."""
     holder = pair.holder
-    clocks = {pair.nodes[one].says.clock for one in (name, holder)}
-    return name != holder and len(clocks) == 1 and _threads(name, config) == config.edge_threads
+    both = [pair.nodes[one].says for one in (name, holder)]
+    places = {(one.clock, one.provider) for one in both}
+    return name != holder and len(places) == 1 and _threads(name, config) == config.edge_threads
 
 
 def _segment(pair: Pair) -> Segment:

@@ -69,7 +69,8 @@ class NodeFacts(Record, frozen=True, kw_only=True):
     """A node: its version and that of packages, and the processor that it runs on.
 
     ``mtu`` is that of its end of the link, ``offloads`` says which of tso, gso, gro and lro are on
-    there; None where the kernel does not tell, and of earlier runs.
+    there; None where the kernel does not tell, and of earlier runs. ``provider`` is what it was
+    told to compute on; empty: whatever its runtimes take by themselves.
     """
 
     version: str | None = None
@@ -78,6 +79,7 @@ class NodeFacts(Record, frozen=True, kw_only=True):
     packages: dict[str, str] = field(default_factory=dict)
     mtu: int | None = None
     offloads: dict[str, bool] | None = None
+    provider: str = ""
 
 
 class CodedFacts(Record, frozen=True, kw_only=True):

@@ -257,10 +257,15 @@ def write_new(file: Path, text: str) -> None:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
 
 
+def runs_folder() -> Path:
+    """Where a run goes for which no folder is told: $SPLITBED_RUNS, else ``runs/`` here."""
+    return Path(os.environ.get("SPLITBED_RUNS") or "runs")
+
+
 def create(out: Path | None, model: str) -> RunFolder:
-    """A new run folder: `out`, or one of the model and the time under ``runs/``."""
+    """A new run folder: `out`, or one of the model and the time in :func:`runs_folder`."""
     name = f"{model}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-    path = out or Path("runs") / name
+    path = out or runs_folder() / name
     check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from orchestrator.results.run_folder import (
     SCENARIO_FILE,
     RunFolder,
     check_free,
+    runs_folder,
     write_new,
 )
 from orchestrator.scenarios.clause_10_3 import detection_tables
@@ -72,7 +73,7 @@ def begin(
         raise UsageError(f"the scenario {name}: what it runs `also` has no others, nor equal names")
     merged = _checked(name, options, annotations)
     stem = f"scenario-{merged.clause}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-    folder = out or Path("runs") / stem
+    folder = out or runs_folder() / stem
     check_free(folder)
     _write(merged, folder)
     for name_, other in zip(scenario.also, others, strict=True):

@@ -28,8 +28,21 @@ def graph_of(file: Path, config: SweepConfig, anchor: AnchorModel | None) -> Gra
     as :func:`load_graph_of`.
     """
     shapes = config.shape or (anchor.shape if anchor else None) or None
-    ours = anchor is not None and whole_model(config, anchor) is None
-    return load_graph(file, shapes) if ours else strangers_graph(file, shapes)
+    if anchor is None or whole_model(config, anchor) is not None:
+        return strangers_graph(file, shapes)
+    _check_length(config, anchor)
+    return load_graph(file, shapes)
+
+
+def _check_length(config: SweepConfig, anchor: AnchorModel) -> None:
+    most = anchor.most_tokens
+    for name, sizes in config.shape.items():
+        if most and sizes and sizes[-1] > most:
+            raise UsageError(
+                f"--shape {name}={'x'.join(map(str, sizes))}: {anchor.name} takes up to {most} "
+                f"tokens at once: give {name}=1x{most} at most; of a longer text there are "
+                "several frames"
+            )
 
 
 def strangers_graph(file: Path, shapes: Mapping[str, Sequence[int]] | None) -> Graph:

@@ -1,8 +1,8 @@
 """Where testbeds can be brought up: checked once, before anything is made."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netem.backends import AUTO, BACKENDS, check_links, check_rates, choose
 from netem.spec import LinkSpec
@@ -15,6 +15,8 @@ from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
 from splitbed.errors import UsageError
 from splitbed.node.processor import Processor
+from splitbed.runtime import check_provider
+from splitbed.runtime.provider import provider_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Site:
     """Requests of clients that its UE has under way at once; 0: it answers none."""
     model_coders: tuple[str, ...] = ()
     """Classes that its UE decodes models with."""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """What computes the parts of UEs and of edges, as their command lines have it, where asked."""
     ues: Crowd = ()
     """Those that share its link, where several do: as many as in the largest cell."""
 
@@ -80,7 +84,8 @@ def checked_site(config: SweepConfig, *, several: bool = False) -> Site:
     if isinstance(topology, Namespaces):
         wanted = config.link_backend
         backend = choose(topology.link_backend if wanted == AUTO else wanted)
-        site = Site(topology, backend, config.flow, ues=ues)
+        providers = _providers(config)
+        site = Site(topology, backend, config.flow, providers=providers, ues=ues)
         links = 1 if site.shared else len(site.links)
         check_links(backend, links + sum(own.shaped for own in ues))
         most_mbit = BACKENDS[backend].rates.most_mbit
@@ -95,9 +100,24 @@ def checked_site(config: SweepConfig, *, several: bool = False) -> Site:
                 f"--link-backend {config.link_backend} is for links made here: the nodes of "
                 f"{topology.name} shape theirs themselves"
             )
+        if asked := _providers(config):
+            kind, words = next(iter(asked.items()))
+            raise UsageError(
+                f"--{kind}-provider {words} is for nodes that are started here: give those of "
+                f"{topology.name} `provider:` in their own files"
+            )
         site = Site(topology, None, config.flow)
     site.check(link for links in config.flow_links for link in links)
     return site
+
+
+def _providers(config: SweepConfig) -> dict[str, str]:
+    """By the kind of node; UsageError for one that no runtime here has."""
+    asked = {"ue": config.ue_provider, "edge": config.edge_provider}
+    told = {kind: words for kind, words in asked.items() if words}
+    for words in told.values():
+        check_provider(provider_of(words))
+    return told
 
 
 def check_one_ue(config: SweepConfig) -> None:

@@ -117,6 +117,7 @@ def local_joints(
             topology.data_port,
             clients=site.clients,
             model_coders=site.model_coders,
+            providers=site.providers,
         )
         shape_each([network.links[name] for name in site.links], asked)
         yield _joints(site, nodes, network.links)
@@ -144,7 +145,9 @@ def local_cell(
     own = {one.name: link for one in site.ues if (link := one.access(most_mbit))}
     with open_cell(backend, folder, edge, subnets, own) as cell:
         ways = {(ue, edge): way for ue, way in cell.ways.items()}
-        nodes = local_nodes(ways, space, topology.data_port, clients=site.clients)
+        nodes = local_nodes(
+            ways, space, topology.data_port, clients=site.clients, providers=site.providers
+        )
         shape_each([cell.shared], asked)
         yield (
             nodes,

@@ -44,6 +44,13 @@ DialOption = Annotated[
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")
 ]
+ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[:KEY=VALUE,…]",
+        help="What computes parts: cuda, openvino, xnnpack … of those that its runtime has.",
+    ),
+]
 CheckOption = Annotated[
     bool, typer.Option("--check", help="Ask the running node whether it serves; exit 0 or 1.")
 ]
@@ -70,6 +77,7 @@ def node_app(
         name: NameOption = None,
         dial: DialOption = None,
         metrics: MetricsOption = None,
+        provider: ProviderOption = None,
         log: LogOption = None,
         insecure: InsecureOption = False,
         check: CheckOption = False,
@@ -77,6 +85,7 @@ def node_app(
         """Serve until SIGTERM; what is in flight is finished."""
         options = places | {"control": control, "metrics": metrics, "log": log}
         options |= {"name": name, "dials": _dials(dial or ()), "insecure": insecure or None}
+        options |= {"provider": provider}
         asked = configured(config, options)
         if check:
             from splitbed.node.serve import check as ask
@@ -144,6 +153,7 @@ def run_node(
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
+    from splitbed.runtime import check_provider
     from splitbed.runtime.memory import bound_memory, give_back_freed_memory, keep_freed_memory
     from splitbed.telemetry import serving as serving_metrics
     from splitbed.workers.allowance import ALLOWED
@@ -151,13 +161,14 @@ def run_node(
 
     configure(config.log)
     prepare()
+    check_provider(config.provider)
     ALLOWED.session_bytes = config.limits.session_bytes
     keep_freed_memory()
     with ExitStack() as stack:
         stack.enter_context(unread_stderr())
         folder = stack.enter_context(own_folder(f"{role}-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
-        host = NodeHost(role, folder, config.limits)
+        host = NodeHost(role, folder, config.limits, config.provider)
         host.description.name = config.name
         host.model_coders = config.model_coders
         served = planes(host, stack)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, InstanceOf, ValidationError, model_validator
 
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import NodeError, UsageError
+from splitbed.runtime.provider import OWN, Provider, provider_of
 from splitbed.workers.allowance import DECODER_BYTES, OF_BASE, OF_FILES
 
 _Config = TypeVar("_Config", bound="NodeConfig")
@@ -160,7 +161,8 @@ class NodeConfig(Frozen):
     """One node. ``control`` and ``metrics`` are IP:PORT, or ``unix:PATH``.
 
     ``dials`` says where the nodes listen that this one dials, by their names; ``model_coders``
-    which classes, each ``MODULE:CLASS``, it imports to decode models with.
+    which classes, each ``MODULE:CLASS``, it imports to decode models with; ``provider`` what
+    computes its parts (:mod:`splitbed.runtime.provider`).
     """
 
     WHOSE: ClassVar[str] = "a node"
@@ -174,6 +176,7 @@ class NodeConfig(Frozen):
     log: Literal["console", "json"] = "console"
     limits: Limits = Limits()
     model_coders: tuple[str, ...] = ()
+    provider: Annotated[InstanceOf[Provider], BeforeValidator(provider_of)] = OWN
     shaper: Annotated[tuple[ShaperConfig, ...], BeforeValidator(_listed)] = ()
     grace_s: float = Field(30.0, ge=0, le=35)  # deploy/ kills later than that
 

@@ -22,6 +22,7 @@ from splitbed.node.parts.held import HeldParts
 from splitbed.node.serve import InFlight
 from splitbed.runtime.part_profile import ProfiledPart
 from splitbed.runtime.profiler import profile
+from splitbed.runtime.provider import OWN, Provider
 from splitbed.timeline import clock_id
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import PROTOCOL
@@ -42,14 +43,20 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     choosing.
     """
 
-    def __init__(self, name: str, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        limits: Limits | None = None,
+        provider: Provider = OWN,
+    ) -> None:
         self.name = name
         self.folder = folder
         self.limits = limits or Limits()
         self.model_coders: Collection[str] = ()
         """Classes that decode what comes, as ``MODULE:CLASS``."""
         self.in_flight = InFlight()
-        self.held = HeldParts(name, self.limits.sessions)
+        self.held = HeldParts(name, self.limits.sessions, provider)
         self.forget: list[Callable[[], None]] = [self.held.drop]
         """What has to be called to be as new."""
         self.description = nodes_pb2.NodeDescription(
@@ -61,6 +68,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             protocol=PROTOCOL,
             sessions=self.limits.sessions,
             packages=dict(versions(PACKAGES)),
+            provider=str(provider),
         )
         self._profiling = threading.RLock()
         self.lease = Lease(lambda: self.in_flight.last_s)
@@ -112,9 +120,9 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             cuts = receive_all((piece.piece for piece in request), Path(folder), self.limits)
             parts = [
-                ProfiledPart(cut.part.path, cut.part.inputs, cut.part.outputs, cut.model.runtime)
+                ProfiledPart(path, one.inputs, one.outputs, cut.model.runtime, self.held.provider)
                 for cut in cuts
-                if cut.part.path is not None
+                if (path := (one := cut.part).path) is not None
             ]
             with _taken(self._profiling, context):
                 profiles = profile(

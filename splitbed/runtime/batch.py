@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import random_inputs
-from splitbed.runtime import RUNTIMES
+from splitbed.runtime import runtime_on
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo, Tensors
 
@@ -28,7 +28,7 @@ class BatchSession:
 
     def __init__(self, alone: PartSession, file: Path, runtime: str) -> None:
         self._alone = alone
-        if (load := RUNTIMES[runtime].load_batch) is None:
+        if (load := runtime_on(runtime, alone.provider).load_batch) is None:
             raise UsageError(f"the runtime {runtime} runs frames one at a time")
         self._runner = load()(file, alone.threads)
 

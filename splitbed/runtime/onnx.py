@@ -1,23 +1,36 @@
-"""Runs ``.onnx`` files on the CPU with ONNX Runtime."""
+"""Runs ``.onnx`` files with ONNX Runtime, on the CPU or on another of its execution providers."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 
 from splitbed.errors import NodeError, UsageError
+from splitbed.runtime.provider import OWN, Provider, Share, chosen, short
 from splitbed.tensors import Tensors
 from splitbed.workers.wanted import check_wanted, ended_by
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+_TELLS_WHO = "session.record_ep_graph_assignment_info"
+_CPU = "CPUExecutionProvider"
+
+
+def providers() -> Sequence[str]:
+    """Execution providers that this ONNX Runtime was built with, the fastest first."""
+    return list(ort.get_available_providers())
 
 
 class OnnxRunner:
     """One file, ready to run; see :class:`splitbed.runtime.session.Runner`."""
 
-    def __init__(self, file: Path, threads: int, model: bytes | None = None) -> None:
+    def __init__(
+        self, file: Path, threads: int, model: bytes | None = None, provider: Provider = OWN
+    ) -> None:
         """``model`` is what is run in place of the file's content; weights may lie beside that."""
+        name = chosen(provider, providers(), "ONNX Runtime") if provider.name else _CPU
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -25,16 +38,25 @@ class OnnxRunner:
         # spinning would cost whatever else runs here 10 to 19 %
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        options.add_session_config_entry(_TELLS_WHO, "1")
         if model is not None:
             options.add_session_config_entry(_WEIGHTS_FOLDER, str(file.parent))
         try:
-            # The fallback is to the same provider, and prints to stdout.
+            # what a provider does not take the CPU has; the fallback is of a whole session, unasked
+            asked = [(name, dict(provider.options)), *([_CPU] if name != _CPU else [])]
             self._session = ort.InferenceSession(
-                model or file, options, providers=["CPUExecutionProvider"], enable_fallback=0
+                model or file, options, providers=asked, enable_fallback=0
             )
         except Exception as error:  # ONNX Runtime's errors share no other base
             raise UsageError(f"ONNX Runtime cannot run {file}: {reason(error)}") from error
         self.inputs = tuple(info.name for info in self._session.get_inputs())
+        self.used = _used(self._session)
+        if provider.name and short(name) not in {share.provider for share in self.used}:
+            raise UsageError(
+                f"the provider {provider} took no node of {file.name}: ONNX Runtime would run it "
+                "on the CPU. What it needs may be missing (a driver, a library, the device), or it "
+                "has none of these operators and types: repair that, or leave the provider"
+            )
 
     def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
         """The tensors ``wanted``; NodeError where ONNX Runtime fails, or nobody waits any more."""
@@ -54,11 +76,19 @@ class OnnxRunner:
             ) from error
 
 
-def batch_runner(file: Path, threads: int) -> OnnxRunner:
+def batch_runner(file: Path, threads: int, provider: Provider = OWN) -> OnnxRunner:
     """A file that is fed several frames, one after another on the first axis."""
     from splitbed.graphs.onnx.batch import open_batch  # few nodes need it, and it takes a while
 
-    return OnnxRunner(file, threads, open_batch(file))
+    return OnnxRunner(file, threads, open_batch(file), provider)
+
+
+def _used(session: Any) -> tuple[Share, ...]:
+    """Who took which nodes; of a graph without nodes nobody."""
+    ops: dict[str, list[str]] = defaultdict(list)
+    for taken in session.get_provider_graph_assignment_info():
+        ops[short(taken.ep_name)] += [node.op_type for node in taken.get_nodes()]
+    return tuple(Share(who, len(of), tuple(sorted({*of}))) for who, of in ops.items())
 
 
 def reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from splitbed.runtime.provider import OWN, Provider
 from splitbed.tensors import TensorInfo
 
 
@@ -15,6 +16,7 @@ class ProfiledPart:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     runtime: str
+    provider: Provider = OWN
 
 
 @dataclass(frozen=True)

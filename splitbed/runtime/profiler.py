@@ -23,6 +23,7 @@ from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES
 from splitbed.runtime.part_profile import PartProfile, ProfiledPart
+from splitbed.runtime.provider import Provider
 from splitbed.runtime.session import PartSession
 from splitbed.runtime.turns import QUIET_SHARE, TELLS, Turn, least_disturbed, waited_ms
 from splitbed.tensors import TensorInfo, Tensors
@@ -223,7 +224,8 @@ def _of_turns(init_ms: float, first_ms: float, turns: Sequence[Turn], quiet: Tur
 
 def _opened(part: ProfiledPart, threads: int) -> PartSession:
     fed = [tensor.name for tensor in part.inputs]
-    return PartSession(part.path, part.inputs, part.outputs, fed, threads, part.runtime)
+    ends = part.inputs, part.outputs
+    return PartSession(part.path, *ends, fed, threads, part.runtime, part.provider)
 
 
 def _small(tensors: Tensors, infos: Sequence[TensorInfo]) -> Tensors:
@@ -270,7 +272,8 @@ def _part(asked: Mapping[str, Any]) -> ProfiledPart:
         tuple(TensorInfo(**info | {"shape": tuple(info["shape"])}) for info in asked[side])
         for side in ("inputs", "outputs")
     )
-    return ProfiledPart(Path(asked["path"]), inputs, outputs, asked["runtime"])
+    provider = Provider(**asked["provider"])
+    return ProfiledPart(Path(asked["path"]), inputs, outputs, asked["runtime"], provider)
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:

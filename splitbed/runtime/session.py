@@ -1,4 +1,4 @@
-"""A session that runs a part on the CPU, with a runtime of the format of its file."""
+"""A session that runs a part, with a runtime of the format of its file."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ import numpy as np
 
 from splitbed.errors import NodeError, UsageError
 from splitbed.media.pictures import random_inputs
-from splitbed.runtime import RUNTIMES, Runner
+from splitbed.runtime import RUNTIMES, Runner, runtime_on
+from splitbed.runtime.provider import OWN, Provider, Share
 from splitbed.runtime.trial import Asked, tried
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.workers.wanted import check_wanted
@@ -22,8 +23,9 @@ class PartSession:
     Outputs named in ``passthrough`` are handed on as they came; without a ``part_file`` nothing
     else may be asked for.  ``threads`` compute, in a run only; 0 are as many
     as this process may use.  ``runtime`` is a key of :data:`splitbed.runtime.RUNTIMES`, as a rule
-    the file's suffix.  Raises UsageError for a file that its runtime refuses, MachineError where
-    that is not installed.
+    the file's suffix; on a ``provider`` the outputs are held against the runtime's own.  Raises
+    UsageError for a file that its runtime refuses, and for a provider that it has not or that
+    computes otherwise, MachineError where that is not installed.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class PartSession:
         passthrough: Sequence[str] = (),
         threads: int = 1,
         runtime: str | None = None,
+        provider: Provider = OWN,
     ) -> None:
         self.inputs = tuple(inputs)
         self._outputs = tuple(tensor.name for tensor in outputs)
@@ -41,6 +44,9 @@ class PartSession:
         """What is computed of its outputs."""
         self._computed = [tensor.name for tensor in self.made]
         self.threads = threads or len(os.sched_getaffinity(0))
+        self.provider = provider
+        self.off: float | None = None
+        """How far its outputs are from the runtime's own; None where that was not asked."""
         self._runner = self._opened(part_file, runtime) if part_file else None
 
     def run(self, tensors: Tensors) -> Tensors:
@@ -83,6 +89,12 @@ class PartSession:
         """Whether it does more than hand its inputs on."""
         return self._runner is not None
 
+    @property
+    def used(self) -> Sequence[Share]:
+        """Who computes how many nodes of its graph; nobody where its runtime does not tell."""
+        used: Sequence[Share] = getattr(self._runner, "used", ())
+        return used
+
     def close(self) -> None:
         """Free the session."""
         self._runner = None
@@ -114,6 +126,7 @@ class PartSession:
             raise UsageError(
                 f"no runtime here runs {file} as {name!r}: there are {', '.join(RUNTIMES)}"
             )
-        opens = RUNTIMES[name].load()
-        tried(Asked(str(file), self.inputs, self.made, self.threads, name))
+        opens = runtime_on(name, self.provider).load()
+        asked = Asked(str(file), self.inputs, self.made, self.threads, name, provider=self.provider)
+        self.off = tried(asked)
         return opens(file, self.threads)

@@ -1,8 +1,10 @@
-"""Runs ``.tflite`` files on the CPU, with either package that holds TFLite's interpreter.
+"""Runs ``.tflite`` files with either package that holds TFLite's interpreter.
 
 tflite-runtime    what older devices have; taken where it is installed, as whoever installed it
                   asked for it
 ai-edge-litert    its successor, which a plain installation of Splitbed has
+
+By itself either has its delegate XNNPACK take what it can on the CPU, and runs the rest.
 """
 
 import importlib.metadata
@@ -22,11 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.errors import MachineError, NodeError, UsageError
+from splitbed.runtime.provider import OWN, Provider, Share, chosen
 from splitbed.tensors import Tensors
 from splitbed.workers.task import is_expendable
 
 _STDERR = 2
+_DELEGATE = "DELEGATE"  # what an interpreter lists in place of what one took
 _greeted = threading.Event()
+XNNPACK, BUILTIN = "xnnpack", "builtin"
+PROVIDERS = (XNNPACK, BUILTIN)
+"""Its delegate, and its own kernels without one."""
 _PACKAGES = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "ai-edge-litert"}
 
 
@@ -73,6 +80,9 @@ class Interpreter(Protocol):
     def invoke(self) -> None:
         """Run."""
 
+    def _get_ops_details(self) -> list[dict[str, Any]]:
+        """Of the operators, in the order of the file, and of delegates behind them."""
+
 
 def interpreter_class() -> Callable[..., Interpreter]:
     """TFLite's Interpreter class; MachineError where no package has one that loads."""
@@ -93,10 +103,16 @@ def resolver_without_delegates() -> object:
 class TfliteRunner:
     """One file, ready to run; see :class:`splitbed.runtime.session.Runner`."""
 
-    def __init__(self, file: Path, threads: int, model: bytes | None = None) -> None:
+    def __init__(
+        self, file: Path, threads: int, model: bytes | None = None, provider: Provider = OWN
+    ) -> None:
         """``model`` is what is run in place of the file's content."""
         interpreter = interpreter_class()
-        source = {"model_path": str(file)} if model is None else {"model_content": model}
+        source: dict[str, object] = {"model_path": str(file)}
+        if model is not None:
+            source = {"model_content": model}
+        if provider.name and _chosen(provider) == BUILTIN:
+            source["experimental_op_resolver_type"] = resolver_without_delegates()
         try:
             with _greeting_left_out():
                 self._interpreter = interpreter(**source, num_threads=threads)
@@ -107,6 +123,12 @@ class TfliteRunner:
         self._outputs = _places(self._interpreter.get_output_details())
         self._lock = threading.Lock()
         self.inputs = tuple(self._places)
+        self.used = _used(self._interpreter)
+        if provider.name == XNNPACK and XNNPACK not in {share.provider for share in self.used}:
+            raise UsageError(
+                f"the delegate {XNNPACK} took no node of {file.name}: {package()[0]} would run all "
+                f"of it by its own kernels; leave the provider, or give {BUILTIN}"
+            )
 
     def run(self, fed: Tensors, wanted: Sequence[str]) -> Tensors:
         """Copies of the tensors ``wanted``; NodeError where the interpreter fails."""
@@ -142,11 +164,48 @@ class _BatchRunner(TfliteRunner):
         self._frames = frames
 
 
-def batch_runner(file: Path, threads: int) -> TfliteRunner:
+def batch_runner(file: Path, threads: int, provider: Provider = OWN) -> TfliteRunner:
     """A file that is fed several frames, one after another on the first axis."""
     from splitbed.graphs.tflite.batch import open_batch  # few nodes need it, and it takes a while
 
-    return _BatchRunner(file, threads, open_batch(file))
+    return _BatchRunner(file, threads, open_batch(file), provider)
+
+
+def _chosen(provider: Provider) -> str:
+    if provider.options:
+        raise UsageError(
+            f"{package()[0]} takes no options with {provider}: how many threads compute is said by "
+            "--ue-threads and --edge-threads"
+        )
+    return chosen(provider, PROVIDERS, package()[0])
+
+
+def _used(interpreter: Interpreter) -> tuple[Share, ...]:
+    """Which operators a delegate took, and which TFLite's own kernels.
+
+    A delegate is listed beside the operators that it took: these are those between what goes into
+    it and what comes out.
+    """
+    listed = {op["index"]: op for op in interpreter._get_ops_details()}
+    makes = {
+        int(tensor): index
+        for index, op in listed.items()
+        if op["op_name"] != _DELEGATE
+        for tensor in op["outputs"]
+    }
+    taken: set[int] = set()
+    for one in (op for op in listed.values() if op["op_name"] == _DELEGATE):
+        fed, wanted = {*map(int, one["inputs"])}, [*map(int, one["outputs"])]
+        while wanted:
+            index = makes.get(tensor := wanted.pop())
+            if index is not None and tensor not in fed and index not in taken:
+                taken.add(index)
+                wanted += map(int, listed[index]["inputs"])
+    ops = {XNNPACK: list[str](), BUILTIN: list[str]()}
+    for index, op in listed.items():
+        if op["op_name"] != _DELEGATE:
+            ops[XNNPACK if index in taken else BUILTIN].append(op["op_name"])
+    return tuple(Share(who, len(of), tuple(sorted({*of}))) for who, of in ops.items() if of)
 
 
 @contextmanager

@@ -3,27 +3,34 @@
     the file ──> worker: checked, opened, run on made-up inputs ──> here: opened, run on frames
                     └─ what is wrong with it, or how the worker died of it, is why it is refused
 
+It is opened on the provider that it will be run on, and held against the runtime by itself.
+
 Whatever opens a file passes here, by :class:`splitbed.runtime.session.PartSession`.
 """
 
+import math
 import re
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from splitbed.errors import NodeError
 from splitbed.graphs.formats import files_of, format_named
-from splitbed.runtime import RUNTIMES
+from splitbed.runtime import RUNTIMES, runtime_on
 from splitbed.runtime.known import Known
+from splitbed.runtime.provider import OWN, Provider, check_agrees
 from splitbed.tensors import TensorInfo
 from splitbed.workers.allowance import Allowance
 from splitbed.workers.fork_server import prepare
 from splitbed.workers.task import Answer, Ready, is_expendable
 from splitbed.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from splitbed.runtime.session import PartSession
 
 _SESSION = "splitbed.runtime.session"
 _NEEDS = {
@@ -52,6 +59,7 @@ class Asked:
     runtime: str
     early: bool = False
     together: int = 1
+    provider: Provider = OWN
 
     @property
     def files(self) -> list[Path]:
@@ -61,7 +69,7 @@ class Asked:
     @property
     def run(self) -> str:
         """How it is run, for whoever asks whether it was tried so."""
-        return f"{self.inputs} {self.computed} {self.runtime} {self.together}"
+        return f"{self.inputs} {self.computed} {self.runtime} {self.together} {self.provider!r}"
 
 
 class Trial:
@@ -81,9 +89,12 @@ class Trial:
         """
         return msgspec.convert(self._answer["settled"], list[tuple[int, int]] | None)
 
-    def off(self) -> float:
-        """Wait for its end; how far frames together were off. Raises as :meth:`finish`."""
-        return msgspec.convert(self._answer["off"], float)
+    def off(self) -> float | None:
+        """Wait for its end; how far frames together were off, or one on a provider.
+
+        None of neither, or where what was made up means nothing. Raises as :meth:`finish`.
+        """
+        return msgspec.convert(self._answer["off"], float | None)
 
     @property
     def _answer(self) -> Answer:
@@ -110,23 +121,23 @@ def expect(runtime: str) -> None:
     prepare(__name__, *_NEEDS[RUNTIMES[runtime].format])
 
 
-def tried(asked: Asked) -> None:
-    """Return once a file has passed; raises as :meth:`Trial.finish`, where it was not known."""
+def tried(asked: Asked) -> float | None:
+    """Return once a file has passed; raises as :meth:`Trial.off`, where it was not known.
+
+    How far it is off on its provider, or of so many frames together as BatchSession.prove says.
+    """
     if is_expendable() or not asked.files[0].is_file():  # for whoever opens it to say
-        return
-    if not KNOWN.holds(asked.files, asked.run):
+        return None
+    if (off := KNOWN.off(asked.files, asked.run)) is None:
         with Trial(asked) as trial:
-            trial.finish()
-        KNOWN.add(asked.files, asked.run)
+            off = math.nan if (told := trial.off()) is None else told
+        KNOWN.add(asked.files, asked.run, off)
+    return None if math.isnan(off) else off
 
 
 def tried_together(asked: Asked) -> float:
     """How far it is off on so many frames together, as BatchSession.prove; raises as that."""
-    if (off := KNOWN.off(asked.files, asked.run)) is None:
-        with Trial(asked) as trial:
-            off = trial.off()
-        KNOWN.add(asked.files, asked.run, off)
-    return off
+    return tried(asked) or 0.0
 
 
 def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
@@ -135,25 +146,36 @@ def attempt(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
 
     del fed
     ours = msgspec.convert(asked, Asked)
-    path, runtime = Path(ours.path), RUNTIMES[ours.runtime]
+    path, runtime = Path(ours.path), runtime_on(ours.runtime, ours.provider)
     runtime.load()
     ready()
     form = format_named(runtime.format)
     form.check(path)
     settled = form.settled(path) if ours.early else None
     if ours.early and settled is None:
-        return {"settled": None}
+        return {"settled": None, "off": None}
     ends = ours.inputs, ours.computed
-    session = PartSession(path, *ends, threads=ours.threads, runtime=ours.runtime)
+    session = PartSession(path, *ends, (), ours.threads, ours.runtime, ours.provider)
     if ours.together > 1:
         from splitbed.runtime.batch import BatchSession
 
         off = BatchSession(session, path, ours.runtime).prove(ours.together)
         return {"settled": settled, "off": off}
+    return {"settled": settled, "off": _run(ours, session)}
+
+
+def _run(asked: Asked, session: "PartSession") -> float | None:
+    """How far it is off on its provider; None of none, and where what is made up means nothing."""
+    from splitbed.runtime.session import PartSession
+
     try:
-        session.run(session.made_up())
+        made = session.run(fed := session.made_up())
+        if not asked.provider.name:
+            return None
+        ends = asked.inputs, asked.computed
+        with PartSession(Path(asked.path), *ends, (), asked.threads, asked.runtime) as own:
+            return check_agrees(asked.provider, made, own.run(fed))
     except NodeError as error:
         if _NO_MEMORY.search(str(error)):
             raise
-        # else what is made up need not make sense to it
-    return {"settled": settled}
+        return None  # what is made up need not make sense to it

@@ -120,6 +120,7 @@ class NodeDescription(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     FRAMES_DONE_FIELD_NUMBER: _builtins.int
     FRAMES_FAILED_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     clock: _builtins.str
@@ -150,6 +151,8 @@ class NodeDescription(_message.Message):
     frames_done: _builtins.int
     """since it started"""
     frames_failed: _builtins.int
+    provider: _builtins.str
+    """what computes parts; empty: whichever a runtime takes by itself"""
     @_builtins.property
     def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -187,10 +190,11 @@ class NodeDescription(_message.Message):
         frames: _builtins.int = ...,
         frames_done: _builtins.int = ...,
         frames_failed: _builtins.int = ...,
+        provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "frames", b"frames", "frames_done", b"frames_done", "frames_failed", b"frames_failed", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "clock", b"clock", "cpu", b"cpu", "cpus", b"cpus", "frames", b"frames", "frames_done", b"frames_done", "frames_failed", b"frames_failed", "infer", b"infer", "ipv6", b"ipv6", "mtu", b"mtu", "name", b"name", "offloads", b"offloads", "packages", b"packages", "pid", b"pid", "probe_port", b"probe_port", "probe_token", b"probe_token", "protocol", b"protocol", "provider", b"provider", "sessions", b"sessions", "shaper", b"shaper", "shapes", b"shapes", "tcp", b"tcp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -801,9 +805,13 @@ class Loaded(_message.Message):
     LOAD_MS_FIELD_NUMBER: _builtins.int
     DELIVER_BYTES_FIELD_NUMBER: _builtins.int
     CODED_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    PROVIDER_OFF_FIELD_NUMBER: _builtins.int
     part_bytes: _builtins.int
     """as a model file of its own"""
     load_ms: _builtins.float
+    provider_off: _builtins.float
+    """how far outputs are from the runtime's own, of the largest"""
     @_builtins.property
     def deliver_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """of the parts to deliver, in their order"""
@@ -812,6 +820,10 @@ class Loaded(_message.Message):
     def coded(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodedPart]:
         """of these, where a coder was asked for"""
 
+    @_builtins.property
+    def used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Share]:
+        """who computes it; none: its runtime does not tell"""
+
     def __init__(
         self,
         *,
@@ -819,14 +831,46 @@ class Loaded(_message.Message):
         load_ms: _builtins.float = ...,
         deliver_bytes: _abc.Iterable[_builtins.int] | None = ...,
         coded: _abc.Iterable[Global___CodedPart] | None = ...,
+        used: _abc.Iterable[Global___Share] | None = ...,
+        provider_off: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off", "provider_off", b"provider_off"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off", "coded", b"coded", "deliver_bytes", b"deliver_bytes", "load_ms", b"load_ms", "part_bytes", b"part_bytes", "provider_off", b"provider_off", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__provider_off: _TypeAlias = _typing.Literal["provider_off"]  # noqa: Y015
+    _WhichOneofArgType__provider_off: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_off) -> _WhichOneofReturnType__provider_off | None: ...
+
+Global___Loaded: _TypeAlias = Loaded  # noqa: Y015
+
+@_typing.final
+class Share(_message.Message):
+    """The nodes of a part's graph that a provider took, and their operators."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    OPS_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    nodes: _builtins.int
+    @_builtins.property
+    def ops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        nodes: _builtins.int = ...,
+        ops: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coded", b"coded", "deliver_bytes", b"deliver_bytes", "load_ms", b"load_ms", "part_bytes", b"part_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes", "ops", b"ops", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Loaded: _TypeAlias = Loaded  # noqa: Y015
+Global___Share: _TypeAlias = Share  # noqa: Y015
 
 @_typing.final
 class ReadyReply(_message.Message):

@@ -209,6 +209,7 @@ _OWN: dict[str, AnchorModel] = {
         },
         picture=None,
         tokens=TokenRecipe(64, vocabulary=256),
+        most_tokens=128,
         task="next-token",
         parameters=875_520,
         dataset="sentences",

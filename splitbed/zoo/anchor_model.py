@@ -55,6 +55,8 @@ class AnchorModel:
     """How a sound becomes its input; None where it takes none."""
     tokens: TokenRecipe | None = None
     """How a text becomes its input; None where it takes none."""
+    most_tokens: int = 0
+    """That its input may have, where it takes a text."""
     any_outputs: bool = False
     """Whether a checkpoint may have other outputs than the clause's, and so other parameters."""
     reads_graphs: bool = False

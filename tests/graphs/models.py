@@ -188,6 +188,21 @@ MODELS = {
 }
 
 
+def of_ort_alone() -> onnx.ModelProto:
+    """Layers with one of ONNX Runtime's own domain among them, which other providers have not."""
+    nodes = [
+        conv("x", "a", "w"),
+        node("Relu", "a", "b"),
+        conv("b", "c", "w"),
+        helper.make_node("Inverse", ["c"], ["d"], "/d/Inverse", domain="com.microsoft"),
+        node("Relu", "d", "y"),
+    ]
+    size = [1, 1, 4, 4]
+    made = model(nodes, {"x": size}, {"y": size}, {"w": whole(1, 1, 1, 3, 3)})
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return made
+
+
 def looping(turns: int) -> onnx.ModelProto:
     """Changes the sign of ``x``, four numbers, so many times; control flow, which we refuse."""
     info = helper.make_tensor_value_info

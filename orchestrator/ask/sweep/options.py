@@ -15,6 +15,7 @@ from orchestrator.ask.target import Target, target_of
 from orchestrator.ask.topology import MOST_UES, Namespaces, Topology, load_topology
 from splitbed.codecs import RAW
 from splitbed.node.config import LEAST_CPUS, MOST_CPUS
+from splitbed.runtime.provider import provider_of
 
 MIN_FRAMES, MAX_FRAMES = 3, 9
 """Of a cell that ends when its frames are enough, where nothing else is asked."""
@@ -43,6 +44,7 @@ def _shapes(value: object) -> object:
     return {name.strip(): sizes.strip().split("x") for name, _, sizes in pairs}
 
 
+ProviderWords = Annotated[str, BeforeValidator(lambda value: str(provider_of(value)))]
 Splits = Annotated[str, BeforeValidator(_split)]
 Frames = Annotated[int, Field(ge=MIN_FRAMES, le=100_000)]
 Counts = Annotated[
@@ -79,6 +81,8 @@ class SweepOptions(LinkOptions):
     warmup: int = Field(1, ge=0, le=1000)
     ue_threads: int = Field(0, ge=0, le=1024)
     edge_threads: int = Field(0, ge=0, le=1024)
+    ue_provider: ProviderWords | None = None
+    edge_provider: ProviderWords | None = None
     codec: Codecs = (RAW,)
     input_codec: Codecs = (RAW,)
     output_codec: Codecs = (RAW,)

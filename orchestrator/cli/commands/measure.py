@@ -65,12 +65,12 @@ def profile(
     from orchestrator.api.asking import config_of
     from orchestrator.api.profile import run_profile
     from orchestrator.cli.show.profile import show_profile
-    from orchestrator.results.run_folder import check_new, write_new
+    from orchestrator.results.run_folder import check_new, runs_folder, write_new
 
     check_new(out)
     with alive("profiling the nodes"):
         taken, name, weights = run_profile(config_of(model, asked))
-    file = out or Path("runs") / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+    file = out or runs_folder() / f"{name}-profile-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
     write_new(file, taken.csv())
     if json:
         typer.echo(dumps(taken.model_dump(mode="json"), indent=2))

@@ -64,6 +64,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         part1_bytes=cell.part1_bytes,
         part2_bytes=cell.part2_bytes,
         load_ms=cell.load_ms,
+        **_provider_columns(cell),
         part1_delivery_ms=cell.part1_delivery_ms,
         part1_coded_bytes=cell.delivered_coded_bytes,
         **_dial_columns(cell),
@@ -71,6 +72,18 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         valid=False,
         reason="",
     )
+
+
+def _provider_columns(cell: CellRecord) -> dict[str, Any]:
+    """Who computed its parts, and what that changed."""
+    told = {node: one for node, one in cell.computed.items() if one.shares}
+    offs = [one.off for one in told.values() if one.off is not None]
+    left = [f"{node}: {one.left}" for node, one in told.items() if one.left]
+    return {
+        "providers": "; ".join(f"{node}: {one.words}" for node, one in told.items()) or None,
+        "provider_left": "; ".join(left) or None,
+        "provider_off": max(offs, default=None),
+    }
 
 
 def _dial_columns(cell: CellRecord) -> dict[str, Any]:

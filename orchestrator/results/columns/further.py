@@ -81,6 +81,27 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     load_ms: Annotated[
         Number, Column("cutting and opening a part, of the slowest node", "ms", NOT_LOADED)
     ] = None
+    providers: Annotated[
+        Text,
+        Column(
+            "who computed how many nodes of the graph, on each node: ue: cpu 12; edge: openvino 41",
+            empty=f"{NOT_LOADED}, the runtime does not tell, or by an earlier version",
+        ),
+    ] = None
+    provider_left: Annotated[
+        Text,
+        Column(
+            "what the provider that was asked for did not take, and its runtime computed itself",
+            empty="it took all, or none was asked for",
+        ),
+    ] = None
+    provider_off: Annotated[
+        Number,
+        Column(
+            "how far outputs on it are from the runtime's own, of the largest value, the most",
+            empty="none was asked for, or made-up inputs mean nothing to the parts",
+        ),
+    ] = None
     part1_delivery_ms: Annotated[
         Number,
         Column(

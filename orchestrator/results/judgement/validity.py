@@ -83,6 +83,8 @@ def remarks_on(row: Row, clock_fault: str | None, failed_again: str = "") -> lis
             f"valid, though its end-to-end time, which ends on another clock than it began, is "
             f"unsure by {unsure_ms:.2g} ms"
         )
+    if left := row.provider_left:
+        remarks.append(f"valid, though not all ran on the provider that was asked for: {left}")
     if failed_again:
         remarks.append(f"valid, though it failed when measured again: {failed_again}")
     if row.gap_pct is not None and row.gap_pct > 100 * MAX_GAP_SHARE:

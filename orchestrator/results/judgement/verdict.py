@@ -93,4 +93,17 @@ def advised(run: RunRecord, table: Sequence[Row]) -> tuple[str, ...]:
     """What its rows advise, and what is to be known of the run as a whole."""
     drifted = drift_advice(run.drift) if run.drift else ()
     unsure = {(one.link, one.ue) for one in run.raced if not one.sure}
-    return (*advice(table, unsure), *raced(run, table), *drifted, *run.conditions.warnings)
+    warned = (*_left_by_providers(table), *run.conditions.warnings)
+    return (*advice(table, unsure), *raced(run, table), *drifted, *warned)
+
+
+def _left_by_providers(table: Sequence[Row]) -> list[str]:
+    """What providers that were asked for left to their runtimes, and how far that reaches."""
+    left = [row for row in table if row.provider_left]
+    if not left:
+        return []
+    most = max(left, key=lambda row: len(row.provider_left or ""))
+    return [
+        f"in {len(left)} of {len(table)} rows not all ran on the provider that was asked for, such "
+        f"as {place_words(most)} ({most.provider_left}): its times are of both together"
+    ]

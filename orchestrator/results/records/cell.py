@@ -17,6 +17,7 @@ from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records.dials import DialRecord
 from orchestrator.results.records.proof import ProofRecord, segment_of
 from splitbed.codecs import RAW
+from splitbed.runtime.provider import Computed
 
 _SPLIT = re.compile(r"\d{1,9}(:\d{1,9})+")
 
@@ -181,6 +182,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     further_bytes: tuple[int, ...] = ()
     """Of the parts after these."""
     load_ms: float | None = None
+    computed: dict[str, Computed] = field(default_factory=dict)
+    """Who computed the parts of each node."""
     part1_delivery_ms: float | None = None
     delivered_coded_bytes: int | None = None
     batch_off: float | None = None

@@ -3,9 +3,9 @@
 Beside them what the nodes are assigned to do with frames.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from netem.spec import LinkSpec
@@ -20,6 +20,7 @@ from orchestrator.testbed.loading.pacing import Pacing
 from orchestrator.testbed.model import Known, SweptModel
 from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import UsageError
+from splitbed.runtime.provider import Computed, Share, together
 from splitbed.v1 import nodes_pb2
 
 HELD_BYTES = 1 << 30
@@ -38,6 +39,8 @@ class LoadedParts:
     load_ms: float
     coded_bytes: int | None = None
     """Of those that were delivered encoded; None without a coder."""
+    computed: dict[str, Computed] = field(default_factory=dict)
+    """Who computes the parts of each node."""
 
 
 @dataclass
@@ -114,7 +117,17 @@ class Parts:
             nbytes[cut.parts[placed]] += cut.said[placed].part_bytes
         one, two, *more = (nbytes[number] for number in range(1, len(self._cuts[0]) + 2))
         load_ms = max(cut.said[placed].load_ms for placed in cut.parts)
-        return LoadedParts(one, two, tuple(more), load_ms, cut.coded_bytes)
+        return LoadedParts(one, two, tuple(more), load_ms, cut.coded_bytes, self._computed())
+
+    def _computed(self) -> dict[str, Computed]:
+        cut, parts = self._cut, defaultdict[str, list[tuple[list[Share], float | None]]](list)
+        for placed in cut.counted:
+            said = cut.said[placed]
+            shares = [Share(one.provider, one.nodes, tuple(one.ops)) for one in said.used]
+            off = said.provider_off if said.HasField("provider_off") else None
+            parts[placed[0]].append((shares, off))
+        nodes = self._pair.nodes
+        return {name: together(nodes[name].says.provider, of) for name, of in parts.items()}
 
     @property
     def delivered_bytes(self) -> int:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 
@@ -22,6 +23,7 @@ from splitbed.node.config import Limits
 from splitbed.security.addresses import ip_port
 from splitbed.wire import CONTROL_OPTIONS
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _STOP_TIMEOUT_S = 3.0
 _LACKING = MachineError.exit_code
 _LOGGED = re.compile(r"\d{4}-\d\d-\d\dT")  # its log, not what it died of
@@ -116,11 +118,13 @@ def local_nodes(
     *,
     clients: int = 0,
     model_coders: Sequence[str] = (),
+    providers: Mapping[str, str] = _NONE,
 ) -> dict[str, NodeProcess]:
     """The nodes at the ends of `links`, by name, not started yet; the first of two ends dials.
 
     With ``clients``, each UE answers so many at once on a Unix socket: no network leads into its
-    namespace. Each decodes with the classes ``model_coders``.
+    namespace. Each decodes with the classes ``model_coders``, and computes on what ``providers``
+    says of its kind.
     """
     namespaces: dict[str, Namespace] = {}
     argv: dict[str, list[str]] = {}
@@ -143,6 +147,8 @@ def local_nodes(
             argv[node].extend(["--infer", f"unix:{scratch.folder / node}-infer.sock"])
             # to the UE all of them are one caller, who has half of its streams
             settings[node]["limits"] = {"streams": Limits().streams + 2 * clients}
+        if words := providers.get(kind_of(node)):
+            argv[node].extend(["--provider", words])
         if model_coders and kind_of(node) == "ue":
             settings[node]["model_coders"] = [*model_coders]
     for node, its in settings.items():

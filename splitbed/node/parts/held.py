@@ -15,6 +15,7 @@ from splitbed.media.pictures import random_inputs
 from splitbed.node.config import checked_runs
 from splitbed.node.delivery import CutPart, span_of, words
 from splitbed.runtime.batch import BatchSession, most_together
+from splitbed.runtime.provider import OWN, Provider
 from splitbed.runtime.session import PartSession
 from splitbed.runtime.trial import tried_together
 from splitbed.telemetry import SESSIONS
@@ -27,11 +28,11 @@ from splitbed.workers.wanted import check_wanted, held_in_turn
 class OpenPart:
     """A part with an open session, and a name of its own for its file."""
 
-    def __init__(self, cut: CutPart, threads: int) -> None:
+    def __init__(self, cut: CutPart, threads: int, provider: Provider = OWN) -> None:
         self.cut = cut
         part, runtime = cut.part, cut.model.runtime
-        ends = part.inputs, part.outputs
-        self.session = PartSession(part.path, *ends, part.passthrough, threads, runtime)
+        ends = part.inputs, part.outputs, part.passthrough
+        self.session = PartSession(part.path, *ends, threads, runtime, provider)
         self.fed: Tensors | None = None
         """What it is warmed up with, where made-up inputs might not suit."""
         self.batch: BatchSession | None = None
@@ -55,7 +56,8 @@ class OpenPart:
         """
         if self._file is None:
             raise UsageError("its file is kept no more: a folder of another file system is needed")
-        asked = replace(self.cut.asked(self.session.threads), path=str(self._file), together=most)
+        asked = self.cut.asked(self.session.threads)
+        asked = replace(asked, path=str(self._file), together=most, provider=self.session.provider)
         off = tried_together(asked)
         self.batch = self.batch or BatchSession(self.session, self._file, asked.runtime)
         return off
@@ -83,7 +85,9 @@ def _linked(path: Path | None) -> Path | None:
 class HeldParts:
     """Opens parts on the node ``node``, at most ``sessions`` at once, and finds them by layers."""
 
-    def __init__(self, node: str, sessions: int) -> None:
+    def __init__(self, node: str, sessions: int, provider: Provider = OWN) -> None:
+        self.provider = provider
+        """What computes them."""
         self.turn = RLock()
         """Held while models and parts change."""
         self._node = node
@@ -132,7 +136,12 @@ class HeldParts:
                 cut.model.result_of(
                     random_inputs([info.least for info in cut.model.outputs], seed=0)
                 )
-        return nodes_pb2.Loaded(part_bytes=cut.part.nbytes, load_ms=load_ms)
+        return nodes_pb2.Loaded(
+            part_bytes=cut.part.nbytes,
+            load_ms=load_ms,
+            used=[nodes_pb2.Share(**vars(share)) for share in part.session.used],
+            provider_off=part.session.off,
+        )
 
     def warm(self, span: Span, runs: int) -> None:
         """Take a part that is held as the one opened last; its caches are cold, so warm it up."""
@@ -152,7 +161,7 @@ class HeldParts:
         """A part with a session, to be closed by :meth:`close`; NodeError when there are many."""
         with self._session():
             # no more threads than there are CPUs: a runtime would start them all
-            return OpenPart(cut, min(threads, os.cpu_count() or 1))
+            return OpenPart(cut, min(threads, os.cpu_count() or 1), self.provider)
 
     def open_batch(self, span: Span, most: int, most_bytes: int) -> float:
         """Have a part that is held run up to so many frames together, of no more bytes.

@@ -1,0 +1,56 @@
+"""Sweeps whose nodes compute on a provider: rows say who computed what, and how far off that is.
+
+`make openvino` runs these on an ONNX Runtime that has another provider than the CPU's.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.graphs import models, tflite_models
+from tests.net.sweeps import Place
+
+EXPECTED = os.environ.get("SPLITBED_EXPECTS_PROVIDER", "")
+OPTIONS = ("--bw", "100", "--runs", "3", "--no-delivery")
+
+
+@pytest.fixture
+def place(backend: str, tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_an_unknown_provider_is_refused_before_anything_is_made(place: Place) -> None:
+    done = place.sweep("--edge-provider", "qnn")
+    assert (done.returncode, "no provider 'qnn' here" in done.stderr) == (2, True)
+    assert not place.out.exists()
+
+
+def test_each_node_computes_on_what_it_was_given(place: Place) -> None:
+    if EXPECTED:
+        told = ["--ue-provider", "cpu", "--edge-provider", EXPECTED, "--split", "3:3"]
+        whos = {"ue": "cpu", "edge": EXPECTED}
+    else:
+        file = tflite_models.save(tflite_models.chain(), place.folder / "chain.tflite")
+        told = ["--model", str(file), "--ue-provider", "builtin", "--edge-provider", "xnnpack"]
+        told += ["--split", "2:2"]
+        whos = {"ue": "builtin", "edge": "xnnpack"}
+    done = place.sweep(*told, *OPTIONS)
+    assert "VALID" in done.stdout.split(), done.stderr
+    rows = place.rows()
+    split = next(row for row in rows if "0" not in row["split"].split(":"))
+    said = dict(words.split(": ") for words in split["providers"].split("; "))
+    assert {node: words.split()[0] for node, words in said.items()} == whos
+    assert all(float(row["provider_off"]) <= 1e-3 for row in rows)
+    assert not any(row["provider_left"] for row in rows)
+    assert place.run_json()["conditions"]["edge"]["provider"] == whos["edge"]
+
+
+@pytest.mark.skipif(not EXPECTED, reason="`make openvino` has another provider")
+def test_what_a_provider_leaves_to_the_cpu_is_in_the_row_and_in_the_verdict(place: Place) -> None:
+    file = models.save(models.of_ort_alone(), place.folder / "inverse.onnx")
+    told = ("--model", str(file), "--edge-provider", EXPECTED)
+    done = place.sweep(*told, "--split", "2:3", *OPTIONS)
+    left = {row["split"]: row["provider_left"] for row in place.rows()}
+    assert "Inverse" in left["2:3"], done.stderr
+    assert "not all ran on the provider" in done.stdout
