@@ -172,7 +172,7 @@ def test_what_the_provider_leaves_to_the_cpu_is_told(tmp_path: Path) -> None:
     session = opened(whole(path, tmp_path / "stored"), Provider(EXPECTED))
     shares = {share.provider: share for share in session.used}
     assert "Inverse" in shares["cpu"].ops
-    assert shares[EXPECTED].nodes >= 3
+    assert shares[EXPECTED].nodes >= 1
     assert sum(share.nodes for share in session.used) == 5
 
 
