@@ -13,7 +13,7 @@ from typer._click.exceptions import NoSuchOption, UsageError
 from typer.core import TyperCommand, TyperGroup
 
 from splitbed.ending import outlive_readers, take_signals
-from splitbed.errors import INTERRUPTED, SplitbedError, shorten
+from splitbed.errors import INTERRUPTED, MachineError, SplitbedError, shorten
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
@@ -44,6 +44,9 @@ def run_command_line(app: Callable[[], object], *, service: bool = False) -> Non
         told = printable(str(error))
         sys.stderr.write(f"error: {told}: make room, or give a place that can be written\n")
         sys.exit(1)
+    except MemoryError:
+        sys.stderr.write("error: memory ended: give less at once, or a machine that has more\n")
+        sys.exit(MachineError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)

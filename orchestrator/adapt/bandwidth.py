@@ -14,10 +14,11 @@ The generated ones are no recordings: see :mod:`orchestrator.adapt.fading`.
 
 import math
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise, takewhile
+from itertools import chain, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -27,15 +28,20 @@ from pydantic import Field, ValidationError
 from netem.wire import SEGMENT_BYTES, wire_bytes
 from orchestrator.adapt.fading import UPLINKS, FadingUplink, faded_mbit
 from splitbed.checked import Frozen, one_line, read_yaml
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, shorten
 
 BIN_S = 0.1
 
 _CHANCE_BYTES = 1500
 _LENGTH_S = 60.0
 _LONGEST_S = 86_400.0
+_MOST_FILE_BYTES = 64 << 20  # mahimahi's chances of 10 minutes at 100 Mbit/s have 40
+_MOST_DIGITS = 20
 _WORDS = re.compile(r"(?P<kind>steps|lte|5g):(?P<what>[^@]*)(?:@(?P<length_s>[^@]*?)s?)?$")
 _FORMS = "FILE, steps:20,5,100@10s, lte:SEED or 5g:SEED"
+
+Line = tuple[str, list[str]]
+"""Where a line of a file is, in words, and its fields."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,7 @@ def _positive(word: str, where: str, unit: str, which: str = "above 0") -> float
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{where}: {word.strip()!r} is no number of {unit} {which}")
+        raise UsageError(f"{where}: {shorten(word.strip())!r} is no number of {unit} {which}")
     return value
 
 
@@ -181,19 +187,24 @@ class _Steps(Frozen):
 def _read(file: Path) -> BandwidthTrace:
     if file.suffix.lower() in (".yaml", ".yml"):
         return _of_yaml(file)
+    lines = _lines(file)
+    first = next(lines, None)
+    if first is None:
+        raise UsageError(f"the trace {file} has no lines; give {_FORMS}")
+    return (_mahimahi if len(first[1]) == 1 else _columns)(file, chain([first], lines))
+
+
+def _lines(file: Path) -> Iterator[Line]:
     try:
-        text = file.read_text()
+        if file.stat().st_size > _MOST_FILE_BYTES:
+            raise UsageError(f"the trace {file} has over {_MOST_FILE_BYTES >> 20} MiB: give less")
+        with file.open() as stream:
+            for number, line in enumerate(stream, start=1):
+                if fields := line.partition("#")[0].replace(",", " ").split():
+                    yield f"{file}, line {number}", fields
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UsageError(f"cannot read the trace {file}: {reason}; give {_FORMS}") from None
-    lines = [
-        (f"{file}, line {number}", fields)
-        for number, line in enumerate(text.splitlines(), start=1)
-        if (fields := line.partition("#")[0].replace(",", " ").split())
-    ]
-    if not lines:
-        raise UsageError(f"the trace {file} has no lines; give {_FORMS}")
-    return _mahimahi(file, lines) if len(lines[0][1]) == 1 else _columns(file, lines)
 
 
 def _of_yaml(file: Path) -> BandwidthTrace:
@@ -201,8 +212,9 @@ def _of_yaml(file: Path) -> BandwidthTrace:
         content = _Steps.model_validate(read_yaml(file))
     except ValidationError as error:
         raise UsageError(f"the trace {file} cannot be replayed: {one_line(error)}") from None
-    starts_s, rates = [start_s for start_s, _ in content.steps], [rate for _, rate in content.steps]
-    _check_order(starts_s, [f"{file}, step {place + 1}" for place in range(len(starts_s))])
+    starts_s, rates = list[float](), [rate for _, rate in content.steps]
+    for place, (start_s, _) in enumerate(content.steps, start=1):
+        _add(starts_s, start_s, f"{file}, step {place}")
     if content.length_s is not None and content.length_s <= starts_s[-1]:
         raise UsageError(f"{file}: its last step begins after length_s {content.length_s:g}")
     return _stepped(file.name, starts_s, rates, _last_s(starts_s, content.length_s))
@@ -215,19 +227,19 @@ def _last_s(starts_s: Sequence[float], length_s: float | None = None) -> float:
     return starts_s[-1] - starts_s[-2] if len(starts_s) > 1 else 10.0
 
 
-def _columns(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTrace:
+def _columns(file: Path, lines: Iterable[Line]) -> BandwidthTrace:
     starts_s: list[float] = []
     rates: list[float] = []
     for where, fields in lines:
         if len(fields) != 2:
-            raise UsageError(f"{where}: expected seconds and Mbit/s, got {' '.join(fields)!r}")
+            said = shorten(" ".join(fields))
+            raise UsageError(f"{where}: expected seconds and Mbit/s, got {said!r}")
         if not (starts_s or _is_number(fields[0])):
             continue  # a line of headings
-        starts_s.append(_start(fields[0], where))
+        _add(starts_s, _start(fields[0], where), where)
         rates.append(_rate(fields[1], where))
     if not starts_s:
         raise UsageError(f"the trace {file} has headings and nothing below them")
-    _check_order(starts_s, [where for where, _ in lines[-len(starts_s) :]])
     return _stepped(file.name, starts_s, rates, _last_s(starts_s))
 
 
@@ -242,38 +254,33 @@ def _is_number(word: str) -> bool:
 def _start(word: str, where: str) -> float:
     if _is_number(word) and 0 <= float(word) <= _LONGEST_S:
         return float(word)
-    raise UsageError(f"{where}: {word!r} is no time of 0 to {_LONGEST_S:g} seconds")
+    raise UsageError(f"{where}: {shorten(word)!r} is no time of 0 to {_LONGEST_S:g} seconds")
 
 
-def _check_order(starts_s: Sequence[float], places: Sequence[str]) -> None:
-    if starts_s[0] != 0:
-        raise UsageError(f"{places[0]}: a trace begins at 0 s, not at {starts_s[0]:g}")
-    for place in range(1, len(starts_s)):
-        if starts_s[place] <= starts_s[place - 1]:
-            raise UsageError(
-                f"{places[place]}: {starts_s[place]:g} s does not come after "
-                f"{starts_s[place - 1]:g} s"
-            )
+def _add(starts_s: list[float], start_s: float, where: str) -> None:
+    """Add when a step begins; UsageError where that is not after the one before, or not 0."""
+    if not starts_s and start_s != 0:
+        raise UsageError(f"{where}: a trace begins at 0 s, not at {start_s:g}")
+    if starts_s and start_s <= starts_s[-1]:
+        raise UsageError(f"{where}: {start_s:g} s does not come after {starts_s[-1]:g} s")
+    starts_s.append(start_s)
 
 
-def _mahimahi(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTrace:
+def _mahimahi(file: Path, lines: Iterable[Line]) -> BandwidthTrace:
     """Chances counted in windows of :data:`BIN_S`; as there, it begins again after the last."""
-    times_ms: list[int] = []
+    at_ms, times_ms, where = 0, array("q"), str(file)
     for where, fields in lines:
-        if len(fields) != 1 or not fields[0].isascii() or not fields[0].isdigit():
-            raise UsageError(f"{where}: expected one whole number of ms, got {' '.join(fields)!r}")
-        if (at_ms := int(fields[0])) > _LONGEST_S * 1e3:
-            raise UsageError(f"{where}: a trace lasts at most {_LONGEST_S:g} s")
-        if times_ms and at_ms < times_ms[-1]:
-            raise UsageError(f"{where}: {at_ms} ms comes before {times_ms[-1]} ms")
+        before_ms, at_ms = at_ms, _whole_ms(fields, where)
+        if at_ms < before_ms:
+            raise UsageError(f"{where}: {at_ms} ms comes before {before_ms} ms")
         times_ms.append(at_ms)
-    length_ms = times_ms[-1]
+    length_ms = at_ms
     if not length_ms:
-        raise UsageError(f"{lines[-1][0]}: a trace of 0 ms has no rate")
+        raise UsageError(f"{where}: a trace of 0 ms has no rate")
     window_ms = round(BIN_S * 1e3)
     windows = max(length_ms // window_ms, 1)
     # what is left after the last whole window is its own, or a ms of chances would be a spike
-    places = [min(at_ms // window_ms, windows - 1) for at_ms in times_ms]
+    places = np.minimum(np.frombuffer(times_ms, np.int64) // window_ms, windows - 1)
     counts = np.bincount(places, minlength=windows)
     lengths_ms = [window_ms] * (windows - 1) + [length_ms - (windows - 1) * window_ms]
     rates = [
@@ -282,3 +289,12 @@ def _mahimahi(file: Path, lines: Sequence[tuple[str, list[str]]]) -> BandwidthTr
     ]
     starts_s = [place * window_ms / 1e3 for place in range(windows)]
     return _stepped(file.name, starts_s, rates, lengths_ms[-1] / 1e3)
+
+
+def _whole_ms(fields: Sequence[str], where: str) -> int:
+    if len(fields) != 1 or not fields[0].isascii() or not fields[0].isdigit():
+        said = shorten(" ".join(fields))
+        raise UsageError(f"{where}: expected one whole number of ms, got {said!r}")
+    if len(fields[0]) > _MOST_DIGITS or int(fields[0]) > _LONGEST_S * 1e3:
+        raise UsageError(f"{where}: a trace lasts at most {_LONGEST_S:g} s")
+    return int(fields[0])

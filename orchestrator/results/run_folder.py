@@ -178,9 +178,7 @@ class RunFolder:
 
     def read_tables(self, name: str) -> bytes:
         """Those of this sha256, as they are there. Raises OSError."""
-        if not _SHA256.fullmatch(name):
-            raise FileNotFoundError(f"no tables are called {name[:70]!r}")
-        return (self.path / TABLES / name).read_bytes()
+        return self._named(TABLES, name).read_bytes()
 
     def write_prediction(self, cell: str, name: str, text: str) -> None:
         """Write what was found in one picture, over what was found there before."""
@@ -201,8 +199,18 @@ class RunFolder:
         words = run.asked.get("load")
         if not isinstance(words, list):
             return {}
-        kept = {word: self.path / TRACES / name for word, name in run.traces.items()}
-        return {"load": [f"trace:{kept[one]}" if one in kept else one for one in words]}
+        try:
+            kept = {word: self._named(TRACES, name) for word, name in run.traces.items()}
+        except OSError as error:
+            raise UsageError(f"{self.path} is damaged: {error}") from None
+        said = map(str, words)
+        return {"load": [f"trace:{kept[one]}" if one in kept else one for one in said]}
+
+    def _named(self, folder: str, name: str) -> Path:
+        """A file called by the sha256 of what is in it; FileNotFoundError for another name."""
+        if not _SHA256.fullmatch(name):
+            raise FileNotFoundError(f"no {folder} are called {name[:70]!r}")
+        return self.path / folder / name
 
     def _write_below(self, folder: str, name: str, text: str) -> None:
         try:

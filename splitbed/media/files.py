@@ -18,8 +18,10 @@ def is_there(name: Path | str) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes; UsageError where it cannot be read."""
+    """A file's bytes; UsageError where it cannot be read, or has no end, as a pipe or device."""
     try:
+        if not path.is_file() and path.exists():
+            raise UsageError(f"cannot read {path}: it is no plain file")
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -14,7 +14,9 @@ from splitbed.media.recipes import SoundRecipe
 SUFFIXES = (".flac", ".wav")
 MOST_SECONDS = 600
 RATES = range(1000, 400_001)  # what others would be resampled by has as many taps as they are high
-_WAVE = b"RIFF"
+_WAVE, _FLAC = b"RIFF", b"fLaC"
+_MOST_SEEKS = 1000
+"""In a WAV file, one for each chunk before its samples."""
 _BLOCK = 1 << 16
 
 Check = Callable[[int, int], None]
@@ -80,11 +82,27 @@ def _read(data: bytes, name: str, check: Check) -> tuple[npt.NDArray[np.float64]
     try:
         if data.startswith(_WAVE):
             return _read_wave(data, check)
-        return _read_flac(data, name, check)
     except (EOFError, wav.Error) as error:
         raise UsageError(
             f"cannot read {name} as WAV of 16 bits: {error or 'it ends early'}"
         ) from None
+    if not data.startswith(_FLAC):  # soundfile would try two dozen decoders on it
+        raise UsageError(f"{name} is no sound that can be read: neither WAV nor FLAC")
+    return _read_flac(data, name, check)
+
+
+class _Waves(io.BytesIO):
+    """A WAV file in which nobody goes on from chunk to chunk for long."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._seeks = 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._seeks += 1
+        if self._seeks > _MOST_SEEKS:
+            raise wav.Error("it has too many chunks")
+        return super().seek(offset, whence)
 
 
 def _check(samples: int, rate: int, name: str) -> None:
@@ -97,7 +115,7 @@ def _check(samples: int, rate: int, name: str) -> None:
 
 
 def _read_wave(data: bytes, check: Check) -> tuple[npt.NDArray[np.float64], int]:
-    with wav.open(io.BytesIO(data)) as sound:
+    with wav.open(_Waves(data)) as sound:
         if sound.getsampwidth() != 2:
             raise wav.Error(f"it has {8 * sound.getsampwidth()} bits a sample")
         channels, rate = sound.getnchannels(), sound.getframerate()

@@ -30,8 +30,8 @@ def read_trace(file: Path) -> tuple[str, tuple[float, ...]]:
     except OSError as error:
         raise UsageError(f"--load trace:{file}: it cannot be read ({error.strerror})") from None
     lines = text.split(b"\n")
-    numbers = [(place, line.strip()) for place, line in enumerate(lines, 1)]
-    numbers = [(place, line) for place, line in numbers if line and not line.startswith(b"#")]
+    stripped = ((place, line.strip()) for place, line in enumerate(lines, 1))
+    numbers = [(place, line) for place, line in stripped if line and not line.startswith(b"#")]
     if len(text) > _MOST_FILE_BYTES or len(numbers) > MOST_FRAMES:
         raise UsageError(f"--load trace:{file}: it has more than {MOST_FRAMES} times: give fewer")
     times_s = [_time_s(file, place, line) for place, line in numbers]
@@ -57,7 +57,7 @@ def _name(line: bytes) -> str:
         return ""
     try:
         name = json.loads(line[len(_NAMED) :])
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return name if isinstance(name, str) else ""
 

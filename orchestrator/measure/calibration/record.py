@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.results.json_record import json_text
 from orchestrator.results.run_folder import CALIBRATION_FILE, RunFolder
 from orchestrator.testbed.model import Fitted, Known
 from splitbed.codecs import codec_named
@@ -75,7 +76,7 @@ def read_calibration(folder: RunFolder, model: str | None) -> Calibration:
     if not file.exists():
         return Calibration(model)
     try:
-        held = json.loads(file.read_text())
+        held = json.loads(json_text(file))
         if (of := held.get("model")) not in (None, model):
             raise RunError(
                 f"{file} is of another model, of sha256 {of}, and this one has {model}; codecs "
@@ -87,7 +88,9 @@ def read_calibration(folder: RunFolder, model: str | None) -> Calibration:
             tuple(held["frames"]),
             Known(ranges, tables=dict(_tables(folder, held.get("tables", ())))),
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
         raise RunError(f"the run's calibration cannot be read: {error}; start a new run") from None
 
 

@@ -23,18 +23,21 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from splitbed.errors import UsageError
+from splitbed.errors import UsageError, shorten
 from splitbed.media.datasets.frames import Dataset, Frame
 from splitbed.media.files import hash_bytes, read_file
 from splitbed.media.text.tokens import MOST_TOKEN, Tokens, decoded, encoded
 
 MOST_BYTES = 16 << 20
 """Of a file, and of what NumPy makes of it: some million tokens, which no sweep gets through."""
+MOST_TEXTS = 100_000
+"""Frames of a file, as many as a node keeps."""
 KEYS = ("tokens", "target", "relevance")
 """What is known of a text."""
 LEAST_CANDIDATES = 2
@@ -54,7 +57,7 @@ def open_texts(path: Path) -> Dataset:
     """
     if path.is_file():
         _check_size(path, path.stat().st_size)
-    frames = list(SUFFIXES[path.suffix.lower()](path))
+    frames = _few(SUFFIXES[path.suffix.lower()](path), path)
     if not frames:
         raise UsageError(f"there are no tokens in {path}")
     return Dataset(path.name, "text", str(path), frames, truth_files=(path,))
@@ -80,9 +83,19 @@ def text_frame(
 
 
 def fitted(dataset: Dataset, length: int) -> Dataset:
-    """The same, of frames of up to ``length`` tokens where longer ones may be cut."""
-    frames = [part for one in dataset.frames for part in _parts(one, length)]
-    return replace(dataset, frames=frames)
+    """The same, of frames of up to ``length`` tokens where longer ones may be cut.
+
+    Raises UsageError where these are too many.
+    """
+    parts = (part for one in dataset.frames for part in _parts(one, length))
+    return replace(dataset, frames=_few(parts, dataset.name))
+
+
+def _few(frames: Iterator[Frame], what: Path | str) -> list[Frame]:
+    found = list(islice(frames, MOST_TEXTS + 1))
+    if len(found) > MOST_TEXTS:
+        raise UsageError(f"{what} has more than {MOST_TEXTS} texts: give less of it")
+    return found
 
 
 def _check_size(path: Path, nbytes: int) -> None:
@@ -130,6 +143,8 @@ def _of_line(path: Path, number: int, line: str) -> Frame:
 def _of_arrays(path: Path) -> Iterator[Frame]:
     held = _loaded(path)
     _check_keys(held, str(path))
+    for array in held.values():  # one of strings of no bytes has no end
+        _check_size(path, max(array.size, array.nbytes))
     rows = {name: np.atleast_2d(array) for name, array in held.items()}
     if len({len(array) for array in rows.values()}) > 1:
         counts = ", ".join(f"{name} {len(array)}" for name, array in rows.items())
@@ -143,7 +158,7 @@ def _check_keys(told: Mapping[str, object], where: str) -> None:
     if "tokens" not in told or not told.keys() <= set(KEYS):
         raise UsageError(
             f"{where}: tokens, and maybe target and relevance, were expected, but got "
-            + (", ".join(map(repr, sorted(told))) or "none of them")
+            + (shorten(", ".join(map(repr, sorted(told)[:10]))) or "none of them")
         )
 
 

@@ -1,0 +1,159 @@
+"""Texts, sounds, traces and records of strangers that would have no end: refused, in few words."""
+
+import io
+import json
+import os
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.ask.load import load_named
+from orchestrator.measure.calibration.record import read_calibration
+from splitbed.command import run_command_line
+from splitbed.errors import RunError, UsageError
+from splitbed.media.datasets import open_dataset, texts
+from splitbed.media.recipes import SoundRecipe
+from splitbed.media.sounds import preprocess
+from tests.orchestrator.made_runs import made_run
+
+MOST_WORDS = 1000
+
+
+def refused(call: Callable[[], object]) -> str:
+    """Why, which is short, however long what is refused."""
+    with pytest.raises((UsageError, RunError)) as told:
+        call()
+    assert len(str(told.value)) < MOST_WORDS
+    return str(told.value)
+
+
+def rows(file: Path, count: int) -> Path:
+    np.save(file, np.ones((count, 1), np.uint8))
+    return file
+
+
+def lines(file: Path, count: int) -> Path:
+    file.write_text("[1]\n" * count)
+    return file
+
+
+@pytest.mark.parametrize(("name", "made"), [("a.npy", rows), ("a.jsonl", lines)])
+def test_a_file_has_as_many_texts_as_a_node_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, made: Callable[[Path, int], Path]
+) -> None:
+    monkeypatch.setattr(texts, "MOST_TEXTS", 5)
+    assert len(open_dataset(made(tmp_path / name, 5)).frames) == 5
+    assert "more than 5 texts" in refused(lambda: open_dataset(made(tmp_path / name, 6)))
+
+
+def test_a_text_is_cut_into_as_many_frames_as_a_node_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "MOST_TEXTS", 5)
+    (tmp_path / "a.txt").write_text("a" * 7)
+    dataset = open_dataset(tmp_path / "a.txt")
+    assert len(texts.fitted(dataset, 3).frames) == 3
+    assert "more than 5 texts" in refused(lambda: texts.fitted(dataset, 2))
+
+
+@pytest.mark.parametrize("datatype", ["|S0", "|V0"])
+def test_an_array_of_values_without_bytes_is_refused(tmp_path: Path, datatype: str) -> None:
+    """A billion of them are in a file of 200 bytes."""
+    array = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        array, {"descr": datatype, "fortran_order": False, "shape": (10**9,)}
+    )
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("tokens.npy", array.getvalue())
+    assert "over 16 MiB" in refused(lambda: open_dataset(tmp_path / "a.npz"))
+
+
+def test_what_else_is_in_a_text_is_told_in_short(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({f"key-{n}": 1 for n in range(1000)}))
+    assert "'key-0', 'key-1'" in refused(lambda: open_dataset(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.json"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert "no plain file" in refused(lambda: open_dataset(tmp_path / name))
+
+
+def wave(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"".join(name + struct.pack("<I", len(data)) + data for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
+
+
+FORMAT = (b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16_000, 2, 16))
+SAMPLES = (b"data", bytes(16))
+
+
+def test_nobody_looks_for_samples_behind_endless_chunks() -> None:
+    recipe = SoundRecipe(8, 8000)
+    assert preprocess(wave((b"LIST", b"at"), FORMAT, SAMPLES), recipe, "hush").shape == (1, 8)
+    endless = wave(FORMAT, *[(b"LIST", b"")] * 10_000, SAMPLES)
+    assert "too many chunks" in refused(lambda: preprocess(endless, recipe, "hush"))
+
+
+@pytest.mark.parametrize("form", ["AU", "MAT5", "MP3", "OGG", "RF64", "VOC"])
+def test_no_decoder_but_those_named_sees_a_sound(form: str) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros(8000), 8000, format=form)
+    why = refused(lambda: preprocess(sound.getvalue(), SoundRecipe(8000, 8000), "hush"))
+    assert "neither WAV nor FLAC" in why
+
+
+def test_a_trace_of_empty_lines_takes_little_memory(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"\n" * (size := 1 << 18))
+    tracemalloc.start()
+    try:
+        assert "has no times" in refused(lambda: load_named(f"trace:{tmp_path / 't.txt'}"))
+        assert tracemalloc.get_traced_memory()[1] < (16 << 20) + 10 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_traces_name_has_no_depth(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text(f"# trace {'[' * 100_000}\n0\n1\n")
+    assert load_named(f"trace:{tmp_path / 't.txt'}").words.startswith("trace:t.txt@")
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "x" * 5000, "0 " + "9" * 5000, "1 2 " * 5000])
+def test_a_long_line_of_a_recording_is_told_in_short(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.txt").write_text(text + "\n")
+    assert "t.txt" in refused(lambda: bandwidth_trace(str(tmp_path / "t.txt")))
+
+
+def test_an_endless_recording_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "t.txt").open("wb") as file:
+        file.truncate(1 << 40)
+    assert "over 64 MiB" in refused(lambda: bandwidth_trace(str(tmp_path / "t.txt")))
+
+
+def test_calibration_that_is_nested_without_end_is_damage(tmp_path: Path) -> None:
+    run = made_run(tmp_path)
+    (tmp_path / "calibration.json").write_text("[" * 100_000)
+    assert "calibration cannot be read" in refused(lambda: read_calibration(run, None))
+
+
+@pytest.mark.parametrize("name", ["../run.json", "/etc/hostname", "traces"])
+def test_a_runs_trace_is_found_by_its_hash_alone(tmp_path: Path, name: str) -> None:
+    asked = {"model": "m.onnx", "bw": [8], "load": ["trace:t.txt"]}
+    run = made_run(tmp_path, run={"asked": asked, "traces": {"trace:t.txt": name}})
+    assert "no traces are called" in refused(run.loads_kept)
+
+
+def test_where_memory_ends_a_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def greedy() -> None:
+        raise MemoryError
+
+    with pytest.raises(SystemExit) as ended:
+        run_command_line(greedy)
+    assert (ended.value.code, "error: memory ended" in capsys.readouterr().err) == (3, True)
