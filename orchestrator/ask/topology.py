@@ -18,6 +18,8 @@ from splitbed.node.config import LEAST_CPUS, MOST_CPUS, NodeName, Tls
 
 PAIR = ("ue", "edge")
 """The nodes of whoever names none, which one link joins."""
+MOST_UES = MOST_LINKS = 64
+"""And of nodes one more than of links."""
 
 
 def kind_of(node: str) -> Literal["ue", "edge"]:
@@ -42,7 +44,9 @@ class _Joined(Frozen):
     """Nodes by name, and the links between them."""
 
     name: str
-    links: Mapping[str, LinkPlace] = {"link": LinkPlace(ends=PAIR)}
+    links: Annotated[Mapping[str, LinkPlace], Field(max_length=MOST_LINKS)] = {
+        "link": LinkPlace(ends=PAIR)
+    }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,9 +114,6 @@ class UePlace(Frozen):
         return self
 
 
-MOST_UES = 64
-
-
 class Namespaces(_Joined):
     """Namespaces on this machine, one a node, and the links between them.
 
@@ -125,7 +126,9 @@ class Namespaces(_Joined):
     """Of the first link; a link that names none has the next one."""
     data_port: int = Field(50051, ge=1024, le=65535)
     nodes: Annotated[tuple[NodeName, ...], AfterValidator(_no_duplicates)] = PAIR
-    links: Mapping[str, LocalLink] = {"link": LocalLink(ends=PAIR)}
+    links: Annotated[Mapping[str, LocalLink], Field(max_length=MOST_LINKS)] = {
+        "link": LocalLink(ends=PAIR)
+    }
     ues: Annotated[Mapping[NodeName, UePlace], Field(max_length=MOST_UES)] = {}
     shared: bool = False
 

@@ -31,6 +31,7 @@ from orchestrator.scenarios.quantisation.tables import sheets
 from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
 from orchestrator.scenarios.tables import finds
 from orchestrator.scenarios.transit.document import results
+from splitbed.command import printable
 from splitbed.errors import UsageError
 from splitbed.zoo import ZOO
 
@@ -85,7 +86,7 @@ def tr_tables(folder: Path, format_name: str = "md") -> str:
     if format_name not in _FORMATS:
         raise UsageError(f"--tr is laid out as {' or '.join(_FORMATS)}, not as {format_name!r}")
     first, render = _FORMATS[format_name]
-    return first + "\n".join(map(render, _document(folder)))
+    return printable(first + "\n".join(map(render, _document(folder))))
 
 
 def tr_page(folder: Path) -> str:

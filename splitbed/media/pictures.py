@@ -22,6 +22,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
 MAX_PIXELS = 64_000_000
 """Above the largest common camera (61 MP); decoded, this is 192 MB."""
+_MOST_READS = 1 << 20
+_MOST_SCANS = 100  # those that encoders make of a progressive JPEG are ten
+_SCAN = b"\xff\xda"
+_PLAIN = (b"P1", b"P2", b"P3")  # PPM as text, which Pillow reads in a time that is quadratic
 _BLOCK = 1 << 20
 
 
@@ -188,10 +192,30 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"cannot read the picture {path}: {error.strerror}") from error
 
 
+class _EndlessError(OSError):
+    """A picture that would take very long, whatever its size."""
+
+
+class _Encoded(io.BytesIO):
+    """A picture's bytes, for a decoder that does not go through them in tiny pieces for long."""
+
+    def __init__(self, data: bytes) -> None:
+        if data.startswith(_PLAIN) or data.count(_SCAN) > _MOST_SCANS:
+            raise _EndlessError("it is text, or has very many scans; save it as PNG first")
+        super().__init__(data)
+        self._reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise _EndlessError("it is in very many pieces; save it as PNG first")
+        return super().read(size)
+
+
 def _open(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
+        image = Image.open(_Encoded(data), formats=FORMATS)
+    except (Image.DecompressionBombError, _EndlessError) as error:
         raise UsageError(f"will not decode {name}: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UsageError(f"{name} is not a picture that can be read ({', '.join(FORMATS)})") from (

@@ -33,6 +33,8 @@ PACKAGES = (
     "numpy", "pillow",
 )  # fmt: skip
 
+BUSY_LOOK_S = 1.0
+"""To find its processes takes a node a look at all of a machine's: not more often."""
 _TCP = ("tcp_slow_start_after_idle", "tcp_no_metrics_save")
 
 
@@ -71,6 +73,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
             provider=str(provider),
         )
         self._profiling = threading.RLock()
+        self._busy = _Busy()
         self.lease = Lease(lambda: self.in_flight.last_s)
 
     @contextmanager
@@ -85,7 +88,7 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
         """Who this node is."""
         for name in _TCP:
             self.description.tcp[name] = Path("/proc/sys/net/ipv4", name).read_text().strip()
-        self.description.busy_s = _busy_s()
+        self.description.busy_s = self._busy.seconds()
         self.description.frames = self.in_flight.frames
         self.description.frames_done = self.in_flight.done
         self.description.frames_failed = self.in_flight.failed
@@ -162,8 +165,23 @@ def versions(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
             continue  # one runtime is enough for a node
 
 
+class _Busy:
+    """CPU time of this process and of those that it started, ended or not, as it was just now."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._looked_s: float | None = None
+        self._seconds = 0.0
+
+    def seconds(self) -> float:
+        with self._turn:
+            now_s = time.monotonic()
+            if self._looked_s is None or now_s - self._looked_s >= BUSY_LOOK_S:
+                self._seconds, self._looked_s = _busy_s(), now_s
+            return self._seconds
+
+
 def _busy_s() -> float:
-    """CPU time of this process and of those that it started, ended or not."""
     times = os.times()
     busy_s = times.user + times.system + times.children_user + times.children_system
     for child in psutil.Process().children(recursive=True):

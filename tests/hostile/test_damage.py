@@ -23,6 +23,8 @@ from orchestrator.plan.benchmark_csv import read_operators
 from splitbed.errors import SplitbedError
 from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
 from tests.hostile.length import tries
+from tests.orchestrator.checks.test_models import growth
+from tests.orchestrator.checks.test_models import run as models
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import made_run
 
@@ -98,6 +100,46 @@ def test_a_damaged_run_is_read_as_far_as_can_be_or_refused(tmp_path: Path, seed:
         ended = orchestrate(*command)  # which lets any other error than ours through
         assert "Traceback" not in ended.err
         assert ended.code in (0, 1, 2), (command, ended.err)
+
+
+OF_MODELS = (
+    ["report", "RUN"],
+    ["report", "RUN", "--tr"],
+    ["report", "RUN", "--tr", "--format", "latex"],
+    ["crosscheck", "WHOLE", "RUN"],
+    ["crosscheck", "RUN", "WHOLE"],
+    ["pack", "RUN", "--out", "OUT"],
+)
+
+
+@pytest.mark.parametrize("made", [models, growth])
+def test_a_damaged_run_of_models_is_read_as_far_as_can_be_or_refused(
+    tmp_path: Path, made: Callable[[Path], Path]
+) -> None:
+    rng, whole, run = Random(made.__name__), made(tmp_path / "whole"), tmp_path / "run"
+    for number in range(tries(12, 3000)):
+        damaged_run(whole, run, rng)
+        named = {"RUN": str(run), "WHOLE": str(whole), "OUT": str(tmp_path / f"{number}.zip")}
+        ended = orchestrate(*(named.get(word, word) for word in rng.choice(OF_MODELS)))
+        assert "Traceback" not in ended.err
+        assert ended.code in (0, 1, 2)
+
+
+def test_a_part_that_came_as_its_run_ended_has_no_times(tmp_path: Path) -> None:
+    run = growth(tmp_path / "run")
+    cell = json.loads((run / "cells.jsonl").read_text())
+    (run / "cells.jsonl").write_text(json.dumps(cell | {"frames": []}) + "\n")
+    ended = orchestrate("report", str(run), "--tr")
+    assert (ended.code, ended.err[:6]) == (2, "error:"), ended.err
+
+
+def test_what_a_run_of_models_is_called_commands_no_terminal(tmp_path: Path) -> None:
+    run = models(tmp_path / "run")
+    for file in run.glob("*.json*"):
+        file.write_text(file.read_text().replace('"int8"', '"int8\\u001b[2J\\u202e"'))
+    ended = orchestrate("report", str(run), "--tr")
+    assert "int8" in ended.out
+    assert not {"\x1b", "\u202e"} & {*ended.out, *ended.err}
 
 
 NODE = {"control": "127.0.0.1:6", "limits": {"sessions": 4}, "dials": {"cloud": "192.0.2.1:5"}}

@@ -1,4 +1,4 @@
-"""Texts, sounds, traces and records of strangers that would have no end: refused, in few words."""
+"""Texts, sounds, pictures and records of strangers without end: refused, in few words."""
 
 import io
 import json
@@ -6,18 +6,24 @@ import os
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.ask.load import load_named
+from orchestrator.ask.topology import load_topology
 from orchestrator.measure.calibration.record import read_calibration
 from splitbed.command import run_command_line
 from splitbed.errors import RunError, UsageError
+from splitbed.media import pictures
 from splitbed.media.datasets import open_dataset, texts
+from splitbed.media.pictures import upright
 from splitbed.media.recipes import SoundRecipe
 from splitbed.media.sounds import preprocess
 from tests.orchestrator.made_runs import made_run
@@ -110,6 +116,38 @@ def test_no_decoder_but_those_named_sees_a_sound(form: str) -> None:
     assert "neither WAV nor FLAC" in why
 
 
+def encoded(form: str, **options: bool) -> bytes:
+    Image.new("RGB", (8, 8)).save(file := io.BytesIO(), form, **options)
+    return file.getvalue()
+
+
+def drawn(data: bytes) -> object:
+    return upright(data, "dot").convert("RGB").size
+
+
+def scans(more: int) -> bytes:
+    """A progressive JPEG whose last scan comes so often once more."""
+    data = encoded("JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + more * last + data[-2:]
+
+
+def chunks(more: int) -> bytes:
+    """A PNG with so many chunks of nothing."""
+    data, name = encoded("PNG"), b"teSt"
+    place = data.index(b"IDAT") - 4
+    return data[:place] + more * (bytes(4) + name + zlib.crc32(name).to_bytes(4)) + data[place:]
+
+
+def test_a_picture_in_endless_pieces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_MOST_READS", 1000)
+    assert drawn(scans(20)) == drawn(chunks(20)) == (8, 8)
+    assert "very many scans" in refused(lambda: drawn(scans(200)))
+    assert "very many pieces" in refused(lambda: drawn(chunks(1000)))
+    assert "very many pieces" in refused(lambda: drawn(b"P6" + b" " * 5000 + b"8 8 255 "))
+    assert "it is text" in refused(lambda: drawn(b"P2 8 8 255\n" + b"#\n" * 5000))
+
+
 def test_a_trace_of_empty_lines_takes_little_memory(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_bytes(b"\n" * (size := 1 << 18))
     tracemalloc.start()
@@ -135,6 +173,19 @@ def test_an_endless_recording_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "t.txt").open("wb") as file:
         file.truncate(1 << 40)
     assert "over 64 MiB" in refused(lambda: bandwidth_trace(str(tmp_path / "t.txt")))
+
+
+def test_a_topology_has_as_many_links_as_can_be_up(tmp_path: Path) -> None:
+    def written(count: int) -> Path:
+        """A line of nodes, each of which dials the next."""
+        nodes = [f"n{number}" for number in range(count + 1)]
+        links = {f"l{number}": {"ends": list(ends)} for number, ends in enumerate(pairwise(nodes))}
+        told = json.dumps({"name": "line", "nodes": nodes, "links": links})
+        (tmp_path / "line.yaml").write_text(told)
+        return tmp_path / "line.yaml"
+
+    assert len(load_topology(written(64)).links) == 64
+    assert "at most 64" in refused(lambda: load_topology(written(65)))
 
 
 def test_calibration_that_is_nested_without_end_is_damage(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import grpc
+import psutil
 import pytest
 
 from splitbed.node.host import NodeHost
@@ -32,7 +33,27 @@ def compute(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     return {}
 
 
-def test_what_workers_computed_counts_when_they_have_ended(tmp_path: Path) -> None:
+def test_who_asks_over_and_over_has_a_node_look_at_all_processes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, looks = NodeHost("edge", tmp_path), list[psutil.Process]()
+
+    def children(self: psutil.Process, *, recursive: bool) -> list[psutil.Process]:
+        del recursive
+        looks.append(self)
+        return []
+
+    monkeypatch.setattr(psutil.Process, "children", children)
+    monkeypatch.setattr("splitbed.node.host.BUSY_LOOK_S", 3600)
+    for _ in range(10):
+        host.Describe(nodes_pb2.DescribeRequest(), WAITED_FOR)
+    assert len(looks) == 1
+
+
+def test_what_workers_computed_counts_when_they_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitbed.node.host.BUSY_LOOK_S", 0)
     host = NodeHost("edge", tmp_path)
 
     def busy_s() -> float:

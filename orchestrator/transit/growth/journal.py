@@ -37,14 +37,12 @@ class GrowthJournal:
     @property
     def rows(self) -> list[GrowthRow]:
         """A row for each split that became possible."""
-        return [*self._rows()]
+        return [row for _, row in self._rows()]
 
     @property
     def points(self) -> dict[tuple[str, str], GrowthRow]:
         """The rows by their split with its way, and by their link in words."""
-        links = [one.link.words for one in self.cells.values() for _ in one.grown]
-        both = zip(self._rows(), links, strict=True)
-        return {(f"{row.split_name}, {row.way}", link): row for row, link in both}
+        return {(f"{row.split_name}, {row.way}", link): row for link, row in self._rows()}
 
     def add_split(self, one: SplitRecord) -> None:
         """Write down what a split reaches."""
@@ -64,9 +62,11 @@ class GrowthJournal:
     def _append(self, name: str, one: Record) -> None:
         self.folder.append(name, one.line())
 
-    def _rows(self) -> Iterator[GrowthRow]:
+    def _rows(self) -> Iterator[tuple[str, GrowthRow]]:
+        """Each behind its link in words."""
         record = read_transit_record(self.folder.path, GROWTH)
         coder = str(record.config.get("part_coder"))
         for (_, link), one in self.cells.items():
             grew = self.cells.get((GROWING, link))
-            yield from rows_of(one, record.model.name, coder, self.splits, grew)
+            for row in rows_of(one, record.model.name, coder, self.splits, grew):
+                yield link, row

@@ -103,6 +103,8 @@ def rows_of(
     disturbed = "; ".join(busy_by(growth.machine)) if growth.machine else _NOT_KNOWN
     for one in growth.grown:
         taken = [frame for frame in growth.frames if frame.split == one.split]
+        if not taken:  # it ended before the first frame by this split
+            continue
         bound = bound_ms(one.came_bytes, growth.link, growth.proofs)
         difference, reached = _worst(taken), judged.get(one.split)
         wrong = (
